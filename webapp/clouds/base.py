@@ -1,0 +1,292 @@
+"""What every cloud adapter declares, does and raises.
+
+Everything above this package knows clouds only through the names in this file. An adapter knows
+one vendor's SDK and nothing of Flask, of the tables, or of another adapter.
+
+The errors, each with one sentence that is safe to show and says what to do next:
+
+    CloudError
+    ├── InvalidImageId        the text is no image id of this cloud; nothing was sent
+    ├── ImageNotFound         the cloud knows no such image at that location
+    ├── ImageNotVisible       it exists, or did, but these credentials cannot use it any more
+    ├── UnknownLocation       no such region, or not enabled for these credentials
+    ├── CredentialsRejected   the cloud does not accept who we say we are
+    ├── PermissionDenied      the cloud knows us and refuses the call
+    ├── CloudThrottled        too many calls for now
+    └── CloudUnreachable      no answer in time, no connection, or no answer we can read
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, ParamSpec, TypeVar
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CALL_SECONDS = 9.0
+"""How long one public call of an adapter may take in all, in seconds."""
+
+
+class CloudError(Exception):
+    """A refusal that a person can act on. `str()` is safe to show."""
+
+
+class InvalidImageId(CloudError):
+    """The text cannot be an image id of this cloud."""
+
+
+class ImageNotFound(CloudError):
+    """No such image at that location; `seen_at` names locations that do have it, if we looked."""
+
+    def __init__(self, message: str, seen_at: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.seen_at = seen_at
+
+
+class ImageNotVisible(CloudError):
+    """The image is there no longer, or not for these credentials."""
+
+
+class UnknownLocation(CloudError):
+    """No such location, or it is not enabled for these credentials."""
+
+
+class CredentialsRejected(CloudError):
+    """The cloud does not accept the credentials."""
+
+
+class PermissionDenied(CloudError):
+    """The credentials are valid and lack a permission; the message names it."""
+
+
+class CloudThrottled(CloudError):
+    """The cloud asks for fewer calls."""
+
+
+class CloudUnreachable(CloudError):
+    """No connection, no answer in time, or an answer that cannot be read."""
+
+
+class LocationRule(enum.Enum):
+    """What a location means for an image of this cloud."""
+
+    REGIONAL = "regional"
+    """Part of the image's identity: AWS, OpenStack, VMware."""
+    LOOKUP_ONLY = "lookup-only"
+    """Asked for a look-up only; the image is common to all regions: Azure."""
+    GLOBAL = "global"
+    """None: Google Compute Engine."""
+
+
+class ImageState(enum.StrEnum):
+    """What the cloud says of an image's fitness for use, in words common to all clouds."""
+
+    AVAILABLE = "available"
+    DEPRECATED = "deprecated"
+    PENDING = "pending"
+    DISABLED = "disabled"
+    FAILED = "failed"
+    GONE = "gone"
+    """Not returned any more: deregistered, or no longer shared with us."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a form: a credential field, or a part of the locator."""
+
+    name: str
+    label: str
+    hint: str = ""
+    placeholder: str = ""
+    pattern: str = ""
+    """A regular expression that the whole value must match, or '' for any."""
+    required: bool = True
+    secret: bool = False
+    """Encrypted at rest, never shown again."""
+    options: tuple[tuple[str, str], ...] = ()
+    """(value, label) pairs: the field is a select; the first is the default."""
+
+
+class CredentialValues(Mapping[str, str]):
+    """The fields of one set of credentials, in the clear. Its repr shows names only, so that a
+    traceback or a log line cannot carry a secret."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"CredentialValues({', '.join(sorted(self._values))})"
+
+
+@dataclass(frozen=True)
+class ImageId:
+    """What a pasted text said: the canonical id, and the location if the text held one."""
+
+    value: str
+    location: str = ""
+
+
+@dataclass(frozen=True)
+class Locator:
+    """What finds a cloud image."""
+
+    location: str
+    image_id: str
+    compute_resource: str = ""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place that can be chosen: `key` as the cloud names it, `label` for people."""
+
+    key: str
+    label: str
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing the cloud says that only this cloud has; `label` and `value` are for people."""
+
+    key: str
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A disk that the image brings. `size_gb` in GB (2**30 bytes); None where it is not said."""
+
+    device: str
+    kind: str
+    size_gb: int | None
+    snapshot: str
+    encrypted: bool | None
+    root: bool = False
+
+
+@dataclass(frozen=True)
+class ImageDetails:
+    """What the cloud says of one image: facts only, no guesses."""
+
+    name: str
+    description: str
+    architecture: str
+    """x86_64, arm64, i386, or the cloud's own word; '' where it is not said."""
+    size_gb: int | None
+    """Of the root disk, in GB."""
+    state: ImageState
+    state_note: str
+    """One sentence on the state where it needs one, else ''."""
+    created: datetime | None
+    deprecated: datetime | None
+    """When the image is, was, or will be deprecated."""
+    facts: tuple[Fact, ...]
+    volumes: tuple[Volume, ...]
+    os_texts: tuple[str, ...]
+    """The cloud's own words that may name the operating system, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom the cloud took us for: `account` (number, tenant, project) and a line for people."""
+
+    account: str
+    description: str
+
+
+_calls = ThreadPoolExecutor(max_workers=32, thread_name_prefix="cloud")
+
+
+class Cloud(ABC):
+    """One cloud platform. Subclasses declare the data below and implement the `_…` methods;
+    callers use the public ones, which bound the time and translate the SDK's errors."""
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    icon: ClassVar[str]
+    """The name of a symbol in the icon sprite."""
+    location_rule: ClassVar[LocationRule]
+    credential_fields: ClassVar[tuple[Field, ...]]
+    location_field: ClassVar[Field | None]
+    image_id_field: ClassVar[Field]
+    where_to_find: ClassVar[str]
+    """Where in the vendor's console or tools a person finds the image id."""
+
+    @abstractmethod
+    def parse_image_id(self, text: str) -> ImageId:
+        """Understand what people really paste. Raises InvalidImageId with what is wrong."""
+
+    @abstractmethod
+    def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:
+        """The locations known without asking the cloud. Needs no secret field."""
+
+    @abstractmethod
+    def console_url(self, locator: Locator) -> str:
+        """A link to the image in the vendor's console, '' where there is none."""
+
+    def check(self, credentials: CredentialValues) -> Identity:
+        """Log in and say as whom. Raises CloudError."""
+        return self._bounded(self._check, credentials)
+
+    def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
+        """The locations that these credentials may use. Raises CloudError."""
+        return self._bounded(self._locations, credentials)
+
+    def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
+        """Read one image. Raises CloudError."""
+        return self._bounded(self._describe, credentials, locator)
+
+    @abstractmethod
+    def _check(self, credentials: CredentialValues) -> Identity: ...
+
+    @abstractmethod
+    def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]: ...
+
+    @abstractmethod
+    def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails: ...
+
+    @abstractmethod
+    def _translate(self, error: Exception) -> CloudError | None:
+        """The CloudError for an SDK's exception, or None for what is not the cloud's doing."""
+
+    def _bounded(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `call` in a thread of its own, so that an answer that trickles in for ever, which
+        no SDK's read timeout catches, cannot hold a request longer than CALL_SECONDS."""
+        future = _calls.submit(call, *args, **kwargs)
+        try:
+            return future.result(timeout=CALL_SECONDS)
+        except TimeoutError as error:
+            if future.done() and future.exception() is error:
+                raise
+            future.cancel()
+            raise CloudUnreachable(
+                f"{self.label} did not answer within {CALL_SECONDS:.0f} seconds. Try again; "
+                "if it stays so, check the endpoint and the network between here and there."
+            ) from error
+        except CloudError:
+            raise
+        except Exception as error:
+            translated = self._translate(error)
+            if translated is None:
+                raise
+            log.info("%s refused a call: %s: %s", self.key, type(error).__name__, error)
+            raise translated from error
