@@ -1,0 +1,50 @@
+"""Settings are read strictly: what is missing or wrong stops the start with words to act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ENVIRON
+from webapp import settings
+from webapp.settings import SettingsError
+
+
+def test_defaults() -> None:
+    read = settings.read(ENVIRON)
+    assert read.database_url.startswith("sqlite:///")
+    assert read.database_url.endswith("/data/registry.db")
+    assert not read.demonstration
+    assert settings.read({**ENVIRON, "SECURE_COOKIES": ""}).secure_cookies
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
+        ({"SECRET_KEY": "changeme"}, "too easy to guess"),
+        ({"SECRET_KEY": "a" * 40}, "too easy to guess"),
+        ({"CREDENTIALS_KEYS": ""}, "CREDENTIALS_KEYS is missing"),
+        ({"CREDENTIALS_KEYS": "not-a-key"}, "Key 1 of CREDENTIALS_KEYS"),
+        ({"DEMONSTRATION": "perhaps"}, "DEMONSTRATION must be true or false"),
+        ({"TRUSTED_PROXIES": "many"}, "TRUSTED_PROXIES must be a number"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
+        ({"SECRET_KEY_FILE": "/etc/hostname"}, "Both SECRET_KEY and SECRET_KEY_FILE"),
+        ({"REDIS_URL_FILE": "/nowhere/at/all"}, "REDIS_URL_FILE cannot be read"),
+    ],
+)
+def test_refusals(changes: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        settings.read({**ENVIRON, **changes})
+
+
+def test_secrets_from_files(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("0123456789abcdef0123456789abcdef\n")
+    environ = {**ENVIRON, "SECRET_KEY": "", "SECRET_KEY_FILE": str(file)}
+    assert settings.read(environ).secret_key == "0123456789abcdef0123456789abcdef"
+
+
+def test_settings_do_not_print_their_secrets() -> None:
+    assert ENVIRON["SECRET_KEY"] not in repr(settings.read(ENVIRON))

@@ -1,0 +1,104 @@
+"""Opening the database that a URL names, and bringing its schema up to date."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import Flask, request
+from peewee import Database, SqliteDatabase
+from playhouse.db_url import connect
+from playhouse.migrations import Runner
+from playhouse.pool import PooledPostgresqlDatabase
+
+import models
+from models import Level, Scope, transaction
+from webapp.settings import SettingsError
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATION_LOCK = 7_305_842
+"""Any number of our own: two servers that start together migrate one after the other."""
+
+
+def open_database(url: str) -> Database:
+    """`sqlite:///file` or `postgresql://user:password@host/name`. Raises SettingsError."""
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        database: Database = connect(
+            url,
+            pragmas={
+                "journal_mode": "wal",
+                "foreign_keys": 1,
+                "synchronous": "normal",
+                "case_sensitive_like": 0,
+            },
+            timeout=10,
+        )
+        if database.database != ":memory:":
+            Path(database.database).parent.mkdir(parents=True, exist_ok=True)
+        return database
+    if scheme in {"postgresql", "postgres"}:
+        pooled = url.replace(f"{scheme}:", f"{scheme}+pool:", 1)
+        return connect(
+            pooled, unquote_user=True, unquote_password=True, max_connections=32, timeout=10
+        )
+    raise SettingsError("DATABASE_URL must begin with sqlite:/// or postgresql://.")
+
+
+def close_all(database: Database) -> None:
+    """Close this thread's connection and those that wait in a pool."""
+    if not database.is_closed():
+        database.close()
+    if isinstance(database, PooledPostgresqlDatabase):
+        database.close_all()
+
+
+def init_app(app: Flask) -> None:
+    """A connection for each request that needs one; it goes back to the pool, or is closed, when
+    the request ends."""
+
+    @app.before_request
+    def _connect() -> None:
+        if request.endpoint != "static":
+            models.database.connect(reuse_if_open=True)
+
+    @app.teardown_request
+    def _close(_error: BaseException | None) -> None:
+        if not models.database.is_closed():
+            models.database.close()
+
+
+def pending(database: Database) -> list[str]:
+    """The names of the migrations that have not been applied."""
+    return [each.name for each in Runner(database, str(MIGRATIONS)).status() if not each.applied]
+
+
+def migrate(database: Database) -> list[str]:
+    """Apply what is pending, and make sure that there is a Scalr scope. Returns the names."""
+    with _alone(database):
+        applied: list[str] = Runner(database, str(MIGRATIONS)).up()
+        with transaction():
+            if Scope.at("") is None:
+                Scope.create(level=Level.SCALR, path="", name="Scalr")
+    for name in applied:
+        log.info("applied migration %s", name)
+    return applied
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """PostgreSQL: hold an advisory lock. SQLite: each migration is a transaction of its own, and
+    its write lock keeps apart two processes that migrate one file."""
+    if isinstance(database, SqliteDatabase):
+        yield
+        return
+    database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
+    try:
+        yield
+    finally:
+        database.execute_sql("SELECT pg_advisory_unlock(%s)", (MIGRATION_LOCK,))

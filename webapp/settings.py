@@ -1,0 +1,117 @@
+"""The settings, read once from the environment, strictly: a value that is missing, malformed or
+known to everybody stops the start with a sentence that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
+
+
+class SettingsError(Exception):
+    """A setting that the app cannot start with."""
+
+
+@dataclass(frozen=True, repr=False)
+class Settings:
+    """No repr: two of the fields are secrets."""
+
+    secret_key: str
+    """Signs sessions and receipts. At least 32 characters."""
+    credentials_keys: tuple[str, ...]
+    """Fernet keys that encrypt cloud credentials: the first encrypts, all decrypt."""
+    database_url: str
+    redis_url: str
+    """Where rate limits are counted when several servers share them; '' counts in the process."""
+    trusted_proxies: int
+    """How many reverse proxies in front may say the client's address and scheme."""
+    secure_cookies: bool
+    demonstration: bool
+    log_level: str
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Raises SettingsError for the first setting that is missing or wrong."""
+    data_dir = Path(environ.get("DATA_DIR") or "data").absolute()
+    demonstration = _boolean(environ, "DEMONSTRATION", default=False)
+    return Settings(
+        secret_key=_secret_key(environ),
+        credentials_keys=_credentials_keys(environ),
+        database_url=_text(environ, "DATABASE_URL") or f"sqlite:///{data_dir / 'registry.db'}",
+        redis_url=_text(environ, "REDIS_URL"),
+        trusted_proxies=_count(environ, "TRUSTED_PROXIES"),
+        secure_cookies=_boolean(environ, "SECURE_COOKIES", default=not demonstration),
+        demonstration=demonstration,
+        log_level=_log_level(environ),
+    )
+
+
+def _text(environ: Mapping[str, str], name: str) -> str:
+    """The value of NAME, or what the file named by NAME_FILE holds, or ''."""
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return environ.get(name, "")
+    if environ.get(name):
+        raise SettingsError(f"Both {name} and {name}_FILE are set. Set one of them.")
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE cannot be read: {error}.") from error
+
+
+def _secret_key(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "SECRET_KEY")
+    make = "Make one with: python -c 'import secrets; print(secrets.token_hex(32))'"
+    if not value:
+        raise SettingsError(f"SECRET_KEY is missing. {make}")
+    if len(value) < 32 or value.lower() in KNOWN_SECRETS or len(set(value)) < 8:
+        raise SettingsError(f"SECRET_KEY is too easy to guess. {make}")
+    return value
+
+
+def _credentials_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    make = (
+        "Make one with: python -c "
+        "'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+    )
+    keys = tuple(
+        key.strip() for key in _text(environ, "CREDENTIALS_KEYS").split(",") if key.strip()
+    )
+    if not keys:
+        raise SettingsError(f"CREDENTIALS_KEYS is missing. {make}")
+    for number, key in enumerate(keys, start=1):
+        try:
+            Fernet(key)
+        except ValueError as error:
+            raise SettingsError(f"Key {number} of CREDENTIALS_KEYS is no key. {make}") from error
+    return keys
+
+
+def _boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    value = environ.get(name, "")
+    if value == "":
+        return default
+    if value.lower() in {"true", "yes", "1", "on"}:
+        return True
+    if value.lower() in {"false", "no", "0", "off"}:
+        return False
+    raise SettingsError(f"{name} must be true or false, not {value!r}.")
+
+
+def _count(environ: Mapping[str, str], name: str) -> int:
+    value = environ.get(name, "") or "0"
+    if not value.isdecimal():
+        raise SettingsError(f"{name} must be a number, not {value!r}.")
+    return int(value)
+
+
+def _log_level(environ: Mapping[str, str]) -> str:
+    value = (environ.get("LOG_LEVEL") or "INFO").upper()
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    if value not in levels:
+        raise SettingsError(f"LOG_LEVEL must be one of {', '.join(levels)}, not {value!r}.")
+    return value
