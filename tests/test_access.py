@@ -1,0 +1,46 @@
+"""Who may do what: a role holds at its scope and below, never above or beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from models import Role, Scope
+from webapp.access import RIGHTS, Actor, Forbidden, Right
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+
+
+def test_rights_grow_with_the_role() -> None:
+    assert RIGHTS[Role.VIEWER] < RIGHTS[Role.EDITOR] < RIGHTS[Role.ADMIN] == set(Right)
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "role"),
+    [
+        ("scalr-viewer", "acme/production", Role.VIEWER),
+        ("account-editor", "acme", Role.EDITOR),
+        ("account-editor", "acme/staging", Role.EDITOR),
+        ("account-editor", "", None),
+        ("account-editor", "globex", None),
+        ("environment-admin", "acme/production", Role.ADMIN),
+        ("environment-admin", "acme/staging", None),
+        ("environment-admin", "acme", None),
+        ("outsider", "", None),
+    ],
+)
+def test_role_at(actor_of: Actors, scope: Scopes, who: str, path: str, role: Role | None) -> None:
+    assert actor_of(who).role_at(scope(path)) is role
+
+
+def test_the_strongest_role_counts(actor_of: Actors, scope: Scopes) -> None:
+    acme, production = scope("acme"), scope("acme/production")
+    actor = Actor(actor_of("outsider").person, {acme.id: Role.ADMIN, production.id: Role.VIEWER})
+    assert actor.role_at(production) is Role.ADMIN
+
+
+def test_require_names_the_right_and_the_scope(actor_of: Actors, scope: Scopes) -> None:
+    with pytest.raises(Forbidden, match="images:edit at Account acme"):
+        actor_of("account-viewer").require(Right.EDIT_IMAGES, scope("acme"))
