@@ -135,9 +135,9 @@ def test_labels() -> None:
 
 
 def test_matching_what_is_shown() -> None:
-    assert matching("noble") == [("ubuntu", "24.04")]
-    assert ("rhel", "") in matching("Red")
-    assert matching("zzz") == []
+    assert matching("noble") == ([], {"ubuntu": ["24.04"]})
+    assert matching("Red Hat") == (["rhel"], {})
+    assert matching("zzz") == ([], {})
 
 
 def test_the_data_is_whole() -> None:

@@ -14,6 +14,8 @@ from models import Image, Level, Scope
 from webapp import operating_systems
 
 PAGE_SIZE = 50
+MOST_WORDS = 10
+"""Of a search; what comes after is not looked at."""
 SORTS = ("name", "location", "os", "agent", "created", "status")
 
 
@@ -88,24 +90,25 @@ def _conditions(scope: Scope, search: Search) -> Any:
     if search.owner:
         owners = [each.id for each in scope.lineage if each.level is search.owner]
         conditions.append(Image.scope.in_(owners))
-    conditions.extend(_holds(word) for word in search.text.split())
+    words = list(dict.fromkeys(search.text.split()))
+    conditions.extend(_holds(word) for word in words[:MOST_WORDS])
     return reduce(and_, conditions)
 
 
 def _holds(word: str) -> Any:
     """Every word must be part of the name, the id, the location or the operating system, as
     stored or as shown ('Ubuntu', 'Noble')."""
-    shown = operating_systems.matching(word)
+    families, versions = operating_systems.matching(word)
     condition = (
         Image.name.contains(word)
         | Image.cloud_image_id.contains(word)
         | Image.location.contains(word)
         | Image.os_family.contains(word)
         | Image.os_version.contains(word)
+        | Image.os_family.in_(families)
     )
-    for family, version in shown:
-        same_family = Image.os_family == family
-        condition |= same_family & (Image.os_version == version) if version else same_family
+    for family, keys in versions.items():
+        condition |= (Image.os_family == family) & Image.os_version.in_(keys)
     return condition
 
 

@@ -99,18 +99,16 @@ def version_key(version: str) -> str:
     return ".".join(part.zfill(6) if part.isdigit() else part for part in parts)[:64]
 
 
-def matching(word: str) -> list[tuple[str, str]]:
-    """The (family, version) pairs whose label holds `word`; version '' where the family's own
-    name does."""
+def matching(word: str) -> tuple[list[str], dict[str, list[str]]]:
+    """What is shown with `word` in its label: families, and versions by family."""
     word = word.lower()
-    found = [(each.key, "") for each in FAMILIES.values() if word in each.label.lower()]
-    found += [
-        (family.key, version.key)
+    families = [each.key for each in FAMILIES.values() if word in each.label.lower()]
+    versions = {
+        family.key: [each.key for each in family.versions if word in each.label.lower()]
         for family in FAMILIES.values()
-        for version in family.versions
-        if word in version.label.lower() and word not in version.key
-    ]
-    return found
+        if family.key not in families
+    }
+    return families, {family: keys for family, keys in versions.items() if keys}
 
 
 def guess(texts: Sequence[str]) -> Suggestion | None:

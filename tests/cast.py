@@ -1,0 +1,36 @@
+"""The people of the tests: one for each role at each level of acme, a stranger who is admin of
+another account, and an outsider who holds no role at all."""
+
+from __future__ import annotations
+
+from models import Level, Membership, Person, Role, Scope
+from webapp import people
+
+PASSWORD = "correct horse battery"
+SCOPES = ("acme", "acme/production", "acme/staging", "globex", "globex/lab")
+HOMES = {"scalr": "", "account": "acme", "environment": "acme/production"}
+CAST = {f"{level}-{role}": (path, role) for level, path in HOMES.items() for role in Role} | {
+    "stranger": ("globex", Role.ADMIN),
+    "outsider": (None, None),
+}
+
+
+def fill() -> None:
+    """Fill a migrated database."""
+    scopes = {"": Scope.get(Scope.path == "")}
+    for path in SCOPES:
+        parent, _, name = path.rpartition("/")
+        level = Level.ENVIRONMENT if parent else Level.ACCOUNT
+        scopes[path] = Scope.create(level=level, parent=scopes[parent], path=path, name=name)
+    first = people.create("seed@example.com", "Seed", PASSWORD)
+    for name, (path, role) in CAST.items():
+        # One hash for all: making one takes as long as checking one is meant to.
+        person = Person.create(
+            email=f"{name}@example.com",
+            name=name,
+            password_hash=first.password_hash,
+            session_key=name,
+        )
+        if path is not None:
+            Membership.create(person=person, scope=scopes[path], role=role)
+    first.delete_instance()

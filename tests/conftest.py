@@ -1,0 +1,247 @@
+"""A database of its own for every test, copied from one that was migrated and filled once; an
+app; clients for the cast. Runs on SQLite, or on PostgreSQL with `--database postgresql`."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+from flask.testing import FlaskClient
+
+import models
+import webapp
+from models import CloudCredentials, Image, Person, Scope
+from tests import cast
+from tests.postgresql import cluster
+from webapp import database, people, registration
+from webapp.access import Actor
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.people import FailedSignIns
+from webapp.receipts import Receipt
+from webapp.registration import Choices
+from webapp.services import Services
+from webapp.vault import Vault
+
+ENVIRON = {
+    "SECRET_KEY": "tests only: 6f1c0c5f9d0b4b2e8a7d",
+    "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
+    "SECURE_COOKIES": "false",
+}
+NOWHERE = "http://127.0.0.1:9"
+"""An endpoint that nothing listens at."""
+NewDatabase = Callable[[], AbstractContextManager[str]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="what to run on"
+    )
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NewDatabase]:
+    """Makes a filled database and yields its URL; call it where one test needs a second one."""
+    if request.config.getoption("database") == "sqlite":
+        yield _sqlite(tmp_path_factory.mktemp("sqlite"))
+        return
+    with cluster() as server:
+        yield _postgresql(server)
+
+
+def _sqlite(folder: Path) -> NewDatabase:
+    golden = folder / "golden.db"
+    _fill(f"sqlite:///{golden}")
+
+    @contextmanager
+    def new() -> Iterator[str]:
+        copy = folder / f"{uuid.uuid4().hex}.db"
+        shutil.copyfile(golden, copy)
+        yield f"sqlite:///{copy}"
+        for leftover in folder.glob(f"{copy.name}*"):
+            leftover.unlink()
+
+    return new
+
+
+def _postgresql(server: str) -> NewDatabase:
+    base = server.removesuffix(urlsplit(server).path)
+
+    def execute(statement: str) -> None:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    golden = f"golden_{uuid.uuid4().hex}"
+    execute(f"CREATE DATABASE {golden}")
+    _fill(f"{base}/{golden}")
+
+    @contextmanager
+    def new() -> Iterator[str]:
+        name = f"copy_{uuid.uuid4().hex}"
+        execute(f"CREATE DATABASE {name} TEMPLATE {golden}")
+        yield f"{base}/{name}"
+        execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    return new
+
+
+def _fill(url: str) -> None:
+    golden = database.open_database(url)
+    models.database.initialize(golden)
+    with golden.connection_context():
+        database.migrate(golden)
+        cast.fill()
+    database.close_all(golden)
+
+
+@pytest.fixture(scope="session")
+def session_app(new_database: NewDatabase) -> Iterator[Flask]:
+    """Making an app takes longer than most tests; `app` gives it a database for each."""
+    with new_database() as url:
+        app = webapp.create_app({**ENVIRON, "DATABASE_URL": url})
+        app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+        yield app
+        database.close_all(models.database.obj)
+
+
+@pytest.fixture
+def app(session_app: Flask, new_database: NewDatabase) -> Iterator[Flask]:
+    with new_database() as url:
+        fresh = database.open_database(url)
+        models.database.initialize(fresh)
+        services: Services = session_app.extensions["services"]
+        session_app.extensions["services"] = Services(
+            services.settings, services.vault, services.receipts, FailedSignIns("")
+        )
+        yield session_app
+        database.close_all(fresh)
+
+
+@pytest.fixture
+def db(app: Flask) -> Iterator[Flask]:
+    """An open connection, for tests that call use cases; a request in between closes it."""
+    models.database.connect(reuse_if_open=True)
+    yield app
+    if not models.database.is_closed():
+        models.database.close()
+
+
+@pytest.fixture
+def vault(app: Flask) -> Vault:
+    services: Services = app.extensions["services"]
+    return services.vault
+
+
+@pytest.fixture
+def client_of(app: Flask) -> Callable[[str], FlaskClient]:
+    """A client that somebody of the cast is signed in with; 'nobody' is not signed in."""
+
+    def client_of(name: str) -> FlaskClient:
+        client = app.test_client()
+        if name != "nobody":
+            with models.database.connection_context():
+                person = Person.get(Person.email == f"{name}@example.com")
+            with client.session_transaction() as session:
+                session["_user_id"] = people.session_id(person)
+                session["_fresh"] = True
+        return client
+
+    return client_of
+
+
+@pytest.fixture
+def actor_of(db: Flask) -> Callable[[str], Actor]:
+    return lambda name: people.actor_for(Person.get(Person.email == f"{name}@example.com"))
+
+
+@pytest.fixture
+def scope(db: Flask) -> Callable[[str], Scope]:
+    return lambda path: Scope.get(Scope.path == path)
+
+
+MakeCredentials = Callable[..., CloudCredentials]
+MakeImage = Callable[..., Image]
+
+
+@pytest.fixture
+def make_credentials(db: Flask, vault: Vault) -> MakeCredentials:
+    def make(path: str = "", name: str = "AWS", endpoint: str = NOWHERE) -> CloudCredentials:
+        row = CloudCredentials(scope=Scope.at(path), cloud="aws", name=name)
+        values = {
+            "access_key_id": "AKIAEXAMPLE",
+            "secret_access_key": "not-a-secret-at-all",
+            "session_token": "",
+            "role_arn": "",
+            "partition": "aws",
+            "endpoint_url": endpoint,
+        }
+        vault.store(row, CLOUDS["aws"].credential_fields, values)
+        row.save(force_insert=True)
+        return row
+
+    return make
+
+
+def details(**changes: object) -> ImageDetails:
+    """What a cloud might say."""
+    said = {
+        "name": "ubuntu-noble-24.04",
+        "description": "Ubuntu 24.04",
+        "architecture": "x86_64",
+        "size_gb": 8,
+        "state": ImageState.AVAILABLE,
+        "state_note": "",
+        "created": datetime(2026, 1, 2, tzinfo=UTC),
+        "deprecated": None,
+        "facts": (Fact("owner", "Owner account", "099720109477"),),
+        "volumes": (Volume("/dev/sda1", "gp3", 8, "snap-1", encrypted=False, root=True),),
+        "os_texts": ("ubuntu-noble-24.04",),
+    }
+    return ImageDetails(**{**said, **changes})  # type: ignore[arg-type]
+
+
+def choices(**changes: object) -> Choices:
+    """What a person might say."""
+    said = {
+        "name": "noble",
+        "os_family": "ubuntu",
+        "os_version": "24.04",
+        "size_gb": 8,
+        "agent_installed": True,
+        "shared": True,
+    }
+    return Choices(**{**said, **changes})  # type: ignore[arg-type]
+
+
+def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -> Receipt:
+    """As if the cloud had just been asked for AMI number `number`."""
+    location = str(changes.pop("location", "us-east-1"))
+    locator = Locator(location, f"ami-{number:017x}")
+    return Receipt("aws", credentials.id, locator, details(**changes))
+
+
+@pytest.fixture
+def make_image(make_credentials: MakeCredentials, actor_of: Callable[[str], Actor]) -> MakeImage:
+    """Registers an image at a scope, with credentials of Scalr, by the Scalr admin."""
+    known: list[CloudCredentials] = []
+
+    def make(path: str = "", number: int = 1, location: str = "us-east-1", **said: object) -> Image:
+        if not known:
+            known.append(make_credentials())
+        at = Scope.at(path)
+        assert at is not None
+        proof = receipt(known[0], number, location=location)
+        return registration.register(actor_of("scalr-admin"), at, proof, choices(**said))
+
+    return make

@@ -1,0 +1,98 @@
+"""What the database itself enforces, and that the migrations make what the models describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from flask import Flask
+from peewee import IntegrityError
+from playhouse.schema_diff import diff_models
+
+import models
+from models import Image, Level, Membership, Person, Scope, transaction
+from tests.conftest import MakeImage
+from webapp import database
+
+
+def test_migrations_and_models_agree(db: Flask) -> None:
+    assert not diff_models(models.database.obj, models.TABLES)
+    assert database.pending(models.database.obj) == []
+
+
+def test_migrating_twice_changes_nothing(db: Flask) -> None:
+    assert database.migrate(models.database.obj) == []
+    assert Scope.select().where(Scope.level == Level.SCALR).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "parent", "path"),
+    [
+        (Level.SCALR, None, "another"),  # a second Scalr
+        (Level.ACCOUNT, None, "orphan"),  # an account without a parent
+        (Level.ACCOUNT, "", "acme"),  # a path that is taken
+    ],
+)
+def test_impossible_scopes(db: Flask, level: Level, parent: str | None, path: str) -> None:
+    above = None if parent is None else Scope.at(parent)
+    with pytest.raises(IntegrityError), transaction():
+        Scope.create(level=level, parent=above, path=path, name="new")
+
+
+def test_one_record_of_an_image_in_a_scope_at_every_level(
+    make_image: MakeImage, scope: Callable[[str], Scope]
+) -> None:
+    for number, path in enumerate(("", "acme", "acme/production"), start=1):
+        image = make_image(path, number)
+        image.id = None
+        with pytest.raises(IntegrityError), transaction():
+            image.save(force_insert=True)
+
+
+@pytest.mark.parametrize("wrong", [{"size_gb": 0}, {"name": "x"}, {"name": "x" * 256}])
+def test_impossible_images(make_image: MakeImage, wrong: dict[str, object]) -> None:
+    image = make_image()
+    for name, value in wrong.items():
+        setattr(image, name, value)
+    # PostgreSQL calls a text that is too long an error of data, not of integrity.
+    with pytest.raises(models.DATABASE_REFUSALS), transaction():
+        image.save()
+
+
+def test_deleting_a_scope_takes_what_is_below(make_image: MakeImage) -> None:
+    kept = make_image("", 1)
+    make_image("acme", 2)
+    make_image("acme/production", 3)
+    Scope.get(Scope.path == "acme").delete_instance()
+    assert [image.id for image in Image.select()] == [kept.id]
+    assert not Scope.select().where(Scope.path.startswith("acme")).exists()
+    assert Membership.select().join(Scope).where(Scope.path == "acme").count() == 0
+
+
+def test_ids_are_never_given_twice(make_image: MakeImage) -> None:
+    first = make_image()
+    first.delete_instance()
+    assert make_image().id > first.id
+
+
+def test_instants_come_back_in_utc(db: Flask) -> None:
+    person = Person.get(Person.email == "outsider@example.com")
+    elsewhere = datetime(2026, 7, 1, 14, 30, tzinfo=timezone(timedelta(hours=2)))
+    person.created_at = elsewhere
+    person.save()
+    read = Person.get_by_id(person.id).created_at
+    assert read == elsewhere
+    assert read.tzinfo is UTC
+
+
+def test_lineage_and_subtree(scope: Callable[[str], Scope]) -> None:
+    production = scope("acme/production")
+    assert [each.path for each in production.lineage] == ["acme/production", "acme", ""]
+    assert {each.path for each in scope("acme").subtree()} == {
+        "acme",
+        "acme/production",
+        "acme/staging",
+    }
+    assert scope("").subtree().count() == Scope.select().count()
+    assert production.label == "Environment acme / production"

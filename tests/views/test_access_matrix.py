@@ -1,0 +1,249 @@
+"""Every address and method, for every role at every level, for a stranger and for nobody: the
+table below is the test. A row that is missing for a route of the app fails too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from models import Membership, Person, Role, Scope
+from tests.cast import CAST, HOMES
+from tests.conftest import MakeCredentials, MakeImage
+from webapp import members, people
+from webapp.access import Actor
+
+# levels: which of s(calr), a(ccount), e(nvironment) the row is about.
+# none: somebody signed in without a role at that scope. `up` in place of a status: 200 or 303 for
+# an editor of the scope above too, 404 for others.
+TABLE = """
+levels method path                                none viewer editor admin
+sae    GET    /                                    404  303    303    303
+sae    GET    /images                              404  200    200    200
+sae    GET    /images/new                          404  403    200    200
+sae    GET    /images/new/aws                      404  403    200    200
+sae    GET    /images/new/nothing                  404  403    404    404
+sae    GET    /images/new/aws/confirm              404  403    422    422
+sae    POST   /images                              404  403    400    400
+sae    GET    /images/{image}                      404  200    200    200
+sae    GET    /images/{image}/edit                 404  403    200    200
+sae    POST   /images/{image}/edit                 404  403    422    422
+sa     GET    /images/{image}/share                404  403    200    200
+sa     POST   /images/{image}/share                404  403    303    303
+e      GET    /images/{image}/share                404  403    404    404
+e      POST   /images/{image}/share                404  403    404    404
+s      GET    /images/{image}/promote              404  403    404    404
+s      POST   /images/{image}/promote              404  403    404    404
+ae     GET    /images/{image}/promote              404  403    up     up
+ae     POST   /images/{promoted}/promote           404  403    up     up
+sae    GET    /images/{image}/delete               404  403    200    200
+sae    POST   /images/{deleted}/delete             404  403    303    303
+sae    POST   /images/{image}/check                404  403    422    422
+ae     GET    /images/{inherited}                  404  200    200    200
+ae     GET    /images/{inherited}/edit             404  403    403    403
+ae     POST   /images/{inherited}/edit             404  403    403    403
+ae     POST   /images/{inherited}/delete           404  403    403    403
+ae     POST   /images/{inherited}/promote          404  403    403    403
+ae     POST   /images/{inherited}/share            404  403    403    403
+ae     POST   /images/{inherited}/check            404  403    403    403
+sae    GET    /images/{elsewhere}                  404  404    404    404
+sae    POST   /images/{elsewhere}/delete           404  403    404    404
+sae    GET    /credentials                         404  403    200    200
+sae    GET    /credentials/new                     404  403    403    303
+sae    GET    /credentials/new/aws                 404  403    403    200
+sae    POST   /credentials/new/aws                 404  403    403    422
+sae    GET    /credentials/{credentials}/edit      404  403    403    200
+sae    POST   /credentials/{credentials}/edit      404  403    403    422
+sae    POST   /credentials/{credentials}/check     404  403    403    303
+sae    GET    /credentials/{credentials}/delete    404  403    403    200
+sae    POST   /credentials/{credentials}/delete    404  403    403    303
+sae    GET    /credentials/{foreign}/edit          404  403    403    404
+sae    POST   /credentials/{foreign}/delete        404  403    403    404
+sae    GET    /members                             404  403    403    200
+sae    POST   /members                             404  403    403    422
+sae    POST   /members/{member}                    404  403    403    303
+sae    POST   /members/{member}/remove             404  403    403    303
+sae    POST   /invitations/{invitation}/withdraw   404  403    403    303
+sa     GET    /{kind}                              404  403    403    200
+sa     POST   /{kind}                              404  403    403    422
+sa     GET    /{kind}/{child}/rename               404  403    403    200
+sa     POST   /{kind}/{child}/rename               404  403    403    422
+sa     GET    /{kind}/{child}/delete               404  403    403    200
+sa     POST   /{kind}/{child}/delete               404  403    403    422
+e      GET    /environments                        404  403    403    404
+e      POST   /environments                        404  403    403    404
+e      GET    /environments/x/rename               404  403    403    404
+e      POST   /environments/x/rename               404  403    403    404
+e      GET    /environments/x/delete               404  403    403    404
+e      POST   /environments/x/delete               404  403    403    404
+sae    GET    /audit                               404  403    403    200
+sae    GET    /bookmarks                           404  200    200    200
+sae    POST   /bookmarks                           404  303    303    303
+sae    POST   /bookmarks/move                      404  303    303    303
+sae    POST   /bookmarks/remove                    404  303    303    303
+"""
+# Pages of a person, at no scope: what nobody gets, and anybody who is signed in.
+PERSONAL = {
+    ("GET", "/"): (303, 303),
+    ("GET", "/sign-in"): (200, 303),
+    ("POST", "/sign-in"): (422, 303),
+    ("POST", "/sign-out"): (303, 303),
+    ("GET", "/password"): (303, 200),
+    ("POST", "/password"): (303, 422),
+    ("POST", "/theme"): (303, 303),
+    ("GET", "/scopes"): (303, 200),
+    ("GET", "/invitation/never-made"): (404, 404),
+    ("POST", "/invitation/never-made"): (404, 404),
+}
+ADDRESS = {"scalr": "/scalr", "account": "/account/acme", "environment": "/environment/acme/production"}
+BELOW = {
+    "scalr": {"kind": "accounts", "child": "globex"},
+    "account": {"kind": "environments", "child": "staging"},
+    "environment": {},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    levels: str
+    method: str
+    path: str
+    outcomes: dict[Role | None, str]
+
+
+def rows() -> list[Row]:
+    made = []
+    for line in TABLE.strip().splitlines()[1:]:
+        levels, method, path, *outcomes = line.split()
+        made.append(Row(levels, method, path, dict(zip((None, *Role), outcomes, strict=True))))
+    return made
+
+
+@pytest.fixture
+def things(
+    make_image: MakeImage,
+    make_credentials: MakeCredentials,
+    actor_of: Callable[[str], Actor],
+    scope: Callable[[str], Scope],
+) -> Callable[[str], dict[str, object]]:
+    """One of everything at a level, by the names that the table uses."""
+
+    def things(level: str) -> dict[str, object]:
+        path = HOMES[level]
+        here = scope(path)
+        viewer = Person.get(Person.email == f"{level}-viewer@example.com")
+        members.invite(actor_of("scalr-admin"), here, "invited@example.com", Role.VIEWER)
+        invitation = members.invitations_to(here)[0]
+        own = {
+            name: make_image(path, number).id
+            for number, name in enumerate(("image", "promoted", "deleted"), start=1)
+        }
+        return {
+            **own,
+            **BELOW[level],
+            "inherited": make_image("", 8).id,
+            "elsewhere": make_image("globex", 9).id,
+            "credentials": make_credentials(path, "here").id,
+            "foreign": make_credentials("globex", "there").id,
+            "member": Membership.get(person=viewer, scope=here).id,
+            "invitation": invitation.id,
+        }
+
+    return things
+
+
+@pytest.mark.parametrize("level", HOMES)
+@pytest.mark.parametrize("who", CAST)
+def test_everybody_everywhere(
+    client_of: Callable[[str], FlaskClient],
+    actor_of: Callable[[str], Actor],
+    scope: Callable[[str], Scope],
+    things: Callable[[str], dict[str, object]],
+    level: str,
+    who: str,
+) -> None:
+    names, here = things(level), scope(HOMES[level])
+    actor, client = actor_of(who), client_of(who)
+    role = actor.role_at(here)
+    above = actor.role_at(here.parent) if here.parent else None
+    wrong = {}
+    # The member who is removed may be the one who asks: what removes comes last.
+    for row in sorted(rows(), key=lambda row: row.path.endswith(("/remove", "{member}"))):
+        if level[0] not in row.levels:
+            continue
+        expected = row.outcomes[role]
+        if expected == "up":
+            reaches = above in {Role.EDITOR, Role.ADMIN}
+            expected = ("200" if row.method == "GET" else "303") if reaches else "404"
+        path = row.path.format(**names)
+        got = client.open(ADDRESS[level] + path, method=row.method).status_code
+        if got != int(expected):
+            wrong[f"{row.method} {row.path}"] = f"{got} instead of {expected}"
+    assert not wrong
+
+
+@pytest.mark.parametrize("level", HOMES)
+def test_nobody_is_asked_to_sign_in(
+    client_of: Callable[[str], FlaskClient],
+    things: Callable[[str], dict[str, object]],
+    level: str,
+) -> None:
+    names, client = things(level), client_of("nobody")
+    for row in rows():
+        if level[0] in row.levels:
+            path = ADDRESS[level] + row.path.format(**names)
+            response = client.open(path, method=row.method)
+            assert response.status_code == 303, path
+            assert response.location.startswith("/sign-in"), path
+
+
+@pytest.mark.parametrize(("method", "path"), PERSONAL)
+def test_pages_of_a_person(
+    client_of: Callable[[str], FlaskClient], method: str, path: str
+) -> None:
+    outcomes = [
+        client_of(who).open(path, method=method).status_code for who in ("nobody", "outsider")
+    ]
+    if (method, path) == ("GET", "/"):
+        outcomes[1] = client_of("account-viewer").open(path, method=method).status_code
+    assert tuple(outcomes) == PERSONAL[method, path]
+
+
+@pytest.mark.parametrize("address", ["/account/none", "/account/none/images", "/environment/acme/none/images", "/environment/globex/production/images", "/account/acme/production/images"])
+def test_scopes_that_do_not_exist(client_of: Callable[[str], FlaskClient], address: str) -> None:
+    assert client_of("scalr-admin").get(address, follow_redirects=True).status_code == 404
+
+
+def test_the_table_is_complete(app: Flask) -> None:
+    adapter = app.url_map.bind("")
+    covered = set()
+    for level, address in ADDRESS.items():
+        numbers = {
+            "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "elsewhere": 1,
+            "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
+            "kind": "environments", "child": "x", **BELOW[level],
+        }  # fmt: skip
+        for row in rows():
+            if level[0] in row.levels:
+                path = address + row.path.format(**numbers)
+                covered.add((row.method, adapter.match(path, method=row.method)[0]))
+    covered |= {(method, adapter.match(path, method=method)[0]) for method, path in PERSONAL}
+    routes = {
+        (method, rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint != "static"
+    }
+    assert routes == covered
+
+
+def test_a_session_of_somebody_deleted_is_nobodys(client_of: Callable[[str], FlaskClient]) -> None:
+    client = client_of("account-viewer")
+    assert client.get("/account/acme/images").status_code == 200
+    person = Person.get(Person.email == "account-viewer@example.com")
+    assert people.actor_for(person).roles
+    person.delete_instance()
+    assert client.get("/account/acme/images").status_code == 303

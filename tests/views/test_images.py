@@ -1,0 +1,191 @@
+"""The Images page and the page of an image: what they show, to whom, and what they offer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+
+from models import Image
+from tests.conftest import MakeImage
+
+ClientOf = Callable[[str], FlaskClient]
+ACME = "/account/acme"
+
+
+def test_an_empty_list_explains_and_offers_the_first_step(client_of: ClientOf) -> None:
+    page = client_of("account-editor").get(f"{ACME}/images").text
+    assert "No images yet at Account acme" in page
+    assert "Register the first image" in page
+    page = client_of("account-viewer").get(f"{ACME}/images").text
+    assert "Register the first image" not in page
+    assert "role of editor" in page
+
+
+def test_the_list_names_the_owner_in_words(client_of: ClientOf, make_image: MakeImage) -> None:
+    make_image("", name="from above")
+    page = client_of("environment-viewer").get("/environment/acme/production/images").text
+    assert "from above" in page
+    assert "Owned by Scalr:" in page
+
+
+def test_a_search_without_result(client_of: ClientOf, make_image: MakeImage) -> None:
+    make_image("acme")
+    client = client_of("account-editor")
+    page = client.get(f"{ACME}/images?q=nothing-like-it").text
+    assert "No image matches" in page
+    assert "Clear the search" in page
+    assert "Register it" not in page
+    page = client.get(f"{ACME}/images?q=ami-0123456789abcdef0").text
+    assert f"{ACME}/images/new/aws?image_id=ami-0123456789abcdef0" in page
+    page = client_of("account-viewer").get(f"{ACME}/images?q=ami-0123456789abcdef0").text
+    assert "Register it" not in page
+
+
+def test_fragment_and_page_are_told_apart(client_of: ClientOf, make_image: MakeImage) -> None:
+    make_image("acme", name="only one")
+    client = client_of("account-viewer")
+    page = client.get(f"{ACME}/images")
+    part = client.get(f"{ACME}/images", headers={"HX-Request": "true"})
+    assert "HX-Request" in page.headers["Vary"]
+    assert "HX-Request" in part.headers["Vary"]
+    assert "<html" in page.text
+    assert "<html" not in part.text
+    assert part.text.count("only one") == 1
+    assert 'hx-swap-oob="true"' in part.text
+    for header in ("HX-Boosted", "HX-History-Restore-Request"):
+        whole = client.get(f"{ACME}/images", headers={"HX-Request": "true", header: "true"})
+        assert "<html" in whole.text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cloud=nothing&os=nothing&owner=nothing&sort=nothing&page=nothing",
+        "page=-1",
+        "page=99999999999999999999",
+        "page=0",
+        "q=%00%ff",
+        "sort=--name",
+        "os=" + "x" * 5000,
+        "q=" + "a+" * 300,
+    ],
+)
+def test_any_address_answers(client_of: ClientOf, make_image: MakeImage, query: str) -> None:
+    make_image("acme")
+    assert client_of("account-viewer").get(f"{ACME}/images?{query}").status_code == 200
+
+
+def test_hostile_text_is_only_text(client_of: ClientOf, make_image: MakeImage) -> None:
+    image = make_image("acme", name='"><script>alert(1)</script>')
+    client = client_of("account-admin")
+    for path in ("", f"/{image.id}", f"/{image.id}/edit", "?q=%3Cscript%3Ealert(1)"):
+        page = client.get(f"{ACME}/images{path}").text
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;" in page
+
+
+def test_the_page_of_an_image(client_of: ClientOf, make_image: MakeImage) -> None:
+    image = make_image("acme", name="golden")
+    page = client_of("account-editor").get(f"{ACME}/images/{image.id}").text
+    for words in (
+        "golden",
+        image.cloud_image_id,
+        "Ubuntu 24.04 LTS Noble Numbat",
+        "by scalr-admin",
+        "Open in the console",
+        "Owner account",
+        "/dev/sda1 (root)",
+        "Check now",
+        "image.register",
+    ):
+        assert words in page, words
+    assert "Promote" not in page
+    assert "Promote" in client_of("scalr-editor").get(f"{ACME}/images/{image.id}").text
+
+
+def test_inherited_images_are_read_only(client_of: ClientOf, make_image: MakeImage) -> None:
+    image = make_image("acme")
+    below = f"/environment/acme/production/images/{image.id}"
+    page = client_of("environment-admin").get(below).text
+    assert "owned by Account acme" in page
+    assert "Check now" not in page
+    assert f"{ACME}/images/{image.id}" not in page
+    assert f"{ACME}/images/{image.id}" in client_of("account-viewer").get(below).text
+
+
+def test_editing_keeps_input_after_an_error(client_of: ClientOf, make_image: MakeImage) -> None:
+    image = make_image("acme")
+    client = client_of("account-editor")
+    form = {
+        "name": "kept input",
+        "os_family": "ubuntu",
+        "os_version": "debian|12",
+        "size_gb": "0",
+    }
+    response = client.post(f"{ACME}/images/{image.id}/edit", data=form)
+    assert response.status_code == 422
+    for words in ("kept input", "Choose a version of Ubuntu.", "at least 1"):
+        assert words in response.text
+    assert Image.get_by_id(image.id).name == "noble"
+
+
+def test_editing(client_of: ClientOf, make_image: MakeImage) -> None:
+    image = make_image("acme")
+    client = client_of("account-editor")
+    form = {
+        "name": "renamed",
+        "os_family": "other",
+        "os_family_other": "Haiku",
+        "os_version": "other",
+        "os_version_other": "R1",
+        "size_gb": "",
+    }
+    client.post(f"{ACME}/images/{image.id}/edit", data=form)
+    stored = Image.get_by_id(image.id)
+    assert (stored.name, stored.os_family, stored.os_version) == ("renamed", "Haiku", "R1")
+    assert (stored.size_gb, stored.agent_installed, stored.shared) == (None, False, False)
+    again = client.get(f"{ACME}/images/{image.id}/edit").text
+    assert 'value="Haiku"' in again
+    assert 'value="R1"' in again
+
+
+def test_turning_shared_off_says_who_loses_sight(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme")
+    client, below = client_of("account-editor"), client_of("environment-viewer")
+    page = client.get(f"{ACME}/images/{image.id}/share").text
+    assert "Environment acme / production" in page
+    assert "Environment acme / staging" in page
+    seen = f"/environment/acme/production/images/{image.id}"
+    assert below.get(seen).status_code == 200
+    client.post(f"{ACME}/images/{image.id}/share")
+    assert below.get(seen).status_code == 404
+    client.post(f"{ACME}/images/{image.id}/share", data={"shared": "y"})
+    assert below.get(seen).status_code == 200
+
+
+def test_promotion_in_the_way_links_to_what_is_there(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    below, above = make_image("acme/production"), make_image("acme")
+    path = f"/environment/acme/production/images/{below.id}/promote"
+    response = client_of("account-editor").post(path)
+    assert response.status_code == 422
+    assert f"{ACME}/images/{above.id}" in response.text
+
+
+def test_the_present_search_can_be_pinned(client_of: ClientOf, make_image: MakeImage) -> None:
+    make_image("acme")
+    client = client_of("account-viewer")
+    page = client.get(f"{ACME}/images?cloud=aws&os=ubuntu&q=&page=").text
+    assert re.search(r'name="path" value="images\?cloud=aws&amp;os=ubuntu"', page)
+    assert 'name="label" value="Images, AWS, Ubuntu"' in page
+    form = {"path": "images?cloud=aws&os=ubuntu", "label": "Images, AWS, Ubuntu"}
+    shown = client.post(f"{ACME}/bookmarks", data=form, follow_redirects=True).text
+    assert "is in your bookmarks bar now" in shown
+    assert f'href="{ACME}/bookmarks"' in shown
+    assert 'class="pin"' not in shown

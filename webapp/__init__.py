@@ -1,0 +1,46 @@
+"""The image registry as a WSGI app: wiring only. What it does is in the modules beside this one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import models
+from webapp import commands, database, errors, logs, rendering, security, services
+from webapp import settings as settings_module
+from webapp.views import account_pages, mount_views
+
+
+def create_app(environ: Mapping[str, str] | None = None) -> Flask:
+    """The app, configured by `environ` or, without one, by the process's environment. Raises
+    SettingsError."""
+    settings = settings_module.read(os.environ if environ is None else environ)
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_NAME="session",
+        MAX_CONTENT_LENGTH=1024 * 1024,
+        SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    logs.configure(settings.log_level)
+    models.database.initialize(database.open_database(settings.database_url))
+    app.extensions["services"] = services.make(settings)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+        )
+    database.init_app(app)
+    security.init_app(app)
+    account_pages.login_manager.init_app(app)
+    rendering.init_app(app)
+    errors.init_app(app)
+    commands.init_app(app)
+    mount_views(app)
+    return app

@@ -1,0 +1,72 @@
+"""The command line: `flask --app webapp COMMAND`."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+from peewee import IntegrityError
+
+import models
+from models import Membership, Role, Scope, transaction
+from webapp import database, demonstration, people
+from webapp.services import services
+from webapp.vault import VaultError
+
+
+def init_app(app: Flask) -> None:
+    for command in (migrate, create_admin, rotate_keys, seed_demonstration):
+        app.cli.add_command(command)
+
+
+@click.command()
+@with_appcontext
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    with models.database.connection_context():
+        applied = database.migrate(models.database.obj)
+    click.echo(f"Applied: {', '.join(applied)}" if applied else "The schema is up to date.")
+
+
+@click.command("create-admin")
+@click.argument("email")
+@click.option("--name", default="", help="How people call them; the e-mail address if not given.")
+@click.password_option(envvar="ADMIN_PASSWORD", help="Asked for if not given.")
+@with_appcontext
+def create_admin(email: str, name: str, password: str) -> None:
+    """Make a person who is admin at Scalr, or make an existing one that."""
+    with models.database.connection_context():
+        scalr = Scope.at("")
+        if scalr is None:
+            raise click.ClickException("Run `flask --app webapp migrate` first.")
+        try:
+            with transaction():
+                person = people.create(email, name, password)
+                Membership.create(person=person, scope=scalr, role=Role.ADMIN)
+        except people.PasswordRefused as error:
+            raise click.ClickException(str(error)) from error
+        except IntegrityError as error:
+            raise click.ClickException(f"{email} exists already.") from error
+    click.echo(f"{person.email} can sign in and is an admin at Scalr.")
+
+
+@click.command("rotate-keys")
+@with_appcontext
+def rotate_keys() -> None:
+    """Encrypt all cloud credentials again with the first of CREDENTIALS_KEYS."""
+    with models.database.connection_context():
+        try:
+            count = services().vault.rotate()
+        except VaultError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(f"Encrypted {count} credentials with the first key.")
+
+
+@click.command("seed-demonstration")
+@click.option("--endpoint", required=True, help="Where the sandbox AWS listens.")
+@with_appcontext
+def seed_demonstration(endpoint: str) -> None:
+    """Fill an empty database with the demonstration organisation."""
+    with models.database.connection_context():
+        seeded = demonstration.seed(services().vault, endpoint)
+    click.echo("Seeded the demonstration." if seeded else "There is data already; left as it is.")

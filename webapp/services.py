@@ -1,0 +1,34 @@
+"""What the views need besides the request: made once by `create_app`, found through the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from webapp.people import FailedSignIns
+from webapp.receipts import Receipts
+from webapp.settings import Settings
+from webapp.vault import Vault
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    vault: Vault
+    receipts: Receipts
+    failed_sign_ins: FailedSignIns
+
+
+def make(settings: Settings) -> Services:
+    return Services(
+        settings=settings,
+        vault=Vault(settings.credentials_keys),
+        receipts=Receipts(settings.secret_key),
+        failed_sign_ins=FailedSignIns(settings.redis_url),
+    )
+
+
+def services() -> Services:
+    found: Services = current_app.extensions["services"]
+    return found

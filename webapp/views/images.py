@@ -1,0 +1,249 @@
+"""The Images page and the page of one image, with what can be done to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, abort, g, request, url_for
+
+from models import Image, Level
+from webapp import (
+    audit,
+    catalogue,
+    cloud_credentials,
+    image_details,
+    operating_systems,
+    registration,
+)
+from webapp.access import Right
+from webapp.catalogue import SORTS, Search
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CloudError, InvalidImageId, Locator
+from webapp.forms import ActionForm, CheckForm, ImageForm, SharedForm, refuse
+from webapp.registration import AlreadyRegistered, RegistrationError
+from webapp.rendering import redirect, render, scope_url, toast
+from webapp.services import services
+from webapp.views.scope_pages import needs, pages
+
+
+@pages.get("/")
+@needs(Right.VIEW_IMAGES)
+def home() -> Response:
+    return redirect(url_for(".images"))
+
+
+@pages.get("/images")
+@needs(Right.VIEW_IMAGES)
+def images() -> Response:
+    search = _search()
+    page = catalogue.find(g.scope, search)
+    return render(
+        "images.html",
+        fragment="_images.html",
+        label=_label(search),
+        search=search,
+        page=page,
+        nothing_here=page.total == 0 and not search.narrows,
+        looks_like=_looks_like(search.text) if page.total == 0 else None,
+        families=catalogue.os_families(g.scope),
+        clouds=catalogue.clouds(g.scope),
+        levels=[each.level for each in g.scope.lineage],
+    )
+
+
+@pages.get("/images/<int:image_id>")
+@needs(Right.VIEW_IMAGES)
+def image(image_id: int) -> Response:
+    return _show(_visible(image_id), CheckForm())
+
+
+@pages.route("/images/<int:image_id>/edit", methods=["GET", "POST"])
+@needs(Right.EDIT_IMAGES)
+def edit_image(image_id: int) -> Response:
+    found = _own(image_id)
+    form = ImageForm()
+    if not form.is_submitted():
+        form.show(registration.choices_of(found))
+    elif form.validate():
+        try:
+            changes = registration.edit(g.actor, found, form.choices())
+        except RegistrationError as error:
+            refuse(form, str(error), error.field)
+        else:
+            toast("The image is changed." if changes else "Nothing was changed.")
+            return redirect(_address(found))
+    return render(
+        "image_edit.html",
+        image=found,
+        form=form,
+        loses_sight=registration.loses_sight(found),
+        status=422 if form.is_submitted() else 200,
+    )
+
+
+@pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
+@needs(Right.EDIT_IMAGES)
+def share_image(image_id: int) -> Response:
+    """Turning Shared off asks first, saying who loses sight of the image; turning it on does not
+    need to."""
+    found = _own(image_id)
+    if g.scope.level is Level.ENVIRONMENT:
+        abort(404)
+    form = SharedForm()
+    if not form.validate_on_submit():
+        return render(
+            "image_share.html",
+            image=found,
+            form=form,
+            loses_sight=registration.loses_sight(found),
+            status=422 if form.is_submitted() else 200,
+        )
+    choices = registration.choices_of(found)
+    registration.edit(g.actor, found, registration.shared_as(choices, shared=form.shared.data))
+    toast(
+        "The image is shared with the scopes below."
+        if form.shared.data
+        else "The image is shared no longer."
+    )
+    return redirect(_address(found))
+
+
+@pages.route("/images/<int:image_id>/promote", methods=["GET", "POST"])
+@needs(Right.EDIT_IMAGES)
+def promote_image(image_id: int) -> Response:
+    found = _own(image_id)
+    target = registration.promotion_target(g.actor, found)
+    if target is None:
+        abort(404)
+    form = ActionForm()
+    in_the_way = None
+    if form.validate_on_submit():
+        try:
+            registration.promote(g.actor, found)
+        except AlreadyRegistered as error:
+            in_the_way = error.image
+            refuse(form, str(error))
+        except RegistrationError as error:
+            refuse(form, str(error))
+        else:
+            toast(f"The image belongs to {target.label} now, shared with the scopes below.")
+            return redirect(scope_url(target, "image", image_id=found.id))
+    return render(
+        "image_promote.html",
+        image=found,
+        form=form,
+        target=target,
+        in_the_way=in_the_way,
+        status=422 if form.is_submitted() else 200,
+    )
+
+
+@pages.route("/images/<int:image_id>/delete", methods=["GET", "POST"])
+@needs(Right.EDIT_IMAGES)
+def delete_image(image_id: int) -> Response:
+    found = _own(image_id)
+    form = ActionForm()
+    if form.validate_on_submit():
+        registration.delete(g.actor, found)
+        toast(f"“{found.name}” is no longer registered here. The image in the cloud is untouched.")
+        return redirect(url_for(".images"))
+    lost = registration.loses_sight(found)
+    return render("image_delete.html", image=found, form=form, loses_sight=lost)
+
+
+@pages.post("/images/<int:image_id>/check")
+@needs(Right.EDIT_IMAGES)
+def check_image(image_id: int) -> Response:
+    found = _own(image_id)
+    form = CheckForm()
+    changes = None
+    if form.validate_on_submit():
+        vault = services().vault
+        try:
+            changes = registration.check_again(g.actor, found, vault, form.credentials.data)
+        except RegistrationError as error:
+            refuse(form, str(error), error.field)
+        except CloudError as error:
+            refuse(form, str(error))
+    return _show(found, form, changes=changes, status=200 if changes is not None else 422)
+
+
+def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> Response:
+    own = found.scope_id == g.scope.id
+    usable = cloud_credentials.usable_at(found.scope, found.cloud) if own else []
+    form.offer(usable, found)
+    locator = Locator(found.location, found.cloud_image_id, found.compute_resource)
+    return render(
+        "image.html",
+        fragment="_image.html",
+        label=found.name,
+        status=status,
+        image=found,
+        own=own,
+        form=form,
+        details=image_details.from_json(found.details),
+        console_url=CLOUDS[found.cloud].console_url(locator),
+        target=registration.promotion_target(g.actor, found) if own else None,
+        history=audit.of_image(found),
+        **context,
+    )
+
+
+def _visible(image_id: int) -> Image:
+    found = catalogue.get(g.scope, image_id)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _own(image_id: int) -> Image:
+    """Inherited images are changed where they are owned, and nowhere else."""
+    found = _visible(image_id)
+    if found.scope_id != g.scope.id:
+        abort(403)
+    return found
+
+
+def _address(found: Image) -> str:
+    return url_for(".image", image_id=found.id)
+
+
+def _search() -> Search:
+    """What does not fit is taken as not said: a bookmark must outlive what it names."""
+    given = request.args
+    sort = given.get("sort", "")
+    owner = given.get("owner", "")
+    page = given.get("page", "")
+    return Search(
+        text=" ".join(given.get("q", "").split())[:200],
+        cloud=given.get("cloud", "") if given.get("cloud") in CLOUDS else "",
+        os_family=given.get("os", "")[:64],
+        owner=Level(owner) if owner in set(Level) else None,
+        sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "created",
+        descending=sort.startswith("-") or sort.removeprefix("-") not in SORTS,
+        page=int(page) if page.isdecimal() and len(page) < 8 else 1,
+    )
+
+
+def _label(search: Search) -> str:
+    """What the page is called in the bookmarks bar: 'Images, AWS, Ubuntu'."""
+    parts = ["Images"]
+    if search.cloud:
+        parts.append(CLOUDS[search.cloud].label)
+    if search.os_family:
+        parts.append(operating_systems.label(search.os_family))
+    if search.owner:
+        parts.append(f"of {search.owner.capitalize()}")
+    if search.text:
+        parts.append(search.text)
+    return ", ".join(parts)
+
+
+def _looks_like(text: str) -> tuple[str, str] | None:
+    """The cloud and the id, where a search without result is an id that could be registered."""
+    for cloud in CLOUDS.values():
+        try:
+            return cloud.key, cloud.parse_image_id(text).value
+        except InvalidImageId:
+            continue
+    return None

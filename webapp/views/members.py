@@ -1,0 +1,90 @@
+"""The members page: who holds which role here, and invitations."""
+
+from __future__ import annotations
+
+from flask import Response, g, url_for
+
+from models import Role
+from webapp import members
+from webapp.access import Right
+from webapp.forms import ActionForm, InviteForm, RoleForm, refuse
+from webapp.members import MemberError
+from webapp.rendering import redirect, render, toast
+from webapp.views.scope_pages import needs, pages
+
+
+@pages.get("/members")
+@needs(Right.MANAGE_MEMBERS)
+def member_list() -> Response:
+    return _show(InviteForm())
+
+
+@pages.post("/members")
+@needs(Right.MANAGE_MEMBERS)
+def invite() -> Response:
+    """Shows the one-time link on the page it answers with, and nowhere again."""
+    form = InviteForm()
+    if form.validate_on_submit():
+        try:
+            token = members.invite(g.actor, g.scope, form.email.data, Role(form.role.data))
+        except MemberError as error:
+            refuse(form, str(error), "email")
+        else:
+            link = url_for("people.invitation", token=token, _external=True)
+            return _show(InviteForm(formdata=None), link=link, invited=form.email.data)
+    return _show(form, status=422)
+
+
+@pages.post("/members/<int:membership_id>")
+@needs(Right.MANAGE_MEMBERS)
+def change_member(membership_id: int) -> Response:
+    form = RoleForm()
+    if form.validate_on_submit():
+        try:
+            role = Role(form.role.data)
+            changed = members.change_role(g.actor, g.scope, membership_id, role)
+        except MemberError as error:
+            toast(str(error), "danger")
+        else:
+            toast(f"{changed.person.name} is {changed.role} here now.")
+    return redirect(url_for(".member_list"))
+
+
+@pages.post("/members/<int:membership_id>/remove")
+@needs(Right.MANAGE_MEMBERS)
+def remove_member(membership_id: int) -> Response:
+    if ActionForm().validate_on_submit():
+        try:
+            removed = members.remove(g.actor, g.scope, membership_id)
+        except MemberError as error:
+            toast(str(error), "danger")
+        else:
+            toast(f"{removed.person.name} is no member of {g.scope.label} any more.")
+    return redirect(url_for(".member_list"))
+
+
+@pages.post("/invitations/<int:invitation_id>/withdraw")
+@needs(Right.MANAGE_MEMBERS)
+def withdraw_invitation(invitation_id: int) -> Response:
+    if ActionForm().validate_on_submit():
+        try:
+            members.withdraw(g.actor, g.scope, invitation_id)
+        except MemberError as error:
+            toast(str(error), "danger")
+        else:
+            toast("The invitation is withdrawn; its link works no longer.")
+    return redirect(url_for(".member_list"))
+
+
+def _show(form: InviteForm, status: int = 200, link: str = "", invited: str = "") -> Response:
+    return render(
+        "members.html",
+        label="Members",
+        status=status,
+        form=form,
+        link=link,
+        invited=invited,
+        members=members.of_scope(g.scope),
+        invitations=members.invitations_to(g.scope),
+        roles=list(Role),
+    )

@@ -1,0 +1,72 @@
+"""One blueprint for the pages of a scope, written once and mounted three times: at `/scalr`,
+`/account/<account>` and `/environment/<account>/<environment>`. Before each view it loads the
+scope into `g.scope`; a scope that the person may not see answers as one that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from flask import Blueprint, Flask, abort, g, request
+from flask_login import login_required
+
+from models import Level, Scope
+from webapp.access import Right
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+pages = Blueprint("scope", __name__)
+
+PREFIXES = {
+    Level.SCALR: "/scalr",
+    Level.ACCOUNT: "/account/<account>",
+    Level.ENVIRONMENT: "/environment/<account>/<environment>",
+}
+
+
+def mount(app: Flask) -> None:
+    for level, prefix in PREFIXES.items():
+        app.register_blueprint(pages, name=level.value, url_prefix=prefix)
+
+
+def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Lets a view be called only by someone who has `right` at the scope; 403 otherwise."""
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.actor.require(right, g.scope)
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+@pages.url_value_preprocessor
+def _take_scope(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    values = values if values is not None else {}
+    parts = [values.pop(name) for name in ("account", "environment") if name in values]
+    g.scope_path = "/".join(parts)
+
+
+@pages.url_defaults
+def _give_scope(endpoint: str, values: dict[str, Any]) -> None:
+    """Links between pages of one scope need not name it."""
+    scope = g.get("scope")
+    if scope is None or endpoint.partition(".")[0] != scope.level.value:
+        return
+    for name, part in zip(("account", "environment"), scope.path.split("/"), strict=False):
+        if part:
+            values.setdefault(name, part)
+
+
+@pages.before_request
+@login_required
+def _load_scope() -> None:
+    scope = Scope.at(g.scope_path)
+    if scope is None or scope.level != request.blueprint or g.actor.role_at(scope) is None:
+        abort(404)
+    g.scope = scope
