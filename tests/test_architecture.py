@@ -83,7 +83,11 @@ def test_no_cloud_is_named_outside_its_own_files() -> None:
     """The demonstration is about the sandbox's clouds and may name them."""
     for path in (ROOT / "webapp").rglob("*.py"):
         if path.parent.name != "clouds" and path.name != "demonstration.py":
-            text = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+            text = {
+                node.value
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
             assert not text & {"aws", "azure", "gce", "openstack", "vmware"}, path
 
 
@@ -114,5 +118,9 @@ def test_every_icon_is_in_the_sprite(app: Flask) -> None:
 
 
 def test_files_stay_readable() -> None:
-    for path in [*ROOT.glob("*.py"), *(ROOT / "webapp").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+    for path in [
+        *ROOT.glob("*.py"),
+        *(ROOT / "webapp").rglob("*.py"),
+        *(ROOT / "tests").rglob("*.py"),
+    ]:
         assert len(path.read_text().splitlines()) <= 400, path

@@ -98,7 +98,11 @@ PERSONAL = {
     ("GET", "/invitation/never-made"): (404, 404),
     ("POST", "/invitation/never-made"): (404, 404),
 }
-ADDRESS = {"scalr": "/scalr", "account": "/account/acme", "environment": "/environment/acme/production"}
+ADDRESS = {
+    "scalr": "/scalr",
+    "account": "/account/acme",
+    "environment": "/environment/acme/production",
+}
 BELOW = {
     "scalr": {"kind": "accounts", "child": "globex"},
     "account": {"kind": "environments", "child": "staging"},
@@ -201,9 +205,7 @@ def test_nobody_is_asked_to_sign_in(
 
 
 @pytest.mark.parametrize(("method", "path"), PERSONAL)
-def test_pages_of_a_person(
-    client_of: Callable[[str], FlaskClient], method: str, path: str
-) -> None:
+def test_pages_of_a_person(client_of: Callable[[str], FlaskClient], method: str, path: str) -> None:
     outcomes = [
         client_of(who).open(path, method=method).status_code for who in ("nobody", "outsider")
     ]
@@ -212,7 +214,16 @@ def test_pages_of_a_person(
     assert tuple(outcomes) == PERSONAL[method, path]
 
 
-@pytest.mark.parametrize("address", ["/account/none", "/account/none/images", "/environment/acme/none/images", "/environment/globex/production/images", "/account/acme/production/images"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/account/none",
+        "/account/none/images",
+        "/environment/acme/none/images",
+        "/environment/globex/production/images",
+        "/account/acme/production/images",
+    ],
+)
 def test_scopes_that_do_not_exist(client_of: Callable[[str], FlaskClient], address: str) -> None:
     assert client_of("scalr-admin").get(address, follow_redirects=True).status_code == 404
 
