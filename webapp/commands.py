@@ -8,14 +8,14 @@ from flask.cli import with_appcontext
 from peewee import IntegrityError
 
 import models
-from models import Membership, Role, Scope, transaction
+from models import Membership, Person, Role, Scope, transaction
 from webapp import database, demonstration, people
 from webapp.services import services
 from webapp.vault import VaultError
 
 
 def init_app(app: Flask) -> None:
-    for command in (migrate, create_admin, rotate_keys, seed_demonstration):
+    for command in (migrate, create_admin, set_password, rotate_keys, seed_demonstration):
         app.cli.add_command(command)
 
 
@@ -34,7 +34,7 @@ def migrate() -> None:
 @click.password_option(envvar="ADMIN_PASSWORD", help="Asked for if not given.")
 @with_appcontext
 def create_admin(email: str, name: str, password: str) -> None:
-    """Make a person who is admin at Scalr, or make an existing one that."""
+    """Make a person who is admin at Scalr."""
     with models.database.connection_context():
         scalr = Scope.at("")
         if scalr is None:
@@ -48,6 +48,23 @@ def create_admin(email: str, name: str, password: str) -> None:
         except IntegrityError as error:
             raise click.ClickException(f"{email} exists already.") from error
     click.echo(f"{person.email} can sign in and is an admin at Scalr.")
+
+
+@click.command("set-password")
+@click.argument("email")
+@click.password_option(envvar="NEW_PASSWORD", help="Asked for if not given.")
+@with_appcontext
+def set_password(email: str, password: str) -> None:
+    """Give somebody a new password; ends their sessions."""
+    with models.database.connection_context():
+        person = Person.get_or_none(Person.email == email.strip().lower())
+        if person is None:
+            raise click.ClickException(f"There is no {email}.")
+        try:
+            people.set_password(person, password)
+        except people.PasswordRefused as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(f"{person.email} can sign in with the new password.")
 
 
 @click.command("rotate-keys")

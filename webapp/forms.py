@@ -25,7 +25,7 @@ from webapp.clouds.base import Field as CloudField
 from webapp.registration import Choices
 
 OTHER = operating_systems.OTHER
-ROLES = [(role.value, role.value.capitalize()) for role in Role]
+ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
 def _stripped(value: str | None) -> str:
@@ -103,7 +103,7 @@ class MoveBookmarkForm(FlaskForm):
 
 
 class ThemeForm(FlaskForm):
-    theme = SelectField(choices=[("system", "System"), ("light", "Light"), ("dark", "Dark")])
+    theme = SelectField(choices={"system": "System", "light": "Light", "dark": "Dark"})
 
 
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
@@ -150,7 +150,7 @@ class SelectImageForm(Form):
         cls, cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
     ) -> SelectImageForm:
         form: SelectImageForm = cls(arguments)
-        form.credentials.choices = [(row.id, row.name) for row in usable]
+        form.credentials.choices = {str(row.id): row.name for row in usable}
         if form.credentials.data not in {row.id for row in usable}:
             form.credentials.data = usable[0].id if usable else None
         form.image_id.label.text = cloud.image_id_field.label
@@ -162,15 +162,14 @@ class SelectImageForm(Form):
 
     def offer_locations(self, locations: Iterable[Location]) -> None:
         """With what was chosen, even where it is not among them: input is kept."""
-        choices = [("", "Choose…")]
-        choices += [
-            (each.key, each.label if each.enabled else f"{each.label} (not enabled)")
-            for each in locations
-        ]
         chosen = self.location.data
-        if chosen not in dict(choices):
-            choices.append((chosen, chosen))
-        self.location.choices = choices
+        known = {
+            each.key: each.label if each.enabled else f"{each.label} (not enabled)"
+            for each in locations
+        }
+        if chosen and chosen not in known:
+            known[chosen] = chosen
+        self.location.choices = {"": "Choose…", **known}
 
 
 class ImageForm(FlaskForm):
@@ -197,15 +196,16 @@ class ImageForm(FlaskForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         families = operating_systems.FAMILIES
-        self.os_family.choices = [
-            ("", "Choose…"),
-            *((family.key, family.label) for family in families.values()),
-            (OTHER, "Other…"),
-        ]
+        self.os_family.choices = {
+            "": "Choose…",
+            **{family.key: family.label for family in families.values()},
+            OTHER: "Other…",
+        }
         self.os_version.choices = {
-            "": [("", "Choose…"), (OTHER, "Another version…")],
+            "": "Choose…",
+            OTHER: "Another version…",
             **{
-                family.label: [(f"{family.key}|{each.key}", each.label) for each in family.versions]
+                family.label: {f"{family.key}|{each.key}": each.label for each in family.versions}
                 for family in families.values()
             },
         }
@@ -272,7 +272,7 @@ class CheckForm(FlaskForm):
     )
 
     def offer(self, usable: Sequence[CloudCredentials], image: Image) -> None:
-        self.credentials.choices = [(row.id, row.name) for row in usable]
+        self.credentials.choices = {str(row.id): row.name for row in usable}
         if self.credentials.data is None:
             self.credentials.data = image.credentials_id
 
@@ -282,7 +282,7 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     if field.required and not (field.secret and has_stored):
         validators.insert(0, InputRequired(f"{field.label} is needed."))
     if field.options:
-        return SelectField(field.label, choices=list(field.options), description=field.hint)
+        return SelectField(field.label, choices=dict(field.options), description=field.hint)
     kind = PasswordField if field.secret else StringField
     stored = (
         "Stored and never shown. Leave empty to keep it. " if field.secret and has_stored else ""

@@ -93,12 +93,17 @@ def change_password(actor: Actor, old: str, new: str) -> None:
     person = actor.person
     if not _matches(person.password_hash, old):
         raise PasswordRefused("The present password is not right.")
-    require_strength(new)
     with transaction():
-        person.password_hash = _hasher.hash(new)
-        person.session_key = secrets.token_hex(16)
-        person.save(only=[Person.password_hash, Person.session_key])
+        set_password(person, new)
         audit.record(actor, None, "person.password", person.name)
+
+
+def set_password(person: Person, new: str) -> None:
+    """Ends every session of the person. Raises PasswordRefused."""
+    require_strength(new)
+    person.password_hash = _hasher.hash(new)
+    person.session_key = secrets.token_hex(16)
+    person.save(only=[Person.password_hash, Person.session_key])
 
 
 def require_strength(password: str) -> None:

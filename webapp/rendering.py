@@ -90,7 +90,7 @@ def init_app(app: Flask) -> None:
     missing = [name for name in ASSETS if not (STATIC / name).is_file()]
     if missing:
         raise SettingsError(
-            f"webapp/static lacks {', '.join(missing)}. `scripts/assets` installs them."
+            f"webapp/static lacks {', '.join(missing)}. `scripts/assets.py` installs them."
         )
     htmx.init_app(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
