@@ -238,8 +238,8 @@ class ImageForm(FlaskForm):
             valid = False
         elif self.os_version.data and not self._other_version():
             family, _, _ = self.os_version.data.partition("|")
-            if family != self.os_family.data:
-                label = operating_systems.FAMILIES[self.os_family.data].label
+            if family != self.os_family.data in operating_systems.FAMILIES:
+                label = operating_systems.label(self.os_family.data)
                 refuse(self, f"Choose a version of {label}.", "os_version")
                 valid = False
         return valid

@@ -1,0 +1,282 @@
+"""New Image over a real socket to the sandbox AWS: NEXT, its failures, and REGISTER."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urlencode
+
+import pytest
+from flask.testing import FlaskClient
+
+from models import CloudCredentials, Image
+from sandbox import aws
+from tests.conftest import MakeCredentials, MakeImage
+from webapp.receipts import VALID_SECONDS
+
+ClientOf = Callable[[str], FlaskClient]
+ACME = "/account/acme"
+NOBLE = aws.NOBLE.id_in("us-east-1")
+NEXT = f"{ACME}/images/new/aws/confirm"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with aws.start() as address:
+        yield address
+
+
+@pytest.fixture
+def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCredentials:
+    return make_credentials("", "Sandbox", endpoint)
+
+
+def ask(credentials: CloudCredentials, image_id: str, location: str = "us-east-1") -> str:
+    query = {"credentials": credentials.id, "location": location, "image_id": image_id}
+    return f"{NEXT}?{urlencode(query)}"
+
+
+def receipt_in(page: str) -> str:
+    found = re.search(r'name="receipt"[^>]*value="([^"]+)"', page)
+    assert found, "the page holds no receipt"
+    return html.unescape(found[1])
+
+
+def form(page: str, **changes: str) -> dict[str, str]:
+    filled = {
+        "receipt": receipt_in(page),
+        "name": "noble",
+        "os_family": "ubuntu",
+        "os_version": "ubuntu|24.04",
+        "size_gb": "8",
+        "agent_installed": "y",
+        "shared": "y",
+    }
+    return {**filled, **changes}
+
+
+def test_the_selector_opens_at_a_cloud_with_credentials(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    page = client_of("account-editor").get(f"{ACME}/images/new").text
+    assert 'aria-current="true"' in page
+    assert "Sandbox" in page
+    assert "US East (N. Virginia)" in page
+    assert "EC2, then Images, then AMIs" in page
+
+
+def test_the_locations_that_may_really_be_used(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    page = client_of("account-editor").get(f"{ACME}/images/new/aws?live=1").text
+    assert 'value="eu-west-1"' in page
+
+
+def test_next_reads_the_image_and_suggests(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    response = client_of("account-editor").get(ask(credentials, f"  {NOBLE.upper()} "))
+    assert response.status_code == 200
+    page = html.unescape(response.text)
+    for words in (
+        aws.NOBLE.name,
+        aws.NOBLE.description,
+        "x86_64",
+        f"A guess, read from “{aws.NOBLE.name}”",
+        "/dev/sda1 (root)",
+        "cannot be verified",
+        'value="8"',
+    ):
+        assert words in page, words
+    assert re.search(r'<option selected value="ubuntu\|24.04">', page)
+
+
+def test_a_pasted_arn_brings_its_location(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("account-editor")
+    arn = f"arn:aws:ec2:us-east-1::image/{NOBLE}"
+    assert client.get(ask(credentials, arn, "")).status_code == 200
+    response = client.get(ask(credentials, arn, "eu-west-1"))
+    assert response.status_code == 422
+    assert "Make them agree" in response.text
+
+
+@pytest.mark.parametrize(
+    ("image_id", "location", "words"),
+    [
+        ("ami-123", "us-east-1", "17"),
+        ("", "us-east-1", "AMI"),
+        ("i-0123456789abcdef0", "us-east-1", "instance"),
+        (NOBLE, "", "Choose the location"),
+        ("ami-0000000000000dead", "us-east-1", "ami-0000000000000dead"),
+        (aws.ONLY_IRELAND.id_in("eu-west-1"), "us-east-1", "eu-west-1"),
+    ],
+)
+def test_failures_keep_the_input(
+    client_of: ClientOf, credentials: CloudCredentials, image_id: str, location: str, words: str
+) -> None:
+    response = client_of("account-editor").get(ask(credentials, image_id, location))
+    assert response.status_code == 422
+    page = html.unescape(response.text)
+    assert words in page
+    assert f'value="{image_id}"' in page
+    if location:
+        assert re.search(rf'<option selected value="{location}">', page)
+
+
+def test_a_dead_cloud_is_said_to_be_one(
+    client_of: ClientOf, make_credentials: MakeCredentials
+) -> None:
+    response = client_of("account-editor").get(ask(make_credentials(), NOBLE))
+    assert response.status_code == 422
+    assert 'role="alert"' in response.text
+    assert "not-a-secret-at-all" not in response.text
+
+
+def test_an_image_in_a_poor_state_is_said_to_be(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("account-editor")
+    for known, words in ((aws.OLD, "deprecated"), (aws.DISABLED, "disabled")):
+        page = client.get(ask(credentials, known.id_in("us-east-1"))).text
+        assert "alert-warning" in page
+        assert words in page
+
+
+def test_register(client_of: ClientOf, credentials: CloudCredentials) -> None:
+    client = client_of("account-editor")
+    page = client.get(ask(credentials, NOBLE)).text
+    response = client.post(f"{ACME}/images", data=form(page), follow_redirects=True)
+    assert "is registered at Account acme" in html.unescape(response.text)
+    image = Image.get()
+    assert (image.cloud_image_id, image.location) == (NOBLE, "us-east-1")
+    assert image.description == aws.NOBLE.description
+    assert (image.agent_installed, image.shared) == (True, True)
+
+
+def test_facts_come_from_the_receipt_and_not_from_the_form(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(ask(credentials, NOBLE)).text
+    forged = form(page, architecture="pdp11", cloud_image_id="ami-00000000", location="mars")
+    client.post(f"{ACME}/images", data=forged)
+    image = Image.get()
+    assert (image.architecture, image.cloud_image_id) == ("x86_64", NOBLE)
+
+
+@pytest.mark.parametrize("receipt", ["", "nonsense", "a.b.c"])
+def test_no_receipt_no_record(
+    client_of: ClientOf, credentials: CloudCredentials, receipt: str
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(ask(credentials, NOBLE)).text
+    response = client.post(f"{ACME}/images", data=form(page, receipt=receipt))
+    assert response.status_code == 400
+    assert Image.select().count() == 0
+
+
+def test_a_receipt_of_another_person_or_scope(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    page = client_of("account-admin").get(ask(credentials, NOBLE)).text
+    other, elsewhere = client_of("account-editor"), client_of("account-admin")
+    assert other.post(f"{ACME}/images", data=form(page)).status_code == 400
+    staging = "/environment/acme/staging/images"
+    assert elsewhere.post(staging, data=form(page)).status_code == 400
+
+
+def test_an_old_receipt_starts_again(
+    client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(ask(credentials, NOBLE)).text
+    monkeypatch.setattr("webapp.receipts.VALID_SECONDS", -VALID_SECONDS)
+    response = client.post(f"{ACME}/images", data=form(page), follow_redirects=True)
+    assert "Press NEXT once more" in response.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": ""}, "Give the image a name."),
+        ({"name": "x"}, "2 to 255"),
+        ({"os_family": ""}, "Choose the family"),
+        ({"os_version": ""}, "Choose the version"),
+        ({"os_version": "debian|12"}, "Choose a version of Ubuntu."),
+        ({"os_family": "other"}, "Say which family"),
+        ({"os_version": "other"}, "Say which version"),
+        ({"size_gb": "-1"}, "at least 1"),
+        ({"size_gb": "big"}, "Not a valid"),
+    ],
+)
+def test_what_people_say_is_checked_and_kept(
+    client_of: ClientOf, credentials: CloudCredentials, changes: dict[str, str], words: str
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(ask(credentials, NOBLE)).text
+    changes = {"name": "kept", **changes}
+    response = client.post(f"{ACME}/images", data=form(page, **changes))
+    assert response.status_code == 422
+    assert words in response.text
+    assert Image.select().count() == 0
+    again = form(response.text)
+    assert client.post(f"{ACME}/images", data=again).status_code == 303
+
+
+def test_what_can_be_seen_already_is_linked(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("scalr-admin")
+    page = client.get(ask(credentials, NOBLE).replace(ACME, "/scalr")).text
+    client.post("/scalr/images", data=form(page, name="of Scalr"))
+    response = client_of("account-editor").get(ask(credentials, NOBLE))
+    assert response.status_code == 409
+    assert f"{ACME}/images/{Image.get().id}" in response.text
+
+
+def test_what_cannot_be_seen_is_not_hinted_at(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("scalr-admin")
+    page = client.get(ask(credentials, NOBLE).replace(ACME, "/scalr")).text
+    filled = form(page, name="kept by Scalr")
+    del filled["shared"]
+    client.post("/scalr/images", data=filled)
+    response = client_of("account-editor").get(ask(credentials, NOBLE))
+    assert response.status_code == 200
+    assert "kept by Scalr" not in response.text
+
+
+def test_no_credentials(client_of: ClientOf, make_image: MakeImage) -> None:
+    page = client_of("account-admin").get(f"{ACME}/images/new").text
+    assert f"{ACME}/credentials/new/aws" in page
+    page = client_of("account-editor").get(f"{ACME}/images/new").text
+    assert f"{ACME}/credentials/new/aws" not in page
+    assert "mailto:account-admin@example.com" in page
+
+
+def test_other_peoples_credentials_do_not_exist(
+    client_of: ClientOf, make_credentials: MakeCredentials, endpoint: str
+) -> None:
+    make_credentials("acme", "mine", endpoint)
+    foreign = make_credentials("globex", "theirs", endpoint)
+    page = client_of("account-editor").get(ask(foreign, NOBLE)).text
+    assert "theirs" not in page
+    response = client_of("account-editor").post(
+        f"{ACME}/images/new/aws/confirm", data={"credentials": foreign.id}
+    )
+    assert response.status_code == 405
+
+
+def test_checking_again_over_the_socket(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(ask(credentials, aws.OWN.id_in("us-east-1"))).text
+    where = client.post(f"{ACME}/images", data=form(page)).location
+    answer = client.post(f"{where}/check", data={"credentials": credentials.id})
+    assert answer.status_code == 200
+    assert "The cloud says the same" in answer.text
