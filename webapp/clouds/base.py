@@ -22,10 +22,11 @@ import enum
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, ParamSpec, TypeVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+
+from webapp.clouds.deadline import OutOfTime, within
 
 log = logging.getLogger(__name__)
 
@@ -213,9 +214,6 @@ class Identity:
     description: str
 
 
-_calls = ThreadPoolExecutor(max_workers=32, thread_name_prefix="cloud")
-
-
 class Cloud(ABC):
     """One cloud platform. Subclasses declare the data below and implement the `_…` methods;
     callers use the public ones, which bound the time and translate the SDK's errors."""
@@ -255,6 +253,10 @@ class Cloud(ABC):
         """Read one image. Raises CloudError."""
         return self._bounded(self._describe, credentials, locator)
 
+    def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
+        """Load the SDK, which may take seconds. Harmless at any time, nothing when done before;
+        called at start-up so that the first person need not wait for it."""
+
     @abstractmethod
     def _check(self, credentials: CredentialValues) -> Identity: ...
 
@@ -268,25 +270,36 @@ class Cloud(ABC):
     def _translate(self, error: Exception) -> CloudError | None:
         """The CloudError for an SDK's exception, or None for what is not the cloud's doing."""
 
-    def _bounded(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `call` in a thread of its own, so that an answer that trickles in for ever, which
-        no SDK's read timeout catches, cannot hold a request longer than CALL_SECONDS."""
-        future = _calls.submit(call, *args, **kwargs)
+    def _bounded(
+        self,
+        call: Callable[Concatenate[CredentialValues, P], T],
+        credentials: CredentialValues,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `call` for CALL_SECONDS at most, and put what goes wrong into our words."""
+        self.warm_up()  # Before the clock runs: a slow disk is not the cloud's doing.
         try:
-            return future.result(timeout=CALL_SECONDS)
-        except TimeoutError as error:
-            if future.done() and future.exception() is error:
-                raise
-            future.cancel()
+            return within(CALL_SECONDS, call, credentials, *args, **kwargs)
+        except OutOfTime as error:
             raise CloudUnreachable(
                 f"{self.label} did not answer within {CALL_SECONDS:.0f} seconds. Try again; "
                 "if it stays so, check the endpoint and the network between here and there."
             ) from error
-        except CloudError:
+        except CloudError as error:
+            self._log(error.__cause__ or error, credentials)
             raise
         except Exception as error:
             translated = self._translate(error)
             if translated is None:
                 raise
-            log.info("%s refused a call: %s: %s", self.key, type(error).__name__, error)
+            self._log(error, credentials)
             raise translated from error
+
+    def _log(self, error: BaseException, credentials: CredentialValues) -> None:
+        """The raw reply. Some clouds repeat in it what they were sent."""
+        text = str(error)
+        secrets = (credentials.get(each.name, "") for each in self.credential_fields if each.secret)
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, "…")
+        log.info("%s refused a call: %s: %s", self.key, type(error).__name__, text)

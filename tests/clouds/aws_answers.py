@@ -1,0 +1,97 @@
+"""Answers in the dialects of EC2 and STS, for faults that a simulator cannot be brought to give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+import botocore.session
+
+from sandbox.faulty import Answer, Behaviour, Request
+
+STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
+
+
+def aws_error(code: str, message: str = "No.", status: int = 400) -> Behaviour:
+    """An error as the service that was asked words it: EC2's and STS's envelopes differ."""
+    said = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+
+    def behave(request: Request) -> Answer:
+        if request.form["Action"] in STS_ACTIONS:
+            body = f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error></ErrorResponse>"
+        else:
+            body = f"<Response><Errors><Error>{said}</Error></Errors></Response>"
+        return Answer(status, body.encode())
+
+    return behave
+
+
+def by_action(*, otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
+    """Behave in a way of its own for some of the actions."""
+    return lambda request: behaviours.get(request.form["Action"], otherwise)(request)
+
+
+def by_region(*, otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
+    """Behave in a way of its own in some of the regions, named with _ for -. The region is in the
+    signature: Credential=KEY/DATE/REGION/SERVICE/aws4_request."""
+
+    def behave(request: Request) -> Answer | None:
+        region = request.headers["Authorization"].split("/")[2]
+        return behaviours.get(region.replace("-", "_"), otherwise)(request)
+
+    return behave
+
+
+def caller(account: str = "123456789012") -> Behaviour:
+    body = (
+        f"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{account}</Account>"
+        f"<Arn>arn:aws:iam::{account}:user/somebody</Arn><UserId>AIDA</UserId>"
+        "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+    return lambda _: Answer(200, body.encode())
+
+
+def regions(**status: str) -> Behaviour:
+    """The opt-in status of each, named with _ for -."""
+    items = "".join(
+        f"<item><regionName>{name.replace('_', '-')}</regionName>"
+        f"<optInStatus>{said.replace('_', '-')}</optInStatus></item>"
+        for name, said in status.items()
+    )
+    body = f"<DescribeRegionsResponse><regionInfo>{items}</regionInfo></DescribeRegionsResponse>"
+    return lambda _: Answer(200, body.encode())
+
+
+def images(*described: Mapping[str, Any]) -> Behaviour:
+    """An answer of DescribeImages with these, given as botocore would return them."""
+    body = _xml(_output_shape(), {"Images": list(described)})
+    return lambda _: Answer(
+        200, f"<DescribeImagesResponse>{body}</DescribeImagesResponse>".encode()
+    )
+
+
+def _output_shape() -> Any:
+    return (
+        botocore.session.Session()
+        .get_service_model("ec2")
+        .operation_model("DescribeImages")
+        .output_shape
+    )
+
+
+def _xml(shape: Any, value: Any) -> str:
+    """`value` as EC2 writes it, by botocore's own description of the answer."""
+    if shape.type_name == "structure":
+        members = ((name, each, shape.members.get(name)) for name, each in value.items())
+        return "".join(
+            f"<{tag}>{_xml(member, each)}</{tag}>"
+            for name, each, member in members
+            if member is not None
+            for tag in [member.serialization.get("name", name)]
+        )
+    if shape.type_name == "list":
+        return "".join(f"<item>{_xml(shape.member, each)}</item>" for each in value)
+    if shape.type_name == "boolean":
+        return "true" if value else "false"
+    return escape(str(value))

@@ -1,0 +1,161 @@
+"""What people paste for an AMI."""
+
+from __future__ import annotations
+
+import string
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.clouds.aws_ids import AMI, TEXT_LENGTH, parse
+from webapp.clouds.base import ImageId, InvalidImageId
+
+NEW = "ami-0123456789abcdef0"
+OLD = "ami-12345678"
+
+hexadecimal = st.text("0123456789abcdef", min_size=8, max_size=8) | st.text(
+    "0123456789abcdef", min_size=17, max_size=17
+)
+ids = hexadecimal.map("ami-{}".format)
+regions = st.sampled_from(
+    ["us-east-1", "ap-southeast-5", "us-gov-west-1", "cn-northwest-1", "eusc-de-east-1"]
+)
+blanks = st.text(" \t\r\n\xa0", max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "location"),
+    [
+        (NEW, NEW, ""),
+        (OLD, OLD, ""),
+        (f"  {NEW}\t\r\n", NEW, ""),
+        (f"\ufeff{NEW}\u200b", NEW, ""),
+        (NEW.upper(), NEW, ""),
+        (f'"{NEW}",', NEW, ""),
+        (f"arn:aws:ec2:us-east-1::image/{NEW}", NEW, "us-east-1"),
+        (f"arn:aws:ec2:eu-west-1:123456789012:image/{OLD}", OLD, "eu-west-1"),
+        (f"arn:aws-us-gov:ec2:us-gov-west-1::image/{NEW}", NEW, "us-gov-west-1"),
+        (f"ARN:AWS-CN:EC2:CN-NORTH-1::IMAGE/{NEW.upper()}", NEW, "cn-north-1"),
+        (
+            (
+                "https://console.aws.amazon.com/ec2/v2/home?region=us-west-2"
+                f"#Images:visibility=public-images;imageId={NEW};sort=name"
+            ),
+            NEW,
+            "us-west-2",
+        ),
+        (
+            f"https://us-east-1.console.aws.amazon.com/ec2/home#ImageDetails:imageId={NEW}",
+            NEW,
+            "us-east-1",
+        ),
+        (
+            (
+                "https://eu-west-1.console.aws.amazon.com/ec2/home?region=eu-west-1"
+                f"#ImageDetails:imageId%3D{NEW}"
+            ),
+            NEW,
+            "eu-west-1",
+        ),
+        (
+            (
+                "https://us-gov-west-1.console.amazonaws-us-gov.com/ec2/home"
+                f"#ImageDetails:imageId={NEW}"
+            ),
+            NEW,
+            "us-gov-west-1",
+        ),
+        (
+            (
+                "https://cn-north-1.console.amazonaws.cn/ec2/home?region=cn-north-1"
+                f"#ImageDetails:imageId={OLD}"
+            ),
+            OLD,
+            "cn-north-1",
+        ),
+        (
+            f"us-east-1.console.aws.amazon.com/ec2/home#ImageDetails:imageId={NEW}",
+            NEW,
+            "us-east-1",
+        ),
+        (f"https://console.aws.amazon.com/ec2/home#ImageDetails:imageId={NEW}", NEW, ""),
+    ],
+)
+def test_understood(text: str, value: str, location: str) -> None:
+    assert parse(text) == ImageId(value, location)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Enter the id of an AMI"),
+        (" \n", "Enter the id of an AMI"),
+        ("ubuntu-24.04", "begins with “ami-”"),
+        ("ami", "begins with “ami-”"),
+        ("ami-", "too short"),
+        ("ami-1234567", "too short"),
+        ("ami-123456789", "incomplete: .* this has 9"),
+        ("ami-0123456789abcdef", "incomplete: .* this has 16"),
+        ("ami-0123456789abcdef01", "too long: .* this has 18"),
+        ("ami-0123456789abcdefg", "“g” cannot occur"),
+        ("ami-0123 456789abcdef", "“ ” cannot occur"),
+        ("i-0123456789abcdef0", "the id of an instance"),
+        ("snap-0123456789abcdef0", "the id of a snapshot"),
+        ("VOL-0123456789abcdef0", "the id of a volume"),
+        ("lt-0123456789abcdef0", "the id of a launch template"),
+        ("arn:aws:ec2:us-east-1:123456789012:instance/i-0123456789abcdef0", "not that of an AMI"),
+        (f"arn:aws:ec2:us-east-1::image/{NEW}0", "too long"),
+        ("arn:aws:ec2:us-east-1::image/snap-0123456789abcdef0", "a snapshot"),
+        ("https://console.aws.amazon.com/ec2/home?region=us-east-1#Images:", "names no AMI"),
+        (f"https://console.aws.amazon.com/#imageId={NEW};other={OLD}", "more than one AMI"),
+        ("https://console.aws.amazon.com/#imageId=ami-0123456789abcdefg", "“g” cannot occur"),
+        ("a" * (TEXT_LENGTH + 1), "far too long"),
+    ],
+)
+def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(InvalidImageId, match=words):
+        parse(text)
+
+
+@given(ids, blanks, blanks)
+def test_any_id_in_any_case_between_blanks(image_id: str, before: str, after: str) -> None:
+    assert parse(before + image_id + after) == ImageId(image_id)
+    assert parse(before + image_id.upper() + after) == ImageId(image_id)
+
+
+@given(ids, regions)
+def test_any_arn_and_any_address_of_the_console(image_id: str, region: str) -> None:
+    expected = ImageId(image_id, region)
+    assert parse(f"arn:aws:ec2:{region}::image/{image_id}") == expected
+    host = f"https://{region}.console.aws.amazon.com/ec2/home"
+    assert parse(f"{host}?region={region}#ImageDetails:imageId={image_id}") == expected
+    assert parse(f"{host}#ImageDetails:imageId={image_id}") == expected
+
+
+@given(
+    st.text(max_size=60)
+    | st.text("ami-0123456789abcdefABCDEF \n:/#?&;=.", max_size=60)
+    | st.text(string.hexdigits + "-", max_size=20).map("ami-{}".format)
+)
+def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+    try:
+        found = parse(text)
+    except InvalidImageId as error:
+        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        return
+    assert AMI.fullmatch(found.value)
+    assert found.location.isascii()
+    assert parse(found.value).value == found.value
+
+
+@pytest.mark.parametrize(
+    "piece", ["ami-", "a", "-", "arn:aws:", "us-", "region=", "https://", "%41", "://ami-1", " "]
+)
+def test_hostile_input_takes_no_time(piece: str) -> None:
+    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+        began = time.perf_counter()
+        with pytest.raises(InvalidImageId):
+            parse(text)
+        assert time.perf_counter() - began < 0.5
