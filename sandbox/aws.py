@@ -1,0 +1,294 @@
+"""A loopback AWS: moto's EC2 and STS, with our own small catalogue of images in place of moto's.
+`python -m sandbox.aws --port P` serves the demonstration, `start` serves tests. Image ids never
+change, so documents and tests may name them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+# Before moto is imported: its catalogue of hundreds of old AMIs a region costs seconds.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import Ami
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+ACCOUNT = "123456789012"
+CANONICAL, DEBIAN, AMAZON, WINDOWS, REDHAT = (
+    "099720109477",
+    "136693071363",
+    "137112412989",
+    "801119661308",
+    "309956199498",
+)
+REGIONS = ("us-east-1", "eu-west-1", "us-west-2")
+
+
+@dataclass(frozen=True)
+class Disk:
+    device: str
+    size: int
+    kind: str = "gp3"
+    encrypted: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """An image of the catalogue. In the n-th of REGIONS its id ends in n."""
+
+    number: int
+    name: str
+    description: str
+    owner: str
+    created: str
+    architecture: str = "x86_64"
+    platform: str = "Linux/UNIX"
+    root: str = "/dev/sda1"
+    size: int = 8
+    more: tuple[Disk, ...] = ()
+    public: bool = True
+    shared_with: tuple[str, ...] = ()
+    deprecated: str = ""
+    state: str = "available"
+    regions: tuple[str, ...] = REGIONS
+
+    def id_in(self, region: str) -> str:
+        return f"ami-0{self.number:015x}{REGIONS.index(region)}"
+
+
+def _ubuntu(number: int, version: str, codename: str, arch: str, created: str) -> Known:
+    machine = "arm64" if arch == "arm64" else "x86_64"
+    return Known(
+        number,
+        f"ubuntu/images/hvm-ssd-gp3/ubuntu-{codename}-{version}-{arch}-server-"
+        f"{created[:10].replace('-', '')}",
+        f"Canonical, Ubuntu, {version}, {arch} {codename} image",
+        CANONICAL,
+        created,
+        architecture=machine,
+    )
+
+
+NOBLE = _ubuntu(0x2404, "24.04", "noble", "amd64", "2026-10-21T05:12:45Z")
+DEBIAN_13 = Known(
+    0x1300,
+    "debian-13-amd64-20261012-2262",
+    "Debian 13 (20261012-2262)",
+    DEBIAN,
+    "2026-10-12T17:01:09Z",
+    root="/dev/xvda",
+)
+WINDOWS_2025 = Known(
+    0x2025,
+    "Windows_Server-2025-English-Full-Base-2026.10.15",
+    "Microsoft Windows Server 2025 Full Locale English AMI provided by Amazon",
+    WINDOWS,
+    "2026-10-15T09:20:31Z",
+    platform="Windows",
+    size=30,
+)
+OWN = Known(
+    0xACE1,
+    "acme-golden-postgres-17",
+    "Acme's database image: Ubuntu 24.04 with PostgreSQL 17",
+    ACCOUNT,
+    "2026-09-30T14:05:00Z",
+    size=20,
+    more=(Disk("/dev/sdf", 200, "io2", encrypted=True), Disk("/dev/sdg", 50)),
+    public=False,
+    shared_with=("210987654321",),
+)
+OLD = Known(
+    0x1404,
+    "ubuntu/images/hvm-ssd/ubuntu-trusty-14.04-amd64-server-20190122",
+    "Canonical, Ubuntu, 14.04 LTS, amd64 trusty image build on 2019-01-22",
+    CANONICAL,
+    "2019-01-22T11:40:00Z",
+    deprecated="2021-01-22T11:40:00Z",
+)
+DISABLED = Known(
+    0xACE2,
+    "acme-golden-web-2025",
+    "Acme's web image of last year",
+    ACCOUNT,
+    "2025-03-01T08:00:00Z",
+    public=False,
+    state="disabled",
+)
+ONLY_IRELAND = Known(
+    0xACE3,
+    "acme-golden-web-2026",
+    "Acme's web image: Debian 13 with nginx",
+    ACCOUNT,
+    "2026-08-01T08:00:00Z",
+    public=False,
+    regions=("eu-west-1",),
+)
+CATALOGUE = (
+    NOBLE,
+    _ubuntu(0x24A4, "24.04", "noble", "arm64", "2026-10-21T05:14:10Z"),
+    _ubuntu(0x2204, "22.04", "jammy", "amd64", "2026-10-20T04:51:00Z"),
+    _ubuntu(0x2604, "26.04", "resolute", "amd64", "2026-10-22T06:00:00Z"),
+    DEBIAN_13,
+    Known(
+        0x1200,
+        "debian-12-amd64-20261012-2262",
+        "Debian 12 (20261012-2262)",
+        DEBIAN,
+        "2026-10-12T17:30:40Z",
+        root="/dev/xvda",
+    ),
+    Known(
+        0x2023,
+        "al2023-ami-2023.9.20261019.0-kernel-6.12-x86_64",
+        "Amazon Linux 2023 AMI 2023.9.20261019.0 x86_64 HVM kernel-6.12",
+        AMAZON,
+        "2026-10-19T22:10:00Z",
+        root="/dev/xvda",
+    ),
+    Known(
+        0x20A3,
+        "al2023-ami-2023.9.20261019.0-kernel-6.12-arm64",
+        "Amazon Linux 2023 AMI 2023.9.20261019.0 arm64 HVM kernel-6.12",
+        AMAZON,
+        "2026-10-19T22:12:00Z",
+        architecture="arm64",
+        root="/dev/xvda",
+    ),
+    WINDOWS_2025,
+    Known(
+        0x2022,
+        "Windows_Server-2022-English-Full-Base-2026.10.15",
+        "Microsoft Windows Server 2022 Full Locale English AMI provided by Amazon",
+        WINDOWS,
+        "2026-10-15T09:18:02Z",
+        platform="Windows",
+        size=30,
+    ),
+    Known(
+        0x1000,
+        "RHEL-10.1.0_HVM-20261001-x86_64-0-Hourly2-GP3",
+        "Provided by Red Hat, Inc.",
+        REDHAT,
+        "2026-10-01T12:00:00Z",
+        platform="Red Hat Enterprise Linux",
+        size=10,
+    ),
+    Known(
+        0x0940,
+        "RHEL-9.7.0_HVM-20260915-x86_64-0-Hourly2-GP3",
+        "Provided by Red Hat, Inc.",
+        REDHAT,
+        "2026-09-15T12:00:00Z",
+        platform="Red Hat Enterprise Linux",
+        size=10,
+    ),
+    OWN,
+    OLD,
+    DISABLED,
+    ONLY_IRELAND,
+)
+
+
+class SandboxAmi(Ami):
+    """moto's image, with the disks and the deprecation that moto does not model."""
+
+    __module__ = "sandbox.aws"  # moto reads a service's name from it, also under `python -m`.
+
+    def __init__(self, backend: Any, known: Known, region: str) -> None:
+        self.known = known
+        super().__init__(
+            backend,
+            known.id_in(region),
+            name=known.name,
+            description=known.description,
+            owner_id=known.owner,
+            owner_alias=None if known.owner == ACCOUNT else "amazon",
+            public=known.public,
+            virtualization_type="hvm",
+            architecture=known.architecture,
+            state=known.state,
+            creation_date=_instant(known.created),
+            platform="windows" if known.platform == "Windows" else None,
+            image_location=f"{known.owner}/{known.name}",
+            hypervisor="xen",
+            root_device_type="ebs",
+            root_device_name=known.root,
+            region_name=f"{region}a",
+        )
+        self.platform_details = known.platform
+        self.ena_support = True
+        self.imds_support = "v2.0"
+        self.launch_permissions += [{"UserId": account} for account in known.shared_with]
+        if known.deprecated:
+            self.deprecation_time = known.deprecated.replace("Z", ".000Z")
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        disks = (Disk(self.known.root, self.known.size), *self.known.more)
+        return [
+            {
+                "DeviceName": disk.device,
+                "Ebs": {
+                    "SnapshotId": f"snap-0{self.known.number:014x}{place:02x}",
+                    "VolumeSize": disk.size,
+                    "VolumeType": disk.kind,
+                    "DeleteOnTermination": True,
+                    "Encrypted": disk.encrypted,
+                },
+            }
+            for place, disk in enumerate(disks)
+        ]
+
+
+def fill() -> None:
+    """Put the catalogue into moto, in place of whatever was there."""
+    for region in REGIONS:
+        backend = ec2_backends[ACCOUNT][region]
+        backend.amis = {
+            known.id_in(region): SandboxAmi(backend, known, region)
+            for known in CATALOGUE
+            if region in known.regions
+        }
+
+
+@contextmanager
+def start(port: int = 0) -> Iterator[str]:
+    """Serve on loopback from a thread of this process; yields the address."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it tells of every request
+    fill()
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    host, bound = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{bound}"
+    finally:
+        server.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="0 for any that is free")
+    port = parser.parse_args().port
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: os._exit(0))  # At once: there is nothing to save.
+    with start(port) as address:
+        print(f"Sandbox AWS ready at {address}", flush=True)
+        threading.Event().wait()
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+if __name__ == "__main__":
+    main()
