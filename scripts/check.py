@@ -1,0 +1,224 @@
+"""Run every check there is: lint, types, the tests on SQLite and on PostgreSQL, and in a browser.
+
+Installs a server and a browser for the tests where the machine has none and lets us. What cannot
+be run is said loudly, and is a failure where CI=true. Ends with a summary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "build" / "tests"
+sys.path.insert(0, str(ROOT))
+
+from tests.postgresql import NoPostgreSQL, programs  # noqa: E402  from the folder above
+
+WORKERS = "--numprocesses=2"
+END_SECONDS = 20
+
+
+def _nothing_missing() -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    command: tuple[str, ...]
+    """A Python module and its arguments."""
+    missing: Callable[[], str] = _nothing_missing
+    """Sees to it that the check can run. Returns why it cannot, or ''."""
+
+
+@dataclass
+class Result:
+    name: str
+    code: int = 0
+    seconds: float = 0.0
+    missing: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Tests by outcome: passed, failed, skipped."""
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Tests by kind, where a check holds several."""
+
+
+def main() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
+    strict = os.environ.get("CI") == "true"
+    try:
+        results = [_run(check, strict=strict) for check in _checks()]
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted.")
+    sys.exit(_sum_up(results))
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _checks() -> tuple[Check, ...]:
+    return (
+        Check("lint", ("ruff", "check", ".")),
+        Check("format", ("ruff", "format", "--check", ".")),
+        Check("types", ("mypy",)),
+        Check("tests on SQLite", ("pytest", WORKERS, "tests")),
+        # The adapters' contract tests know no database.
+        Check(
+            "tests on PostgreSQL",
+            ("pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
+            missing=_postgresql_missing,
+        ),
+        Check(
+            "tests in a browser",
+            ("pytest", WORKERS, "--dist=loadfile", "e2e"),
+            missing=_browser_missing,
+        ),
+    )
+
+
+def _run(check: Check, *, strict: bool) -> Result:
+    print(f"\n--- {check.name} ---", flush=True)
+    result = Result(check.name, missing=check.missing())
+    if result.missing:
+        print(f"\n*** NOT RUN: {check.name}. {result.missing} ***\n", flush=True)
+        result.code = int(strict)
+        return result
+    report = REPORTS / f"{check.name.replace(' ', '-')}.xml"
+    module, *arguments = check.command
+    if module == "pytest":
+        arguments.append(f"--junitxml={report}")
+    started = time.monotonic()
+    result.code = _wait([sys.executable, "-m", module, *arguments])
+    result.seconds = time.monotonic() - started
+    if report.exists():
+        _count(report, result)
+    return result
+
+
+def _wait(command: list[str]) -> int:
+    """Run to the end. When we are stopped, have it clear up, then end all that it started."""
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(END_SECONDS)
+            raise
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _count(report: Path, result: Result) -> None:
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314  written by pytest, just now
+        outcomes = {child.tag for child in case}
+        outcome = "passed"
+        if outcomes & {"failure", "error"}:
+            outcome = "failed"
+        elif "skipped" in outcomes:
+            outcome = "skipped"
+        result.counts[outcome] += 1
+        kind = "contract" if case.get("classname", "").startswith("tests.clouds.") else "other"
+        result.kinds[kind] += 1
+
+
+def _postgresql_missing() -> str:
+    if os.environ.get("TEST_DATABASE_URL"):
+        return ""
+    try:
+        programs()
+    except NoPostgreSQL:
+        _install_with_apt("postgresql")
+    else:
+        return ""
+    try:
+        programs()
+    except NoPostgreSQL as error:
+        return str(error)
+    return ""
+
+
+def _browser_missing() -> str:
+    if importlib.util.find_spec("playwright") is None:
+        return "Playwright is not installed; why is said above."
+    if not _has_browser():
+        _install_with_apt("chromium", "fonts-liberation")
+    if not _has_browser():
+        _wait([sys.executable, "-m", "playwright", "install", "chromium"])
+    if not _has_browser():
+        return "There is no Chromium. Install it, or run `playwright install chromium`."
+    return ""
+
+
+def _has_browser() -> bool:
+    """Playwright's own Chromium, or the machine's."""
+    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright").expanduser()
+    names = ("chromium", "google-chrome")
+    return any(own.glob("chromium-*")) or any(shutil.which(name) for name in names)
+
+
+def _install_with_apt(*packages: str) -> None:
+    """Try to. Only as root, or where sudo asks for no password."""
+    if not shutil.which("apt-get"):
+        return
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if sudo and (not shutil.which("sudo") or _wait([*sudo, "true"])):
+        return
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+    print(f"Installing {', '.join(packages)} …", flush=True)
+    if _wait([*apt, "update", "-qq"]) == 0:
+        _wait([*apt, "install", "-y", "-q", *packages])
+
+
+def _sum_up(results: list[Result]) -> int:
+    """Print a line for each check and the totals. Returns the exit code."""
+    print("\n--- summary ---")
+    for result in results:
+        print(f"{result.name:20}{_outcome(result):12}{result.seconds:7.1f} s   {_tests(result)}")
+    failed = [result.name for result in results if result.code]
+    missing = [result.name for result in results if result.missing]
+    if failed:
+        print(f"FAILED: {', '.join(failed)}")
+    if missing:
+        print(f"NOT RUN: {', '.join(missing)}")
+    totals: Counter[str] = sum((result.counts for result in results), Counter())
+    told = ", ".join(f"{totals[outcome]} {outcome}" for outcome in sorted(totals))
+    print(f"{told or 'no tests'} in {sum(result.seconds for result in results):.1f}s")
+    return next((result.code for result in results if result.code), 0)
+
+
+def _outcome(result: Result) -> str:
+    if result.missing:
+        return "NOT RUN"
+    return f"FAILED ({result.code})" if result.code else "passed"
+
+
+def _tests(result: Result) -> str:
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
+    contract = result.kinds["contract"]
+    return f"{told}; of them {contract} contract tests" if contract else told
+
+
+if __name__ == "__main__":
+    main()
