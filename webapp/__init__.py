@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
-from webapp import commands, database, errors, logs, rendering, security, services
+from webapp import commands, database, errors, logs, rendering, security, services, warm_up
 from webapp import settings as settings_module
 from webapp.views import account_pages, mount_views
 
@@ -42,5 +42,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     rendering.init_app(app)
     errors.init_app(app)
     commands.init_app(app)
+    warm_up.init_app(app)
     mount_views(app)
     return app
