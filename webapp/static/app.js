@@ -203,6 +203,18 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => each(event.target, "[data-busy]", busy));
   document.addEventListener("htmx:afterRequest", (event) => each(event.target, "[data-busy]", idle));
+  // The live list of locations comes in while somebody may be choosing: what they chose stays
+  // chosen, and a list that is open is left alone.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.requestConfig.elt.id !== "live") return;
+    const select = document.getElementById("location");
+    if (!select || select === document.activeElement) event.detail.shouldSwap = false;
+    else event.detail.requestConfig.chosen = select.value;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const { chosen } = event.detail.requestConfig;
+    if (chosen) document.getElementById("location").value = chosen;
+  });
   document.addEventListener("htmx:load", (event) => prepare(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
