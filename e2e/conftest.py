@@ -1,0 +1,225 @@
+"""Journeys through a real browser against a real server: the demonstration's gunicorn and sandbox
+cloud, a database of its own for each file. Screenshots of failures go to `e2e/artifacts/`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from cryptography.fernet import Fernet
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+ARTIFACTS = Path(__file__).parent / "artifacts"
+PASSWORD = "demonstration"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+expect.set_options(timeout=10_000)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """A server in a process group of its own, certain to end; says why if it ends too early."""
+
+    def __init__(self, command: list[str], environ: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, env=environ, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def wait_until_it_answers(self, url: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            try:
+                with urlopen(url, timeout=1):
+                    return
+            except OSError as error:
+                if getattr(error, "code", None):  # It answers, if only with an error.
+                    return
+                time.sleep(0.05)
+        pytest.fail(f"{self.log} does not answer:\n{self.log.read_text()}")
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The sandbox AWS's address."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("sandbox") / "log"
+    server = Process(
+        [sys.executable, "-m", "sandbox.aws", "--port", str(port)], {**os.environ}, log
+    )
+    server.wait_until_it_answers(f"http://127.0.0.1:{port}/")
+    yield f"http://127.0.0.1:{port}"
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def site(sandbox: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a freshly seeded demonstration."""
+    folder = tmp_path_factory.mktemp("site")
+    port = free_port()
+    environ = {
+        **os.environ,
+        "DATA_DIR": str(folder),
+        "DEMONSTRATION": "true",
+        "SECRET_KEY": "end to end only 0123456789abcdef",
+        "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
+    }
+    flask = [sys.executable, "-m", "flask", "--app", "webapp"]
+    for command in (["migrate"], ["seed-demonstration", "--endpoint", sandbox]):
+        subprocess.run([*flask, *command], env=environ, cwd=ROOT, check=True, capture_output=True)
+    gunicorn = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--no-control-socket"]
+    options = ["--worker-class", "gthread", "--workers", "2", "--threads", "8"]
+    bind = ["--bind", f"127.0.0.1:{port}"]
+    server = Process([*gunicorn, *options, *bind], environ, folder / "log")
+    server.wait_until_it_answers(f"http://127.0.0.1:{port}/sign-in")
+    yield f"http://127.0.0.1:{port}"
+    server.end()
+    log = (folder / "log").read_text()
+    assert "Traceback" not in log, log
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Playwright's own browser where there is one, else the system's Chromium."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium
+        installed = Path(chromium.executable_path).exists()
+        path = None if installed else shutil.which("chromium") or shutil.which("google-chrome")
+        if not installed and path is None:
+            pytest.fail("There is no browser: install Debian's package chromium.")
+        browser = chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
+    """Opens a page in a context of its own. The test fails on any violation of the content
+    policy, error in a script, or request to another site."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(
+            **{"viewport": DESKTOP, "base_url": site, "reduced_motion": "reduce", **options}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(f"console: {message.text}")
+                if "Content Security Policy" in message.text
+                else None
+            ),
+        )
+        page.on(
+            "request",
+            lambda sent: (
+                None
+                if sent.url.startswith((site, "data:", "about:"))
+                else complaints.append(sent.url)
+            ),
+        )
+        return page
+
+    yield open_page
+    failed = request.node.stash.get(FAILED, False)
+    said = list(complaints)
+    for number, context in enumerate(contexts):
+        if failed:
+            ARTIFACTS.mkdir(exist_ok=True)
+            name = re.sub(r"\W+", "-", request.node.name)
+            for page in context.pages:
+                page.screenshot(path=ARTIFACTS / f"{name}-{number}.png", full_page=True)
+        context.close()
+    assert not said
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+SignIn = Callable[..., Page]
+
+
+@pytest.fixture
+def sign_in(open_page: OpenPage) -> SignIn:
+    """A page on which somebody of the demonstration is signed in, on their Images page."""
+
+    def sign_in(name: str, **options: Any) -> Page:
+        page = open_page(**options)
+        page.goto("/sign-in")
+        page.get_by_label("E-mail").fill(f"{name}@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Images", exact=True)).to_be_visible()
+        return page
+
+    return sign_in
+
+
+def toasts(page: Page) -> Locator:
+    return page.locator("#toasts")
+
+
+def register(page: Page, scope: str, image_id: str, location: str, **changes: str) -> None:
+    """Walk through New Image at `scope` and end on the image's page."""
+    page.goto(f"{scope}/images/new/aws")
+    page.get_by_label("Location").select_option(location)
+    page.get_by_label("Cloud Image ID").fill(image_id)
+    page.get_by_role("button", name="NEXT").click()
+    expect(page.get_by_role("heading", name="Image details")).to_be_visible()
+    if "name" in changes:
+        page.get_by_label("Name", exact=True).fill(changes["name"])
+    page.get_by_role("button", name="REGISTER").click()
+    expect(page.get_by_role("heading", name="Registered here")).to_be_visible()

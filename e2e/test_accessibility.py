@@ -1,0 +1,97 @@
+"""axe-core finds nothing on any page, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import DESKTOP, PHONE, OpenPage, SignIn, register
+from e2e.known import NOBLE, OWN
+
+SCOPES = {
+    "scalr": ("/scalr", "accounts", "acme"),
+    "account": ("/account/acme", "environments", "staging"),
+    "environment": ("/environment/acme/production", "", ""),
+}
+
+
+def complaints(page: Page) -> set[str]:
+    """What axe finds, wide and light; then what else it finds dark, and on a phone."""
+    found = _run(page)
+    page.emulate_media(color_scheme="dark")
+    found |= _run(page, {"runOnly": ["color-contrast"]})
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    found |= _run(page)
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    return found
+
+
+def _run(page: Page, options: dict[str, Any] | None = None) -> set[str]:
+    results: dict[str, Any] = Axe().run(page, options=options).response
+    return {
+        f"{page.url}: {each['id']}: {each['nodes'][0]['html'][:200]}"
+        for each in results["violations"]
+    }
+
+
+@pytest.mark.parametrize("who", SCOPES)
+def test_every_page(sign_in: SignIn, who: str) -> None:
+    page = sign_in(who, color_scheme="light")
+    scope, kind, child = SCOPES[who]
+    found = f"{scope}/images?q={OWN.id}"
+    page.goto(found)
+    if not page.locator("#results tbody tr").count():
+        register(page, scope, OWN.id, OWN.location, name=f"own image of {who}")
+        page.goto(found)
+    # Where it is inherited, the page of the nearest owner is looked at by that owner's run.
+    image = page.locator("#results tbody a").first.get_attribute("href") or ""
+    confirm = f"{scope}/images/new/aws/confirm?credentials=1&location={NOBLE.location}"
+    addresses = [
+        found,
+        f"{scope}/images?q=nothing",
+        f"{scope}/images/new",
+        f"{confirm}&image_id={NOBLE.id}",
+        f"{confirm}&image_id=wrong",
+        image,
+        f"{scope}/credentials",
+        f"{scope}/credentials/new/aws",
+        f"{scope}/members",
+        f"{scope}/audit",
+        f"{scope}/bookmarks",
+        "/password",
+        "/scopes",
+        f"{scope}/no-such-page",
+    ]
+    if kind:
+        pages = (kind, f"{kind}/{child}/rename", f"{kind}/{child}/delete")
+        addresses += [f"{scope}/{each}" for each in pages]
+    if image.startswith(scope) and who == "scalr":
+        addresses += [f"{image}/{each}" for each in ("edit", "share", "delete")]
+        addresses += [f"{scope}/credentials/1/{each}" for each in ("edit", "delete")]
+    wrong = set()
+    for address in addresses:
+        page.goto(address)
+        wrong |= complaints(page)
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_signed_out_and_open_panels(open_page: OpenPage, sign_in: SignIn) -> None:
+    page = open_page(color_scheme="light")
+    page.goto("/sign-in")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    wrong = complaints(page)
+    page = sign_in("account", color_scheme="light")
+    for panel in page.locator("details[data-panel] > summary").all():
+        panel.click()
+        wrong |= complaints(page)
+        page.keyboard.press("Escape")
+    page.goto("/account/acme/members")
+    page.get_by_role("button", name="Keep Members in the bookmarks bar").click()
+    expect(page.locator("#toasts .toast")).to_be_visible()
+    wrong |= complaints(page)
+    assert not wrong, "\n".join(sorted(wrong))

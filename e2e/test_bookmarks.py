@@ -1,0 +1,62 @@
+"""Bookmarks: Images is there; the pin keeps the present page; the settings reorder and remove."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import SignIn, toasts
+
+EXPECTED = ["Images", "Members", "Images, AWS"]
+
+
+def names(page: Page) -> list[str]:
+    return page.get_by_role("navigation", name="Bookmarks").get_by_role("link").all_inner_texts()
+
+
+def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    bar = page.get_by_role("navigation", name="Bookmarks")
+    expect(bar.get_by_role("link", name="Images")).to_have_attribute("aria-current", "page")
+    page.goto("/account/acme/members")
+    bar.get_by_role("button", name="Keep Members in the bookmarks bar").click()
+    toast = toasts(page)
+    expect(toast).to_contain_text("Members is in your bookmarks bar now")
+    page.goto("/account/acme/images?cloud=aws")
+    bar.get_by_role("button", name="Keep Images, AWS in the bookmarks bar").click()
+    toast.get_by_role("link", name="The settings").click()
+    expect(page.get_by_role("heading", name="Bookmarks")).to_be_visible()
+    assert [name.upper() for name in names(page)] == [name.upper() for name in EXPECTED]
+    # By keyboard.
+    move = page.get_by_role("button", name="Move up: Members")
+    move.focus()
+    page.keyboard.press("Enter")
+    expect(bar.get_by_role("link").first).to_have_text("Members")
+    # By dragging.
+    items = page.locator("#bookmark-settings li")
+    items.nth(2).drag_to(items.nth(0), target_position={"x": 10, "y": 2})
+    expect(bar.get_by_role("link").first).to_have_text("Images, AWS")
+    page.get_by_role("button", name="Remove: Members").click()
+    expect(bar.get_by_role("link", name="Members")).to_have_count(0)
+    bar.get_by_role("link", name="Images, AWS").click()
+    expect(page).to_have_url("/account/acme/images?cloud=aws")
+
+
+def test_another_person_has_another_bar(sign_in: SignIn) -> None:
+    page = sign_in("viewer")
+    assert [name.upper() for name in names(page)] == ["IMAGES"]
+
+
+def test_the_menu_is_filtered(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.locator("summary[aria-label='Main menu']").click()
+    search = page.get_by_placeholder("Menu filter")
+    expect(search).to_be_focused()
+    search.fill("cred")
+    menu = page.get_by_role("navigation", name="Main menu")
+    expect(menu.get_by_role("link", name="Cloud Credentials", exact=True)).to_be_visible()
+    expect(menu.get_by_role("link", name="Members")).to_be_hidden()
+    search.fill("zzz")
+    expect(page.get_by_text("Nothing in the menu matches.")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(page.locator("summary[aria-label='Main menu']")).to_be_focused()

@@ -1,0 +1,139 @@
+"""New Image at each scope: seen below and not beside, failures in words, and nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from e2e.conftest import SignIn, register, toasts
+from e2e.known import DEBIAN, NOBLE, OWN, WINDOWS
+
+ENVIRONMENTS = ("acme/production", "acme/staging", "globex/lab")
+
+
+@pytest.mark.parametrize(
+    ("who", "scope", "ami", "sees"),
+    [
+        ("scalr", "/scalr", NOBLE, ENVIRONMENTS),
+        ("account", "/account/acme", DEBIAN, ENVIRONMENTS[:2]),
+        ("environment", "/environment/acme/production", WINDOWS, ENVIRONMENTS[:1]),
+    ],
+)
+def test_registered_here_seen_below_and_not_beside(
+    sign_in: SignIn, who: str, scope: str, ami: tuple[str, str], sees: tuple[str, ...]
+) -> None:
+    page = sign_in(who)
+    page.locator("summary[aria-label='Main menu']").click()
+    page.get_by_role("link", name="Add new image").click()
+    expect(page).to_have_url(f"{scope}/images/new")
+    page.get_by_label("Location").select_option(ami[1])
+    page.get_by_label("Cloud Image ID").fill(f"  {ami[0]} ")
+    page.get_by_role("button", name="NEXT").click()
+    details = page.get_by_role("region", name="Image details")
+    expect(details.get_by_role("heading", name="Image details")).to_be_focused()
+    expect(details).to_contain_text("A guess, read from")
+    expect(details).to_contain_text("cannot be verified")
+    expect(details.get_by_label("Scalr Agent Installed")).to_be_checked()
+    expect(details.get_by_label("Shared")).to_have_count(0 if who == "environment" else 1)
+    expect(page.get_by_role("region", name="Select image")).to_contain_text(ami[0])
+    details.get_by_label("Name", exact=True).fill(f"approved at {who}")
+    details.get_by_role("button", name="REGISTER").click()
+    expect(toasts(page)).to_contain_text("is registered at")
+    expect(page.get_by_role("heading", name=f"approved at {who}")).to_be_visible()
+    everybody = sign_in("scalr")
+    for path in ENVIRONMENTS:
+        everybody.goto(f"/environment/{path}/images?q={ami[0]}")
+        shown = everybody.get_by_role("link", name=f"approved at {who}")
+        expect(shown).to_have_count(1 if path in sees else 0)
+
+
+def test_a_failure_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto("/account/acme/images/new/aws")
+    page.get_by_label("Location").select_option("eu-west-1")
+    image_id = page.get_by_label("Cloud Image ID")
+    image_id.fill("ami-123")
+    page.get_by_role("button", name="NEXT").click()
+    expect(image_id).to_be_focused()
+    expect(image_id).to_have_attribute("aria-invalid", "true")
+    expect(image_id).to_have_value("ami-123")
+    image_id.fill("ami-0000000000000dead")
+    page.get_by_role("button", name="NEXT").click()
+    expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
+    expect(page.get_by_label("Location")).to_have_value("eu-west-1")
+    expect(image_id).to_have_value("ami-0000000000000dead")
+    # The address holds the attempt: reload asks again, Back goes back.
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
+
+
+def test_back_keeps_what_was_chosen_and_the_address_can_be_shared(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto("/account/acme/images/new")
+    page.get_by_label("Location").select_option(OWN.location)
+    page.get_by_label("Cloud Image ID").fill(OWN.id)
+    page.get_by_role("button", name="NEXT").click()
+    volumes = page.get_by_role("table")
+    expect(volumes).to_contain_text("(root)")
+    expect(volumes.get_by_role("row")).to_have_count(4)
+    address = page.url
+    page.get_by_role("link", name="BACK").click()
+    expect(page.get_by_label("Cloud Image ID")).to_have_value(OWN.id)
+    expect(page.get_by_label("Location")).to_have_value(OWN.location)
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Image details")).to_be_visible()
+
+
+def test_what_is_registered_is_linked_and_not_registered_again(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    register(page, "/account/acme", OWN.id, OWN.location, name="once")
+    below = sign_in("environment")
+    below.goto("/environment/acme/production/images/new/aws")
+    below.get_by_label("Location").select_option(OWN.location)
+    below.get_by_label("Cloud Image ID").fill(OWN.id)
+    below.get_by_role("button", name="NEXT").click()
+    expect(below.get_by_role("alert")).to_contain_text("registered already")
+    below.get_by_role("alert").get_by_role("link", name="once").click()
+    expect(below.get_by_role("note").filter(has_text="inherited")).to_be_visible()
+
+
+def test_the_versions_follow_the_family(sign_in: SignIn) -> None:
+    page = sign_in("globex")
+    page.goto(
+        "/account/globex/images/new/aws/confirm?credentials=1"
+        f"&location={DEBIAN.location}&image_id={DEBIAN.id}"
+    )
+    version = page.get_by_label("Version", exact=True)
+    expect(page.get_by_label("Family", exact=True)).to_have_value("debian")
+    page.get_by_label("Family", exact=True).select_option("Ubuntu")
+    expect(version.locator("option", has_text="Noble")).to_have_count(1)
+    expect(version.locator("option", has_text="Bookworm")).to_have_count(0)
+    version.select_option("other")
+    page.get_by_label("Other version").fill("27.04")
+    page.get_by_role("button", name="REGISTER").click()
+    expect(page.get_by_text("Ubuntu 27.04")).to_be_visible()
+
+
+def test_the_live_locations_leave_a_choice_alone(sign_in: SignIn) -> None:
+    """They come in late; what somebody chose meanwhile stays chosen."""
+    page = sign_in("account")
+    held: list[Route] = []
+    page.route("**/new/aws?live=1*", lambda route: held.append(route))  # noqa: PLW0108  it looks at its handler's signature
+    page.goto("/account/acme/images/new/aws")
+    location = page.get_by_label("Location")
+    expect(location.locator("option", has_text="not enabled")).to_have_count(0)
+    location.select_option("us-west-2")
+    page.get_by_label("Cloud Image ID").focus()
+    held[0].continue_()
+    expect(location.locator("option", has_text="not enabled").first).to_be_attached()
+    expect(location).to_have_value("us-west-2")
+
+
+def test_no_credentials_says_who_can_add_them(sign_in: SignIn) -> None:
+    page = sign_in("scalr")
+    page.goto("/scalr/credentials")
+    page.get_by_role("link", name="Delete Sandbox AWS").click()
+    expect(page.locator("main")).to_contain_text("registered with these credentials")
+    page.get_by_role("button", name="Delete").click()
+    page.goto("/scalr/images/new")
+    expect(page.get_by_role("link", name="Add AWS credentials")).to_be_visible()

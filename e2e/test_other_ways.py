@@ -1,0 +1,106 @@
+"""The same product without JavaScript, by keyboard alone, and on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import PHONE, SignIn, register, toasts
+from e2e.known import DEBIAN, NOBLE, OWN, WINDOWS, Ami
+
+PAGES = (
+    "images",
+    "images/new",
+    "credentials",
+    "credentials/new/aws",
+    "members",
+    "environments",
+    "audit",
+    "bookmarks",
+)
+
+
+def test_without_javascript(sign_in: SignIn) -> None:
+    page = sign_in("account", java_script_enabled=False)
+    page.locator("summary[aria-label='Main menu']").click()
+    page.get_by_role("link", name="Add new image").click()
+    page.get_by_label("Location").select_option(NOBLE.location)
+    page.get_by_label("Cloud Image ID").fill("ami-0000000000000dead")
+    page.get_by_role("button", name="NEXT").click()
+    expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
+    page.get_by_label("Cloud Image ID").fill(NOBLE.id)
+    page.get_by_role("button", name="NEXT").click()
+    page.get_by_label("Version", exact=True).select_option("debian|12")
+    page.get_by_role("button", name="REGISTER").click()
+    expect(page.get_by_text("Choose a version of Ubuntu.")).to_be_visible()
+    page.get_by_label("Version", exact=True).select_option("ubuntu|24.04")
+    page.get_by_role("button", name="REGISTER").click()
+    expect(toasts(page)).to_contain_text("is registered at")
+    expect(page.locator("time").first).to_contain_text("UTC")
+    page.get_by_role("button", name="Check now").click()
+    expect(page.get_by_text("The cloud says the same")).to_be_visible()
+    page.get_by_role("button", name="in the bookmarks bar").click()
+    page.get_by_role("link", name="The settings").click()
+    page.get_by_role("button", name="Move up").last.click()
+    page.get_by_role("navigation", name="Bookmarks").get_by_role(
+        "link", name="Images", exact=True
+    ).click()
+    page.get_by_label("Search images").fill("noble")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#results tbody tr")).to_have_count(1)
+    page.locator("summary", has_text="Account acme").click()
+    page.get_by_role("link", name="All my scopes").click()
+    page.get_by_role("link", name="staging").click()
+    expect(page).to_have_url("/environment/acme/staging/images")
+
+
+def press_until(page: Page, selector: str, most: int = 80) -> None:
+    """Tab to an element as a person without a mouse would."""
+    for _ in range(most):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not reach {selector}")
+
+
+def test_by_keyboard_alone(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    press_until(page, "summary[aria-label='Main menu']")
+    page.keyboard.press("Enter")
+    page.keyboard.type("images")
+    press_until(page, "a.add")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="New Image")).to_be_visible()
+    press_until(page, "#location")
+    page.keyboard.type(DEBIAN.location)
+    press_until(page, "#image_id")
+    page.keyboard.type(DEBIAN.id)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Image details")).to_be_focused()
+    press_until(page, "#agent_installed")
+    page.keyboard.press("Space")
+    press_until(page, ".image-details button.btn-primary")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Not installed")).to_be_visible()
+    press_until(page, "button.copy")
+    press_until(page, "form[hx-post$='check'] button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="The cloud says the same")).to_be_focused()
+
+
+@pytest.mark.parametrize(("scheme", "ami"), [("light", OWN), ("dark", WINDOWS)])
+def test_on_a_phone(sign_in: SignIn, scheme: str, ami: Ami) -> None:
+    page = sign_in("account", viewport=PHONE, color_scheme=scheme, has_touch=True)
+    register(page, "/account/acme", ami.id, ami.location, name="from-the-phone")
+    page.goto(f"/account/acme/images?q={ami.id}")
+    page.locator("#results").get_by_role("link", name="from-the-phone").tap()
+    expect(page.get_by_role("heading", name="From the cloud")).to_be_visible()
+    wide = []
+    for address in (page.url, *(f"/account/acme/{each}" for each in PAGES)):
+        page.goto(address)
+        page.wait_for_load_state("networkidle")
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(address)
+    assert not wide
