@@ -18,8 +18,8 @@ from peewee import (
     BooleanField,
     CharField,
     Check,
-    DataError,
     DatabaseProxy,
+    DataError,
     DateTimeField,
     ForeignKeyField,
     IntegerField,
@@ -57,10 +57,11 @@ class InstantField(DateTimeField):
     def db_value(self, value: datetime | None) -> Any:
         if value is None:
             return None
-        return super().db_value(value.astimezone(UTC).replace(tzinfo=None))
+        stored = value.astimezone(UTC).replace(tzinfo=None)
+        return super().db_value(stored)  # type: ignore[no-untyped-call]
 
     def python_value(self, value: Any) -> datetime | None:
-        stored = super().python_value(value)
+        stored = super().python_value(value)  # type: ignore[no-untyped-call]
         return None if stored is None else stored.replace(tzinfo=UTC)
 
 

@@ -59,6 +59,11 @@ def _base(db: Database) -> type[Model]:
     return Base
 
 
+def _by_bytes(db: Database) -> list[SQL]:
+    """Sorted byte by byte, as SQLite does anyhow: other collations pass over punctuation."""
+    return [] if isinstance(db, SqliteDatabase) else [SQL('COLLATE "C"')]
+
+
 def _tree_and_people(db: Database) -> tuple[type[Model], type[Model]]:
     class Scope(_base(db)):  # type: ignore[misc]
         level = CharField(max_length=16)
@@ -146,7 +151,7 @@ def _images(
         name = CharField(max_length=255)
         os_family = CharField(max_length=64)
         os_version = CharField(max_length=64)
-        os_version_key = CharField(max_length=64)
+        os_version_key = CharField(max_length=64, constraints=_by_bytes(db))
         size_gb = IntegerField(null=True)
         agent_installed = BooleanField()
         shared = BooleanField()

@@ -23,7 +23,7 @@ def fill() -> None:
         level = Level.ENVIRONMENT if parent else Level.ACCOUNT
         scopes[path] = Scope.create(level=level, parent=scopes[parent], path=path, name=name)
     first = people.create("seed@example.com", "Seed", PASSWORD)
-    for name, (path, role) in CAST.items():
+    for name, (home, role) in CAST.items():
         # One hash for all: making one takes as long as checking one is meant to.
         person = Person.create(
             email=f"{name}@example.com",
@@ -31,6 +31,6 @@ def fill() -> None:
             password_hash=first.password_hash,
             session_key=name,
         )
-        if path is not None:
-            Membership.create(person=person, scope=scopes[path], role=role)
+        if home is not None:
+            Membership.create(person=person, scope=scopes[home], role=role)
     first.delete_instance()

@@ -80,7 +80,7 @@ def _postgresql(server: str) -> NewDatabase:
 
     def execute(statement: str) -> None:
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     golden = f"golden_{uuid.uuid4().hex}"
     execute(f"CREATE DATABASE {golden}")

@@ -95,9 +95,7 @@ def test_names_are_unique_in_a_scope(actor_of: Actors, scope: Scopes, vault: Vau
 
 
 @pytest.mark.parametrize("who", ["account-editor", "environment-admin", "stranger"])
-def test_only_admins_of_the_scope(
-    actor_of: Actors, scope: Scopes, vault: Vault, who: str
-) -> None:
+def test_only_admins_of_the_scope(actor_of: Actors, scope: Scopes, vault: Vault, who: str) -> None:
     with pytest.raises(Forbidden):
         add(actor_of(who), scope("acme"), vault)
 

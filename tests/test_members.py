@@ -104,12 +104,10 @@ def test_an_admin_below_does_not_touch_members_above(actor_of: Actors, scope: Sc
 def test_scalr_keeps_an_admin(actor_of: Actors, scope: Scopes) -> None:
     scalr, admin = scope(""), actor_of("scalr-admin")
     row = Membership.get(person=admin.person, scope=scalr)
-    for act in (
-        lambda: members.remove(admin, scalr, row.id),
-        lambda: members.change_role(admin, scalr, row.id, Role.EDITOR),
-    ):
-        with pytest.raises(MemberError, match="last admin"):
-            act()
+    with pytest.raises(MemberError, match="last admin"):
+        members.remove(admin, scalr, row.id)
+    with pytest.raises(MemberError, match="last admin"):
+        members.change_role(admin, scalr, row.id, Role.EDITOR)
 
 
 def test_a_weak_password_uses_up_no_invitation(actor_of: Actors, scope: Scopes) -> None:

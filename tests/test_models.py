@@ -45,7 +45,7 @@ def test_one_record_of_an_image_in_a_scope_at_every_level(
 ) -> None:
     for number, path in enumerate(("", "acme", "acme/production"), start=1):
         image = make_image(path, number)
-        image.id = None
+        image.id = None  # type: ignore[assignment]
         with pytest.raises(IntegrityError), transaction():
             image.save(force_insert=True)
 

@@ -87,7 +87,7 @@ def test_deleting_asks_for_the_name(actor_of: Actors, scope: Scopes, make_image:
     scopes.delete(admin, acme, " acme ")
     assert Scope.at("acme/production") is None
     entry = AuditEntry.get(AuditEntry.action == "account.delete")
-    assert entry.scope.path == ""
+    assert entry.scope == scope("")
     assert entry.changes == {"environments": [2, 0], "images": [1, 0], "members": [6, 0]}
 
 

@@ -114,13 +114,13 @@ def _holds(word: str) -> Any:
 
 def _order(search: Search) -> list[Any]:
     """Ties are broken by id, so that paging neither repeats nor skips a row."""
-    columns = {
+    columns: dict[str, list[Any]] = {
         "name": [fn.LOWER(Image.name)],
         "location": [Image.cloud, Image.location],
         "os": [Image.os_family, Image.os_version_key],
         "agent": [Case(None, [(Image.agent_installed, 1)], 0)],
         "created": [Image.registered_at],
         "status": [Image.state],
-    }[search.sort]
-    ordered = [*columns, Image.id]
+    }
+    ordered = [*columns[search.sort], Image.id]
     return [each.desc() if search.descending else each.asc() for each in ordered]

@@ -271,9 +271,7 @@ def test_other_peoples_credentials_do_not_exist(
     assert response.status_code == 405
 
 
-def test_checking_again_over_the_socket(
-    client_of: ClientOf, credentials: CloudCredentials
-) -> None:
+def test_checking_again_over_the_socket(client_of: ClientOf, credentials: CloudCredentials) -> None:
     client = client_of("account-editor")
     page = client.get(ask(credentials, aws.OWN.id_in("us-east-1"))).text
     where = client.post(f"{ACME}/images", data=form(page)).location

@@ -1,0 +1,203 @@
+"""A loopback server that fails in the ways in which a cloud, or the network before it, fails.
+
+`serve` takes what to do with a request: one of the functions below, or one made of them. It knows
+HTTP only, no cloud, so it serves the tests of all of them.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+LOOPBACK = "127.0.0.1"
+BEAT_SECONDS = 0.5
+"""How often a trickling answer sends a byte."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, and the means to misbehave: the connection itself, and `ended`, which is set
+    when the server is to stop, so that nothing waits longer than that."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: socket.socket = field(repr=False)
+    ended: threading.Event = field(repr=False)
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a form that was posted, the last value of each."""
+        return {name: values[-1] for name, values in parse_qs(self.body.decode()).items()}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes = b""
+    content_type: str = "text/xml"
+
+
+Behaviour = Callable[[Request], Answer | None]
+"""None where no answer is to be sent any more."""
+
+
+@contextmanager
+def serve(behaviour: Behaviour, *, tls: bool = False) -> Iterator[str]:
+    """Yields the address. With `tls`, under a certificate that nobody has reason to trust."""
+    ended = threading.Event()
+
+    class Handler(_Handler):
+        pass
+
+    Handler.behaviour, Handler.ended = staticmethod(behaviour), ended
+    server = _Server((LOOPBACK, 0), Handler)
+    if tls:
+        server.socket = _untrusted().wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if tls else 'http'}://{LOOPBACK}:{server.server_address[1]}"
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """An address that refuses connections: the port is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        yield f"http://{LOOPBACK}:{taken.getsockname()[1]}"
+
+
+def answering(status: int, body: str = "", content_type: str = "text/xml") -> Behaviour:
+    return lambda _: Answer(status, body.encode(), content_type)
+
+
+def forwarding(upstream: str) -> Behaviour:
+    """Be a proxy before another server."""
+    address = urlsplit(upstream).netloc
+
+    def behave(request: Request) -> Answer:
+        connection = HTTPConnection(address, timeout=10)
+        try:
+            connection.request(request.method, request.path, request.body, request.headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read(), answer.headers.get_content_type())
+        finally:
+            connection.close()
+
+    return behave
+
+
+def slow(seconds: float, then: Behaviour) -> Behaviour:
+    """Keep silent for a while first."""
+
+    def behave(request: Request) -> Answer | None:
+        return None if request.ended.wait(seconds) else then(request)
+
+    return behave
+
+
+def trickling(request: Request) -> None:
+    """Begin an answer, and send the rest byte by byte for ever: no read timeout notices."""
+    request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while not request.ended.wait(BEAT_SECONDS):
+        request.connection.sendall(b" ")
+
+
+def resetting(request: Request) -> None:
+    """Break the connection off within an answer."""
+    request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<?xml")
+    linger = struct.pack("ii", 1, 0)
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    request.connection.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves is what these faults are for."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or head and body arrive 40 ms apart
+    behaviour: Behaviour
+    ended: threading.Event
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        request = Request(
+            self.command,
+            self.path,
+            dict(self.headers.items()),
+            self.rfile.read(length),
+            self.connection,
+            self.ended,
+        )
+        answer = self.behaviour(request)
+        self.close_connection = answer is None
+        if answer is not None:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+    do_GET = do_PUT = do_DELETE = do_HEAD = do_POST  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _untrusted() -> ssl.SSLContext:
+    """For a server with a certificate that it has issued to itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, LOOPBACK)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False
+        )
+        .sign(key, SHA256())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "both.pem"
+        path.write_bytes(
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + certificate.public_bytes(Encoding.PEM)
+        )
+        context.load_cert_chain(path)
+    return context
