@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Response, abort, request
 from flask_wtf import CSRFProtect
 
 POLICY = (
@@ -15,8 +15,16 @@ csrf = CSRFProtect()
 
 
 def init_app(app: Flask) -> None:
+    app.before_request(_refuse_nul)
     csrf.init_app(app)
     app.after_request(_headers)
+
+
+def _refuse_nul() -> None:
+    """No text that a person types holds a NUL, and PostgreSQL cannot store one: 400."""
+    texts = [request.path, *request.args.values(), *request.form.values()]
+    if any("\x00" in text for text in texts):
+        abort(400)
 
 
 def _headers(response: Response) -> Response:
