@@ -16,6 +16,7 @@ from peewee import (
     IntegerField,
     JSONField,
     Model,
+    Node,
     SqliteDatabase,
     TextField,
 )
@@ -59,7 +60,7 @@ def _base(db: Database) -> type[Model]:
     return Base
 
 
-def _by_bytes(db: Database) -> list[SQL]:
+def _by_bytes(db: Database) -> list[Node]:
     """Sorted byte by byte, as SQLite does anyhow: other collations pass over punctuation."""
     return [] if isinstance(db, SqliteDatabase) else [SQL('COLLATE "C"')]
 

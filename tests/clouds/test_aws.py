@@ -104,6 +104,22 @@ def test_in_another_region_of_the_same_credentials(adapter: Aws, good: Credentia
     assert caught.value.seen_at == ("eu-west-1",)
 
 
+def test_in_several_other_regions(adapter: Aws) -> None:
+    """An id is of one region only, but a private endpoint may give one answer for several."""
+    behaviour = aws_answers.by_action(
+        DescribeRegions=aws_answers.regions(
+            ap_south_1="opted_in", eu_west_1="opted_in", us_west_2="opted_in"
+        ),
+        otherwise=aws_answers.by_region(
+            ap_south_1=aws_answers.aws_error("InvalidAMIID.NotFound"),
+            otherwise=aws_answers.images({"ImageId": "ami-12345678"}),
+        ),
+    )
+    words = "but in eu-west-1 and us-west-2. Choose one of those"
+    with faulty.serve(behaviour) as url, pytest.raises(ImageNotFound, match=words):
+        adapter.describe(aws_credentials(url), Locator("ap-south-1", "ami-12345678"))
+
+
 def test_check_with_keys_and_with_a_role(adapter: Aws, sandbox_aws: str) -> None:
     identity = adapter.check(aws_credentials(sandbox_aws))
     assert identity.account == aws.ACCOUNT

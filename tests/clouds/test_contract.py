@@ -212,7 +212,7 @@ def test_answer_that_trickles_in_for_ever(peer: Peer) -> None:
         for call in calls(peer, url):
             began = time.monotonic()
             assert isinstance(refusal(call), CloudUnreachable)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5
 
 
 def test_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:

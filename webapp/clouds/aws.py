@@ -246,7 +246,10 @@ class Aws(Cloud):
                 "location."
             )
         places = " and ".join(filter(None, (", ".join(elsewhere[:-1]), elsewhere[-1])))
-        return ImageNotFound(f"{here}, but in {places}. Choose that location.", elsewhere)
+        choose = (
+            "Choose that location." if len(elsewhere) == 1 else "Choose one of those locations."
+        )
+        return ImageNotFound(f"{here}, but in {places}. {choose}", elsewhere)
 
     def _regions_that_have(
         self, credentials: CredentialValues, locator: Locator, end: float
