@@ -3,24 +3,17 @@ cloud, a database of its own for each file. Screenshots of failures go to `e2e/a
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
-from cryptography.fernet import Fernet
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-ROOT = Path(__file__).parent.parent
+from tests import served
+
 ARTIFACTS = Path(__file__).parent / "artifacts"
 PASSWORD = "demonstration"
 ARGUMENTS = [
@@ -36,82 +29,22 @@ PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=10_000)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Process:
-    """A server in a process group of its own, certain to end; says why if it ends too early."""
-
-    def __init__(self, command: list[str], environ: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, env=environ, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
-            )
-
-    def wait_until_it_answers(self, url: str, seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
-            try:
-                with urlopen(url, timeout=1):
-                    return
-            except OSError as error:
-                if getattr(error, "code", None):  # It answers, if only with an error.
-                    return
-                time.sleep(0.05)
-        pytest.fail(f"{self.log} does not answer:\n{self.log.read_text()}")
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            try:
-                self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-
-
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The sandbox AWS's address."""
-    port = free_port()
-    log = tmp_path_factory.mktemp("sandbox") / "log"
-    server = Process(
-        [sys.executable, "-m", "sandbox.aws", "--port", str(port)], {**os.environ}, log
-    )
-    server.wait_until_it_answers(f"http://127.0.0.1:{port}/")
-    yield f"http://127.0.0.1:{port}"
-    server.end()
+    with served.sandbox_cloud(tmp_path_factory.mktemp("sandbox")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def site(sandbox: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a freshly seeded demonstration."""
     folder = tmp_path_factory.mktemp("site")
-    port = free_port()
-    environ = {
-        **os.environ,
-        "DATA_DIR": str(folder),
-        "DEMONSTRATION": "true",
-        "SECRET_KEY": "end to end only 0123456789abcdef",
-        "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
-    }
-    flask = [sys.executable, "-m", "flask", "--app", "webapp"]
-    for command in (["migrate"], ["seed-demonstration", "--endpoint", sandbox]):
-        subprocess.run([*flask, *command], env=environ, cwd=ROOT, check=True, capture_output=True)
-    gunicorn = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--no-control-socket"]
-    options = ["--worker-class", "gthread", "--workers", "2", "--threads", "8"]
-    bind = ["--bind", f"127.0.0.1:{port}"]
-    server = Process([*gunicorn, *options, *bind], environ, folder / "log")
-    server.wait_until_it_answers(f"http://127.0.0.1:{port}/sign-in")
-    yield f"http://127.0.0.1:{port}"
-    server.end()
+    environ = served.app_environ(folder)
+    served.flask(environ, "migrate")
+    served.flask(environ, "seed-demonstration", "--endpoint", sandbox)
+    with served.serve_app(environ, folder / "log") as app:
+        yield app.url
     log = (folder / "log").read_text()
     assert "Traceback" not in log, log
 

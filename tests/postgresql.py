@@ -79,7 +79,7 @@ def _keep() -> None:
     try:
         user = _user()
         password = _initialise(folder, user)
-        port = _free_port()
+        port = free_port()
         _run(folder, user, "pg_ctl", "start", "--wait", "--silent", f"--options=-p {port}")
         try:
             print(f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", flush=True)  # noqa: T201
@@ -142,7 +142,7 @@ def _run(folder: Path, user: str | None, program: str, *arguments: str) -> None:
         sys.exit(f"{program} failed:\n{log.read_text()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

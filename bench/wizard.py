@@ -1,0 +1,98 @@
+"""How long the app takes to start, and NEXT over and above the cloud's own time.
+
+    python -m bench.wizard [--rounds 200]
+
+The whole app answers, under gunicorn with two workers, over a socket, with the sandbox AWS beside
+it. The cloud's own time is that of the same call by a bare, warm boto3 client in this process."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import requests
+
+from bench.measure import milliseconds, percentiles, resident_mb, signed_in
+from sandbox.aws import NOBLE
+from tests import served
+
+SDKS = ("boto3", "botocore")
+REGION = "us-east-1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="look-ups to measure")
+    rounds = parser.parse_args().rounds
+    _import()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with served.sandbox_cloud(folder) as endpoint:
+            environ = served.app_environ(folder)
+            served.flask(environ, "migrate")
+            served.flask(environ, "seed-demonstration", "--endpoint", endpoint)
+            began = time.perf_counter()
+            with served.serve_app(environ, folder / "log") as server:
+                print(f"start to first page: {time.perf_counter() - began:.2f} s")
+                _look_ups(server.url, endpoint, rounds)
+                print(f"memory of the app: {resident_mb(server.pid):.0f} MB")
+
+
+def _import() -> None:
+    """Print what `import webapp` costs, and which SDKs it loads."""
+    program = f"import sys, webapp; print(*sorted({set(SDKS)!r} & sys.modules.keys()))"
+    began = time.perf_counter()
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=served.ROOT)
+    took = time.perf_counter() - began
+    print(
+        f"import webapp: {took:.2f} s with Python itself; SDKs loaded: {loaded.strip() or 'none'}"
+    )
+
+
+def _look_ups(url: str, endpoint: str, rounds: int) -> None:
+    session = signed_in(url, "scalr@example.com")
+    form = session.get(f"{url}/scalr/images/new/aws", timeout=30)
+    ours = _next(session, url, form.text)
+    (first,) = milliseconds(ours, 1)
+    print(f"the first NEXT, a moment after the start: {first:.0f} ms")
+    for _ in range(20):  # Both workers are warm then.
+        ours()
+    cloud = _bare(endpoint)
+    cloud()
+    ours_p50, ours_p95, _ = percentiles(milliseconds(ours, rounds))
+    cloud_p50, cloud_p95, _ = percentiles(milliseconds(cloud, rounds))
+    print(f"NEXT:                 p50 {ours_p50:6.1f} ms   p95 {ours_p95:6.1f} ms")
+    print(f"the cloud's own time: p50 {cloud_p50:6.1f} ms   p95 {cloud_p95:6.1f} ms")
+    print(f"over and above:       p50 {ours_p50 - cloud_p50:6.1f} ms")
+
+
+def _next(session: requests.Session, url: str, form: str) -> Callable[[], object]:
+    credentials = form.split('name="credentials"', 1)[1].split('value="', 1)[1].split('"', 1)[0]
+    query = {"credentials": credentials, "location": REGION, "image_id": NOBLE.id_in(REGION)}
+
+    def call() -> None:
+        answer = session.get(f"{url}/scalr/images/new/aws/confirm", params=query, timeout=30)
+        assert "REGISTER" in answer.text, answer.status_code
+
+    return call
+
+
+def _bare(endpoint: str) -> Callable[[], object]:
+    client = boto3.client(
+        "ec2",
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id="AKIA",
+        aws_secret_access_key="secret",
+    )
+    return lambda: client.describe_images(ImageIds=[NOBLE.id_in(REGION)])
+
+
+if __name__ == "__main__":
+    main()
