@@ -13,6 +13,30 @@ Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  stands for one, is none
 """Stands for a secret's value: that it changed is told, what it is never."""
 
+ACTIONS = {
+    "image.register": "registered",
+    "image.edit": "edited",
+    "image.promote": "promoted",
+    "image.check": "read from the cloud again",
+    "image.delete": "deleted the image",
+    "credentials.add": "added the credentials",
+    "credentials.edit": "edited the credentials",
+    "credentials.delete": "deleted the credentials",
+    "member.invite": "invited",
+    "member.withdraw": "withdrew the invitation of",
+    "member.join": "accepted the invitation as",
+    "member.edit": "changed the role of",
+    "member.remove": "removed the member",
+    "account.create": "created the account",
+    "account.rename": "renamed the account",
+    "account.delete": "deleted the account",
+    "environment.create": "created the environment",
+    "environment.rename": "renamed the environment",
+    "environment.delete": "deleted the environment",
+    "person.password": "changed the password of",
+}
+"""What can happen, `noun.verb`, in words that stand between who did it and to what."""
+
 
 def record(
     actor: Actor,
@@ -23,7 +47,9 @@ def record(
     changes: Changes | None = None,
     image: Image | None = None,
 ) -> None:
-    """Write one entry. `action` is `noun.verb`; `scope` is None for what belongs to no scope."""
+    """Write one entry. `action` is of ACTIONS; `scope` is None for what belongs to no scope."""
+    if action not in ACTIONS:
+        raise ValueError(action)
     AuditEntry.create(
         scope=scope,
         scope_label=scope.label if scope else "",

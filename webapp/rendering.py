@@ -16,7 +16,7 @@ from flask_htmx import HTMX
 from markupsafe import Markup, escape
 
 from models import Level, Scope
-from webapp import bookmarks, operating_systems
+from webapp import audit, bookmarks, operating_systems
 from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
@@ -97,6 +97,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         scope_url=scope_url,
         asset=asset,
+        AUDIT_ACTIONS=audit.ACTIONS,
         CLOUDS=CLOUDS,
         Right=Right,
         Level=Level,

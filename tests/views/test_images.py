@@ -106,7 +106,7 @@ def test_the_page_of_an_image(client_of: ClientOf, make_image: MakeImage) -> Non
         "Owner account",
         "/dev/sda1 (root)",
         "Check now",
-        "image.register",
+        "scalr-admin registered <strong>golden",
     ):
         assert words in page, words
     assert "Promote" not in page
