@@ -38,7 +38,7 @@ def test_add_check_edit_delete(sign_in: SignIn, sandbox: str) -> None:
     expect(inherited).to_contain_text("Inherited from Account acme")
     expect(inherited).not_to_contain_text("123456789012")
     page.goto("/account/acme/audit")
-    expect(page.locator("main")).to_contain_text("credentials.edit")
+    expect(page.locator("main")).to_contain_text("edited the credentials")
     assert "a-very-secret-value" not in page.content()
     page.goto("/account/acme/credentials")
     page.get_by_role("row", name="Acme AWS renamed").get_by_role("link", name="Delete").click()

@@ -48,7 +48,7 @@ def test_edit_check_and_delete(sign_in: SignIn) -> None:
     expect(page.get_by_text("40 GB", exact=True)).to_be_visible()
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_role("status").filter(has_text="The cloud says the same")).to_be_focused()
-    expect(page.get_by_role("listitem").filter(has_text="edited")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="Alex Account edited")).to_be_visible()
     page.get_by_role("link", name="Delete", exact=True).click()
     expect(page.locator("main")).to_contain_text("is untouched")
     page.get_by_role("button", name="Delete").click()
