@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,10 +93,12 @@ def migrate(database: Database) -> list[str]:
 
 @contextmanager
 def _alone(database: Database) -> Iterator[None]:
-    """PostgreSQL: hold an advisory lock. SQLite: each migration is a transaction of its own, and
-    its write lock keeps apart two processes that migrate one file."""
+    """PostgreSQL: hold an advisory lock. SQLite: hold a lock on a file beside the database, since
+    what is pending is read before a migration takes the database's own lock."""
     if isinstance(database, SqliteDatabase):
-        yield
+        with Path(f"{database.database}.migrating").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
         return
     database.execute_sql("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
     try:
