@@ -9,23 +9,13 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 LOOPBACK = "127.0.0.1"
 BEAT_SECONDS = 0.5
@@ -55,6 +45,7 @@ class Answer:
     status: int
     body: bytes = b""
     content_type: str = "text/xml"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Behaviour = Callable[[Request], Answer | None]
@@ -62,8 +53,8 @@ Behaviour = Callable[[Request], Answer | None]
 
 
 @contextmanager
-def serve(behaviour: Behaviour, *, tls: bool = False) -> Iterator[str]:
-    """Yields the address. With `tls`, under a certificate that nobody has reason to trust."""
+def serve(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Yields the address. `sandbox.tls` has contexts good and bad."""
     ended = threading.Event()
 
     class Handler(_Handler):
@@ -72,7 +63,7 @@ def serve(behaviour: Behaviour, *, tls: bool = False) -> Iterator[str]:
     Handler.behaviour, Handler.ended = staticmethod(behaviour), ended
     server = _Server((LOOPBACK, 0), Handler)
     if tls:
-        server.socket = _untrusted().wrap_socket(server.socket, server_side=True)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -165,39 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
             self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer.body)
 
-    do_GET = do_PUT = do_DELETE = do_HEAD = do_POST  # noqa: N815
+    do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
-
-
-def _untrusted() -> ssl.SSLContext:
-    """For a server with a certificate that it has issued to itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, LOOPBACK)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False
-        )
-        .sign(key, SHA256())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "both.pem"
-        path.write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + certificate.public_bytes(Encoding.PEM)
-        )
-        context.load_cert_chain(path)
-    return context

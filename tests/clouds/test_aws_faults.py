@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox import aws, faulty
+from sandbox import aws, faulty, tls
 from sandbox.faulty import Behaviour, answering, forwarding, slow
 from tests.clouds.aws_answers import aws_error, by_action, by_region, caller, regions
 from tests.clouds.conftest import aws_credentials
-from tests.clouds.peers import SECRET
+from tests.clouds.peer import SECRET
 from webapp.clouds import aws as aws_module
 from webapp.clouds import aws_errors, aws_sdk, base
 from webapp.clouds.aws import Aws
@@ -310,7 +310,7 @@ def test_an_answer_in_drops(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_tls(adapter: Aws) -> None:
-    with faulty.serve(answering(200), tls=True) as url:
+    with faulty.serve(answering(200), tls=tls.untrusted()) as url:
         error = refused(lambda: adapter.describe(aws_credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert "certificate of the endpoint cannot be verified" in str(error)

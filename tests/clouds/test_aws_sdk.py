@@ -11,12 +11,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from sandbox import aws, faulty
 from tests.clouds import aws_answers
 from tests.clouds.conftest import aws_credentials
-from webapp.clouds import aws_sdk
 from webapp.clouds.aws import Aws
 from webapp.clouds.base import CredentialValues, Locator
 
@@ -44,23 +41,6 @@ def test_a_role_is_taken_on_once(adapter: Aws, sandbox_aws: str) -> None:
         assert actions == ["AssumeRole", "DescribeImages", "DescribeImages"]
         adapter.check(credentials)
         assert actions[3:] == ["AssumeRole", "GetCallerIdentity"]
-
-
-def test_a_role_is_taken_on_again_before_it_expires() -> None:
-    kept = aws_sdk._Kept()
-    kept.keep(("a", "b"), "thing", time.time() + 60)
-    assert kept.get(("a", "b")) == "thing"
-    kept.keep(("a", "b"), "thing", time.time() - 1)
-    assert kept.get(("a", "b")) is None
-
-
-def test_only_so_many_clients_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws_sdk, "CLIENTS_KEPT", 2)
-    kept = aws_sdk._Kept()
-    for name in "abc":
-        kept.keep((name,), name, float("inf"))
-        kept.get(("a",))
-    assert [kept.get((name,)) for name in "abc"] == ["a", None, "c"]
 
 
 def test_nothing_of_the_servers_own_surroundings_is_read(sandbox_aws: str, tmp_path: Path) -> None:

@@ -7,11 +7,8 @@ A person's credentials are the only ones that are ever sent.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,11 +19,10 @@ import botocore.session
 from botocore.config import Config
 
 from webapp.clouds.base import CredentialValues
+from webapp.clouds.kept import FOREVER, Kept, digest
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
-CLIENTS_KEPT = 256
-"""Some 0.1 MB each."""
 ROLE_SECONDS = 900
 """How long a role is taken on for: the shortest time that AWS allows."""
 OPERATIONS = {
@@ -65,7 +61,7 @@ class _Keys:
     access_key_id: str
     secret_access_key: str
     session_token: str | None
-    expires: float = float("inf")
+    expires: float = FOREVER
 
 
 class Clients:
@@ -75,9 +71,9 @@ class Clients:
         self._session = _Session()
         self._session.register_component("data_loader", _LOADER)
         self._making = threading.Lock()
-        self._keys = _Kept()
-        self._clients = _Kept()
-        self._accounts = _Kept()
+        self._keys = Kept()
+        self._clients = Kept()  # some 0.1 MB each
+        self._accounts = Kept()
 
     def warm_up(self) -> None:
         """Read the descriptions of both services, which takes longer than anything after it."""
@@ -105,7 +101,7 @@ class Clients:
         if account is None:
             sts = self.get(credentials, "sts", HOME[partition_of(credentials)])
             account = sts.get_caller_identity().get("Account", "")
-            self._accounts.keep(owner, account, float("inf"))
+            self._accounts.keep(owner, account, FOREVER)
         return account or ""
 
     def forget(self, credentials: CredentialValues) -> None:
@@ -156,42 +152,6 @@ class Clients:
                     user_agent_appid="image-registry",
                 ),
             )
-
-
-def digest(credentials: CredentialValues) -> str:
-    """A name for these very values, in which none of them can be read."""
-    values = "\0".join(f"{name}={credentials[name]}" for name in sorted(credentials))
-    return hashlib.sha256(values.encode()).hexdigest()
-
-
-class _Kept:
-    """At most CLIENTS_KEPT things, the latest used, each until it expires. The first part of a
-    name says whose it is."""
-
-    def __init__(self) -> None:
-        self._things: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, name: tuple[str, ...]) -> Any:
-        """None for what is not kept, or has expired."""
-        with self._lock:
-            expires, thing = self._things.get(name, (0.0, None))
-            if time.time() >= expires:
-                return None
-            self._things.move_to_end(name)
-            return thing
-
-    def keep(self, name: tuple[str, ...], thing: Any, expires: float) -> None:
-        with self._lock:
-            self._things[name] = (expires, thing)
-            self._things.move_to_end(name)
-            while len(self._things) > CLIENTS_KEPT:
-                self._things.popitem(last=False)
-
-    def drop(self, owner: str) -> None:
-        with self._lock:
-            for name in [each for each in self._things if each[0] == owner]:
-                del self._things[name]
 
 
 class _Session(botocore.session.Session):

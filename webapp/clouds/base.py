@@ -6,6 +6,7 @@ one vendor's SDK and nothing of Flask, of the tables, or of another adapter.
 The errors, each with one sentence that is safe to show and says what to do next:
 
     CloudError
+    ├── InvalidCredentials    the fields cannot be right, or not together; nothing was sent
     ├── InvalidImageId        the text is no image id of this cloud; nothing was sent
     ├── ImageNotFound         the cloud knows no such image at that location
     ├── ImageNotVisible       it exists, or did, but these credentials cannot use it any more
@@ -39,6 +40,14 @@ CALL_SECONDS = 9.0
 
 class CloudError(Exception):
     """A refusal that a person can act on. `str()` is safe to show."""
+
+
+class InvalidCredentials(CloudError):
+    """What was entered cannot be right; `field` names the field that it is about."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class InvalidImageId(CloudError):
@@ -113,8 +122,14 @@ class Field:
     required: bool = True
     secret: bool = False
     """Encrypted at rest, never shown again."""
+    multiline: bool = False
+    """A text of several lines, pasted or uploaded: a key file, certificates."""
     options: tuple[tuple[str, str], ...] = ()
     """(value, label) pairs: the field is a select; the first is the default."""
+    default: str = ""
+    """What a fresh form holds."""
+    suggests: bool = False
+    """What is offered are suggestions, and any other text will do."""
 
 
 class CredentialValues(Mapping[str, str]):
@@ -164,6 +179,14 @@ class Location:
 
 
 @dataclass(frozen=True)
+class ListedImage:
+    """An image that can be chosen from a list: its canonical id, and its name for people."""
+
+    image_id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Fact:
     """One thing the cloud says that only this cloud has; `label` and `value` are for people."""
 
@@ -204,6 +227,13 @@ class ImageDetails:
     volumes: tuple[Volume, ...]
     os_texts: tuple[str, ...]
     """The cloud's own words that may name the operating system, the most telling first."""
+    warnings: tuple[str, ...] = ()
+    """One sentence for each thing that a person should know before relying on the image."""
+    image_id: str = ""
+    """The canonical id of what was found where that is not the one that was asked for: the
+    version that `latest` stands for today, the present image of a family. '' if it is."""
+    compute_resources: tuple[str, ...] = ()
+    """Those that the image can be registered for, where its cloud has `compute_resource_field`."""
 
 
 @dataclass(frozen=True)
@@ -226,6 +256,10 @@ class Cloud(ABC):
     credential_fields: ClassVar[tuple[Field, ...]]
     location_field: ClassVar[Field | None]
     image_id_field: ClassVar[Field]
+    lists_images: ClassVar[bool] = False
+    """Whether the image is chosen from a list, of `images`, in place of typing its id."""
+    compute_resource_field: ClassVar[Field | None] = None
+    """Asked with the details, where the same image can be registered once for each of several."""
     where_to_find: ClassVar[str]
     """Where in the vendor's console or tools a person finds the image id."""
 
@@ -241,6 +275,10 @@ class Cloud(ABC):
     def console_url(self, locator: Locator) -> str:
         """A link to the image in the vendor's console, '' where there is none."""
 
+    def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most have no such rules
+        """What the patterns of the fields cannot say, before anything is sent or kept. `values`
+        holds every credential field. Raises InvalidCredentials."""
+
     def check(self, credentials: CredentialValues) -> Identity:
         """Log in and say as whom. Raises CloudError."""
         return self._bounded(self._check, credentials)
@@ -248,6 +286,10 @@ class Cloud(ABC):
     def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
         """The locations that these credentials may use. Raises CloudError."""
         return self._bounded(self._locations, credentials)
+
+    def images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
+        """Those at `location`, by name, where `lists_images`. Raises CloudError."""
+        return self._bounded(self._images, credentials, location)
 
     def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Read one image. Raises CloudError."""
@@ -262,6 +304,9 @@ class Cloud(ABC):
 
     @abstractmethod
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]: ...
+
+    def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
+        raise NotImplementedError(f"{self.label} lists no images")
 
     @abstractmethod
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails: ...

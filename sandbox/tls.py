@@ -1,0 +1,117 @@
+"""Certificates for loopback servers: an authority that clients can be told to trust, and servers'
+certificates from it that are good, expired, or of somebody else."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+DAY = timedelta(days=1)
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+"""VMware's SDK verifies nothing at 127.0.0.1 unless it is told to: tests need another address."""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """One that issues certificates; `pem` is what a client needs to trust them."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(Encoding.PEM).decode()
+
+    def context(
+        self, *, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
+    ) -> ssl.SSLContext:
+        """For a server at `addresses`. With a `valid_for` that is negative, an expired one."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = [x509.IPAddress(ip_address(each)) for each in addresses]
+        builder = _builder("sandbox", key, self.certificate.subject, valid_for).add_extension(
+            x509.SubjectAlternativeName(names), critical=False
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "both.pem"
+            path.write_bytes(
+                _pem(key) + builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
+            )
+            context.load_cert_chain(path)
+        return context
+
+
+def make() -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Sandbox authority")])
+    builder = _builder("Sandbox authority", key, subject, 3650 * DAY)
+    basic = x509.BasicConstraints(ca=True, path_length=0)
+    return Authority(key, builder.add_extension(basic, critical=True).sign(key, SHA256()))
+
+
+@cache
+def authority() -> Authority:
+    """That of this process."""
+    return make()
+
+
+def kept_in(folder: Path) -> Authority:
+    """The same one at every start: stored credentials trust it."""
+    path = folder / "sandbox_authority.pem"
+    if not path.exists():
+        fresh = make()
+        path.touch(mode=0o600)
+        path.write_bytes(_pem(fresh.key) + fresh.pem.encode())
+    text = path.read_bytes()
+    key = load_pem_private_key(text, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return Authority(key, x509.load_pem_x509_certificate(text))
+
+
+def trusted() -> ssl.SSLContext:
+    """For a server that clients who know `authority()` trust."""
+    return authority().context()
+
+
+def expired() -> ssl.SSLContext:
+    return authority().context(valid_for=-DAY)
+
+
+def untrusted() -> ssl.SSLContext:
+    """For a server whose certificate nobody has reason to trust."""
+    return make().context()
+
+
+def _builder(
+    name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, valid_for: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(min(now, now + valid_for) - DAY)
+        .not_valid_after(now + valid_for)
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
