@@ -284,14 +284,18 @@ class Image(Table):
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
 
     @property
-    def identity(self) -> Any:
+    def same_cloud_image(self) -> Any:
         """The condition for records of the same cloud image, at any scope."""
         return (
             (Image.cloud == self.cloud)
             & (Image.location == self.location)
             & (Image.cloud_image_id == self.cloud_image_id)
-            & (Image.compute_resource == self.compute_resource)
         )
+
+    @property
+    def identity(self) -> Any:
+        """The condition for records that would be the same as this one, at any scope."""
+        return self.same_cloud_image & (Image.compute_resource == self.compute_resource)
 
 
 class BookmarkBar(Table):

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -124,9 +125,7 @@ def app(session_app: Flask, new_database: NewDatabase) -> Iterator[Flask]:
         fresh = database.open_database(url)
         models.database.initialize(fresh)
         services: Services = session_app.extensions["services"]
-        session_app.extensions["services"] = Services(
-            services.settings, services.vault, services.receipts, FailedSignIns("")
-        )
+        session_app.extensions["services"] = replace(services, failed_sign_ins=FailedSignIns(""))
         yield session_app
         database.close_all(fresh)
 

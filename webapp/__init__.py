@@ -42,6 +42,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     rendering.init_app(app)
     errors.init_app(app)
     commands.init_app(app)
-    warm_up.init_app(app)
+    warm_up.init_app(app, app.extensions["services"].warm_up)
     mount_views(app)
     return app

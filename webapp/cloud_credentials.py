@@ -14,7 +14,7 @@ from models import CloudCredentials, Image, Scope, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, CredentialValues, Identity
+from webapp.clouds.base import Cloud, CredentialValues, Identity, InvalidCredentials
 from webapp.vault import Vault
 
 NAME_LENGTH = 64
@@ -141,10 +141,14 @@ def _valid_name(name: str) -> str:
 
 
 def _valid(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
-    """The cloud's own fields, blanks cut off. Raises CredentialsError for the first wrong one."""
-    valid = {}
+    """The cloud's own fields, blanks cut off, '' where one is not asked for with what the others
+    say. Raises CredentialsError for the first wrong one."""
+    valid: dict[str, str] = {}
     for field in cloud.credential_fields:
         value = values.get(field.name, "").strip()
+        if field.when and valid[field.when[0]] != field.when[1]:
+            valid[field.name] = ""
+            continue
         if field.options and not value:
             value = field.options[0][0]
         if field.required and not value:
@@ -159,6 +163,10 @@ def _valid(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
         if field.name.endswith("_url") and value and not _is_http_url(value):
             raise CredentialsError(f"{field.label} must be an http or https address.", field.name)
         valid[field.name] = value
+    try:
+        cloud.validate(valid)
+    except InvalidCredentials as error:
+        raise CredentialsError(str(error), error.field) from error
     return valid
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
 from wtforms import (
     BooleanField,
     Field,
@@ -15,16 +16,19 @@ from wtforms import (
     PasswordField,
     SelectField,
     StringField,
+    TextAreaField,
 )
 from wtforms.validators import Email, InputRequired, Length, NumberRange, Optional
 
 from models import CloudCredentials, Image, Role
 from webapp import operating_systems
-from webapp.clouds.base import Cloud, Location, LocationRule
+from webapp.clouds.base import Cloud, ListedImage, Location
 from webapp.clouds.base import Field as CloudField
 from webapp.registration import Choices
 
 OTHER = operating_systems.OTHER
+MULTILINE_LENGTH = 64 * 1024
+"""Of a key file or of certificates, in characters."""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
@@ -38,6 +42,13 @@ def refuse(form: Form, message: str, field: str = "") -> None:
         form[field].errors = [*form[field].errors, message]
     else:
         form.form_errors.append(message)
+
+
+class SecretTextField(TextAreaField):
+    """One that is never filled, as a PasswordField is not."""
+
+    def _value(self) -> str:
+        return ""
 
 
 class SignInForm(FlaskForm):
@@ -120,7 +131,9 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
     }
     for field in cloud.credential_fields:
         fields[field.name] = _cloud_field(field, has_stored=stored is not None)
-        if stored is not None and field.secret and not field.required:
+        if field.multiline:
+            fields[f"{field.name}_file"] = FileField(f"or the file with it, of {field.label}")
+        if stored is not None and field.secret and not field.required and not field.when:
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
     form_class = type("CredentialsForm", (FlaskForm,), fields)
     data = {"name": stored.name, **stored.settings} if stored else {}
@@ -129,7 +142,14 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
 
 
 def credential_values(cloud: Cloud, form: FlaskForm) -> dict[str, str]:
-    return {field.name: form[field.name].data or "" for field in cloud.credential_fields}
+    """What was entered; an uploaded file goes before what was typed beside it."""
+    values = {field.name: form[field.name].data or "" for field in cloud.credential_fields}
+    for field in cloud.credential_fields:
+        upload = form[f"{field.name}_file"].data if field.multiline else None
+        if upload:
+            # What is no text cannot be right; that the adapter says, better than we could.
+            values[field.name] = upload.read().decode(errors="replace").strip()
+    return values
 
 
 def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
@@ -139,37 +159,57 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
 
 class SelectImageForm(Form):
     """The first step of New Image: what finds the cloud image. Sent by GET, so that the step
-    after it has an address."""
+    after it has an address. `of` makes one with the fields of a cloud."""
 
     credentials = SelectField("Cloud Credentials", coerce=lambda value: int(value or 0))
-    location = SelectField("Location", validate_choice=False, filters=[_stripped])
-    image_id = StringField(filters=[_stripped])
+    suggested: Mapping[str, str] = {}
+    """Locations that are offered where any other will do, too: label by key."""
 
-    @classmethod
-    def of(
-        cls, cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
-    ) -> SelectImageForm:
-        form: SelectImageForm = cls(arguments)
+    @staticmethod
+    def of(cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any) -> SelectImageForm:
+        fields = {"image_id": _selector(cloud.image_id_field, of_list=cloud.lists_images)}
+        if location := cloud.location_field:
+            fields["location"] = _selector(location, of_list=not location.suggests)
+        form: SelectImageForm = type("SelectImageForm", (SelectImageForm,), fields)(arguments)
         form.credentials.choices = {str(row.id): row.name for row in usable}
         if form.credentials.data not in {row.id for row in usable}:
             form.credentials.data = usable[0].id if usable else None
-        form.image_id.label.text = cloud.image_id_field.label
-        if cloud.location_rule is LocationRule.GLOBAL:
-            del form.location
-        elif cloud.location_field:
-            form.location.label.text = cloud.location_field.label
         return form
 
+    def given(self, name: str) -> str:
+        """What a field holds, '' where this cloud has no such field."""
+        return self[name].data or "" if name in self else ""
+
     def offer_locations(self, locations: Iterable[Location]) -> None:
-        """With what was chosen, even where it is not among them: input is kept."""
-        chosen = self.location.data
         known = {
             each.key: each.label if each.enabled else f"{each.label} (not enabled)"
             for each in locations
         }
-        if chosen and chosen not in known:
-            known[chosen] = chosen
-        self.location.choices = {"": "Choose…", **known}
+        if isinstance(self["location"], SelectField):
+            _offer(self["location"], known)
+        else:
+            self.suggested = known
+
+    def offer_images(self, images: Iterable[ListedImage]) -> None:
+        _offer(self["image_id"], {each.image_id: each.name for each in images})
+
+
+def _selector(field: CloudField, *, of_list: bool) -> Field:
+    kind = SelectField if of_list else StringField
+    options = {"validate_choice": False, "choices": {"": "Choose…"}} if of_list else {}
+    return kind(field.label, filters=[_stripped], default=field.default, **options)
+
+
+def _offer(select: SelectField, known: Mapping[str, str]) -> None:
+    """With what was chosen, even where it is not among them: input is kept."""
+    chosen = {select.data: select.data} if select.data and select.data not in known else {}
+    select.choices = {"": "Choose…", **known, **chosen}
+
+
+class PasteForm(Form):
+    """An image id of any cloud, before one is chosen."""
+
+    paste = StringField("Paste any image id", filters=[_stripped])
 
 
 class ImageForm(FlaskForm):
@@ -189,6 +229,7 @@ class ImageForm(FlaskForm):
         [Optional(), NumberRange(1, 2**31 - 1, "The size is a whole number of GB, at least 1.")],
         description="In GB, if known.",
     )
+    compute_resource = SelectField("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed = BooleanField("Scalr Agent Installed")
     shared = BooleanField("Shared")
     receipt = HiddenField()
@@ -209,6 +250,11 @@ class ImageForm(FlaskForm):
                 for family in families.values()
             },
         }
+
+    def offer_compute_resources(self, offered: Iterable[str], taken: Collection[str]) -> None:
+        """Without those that the image is registered for already."""
+        free = [each for each in ("", *offered) if each not in taken]
+        self.compute_resource.choices = {each: each or "None" for each in free}
 
     def show(self, choices: Choices) -> None:
         """Fill the form with what is stored or suggested."""
@@ -279,11 +325,17 @@ class CheckForm(FlaskForm):
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [Length(max=4096)]
-    if field.required and not (field.secret and has_stored):
-        validators.insert(0, InputRequired(f"{field.label} is needed."))
+    # What may come as a file, or depends on another field, the use case asks for.
+    asked_here = field.required and not field.multiline and not field.when
+    if asked_here and not (field.secret and has_stored):
+        validators.append(InputRequired(f"{field.label} is needed."))
     if field.options:
         return SelectField(field.label, choices=dict(field.options), description=field.hint)
-    kind = PasswordField if field.secret else StringField
+    if field.multiline:
+        kind = SecretTextField if field.secret else TextAreaField
+        validators[0] = Length(max=MULTILINE_LENGTH)
+    else:
+        kind = PasswordField if field.secret else StringField
     stored = (
         "Stored and never shown. Leave empty to keep it. " if field.secret and has_stored else ""
     )
@@ -293,4 +345,5 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
         [_stripped],
         description=stored + field.hint,
         render_kw={"placeholder": field.placeholder} if field.placeholder else None,
+        default=field.default,
     )

@@ -19,6 +19,7 @@ def to_json(details: ImageDetails) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> ImageDetails:
+    """Also from what was stored before there were warnings."""
     return ImageDetails(
         **{
             **data,
@@ -28,6 +29,8 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
             "facts": tuple(Fact(**fact) for fact in data["facts"]),
             "volumes": tuple(Volume(**volume) for volume in data["volumes"]),
             "os_texts": tuple(data["os_texts"]),
+            "warnings": tuple(data.get("warnings", ())),
+            "compute_resources": tuple(data.get("compute_resources", ())),
         }
     )
 
@@ -51,6 +54,7 @@ def _comparable(details: ImageDetails) -> dict[str, Any]:
         "State": details.state.value,
         "Created": _iso(details.created),
         "Deprecated": _iso(details.deprecated),
+        "Warnings": " ".join(details.warnings),
         **{fact.label: fact.value for fact in details.facts},
         **{f"Volume {volume.device}": _volume_text(volume) for volume in details.volumes},
     }

@@ -31,6 +31,9 @@ class Receipt:
     credentials_id: int
     locator: Locator
     details: ImageDetails
+    asked: str = ""
+    """The image id that was asked for where it stands for another one, that of the locator: a
+    family, `latest`. '' where it does not."""
 
 
 class Receipts:
@@ -48,6 +51,7 @@ class Receipts:
                 "credentials": receipt.credentials_id,
                 "locator": [locator.location, locator.image_id, locator.compute_resource],
                 "details": image_details.to_json(receipt.details),
+                "asked": receipt.asked,
             }
         )
         return text
@@ -67,4 +71,5 @@ class Receipts:
             credentials_id=data["credentials"],
             locator=Locator(*data["locator"]),
             details=image_details.from_json(data["details"]),
+            asked=data.get("asked", ""),
         )

@@ -81,42 +81,55 @@ def look_up(
     credentials_id: int | None,
     location: str,
     image_id: str,
-    compute_resource: str = "",
 ) -> Receipt:
     """Read one image from its cloud. Raises Forbidden, RegistrationError (AlreadyRegistered
-    before the cloud is asked), VaultError and CloudError."""
+    before the cloud is asked, where that can be known), VaultError and CloudError."""
     actor.require(Right.EDIT_IMAGES, scope)
     cloud = CLOUDS[cloud_key]
     credentials = _usable_credentials(scope, cloud_key, credentials_id)
     parsed = cloud.parse_image_id(image_id)
     location = _location(cloud.location_rule, location.strip(), parsed.location)
-    locator = Locator(location, parsed.value, compute_resource)
-    _require_new(scope, cloud_key, locator)
+    locator = Locator(location, parsed.value)
+    if cloud.compute_resource_field is None:
+        _require_new(scope, cloud_key, locator)
     details = cloud.describe(vault.reveal(credentials), locator)
-    return Receipt(cloud_key, credentials.id, locator, details)
+    if details.image_id in {"", locator.image_id}:
+        receipt = Receipt(cloud_key, credentials.id, locator, details)
+        taken = compute_resources_taken(scope, receipt)
+        if taken and not {"", *details.compute_resources} - taken.keys():
+            raise AlreadyRegistered(next(iter(taken.values())))
+        return receipt
+    found = replace(locator, image_id=details.image_id)
+    _require_new(scope, cloud_key, found)
+    return Receipt(cloud_key, credentials.id, found, details, asked=locator.image_id)
 
 
-def register(actor: Actor, scope: Scope, receipt: Receipt, choices: Choices) -> Image:
+def compute_resources_taken(scope: Scope, receipt: Receipt) -> dict[str, Image]:
+    """The records of the same cloud image that can be seen here, by the compute resource that
+    each is for, '' for none."""
+    wanted = _record_of(scope, receipt.cloud, receipt.locator)
+    rows = Image.select().where(wanted.same_cloud_image & Image.seen_from(scope))
+    return {row.compute_resource: row for row in rows}
+
+
+def register(
+    actor: Actor, scope: Scope, receipt: Receipt, choices: Choices, compute_resource: str = ""
+) -> Image:
     """Keep the record. Raises Forbidden and RegistrationError; of several at once, one succeeds
     and the others get AlreadyRegistered."""
     actor.require(Right.EDIT_IMAGES, scope)
+    if compute_resource not in {"", *receipt.details.compute_resources}:
+        raise RegistrationError("Choose one of the offered values.", "compute_resource")
     credentials = _usable_credentials(scope, receipt.cloud, receipt.credentials_id)
-    image = Image(
-        scope=scope,
-        cloud=receipt.cloud,
-        location=_identity_location(receipt),
-        cloud_image_id=receipt.locator.image_id,
-        compute_resource=receipt.locator.compute_resource,
-        credentials=credentials,
-        credentials_name=credentials.name,
-        registered_by=actor.person,
-        registered_by_name=actor.person.name,
-    )
+    locator = replace(receipt.locator, compute_resource=compute_resource)
+    image = _record_of(scope, receipt.cloud, locator)
+    image.credentials, image.credentials_name = credentials, credentials.name
+    image.registered_by, image.registered_by_name = actor.person, actor.person.name
     _take_choices(image, choices)
     _take_details(image, receipt.details)
     try:
         with transaction():
-            _require_new(scope, receipt.cloud, receipt.locator)
+            _require_new(scope, receipt.cloud, locator)
             image.save(force_insert=True)
             record = {name: (None, value) for name, value in asdict(choices).items()}
             audit.record(actor, scope, "image.register", image.name, image=image, changes=record)
@@ -266,21 +279,22 @@ def _location(rule: LocationRule, chosen: str, pasted: str) -> str:
     return location
 
 
-def _identity_location(receipt: Receipt) -> str:
-    regional = CLOUDS[receipt.cloud].location_rule is LocationRule.REGIONAL
-    return receipt.locator.location if regional else ""
-
-
-def _require_new(scope: Scope, cloud_key: str, locator: Locator) -> None:
-    """Raises AlreadyRegistered. Lower and sibling scopes are not looked at, nor images above
-    that are not shared: what one may not see is never hinted at."""
+def _record_of(scope: Scope, cloud_key: str, locator: Locator) -> Image:
+    """With what makes its identity, and nothing else yet."""
     regional = CLOUDS[cloud_key].location_rule is LocationRule.REGIONAL
-    wanted = Image(
+    return Image(
+        scope=scope,
         cloud=cloud_key,
         location=locator.location if regional else "",
         cloud_image_id=locator.image_id,
         compute_resource=locator.compute_resource,
     )
+
+
+def _require_new(scope: Scope, cloud_key: str, locator: Locator) -> None:
+    """Raises AlreadyRegistered. Lower and sibling scopes are not looked at, nor images above
+    that are not shared: what one may not see is never hinted at."""
+    wanted = _record_of(scope, cloud_key, locator)
     there = Image.get_or_none(wanted.identity & Image.seen_from(scope))
     if there is not None:
         raise AlreadyRegistered(there)
@@ -295,7 +309,8 @@ def _take_choices(image: Image, choices: Choices) -> None:
 
 
 def _take_details(image: Image, details: ImageDetails) -> None:
-    image.details = image_details.to_json(details)
+    # What else it could be registered for was of interest then.
+    image.details = image_details.to_json(replace(details, compute_resources=()))
     image.description = details.description
     image.architecture = details.architecture[:32]
     image.state = details.state

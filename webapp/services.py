@@ -10,6 +10,7 @@ from webapp.people import FailedSignIns
 from webapp.receipts import Receipts
 from webapp.settings import Settings
 from webapp.vault import Vault
+from webapp.warm_up import WarmUp
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Services:
     vault: Vault
     receipts: Receipts
     failed_sign_ins: FailedSignIns
+    warm_up: WarmUp
 
 
 def make(settings: Settings) -> Services:
@@ -26,6 +28,7 @@ def make(settings: Settings) -> Services:
         vault=Vault(settings.credentials_keys),
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
+        warm_up=WarmUp(),
     )
 
 

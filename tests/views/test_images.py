@@ -39,7 +39,7 @@ def test_a_search_without_result(client_of: ClientOf, make_image: MakeImage) -> 
     assert "Clear the search" in page
     assert "Register it" not in page
     page = client.get(f"{ACME}/images?q=ami-0123456789abcdef0").text
-    assert f"{ACME}/images/new/aws?image_id=ami-0123456789abcdef0" in page
+    assert f"{ACME}/images/new?paste=ami-0123456789abcdef0" in page
     page = client_of("account-viewer").get(f"{ACME}/images?q=ami-0123456789abcdef0").text
     assert "Register it" not in page
 

@@ -128,6 +128,9 @@ class Field:
     """(value, label) pairs: the field is a select; the first is the default."""
     default: str = ""
     """What a fresh form holds."""
+    when: tuple[str, str] | None = None
+    """(name of a select, value): asked only while that select has that value, and required, if it
+    is, only then."""
     suggests: bool = False
     """What is offered are suggestions, and any other text will do."""
 

@@ -102,6 +102,50 @@
     });
   };
 
+  // Fields that are asked for only while a select of the form has a certain value.
+  const enableWhen = (part) => {
+    const select = part.closest("form").elements[part.dataset.when];
+    const update = () => { part.hidden = select.value !== part.dataset.is; };
+    select.addEventListener("change", update);
+    update();
+  };
+
+  // A long list, searched by typing. Without this it is a plain select, which works as well.
+  const enableFilter = (select) => {
+    const options = [...select.options].filter((o) => o.value);
+    if (options.length < 2) return;
+    const input = document.createElement("input");
+    input.type = "search";
+    input.className = "form-control mb-1";
+    input.placeholder = "Type to search";
+    input.autocomplete = "off";
+    input.setAttribute("aria-label", `Search: ${select.dataset.filtered}`);
+    input.setAttribute("aria-controls", select.id);
+    const count = document.createElement("p");
+    count.className = "form-hint mb-1";
+    count.setAttribute("role", "status");
+    select.before(input, count);
+    select.size = Math.min(8, options.length);
+    const names = options.map((o) => o.textContent.toLowerCase());
+    const update = () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      const chosen = select.value;
+      const found = options.filter((_, at) => words.every((word) => names[at].includes(word)));
+      select.replaceChildren(...found);
+      select.value = found.some((o) => o.value === chosen) ? chosen : "";
+      count.textContent = `${found.length} of ${options.length}`;
+    };
+    input.addEventListener("input", update);
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") event.preventDefault();
+      if (event.key !== "ArrowDown" || !select.options.length) return;
+      event.preventDefault();
+      if (select.selectedIndex < 0) select.selectedIndex = 0;
+      select.focus();
+    });
+    update();
+  };
+
   // Reorder by dragging; the buttons beside each entry do the same.
   const enableDragging = (list) => {
     let dragged = null;
@@ -141,6 +185,8 @@
     each(within, "[data-os]", once(enableOs));
     each(within, "[data-menu-filter]", once(enableMenuFilter));
     each(within, "[data-sortable]", once(enableDragging));
+    each(within, "[data-when]", once(enableWhen));
+    each(within, "[data-filtered]", once(enableFilter));
   };
 
   // A button that waits says so. It stays focusable, so that a screen reader keeps its place.
@@ -203,17 +249,25 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => each(event.target, "[data-busy]", busy));
   document.addEventListener("htmx:afterRequest", (event) => each(event.target, "[data-busy]", idle));
-  // The live list of locations comes in while somebody may be choosing: what they chose stays
-  // chosen, and a list that is open is left alone.
+  // What the cloud offers comes in while somebody may be choosing or typing: that stays, and a
+  // list that is open is left alone.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.requestConfig.elt.id !== "live") return;
-    const select = document.getElementById("location");
-    if (!select || select === document.activeElement) event.detail.shouldSwap = false;
-    else event.detail.requestConfig.chosen = select.value;
+    const config = event.detail.requestConfig;
+    if (config.elt.id !== "live") return;
+    const located = document.getElementById("located");
+    const active = document.activeElement;
+    if (!located || (located.contains(active) && active.options?.length > 1)) {
+      event.detail.shouldSwap = false;
+      return;
+    }
+    config.given = [...located.querySelectorAll("[name]")].map((each) => [each.name, each.value]);
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    const { chosen } = event.detail.requestConfig;
-    if (chosen) document.getElementById("location").value = chosen;
+    const located = document.getElementById("located");
+    (event.detail.requestConfig.given ?? []).forEach(([name, value]) => {
+      const now = located.querySelector(`[name="${name}"]`);
+      if (value && now && (!now.options || [...now.options].some((o) => o.value === value))) now.value = value;
+    });
   });
   document.addEventListener("htmx:load", (event) => prepare(event.target));
   document.addEventListener("htmx:responseError", (event) => {

@@ -21,6 +21,7 @@ from webapp.forms import (
 )
 from webapp.rendering import redirect, render, toast
 from webapp.services import services
+from webapp.vault import VaultError
 from webapp.views.scope_pages import needs, pages
 
 
@@ -47,6 +48,7 @@ def add_credentials(cloud_key: str) -> Response:
     if cloud_key not in CLOUDS:
         abort(404)
     cloud = CLOUDS[cloud_key]
+    services().warm_up.want(cloud.key)
     form = credentials_form(cloud)
     context: dict[str, Any] = {}
     if form.validate_on_submit():
@@ -86,7 +88,7 @@ def edit_credentials(credentials_id: int) -> Response:
                 cleared=cleared_secrets(cloud, form),
                 checked=not form.unchecked.data,
             )
-        except (CredentialsError, CloudError) as error:
+        except (CredentialsError, CloudError, VaultError) as error:
             context = _refused(form, error)
         else:
             toast(_saved(row))
@@ -101,7 +103,7 @@ def check_credentials(credentials_id: int) -> Response:
     if ActionForm().validate_on_submit():
         try:
             identity = cloud_credentials.check(g.actor, row, services().vault)
-        except CloudError as error:
+        except (CloudError, VaultError) as error:
             toast(f"“{row.name}”: {error}", "danger")
         else:
             toast(f"“{row.name}” work: {identity.description}.")
@@ -136,7 +138,7 @@ def _form_page(cloud: Cloud, form: Any, **context: Any) -> Response:
     )
 
 
-def _refused(form: Any, error: CredentialsError | CloudError) -> dict[str, Any]:
+def _refused(form: Any, error: CredentialsError | CloudError | VaultError) -> dict[str, Any]:
     """After a refusal by the cloud, saving without checking is offered."""
     refuse(form, str(error), getattr(error, "field", ""))
     return {"offer_unchecked": isinstance(error, CloudError)}

@@ -17,12 +17,13 @@ from webapp import (
 )
 from webapp.access import Right
 from webapp.catalogue import SORTS, Search
-from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudError, InvalidImageId, Locator
+from webapp.clouds import CLOUDS, recognise
+from webapp.clouds.base import CloudError, Locator
 from webapp.forms import ActionForm, CheckForm, ImageForm, SharedForm, refuse
 from webapp.registration import AlreadyRegistered, RegistrationError
 from webapp.rendering import redirect, render, scope_url, toast
 from webapp.services import services
+from webapp.vault import VaultError
 from webapp.views.scope_pages import needs, pages
 
 
@@ -44,7 +45,7 @@ def images() -> Response:
         search=search,
         page=page,
         nothing_here=page.total == 0 and not search.narrows,
-        looks_like=_looks_like(search.text) if page.total == 0 else None,
+        looks_like=_looks_like(search, page),
         families=catalogue.os_families(g.scope),
         clouds=catalogue.clouds(g.scope),
         levels=[each.level for each in g.scope.lineage],
@@ -163,7 +164,7 @@ def check_image(image_id: int) -> Response:
             changes = registration.check_again(g.actor, found, vault, form.credentials.data)
         except RegistrationError as error:
             refuse(form, str(error), error.field)
-        except CloudError as error:
+        except (CloudError, VaultError) as error:
             refuse(form, str(error))
     return _show(found, form, changes=changes, status=200 if changes is not None else 422)
 
@@ -239,11 +240,7 @@ def _label(search: Search) -> str:
     return ", ".join(parts)
 
 
-def _looks_like(text: str) -> tuple[str, str] | None:
-    """The cloud and the id, where a search without result is an id that could be registered."""
-    for cloud in CLOUDS.values():
-        try:
-            return cloud.key, cloud.parse_image_id(text).value
-        except InvalidImageId:
-            continue
-    return None
+def _looks_like(search: Search, page: catalogue.Page) -> str:
+    """The clouds whose image ids look like a search without result, in words; '' for none."""
+    found = recognise(search.text) if page.total == 0 else []
+    return " or ".join(cloud.label for cloud, _ in found)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+from typing import Any
+
 from flask import Response, abort, g, request, url_for
 
 from models import CloudCredentials, Level
 from webapp import cloud_credentials, members, operating_systems, registration
 from webapp.access import Right
-from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, CloudError, InvalidImageId, Location
-from webapp.forms import ImageForm, SelectImageForm, refuse
+from webapp.clouds import CLOUDS, recognise
+from webapp.clouds.base import Cloud, CloudError, ImageId, InvalidImageId
+from webapp.forms import ImageForm, PasteForm, SelectImageForm, refuse
 from webapp.receipts import Receipt, ReceiptExpired, ReceiptInvalid
 from webapp.registration import AlreadyRegistered, RegistrationError
 from webapp.rendering import redirect, render, toast
@@ -23,8 +26,11 @@ LABEL = "New Image"
 @pages.get("/images/new")
 @needs(Right.EDIT_IMAGES)
 def new_image() -> Response:
-    """The cloud selector, opened at the first cloud that this scope has credentials for."""
+    """The cloud selector, opened at the first cloud that this scope has credentials for; with an
+    id that was pasted, at the cloud that has such ids."""
     usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
+    if "paste" in request.args:
+        return _paste(usable)
     first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
     return _select(CLOUDS[first])
 
@@ -33,7 +39,8 @@ def new_image() -> Response:
 @needs(Right.EDIT_IMAGES)
 def select_image(cloud_key: str) -> Response:
     """One cloud's form. The page asks for it once more with `live`, to offer the locations that
-    the credentials really may use without making anybody wait for the form."""
+    the credentials really may use, and images where they are listed, without making anybody wait
+    for the form."""
     return _select(_cloud(cloud_key))
 
 
@@ -50,8 +57,8 @@ def confirm_image(cloud_key: str) -> Response:
             services().vault,
             cloud.key,
             credentials_id=form.credentials.data,
-            location=form.location.data if form.location else "",
-            image_id=form.image_id.data,
+            location=form.given("location"),
+            image_id=form.given("image_id"),
         )
     except AlreadyRegistered as error:
         return _select(cloud, form, error)
@@ -79,7 +86,9 @@ def register_image() -> Response:
         return redirect(url_for(".new_image"))
     if form.validate():
         try:
-            image = registration.register(g.actor, g.scope, receipt, form.choices())
+            image = registration.register(
+                g.actor, g.scope, receipt, form.choices(), form.compute_resource.data or ""
+            )
         except AlreadyRegistered as error:
             toast("This image is registered already. Here it is.", "warning")
             return redirect(url_for(".image", image_id=error.image.id))
@@ -97,6 +106,39 @@ def _cloud(key: str) -> Cloud:
     return CLOUDS[key]
 
 
+def _paste(usable: AbstractSet[str]) -> Response:
+    """Go on with the cloud that the pasted text is an id of. Where several write their ids alike,
+    one that this scope has credentials for; where that leaves several, the person chooses."""
+    form = PasteForm(request.args)
+    found = recognise(form.paste.data)
+    likely = [each for each in found if each[0].key in usable] or found
+    if len(likely) == 1:
+        ((cloud, image_id),) = likely
+        return redirect(_address(cloud, image_id))
+    if not likely:
+        refuse(form, _unrecognised(form.paste.data), "paste")
+    return render(
+        "new_image.html",
+        fragment="_new_image.html",
+        label=LABEL,
+        paste=form,
+        likely=[(cloud, _address(cloud, image_id)) for cloud, image_id in likely],
+        status=200 if likely else 422,
+    )
+
+
+def _address(cloud: Cloud, image_id: ImageId) -> str:
+    """Of the cloud's form, filled with what the text said."""
+    given: dict[str, Any] = {"image_id": image_id.value, "location": image_id.location or None}
+    return url_for(".select_image", cloud_key=cloud.key, **given)
+
+
+def _unrecognised(text: str) -> str:
+    if not text:
+        return "Paste an image id, or choose the cloud first."
+    return "No cloud writes its image ids like this. Copy it again, or choose the cloud first."
+
+
 def _select(
     cloud: Cloud,
     form: SelectImageForm | None = None,
@@ -109,6 +151,7 @@ def _select(
         "new_image.html",
         fragment="_new_image.html",
         label=LABEL,
+        paste=PasteForm(),
         cloud=cloud,
         form=form,
         taken=taken.image if taken else None,
@@ -123,13 +166,17 @@ def _confirm(receipt: Receipt, form: ImageForm, status: int = 200) -> Response:
     form.receipt.data = services().receipts.issue(g.actor, g.scope, receipt)
     if g.scope.level is Level.ENVIRONMENT:
         del form.shared
+    taken = registration.compute_resources_taken(g.scope, receipt)
+    form.offer_compute_resources(receipt.details.compute_resources, taken)
     credentials = cloud_credentials.usable_at(g.scope, receipt.cloud)
     return render(
         "new_image.html",
         fragment="_new_image.html",
         label=LABEL if request.method == "GET" else "",
+        paste=PasteForm(),
         cloud=CLOUDS[receipt.cloud],
         receipt=receipt,
+        same_image=taken.values(),
         details=receipt.details,
         credentials=next((row for row in credentials if row.id == receipt.credentials_id), None),
         suggestion=operating_systems.guess(receipt.details.os_texts),
@@ -152,16 +199,28 @@ def _prefilled(receipt: Receipt) -> ImageForm:
 def _select_form(cloud: Cloud) -> SelectImageForm:
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     form = SelectImageForm.of(cloud, usable, request.args)
-    if form.location and usable:
-        chosen = next(row for row in usable if row.id == form.credentials.data)
-        form.offer_locations(_locations(cloud, chosen))
+    if usable and cloud.location_field:
+        _offer(cloud, form, next(row for row in usable if row.id == form.credentials.data))
     return form
 
 
-def _locations(cloud: Cloud, chosen: CloudCredentials) -> tuple[Location, ...]:
-    if "live" in request.args:
-        try:
-            return cloud.locations(services().vault.reveal(chosen))
-        except (CloudError, VaultError):
-            pass  # The list known without asking serves as well; NEXT says what is wrong.
-    return cloud.default_locations(chosen.settings)
+def _offer(cloud: Cloud, form: SelectImageForm, chosen: CloudCredentials) -> None:
+    """The locations known without asking; with `live`, those that the cloud says, and the images
+    of the chosen one. Where nothing is known without asking, a failure to ask is told; else NEXT
+    will say what is wrong."""
+    form.offer_locations(cloud.default_locations(chosen.settings))
+    if "live" not in request.args:
+        return
+    try:
+        credentials = services().vault.reveal(chosen)
+        locations = cloud.locations(credentials)
+        form.offer_locations(locations)
+        if not cloud.lists_images:
+            return
+        if len(locations) == 1:
+            form["location"].data = locations[0].key
+        if location := form.given("location"):
+            form.offer_images(cloud.images(credentials, location))
+    except (CloudError, VaultError) as error:
+        if cloud.lists_images:
+            refuse(form, str(error), "location")

@@ -1,0 +1,17 @@
+"""What gunicorn reads by itself when it is started in this folder. What its command line says goes
+before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+bind = "127.0.0.1:8000"
+worker_class = "gthread"
+workers = 2
+threads = 16  # A look-up may hold one for ten seconds.
+control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Load the SDKs that are used, in the background."""
+    worker.wsgi.extensions["services"].warm_up.start()
