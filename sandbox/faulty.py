@@ -53,7 +53,13 @@ Behaviour = Callable[[Request], Answer | None]
 
 
 @contextmanager
-def serve(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+def serve(
+    behaviour: Behaviour,
+    *,
+    tls: ssl.SSLContext | None = None,
+    host: str = LOOPBACK,
+    port: int = 0,
+) -> Iterator[str]:
     """Yields the address. `sandbox.tls` has contexts good and bad."""
     ended = threading.Event()
 
@@ -61,13 +67,13 @@ def serve(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> Iterato
         pass
 
     Handler.behaviour, Handler.ended = staticmethod(behaviour), ended
-    server = _Server((LOOPBACK, 0), Handler)
+    server = _Server((host, port), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield f"{'https' if tls else 'http'}://{LOOPBACK}:{server.server_address[1]}"
+        yield f"{'https' if tls else 'http'}://{host}:{server.server_address[1]}"
     finally:
         ended.set()
         server.shutdown()

@@ -42,19 +42,23 @@ class Authority:
         self, *, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
     ) -> ssl.SSLContext:
         """For a server at `addresses`. With a `valid_for` that is negative, an expired one."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "both.pem"
+            path.write_bytes(self.issue(addresses, valid_for))
+            context.load_cert_chain(path)
+        return context
+
+    def issue(
+        self, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
+    ) -> bytes:
+        """A server's certificate and its key, in PEM form, for a server that is not ours."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ip_address(each)) for each in addresses]
         builder = _builder("sandbox", key, self.certificate.subject, valid_for).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "both.pem"
-            path.write_bytes(
-                _pem(key) + builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
-            )
-            context.load_cert_chain(path)
-        return context
+        return _pem(key) + builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def make() -> Authority:

@@ -107,20 +107,31 @@ def matching(word: str) -> tuple[list[str], dict[str, list[str]]]:
 
 def guess(texts: Sequence[str]) -> Suggestion | None:
     """What the cloud's own words suggest, the first text that tells a version winning over an
-    earlier one that tells only the family.
+    earlier one that tells only the family, or tells the same version less exactly: of a licence
+    for SLES 12 and a name with SLES 12 SP5, the name.
 
     Rather silent than wrong: a number counts only next to the family's name, with nothing but
     words such as "server" or "amd64" between them, and a text that names two families or two
     versions does not say which is meant. Give what belongs together, such as an Azure image's
     publisher, offer and SKU, as one text.
     """
-    only_family = None
+    best: Suggestion | None = None
     for text in texts:
         found = _guess(text)
-        if found and found.version:
-            return found
-        only_family = only_family or found
-    return only_family
+        if found and (best is None or _tells_more(found, best)):
+            best = found
+    return best
+
+
+def _tells_more(later: Suggestion, sooner: Suggestion) -> bool:
+    if not sooner.version:
+        return later.version != ""
+    return later.family == sooner.family and _is_within(later.version, sooner.version)
+
+
+def _is_within(exact: str, rough: str) -> bool:
+    """Whether 9.4 or 12-sp5 is a case of 9 or 12."""
+    return exact.startswith((f"{rough}.", f"{rough}-"))
 
 
 def _guess(text: str) -> Suggestion | None:
@@ -147,7 +158,7 @@ def _beginning(text: str) -> str:
 def _most_exact(versions: set[str]) -> str:
     """9.4 of 9 and 9.4; '' of 8 and 9."""
     exact = max(versions, key=len, default="")
-    agreed = all(exact == each or exact.startswith((f"{each}.", f"{each}-")) for each in versions)
+    agreed = all(exact == each or _is_within(exact, each) for each in versions)
     return exact if agreed else ""
 
 
@@ -249,7 +260,8 @@ _BETWEEN = re.compile(
         | (?: gnu|linux|os|server|desktop|datacenter|cloud|base|core|generic|genericcloud|minimal
             | pro|lts|enterprise|edition|release|version|standard|full|english|rtm|container|free
             | stable|beta|dev|alpha|corevm|hvm|pv|vpc|nat|ebs|ssd|uefi|bios|daily|cloudimg
-            | sap|ha|apps|for|applications|byos|payg|lvm|raw|hpc|gke|fips|cvm|confidential|vm
+            | sap|ha|apps|for|applications|byos|payg|lvm|raw|hpc|gke|gcp|gce|fips(?:-updates)?|cvm
+            | confidential|vm|arm
             | accelerator|v ) (?![a-z])
         | (?: (?:32|64)[ ]?-?bit|64guest|x86[_-]64|amd64|x64|arm64|aarch64|i[36]86
             | (?:amazon)?ec2|gp[23]|gen[12] ) (?![a-z0-9])""",

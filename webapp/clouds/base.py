@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 CALL_SECONDS = 9.0
 """How long one public call of an adapter may take in all, in seconds."""
+
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+"""A signed token (JWT), such as calls to Azure and Google carry."""
 
 
 class CloudError(Exception):
@@ -350,4 +354,5 @@ class Cloud(ABC):
         secrets = (credentials.get(each.name, "") for each in self.credential_fields if each.secret)
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "…")
+        text = _TOKEN.sub("…", text)
         log.info("%s refused a call: %s: %s", self.key, type(error).__name__, text)

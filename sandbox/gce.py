@@ -1,0 +1,116 @@
+"""A loopback Compute Engine: the images of `gce_images`, read as with Google's own API by whoever
+has a key of `gce_keys`, and refused in Google's words."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask, request
+from werkzeug.serving import make_server
+
+from sandbox import gce_answers, gce_images, gce_keys
+from sandbox.gce_answers import Answer
+from sandbox.gce_images import LINK, OWN_PROJECT, Known
+
+THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
+UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
+FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
+MOST = 500
+"""How many images one page of a list has at most."""
+
+
+@contextmanager
+def start(port: int = 0) -> Iterator[str]:
+    """Serve on loopback from a thread of this process; yields the address."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it tells of every request
+    server = make_server("127.0.0.1", port, _app(), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def credentials(address: str) -> dict[str, str]:
+    """Those of the sandbox's service account."""
+    return {"service_account_key": gce_keys.key_file(), "endpoint_url": address, "ca": ""}
+
+
+def _app() -> Flask:
+    app = Flask(__name__)
+    images = "/compute/v1/projects/<project>/global/images"
+    app.add_url_rule(images, view_func=_list)
+    app.add_url_rule(f"{images}/<name>", view_func=_get)
+    app.add_url_rule(f"{images}/family/<family>", view_func=_get_from_family)
+    app.before_request(_refuse_strangers)
+    app.after_request(_say_when_to_come_back)
+    return app
+
+
+def _refuse_strangers() -> Answer | None:
+    try:
+        gce_keys.require_token(request.headers.get("Authorization", ""))
+    except gce_keys.BadToken as error:
+        return gce_answers.unauthenticated(error.reason)
+    return None
+
+
+def _say_when_to_come_back(response: Any) -> Any:
+    if response.status_code == 429:
+        response.headers["Retry-After"] = "30"
+    return response
+
+
+def _get(project: str, name: str) -> Answer:
+    path = f"{project}/global/images/{name}"
+    if path == THROTTLED:
+        return gce_answers.throttled()
+    if path == UNAVAILABLE:
+        return gce_answers.unavailable()
+    return _image(project, path, gce_images.by_name(project, name))
+
+
+def _get_from_family(project: str, family: str) -> Answer:
+    path = f"{project}/global/images/family/{family}"
+    return _image(project, path, gce_images.newest_of(project, family))
+
+
+def _image(project: str, path: str, found: Known | None) -> Answer:
+    if project == gce_images.FOREIGN_PROJECT:
+        return gce_answers.forbidden(path)
+    if project not in gce_images.PROJECTS:
+        return gce_answers.not_found(project)
+    if found is None:
+        return gce_answers.not_found(path)
+    return found.answer(), 200
+
+
+def _list(project: str) -> Answer:
+    if project == gce_images.FOREIGN_PROJECT:
+        return gce_answers.forbidden(project, "compute.images.list")
+    if project not in gce_images.PROJECTS:
+        return gce_answers.not_found(project)
+    every = sorted((each for each in gce_images.CATALOGUE if each.project == project), key=_name)
+    after = request.args.get("pageToken", "")
+    left = [each for each in every if each.name > after]
+    page = left[: min(int(request.args.get("maxResults", MOST)), MOST)]
+    said: dict[str, Any] = {
+        "kind": "compute#imageList",
+        "id": f"projects/{project}/global/images",
+        "selfLink": f"{LINK}{project}/global/images",
+        "items": [each.answer() for each in page],
+    }
+    if len(page) < len(left):
+        said["nextPageToken"] = page[-1].name
+    return said, 200
+
+
+def _name(image: Known) -> str:
+    return image.name

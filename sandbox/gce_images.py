@@ -1,0 +1,282 @@
+"""The images of the sandbox's Compute Engine: a few of each of Google's public projects, and those
+of a project of our own. Names never change, so documents and tests may name them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+LINK = "https://www.googleapis.com/compute/v1/projects/"
+OWN_PROJECT = "acme-images"
+FOREIGN_PROJECT = "globex-images"
+"""One that exists, and whose images may not be read."""
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Known:
+    """An image of the catalogue."""
+
+    project: str
+    name: str
+    description: str
+    created: str
+    family: str = ""
+    licences: tuple[str, ...] = ()
+    """Each as PROJECT/NAME."""
+    architecture: str = "X86_64"
+    size: int = 10
+    archive: int = GIB
+    """In bytes."""
+    features: tuple[str, ...] = ("UEFI_COMPATIBLE", "VIRTIO_SCSI_MULTIQUEUE", "GVNIC")
+    status: str = "READY"
+    state: str = ""
+    """Of its deprecation, '' for none."""
+    replacement: str = ""
+    """The name of one in the same project."""
+    dates: tuple[tuple[str, str], ...] = ()
+    """(deprecated, obsolete or deleted; from when)."""
+    more: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def image_id(self) -> str:
+        return f"{self.project}/global/images/{self.name}"
+
+    @property
+    def family_id(self) -> str:
+        return f"{self.project}/global/images/family/{self.family}"
+
+    @property
+    def number(self) -> str:
+        digest = hashlib.sha256(self.image_id.encode()).digest()
+        return str(10**18 + int.from_bytes(digest[:7], "big"))
+
+    def answer(self) -> dict[str, Any]:
+        """As Compute Engine gives it."""
+        said: dict[str, Any] = {
+            "kind": "compute#image",
+            "id": self.number,
+            "creationTimestamp": self.created,
+            "name": self.name,
+            "description": self.description,
+            "sourceType": "RAW",
+            "status": self.status,
+            "archiveSizeBytes": str(self.archive),
+            "diskSizeGb": str(self.size),
+            "selfLink": LINK + self.image_id,
+            "labelFingerprint": "42WmSpB8rSM=",
+            "storageLocations": ["us"],
+            "architecture": self.architecture,
+            "enableConfidentialCompute": False,
+            **self.more,
+        }
+        if self.family:
+            said["family"] = self.family
+        if self.licences:
+            said["licenses"] = [
+                LINK + each.replace("/", "/global/licenses/") for each in self.licences
+            ]
+        if self.features:
+            said["guestOsFeatures"] = [{"type": each} for each in self.features]
+        if self.state or self.dates:
+            said["deprecated"] = {"state": self.state or "ACTIVE", **dict(self.dates)}
+        if self.replacement:
+            link = f"{LINK}{self.project}/global/images/{self.replacement}"
+            said["deprecated"]["replacement"] = link
+        return said
+
+
+def _debian(version: str, codename: str, day: str, suffix: str = "", **more: Any) -> Known:
+    machine = suffix or "amd64"
+    infix = f"-{suffix}" if suffix else ""
+    return Known(
+        "debian-cloud",
+        f"debian-{version}-{codename}{infix}-v{day}",
+        f"Debian, Debian GNU/Linux, {version} ({codename}), {machine} built on {day}",
+        f"{day[:4]}-{day[4:6]}-{day[6:]}T09:51:13.302-08:00",
+        family=f"debian-{version}{infix}",
+        licences=(f"debian-cloud/debian-{version}-{codename}",),
+        architecture="ARM64" if suffix else "X86_64",
+        **more,
+    )
+
+
+def _ubuntu(version: str, codename: str, machine: str, day: str) -> Known:
+    year, month = version.split(".")
+    return Known(
+        "ubuntu-os-cloud",
+        f"ubuntu-{year}{month}-{codename}-{machine}-v{day}",
+        f"Canonical, Ubuntu, {version} LTS, {machine} {codename} image built on {day}",
+        f"{day[:4]}-{day[4:6]}-{day[6:]}T04:12:30.114-08:00",
+        family=f"ubuntu-{year}{month}-lts-{machine}",
+        licences=(f"ubuntu-os-cloud/ubuntu-{year}{month}-lts",),
+        architecture="ARM64" if machine == "arm64" else "X86_64",
+    )
+
+
+def _windows(version: str, day: str) -> Known:
+    return Known(
+        "windows-cloud",
+        f"windows-server-{version}-dc-v{day}",
+        f"Microsoft, Windows Server {version} Datacenter, x64 built on {day}",
+        f"{day[:4]}-{day[4:6]}-{day[6:]}T14:40:02.551-08:00",
+        family=f"windows-{version}",
+        licences=(f"windows-cloud/windows-server-{version}-dc",),
+        size=50,
+        archive=14 * GIB,
+        features=("MULTI_IP_SUBNET", "UEFI_COMPATIBLE", "GVNIC", "WINDOWS"),
+    )
+
+
+NOBLE = _ubuntu("24.04", "noble", "amd64", "20261118")
+DEBIAN_13 = _debian("13", "trixie", "20261112")
+DEBIAN_12 = _debian("12", "bookworm", "20261112")
+DEPRECATED = _debian(
+    "12",
+    "bookworm",
+    "20260310",
+    state="DEPRECATED",
+    replacement=DEBIAN_12.name,
+    dates=(("deprecated", "2026-04-14T00:00:00.000-07:00"),),
+)
+WINDOWS_2025 = _windows("2025", "20261111")
+COS = Known(
+    "cos-cloud",
+    "cos-125-19216-104-94",
+    "Google, Container-Optimized OS, 125-19216.104.94 LTS, Kernel: COS-6.12.55 Docker: 27.5.1",
+    "2026-11-02T11:20:44.671-08:00",
+    family="cos-125-lts",
+    licences=("cos-cloud/cos", "cos-cloud-shielded/shielded-cos"),
+)
+OWN = Known(
+    OWN_PROJECT,
+    "acme-golden-web-v7",
+    "Acme's web image: Debian 13 with nginx",
+    "2026-10-05T07:12:09.887-07:00",
+    family="acme-golden-web",
+    licences=("debian-cloud/debian-13-trixie",),
+    size=20,
+    more={
+        "storageLocations": ["eu"],
+        "labels": {"team": "web", "tier": "golden"},
+        "sourceDisk": f"{LINK}{OWN_PROJECT}/zones/europe-west1-b/disks/golden-web",
+        "sourceDiskId": "7120944817346500351",
+        "imageEncryptionKey": {
+            "kmsKeyName": f"projects/{OWN_PROJECT}/locations/europe/keyRings/images/cryptoKeys/"
+            "golden/cryptoKeyVersions/3"
+        },
+    },
+)
+OWN_DEPRECATED = Known(
+    OWN_PROJECT,
+    "acme-golden-web-v6",
+    "Acme's web image of the last quarter",
+    "2026-07-01T07:10:31.024-07:00",
+    family="acme-golden-web",
+    licences=("debian-cloud/debian-12-bookworm",),
+    size=20,
+    state="DEPRECATED",
+    replacement=OWN.name,
+)
+OBSOLETE = Known(
+    OWN_PROJECT,
+    "acme-golden-web-v3",
+    "Acme's web image of last year",
+    "2025-06-30T07:09:58.410-07:00",
+    family="acme-golden-web",
+    licences=("debian-cloud/debian-11-bullseye",),
+    size=20,
+    state="OBSOLETE",
+    replacement=OWN.name,
+    dates=(
+        ("deprecated", "2025-10-01T00:00:00.000-07:00"),
+        ("obsolete", "2026-01-01T00:00:00.000-08:00"),
+    ),
+)
+PENDING = Known(
+    OWN_PROJECT,
+    "acme-import-2026-11",
+    "Being imported",
+    "2026-11-24T05:58:00.130-08:00",
+    archive=0,
+    status="PENDING",
+)
+FAILED = Known(
+    OWN_PROJECT,
+    "acme-import-2026-10",
+    "An import that did not work out",
+    "2026-10-24T05:58:00.130-07:00",
+    archive=0,
+    status="FAILED",
+)
+PLAIN = Known(
+    OWN_PROJECT,
+    "acme-appliance",
+    "",
+    "2026-02-11T15:00:12.005-08:00",
+    size=100,
+    features=(),
+)
+RETIRED = Known(
+    OWN_PROJECT,
+    "acme-legacy-v1",
+    "Nothing current is left of its family",
+    "2024-02-11T15:00:12.005-08:00",
+    family="acme-legacy",
+    licences=("debian-cloud/debian-10-buster",),
+    state="DELETED",
+    dates=(("deleted", "2026-06-01T00:00:00.000-07:00"),),
+)
+CATALOGUE = (
+    NOBLE,
+    _ubuntu("24.04", "noble", "arm64", "20261118"),
+    _ubuntu("26.04", "resolute", "amd64", "20261119"),
+    DEBIAN_13,
+    _debian("13", "trixie", "20261112", "arm64"),
+    DEBIAN_12,
+    DEPRECATED,
+    Known(
+        "rocky-linux-cloud",
+        "rocky-linux-9-optimized-gcp-v20261104",
+        "Rocky Linux, Rocky Linux, 9 optimized for GCP, x86_64 built on 20261104",
+        "2026-11-04T13:02:51.227-08:00",
+        family="rocky-linux-9-optimized-gcp",
+        licences=("rocky-linux-cloud/rocky-linux-9-optimized-gcp",),
+        size=20,
+    ),
+    Known(
+        "rhel-cloud",
+        "rhel-10-v20261104",
+        "Red Hat, Red Hat Enterprise Linux, 10, x86_64 built on 20261104",
+        "2026-11-04T13:10:07.560-08:00",
+        family="rhel-10",
+        licences=("rhel-cloud/rhel-10-server",),
+        size=20,
+    ),
+    WINDOWS_2025,
+    _windows("2022", "20261111"),
+    COS,
+    OWN,
+    OWN_DEPRECATED,
+    OBSOLETE,
+    PENDING,
+    FAILED,
+    PLAIN,
+    RETIRED,
+)
+PROJECTS = {each.project for each in CATALOGUE}
+
+
+def by_name(project: str, name: str) -> Known | None:
+    """Also by its number."""
+    own = [each for each in CATALOGUE if each.project == project]
+    return next((each for each in own if name in {each.name, each.number}), None)
+
+
+def newest_of(project: str, family: str) -> Known | None:
+    """The one that the family stands for."""
+    own = [each for each in CATALOGUE if (each.project, each.family) == (project, family)]
+    return max(
+        (each for each in own if not each.state), key=lambda each: each.created, default=None
+    )

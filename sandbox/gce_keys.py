@@ -1,0 +1,101 @@
+"""Keys of the sandbox's service account, and the tokens that they sign.
+
+A key names itself by its public half, in `private_key_id`: so one that was made by an earlier
+process, and stored, is still good, and there is no secret to keep. Whose key it is proves nothing
+here; that the token was signed with it, and for whom, is checked as Google does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from functools import cache
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sandbox.gce_images import OWN_PROJECT
+
+EMAIL = f"image-registry@{OWN_PROJECT}.iam.gserviceaccount.com"
+AUDIENCE = "https://compute.googleapis.com/"
+EXPONENT = 65537
+BITS = 2048
+SKEW_SECONDS = 300
+
+
+class BadToken(Exception):
+    """`reason` is Google's."""
+
+    def __init__(self, reason: str = "CREDENTIALS_MISSING") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@cache
+def key_file() -> str:
+    """The JSON that Google Cloud would give out. One key a process, as making it takes a while."""
+    key = rsa.generate_private_key(EXPONENT, BITS)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    modulus = key.public_key().public_numbers().n.to_bytes(BITS // 8, "big")
+    document = {
+        "type": "service_account",
+        "project_id": OWN_PROJECT,
+        "private_key_id": base64.urlsafe_b64encode(modulus).decode(),
+        "private_key": pem,
+        "client_email": EMAIL,
+        "client_id": "112233445566778899001",
+        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+        "token_uri": "https://oauth2.googleapis.com/token",
+        "universe_domain": "googleapis.com",
+    }
+    return json.dumps(document, indent=2)
+
+
+def require_token(authorization: str) -> None:
+    """Raises BadToken unless this is a header with a token that is good for Compute Engine."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme != "Bearer":
+        raise BadToken
+    try:
+        head, claims, signature = token.split(".")
+        signed = f"{head}.{claims}".encode()
+        kid = str(_json(head)["kid"])
+        _public_key(kid).verify(_bytes(signature), signed, padding.PKCS1v15(), SHA256())
+        said = _json(claims)
+    except (ValueError, KeyError, TypeError, InvalidSignature) as error:
+        raise BadToken("ACCESS_TOKEN_TYPE_UNSUPPORTED") from error
+    if said.get("iss") != EMAIL or said.get("sub") != EMAIL or said.get("aud") != AUDIENCE:
+        raise BadToken("ACCOUNT_STATE_INVALID")
+    if not _is_current(said):
+        raise BadToken("ACCESS_TOKEN_EXPIRED")
+
+
+def _public_key(kid: str) -> rsa.RSAPublicKey:
+    modulus = int.from_bytes(_bytes(kid), "big")
+    return rsa.RSAPublicNumbers(EXPONENT, modulus).public_key()
+
+
+def _is_current(claims: dict[str, Any]) -> bool:
+    made, ends, now = claims.get("iat"), claims.get("exp"), time.time()
+    if not isinstance(made, int) or not isinstance(ends, int) or ends - made > 3600:
+        return False
+    return made <= now + SKEW_SECONDS and ends > now - SKEW_SECONDS
+
+
+def _json(part: str) -> dict[str, Any]:
+    said = json.loads(_bytes(part))
+    if not isinstance(said, dict):
+        raise TypeError
+    return said
+
+
+def _bytes(part: str) -> bytes:
+    try:
+        return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError from error

@@ -1,0 +1,27 @@
+"""Answers of Compute Engine for `sandbox.faulty`, made for one test."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sandbox import faulty, gce_answers
+from sandbox.faulty import Behaviour
+
+JSON = "application/json"
+
+
+def image(**fields: Any) -> Behaviour:
+    """An image, by the names of its fields in JSON."""
+    return faulty.answering(200, json.dumps({"kind": "compute#image", **fields}), JSON)
+
+
+def refusing(answer: gce_answers.Answer, **headers: str) -> Behaviour:
+    body, status = answer
+    sent = faulty.Answer(status, json.dumps(body).encode(), JSON, headers)
+    return lambda _: sent
+
+
+def authorization(request: faulty.Request) -> str:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return headers.get("authorization", "")

@@ -1,0 +1,193 @@
+"""What people paste for an image of Compute Engine."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.gce_ids import TEXT_LENGTH, parse, reference
+
+IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"
+FAMILY = "debian-cloud/global/images/family/debian-13"
+CONSOLE = "https://console.cloud.google.com/compute"
+
+names = st.from_regex(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True).filter(
+    lambda name: name != "family"
+)
+numbers = st.integers(1, 10**20 - 1).map(str)
+projects = (
+    st.from_regex(r"[a-z][-a-z0-9]{4,28}[a-z0-9]", fullmatch=True).filter(
+        lambda project: project != "projects"  # of an address it would be the beginning
+    )
+    | st.integers(1, 10**12).map(str)
+    | st.sampled_from(["example.com:acme-images", "corp.example.co.uk:acme-images"])
+)
+ids = st.builds("{}/global/images/{}".format, projects, names | numbers) | st.builds(
+    "{}/global/images/family/{}".format, projects, names
+)
+blanks = st.text(" \t\r\n\xa0", max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (IMAGE, IMAGE),
+        (f"/{IMAGE}", IMAGE),
+        (f"{IMAGE}/", IMAGE),
+        (f"  {IMAGE}\t\r\n", IMAGE),
+        (f"\ufeff{IMAGE}\u200b", IMAGE),
+        (f'"{IMAGE}",', IMAGE),
+        (f"projects/{IMAGE}", IMAGE),
+        (f"/projects/{IMAGE}", IMAGE),
+        (f"v1/projects/{IMAGE}", IMAGE),
+        (f"compute/v1/projects/{IMAGE}", IMAGE),
+        (f"https://www.googleapis.com/compute/v1/projects/{IMAGE}", IMAGE),
+        (f"https://www.googleapis.com/compute/beta/projects/{IMAGE}", IMAGE),
+        (f"https://content.googleapis.com/compute/v1/projects/{IMAGE}", IMAGE),
+        (f"https://compute.googleapis.com/compute/alpha/projects/{IMAGE}", IMAGE),
+        (f"https://compute.example-cloud.fr/compute/v1/projects/{IMAGE}?alt=json", IMAGE),
+        (f"http://127.0.0.1:5002/compute/v1/projects/{IMAGE}", IMAGE),
+        (f"www.googleapis.com/compute/v1/projects/{IMAGE}", IMAGE),
+        (f"//compute.googleapis.com/projects/{IMAGE}", IMAGE),
+        (f"{CONSOLE}/imagesDetail/projects/{IMAGE}", IMAGE),
+        (f"{CONSOLE}/imagesDetail/projects/{IMAGE}?project=acme-images&authuser=1#x", IMAGE),
+        (f"console.cloud.google.com/compute/imagesDetail/projects/{IMAGE}", IMAGE),
+        (FAMILY, FAMILY),
+        (f"https://www.googleapis.com/compute/v1/projects/{FAMILY}", FAMILY),
+        ("projects/debian-cloud/zones/europe-west1-b/imageFamilyViews/debian-13", FAMILY),
+        ("debian-cloud/global/images/1234567890123456789", None),
+        ("123456789012/global/images/web", None),
+        ("example.com:acme-images/global/images/web", None),
+        (
+            "https://www.googleapis.com/compute/v1/projects/example.com%3Aacme/global/images/web",
+            None,
+        ),
+        ("acme-images/global/images/w", None),
+        (f"acme-images/global/images/{'w' * 63}", None),
+    ],
+)
+def test_understood(text: str, value: str | None) -> None:
+    """Without a location: images are of all regions."""
+    found = parse(text)
+    assert found.location == ""
+    if value:
+        assert found.value == value
+    elif "%3A" in text:
+        assert found.value == "example.com:acme/global/images/web"
+    else:
+        assert found.value == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Enter the id of an image"),
+        (" \n", "Enter the id of an image"),
+        ("debian-13-trixie-v20261112", "project is missing: this is a name alone"),
+        ("1234567890123456789", "project is missing: this is a name alone"),
+        ("global/images/web", "project is missing: before"),
+        ("images/web", "project is missing: before"),
+        ("acme-images", "project is missing: this is a name alone"),
+        ("acme-images/global/images", "name is missing"),
+        ("acme-images/global/images/", "name is missing"),
+        ("acme-images/global/images/family", "name is missing"),
+        ("acme-images/global/images/family/", "name is missing"),
+        ("acme-images/images/web", "belongs “global”"),
+        ("acme-images/regions/europe-west1/images/web", "no region or zone"),
+        ("acme-images/zones/europe-west1-b/images/web", "no region or zone"),
+        ("debian-cloud/debian-13", "whether an image or a family"),
+        ("acme-images/global/images/Web", "cannot have “W” in it"),
+        ("acme-images/global/images/web_1", "cannot have “_” in it"),
+        ("acme-images/global/images/web\x00", r"cannot have the character U\+0000 in it"),
+        ("acme-images/global/images/-web", "begins with a letter"),
+        ("acme-images/global/images/web-", "ends with a letter or digit"),
+        ("acme-images/global/images/0", "begins with a letter"),
+        ("acme-images/global/images/family/123", "image family begins with a letter"),
+        (f"acme-images/global/images/{'w' * 64}", "at most 63 characters, and this has 64"),
+        ("acme-images/global/images/web/more", "not the id of an image"),
+        ("-acme/global/images/web", "not the id of a project"),
+        ("Acme-Images/global/images/web", "not the id of a project"),
+        ("/global/images/web", "project is missing"),
+        ("acme-images/global/machineImages/web", "This is a machine image"),
+        ("acme-images/global/snapshots/web", "This is a snapshot"),
+        ("acme-images/zones/europe-west1-b/disks/web", "This is a disk"),
+        ("projects/acme-images/regions/europe-west1/disks/web", "This is a disk"),
+        ("projects/acme-images/zones/europe-west1-b/instances/web", "This is a server"),
+        ("projects/acme-images/global/instanceTemplates/web", "This is an instance template"),
+        ("projects/debian-cloud/global/licenses/debian-13", "This is a licence"),
+        (f"{CONSOLE}/disksDetail/zones/z/disks/web?project=acme-images", "This is a disk"),
+        (f"{CONSOLE}/images?project=acme-images", "address names no image"),
+        ("https://example.com/", "address names no image"),
+        ("ami-0123456789abcdef0", "project is missing"),
+        ("arn:aws:ec2:us-east-1::image/ami-12345678", "not the id of an image"),
+        ("Canonical:ubuntu-24_04-lts:server:latest", "not the id of an image"),
+        ("Canonical/ubuntu-24_04-lts/server/latest", "not the id of an image"),
+        ("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/web", "not the id"),
+        ("5f0c2c1e-7d63-4a53-9f57-0f2d6f4c0a11", "not the id of an image"),
+        ("w" * (TEXT_LENGTH + 1), "far too long"),
+    ],
+)
+def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(InvalidImageId, match=words):
+        parse(text)
+
+
+@given(ids, blanks, blanks)
+def test_any_id_between_blanks(image_id: str, before: str, after: str) -> None:
+    assert parse(before + image_id + after) == ImageId(image_id)
+    assert str(reference(image_id)) == image_id
+
+
+@given(ids)
+def test_any_address(image_id: str) -> None:
+    for begin in (
+        "https://www.googleapis.com/compute/v1/projects/",
+        "//compute.googleapis.com/projects/",
+        f"{CONSOLE}/imagesDetail/projects/",
+    ):
+        assert parse(begin + image_id) == ImageId(image_id)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A good id, or an address of one, with something put in, taken out or doubled."""
+    begins = ["", "/", "projects/", "https://www.googleapis.com/compute/v1/projects/"]
+    text = draw(st.sampled_from(begins)) + draw(ids)
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(start + 10, len(text))))
+        piece = draw(
+            st.text(max_size=3) | st.sampled_from(["/", "projects/", "global/", "%2F", "?"])
+        )
+        text = text[:start] + piece + text[draw(st.sampled_from([start, end])) :]
+    return text
+
+
+@given(st.text(max_size=80) | st.text("abc-/:. %?#1projectsglobalimages", max_size=60) | mutated())
+def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+    try:
+        found = parse(text)
+    except InvalidImageId as error:
+        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        assert len(str(error)) < 300  # noqa: PT017
+        return
+    assert found.location == ""
+    assert found.value.isascii()
+    assert "/global/images/" in found.value
+    assert parse(found.value).value == found.value
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a-", "a.", "1", "/", "//", "projects/", "global/images/", "https://", "%2F", "?", " "],
+)
+def test_hostile_input_takes_no_time(piece: str) -> None:
+    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+        began = time.perf_counter()
+        with pytest.raises(InvalidImageId):
+            parse(text)
+        assert time.perf_counter() - began < 0.5

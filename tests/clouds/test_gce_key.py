@@ -1,0 +1,169 @@
+"""What people paste for the key of a service account, and what else the credentials need."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox import gce_keys, tls
+from webapp.clouds.base import InvalidCredentials
+from webapp.clouds.gce import Gce
+from webapp.clouds.gce_key import TEXT_LENGTH, read
+
+LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
+"""Part of the secret."""
+
+
+def key(**changes: Any) -> str:
+    return json.dumps({**json.loads(gce_keys.key_file()), **changes})
+
+
+def without(name: str) -> str:
+    document = json.loads(gce_keys.key_file())
+    del document[name]
+    return json.dumps(document)
+
+
+@cache
+def elliptic() -> str:
+    made = ec.generate_private_key(ec.SECP256R1())
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@cache
+def encrypted() -> str:
+    pem = json.loads(gce_keys.key_file())["private_key"].encode()
+    made = load_pem_private_key(pem, password=None)
+    form = BestAvailableEncryption(b"sesame")
+    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form).decode()
+
+
+def refused(text: str, **others: str) -> InvalidCredentials:
+    values = {"service_account_key": text, "endpoint_url": "", "ca": "", **others}
+    with pytest.raises(InvalidCredentials) as caught:
+        Gce().validate(values)
+    assert str(caught.value).endswith(".")
+    assert len(str(caught.value)) < 300
+    assert "://" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("around", ["{}", "\ufeff{}", "\n\n {} \r\n"])
+def test_a_good_key(around: str) -> None:
+    text = around.replace("{}", gce_keys.key_file())
+    account = read(text)
+    assert account.project == "acme-images"
+    assert account.email == gce_keys.EMAIL
+    assert account.universe == "googleapis.com"
+    Gce().validate({"service_account_key": text, "endpoint_url": "", "ca": ""})
+
+
+def test_nothing_of_the_secret_shows() -> None:
+    shown = repr(read(gce_keys.key_file()))
+    assert "acme-images" in shown
+    assert "private_key=" not in shown
+    assert LINE not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "This is not JSON"),
+        ("secret", "This is not JSON"),
+        ('{"type": "service_account"', "This is not JSON"),
+        ("[" * 10_000, "This is not JSON"),
+        ("-----BEGIN PRIVATE KEY-----\nMII", "the private key alone"),
+        ("null", "This is not JSON"),
+        ("[]", "JSON, but no key"),
+        ("5", "JSON, but no key"),
+        ("{}", "no key of a service account"),
+        (key(type="authorized_user"), "own login, made by gcloud"),
+        (key(type="external_account"), "workload identity federation"),
+        (key(type="impersonated_service_account"), "impersonates a service account"),
+        (key(type="gdch_service_account"), "Distributed Cloud"),
+        (key(type="new"), "no key of a service account"),
+        (key(type=["service_account"]), "no key of a service account"),
+        ('{"installed": {"client_id": "x"}}', "secret of an OAuth client"),
+        ('{"web": {"client_id": "x"}}', "secret of an OAuth client"),
+        (without("project_id"), "has no project_id"),
+        (without("client_email"), "has no client_email"),
+        (without("private_key"), "has no private_key"),
+        (key(project_id=7), "has no project_id"),
+        (key(project_id=" "), "has no project_id"),
+        (key(project_id="../x"), "project_id in this key is not"),
+        (key(client_email="nobody"), "client_email in this key is no"),
+        (key(client_email="a b@example.com"), "client_email in this key is no"),
+        (key(universe_domain="x/y"), "universe_domain in this key is no domain"),
+        (key(private_key="sesame"), "private_key in this key cannot be read"),
+        (key(private_key="-----BEGIN PRIVATE KEY-----\nMII\n"), "cannot be read: it is cut off"),
+        (key(private_key=encrypted()), "private_key in this key cannot be read"),
+        (key(private_key=elliptic()), "of a kind that Google does not use"),
+        (key(private_key=f"x{'y' * TEXT_LENGTH}"), "far too long"),
+    ],
+    ids=lambda each: each[:30],
+)
+def test_each_mistake_has_its_own_words(text: str, words: str) -> None:
+    error = refused(text)
+    assert words in str(error)
+    assert error.field == "service_account_key"
+
+
+def test_no_sentence_quotes_the_secret() -> None:
+    whole = gce_keys.key_file()
+    cut = whole[: len(whole) // 2]
+    for text in (cut, key(private_key=LINE), key(type=LINE), key(client_email=LINE), f"{{{LINE}"):
+        assert LINE not in str(refused(text))
+        assert LINE[:10] not in str(refused(text))
+        assert LINE not in repr(vars(refused(text).__cause__ or refused(text)))
+
+
+def test_an_authority_goes_with_an_endpoint() -> None:
+    good, pem = gce_keys.key_file(), tls.authority().pem
+    error = refused(good, ca=pem)
+    assert "goes with an endpoint URL only" in str(error)
+    assert error.field == "ca"
+    error = refused(good, ca="sesame", endpoint_url="https://10.0.0.1")
+    assert "not a certificate" in str(error)
+    assert error.field == "ca"
+    values = {"service_account_key": good, "ca": pem, "endpoint_url": "https://10.0.0.1"}
+    Gce().validate(values)
+
+
+def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
+    """A key must not say by itself where it is sent."""
+    foreign = key(universe_domain="example-cloud.fr")
+    error = refused(foreign)
+    assert "another cloud, example-cloud.fr" in str(error)
+    assert error.field == "endpoint_url"
+    endpoint = "https://compute.example-cloud.fr"
+    Gce().validate({"service_account_key": foreign, "ca": "", "endpoint_url": endpoint})
+    assert read(foreign).universe == "example-cloud.fr"
+
+
+@given(
+    st.text(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+        max_leaves=8,
+    ).map(json.dumps)
+    | st.dictionaries(
+        st.sampled_from(["type", "project_id", "client_email", "private_key", "universe_domain"]),
+        st.sampled_from(["service_account", "acme-images", "a@b", LINE]) | st.text() | st.none(),
+    ).map(json.dumps)
+)
+def test_whatever_it_is_it_is_refused_in_words(text: str) -> None:
+    assert LINE not in str(refused(text))
