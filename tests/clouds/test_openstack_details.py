@@ -1,0 +1,113 @@
+"""What the OpenStack adapter makes of an answer of Glance, whatever stands in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from webapp.clouds import openstack_details
+from webapp.clouds.base import ImageState, Volume
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [
+        ("active", ImageState.AVAILABLE, ""),
+        ("saving", ImageState.PENDING, "being uploaded"),
+        ("uploading", ImageState.PENDING, "to be imported"),
+        ("importing", ImageState.PENDING, "importing"),
+        ("killed", ImageState.FAILED, "failed"),
+        ("deleted", ImageState.GONE, "is deleted"),
+        ("pending_delete", ImageState.GONE, "being deleted"),
+        ("something new", ImageState.FAILED, "something new"),
+    ],
+)
+def test_states(status: str, state: ImageState, words: str) -> None:
+    details = openstack_details.details({"status": status})
+    assert details.state is state
+    assert words in details.state_note
+    assert details.state_note.endswith(".") or not words
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        ({}, None),
+        ({"min_disk": 0, "virtual_size": None}, None),
+        ({"min_disk": 10, "virtual_size": None}, 10),
+        ({"min_disk": 10, "virtual_size": 2**30}, 10),
+        ({"min_disk": 1, "virtual_size": 2**30 + 1}, 2),
+        ({"min_disk": 0, "virtual_size": 1}, 1),
+        ({"min_disk": "7", "virtual_size": "x"}, 7),
+        ({"min_disk": -7, "virtual_size": True}, None),
+    ],
+)
+def test_sizes(said: dict[str, Any], size: int | None) -> None:
+    assert openstack_details.details(said).size_gb == size
+
+
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [("aarch64", "arm64"), ("AMD64", "x86_64"), ("i686", "i386"), ("ppc64le", "ppc64le")],
+)
+def test_architectures(word: str, ours: str) -> None:
+    assert openstack_details.details({"architecture": word}).architecture == ours
+    assert openstack_details.details({"hw_architecture": word}).architecture == ours
+
+
+@pytest.mark.parametrize(
+    ("image", "texts"),
+    [
+        ({"os_distro": "debian", "os_version": "13", "name": "n"}, ("debian 13", "n")),
+        ({"os_distro": "arch", "name": "n", "os_type": "linux"}, ("arch", "n")),
+        ({"os_version": "13", "name": "n"}, ("n",)),
+        ({"os_type": "windows", "name": "n"}, ("n", "windows")),
+        ({"name": "n", "description": "Rocky Linux 9"}, ("n", "Rocky Linux 9")),
+        ({"os_distro": None, "name": 5, "os_type": ["x"]}, ("5",)),
+        ({}, ()),
+    ],
+)
+def test_words_that_tell_of_the_system(image: dict[str, Any], texts: tuple[str, ...]) -> None:
+    assert openstack_details.details(image).os_texts == texts
+
+
+@pytest.mark.parametrize(
+    "mapping", ["", "[", "null", "{}", "[1, null]", "[" * 100_000, '[{"no_device": true}]', 7]
+)
+def test_disks_that_are_none(mapping: object) -> None:
+    assert openstack_details.details({"block_device_mapping": mapping}).volumes == ()
+
+
+def test_disks_of_every_kind() -> None:
+    mapping = (
+        '[{"boot_index": "0", "device_name": "/dev/vda", "volume_type": "ssd", "encrypted": true,'
+        ' "volume_size": "8"}, {"boot_index": 0, "device_name": "/dev/vdb"}, {"boot_index": -1}]'
+    )
+    assert openstack_details.details({"block_device_mapping": mapping}).volumes == (
+        Volume("/dev/vda", "ssd", 8, "", encrypted=True, root=True),
+        Volume("", "", None, "", encrypted=None),
+    )
+
+
+def test_what_nobody_would_expect_in_an_answer() -> None:
+    details = openstack_details.details(
+        {
+            "name": "a\0b ",
+            "status": None,
+            "created_at": "yesterday",
+            "tags": {"a": 1},
+            "size": "big",
+            "protected": "yes",
+            "os_hidden": "yes",
+            "owner": {},
+        }
+    )
+    assert details.name == "ab"
+    assert details.created is None
+    assert details.facts == ()
+    assert details.warnings == ()
+    assert openstack_details.details({"created_at": "2026-11-24T00:00:00"}).created == datetime(
+        2026, 11, 24, tzinfo=UTC
+    )
