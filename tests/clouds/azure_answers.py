@@ -1,0 +1,76 @@
+"""What Azure answers, for servers that fail as it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox import azure, faulty
+from sandbox.azure_manager import json_of
+from sandbox.faulty import Answer, Behaviour, Request
+
+LOGIN = ("/oauth2/", "/.well-known/")
+TRACE = "Trace ID: 1 Correlation ID: 2 Timestamp: 2026-11-01 00:00:00Z"
+MISSING_ACTION = "Microsoft.Compute/images/read"
+
+
+def is_login(request: Request) -> bool:
+    return any(part in request.path for part in LOGIN)
+
+
+def after_login(manager: Behaviour, login: Behaviour | None = None) -> Behaviour:
+    """One server for both: logins that work, or do as `login`, and a Resource Manager that does as
+    `manager`."""
+    login = login or azure.Azure()
+
+    def behave(request: Request) -> Answer | None:
+        return login(request) if is_login(request) else manager(request)
+
+    return behave
+
+
+def by_path(otherwise: Behaviour, **parts: Behaviour) -> Behaviour:
+    """`parts` are named for a piece of the path, "__" for "/"."""
+
+    def behave(request: Request) -> Answer | None:
+        for name, each in parts.items():
+            if name.replace("__", "/") in request.path:
+                return each(request)
+        return otherwise(request)
+
+    return behave
+
+
+def answering(body: Any, status: int = 200) -> Behaviour:
+    return lambda _: json_of(body, status)
+
+
+def arm_error(
+    code: str, message: str = "No.", status: int = 400, headers: Mapping[str, str] | None = None
+) -> Behaviour:
+    body = json.dumps({"error": {"code": code, "message": message}}).encode()
+    return lambda _: Answer(status, body, "application/json", headers or {})
+
+
+def denied(action: str = MISSING_ACTION) -> Behaviour:
+    message = (
+        f"The client 'a' with object id 'b' does not have authorization to perform action "
+        f"'{action}' over scope '/subscriptions/s' or the scope is invalid."
+    )
+    return arm_error("AuthorizationFailed", message, 403)
+
+
+def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behaviour:
+    """A token server that knows its tenant, and gives no token."""
+    body = {
+        "error": error,
+        "error_description": f"AADSTS{code}: No. {TRACE}",
+        "error_codes": [code],
+    }
+    return by_path(otherwise=azure.Azure(), oauth2=answering(body, status))
+
+
+def login_answering(status: int, body: str, content_type: str = "application/json") -> Behaviour:
+    """A token server that gives this in place of a token."""
+    return by_path(otherwise=azure.Azure(), oauth2=faulty.answering(status, body, content_type))

@@ -1,0 +1,233 @@
+"""What people paste for an image of Azure."""
+
+from __future__ import annotations
+
+import string
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.clouds.azure_ids import TEXT_LENGTH, parse, read
+from webapp.clouds.base import ImageId, InvalidImageId
+
+SUBSCRIPTION = "01234567-89ab-cdef-0123-456789abcdef"
+COMPUTE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/Images_(prod)/providers/Microsoft.Compute"
+MANAGED = f"{COMPUTE}/images/golden-24.04"
+DEFINITION = f"{COMPUTE}/galleries/acme.gallery/images/ubuntu"
+VERSION = f"{DEFINITION}/versions/1.0.10"
+LATEST = f"{DEFINITION}/versions/latest"
+NOBLE = "Canonical/ubuntu-24_04-lts/server/latest"
+PORTAL = "https://portal.azure.com/#@acme.onmicrosoft.com/resource"
+PLATFORM = (
+    f"/Subscriptions/{SUBSCRIPTION}/Providers/Microsoft.Compute/Locations/westus/Publishers/"
+    "Canonical/ArtifactTypes/VMImage/Offers/UbuntuServer/Skus/18.04-LTS/Versions/18.04.202401161"
+)
+
+names = st.from_regex(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,20}[A-Za-z0-9_-])?", fullmatch=True)
+numbers = st.lists(st.integers(0, 10**9), min_size=2, max_size=4).map(
+    lambda each: ".".join(map(str, each))
+)
+guids = st.uuids().map(str)
+groups = st.from_regex(r"[A-Za-z0-9_().-]{0,20}[A-Za-z0-9_()-]", fullmatch=True)
+urns = st.tuples(names, names, names, numbers | st.just("latest")).filter(
+    lambda parts: [part.lower() for part in parts[1:3]] != ["global", "images"]
+)
+three = st.tuples(*[st.integers(0, 2**31)] * 3).map(lambda each: ".".join(map(str, each)))
+managed = st.builds(
+    "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/images/{}".format,
+    guids,
+    groups,
+    names,
+)
+versions = st.builds(
+    (
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/galleries/{}/images/{}"
+        "/versions/{}"
+    ).format,
+    guids,
+    groups,
+    names,
+    names,
+    three | st.just("latest"),
+)
+resources = managed | versions
+blanks = st.text(" \t\r\n\xa0\u200b", max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "location"),
+    [
+        ("Canonical:ubuntu-24_04-lts:server:latest", NOBLE, ""),
+        (NOBLE, NOBLE, ""),
+        (f"/{NOBLE}", NOBLE, ""),
+        ("Canonical:ubuntu-24_04-lts:server:LATEST", NOBLE, ""),
+        ("  Canonical : ubuntu-24_04-lts /\tserver : latest\r\n", NOBLE, ""),
+        ('"Canonical:ubuntu-24_04-lts:server:latest",', NOBLE, ""),
+        ('"urn": "Canonical:ubuntu-24_04-lts:server:latest",', NOBLE, ""),
+        ("\ufeffCanonical:ubuntu-24_04-lts:server:latest\u200b", NOBLE, ""),
+        (
+            "MicrosoftWindowsServer:WindowsServer:2022-Datacenter:20348.1607.230310",
+            "MicrosoftWindowsServer/WindowsServer/2022-Datacenter/20348.1607.230310",
+            "",
+        ),
+        (
+            PLATFORM,
+            "Canonical/UbuntuServer/18.04-LTS/18.04.202401161",
+            "westus",
+        ),
+        (MANAGED, MANAGED, ""),
+        (
+            MANAGED.lower(),
+            MANAGED.lower()
+            .replace("groups", "Groups")
+            .replace("microsoft.compute", "Microsoft.Compute"),
+            "",
+        ),
+        (MANAGED.replace(SUBSCRIPTION, SUBSCRIPTION.upper()), MANAGED, ""),
+        (MANAGED[1:], MANAGED, ""),
+        (f"{MANAGED}/", MANAGED, ""),
+        (f"{PORTAL}{MANAGED}/overview", MANAGED, ""),
+        (f"{PORTAL}{VERSION}/replication", VERSION, ""),
+        (
+            (
+                "https://portal.azure.com/#view/Microsoft_Azure_Compute/Blade/id/"
+                f"{quote(VERSION, safe='')}"
+            ),
+            VERSION,
+            "",
+        ),
+        (quote(MANAGED, safe=""), MANAGED, ""),
+        (f"https://management.azure.com{MANAGED}?api-version=2024-07-01", MANAGED, ""),
+        (f"https://portal.azure.us/#@x/resource{MANAGED}", MANAGED, ""),
+        (VERSION, VERSION, ""),
+        (LATEST.replace("latest", "Latest"), LATEST, ""),
+    ],
+)
+def test_understood(text: str, value: str, location: str) -> None:
+    assert parse(text) == ImageId(value, location)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Enter the URN"),
+        (" \n", "Enter the URN"),
+        ("ubuntu-24.04", "has four parts: .* For other images"),
+        ("Canonical:ubuntu-24_04-lts:server", "four parts.* This has 3"),
+        ("a:b:c:d:latest", "four parts.* This has 5"),
+        ("Canonical::server:latest", "The offer is missing"),
+        (":ubuntu:server:latest", "The publisher is missing"),
+        ("Canonical:ubuntu:ser ver:latest", "“ser ver” cannot be an SKU"),
+        ("Canonical:ubuntu:..:latest", "“..” cannot be an SKU"),
+        ("Canonical:ubuntu:server:newest", "“newest” is no version"),
+        ("Canonical:ubuntu:server:1", "“1” is no version"),
+        ("Canonical:ubuntu:server:", "The version is missing"),
+        ("ami-0123456789abcdef0", "has four parts"),
+        ("arn:aws:ec2:us-east-1::image/ami-0123456789abcdef0", "This has 7"),
+        ("debian-cloud/global/images/debian-13", "Google Cloud"),
+        ("debian-cloud/global/images/12345", "Google Cloud"),
+        ("projects/debian-cloud/global/images/debian-13", "This has 5"),
+        ("https://www.googleapis.com/compute/v1/projects/p/global/images/i", "names no image"),
+        ("https://portal.azure.com/#home", "names no image"),
+        ("9a0d3c1e-5b7f-4d2a-8c6e-1f2e3d4c5b6a", "has four parts"),
+        (DEFINITION, "a version is needed"),
+        (f"{PORTAL}{DEFINITION}/overview", "a version is needed"),
+        (f"{COMPUTE}/galleries/acme", "the id of a compute gallery"),
+        (f"{DEFINITION}/versions/1.0", "“1.0” is no version in a compute gallery"),
+        (f"{COMPUTE}/virtualMachines/web-1", "the id of a virtual machine"),
+        (f"{COMPUTE}/disks/web-1", "the id of a disk"),
+        (f"{COMPUTE}/snapshots/web-1", "the id of a snapshot"),
+        (f"{COMPUTE}/sshPublicKeys/web-1", "not the resource id of an image"),
+        (MANAGED.replace("Microsoft.Compute", "Microsoft.Web"), "not the resource id of an image"),
+        (MANAGED.replace(SUBSCRIPTION, "mine"), "id of the subscription"),
+        (f"/subscriptions/{SUBSCRIPTION}", "names no resource group"),
+        (f"{COMPUTE}/images/a b", "cannot be the name|not the resource id"),
+        (f"{COMPUTE}/images/..", "“..” cannot be the name of an image"),
+        (f"{COMPUTE}/images/{'x' * 81}", "cannot be the name of an image"),
+        ("/CommunityGalleries/a-1/Images/b/Versions/1.0.0", "community galleries"),
+        ("/SharedGalleries/a-1/Images/b/Versions/1.0.0", "community galleries"),
+        (
+            (
+                f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westus"
+                "/communityGalleries/a/images/b/versions/1.0.0"
+            ),
+            "community galleries",
+        ),
+        ("a" * (TEXT_LENGTH + 1), "far too long"),
+    ],
+)
+def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(InvalidImageId, match=words) as caught:
+        parse(text)
+    assert str(caught.value).endswith(".")
+    assert len(str(caught.value)) < 300
+
+
+@given(urns, blanks, blanks, st.sampled_from(":/"))
+def test_any_urn_between_blanks(
+    parts: tuple[str, str, str, str], before: str, after: str, separator: str
+) -> None:
+    expected = ImageId("/".join(parts))
+    assert parse(f"{before}{separator.join(parts)}{after}") == expected
+    assert parse(f" {separator} ".join(parts)) == expected
+    assert str(read(expected.value)) == expected.value
+
+
+@given(resources, blanks, blanks)
+def test_any_resource_id_also_out_of_the_portal(resource_id: str, before: str, after: str) -> None:
+    expected = ImageId(resource_id)
+    assert parse(f"{before}{resource_id}{after}") == expected
+    assert parse(f"{PORTAL}{resource_id}/overview") == expected
+    assert parse(quote(resource_id, safe="")) == expected
+    assert str(read(resource_id)) == resource_id
+
+
+@given(
+    st.text(max_size=80)
+    | st.text("Canonical/:latest0123. \n%2Fsubscriptions", max_size=80)
+    | st.lists(st.text(string.printable, max_size=8), max_size=6).map(":".join)
+)
+def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+    check_canonical_or_refused(text)
+
+
+@given(
+    resources | urns.map(":".join),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), st.text(max_size=3)), max_size=4),
+)
+def test_canonical_or_refused_however_mangled(
+    text: str, changes: list[tuple[int, int, str]]
+) -> None:
+    for place, gone, instead in changes:
+        at = place % (len(text) + 1)
+        text = text[:at] + instead + text[at + gone :]
+    check_canonical_or_refused(text)
+
+
+def check_canonical_or_refused(text: str) -> None:
+    try:
+        found = parse(text)
+    except InvalidImageId as error:
+        words = str(error)
+        assert words.endswith(".")
+        assert "://" not in words
+        assert len(words) < 300
+        return
+    assert parse(found.value) == ImageId(found.value)
+    assert str(read(found.value)) == found.value
+    assert len(found.value) <= 512
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", ":", "/", "a:", "%2F", "%25", "/subscriptions/", "/images/a", "https://", "1.", " ", "("],
+)
+def test_hostile_input_takes_no_time(piece: str) -> None:
+    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+        began = time.perf_counter()
+        with pytest.raises(InvalidImageId):
+            parse(text)
+        assert time.perf_counter() - began < 0.5
