@@ -1,0 +1,101 @@
+"""How long a vCenter's list of templates takes, over and above the vCenter's own time.
+
+    python -m bench.templates [--vms 2000] [--delay 5] [--rounds 10]
+
+The vCenter is VMware's simulator; one of fifty of its virtual machines is a template. Its own time
+is that of one bare property collection: three properties of all virtual machines, in one call."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyVmomi import vim, vmodl
+
+from bench.measure import milliseconds, percentiles
+from tests.clouds import vcsim
+from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.vmware import VMware
+from webapp.clouds.vmware_connection import _Connection
+from webapp.clouds.vmware_sdk import Session
+
+CLUSTERS = 4
+EVERY = 50
+PATHS = ["name", "config.template", "config.instanceUuid"]
+PLACE = "F0/DC0"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--vms", type=int, default=2000, help="virtual machines")
+    parser.add_argument("--delay", type=int, default=0, help="milliseconds added to each call")
+    parser.add_argument("--rounds", type=int, default=10, help="how often to measure")
+    given = parser.parse_args()
+    if vcsim.missing():
+        sys.exit(vcsim.missing())
+    flags = {"datacenters": 1, "clusters": CLUSTERS, "hosts": 0, "every": EVERY}
+    flags |= {"machines": given.vms // CLUSTERS, "delay": given.delay}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        vcsim.start(Path(folder), flags=flags) as address,
+    ):
+        _measure(vcsim.credentials(address), given.rounds)
+
+
+def _measure(credentials: CredentialValues, rounds: int) -> None:
+    cloud = VMware()
+    found = cloud.images(credentials, PLACE)  # warm: the SDK is loaded, somebody is logged in
+    locator = Locator(PLACE, found[0].image_id)
+    own = _say("vCenter's own", _bare(Session(credentials)), rounds)
+    listed = _say("list", lambda: cloud.images(credentials, PLACE), rounds)
+    print(f"over and above: {listed - own:.0f} ms for {len(found)} templates")
+    _say("one template", lambda: cloud.describe(credentials, locator), rounds)
+    _say("locations", lambda: cloud.locations(credentials), rounds)
+
+
+def _say(name: str, call: Callable[[], object], rounds: int) -> float:
+    with _counted() as trips:
+        call()
+    middle, late, _ = percentiles(milliseconds(call, rounds))
+    print(f"{name}: p50 {middle:.0f} ms, p95 {late:.0f} ms, round trips {len(trips)}")
+    return middle
+
+
+@contextmanager
+def _counted() -> Iterator[list[str]]:
+    """What is sent, one entry for each round trip."""
+    sent: list[str] = []
+    original = _Connection.request
+
+    def request(self: Any, method: str, *args: Any, **kwargs: Any) -> None:
+        sent.append(method)
+        original(self, method, *args, **kwargs)
+
+    _Connection.request = request  # type: ignore[method-assign]
+    try:
+        yield sent
+    finally:
+        _Connection.request = original  # type: ignore[method-assign]
+
+
+def _bare(session: Session) -> Callable[[], object]:
+    """One call for all virtual machines there are, with nothing done about the answer."""
+    collector = vmodl.query.PropertyCollector
+    content = session.content
+    view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+    select = collector.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
+    spec = collector.FilterSpec(
+        objectSet=[collector.ObjectSpec(obj=view, skip=True, selectSet=[select])],
+        propSet=[collector.PropertySpec(type=vim.VirtualMachine, pathSet=PATHS)],
+    )
+    options = collector.RetrieveOptions()
+    return lambda: content.propertyCollector.RetrievePropertiesEx([spec], options)
+
+
+if __name__ == "__main__":
+    main()

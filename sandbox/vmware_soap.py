@@ -1,0 +1,98 @@
+"""SOAP as a vCenter speaks it, in both directions, with pyVmomi's own serialisers: what its client
+reads here is typed as in the API's own description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from pyVmomi.SoapAdapter import (
+    SOAP_END,
+    SOAP_NSMAP,
+    SOAP_START,
+    XML_HEADER,
+    XMLNS_SOAPENV,
+    Deserialize,
+    SerializeFaultDetail,
+    SerializeToStr,
+    XmlEscape,
+)
+from pyVmomi.VmomiSupport import F_OPTIONAL, GuessWsdlMethod, Object
+
+from sandbox.faulty import Answer
+
+VERSION = "vim.version.v7_0"
+NAMESPACE = "urn:vim25"
+CONTENT_TYPE = "text/xml; charset=utf-8"
+_BODY = f"{{{XMLNS_SOAPENV}}}Body"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A method of the API, called on the managed object `this`."""
+
+    method: str
+    this: str
+    arguments: dict[str, Any]
+
+
+def read(body: bytes) -> Call:
+    """What a client sent. Raises ET.ParseError, KeyError and LookupError for what is no call."""
+    found = ET.fromstring(body).find(_BODY)  # noqa: S314  sent by our own tests
+    if found is None or not len(found):
+        raise LookupError("no call")
+    sent = found[0]
+    method = _local(sent.tag)
+    this = ""
+    arguments: dict[str, Any] = {}
+    for parameter in GuessWsdlMethod(method).info.params:
+        values = [_value(each, parameter) for each in sent if _local(each.tag) == parameter.name]
+        if issubclass(parameter.type, list):
+            arguments[parameter.name] = values
+        else:
+            arguments[parameter.name] = values[0] if values else None
+    for each in sent:
+        if _local(each.tag) == "_this":
+            this = each.text or ""
+    return Call(method, this, arguments)
+
+
+def _value(element: ET.Element, parameter: Any) -> Any:
+    kind = parameter.type.Item if issubclass(parameter.type, list) else parameter.type
+    return Deserialize(ET.tostring(element), kind)
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def result(method: str, value: Any, **headers: str) -> Answer:
+    """The answer to a call: `value`, or nothing where that is None."""
+    kind = GuessWsdlMethod(method).info.result
+    info = Object(name="returnval", type=kind, version=VERSION, flags=F_OPTIONAL)
+    inner = "" if value is None else SerializeToStr(value, info, VERSION, _namespaces())
+    content = f'<{method}Response xmlns="{NAMESPACE}">{inner}</{method}Response>'
+    return Answer(200, _envelope(content), CONTENT_TYPE, headers)
+
+
+def fault(error: Any, message: str = "") -> Answer:
+    """The answer that says what went wrong."""
+    name = type(error).__name__.rpartition(".")[2]
+    info = Object(name=f"{name}Fault", type=object, version=VERSION, flags=F_OPTIONAL)
+    detail = SerializeFaultDetail(error, info, VERSION, _namespaces())
+    detail = detail.replace(f"<{name}Fault", f'<{name}Fault xmlns="{NAMESPACE}"', 1)
+    content = (
+        "<soapenv:Fault><faultcode>ServerFaultCode</faultcode>"
+        f"<faultstring>{XmlEscape(message or name)}</faultstring>"
+        f"<detail>{detail}</detail></soapenv:Fault>"
+    )
+    return Answer(500, _envelope(content), CONTENT_TYPE)
+
+
+def _namespaces() -> dict[str, str]:
+    return {**SOAP_NSMAP, NAMESPACE: ""}
+
+
+def _envelope(content: str) -> bytes:
+    return f"{XML_HEADER}\n{SOAP_START}{content}{SOAP_END}".encode()

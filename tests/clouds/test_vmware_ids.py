@@ -1,0 +1,147 @@
+"""What people paste for a template, and for the thumbprint of a certificate."""
+
+from __future__ import annotations
+
+import re
+import string
+import time
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.vmware_ids import TEXT_LENGTH, UUID, parse, thumbprint
+
+CANONICAL = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
+VMX = "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91"
+SHA256 = "1a" * 32
+SHA1 = "1a" * 20
+
+uuids = st.uuids().map(str)
+blanks = st.text(" \t\r\n\xa0\u200b\ufeff", max_size=5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CANONICAL,
+        f"  {CANONICAL}\t\r\n",
+        f"\ufeff{CANONICAL}\u200b",
+        CANONICAL.upper(),
+        f'"{CANONICAL}",',
+        f"{{{CANONICAL}}}",
+        CANONICAL.replace("-", ""),
+        f"urn:uuid:{CANONICAL}",
+        f"uuid:{CANONICAL}",
+        VMX,
+        VMX.upper(),
+        VMX.replace("-", " "),
+        f'"{VMX}"',
+    ],
+)
+def test_understood(text: str) -> None:
+    assert parse(text) == ImageId(CANONICAL)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Choose a template from the list"),
+        (" \n", "Choose a template from the list"),
+        ("ubuntu-24.04", "no instance UUID"),
+        ("ami-0123456789abcdef0", "no instance UUID"),
+        ("projects/debian-cloud/global/images/debian-13", "no instance UUID"),
+        ("Canonical:ubuntu-24_04-lts:server:latest", "no instance UUID"),
+        ("vm-123", "gives ids such as “vm-123” anew"),
+        ("VM-123", "gives ids such as “vm-123” anew"),
+        (f"urn:vmomi:VirtualMachine:vm-1042:{CANONICAL}", "“vm-1042” anew"),
+        (f"urn:vmomi:Datacenter:datacenter-2:{CANONICAL}", "“datacenter-2” anew"),
+        (
+            (
+                "https://vcenter.example.com/ui/app/vm;nav=v/"
+                f"urn:vmomi:VirtualMachine:vm-77:{CANONICAL}/summary"
+            ),
+            "“vm-77” anew",
+        ),
+        ("https://vcenter.example.com/ui/", "An address holds no instance UUID"),
+        (f"arn:aws:ec2:us-east-1::image/ami-{'0' * 17}", "no instance UUID"),
+        ("[datastore1] ubuntu/ubuntu.vmtx", "the path of a file"),
+        ("ubuntu.ova", "the path of a file"),
+        (CANONICAL[:-1], "has 32 digits, and this has 31"),
+        (f"{CANONICAL}0", "has 32 digits, and this has 33"),
+        (f"{CANONICAL[:-1]}g", "“g” cannot occur in a UUID"),
+        ("501e5a2b8-c9d-0e1f-2a3b-4c5d6e7f8091", "dashes of this UUID are not where"),
+        (f"{CANONICAL} {CANONICAL}", "no instance UUID"),
+        ("a" * (TEXT_LENGTH + 1), "far too long"),
+    ],
+)
+def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(InvalidImageId, match=words):
+        parse(text)
+
+
+@given(uuids, blanks, blanks)
+def test_any_uuid_in_any_spelling(value: str, before: str, after: str) -> None:
+    pairs = re.findall("..", value.replace("-", ""))
+    spellings = (value, value.upper(), "".join(pairs), f"{{{value}}}", " ".join(pairs))
+    for each in (*spellings, f"{' '.join(pairs[:8])}-{' '.join(pairs[8:])}"):
+        assert parse(before + each + after) == ImageId(value)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A UUID, or an id of VMware's, in which one thing is wrong."""
+    text = draw(uuids | st.sampled_from([VMX, "vm-123", f"urn:vmomi:VirtualMachine:vm-1:{VMX}"]))
+    place = draw(st.integers(0, len(text)))
+    return text[:place] + draw(st.text(max_size=2)) + text[place + draw(st.integers(0, 2)) :]
+
+
+@given(
+    st.text(max_size=60)
+    | st.text(f"{string.hexdigits} -{{}}", max_size=60)
+    | st.text(string.hexdigits, min_size=30, max_size=34)
+    | mutated()
+)
+def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+    try:
+        found = parse(text)
+    except InvalidImageId as error:
+        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        return
+    assert UUID.fullmatch(found.value)
+    assert found.location == ""
+    assert parse(found.value) == found
+    assert str(uuid.UUID(found.value)) == found.value
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "-", "0-", "vm-", "vm-1 ", "urn:vmomi:", "urn:", "50 ", "{", "://", "group-d1"]
+)
+def test_hostile_input_takes_no_time(piece: str) -> None:
+    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+        began = time.perf_counter()
+        with pytest.raises(InvalidImageId):
+            parse(text)
+        assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        (SHA256, SHA256),
+        (SHA1, SHA1),
+        (SHA256.upper(), SHA256),
+        (":".join(["1A"] * 32), SHA256),
+        (" ".join(["1A"] * 20), SHA1),
+        (f"SHA1 Fingerprint={':'.join(['1A'] * 20)}\n", SHA1),
+        (f"sha256 Fingerprint={':'.join(['1A'] * 32)}\n", SHA256),
+        ("1a" * 16, ""),
+        (f"{SHA256}0", ""),
+        (SHA256.replace("a", "g"), ""),
+        ("", ""),
+    ],
+)
+def test_thumbprints(text: str, digits: str) -> None:
+    assert thumbprint(text) == digits
