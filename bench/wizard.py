@@ -33,10 +33,11 @@ def main() -> None:
     _import()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with served.sandbox_cloud(folder) as endpoint:
+        with served.sandbox(folder) as sandbox:
             environ = served.app_environ(folder)
             served.flask(environ, "migrate")
-            served.flask(environ, "seed-demonstration", "--endpoint", endpoint)
+            served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
+            endpoint = served.sandbox_credentials(sandbox, "aws")["endpoint_url"]
             began = time.perf_counter()
             with served.serve_app(environ, folder / "log") as server:
                 print(f"start to first page: {time.perf_counter() - began:.2f} s")

@@ -1,5 +1,5 @@
-"""Journeys through a real browser against a real server: the demonstration's gunicorn and sandbox
-cloud, a database of its own for each file. Screenshots of failures go to `e2e/artifacts/`."""
+"""Journeys through a real browser against a real server: the app under gunicorn, the sandbox's
+clouds, a database of its own for each file. Screenshots of failures go to `e2e/artifacts/`."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ expect.set_options(timeout=10_000)
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The sandbox AWS's address."""
-    with served.sandbox_cloud(tmp_path_factory.mktemp("sandbox")) as url:
-        yield url
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The sandbox.json of the clouds."""
+    with served.sandbox(tmp_path_factory.mktemp("sandbox")) as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
-def site(sandbox: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a freshly seeded demonstration."""
     folder = tmp_path_factory.mktemp("site")
     environ = served.app_environ(folder)
     served.flask(environ, "migrate")
-    served.flask(environ, "seed-demonstration", "--endpoint", sandbox)
+    served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
     with served.serve_app(environ, folder / "log") as app:
         yield app.url
     log = (folder / "log").read_text()

@@ -10,7 +10,10 @@ from playwright.sync_api import Page, expect
 
 from e2e.conftest import DESKTOP, PHONE, OpenPage, SignIn, register
 from e2e.known import NOBLE, OWN
+from webapp.clouds import CLOUDS
 
+TWO_CLOUDS = "01234567-89ab-cdef-0123-456789abcdef"
+"""What both may write."""
 SCOPES = {
     "scalr": ("/scalr", "accounts", "acme"),
     "account": ("/account/acme", "environments", "staging"),
@@ -54,11 +57,15 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
         found,
         f"{scope}/images?q=nothing",
         f"{scope}/images/new",
+        f"{scope}/images/new?paste=nonsense",
+        f"{scope}/images/new?paste={TWO_CLOUDS}",
+        *(f"{scope}/images/new/{key}" for key in CLOUDS),
         f"{confirm}&image_id={NOBLE.id}",
         f"{confirm}&image_id=wrong",
         image,
         f"{scope}/credentials",
-        f"{scope}/credentials/new/aws",
+        f"{scope}/credentials/new",
+        *(f"{scope}/credentials/new/{key}" for key in CLOUDS),
         f"{scope}/members",
         f"{scope}/audit",
         f"{scope}/bookmarks",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
 from e2e.conftest import SignIn, toasts
+from tests import served
 
 
-def test_add_check_edit_delete(sign_in: SignIn, sandbox: str) -> None:
+def test_add_check_edit_delete(sign_in: SignIn, sandbox: Path) -> None:
+    endpoint = served.sandbox_credentials(sandbox, "aws")["endpoint_url"]
     page = sign_in("account")
     page.goto("/account/acme/credentials")
     expect(page.get_by_role("row", name="Sandbox AWS")).to_contain_text("Inherited from Scalr")
     page.get_by_role("link", name="New Cloud Credentials").click()
+    page.get_by_role("link", name="AWS", exact=True).click()
     page.get_by_label("Name").fill("Acme AWS")
     page.get_by_label("Access key id").fill("AKIAACME000000000000")
     page.get_by_label("Secret access key").fill("a-very-secret-value")
@@ -20,7 +25,7 @@ def test_add_check_edit_delete(sign_in: SignIn, sandbox: str) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_label("Save without checking")).to_be_visible()
     expect(page.get_by_label("Access key id")).to_have_value("AKIAACME000000000000")
-    page.get_by_label("Endpoint URL").fill(sandbox)
+    page.get_by_label("Endpoint URL").fill(endpoint)
     page.get_by_label("Secret access key").fill("a-very-secret-value")
     page.get_by_role("button", name="Save").click()
     expect(toasts(page)).to_contain_text("123456789012")

@@ -135,5 +135,5 @@ def test_no_credentials_says_who_can_add_them(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Delete Sandbox AWS").click()
     expect(page.locator("main")).to_contain_text("registered with these credentials")
     page.get_by_role("button", name="Delete").click()
-    page.goto("/scalr/images/new")
+    page.goto("/scalr/images/new/aws")
     expect(page.get_by_role("link", name="Add AWS credentials")).to_be_visible()

@@ -1,14 +1,10 @@
 """A loopback AWS: moto's EC2 and STS, with our own small catalogue of images in place of moto's.
-`python -m sandbox.aws --port P` serves the demonstration, `start` serves tests. Image ids never
-change, so documents and tests may name them."""
+Image ids never change, so documents and tests may name them."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,8 +198,6 @@ CATALOGUE = (
 class SandboxAmi(Ami):
     """moto's image, with the disks and the deprecation that moto does not model."""
 
-    __module__ = "sandbox.aws"  # moto reads a service's name from it, also under `python -m`.
-
     def __init__(self, backend: Any, known: Known, region: str) -> None:
         self.known = known
         super().__init__(
@@ -275,20 +269,17 @@ def start(port: int = 0) -> Iterator[str]:
         server.stop()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="0 for any that is free")
-    port = parser.parse_args().port
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: os._exit(0))  # At once: there is nothing to save.
-    with start(port) as address:
-        print(f"Sandbox AWS ready at {address}", flush=True)
-        threading.Event().wait()
+def credentials(address: str) -> dict[str, str]:
+    """Any key will do."""
+    return {
+        "access_key_id": "AKIASANDBOXSANDBOX00",
+        "secret_access_key": "sandbox",
+        "session_token": "",
+        "role_arn": "",
+        "partition": "aws",
+        "endpoint_url": address,
+    }
 
 
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,9 @@ with the serving, since most of a start is spent on imports."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from flask import Flask
 
 import models
@@ -11,10 +14,10 @@ from webapp import database, demonstration
 from webapp.services import services
 
 
-def create_app(endpoint: str) -> Flask:
-    """`endpoint` is where the sandbox cloud answers."""
+def create_app(sandbox: str) -> Flask:
+    """`sandbox` is the path of its sandbox.json."""
     app = webapp.create_app()
     with app.app_context(), models.database.connection_context():
         database.migrate(models.database.obj)
-        demonstration.seed(services().vault, endpoint)
+        demonstration.seed(services().vault, json.loads(Path(sandbox).read_text()))
     return app

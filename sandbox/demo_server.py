@@ -1,4 +1,4 @@
-"""Run the demonstration: the sandbox cloud, and beside it the app, served on loopback.
+"""Run the demonstration: the sandbox's clouds, and beside them the app, served on loopback.
 
 Every child has a process group of its own, so that ending it ends whatever it started. When one
 dies, or this process is told to stop, all of them end. Uses the standard library only.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -22,6 +23,9 @@ from typing import IO, Self
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 5
+CLOUDS = 5
+"""How many ports the sandbox takes."""
+SANDBOX = "sandbox.json"
 GREETING = """
   Image Registry, a demonstration:  http://{address}
 
@@ -32,10 +36,16 @@ GREETING = """
     viewer@example.com        viewer at acme
     globex@example.com        admin at the account globex
 
-  Try first: as scalr@example.com open New Image, keep AWS, choose the location
-  us-east-1, and look up ami-00000000000024040 with NEXT.
+  Try first: as account@example.com open New Image, and paste one of these ids:
 
-  The sandbox cloud answers at {endpoint}. The data is in {data_dir}
+    ami-00000000000024040                                             AWS
+    ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64        Compute Engine
+    00002404-5a4d-4b0c-8000-000000002404                              OpenStack
+    Canonical:ubuntu-24_04-lts:server:latest                          Azure
+
+  and for VMware vSphere choose a datacenter and a template.
+
+  The sandbox's clouds answer at {ports}. The data is in {data_dir}
   Ctrl-C ends everything.
 """
 
@@ -81,14 +91,16 @@ def _listen(name: str, port: int) -> socket.socket:
 
 
 def _sandbox_port(record: Path) -> int:
-    """SANDBOX_PORT, or that of the first start: the demonstration's credentials name it."""
+    """SANDBOX_PORT, or that of the first start: the demonstration's credentials name it and those
+    after it."""
     recorded = int(record.read_text()) if record.exists() else 5001
     port = _port("SANDBOX_PORT", recorded)
-    _listen("SANDBOX_PORT", port).close()
+    for place in range(CLOUDS):
+        _listen("SANDBOX_PORT", port + place).close()
     if not record.exists():
         record.write_text(str(port))
     elif port != recorded:
-        print(f"Note: the credentials Sandbox AWS name port {recorded}, not {port}; edit them.")
+        print(f"Note: the sandbox's credentials name the ports from {recorded} on, not {port}.")
     return port
 
 
@@ -100,12 +112,17 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     address = f"{LOOPBACK}:{listener.getsockname()[1]}"
-    endpoint = f"http://{LOOPBACK}:{sandbox_port}"
     async with _Children(_environ(data_dir)) as children:
-        # Side by side: each takes seconds, and neither needs the other.
-        sandbox = _start_sandbox(children, data_dir / "sandbox.log", sandbox_port)
-        await asyncio.gather(sandbox, _start_app(children, listener, endpoint))
-        print(GREETING.format(address=address, endpoint=endpoint, data_dir=data_dir), flush=True)
+        # Side by side, as each takes seconds; but the first time the app needs to be told of the
+        # sandbox's credentials.
+        sandbox = _start_sandbox(children, data_dir, sandbox_port)
+        if not _is_written(data_dir / SANDBOX, sandbox_port):
+            await sandbox
+            sandbox = asyncio.sleep(0)
+        await asyncio.gather(sandbox, _start_app(children, listener, data_dir / SANDBOX))
+        last = sandbox_port + CLOUDS - 1
+        ports = f"{LOOPBACK}, ports {sandbox_port} to {last}"
+        print(GREETING.format(address=address, ports=ports, data_dir=data_dir), flush=True)
         raise Failed(f"{await children.first_death()}, so everything else was ended too.")
 
 
@@ -141,29 +158,34 @@ def _kept(path: Path, make: Callable[[], str]) -> Path:
     return path
 
 
-async def _start_sandbox(children: _Children, log: Path, port: int) -> None:
-    """Start the sandbox cloud and wait for the one line that it prints, when it is ready."""
+def _is_written(sandbox: Path, port: int) -> bool:
+    """Whether an earlier start at this port left the credentials."""
+    return sandbox.exists() and json.loads(sandbox.read_text())["port"] == port
+
+
+async def _start_sandbox(children: _Children, folder: Path, port: int) -> None:
+    """Start the sandbox's clouds and wait for the one line that says that they are ready."""
+    log = folder / "sandbox.log"
+    arguments = ("--port", str(port), "--folder", str(folder))
     with log.open("wb") as output:
         process = await children.start(
-            "The sandbox cloud", "sandbox.aws", "--port", str(port), stdout=PIPE, stderr=output
+            "The sandbox", "sandbox", *arguments, stdout=PIPE, stderr=output
         )
     assert process.stdout is not None
     if not await process.stdout.readline():
-        raise Failed(f"The sandbox cloud did not start; {log} says why.")
+        raise Failed(f"The sandbox did not start; {log} says why.")
 
 
-async def _start_app(children: _Children, listener: socket.socket, endpoint: str) -> None:
+async def _start_app(children: _Children, listener: socket.socket, sandbox: Path) -> None:
     """Start the app and wait for its first page."""
     await children.start(
         "The app",
         "gunicorn",
         f"--bind=fd://{listener.fileno()}",
-        "--worker-class=gthread",
-        "--threads=16",  # a look-up may hold one for seconds
+        "--workers=1",
         "--graceful-timeout=3",
-        "--no-control-socket",
         "--log-level=warning",
-        f"sandbox.demo_app:create_app({endpoint!r})",
+        f"sandbox.demo_app:create_app({str(sandbox)!r})",
         pass_fds=[listener.fileno()],
     )
     address = listener.getsockname()

@@ -75,9 +75,9 @@ def serve(
     try:
         yield f"{'https' if tls else 'http'}://{host}:{server.server_address[1]}"
     finally:
-        ended.set()
         server.shutdown()
         server.server_close()
+        ended.set()  # After that, as whoever was kept waiting would come back at once.
         thread.join()
 
 

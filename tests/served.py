@@ -3,6 +3,7 @@ journeys in `e2e/`, the measurements in `bench/`, and peers that bring a program
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -79,12 +80,23 @@ def serve(
 
 
 @contextmanager
-def sandbox_cloud(folder: Path) -> Iterator[str]:
-    """Yields the address of the demonstration's AWS."""
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "sandbox.aws", "--port", url.rpartition(":")[2]]
-    with serve(command, os.environ, folder / "sandbox.log", url):
-        yield url
+def sandbox(folder: Path) -> Iterator[Path]:
+    """Yields the path of the sandbox.json of the demonstration's clouds, which answer."""
+    command = [sys.executable, "-m", "sandbox", "--port", "0", "--folder", str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise DoesNotAnswer("The sandbox did not start.")
+            yield folder / "sandbox.json"
+        finally:
+            process.terminate()
+
+
+def sandbox_credentials(sandbox: Path, cloud: str) -> dict[str, str]:
+    """Those that are good at one cloud of a sandbox."""
+    rows = json.loads(sandbox.read_text())["credentials"]
+    return next(dict(each["values"]) for each in rows if each["cloud"] == cloud)
 
 
 def app_environ(folder: Path) -> dict[str, str]:
@@ -108,7 +120,6 @@ def flask(environ: Mapping[str, str], *command: str) -> None:
 def serve_app(environ: Mapping[str, str], log: Path) -> Iterator[Server]:
     """Yields the app under gunicorn with two workers."""
     address = f"127.0.0.1:{free_port()}"
-    gunicorn = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--no-control-socket"]
-    options = ["--worker-class", "gthread", "--workers", "2", "--threads", "8"]
-    with serve([*gunicorn, *options, "--bind", address], environ, log, f"http://{address}") as app:
+    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--bind", address]
+    with serve(command, environ, log, f"http://{address}") as app:
         yield app

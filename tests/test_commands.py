@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
@@ -10,6 +13,7 @@ import models
 from models import CloudCredentials, Membership, Person, Scope
 from tests.conftest import MakeCredentials
 from webapp import people
+from webapp.clouds import CLOUDS
 from webapp.people import FailedSignIns
 
 
@@ -61,6 +65,13 @@ def test_rotating_keys(db: Flask, make_credentials: MakeCredentials) -> None:
     assert (code, "No key decrypts" in output) == (1, True)
 
 
-def test_a_database_with_people_is_not_seeded(db: Flask) -> None:
-    code, output = run(db, "seed-demonstration", "--endpoint", "http://127.0.0.1:9")
-    assert (code, "left as it is" in output) == (0, True)
+def test_a_database_with_people_is_not_seeded(db: Flask, tmp_path: Path) -> None:
+    sandbox = tmp_path / "sandbox.json"
+    values = {field.name: "x" for field in CLOUDS["aws"].credential_fields}
+    sandbox.write_text(json.dumps({"credentials": [{"cloud": "aws", "values": values}]}))
+    for _ in range(2):
+        code, output = run(db, "seed-demonstration", "--sandbox", str(sandbox))
+        assert (code, "left as it is" in output) == (0, True)
+    # But a cloud that the sandbox has come to have gets its credentials, once.
+    models.database.connect(reuse_if_open=True)
+    assert [row.name for row in CloudCredentials.select()] == ["Sandbox AWS"]

@@ -11,7 +11,7 @@ from tests.conftest import MakeCredentials, MakeImage, choices, details, receipt
 from webapp import audit, catalogue, image_details, registration
 from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageNotFound, ImageState
+from webapp.clouds.base import ImageNotFound, ImageState, Locator
 from webapp.registration import AlreadyRegistered, RegistrationError
 from webapp.vault import Vault
 
@@ -269,3 +269,16 @@ def test_the_change_and_its_entry_stand_or_fall_together(
             actor_of("account-editor"), scope("acme"), receipt(credentials), choices()
         )
     assert Image.select().count() == 0
+
+
+@pytest.mark.parametrize(
+    ("locator", "field"),
+    [
+        (Locator("x" * 129, "ami-00000001"), "location"),
+        (Locator("us-east-1", "x" * 513), "image_id"),
+    ],
+)
+def test_what_is_longer_than_can_be_kept_is_refused(locator: Locator, field: str) -> None:
+    with pytest.raises(RegistrationError, match="longer than") as caught:
+        registration._require_storable(locator)
+    assert caught.value.field == field

@@ -130,7 +130,8 @@ def delete(actor: Actor, row: CloudCredentials) -> None:
 
 
 def _take_identity(row: CloudCredentials, identity: Identity) -> None:
-    row.account, row.checked_at = identity.account, now()
+    row.account = identity.account[: CloudCredentials.account.max_length]
+    row.checked_at = now()
 
 
 def _valid_name(name: str) -> str:

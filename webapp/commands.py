@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import IO
+
 import click
 from flask import Flask
 from flask.cli import with_appcontext
@@ -80,10 +83,10 @@ def rotate_keys() -> None:
 
 
 @click.command("seed-demonstration")
-@click.option("--endpoint", required=True, help="Where the sandbox AWS listens.")
+@click.option("--sandbox", type=click.File(), required=True, help="The sandbox.json of its clouds.")
 @with_appcontext
-def seed_demonstration(endpoint: str) -> None:
+def seed_demonstration(sandbox: IO[str]) -> None:
     """Fill an empty database with the demonstration organisation."""
     with models.database.connection_context():
-        seeded = demonstration.seed(services().vault, endpoint)
+        seeded = demonstration.seed(services().vault, json.load(sandbox))
     click.echo("Seeded the demonstration." if seeded else "There is data already; left as it is.")

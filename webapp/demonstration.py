@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from models import CloudCredentials, Level, Membership, Person, Role, Scope, transaction
 from webapp import people
 from webapp.clouds import CLOUDS
+from webapp.clouds.base import Cloud
 from webapp.vault import Vault
 
 PASSWORD = "demonstration"  # noqa: S105  public on purpose, and on loopback only
@@ -18,17 +22,19 @@ PEOPLE = (
 )
 
 
-def seed(vault: Vault, endpoint: str) -> bool:
-    """Fill a migrated database that holds no person yet. Returns whether it did."""
+def seed(vault: Vault, sandbox: Mapping[str, Any]) -> bool:
+    """Fill a migrated database that holds no person yet; returns whether it did. `sandbox` is what
+    its sandbox.json holds: for each of its clouds without credentials at Scalr, those go there."""
     with transaction():
-        if Person.select().exists():
-            return False
-        scopes = _scopes()
-        for email, name, path, role in PEOPLE:
-            person = people.create(email, name, PASSWORD)
-            Membership.create(person=person, scope=scopes[path], role=role)
-        _credentials(vault, scopes[""], endpoint)
-    return True
+        fresh = not Person.select().exists()
+        if fresh:
+            scopes = _scopes()
+            for email, name, path, role in PEOPLE:
+                person = people.create(email, name, PASSWORD)
+                Membership.create(person=person, scope=scopes[path], role=role)
+        for each in sandbox["credentials"]:
+            _credentials(vault, CLOUDS[each["cloud"]], each["values"])
+    return fresh
 
 
 def _scopes() -> dict[str, Scope]:
@@ -40,17 +46,12 @@ def _scopes() -> dict[str, Scope]:
     return scopes
 
 
-def _credentials(vault: Vault, scope: Scope, endpoint: str) -> None:
-    """The sandbox takes any key; nothing is asked of it here, so that start-up need not wait."""
-    cloud = CLOUDS["aws"]
-    row = CloudCredentials(scope=scope, cloud=cloud.key, name="Sandbox AWS")
-    values = {
-        "access_key_id": "AKIASANDBOXSANDBOX00",
-        "secret_access_key": "sandbox",
-        "session_token": "",
-        "role_arn": "",
-        "partition": "aws",
-        "endpoint_url": endpoint,
-    }
+def _credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
+    """Nothing is asked of the sandbox here, so that start-up need not wait."""
+    scalr = Scope.get(Scope.path == "")
+    there = (CloudCredentials.scope == scalr) & (CloudCredentials.cloud == cloud.key)
+    if CloudCredentials.select().where(there).exists():
+        return
+    row = CloudCredentials(scope=scalr, cloud=cloud.key, name=f"Sandbox {cloud.label}")
     vault.store(row, cloud.credential_fields, values)
     row.save(force_insert=True)

@@ -90,6 +90,7 @@ def look_up(
     parsed = cloud.parse_image_id(image_id)
     location = _location(cloud.location_rule, location.strip(), parsed.location)
     locator = Locator(location, parsed.value)
+    _require_storable(locator)
     if cloud.compute_resource_field is None:
         _require_new(scope, cloud_key, locator)
     details = cloud.describe(vault.reveal(credentials), locator)
@@ -100,6 +101,7 @@ def look_up(
             raise AlreadyRegistered(next(iter(taken.values())))
         return receipt
     found = replace(locator, image_id=details.image_id)
+    _require_storable(found)
     _require_new(scope, cloud_key, found)
     return Receipt(cloud_key, credentials.id, found, details, asked=locator.image_id)
 
@@ -122,6 +124,7 @@ def register(
         raise RegistrationError("Choose one of the offered values.", "compute_resource")
     credentials = _usable_credentials(scope, receipt.cloud, receipt.credentials_id)
     locator = replace(receipt.locator, compute_resource=compute_resource)
+    _require_storable(locator)
     image = _record_of(scope, receipt.cloud, locator)
     image.credentials, image.credentials_name = credentials, credentials.name
     image.registered_by, image.registered_by_name = actor.person, actor.person.name
@@ -277,6 +280,24 @@ def _location(rule: LocationRule, chosen: str, pasted: str) -> str:
     if rule is LocationRule.REGIONAL and not location:
         raise RegistrationError("Choose the location of the image.", "location")
     return location
+
+
+def _require_storable(locator: Locator) -> None:
+    """What a cloud with deep folders can name is longer than what is kept here."""
+    for column, value, field, words in (
+        (Image.location, locator.location, "location", "This location is"),
+        (Image.cloud_image_id, locator.image_id, "image_id", "This image id is"),
+        (
+            Image.compute_resource,
+            locator.compute_resource,
+            "compute_resource",
+            "This compute resource is",
+        ),
+    ):
+        if len(value) > column.max_length:
+            raise RegistrationError(
+                f"{words} longer than the {column.max_length} characters that can be kept.", field
+            )
 
 
 def _record_of(scope: Scope, cloud_key: str, locator: Locator) -> Image:

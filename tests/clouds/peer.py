@@ -20,6 +20,13 @@ class Peer(ABC):
     known: ClassVar[Locator]
     known_name: ClassVar[str]
     unknown: ClassVar[Locator]
+    elsewhere: ClassVar[Locator | None] = None
+    """An image that is in another location; None where none has one."""
+    nowhere: ClassVar[Locator | None] = None
+    """A location that does not exist; None where there are none."""
+    moving: ClassVar[Locator | None] = None
+    """A reference that stands for `known` at present: `latest`, a family. None where this cloud
+    has none."""
     pasted: ClassVar[Mapping[str, str]]
     """What people paste, and the canonical id that it stands for."""
     not_ids: ClassVar[tuple[str, ...]]

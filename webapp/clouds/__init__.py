@@ -5,9 +5,15 @@ from __future__ import annotations
 import contextlib
 
 from webapp.clouds.aws import Aws
+from webapp.clouds.azure import Azure
 from webapp.clouds.base import Cloud, ImageId, InvalidImageId
+from webapp.clouds.gce import Gce
+from webapp.clouds.openstack import OpenStack
+from webapp.clouds.vmware import VMware
 
-CLOUDS: dict[str, Cloud] = {cloud.key: cloud for cloud in (Aws(),)}
+CLOUDS: dict[str, Cloud] = {
+    cloud.key: cloud for cloud in (Aws(), Gce(), OpenStack(), Azure(), VMware())
+}
 """In the order in which New Image offers them."""
 
 

@@ -59,7 +59,6 @@ def marketplace(image: MarketplaceImage, answer: Mapping[str, Any], asked: str) 
                 ("plan", "Marketplace plan", _plan(plan)),
                 ("alternative", "Azure suggests instead", _alternative(status)),
                 ("features", "Features", ", ".join(_features(said))),
-                ("looked_up_in", "Looked up in", region(text(answer, "location"))),
             )
         ),
         volumes=volumes,

@@ -1,0 +1,88 @@
+"""What loading the SDKs costs, and who pays for it.
+
+    python -m bench.warm_up
+
+For each cloud, in a process of its own: how long its SDK takes to load, which is what the first
+NEXT would wait for if nothing loaded it before, and the memory that it takes. Then the whole app
+under gunicorn with two workers: the time to the first page, the time until all SDKs are loaded in
+both workers, how long pages take meanwhile and after, and the memory with credentials of no cloud
+and of all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.measure import percentiles, resident_mb, signed_in
+from tests import served
+from webapp.clouds import CLOUDS
+
+WORKERS = 2
+LOADED = "is loaded"
+ALONE = """
+import sys, time
+from pathlib import Path
+from webapp.clouds import CLOUDS
+def memory():
+    text = Path("/proc/self/smaps_rollup").read_text()
+    return int(text.split("Pss:")[1].split()[0]) / 1024
+before, began = memory(), time.perf_counter()
+CLOUDS[sys.argv[1]].warm_up()
+print(f"{time.perf_counter() - began:.2f} {memory() - before:.0f}")
+"""
+
+
+def main() -> None:
+    print(f"{'SDK of':26}{'loads in':>10}{'takes':>10}")
+    for key, cloud in CLOUDS.items():
+        command = [sys.executable, "-c", ALONE, key]
+        seconds, memory = subprocess.check_output(command, text=True, cwd=served.ROOT).split()
+        print(f"{cloud.label:26}{seconds:>8} s{memory:>7} MB")
+    with tempfile.TemporaryDirectory() as name, served.sandbox(Path(name)) as sandbox:
+        for credentials in (None, sandbox):
+            folder = Path(name) / ("all" if credentials else "none")
+            folder.mkdir()
+            _app(folder, credentials)
+
+
+def _app(folder: Path, sandbox: Path | None) -> None:
+    environ = served.app_environ(folder) | {"LOG_LEVEL": "DEBUG"}
+    if sandbox is None:
+        sandbox = folder / "sandbox.json"
+        sandbox.write_text('{"credentials": []}')
+    served.flask(environ, "migrate")
+    served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
+    clouds = len(CLOUDS) if sandbox.parent != folder else 0
+    print(f"\nThe app with credentials of {clouds} clouds")
+    log = folder / "log"
+    began = time.perf_counter()
+    with served.serve_app(environ, log) as app:
+        print(f"  first page after:       {time.perf_counter() - began:6.2f} s")
+        session = signed_in(app.url, "scalr@example.com")
+
+        def page() -> float:
+            before = time.perf_counter()
+            assert session.get(f"{app.url}/scalr/images", timeout=30).ok
+            return (time.perf_counter() - before) * 1000
+
+        meanwhile = []
+        while log.read_text().count(LOADED) < WORKERS * clouds:
+            meanwhile.append(page())
+            time.sleep(0.02)
+        print(f"  all SDKs loaded after:  {time.perf_counter() - began:6.2f} s")
+        if len(meanwhile) > 1:
+            _tell("pages meanwhile", meanwhile)
+        _tell("pages after", [page() for _ in range(300)])
+        print(f"  memory:                 {resident_mb(app.pid):6.0f} MB in {WORKERS} workers")
+
+
+def _tell(label: str, times: list[float]) -> None:
+    p50, p95, _ = percentiles(times)
+    print(f"  {label + ':':24}p50 {p50:.1f} ms, p95 {p95:.1f} ms, longest {max(times):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

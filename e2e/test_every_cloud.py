@@ -1,0 +1,194 @@
+"""Each cloud by hand at an Account scope, from the main menu to the registered image; what is
+special about some: a pasted id, a reference that moves, a list to search, a compute resource."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import PHONE, SignIn, toasts
+from sandbox import aws, azure_images, gce_images, openstack_images, vmware_inventory
+
+ACME = "/account/acme"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a person enters, and what the confirmation has to show of it."""
+
+    cloud: str
+    location: str
+    image_id: str
+    shows: tuple[str, ...]
+
+
+EVERY = (
+    Given("AWS", "us-west-2", aws.NOBLE.id_in("us-west-2"), (aws.NOBLE.name, "/dev/sda1 (root)")),
+    Given(
+        "Google Compute Engine",
+        "",
+        gce_images.NOBLE.family_id,
+        (gce_images.NOBLE.name, "You asked for", "Licences"),
+    ),
+    Given(
+        "OpenStack",
+        "RegionOne",
+        openstack_images.NOBLE.image_id,
+        (openstack_images.NOBLE.name, "Visibility"),
+    ),
+    Given(
+        "Azure",
+        "",
+        azure_images.NOBLE.urn("latest"),
+        (azure_images.NOBLE.urn(), "You asked for", "Hyper-V generation"),
+    ),
+    Given(
+        "VMware vSphere",
+        vmware_inventory.COPENHAGEN.path,
+        vmware_inventory.UBUNTU.name,
+        (vmware_inventory.UBUNTU.name, "VMware Tools"),
+    ),
+)
+
+
+def choose(page: Page, given: Given) -> None:
+    """Fill in SELECT IMAGE, on the page of New Image."""
+    link = page.get_by_role("navigation", name="Cloud").get_by_role("link", name=given.cloud)
+    if link.get_attribute("aria-current") is None:  # else its form would come in a second time
+        link.click()
+    expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(given.cloud))
+    location = page.get_by_label("Location", exact=True)
+    if given.cloud == "VMware vSphere":
+        location.select_option(given.location)
+        search = page.get_by_label("Search: Cloud Image")
+        search.fill(given.image_id[:9].upper())
+        search.press("ArrowDown")
+        page.get_by_label("Cloud Image", exact=True).select_option(label=given.image_id)
+        return
+    if given.cloud == "AWS":
+        location.select_option(given.location)
+    elif given.location:
+        expect(location).to_have_value(given.location)
+    page.get_by_label("Cloud Image ID").fill(given.image_id)
+
+
+@pytest.mark.parametrize("given", EVERY, ids=lambda given: given.cloud)
+def test_by_hand_at_an_account(sign_in: SignIn, given: Given) -> None:
+    page = sign_in("account")
+    page.locator("summary[aria-label='Main menu']").click()
+    page.get_by_role("link", name="Add new image").click()
+    choose(page, given)
+    page.get_by_role("button", name="NEXT").click()
+    details = page.get_by_role("region", name="Image details")
+    expect(details.get_by_role("heading", name="Image details")).to_be_focused()
+    for words in given.shows:
+        expect(details).to_contain_text(words)
+    expect(details.get_by_label("Family", exact=True)).to_have_value("ubuntu")
+    expect(details.get_by_label("Name", exact=True)).not_to_have_value("")
+    details.get_by_role("button", name="REGISTER").click()
+    expect(toasts(page)).to_contain_text("is registered at Account acme")
+    page.get_by_role("button", name="Check now").click()
+    expect(page.get_by_text("The cloud says the same")).to_be_visible()
+    below = sign_in("environment")
+    cloud = below.get_by_label("Cloud", exact=True)
+    cloud.select_option(given.cloud)
+    expect(below.locator("#results tbody tr")).to_have_count(1)
+    expect(below.locator("#results")).to_contain_text(given.location or "all regions")
+
+
+@pytest.mark.parametrize(
+    ("text", "cloud", "location"),
+    [
+        (f"arn:aws:ec2:eu-west-1::image/{aws.DEBIAN_13.id_in('eu-west-1')}", "AWS", "eu-west-1"),
+        (f"{gce_images.LINK}{gce_images.NOBLE.image_id}", "Google Compute Engine", None),
+        ("Canonical:ubuntu-24_04-lts:server:latest", "Azure", ""),
+    ],
+)
+def test_a_pasted_id_chooses_the_cloud(
+    sign_in: SignIn, text: str, cloud: str, location: str | None
+) -> None:
+    page = sign_in("account")
+    page.goto(f"{ACME}/images/new")
+    page.get_by_label("Paste any image id").fill(text)
+    page.keyboard.press("Enter")
+    expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(cloud))
+    expect(page.get_by_role("button", name="NEXT")).to_be_focused()
+    expect(page.get_by_label("Cloud Image ID")).not_to_have_value("")
+    if location is not None:
+        expect(page.get_by_label("Location", exact=True)).to_have_value(location)
+    page.go_back()
+    expect(page.get_by_label("Paste any image id")).to_be_visible()
+
+
+def test_an_id_that_two_clouds_may_have_and_one_that_none_has(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto(f"{ACME}/images/new")
+    paste = page.get_by_label("Paste any image id")
+    paste.fill(openstack_images.NOBLE.image_id)
+    page.get_by_role("button", name="Go").click()
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("More than one cloud")
+    main.get_by_role("region", name="Select image").get_by_role("link", name="OpenStack").click()
+    expect(page.get_by_label("Location", exact=True)).to_have_value("RegionOne")
+    expect(page.get_by_label("Cloud Image ID")).to_have_value(openstack_images.NOBLE.image_id)
+    paste.fill("nonsense")
+    page.get_by_role("button", name="Go").click()
+    expect(main).to_contain_text("No cloud writes its image ids like this")
+    expect(paste).to_have_value("nonsense")
+    expect(paste).to_be_focused()
+
+
+def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
+    page = sign_in("globex")
+    template = vmware_inventory.DEBIAN
+    for place in range(2):
+        page.goto("/account/globex/images/new/vmware")
+        choose(page, Given("VMware vSphere", vmware_inventory.COPENHAGEN.path, template.name, ()))
+        page.get_by_role("button", name="NEXT").click()
+        resource = page.get_by_label("Compute Resource")
+        if place:
+            details = page.get_by_role("region", name="Image details")
+            expect(details).to_contain_text("Registered already")
+        first = resource.locator("option").nth(1).text_content()
+        resource.select_option(label=first)
+        page.get_by_role("button", name="REGISTER").click()
+        expect(page.locator("main")).to_contain_text(f"Compute resource{first}")
+    page.goto("/account/globex/images?cloud=vmware")
+    expect(page.locator("#results tbody tr")).to_have_count(2)
+
+
+def test_the_list_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
+    template = vmware_inventory.UBUNTU
+    page = sign_in("globex", java_script_enabled=False, viewport=PHONE)
+    page.goto("/account/globex/images/new/vmware")
+    page.get_by_role("button", name="Read the list").click()
+    page.get_by_label("Location", exact=True).select_option(vmware_inventory.COPENHAGEN.path)
+    page.get_by_role("button", name="Read the list").click()
+    page.get_by_label("Cloud Image", exact=True).select_option(label=template.name)
+    page.get_by_role("button", name="NEXT").click()
+    expect(page.get_by_role("heading", name="Image details")).to_be_visible()
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= PHONE["width"]
+
+
+def test_credentials_ask_for_what_their_kind_needs(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto(f"{ACME}/credentials/new/openstack")
+    password = page.get_by_label("Password", exact=True)
+    application = page.get_by_label("Application credential secret")
+    expect(password).to_be_visible()
+    expect(application).to_be_hidden()
+    page.get_by_label("Log in with").select_option("application_credential")
+    expect(password).to_be_hidden()
+    expect(application).to_be_visible()
+    page.goto(f"{ACME}/credentials/new/gce")
+    page.get_by_label("Name", exact=True).fill("From a file")
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "key.json", "mimeType": "application/json", "buffer": b"no json"}
+    )
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("main")).to_contain_text("JSON")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("From a file")

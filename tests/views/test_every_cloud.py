@@ -1,0 +1,239 @@
+"""Every cloud through the whole app, over a socket to its sandbox: credentials, NEXT, REGISTER,
+Check now; and what a person is told of each way in which that can fail."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from models import CloudCredentials, Image
+from sandbox import faulty, tls
+from tests.clouds.peer import Peer
+from tests.clouds.peers import PEERS
+from tests.views.test_new_image import receipt_in
+from webapp.clouds import base
+from webapp.clouds.base import CredentialValues, Locator
+
+ClientOf = Callable[[str], FlaskClient]
+ACME = "/account/acme"
+pytestmark = [
+    pytest.mark.usefixtures("db"),
+    pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.cloud.key, scope="module"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(peer: Peer) -> Iterator[str]:
+    with peer.start() as address:
+        yield address
+
+
+@pytest.fixture
+def client(client_of: ClientOf) -> FlaskClient:
+    return client_of("account-admin")
+
+
+def save_credentials(
+    client: FlaskClient, peer: Peer, values: CredentialValues, **more: str
+) -> CloudCredentials:
+    """Enter them in the form, as a person would."""
+    sent = {"name": f"{peer.cloud.label} {time.monotonic_ns()}", **values, **more}
+    answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=sent)
+    assert answer.status_code == 303, answer.text
+    row: CloudCredentials = CloudCredentials.get(CloudCredentials.name == sent["name"])
+    return row
+
+
+def press_next(client: FlaskClient, row: CloudCredentials, locator: Locator) -> Any:
+    query = {
+        "credentials": row.id,
+        "location": locator.location,
+        "image_id": locator.image_id,
+    }
+    return client.get(f"{ACME}/images/new/{row.cloud}/confirm", query_string=query)
+
+
+def press_register(client: FlaskClient, page: str, **changes: str) -> Any:
+    sent = {
+        "receipt": receipt_in(page),
+        "name": "approved",
+        "os_family": "ubuntu",
+        "os_version": "ubuntu|24.04",
+        "size_gb": "",
+        "agent_installed": "y",
+        "shared": "y",
+    }
+    return client.post(f"{ACME}/images", data={**sent, **changes})
+
+
+def test_from_credentials_to_a_registered_image(
+    client: FlaskClient, peer: Peer, address: str
+) -> None:
+    values = peer.credentials(address)
+    row = save_credentials(client, peer, values)
+    assert row.account
+    page = press_next(client, row, peer.known)
+    assert page.status_code == 200
+    text = html.unescape(page.text)
+    assert peer.known_name in text
+    assert peer.secret not in page.text
+    answer = press_register(client, page.text)
+    assert answer.status_code == 303
+    image = Image.get()
+    regional = peer.cloud.location_rule is base.LocationRule.REGIONAL
+    assert image.location == (peer.known.location if regional else "")
+    assert image.cloud_image_id == peer.known.image_id
+    assert image.size_gb is None
+    shown = client.get(answer.location)
+    assert peer.known_name in html.unescape(shown.text)
+    checked = client.post(f"{answer.location}/check", data={"credentials": row.id})
+    changes = re.search(r'<dl class="changes">.*?</dl>', checked.text, re.DOTALL)
+    assert "The cloud says the same" in checked.text, changes and changes[0]
+    listed = client.get(f"{ACME}/images?q={peer.known.image_id[-12:]}").text
+    assert "approved" in listed
+
+
+def test_what_moves_is_registered_as_what_it_is_today(
+    client: FlaskClient, peer: Peer, address: str
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(address))
+    page = press_next(client, row, peer.moving or peer.known).text
+    said = html.unescape(page)
+    assert ("You asked for" in said) == (peer.moving is not None)
+    assert press_register(client, page).status_code == 303
+    assert Image.get().cloud_image_id == peer.known.image_id
+    if peer.moving is not None:
+        assert peer.moving.image_id in said
+        assert press_next(client, row, peer.moving).status_code == 409
+
+
+def test_the_same_image_twice(client: FlaskClient, peer: Peer, address: str) -> None:
+    row = save_credentials(client, peer, peer.credentials(address))
+    first = press_next(client, row, peer.known)
+    assert press_register(client, first.text).status_code == 303
+    again = press_next(client, row, peer.known)
+    assert "Registered already" in again.text or "registered already" in again.text
+    late = press_register(client, first.text)
+    assert late.status_code == 303
+    assert Image.select().count() == 1
+    resources = re.findall(r'<option value="([^"]+)"', _field(again.text, "compute_resource"))
+    if peer.cloud.compute_resource_field is None:
+        assert again.status_code == 409
+        return
+    assert len(resources) > 1
+    for name in resources:
+        page = press_next(client, row, peer.known).text
+        assert press_register(client, page, compute_resource=name).status_code == 303
+    assert Image.select().count() == 1 + len(resources)
+    assert press_next(client, row, peer.known).status_code == 409
+    invented = press_register(client, again.text, compute_resource="another")
+    assert invented.status_code == 422
+
+
+def _field(page: str, name: str) -> str:
+    found = re.search(rf'<div[^>]* id="field-{name}">.*?</div>', page, re.DOTALL)
+    return found[0] if found else ""
+
+
+def test_the_forms_keep_what_was_chosen(client: FlaskClient, peer: Peer, address: str) -> None:
+    row = save_credentials(client, peer, peer.credentials(address))
+    query = {"credentials": row.id, "image_id": peer.known.image_id}
+    if peer.known.location:
+        query["location"] = peer.known.location
+    for live in ({}, {"live": "1"}):
+        page = client.get(f"{ACME}/images/new/{row.cloud}", query_string={**query, **live}).text
+        assert peer.known.image_id in html.unescape(page)
+        assert peer.known.location in page
+    if peer.cloud.lists_images:
+        assert peer.known_name in html.unescape(page)
+
+
+def test_a_pasted_id_finds_its_cloud(client: FlaskClient, peer: Peer, address: str) -> None:
+    save_credentials(client, peer, peer.credentials(address))
+    for text, canonical in peer.pasted.items():
+        answer = client.get(f"{ACME}/images/new", query_string={"paste": text})
+        assert answer.status_code == 303, text
+        assert answer.location.startswith(f"{ACME}/images/new/{peer.cloud.key}?")
+        assert canonical in html.unescape(client.get(answer.location).text)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
+
+
+Faulty = Callable[[Peer], AbstractContextManager[str]]
+FAILURES: dict[str, Faulty] = {
+    "bad credential": lambda peer: peer.serve(peer.rejecting()),
+    "missing permission": lambda peer: peer.serve(peer.denying()),
+    "throttled": lambda peer: peer.serve(peer.throttling()),
+    "slow": lambda peer: peer.serve(faulty.slow(30, faulty.answering(200))),
+    "trickling": lambda peer: peer.serve(faulty.trickling),
+    "reset midway": lambda peer: peer.serve(faulty.resetting),
+    "unreachable": lambda _: faulty.refusing(),
+    "TLS": lambda _: faulty.serve(faulty.answering(200), tls=tls.untrusted()),
+    "TLS expired": lambda _: faulty.serve(faulty.answering(200), tls=tls.expired()),
+    "garbage": lambda peer: peer.serve(faulty.answering(200, "<html>Hi</html>", "text/html")),
+    "500": lambda peer: peer.serve(faulty.answering(500)),
+}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("failure", FAILURES)
+def test_what_a_failing_cloud_shows(
+    client: FlaskClient, peer: Peer, failure: str, record_property: Callable[[str, str], None]
+) -> None:
+    with FAILURES[failure](peer) as url:
+        row = save_credentials(client, peer, peer.credentials(url), unchecked="y")
+        sentence = refusal(press_next(client, row, peer.known), peer, peer.known)
+        record_property("told", f"{peer.cloud.key} | {failure} | {sentence}")
+        # The form of the credentials says it as well, when they are saved.
+        values = {"name": "another", **peer.credentials(url)}
+        answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=values)
+        assert peer.secret not in answer.text
+        if failure == "missing permission" and answer.status_code == 303:
+            return  # One that logging in does not take.
+        assert answer.status_code == 422
+        assert 'class="alert alert-danger"' in answer.text
+
+
+def test_what_a_wrong_locator_shows(
+    client: FlaskClient,
+    peer: Peer,
+    address: str,
+    record_property: Callable[[str, str], None],
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(address))
+    wrong = {
+        "not found": peer.unknown,
+        "malformed id": Locator(peer.known.location, peer.not_ids[1]),
+        "wrong location": peer.elsewhere,
+        "unknown location": peer.nowhere,
+    }
+    for failure, locator in wrong.items():
+        if locator is None:
+            assert peer.cloud.location_rule is base.LocationRule.GLOBAL
+            continue
+        sentence = refusal(press_next(client, row, locator), peer, locator)
+        record_property("told", f"{peer.cloud.key} | {failure} | {sentence}")
+
+
+def refusal(answer: Any, peer: Peer, locator: Locator) -> str:
+    """What is said, in a page that keeps what was entered."""
+    assert answer.status_code == 422, answer.text
+    page = html.unescape(answer.text)
+    assert "REGISTER" not in page
+    assert locator.image_id in page
+    assert locator.location in page
+    assert peer.secret not in page
+    alert = re.search(r'class="alert alert-danger".*?<p class="mb-0">(.*?)</p>', page, re.DOTALL)
+    wrong = alert or re.search(r'class="invalid-feedback.*?</svg>(.*?)</div>', page, re.DOTALL)
+    assert wrong is not None, page
+    return " ".join(wrong[1].split())
