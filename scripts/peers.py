@@ -1,6 +1,6 @@
-"""Have ready what the adapters of the clouds are tested against: Keystone and Glance, Prism, and the
-vCenter simulator. What is there and up to date is left alone. Ends with an error where CI=true and
-one cannot be had; the tests that need it say so as well."""
+"""Have ready what the adapters of the clouds are tested against: Keystone and Glance, Prism, and
+the vCenter simulator. What is there and up to date is left alone. Ends with an error where CI=true
+and one cannot be had; the tests that need it say so as well."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ ae     POST   /images/{inherited}/check            404  403    403    403
 sae    GET    /images/{elsewhere}                  404  404    404    404
 sae    POST   /images/{elsewhere}/delete           404  403    404    404
 sae    GET    /credentials                         404  403    200    200
-sae    GET    /credentials/new                     404  403    403    303
+sae    GET    /credentials/new                     404  403    403    200
 sae    GET    /credentials/new/aws                 404  403    403    200
 sae    POST   /credentials/new/aws                 404  403    403    422
 sae    GET    /credentials/{credentials}/edit      404  403    403    200

@@ -391,4 +391,8 @@ def _close(transports: list[RequestsTransport]) -> None:
 def _proxies(address: str) -> dict[str, str]:
     """This server's own way out, unless it is one with a password, which is not a person's."""
     found = get_environ_proxies(address)
-    return {scheme: proxy for scheme, proxy in found.items() if "@" not in proxy}
+    return {
+        scheme: proxy
+        for scheme, proxy in found.items()
+        if scheme in {"https", "all"} and "@" not in proxy
+    }

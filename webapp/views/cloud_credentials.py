@@ -36,9 +36,7 @@ def credentials() -> Response:
 @pages.get("/credentials/new")
 @needs(Right.MANAGE_CREDENTIALS)
 def new_credentials() -> Response:
-    """Choose the cloud; with one to choose from, that one."""
-    if len(CLOUDS) == 1:
-        return redirect(url_for(".add_credentials", cloud_key=next(iter(CLOUDS))))
+    """Choose the cloud."""
     return render("credentials_new.html", label="New Cloud Credentials")
 
 
