@@ -59,7 +59,7 @@ def _app(folder: Path, sandbox: Path | None) -> None:
     print(f"\nThe app with credentials of {clouds} clouds")
     log = folder / "log"
     began = time.perf_counter()
-    with served.serve_app(environ, log) as app:
+    with served.serve_app(environ, log, WORKERS) as app:
         print(f"  first page after:       {time.perf_counter() - began:6.2f} s")
         session = signed_in(app.url, "scalr@example.com")
 

@@ -39,7 +39,7 @@ def main() -> None:
             served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
             endpoint = served.sandbox_credentials(sandbox, "aws")["endpoint_url"]
             began = time.perf_counter()
-            with served.serve_app(environ, folder / "log") as server:
+            with served.serve_app(environ, folder / "log", workers=2) as server:
                 print(f"start to first page: {time.perf_counter() - began:.2f} s")
                 _look_ups(server.url, endpoint, rounds)
                 print(f"memory of the app: {resident_mb(server.pid):.0f} MB")

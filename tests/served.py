@@ -117,9 +117,10 @@ def flask(environ: Mapping[str, str], *command: str) -> None:
 
 
 @contextmanager
-def serve_app(environ: Mapping[str, str], log: Path) -> Iterator[Server]:
-    """Yields the app under gunicorn with two workers."""
+def serve_app(environ: Mapping[str, str], log: Path, workers: int = 1) -> Iterator[Server]:
+    """Yields the app under gunicorn. Each worker loads the SDKs of the clouds that are used."""
     address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--bind", address]
+    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()"]
+    command += ["--bind", address, "--workers", str(workers)]
     with serve(command, environ, log, f"http://{address}") as app:
         yield app
