@@ -132,7 +132,7 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
     for field in cloud.credential_fields:
         fields[field.name] = _cloud_field(field, has_stored=stored is not None)
         if field.multiline:
-            fields[f"{field.name}_file"] = FileField(f"or the file with it, of {field.label}")
+            fields[f"{field.name}_file"] = FileField(f"{field.label}, as a file")
         if stored is not None and field.secret and not field.required and not field.when:
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
     form_class = type("CredentialsForm", (FlaskForm,), fields)
