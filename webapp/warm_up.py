@@ -30,6 +30,7 @@ class WarmUp:
 
     def __init__(self) -> None:
         self._wanted: set[str] = set()
+        self._loaded: set[str] = set()
         self._wake = threading.Event()
         self._started = threading.Lock()
 
@@ -44,13 +45,16 @@ class WarmUp:
         self._wanted.add(key)
         self._wake.set()
 
+    def look(self) -> None:
+        """Load what is used by now and not loaded yet."""
+        for key in sorted((self._wanted | _used()) - self._loaded):
+            CLOUDS[key].warm_up()
+            self._loaded.add(key)
+            log.debug("the SDK of %s is loaded", key)
+
     def _run(self) -> None:
-        warm: set[str] = set()
         while True:
-            for key in sorted((self._wanted | _used()) - warm):
-                CLOUDS[key].warm_up()
-                warm.add(key)
-                log.debug("the SDK of %s is loaded", key)
+            self.look()
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
 

@@ -1,0 +1,60 @@
+"""SDKs are loaded before somebody waits for them, and only those of clouds that are used."""
+
+from __future__ import annotations
+
+import pytest
+from peewee import SqliteDatabase
+
+import models
+from tests.conftest import MakeCredentials
+from webapp.clouds import CLOUDS
+from webapp.warm_up import WarmUp
+
+Loaded = list[str]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
+    """The clouds whose SDK was asked for, in order."""
+    asked: Loaded = []
+    for key, cloud in CLOUDS.items():
+        monkeypatch.setattr(cloud, "warm_up", lambda key=key: asked.append(key))
+    return asked
+
+
+def test_only_the_clouds_that_are_used_each_once(
+    make_credentials: MakeCredentials, loaded: Loaded
+) -> None:
+    warm_up = WarmUp()
+    warm_up.look()
+    assert loaded == []
+    make_credentials()  # as another process might
+    make_credentials("acme", "More of them")
+    warm_up.look()
+    warm_up.look()
+    assert loaded == ["aws"]
+
+
+def test_a_cloud_that_is_about_to_be_used(
+    loaded: Loaded, make_credentials: MakeCredentials
+) -> None:
+    warm_up = WarmUp()
+    warm_up.want("vmware")
+    warm_up.look()
+    assert loaded == ["vmware"]
+
+
+def test_a_database_that_does_not_answer_is_asked_again(
+    make_credentials: MakeCredentials, loaded: Loaded
+) -> None:
+    make_credentials()
+    warm_up = WarmUp()
+    there = models.database.obj
+    models.database.initialize(SqliteDatabase("/nowhere/at/all.db"))
+    try:
+        warm_up.look()
+    finally:
+        models.database.initialize(there)
+    assert loaded == []
+    warm_up.look()
+    assert loaded == ["aws"]
