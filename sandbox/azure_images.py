@@ -148,6 +148,21 @@ class Version:
     """Whether it does not count as the latest."""
     state: str = "Succeeded"
 
+    def replication(self) -> dict[str, Any]:
+        done = self.state == "Succeeded"
+        return {
+            "aggregatedState": "Completed" if done else "InProgress",
+            "summary": [
+                {
+                    "region": REGIONS[region][0],
+                    "state": "Completed" if done else "Replicating",
+                    "details": "",
+                    "progress": 100 if done else 40,
+                }
+                for region in self.regions
+            ],
+        }
+
 
 @dataclass(frozen=True)
 class Definition:
@@ -230,19 +245,7 @@ class Definition:
             "provisioningState": version.state,
         }
         if replication:
-            done = version.state == "Succeeded"
-            said["replicationStatus"] = {
-                "aggregatedState": "Completed" if done else "InProgress",
-                "summary": [
-                    {
-                        "region": REGIONS[region][0],
-                        "state": "Completed" if done else "Replicating",
-                        "details": "",
-                        "progress": 100 if done else 40,
-                    }
-                    for region in version.regions
-                ],
-            }
+            said["replicationStatus"] = version.replication()
         return {
             "name": version.number,
             "id": self.version_id(version.number),

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from sandbox import azure, azure_images, faulty, tls
 from sandbox.faulty import Answer, Behaviour, Request, answering, slow
-from tests.clouds import azure_answers
 from tests.clouds.azure_answers import (
     aadsts,
     after_login,
     arm_error,
-    by_path,
     denied,
     is_login,
     login_answering,
 )
 from tests.clouds.azure_peer import AzurePeer
-from webapp.clouds import azure_errors, azure_lookup, azure_sdk, base
+from tests.clouds.azure_refusals import LOCATOR, NOBLE, OWN, described, managed, refused
+from webapp.clouds import azure_errors, azure_sdk, base
 from webapp.clouds.azure import Azure
 from webapp.clouds.base import (
     CloudError,
@@ -33,18 +31,11 @@ from webapp.clouds.base import (
     CredentialsRejected,
     CredentialValues,
     ImageNotFound,
-    ImageNotVisible,
-    InvalidCredentials,
     InvalidImageId,
     Locator,
     PermissionDenied,
     UnknownLocation,
 )
-
-HOME = "westeurope"
-NOBLE = azure_images.NOBLE
-LOCATOR = Locator(HOME, NOBLE.urn())
-OWN = Locator("", azure_images.OWN.resource_id)
 
 
 @pytest.fixture
@@ -56,32 +47,6 @@ def adapter() -> Azure:
 def sandbox() -> Iterator[CredentialValues]:
     with azure.start() as address:
         yield AzurePeer().credentials(address)
-
-
-def described(
-    adapter: Azure, behaviour: Behaviour, locator: Locator = LOCATOR, **changes: str
-) -> CloudError:
-    """What looking up an image is refused with."""
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:
-        credentials = CredentialValues({**AzurePeer().credentials(url), **changes})
-        return refused(lambda: adapter.describe(credentials, locator))
-
-
-def managed(adapter: Azure, behaviour: Behaviour, locator: Locator = LOCATOR) -> CloudError:
-    """The same after a login that went well."""
-    return described(adapter, after_login(behaviour), locator)
-
-
-def refused(call: Callable[[], object]) -> CloudError:
-    with pytest.raises(CloudError) as caught:
-        call()
-    words = str(caught.value)
-    assert words[0].isupper()
-    assert words.endswith(".")
-    assert len(words) < 300
-    assert "://" not in words
-    assert len(re.findall(r"[.?!](?=\s|$)", words)) <= 3
-    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -212,127 +177,6 @@ def test_api_version_that_an_endpoint_does_not_know(adapter: Azure) -> None:
     assert "version of Azure's API" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("urn", "words"),
-    [
-        (NOBLE.urn("24.04.201901010"), "no such version. The newest is 24.04.202610150."),
-        ("Canonical/ubuntu-24_04-lts/servr/latest", "no such SKU, but server and server-arm64."),
-        ("Canonical/ubuntu/server/latest", "no such offer, but ubuntu-24_04-lts, ubuntu-26_04"),
-        ("Cannonical/ubuntu-24_04-lts/server/latest", "no such publisher"),
-    ],
-)
-@pytest.mark.parametrize("place", ["", HOME])
-def test_which_part_of_a_urn_is_wrong(
-    adapter: Azure, sandbox: CredentialValues, place: str, urn: str, words: str
-) -> None:
-    error = refused(lambda: adapter.describe(sandbox, Locator(place, urn)))
-    assert type(error) is ImageNotFound
-    assert urn in str(error)
-    assert words in str(error)
-    assert error.seen_at == ()
-
-
-def test_offer_without_a_sku_and_sku_without_a_version(adapter: Azure) -> None:
-    offers = azure_answers.answering([{"name": "offer"}])
-    skus, none = azure_answers.answering([{"name": "sku"}]), azure_answers.answering([])
-    missing = arm_error("NotFound", status=404)
-    for found, words in (
-        ({"skus__sku__versions": none, "offer__skus": skus}, "has no version any more"),
-        ({"offer__skus": none}, "the offer is empty"),
-    ):
-        manager = by_path(missing, **found, vmimage__offers=offers)
-        error = managed(adapter, manager, Locator(HOME, "pub/offer/sku/latest"))
-        assert type(error) is ImageNotFound
-        assert words in str(error)
-
-
-def test_not_found_where_nothing_else_may_be_asked(adapter: Azure) -> None:
-    manager = by_path(denied(), versions=arm_error("NotFound", status=404))
-    error = managed(adapter, manager)
-    assert type(error) is ImageNotFound
-    assert "check each part of the URN" in str(error)
-
-
-def test_a_long_urn_is_shortened(adapter: Azure) -> None:
-    urn = "/".join(("p" * 80, "o" * 80, "s" * 80, "1.2.3"))
-    assert type(managed(adapter, arm_error("NotFound", status=404), Locator("", urn))) is (
-        ImageNotFound
-    )
-
-
-def test_a_slow_second_look_does_not_hold_up_the_answer(
-    adapter: Azure, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(azure_lookup, "SECOND_LOOK_SECONDS", 0.3)
-    missing = arm_error("NotFound", status=404)
-    manager = by_path(slow(30, answering(500)), versions=missing)
-    began = time.monotonic()
-    assert type(managed(adapter, manager)) is ImageNotFound
-    assert time.monotonic() - began < 3
-
-
-def test_own_images_that_are_not_there(adapter: Azure, sandbox: CredentialValues) -> None:
-    golden, own = azure_images.GOLDEN, azure_images.OWN
-    for image_id, kind, words in (
-        (own.resource_id + "x", ImageNotFound, f"no image {own.name}x"),
-        (OWN.image_id.replace(azure_images.GROUP, "gone"), ImageNotFound, "no resource group"),
-        (OWN.image_id.replace("c0ffee00", "badc0ffe"), ImageNotVisible, "the subscription badc0"),
-        (golden.version_id("9.9.9"), ImageNotFound, f"no version 9.9.9 of {golden.name}"),
-        (golden.version_id("latest").replace("golden", "x"), ImageNotFound, "no version latest of"),
-        (azure_images.ONLY_DRAFTS.version_id("latest"), ImageNotFound, "counts as the latest"),
-    ):
-        error = refused(lambda i=image_id: adapter.describe(sandbox, Locator("", i)))  # type: ignore[misc]
-        assert type(error) is kind
-        assert words in str(error)
-
-
-@pytest.mark.parametrize(
-    ("image_id", "place", "there"),
-    [
-        (OWN.image_id, "eastus", ("westeurope",)),
-        (azure_images.GOLDEN.version_id("1.0.9"), "East US", ("westeurope", "northeurope")),
-        (azure_images.ROCKY_GOLDEN.version_id("latest"), HOME, ("eastus",)),
-        (azure_images.ONLY_EUROPE.urn(), "eastus", ("westeurope",)),
-    ],
-)
-def test_in_another_location(
-    adapter: Azure, sandbox: CredentialValues, image_id: str, place: str, there: tuple[str, ...]
-) -> None:
-    error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
-    assert isinstance(error, ImageNotFound)
-    assert error.seen_at == there
-    assert f"but in {' and '.join(there)}" in str(error)
-
-
-@pytest.mark.parametrize(
-    "image_id", [NOBLE.urn(), OWN.image_id, azure_images.GOLDEN.version_id("latest")]
-)
-@pytest.mark.parametrize("place", ["atlantis", "../../evil", "europe", "東京"])
-def test_location_that_there_is_not(
-    adapter: Azure, sandbox: CredentialValues, image_id: str, place: str
-) -> None:
-    error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
-    assert isinstance(error, UnknownLocation)
-    assert "no location of this name" in str(error)
-
-
-def test_another_location_where_locations_may_not_be_asked(
-    adapter: Azure, sandbox: CredentialValues
-) -> None:
-    server = azure.Azure()
-    manager = by_path(server, **{"/locations?": denied()})
-    error = described(adapter, after_login(manager, server), Locator("eastus", OWN.image_id))
-    assert isinstance(error, ImageNotFound)
-    assert error.seen_at == (HOME,)
-
-
-def test_subscription_without_any_location(adapter: Azure) -> None:
-    manager = by_path(azure_answers.answering({"value": []}))
-    error = managed(adapter, manager, Locator("", NOBLE.urn()))
-    assert isinstance(error, PermissionDenied)
-    assert "no location of this subscription" in str(error)
-
-
 NOT_ENTRA = "does not speak like Microsoft Entra"
 TROUBLE = "Microsoft Entra has trouble of its own"
 
@@ -365,63 +209,6 @@ def test_login_servers_of_other_kinds(
         behaviour = answering(status, body, "application/json")
     error = described(adapter, behaviour)
     assert pytest.RaisesExc(kind, match=words).matches(error)
-
-
-GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "null", "\x00", '"x"', '{"properties": null}']
-
-
-@pytest.mark.parametrize("kind", ["text/html", "application/json"])
-@pytest.mark.parametrize("status", [200, 301, 404])
-def test_garbage(adapter: Azure, status: int, kind: str) -> None:
-    for body in GARBAGE:
-        behaviour = after_login(answering(status, body, kind))
-        with faulty.serve(behaviour, tls=tls.trusted()) as url:
-            credentials = AzurePeer().credentials(url)
-            for call in (
-                lambda: adapter.describe(credentials, LOCATOR),  # noqa: B023
-                lambda: adapter.describe(credentials, OWN),  # noqa: B023
-                lambda: adapter.check(credentials),  # noqa: B023
-                lambda: adapter.locations(credentials),  # noqa: B023
-            ):
-                error = refused(call)
-                assert isinstance(error, CloudUnreachable)
-                assert "does not speak like Azure Resource Manager" in str(error)
-
-
-@pytest.mark.parametrize("junk", [5, "x", [], [1], {}, {"a": 1}, None, True])
-def test_parts_of_other_kinds_do_no_harm(adapter: Azure, junk: object) -> None:
-    """Whatever stands where something else is expected: facts are left out, and nothing breaks."""
-    names = (
-        "plan osDiskImage dataDiskImages hyperVGeneration architecture imageDeprecationStatus "
-        "features storageProfile publishingProfile provisioningState sourceVirtualMachine "
-        "identifier purchasePlan endOfLifeDate safetyProfile replicationStatus osType osState"
-    )
-    said = {"properties": dict.fromkeys(names.split(), junk), "name": junk, "location": junk}
-    said["tags"] = junk
-    behaviour = after_login(azure_answers.answering(said))
-    version = Locator("", azure_images.GOLDEN.version_id("1.0.9"))
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:
-        credentials = AzurePeer().credentials(url)
-        for locator in (LOCATOR, OWN, version):
-            assert adapter.describe(credentials, locator).size_gb is None
-
-
-def test_lists_with_junk_in_them(adapter: Azure) -> None:
-    every: list[list[object]] = [[5], [None], ["x"], [[]], [{"name": 5}], [{"properties": "x"}]]
-    for junk in every:
-        manager = by_path(
-            azure_answers.answering({"properties": {}}),
-            **{"golden/versions?": azure_answers.answering({"value": junk})},
-            skus=azure_answers.answering(junk),
-            locations=azure_answers.answering({"value": junk}),
-        )
-        latest = Locator("", azure_images.GOLDEN.version_id("latest"))
-        error = managed(adapter, manager, latest)
-        assert isinstance(error, ImageNotFound | CloudUnreachable)
-        error = managed(adapter, manager, Locator(HOME, NOBLE.urn("latest")))
-        assert isinstance(error, ImageNotFound)
-        error = managed(adapter, manager, Locator("", NOBLE.urn()))
-        assert isinstance(error, PermissionDenied | CloudUnreachable)
 
 
 def at(credentials: CredentialValues, **addresses: str) -> CredentialValues:
@@ -530,46 +317,6 @@ def test_a_token_that_is_not_accepted_any_more_is_renewed_once(adapter: Azure) -
         assert paths[4:] == again
         adapter.check(credentials)
         assert paths[8:] == ["openid-configuration", "token", azure_images.SUBSCRIPTION]
-
-
-def test_values_that_the_sdk_cannot_use(adapter: Azure, sandbox: CredentialValues) -> None:
-    for name, value in (("tenant_id", "a/b"), ("authority_url", "http://127.0.0.1:1")):
-        error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
-        assert isinstance(error, InvalidCredentials)
-
-
-@pytest.mark.parametrize(
-    ("changes", "field", "words"),
-    [
-        ({"authority_url": ""}, "authority_url", "address that logins are sent to"),
-        ({"endpoint_url": ""}, "endpoint_url", "address that calls are sent to"),
-        ({"endpoint_url": "http://127.0.0.1"}, "endpoint_url", "begins with https"),
-        ({"authority_url": "http://127.0.0.1"}, "authority_url", "begins with https"),
-        ({"cloud": "public"}, "authority_url", "for another endpoint only"),
-        ({"cloud": "china", "authority_url": ""}, "endpoint_url", "for another endpoint only"),
-        (
-            {"cloud": "usgov", "authority_url": "", "endpoint_url": ""},
-            "ca",
-            "Certificates can be entered for another endpoint only",
-        ),
-        ({"ca": "nothing"}, "ca", "not a certificate"),
-        ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
-    ],
-)
-def test_fields_that_do_not_go_together(
-    adapter: Azure, sandbox: CredentialValues, changes: dict[str, str], field: str, words: str
-) -> None:
-    error = refused(lambda: adapter.validate({**sandbox, **changes}))
-    assert isinstance(error, InvalidCredentials)
-    assert error.field == field
-    assert words in str(error)
-
-
-def test_fields_that_go_together(adapter: Azure, sandbox: CredentialValues) -> None:
-    adapter.validate(sandbox)
-    plain = {**sandbox, "authority_url": "", "endpoint_url": "", "ca": ""}
-    for cloud in ("public", "usgov", "china"):
-        adapter.validate({**plain, "cloud": cloud})
 
 
 def test_what_azure_repeats_of_our_secrets_is_not_logged(
