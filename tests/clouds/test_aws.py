@@ -161,7 +161,9 @@ def test_default_locations_of_each_partition(adapter: Aws) -> None:
     ],
 )
 def test_console_of_each_partition(adapter: Aws, region: str, host: str) -> None:
-    link = adapter.console_url(Locator(region, "ami-12345678"))
+    locator = Locator(region, "ami-12345678")
+    assert adapter.console_url({"endpoint_url": "http://127.0.0.1"}, locator) == ""
+    link = adapter.console_url({}, locator)
     assert link == f"https://{host}/ec2/home?region={region}#ImageDetails:imageId=ami-12345678"
 
 

@@ -263,7 +263,10 @@ def test_locations_are_physical_ones_by_name(adapter: Azure, good: CredentialVal
     ],
 )
 def test_console(adapter: Azure, image_id: str, link: str) -> None:
-    assert adapter.console_url(Locator("", image_id)) == link
+    assert adapter.console_url({}, Locator("", image_id)) == link
+    gov = adapter.console_url({"cloud": "usgov"}, Locator("", image_id))
+    assert gov == link.replace("azure.com", "azure.us")
+    assert adapter.console_url({"cloud": "custom"}, Locator("", image_id)) == ""
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_no_connection(
         with faulty.serve(answering(200), tls=context) as url:
             error = refused(lambda u=url: adapter.check(at(sandbox, **{field: u})))  # type: ignore[misc]
         assert isinstance(error, CloudUnreachable)
-        assert f"certificate of {whose}'s server {words}" in str(error)
+        assert f"certificate of {whose} {words}" in str(error)
     with faulty.serve(answering(200)) as url:
         plain = at(sandbox, **{field: url.replace("http:", "https:")})
         assert "does not speak TLS" in str(refused(lambda: adapter.check(plain)))
@@ -251,7 +251,7 @@ def test_no_connection(
     nowhere = at(sandbox, **{field: "https://nowhere.invalid"})
     error = refused(lambda: adapter.check(nowhere))
     assert isinstance(error, CloudUnreachable)
-    assert f"The name of {whose}'s server cannot be resolved" in str(error)
+    assert f"The name of the server of {whose} cannot be resolved" in str(error)
 
 
 @pytest.mark.parametrize("during", ["login", "call"])

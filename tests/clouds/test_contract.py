@@ -114,7 +114,7 @@ def test_locations_known_without_asking(peer: Peer) -> None:
 
 
 def test_console_link_names_the_image(peer: Peer) -> None:
-    link = peer.cloud.console_url(peer.known)
+    link = peer.cloud.console_url({}, peer.known)
     assert link == "" or (link.startswith("https://") and peer.known.image_id in link)
 
 

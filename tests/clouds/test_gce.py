@@ -169,13 +169,15 @@ def test_there_are_no_locations(adapter: Gce, good: CredentialValues) -> None:
 
 def test_console(adapter: Gce) -> None:
     def link(image_id: str) -> str:
-        return adapter.console_url(Locator("", image_id))
+        return adapter.console_url({}, Locator("", image_id))
 
     page = "https://console.cloud.google.com/compute/imagesDetail/projects/"
     assert link("acme-images/global/images/web") == f"{page}acme-images/global/images/web"
     scoped = "example.com:acme-images/global/images/web"
     assert link(scoped) == page + scoped
     assert link("acme-images/global/images/family/web") == ""
+    private = {"endpoint_url": "http://127.0.0.1"}
+    assert adapter.console_url(private, Locator("", "acme-images/global/images/web")) == ""
 
 
 @pytest.mark.parametrize(

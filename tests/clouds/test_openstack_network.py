@@ -56,10 +56,10 @@ def test_names_that_cannot_be_resolved(adapter: OpenStack) -> None:
     credentials = openstack_credentials("http://nowhere.invalid")
     error = refused(lambda: adapter.describe(credentials, LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "name of OpenStack's server cannot be resolved. Check the auth URL" in str(error)
+    assert "name of the server of OpenStack cannot be resolved. Check the auth URL" in str(error)
     error = described(adapter, cloud(image(), [endpoint("http://glance.invalid:9292")]))
     assert isinstance(error, CloudUnreachable)
-    assert "name of Glance's server cannot be resolved. The catalogue" in str(error)
+    assert "name of the server of Glance cannot be resolved. The catalogue" in str(error)
     assert "glance.invalid:9292" in str(error)
 
 
@@ -135,10 +135,10 @@ def test_tls(adapter: OpenStack) -> None:
             credentials = openstack_credentials(url, **changes)
             error = refused(lambda: adapter.describe(credentials, LOCATOR))  # noqa: B023
             assert isinstance(error, CloudUnreachable)
-            assert "certificate of OpenStack's server cannot be verified" in str(error)
+            assert "certificate of OpenStack cannot be verified" in str(error)
     with faulty.serve(answering(200), tls=tls.expired()) as url:
         error = refused(lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR))
-        assert "certificate of OpenStack's server has expired" in str(error)
+        assert "certificate of OpenStack has expired" in str(error)
     elsewhere = tls.authority().context(addresses=("127.0.0.2",))
     with faulty.serve(answering(200), tls=elsewhere) as url:
         error = refused(lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR))
@@ -153,7 +153,7 @@ def test_tls_of_glance(adapter: OpenStack) -> None:
     with faulty.serve(image(), tls=tls.untrusted()) as glance:
         error = described(adapter, cloud(image(), [endpoint(glance)]))
     assert isinstance(error, CloudUnreachable)
-    assert "certificate of Glance's server cannot be verified. The catalogue" in str(error)
+    assert "certificate of Glance cannot be verified. The catalogue" in str(error)
     assert "enter the authority of that, too" in str(error)
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sandbox import aws
 from webapp.clouds import CLOUDS
@@ -53,7 +54,8 @@ def free_ports(count: int) -> int:
 
 def test_every_cloud_answers_also_after_a_restart_and_ends_at_once(tmp_path: Path) -> None:
     """The demonstration stores the credentials of its first start."""
-    port, rows = free_ports(len(CLOUDS)), []
+    port = free_ports(len(CLOUDS))
+    rows: list[dict[str, Any]] = []
     for _ in range(2):
         with running(tmp_path, port) as process:
             written = tmp_path / "sandbox.json"

@@ -236,7 +236,7 @@ def test_a_virtual_machine_is_no_template(adapter: VMware, good: CredentialValue
 
 
 def test_no_console(adapter: VMware) -> None:
-    assert adapter.console_url(Locator(COPENHAGEN.path, UBUNTU.uuid)) == ""
+    assert adapter.console_url({}, Locator(COPENHAGEN.path, UBUNTU.uuid)) == ""
 
 
 @pytest.mark.parametrize(

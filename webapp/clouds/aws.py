@@ -103,7 +103,9 @@ class Aws(Cloud):
         names = aws_sdk.regions()[aws_sdk.partition_of(credentials)]
         return tuple(Location(key, f"{key} — {name}") for key, name in names.items())
 
-    def console_url(self, locator: Locator) -> str:
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
+        if settings.get("endpoint_url"):
+            return ""  # not AWS itself
         host = next(host for begin, host in CONSOLES.items() if locator.location.startswith(begin))
         region, image_id = quote(locator.location, safe=""), quote(locator.image_id, safe="")
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
@@ -231,9 +233,10 @@ class Aws(Cloud):
         if code in aws_errors.DOUBTFUL:
             return self._refused(credentials, region, end)
         known = aws_sdk.regions()[aws_sdk.partition_of(credentials)]
-        if aws_errors.is_no_connection(error) and not credentials.get("endpoint_url"):
-            return None if region in known else aws_errors.no_region()
-        return None
+        if region in known:
+            return None
+        nowhere = aws_errors.is_no_connection(error) and not credentials.get("endpoint_url")
+        return aws_errors.no_region() if nowhere or aws_errors.is_not_aws(error) else None
 
     def _not_found(
         self, credentials: CredentialValues, locator: Locator, end: float

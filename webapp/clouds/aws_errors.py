@@ -178,6 +178,11 @@ def is_no_connection(error: Exception) -> bool:
     return isinstance(error, boto.EndpointConnectionError)
 
 
+def is_not_aws(error: Exception) -> bool:
+    """Whether there was an answer, and none of AWS's."""
+    return str(translate(error)) == NOT_AWS
+
+
 def translate(error: Exception) -> CloudError | None:
     if isinstance(error, boto.ClientError):
         return _of_answer(error)

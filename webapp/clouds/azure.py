@@ -35,6 +35,11 @@ CLOUDS = (
     ("china", "Azure China"),
     ("custom", "Another endpoint"),
 )
+PORTALS = {
+    "public": "portal.azure.com",
+    "usgov": "portal.azure.us",
+    "china": "portal.azure.cn",
+}
 _CUSTOM = ("cloud", "custom")
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _GUID_EXAMPLE = "01234567-89ab-cdef-0123-456789abcdef"
@@ -129,35 +134,20 @@ class Azure(Cloud):
         """None: any may be typed, and which there are depends on the subscription."""
         return ()
 
-    def console_url(self, locator: Locator) -> str:
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """The Marketplace has no page of its own for a version of an image."""
-        if not locator.image_id.startswith("/subscriptions/"):
+        portal = PORTALS.get(settings.get("cloud", "public"))
+        if not portal or not locator.image_id.startswith("/subscriptions/"):
             return ""
-        return f"https://portal.azure.com/#@/resource{locator.image_id}"
+        return f"https://{portal}/#@/resource{locator.image_id}"
 
     def validate(self, values: Mapping[str, str]) -> None:
-        custom = values.get("cloud") == "custom"
-        for name, what in (("authority_url", "logins"), ("endpoint_url", "calls")):
-            value = values.get(name, "")
-            if custom and not value:
-                raise InvalidCredentials(f"Enter the address that {what} are sent to.", name)
-            if custom and not value.lower().startswith("https://"):
+        for name in ("authority_url", "endpoint_url"):
+            if values.get(name) and not values[name].lower().startswith("https://"):
                 raise InvalidCredentials(
                     "Azure's own tools speak https only. Enter an address that begins with https.",
                     name,
                 )
-            if value and not custom:
-                raise InvalidCredentials(
-                    "An address can be entered for another endpoint only. Choose that as the Azure "
-                    "cloud, or leave this empty.",
-                    name,
-                )
-        if values.get("ca") and not custom:
-            raise InvalidCredentials(
-                "Certificates can be entered for another endpoint only. Choose that as the Azure "
-                "cloud, or leave this empty.",
-                "ca",
-            )
         tls.require_certificates(values.get("ca", ""), "ca")
 
     def warm_up(self) -> None:

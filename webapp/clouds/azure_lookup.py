@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from webapp.clouds import azure_details
+from webapp.clouds import azure_details, base
 from webapp.clouds.azure_errors import code_of, is_image_not_found, no_region, translate
 from webapp.clouds.azure_ids import (
     LATEST,
@@ -19,7 +19,6 @@ from webapp.clouds.azure_ids import (
 )
 from webapp.clouds.azure_sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import (
-    CALL_SECONDS,
     ImageDetails,
     ImageNotFound,
     ImageNotVisible,
@@ -52,7 +51,7 @@ def locations(session: Session) -> dict[str, str]:
 
 
 def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
-    end = time.monotonic() + CALL_SECONDS - 1
+    end = time.monotonic() + base.CALL_SECONDS - 1
     place = azure_details.region(location)
     if location.strip() and not place:
         raise no_region()

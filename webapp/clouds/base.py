@@ -279,8 +279,9 @@ class Cloud(ABC):
         """The locations known without asking the cloud. Needs no secret field."""
 
     @abstractmethod
-    def console_url(self, locator: Locator) -> str:
-        """A link to the image in the vendor's console, '' where there is none."""
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
+        """A link to the image in the vendor's console, '' where there is none. `settings` holds
+        the credential fields that are no secret, and nothing where the credentials are gone."""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most have no such rules
         """What the patterns of the fields cannot say, before anything is sent or kept. `values`

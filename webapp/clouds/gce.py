@@ -88,9 +88,9 @@ class Gce(Cloud):
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
         return ()
 
-    def console_url(self, locator: Locator) -> str:
-        """A family has no page of its own."""
-        if "/family/" in locator.image_id:
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
+        """A family has no page of its own, and a private endpoint no console."""
+        if "/family/" in locator.image_id or settings.get("endpoint_url"):
             return ""
         return CONSOLE + quote(locator.image_id, safe="/:")
 

@@ -35,7 +35,7 @@ def unreachable(error: BaseException, label: str, address: str) -> CloudUnreacha
         )
     elif any_is(socket.gaierror) or "NameResolutionError" in names:
         words = (
-            f"The name of {label}'s server cannot be resolved. Check the {address} of the "
+            f"The name of the server of {label} cannot be resolved. Check the {address} of the "
             "credentials and the network from here."
         )
     elif any_is(ConnectionRefusedError):
@@ -91,20 +91,20 @@ def _of_tls(chain: list[BaseException], label: str, address: str) -> CloudUnreac
     text = " ".join(map(str, chain))
     if "certificate has expired" in text:
         return CloudUnreachable(
-            f"The TLS certificate of {label}'s server has expired. Ask whoever runs it for a new "
+            f"The TLS certificate of {label} has expired. Ask whoever runs it for a new "
             "certificate."
         )
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
         return CloudUnreachable(
-            f"The TLS certificate of {label}'s server is for another name. Check the {address} of "
+            f"The TLS certificate of {label} is for another name. Check the {address} of "
             "the credentials."
         )
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return CloudUnreachable(
-            f"The TLS certificate of {label}'s server cannot be verified. Check the {address}, and "
+            f"The TLS certificate of {label} cannot be verified. Check the {address}, and "
             "whether the credentials name the authority that issued the certificate."
         )
     return CloudUnreachable(
-        f"{label}'s server does not speak TLS as it should. Check whether the {address} begins "
-        "with https rightly."
+        f"The server of {label} does not speak TLS as it should. Check whether the {address} "
+        "begins with https rightly."
     )

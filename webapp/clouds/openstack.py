@@ -133,7 +133,7 @@ class OpenStack(Cloud):
         """None: each cloud names its own."""
         return ()
 
-    def console_url(self, locator: Locator) -> str:  # noqa: ARG002
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
         """Nothing says where the dashboard of a cloud is."""
         return ""
 

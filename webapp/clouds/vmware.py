@@ -117,7 +117,7 @@ class VMware(Cloud):
         """None: only the vCenter knows its datacenters."""
         return ()
 
-    def console_url(self, locator: Locator) -> str:  # noqa: ARG002
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
         """None: the vSphere Client's addresses hold ids that a locator does not have."""
         return ""
 

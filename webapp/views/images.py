@@ -174,6 +174,7 @@ def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> R
     usable = cloud_credentials.usable_at(found.scope, found.cloud) if own else []
     form.offer(usable, found)
     locator = Locator(found.location, found.cloud_image_id, found.compute_resource)
+    settings = found.credentials.settings if found.credentials else {}
     return render(
         "image.html",
         fragment="_image.html",
@@ -183,7 +184,7 @@ def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> R
         own=own,
         form=form,
         details=image_details.from_json(found.details),
-        console_url=CLOUDS[found.cloud].console_url(locator),
+        console_url=CLOUDS[found.cloud].console_url(settings, locator),
         target=registration.promotion_target(g.actor, found) if own else None,
         history=audit.of_image(found),
         **context,
