@@ -31,6 +31,15 @@ from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
 
 WORKERS = "--numprocesses=2"
 END_SECONDS = 20
+AGAINST = {
+    "test_contract": "of the adapters' contract",
+    "test_openstack_real": "against the real Keystone and Glance",
+    "test_vmware_vcsim": "against vcsim",
+    "test_azure_described": "against Microsoft's description, by Prism",
+    "test_azure_recorded": "against Azure's recorded answers",
+    "test_gce_recorded": "against Google's description, by Prism, and real images",
+}
+"""The tests of the clouds that are counted by what they run against."""
 
 
 def _nothing_missing() -> str:
@@ -142,8 +151,7 @@ def _count(report: Path, result: Result) -> None:
         elif "skipped" in outcomes:
             outcome = "skipped"
         result.counts[outcome] += 1
-        kind = "contract" if case.get("classname", "").startswith("tests.clouds.") else "other"
-        result.kinds[kind] += 1
+        result.kinds[_kind(case.get("classname", ""))] += 1
 
 
 def _peers_missing() -> str:
@@ -153,6 +161,14 @@ def _peers_missing() -> str:
     if shutil.which("node") is None:
         _install_with_apt("nodejs")
     return ""
+
+
+def _kind(module: str) -> str:
+    """What a test is about, where that is worth a count of its own."""
+    if not module.startswith("tests.clouds."):
+        return ""
+    name = module.rpartition(".")[2]
+    return AGAINST.get(name, "on other things of the clouds")
 
 
 def _postgresql_missing() -> str:
@@ -228,8 +244,8 @@ def _outcome(result: Result) -> str:
 
 def _tests(result: Result) -> str:
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
-    contract = result.kinds["contract"]
-    return f"{told}; of them {contract} contract tests" if contract else told
+    kinds = ", ".join(f"{count} {kind}" for kind, count in result.kinds.items() if kind)
+    return f"{told}; of them {kinds}" if kinds else told
 
 
 if __name__ == "__main__":

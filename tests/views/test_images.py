@@ -96,6 +96,7 @@ def test_hostile_text_is_only_text(client_of: ClientOf, make_image: MakeImage) -
 
 def test_the_page_of_an_image(client_of: ClientOf, make_image: MakeImage) -> None:
     image = make_image("acme", name="golden")
+    assert image.credentials is not None
     image.credentials.settings = {"partition": "aws", "endpoint_url": ""}
     image.credentials.save()
     page = client_of("account-editor").get(f"{ACME}/images/{image.id}").text
