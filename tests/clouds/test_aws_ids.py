@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.clouds.aws_ids import AMI, TEXT_LENGTH, parse
+from webapp.clouds.aws_ids import AMI, parse
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import TEXT_LENGTH
 
 NEW = "ami-0123456789abcdef0"
 OLD = "ami-12345678"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.clouds.azure_ids import TEXT_LENGTH, parse, read
+from webapp.clouds.azure_ids import parse, read
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import TEXT_LENGTH
 
 SUBSCRIPTION = "01234567-89ab-cdef-0123-456789abcdef"
 COMPUTE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/Images_(prod)/providers/Microsoft.Compute"

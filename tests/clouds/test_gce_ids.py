@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.gce_ids import TEXT_LENGTH, parse, reference
+from webapp.clouds.gce_ids import parse, reference
+from webapp.clouds.pasted import TEXT_LENGTH
 
 IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 FAMILY = "debian-cloud/global/images/family/debian-13"

@@ -6,20 +6,17 @@ import re
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import trimmed
 
 AMI = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 REGION = r"[a-z]{2,6}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
 EXAMPLE = "ami-0123456789abcdef0"
-TEXT_LENGTH = 2000
-"""Longer than any address of the console."""
 
 _FLAGS = re.IGNORECASE | re.ASCII
 _ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({REGION}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
 _AMI_IN_ADDRESS = re.compile(r"(?<![0-9a-z-])ami-[0-9a-z]+", _FLAGS)
 _REGION_PARAMETER = re.compile(rf"[?&;#]region=({REGION})(?![0-9a-z-])", _FLAGS)
 _REGION_HOST = re.compile(rf"(?:https?://)?({REGION})\.console\.", _FLAGS)
-_AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
-"""What comes along when an id is copied out of a table, a JSON document, or a chat."""
 _OTHER_KINDS = {
     "aki": "a kernel image",
     "ari": "a ramdisk image",
@@ -37,9 +34,7 @@ _OTHER_KINDS = {
 def parse(text: str) -> ImageId:
     """The AMI that `text` names, and its region where `text` says it. Raises InvalidImageId with
     what is wrong. Linear in the length of `text`, which is bounded besides."""
-    if len(text) > TEXT_LENGTH:
-        raise InvalidImageId("This is far too long for an AMI id. Paste the id alone.")
-    text = text.strip(_AROUND)
+    text = trimmed(text, "This is far too long for an AMI id. Paste the id alone.")
     if not text:
         raise InvalidImageId(f"Enter the id of an AMI, such as {EXAMPLE}.")
     if "://" in text or ".console." in text:

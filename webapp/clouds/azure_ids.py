@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import AROUND, trimmed
 
 LATEST = "latest"
 EXAMPLE = "Canonical:ubuntu-24_04-lts:server:latest"
-TEXT_LENGTH = 2000
-"""Longer than any address of the portal."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ class GalleryVersion:
 
 AnyImage = MarketplaceImage | ManagedImage | GalleryVersion
 
-_AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;()[]{}"
-"""What comes along when an id is copied out of a table, a JSON document, or a chat."""
+_ALSO_AROUND = "()[]{}"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9_+-])?")
 """A publisher, an offer, a SKU, an image, a gallery, a definition."""
@@ -83,9 +81,9 @@ _FOREIGN_GALLERY = (
 def parse(text: str) -> ImageId:
     """The image that `text` names, and its region where `text` says it. Raises InvalidImageId with
     what is wrong. Linear in the length of `text`, which is bounded besides."""
-    if len(text) > TEXT_LENGTH:
-        raise InvalidImageId("This is far too long for an image of Azure. Paste its id alone.")
-    text = text.strip(_AROUND)
+    text = trimmed(
+        text, "This is far too long for an image of Azure. Paste its id alone.", _ALSO_AROUND
+    )
     if not text:
         raise InvalidImageId(f"Enter the URN of an image, such as {EXAMPLE}, or a resource id.")
     resource = _resource(text)
@@ -125,7 +123,7 @@ def _resource(text: str) -> list[str] | None:
             plain, at = f"/{plain}", 0
         if at >= 0:
             resource = re.split("[?#]", plain[at:], maxsplit=1)[0]
-            return resource.strip("/" + _AROUND.replace("(", "").replace(")", "")).split("/")
+            return resource.strip("/" + AROUND + "[]{}").split("/")
     return None
 
 
@@ -223,7 +221,10 @@ def _word(text: str, what: str) -> str:
 
 
 def _from_urn(text: str) -> MarketplaceImage:
-    parts = [part.strip(_AROUND) for part in re.split("[:/]", text.strip("/" + _AROUND))]
+    parts = [
+        part.strip(AROUND + _ALSO_AROUND)
+        for part in re.split("[:/]", text.strip("/" + AROUND + _ALSO_AROUND))
+    ]
     if parts[0].lower() == "urn" and len(parts) == 5:
         parts = parts[1:]  # out of a JSON document
     if len(parts) == 1:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import trimmed
 
 EXAMPLE = "debian-cloud/global/images/debian-13-trixie-v20261112"
-TEXT_LENGTH = 2000
-"""Longer than any address of the console."""
 
 NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 NUMBER = re.compile(r"[1-9][0-9]{0,19}")
@@ -21,8 +20,6 @@ PROJECT = re.compile(
 )
 """A project's id, with its organisation's domain before it in old ones, or its number."""
 
-_AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
-"""What comes along when an id is copied out of a table, a JSON document, or a chat."""
 _OTHER_KINDS = {
     "disks": "a disk",
     "disksDetail": "a disk",
@@ -63,9 +60,7 @@ def parse(text: str) -> ImageId:
 
 def reference(text: str) -> ImageRef:
     """As `parse`, in parts."""
-    if len(text) > TEXT_LENGTH:
-        raise InvalidImageId("This is far too long for the id of an image. Paste the id alone.")
-    text = text.strip(_AROUND)
+    text = trimmed(text, "This is far too long for the id of an image. Paste the id alone.")
     if not text:
         raise InvalidImageId(f"Enter the id of an image, such as {EXAMPLE}.")
     is_address = "://" in text or text.startswith(("//", "console.")) or ".googleapis.com/" in text

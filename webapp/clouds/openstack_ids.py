@@ -7,15 +7,13 @@ import re
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import trimmed
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXAMPLE = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
-TEXT_LENGTH = 2000
-"""Longer than any address of an image."""
 
 _FLAGS = re.IGNORECASE | re.ASCII
-_AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;|"
-"""What comes along when an id is copied out of a table, a JSON document, or a chat."""
+_ALSO_AROUND = "|"
 _NAMED = re.compile(r"(?:image[_ ]?)?id[\"'\s]{0,3}[|:=][\"'\s]{0,3}", _FLAGS)
 """A line of what the command line prints of an image: `| id | 6f2b… |`, `"id": "6f2b…"`."""
 _IN_ADDRESS = re.compile(
@@ -32,9 +30,9 @@ _DIGITS = 32
 def parse(text: str) -> ImageId:
     """The image that `text` names, and its region where `text` says it. Raises InvalidImageId with
     what is wrong. Linear in the length of `text`, which is bounded besides."""
-    if len(text) > TEXT_LENGTH:
-        raise InvalidImageId("This is far too long for the id of an image. Paste the UUID alone.")
-    text = text.strip(_AROUND)
+    text = trimmed(
+        text, "This is far too long for the id of an image. Paste the UUID alone.", _ALSO_AROUND
+    )
     if named := _NAMED.match(text):
         text = text[named.end() :]
     if not text:

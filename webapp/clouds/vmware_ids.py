@@ -6,11 +6,10 @@ from __future__ import annotations
 import re
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.pasted import trimmed
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 EXAMPLE = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
-TEXT_LENGTH = 2000
-"""Longer than any address of the vSphere Client."""
 
 _HEX = "[0-9a-f]"
 _FORMS = re.compile(
@@ -20,8 +19,7 @@ _FORMS = re.compile(
       | (?:{_HEX}{{2}}[ ]){{7}} {_HEX}{{2}} [ -] (?:{_HEX}{{2}}[ ]){{7}} {_HEX}{{2}} )""",
     re.VERBOSE | re.ASCII,
 )
-_AROUND = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;{}()"
-"""What comes along when an id is copied out of a table, a JSON document, or a file."""
+_ALSO_AROUND = "{}()"
 _MANAGED_OBJECT = re.compile(
     r"(?<![0-9a-z])(?:(?P<vm>vm)|host|domain-[cs]|datacenter|group-[dhnsv]|resgroup|datastore"
     r"|network|dvportgroup)-[0-9]+(?![0-9a-z-])"
@@ -32,9 +30,9 @@ _NOT_HEX = re.compile(r"[^0-9a-f-]")
 def parse(text: str) -> ImageId:
     """The instance UUID that `text` is. Raises InvalidImageId with what is wrong. Linear in the
     length of `text`, which is bounded besides."""
-    if len(text) > TEXT_LENGTH:
-        raise InvalidImageId("This is far too long for a UUID. Choose the template from the list.")
-    value = text.strip(_AROUND).lower()
+    value = trimmed(
+        text, "This is far too long for a UUID. Choose the template from the list.", _ALSO_AROUND
+    ).lower()
     if not value:
         raise InvalidImageId(
             f"Choose a template from the list, or enter its instance UUID, such as {EXAMPLE}."
