@@ -192,7 +192,10 @@ def _version(
     [found] = _offered(location, publisher, offer, sku)
     if version not in found.versions:
         raise Refused(error(404, "NotFound", "Artifact: VMImage was not found."))
-    under = f"{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions"
+    # In its own spelling, whatever was asked for: Azure does so with the location at least.
+    under = (
+        f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
+    )
     return json_of(
         {
             "properties": found.properties(),

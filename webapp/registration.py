@@ -103,7 +103,9 @@ def look_up(
     found = replace(locator, image_id=details.image_id)
     _require_storable(found)
     _require_new(scope, cloud_key, found)
-    return Receipt(cloud_key, credentials.id, found, details, asked=locator.image_id)
+    respelled = found.image_id.lower() == locator.image_id.lower()
+    asked = "" if respelled else locator.image_id
+    return Receipt(cloud_key, credentials.id, found, details, asked)
 
 
 def compute_resources_taken(scope: Scope, receipt: Receipt) -> dict[str, Image]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
@@ -51,6 +52,7 @@ class GalleryVersion:
 
 
 AnyImage = MarketplaceImage | ManagedImage | GalleryVersion
+Image = TypeVar("Image", bound=AnyImage)
 
 _ALSO_AROUND = "()[]{}"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -106,6 +108,21 @@ def read(value: str) -> AnyImage:
     if "galleries" in names:
         return _gallery_version(names)
     return _managed(names)
+
+
+def spelled(image: Image, answered: str) -> Image:
+    """`image` as Azure spells it in the id that it `answered` with. Azure heeds no case, and one
+    image must not have several ids here."""
+    names = dict(_pairs(_resource(answered) or []))
+    try:
+        if isinstance(image, MarketplaceImage):
+            kinds = ("publishers", "offers", "skus", "versions")
+            other: Any = MarketplaceImage(*(names[each] for each in kinds))
+        else:
+            other = read(answered)
+    except (InvalidImageId, KeyError):
+        return image
+    return other if str(other).lower() == str(image).lower() else image
 
 
 def _in_group(subscription: str, group: str) -> str:

@@ -16,6 +16,7 @@ from webapp.clouds.azure_ids import (
     GalleryVersion,
     ManagedImage,
     MarketplaceImage,
+    spelled,
 )
 from webapp.clouds.azure_sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import (
@@ -93,6 +94,7 @@ def _marketplace(session: Session, image: MarketplaceImage, place: str, end: flo
     if found is None:
         raise _marketplace_not_found(session, image, place, home, end)
     concrete, answer = found
+    concrete = spelled(concrete, azure_details.text(answer, "id"))
     return azure_details.marketplace(concrete, answer, str(image))
 
 
@@ -202,7 +204,8 @@ def _managed(session: Session, image: ManagedImage, place: str) -> ImageDetails:
     there = azure_details.region(azure_details.text(answer, "location"))
     if place and there and place != there:
         raise _elsewhere(session, f"The image {image.name}", place, (there,))
-    return azure_details.managed(answer)
+    own = str(spelled(image, azure_details.text(answer, "id")))
+    return replace(azure_details.managed(answer), image_id="" if own == str(image) else own)
 
 
 def _gallery(session: Session, image: GalleryVersion, place: str) -> ImageDetails:
@@ -224,8 +227,9 @@ def _gallery(session: Session, image: GalleryVersion, place: str) -> ImageDetail
     if place and there and place not in there:
         what = f"The version {version} of {image.definition}"
         raise _elsewhere(session, what, place, there)
-    found = "" if version == image.version else str(replace(image, version=version))
-    return azure_details.gallery_version(definition, answer, found)
+    concrete = replace(image, version=version)
+    own = str(spelled(concrete, azure_details.text(answer, "id")))
+    return azure_details.gallery_version(definition, answer, "" if own == str(image) else own)
 
 
 def _newest_in_gallery(session: Session, image: GalleryVersion, place: str) -> str:
