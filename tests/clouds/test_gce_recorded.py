@@ -4,6 +4,7 @@ through the adapter, and every answer of the sandbox against Google's descriptio
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -228,7 +229,10 @@ def test_a_violation_would_be_noticed(
     with (
         faulty.serve(faulty.answering(200, json.dumps(body), JSON)) as upstream,
         prism.proxy(description, upstream, log) as url,
-        pytest.raises(CloudError),
     ):
-        Gce().describe(gce_credentials(url), Locator("", "acme-images/global/images/web"))
-    assert "violation" in log.read_text().lower()
+        with pytest.raises(CloudError):
+            Gce().describe(gce_credentials(url), Locator("", "acme-images/global/images/web"))
+        end = time.monotonic() + 10  # It answers before it says so.
+        while "violation" not in log.read_text().lower():
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
