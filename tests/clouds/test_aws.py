@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox import aws, faulty
-from tests.clouds import aws_answers
+from tests.clouds import aws_answers, vendor_data
 from tests.clouds.conftest import aws_credentials
 from webapp.clouds import aws_details
 from webapp.clouds.aws import Aws
@@ -279,11 +278,8 @@ def test_words_that_tell_of_the_system(image: dict[str, str], texts: tuple[str, 
 
 
 def test_recorded_answers(adapter: Aws) -> None:
-    """Real answers of DescribeImages, where this machine has them: they are not ours to copy."""
-    folder = Path(os.environ.get("CLOUD_DATA") or ROOT.parent / "shared" / "cloud-data")
-    recorded = folder / "aws" / "aws_custodian_describe_images.json"
-    if not recorded.exists() and os.environ.get("CI") != "true":
-        pytest.skip("no recorded answers here: CLOUD_DATA names the folder that has them")
+    """Real answers of DescribeImages."""
+    recorded = vendor_data.folder("aws") / "aws_custodian_describe_images.json"
     described = json.loads(recorded.read_text())["Images"]
     behaviour = aws_answers.by_action(
         DescribeImages=aws_answers.images(*described), otherwise=aws_answers.caller("1")

@@ -127,13 +127,6 @@ class Azure(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return azure_ids.parse(text)
 
-    def default_locations(
-        self,
-        credentials: Mapping[str, str],  # noqa: ARG002
-    ) -> tuple[Location, ...]:
-        """None: any may be typed, and which there are depends on the subscription."""
-        return ()
-
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """The Marketplace has no page of its own for a version of an image."""
         portal = PORTALS.get(settings.get("cloud", "public"))

@@ -274,14 +274,15 @@ class Cloud(ABC):
     def parse_image_id(self, text: str) -> ImageId:
         """Understand what people really paste. Raises InvalidImageId with what is wrong."""
 
-    @abstractmethod
-    def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:
-        """The locations known without asking the cloud. Needs no secret field."""
+    def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
+        """The locations known without asking the cloud; none, unless the adapter says so. Needs
+        no secret field."""
+        return ()
 
-    @abstractmethod
-    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """A link to the image in the vendor's console, '' where there is none. `settings` holds
+    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
+        """A link to the image in the vendor's console, '' where none can be told. `settings` holds
         the credential fields that are no secret, and nothing where the credentials are gone."""
+        return ""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most have no such rules
         """What the patterns of the fields cannot say, before anything is sent or kept. `values`

@@ -85,9 +85,6 @@ class Gce(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return gce_ids.parse(text)
 
-    def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
-        return ()
-
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """A family has no page of its own, and a private endpoint no console."""
         if "/family/" in locator.image_id or settings.get("endpoint_url"):

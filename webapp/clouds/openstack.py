@@ -129,14 +129,6 @@ class OpenStack(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return openstack_ids.parse(text)
 
-    def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
-        """None: each cloud names its own."""
-        return ()
-
-    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
-        """Nothing says where the dashboard of a cloud is."""
-        return ""
-
     def validate(self, values: Mapping[str, str]) -> None:
         address = urlsplit(values["auth_url"])
         if address.query or address.fragment:

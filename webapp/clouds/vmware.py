@@ -113,14 +113,6 @@ class VMware(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return vmware_ids.parse(text)
 
-    def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
-        """None: only the vCenter knows its datacenters."""
-        return ()
-
-    def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
-        """None: the vSphere Client's addresses hold ids that a locator does not have."""
-        return ""
-
     def validate(self, values: Mapping[str, str]) -> None:
         url = values["vcenter_url"]
         if not url.lower().startswith("https:"):
