@@ -5,41 +5,15 @@ F/sandbox.json, the credentials that are good there, and prints one line when al
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
 
-from sandbox import aws, azure, gce, openstack, tls, vmware
-
-
-class Sandbox(Protocol):
-    """What the module of each cloud offers."""
-
-    def start(self, port: int = 0) -> AbstractContextManager[str]:
-        """Serve from threads of this process; yields the address."""
-
-    def credentials(self, address: str) -> dict[str, str]:
-        """Every credential field, for a server at that address."""
-
-
-@dataclass(frozen=True)
-class _WithTls:
-    """A module whose servers have a certificate."""
-
-    module: object
-    authority: tls.Authority
-
-    def start(self, port: int = 0) -> AbstractContextManager[str]:
-        return self.module.start(port, self.authority)  # type: ignore[attr-defined]
-
-    def credentials(self, address: str) -> dict[str, str]:
-        return self.module.credentials(address, self.authority)  # type: ignore[attr-defined]
+from sandbox import CLOUDS, tls
 
 
 def main() -> None:
@@ -49,25 +23,17 @@ def main() -> None:
     given = parser.parse_args()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda *_: os._exit(0))  # At once: there is nothing to save.
+    authority = tls.kept_in(given.folder)
     with ExitStack() as stack:
         rows = []
-        for place, (key, sandbox) in enumerate(_sandboxes(given.folder).items()):
-            address = stack.enter_context(sandbox.start(given.port and given.port + place))
-            rows.append({"cloud": key, "values": sandbox.credentials(address)})
+        for place, (key, speaks) in enumerate(CLOUDS.items()):
+            cloud = importlib.import_module(f"sandbox.{key}")
+            trust = (authority,) if speaks == "https" else ()
+            address = stack.enter_context(cloud.start(given.port and given.port + place, *trust))
+            rows.append({"cloud": key, "values": cloud.credentials(address, *trust)})
         _write(given.folder / "sandbox.json", {"port": given.port, "credentials": rows})
         print("The sandbox is ready", flush=True)
         threading.Event().wait()
-
-
-def _sandboxes(folder: Path) -> Mapping[str, Sandbox]:
-    authority = tls.kept_in(folder)
-    return {
-        "aws": aws,
-        "gce": gce,
-        "openstack": openstack,
-        "azure": _WithTls(azure, authority),
-        "vmware": _WithTls(vmware, authority),
-    }
 
 
 def _write(path: Path, content: object) -> None:

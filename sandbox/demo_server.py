@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import IO, Self
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from sandbox import CLOUDS  # noqa: E402  from the folder above
+
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 5
-CLOUDS = 5
-"""How many ports the sandbox takes."""
 SANDBOX = "sandbox.json"
 GREETING = """
   Image Registry, a demonstration:  http://{address}
@@ -95,7 +97,7 @@ def _sandbox_port(record: Path) -> int:
     after it."""
     recorded = int(record.read_text()) if record.exists() else 5001
     port = _port("SANDBOX_PORT", recorded)
-    for place in range(CLOUDS):
+    for place in range(len(CLOUDS)):
         _listen("SANDBOX_PORT", port + place).close()
     if not record.exists():
         record.write_text(str(port))
@@ -120,7 +122,7 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
             await sandbox
             sandbox = asyncio.sleep(0)
         await asyncio.gather(sandbox, _start_app(children, listener, data_dir / SANDBOX))
-        last = sandbox_port + CLOUDS - 1
+        last = sandbox_port + len(CLOUDS) - 1
         ports = f"{LOOPBACK}, ports {sandbox_port} to {last}"
         print(GREETING.format(address=address, ports=ports, data_dir=data_dir), flush=True)
         raise Failed(f"{await children.first_death()}, so everything else was ended too.")
