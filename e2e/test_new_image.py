@@ -119,7 +119,8 @@ def test_the_live_locations_leave_a_choice_alone(sign_in: SignIn) -> None:
     page = sign_in("account")
     held: list[Route] = []
     page.route("**/new/aws?live=1*", lambda route: held.append(route))  # noqa: PLW0108  it looks at its handler's signature
-    page.goto("/account/acme/images/new/aws")
+    with page.expect_request("**/new/aws?live=1*"):
+        page.goto("/account/acme/images/new/aws")
     location = page.get_by_label("Location")
     expect(location.locator("option", has_text="not enabled")).to_have_count(0)
     location.select_option("us-west-2")
