@@ -56,6 +56,9 @@ def test_a_failure_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
     page.get_by_role("button", name="NEXT").click()
     expect(image_id).to_be_focused()
     expect(image_id).to_have_attribute("aria-invalid", "true")
+    page.wait_for_load_state("networkidle")  # Nothing that comes in later takes it away.
+    expect(image_id).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("main")).to_contain_text("too short")
     expect(image_id).to_have_value("ami-123")
     image_id.fill("ami-0000000000000dead")
     page.get_by_role("button", name="NEXT").click()

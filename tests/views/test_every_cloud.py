@@ -155,6 +155,16 @@ def test_the_forms_keep_what_was_chosen(client: FlaskClient, peer: Peer, address
         assert peer.known_name in html.unescape(page)
 
 
+def test_what_is_wrong_with_a_field_is_not_replaced_by_what_comes_in_later(
+    client: FlaskClient, peer: Peer, address: str
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(address))
+    page = press_next(client, row, Locator(peer.known.location, "?")).text
+    assert "is-invalid" in page
+    assert 'id="live"' not in page
+    assert not peer.cloud.lists_images or peer.known_name in html.unescape(page)
+
+
 def test_a_pasted_id_finds_its_cloud(client: FlaskClient, peer: Peer, address: str) -> None:
     save_credentials(client, peer, peer.credentials(address))
     for text, canonical in peer.pasted.items():

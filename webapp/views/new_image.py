@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, abort, g, request, url_for
 
-from models import CloudCredentials, Level
+from models import Level
 from webapp import cloud_credentials, members, operating_systems, registration
 from webapp.access import Right
 from webapp.clouds import CLOUDS, recognise
@@ -64,8 +64,10 @@ def confirm_image(cloud_key: str) -> Response:
         return _select(cloud, form, error)
     except RegistrationError as error:
         refuse(form, str(error), error.field)
+        _offer(cloud, form, live=cloud.lists_images)
     except InvalidImageId as error:
         refuse(form, str(error), "image_id")
+        _offer(cloud, form, live=cloud.lists_images)
     except (CloudError, VaultError) as error:
         refuse(form, str(error))
     else:
@@ -199,17 +201,20 @@ def _prefilled(receipt: Receipt) -> ImageForm:
 def _select_form(cloud: Cloud) -> SelectImageForm:
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     form = SelectImageForm.of(cloud, usable, request.args)
-    if usable and cloud.location_field:
-        _offer(cloud, form, next(row for row in usable if row.id == form.credentials.data))
+    _offer(cloud, form, live="live" in request.args)
     return form
 
 
-def _offer(cloud: Cloud, form: SelectImageForm, chosen: CloudCredentials) -> None:
+def _offer(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     """The locations known without asking; with `live`, those that the cloud says, and the images
     of the chosen one. Where nothing is known without asking, a failure to ask is told; else NEXT
     will say what is wrong."""
+    usable = cloud_credentials.usable_at(g.scope, cloud.key)
+    chosen = next((row for row in usable if row.id == form.credentials.data), None)
+    if chosen is None or not cloud.location_field:
+        return
     form.offer_locations(cloud.default_locations(chosen.settings))
-    if "live" not in request.args:
+    if not live:
         return
     try:
         credentials = services().vault.reveal(chosen)
