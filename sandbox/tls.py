@@ -80,8 +80,11 @@ def kept_in(folder: Path) -> Authority:
     path = folder / "sandbox_authority.pem"
     if not path.exists():
         fresh = make()
-        path.touch(mode=0o600)
-        path.write_bytes(_pem(fresh.key) + fresh.pem.encode())
+        new = path.with_suffix(".new")  # A stop in between must not leave half of one.
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_bytes(_pem(fresh.key) + fresh.pem.encode())
+        new.replace(path)
     text = path.read_bytes()
     key = load_pem_private_key(text, password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)

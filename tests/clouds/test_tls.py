@@ -1,0 +1,50 @@
+"""Certificates that a person enters for a private cloud."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sandbox import tls as sandbox_tls
+from webapp.clouds import tls
+from webapp.clouds.base import InvalidCredentials
+
+PEM = sandbox_tls.make().pem
+
+
+def test_certificates_one_or_more_or_none() -> None:
+    for text in ("", PEM, PEM + sandbox_tls.make().pem):
+        tls.require_certificates(text, "ca")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing",
+        PEM + "\0",
+        PEM.replace("M", "é", 1),
+        PEM[:-40],
+        "-----BEGIN PRIVATE KEY-----",
+        PEM * 1000,
+    ],
+)
+def test_what_is_no_certificate_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCredentials) as caught:
+        tls.require_certificates(text, "ca")
+    assert caught.value.field == "ca"
+
+
+def test_many_at_once_get_one_whole_file() -> None:
+    pem = sandbox_tls.make().pem
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(lambda _: tls.ca_file(pem), range(64)))
+    (path,) = paths
+    assert Path(path).read_text() == pem
+
+
+def test_the_sandbox_keeps_its_authority(tmp_path: Path) -> None:
+    first = sandbox_tls.kept_in(tmp_path)
+    assert sandbox_tls.kept_in(tmp_path).pem == first.pem
+    assert [each.name for each in tmp_path.iterdir()] == ["sandbox_authority.pem"]
