@@ -6,202 +6,57 @@ here and enforced by the database; rules that span rows live in the use cases un
 
 from __future__ import annotations
 
-import enum
-from datetime import UTC, datetime
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 from peewee import (
-    SQL,
     AutoField,
     BooleanField,
     CharField,
     Check,
-    DatabaseProxy,
-    DataError,
-    DateTimeField,
+    DateField,
     ForeignKeyField,
     IntegerField,
-    IntegrityError,
     JSONField,
-    Model,
-    SqliteDatabase,
     TextField,
 )
 from playhouse.fields import EnumField
 
-database = DatabaseProxy()
+from fields import (
+    DATABASE_REFUSALS,
+    InstantField,
+    Level,
+    LifeCycle,
+    Role,
+    database,
+    now,
+    today,
+    transaction,
+)
+from tenancy import Invitation, Membership, Person, Scope, Table
 
-DATABASE_REFUSALS = (IntegrityError, DataError)
-"""A broken constraint; PostgreSQL calls a text that is too long an error of data."""
-
-
-def transaction() -> Any:
-    """A writing transaction. SQLite takes its write lock at the start, so that two writers wait
-    for each other; one that starts as a reader would fail at its first write instead."""
-    if isinstance(database.obj, SqliteDatabase):
-        return database.atomic("IMMEDIATE")
-    return database.atomic()
-
-
-def now() -> datetime:
-    """The present instant, in UTC, in whole seconds: nothing here happens faster than a person
-    clicks, and whole seconds read the same on every database."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
-class InstantField(DateTimeField):
-    """An instant: stored in UTC without a zone, given and taken as an aware datetime."""
-
-    def db_value(self, value: datetime | None) -> Any:
-        if value is None:
-            return None
-        stored = value.astimezone(UTC).replace(tzinfo=None)
-        return super().db_value(stored)  # type: ignore[no-untyped-call]
-
-    def python_value(self, value: Any) -> datetime | None:
-        stored = super().python_value(value)  # type: ignore[no-untyped-call]
-        return None if stored is None else stored.replace(tzinfo=UTC)
-
-
-class Level(enum.StrEnum):
-    """The three levels of scope, from the top."""
-
-    SCALR = "scalr"
-    ACCOUNT = "account"
-    ENVIRONMENT = "environment"
-
-    @property
-    def below(self) -> Level | None:
-        """The level of the scopes directly below one of this level."""
-        return {Level.SCALR: Level.ACCOUNT, Level.ACCOUNT: Level.ENVIRONMENT}.get(self)
-
-
-class Role(enum.StrEnum):
-    """What a person is at a scope, and so at every scope below it. From the least up."""
-
-    VIEWER = "viewer"
-    EDITOR = "editor"
-    ADMIN = "admin"
-
-    @property
-    def rank(self) -> int:
-        return list(Role).index(self)
-
-
-class Table(Model):
-    """The base of all. The tables are made by `migrations/`, never from these classes; a foreign
-    key that a longer index begins with has none of its own."""
-
-    class Meta:
-        database = database
-        legacy_table_names = False
-
-
-class Scope(Table):
-    """A node of the tree Scalr > Account > Environment. Every record belongs to exactly one."""
-
-    id = AutoField()
-    parent_id: int | None
-    level = EnumField(Level, max_length=16)
-    parent = ForeignKeyField("self", null=True, index=False, on_delete="CASCADE")
-    path = CharField(max_length=129, unique=True)
-    """'' for Scalr, 'acme', 'acme/production'. Given at creation and kept for good, so that a
-    bookmark survives a renaming."""
-    name = CharField(max_length=64)
-    created_at = InstantField(default=now)
-
-    class Meta:
-        indexes = ((("parent", "name"), True),)
-        constraints = (Check("(level = 'scalr') = (parent_id IS NULL)"),)
-
-    @property
-    def label(self) -> str:
-        """How people call it: 'Scalr', 'Account acme', 'Environment acme / production'."""
-        if self.level is Level.SCALR:
-            return "Scalr"
-        if self.level is Level.ACCOUNT:
-            return f"Account {self.name}"
-        return f"Environment {self.parent.name} / {self.name}"
-
-    @cached_property
-    def lineage(self) -> list[Scope]:
-        """This scope and those above it, from here up to Scalr; one query at the most."""
-        if self.parent_id is None:
-            return [self]
-        parts = self.path.split("/")
-        paths = ["/".join(parts[:length]) for length in range(len(parts) - 1, -1, -1)]
-        above = {scope.path: scope for scope in Scope.select().where(Scope.path.in_(paths))}
-        chain = [self, *(above[path] for path in paths)]
-        for lower, upper in pairwise(chain):
-            lower.parent = upper
-        return chain
-
-    @property
-    def above(self) -> list[int]:
-        """The ids of the scopes above, from the nearest up."""
-        return [scope.id for scope in self.lineage[1:]]
-
-    def subtree(self) -> Any:
-        """A query for this scope and every scope below it."""
-        if self.path == "":
-            return Scope.select()
-        below = Scope.path.startswith(f"{self.path}/")
-        return Scope.select().where((Scope.path == self.path) | below)
-
-    @classmethod
-    def at(cls, path: str) -> Scope | None:
-        return cls.get_or_none(cls.path == path)
-
-
-class Person(Table):
-    """Somebody who signs in."""
-
-    id = AutoField()
-    email = CharField(max_length=254, unique=True)
-    """In lower case."""
-    name = CharField(max_length=128)
-    password_hash = CharField(max_length=255)
-    session_key = CharField(max_length=64)
-    """Part of every session's cookie; a new one ends them all."""
-    theme = CharField(max_length=8, default="system")
-    created_at = InstantField(default=now)
-
-    class Meta:
-        constraints = (Check("theme IN ('system', 'light', 'dark')"),)
-
-
-class Membership(Table):
-    """A role that a person holds at a scope and below it."""
-
-    id = AutoField()
-    person_id: int
-    scope_id: int
-    person = ForeignKeyField(Person, index=False, on_delete="CASCADE")
-    scope = ForeignKeyField(Scope, on_delete="CASCADE")
-    role = EnumField(Role, max_length=8)
-    created_at = InstantField(default=now)
-
-    class Meta:
-        indexes = ((("person", "scope"), True),)
-
-
-class Invitation(Table):
-    """A one-time link to a role. Only a digest of the link's token is kept."""
-
-    id = AutoField()
-    scope_id: int
-    scope = ForeignKeyField(Scope, index=False, on_delete="CASCADE")
-    email = CharField(max_length=254)
-    role = EnumField(Role, max_length=8)
-    token_digest = CharField(max_length=64, unique=True)
-    invited_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
-    created_at = InstantField(default=now)
-    expires_at = InstantField()
-
-    class Meta:
-        indexes = ((("scope", "email"), True),)
+__all__ = [
+    "DATABASE_REFUSALS",
+    "AuditEntry",
+    "BookmarkBar",
+    "CloudCredentials",
+    "DeletedImage",
+    "FacetGroup",
+    "Image",
+    "Invitation",
+    "Job",
+    "JobRow",
+    "Level",
+    "LifeCycle",
+    "Membership",
+    "Person",
+    "Role",
+    "SavedView",
+    "Scope",
+    "database",
+    "now",
+    "today",
+    "transaction",
+]
 
 
 class CloudCredentials(Table):
@@ -236,6 +91,8 @@ class Image(Table):
     id = AutoField()
     scope_id: int
     credentials_id: int | None
+    registered_by_id: int | None
+    successor_id: int | None
     scope = ForeignKeyField(Scope, index=False, on_delete="CASCADE")
     cloud = CharField(max_length=32)
     location = CharField(max_length=128, default="")
@@ -266,17 +123,44 @@ class Image(Table):
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
+    verified = BooleanField(default=True)
+    """Whether the cloud was ever asked; what was imported without a look-up is not."""
+
+    status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
+    """As of today: `webapp.life_cycle` lets the dates take effect."""
+    deprecated_on = DateField(null=True, index=True)
+    retired_on = DateField(null=True, index=True)
+    """From this day on, in UTC; it may lie ahead."""
+    status_reason = CharField(max_length=255, default="")
+    successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
+
+    name_key = CharField(max_length=255, default="")
+    size_key = IntegerField(default=0)
+    search_text = TextField(default="")
+    """Derived, see `save`: what names and sizes are sorted by, and what words are looked for in,
+    all in lower case by Python's rules, so that every database sorts and finds the same."""
+    group_id = IntegerField(default=0, index=True)
+    """The `FacetGroup` that it counts in; the database's triggers keep it."""
 
     class Meta:
         indexes = (
             (("scope", "cloud", "location", "cloud_image_id", "compute_resource"), True),
-            (("scope", "registered_at"), False),
             (("cloud", "cloud_image_id"), False),
         )
         constraints = (
             Check("size_gb IS NULL OR size_gb >= 1"),
             Check("length(name) BETWEEN 2 AND 255"),
         )
+
+    def derive(self) -> None:
+        """Fill the columns that follow from others."""
+        self.name_key = self.name.lower()[:255]
+        self.size_key = self.size_gb or 0
+        self.search_text = f"{self.name}\n{self.cloud_image_id}\n{self.description}".lower()
+
+    def save(self, *args: Any, **options: Any) -> Any:
+        self.derive()
+        return super().save(*args, **options)
 
     @classmethod
     def seen_from(cls, scope: Scope) -> Any:
@@ -296,6 +180,158 @@ class Image(Table):
     def identity(self) -> Any:
         """The condition for records that would be the same as this one, at any scope."""
         return self.same_cloud_image & (Image.compute_resource == self.compute_resource)
+
+
+for _columns in (
+    (),
+    ("name_key",),
+    ("cloud_image_id",),
+    ("cloud", "location"),
+    ("os_family", "os_version_key"),
+    ("size_key",),
+    ("agent_installed",),
+    ("architecture",),
+    ("status", "state"),
+    ("registered_at",),
+    ("registered_by_name",),
+    ("checked_at",),
+):
+    # What the Images page can be sorted by: each scope's images, the shared ones apart from the
+    # others, are a run in that order.
+    _run = ("scope", "shared", *_columns, "id")
+    Image.add_index(
+        Image.index(
+            *(getattr(Image, name) for name in _run),
+            name="_".join(("image_by", *(_columns or ("id",)))),
+        )
+    )
+
+
+class FacetGroup(Table):
+    """How many images of a scope are alike in all that can be filtered by. The database's
+    triggers keep it, so that counting costs the same however many images there are."""
+
+    id = AutoField()
+    scope_id: int
+    scope = ForeignKeyField(Scope, index=False, on_delete="CASCADE")
+    shared = BooleanField()
+    cloud = CharField(max_length=32)
+    location = CharField(max_length=128)
+    os_family = CharField(max_length=64)
+    os_version = CharField(max_length=64)
+    architecture = CharField(max_length=32)
+    agent_installed = BooleanField()
+    status = EnumField(LifeCycle, max_length=16)
+    state = CharField(max_length=16)
+    verified = BooleanField()
+    images = IntegerField()
+
+    class Meta:
+        indexes = (
+            (
+                (
+                    "scope",
+                    "shared",
+                    "cloud",
+                    "os_family",
+                    "os_version",
+                    "location",
+                    "architecture",
+                    "agent_installed",
+                    "status",
+                    "state",
+                    "verified",
+                ),
+                True,
+            ),
+        )
+
+
+FacetGroup.add_index(
+    FacetGroup.index(
+        FacetGroup.scope,
+        FacetGroup.shared,
+        FacetGroup.cloud,
+        FacetGroup.os_family,
+        FacetGroup.agent_installed,
+        FacetGroup.status,
+        FacetGroup.state,
+        FacetGroup.verified,
+        FacetGroup.images,
+        # With this most sums never look at the table itself.
+        name="facet_group_counted",
+    )
+)
+
+
+class DeletedImage(Table):
+    """An image that was deleted a short while ago, kept so that this can be undone."""
+
+    id = IntegerField(primary_key=True)
+    """That of the image."""
+    scope = ForeignKeyField(Scope, on_delete="CASCADE")
+    batch = CharField(max_length=32, index=True)
+    """What was deleted together has the same, which nobody can guess."""
+    record = JSONField()
+    deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
+    deleted_at = InstantField(default=now, index=True)
+
+
+class SavedView(Table):
+    """A search of the Images page under a name: a person's own, or the scope's when shared."""
+
+    id = AutoField()
+    scope = ForeignKeyField(Scope, on_delete="CASCADE")
+    person = ForeignKeyField(Person, on_delete="CASCADE")
+    name = CharField(max_length=60)
+    path = CharField(max_length=1000)
+    """As a bookmark has it: 'images?q=cloud%3Aaws'."""
+    shared = BooleanField(default=False)
+    created_at = InstantField(default=now)
+
+    class Meta:
+        indexes = ((("scope", "person", "name"), True),)
+
+
+class Job(Table):
+    """Work on many images that goes on when nobody looks: a bulk action, or an import."""
+
+    id = AutoField()
+    scope_id: int
+    person_id: int
+    scope = ForeignKeyField(Scope, on_delete="CASCADE")
+    person = ForeignKeyField(Person, on_delete="CASCADE")
+    action = CharField(max_length=32)
+    arguments = JSONField()
+    state = CharField(max_length=8, default="planned")
+    """planned, running, done or stopped."""
+    total = IntegerField()
+    done = IntegerField(default=0)
+    created_at = InstantField(default=now)
+    seen_at = InstantField(default=now)
+    """When the process that works on it last said so; another takes over after a silence."""
+    finished_at = InstantField(null=True)
+
+    class Meta:
+        constraints = (Check("state IN ('planned', 'running', 'done', 'stopped')"),)
+
+
+class JobRow(Table):
+    """One image, or one line of an import, of a job, and what became of it."""
+
+    id = AutoField()
+    job = ForeignKeyField(Job, index=False, on_delete="CASCADE")
+    position = IntegerField()
+    image_id = IntegerField(null=True)
+    """No foreign key: it outlives the image."""
+    subject = CharField(max_length=512)
+    arguments = JSONField(default=dict)
+    outcome = CharField(max_length=16, default="")
+    """'' until its turn comes."""
+    message = TextField(default="")
+
+    class Meta:
+        indexes = ((("job", "position"), True),)
 
 
 class BookmarkBar(Table):
@@ -334,10 +370,6 @@ class AuditEntry(Table):
         indexes = ((("scope", "at"), False), (("image_id", "at"), False))
 
 
-Scope.add_index(
-    Scope.index(Scope.level, unique=True, where=SQL("level = 'scalr'"), name="scope_one_scalr")
-)
-
 TABLES = (
     Scope,
     Person,
@@ -345,6 +377,11 @@ TABLES = (
     Invitation,
     CloudCredentials,
     Image,
+    FacetGroup,
+    DeletedImage,
+    SavedView,
+    Job,
+    JobRow,
     BookmarkBar,
     AuditEntry,
 )

@@ -17,7 +17,11 @@ from webapp import database
 
 
 def test_migrations_and_models_agree(db: Flask) -> None:
-    assert not diff_models(models.database.obj, models.TABLES)
+    difference = diff_models(models.database.obj, models.TABLES)
+    # An index of PostgreSQL's own kind, which the models have no words for.
+    unknown = {each.name for each in difference.drop_indexes} - {"image_search_text"}
+    assert not unknown
+    assert not difference._replace(drop_indexes=[])
     assert database.pending(models.database.obj) == []
 
 

@@ -1,0 +1,33 @@
+"""Going back a schema and forward again keeps the images, and finds them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peewee import fn
+from playhouse.migrations import Runner
+
+import models
+from models import FacetGroup, Image, Scope
+from tests.conftest import MakeImage
+from webapp import catalogue, database
+from webapp.access import Actor
+from webapp.catalogue import Listing
+from webapp.search import parse
+
+
+def test_the_catalogue_of_images_that_were_there_before(
+    make_image: MakeImage, actor_of: Callable[[str], Actor], scope: Callable[[str], Scope]
+) -> None:
+    make_image("", 1, name="Ünïcode golden")
+    make_image("acme", 2, name="plain")
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down("0002_catalogue")
+    assert "search_text" not in {each.name for each in models.database.get_columns("image")}
+    assert "facet_group" not in models.database.get_tables()
+    assert runner.up() == ["0002_catalogue"]
+    assert FacetGroup.select(fn.SUM(FacetGroup.images)).scalar() == 2
+    assert Image.select().where(Image.group_id == 0).count() == 0
+    for text, found in (("ünï", 1), ("owner:here", 1), ("ami-0000", 2)):
+        page = catalogue.find(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
+        assert (page.count, len(page.images)) == (found, found)
