@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from flask import Flask
+from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
@@ -27,6 +28,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=1024 * 1024,
         SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
         WTF_CSRF_TIME_LIMIT=None,
+        # A page is built in a few milliseconds: the levels that add least to that.
+        COMPRESS_LEVEL=4,
+        COMPRESS_BR_LEVEL=3,
     )
     logs.configure(settings.log_level)
     models.database.initialize(database.open_database(settings.database_url))
@@ -38,6 +42,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         )
     database.init_app(app)
     security.init_app(app)
+    Compress(app)
     account_pages.login_manager.init_app(app)
     rendering.init_app(app)
     errors.init_app(app)

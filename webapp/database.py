@@ -13,7 +13,7 @@ from flask import Flask, request
 from peewee import Database, SqliteDatabase
 from playhouse.db_url import connect
 from playhouse.migrations import Runner
-from playhouse.pool import PooledPostgresqlDatabase
+from playhouse.pool import PooledDatabase
 
 import models
 from models import Level, Scope, transaction
@@ -22,6 +22,8 @@ from webapp.settings import SettingsError
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MAPPED_BYTES = 2**31 - 2**16
+"""Of a SQLite file, as much as SQLite lets be read without copying it."""
 MIGRATION_LOCK = 7_305_842
 """Any number of our own: two servers that start together migrate one after the other."""
 
@@ -30,14 +32,21 @@ def open_database(url: str) -> Database:
     """`sqlite:///file` or `postgresql://user:password@host/name`. Raises SettingsError."""
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
+        # Opening a file and reading its schema takes longer than most requests.
         database: Database = connect(
-            url,
+            url.replace("sqlite:", "sqlite+pool:", 1),
             pragmas={
                 "journal_mode": "wal",
                 "foreign_keys": 1,
                 "synchronous": "normal",
                 "case_sensitive_like": 0,
+                "busy_timeout": 10_000,
+                "cache_size": -16_000,
+                "mmap_size": MAPPED_BYTES,
+                "temp_store": "memory",
             },
+            max_connections=64,
+            check_same_thread=False,
             timeout=10,
         )
         if database.database != ":memory:":
@@ -55,7 +64,7 @@ def close_all(database: Database) -> None:
     """Close this thread's connection and those that wait in a pool."""
     if not database.is_closed():
         database.close()
-    if isinstance(database, PooledPostgresqlDatabase):
+    if isinstance(database, PooledDatabase):
         database.close_all()
 
 

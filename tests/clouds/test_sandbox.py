@@ -42,7 +42,7 @@ def running(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
 def free_ports(count: int) -> int:
     """The first of so many in a row."""
     while True:
-        first = random.randrange(20_000, 30_000)  # noqa: S311
+        first = random.randrange(20_000, 30_000)
         with ExitStack() as stack:
             try:
                 for port in range(first, first + count):
