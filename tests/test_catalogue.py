@@ -1,4 +1,4 @@
-"""What a scope sees, and in which order."""
+"""What a scope sees, in which order, and how it is counted."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ from collections.abc import Callable
 
 import pytest
 
-from models import Level, Scope
+from models import Scope
 from tests.conftest import MakeImage
-from webapp import catalogue
-from webapp.catalogue import SORTS, Search
+from webapp import catalogue, facets
+from webapp.access import Actor
+from webapp.catalogue import Listing
+from webapp.ordering import SORTS, Order
+from webapp.search import EVERYTHING, Key, parse
 
 Scopes = Callable[[str], Scope]
+ActorOf = Callable[[str], Actor]
 
 
-def names(scope: Scope, **search: object) -> list[str]:
-    return [image.name for image in catalogue.find(scope, Search(**search)).images]  # type: ignore[arg-type]
+@pytest.fixture
+def names(actor_of: ActorOf, scope: Scopes) -> Callable[..., list[str]]:
+    """The names of the images that a search finds at a scope, in their order."""
+
+    def names(path: str, text: str = "", **listing: object) -> list[str]:
+        state = Listing(parse(text), **listing)  # type: ignore[arg-type]
+        page = catalogue.find(actor_of("scalr-admin"), scope(path), state)
+        return [image.name for image in page.images]
+
+    return names
+
+
+Names = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -38,73 +53,71 @@ def four(make_image: MakeImage) -> None:
         ("globex/lab", {"of Scalr"}),
     ],
 )
-def test_own_and_inherited(scope: Scopes, path: str, seen: set[str]) -> None:
-    assert set(names(scope(path))) == seen
-    found = catalogue.find(scope(path), Search())
-    assert found.total == len(seen)
-    assert all(catalogue.get(scope(path), image.id) for image in found.images)
+def test_own_and_inherited(
+    names: Names, actor_of: ActorOf, scope: Scopes, path: str, seen: set[str]
+) -> None:
+    assert set(names(path)) == seen
+    actor, here = actor_of("scalr-admin"), scope(path)
+    page = catalogue.find(actor, here, Listing())
+    assert (page.count, page.exact) == (len(seen), True)
+    assert all(catalogue.get(here, image.id) for image in page.images)
+    own = {image.name for image in catalogue.each(actor, here, EVERYTHING, own=True)}
+    assert own == {image.name for image in page.images if image.scope == here}
+    assert catalogue.count(actor, here, EVERYTHING, own=True) == len(own)
 
 
 @pytest.mark.usefixtures("four")
 @pytest.mark.parametrize(
-    ("search", "seen"),
+    ("text", "seen"),
     [
-        ({"text": "PROD"}, {"of production"}),
-        ({"text": "eu-west"}, {"of production"}),
-        ({"text": "ami-00000000000000003"}, {"of acme"}),
-        ({"text": "debian"}, {"of acme"}),
-        ({"text": "debian 12"}, {"of acme"}),
-        ({"text": "bookworm"}, {"of acme"}),
-        ({"text": "debian 24.04"}, set()),
-        ({"text": "100%"}, set()),
-        ({"text": "_"}, set()),
-        ({"os_family": "debian"}, {"of acme"}),
-        ({"owner": Level.SCALR}, {"of Scalr"}),
-        ({"owner": Level.ENVIRONMENT}, {"of production"}),
-        ({"cloud": "azure"}, set()),
-        ({"cloud": "aws", "text": "of", "os_family": "ubuntu"}, {"of Scalr", "of production"}),
+        ("PROD", {"of production"}),
+        ("location:eu-west-1", {"of production"}),
+        ("ami-00000000000000003", {"of acme"}),
+        ("id:0003", {"of acme"}),
+        ("os:debian", {"of acme"}),
+        ("os:bookworm", {"of acme"}),
+        ('os:"debian 24.04"', set()),
+        ("100%", set()),
+        ("scope:scalr", {"of Scalr"}),
+        ("owner:here", {"of production"}),
+        ("cloud:azure", set()),
+        ('"of " os:ubuntu', {"of Scalr", "of production"}),
     ],
 )
-def test_search(scope: Scopes, search: dict[str, object], seen: set[str]) -> None:
-    assert set(names(scope("acme/production"), **search)) == seen
+def test_search(names: Names, text: str, seen: set[str]) -> None:
+    assert set(names("acme/production", text)) == seen
 
 
-def test_versions_are_sorted_as_numbers(make_image: MakeImage, scope: Scopes) -> None:
+def test_versions_are_sorted_as_numbers(make_image: MakeImage, names: Names) -> None:
     for number, version in enumerate(("10", "9", "9.10", "9.9"), start=1):
         make_image("acme", number, name=f"v{version}", os_family="rhel", os_version=version)
-    assert names(scope("acme"), sort="os", descending=False) == ["v9", "v9.9", "v9.10", "v10"]
+    assert names("acme", sort="os", descending=False) == ["v9", "v9.9", "v9.10", "v10"]
 
 
 @pytest.mark.parametrize("sort", SORTS)
-@pytest.mark.parametrize("descending", [True, False])
-def test_paging_neither_skips_nor_repeats(
-    make_image: MakeImage,
-    scope: Scopes,
-    monkeypatch: pytest.MonkeyPatch,
-    sort: str,
-    descending: bool,
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "%%%", "W10", "WzFd", "WzEsMl0", "W251bGwsMV0", "WyJhIiwiYiIsImMiLDFd", "eyJhIjoxfQ"],
+)
+def test_any_text_may_come_as_a_cursor(
+    make_image: MakeImage, actor_of: ActorOf, scope: Scopes, sort: str, cursor: str
 ) -> None:
-    monkeypatch.setattr(catalogue, "PAGE_SIZE", 2)
-    expected = {make_image("acme", number).id for number in range(1, 6)}
-    search = {"sort": sort, "descending": descending}
-    pages = [catalogue.find(scope("acme"), Search(**search, page=page)) for page in (1, 2, 3)]  # type: ignore[arg-type]
-    seen = [image.id for page in pages for image in page.images]
-    assert sorted(seen) == sorted(expected)
-    assert [(page.number, page.pages, page.total) for page in pages] == [
-        (1, 3, 5),
-        (2, 3, 5),
-        (3, 3, 5),
-    ]
-
-
-def test_a_page_beyond_the_last_is_the_last(make_image: MakeImage, scope: Scopes) -> None:
     make_image("acme")
-    assert catalogue.find(scope("acme"), Search(page=99)).number == 1
+    for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
+        assert catalogue.find(actor_of("scalr-admin"), scope("acme"), listing).exact
+    assert Order(sort, falling=True).read("x" * 10_000) is None
 
 
-def test_what_can_be_filtered_by(make_image: MakeImage, scope: Scopes) -> None:
-    assert catalogue.os_families(scope("acme")) == []
+def test_filter_menus_count_under_the_other_filters(
+    make_image: MakeImage, scope: Scopes, names: Names
+) -> None:
+    assert facets.menus(scope("acme"), EVERYTHING) == []
     make_image("acme", 1, os_family="debian")
-    make_image("globex", 2, os_family="rhel")
-    assert catalogue.os_families(scope("acme/production")) == ["debian"]
-    assert catalogue.clouds(scope("acme/production")) == ["aws"]
+    make_image("acme", 2, os_family="ubuntu", agent_installed=False)
+    make_image("globex", 3, os_family="rhel")
+    menus = {menu.label: menu for menu in facets.menus(scope("acme/production"), parse("agent:no"))}
+    assert [(each.label, each.images) for each in menus["OS"].choices] == [("Ubuntu", 1)]
+    agents = [(each.label, each.images, each.chosen) for each in menus["Scalr agent"].choices]
+    assert sorted(agents) == [("No", 1, True), ("Yes", 1, False)]
+    assert str(menus["OS"].choices[0].query) == "agent:no os:ubuntu"
+    assert facets.values(scope("acme"), Key.OS) == ["debian", "ubuntu"]

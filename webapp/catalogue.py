@@ -1,62 +1,103 @@
-"""What a scope sees: its own images and those that it inherits, searched, filtered, sorted and
-paged. Visibility is part of the query, never of a template."""
+"""What a scope sees: its own images and those that it inherits, searched, sorted, paged and
+counted. Visibility is part of the query, never of a template.
+
+How it stays fast. Each shelf (see `webapp.matching`) is kept in every order that the page can be
+sorted by, so that a page without conditions is a merge of a few short runs. Counts come from the
+facet groups. With conditions there are two ways, and whichever must touch fewer rows is taken:
+
+- gather: an index finds all that match, say by facet group or by trigrams; sort those;
+- walk: go through the sorted images, asking each, until the page is full. A walk is given up
+  after `WALK` images, when so few match that they had better be gathered.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from operator import and_
+from operator import add, or_
 from typing import Any
 
-from peewee import Case, fn
+from peewee import JOIN, SQL, Expression, Field, Join, SqliteDatabase, Table, fn
 
-from models import Image, Level, Scope
-from webapp import operating_systems
+from models import FacetGroup, Image, Scope, database
+from webapp import matching
+from webapp.access import Actor
+from webapp.matching import Shelf
+from webapp.ordering import Order, Place
+from webapp.search import EVERYTHING, Query
 
-PAGE_SIZE = 50
-MOST_WORDS = 10
-"""Of a search; what comes after is not looked at."""
-SORTS = ("name", "location", "os", "agent", "created", "status")
+GATHER = 5_000
+"""So many images are found by an index, and sorted, in the time that a page may take."""
+WALK = 5_000
+"""So many are walked through in that time."""
+COUNTED = 1_000
+"""Matches are counted up to here where counting them all would cost more than the page."""
+CHUNK = 1_000
+"""Of images that are read one after the other."""
+
+_UNLISTED = {
+    "compute_resource", "os_version_key", "details", "credentials", "registered_by",
+    "deprecated_on", "retired_on", "status_reason", "successor", "name_key", "size_key",
+    "search_text", "group_id",
+}  # fmt: skip
+"""What no column of the Images page shows; reading it would take longer than finding it."""
+_UNREAD = {"details", "search_text"}
+_FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  the only way to name them all
+LISTED = [field for name, field in _FIELDS.items() if name not in _UNLISTED]
+READ = [field for name, field in _FIELDS.items() if name not in _UNREAD]
+
+_words = Table("image_words")
+"""SQLite's index of trigrams."""
+Found = Sequence[Any]
+"""Queries for images, not yet saying of which columns; what they find is to be put together."""
 
 
 @dataclass(frozen=True)
-class Search:
-    """One state of the Images page; every part of it stands in the address."""
+class Listing:
+    """One state of the Images page; every part of it stands in the address. `after` and `before`
+    are cursors that an earlier page gave."""
 
-    text: str = ""
-    cloud: str = ""
-    os_family: str = ""
-    owner: Level | None = None
+    query: Query = EVERYTHING
     sort: str = "created"
     descending: bool = True
-    page: int = 1
-
-    @property
-    def narrows(self) -> bool:
-        """Whether it asks for less than everything."""
-        return bool(self.text or self.cloud or self.os_family or self.owner)
+    size: int = 50
+    after: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of results. `total` counts all of them."""
+    """One page of results. `count` is of all of them, not of the page; where it is not `exact`
+    there are more. The cursors are '' where there is no such page."""
 
     images: list[Image]
-    total: int
-    number: int
-    pages: int
+    count: int
+    exact: bool
+    previous: str
+    next: str
 
 
-def find(scope: Scope, search: Search) -> Page:
-    query = Image.select().where(_conditions(scope, search))
-    total = query.count()
-    pages = max(1, -(-total // PAGE_SIZE))
-    number = min(max(search.page, 1), pages)
-    rows = list(query.order_by(*_order(search)).paginate(number, PAGE_SIZE))
-    owners = {each.id: each for each in scope.lineage}
-    for image in rows:
-        image.scope = owners[image.scope_id]
-    return Page(rows, total, number, pages)
+def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
+    """One page of what `scope` sees. A cursor that cannot be read means the first page."""
+    search = _Search(actor, scope, listing)
+    places, counted, exact = search.page()
+    more, places = len(places) > listing.size, places[: listing.size]
+    if search.backwards:
+        if not more:
+            # So close to the first page that it is that one.
+            return find(actor, scope, replace(listing, before=""))
+        places.reverse()
+    before = more if search.backwards else search.cursor is not None
+    after = more or search.backwards
+    written = search.order.written
+    return Page(
+        images=_read(places, scope),
+        count=counted,
+        exact=exact,
+        previous=written(places[0]) if places and before else "",
+        next=written(places[-1]) if places and after else "",
+    )
 
 
 def get(scope: Scope, image_id: int) -> Image | None:
@@ -65,62 +106,189 @@ def get(scope: Scope, image_id: int) -> Image | None:
     return image
 
 
+def count(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> int:
+    """How many match, exactly, however long that takes."""
+    shelves = matching.shelves(scope, query, own=own)
+    conditions = matching.of_each(query, actor)
+    if not conditions:
+        return _in_groups(shelves, query)
+    conditions += matching.facets(Image, query)
+    return sum(Image.select().where(each.holds(Image), *conditions).count() for each in shelves)
+
+
+def each(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> Iterator[Image]:
+    """All that match, without their details: shelf by shelf in the order of ids, read in chunks,
+    so that what is registered or deleted meanwhile does not disturb the others."""
+    conditions = [*matching.facets(Image, query), *matching.of_each(query, actor)]
+    for shelf in matching.shelves(scope, query, own=own):
+        last = 0
+        while rows := _chunk(shelf, last, conditions):
+            for image in rows:
+                image.scope = shelf.scope
+                yield image
+            last = rows[-1].id
+
+
+def _chunk(shelf: Shelf, last: int, conditions: Sequence[Any]) -> list[Image]:
+    following = shelf.holds(Image), Image.id > last, *conditions
+    return list(Image.select(*READ).where(*following).order_by(Image.id).limit(CHUNK))
+
+
 def is_empty(scope: Scope) -> bool:
-    return not Image.select().where(Image.seen_from(scope)).exists()
+    seen = [shelf.holds(FacetGroup) for shelf in matching.shelves(scope, EVERYTHING)]
+    return not FacetGroup.select().where(reduce(or_, seen)).exists()
 
 
-def os_families(scope: Scope) -> list[str]:
-    """Those of the images seen here, to filter by."""
-    query = Image.select(Image.os_family).where(Image.seen_from(scope)).distinct()
-    return sorted(row.os_family for row in query)
+class _Search:
+    """One page being looked for."""
+
+    def __init__(self, actor: Actor, scope: Scope, listing: Listing) -> None:
+        self.query, self.size = listing.query, listing.size
+        self.shelves = matching.shelves(scope, listing.query)
+        self.backwards = bool(listing.before)
+        self.order = Order(listing.sort, falling=listing.descending != self.backwards)
+        self.cursor = self.order.read(listing.before or listing.after)
+        self.backwards = self.backwards and self.cursor is not None
+        self.facets = matching.facets(Image, listing.query)
+        self.of_each = matching.of_each(listing.query, actor)
+        self.ranges = matching.ranges(listing.query, actor)
+
+    def page(self) -> tuple[list[Place], int, bool]:
+        """Up to one place more than a page, in the direction of the cursor; the count of all, and
+        whether it is exact."""
+        if not self.shelves:
+            return [], 0, True
+        candidates = _in_groups(self.shelves, self.query)
+        if not self.of_each and (not self.facets or candidates > GATHER):
+            return self._walk(self.size + 1), candidates, True
+        if candidates <= GATHER:
+            return self._gather(self._of_groups() if self.facets else self._of_shelves())
+        for conditions in self.ranges:
+            if _count(self._of_shelves(conditions), GATHER) <= GATHER:
+                return self._gather(self._of_shelves(conditions))
+        return self._walk_a_while()
+
+    def _walk_a_while(self) -> tuple[list[Place], int, bool]:
+        """By a short walk, where that fills the page; else by the words; else by a long walk."""
+        from_start = self._walk(COUNTED + 1, end=self._place_at(WALK), start=None)
+        counted, wanted = min(len(from_start), COUNTED), self.size + 1
+        if self.cursor is None and counted >= wanted:
+            return from_start[:wanted], counted, False
+        if texts := matching.texts(self.query):
+            if counted < wanted:
+                return self._gather(self._of_texts(texts))
+            places = self._walk(wanted, end=self._place_at(WALK, self.cursor), start=self.cursor)
+            if len(places) == wanted:
+                return places, counted, False
+            return self._gather(self._of_texts(texts))
+        # What is left out, and ranges that hold for very many: nothing helps but to go on.
+        places = self._walk(wanted)
+        whole = self.cursor is None and len(places) < wanted
+        return places, max(counted, min(len(places), self.size)), whole
+
+    def _walk(self, most: int, **limits: Any) -> list[Place]:
+        """Through the sorted images of all shelves at once, asking each."""
+        return self._merged(most, [*self.facets, *self.of_each], **limits)
+
+    def _place_at(self, position: int, start: Place | None = None) -> Place | None:
+        """The place so many images further on, whatever they are; None where the order ends."""
+        places = self._merged(1, [], start=start, offset=position)
+        return self.order.typed(places[0]) if places else None
+
+    def _merged(self, most: int, conditions: list[Any], **limits: Any) -> list[Place]:
+        """`limits`: `start`, which is the cursor unless it is given; `end`; and `offset`."""
+        start, end = limits.get("start", self.cursor), limits.get("end")
+        skipped = limits.get("offset", 0)
+        places: list[Place] = []
+        groups = self.order.one_after_another(self.shelves)
+        for shelves in groups:
+            runs = []
+            for shelf in shelves:
+                here = [shelf.holds(Image), *conditions]
+                if start is not None:
+                    here.append(self.order.begins(shelf, start))
+                if end is not None:
+                    here.append(self.order.begins(shelf, end, ends=True))
+                run = Image.select(*self.order.of_shelf(shelf)).where(*here)
+                whole = _merges_runs() and not conditions
+                runs.append(run if whole else self.order.first(run, most + skipped))
+            merged: Any = reduce(add, runs).order_by(*self.order.by_run)
+            if len(groups) == 1:
+                return list(merged.limit(most).offset(skipped).tuples())
+            places.extend(merged.limit(most + skipped - len(places)).tuples())
+            if len(places) == most + skipped:
+                break
+        return places[skipped:]
+
+    def _gather(self, found: Found) -> tuple[list[Place], int, bool]:
+        counted = _count(found, GATHER)
+        columns = self.order.of_all(self.shelves)
+        runs = [each.select(*columns) for each in found]
+        if self.cursor is not None:
+            runs = [each.where(self.order.follows(self.shelves, self.cursor)) for each in runs]
+        ordered = reduce(add, runs).order_by(*self.order.by).limit(self.size + 1)
+        places: Any = ordered.tuples()
+        return list(places), min(counted, GATHER), counted <= GATHER
+
+    def _of_shelves(self, conditions: Sequence[Any] = ()) -> Found:
+        """What stands on the shelves, found by `conditions` in the order of their column."""
+        rest = [*self.facets, *self.of_each]
+        return [
+            Image.select(Image.id).where(each.holds(Image), *conditions, *rest)
+            for each in self.shelves
+        ]
+
+    def _of_groups(self) -> Found:
+        held = reduce(or_, (each.holds(FacetGroup) for each in self.shelves))
+        facets = matching.facets(FacetGroup, self.query)
+        groups = FacetGroup.select(FacetGroup.id).where(held, *facets)
+        return [Image.select(Image.id).where(Image.group_id.in_(groups), *self.of_each)]
+
+    def _of_texts(self, texts: list[str]) -> Found:
+        held = reduce(or_, (each.holds_what_was_found() for each in self.shelves))
+        conditions = [held, *self.facets, *self.of_each]
+        if not isinstance(database.obj, SqliteDatabase):
+            return [Image.select(Image.id).where(matching.found_by_text(texts), *conditions)]
+        said = Expression(_words.c.search_text, "MATCH", matching.phrase(texts))
+        both = Join(_words, Image, JOIN.CROSS)
+        same = Image.id == _words.c.rowid
+        return [Image.select(Image.id).from_(both).where(said, same, *conditions)]
 
 
-def clouds(scope: Scope) -> list[str]:
-    """Those of the images seen here, to filter by."""
-    query = Image.select(Image.cloud).where(Image.seen_from(scope)).distinct()
-    return sorted(row.cloud for row in query)
+def _merges_runs() -> bool:
+    """Whether the database reads a union of sorted runs no further than it must: SQLite does,
+    unless there are conditions."""
+    return isinstance(database.obj, SqliteDatabase)
 
 
-def _conditions(scope: Scope, search: Search) -> Any:
-    conditions = [Image.seen_from(scope)]
-    if search.cloud:
-        conditions.append(Image.cloud == search.cloud)
-    if search.os_family:
-        conditions.append(Image.os_family == search.os_family)
-    if search.owner:
-        owners = [each.id for each in scope.lineage if each.level is search.owner]
-        conditions.append(Image.scope.in_(owners))
-    words = list(dict.fromkeys(search.text.split()))
-    conditions.extend(_holds(word) for word in words[:MOST_WORDS])
-    return reduce(and_, conditions)
+def _count(found: Found, most: int) -> int:
+    """How many there are, up to one more than `most`."""
+    counted = 0
+    for each in found:
+        # One after the other: SQLite counts a union to its end, whatever the limit.
+        limited = each.select(SQL("1")).limit(most + 1 - counted)
+        counted += int(limited.select_from(fn.COUNT(SQL("*"))).scalar())
+        if counted > most:
+            break
+    return counted
 
 
-def _holds(word: str) -> Any:
-    """Every word must be part of the name, the id, the location or the operating system, as
-    stored or as shown ('Ubuntu', 'Noble')."""
-    families, versions = operating_systems.matching(word)
-    condition = (
-        Image.name.contains(word)
-        | Image.cloud_image_id.contains(word)
-        | Image.location.contains(word)
-        | Image.os_family.contains(word)
-        | Image.os_version.contains(word)
-        | Image.os_family.in_(families)
-    )
-    for family, keys in versions.items():
-        condition |= (Image.os_family == family) & Image.os_version.in_(keys)
-    return condition
+def _in_groups(shelves: Sequence[Shelf], query: Query) -> int:
+    """How many there are as far as scopes and facets tell."""
+    if not shelves:
+        return 0
+    held = reduce(or_, (each.holds(FacetGroup) for each in shelves))
+    facets = matching.facets(FacetGroup, query)
+    return int(FacetGroup.select(fn.SUM(FacetGroup.images)).where(held, *facets).scalar() or 0)
 
 
-def _order(search: Search) -> list[Any]:
-    """Ties are broken by id, so that paging neither repeats nor skips a row."""
-    columns: dict[str, list[Any]] = {
-        "name": [fn.LOWER(Image.name)],
-        "location": [Image.cloud, Image.location],
-        "os": [Image.os_family, Image.os_version_key],
-        "agent": [Case(None, [(Image.agent_installed, 1)], 0)],
-        "created": [Image.registered_at],
-        "status": [Image.state],
-    }
-    ordered = [*columns[search.sort], Image.id]
-    return [each.desc() if search.descending else each.asc() for each in ordered]
+def _read(places: Sequence[Place], scope: Scope) -> list[Image]:
+    """The images that stand there; one that was deleted since is left out."""
+    numbers = [place[-1] for place in places]
+    seen = Image.id.in_(numbers), Image.seen_from(scope)
+    found = {image.id: image for image in Image.select(*LISTED).where(*seen)}
+    owners = {each.id: each for each in scope.lineage}
+    images = [found[number] for number in numbers if number in found]
+    for image in images:
+        image.scope = owners[image.scope_id]
+    return images
