@@ -280,5 +280,5 @@ def test_the_change_and_its_entry_stand_or_fall_together(
 )
 def test_what_is_longer_than_can_be_kept_is_refused(locator: Locator, field: str) -> None:
     with pytest.raises(RegistrationError, match="longer than") as caught:
-        registration._require_storable(locator)
+        registration.require_storable(locator)
     assert caught.value.field == field

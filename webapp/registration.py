@@ -10,7 +10,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from models import CloudCredentials, Image, Level, Scope, now, transaction
-from webapp import audit, image_details, operating_systems
+from webapp import audit, deleted_images, image_details, operating_systems
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import (
@@ -90,9 +90,9 @@ def look_up(
     parsed = cloud.parse_image_id(image_id)
     location = _location(cloud.location_rule, location.strip(), parsed.location)
     locator = Locator(location, parsed.value)
-    _require_storable(locator)
+    require_storable(locator)
     if cloud.compute_resource_field is None:
-        _require_new(scope, cloud_key, locator)
+        _require_new(_record_of(scope, cloud_key, locator))
     details = cloud.describe(vault.reveal(credentials), locator)
     if details.image_id in {"", locator.image_id}:
         receipt = Receipt(cloud_key, credentials.id, locator, details)
@@ -101,8 +101,8 @@ def look_up(
             raise AlreadyRegistered(next(iter(taken.values())))
         return receipt
     found = replace(locator, image_id=details.image_id)
-    _require_storable(found)
-    _require_new(scope, cloud_key, found)
+    require_storable(found)
+    _require_new(_record_of(scope, cloud_key, found))
     respelled = found.image_id.lower() == locator.image_id.lower()
     asked = "" if respelled else locator.image_id
     return Receipt(cloud_key, credentials.id, found, details, asked)
@@ -126,15 +126,42 @@ def register(
         raise RegistrationError("Choose one of the offered values.", "compute_resource")
     credentials = _usable_credentials(scope, receipt.cloud, receipt.credentials_id)
     locator = replace(receipt.locator, compute_resource=compute_resource)
-    _require_storable(locator)
+    require_storable(locator)
     image = _record_of(scope, receipt.cloud, locator)
     image.credentials, image.credentials_name = credentials, credentials.name
+    return _keep(actor, image, choices, receipt.details)
+
+
+def register_unverified(
+    actor: Actor,
+    scope: Scope,
+    cloud_key: str,
+    locator: Locator,
+    choices: Choices,
+    *,
+    details: ImageDetails,
+    credentials_id: int | None = None,
+) -> Image:
+    """Keep a record of an image that no cloud was asked for; `details` are what is believed of
+    it. Raises Forbidden and RegistrationError."""
+    actor.require(Right.EDIT_IMAGES, scope)
+    require_storable(locator)
+    image = _record_of(scope, cloud_key, locator)
+    image.verified, image.credentials_name = False, ""
+    if credentials_id is not None:
+        credentials = _usable_credentials(scope, cloud_key, credentials_id)
+        image.credentials, image.credentials_name = credentials, credentials.name
+    return _keep(actor, image, choices, details)
+
+
+def _keep(actor: Actor, image: Image, choices: Choices, details: ImageDetails) -> Image:
+    scope = image.scope
     image.registered_by, image.registered_by_name = actor.person, actor.person.name
     _take_choices(image, choices)
-    _take_details(image, receipt.details)
+    _take_details(image, details)
     try:
         with transaction():
-            _require_new(scope, receipt.cloud, locator)
+            _require_new(image)
             image.save(force_insert=True)
             record = {name: (None, value) for name, value in asdict(choices).items()}
             audit.record(actor, scope, "image.register", image.name, image=image, changes=record)
@@ -153,7 +180,7 @@ def edit(actor: Actor, image: Image, choices: Choices) -> Mapping[str, tuple[Any
         changes = audit.difference(asdict(before), asdict(choices))
         if changes:
             _take_choices(image, choices)
-            image.save()
+            image.save(only=_CHOSEN)
             audit.record(actor, image.scope, "image.edit", image.name, image=image, changes=changes)
     return changes
 
@@ -227,8 +254,8 @@ def check_again(
 ) -> Mapping[str, tuple[Any, Any]]:
     """Read the image from its cloud again; returns what changed since it was last read. With
     `credentials_id`, from now on with other credentials. An image that the cloud no longer
-    returns is kept and marked gone. Raises Forbidden, RegistrationError, VaultError and
-    CloudError."""
+    returns is kept and marked gone. Whatever the answer, from now on it is verified. Raises
+    Forbidden, RegistrationError, VaultError and CloudError."""
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = _usable_credentials(
         image.scope, image.cloud, credentials_id or image.credentials_id
@@ -239,8 +266,9 @@ def check_again(
     if credentials.id != image.credentials_id:
         changes["Credentials"] = (image.credentials_name, credentials.name)
     with transaction():
+        _read_anew(image)
         image.credentials, image.credentials_name = credentials, credentials.name
-        image.checked_at = now()
+        image.checked_at, image.verified = now(), True
         _take_details(image, details)
         image.save()
         if changes:
@@ -250,14 +278,22 @@ def check_again(
     return changes
 
 
-def delete(actor: Actor, image: Image) -> None:
-    """Delete our record; the cloud's image is untouched. Raises Forbidden."""
+def delete(actor: Actor, image: Image, batch: str = "") -> str:
+    """Delete our record; the cloud's image is untouched. Returns the batch, a new one unless it
+    is given, by which `deleted_images` can undo it for a while. Raises Forbidden and
+    RegistrationError."""
     actor.require(Right.EDIT_IMAGES, image.scope)
+    if not batch:
+        deleted_images.purge()
+        batch = deleted_images.new_batch()
     with transaction():
+        _read_anew(image)
+        deleted_images.keep(actor, image, batch)
         record = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         record["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, image=image, changes=record)
         image.delete_instance()
+    return batch
 
 
 def _usable_credentials(scope: Scope, cloud: str, credentials_id: int | None) -> CloudCredentials:
@@ -284,7 +320,7 @@ def _location(rule: LocationRule, chosen: str, pasted: str) -> str:
     return location
 
 
-def _require_storable(locator: Locator) -> None:
+def require_storable(locator: Locator) -> None:
     """What a cloud with deep folders can name is longer than what is kept here."""
     for column, value, field, words in (
         (Image.location, locator.location, "location", "This location is"),
@@ -314,13 +350,18 @@ def _record_of(scope: Scope, cloud_key: str, locator: Locator) -> Image:
     )
 
 
-def _require_new(scope: Scope, cloud_key: str, locator: Locator) -> None:
+def _require_new(wanted: Image) -> None:
     """Raises AlreadyRegistered. Lower and sibling scopes are not looked at, nor images above
     that are not shared: what one may not see is never hinted at."""
-    wanted = _record_of(scope, cloud_key, locator)
-    there = Image.get_or_none(wanted.identity & Image.seen_from(scope))
+    same = wanted.identity & Image.seen_from(wanted.scope)
+    number = Image.select(Image.id).where(same).scalar()
+    there = number and Image.get_or_none(Image.id == number)
     if there is not None:
         raise AlreadyRegistered(there)
+
+
+_CHOSEN = (*Choices.__dataclass_fields__, "os_version_key", "name_key", "size_key", "search_text")
+"""The columns that change with them."""
 
 
 def _take_choices(image: Image, choices: Choices) -> None:
@@ -348,6 +389,15 @@ def _read_again(
         return cloud.describe(vault.reveal(credentials), locator)
     except (ImageNotFound, ImageNotVisible) as error:
         return _gone(before, error)
+
+
+def _read_anew(image: Image) -> None:
+    """While the cloud was asked somebody may have changed it, which must stand. Raises
+    RegistrationError."""
+    fresh = Image.get_or_none(Image.id == image.id)
+    if fresh is None:
+        raise RegistrationError("The image was deleted here meanwhile.")
+    image.__data__.update(fresh.__data__)
 
 
 def _gone(before: ImageDetails, error: CloudError) -> ImageDetails:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, abort, g, request, url_for
+from flask import Response, abort, g, url_for
 
 from models import Image, Level
 from webapp import (
@@ -12,12 +12,11 @@ from webapp import (
     catalogue,
     cloud_credentials,
     image_details,
-    operating_systems,
+    life_cycle,
     registration,
 )
 from webapp.access import Right
-from webapp.catalogue import SORTS, Search
-from webapp.clouds import CLOUDS, recognise
+from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, Locator
 from webapp.forms import ActionForm, CheckForm, ImageForm, SharedForm, refuse
 from webapp.registration import AlreadyRegistered, RegistrationError
@@ -31,25 +30,6 @@ from webapp.views.scope_pages import needs, pages
 @needs(Right.VIEW_IMAGES)
 def home() -> Response:
     return redirect(url_for(".images"))
-
-
-@pages.get("/images")
-@needs(Right.VIEW_IMAGES)
-def images() -> Response:
-    search = _search()
-    page = catalogue.find(g.scope, search)
-    return render(
-        "images.html",
-        fragment="_images.html",
-        label=_label(search),
-        search=search,
-        page=page,
-        nothing_here=page.total == 0 and not search.narrows,
-        looks_like=_looks_like(search, page),
-        families=catalogue.os_families(g.scope),
-        clouds=catalogue.clouds(g.scope),
-        levels=[each.level for each in g.scope.lineage],
-    )
 
 
 @pages.get("/images/<int:image_id>")
@@ -145,8 +125,14 @@ def delete_image(image_id: int) -> Response:
     found = _own(image_id)
     form = ActionForm()
     if form.validate_on_submit():
-        registration.delete(g.actor, found)
-        toast(f"“{found.name}” is no longer registered here. The image in the cloud is untouched.")
+        try:
+            batch = registration.delete(g.actor, found)
+        except RegistrationError:
+            abort(404)
+        toast(
+            f"“{found.name}” is no longer registered here. The image in the cloud is untouched.",
+            action=("Undo", url_for(".undelete"), {"batch": batch}),
+        )
         return redirect(url_for(".images"))
     lost = registration.loses_sight(found)
     return render("image_delete.html", image=found, form=form, loses_sight=lost)
@@ -186,6 +172,8 @@ def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> R
         details=image_details.from_json(found.details),
         console_url=CLOUDS[found.cloud].console_url(settings, locator),
         target=registration.promotion_target(g.actor, found) if own else None,
+        life=life_cycle.of(found),
+        successor=life_cycle.successor_of(found, g.scope),
         history=audit.of_image(found),
         **context,
     )
@@ -208,40 +196,3 @@ def _own(image_id: int) -> Image:
 
 def _address(found: Image) -> str:
     return url_for(".image", image_id=found.id)
-
-
-def _search() -> Search:
-    """What does not fit is taken as not said: a bookmark must outlive what it names."""
-    given = request.args
-    sort = given.get("sort", "")
-    owner = given.get("owner", "")
-    page = given.get("page", "")
-    return Search(
-        text=" ".join(given.get("q", "").split())[:200],
-        cloud=given.get("cloud", "") if given.get("cloud") in CLOUDS else "",
-        os_family=given.get("os", "")[:64],
-        owner=Level(owner) if owner in set(Level) else None,
-        sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "created",
-        descending=sort.startswith("-") or sort.removeprefix("-") not in SORTS,
-        page=int(page) if page.isdecimal() and len(page) < 8 else 1,
-    )
-
-
-def _label(search: Search) -> str:
-    """What the page is called in the bookmarks bar: 'Images, AWS, Ubuntu'."""
-    parts = ["Images"]
-    if search.cloud:
-        parts.append(CLOUDS[search.cloud].label)
-    if search.os_family:
-        parts.append(operating_systems.label(search.os_family))
-    if search.owner:
-        parts.append(f"of {search.owner.capitalize()}")
-    if search.text:
-        parts.append(search.text)
-    return ", ".join(parts)
-
-
-def _looks_like(search: Search, page: catalogue.Page) -> str:
-    """The clouds whose image ids look like a search without result, in words; '' for none."""
-    found = recognise(search.text) if page.total == 0 else []
-    return " or ".join(cloud.label for cloud, _ in found)
