@@ -23,7 +23,7 @@ WORDS = {
         "It may have been deleted, or you may not be a member of its scope.",
     ),
     405: ("This address does not work that way", "Go back and use the page's own buttons."),
-    413: ("That is too much at once", "Send less than one megabyte."),
+    413: ("That is too much at once", "Send less than one megabyte, or, to import, ten."),
     500: ("Something went wrong here", "It is in the log. Try again; nothing was half done."),
 }
 

@@ -26,6 +26,7 @@ from webapp.clouds.base import (
     ImageId,
     ImageNotFound,
     ImageNotVisible,
+    InvalidImageId,
     Location,
     LocationRule,
     Locator,
@@ -93,9 +94,22 @@ class Aws(Cloud):
         "In the AWS console open EC2, then Images, then AMIs, and copy the AMI ID of the image "
         "that you want to register. An image that is in several regions has another id in each."
     )
+    packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
         return aws_ids.parse(text)
+
+    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:  # noqa: ARG002
+        """`us-east-1:ami-…,eu-west-1:ami-…`: an AMI for each region that it was copied to."""
+        return [self._packer_image(each) for each in artifact_id.split(",")]
+
+    def _packer_image(self, text: str) -> Locator:
+        region, colon, ami = text.strip().partition(":")
+        if not colon:
+            raise InvalidImageId(
+                f"Packer writes an AMI as REGION:AMI-ID, and “{text[:40]}” is not of that form."
+            )
+        return Locator(region.strip(), aws_ids.parse(ami).value)
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:
         from webapp.clouds import aws_sdk  # noqa: PLC0415

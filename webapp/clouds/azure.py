@@ -21,6 +21,7 @@ from webapp.clouds.base import (
     ImageDetails,
     ImageId,
     InvalidCredentials,
+    InvalidImageId,
     Location,
     LocationRule,
     Locator,
@@ -123,9 +124,19 @@ class Azure(Cloud):
         "Canonical” prints them. For an image of your own open it, or a version in its compute "
         "gallery, in the portal, and copy the Resource ID from its Properties or its JSON view."
     )
+    packer_builders = ("azure-arm", "azure-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
         return azure_ids.parse(text)
+
+    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
+        """A resource id; the address of a VHD where Packer was told to make that."""
+        if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
+            raise InvalidImageId(
+                "Packer made a VHD here, and that is no image. Make an image of it in Azure, or "
+                "let Packer make a managed image or a version in a compute gallery."
+            )
+        return super().packer_images(artifact_id, custom)
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """The Marketplace has no page of its own for a version of an image."""

@@ -269,6 +269,8 @@ class Cloud(ABC):
     """Asked with the details, where the same image can be registered once for each of several."""
     where_to_find: ClassVar[str]
     """Where in the vendor's console or tools a person finds the image id."""
+    packer_builders: ClassVar[tuple[str, ...]] = ()
+    """The types of HashiCorp Packer's builders that make images of this cloud."""
 
     @abstractmethod
     def parse_image_id(self, text: str) -> ImageId:
@@ -287,6 +289,18 @@ class Cloud(ABC):
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most have no such rules
         """What the patterns of the fields cannot say, before anything is sent or kept. `values`
         holds every credential field. Raises InvalidCredentials."""
+
+    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
+        """What a builder of `packer_builders` wrote into its manifest. `custom` is the custom_data
+        there: people put into it what the builder does not write. Raises InvalidImageId."""
+        found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
+        location = found.location or custom.get("location", "")
+        if self.location_rule is LocationRule.REGIONAL and not location:
+            raise InvalidImageId(
+                "Packer does not write where this image is. Put its location into custom_data, as "
+                "“location”."
+            )
+        return [Locator(location, found.value, custom.get("compute_resource", ""))]
 
     def check(self, credentials: CredentialValues) -> Identity:
         """Log in and say as whom. Raises CloudError."""

@@ -23,6 +23,7 @@ from webapp.clouds.base import (
     ImageDetails,
     ImageId,
     InvalidCredentials,
+    InvalidImageId,
     Location,
     LocationRule,
     Locator,
@@ -81,9 +82,22 @@ class Gce(Cloud):
         "you want to register. Click on Equivalent REST, look for selfLink, and copy the part "
         "after “projects/”."
     )
+    packer_builders = ("googlecompute",)
 
     def parse_image_id(self, text: str) -> ImageId:
         return gce_ids.parse(text)
+
+    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
+        """Packer writes the name alone."""
+        if "/" in artifact_id or custom.get("cloud_image_id"):
+            return super().packer_images(artifact_id, custom)
+        project = custom.get("project") or custom.get("project_id")
+        if not project:
+            raise InvalidImageId(
+                f"Packer writes the name of the image alone, “{artifact_id[:63]}”. Put the id of "
+                "its project into custom_data, as “project”."
+            )
+        return super().packer_images(f"{project}/global/images/{artifact_id}", custom)
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """A family has no page of its own, and a private endpoint no console."""

@@ -125,6 +125,7 @@ class OpenStack(Cloud):
         "Images, and click on the image that you want to register. Copy the ID from the section "
         "Image."
     )
+    packer_builders = ("openstack",)
 
     def parse_image_id(self, text: str) -> ImageId:
         return openstack_ids.parse(text)

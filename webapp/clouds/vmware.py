@@ -25,6 +25,7 @@ from webapp.clouds.base import (
     ImageNotFound,
     ImageNotVisible,
     InvalidCredentials,
+    InvalidImageId,
     ListedImage,
     Location,
     LocationRule,
@@ -109,9 +110,20 @@ class VMware(Cloud):
         "template in the vSphere Client: a virtual machine becomes one with Template, then "
         "Convert to Template."
     )
+    packer_builders = ("vsphere-iso", "vsphere-clone")
 
     def parse_image_id(self, text: str) -> ImageId:
         return vmware_ids.parse(text)
+
+    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
+        """Packer writes the name of the virtual machine, which identifies nothing."""
+        if not custom.get("cloud_image_id"):
+            raise InvalidImageId(
+                f"Packer writes a name alone, “{artifact_id[:80]}”, and a template is identified "
+                "by its instance UUID. Put that into custom_data, as “cloud_image_id”, and the "
+                "datacenter as “location”."
+            )
+        return super().packer_images(artifact_id, custom)
 
     def validate(self, values: Mapping[str, str]) -> None:
         url = values["vcenter_url"]

@@ -1,0 +1,111 @@
+"""Many images at once: out of the registry into a file, and from files into the registry."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import PHONE, SignIn
+from e2e.known import DEBIAN, NOBLE
+from e2e.test_accessibility import complaints
+
+ACME = "/account/acme"
+IMPORT = f"{ACME}/images/import"
+GONE = "ami-00000000000000bad"
+
+
+def manifest() -> str:
+    """As Packer writes it, of an AMI that was copied to another region, and of one that is gone."""
+    build = {"builder_type": "amazon-ebs", "files": None, "packer_run_uuid": "r"}
+    artifacts = (f"{NOBLE.location}:{NOBLE.id},{DEBIAN.location}:{DEBIAN.id}", f"us-east-1:{GONE}")
+    builds = [
+        {**build, "name": f"build {number}", "build_time": number, "artifact_id": artifact}
+        for number, artifact in enumerate(artifacts)
+    ]
+    return json.dumps({"builds": builds, "last_run_uuid": "r"})
+
+
+def apply(page: Page, images: str) -> None:
+    page.get_by_role("button", name=f"Import {images}").click()
+    expect(page.locator("#main")).to_contain_text("Done")
+
+
+def exported(page: Page) -> list[dict[str, str]]:
+    answer = page.request.get(f"{ACME}/images/export.csv?q=owner%3Ahere")
+    return list(csv.DictReader(io.StringIO(answer.text(), newline="")))
+
+
+def test_from_packer_and_back_through_a_spreadsheet(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto(IMPORT)
+    page.get_by_label("Or paste what it holds").fill(manifest())
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.locator("#plan tbody tr")).to_have_count(3)
+    apply(page, "3 images")
+    expect(page.locator("#main")).to_contain_text(GONE)
+    rows = exported(page)
+    made = [row for row in rows if row["cloud_image_id"] in {NOBLE.id, DEBIAN.id}]
+    assert [row["verified"] for row in made] == ["yes", "yes"]
+    assert GONE not in {row["cloud_image_id"] for row in rows}
+
+    for row in made:
+        row["name"], row["agent_installed"] = f"=from a sheet {row['os_family']}", "yes"
+    sheet = io.StringIO(newline="")
+    writer = csv.DictWriter(sheet, made[0], delimiter=";")
+    writer.writeheader()
+    writer.writerows(made)
+    page.goto(IMPORT)
+    file = {"name": "images.csv", "mimeType": "text/csv", "buffer": sheet.getvalue().encode()}
+    page.get_by_label("File", exact=True).set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.locator("#plan")).to_contain_text("=from a sheet debian")
+    apply(page, "2 images")
+    names = {row["name"] for row in exported(page)}
+    assert {"'=from a sheet ubuntu", "'=from a sheet debian"} <= names
+
+
+def test_its_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
+    page = sign_in("account", color_scheme="light")
+    made = f"aws,us-east-1,{NOBLE.id},renamed,1,web"
+    new = f"gce,,acme-images/global/images/{'long-' * 11}name,debian-12,2,db"
+    wrong = "nimbus,us-east-1,x,y,3,"
+    for text in ("nothing", f"cloud,location,cloud_image_id,name,ID,Team\n{made}\n{new}\n{wrong}"):
+        page.goto(IMPORT)
+        page.get_by_text("What a file looks like").click()
+        page.get_by_label("Or paste what it holds").fill(text)
+        page.get_by_label("Register them as not verified").check()
+        page.get_by_role("button", name="Show what would happen").click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        for summary in page.locator("#plan summary").all():
+            summary.click()
+        assert complaints(page) == set()
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("link", name="Error 1").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#plan tbody tr")).to_have_count(1)
+    expect(page.get_by_role("link", name="Error 1")).to_have_attribute("aria-current", "true")
+    assert page.url.endswith("?show=error")
+
+
+def test_without_javascript_and_with_a_mistake(sign_in: SignIn) -> None:
+    page = sign_in("account", java_script_enabled=False, viewport=PHONE)
+    page.goto(IMPORT)
+    page.get_by_label("Or paste what it holds").fill("name\nnoble\n")
+    page.get_by_label("Register them as not verified").check()
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.get_by_text("there is none named cloud")).to_be_visible()
+    expect(page.get_by_label("Or paste what it holds")).to_have_value("name\nnoble\n")
+    expect(page.get_by_label("Register them as not verified")).to_be_checked()
+    text = f"cloud,location,cloud_image_id,name\naws,us-east-1,{GONE},debian-12-db\nnimbus,a,b,c\n"
+    page.get_by_label("Or paste what it holds").fill(text)
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.get_by_text("1 line cannot be imported")).to_be_visible()
+    page.get_by_role("link", name="New 1").click()
+    expect(page.locator("#plan tbody tr")).to_have_count(1)
+    apply(page, "1 image")
+    made = [row for row in exported(page) if row["cloud_image_id"] == GONE]
+    assert [(row["verified"], row["os_family"]) for row in made] == [("no", "debian")]

@@ -1,0 +1,89 @@
+"""What Packer's builders write into a manifest, and what each cloud reads in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import InvalidImageId, Locator
+
+AMI = "ami-0123456789abcdef0"
+UUID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
+GROUP = (
+    "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/resourceGroups/images"
+    "/providers/Microsoft.Compute"
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "artifact", "custom", "found"),
+    [
+        ("aws", f"us-east-1:{AMI}", {}, [Locator("us-east-1", AMI)]),
+        (
+            "aws",
+            f"eu-west-1:{AMI},us-east-1:ami-0fedcba9876543210",
+            {},
+            [Locator("eu-west-1", AMI), Locator("us-east-1", "ami-0fedcba9876543210")],
+        ),
+        (
+            "gce",
+            "web-20261101",
+            {"project": "acme-images"},
+            [Locator("", "acme-images/global/images/web-20261101")],
+        ),
+        (
+            "gce",
+            "projects/acme-images/global/images/web",
+            {},
+            [Locator("", "acme-images/global/images/web")],
+        ),
+        ("openstack", UUID, {"location": "RegionOne"}, [Locator("RegionOne", UUID)]),
+        ("azure", f"{GROUP}/images/web", {}, [Locator("", f"{GROUP}/images/web")]),
+        (
+            "azure",
+            f"{GROUP}/galleries/ours/images/web/versions/1.0.3",
+            {"location": "westeurope"},
+            [Locator("westeurope", f"{GROUP}/galleries/ours/images/web/versions/1.0.3")],
+        ),
+        (
+            "vmware",
+            "web-20261101",
+            {"cloud_image_id": UUID, "location": "DC0", "compute_resource": "cluster-1"},
+            [Locator("DC0", UUID, "cluster-1")],
+        ),
+    ],
+)
+def test_what_a_builder_made(
+    key: str, artifact: str, custom: Mapping[str, str], found: list[Locator]
+) -> None:
+    assert CLOUDS[key].packer_images(artifact, custom) == found
+
+
+@pytest.mark.parametrize(
+    ("key", "artifact", "custom", "missing"),
+    [
+        ("aws", AMI, {}, "REGION:AMI-ID"),
+        ("aws", "us-east-1:vol-0123456789abcdef0", {}, "a volume"),
+        ("aws", "", {}, "REGION:AMI-ID"),
+        ("gce", "web-20261101", {}, "as “project”"),
+        ("openstack", UUID, {}, "as “location”"),
+        ("openstack", "web", {"location": "RegionOne"}, "is a UUID"),
+        ("azure", "https://acme.blob.core.windows.net/system/os.vhd", {}, "a VHD"),
+        ("azure", "UNKNOWN ID", {}, "URN"),
+        ("vmware", "web-20261101", {"location": "DC0"}, "instance UUID"),
+        ("vmware", "web-20261101", {"cloud_image_id": UUID}, "as “location”"),
+    ],
+)
+def test_what_it_does_not_say(
+    key: str, artifact: str, custom: Mapping[str, str], missing: str
+) -> None:
+    with pytest.raises(InvalidImageId, match=missing):
+        CLOUDS[key].packer_images(artifact, custom)
+
+
+def test_a_builder_is_of_one_cloud() -> None:
+    builders = [each for cloud in CLOUDS.values() for each in cloud.packer_builders]
+    assert len(builders) == len(set(builders))
+    assert all(cloud.packer_builders for cloud in CLOUDS.values())
