@@ -1,0 +1,109 @@
+"""Saved views: a search is kept under a name, one click away, shared, pinned, and deleted."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+from e2e.conftest import PHONE, OpenPage, SignIn, register, toasts
+from e2e.known import DEBIAN, NOBLE
+from e2e.test_accessibility import complaints
+
+ACME = "/account/acme"
+
+
+def panel(page: Page, name: str) -> Locator:
+    """A drop-down of the Images page, opened."""
+    found = page.locator("main details[data-panel]").filter(
+        has=page.locator("summary", has_text=name)
+    )
+    found.locator("summary").click()
+    return found
+
+
+def save(page: Page, name: str) -> None:
+    views = panel(page, "Views")
+    views.get_by_label("Save this search").fill(name)
+    views.get_by_role("button", name="Save").click()
+
+
+def test_save_open_share_pin_and_delete(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    register(page, ACME, NOBLE.id, NOBLE.location, name="a-noble")
+    register(page, ACME, DEBIAN.id, DEBIAN.location, name="b-debian")
+    page.goto(f"{ACME}/images")
+    rows = page.locator("#results tbody tr")
+    # The search that HTMX brought in is what is saved, not the one that the page began with.
+    page.locator("#q").press_sequentially("os:debian")
+    expect(rows).to_have_count(1)
+    save(page, "All Debian")
+    expect(toasts(page)).to_contain_text("The search is saved as “All Debian”.")
+    expect(rows).to_have_count(1)
+    page.goto(f"{ACME}/images")
+    expect(rows).to_have_count(2)
+    panel(page, "Views").get_by_role("link", name="All Debian").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("b-debian")
+    # The same name for another search: it is asked.
+    page.goto(f"{ACME}/images?q=os%3Aubuntu")
+    save(page, "All Debian")
+    expect(page.get_by_label("Name")).to_have_value("All Debian")
+    expect(page.get_by_label("Name")).to_be_focused()
+    expect(page.get_by_text("You already have a view called “All Debian” here.")).to_be_visible()
+    assert not complaints(page)
+    page.get_by_role("button", name="Replace “All Debian”").click()
+    expect(rows).to_contain_text("a-noble")
+    panel(page, "Views").get_by_role("link", name="Manage views").click()
+    page.get_by_role("link", name="Rename All Debian").click()
+    page.get_by_label("Name").fill("All Ubuntu")
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("button", name="Share All Ubuntu").click()
+    expect(page.get_by_role("cell", name="Everyone at Account acme")).to_be_visible()
+    page.get_by_role("button", name="Pin All Ubuntu to the bookmarks bar").click()
+    bar = page.get_by_role("navigation", name="Bookmarks")
+    expect(bar.get_by_role("link", name="All Ubuntu")).to_have_attribute("aria-current", "page")
+
+    other = sign_in("viewer", viewport=PHONE)
+    panel(other, "Views").get_by_role("link", name="All Ubuntu").click()
+    expect(other.locator("#results tbody tr")).to_contain_text("a-noble")
+
+    page.goto(f"{ACME}/views")
+    page.get_by_role("link", name="Delete All Ubuntu").click()
+    expect(page.get_by_text("Everyone at Account acme has it no longer.")).to_be_visible()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("None yet at Account acme.")).to_be_visible()
+
+
+def test_without_javascript(open_page: OpenPage) -> None:
+    page = open_page(java_script_enabled=False)
+    page.goto("/sign-in")
+    page.get_by_label("E-mail").fill("viewer@example.com")
+    page.get_by_label("Password").fill("demonstration")
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"{ACME}/images?q=os%3Aubuntu")
+    save(page, "Ubuntu")
+    expect(toasts(page)).to_contain_text("The search is saved as “Ubuntu”.")
+    expect(page).to_have_url(f"{ACME}/images?q=os%3Aubuntu")
+    settings = panel(page, "Columns")
+    settings.get_by_label("Architecture").check()
+    settings.get_by_label("OS", exact=True).uncheck()
+    settings.get_by_label("Images on a page").select_option("25")
+    settings.get_by_role("button", name="Save").click()
+    expect(page).to_have_url(f"{ACME}/images?q=os%3Aubuntu")
+    expect(panel(page, "Columns").get_by_label("Architecture")).to_be_checked()
+
+
+def test_columns_are_one_persons(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.locator("#q").press_sequentially("noble")
+    expect(page).to_have_url(f"{ACME}/images?q=noble&sort=-created")
+    settings = panel(page, "Columns")
+    settings.get_by_label("Registered by").check()
+    settings.get_by_label("Agent").uncheck()
+    settings.get_by_role("button", name="Save").click()
+    expect(page).to_have_url(f"{ACME}/images?q=noble&sort=-created")
+    head = page.locator("#results thead")
+    expect(head).to_contain_text("Registered by")
+    expect(head).not_to_contain_text("Agent")
+    page = sign_in("viewer")
+    expect(page.locator("#results thead")).to_contain_text("Created on")
+    expect(page.locator("#results thead")).not_to_contain_text("Registered by")

@@ -1,0 +1,17 @@
+"""The overview of a scope's images: small charts that lead into the list."""
+
+from __future__ import annotations
+
+from flask import Response, g
+
+from webapp import overview
+from webapp.access import Right
+from webapp.rendering import render
+from webapp.views.scope_pages import needs, pages
+
+
+@pages.get("/overview", endpoint="overview")
+@needs(Right.VIEW_IMAGES)
+def show_overview() -> Response:
+    seen = overview.of(g.actor, g.scope)
+    return render("overview.html", label="Overview", overview=seen)
