@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 # Nothing here outlives the tests, so nothing waits for a disk.
 SETTINGS = {
@@ -38,16 +39,17 @@ class NoPostgreSQL(RuntimeError):
 
 
 @contextmanager
-def cluster() -> Iterator[str]:
+def cluster(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """Yields the URL of a superuser's database: TEST_DATABASE_URL where that is set, else of a
-    cluster that is started here and ended on leaving. Raises NoPostgreSQL."""
+    cluster that is started here, with `settings` besides SETTINGS, and ended on leaving. Raises
+    NoPostgreSQL."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
     programs()
     # In a session of its own: Ctrl-C is for the tests, which need the server to clear up.
     with subprocess.Popen(
-        [sys.executable, __file__],
+        [sys.executable, __file__, *(f"{name} = {value}" for name, value in settings.items())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -120,6 +122,7 @@ def _initialise(folder: Path, user: str | None) -> str:
     )
     with (folder / "data" / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = {value}\n" for name, value in SETTINGS.items())
+        configuration.writelines(f"{each}\n" for each in sys.argv[1:])
     return password
 
 

@@ -1,0 +1,355 @@
+"""The rows of made-up images: what clouds, systems, names and ages they have, and how frequent each
+is. Knows the columns of the table of images, and no database."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from itertools import accumulate
+from typing import Any
+
+from fields import LifeCycle, today
+from tenancy import Person, Scope
+from webapp import image_details
+from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.operating_systems import version_key
+
+YEARS = 5
+COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"
+RARE_IMAGES = 40
+"""So many names hold the rare word; about half of them are shared by the largest account."""
+COLUMNS = (
+    "id, scope_id, cloud, location, cloud_image_id, compute_resource, name, os_family, os_version, "
+    "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
+    "credentials_name, registered_by_id, registered_by_name, registered_at, checked_at, verified, "
+    "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id"
+)
+GROUP_COLUMNS = (
+    "id, scope_id, shared, cloud, location, os_family, os_version, architecture, agent_installed, "
+    "status, state, verified, images"
+)
+REASONS = ("End of life", "Replaced by a newer build", "Vulnerable library", "")
+Row = tuple[Any, ...]
+
+
+class Chances:
+    """Values, and how frequent each is; by Zipf's law where nothing else is said."""
+
+    def __init__(self, values: Sequence[Any], weights: Sequence[float] = ()) -> None:
+        self.values = values
+        self.sums = list(accumulate(weights or (1 / (at + 1) for at in range(len(values)))))
+
+    def one(self, chance: random.Random) -> Any:
+        return chance.choices(self.values, cum_weights=self.sums)[0]
+
+    def many(self, chance: random.Random, number: int) -> list[Any]:
+        return chance.choices(self.values, cum_weights=self.sums, k=number)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A scope that owns images. `weight` is its part of all of them, `shared` the part of its own
+    that is shared."""
+
+    scope: Scope
+    weight: float
+    shared: float
+
+    @property
+    def recipes(self) -> int:
+        """How many different kinds of images it builds: 1,500, if it were the only owner."""
+        return max(4, int(1_500 * self.weight**0.5))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The images of one cloud. `image_id` makes an id of a name."""
+
+    key: str
+    image_id: Callable[[random.Random, str], str]
+    systems: Chances
+    locations: Chances
+    agent: float = 0.7
+    resources: tuple[str, ...] = ("",)
+
+
+def _systems(*favoured: str) -> Chances:
+    """All of them, those that this cloud is used for the most frequently."""
+    weights = (weight * (4 if family in favoured else 1) for family, _, weight in SYSTEMS)
+    return Chances([system[:2] for system in SYSTEMS], list(weights))
+
+
+def _uuid(chance: random.Random, _name: str) -> str:
+    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+
+
+def _plain(name: str) -> str:
+    return name.replace(".", "-")
+
+
+def _gallery_version(chance: random.Random, name: str) -> str:
+    number = chance.getrandbits(20)
+    definition = name.rsplit("-", 2)[0]
+    return (
+        f"/subscriptions/{_uuid(chance, '')}/resourceGroups/images/providers/Microsoft.Compute"
+        f"/galleries/golden/images/{definition}/versions/1.0.{number}"
+    )
+
+
+SYSTEMS = (
+    ("ubuntu", "24.04", 22),
+    ("ubuntu", "22.04", 16),
+    ("rhel", "9", 9),
+    ("windows-server", "2022", 8),
+    ("debian", "12", 8),
+    ("amazon-linux", "2023", 5),
+    ("rhel", "8", 5),
+    ("windows-server", "2019", 4),
+    ("ubuntu", "20.04", 4),
+    ("rocky", "9", 4),
+    ("debian", "11", 3),
+    ("windows-server", "2025", 2),
+    ("almalinux", "9", 2),
+    ("sles", "15", 1),
+    ("fedora", "42", 0.5),
+)
+X86_ONLY = ("windows-server",)
+REGIONS = (
+    "us-east-1",
+    "eu-west-1",
+    "us-west-2",
+    "eu-central-1",
+    "ap-southeast-1",
+    "us-east-2",
+    "ap-northeast-1",
+    "eu-north-1",
+    "ap-south-1",
+    "sa-east-1",
+    "ca-central-1",
+    "eu-west-2",
+)
+KINDS = Chances(
+    [
+        Kind(
+            "aws",
+            lambda chance, _: f"ami-{chance.getrandbits(68):017x}",
+            _systems("amazon-linux", "ubuntu"),
+            Chances(REGIONS),
+        ),
+        Kind("azure", _gallery_version, _systems("windows-server"), Chances([""])),
+        Kind(
+            "gce",
+            lambda chance, name: f"images-{chance.randrange(40)}/global/images/{_plain(name)}",
+            _systems("debian", "ubuntu"),
+            Chances([""]),
+            agent=0.8,
+        ),
+        Kind(
+            "openstack",
+            _uuid,
+            _systems("ubuntu", "rocky"),
+            Chances([f"region-{letter}" for letter in "abcdef"]),
+            agent=0.6,
+        ),
+        Kind(
+            "vmware",
+            _uuid,
+            _systems("windows-server", "rhel"),
+            Chances([f"datacenter-{number}" for number in range(1, 9)]),
+            agent=0.5,
+            resources=("cluster-1", "cluster-2", "cluster-3", ""),
+        ),
+    ],
+    (50, 20, 14, 9, 7),
+)
+ROLES = Chances(
+    (
+        f"base {COMMON_WORD} api worker database golden cache runner gateway bastion broker "
+        "monitor build desktop proxy ledger search training"
+    ).split()
+)
+STATES = Chances([str(each) for each in ImageState], (94, 2, 0.5, 0.5, 0.5, 2.5))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an owner builds again and again: its images are alike in all of this."""
+
+    kind: Kind
+    location: str
+    family: str
+    version: str
+    architecture: str
+    agent: bool
+
+
+def _recipe(chance: random.Random) -> Recipe:
+    kind: Kind = KINDS.one(chance)
+    family, version = kind.systems.one(chance)
+    arm = family not in X86_ONLY and chance.random() < 0.24
+    return Recipe(
+        kind=kind,
+        location=kind.locations.one(chance),
+        family=family,
+        version=version,
+        architecture="arm64" if arm else "x86_64",
+        agent=chance.random() < kind.agent,
+    )
+
+
+class Fleet:
+    """`images` rows, the oldest first; and after them the groups that they count in."""
+
+    def __init__(
+        self, chance: random.Random, owners: Sequence[Owner], people: Sequence[Person], images: int
+    ) -> None:
+        self.chance, self.images = chance, images
+        self.owners = Chances(owners, [each.weight for each in owners])
+        self.recipes = {
+            each.scope.id: Chances(
+                [_recipe(chance) for _ in range(each.recipes)],
+                [(at + 1) ** -0.7 for at in range(each.recipes)],
+            )
+            for each in owners
+        }
+        self.people = Chances(people)
+        self.ends = datetime.combine(today(), time(), UTC)
+        self.version_keys = {version: version_key(version) for _, version, _ in SYSTEMS}
+        self._groups: dict[Row, int] = {}
+        self._counts: list[int] = []
+
+    def rows(self) -> Iterator[Row]:
+        """In the order of COLUMNS."""
+        owners = self.owners.many(self.chance, self.images)
+        people = self.people.many(self.chance, self.images)
+        for at, (owner, person) in enumerate(zip(owners, people, strict=True)):
+            yield self._row(at, owner, person)
+
+    def group_rows(self) -> Iterator[Row]:
+        """In the order of GROUP_COLUMNS."""
+        for facets, at in self._groups.items():
+            yield at + 1, *facets, self._counts[at]
+
+    def _row(self, at: int, owner: Owner, person: Person) -> Row:
+        chance = self.chance
+        recipe: Recipe = self.recipes[owner.scope.id].one(chance)
+        kind, family, version = recipe.kind, recipe.family, recipe.version
+        registered = self._registered(at)
+        role = RARE_WORD if at % max(self.images // RARE_IMAGES, 1) == 0 else ROLES.one(chance)
+        serial = f"{chance.getrandbits(64):016x}"
+        name = f"{family}-{version}-{role}-{registered:%Y%m%d}-{serial[:6]}"
+        image_id = kind.image_id(chance, name)
+        size = min(500, 8 + 2 * int(chance.expovariate(1 / 20)))
+        description = f"{role.capitalize()} image of {owner.scope.name}, built by {person.name}."
+        state = STATES.one(chance)
+        status, *life = self._life(registered)
+        facets = (
+            owner.scope.id,
+            chance.random() < owner.shared,
+            kind.key,
+            recipe.location,
+            family,
+            version,
+            recipe.architecture,
+            recipe.agent,
+            status,
+            state,
+            chance.random() < 0.97,
+        )
+        checked = registered + (self.ends - registered) * chance.random()
+        return (
+            at + 1,
+            facets[0],
+            kind.key,
+            facets[3],
+            image_id,
+            chance.choice(kind.resources),
+            name,
+            family,
+            version,
+            self.version_keys[version],
+            size,
+            facets[7],
+            facets[1],
+            description,
+            facets[6],
+            state,
+            _details((name, description), facets, size, registered, serial),
+            f"Builds of {owner.scope.name}",
+            person.id,
+            person.name,
+            f"{registered:%Y-%m-%d %H:%M:%S}",
+            f"{checked:%Y-%m-%d %H:%M:%S}",
+            facets[10],
+            status,
+            *life,
+            name.lower(),
+            size,
+            f"{name}\n{image_id}\n{description}".lower(),
+            self._counted(facets),
+        )
+
+    def _registered(self, at: int) -> datetime:
+        """Every year more than the year before."""
+        age = 365 * 86_400 * YEARS * (1 - (at + 1) / (self.images + 1)) ** 1.6
+        return self.ends - timedelta(seconds=int(age))
+
+    def _life(self, registered: datetime) -> tuple[str, str | None, str | None, str]:
+        """Status, the days of deprecation and retirement, and the reason."""
+        chance, drawn = self.chance, self.chance.random()
+        since = registered + (self.ends - registered) * chance.random()
+        reason = chance.choice(REASONS)
+        if drawn < 0.03:
+            return str(LifeCycle.RETIRED), None, f"{since:%Y-%m-%d}", reason
+        if drawn < 0.12:
+            return str(LifeCycle.DEPRECATED), f"{since:%Y-%m-%d}", None, reason
+        ahead = self.ends + timedelta(days=chance.randrange(30, 400))
+        planned = f"{ahead:%Y-%m-%d}" if drawn < 0.15 else None
+        return str(LifeCycle.ACTIVE), planned, None, ""
+
+    def _counted(self, facets: Row) -> int:
+        """The number of the group that has one image more now."""
+        at = self._groups.setdefault(facets, len(self._groups))
+        if at == len(self._counts):
+            self._counts.append(0)
+        self._counts[at] += 1
+        return at + 1
+
+
+_SAID = image_details.to_json(
+    ImageDetails(
+        name="",
+        description="",
+        architecture="",
+        size_gb=None,
+        state=ImageState.AVAILABLE,
+        state_note="",
+        created=None,
+        deprecated=None,
+        facts=(),
+        volumes=(Volume("/dev/sda1", "ssd", 8, "", encrypted=False, root=True),),
+        os_texts=(),
+    )
+)
+"""What every cloud said."""
+
+
+def _details(texts: tuple[str, str], facets: Row, size: int, created: datetime, serial: str) -> str:
+    """As the app keeps what a cloud said, about half a kilobyte."""
+    name, description = texts
+    said = {
+        **_SAID,
+        "name": name,
+        "description": description,
+        "architecture": facets[6],
+        "size_gb": size,
+        "state": facets[9],
+        "created": created.isoformat(),
+        "facts": [vars(Fact("serial", "Serial number", serial))],
+        "os_texts": [name, description],
+    }
+    return json.dumps(said)
