@@ -55,7 +55,9 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
     confirm = f"{scope}/images/new/aws/confirm?credentials=1&location={NOBLE.location}"
     addresses = [
         found,
-        f"{scope}/images?q=nothing",
+        f"{scope}/images?q=nothing+-cloud:aws+unknown:token",
+        f"{scope}/images/filters?q=cloud:aws",
+        f"{scope}/images/import",
         f"{scope}/images/new",
         f"{scope}/images/new?paste=nonsense",
         f"{scope}/images/new?paste={TWO_CLOUDS}",
@@ -69,6 +71,8 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
         f"{scope}/members",
         f"{scope}/audit",
         f"{scope}/bookmarks",
+        f"{scope}/overview",
+        f"{scope}/views",
         "/password",
         "/scopes",
         f"{scope}/no-such-page",

@@ -1,43 +1,149 @@
-"""The Images page: search as one types, filters, sorting, and every state in the address."""
+"""The Images page: search as one types, tokens, chips, filters, sorting, keys, and every state in
+the address."""
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import re
 
-from e2e.conftest import SignIn, register
+import pytest
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import PHONE, SignIn, register
 from e2e.known import DEBIAN, NOBLE, OWN
 
+IMAGES = "/account/acme/images"
 
-def test_search_filter_and_sort(sign_in: SignIn) -> None:
+
+@pytest.fixture
+def page(sign_in: SignIn) -> Page:
+    """The Images page with two images of the account."""
     page = sign_in("account")
-    register(page, "/account/acme", NOBLE.id, NOBLE.location, name="a-noble")
-    register(page, "/account/acme", DEBIAN.id, DEBIAN.location, name="b-debian")
-    page.goto("/account/acme/images")
-    rows = page.locator("#results tbody tr")
-    expect(rows).to_have_count(2)
+    page.goto(IMAGES)
+    if not page.locator("#results tbody tr").count():
+        register(page, "/account/acme", NOBLE.id, NOBLE.location, name="a-noble")
+        register(page, "/account/acme", DEBIAN.id, DEBIAN.location, name="b-debian")
+        page.goto(IMAGES)
+    expect(page.locator("#results tbody tr")).to_have_count(2)
+    return page
+
+
+def test_search_and_sort(page: Page) -> None:
+    rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
     expect(rows.first).to_contain_text("b-debian")
     page.get_by_role("link", name="Image", exact=True).click()
     expect(rows.first).to_contain_text("a-noble")
-    expect(page).to_have_url("/account/acme/images?sort=name")
-    page.get_by_role("searchbox").press_sequentially("noble")
+    expect(page).to_have_url(f"{IMAGES}?sort=name")
+    box.press_sequentially("noble")
     expect(rows).to_have_count(1)
-    expect(page).to_have_url("/account/acme/images?q=noble&cloud=&os=&owner=&sort=name")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page).to_have_url(f"{IMAGES}?q=noble&sort=name")
+    expect(box).to_be_focused()
+    expect(page.locator("#count")).to_have_text("1 image found")
     page.reload()
     expect(rows).to_have_count(1)
     page.go_back()
     expect(rows).to_have_count(2)
-    page.get_by_label("OS family").select_option("debian")
-    expect(rows).to_have_count(1)
-    expect(rows.first).to_contain_text("b-debian")
-    page.get_by_role("searchbox").fill("nothing at all")
+    box.fill("nothing at all")
     expect(page.get_by_role("heading", name="No image matches")).to_be_visible()
     page.get_by_role("link", name="Clear the search").click()
     expect(rows).to_have_count(2)
 
 
+def test_tokens_and_chips(page: Page) -> None:
+    rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
+    box.fill("-os:debian agent:yes clod:aws")
+    chips = page.get_by_role("list", name="Search terms")
+    expect(chips).to_contain_text("not OS: Debian")
+    expect(rows).to_have_count(1)
+    expect(page.locator("#results")).to_contain_text("Did you mean “cloud:”?")
+    page.get_by_role("link", name="Remove not OS: Debian").click()
+    expect(rows).to_have_count(2)
+    expect(page.get_by_label("Search images")).to_have_value("agent:yes")
+
+
+def test_suggestions_by_keyboard(page: Page) -> None:
+    rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
+    box.press_sequentially("deb")
+    listbox = page.get_by_role("listbox", name="Suggestions")
+    expect(listbox.get_by_role("option", name=re.compile("os:debian"))).to_be_visible()
+    expect(box).to_have_attribute("aria-expanded", "true")
+    box.press("ArrowDown")
+    expect(listbox.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+    box.press("Enter")
+    expect(box).to_have_value("os:debian ")
+    expect(box).to_be_focused()
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("b-debian")
+    box.fill("")
+    box.press_sequentially("age")
+    expect(listbox.get_by_role("option").first).to_contain_text("agent:")
+    box.press("Escape")
+    expect(listbox).to_be_hidden()
+
+
+def test_filter_menus_count_and_write_tokens(page: Page) -> None:
+    page.locator("#filters > summary").click()
+    menu = page.get_by_role("region", name="OS")
+    expect(menu.get_by_role("link", name=re.compile(r"Debian\s+1"))).to_be_visible()
+    menu.get_by_role("link", name=re.compile("Debian")).click()
+    expect(page).to_have_url(f"{IMAGES}?q=os:debian")
+    expect(page.locator("#results tbody tr")).to_have_count(1)
+    page.locator("#filters > summary").click()
+    chosen = page.get_by_role("region", name="OS").get_by_role("link", name=re.compile("chosen"))
+    expect(chosen).to_contain_text("Debian")
+    chosen.click()
+    expect(page.locator("#results tbody tr")).to_have_count(2)
+
+
+def test_keys(page: Page) -> None:
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="b-debian")).to_be_focused()
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="a-noble")).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.get_by_label("Select a-noble")).to_be_checked()
+    page.keyboard.press("k")
+    expect(page.get_by_role("link", name="b-debian")).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search images")).to_be_focused()
+    page.keyboard.type("njkx?/")
+    expect(page.get_by_label("Search images")).to_have_value("njkx?/")
+    expect(page).to_have_url(re.compile(re.escape(IMAGES)))
+    page.goto(IMAGES)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
+    page.go_back()
+    page.keyboard.press("n")
+    expect(page).to_have_url("/account/acme/images/new")
+
+
+def test_times_and_ids(page: Page) -> None:
+    time = page.locator("#results time").first
+    expect(time).to_have_text(re.compile("ago|now|second|minute"))
+    expect(time).to_have_attribute("data-absolute", re.compile(r"20\d\d"))
+    expect(page.get_by_role("button", name=f"Copy {DEBIAN.id}")).to_be_visible()
+
+
+@pytest.mark.usefixtures("page")
+def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
+    plain = sign_in("account", java_script_enabled=False, viewport=PHONE)
+    plain.goto(IMAGES)
+    plain.get_by_label("Search images").fill("os:debian")
+    plain.get_by_role("button", name="Search").click()
+    expect(plain.locator("#results tbody tr")).to_have_count(1)
+    plain.locator("#filters > summary").click()
+    plain.get_by_role("link", name="All filters").click()
+    plain.get_by_role("link", name=re.compile("Ubuntu")).click()
+    expect(plain).to_have_url(re.compile("os:ubuntu|os%3Aubuntu"))
+    overflow = plain.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
+
+
 def test_an_unknown_id_can_be_registered_from_the_search(sign_in: SignIn) -> None:
     page = sign_in("account")
-    page.get_by_role("searchbox").fill(OWN.id)
+    page.get_by_label("Search images").fill(OWN.id)
     page.get_by_role("link", name="Register it").click()
     expect(page.get_by_label("Cloud Image ID")).to_have_value(OWN.id)

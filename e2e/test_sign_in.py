@@ -21,7 +21,7 @@ def test_in_and_out(open_page: OpenPage) -> None:
     expect(page.get_by_label("E-mail")).to_have_value("environment@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("searchbox")).to_have_value("noble")
+    expect(page.get_by_label("Search images")).to_have_value("noble")
     page.locator("summary[aria-label='Eden Environment']").click()
     page.get_by_role("button", name="Sign out").click()
     expect(toasts(page)).to_contain_text("signed out")

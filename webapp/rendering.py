@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -57,14 +57,21 @@ def leave(url: str) -> Response:
     return response
 
 
-def toast(message: str, kind: str = "success", **links: tuple[str, str]) -> None:
+def toast(
+    message: str,
+    kind: str = "success",
+    *,
+    action: tuple[str, str, dict[str, str]] | None = None,
+    **links: tuple[str, str],
+) -> None:
     """Show a message on the next page. `{name}` in it becomes the link (text, address) given
-    under that name."""
+    under that name; `action` is a button: its text, the address it posts to, and what."""
     anchors = {
         name: Markup('<a href="{}">{}</a>').format(address, text)
         for name, (text, address) in links.items()
     }
-    flash(escape(message).format(**anchors) if links else message, kind)
+    text = escape(message).format(**anchors) if links else message
+    flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]
 
 
 def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
@@ -97,6 +104,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         scope_url=scope_url,
         asset=asset,
+        icon=icon,
         AUDIT_ACTIONS=audit.ACTIONS,
         CLOUDS=CLOUDS,
         Right=Right,
@@ -111,7 +119,20 @@ def init_app(app: Flask) -> None:
 def asset(name: str) -> str:
     """The address of a static file, changing with its content, so that it may be cached for
     good."""
-    return url_for("static", filename=name, v=_digest(name))
+    return f"{request.script_root}/static/{name}?v={_digest(name)}"
+
+
+def icon(name: str, class_: str = "") -> Markup:
+    """A symbol of the sprite. A list has hundreds: it is no macro, which would take ten times as
+    long."""
+    return _icon(name, f"icon {class_}".rstrip(), asset("vendor/icons.svg"))
+
+
+@lru_cache(4096)
+def _icon(name: str, class_: str, sprite: str) -> Markup:
+    return Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
+        class_, sprite, name
+    )
 
 
 def utc(instant: datetime) -> str:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import Membership, Person, Role, Scope
+from models import Job, Membership, Person, Role, SavedView, Scope
 from tests.cast import CAST, HOMES
 from tests.conftest import MakeCredentials, MakeImage
 from webapp import members, people
@@ -28,6 +28,14 @@ sae    GET    /images/new/aws                      404  403    200    200
 sae    GET    /images/new/nothing                  404  403    404    404
 sae    GET    /images/new/aws/confirm              404  403    422    422
 sae    POST   /images                              404  403    400    400
+sae    GET    /images/filters                      404  200    200    200
+sae    GET    /images/suggestions                  404  200    200    200
+sae    GET    /images/export.csv                   404  200    200    200
+sae    GET    /images/export.json                  404  200    200    200
+sae    GET    /images/import                       404  403    200    200
+sae    POST   /images/import                       404  403    422    422
+sae    GET    /images/import/1                     404  403    404    404
+sae    POST   /images/import/1                     404  403    404    404
 sae    GET    /images/{image}                      404  200    200    200
 sae    GET    /images/{image}/edit                 404  403    200    200
 sae    POST   /images/{image}/edit                 404  403    422    422
@@ -84,6 +92,29 @@ sae    GET    /bookmarks                           404  200    200    200
 sae    POST   /bookmarks                           404  303    303    303
 sae    POST   /bookmarks/move                      404  303    303    303
 sae    POST   /bookmarks/remove                    404  303    303    303
+sae    GET    /views                               404  200    200    200
+sae    POST   /views                               404  422    422    422
+sae    GET    /views/{view}/rename                 404  403    403    403
+sae    POST   /views/{view}/rename                 404  403    403    403
+sae    POST   /views/{view}/share                  404  403    403    403
+sae    GET    /views/{private}/delete              404  404    404    404
+sae    POST   /views/{private}/delete              404  404    404    404
+sae    GET    /views/{view}/delete                 404  403    403    200
+sae    POST   /views/{view}/delete                 404  403    403    303
+sae    POST   /preferences                         404  303    303    303
+sae    GET    /overview                            404  200    200    200
+sae    GET    /images/{image}/life-cycle           404  403    200    200
+sae    POST   /images/{image}/life-cycle           404  403    422    422
+ae     GET    /images/{inherited}/life-cycle       404  403    403    403
+ae     POST   /images/{inherited}/life-cycle       404  403    403    403
+sae    GET    /images/{elsewhere}/life-cycle       404  403    404    404
+sae    GET    /images/successors                   404  403    200    200
+sae    POST   /images/bulk                         404  403    303    303
+sae    POST   /images/bulk/confirm                 404  403    303    303
+sae    POST   /images/undelete                     404  403    303    303
+sae    GET    /jobs/{job}                          404  404    404    404
+sae    GET    /jobs/{job}/progress                 404  404    404    404
+sae    POST   /jobs/{job}/stop                     404  404    404    404
 """
 # Pages of a person, at no scope: what nobody gets, and anybody who is signed in.
 PERSONAL = {
@@ -141,6 +172,10 @@ def things(
         viewer = Person.get(Person.email == f"{level}-viewer@example.com")
         members.invite(actor_of("scalr-admin"), here, "invited@example.com", Role.VIEWER)
         invitation = members.invitations_to(here)[0]
+        keeper = Person.create(
+            email="keeper@example.com", name="Keeper", password_hash="", session_key=""
+        )
+        kept = {"scope": here, "person": keeper, "path": "images"}
         own = {
             name: make_image(path, number).id
             for number, name in enumerate(("image", "promoted", "deleted"), start=1)
@@ -154,6 +189,11 @@ def things(
             "foreign": make_credentials("globex", "there").id,
             "member": Membership.get(person=viewer, scope=here).id,
             "invitation": invitation.id,
+            "job": Job.create(
+                scope=here, person=keeper, action="image-share", arguments={}, total=0, state="done"
+            ).id,
+            "view": SavedView.create(name="shared", shared=True, **kept).id,
+            "private": SavedView.create(name="private", **kept).id,
         }
 
     return things
@@ -235,6 +275,7 @@ def test_the_table_is_complete(app: Flask) -> None:
         numbers = {
             "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "elsewhere": 1,
             "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
+            "view": 1, "private": 1, "job": 1,
             "kind": "environments", "child": "x", **BELOW[level],
         }  # fmt: skip
         for row in rows():

@@ -17,10 +17,22 @@
   };
 
   // Times in the reader's own zone; the server's UTC text serves those without JavaScript.
+  const UNITS = [["year", 31557600], ["month", 2629800], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60]];
+  const ago = (instant) => {
+    const seconds = (instant - Date.now()) / 1000;
+    const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+    return new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }).format(Math.round(seconds / length), unit);
+  };
   const showTime = (time) => {
     const instant = new Date(time.dateTime);
     time.title = instant.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
-    time.textContent = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    if (time.dataset.relative === undefined) {
+      time.textContent = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    } else {
+      time.textContent = ago(instant);
+      time.dataset.absolute = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+      time.tabIndex = 0;
+    }
   };
 
   // Toasts: put in again once the page stands, so that the live region announces them.
@@ -59,6 +71,20 @@
         announce("The browser does not allow copying here. Select the text instead.");
       }
     });
+  };
+
+  // Beside each id of a list: a list has many, so the button is made here.
+  const addCopy = (id) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "btn btn-icon btn-sm btn-ghost-secondary copy";
+    button.dataset.copy = id.textContent;
+    button.setAttribute("aria-label", `Copy ${id.textContent}`);
+    button.title = "Copy";
+    const symbol = document.getElementById("copy-symbol");
+    button.append(symbol.content.cloneNode(true));
+    id.append(" ", button);
+    enableCopy(button);
   };
 
   // The versions of the chosen family only, and the free fields only for "other".
@@ -181,6 +207,7 @@
   const prepare = (within) => {
     each(within, "time[datetime]", once(showTime));
     each(within, ".toast", once(showToast));
+    each(within, "[data-copies]", once(addCopy));
     each(within, "[data-copy]", once(enableCopy));
     each(within, "[data-os]", once(enableOs));
     each(within, "[data-menu-filter]", once(enableMenuFilter));

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, abort, g, request
 from flask_login import login_required
 
 from models import Level, Scope
+from webapp import life_cycle
 from webapp.access import Right
 
 P = ParamSpec("P")
@@ -70,3 +71,4 @@ def _load_scope() -> None:
     if scope is None or scope.level != request.blueprint or g.actor.role_at(scope) is None:
         abort(404)
     g.scope = scope
+    life_cycle.settle_if_due()

@@ -1,0 +1,99 @@
+"""The Images page as it is sent: its states, its filters and suggestions, and how it travels."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+
+from models import Person
+from tests.conftest import MakeImage
+
+ClientOf = Callable[[str], FlaskClient]
+IMAGES = "/account/acme/images"
+
+
+@pytest.fixture
+def three(make_image: MakeImage) -> None:
+    make_image("acme", 1, name="first", os_family="debian", os_version="12")
+    make_image("acme", 2, name="second", agent_installed=False)
+    make_image("", 3, name="third from above")
+
+
+@pytest.mark.usefixtures("three")
+def test_addresses_of_before_still_find_the_same(client_of: ClientOf) -> None:
+    page = client_of("account-viewer").get(f"{IMAGES}?cloud=aws&os=debian&owner=account&q=").text
+    assert "1 image found" in page
+    assert 'value="cloud:&#34;aws&#34; os:&#34;debian&#34; scope:&#34;account&#34;"' in page
+
+
+@pytest.mark.usefixtures("three")
+def test_pages_follow_one_another(client_of: ClientOf) -> None:
+    client = client_of("account-viewer")
+    Person.update(page_size=25).where(Person.email == "account-viewer@example.com").execute()
+    page = client.get(f"{IMAGES}?q=from").text
+    assert 'rel="next"' not in page
+    assert 'rel="prev"' not in page
+    after = client.get(f"{IMAGES}?after=WyIyMDAwLTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwxXQ").text
+    assert "No image here any more" in after
+
+
+@pytest.mark.usefixtures("three")
+def test_only_own_images_can_be_selected(client_of: ClientOf) -> None:
+    page = client_of("account-editor").get(IMAGES).text
+    assert page.count('name="image"') == 2
+    assert "Inherited: it can be changed at Scalr only" in page
+    assert 'name="image"' not in client_of("account-viewer").get(IMAGES).text
+
+
+@pytest.mark.usefixtures("three")
+def test_filters(client_of: ClientOf) -> None:
+    client = client_of("account-viewer")
+    page = client.get(f"{IMAGES}/filters?q=agent:no")
+    assert "<html" in page.text
+    assert f"{IMAGES}?q=agent:no+os:ubuntu" in page.text
+    assert "leave out words" not in page.text
+    part = client.get(f"{IMAGES}/filters?q=first", headers={"HX-Request": "true"}).text
+    assert "<html" not in part
+    assert "leave out words" in part
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("text", "offered"),
+    [
+        ("cl", "cloud:"),
+        ("deb", "os:debian"),
+        ("-deb", "-os:debian"),
+        ("first location:us", "location:us-east-1"),
+        ("status:de", "status:deprecated"),
+        ("by:", "by:me"),
+    ],
+)
+def test_suggestions(client_of: ClientOf, text: str, offered: str) -> None:
+    client = client_of("account-viewer")
+    answer = client.get(f"{IMAGES}/suggestions", query_string={"q": text}).text
+    assert f'<span class="mono">{offered}</span>' in answer
+    for odd in ("-1", "99999", "x", ""):
+        query = {"q": text, "caret": odd}
+        assert client.get(f"{IMAGES}/suggestions", query_string=query).status_code == 200
+
+
+@pytest.mark.usefixtures("three")
+def test_pages_travel_compressed(client_of: ClientOf) -> None:
+    client = client_of("account-viewer")
+    plain = client.get(IMAGES)
+    packed = client.get(IMAGES, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert "HX-Request" in packed.headers["Vary"]
+    assert len(packed.data) < len(plain.data) / 3
+    assert b"third from above" in gzip.decompress(packed.data)
+
+
+def test_a_page_of_fifty_is_small(client_of: ClientOf, make_image: MakeImage) -> None:
+    for number in range(50):
+        make_image("acme", number + 1, name=f"ubuntu-24.04-web-server-20260314-{number:08x}")
+    assert len(client_of("account-admin").get(IMAGES).data) < 100_000

@@ -1,0 +1,113 @@
+"""The Images page of a scope: search, filters, order, pages. Every state of it is an address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, g, request, url_for
+
+from webapp import catalogue, facets, jobs, preferences, saved_views, search, suggestions
+from webapp.access import Right
+from webapp.catalogue import Listing, Page
+from webapp.clouds import recognise
+from webapp.ordering import SORTS
+from webapp.rendering import render
+from webapp.search import Key, Query
+from webapp.views.scope_pages import needs, pages
+
+DEFAULT_SORT = "-created"
+BEFORE_TOKENS = {"cloud": Key.CLOUD, "os": Key.OS, "owner": Key.SCOPE}
+"""Filters that addresses had of their own once; bookmarks still have them."""
+
+
+@pages.get("/images")
+@needs(Right.VIEW_IMAGES)
+def images() -> Response:
+    listing = _listing()
+    page = catalogue.find(g.actor, g.scope, listing)
+    query, chosen = listing.query, preferences.of(g.actor.person)
+    return render(
+        "images.html",
+        fragment="_images.html",
+        label=_label(query),
+        page=page,
+        listing=listing,
+        query=query,
+        address=_address,
+        heads=preferences.COLUMNS,
+        preferences=chosen,
+        columns=chosen.columns,
+        views=saved_views.of(g.actor, g.scope),
+        running=jobs.running(g.actor, g.scope),
+        nothing_here=not page.images and not query and catalogue.is_empty(g.scope),
+        looks_like=_looks_like(query, page),
+        may_edit=g.actor.may(Right.EDIT_IMAGES, g.scope),
+    )
+
+
+@pages.get("/images/filters")
+@needs(Right.VIEW_IMAGES)
+def image_filters() -> Response:
+    """The filter menus of a search: a page of its own without JavaScript, else a panel."""
+    listing = _listing()
+    menus = facets.menus(g.scope, listing.query)
+    asked = any(listing.query.of(key) for key in (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY))
+    return render(
+        "image_filters.html",
+        fragment="_image_filters.html",
+        menus=menus,
+        asked=asked,
+        query=listing.query,
+        address=_address,
+        listing=listing,
+    )
+
+
+@pages.get("/images/suggestions")
+@needs(Right.VIEW_IMAGES)
+def image_suggestions() -> Response:
+    text = request.args.get("q", "")[: search.LONGEST]
+    caret = request.args.get("caret", "")
+    at = min(int(caret), len(text)) if caret.isdecimal() and len(caret) < 5 else len(text)
+    found = suggestions.suggest(g.scope, text, at)
+    return render("_suggestions.html", suggestions=found)
+
+
+def _listing() -> Listing:
+    """What does not fit is taken as not said: a bookmark must outlive what it names."""
+    given = request.args
+    sort = given.get("sort") or DEFAULT_SORT
+    if sort.removeprefix("-") not in SORTS:
+        sort = DEFAULT_SORT
+    text = given.get("q", "")
+    tokens = [f'{key}:"{given[name]}"' for name, key in BEFORE_TOKENS.items() if given.get(name)]
+    return Listing(
+        query=search.parse(" ".join([text, *tokens])),
+        sort=sort.removeprefix("-"),
+        descending=sort.startswith("-"),
+        size=preferences.of(g.actor.person).page_size,
+        after=given.get("after", ""),
+        before=given.get("before", ""),
+    )
+
+
+def _address(listing: Listing, query: Query | None = None, **changes: Any) -> str:
+    """That of a state of the page, without what is as it is anyhow."""
+    sort = changes.pop("sort", ("-" if listing.descending else "") + listing.sort)
+    text = listing.query.text if query is None else str(query)
+    return url_for(
+        ".images", q=text or None, sort=None if sort == DEFAULT_SORT else sort, **changes
+    )
+
+
+def _label(query: Query) -> str:
+    """What the page is called in the bookmarks bar: 'Images, AWS, Ubuntu'."""
+    labels = (term.label for term in query.terms)
+    short = (each if each.startswith("not ") else each.split(": ", 1)[-1] for each in labels)
+    return ", ".join(["Images", *short])
+
+
+def _looks_like(query: Query, page: Page) -> str:
+    """The clouds whose image ids look like a search without result, in words; '' for none."""
+    found = recognise(query.text) if not page.count else []
+    return " or ".join(cloud.label for cloud, _ in found)
