@@ -81,7 +81,7 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
         pages = (kind, f"{kind}/{child}/rename", f"{kind}/{child}/delete")
         addresses += [f"{scope}/{each}" for each in pages]
     if image.startswith(scope) and who == "scalr":
-        addresses += [f"{image}/{each}" for each in ("edit", "share", "delete")]
+        addresses += [f"{image}/{each}" for each in ("edit", "share", "life-cycle", "delete")]
         addresses += [f"{scope}/credentials/1/{each}" for each in ("edit", "delete")]
     wrong = set()
     for address in addresses:

@@ -37,8 +37,6 @@ SILENCE = timedelta(seconds=30)
 KEPT = timedelta(days=7)
 BEAT = 1.0
 """Seconds between two signs of life."""
-GLANCE = 0.2
-"""Seconds between two looks whether it was stopped."""
 BREATH = 0.002
 """Seconds between two rows, in which others may write."""
 CHUNK = 500
@@ -241,7 +239,6 @@ class _Work:
         self._worker = WORKERS[job.action]
         self._actor = people.actor_for(job.person)
         self._beaten = time.monotonic()
-        self._looked, self._still_ours = 0.0, True
 
     def do(self) -> None:
         if self._job.action in _side_by_side:
@@ -286,7 +283,7 @@ class _Work:
             chunk = list(query.order_by(JobRow.position).limit(CHUNK))
             for row in chunk:
                 self._beat()
-                if not self._is_ours():
+                if not Job.select(Job.id).where(self._ours).exists():
                     return
                 yield row
             if not chunk:
@@ -298,13 +295,6 @@ class _Work:
         """The condition under which nobody has stopped it or taken it over."""
         running = (Job.id == self._job.id) & (Job.state == "running")
         return running & (Job.seen_at == self._seen)
-
-    def _is_ours(self) -> bool:
-        """As of a moment ago."""
-        if time.monotonic() - self._looked >= GLANCE:
-            self._still_ours = Job.select(Job.id).where(self._ours).exists()
-            self._looked = time.monotonic()
-        return self._still_ours
 
     def _beat(self) -> None:
         """A sign of life. What the person may do is read anew, in case it was taken from them."""

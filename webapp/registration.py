@@ -14,7 +14,6 @@ from webapp import audit, deleted_images, image_details, operating_systems
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import (
-    CloudError,
     ImageDetails,
     ImageNotFound,
     ImageNotVisible,
@@ -388,7 +387,7 @@ def _read_again(
     try:
         return cloud.describe(vault.reveal(credentials), locator)
     except (ImageNotFound, ImageNotVisible) as error:
-        return _gone(before, error)
+        return replace(before, state=ImageState.GONE, state_note=str(error))
 
 
 def _read_anew(image: Image) -> None:
@@ -398,7 +397,3 @@ def _read_anew(image: Image) -> None:
     if fresh is None:
         raise RegistrationError("The image was deleted here meanwhile.")
     image.__data__.update(fresh.__data__)
-
-
-def _gone(before: ImageDetails, error: CloudError) -> ImageDetails:
-    return replace(before, state=ImageState.GONE, state_note=str(error))

@@ -143,7 +143,7 @@ def delete_image(image_id: int) -> Response:
 def check_image(image_id: int) -> Response:
     found = _own(image_id)
     form = CheckForm()
-    changes = None
+    changes, first = None, not found.verified
     if form.validate_on_submit():
         vault = services().vault
         try:
@@ -152,7 +152,8 @@ def check_image(image_id: int) -> Response:
             refuse(form, str(error), error.field)
         except (CloudError, VaultError) as error:
             refuse(form, str(error))
-    return _show(found, form, changes=changes, status=200 if changes is not None else 422)
+    status = 200 if changes is not None else 422
+    return _show(found, form, changes=changes, first_reading=first, status=status)
 
 
 def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> Response:
