@@ -9,6 +9,7 @@ bind = "127.0.0.1:8000"
 worker_class = "gthread"
 workers = 2
 threads = 16  # A look-up may hold one for ten seconds.
+keepalive = 75  # Longer than proxies keep a connection, so that none is closed under a request.
 control_socket_disable = True
 
 
