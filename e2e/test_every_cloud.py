@@ -93,8 +93,7 @@ def test_by_hand_at_an_account(sign_in: SignIn, given: Given) -> None:
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_text("The cloud says the same")).to_be_visible()
     below = sign_in("environment")
-    cloud = below.get_by_label("Cloud", exact=True)
-    cloud.select_option(given.cloud)
+    below.get_by_label("Search images").fill(f'cloud:"{given.cloud}"')
     expect(below.locator("#results tbody tr")).to_have_count(1)
     expect(below.locator("#results")).to_contain_text(given.location or "all regions")
 
