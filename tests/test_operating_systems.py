@@ -17,7 +17,6 @@ from webapp.operating_systems import (
     Suggestion,
     guess,
     label,
-    matching,
     version_key,
 )
 
@@ -291,12 +290,6 @@ def test_labels() -> None:
     assert label("ubuntu") == "Ubuntu"
     assert label("ubuntu", "6.06") == "Ubuntu 6.06"
     assert label("Haiku", "R1") == "Haiku R1"
-
-
-def test_matching_what_is_shown() -> None:
-    assert matching("noble") == ([], {"ubuntu": ["24.04"]})
-    assert matching("Red Hat") == (["rhel"], {})
-    assert matching("zzz") == ([], {})
 
 
 def test_the_data_is_whole() -> None:

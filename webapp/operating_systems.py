@@ -93,18 +93,6 @@ def _sortable(part: str) -> str:
     return "123456789abcdefghijklmnopqrstuvwxyz"[min(len(digits), 35) - 1] + digits
 
 
-def matching(word: str) -> tuple[list[str], dict[str, list[str]]]:
-    """What is shown with `word` in its label: families, and versions by family."""
-    word = word.lower()
-    families = [each.key for each in FAMILIES.values() if word in each.label.lower()]
-    versions = {
-        family.key: [each.key for each in family.versions if word in each.label.lower()]
-        for family in FAMILIES.values()
-        if family.key not in families
-    }
-    return families, {family: keys for family, keys in versions.items() if keys}
-
-
 def guess(texts: Sequence[str]) -> Suggestion | None:
     """What the cloud's own words suggest, the first text that tells a version winning over an
     earlier one that tells only the family, or tells the same version less exactly: of a licence
