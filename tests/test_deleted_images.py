@@ -17,7 +17,7 @@ from webapp.access import Actor, Forbidden
 from webapp.catalogue import Listing
 from webapp.clouds.base import Locator
 from webapp.deleted_images import CannotRestore
-from webapp.search import parse
+from webapp.search import EVERYTHING, parse
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
@@ -218,11 +218,11 @@ def test_a_day_that_came_meanwhile_takes_effect(
     assert Image.get().status is LifeCycle.RETIRED
 
 
-def test_what_was_read_as_on_a_list_comes_back_whole(
+def test_what_was_read_without_its_details_comes_back_whole(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     before = row_of(make_image("acme"))
-    (listed,) = catalogue.find(editor, acme, Listing()).images
+    (listed,) = catalogue.each(editor, acme, EVERYTHING)
     deleted_images.undo(editor, acme, registration.delete(editor, listed))
     assert row_of(listed) == before
 

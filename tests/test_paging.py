@@ -17,6 +17,7 @@ from models import Image, Scope, now, transaction
 from webapp import catalogue
 from webapp.access import Actor
 from webapp.catalogue import Listing
+from webapp.listed import ListedImage
 from webapp.ordering import SORTS, Order
 from webapp.search import Query, parse
 
@@ -86,7 +87,7 @@ def others(scope: Scope) -> Iterator[threading.Event]:
         thread.join()
 
 
-def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[Image]:
+def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
     page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE))
     yield from page.images
     while page.next:
@@ -94,7 +95,7 @@ def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[Im
         yield from page.images
 
 
-def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[Image]:
+def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
     """From what is last in the order, by going to the previous page. The first page is always
     whole, and so may hold what was on the second."""
     first = catalogue.find(actor, scope, Listing(query, sort, descending=False, size=PAGE))
@@ -110,7 +111,7 @@ def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[I
         page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, before=page.previous))
 
 
-def _keys(listed: Image, sort: str) -> tuple[object, ...]:
+def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:
     """What the list itself need not read."""
     image = Image.get_by_id(listed.id)
     return tuple(getattr(image, name) for name in SORTS[sort])

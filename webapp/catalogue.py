@@ -18,14 +18,16 @@ from functools import reduce
 from operator import add, or_
 from typing import Any
 
-from peewee import JOIN, SQL, Expression, Field, Join, SqliteDatabase, Table, fn
+from peewee import JOIN, SQL, Expression, Field, Join, Table, fn
 
-from models import FacetGroup, Image, Scope, database
-from webapp import matching
+from models import FacetGroup, Image, Scope
+from webapp import listed, matching
 from webapp.access import Actor
+from webapp.listed import ListedImage
 from webapp.matching import Shelf
 from webapp.ordering import Order, Place
 from webapp.search import EVERYTHING, Query
+from webapp.written import Written, is_sqlite, rows, written
 
 GATHER = 5_000
 """So many images are found by an index, and sorted, in the time that a page may take."""
@@ -36,16 +38,9 @@ COUNTED = 1_000
 CHUNK = 1_000
 """Of images that are read one after the other."""
 
-_UNLISTED = {
-    "compute_resource", "os_version_key", "details", "credentials", "registered_by",
-    "deprecated_on", "retired_on", "status_reason", "successor", "name_key", "size_key",
-    "search_text", "group_id",
-}  # fmt: skip
-"""What no column of the Images page shows; reading it would take longer than finding it."""
-_UNREAD = {"details", "search_text"}
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  the only way to name them all
-LISTED = [field for name, field in _FIELDS.items() if name not in _UNLISTED]
-READ = [field for name, field in _FIELDS.items() if name not in _UNREAD]
+READ = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
+"""What is read of images that are gone through: the others take longer than the rest."""
 
 _words = Table("image_words")
 """SQLite's index of trigrams."""
@@ -71,7 +66,7 @@ class Page:
     """One page of results. `count` is of all of them, not of the page; where it is not `exact`
     there are more. The cursors are '' where there is no such page."""
 
-    images: list[Image]
+    images: list[ListedImage]
     count: int
     exact: bool
     previous: str
@@ -92,7 +87,7 @@ def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
     after = more or search.backwards
     written = search.order.written
     return Page(
-        images=_read(places, scope),
+        images=listed.read([place[-1] for place in places], search.shelves),
         count=counted,
         exact=exact,
         previous=written(places[0]) if places and before else "",
@@ -199,36 +194,47 @@ class _Search:
         """`limits`: `start`, which is the cursor unless it is given; `end`; and `offset`."""
         start, end = limits.get("start", self.cursor), limits.get("end")
         skipped = limits.get("offset", 0)
+        asked = [written(conditions)] if conditions else []
         places: list[Place] = []
         groups = self.order.one_after_another(self.shelves)
         for shelves in groups:
-            runs = []
+            runs, values = [], []
             for shelf in shelves:
-                here = [shelf.holds(Image), *conditions]
+                here = [*asked]
                 if start is not None:
                     here.append(self.order.begins(shelf, start))
                 if end is not None:
                     here.append(self.order.begins(shelf, end, ends=True))
-                run = Image.select(*self.order.of_shelf(shelf)).where(*here)
-                whole = _merges_runs() and not conditions
-                runs.append(run if whole else self.order.first(run, most + skipped))
-            merged: Any = reduce(add, runs).order_by(*self.order.by_run)
+                runs.append(self._run(shelf, here, most + skipped))
+                values += [value for each in here for value in each.values]
+            limit = most + skipped - len(places) if len(groups) > 1 else most
+            merged = f"{' UNION ALL '.join(runs)} ORDER BY {self.order.by_run} LIMIT {limit}"
             if len(groups) == 1:
-                return list(merged.limit(most).offset(skipped).tuples())
-            places.extend(merged.limit(most + skipped - len(places)).tuples())
+                return rows(f"{merged} OFFSET {skipped}", values)
+            places.extend(rows(merged, values))
             if len(places) == most + skipped:
                 break
         return places[skipped:]
 
+    def _run(self, shelf: Shelf, conditions: list[Written], most: int) -> str:
+        """The places on one shelf, as SQL. SQLite reads a union of sorted runs no further than it
+        must, unless there are conditions; PostgreSQL might sort all that the runs find, unless each
+        is cut short on its own."""
+        wanted = " AND ".join([shelf.held, *(each.sql for each in conditions)])
+        run = f"SELECT {self.order.places(shelf)} FROM image WHERE {wanted}"  # noqa: S608  no values
+        if is_sqlite() and not conditions:
+            return run
+        return f"SELECT * FROM ({run} ORDER BY {self.order.by_run} LIMIT {most}) AS run"  # noqa: S608  no values
+
     def _gather(self, found: Found) -> tuple[list[Place], int, bool]:
         counted = _count(found, GATHER)
-        columns = self.order.of_all(self.shelves)
-        runs = [each.select(*columns) for each in found]
+        columns = SQL(self.order.places(*self.shelves))
+        runs = [each.select(columns) for each in found]
         if self.cursor is not None:
-            runs = [each.where(self.order.follows(self.shelves, self.cursor)) for each in runs]
-        ordered = reduce(add, runs).order_by(*self.order.by).limit(self.size + 1)
-        places: Any = ordered.tuples()
-        return list(places), min(counted, GATHER), counted <= GATHER
+            following = SQL(*self.order.follows(self.shelves, self.cursor))
+            runs = [each.where(following) for each in runs]
+        ordered = reduce(add, runs).order_by(SQL(self.order.by)).limit(self.size + 1)
+        return rows(*ordered.sql()), min(counted, GATHER), counted <= GATHER
 
     def _of_shelves(self, conditions: Sequence[Any] = ()) -> Found:
         """What stands on the shelves, found by `conditions` in the order of their column."""
@@ -239,26 +245,19 @@ class _Search:
         ]
 
     def _of_groups(self) -> Found:
-        held = reduce(or_, (each.holds(FacetGroup) for each in self.shelves))
-        facets = matching.facets(FacetGroup, self.query)
-        groups = FacetGroup.select(FacetGroup.id).where(held, *facets)
-        return [Image.select(Image.id).where(Image.group_id.in_(groups), *self.of_each)]
+        asked = matching.of_groups(self.shelves, self.query)
+        groups = f"group_id IN (SELECT id FROM facet_group WHERE {asked.sql})"  # noqa: S608  no values
+        return [Image.select(Image.id).where(SQL(groups, asked.values), *self.of_each)]
 
     def _of_texts(self, texts: list[str]) -> Found:
         held = reduce(or_, (each.holds_what_was_found() for each in self.shelves))
         conditions = [held, *self.facets, *self.of_each]
-        if not isinstance(database.obj, SqliteDatabase):
+        if not is_sqlite():
             return [Image.select(Image.id).where(matching.found_by_text(texts), *conditions)]
         said = Expression(_words.c.search_text, "MATCH", matching.phrase(texts))
         both = Join(_words, Image, JOIN.CROSS)
         same = Image.id == _words.c.rowid
         return [Image.select(Image.id).from_(both).where(said, same, *conditions)]
-
-
-def _merges_runs() -> bool:
-    """Whether the database reads a union of sorted runs no further than it must: SQLite does,
-    unless there are conditions."""
-    return isinstance(database.obj, SqliteDatabase)
 
 
 def _count(found: Found, most: int) -> int:
@@ -277,18 +276,6 @@ def _in_groups(shelves: Sequence[Shelf], query: Query) -> int:
     """How many there are as far as scopes and facets tell."""
     if not shelves:
         return 0
-    held = reduce(or_, (each.holds(FacetGroup) for each in shelves))
-    facets = matching.facets(FacetGroup, query)
-    return int(FacetGroup.select(fn.SUM(FacetGroup.images)).where(held, *facets).scalar() or 0)
-
-
-def _read(places: Sequence[Place], scope: Scope) -> list[Image]:
-    """The images that stand there; one that was deleted since is left out."""
-    numbers = [place[-1] for place in places]
-    seen = Image.id.in_(numbers), Image.seen_from(scope)
-    found = {image.id: image for image in Image.select(*LISTED).where(*seen)}
-    owners = {each.id: each for each in scope.lineage}
-    images = [found[number] for number in numbers if number in found]
-    for image in images:
-        image.scope = owners[image.scope_id]
-    return images
+    asked = matching.of_groups(shelves, query)
+    counted = f"SELECT SUM(images) FROM facet_group WHERE {asked.sql}"  # noqa: S608  no values
+    return int(rows(counted, asked.values)[0][0] or 0)

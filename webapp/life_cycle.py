@@ -15,6 +15,7 @@ import models
 from models import Image, LifeCycle, Scope, transaction
 from webapp import audit
 from webapp.access import Actor, Right
+from webapp.listed import ListedImage
 
 REASON_LENGTH = 255
 LONGEST_CHAIN = 1_000
@@ -195,7 +196,7 @@ def successor_of(image: Image, scope: Scope) -> Image | None:
     return successor
 
 
-def mention(image: Image) -> str:
+def mention(image: Image | ListedImage) -> str:
     """How a person reads it, and `named` knows it for certain."""
     return f"#{image.id} {image.name}"
 

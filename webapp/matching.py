@@ -15,13 +15,14 @@ from functools import reduce
 from operator import and_, ge, gt, le, lt, or_
 from typing import Any
 
-from peewee import SqliteDatabase, fn
+from peewee import fn
 
-from models import FacetGroup, Image, Level, LifeCycle, Scope, database
+from models import FacetGroup, Image, Level, LifeCycle, Scope
 from webapp import operating_systems
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.search import Key, Query, Term
+from webapp.written import Written, is_sqlite, written
 
 FACETS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)
 SHELVES = (Key.SCOPE, Key.OWNER, Key.SHARED)
@@ -47,8 +48,13 @@ class Shelf:
     shared: bool
     rank: int
 
+    @property
+    def held(self) -> str:
+        """The condition for what stands on it, in its order, as SQL."""
+        return f"scope_id = {self.scope.id:d} AND shared = {'TRUE' if self.shared else 'FALSE'}"
+
     def holds(self, model: Model) -> Any:
-        """The condition for what stands on it, in its order."""
+        """The same in Peewee's terms."""
         return (model.scope == self.scope.id) & (model.shared == self.shared)
 
     def holds_what_was_found(self) -> Any:
@@ -87,6 +93,16 @@ def facets(model: Model, query: Query, *, without: Key | None = None) -> list[An
     return [
         each for key in keys for each in _all_of(query.of(key), lambda term: _facet(model, term))
     ]
+
+
+def of_groups(shelves: Sequence[Shelf], query: Query) -> Written:
+    """The condition for the facet groups of what stands on the shelves and has the facets."""
+    held = " OR ".join(f"({each.held})" for each in shelves)
+    asked = facets(FacetGroup, query)
+    if not asked:
+        return Written(f"({held})")
+    sql, values = written(asked)
+    return Written(f"({held}) AND {sql}", values)
 
 
 def of_each(query: Query, actor: Actor) -> list[Any]:
@@ -140,7 +156,7 @@ def _asked(model: Model, name: str) -> Any:
     """A column of images that are walked through in their order. SQLite would rather follow an
     index of this column, and then sort all that it finds; a function of it has none."""
     column = getattr(model, name)
-    walked = model is Image and isinstance(database.obj, SqliteDatabase)
+    walked = model is Image and is_sqlite()
     return fn.LIKELY(column) if walked else column
 
 
@@ -182,7 +198,7 @@ def _row(term: Term, actor: Actor, name: Any) -> Any:
 
 def _contains(column: Any, text: str) -> Any:
     """Never by an index, which is what a walk through sorted images needs."""
-    find = fn.INSTR if isinstance(database.obj, SqliteDatabase) else fn.STRPOS
+    find = fn.INSTR if is_sqlite() else fn.STRPOS
     return find(column, text) > 0
 
 

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from peewee import SQL, BooleanField, Case, Field, IntegerField, Tuple, Value
+from peewee import BooleanField, Field, IntegerField
 
 from fields import InstantField
 from models import Image
 from webapp.matching import Shelf
+from webapp.written import Written, marks
 
 SORTS: dict[str, tuple[str, ...]] = {
     "name": ("name_key",),
@@ -39,20 +40,44 @@ Place = tuple[Any, ...]
 
 
 class Order:
-    """One order, read from its beginning or, `falling`, from its end."""
+    """One order, read from its beginning or, `falling`, from its end. In SQL its keys are called k0
+    and so on, the id last."""
 
     def __init__(self, sort: str, *, falling: bool) -> None:
         self.sort, self.falling = sort, falling
         self.fields: list[Field] = [getattr(Image, name) for name in SORTS[sort]]
 
-    def of_shelf(self, shelf: Shelf) -> list[Any]:
-        """What to select of the images of one shelf to get their places."""
-        first = list(self.fields) if self.fields else [Value(self._rank(shelf))]
-        return _named([*first, Image.id])
+    def keys(self, *shelves: Shelf) -> list[str]:
+        """What the images of these shelves are sorted by, as SQL."""
+        if self.fields:
+            first = [field.column_name for field in self.fields]
+        elif len(shelves) == 1:
+            first = [str(self._rank(shelves[0]))]
+        elif self.sort == "shared":
+            first = ["CASE WHEN shared THEN 1 ELSE 0 END"]
+        else:
+            ranks = " ".join(f"WHEN {each.scope.id} THEN {each.rank}" for each in shelves)
+            first = [f"CASE scope_id {ranks} END"]
+        return [*first, "id"]
 
-    def of_all(self, shelves: Sequence[Shelf]) -> list[Any]:
-        """The same of the images of several, however they were found."""
-        return _named([*self._among(shelves), Image.id])
+    def places(self, *shelves: Shelf) -> str:
+        """What to select of the images of these shelves to get their places, as SQL."""
+        return ", ".join(f"{key} AS k{at}" for at, key in enumerate(self.keys(*shelves)))
+
+    @property
+    def by(self) -> str:
+        """What to order places by, once they are selected, as SQL."""
+        return self._by(0)
+
+    @property
+    def by_run(self) -> str:
+        """The same where `one_after_another` has put the shelves in order already."""
+        return self._by(0 if self.fields else 1)
+
+    def _by(self, first: int) -> str:
+        direction = "DESC" if self.falling else "ASC"
+        keys = range(first, max(len(self.fields), 1) + 1)
+        return ", ".join(f"k{at} {direction}" for at in keys)
 
     def one_after_another(self, shelves: Sequence[Shelf]) -> list[list[Shelf]]:
         """The shelves whose images are merged, and before those whose images all come later."""
@@ -61,26 +86,6 @@ class Order:
         ranks = sorted({self._rank(each) for each in shelves}, reverse=self.falling)
         return [[each for each in shelves if self._rank(each) == rank] for rank in ranks]
 
-    @property
-    def by(self) -> list[Any]:
-        """What to order places by, once they are selected."""
-        return self._named(0)
-
-    @property
-    def by_run(self) -> list[Any]:
-        """The same where `one_after_another` has put the shelves in order already."""
-        return self._named(0 if self.fields else 1)
-
-    def _named(self, first: int) -> list[Any]:
-        names = [SQL(f"k{at}") for at in range(first, max(len(self.fields), 1) + 1)]
-        return [each.desc() if self.falling else each.asc() for each in names]
-
-    def first(self, run: Any, most: int) -> Any:
-        """A run cut short on its own: PostgreSQL then follows its order, where it might sort all
-        that a union of whole runs finds."""
-        names = [SQL(f"k{at}") for at in range(max(len(self.fields), 1) + 1)]
-        return run.order_by(*self.by_run).limit(most).select_from(*names)
-
     def typed(self, place: Place) -> Place:
         """The place as Python's values, whichever way it was read."""
         if not self.fields:
@@ -88,20 +93,20 @@ class Order:
         pairs = zip(self.fields, place[:-1], strict=True)
         return (*(field.python_value(value) for field, value in pairs), place[-1])
 
-    def begins(self, shelf: Shelf, place: Place, *, ends: bool = False) -> Any:
+    def begins(self, shelf: Shelf, place: Place, *, ends: bool = False) -> Written:
         """The condition for what follows `place`, or ends with it, by the order that the shelf is
         kept in."""
         falling = self.falling != ends
         if self.fields:
-            return _beyond([*self.fields, Image.id], place, falling=falling, including=ends)
+            return self._beyond(self.keys(shelf), place, falling=falling, including=ends)
         rank, (there, number) = self._rank(shelf), place
         if rank == there:
-            return _beyond([Image.id], (number,), falling=falling, including=ends)
-        return Image.id > 0 if (rank < there) == falling else Image.id < 0
+            return self._beyond(["id"], (number,), falling=falling, including=ends)
+        return Written("id > 0" if (rank < there) == falling else "id < 0")
 
-    def follows(self, shelves: Sequence[Shelf], place: Place) -> Any:
+    def follows(self, shelves: Sequence[Shelf], place: Place) -> Written:
         """The condition for what follows `place`, whichever shelf it stands on."""
-        return _beyond([*self._among(shelves), Image.id], place, falling=self.falling)
+        return self._beyond(self.keys(*shelves), place, falling=self.falling)
 
     def written(self, place: Place) -> str:
         """A cursor, for an address."""
@@ -119,25 +124,23 @@ class Order:
             if len(values) != max(len(self.fields), 1) or not _is_id(number):
                 return None
             if not self.fields:
-                return (int(values[0]), number)
+                return (values[0], number) if _is_id(values[0]) else None
             pairs = zip(self.fields, values, strict=True)
             return (*(_checked(field, value) for field, value in pairs), number)
         except (ValueError, TypeError, OverflowError, RecursionError):
             return None
 
-    def _among(self, shelves: Sequence[Shelf]) -> list[Any]:
-        if self.fields:
-            return list(self.fields)
-        if self.sort == "shared":
-            return [Case(None, [(Image.shared, 1)], 0)]
-        return [Case(Image.scope, [(each.scope.id, each.rank) for each in shelves], 0)]
+    def _beyond(
+        self, keys: Sequence[str], place: Place, *, falling: bool, including: bool = False
+    ) -> Written:
+        compare = ("<" if falling else ">") + ("=" if including else "")
+        pairs = zip(self.fields, place, strict=False)
+        values = [field.db_value(value) for field, value in pairs]
+        values += place[len(self.fields) :]
+        return Written(f"({', '.join(keys)}) {compare} ({marks(len(values))})", values)
 
     def _rank(self, shelf: Shelf) -> int:
         return shelf.rank if self.sort == "owner" else int(shelf.shared)
-
-
-def _named(columns: Sequence[Any]) -> list[Any]:
-    return [each.alias(f"k{at}") for at, each in enumerate(columns)]
 
 
 def _is_id(number: object) -> bool:
@@ -152,15 +155,6 @@ def _checked(field: Field, value: Any) -> Any:
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
     if type(value) is not kind or "\0" in str(value):
         raise TypeError
+    if kind is int and not _is_id(value):
+        raise ValueError
     return field.python_value(value)
-
-
-def _beyond(columns: Sequence[Any], place: Place, *, falling: bool, including: bool = False) -> Any:
-    values = [
-        Value(value, converter=column.db_value if isinstance(column, Field) else None)
-        for column, value in zip(columns, place, strict=True)
-    ]
-    here, there = Tuple(*columns), Tuple(*values)
-    if including:
-        return here <= there if falling else here >= there
-    return here < there if falling else here > there

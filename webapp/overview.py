@@ -11,19 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
-from operator import add, and_
-from typing import Any
 
-from peewee import SQL, Value, fn
-
-from models import FacetGroup, Image, LifeCycle, Scope, today
+from models import FacetGroup, LifeCycle, Scope, today
 from webapp import matching, operating_systems, search
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.matching import Shelf
 from webapp.search import EVERYTHING, Key, Term
+from webapp.written import Written, rows, written
 
 FAMILIES = 10
 """So many operating systems have a bar of their own."""
@@ -52,7 +48,7 @@ AGES = {
     "More than 2 years ago": (730, None),
 }
 """From and to, in days before today."""
-_SUMMED = list(dict.fromkeys([*ATTENTION.values(), *STATUSES.values()]))
+_SUMMED = {text: search.parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
 
 
 @dataclass(frozen=True)
@@ -120,20 +116,17 @@ def of(actor: Actor, scope: Scope) -> Overview:
 
 def _sums(shelves: Sequence[Shelf]) -> list[_Sum]:
     """One pass over the groups of each shelf, in the order of their index."""
-    images = fn.SUM(FacetGroup.images)
-    conditions = (matching.facets(FacetGroup, search.parse(text)) for text in _SUMMED)
-    found = [fn.SUM(FacetGroup.images).filter(reduce(and_, each)) for each in conditions]
-    kinds = FacetGroup.cloud, FacetGroup.os_family
-    runs = [
-        FacetGroup.select(Value(shelf.rank), *kinds, images, *found)
-        .where(shelf.holds(FacetGroup))
-        .group_by(*kinds)
+    asked = [written(matching.facets(FacetGroup, query)) for query in _SUMMED.values()]
+    sums = ", ".join(["SUM(images)", *(f"SUM(images) FILTER (WHERE {each.sql})" for each in asked)])
+    runs = " UNION ALL ".join(
+        f"SELECT {shelf.rank}, cloud, os_family, {sums} FROM facet_group "  # noqa: S608  no values
+        f"WHERE {shelf.held} GROUP BY cloud, os_family"
         for shelf in shelves
-    ]
-    rows: Any = reduce(add, runs).tuples()
+    )
+    values = [value for each in asked for value in each.values] * len(shelves)
     return [
-        _Sum(rank, cloud, family, images, tuple(each or 0 for each in found))
-        for rank, cloud, family, images, *found in rows
+        _Sum(rank, cloud, family, int(images), tuple(int(each or 0) for each in found))
+        for rank, cloud, family, images, *found in rows(runs, values)
     ]
 
 
@@ -157,16 +150,16 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
         counts[each.family] += each.images
     most = _ranked(counts)[:FAMILIES]
     bars = [
-        Bar(operating_systems.label(family), images, _written(Term(Key.OS, family)))
+        Bar(operating_systems.label(family), images, _search_for(Term(Key.OS, family)))
         for family, images in most
     ]
     if others := counts.total() - sum(images for _, images in most):
         without = (Term(Key.OS, family, excluded=True) for family, _ in most)
-        bars.append(Bar("Others", others, _written(*without)))
+        bars.append(Bar("Others", others, _search_for(*without)))
     return bars
 
 
-def _written(*terms: Term) -> str:
+def _search_for(*terms: Term) -> str:
     """'' where the text would be too long, or mean something else: people may have typed a family
     that is a label of another."""
     text = " ".join(map(str, terms))
@@ -190,9 +183,9 @@ def _ages(actor: Actor, shelves: Sequence[Shelf], total: int) -> list[Bar]:
     searches = {label: _aged(*days) for label, days in AGES.items()}
     count = _count if total <= VERY_MANY else _count_so_far
     *younger, oldest = AGES
-    counts = {label: count(_registered(actor, shelves, searches[label])) for label in younger}
+    counts = {label: count(shelves, _registered(actor, searches[label])) for label in younger}
     counted = None not in counts.values()
-    counts[oldest] = None if counted else count(_registered(actor, shelves, searches[oldest]))
+    counts[oldest] = None if counted else count(shelves, _registered(actor, searches[oldest]))
     beyond = [label for label, images in counts.items() if images is None]
     if len(beyond) == 1:
         # Something may have been registered between the two.
@@ -216,21 +209,27 @@ def _aged(youngest: int, oldest: int | None) -> str:
     return " ".join(map(str, terms))
 
 
-def _registered(actor: Actor, shelves: Sequence[Shelf], text: str) -> list[Any]:
-    """The conditions for what a search by age finds, shelf by shelf."""
-    aged = reduce(and_, matching.of_each(search.parse(text), actor))
-    return [each.holds(Image) & aged for each in shelves]
+def _registered(actor: Actor, text: str) -> Written:
+    """The condition for what a search by age finds."""
+    return written(matching.of_each(search.parse(text), actor))
 
 
-def _count(conditions: list[Any]) -> int | None:
-    runs = [Image.select(fn.COUNT(SQL("*"))).where(each) for each in conditions]
-    counts: Any = reduce(add, runs).tuples()
-    return sum(images for (images,) in counts)
+def _count(shelves: Sequence[Shelf], aged: Written) -> int | None:
+    counts = rows(*_runs("COUNT(*)", shelves, aged))
+    return sum(count for (count,) in counts)
 
 
-def _count_so_far(conditions: list[Any]) -> int | None:
+def _count_so_far(shelves: Sequence[Shelf], aged: Written) -> int | None:
     """None where there are more."""
-    runs = [Image.select(SQL("1")).where(each) for each in conditions]
-    limited = reduce(add, runs).limit(COUNTED + 1)
-    images = int(limited.select_from(fn.COUNT(SQL("*"))).scalar())
-    return images if images <= COUNTED else None
+    runs, values = _runs("1", shelves, aged)
+    limited = f"SELECT COUNT(*) FROM ({runs} LIMIT {COUNTED + 1}) AS found"  # noqa: S608  no values
+    ((images,),) = rows(limited, values)
+    return int(images) if images <= COUNTED else None
+
+
+def _runs(what: str, shelves: Sequence[Shelf], aged: Written) -> Written:
+    runs = (
+        f"SELECT {what} FROM image WHERE {each.held} AND {aged.sql}"  # noqa: S608  no values
+        for each in shelves
+    )
+    return Written(" UNION ALL ".join(runs), [*aged.values] * len(shelves))

@@ -3,10 +3,6 @@ place that knows what HTMX sends and wants."""
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
-from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +12,7 @@ from flask_htmx import HTMX
 from markupsafe import Markup, escape
 
 from models import Level, Scope
-from webapp import audit, bookmarks, operating_systems
+from webapp import audit, bookmarks, marks, operating_systems
 from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
@@ -24,7 +20,6 @@ from webapp.services import services
 from webapp.settings import SettingsError
 
 htmx = HTMX()
-STATIC = Path(__file__).parent / "static"
 ASSETS = ("vendor/htmx.min.js", "vendor/tabler.min.css", "vendor/icons.svg")
 
 
@@ -94,7 +89,7 @@ def current_path() -> str:
 
 def init_app(app: Flask) -> None:
     """Raises SettingsError while the browser's assets are not installed."""
-    missing = [name for name in ASSETS if not (STATIC / name).is_file()]
+    missing = [name for name in ASSETS if not (marks.STATIC / name).is_file()]
     if missing:
         raise SettingsError(
             f"webapp/static lacks {', '.join(missing)}. `scripts/assets.py` installs them."
@@ -103,8 +98,6 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         scope_url=scope_url,
-        asset=asset,
-        icon=icon,
         AUDIT_ACTIONS=audit.ACTIONS,
         CLOUDS=CLOUDS,
         Right=Right,
@@ -112,38 +105,8 @@ def init_app(app: Flask) -> None:
         ImageState=ImageState,
         operating_systems=operating_systems,
     )
-    app.add_template_filter(utc)
+    marks.init_app(app)
     app.context_processor(_frame)
-
-
-def asset(name: str) -> str:
-    """The address of a static file, changing with its content, so that it may be cached for
-    good."""
-    return f"{request.script_root}/static/{name}?v={_digest(name)}"
-
-
-def icon(name: str, class_: str = "") -> Markup:
-    """A symbol of the sprite. A list has hundreds: it is no macro, which would take ten times as
-    long."""
-    return _icon(name, f"icon {class_}".rstrip(), asset("vendor/icons.svg"))
-
-
-@lru_cache(4096)
-def _icon(name: str, class_: str, sprite: str) -> Markup:
-    return Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
-        class_, sprite, name
-    )
-
-
-def utc(instant: datetime) -> str:
-    """What a reader without JavaScript sees; `app.js` shows their own zone instead."""
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-@cache
-def _digest(name: str) -> str:
-    content = (STATIC / name).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _wants_fragment() -> bool:

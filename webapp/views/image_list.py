@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response, g, request, url_for
 
@@ -11,6 +11,7 @@ from webapp.access import Right
 from webapp.catalogue import Listing, Page
 from webapp.clouds import recognise
 from webapp.ordering import SORTS
+from webapp.preferences import Preferences
 from webapp.rendering import render
 from webapp.search import Key, Query
 from webapp.views.scope_pages import needs, pages
@@ -26,6 +27,7 @@ def images() -> Response:
     listing = _listing()
     page = catalogue.find(g.actor, g.scope, listing)
     query, chosen = listing.query, preferences.of(g.actor.person)
+    may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     return render(
         "images.html",
         fragment="_images.html",
@@ -34,14 +36,14 @@ def images() -> Response:
         listing=listing,
         query=query,
         address=_address,
-        heads=preferences.COLUMNS,
         preferences=chosen,
-        columns=chosen.columns,
+        shown=_shown(chosen, picks=may_edit),
+        name_label=preferences.COLUMNS[preferences.ALWAYS],
         views=saved_views.of(g.actor, g.scope),
         running=jobs.running(g.actor, g.scope),
         nothing_here=not page.images and not query and catalogue.is_empty(g.scope),
         looks_like=_looks_like(query, page),
-        may_edit=g.actor.may(Right.EDIT_IMAGES, g.scope),
+        may_edit=may_edit,
     )
 
 
@@ -89,6 +91,22 @@ def _listing() -> Listing:
         after=given.get("after", ""),
         before=given.get("before", ""),
     )
+
+
+class Shown(NamedTuple):
+    """How rows are shown, and where: `address` is that of the page, `picks` whether rows of the
+    scope itself can be ticked."""
+
+    columns: tuple[tuple[str, str], ...]
+    id_below: bool
+    address: str
+    scope_id: int
+    picks: bool
+
+
+def _shown(chosen: Preferences, *, picks: bool) -> Shown:
+    columns = tuple((key, preferences.COLUMNS[key]) for key in chosen.columns)
+    return Shown(columns, "id" not in chosen.columns, url_for(".images"), g.scope.id, picks)
 
 
 def _address(listing: Listing, query: Query | None = None, **changes: Any) -> str:

@@ -12,6 +12,7 @@ from webapp.bulk_forms import StatusForm
 from webapp.catalogue import Listing
 from webapp.forms import refuse
 from webapp.life_cycle import LifeCycleError
+from webapp.listed import ListedImage
 from webapp.rendering import redirect, render, toast
 from webapp.search import Key, Query, Term
 from webapp.views.scope_pages import needs, pages
@@ -46,7 +47,7 @@ def image_life_cycle(image_id: int) -> Response:
 def successors() -> Response:
     """Images that look like what is typed, to choose from."""
     text = " ".join(request.args.get("successor", "")[:255].split())
-    found: list[Image] = []
+    found: list[ListedImage] = []
     if len(text) >= SHORTEST and not text.startswith("#"):
         retired = Term(Key.STATUS, LifeCycle.RETIRED.value, excluded=True)
         query = Query((Term(Key.WORD, text), retired), (), "")
