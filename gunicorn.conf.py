@@ -3,6 +3,7 @@ before it."""
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 bind = "127.0.0.1:8000"
@@ -14,5 +15,6 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Load the SDKs that are used, in the background."""
+    """Load the SDKs that are used, in the background. What is there by now stays, see there."""
+    gc.freeze()
     worker.wsgi.extensions["services"].warm_up.start()

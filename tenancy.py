@@ -10,7 +10,7 @@ from typing import Any
 from peewee import SQL, AutoField, CharField, Check, ForeignKeyField, IntegerField, Model
 from playhouse.fields import EnumField
 
-from fields import InstantField, Level, Role, database, now
+from fields import InstantField, Level, Prepared, Role, database, now
 
 
 class Table(Model):
@@ -53,13 +53,9 @@ class Scope(Table):
         """This scope and those above it, from here up to Scalr; one query at the most."""
         if self.parent_id is None:
             return [self]
-        parts = self.path.split("/")
-        paths = ["/".join(parts[:length]) for length in range(len(parts) - 1, -1, -1)]
-        above = {scope.path: scope for scope in Scope.select().where(Scope.path.in_(paths))}
-        chain = [self, *(above[path] for path in paths)]
-        for lower, upper in pairwise(chain):
-            lower.parent = upper
-        return chain
+        above = _along(self.path)
+        above[0] = self
+        return _linked(above)
 
     @property
     def above(self) -> list[int]:
@@ -75,7 +71,27 @@ class Scope(Table):
 
     @classmethod
     def at(cls, path: str) -> Scope | None:
-        return cls.get_or_none(cls.path == path)
+        """With those above it, in one query."""
+        found = _along(path)
+        if not found or found[0].path != path:
+            return None
+        found[0].__dict__["lineage"] = _linked(found)
+        return found[0]
+
+
+def _along(path: str) -> list[Scope]:
+    """The scope at `path` and those above it, as far as they exist, from there up to Scalr."""
+    account, _, _ = path.partition("/")
+    return sorted(_at_any(path, account, ""), key=lambda scope: -len(scope.path))
+
+
+def _linked(chain: list[Scope]) -> list[Scope]:
+    for lower, upper in pairwise(chain):
+        lower.parent = upper
+    return chain
+
+
+_at_any = Prepared(lambda mark: Scope.select().where(Scope.path.in_([mark] * 3)))
 
 
 Scope.add_index(

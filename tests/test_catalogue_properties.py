@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from models import Image, LifeCycle, Person, Scope, now, transaction
 from tests import naive
-from webapp import catalogue, people
+from webapp import catalogue, finding, people
 from webapp.access import Actor
 from webapp.catalogue import Listing
 from webapp.clouds.base import ImageState
@@ -84,9 +84,10 @@ def _image(chance: random.Random, number: int, scope: Scope, person: Person | No
 @pytest.fixture(params=[5_000, 5, 0], ids=["few", "some", "many"])
 def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As if the database were small, or so large that images must be walked through."""
-    monkeypatch.setattr(catalogue, "GATHER", request.param)
-    monkeypatch.setattr(catalogue, "WALK", max(request.param, 3))
-    monkeypatch.setattr(catalogue, "COUNTED", max(request.param // 2, 2))
+    monkeypatch.setattr(finding, "GATHER", request.param)
+    monkeypatch.setattr(finding, "WALK", max(request.param, 3))
+    monkeypatch.setattr(finding, "COUNTED", max(request.param // 2, 2))
+    monkeypatch.setattr(finding, "LOOKED_UP", request.param)
     return int(request.param)
 
 

@@ -14,7 +14,7 @@ from peewee import SqliteDatabase
 import models
 from models import Scope, transaction
 from tests.test_catalogue_properties import PATHS, TERMS, _image
-from webapp import catalogue, facets
+from webapp import catalogue, facets, finding
 from webapp.access import Actor
 from webapp.catalogue import Listing
 from webapp.ordering import SORTS
@@ -33,8 +33,8 @@ SEARCHES = (
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of finding images are taken whatever the number of images."""
     if request.param == "walk":
-        for name in ("GATHER", "WALK", "COUNTED"):
-            monkeypatch.setattr(catalogue, name, 20)
+        for name in ("GATHER", "WALK", "COUNTED", "LOOKED_UP"):
+            monkeypatch.setattr(finding, name, 20)
     return str(request.param)
 
 
@@ -52,13 +52,13 @@ def thousand(request: pytest.FixtureRequest, db: Flask) -> None:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch, db: Flask) -> list[tuple[str, Any]]:
-    """Every SELECT that is sent from now on."""
+    """Every SELECT about images that is sent from now on."""
     sent: list[tuple[str, Any]] = []
     database = models.database.obj
     send = database.execute_sql
 
     def execute_sql(sql: str, params: Any = None) -> Any:
-        if sql.startswith("SELECT"):
+        if sql.startswith("SELECT") and ("image" in sql or "facet_group" in sql):
             sent.append((sql, params))
         return send(sql, params)
 
@@ -104,10 +104,11 @@ def _plan(sql: str, params: Any) -> str:
 
 def _walks(plan: str) -> bool:
     """SQLite writes SCAN for reading all of a table or of an index. It says so, too, of its
-    full-text index, which then answers a question, and of what another part of the plan found."""
+    full-text index, which then answers a question; of what another part of the plan found; and of
+    no table at all."""
     lines = [line.split() for line in plan.splitlines()]
     parts = {words[1] for words in lines if words[0] in {"CO-ROUTINE", "MATERIALIZE"}}
-    for words in lines:
-        if words[0] == "SCAN" and words[1] not in parts | {"(subquery"} and "VIRTUAL" not in words:
+    for what in (words[1] for words in lines if words[0] == "SCAN" and "VIRTUAL" not in words):
+        if what not in parts | {"CONSTANT"} and not what.startswith("(subquery"):
             return True
     return "Seq Scan on image" in plan or "Seq Scan on facet_group" in plan

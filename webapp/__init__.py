@@ -29,8 +29,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
         WTF_CSRF_TIME_LIMIT=None,
         # A page is built in a few milliseconds: the levels that add least to that.
-        COMPRESS_LEVEL=4,
-        COMPRESS_BR_LEVEL=3,
+        COMPRESS_LEVEL=1,
+        COMPRESS_BR_LEVEL=1,
     )
     logs.configure(settings.log_level)
     models.database.initialize(database.open_database(settings.database_url))

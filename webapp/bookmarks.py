@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 
-from models import BookmarkBar, Scope, transaction
+from models import BookmarkBar, Prepared, Scope, transaction
 from webapp.access import Actor
 
 LIMIT = 20
@@ -31,8 +31,8 @@ DEFAULT = (Bookmark("Images", "images"),)
 
 
 def of(actor: Actor, scope: Scope) -> list[Bookmark]:
-    row = BookmarkBar.get_or_none(person=actor.person, scope=scope)
-    return [Bookmark(**item) for item in row.items] if row else list(DEFAULT)
+    rows = _bars(actor.person.id, scope.id)
+    return [Bookmark(**item) for item in rows[0].items] if rows else list(DEFAULT)
 
 
 def pin(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
@@ -63,6 +63,13 @@ def move(actor: Actor, scope: Scope, path: str, position: int) -> None:
         rest = [each for each in bar if each.path != path]
         position = min(max(position, 0), len(rest))
         _keep(actor, scope, [*rest[:position], *moving, *rest[position:]])
+
+
+_bars = Prepared(
+    lambda mark: BookmarkBar.select(BookmarkBar.items).where(
+        BookmarkBar.person == mark, BookmarkBar.scope == mark
+    )
+)
 
 
 def _keep(actor: Actor, scope: Scope, bar: list[Bookmark]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from peewee import Case, fn
 
 import models
-from models import Job, JobRow, Scope, now, transaction
+from models import Job, JobRow, Prepared, Scope, now, transaction
 from webapp import people
 from webapp.access import Actor, Forbidden
 from webapp.vault import Vault
@@ -152,8 +152,16 @@ def of(actor: Actor, scope: Scope, job_id: int) -> Job | None:
 
 def running(actor: Actor, scope: Scope) -> list[Job]:
     """What this person has going on at `scope`, oldest first."""
-    own = (Job.person == actor.person) & (Job.scope == scope) & (Job.state == "running")
-    return list(Job.select().where(own).order_by(Job.id))
+    return _running(actor.person.id, scope.id, "running")
+
+
+_running = Prepared(
+    lambda mark: (
+        Job.select()
+        .where(Job.person == mark, Job.scope == mark, Job.state == mark)
+        .order_by(Job.id)
+    )
+)
 
 
 def summary(job: Job) -> dict[str, int]:

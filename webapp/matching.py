@@ -53,13 +53,14 @@ class Shelf:
         """The condition for what stands on it, in its order, as SQL."""
         return f"scope_id = {self.scope.id:d} AND shared = {'TRUE' if self.shared else 'FALSE'}"
 
-    def holds(self, model: Model) -> Any:
-        """The same in Peewee's terms."""
-        return (model.scope == self.scope.id) & (model.shared == self.shared)
-
-    def holds_what_was_found(self) -> Any:
+    @property
+    def held_if_found(self) -> str:
         """The same for images that another index finds: no plan can begin with this one."""
-        return (Image.scope + 0 == self.scope.id) & (Image.shared == self.shared)
+        return self.held.replace("scope_id =", "scope_id + 0 =")
+
+    def holds(self) -> Any:
+        """The same for images, in Peewee's terms."""
+        return (Image.scope == self.scope.id) & (Image.shared == self.shared)
 
 
 def shelves(scope: Scope, query: Query, *, own: bool = False) -> list[Shelf]:
@@ -117,12 +118,19 @@ def of_each(query: Query, actor: Actor) -> list[Any]:
 
 
 def ranges(query: Query, actor: Actor) -> list[list[Any]]:
-    """Those of `of_each` that the order of a shelf can answer: for each column, its conditions."""
-    found, name = [], Image.registered_by_name
+    """Conditions that follow from `of_each`, and that the order of a shelf can answer alone: for
+    each column, its conditions."""
+
+    def condition(term: Term) -> Any:
+        if term.key is Key.BY:
+            return Image.registered_by_name == _name_of(term.value, actor)
+        return _row(term, actor, Image.registered_by_name)
+
+    found = []
     for key in (Key.SIZE, Key.CREATED, Key.BY):
         terms = [term for term in query.of(key) if not term.excluded]
         if terms:
-            found.append(_all_of(terms, lambda term: _row(term, actor, name)))
+            found.append(_all_of(terms, condition))
     return found
 
 
@@ -230,10 +238,14 @@ def _created(term: Term) -> Any:
 def _by(value: str, actor: Actor, name: Any) -> Any:
     """People are known by name, as whoever is gone is; two of one name are told apart where one of
     them looks for what they did themselves."""
+    named = name == _name_of(value, actor)
     if value != "me":
-        return name == value
-    mine = fn.COALESCE(Image.registered_by, 0) == actor.person.id
-    return (name == actor.person.name) & mine
+        return named
+    return named & (fn.COALESCE(Image.registered_by, 0) == actor.person.id)
+
+
+def _name_of(value: str, actor: Actor) -> str:
+    return actor.person.name if value == "me" else value
 
 
 def found_by_text(wanted: Iterable[str]) -> Any:

@@ -11,7 +11,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from models import Membership, Person, transaction
+from models import Membership, Person, Prepared, transaction
 from webapp import audit
 from webapp.access import Actor
 
@@ -117,8 +117,7 @@ def require_strength(password: str) -> None:
 
 def actor_for(person: Person) -> Actor:
     """The person with the roles they hold."""
-    rows = Membership.select(Membership.scope, Membership.role).where(Membership.person == person)
-    return Actor(person, {row.scope_id: row.role for row in rows})
+    return Actor(person, {row.scope_id: row.role for row in _memberships(person.id)})
 
 
 def session_id(person: Person) -> str:
@@ -131,10 +130,18 @@ def from_session_id(session: str) -> Person | None:
     number, _, key = session.partition(".")
     if not number.isdecimal():
         return None
-    person = Person.get_or_none(Person.id == int(number))
+    person = next(iter(_people(int(number))), None)
     if person is None or not secrets.compare_digest(person.session_key, key):
         return None
     return person
+
+
+_people = Prepared(lambda mark: Person.select().where(Person.id == mark))
+_memberships = Prepared(
+    lambda mark: Membership.select(Membership.scope, Membership.role).where(
+        Membership.person == mark
+    )
+)
 
 
 def _matches(password_hash: str, password: str) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from peewee import IntegrityError
 
-from models import Person, SavedView, Scope, database, transaction
+from models import Person, Prepared, SavedView, Scope, database, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.audit import Changes
@@ -40,11 +40,19 @@ class NameTaken(SavedViewError):
 
 def of(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
     """The person's own views, and those that others share; by name."""
-    seen = (SavedView.person == actor.person) | SavedView.shared
-    query = SavedView.select(SavedView, Person).join(Person).where(SavedView.scope == scope, seen)
-    views = sorted(query, key=lambda view: (view.name.lower(), view.id))
+    found = _seen(scope.id, actor.person.id)
+    views = sorted(found, key=lambda view: (view.name.lower(), view.id))
     own = [view for view in views if view.person == actor.person]
     return own, [view for view in views if view.person != actor.person]
+
+
+_seen = Prepared(
+    lambda mark: (
+        SavedView.select(SavedView, Person)
+        .join(Person)
+        .where(SavedView.scope == mark, (SavedView.person == mark) | SavedView.shared)
+    )
+)
 
 
 def get(actor: Actor, scope: Scope, view_id: int) -> SavedView | None:

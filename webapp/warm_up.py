@@ -9,6 +9,7 @@ the first credentials of a cloud.
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 
@@ -49,6 +50,8 @@ class WarmUp:
         """Load what is used by now and not loaded yet."""
         for key in sorted((self._wanted | _used()) - self._loaded):
             CLOUDS[key].warm_up()
+            # It stays: looking for garbage among it would make somebody wait again and again.
+            gc.freeze()
             self._loaded.add(key)
             log.debug("the SDK of %s is loaded", key)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 from flask import Response, g, request, url_for
 
@@ -35,7 +37,7 @@ def images() -> Response:
         page=page,
         listing=listing,
         query=query,
-        address=_address,
+        address=partial(_address, url_for(".images")),
         preferences=chosen,
         shown=_shown(chosen, picks=may_edit),
         name_label=preferences.COLUMNS[preferences.ALWAYS],
@@ -60,7 +62,7 @@ def image_filters() -> Response:
         menus=menus,
         asked=asked,
         query=listing.query,
-        address=_address,
+        address=partial(_address, url_for(".images")),
         listing=listing,
     )
 
@@ -109,13 +111,15 @@ def _shown(chosen: Preferences, *, picks: bool) -> Shown:
     return Shown(columns, "id" not in chosen.columns, url_for(".images"), g.scope.id, picks)
 
 
-def _address(listing: Listing, query: Query | None = None, **changes: Any) -> str:
-    """That of a state of the page, without what is as it is anyhow."""
-    sort = changes.pop("sort", ("-" if listing.descending else "") + listing.sort)
+def _address(
+    page: str, listing: Listing, query: Query | None = None, *, sort: str = "", **place: str
+) -> str:
+    """That of a state of the page, which is at `page`, without what is as it is anyhow."""
+    sort = sort or ("-" if listing.descending else "") + listing.sort
     text = listing.query.text if query is None else str(query)
-    return url_for(
-        ".images", q=text or None, sort=None if sort == DEFAULT_SORT else sort, **changes
-    )
+    state = {"q": text, "sort": "" if sort == DEFAULT_SORT else sort, **place}
+    said = urlencode({name: value for name, value in state.items() if value}, safe=":/")
+    return f"{page}?{said}" if said else page
 
 
 def _label(query: Query) -> str:
