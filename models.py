@@ -130,8 +130,8 @@ class Image(Table):
 
     status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
     """As of today: `webapp.life_cycle` lets the dates take effect."""
-    deprecated_on = DateField(null=True, index=True)
-    retired_on = DateField(null=True, index=True)
+    deprecated_on = DateField(null=True)
+    retired_on = DateField(null=True)
     """From this day on, in UTC; it may lie ahead."""
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
@@ -148,6 +148,8 @@ class Image(Table):
         indexes = (
             (("scope", "cloud", "location", "cloud_image_id", "compute_resource"), True),
             (("cloud", "cloud_image_id"), False),
+            (("status", "deprecated_on"), False),
+            (("status", "retired_on"), False),
         )
         constraints = (
             Check("size_gb IS NULL OR size_gb >= 1"),

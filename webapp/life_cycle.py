@@ -244,7 +244,8 @@ def _the_only(found: list[Image], text: str, scope: Scope) -> Image:
 def settle() -> None:
     """Let the dates take effect whose day has come; doing it twice does no harm."""
     today = models.today()
-    due = Image.retired_on <= today, Image.status != LifeCycle.RETIRED
+    still = LifeCycle.ACTIVE, LifeCycle.DEPRECATED
+    due = Image.retired_on <= today, Image.status.in_(still)
     Image.update(status=LifeCycle.RETIRED).where(*due).execute()
     due = Image.deprecated_on <= today, Image.status == LifeCycle.ACTIVE
     Image.update(status=LifeCycle.DEPRECATED).where(*due).execute()
