@@ -346,4 +346,6 @@ def test_a_job_does_it(plan: Plan, vault: Vault) -> None:
     job = Job.get_by_id(job.id)
     assert JobRow.get(JobRow.job == job).subject == f"{ami(2)} (item 2)"
     assert (job.state, jobs.summary(job)) == ("done", {"created": 2, "refused": 1})
+    made = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
+    assert {row.image_id for row in made} == {image.id for image in Image.select()}
     assert jobs.LABELS[job.action] == "Import"

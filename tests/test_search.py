@@ -139,6 +139,14 @@ def test_a_line_break_does_not_end_a_quote() -> None:
     assert parse('"a\\\nb c"').terms == (Term(Key.WORD, "a\nb c"),)
 
 
+def test_what_is_wrong_stays_in_the_box_while_terms_change() -> None:
+    query = parse("clud:aws golden os:ubuntu")
+    less = query.without(query.terms[0])
+    assert less.text == "os:ubuntu clud:aws"
+    assert less.problems == query.problems == parse(less.text).problems
+    assert query.plus(Term(Key.CLOUD, "aws")).text == "golden os:ubuntu cloud:aws clud:aws"
+
+
 def test_taking_terms_away_and_adding_them() -> None:
     query = parse("golden  cloud:aws")
     aws, other = query.terms[1], Term(Key.OS, "ubuntu 24.04")

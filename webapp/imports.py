@@ -260,14 +260,15 @@ class _Import:
         choices = import_lines.changed(wanted, image)
         lives = self._live(wanted, image)
         edited = registration.edit(self._actor, image, choices)
-        return Outcome("updated" if lives or edited else "unchanged")
+        return Outcome("updated" if lives or edited else "unchanged", image_id=image.id)
 
     def _begin(self, wanted: Wanted, image: Image) -> Outcome:
         try:
             self._live(wanted, image)
         except LifeCycleError as error:
-            return Outcome("created", f"It is active, other than the file says. {error}")
-        return Outcome("created")
+            message = f"It is active, other than the file says. {error}"
+            return Outcome("created", message, image.id)
+        return Outcome("created", image_id=image.id)
 
     def _live(self, wanted: Wanted, image: Image) -> audit.Changes:
         """Raises Forbidden and LifeCycleError."""

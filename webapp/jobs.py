@@ -46,10 +46,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one row: one of OUTCOMES, and what there is to say about it."""
+    """What became of one row: one of OUTCOMES, what there is to say about it, and the image that
+    the row is about, where it was not known before."""
 
     kind: str
     message: str = ""
+    image_id: int | None = None
 
 
 class ProcessEnds(Exception):
@@ -342,5 +344,7 @@ class _Work:
 
 
 def _keep(row: JobRow, outcome: Outcome) -> None:
-    values = {"outcome": outcome.kind, "message": outcome.message}
+    values: dict[str, Any] = {"outcome": outcome.kind, "message": outcome.message}
+    if outcome.image_id is not None:
+        values["image_id"] = outcome.image_id
     JobRow.update(values).where((JobRow.id == row.id) & (JobRow.outcome == "")).execute()

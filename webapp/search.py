@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
@@ -145,15 +145,21 @@ class Query:
         return self.of(Key.WORD)
 
     def without(self, term: Term) -> Query:
-        return _of(tuple(each for each in self.terms if each != term))
+        return self._of(each for each in self.terms if each != term)
 
     def plus(self, term: Term) -> Query:
         """Also with `term`; with its opposite no longer."""
         opposite = replace(term, excluded=not term.excluded)
-        return _of((*(each for each in self.terms if each not in {term, opposite}), term))
+        return self._of([*(each for each in self.terms if each not in {term, opposite}), term])
 
     def toggled(self, term: Term) -> Query:
         return self.without(term) if term in self.terms else self.plus(term)
+
+    def _of(self, terms: Iterable[Term]) -> Query:
+        """What could not be understood stays, to be put right."""
+        terms = tuple(terms)
+        texts = (*map(str, terms), *(problem.text for problem in self.problems))
+        return Query(terms, self.problems, " ".join(texts))
 
 
 EVERYTHING = Query((), (), "")
@@ -174,10 +180,6 @@ def parse(text: str) -> Query:
         elif found not in terms:
             problems[Problem(piece, f"A search has at most {MOST_TERMS} terms.")] = None
     return Query(tuple(terms), tuple(problems), " ".join(pieces))
-
-
-def _of(terms: tuple[Term, ...]) -> Query:
-    return Query(terms, (), " ".join(map(str, terms)))
 
 
 def _read(piece: str) -> Term | Problem:

@@ -116,7 +116,7 @@ def _address(
 ) -> str:
     """That of a state of the page, which is at `page`, without what is as it is anyhow."""
     sort = sort or ("-" if listing.descending else "") + listing.sort
-    text = listing.query.text if query is None else str(query)
+    text = (listing.query if query is None else query).text
     state = {"q": text, "sort": "" if sort == DEFAULT_SORT else sort, **place}
     said = urlencode({name: value for name, value in state.items() if value}, safe=":/")
     return f"{page}?{said}" if said else page
