@@ -116,6 +116,8 @@
     }
     const count = bulk?.querySelector("[data-picked]");
     if (count) count.textContent = picked ? `${picked} selected` : "None selected";
+    // Where there is little room the bar shows once there is something to do.
+    bulk?.classList.toggle("idle", !picked && !bulk.elements.all.checked);
   };
   const prepare = () => tell();
   document.addEventListener("change", (event) => {
