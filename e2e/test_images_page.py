@@ -57,7 +57,7 @@ def test_tokens_and_chips(page: Page) -> None:
     expect(page.locator("#results")).to_contain_text("Did you mean “cloud:”?")
     page.get_by_role("link", name="Remove not OS: Debian").click()
     expect(rows).to_have_count(2)
-    expect(page.get_by_label("Search images")).to_have_value("agent:yes")
+    expect(page.get_by_label("Search images")).to_have_value("agent:yes clod:aws")
 
 
 def test_suggestions_by_keyboard(page: Page) -> None:
