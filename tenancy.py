@@ -53,9 +53,9 @@ class Scope(Table):
         """This scope and those above it, from here up to Scalr; one query at the most."""
         if self.parent_id is None:
             return [self]
-        above = _along(self.path)
-        above[0] = self
-        return _linked(above)
+        # It may not be there itself: not yet saved, or deleted a moment ago.
+        above = (scope for scope in _along(self.path) if scope.path != self.path)
+        return _linked([self, *above])
 
     @property
     def above(self) -> list[int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 
 import pytest
 
-from models import Scope
+from models import Level, Scope
 from tests.conftest import MakeImage
 from webapp import catalogue, facets
 from webapp.access import Actor
@@ -121,3 +123,21 @@ def test_filter_menus_count_under_the_other_filters(
     assert sorted(agents) == [("No", 1, True), ("Yes", 1, False)]
     assert str(menus["OS"].choices[0].query) == "agent:no os:ubuntu"
     assert facets.values(scope("acme"), Key.OS) == ["debian", "ubuntu"]
+
+
+def test_an_instant_that_utc_does_not_hold_is_no_cursor() -> None:
+    text = json.dumps(["0001-01-01T00:00:00+23:59", 1]).encode()
+    cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
+    assert Order("created", falling=True).read(cursor) is None
+
+
+def test_a_size_that_no_column_holds_is_no_cursor() -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps([10**30, 1]).encode()).decode().rstrip("=")
+    assert Order("size", falling=True).read(cursor) is None
+
+
+@pytest.mark.usefixtures("db")
+def test_the_lineage_of_a_scope_that_is_not_there(scope: Scopes) -> None:
+    above = scope("acme")
+    gone = Scope(level=Level.ENVIRONMENT, parent=above, path="acme/gone", name="gone")
+    assert [each.path for each in gone.lineage] == ["acme/gone", "acme", ""]

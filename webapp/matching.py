@@ -88,11 +88,10 @@ def _tells(shelf: Shelf, term: Term) -> bool:
     return shelf.shared is (term.value == "yes")
 
 
-def facets(model: Model, query: Query, *, without: Key | None = None) -> list[Any]:
-    """The conditions of the terms about facets; `without` leaves those of one key out."""
-    keys = (key for key in FACETS if key is not without)
+def facets(model: Model, query: Query) -> list[Any]:
+    """The conditions of the terms about facets."""
     return [
-        each for key in keys for each in _all_of(query.of(key), lambda term: _facet(model, term))
+        each for key in FACETS for each in _all_of(query.of(key), lambda term: _facet(model, term))
     ]
 
 

@@ -151,7 +151,8 @@ def _checked(field: Field, value: Any) -> Any:
     """Raises ValueError and TypeError for what the column cannot hold."""
     if isinstance(field, InstantField):
         instant = datetime.fromisoformat(value)
-        return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+        # Here, where an instant that no calendar holds in UTC can still be refused.
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
     if type(value) is not kind or "\0" in str(value):
         raise TypeError
