@@ -34,7 +34,8 @@ them one by one."""
 
 
 class Found(NamedTuple):
-    """Up to one place more than a page; the count of all, and whether it is exact."""
+    """Up to one place more than a page; the count of all if it is `exact`, else a number that there
+    are more of."""
 
     places: list[Place]
     counted: int
@@ -99,26 +100,27 @@ class Search:
             return self._gather(self._of_texts(), counted)
         places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
         if len(places) == self.wanted:
-            return Found(places, min(max(counted, self.wanted - 1), COUNTED), exact=False)
+            return Found(places, _fewer_than(max(counted, self.wanted)), exact=False)
         return self._gather(self._of_texts())
 
     def _walk_a_while(self) -> Found:
         """By a short walk, where that fills the page; else by the words; else by a long walk."""
         from_start = self._walk(COUNTED + 1, end=self._place_at(WALK), start=None)
-        counted = min(len(from_start), COUNTED)
-        if self.cursor is None and counted >= self.wanted:
-            return Found(from_start[: self.wanted], counted, exact=False)
-        if self.texts and counted < self.wanted:
+        seen = len(from_start)
+        if self.cursor is None and seen >= self.wanted:
+            return Found(from_start[: self.wanted], _fewer_than(seen), exact=False)
+        if self.texts and seen < self.wanted:
             return self._gather(self._of_texts())
         if self.texts:
             places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
             if len(places) == self.wanted:
-                return Found(places, counted, exact=False)
+                return Found(places, _fewer_than(seen), exact=False)
             return self._gather(self._of_texts())
         # What is left out, and ranges that hold for very many: nothing helps but to go on.
         places = self._walk(self.wanted)
-        whole = self.cursor is None and len(places) < self.wanted
-        return Found(places, max(counted, min(len(places), self.wanted - 1)), exact=whole)
+        if self.cursor is None and len(places) < self.wanted:
+            return Found(places, len(places), exact=True)
+        return Found(places, _fewer_than(max(seen, len(places))), exact=False)
 
     def _walk(self, most: int, **limits: Any) -> list[Place]:
         """Through the sorted images of all shelves at once, asking each."""
@@ -198,6 +200,11 @@ class Search:
         words = f"SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ?{limit}"  # noqa: S608  no values
         found = Written(f"({words}) AS words CROSS JOIN image", [matching.phrase(self.texts)])
         return [_where(found, "id = word_id", *parts)]
+
+
+def _fewer_than(seen: int) -> int:
+    """What may stand after "more than", once so many were seen."""
+    return min(seen - 1, COUNTED)
 
 
 def _where(source: Written | str, *conditions: Written | str) -> Written:
