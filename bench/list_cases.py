@@ -22,7 +22,7 @@ HOPS = 40
 """How often Next is followed to get to the deep page."""
 COUNTED = 1_000
 """Matches of a word are counted up to here, as the app does at the most."""
-WALKED = 5_000
+WALKED = 1_000
 """Or among so many of the newest, as the app does where an index is of no help."""
 AGES = (0, 30, 90, 365, 730, 3_650)
 AGED = 20_000

@@ -86,6 +86,8 @@ def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     """As if the database were small, or so large that images must be walked through."""
     monkeypatch.setattr(finding, "GATHER", request.param)
     monkeypatch.setattr(finding, "WALK", max(request.param, 3))
+    monkeypatch.setattr(finding, "TRIED", max(request.param // 2, 2))
+    monkeypatch.setattr(finding, "SPARSE", 2)
     monkeypatch.setattr(finding, "COUNTED", max(request.param // 2, 2))
     monkeypatch.setattr(finding, "LOOKED_UP", request.param)
     return int(request.param)

@@ -33,7 +33,7 @@ SEARCHES = (
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of finding images are taken whatever the number of images."""
     if request.param == "walk":
-        for name in ("GATHER", "WALK", "COUNTED", "LOOKED_UP"):
+        for name in ("GATHER", "WALK", "TRIED", "COUNTED", "LOOKED_UP"):
             monkeypatch.setattr(finding, name, 20)
     return str(request.param)
 

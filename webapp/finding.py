@@ -26,6 +26,10 @@ GATHER = 5_000
 """So many images are found by an index, and sorted, in the time that a page may take."""
 WALK = 5_000
 """So many are walked through in that time."""
+TRIED = 1_000
+"""So many, the first in order, tell how frequent matches are, where no index tells it."""
+SPARSE = 5
+"""With fewer matches among these, the words had better be looked up."""
 COUNTED = 1_000
 """Matches are counted up to here where counting them all would cost more than the page."""
 LOOKED_UP = 1_000
@@ -71,7 +75,8 @@ class Search:
         if not self.of_each and (not self.facets or candidates > GATHER):
             return Found(self._walk(self.wanted), candidates, exact=True)
         if candidates <= GATHER:
-            return self._gather(self._of_groups() if self.facets else self._of_shelves())
+            all_of_them = self._of_groups() if self.facets else self._of_shelves()
+            return self._gather(self._of_few_texts() or all_of_them)
         for conditions in self.ranges:
             if self._few(conditions):
                 return self._gather(self._of_shelves(conditions))
@@ -90,31 +95,26 @@ class Search:
     def _by_words(self) -> Found:
         """With SQLite, whose index gives what it finds one by one: by the index, where it finds
         little; else by a short walk, where that fills the page; else by the index after all."""
-        (matched,) = self._of_texts(first=LOOKED_UP + 1)
-        looked_up = f"SELECT 1 FROM image_words WHERE image_words MATCH ? LIMIT {LOOKED_UP + 1}"  # noqa: S608  no values
-        ((looked, counted),) = rows(
-            f"SELECT (SELECT COUNT(*) FROM ({looked_up})), (SELECT COUNT(*) FROM {matched.sql})",  # noqa: S608  no values
-            [matching.phrase(self.texts), *matched.values],
-        )
-        if looked <= LOOKED_UP:
-            return self._gather(self._of_texts(), counted)
+        if found := self._of_few_texts():
+            return self._gather(found)
         places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
-        if len(places) == self.wanted:
-            return Found(places, _fewer_than(max(counted, self.wanted)), exact=False)
-        return self._gather(self._of_texts())
+        if len(places) < self.wanted:
+            return self._gather(self._of_texts())
+        seen = _count(self._of_texts(first=LOOKED_UP + 1))
+        return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
 
     def _walk_a_while(self) -> Found:
         """By a short walk, where that fills the page; else by the words; else by a long walk."""
-        from_start = self._walk(COUNTED + 1, end=self._place_at(WALK), start=None)
+        from_start = self._walk(COUNTED + 1, end=self._place_at(TRIED), start=None)
         seen = len(from_start)
         if self.cursor is None and seen >= self.wanted:
             return Found(from_start[: self.wanted], _fewer_than(seen), exact=False)
-        if self.texts and seen < self.wanted:
+        if self.texts and seen < SPARSE:
             return self._gather(self._of_texts())
         if self.texts:
             places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
             if len(places) == self.wanted:
-                return Found(places, _fewer_than(seen), exact=False)
+                return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
             return self._gather(self._of_texts())
         # What is left out, and ranges that hold for very many: nothing helps but to go on.
         places = self._walk(self.wanted)
@@ -167,17 +167,22 @@ class Search:
             return run
         return f"SELECT * FROM ({run} ORDER BY {self.order.by_run} LIMIT {most}) AS run"  # noqa: S608  no values
 
-    def _gather(self, found: list[Written], counted: int | None = None) -> Found:
+    def _gather(self, found: list[Written]) -> Found:
         """`found`: what comes after FROM, and finds them; to be put together."""
-        if counted is None:
-            counted = _count(found)
         following = [self.order.follows(self.shelves, self.cursor)] if self.cursor else []
         conditions = "".join(f" AND {each.sql}" for each in following)
         places = self.order.places(*self.shelves)
         runs = " UNION ALL ".join(f"SELECT {places} FROM {each.sql}{conditions}" for each in found)  # noqa: S608  no values
         values = [value for each in found for part in (each, *following) for value in part.values]
-        ordered = f"{runs} ORDER BY {self.order.by} LIMIT {self.wanted}"
-        return Found(rows(ordered, values), min(counted, GATHER), counted <= GATHER)
+        ordered = f"ORDER BY {self.order.by} LIMIT {self.wanted}"
+        if self.cursor:
+            counted, answer = _count(found), rows(f"{runs} {ordered}", values)
+        else:
+            # From the start all are found, and sorted, so that they can be counted by the way.
+            answer = rows(f"SELECT run.*, COUNT(*) OVER () FROM ({runs}) AS run {ordered}", values)  # noqa: S608  no values
+            counted = answer[0][-1] if answer else 0
+            answer = [each[:-1] for each in answer]
+        return Found(answer, min(counted, GATHER), counted <= GATHER)
 
     def _of_shelves(self, *conditions: Written) -> list[Written]:
         """What stands on the shelves, found by `conditions` in the order of their column."""
@@ -189,6 +194,14 @@ class Search:
         sql = f"group_id IN (SELECT id FROM facet_group WHERE {groups.sql})"  # noqa: S608  no values
         asked = [written(self.of_each)] if self.of_each else []
         return [_where("image", Written(sql, groups.values), *asked)]
+
+    def _of_few_texts(self) -> list[Written]:
+        """With SQLite, by the index of trigrams, if that finds little; else none."""
+        if not self.texts or not is_sqlite():
+            return []
+        found = f"SELECT 1 FROM image_words WHERE image_words MATCH ? LIMIT {LOOKED_UP + 1}"  # noqa: S608  no values
+        ((looked_up,),) = rows(f"SELECT COUNT(*) FROM ({found})", [matching.phrase(self.texts)])  # noqa: S608  no values
+        return self._of_texts() if looked_up <= LOOKED_UP else []
 
     def _of_texts(self, first: int | None = None) -> list[Written]:
         """By the index of trigrams; with SQLite perhaps only of the `first` that it gives."""
