@@ -25,6 +25,7 @@ from models import Job, JobRow, Prepared, Scope, now, transaction
 from webapp import people
 from webapp.access import Actor, Forbidden
 from webapp.vault import Vault
+from webapp.written import is_sqlite
 
 OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
 """What can become of a row, in the order in which it is shown; '' until its turn comes."""
@@ -38,7 +39,8 @@ KEPT = timedelta(days=7)
 BEAT = 1.0
 """Seconds between two signs of life."""
 BREATH = 0.002
-"""Seconds between two rows, in which others may write."""
+"""Seconds between two rows, in which others may write to SQLite, which takes one writer at a
+time."""
 CHUNK = 500
 
 log = logging.getLogger(__name__)
@@ -241,6 +243,11 @@ def _connected() -> Iterator[None]:
             models.database.close()
 
 
+_held = Prepared(
+    lambda mark: Job.select(Job.id).where(Job.id == mark, Job.state == mark, Job.seen_at == mark)
+)
+
+
 class _Work:
     """One job being worked on, as long as nobody stops it or takes it over."""
 
@@ -256,7 +263,8 @@ class _Work:
         else:
             for row in self._rows():
                 self._do_row(row)
-                time.sleep(BREATH)
+                if is_sqlite():
+                    time.sleep(BREATH)
         done = self._counted()
         finished = {"state": "done", "finished_at": now(), "done": done}
         if not Job.update(finished).where(self._ours).execute():
@@ -293,7 +301,7 @@ class _Work:
             chunk = list(query.order_by(JobRow.position).limit(CHUNK))
             for row in chunk:
                 self._beat()
-                if not Job.select(Job.id).where(self._ours).exists():
+                if not _held(self._job.id, "running", Job.seen_at.db_value(self._seen)):
                     return
                 yield row
             if not chunk:
