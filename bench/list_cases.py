@@ -25,7 +25,7 @@ COUNTED = 1_000
 WALKED = 1_000
 """Or among so many of the newest, as the app does where an index is of no help."""
 AGES = (0, 30, 90, 365, 730, 3_650)
-AGED = 20_000
+AGED = 10_000
 """The overview counts images of an age up to here."""
 MENUS = (
     "cloud",

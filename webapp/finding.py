@@ -104,17 +104,18 @@ class Search:
         return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
 
     def _walk_a_while(self) -> Found:
-        """By a short walk, where that fills the page; else by the words; else by a long walk."""
+        """By a short walk, where that fills the page; else by the words; else by a long walk, which
+        may go through a whole shelf that has no match."""
         from_start = self._walk(COUNTED + 1, end=self._place_at(TRIED), start=None)
         seen = len(from_start)
         if self.cursor is None and seen >= self.wanted:
             return Found(from_start[: self.wanted], _fewer_than(seen), exact=False)
         if self.texts and seen < SPARSE:
             return self._gather(self._of_texts())
+        places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
+        if len(places) == self.wanted:
+            return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
         if self.texts:
-            places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
-            if len(places) == self.wanted:
-                return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
             return self._gather(self._of_texts())
         # What is left out, and ranges that hold for very many: nothing helps but to go on.
         places = self._walk(self.wanted)

@@ -24,7 +24,7 @@ from webapp.written import Written, rows, written
 FAMILIES = 10
 """So many operating systems have a bar of their own."""
 VERY_MANY = 200_000
-COUNTED = 20_000
+COUNTED = 10_000
 """Where there are more images than `VERY_MANY`, those of one age are counted up to here."""
 ATTENTION = {
     "Without agent": "agent:no",
