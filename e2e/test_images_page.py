@@ -44,8 +44,10 @@ def test_search_and_sort(page: Page) -> None:
     expect(rows).to_have_count(2)
     box.fill("nothing at all")
     expect(page.get_by_role("heading", name="No image matches")).to_be_visible()
+    expect(page.locator("#bulk")).to_be_hidden()
     page.get_by_role("link", name="Clear the search").click()
     expect(rows).to_have_count(2)
+    expect(page.locator("#bulk")).to_be_visible()
 
 
 def test_tokens_and_chips(page: Page) -> None:

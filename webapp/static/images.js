@@ -116,6 +116,7 @@
     }
     const count = bulk?.querySelector("[data-picked]");
     if (count) count.textContent = picked ? `${picked} selected` : "None selected";
+    if (bulk) bulk.hidden = !document.querySelector("#results tbody tr");
     // Where there is little room the bar shows once there is something to do.
     bulk?.classList.toggle("idle", !picked && !bulk.elements.all.checked);
   };
