@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from models import Level, Scope
 from tests.conftest import MakeImage
-from webapp import catalogue, facets
+from webapp import catalogue, facets, finding
 from webapp.access import Actor
 from webapp.catalogue import Listing
 from webapp.ordering import SORTS, Order
@@ -108,6 +109,17 @@ def test_any_text_may_come_as_a_cursor(
     for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
         assert catalogue.find(actor_of("scalr-admin"), scope("acme"), listing).exact
     assert Order(sort, falling=True).read("x" * 10_000) is None
+
+
+def test_a_page_whose_images_are_gone_counts_none(
+    make_image: MakeImage, actor_of: ActorOf, scope: Scopes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "GATHER", 0)
+    image = make_image("acme", name="golden")
+    listing = Listing(parse("-golden"), "name", descending=False)
+    listing = replace(listing, after=Order("name", falling=False).written((image.name_key, 1)))
+    page = catalogue.find(actor_of("scalr-admin"), scope("acme"), listing)
+    assert (page.images, page.count) == ([], 0)
 
 
 def test_filter_menus_count_under_the_other_filters(

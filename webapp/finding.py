@@ -217,8 +217,9 @@ class Search:
 
 
 def _fewer_than(seen: int) -> int:
-    """What may stand after "more than", once so many were seen."""
-    return min(seen - 1, COUNTED)
+    """What may stand after "more than", once so many were seen: none, it may be, on a page that was
+    the last one before its images went."""
+    return min(max(seen, 1) - 1, COUNTED)
 
 
 def _where(source: Written | str, *conditions: Written | str) -> Written:
