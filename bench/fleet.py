@@ -19,9 +19,10 @@ import models
 from bench.fleet_images import COLUMNS, GROUP_COLUMNS, Fleet, Owner, Row
 from bench.measure import PASSWORD
 from models import FacetGroup, Image, Level, Membership, Person, Role, Scope, transaction
-from webapp import image_details, people
 from webapp.clouds import CLOUDS
 from webapp.database import close_all, migrate, open_database
+from webapp.images import image_details
+from webapp.people import accounts as people
 
 SEED = 42
 SCALR_MOST = 20_000

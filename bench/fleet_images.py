@@ -12,11 +12,10 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import accumulate
 from typing import Any
 
-from fields import LifeCycle, today
-from tenancy import Person, Scope
-from webapp import image_details
+from models import LifeCycle, Person, Scope, today
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
-from webapp.operating_systems import version_key
+from webapp.images import image_details
+from webapp.images.operating_systems import version_key
 
 YEARS = 5
 COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"

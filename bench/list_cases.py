@@ -16,7 +16,7 @@ from bench import fleet, floor
 from bench.fleet_images import COMMON_WORD, MISSING_WORD, RARE_WORD
 from bench.floor import Floor, Shelves, groups, held, rows, up_to
 from models import Image, Scope, today
-from webapp.ordering import SORTS
+from webapp.search.ordering import SORTS
 
 HOPS = 40
 """How often Next is followed to get to the deep page."""

@@ -20,9 +20,9 @@ from pyVmomi import vim, vmodl
 from bench.measure import milliseconds, percentiles
 from tests.clouds import vcsim
 from webapp.clouds.base import CredentialValues, Locator
-from webapp.clouds.vmware import VMware
-from webapp.clouds.vmware_connection import _Connection
-from webapp.clouds.vmware_sdk import Session
+from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.connection import _Connection
+from webapp.clouds.vmware.sdk import Session
 
 CLUSTERS = 4
 EVERY = 50

@@ -53,8 +53,7 @@ def _app(folder: Path, sandbox: Path | None) -> None:
     if sandbox is None:
         sandbox = folder / "sandbox.json"
         sandbox.write_text('{"credentials": []}')
-    served.flask(environ, "migrate")
-    served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
+    served.seed(environ, sandbox)
     clouds = len(CLOUDS) if sandbox.parent != folder else 0
     print(f"\nThe app with credentials of {clouds} clouds")
     log = folder / "log"

@@ -35,8 +35,7 @@ def main() -> None:
         folder = Path(name)
         with served.sandbox(folder) as sandbox:
             environ = served.app_environ(folder)
-            served.flask(environ, "migrate")
-            served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
+            served.seed(environ, sandbox)
             endpoint = served.sandbox_credentials(sandbox, "aws")["endpoint_url"]
             began = time.perf_counter()
             with served.serve_app(environ, folder / "log", workers=2) as server:

@@ -41,8 +41,7 @@ def site(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     """The address of a freshly seeded demonstration."""
     folder = tmp_path_factory.mktemp("site")
     environ = served.app_environ(folder)
-    served.flask(environ, "migrate")
-    served.flask(environ, "seed-demonstration", "--sandbox", str(sandbox))
+    served.seed(environ, sandbox)
     with served.serve_app(environ, folder / "log") as app:
         yield app.url
     log = (folder / "log").read_text()

@@ -10,8 +10,9 @@ from flask import Flask
 
 import models
 import webapp
-from webapp import database, demonstration
-from webapp.services import services
+from sandbox import demonstration
+from webapp import database
+from webapp.web.services import services
 
 
 def create_app(sandbox: str) -> Flask:

@@ -4,7 +4,7 @@ another account, and an outsider who holds no role at all."""
 from __future__ import annotations
 
 from models import Level, Membership, Person, Role, Scope
-from webapp import people
+from webapp.people import accounts as people
 
 PASSWORD = "correct horse battery"
 SCOPES = ("acme", "acme/production", "acme/staging", "globex", "globex/lab")

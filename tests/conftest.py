@@ -23,15 +23,17 @@ import webapp
 from models import CloudCredentials, Image, Person, Scope
 from tests import cast
 from tests.postgresql import cluster
-from webapp import database, people, registration
+from webapp import database
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
-from webapp.people import FailedSignIns
-from webapp.receipts import Receipt
-from webapp.registration import Choices
-from webapp.services import Services
-from webapp.vault import Vault
+from webapp.credentials.vault import Vault
+from webapp.images import registration
+from webapp.images.receipts import Receipt
+from webapp.images.registration import Choices
+from webapp.people import accounts as people
+from webapp.people.accounts import FailedSignIns
+from webapp.web.services import Services
 
 ENVIRON = {
     "SECRET_KEY": "tests only: 6f1c0c5f9d0b4b2e8a7d",

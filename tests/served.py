@@ -110,9 +110,9 @@ def app_environ(folder: Path) -> dict[str, str]:
     }
 
 
-def flask(environ: Mapping[str, str], *command: str) -> None:
-    """Run one of the app's commands."""
-    line = [sys.executable, "-m", "flask", "--app", "webapp", *command]
+def seed(environ: Mapping[str, str], sandbox: Path) -> None:
+    """Fill the app's database with the demonstration, whose clouds `sandbox` describes."""
+    line = [sys.executable, "-m", "sandbox.demonstration", str(sandbox)]
     subprocess.run(line, env=environ, cwd=ROOT, check=True, capture_output=True)
 
 

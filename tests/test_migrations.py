@@ -10,10 +10,11 @@ from playhouse.migrations import Runner
 import models
 from models import FacetGroup, Image, Scope
 from tests.conftest import MakeImage
-from webapp import catalogue, database
+from webapp import database
 from webapp.access import Actor
-from webapp.catalogue import Listing
-from webapp.search import parse
+from webapp.search import catalogue
+from webapp.search.catalogue import Listing
+from webapp.search.language import parse
 
 
 def test_the_catalogue_of_images_that_were_there_before(

@@ -10,9 +10,12 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
-from webapp import commands, database, errors, logs, rendering, security, services, warm_up
+from webapp import cli as commands
+from webapp import database, warm_up
 from webapp import settings as settings_module
 from webapp.views import account_pages, mount_views
+from webapp.web import error_pages as errors
+from webapp.web import logs, rendering, security, services
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:

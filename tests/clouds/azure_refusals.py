@@ -11,7 +11,7 @@ from sandbox import azure_images, faulty, tls
 from sandbox.faulty import Behaviour
 from tests.clouds.azure_answers import after_login
 from tests.clouds.azure_peer import AzurePeer
-from webapp.clouds.azure import Azure
+from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import CloudError, CredentialValues, Locator
 
 HOME = "westeurope"

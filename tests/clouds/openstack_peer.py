@@ -15,7 +15,7 @@ from tests.clouds import openstack_answers
 from tests.clouds.peer import Peer
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, CredentialValues, Locator
-from webapp.clouds.openstack import OpenStack
+from webapp.clouds.openstack.adapter import OpenStack
 
 UNKNOWN = "0fedcba9-8765-4321-8fed-cba987654321"
 

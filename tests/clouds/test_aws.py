@@ -12,8 +12,8 @@ import pytest
 from sandbox import aws, faulty
 from tests.clouds import aws_answers, vendor_data
 from tests.clouds.conftest import aws_credentials
-from webapp.clouds import aws_details
-from webapp.clouds.aws import Aws
+from webapp.clouds.aws import details as aws_details
+from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.base import (
     CredentialValues,
     Fact,

@@ -14,9 +14,11 @@ from sandbox.faulty import Behaviour, answering, forwarding, slow
 from tests.clouds.aws_answers import aws_error, by_action, by_region, caller, regions
 from tests.clouds.conftest import aws_credentials
 from tests.clouds.peer import SECRET
-from webapp.clouds import aws as aws_module
-from webapp.clouds import aws_errors, aws_sdk, base
-from webapp.clouds.aws import Aws
+from webapp.clouds import base
+from webapp.clouds.aws import adapter as aws_module
+from webapp.clouds.aws import errors as aws_errors
+from webapp.clouds.aws import sdk as aws_sdk
+from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,

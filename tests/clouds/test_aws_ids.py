@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.clouds.aws_ids import AMI, parse
+from webapp.clouds.aws.ids import AMI, parse
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted import TEXT_LENGTH
 

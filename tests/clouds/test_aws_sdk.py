@@ -14,7 +14,7 @@ from pathlib import Path
 from sandbox import aws, faulty
 from tests.clouds import aws_answers
 from tests.clouds.conftest import aws_credentials
-from webapp.clouds.aws import Aws
+from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.base import CredentialValues, Locator
 
 ROOT = Path(__file__).parents[2]

@@ -12,18 +12,11 @@ from sandbox import azure, azure_images, faulty, tls
 from sandbox.azure_images import GOLDEN, NOBLE
 from tests.clouds.azure_answers import after_login, arm_error, by_path
 from tests.clouds.azure_peer import AzurePeer
-from webapp import operating_systems
-from webapp.clouds import azure_details
-from webapp.clouds.azure import Azure
-from webapp.clouds.azure_ids import MarketplaceImage
-from webapp.clouds.base import (
-    CredentialValues,
-    Fact,
-    ImageDetails,
-    ImageState,
-    Locator,
-    Volume,
-)
+from webapp.clouds.azure import details as azure_details
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.azure.ids import MarketplaceImage
+from webapp.clouds.base import CredentialValues, Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.images import operating_systems
 
 HOME = "westeurope"
 IMAGE = MarketplaceImage("pub", "offer", "sku", "1.0.0")

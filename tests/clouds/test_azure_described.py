@@ -16,7 +16,7 @@ from tests.clouds import prism
 from tests.clouds.azure_answers import is_login
 from tests.clouds.azure_peer import AzurePeer
 from tests.clouds.vendor_data import folder
-from webapp.clouds.azure import Azure
+from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
     CloudError,
     CredentialsRejected,

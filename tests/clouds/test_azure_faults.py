@@ -22,8 +22,10 @@ from tests.clouds.azure_answers import (
 )
 from tests.clouds.azure_peer import AzurePeer
 from tests.clouds.azure_refusals import LOCATOR, NOBLE, OWN, described, managed, refused
-from webapp.clouds import azure_errors, azure_sdk, base
-from webapp.clouds.azure import Azure
+from webapp.clouds import base
+from webapp.clouds.azure import errors as azure_errors
+from webapp.clouds.azure import sdk as azure_sdk
+from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,

@@ -9,11 +9,8 @@ import pytest
 from sandbox import azure
 from tests.clouds.azure_peer import AzurePeer
 from tests.clouds.azure_refusals import refused
-from webapp.clouds.azure import Azure
-from webapp.clouds.base import (
-    CredentialValues,
-    InvalidCredentials,
-)
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import CredentialValues, InvalidCredentials
 
 
 @pytest.fixture

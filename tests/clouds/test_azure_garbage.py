@@ -13,13 +13,8 @@ from tests.clouds.azure_answers import (
 )
 from tests.clouds.azure_peer import AzurePeer
 from tests.clouds.azure_refusals import HOME, LOCATOR, NOBLE, OWN, managed, refused
-from webapp.clouds.azure import Azure
-from webapp.clouds.base import (
-    CloudUnreachable,
-    ImageNotFound,
-    Locator,
-    PermissionDenied,
-)
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import CloudUnreachable, ImageNotFound, Locator, PermissionDenied
 
 
 @pytest.fixture

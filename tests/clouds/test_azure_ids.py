@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.clouds.azure_ids import parse, read
+from webapp.clouds.azure.ids import parse, read
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted import TEXT_LENGTH
 

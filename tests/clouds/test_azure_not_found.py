@@ -18,8 +18,8 @@ from tests.clouds.azure_answers import (
 )
 from tests.clouds.azure_peer import AzurePeer
 from tests.clouds.azure_refusals import HOME, NOBLE, OWN, described, managed, refused
-from webapp.clouds import azure_lookup
-from webapp.clouds.azure import Azure
+from webapp.clouds.azure import lookup as azure_lookup
+from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
     CredentialValues,
     ImageNotFound,

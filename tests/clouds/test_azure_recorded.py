@@ -16,8 +16,7 @@ from sandbox.faulty import Answer, Request
 from tests.clouds.azure_answers import after_login, arm_error
 from tests.clouds.azure_peer import AzurePeer
 from tests.clouds.vendor_data import folder
-from webapp import image_details, operating_systems
-from webapp.clouds.azure import Azure
+from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
     CloudError,
     CredentialValues,
@@ -27,6 +26,7 @@ from webapp.clouds.base import (
     InvalidImageId,
     Locator,
 )
+from webapp.images import image_details, operating_systems
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NOT_FOUND = arm_error("NotFound", "Artifact: VMImage was not found.", 404)

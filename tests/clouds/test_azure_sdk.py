@@ -17,8 +17,8 @@ import pytest
 
 from sandbox import azure, azure_images, faulty, tls
 from tests.clouds.azure_peer import AzurePeer
-from webapp.clouds import azure_sdk
-from webapp.clouds.azure import CLOUDS, Azure
+from webapp.clouds.azure import sdk as azure_sdk
+from webapp.clouds.azure.adapter import CLOUDS, Azure
 from webapp.clouds.base import CredentialValues, Locator
 
 ROOT = Path(__file__).parents[2]

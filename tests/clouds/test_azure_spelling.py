@@ -6,8 +6,8 @@ import pytest
 
 from sandbox import azure, azure_images
 from tests.clouds.azure_peer import AzurePeer
-from webapp.clouds.azure import Azure
-from webapp.clouds.azure_ids import read, spelled
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.azure.ids import read, spelled
 from webapp.clouds.base import Locator
 
 NOBLE = azure_images.NOBLE.urn()

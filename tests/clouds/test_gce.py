@@ -11,8 +11,6 @@ import pytest
 from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
 from tests.clouds.gce_answers import image, refusing
 from tests.clouds.gce_peer import gce_credentials
-from webapp import operating_systems
-from webapp.clouds import gce_details
 from webapp.clouds.base import (
     CloudUnreachable,
     CredentialValues,
@@ -21,8 +19,10 @@ from webapp.clouds.base import (
     ImageState,
     Locator,
 )
-from webapp.clouds.gce import Gce
-from webapp.clouds.gce_ids import ImageRef
+from webapp.clouds.gce import details as gce_details
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.ids import ImageRef
+from webapp.images import operating_systems
 
 WANTED = ImageRef("acme-images", "web")
 LINK = "https://www.googleapis.com/compute/v1/projects/"

@@ -24,7 +24,7 @@ from sandbox.gce_answers import (
 )
 from tests.clouds.gce_answers import JSON, authorization, refusing
 from tests.clouds.gce_peer import gce_credentials
-from webapp.clouds import base, gce_sdk
+from webapp.clouds import base
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,
@@ -35,7 +35,8 @@ from webapp.clouds.base import (
     Locator,
     PermissionDenied,
 )
-from webapp.clouds.gce import Gce
+from webapp.clouds.gce import sdk as gce_sdk
+from webapp.clouds.gce.adapter import Gce
 
 IMAGE = "globex-images/global/images/web"
 FAMILY = "globex-images/global/images/family/web"

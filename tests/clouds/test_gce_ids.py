@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.gce_ids import parse, reference
+from webapp.clouds.gce.ids import parse, reference
 from webapp.clouds.pasted import TEXT_LENGTH
 
 IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"

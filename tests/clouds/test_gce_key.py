@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from sandbox import gce_keys, tls
 from webapp.clouds.base import InvalidCredentials
-from webapp.clouds.gce import Gce
-from webapp.clouds.gce_key import TEXT_LENGTH, read
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.key import TEXT_LENGTH, read
 
 LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
 """Part of the secret."""

@@ -18,16 +18,10 @@ from sandbox import faulty, gce, gce_images
 from tests.clouds import prism, vendor_data
 from tests.clouds.gce_answers import JSON
 from tests.clouds.gce_peer import gce_credentials
-from webapp import operating_systems
-from webapp.clouds.base import (
-    CloudError,
-    ImageDetails,
-    ImageNotFound,
-    ImageState,
-    Locator,
-)
-from webapp.clouds.gce import Gce
-from webapp.clouds.gce_details import path
+from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, ImageState, Locator
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.details import path
+from webapp.images import operating_systems
 
 # What the names of the recorded images say, by how they begin.
 SYSTEMS = {

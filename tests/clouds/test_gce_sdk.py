@@ -20,9 +20,9 @@ import pytest
 from sandbox import faulty, gce, gce_images, gce_keys
 from tests.clouds import gce_answers
 from tests.clouds.gce_peer import gce_credentials
-from webapp.clouds import gce_sdk
 from webapp.clouds.base import CredentialValues, Locator
-from webapp.clouds.gce import Gce
+from webapp.clouds.gce import sdk as gce_sdk
+from webapp.clouds.gce.adapter import Gce
 
 ROOT = Path(__file__).parents[2]
 KNOWN = gce_images.NOBLE

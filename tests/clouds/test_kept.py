@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from webapp.clouds.base import CredentialValues
-from webapp.clouds.kept import FOREVER, Kept, digest
+from webapp.clouds.cache import FOREVER, Kept, digest
 
 
 def test_nothing_is_given_out_once_it_has_expired() -> None:

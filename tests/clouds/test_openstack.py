@@ -11,8 +11,6 @@ from sandbox import faulty, openstack, openstack_images, tls
 from sandbox.openstack_images import CATALOGUE, ONE, TWO, Known
 from tests.clouds.openstack_answers import cloud, endpoint, image, keystone_error
 from tests.clouds.openstack_peer import UNKNOWN, application_credentials, openstack_credentials
-from webapp import operating_systems
-from webapp.clouds import openstack_details, openstack_sdk
 from webapp.clouds.base import (
     CredentialValues,
     Fact,
@@ -26,7 +24,10 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.openstack import OpenStack
+from webapp.clouds.openstack import details as openstack_details
+from webapp.clouds.openstack import sdk as openstack_sdk
+from webapp.clouds.openstack.adapter import OpenStack
+from webapp.images import operating_systems
 
 VISIBLE = [each for each in CATALOGUE if each is not openstack_images.FOREIGN]
 

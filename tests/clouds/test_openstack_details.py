@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from webapp.clouds import openstack_details
 from webapp.clouds.base import ImageState, Volume
+from webapp.clouds.openstack import details as openstack_details
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,7 @@ from tests.clouds.openstack_peer import (
     openstack_credentials,
     refused,
 )
-from webapp.clouds import base, openstack_errors
-from webapp.clouds import openstack as openstack_module
+from webapp.clouds import base
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,
@@ -44,7 +43,9 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.openstack import OpenStack
+from webapp.clouds.openstack import adapter as openstack_module
+from webapp.clouds.openstack import errors as openstack_errors
+from webapp.clouds.openstack.adapter import OpenStack
 
 WAIT = {"Retry-After": "20"}
 NO_APPLICATION = "Could not find Application Credential: 0123."

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.openstack_ids import UUID, parse
+from webapp.clouds.openstack.ids import UUID, parse
 from webapp.clouds.pasted import TEXT_LENGTH
 
 ID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"

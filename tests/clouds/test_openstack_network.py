@@ -11,9 +11,10 @@ from sandbox import faulty, tls
 from sandbox.faulty import Answer, Behaviour, answering, slow
 from tests.clouds.openstack_answers import cloud, endpoint, image
 from tests.clouds.openstack_peer import LOCATOR, described, openstack_credentials, refused
-from webapp.clouds import base, openstack_sdk
+from webapp.clouds import base
 from webapp.clouds.base import CloudUnreachable, Locator
-from webapp.clouds.openstack import OpenStack
+from webapp.clouds.openstack import sdk as openstack_sdk
+from webapp.clouds.openstack.adapter import OpenStack
 
 
 @pytest.fixture

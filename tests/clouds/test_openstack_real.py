@@ -30,7 +30,7 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.openstack import OpenStack
+from webapp.clouds.openstack.adapter import OpenStack
 
 ONLY_ONE_CAN_KNOW = {
     "owner",  # Keystone makes up the id of a project

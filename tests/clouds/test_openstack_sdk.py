@@ -20,7 +20,7 @@ from sandbox.openstack_images import DEBIAN_13, NOBLE, ONE, ONLY_TWO, TWO
 from tests.clouds.openstack_answers import cloud, image
 from tests.clouds.openstack_peer import LOCATOR, application_credentials, openstack_credentials
 from webapp.clouds.base import Locator
-from webapp.clouds.openstack import OpenStack
+from webapp.clouds.openstack.adapter import OpenStack
 
 ROOT = Path(__file__).parents[2]
 SOON = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + 20))

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sandbox import gce, gce_images, gce_keys
 from tests.clouds.gce_peer import gce_credentials
 from webapp.clouds.base import CredentialsRejected, Locator
-from webapp.clouds.gce import Gce
-from webapp.clouds.gce_ids import parse
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.ids import parse
 
 ROOT = Path(__file__).parents[2]
 NOW = int(time.time())

@@ -28,8 +28,6 @@ from sandbox.vmware_inventory import (
     templates,
 )
 from tests.clouds import vmware_answers
-from webapp import operating_systems
-from webapp.clouds import vmware_details
 from webapp.clouds.base import (
     CredentialValues,
     Identity,
@@ -43,8 +41,10 @@ from webapp.clouds.base import (
     Locator,
     UnknownLocation,
 )
-from webapp.clouds.vmware import VMware
-from webapp.clouds.vmware_inventory import Template, VirtualMachine
+from webapp.clouds.vmware import details as vmware_details
+from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.inventory import Template, VirtualMachine
+from webapp.images import operating_systems
 
 CATALOGUE = [(place, each) for place in (COPENHAGEN, AARHUS) for each in templates(place)]
 

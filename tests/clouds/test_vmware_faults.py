@@ -26,7 +26,7 @@ from tests.clouds.vmware_answers import (
     serve,
     vcenter,
 )
-from webapp.clouds import base, vmware_connection, vmware_errors
+from webapp.clouds import base
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,
@@ -36,7 +36,9 @@ from webapp.clouds.base import (
     Locator,
     PermissionDenied,
 )
-from webapp.clouds.vmware import VMware
+from webapp.clouds.vmware import connection as vmware_connection
+from webapp.clouds.vmware import errors as vmware_errors
+from webapp.clouds.vmware.adapter import VMware
 
 LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
 Collector = vmodl.query.PropertyCollector

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted import TEXT_LENGTH
-from webapp.clouds.vmware_ids import UUID, parse, thumbprint
+from webapp.clouds.vmware.ids import UUID, parse, thumbprint
 
 CANONICAL = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
 VMX = "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91"

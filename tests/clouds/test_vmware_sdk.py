@@ -20,9 +20,9 @@ from sandbox.vmware_inventory import COPENHAGEN, DEBIAN, INVENTORY, UBUNTU
 from tests.clouds import vmware_answers
 from tests.clouds.peer import SECRET
 from tests.clouds.vmware_answers import credentials
-from webapp.clouds import vmware_sdk
 from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
-from webapp.clouds.vmware import VMware
+from webapp.clouds.vmware import sdk as vmware_sdk
+from webapp.clouds.vmware.adapter import VMware
 
 ROOT = Path(__file__).parents[2]
 LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)

@@ -15,7 +15,6 @@ from pyVmomi import vim
 from sandbox import vmware
 from sandbox.vmware_inventory import Datacenter, Disk, Inventory, Machine, Resource
 from tests.clouds import vcsim
-from webapp.clouds import vmware_inventory, vmware_sdk
 from webapp.clouds.base import (
     CredentialsRejected,
     CredentialValues,
@@ -27,8 +26,10 @@ from webapp.clouds.base import (
     Locator,
     UnknownLocation,
 )
-from webapp.clouds.vmware import VMware
-from webapp.clouds.vmware_connection import stub_for
+from webapp.clouds.vmware import inventory as vmware_inventory
+from webapp.clouds.vmware import sdk as vmware_sdk
+from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.connection import stub_for
 
 ABSENT = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
 DISK = "disk-202-0"

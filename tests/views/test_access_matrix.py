@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from models import Job, Membership, Person, Role, SavedView, Scope
 from tests.cast import CAST, HOMES
 from tests.conftest import MakeCredentials, MakeImage
-from webapp import members, people
 from webapp.access import Actor
+from webapp.people import accounts as people
+from webapp.people import members
 
 # levels: which of s(calr), a(ccount), e(nvironment) the row is about.
 # none: somebody signed in without a role at that scope. `up` in place of a status: 200 or 303 for

@@ -14,9 +14,10 @@ from werkzeug.test import TestResponse
 import models
 from models import AuditEntry, Image, Job, JobRow, LifeCycle, Scope
 from tests.conftest import MakeImage, details
-from webapp import bulk, jobs
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
+from webapp.jobs import bulk
+from webapp.jobs import runner as jobs
 
 ClientOf = Callable[[str], FlaskClient]
 Actors = Callable[[str], Actor]

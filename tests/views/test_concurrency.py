@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from models import AuditEntry, Image, Scope
 from tests.conftest import MakeCredentials, receipt
 from webapp.access import Actor
-from webapp.services import Services
+from webapp.web.services import Services
 
 AT_ONCE = 16
 

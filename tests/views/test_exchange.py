@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 import models
 from models import Image, Job
 from tests.conftest import MakeCredentials, MakeImage
-from webapp import import_files
+from webapp.transfer import import_files
 
 ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"

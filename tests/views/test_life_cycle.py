@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 import models
 from models import Image
 from tests.conftest import MakeImage, details
-from webapp import life_cycle
 from webapp.clouds import CLOUDS
+from webapp.images import life_cycle
 
 ClientOf = Callable[[str], FlaskClient]
 IMAGES = "/account/acme/images"

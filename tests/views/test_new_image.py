@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from models import CloudCredentials, Image
 from sandbox import aws
 from tests.conftest import MakeCredentials, MakeImage
-from webapp.receipts import VALID_SECONDS
+from webapp.images.receipts import VALID_SECONDS
 
 ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
@@ -193,7 +193,7 @@ def test_an_old_receipt_starts_again(
 ) -> None:
     client = client_of("account-editor")
     page = client.get(ask(credentials, NOBLE)).text
-    monkeypatch.setattr("webapp.receipts.VALID_SECONDS", -VALID_SECONDS)
+    monkeypatch.setattr("webapp.images.receipts.VALID_SECONDS", -VALID_SECONDS)
     response = client.post(f"{ACME}/images", data=form(page), follow_redirects=True)
     assert "Press NEXT once more" in response.text
 

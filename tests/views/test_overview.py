@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import MakeImage
-from webapp import overview
+from webapp.search import overview
 
 ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 import models
 from models import Membership, Person, SavedView
-from webapp import preferences
+from webapp.people import preferences
 
 ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"

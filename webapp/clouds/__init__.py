@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 
-from webapp.clouds.aws import Aws
-from webapp.clouds.azure import Azure
+from webapp.clouds.aws.adapter import Aws
+from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import Cloud, ImageId, InvalidImageId
-from webapp.clouds.gce import Gce
-from webapp.clouds.openstack import OpenStack
-from webapp.clouds.vmware import VMware
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.openstack.adapter import OpenStack
+from webapp.clouds.vmware.adapter import VMware
 
 CLOUDS: dict[str, Cloud] = {
     cloud.key: cloud for cloud in (Aws(), Gce(), OpenStack(), Azure(), VMware())

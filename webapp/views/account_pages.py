@@ -9,10 +9,12 @@ from flask import Blueprint, Response, g, request, session, url_for
 from flask_login import LoginManager, current_user, login_required, login_user, logout_user
 
 from models import Person
-from webapp import members, people, scopes
-from webapp.forms import ActionForm, NewcomerForm, PasswordForm, SignInForm, ThemeForm, refuse
-from webapp.rendering import leave, redirect, render, scope_url, toast
-from webapp.services import services
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.people import NewcomerForm, PasswordForm, SignInForm, ThemeForm
+from webapp.people import accounts as people
+from webapp.people import members, scopes
+from webapp.web.rendering import leave, redirect, render, scope_url, toast
+from webapp.web.services import services
 
 pages = Blueprint("people", __name__)
 login_manager = LoginManager()
@@ -56,7 +58,7 @@ def _load_actor() -> None:
 def home() -> Response:
     scope = scopes.home_of(g.actor)
     if scope is None:
-        return render("no_scope.html")
+        return render("people/no_scope.html")
     return redirect(scope_url(scope))
 
 
@@ -67,7 +69,7 @@ def sign_in() -> Response:
         return redirect(wanted)
     form = SignInForm()
     if not form.validate_on_submit():
-        return render("sign_in.html", form=form, status=422 if form.is_submitted() else 200)
+        return render("people/sign_in.html", form=form, status=422 if form.is_submitted() else 200)
     client = request.remote_addr or ""
     try:
         person = people.sign_in(
@@ -75,10 +77,10 @@ def sign_in() -> Response:
         )
     except people.SlowDown as error:
         refuse(form, f"Too many failed sign-ins. Try again in {error.minutes} minutes.")
-        return render("sign_in.html", form=form, status=429)
+        return render("people/sign_in.html", form=form, status=429)
     if person is None:
         refuse(form, "That e-mail address and password do not go together.")
-        return render("sign_in.html", form=form, status=422)
+        return render("people/sign_in.html", form=form, status=422)
     _start_session(person)
     return redirect(wanted)
 
@@ -104,7 +106,7 @@ def password() -> Response:
             _start_session(g.actor.person)
             toast("The password is changed. Every other session of yours has ended.")
             return redirect(url_for("people.home"))
-    return render("password.html", form=form, status=422 if form.is_submitted() else 200)
+    return render("people/password.html", form=form, status=422 if form.is_submitted() else 200)
 
 
 @pages.post("/theme")
@@ -122,7 +124,7 @@ def theme() -> Response:
 def scope_list() -> Response:
     text = request.args.get("q", "").strip()
     found = scopes.visible_to(g.actor, text)
-    return render("scopes.html", fragment="_scopes.html", scopes=found, text=text)
+    return render("scopes/scopes.html", fragment="scopes/_scopes.html", scopes=found, text=text)
 
 
 @pages.route("/invitation/<token>", methods=["GET", "POST"])
@@ -130,7 +132,7 @@ def invitation(token: str) -> Response:
     try:
         invited = members.invitation_for(token)
     except members.InvitationOver:
-        return render("invitation_over.html", status=404)
+        return render("people/invitation_over.html", status=404)
     known = Person.select().where(Person.email == invited.email).exists()
     if current_user.is_authenticated:
         return _accept_signed_in(token)
@@ -149,7 +151,7 @@ def invitation(token: str) -> Response:
             toast(f"Welcome. You are a member of {scope.label} now.")
             return redirect(scope_url(scope))
     status = 422 if form.is_submitted() else 200
-    return render("invitation.html", invitation=invited, form=form, status=status)
+    return render("people/invitation.html", invitation=invited, form=form, status=status)
 
 
 def _accept_signed_in(token: str) -> Response:
@@ -160,7 +162,7 @@ def _accept_signed_in(token: str) -> Response:
         scope = members.accept_as(person, token)
         toast(f"You are a member of {scope.label} now.")
         return redirect(scope_url(scope))
-    return render("invitation.html", invitation=invited, form=form, person=person)
+    return render("people/invitation.html", invitation=invited, form=form, person=person)
 
 
 def _start_session(person: Person) -> None:

@@ -6,8 +6,8 @@ from flask import Response, g, request
 
 from webapp import audit
 from webapp.access import Right
-from webapp.rendering import render
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import render
 
 PAGE_SIZE = 50
 
@@ -18,4 +18,6 @@ def audit_log() -> Response:
     given = request.args.get("page", "")
     page = int(given) if given.isdecimal() and 0 < len(given) < 8 else 1
     entries, more = audit.of_scope(g.scope, page=max(page, 1), page_size=PAGE_SIZE)
-    return render("audit.html", label="Audit Log", entries=entries, page=max(page, 1), more=more)
+    return render(
+        "audit/audit_log.html", label="Audit Log", entries=entries, page=max(page, 1), more=more
+    )

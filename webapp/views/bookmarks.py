@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from flask import Response, g, url_for
 
-from webapp import bookmarks
 from webapp.access import Right
-from webapp.bookmarks import Bookmark, BookmarkError
-from webapp.forms import BookmarkForm, MoveBookmarkForm
-from webapp.rendering import redirect, render, scope_url, toast
+from webapp.forms.people import BookmarkForm, MoveBookmarkForm
+from webapp.people import bookmarks
+from webapp.people.bookmarks import Bookmark, BookmarkError
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, scope_url, toast
 
 
 @pages.get("/bookmarks")
 @needs(Right.VIEW_IMAGES)
 def bookmark_settings() -> Response:
     form = MoveBookmarkForm(formdata=None)
-    return render("bookmarks.html", fragment="_bookmark_settings.html", form=form)
+    return render("people/bookmarks.html", fragment="people/_bookmark_settings.html", form=form)
 
 
 @pages.post("/bookmarks")

@@ -6,15 +6,16 @@ from typing import Any
 
 from flask import Response, g, url_for
 
-from webapp import bulk, deleted_images
 from webapp.access import Right
-from webapp.bulk import Action, Arguments, TooMany
-from webapp.bulk_forms import BulkForm, LifeForm, SystemForm, UndeleteForm
-from webapp.forms import refuse
-from webapp.life_cycle import LifeCycleError
-from webapp.rendering import redirect, render, toast
-from webapp.services import services
+from webapp.forms.base import refuse
+from webapp.forms.bulk import BulkForm, LifeForm, SystemForm, UndeleteForm
+from webapp.images import deleted_images
+from webapp.images.life_cycle import LifeCycleError
+from webapp.jobs import bulk
+from webapp.jobs.bulk import Action, Arguments, TooMany
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
+from webapp.web.services import services
 
 NeededForm = LifeForm | SystemForm
 NEEDED: dict[str, type[NeededForm]] = {bulk.OS: SystemForm, bulk.LIFE: LifeForm}
@@ -112,7 +113,7 @@ def _preview(form: BulkForm, needed: NeededForm | None, status: int = 200) -> Re
         toast(str(error), "warning")
         return _back(form)
     return render(
-        "bulk_preview.html",
+        "bulk/preview.html",
         form=form,
         needed=needed,
         action=action,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Response, abort, g, url_for
 
 from models import Scope
-from webapp import scopes
 from webapp.access import Right
-from webapp.forms import ScopeForm, refuse
-from webapp.rendering import redirect, render, scope_url, toast
-from webapp.scopes import ScopeError
+from webapp.forms.base import refuse
+from webapp.forms.people import ScopeForm
+from webapp.people import scopes
+from webapp.people.scopes import ScopeError
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, scope_url, toast
 
 KINDS = {"account": "accounts", "environment": "environments"}
 KIND = f"<any({', '.join(KINDS.values())}):kind>"
@@ -53,7 +54,7 @@ def rename_child(kind: str, slug: str) -> Response:
             toast(f"It is called {child.name} now. Its address stays as it was.")
             return redirect(url_for(".children", kind=kind))
     status = 422 if form.is_submitted() else 200
-    return render("child_rename.html", child=child, form=form, kind=kind, status=status)
+    return render("scopes/rename.html", child=child, form=form, kind=kind, status=status)
 
 
 @pages.route(f"/{KIND}/<slug>/delete", methods=["GET", "POST"])
@@ -70,7 +71,7 @@ def delete_child(kind: str, slug: str) -> Response:
             toast(f"{child.label} is deleted, with all that it held.")
             return redirect(url_for(".children", kind=kind))
     return render(
-        "child_delete.html",
+        "scopes/delete.html",
         child=child,
         contents=scopes.contents_of(child),
         form=form,
@@ -95,7 +96,7 @@ def _child(kind: str, slug: str) -> Scope:
 
 def _show(form: ScopeForm, kind: str, status: int = 200) -> Response:
     return render(
-        "children.html",
+        "scopes/children.html",
         label=kind.capitalize(),
         children=scopes.children_of(g.scope),
         form=form,

@@ -7,22 +7,17 @@ from typing import Any
 from flask import Response, abort, g, url_for
 
 from models import CloudCredentials
-from webapp import cloud_credentials
 from webapp.access import Right
-from webapp.cloud_credentials import CredentialsError
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError
-from webapp.forms import (
-    ActionForm,
-    cleared_secrets,
-    credential_values,
-    credentials_form,
-    refuse,
-)
-from webapp.rendering import redirect, render, toast
-from webapp.services import services
-from webapp.vault import VaultError
+from webapp.credentials import cloud_credentials
+from webapp.credentials.cloud_credentials import CredentialsError
+from webapp.credentials.vault import VaultError
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.credentials import cleared_secrets, credential_values, credentials_form
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
+from webapp.web.services import services
 
 
 @pages.get("/credentials")
@@ -30,14 +25,14 @@ from webapp.views.scope_pages import needs, pages
 def credentials() -> Response:
     rows = cloud_credentials.usable_at(g.scope)
     form = ActionForm()
-    return render("credentials.html", label="Cloud Credentials", rows=rows, form=form)
+    return render("credentials/credentials.html", label="Cloud Credentials", rows=rows, form=form)
 
 
 @pages.get("/credentials/new")
 @needs(Right.MANAGE_CREDENTIALS)
 def new_credentials() -> Response:
     """Choose the cloud."""
-    return render("credentials_new.html", label="New Cloud Credentials")
+    return render("credentials/new.html", label="New Cloud Credentials")
 
 
 @pages.route("/credentials/new/<cloud_key>", methods=["GET", "POST"])
@@ -118,7 +113,7 @@ def delete_credentials(credentials_id: int) -> Response:
         toast(f"The credentials “{row.name}” are deleted.")
         return redirect(url_for(".credentials"))
     used = cloud_credentials.images_of(row)
-    return render("credentials_delete.html", row=row, form=form, images=used)
+    return render("credentials/delete.html", row=row, form=form, images=used)
 
 
 def _own(credentials_id: int) -> CloudCredentials:
@@ -132,7 +127,7 @@ def _form_page(cloud: Cloud, form: Any, **context: Any) -> Response:
     status = 422 if form.is_submitted() else 200
     label = "" if form.is_submitted() else f"{cloud.label} Credentials"
     return render(
-        "credentials_edit.html", label=label, cloud=cloud, form=form, status=status, **context
+        "credentials/edit.html", label=label, cloud=cloud, form=form, status=status, **context
     )
 
 

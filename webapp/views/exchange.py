@@ -8,8 +8,10 @@ from flask import Response, g, request
 
 import models
 from models import Image, Scope
-from webapp import catalogue, exchange, search
 from webapp.access import Right
+from webapp.search import catalogue
+from webapp.search import language as search
+from webapp.transfer import export as exchange
 from webapp.views.scope_pages import needs, pages
 
 Writer = Callable[[Iterable[Image], Scope], Iterator[str]]

@@ -8,15 +8,18 @@ from urllib.parse import urlencode
 
 from flask import Response, g, request, url_for
 
-from webapp import catalogue, facets, jobs, preferences, saved_views, search, suggestions
 from webapp.access import Right
-from webapp.catalogue import Listing, Page
 from webapp.clouds import recognise
-from webapp.ordering import SORTS
-from webapp.preferences import Preferences
-from webapp.rendering import render
-from webapp.search import Key, Query
+from webapp.jobs import runner as jobs
+from webapp.people import preferences
+from webapp.people.preferences import Preferences
+from webapp.search import catalogue, facets, saved_views, suggestions
+from webapp.search import language as search
+from webapp.search.catalogue import Listing, Page
+from webapp.search.language import Key, Query
+from webapp.search.ordering import SORTS
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import render
 
 DEFAULT_SORT = "-created"
 BEFORE_TOKENS = {"cloud": Key.CLOUD, "os": Key.OS, "owner": Key.SCOPE}
@@ -31,8 +34,8 @@ def images() -> Response:
     query, chosen = listing.query, preferences.of(g.actor.person)
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     return render(
-        "images.html",
-        fragment="_images.html",
+        "list/images.html",
+        fragment="list/_images.html",
         label=_label(query),
         page=page,
         listing=listing,
@@ -57,8 +60,8 @@ def image_filters() -> Response:
     menus = facets.menus(g.scope, listing.query)
     asked = any(listing.query.of(key) for key in (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY))
     return render(
-        "image_filters.html",
-        fragment="_image_filters.html",
+        "list/filters.html",
+        fragment="list/_filters.html",
         menus=menus,
         asked=asked,
         query=listing.query,
@@ -74,7 +77,7 @@ def image_suggestions() -> Response:
     caret = request.args.get("caret", "")
     at = min(int(caret), len(text)) if caret.isdecimal() and len(caret) < 5 else len(text)
     found = suggestions.suggest(g.scope, text, at)
-    return render("_suggestions.html", suggestions=found)
+    return render("list/_suggestions.html", suggestions=found)
 
 
 def _listing() -> Listing:

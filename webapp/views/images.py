@@ -7,23 +7,20 @@ from typing import Any
 from flask import Response, abort, g, url_for
 
 from models import Image, Level
-from webapp import (
-    audit,
-    catalogue,
-    cloud_credentials,
-    image_details,
-    life_cycle,
-    registration,
-)
+from webapp import audit
 from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, Locator
-from webapp.forms import ActionForm, CheckForm, ImageForm, SharedForm, refuse
-from webapp.registration import AlreadyRegistered, RegistrationError
-from webapp.rendering import redirect, render, scope_url, toast
-from webapp.services import services
-from webapp.vault import VaultError
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import VaultError
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.images import CheckForm, ImageForm, SharedForm
+from webapp.images import image_details, life_cycle, registration
+from webapp.images.registration import AlreadyRegistered, RegistrationError
+from webapp.search import catalogue
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, scope_url, toast
+from webapp.web.services import services
 
 
 @pages.get("/")
@@ -54,7 +51,7 @@ def edit_image(image_id: int) -> Response:
             toast("The image is changed." if changes else "Nothing was changed.")
             return redirect(_address(found))
     return render(
-        "image_edit.html",
+        "images/edit.html",
         image=found,
         form=form,
         loses_sight=registration.loses_sight(found),
@@ -73,7 +70,7 @@ def share_image(image_id: int) -> Response:
     form = SharedForm()
     if not form.validate_on_submit():
         return render(
-            "image_share.html",
+            "images/share.html",
             image=found,
             form=form,
             loses_sight=registration.loses_sight(found),
@@ -110,7 +107,7 @@ def promote_image(image_id: int) -> Response:
             toast(f"The image belongs to {target.label} now, shared with the scopes below.")
             return redirect(scope_url(target, "image", image_id=found.id))
     return render(
-        "image_promote.html",
+        "images/promote.html",
         image=found,
         form=form,
         target=target,
@@ -135,7 +132,7 @@ def delete_image(image_id: int) -> Response:
         )
         return redirect(url_for(".images"))
     lost = registration.loses_sight(found)
-    return render("image_delete.html", image=found, form=form, loses_sight=lost)
+    return render("images/delete.html", image=found, form=form, loses_sight=lost)
 
 
 @pages.post("/images/<int:image_id>/check")
@@ -163,8 +160,8 @@ def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> R
     locator = Locator(found.location, found.cloud_image_id, found.compute_resource)
     settings = found.credentials.settings if found.credentials else {}
     return render(
-        "image.html",
-        fragment="_image.html",
+        "images/image.html",
+        fragment="images/_image.html",
         label=found.name,
         status=status,
         image=found,

@@ -7,15 +7,19 @@ from typing import Any
 from flask import Response, abort, g, request, session, url_for
 
 from models import Job
-from webapp import cloud_credentials, exchange, import_files, imports, jobs
 from webapp.access import Right
-from webapp.exchange_forms import ImportForm
-from webapp.forms import ActionForm, refuse
-from webapp.import_files import MAX_BYTES, UnreadableFile
-from webapp.imports import Kind
-from webapp.rendering import redirect, render
-from webapp.services import services
+from webapp.credentials import cloud_credentials
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.transfer import ImportForm
+from webapp.jobs import runner as jobs
+from webapp.transfer import export as exchange
+from webapp.transfer import import_files
+from webapp.transfer import import_plans as imports
+from webapp.transfer.import_files import MAX_BYTES, UnreadableFile
+from webapp.transfer.import_plans import Kind
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render
+from webapp.web.services import services
 
 PAGE_SIZE = 100
 ENVELOPE = 64 * 1024
@@ -36,7 +40,9 @@ def import_images() -> Response:
             job = imports.plan(g.actor, g.scope, content, form.options())
             return redirect(url_for(".import_plan", job_id=job.id))
     status = 422 if form.is_submitted() else 200
-    return render("import.html", label="Import", form=form, columns=exchange.GIVEN, status=status)
+    return render(
+        "transfer/import.html", label="Import", form=form, columns=exchange.GIVEN, status=status
+    )
 
 
 @pages.get("/images/import/<int:job_id>")
@@ -50,8 +56,8 @@ def import_plan(job_id: int) -> Response:
     number = max(int(page), 1) if page.isdecimal() and len(page) < 6 else 1
     lines, more = imports.rows_of(job, kind, number, PAGE_SIZE)
     return render(
-        "import_plan.html",
-        fragment="_import_plan.html",
+        "transfer/import_plan.html",
+        fragment="transfer/_import_plan.html",
         job=job,
         form=ActionForm(),
         kinds=list(Kind),

@@ -7,13 +7,14 @@ import time
 from flask import Response, abort, g, request, url_for
 
 from models import Job
-from webapp import bulk, jobs
 from webapp.access import Right
-from webapp.forms import ActionForm
-from webapp.jobs import OUTCOMES
-from webapp.rendering import redirect, render
-from webapp.services import services
+from webapp.forms.base import ActionForm
+from webapp.jobs import bulk
+from webapp.jobs import runner as jobs
+from webapp.jobs.runner import OUTCOMES
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render
+from webapp.web.services import services
 
 OPEN = "open"
 """How an address calls the rows whose turn has not come."""
@@ -23,14 +24,14 @@ LOOK_SECONDS = 30.0
 @pages.get("/jobs/<int:job_id>")
 @needs(Right.VIEW_IMAGES)
 def job(job_id: int) -> Response:
-    return _show("job.html", _own(job_id))
+    return _show("jobs/job.html", _own(job_id))
 
 
 @pages.get("/jobs/<int:job_id>/progress")
 @needs(Right.VIEW_IMAGES)
 def job_progress(job_id: int) -> Response:
     """What changes while one looks on."""
-    return _show("_job.html", _own(job_id), news=True)
+    return _show("jobs/_job.html", _own(job_id), news=True)
 
 
 @pages.post("/jobs/<int:job_id>/stop")

@@ -6,16 +6,18 @@ from __future__ import annotations
 from flask import Response, abort, g, request, url_for
 
 from models import Image, LifeCycle
-from webapp import audit, catalogue, life_cycle
+from webapp import audit
 from webapp.access import Right
-from webapp.bulk_forms import StatusForm
-from webapp.catalogue import Listing
-from webapp.forms import refuse
-from webapp.life_cycle import LifeCycleError
-from webapp.listed import ListedImage
-from webapp.rendering import redirect, render, toast
-from webapp.search import Key, Query, Term
+from webapp.forms.base import refuse
+from webapp.forms.bulk import StatusForm
+from webapp.images import life_cycle
+from webapp.images.life_cycle import LifeCycleError
+from webapp.search import catalogue
+from webapp.search.catalogue import Listing
+from webapp.search.language import Key, Query, Term
+from webapp.search.rows import ListedImage
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
 
 SHORTEST = 3
 """Of a text that is searched for."""
@@ -29,7 +31,10 @@ def image_life_cycle(image_id: int) -> Response:
     form = StatusForm()
     if not form.is_submitted():
         successor = life_cycle.successor_of(found, g.scope)
-        form.show(life_cycle.of(found), life_cycle.mention(successor) if successor else "")
+        form.show(
+            life_cycle.of(found),
+            life_cycle.mention(successor.id, successor.name) if successor else "",
+        )
     elif form.validate():
         try:
             changes = _change(found, form)
@@ -39,7 +44,7 @@ def image_life_cycle(image_id: int) -> Response:
             toast(_told(found) if changes else "Nothing was changed.")
             return redirect(url_for(".image", image_id=found.id))
     status = 422 if form.is_submitted() else 200
-    return render("image_life_cycle.html", image=found, form=form, status=status)
+    return render("images/life_cycle.html", image=found, form=form, status=status)
 
 
 @pages.get("/images/successors")
@@ -52,7 +57,7 @@ def successors() -> Response:
         retired = Term(Key.STATUS, LifeCycle.RETIRED.value, excluded=True)
         query = Query((Term(Key.WORD, text), retired), (), "")
         found = catalogue.find(g.actor, g.scope, Listing(query=query, size=OFFERED)).images
-    return render("_successors.html", found=found, mention=life_cycle.mention)
+    return render("images/_successors.html", found=found, mention=life_cycle.mention)
 
 
 def _change(image: Image, form: StatusForm) -> audit.Changes:
@@ -70,7 +75,7 @@ def _change(image: Image, form: StatusForm) -> audit.Changes:
 def _successor(image: Image, text: str) -> int | None:
     """One that is named already may stay, whatever has become of it. Raises LifeCycleError."""
     present = life_cycle.successor_of(image, g.scope)
-    if present is not None and text == life_cycle.mention(present):
+    if present is not None and text == life_cycle.mention(present.id, present.name):
         return image.successor_id
     return life_cycle.successor_named(g.scope, text)
 

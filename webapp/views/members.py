@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Response, g, url_for
 
 from models import Role
-from webapp import members
 from webapp.access import Right
-from webapp.forms import ActionForm, InviteForm, RoleForm, refuse
-from webapp.members import MemberError
-from webapp.rendering import redirect, render, toast
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.people import InviteForm, RoleForm
+from webapp.people import members
+from webapp.people.members import MemberError
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
 
 
 @pages.get("/members")
@@ -78,7 +79,7 @@ def withdraw_invitation(invitation_id: int) -> Response:
 
 def _show(form: InviteForm, status: int = 200, link: str = "", invited: str = "") -> Response:
     return render(
-        "members.html",
+        "people/members.html",
         label="Members",
         status=status,
         form=form,

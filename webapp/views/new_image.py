@@ -8,17 +8,21 @@ from typing import Any
 from flask import Response, abort, g, request, url_for
 
 from models import Level
-from webapp import cloud_credentials, members, operating_systems, registration
 from webapp.access import Right
 from webapp.clouds import CLOUDS, recognise
 from webapp.clouds.base import Cloud, CloudError, ImageId, InvalidImageId
-from webapp.forms import ImageForm, PasteForm, SelectImageForm, refuse
-from webapp.receipts import Receipt, ReceiptExpired, ReceiptInvalid
-from webapp.registration import AlreadyRegistered, RegistrationError
-from webapp.rendering import redirect, render, toast
-from webapp.services import services
-from webapp.vault import VaultError
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import VaultError
+from webapp.forms.base import refuse
+from webapp.forms.images import ImageForm
+from webapp.forms.new_image import PasteForm, SelectImageForm
+from webapp.images import operating_systems, registration
+from webapp.images.receipts import Receipt, ReceiptExpired, ReceiptInvalid
+from webapp.images.registration import AlreadyRegistered, RegistrationError
+from webapp.people import members
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
+from webapp.web.services import services
 
 LABEL = "New Image"
 
@@ -120,8 +124,8 @@ def _paste(usable: AbstractSet[str]) -> Response:
     if not likely:
         refuse(form, _unrecognised(form.paste.data), "paste")
     return render(
-        "new_image.html",
-        fragment="_new_image.html",
+        "new_image/new_image.html",
+        fragment="new_image/_new_image.html",
         label=LABEL,
         paste=form,
         likely=[(cloud, _address(cloud, image_id)) for cloud, image_id in likely],
@@ -150,8 +154,8 @@ def _select(
     form = form or _select_form(cloud)
     manages = g.actor.may(Right.MANAGE_CREDENTIALS, g.scope)
     return render(
-        "new_image.html",
-        fragment="_new_image.html",
+        "new_image/new_image.html",
+        fragment="new_image/_new_image.html",
         label=LABEL,
         paste=PasteForm(),
         cloud=cloud,
@@ -172,8 +176,8 @@ def _confirm(receipt: Receipt, form: ImageForm, status: int = 200) -> Response:
     form.offer_compute_resources(receipt.details.compute_resources, taken)
     credentials = cloud_credentials.usable_at(g.scope, receipt.cloud)
     return render(
-        "new_image.html",
-        fragment="_new_image.html",
+        "new_image/new_image.html",
+        fragment="new_image/_new_image.html",
         label=LABEL if request.method == "GET" else "",
         paste=PasteForm(),
         cloud=CLOUDS[receipt.cloud],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Response, g
 
-from webapp import overview
 from webapp.access import Right
-from webapp.rendering import render
+from webapp.search import overview
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import render
 
 
 @pages.get("/overview", endpoint="overview")
 @needs(Right.VIEW_IMAGES)
 def show_overview() -> Response:
     seen = overview.of(g.actor, g.scope)
-    return render("overview.html", label="Overview", overview=seen)
+    return render("overview/overview.html", label="Overview", overview=seen)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Response, g, url_for
 
-from webapp import preferences
 from webapp.access import Right
-from webapp.bookmarks import PATH
-from webapp.list_forms import ListSettingsForm
-from webapp.rendering import redirect, toast
+from webapp.forms.lists import ListSettingsForm
+from webapp.people import preferences
+from webapp.people.bookmarks import PATH
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, toast
 
 
 @pages.post("/preferences")

@@ -6,13 +6,13 @@ from __future__ import annotations
 from flask import Response, abort, g, url_for
 
 from models import SavedView
-from webapp import saved_views
 from webapp.access import Right
-from webapp.forms import ActionForm, refuse
-from webapp.list_forms import SaveViewForm, ShareViewForm, ViewNameForm
-from webapp.rendering import redirect, render, toast
-from webapp.saved_views import NameTaken, SavedViewError
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.lists import SaveViewForm, ShareViewForm, ViewNameForm
+from webapp.search import saved_views
+from webapp.search.saved_views import NameTaken, SavedViewError
 from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, toast
 
 
 @pages.get("/views")
@@ -62,7 +62,7 @@ def rename_view(view_id: int) -> Response:
             toast(f"It is called “{view.name}” now.")
             return redirect(url_for(".view_list"))
     status = 422 if form.is_submitted() else 200
-    return render("saved_view_rename.html", view=view, form=form, status=status)
+    return render("saved_views/rename.html", view=view, form=form, status=status)
 
 
 @pages.post("/views/<int:view_id>/share")
@@ -92,7 +92,7 @@ def delete_view(view_id: int) -> Response:
         saved_views.remove(g.actor, view)
         toast(f"The view “{view.name}” is deleted.")
         return redirect(url_for(".view_list"))
-    return render("saved_view_delete.html", view=view, form=form)
+    return render("saved_views/delete.html", view=view, form=form)
 
 
 def _show(
@@ -101,7 +101,7 @@ def _show(
     """With `form`, a search that could not be saved as it was asked for."""
     own, shared = saved_views.of(g.actor, g.scope)
     return render(
-        "saved_views.html",
+        "saved_views/saved_views.html",
         label="Views",
         own=own,
         shared=shared,

@@ -12,8 +12,8 @@ from flask import Blueprint, Flask, abort, g, request
 from flask_login import login_required
 
 from models import Level, Scope
-from webapp import life_cycle
 from webapp.access import Right
+from webapp.images import life_cycle
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,0 +1,155 @@
+"""Cloud credentials: who may use which, what is checked, and that a secret never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from models import AuditEntry, CloudCredentials, Scope
+from tests.conftest import MakeCredentials
+from webapp.access import Actor, Forbidden
+from webapp.clouds.base import CloudUnreachable
+from webapp.credentials import cloud_credentials
+from webapp.credentials.cloud_credentials import CredentialsError
+from webapp.credentials.vault import Vault
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+VALUES = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "hunter2-hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("", ["of Scalr"]),
+        ("acme", ["of acme", "of Scalr"]),
+        ("acme/production", ["of production", "of acme", "of Scalr"]),
+        ("globex/lab", ["of Scalr"]),
+    ],
+)
+def test_usable_at_and_below_the_nearest_first(
+    make_credentials: MakeCredentials, scope: Scopes, path: str, names: list[str]
+) -> None:
+    make_credentials("", "of Scalr")
+    make_credentials("acme", "of acme")
+    make_credentials("acme/production", "of production")
+    assert [row.name for row in cloud_credentials.usable_at(scope(path))] == names
+    assert cloud_credentials.usable_at(scope(path), "azure") == []
+
+
+def add(actor: Actor, scope: Scope, vault: Vault, **values: str) -> CloudCredentials:
+    name = values.pop("name", "mine")
+    given = {**VALUES, **values}
+    return cloud_credentials.add(actor, scope, vault, "aws", name, given, checked=False)
+
+
+def test_added_without_a_check(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
+    row = add(actor_of("account-admin"), scope("acme"), vault, access_key_id="  AKIAEXAMPLE ")
+    stored = CloudCredentials.get_by_id(row.id)
+    assert (stored.account, stored.checked_at) == ("", None)
+    assert stored.settings["partition"] == "aws"
+    assert vault.reveal(stored)["access_key_id"] == "AKIAEXAMPLE"
+
+
+def test_nothing_is_kept_of_what_the_cloud_refuses(
+    actor_of: Actors, scope: Scopes, vault: Vault
+) -> None:
+    given = {**VALUES, "endpoint_url": "http://127.0.0.1:9"}
+    with pytest.raises(CloudUnreachable) as caught:
+        cloud_credentials.add(actor_of("account-admin"), scope("acme"), vault, "aws", "x", given)
+    assert VALUES["secret_access_key"] not in str(caught.value)
+    assert CloudCredentials.select().count() == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 65}, "name"),
+        ({"access_key_id": ""}, "access_key_id"),
+        ({"access_key_id": "with blanks inside"}, "access_key_id"),
+        ({"secret_access_key": " "}, "secret_access_key"),
+        ({"role_arn": "not-an-arn"}, "role_arn"),
+        ({"partition": "moon"}, "partition"),
+        ({"endpoint_url": "ftp://example.com"}, "endpoint_url"),
+        ({"endpoint_url": "http://"}, "endpoint_url"),
+        ({"endpoint_url": "http://user:pass@example.com"}, "endpoint_url"),
+        ({"endpoint_url": "http://[broken"}, "endpoint_url"),
+    ],
+)
+def test_refused_input(
+    actor_of: Actors, scope: Scopes, vault: Vault, wrong: dict[str, str], field: str
+) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        add(actor_of("account-admin"), scope("acme"), vault, **wrong)
+    assert caught.value.field == field
+
+
+def test_names_are_unique_in_a_scope(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
+    admin = actor_of("scalr-admin")
+    add(admin, scope("acme"), vault)
+    add(admin, scope("globex"), vault)
+    with pytest.raises(CredentialsError, match="already has credentials"):
+        add(admin, scope("acme"), vault)
+
+
+@pytest.mark.parametrize("who", ["account-editor", "environment-admin", "stranger"])
+def test_only_admins_of_the_scope(actor_of: Actors, scope: Scopes, vault: Vault, who: str) -> None:
+    with pytest.raises(Forbidden):
+        add(actor_of(who), scope("acme"), vault)
+
+
+def test_an_empty_secret_keeps_the_stored_one(
+    actor_of: Actors, scope: Scopes, vault: Vault
+) -> None:
+    admin = actor_of("account-admin")
+    row = add(admin, scope("acme"), vault, session_token="a-token")
+    given = {"access_key_id": "AKIAOTHER", "secret_access_key": "", "session_token": ""}
+    cloud_credentials.edit(
+        admin, row, vault, "renamed", given, cleared=["session_token"], checked=False
+    )
+    now = vault.reveal(CloudCredentials.get_by_id(row.id))
+    assert now["secret_access_key"] == VALUES["secret_access_key"]
+    assert now["session_token"] == ""
+    assert now["access_key_id"] == "AKIAOTHER"
+    entry = AuditEntry.get(AuditEntry.action == "credentials.edit")
+    assert entry.changes == {
+        "name": ["mine", "renamed"],
+        "access_key_id": ["AKIAEXAMPLE", "AKIAOTHER"],
+        "session_token": ["(secret)", "(secret)"],
+    }
+
+
+def test_a_stored_secret_is_not_sent_to_a_new_address(
+    actor_of: Actors, scope: Scopes, vault: Vault
+) -> None:
+    admin = actor_of("account-admin")
+    row = add(admin, scope("acme"), vault)
+    elsewhere = {**VALUES, "secret_access_key": "", "endpoint_url": "https://elsewhere.example"}
+    with pytest.raises(CredentialsError, match="Enter the secrets again"):
+        cloud_credentials.edit(admin, row, vault, "mine", elsewhere, checked=False)
+    entered = {**elsewhere, "secret_access_key": "entered-again"}
+    cloud_credentials.edit(admin, row, vault, "mine", entered, checked=False)
+    assert vault.reveal(row)["endpoint_url"] == "https://elsewhere.example"
+
+
+def test_no_secret_reaches_the_audit_log(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
+    admin = actor_of("account-admin")
+    row = add(admin, scope("acme"), vault)
+    cloud_credentials.edit(
+        admin, row, vault, "mine", {**VALUES, "secret_access_key": "new-secret"}, checked=False
+    )
+    cloud_credentials.delete(admin, row)
+    written = str(list(AuditEntry.select().dicts()))
+    assert "credentials.delete" in written
+    assert "hunter2" not in written
+    assert "new-secret" not in written
+
+
+def test_owned_is_of_that_scope_only(
+    actor_of: Actors, scope: Scopes, make_credentials: MakeCredentials
+) -> None:
+    row, admin = make_credentials("acme"), actor_of("scalr-admin")
+    assert cloud_credentials.owned(admin, scope("acme"), row.id) == row
+    assert cloud_credentials.owned(admin, scope(""), row.id) is None

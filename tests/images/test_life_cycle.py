@@ -1,0 +1,273 @@
+"""The life of an image: deprecated, retired, restored; days that lie ahead; successors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+
+import models
+from models import FacetGroup, Image, LifeCycle, Scope
+from tests.conftest import MakeImage
+from webapp import audit
+from webapp.access import Actor, Forbidden
+from webapp.images import life_cycle
+from webapp.images.life_cycle import ENDLESS, Life, LifeCycleError
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+TODAY = date(2026, 3, 10)
+BEFORE, AFTER, LATER = (TODAY + timedelta(days=days) for days in (-1, 1, 40))
+
+
+class Calendar:
+    """The day that it is."""
+
+    today = TODAY
+
+    def go_to(self, day: date) -> None:
+        self.today = day
+
+
+@pytest.fixture(autouse=True)
+def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
+    calendar = Calendar()
+    monkeypatch.setattr(models, "today", lambda: calendar.today)
+    monkeypatch.setattr(life_cycle, "_settled", None)
+    return calendar
+
+
+@pytest.fixture
+def editor(actor_of: Actors) -> Actor:
+    return actor_of("account-editor")
+
+
+def stored(image: Image) -> Image:
+    found: Image = Image.get_by_id(image.id)
+    return found
+
+
+def counted() -> dict[LifeCycle, int]:
+    """By the facet groups."""
+    return {group.status: group.images for group in FacetGroup.select()}
+
+
+def test_deprecate_today(make_image: MakeImage, editor: Actor) -> None:
+    image, successor = make_image("acme", 1), make_image("acme", 2, name="newer")
+    assert life_cycle.deprecate(editor, image, TODAY, "CVE-2026-1", successor.id)
+    image = stored(image)
+    assert image.status is LifeCycle.DEPRECATED
+    assert life_cycle.of(image) == Life(TODAY, None, "CVE-2026-1", successor.id)
+    entry = audit.of_image(image)[0]
+    assert (entry.action, entry.person) == ("image.deprecate", editor.person)
+    assert entry.changes == {
+        "deprecated_on": [None, "2026-03-10"],
+        "reason": [None, "CVE-2026-1"],
+        "successor": [None, f"#{successor.id}"],
+    }
+    assert counted() == {LifeCycle.ACTIVE: 1, LifeCycle.DEPRECATED: 1}
+
+
+def test_the_same_again_is_no_change(make_image: MakeImage, editor: Actor) -> None:
+    image = make_image("acme")
+    assert life_cycle.retire(editor, image, TODAY)
+    assert not life_cycle.retire(editor, image, TODAY)
+    assert [entry.action for entry in audit.of_image(image)] == ["image.retire", "image.register"]
+
+
+@pytest.mark.parametrize(
+    ("day", "deprecated", "retired"),
+    [
+        (BEFORE, LifeCycle.DEPRECATED, LifeCycle.RETIRED),
+        (TODAY, LifeCycle.DEPRECATED, LifeCycle.RETIRED),
+        (AFTER, LifeCycle.ACTIVE, LifeCycle.ACTIVE),
+    ],
+)
+def test_what_lies_ahead_is_a_plan(
+    make_image: MakeImage, editor: Actor, day: date, deprecated: LifeCycle, retired: LifeCycle
+) -> None:
+    one, other = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.deprecate(editor, one, day)
+    life_cycle.retire(editor, other, day)
+    assert (stored(one).status, stored(other).status) == (deprecated, retired)
+
+
+def test_an_earlier_deprecation_stays_when_it_is_retired(
+    make_image: MakeImage, editor: Actor
+) -> None:
+    image = make_image("acme")
+    life_cycle.deprecate(editor, image, TODAY)
+    life_cycle.retire(editor, image, LATER)
+    assert life_cycle.of(stored(image)) == Life(TODAY, LATER)
+    assert stored(image).status is LifeCycle.DEPRECATED
+    life_cycle.retire(editor, image, BEFORE)
+    assert life_cycle.of(stored(image)) == Life(None, BEFORE)
+
+
+def test_deprecating_takes_a_retirement_back(make_image: MakeImage, editor: Actor) -> None:
+    image = make_image("acme")
+    life_cycle.retire(editor, image, TODAY)
+    life_cycle.deprecate(editor, image, TODAY)
+    assert stored(image).status is LifeCycle.DEPRECATED
+    assert audit.of_image(image)[0].changes["retired_on"] == ["2026-03-10", None]
+
+
+@pytest.mark.parametrize("day", [TODAY, LATER])
+def test_restore(make_image: MakeImage, editor: Actor, day: date) -> None:
+    image, successor = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.deprecate(editor, image, day, "Old.", successor.id)
+    assert life_cycle.restore(editor, image)
+    assert life_cycle.of(stored(image)) == ENDLESS
+    assert stored(image).status is LifeCycle.ACTIVE
+    assert audit.of_image(image)[0].action == "image.restore"
+    assert not life_cycle.restore(editor, image)
+
+
+def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> None:
+    image = make_image("acme")
+    for who in ("account-viewer", "environment-admin", "stranger"):
+        actor = actor_of(who)
+        with pytest.raises(Forbidden):
+            life_cycle.deprecate(actor, image, TODAY)
+        with pytest.raises(Forbidden):
+            life_cycle.retire(actor, image, TODAY)
+        with pytest.raises(Forbidden):
+            life_cycle.restore(actor, image)
+    assert stored(image).status is LifeCycle.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "words"),
+    [
+        ((TODAY, BEFORE), "on", "not retired before it is deprecated"),
+        ((TODAY, None, "x" * 256), "reason", "at most 255 characters"),
+        ((TODAY, None, "two\nlines"), "reason", "one line"),
+        ((None, None, "why"), "status", "for images that are deprecated or retired"),
+        ((None, None, "", 1), "status", "for images that are deprecated or retired"),
+    ],
+)
+def test_lives_that_cannot_be(said: tuple[date | None, ...], field: str, words: str) -> None:
+    with pytest.raises(LifeCycleError, match=words) as caught:
+        Life(*said)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_what_cannot_succeed(make_image: MakeImage, editor: Actor) -> None:
+    image, retired = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.retire(editor, retired, TODAY)
+    unseen = [make_image("globex", 3), make_image("acme/production", 4)]
+    unseen.append(make_image("", 5, shared=False))
+    for successor, words in [
+        (image.id, "its own successor"),
+        (retired.id, "retired itself"),
+        *((each.id, "sees no image with the number") for each in unseen),
+        (99_999, "sees no image with the number"),
+    ]:
+        with pytest.raises(LifeCycleError, match=words) as caught:
+            life_cycle.deprecate(editor, image, TODAY, "", successor)
+        assert caught.value.field == "successor"
+    assert life_cycle.of(stored(image)) == ENDLESS
+
+
+def test_an_inherited_image_succeeds(make_image: MakeImage, editor: Actor, scope: Scopes) -> None:
+    image, golden = make_image("acme", 1), make_image("", 2, name="golden")
+    life_cycle.deprecate(editor, image, TODAY, "", golden.id)
+    assert life_cycle.successor_of(stored(image), scope("acme")) == golden
+
+
+def test_successors_do_not_go_round(make_image: MakeImage, editor: Actor) -> None:
+    images = [make_image("acme", number) for number in range(1, 5)]
+    for image, following in pairwise(images):
+        life_cycle.deprecate(editor, image, TODAY, "", following.id)
+    with pytest.raises(LifeCycleError, match="followed by this one itself"):
+        life_cycle.deprecate(editor, images[-1], TODAY, "", images[0].id)
+    # Away from the chain it may point anywhere.
+    life_cycle.deprecate(editor, images[0], TODAY, "", images[3].id)
+
+
+def test_a_successor_that_was_retired_since_may_stay(make_image: MakeImage, editor: Actor) -> None:
+    image, successor = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.deprecate(editor, image, TODAY, "", successor.id)
+    life_cycle.retire(editor, successor, TODAY)
+    life_cycle.deprecate(editor, image, TODAY, "Another reason.", successor.id)
+    assert stored(image).status_reason == "Another reason."
+
+
+def test_who_does_not_see_the_successor_is_not_told_of_it(
+    make_image: MakeImage, editor: Actor, scope: Scopes
+) -> None:
+    image, hidden = make_image("acme", 1), make_image("acme", 2, shared=False, name="hidden")
+    life_cycle.deprecate(editor, image, TODAY, "", hidden.id)
+    image = stored(image)
+    assert life_cycle.successor_of(image, scope("acme")) == hidden
+    assert life_cycle.successor_of(image, scope("acme/production")) is None
+    assert life_cycle.successor_of(hidden, scope("acme")) is None
+    assert "hidden" not in str(audit.of_image(image)[0].changes)
+
+
+def test_a_successor_by_number_id_and_name(make_image: MakeImage, scope: Scopes) -> None:
+    acme = scope("acme")
+    image, other = (
+        make_image("acme", 1, name="noble 24.04"),
+        make_image("acme", 2, name="000099999"),
+    )
+    for text in (
+        str(image.id),
+        f"#{image.id}",
+        life_cycle.mention(image.id, image.name),
+        f" {image.cloud_image_id} ",
+        "noble 24.04",
+    ):
+        assert life_cycle.named(acme, text) == image, text
+    # A name that looks like a number is a name where there is no such number.
+    assert life_cycle.named(acme, "000099999") == other
+    make_image("globex", 3, name="theirs")
+    for text in ("theirs", "#99999", "99999", "99999999999999", "noble", "%", ""):
+        with pytest.raises(LifeCycleError, match="sees no image"):
+            life_cycle.named(acme, text)
+    make_image("acme", 4, name="noble 24.04")
+    with pytest.raises(LifeCycleError, match="Several images are called “noble"):
+        life_cycle.named(acme, "noble 24.04")
+    assert life_cycle.successor_named(acme, "  ") is None
+
+
+def test_days_take_effect_by_themselves(
+    make_image: MakeImage, editor: Actor, calendar: Calendar
+) -> None:
+    both, retired, never = (make_image("acme", number) for number in (1, 2, 3))
+    life_cycle.change(editor, both, Life(AFTER, LATER, "Planned."))
+    life_cycle.retire(editor, retired, AFTER)
+    life_cycle.settle()
+    assert counted() == {LifeCycle.ACTIVE: 3}
+    for day, expected in [
+        (AFTER, [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
+        (LATER - timedelta(days=1), [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
+        (LATER, [LifeCycle.RETIRED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
+    ]:
+        calendar.go_to(day)
+        for _ in range(2):
+            life_cycle.settle()
+            assert [stored(each).status for each in (both, retired, never)] == expected
+    assert counted() == {LifeCycle.ACTIVE: 1, LifeCycle.RETIRED: 2}
+    assert stored(both).status_reason == "Planned."
+
+
+def test_settling_is_done_once_a_day(
+    make_image: MakeImage, editor: Actor, calendar: Calendar
+) -> None:
+    image = make_image("acme")
+    life_cycle.deprecate(editor, image, AFTER)
+    life_cycle.settle_if_due()
+    assert stored(image).status is LifeCycle.ACTIVE
+    calendar.go_to(AFTER)
+    life_cycle.settle_if_due()
+    assert stored(image).status is LifeCycle.DEPRECATED
+    # What somebody else wrote over it stands until the next day.
+    Image.update(status=LifeCycle.ACTIVE).execute()
+    life_cycle.settle_if_due()
+    assert stored(image).status is LifeCycle.ACTIVE
+    calendar.go_to(LATER)
+    life_cycle.settle_if_due()
+    assert stored(image).status is LifeCycle.DEPRECATED

@@ -1,0 +1,119 @@
+"""What the names of the vendors' real images suggest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.clouds import vendor_data
+from webapp.images.operating_systems import Suggestion, guess
+
+# What the names of Google's recorded images say, by what is in them.
+GOOGLE = {
+    "centos-6": ("centos", "6"),
+    "centos-7": ("centos", "7"),
+    "coreos-alpha": ("coreos", "alpha"),
+    "coreos-beta": ("coreos", "beta"),
+    "coreos-stable": ("coreos", "stable"),
+    "cos-beta-65": ("cos", "65"),
+    "cos-stable-63": ("cos", "63"),
+    "debian-12": ("debian", "12"),
+    "debian-6": ("debian", "6"),
+    "debian-7": ("debian", "7"),
+    "opensuse-13-1": ("opensuse", "13.1"),
+    "rhel-7": ("rhel", "7"),
+    "sles-11-sp3": ("sles", "11-sp3"),
+    "sles-11-sp4": ("sles", "11-sp4"),
+    "sles-12-sp2": ("sles", "12-sp2"),
+    "sles-12-sp3": ("sles", "12-sp3"),
+    "windows-2012-r2": ("windows-server", "2012-r2"),
+    "windows-2016": ("windows-server", "2016"),
+    "ubuntu-1204": ("ubuntu", "12.04"),
+    "ubuntu-1404": ("ubuntu", "14.04"),
+    "ubuntu-1410": ("ubuntu", "14.10"),
+}
+# What Azure's offers say, or the SKU where the offer tells only the family.
+AZURE = {
+    "linux-data-science-vm-ubuntu": ("ubuntu", ""),
+    "ubuntuserver 18": ("ubuntu", "18.04"),
+    "ubuntuserver 14": ("ubuntu", "14.04"),
+    "0001-com-ubuntu-server-focal": ("ubuntu", "20.04"),
+    "debian-10": ("debian", "10"),
+    "centos 7": ("centos", "7"),
+    "rhel 7": ("rhel", "7"),
+    "windowsserver 2012-r2": ("windows-server", "2012-r2"),
+    "windowsserver 2012": ("windows-server", "2012"),
+    "windowsserver 2022": ("windows-server", "2022"),
+    "windows-cvm 2022": ("windows-server", "2022"),
+}
+AWS = {
+    "amzn2-ami": ("amazon-linux", "2"),
+    "amzn-ami-hvm-2016.09": ("amazon-linux", "2016.09"),
+    "amzn-ami-hvm-2016.03": ("amazon-linux", "2016.03"),
+    "amzn-ami-hvm-2017.09": ("amazon-linux", "2017.09"),
+    "al2023-ami": ("amazon-linux", "2023"),
+    "My-AmazonLinux2": ("amazon-linux", "2"),
+    "My-CentOS7": ("centos", "7"),
+    "My-Ubuntu1804": ("ubuntu", "18.04"),
+    "Ubuntu1404": ("ubuntu", "14.04"),
+    "ubuntu/images/hvm-ssd/ubuntu-trusty": ("ubuntu", "14.04"),
+    "ubuntu/images/hvm-ssd/ubuntu-xenial": ("ubuntu", "16.04"),
+    "ubuntu/images/hvm-ssd/ubuntu-bionic": ("ubuntu", "18.04"),
+}
+
+
+def test_real_images_of_google() -> None:
+    images = _recorded("gcp/gce_images.json")["items"]
+    by_name = [([image["name"]], _said(image["name"], GOOGLE)) for image in images]
+    _judge(by_name, at_least=80)
+    for image, (name, said) in zip(images, by_name, strict=True):
+        licences = [each.rpartition("/")[2] for each in image.get("licenses", [])]
+        found = guess([*licences, image.get("description", ""), *name])
+        assert said is None or (found and found.family == said[0]), name
+    for image in images:
+        if image["name"] == "image-1":
+            found = guess([image["licenses"][0].rpartition("/")[2]])
+            assert found in (
+                Suggestion("debian", "11", "debian-11-bullseye"),
+                Suggestion("ubuntu", "18.04", "ubuntu-1804-lts"),
+            )
+
+
+def test_real_images_of_azure() -> None:
+    urns = [
+        each["urn"].split("/")
+        for each in _recorded("azure/azure_marketplace_images.json")["images"]
+    ]
+    texts = [" ".join(parts[:3]) for parts in urns]
+    offers = [" ".join(parts[1:3]).lower() for parts in urns]
+    pairs = [([text], _said(offer, AZURE)) for text, offer in zip(texts, offers, strict=True)]
+    _judge(pairs, at_least=40)
+
+
+def test_real_images_of_aws() -> None:
+    images = _recorded("aws/aws_custodian_describe_images.json")["Images"]
+    pairs = [([image["Name"]], _said(image["Name"], AWS)) for image in images]
+    _judge(pairs, at_least=13)
+
+
+def _recorded(path: str) -> Any:
+    vendor, name = path.split("/")
+    return json.loads((vendor_data.folder(vendor) / name).read_text())
+
+
+def _said(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """By the longest entry of the table that is in the name."""
+    found = [each for each in table if each in name]
+    return table[max(found, key=len)] if found else None
+
+
+def _judge(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
+    """At least 95 % right of those that say it, none with a wrong version."""
+    telling = [(guess(texts), said, texts) for texts, said in pairs if said]
+    assert len(telling) >= at_least
+    right = [1 for found, said, _ in telling if found and (found.family, found.version) == said]
+    assert len(right) >= 0.95 * len(telling), telling
+    for texts, said in pairs:
+        found = guess(texts)
+        if found and found.version:
+            assert said == (found.family, found.version), texts

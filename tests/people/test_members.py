@@ -1,0 +1,118 @@
+"""Members and invitations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from models import AuditEntry, Invitation, Membership, Role, Scope, now
+from tests.cast import PASSWORD
+from webapp.access import Actor, Forbidden
+from webapp.people import accounts as people
+from webapp.people import members
+from webapp.people.members import InvitationOver, MemberError
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+
+
+def test_those_from_above_are_listed_after_those_of_here(scope: Scopes) -> None:
+    rows = members.of_scope(scope("acme/production"))
+    assert [row.scope.path for row in rows] == ["acme/production"] * 3 + ["acme"] * 3 + [""] * 3
+    admins = members.admins_of(scope("acme"))
+    assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
+
+
+def test_a_newcomer_accepts(actor_of: Actors, scope: Scopes) -> None:
+    acme = scope("acme")
+    token = members.invite(actor_of("account-admin"), acme, " New@Example.com ", Role.EDITOR)
+    assert token not in str(list(Invitation.select().dicts()))
+    person, where = members.accept_as_newcomer(token, "New One", "a long enough one")
+    assert (person.email, where) == ("new@example.com", acme)
+    assert people.actor_for(person).role_at(scope("acme/staging")) is Role.EDITOR
+    with pytest.raises(InvitationOver):
+        members.accept_as_newcomer(token, "Again", "a long enough one")
+    actions = [entry.action for entry in AuditEntry.select().order_by(AuditEntry.id)]
+    assert actions == ["member.invite", "member.join"]
+
+
+def test_somebody_known_accepts_and_keeps_the_stronger_role(
+    actor_of: Actors, scope: Scopes
+) -> None:
+    known, acme = actor_of("environment-viewer").person, scope("acme")
+    token = members.invite(actor_of("account-admin"), acme, known.email, Role.ADMIN)
+    with pytest.raises(MemberError, match="Sign in"):
+        members.accept_as_newcomer(token, "Somebody else", "a long enough one")
+    with pytest.raises(InvitationOver):
+        members.accept_as(actor_of("outsider").person, token)
+    assert members.accept_as(known, token) == acme
+    assert Membership.get(person=known, scope=acme).role is Role.ADMIN
+
+
+def test_an_invitation_that_is_over(actor_of: Actors, scope: Scopes) -> None:
+    acme, admin = scope("acme"), actor_of("account-admin")
+    first = members.invite(admin, acme, "new@example.com", Role.VIEWER)
+    second = members.invite(admin, acme, "new@example.com", Role.EDITOR)
+    with pytest.raises(InvitationOver):
+        members.invitation_for(first)
+    assert members.invitation_for(second).role is Role.EDITOR
+    Invitation.update(expires_at=now() - timedelta(seconds=1)).execute()
+    with pytest.raises(InvitationOver):
+        members.invitation_for(second)
+    assert members.invitations_to(acme) == []
+
+
+def test_withdrawing(actor_of: Actors, scope: Scopes) -> None:
+    acme, admin = scope("acme"), actor_of("account-admin")
+    token = members.invite(admin, acme, "new@example.com", Role.VIEWER)
+    invitation = members.invitation_for(token)
+    with pytest.raises(MemberError):
+        members.withdraw(actor_of("stranger"), scope("globex"), invitation.id)
+    members.withdraw(admin, acme, invitation.id)
+    with pytest.raises(InvitationOver):
+        members.invitation_for(token)
+
+
+def test_members_are_not_invited_again(actor_of: Actors, scope: Scopes) -> None:
+    with pytest.raises(MemberError, match="already"):
+        members.invite(
+            actor_of("account-admin"), scope("acme"), "account-viewer@example.com", Role.ADMIN
+        )
+
+
+def test_changing_and_removing(actor_of: Actors, scope: Scopes) -> None:
+    acme, admin = scope("acme"), actor_of("account-admin")
+    row = Membership.get(person=actor_of("account-viewer").person, scope=acme)
+    members.change_role(admin, acme, row.id, Role.EDITOR)
+    assert actor_of("account-viewer").role_at(acme) is Role.EDITOR
+    members.remove(admin, acme, row.id)
+    assert actor_of("account-viewer").role_at(acme) is None
+    with pytest.raises(MemberError):
+        members.remove(admin, acme, row.id)
+
+
+def test_an_admin_below_does_not_touch_members_above(actor_of: Actors, scope: Scopes) -> None:
+    row = Membership.get(person=actor_of("account-admin").person, scope=scope("acme"))
+    admin = actor_of("environment-admin")
+    with pytest.raises(MemberError):
+        members.remove(admin, scope("acme/production"), row.id)
+    with pytest.raises(Forbidden):
+        members.remove(admin, scope("acme"), row.id)
+
+
+def test_scalr_keeps_an_admin(actor_of: Actors, scope: Scopes) -> None:
+    scalr, admin = scope(""), actor_of("scalr-admin")
+    row = Membership.get(person=admin.person, scope=scalr)
+    with pytest.raises(MemberError, match="last admin"):
+        members.remove(admin, scalr, row.id)
+    with pytest.raises(MemberError, match="last admin"):
+        members.change_role(admin, scalr, row.id, Role.EDITOR)
+
+
+def test_a_weak_password_uses_up_no_invitation(actor_of: Actors, scope: Scopes) -> None:
+    token = members.invite(actor_of("account-admin"), scope("acme"), "new@example.com", Role.VIEWER)
+    with pytest.raises(people.PasswordRefused):
+        members.accept_as_newcomer(token, "New", "short")
+    assert members.accept_as_newcomer(token, "New", PASSWORD)

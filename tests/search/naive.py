@@ -1,0 +1,86 @@
+"""What the catalogue must find, the slow way: every image of every scope, asked one after the other
+in Python. It shares no code with the catalogue but the parsed search."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from models import Image, LifeCycle, Scope
+from webapp.access import Actor
+from webapp.clouds.base import ImageState
+from webapp.search.language import Key, Query, Term
+
+ALL_OF = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
+
+
+def visible(scope: Scope) -> list[Image]:
+    above = {each.id for each in scope.lineage[1:]}
+    return [
+        image
+        for image in Image.select()
+        if image.scope_id == scope.id or (image.scope_id in above and image.shared)
+    ]
+
+
+def found(actor: Actor, scope: Scope, query: Query) -> list[Image]:
+    return [image for image in visible(scope) if _matches(image, query, actor, scope)]
+
+
+def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
+    for key in Key:
+        wanted = [term for term in query.of(key) if not term.excluded]
+        answers = [_holds(image, term, actor, scope) for term in wanted]
+        if wanted and not (all(answers) if key in ALL_OF else any(answers)):
+            return False
+    excluded = [term for term in query.terms if term.excluded]
+    return not any(_holds(image, term, actor, scope) for term in excluded)
+
+
+def _holds(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
+    value = term.value
+    yes = value == "yes"
+    rules: dict[Key, Any] = {
+        Key.WORD: lambda: any(
+            value.lower() in text.lower()
+            for text in (image.name, image.cloud_image_id, image.description)
+        ),
+        Key.CLOUD: lambda: image.cloud == value,
+        Key.LOCATION: lambda: image.location in {value, value.lower()},
+        Key.OS: lambda: value in {image.os_family, f"{image.os_family} {image.os_version}"},
+        Key.SCOPE: lambda: image.scope.level == value,
+        Key.OWNER: lambda: (image.scope_id == scope.id) == (value == "here"),
+        Key.SHARED: lambda: image.shared == yes,
+        Key.AGENT: lambda: image.agent_installed == yes,
+        Key.VERIFIED: lambda: image.verified == yes,
+        Key.ARCH: lambda: image.architecture == value,
+        Key.STATUS: lambda: (
+            (value in set(LifeCycle) and image.status == value)
+            or (value in set(ImageState) and image.state == value)
+        ),
+        Key.SIZE: lambda: (
+            image.size_gb is not None and _compare(image.size_gb, term.operator, int(value))
+        ),
+        Key.CREATED: lambda: _compare(
+            image.registered_at.date(), term.operator, date.fromisoformat(value)
+        ),
+        Key.BY: lambda: (
+            image.registered_by_id == actor.person.id
+            if value == "me"
+            else image.registered_by_name == value
+        ),
+        Key.ID: lambda: value.lower() in image.cloud_image_id.lower(),
+    }
+    return bool(rules[term.key]())
+
+
+def _compare(here: Any, operator: str, there: Any) -> bool:
+    return bool(
+        {
+            "": here == there,
+            "<": here < there,
+            "<=": here <= there,
+            ">": here > there,
+            ">=": here >= there,
+        }[operator]
+    )

@@ -1,0 +1,156 @@
+"""What a scope sees, in which order, and how it is counted."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from models import Level, Scope
+from tests.conftest import MakeImage
+from webapp.access import Actor
+from webapp.search import catalogue, facets
+from webapp.search import planner as finding
+from webapp.search.catalogue import Listing
+from webapp.search.language import EVERYTHING, Key, parse
+from webapp.search.ordering import SORTS, Order
+
+Scopes = Callable[[str], Scope]
+ActorOf = Callable[[str], Actor]
+
+
+@pytest.fixture
+def names(actor_of: ActorOf, scope: Scopes) -> Callable[..., list[str]]:
+    """The names of the images that a search finds at a scope, in their order."""
+
+    def names(path: str, text: str = "", **listing: object) -> list[str]:
+        state = Listing(parse(text), **listing)  # type: ignore[arg-type]
+        page = catalogue.find(actor_of("scalr-admin"), scope(path), state)
+        return [image.name for image in page.images]
+
+    return names
+
+
+Names = Callable[..., list[str]]
+
+
+@pytest.fixture
+def four(make_image: MakeImage) -> None:
+    """One image at each scope, and one that Scalr keeps for itself."""
+    make_image("", 1, name="of Scalr")
+    make_image("", 2, name="kept by Scalr", shared=False)
+    make_image("acme", 3, name="of acme", os_family="debian", os_version="12")
+    make_image("acme/production", 4, name="of production", location="eu-west-1")
+
+
+@pytest.mark.usefixtures("four")
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("", {"of Scalr", "kept by Scalr"}),
+        ("acme", {"of Scalr", "of acme"}),
+        ("acme/production", {"of Scalr", "of acme", "of production"}),
+        ("acme/staging", {"of Scalr", "of acme"}),
+        ("globex/lab", {"of Scalr"}),
+    ],
+)
+def test_own_and_inherited(
+    names: Names, actor_of: ActorOf, scope: Scopes, path: str, seen: set[str]
+) -> None:
+    assert set(names(path)) == seen
+    actor, here = actor_of("scalr-admin"), scope(path)
+    page = catalogue.find(actor, here, Listing())
+    assert (page.count, page.exact) == (len(seen), True)
+    assert all(catalogue.get(here, image.id) for image in page.images)
+    own = {image.name for image in catalogue.each(actor, here, EVERYTHING, own=True)}
+    assert own == {image.name for image in page.images if image.scope_id == here.id}
+    assert catalogue.count(actor, here, EVERYTHING, own=True) == len(own)
+
+
+@pytest.mark.usefixtures("four")
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("PROD", {"of production"}),
+        ("location:eu-west-1", {"of production"}),
+        ("ami-00000000000000003", {"of acme"}),
+        ("id:0003", {"of acme"}),
+        ("os:debian", {"of acme"}),
+        ("os:bookworm", {"of acme"}),
+        ('os:"debian 24.04"', set()),
+        ("100%", set()),
+        ("scope:scalr", {"of Scalr"}),
+        ("owner:here", {"of production"}),
+        ("cloud:azure", set()),
+        ('"of " os:ubuntu', {"of Scalr", "of production"}),
+    ],
+)
+def test_search(names: Names, text: str, seen: set[str]) -> None:
+    assert set(names("acme/production", text)) == seen
+
+
+def test_versions_are_sorted_as_numbers(make_image: MakeImage, names: Names) -> None:
+    for number, version in enumerate(("10", "9", "9.10", "9.9"), start=1):
+        make_image("acme", number, name=f"v{version}", os_family="rhel", os_version=version)
+    assert names("acme", sort="os", descending=False) == ["v9", "v9.9", "v9.10", "v10"]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "%%%", "W10", "WzFd", "WzEsMl0", "W251bGwsMV0", "WyJhIiwiYiIsImMiLDFd", "eyJhIjoxfQ"],
+)
+def test_any_text_may_come_as_a_cursor(
+    make_image: MakeImage, actor_of: ActorOf, scope: Scopes, sort: str, cursor: str
+) -> None:
+    make_image("acme")
+    for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
+        assert catalogue.find(actor_of("scalr-admin"), scope("acme"), listing).exact
+    assert Order(sort, falling=True).read("x" * 10_000) is None
+
+
+def test_a_page_whose_images_are_gone_counts_none(
+    make_image: MakeImage, actor_of: ActorOf, scope: Scopes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "GATHER", 0)
+    image = make_image("acme", name="golden")
+    listing = Listing(parse("-golden"), "name", descending=False)
+    listing = replace(listing, after=Order("name", falling=False).written((image.name_key, 1)))
+    page = catalogue.find(actor_of("scalr-admin"), scope("acme"), listing)
+    assert (page.images, page.count) == ([], 0)
+
+
+def test_filter_menus_count_under_the_other_filters(
+    make_image: MakeImage, scope: Scopes, names: Names
+) -> None:
+    assert facets.menus(scope("acme"), EVERYTHING) == []
+    make_image("acme", 1, os_family="debian")
+    make_image("acme", 2, os_family="ubuntu", agent_installed=False)
+    make_image("globex", 3, os_family="rhel")
+    menus = {menu.label: menu for menu in facets.menus(scope("acme/production"), parse("agent:no"))}
+    assert [(each.label, each.images) for each in menus["OS"].choices] == [("Ubuntu", 1)]
+    agents = [(each.label, each.images, each.chosen) for each in menus["Scalr agent"].choices]
+    assert sorted(agents) == [("No", 1, True), ("Yes", 1, False)]
+    assert str(menus["OS"].choices[0].query) == "agent:no os:ubuntu"
+    assert facets.values(scope("acme"), Key.OS) == ["debian", "ubuntu"]
+
+
+def test_an_instant_that_utc_does_not_hold_is_no_cursor() -> None:
+    text = json.dumps(["0001-01-01T00:00:00+23:59", 1]).encode()
+    cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
+    assert Order("created", falling=True).read(cursor) is None
+
+
+def test_a_size_that_no_column_holds_is_no_cursor() -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps([10**30, 1]).encode()).decode().rstrip("=")
+    assert Order("size", falling=True).read(cursor) is None
+
+
+@pytest.mark.usefixtures("db")
+def test_the_lineage_of_a_scope_that_is_not_there(scope: Scopes) -> None:
+    above = scope("acme")
+    gone = Scope(level=Level.ENVIRONMENT, parent=above, path="acme/gone", name="gone")
+    assert [each.path for each in gone.lineage] == ["acme/gone", "acme", ""]

@@ -1,0 +1,160 @@
+"""The language of the search box: what each term means, what is a problem, and how a query is
+written down again. That nothing fails and nothing is lost is in `test_search_properties`."""
+
+from __future__ import annotations
+
+import pytest
+
+from webapp.clouds import CLOUDS
+from webapp.images import operating_systems
+from webapp.search.language import EVERYTHING, KEYS, MOST_TERMS, Key, Term, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("golden", Term(Key.WORD, "golden")),
+        ('"golden image"', Term(Key.WORD, "golden image")),
+        ("-golden", Term(Key.WORD, "golden", excluded=True)),
+        ("cloud:aws", Term(Key.CLOUD, "aws")),
+        ("CLOUD:AWS", Term(Key.CLOUD, "aws")),
+        (f'cloud:"{CLOUDS["gce"].label}"', Term(Key.CLOUD, "gce")),
+        ("location:us-east-1", Term(Key.LOCATION, "us-east-1")),
+        ("os:ubuntu", Term(Key.OS, "ubuntu")),
+        ('os:"ubuntu 24.04"', Term(Key.OS, "ubuntu 24.04")),
+        ('os:"Ubuntu 24.04"', Term(Key.OS, "ubuntu 24.04")),
+        ('os:"Rocky Linux 9"', Term(Key.OS, "rocky 9")),
+        ("os:noble", Term(Key.OS, "ubuntu 24.04")),
+        ('os:"Haiku R1"', Term(Key.OS, "Haiku R1")),
+        ("scope:Account", Term(Key.SCOPE, "account")),
+        ("owner:here", Term(Key.OWNER, "here")),
+        ("owner:inherited", Term(Key.OWNER, "above")),
+        ("shared:no", Term(Key.SHARED, "no")),
+        ("agent:n", Term(Key.AGENT, "no")),
+        ("verified:true", Term(Key.VERIFIED, "yes")),
+        ("arch:amd64", Term(Key.ARCH, "x86_64")),
+        ("status:deprecated", Term(Key.STATUS, "deprecated")),
+        ("-status:gone", Term(Key.STATUS, "gone", excluded=True)),
+        ("size:>30", Term(Key.SIZE, "30", operator=">")),
+        ("size:<=030", Term(Key.SIZE, "30", operator="<=")),
+        ("size:30gb", Term(Key.SIZE, "30")),
+        ("created:<2026-01-01", Term(Key.CREATED, "2026-01-01", operator="<")),
+        ("by:me", Term(Key.BY, "me")),
+        ('by:"Sasha Scalr"', Term(Key.BY, "Sasha Scalr")),
+        ("id:ami-0abc", Term(Key.ID, "ami-0abc")),
+        ("id:ubuntu:server:latest", Term(Key.ID, "ubuntu:server:latest")),
+        ('"id:ubuntu:server:latest"', Term(Key.WORD, "id:ubuntu:server:latest")),
+        ("https://images.example.org/a", Term(Key.WORD, "https://images.example.org/a")),
+        ('"cloud:aws"', Term(Key.WORD, "cloud:aws")),
+        ("2026-01:x", Term(Key.WORD, "2026-01:x")),
+        ("Canonical:ubuntu-24_04-lts:server:latest", None),
+        (r'"quo\"te"', Term(Key.WORD, 'quo"te')),
+        ('"still typing', Term(Key.WORD, "still typing")),
+        ('os:"ubuntu 2', Term(Key.OS, "ubuntu 2")),
+    ],
+)
+def test_terms(text: str, term: Term | None) -> None:
+    query = parse(text)
+    assert not query.problems
+    assert query.terms == (term or Term(Key.WORD, text),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("clod:aws", ["“clod:” is not known", "Did you mean “cloud:”?", '"clod:aws"']),
+        ("cloud:oracle", ["is one of", "aws", "not “oracle”"]),
+        ("cloud:", ["needs a value"]),
+        ("shared:maybe", ["is one of yes, no"]),
+        ("scope:team", ["scalr, account, environment"]),
+        ("status:fine", ["active, deprecated, retired"]),
+        ("size:big", ["whole GB"]),
+        ("size:>0", ["whole GB"]),
+        ("created:yesterday", ["is a date, such as created:<2026-01-01"]),
+        ("created:2026-02-30", ["is a date"]),
+        ("created:20260101", ["is a date"]),
+        ("created:2026-W01-1", ["is a date"]),
+        ("ab", ["“ab” is too short", "at least 3"]),
+        ("id:ab", ["too short"]),
+        ("-", ["too short"]),
+    ],
+)
+def test_problems_say_what_to_do(text: str, words: list[str]) -> None:
+    query = parse(f"golden {text}")
+    assert query.terms == (Term(Key.WORD, "golden"),)
+    (problem,) = query.problems
+    assert problem.text == text
+    for each in words:
+        assert each in problem.message
+
+
+def test_many_terms_are_too_many() -> None:
+    query = parse(" ".join(f"word{number}" for number in range(MOST_TERMS + 1)))
+    assert len(query.terms) == MOST_TERMS
+    assert len(query.problems) == 1
+
+
+def test_every_key_can_be_searched_by() -> None:
+    values = {Key.SIZE: "8", Key.CREATED: "2026-01-01", Key.CLOUD: "aws", Key.STATUS: "active"}
+    values |= {Key.SCOPE: "scalr", Key.OWNER: "here"}
+    for key in KEYS:
+        value = values.get(key, "yes")
+        assert parse(f"{key}:{value}").terms == (Term(key, value),)
+
+
+def test_chips_say_it_in_words() -> None:
+    query = parse("golden cloud:aws -os:noble size:>30 created:<2026-01-01 agent:no owner:here")
+    assert [term.label for term in query.terms] == [
+        "“golden”",
+        f"Cloud: {CLOUDS['aws'].label}",
+        "not OS: Ubuntu 24.04 LTS Noble Numbat",
+        "size > 30 GB",
+        "registered before 2026-01-01",
+        "not with agent",
+        "owned here",
+    ]
+
+
+def test_an_excluded_yes_reads_as_no() -> None:
+    said = [term.label for term in parse("-agent:no -shared:yes -verified:no").terms]
+    assert said == ["with agent", "not shared", "verified"]
+
+
+def test_every_operating_system_is_found_by_the_name_that_is_shown() -> None:
+    for family in operating_systems.FAMILIES.values():
+        assert parse(f'os:"{family.label}"').terms == (Term(Key.OS, family.key),)
+        for version in family.versions:
+            wanted = Term(Key.OS, f"{family.key} {version.key}")
+            shown = operating_systems.label(family.key, version.key)
+            for said in (shown, str(wanted.value)):
+                assert parse(f'os:"{said}"').terms == (wanted,)
+
+
+def test_backslashes_are_written_down_as_they_were_typed() -> None:
+    text = "\\" * 300
+    assert str(parse(text)) == text
+
+
+def test_a_line_break_does_not_end_a_quote() -> None:
+    assert parse('"a\\\nb c"').terms == (Term(Key.WORD, "a\nb c"),)
+
+
+def test_what_is_wrong_stays_in_the_box_while_terms_change() -> None:
+    query = parse("clud:aws golden os:ubuntu")
+    less = query.without(query.terms[0])
+    assert less.text == "os:ubuntu clud:aws"
+    assert less.problems == query.problems == parse(less.text).problems
+    assert query.plus(Term(Key.CLOUD, "aws")).text == "golden os:ubuntu cloud:aws clud:aws"
+
+
+def test_taking_terms_away_and_adding_them() -> None:
+    query = parse("golden  cloud:aws")
+    aws, other = query.terms[1], Term(Key.OS, "ubuntu 24.04")
+    assert query.text == "golden cloud:aws"
+    assert str(query.without(aws)) == "golden"
+    assert str(query.plus(other)) == 'golden cloud:aws os:"ubuntu 24.04"'
+    assert query.plus(aws).terms == query.terms
+    assert str(query.plus(Term(Key.CLOUD, "aws", excluded=True))) == "golden -cloud:aws"
+    assert query.toggled(aws).toggled(aws).terms == query.terms
+    assert parse("") == EVERYTHING
+    assert not EVERYTHING

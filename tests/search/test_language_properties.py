@@ -1,0 +1,185 @@
+"""Whatever is typed into the search box: nothing fails, nothing is lost, and what is written down
+again reads the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from webapp.clouds import CLOUDS
+from webapp.images import operating_systems
+from webapp.search.language import (
+    KEYS,
+    LONGEST,
+    MOST_TERMS,
+    SHORTEST,
+    WORDS,
+    Key,
+    Query,
+    Term,
+    parse,
+)
+
+thorough = settings(max_examples=80, deadline=None)
+
+# One line, as the box holds it. The second kind is dense in what the language is made of.
+printable = st.characters(exclude_categories=("C", "Zl", "Zp"))
+parts = st.sampled_from([*'ab:-"\\ <>=.0', "os:", "clod:", "size:", "by:"])
+typed = st.text(printable, max_size=LONGEST + 100) | st.lists(parts, max_size=120).map("".join)
+
+
+def _is_free(term: Term) -> bool:
+    """Not the name that means somebody else."""
+    return term.value.lower() != "me"
+
+
+awkward = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["-", "--", "os:", "-id:", "clod:", '"', "\\", ""]),
+        st.text(st.sampled_from('ab"\\ -:<>='), max_size=12),
+    ),
+)
+image_ids = st.sampled_from(["ubuntu:server:latest", "Canonical:ubuntu:server:latest", "urn:a:b"])
+values = (
+    (st.text(printable, max_size=40) | awkward | image_ids)
+    .map(str.strip)
+    .filter(lambda value: len(value) >= SHORTEST)
+)
+free = st.builds(
+    Term, st.sampled_from([Key.WORD, Key.LOCATION, Key.BY, Key.ID]), values, st.booleans()
+).filter(_is_free)
+chosen = st.sampled_from(
+    [
+        *(Term(Key.CLOUD, cloud) for cloud in CLOUDS),
+        *(Term(key, value) for key, words in WORDS.items() for value in words.values()),
+        *(Term(Key.OS, family) for family in operating_systems.FAMILIES),
+        *(
+            Term(Key.OS, f"{family.key} {version.key}")
+            for family in operating_systems.FAMILIES.values()
+            for version in family.versions
+        ),
+    ]
+)
+operators = st.sampled_from(["", "<", "<=", ">", ">="])
+sizes = st.integers(1, 2**31 - 1).map(str)
+days = st.dates(date.min, date.max).map(date.isoformat)
+compared = st.builds(Term, st.just(Key.SIZE), sizes, st.booleans(), operators) | st.builds(
+    Term, st.just(Key.CREATED), days, st.booleans(), operators
+)
+terms = free | compared | st.builds(replace, chosen, excluded=st.booleans())
+
+
+def _opposite(term: Term) -> Term:
+    return replace(term, excluded=not term.excluded)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    """Of terms of which none is another's opposite."""
+    drawn = draw(st.lists(terms, max_size=6, unique_by=lambda each: (each.key, each.value)))
+    return Query(tuple(drawn), (), " ".join(map(str, drawn)))
+
+
+@st.composite
+def pieces(draw: st.DrawFn) -> str:
+    """One piece that ends where it seems to: plain or quoted, with a key that is known or not."""
+    key = draw(st.sampled_from(["", "", *(f"{each}:" for each in KEYS), "clod:", "12:", "OS:"]))
+    plain = st.text(st.sampled_from("abc019<>=-:."), max_size=8)
+    quoted = st.text(st.sampled_from('abc 019:-"\\'), max_size=8).map(
+        lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    )
+    piece = draw(st.sampled_from(["", "-"])) + key + draw(plain | quoted)
+    assume(piece)
+    return piece
+
+
+@thorough
+@given(typed)
+def test_any_text_is_read(text: str) -> None:
+    query = parse(text)
+    assert len(query.terms) <= MOST_TERMS
+    assert len(set(query.terms)) == len(query.terms)
+    assert all(problem.text and problem.message for problem in query.problems)
+    assert bool(text[:LONGEST].strip()) == bool(query.terms or query.problems)
+    assert parse(query.text) == query
+    assert all(term.label for term in query.terms)
+
+
+@thorough
+@given(typed)
+def test_what_is_understood_is_written_down_again(text: str) -> None:
+    query = parse(text)
+    assume(len(str(query)) <= LONGEST)
+    again = parse(str(query))
+    assert again.terms == query.terms
+    assert not again.problems
+    assert again.text == str(again) == str(query)
+
+
+@thorough
+@given(terms)
+@example(Term(Key.WORD, "-golden"))
+@example(Term(Key.WORD, "-golden", excluded=True))
+@example(Term(Key.WORD, "os:ubuntu"))
+@example(Term(Key.ID, "ubuntu:server:latest"))
+@example(Term(Key.WORD, "one \\"))
+def test_a_term_reads_as_it_is_written(term: Term) -> None:
+    query = parse(str(term))
+    assert query.terms == (term,)
+    assert not query.problems
+
+
+few = st.lists(pieces(), min_size=1, max_size=20)
+many = st.lists(st.integers(100, 150).map(str) | pieces(), min_size=MOST_TERMS + 5, max_size=40)
+
+
+@thorough
+@given(few | many, st.sampled_from([" ", "  ", "\t", "\u3000"]))
+def test_every_piece_becomes_one_term_or_one_problem(typed_pieces: list[str], blank: str) -> None:
+    """Equal terms and equal problems once, and the terms beyond the most as problems."""
+    text = blank.join(typed_pieces)
+    assume(len(text) <= LONGEST)
+    alone = [parse(piece) for piece in typed_pieces]
+    assert all(len(each.terms) + len(each.problems) == 1 for each in alone)
+    wanted = list(dict.fromkeys(term for each in alone for term in each.terms))
+    whole = parse(text)
+    assert whole.terms == tuple(wanted[:MOST_TERMS])
+    refused = {problem.text for problem in whole.problems}
+    for piece, each in zip(typed_pieces, alone, strict=True):
+        kept = bool(each.terms) and each.terms[0] in whole.terms
+        assert kept is (piece not in refused)
+
+
+@thorough
+@given(queries(), terms)
+def test_adding_and_taking_away_undo_each_other(query: Query, term: Term) -> None:
+    assume(term not in query.terms and _opposite(term) not in query.terms)
+    more = query.plus(term)
+    assert more.terms == (*query.terms, term)
+    assert more.plus(term).terms == more.terms
+    assert more.without(term).terms == query.terms
+    assert query.without(term).terms == query.terms
+    assert query.toggled(term).toggled(term).terms == query.terms
+    assert more.text == str(more)
+
+
+@thorough
+@given(queries().filter(bool), st.data())
+def test_a_term_can_be_turned_around(query: Query, data: st.DataObject) -> None:
+    term = data.draw(st.sampled_from(query.terms))
+    turned = query.plus(_opposite(term))
+    assert term not in turned.terms
+    assert set(turned.terms) ^ set(query.terms) == {term, _opposite(term)}
+    assert set(query.toggled(term).toggled(term).terms) == set(query.terms)
+
+
+@thorough
+@given(queries())
+def test_every_term_is_of_one_key(query: Query) -> None:
+    assert sum(len(query.of(key)) for key in Key) == len(query.terms)
+    assert query.words == query.of(Key.WORD)
+    assert bool(query) == bool(query.terms)

@@ -1,0 +1,210 @@
+"""The overview: every number is what its search finds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from models import Image, LifeCycle, Scope, now, transaction
+from tests.search import naive
+from webapp.access import Actor
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageState
+from webapp.search import language as search
+from webapp.search import overview
+from webapp.search.overview import Bar, Chart, Overview
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+FAMILIES = [
+    "ubuntu",
+    "debian",
+    "windows-client",
+    "rhel",
+    "Haiku",
+    'with "quotes"',
+    "-minus",
+    "two words",
+]
+
+
+def register(scope: Scope, number: int, **said: object) -> Image:
+    """An image that says of itself what is given, and otherwise the usual."""
+    usual = {
+        "cloud": next(iter(CLOUDS)),
+        "name": f"image {number}",
+        "os_family": "ubuntu",
+        "os_version": "24.04",
+        "agent_installed": True,
+        "shared": True,
+        "state": ImageState.AVAILABLE,
+    }
+    fixed = {"details": {}, "credentials_name": "", "registered_by_name": "", "scope": scope}
+    image: Image = Image.create(cloud_image_id=f"image-{number}", **{**usual, **fixed, **said})
+    return image
+
+
+@pytest.fixture
+def many(scope: Scopes) -> None:
+    """Images of all kinds at five scopes."""
+    chance = random.Random(7)
+    scopes = [scope(path) for path in ("", "acme", "acme/production", "acme/staging", "globex")]
+    with transaction():
+        for number in range(150):
+            register(
+                chance.choice(scopes),
+                number,
+                cloud=chance.choice(list(CLOUDS)),
+                os_family=chance.choice(FAMILIES),
+                agent_installed=chance.random() < 0.6,
+                shared=chance.random() < 0.6,
+                state=chance.choice(list(ImageState)),
+                status=chance.choice(list(LifeCycle)),
+                verified=chance.random() < 0.8,
+                registered_at=now() - timedelta(days=chance.randrange(1200)),
+            )
+
+
+def charts(seen: Overview) -> dict[str, Chart]:
+    return {chart.title: chart for chart in seen.charts}
+
+
+def numbers(chart: Chart) -> dict[str, int]:
+    return {bar.label: bar.images for bar in chart.bars}
+
+
+@pytest.mark.parametrize("path", ["", "acme", "acme/production", "globex/lab"])
+@pytest.mark.usefixtures("many")
+def test_every_number_is_what_its_search_finds(
+    actor_of: Actors, scope: Scopes, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(overview, "FAMILIES", 4)
+    actor, here = actor_of("scalr-admin"), scope(path)
+    seen = overview.of(actor, here)
+    assert seen.total == len(naive.visible(here)) > 0
+    for chart in seen.charts:
+        for bar in chart.bars:
+            query = search.parse(bar.search)
+            assert not query.problems
+            assert bar.exact
+            assert bar.images == len(naive.found(actor, here, query)), (chart.title, bar)
+    for title in ("By cloud", "By operating system", "By age"):
+        assert sum(numbers(charts(seen)[title]).values()) == seen.total
+    assert len(charts(seen)["By operating system"].bars) == 5
+
+
+def test_what_is_seen_from_nowhere_else(actor_of: Actors, scope: Scopes) -> None:
+    """Its own, and what the scopes above share; nothing of scopes below or beside it."""
+    for number, (path, shared) in enumerate(
+        [("", True), ("", False), ("acme", True), ("acme", False), ("acme/staging", True)]
+    ):
+        register(scope(path), number, shared=shared)
+    admin = actor_of("scalr-admin")
+    totals = {
+        path: overview.of(admin, scope(path)).total
+        for path in ("", "acme", "acme/staging", "acme/production", "globex")
+    }
+    assert totals == {"": 2, "acme": 3, "acme/staging": 3, "acme/production": 2, "globex": 1}
+    by_owner = charts(overview.of(admin, scope("acme/staging")))["By owner"]
+    assert numbers(by_owner) == {
+        "Environment acme / staging": 1,
+        "Account acme": 1,
+        "Scalr": 1,
+    }
+    assert "By owner" not in charts(overview.of(admin, scope("")))
+
+
+def test_nothing_yet(actor_of: Actors, scope: Scopes) -> None:
+    register(scope("globex"), 1)
+    assert overview.of(actor_of("account-viewer"), scope("acme")) == Overview(0, ())
+
+
+def test_what_is_worth_a_look_is_always_said(actor_of: Actors, scope: Scopes) -> None:
+    register(scope("acme"), 1)
+    register(scope("acme"), 2, verified=False, agent_installed=False)
+    register(scope("acme"), 3, state=ImageState.GONE, status=LifeCycle.DEPRECATED)
+    register(scope("acme"), 4, state=ImageState.DEPRECATED)
+    seen = charts(overview.of(actor_of("account-viewer"), scope("acme")))
+    assert numbers(seen["Worth a look"]) == {
+        "Without agent": 1,
+        "Not verified": 1,
+        "Deprecated": 2,
+        "Retired": 0,
+        "Failed or gone": 1,
+    }
+    assert numbers(seen["By status"]) == {"Active": 3, "Deprecated": 2, "Gone from the cloud": 1}
+
+
+def test_images_of_one_age_are_counted_so_far(
+    actor_of: Actors, scope: Scopes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "VERY_MANY", 6)
+    monkeypatch.setattr(overview, "COUNTED", 2)
+    acme, viewer = scope("acme"), actor_of("account-viewer")
+
+    def add(first: int, *days: int) -> list[tuple[int, bool]]:
+        for number, ago in enumerate(days, start=first):
+            register(acme, number, registered_at=now() - timedelta(days=ago))
+        bars = charts(overview.of(viewer, acme))["By age"].bars
+        return [(bar.images, bar.exact) for bar in bars]
+
+    exact = [(2, True), (1, True), (0, True), (0, True)]
+    assert add(1, 0, 29, 31) == [*exact, (0, True)]
+    # One number beyond follows from the others; of two it is not known.
+    assert add(4, 800, 900, 1000, 2000) == [*exact, (4, True)]
+    assert add(8, 1) == [(2, False), *exact[1:], (2, False)]
+
+
+@pytest.mark.parametrize(
+    ("days", "label"),
+    [
+        (0, "In the last 30 days"),
+        (30, "In the last 30 days"),
+        (31, "30 to 90 days ago"),
+        (91, "90 days to a year ago"),
+        (366, "1 to 2 years ago"),
+        (731, "More than 2 years ago"),
+        (9999, "More than 2 years ago"),
+    ],
+)
+def test_ages_begin_and_end_with_a_day(
+    actor_of: Actors, scope: Scopes, days: int, label: str
+) -> None:
+    register(scope("acme"), 1, registered_at=now() - timedelta(days=days))
+    ages = charts(overview.of(actor_of("account-viewer"), scope("acme")))["By age"]
+    assert {bar.label for bar in ages.bars if bar.images} == {label}
+
+
+def test_what_no_search_can_say(actor_of: Actors, scope: Scopes) -> None:
+    """The label of another family; and ten long names are more than the search box takes."""
+
+    def families() -> list[Bar]:
+        seen = overview.of(actor_of("account-viewer"), scope("acme"))
+        return list(charts(seen)["By operating system"].bars)
+
+    register(scope("acme"), 99, os_family="Windows")
+    assert families() == [Bar("Windows", 1, "")]
+    for number in range(overview.FAMILIES):
+        register(scope("acme"), number, os_family=f"{number:02}" + "x" * 60)
+    assert families()[-1] == Bar("Others", 1, "")
+
+
+def test_bars_are_of_the_longest_one() -> None:
+    bars = tuple(Bar("", images, "") for images in (0, 1, 500, 1000))
+    chart = Chart("", bars)
+    assert [chart.percent(bar) for bar in bars] == [0, 0.5, 50, 100]
+    nothing = Chart("", bars[:1])
+    assert nothing.percent(bars[0]) == 0
+
+
+def test_the_number_of_images_does_not_count(db: Flask) -> None:
+    """Every search that is summed is about facets alone."""
+    for text in (*overview.ATTENTION.values(), *overview.STATUSES.values()):
+        query = search.parse(text)
+        assert query.terms
+        assert not query.problems
+        assert {term.key.value for term in query.terms} <= {"agent", "verified", "status"}

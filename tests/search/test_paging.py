@@ -1,0 +1,135 @@
+"""Going through the pages while others register and delete: every image that was there throughout
+is seen exactly once."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+import models
+from models import Image, Scope, now, transaction
+from webapp.access import Actor
+from webapp.search import catalogue
+from webapp.search.catalogue import Listing
+from webapp.search.language import Query, parse
+from webapp.search.ordering import SORTS, Order
+from webapp.search.rows import ListedImage
+
+IMAGES = 5_000
+PAGE = 250
+Scopes = Callable[[str], Scope]
+Go = Callable[[Actor, Scope, Query, str], Iterator[Image]]
+
+
+def image(number: int, scope: Scope, chance: random.Random) -> Image:
+    made = Image(
+        scope=scope,
+        cloud="aws",
+        location="us-east-1",
+        cloud_image_id=f"ami-{number:017x}",
+        name=f"{chance.choice(['golden', 'plain'])}-{chance.randrange(500)}",
+        os_family="ubuntu",
+        os_version="24.04",
+        agent_installed=True,
+        shared=scope.path != "acme/production",
+        state="available",
+        details={},
+        credentials_name="",
+        registered_by_name="Pipeline",
+        registered_at=now() - timedelta(hours=chance.randrange(1000)),
+    )
+    made.derive()
+    return made
+
+
+@pytest.fixture
+def settled(db: Flask, scope: Scopes) -> set[int]:
+    """The ids of images of three scopes that nobody touches; every tenth is not among them."""
+    chance = random.Random(7)
+    scopes = [scope(path) for path in ("", "acme", "acme/production")]
+    with transaction():
+        for number in range(IMAGES):
+            image(number, chance.choice(scopes), chance).save(force_insert=True)
+    return {each.id for each in Image.select(Image.id) if each.id % 10}
+
+
+@contextmanager
+def others(scope: Scope) -> Iterator[threading.Event]:
+    """Meanwhile, another thread registers new images and deletes every tenth; the event tells
+    that it has begun."""
+    chance, stop, begun = random.Random(8), threading.Event(), threading.Event()
+
+    def work() -> None:
+        with models.database.connection_context():
+            number = IMAGES
+            doomed = [each.id for each in Image.select(Image.id) if each.id % 10 == 0]
+            while not stop.wait(0.02):
+                with transaction():
+                    for _ in range(5):
+                        number += 1
+                        image(number, scope, chance).save(force_insert=True)
+                    if doomed:
+                        Image.delete().where(Image.id == doomed.pop()).execute()
+                begun.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield begun
+    finally:
+        stop.set()
+        thread.join()
+
+
+def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
+    page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE))
+    yield from page.images
+    while page.next:
+        page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, after=page.next))
+        yield from page.images
+
+
+def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
+    """From what is last in the order, by going to the previous page. The first page is always
+    whole, and so may hold what was on the second."""
+    first = catalogue.find(actor, scope, Listing(query, sort, descending=False, size=PAGE))
+    last = Order(sort, falling=True).written((*_keys(first.images[0], sort), 0))
+    seen: set[int] = set()
+    page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, before=last))
+    while True:
+        fresh = [image for image in page.images if page.previous or image.id not in seen]
+        seen |= {image.id for image in fresh}
+        yield from fresh
+        if not page.previous:
+            return
+        page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, before=page.previous))
+
+
+def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:
+    """What the list itself need not read."""
+    image = Image.get_by_id(listed.id)
+    return tuple(getattr(image, name) for name in SORTS[sort])
+
+
+@pytest.mark.parametrize("go", [forwards, backwards])
+def test_all_that_stays_is_seen_once(
+    settled: set[int], actor_of: Callable[[str], Actor], scope: Scopes, go: Go
+) -> None:
+    actor, production = actor_of("scalr-admin"), scope("acme/production")
+    assert len(settled) == IMAGES * 9 / 10
+    golden = {each.id for each in Image.select().where(Image.name.startswith("golden"))}
+    cases = [("", sort, settled) for sort in ("created", "name", "agent")]
+    cases += [("golden os:ubuntu", "name", settled & golden)]
+    with others(production) as begun:
+        assert begun.wait(10)
+        for text, sort, staying in cases:
+            seen = [image.id for image in go(actor, production, parse(text), sort)]
+            assert len(seen) == len(set(seen)), (text, sort)
+            assert staying <= set(seen), (text, sort)
+    assert Image.select().where(Image.id > IMAGES).count() > 5

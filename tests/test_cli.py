@@ -1,0 +1,61 @@
+"""The command line that operators use."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.fernet import Fernet
+from flask import Flask
+
+import models
+from models import CloudCredentials, Membership, Person, Scope
+from tests.conftest import MakeCredentials
+from webapp.people import accounts as people
+from webapp.people.accounts import FailedSignIns
+
+
+def run(app: Flask, *arguments: str) -> tuple[int, str]:
+    if not models.database.is_closed():
+        models.database.close()
+    result = app.test_cli_runner().invoke(args=list(arguments))
+    models.database.connect(reuse_if_open=True)
+    return result.exit_code, result.output
+
+
+def test_migrating_what_is_up_to_date(db: Flask) -> None:
+    assert run(db, "migrate") == (0, "The schema is up to date.\n")
+
+
+def test_the_first_administrator(db: Flask) -> None:
+    arguments = ("create-admin", "Root@Example.com", "--password", "long enough")
+    assert run(db, *arguments)[0] == 0
+    person = people.sign_in("root@example.com", "long enough", "", FailedSignIns(""))
+    assert person is not None
+    assert Membership.get(person=person).scope == Scope.at("")
+    code, output = run(db, *arguments)
+    assert (code, "exists already" in output) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["create-admin", "set-password"])
+def test_weak_passwords_are_refused(db: Flask, command: str) -> None:
+    code, output = run(db, command, "outsider@example.com", "--password", "short")
+    assert code == 1
+    assert "10 to 256" in output
+
+
+def test_a_lost_password(db: Flask) -> None:
+    email = "outsider@example.com"
+    before = people.session_id(Person.get(Person.email == email))
+    assert run(db, "set-password", email, "--password", "found again")[0] == 0
+    assert people.sign_in(email, "found again", "", FailedSignIns(""))
+    assert people.from_session_id(before) is None
+    assert run(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
+
+
+def test_rotating_keys(db: Flask, make_credentials: MakeCredentials) -> None:
+    row = make_credentials()
+    assert run(db, "rotate-keys") == (0, "Encrypted 1 credentials with the first key.\n")
+    assert CloudCredentials.get_by_id(row.id).secrets != row.secrets
+    row.secrets = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+    row.save()
+    code, output = run(db, "rotate-keys")
+    assert (code, "No key decrypts" in output) == (1, True)

@@ -1,0 +1,1 @@
+"""Cloud credentials: stored encrypted, owned by a scope."""

@@ -1,0 +1,1 @@
+"""Forms: they parse and check input; rules that need the database belong to the use cases."""

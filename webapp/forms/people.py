@@ -1,0 +1,76 @@
+"""Forms for accounts, members, scopes, bookmarks and themes."""
+
+from __future__ import annotations
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    HiddenField,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import Email, InputRequired, Length
+
+from models import Role
+from webapp.forms.base import stripped
+
+ROLES = {role.value: role.value.capitalize() for role in Role}
+
+
+class SignInForm(FlaskForm):
+    email = StringField("E-mail", [InputRequired("Enter your e-mail address.")], [stripped])
+    password = PasswordField("Password", [InputRequired("Enter your password.")])
+
+
+class PasswordForm(FlaskForm):
+    old = PasswordField("Present password", [InputRequired("Enter your present password.")])
+    new = PasswordField(
+        "New password",
+        [InputRequired("Enter a new password.")],
+        description="At least 10 characters. A few words in a row are easy to keep in mind.",
+    )
+
+
+class NewcomerForm(FlaskForm):
+    name = StringField(
+        "Your name", [InputRequired("Enter your name."), Length(max=128)], [stripped]
+    )
+    password = PasswordField(
+        "Password", [InputRequired("Enter a password.")], description="At least 10 characters."
+    )
+
+
+class InviteForm(FlaskForm):
+    email = StringField(
+        "E-mail",
+        [
+            InputRequired("Enter an e-mail address."),
+            Length(max=254),
+            Email("Enter an e-mail address."),
+        ],
+        [stripped],
+    )
+    role = SelectField("Role", choices=ROLES)
+
+
+class RoleForm(FlaskForm):
+    role = SelectField("Role", choices=ROLES)
+
+
+class ScopeForm(FlaskForm):
+    name = StringField("Name", [InputRequired("Enter a name.")], [stripped])
+
+
+class BookmarkForm(FlaskForm):
+    path = HiddenField(validators=[InputRequired()])
+    label = HiddenField()
+
+
+class MoveBookmarkForm(FlaskForm):
+    path = HiddenField(validators=[InputRequired()])
+    position = IntegerField(validators=[InputRequired()])
+
+
+class ThemeForm(FlaskForm):
+    theme = SelectField(choices={"system": "System", "light": "Light", "dark": "Dark"})

@@ -1,0 +1,1 @@
+"""Images: registering, editing, checking, deleting and restoring them, and their life cycle."""

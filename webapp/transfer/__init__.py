@@ -1,0 +1,1 @@
+"""Images as files: export, and import in two steps."""

@@ -1,0 +1,1 @@
+"""What every page needs: rendering, HTML components, error pages, security headers, logs."""
