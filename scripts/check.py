@@ -30,6 +30,8 @@ from tests.clouds import vcsim  # noqa: E402  from the folder above
 from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
 
 WORKERS = "--numprocesses=2"
+LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
+"""import-linter has no module that can be run with `-m`."""
 END_SECONDS = 20
 AGAINST = {
     "test_contract": "of the adapters' contract",
@@ -50,7 +52,7 @@ def _nothing_missing() -> str:
 class Check:
     name: str
     command: tuple[str, ...]
-    """A Python module and its arguments."""
+    """The arguments of Python."""
     missing: Callable[[], str] = _nothing_missing
     """Sees to it that the check can run. Returns why it cannot, or ''."""
 
@@ -86,21 +88,35 @@ def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _checks() -> tuple[Check, ...]:
     return (
-        Check("lint", ("ruff", "check", ".")),
-        Check("format", ("ruff", "format", "--check", ".")),
-        Check("types", ("mypy",)),
+        Check("lint", ("-m", "ruff", "check", ".")),
+        Check("format", ("-m", "ruff", "format", "--check", ".")),
+        Check("layers", (LINT_IMPORTS,)),
+        Check(
+            "types",
+            (
+                "-m",
+                "mypy",
+            ),
+        ),
         # What the adapters talk to is there before their tests, whose time it would take.
-        Check("peers of the clouds", ("scripts.peers",), missing=_peers_missing),
-        Check("tests on SQLite", ("pytest", WORKERS, "tests")),
+        Check(
+            "peers of the clouds",
+            (
+                "-m",
+                "scripts.peers",
+            ),
+            missing=_peers_missing,
+        ),
+        Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests")),
         # The adapters' contract tests know no database.
         Check(
             "tests on PostgreSQL",
-            ("pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
+            ("-m", "pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
             missing=_postgresql_missing,
         ),
         Check(
             "tests in a browser",
-            ("pytest", WORKERS, "--dist=loadfile", "e2e"),
+            ("-m", "pytest", WORKERS, "--dist=loadfile", "e2e"),
             missing=_browser_missing,
         ),
     )
@@ -114,11 +130,11 @@ def _run(check: Check, *, strict: bool) -> Result:
         result.code = int(strict)
         return result
     report = REPORTS / f"{check.name.replace(' ', '-')}.xml"
-    module, *arguments = check.command
-    if module == "pytest":
+    arguments = [*check.command]
+    if "pytest" in arguments:
         arguments.append(f"--junitxml={report}")
     started = time.monotonic()
-    result.code = _wait([sys.executable, "-m", module, *arguments])
+    result.code = _wait([sys.executable, *arguments])
     result.seconds = time.monotonic() - started
     if report.exists():
         _count(report, result)
