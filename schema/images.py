@@ -24,7 +24,7 @@ from schema.tenancy import Person, Scope
 
 
 class Image(Table):
-    """Our record of one cloud image. The five fields of the unique index are its identity."""
+    """Our record of one cloud image. `webapp.images.identity` says when two images are the same."""
 
     id = AutoField()
     scope_id: int
@@ -106,20 +106,6 @@ class Image(Table):
     def seen_from(cls, scope: Scope) -> Any:
         """The condition for images that `scope` owns or inherits."""
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
-
-    @property
-    def same_cloud_image(self) -> Any:
-        """The condition for records of the same cloud image, at any scope."""
-        return (
-            (Image.cloud == self.cloud)
-            & (Image.location == self.location)
-            & (Image.cloud_image_id == self.cloud_image_id)
-        )
-
-    @property
-    def identity(self) -> Any:
-        """The condition for records that would be the same as this one, at any scope."""
-        return self.same_cloud_image & (Image.compute_resource == self.compute_resource)
 
 
 for _columns in (

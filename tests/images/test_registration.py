@@ -14,7 +14,8 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details, registration
-from webapp.images.registration import AlreadyRegistered, RegistrationError
+from webapp.images.identity import AlreadyRegistered
+from webapp.images.registration import RegistrationError
 from webapp.search import catalogue
 
 Actors = Callable[[str], Actor]

@@ -215,7 +215,7 @@ def test_what_a_higher_scope_has_is_refused(make_image: MakeImage, plan: Plan, r
     make_image("", 2, shared=False)
     job = plan(line(1), line(2))
     wrong, right = planned(job)
-    assert wrong.message == "This image is registered already at Scalr."
+    assert wrong.message == "This image is already registered at Scalr."
     assert right.kind is Kind.CREATE
     assert run(job)[0] == ("refused", wrong.message)
 
@@ -243,7 +243,7 @@ def test_somebody_faster_is_no_harm(make_image: MakeImage, plan: Plan, run: Run)
     assert run(job) == [
         ("unchanged", ""),
         ("updated", ""),
-        ("refused", "This image is registered already at Scalr."),
+        ("refused", "This image is already registered at Scalr."),
     ]
 
 

@@ -19,14 +19,16 @@ from schema.columns import InstantField
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images import life_cycle
+from webapp.images.identity import ImageIdentity, find_registered
+from webapp.refusals import Refusal
 
 KEPT = timedelta(hours=24)
 NOT_KEPT = frozenset({"group_id", "name_key", "size_key", "search_text"})
 """What follows from the other columns."""
 
 
-class CannotRestore(Exception):
-    """Why an image cannot be put back, worded for the person."""
+class CannotRestore(Refusal):
+    """The image cannot be restored."""
 
 
 def new_batch() -> str:
@@ -109,7 +111,7 @@ def _kept(scope: Scope, batch: str) -> Any:
 
 def _require_free(image: Image) -> None:
     """Raises CannotRestore."""
-    there = Image.get_or_none(image.identity & Image.seen_from(image.scope))
+    there = find_registered(image.scope, ImageIdentity.from_image(image))
     if there is not None:
         raise CannotRestore(f"It was registered again meanwhile at {there.scope.label}.")
 

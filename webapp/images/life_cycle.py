@@ -15,6 +15,7 @@ import models
 from models import Image, LifeCycle, Scope, transaction
 from webapp import audit
 from webapp.access import Actor, Right
+from webapp.refusals import Refusal
 
 REASON_LENGTH = 255
 LONGEST_CHAIN = 1_000
@@ -27,12 +28,8 @@ _settled: date | None = None
 """The day that this process has last settled."""
 
 
-class LifeCycleError(Exception):
-    """A refusal, worded for the person; `field` names the input it is about."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
+class LifeCycleError(Refusal):
+    """A rule about the life cycle forbids it."""
 
 
 @dataclass(frozen=True)

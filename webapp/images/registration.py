@@ -23,25 +23,19 @@ from webapp.clouds.base import (
 )
 from webapp.credentials.vault import Vault
 from webapp.images import deleted_images, image_details, operating_systems
+from webapp.images.identity import (
+    AlreadyRegistered,
+    ImageIdentity,
+    require_unregistered,
+)
 from webapp.images.receipts import Receipt
+from webapp.refusals import Refusal
 
 NAME_LENGTH = (2, 255)
 
 
-class RegistrationError(Exception):
-    """A refusal, worded for the person; `field` names the input it is about, '' for none."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
-
-
-class AlreadyRegistered(RegistrationError):
-    """The same cloud image can be seen at this scope already, as `image`."""
-
-    def __init__(self, image: Image) -> None:
-        super().__init__(f"This image is registered already at {image.scope.label}.")
-        self.image = image
+class RegistrationError(Refusal):
+    """A rule about what can be registered forbids it."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def look_up(
     locator = Locator(location, parsed.value)
     require_storable(locator)
     if cloud.compute_resource_field is None:
-        _require_new(_record_of(scope, cloud_key, locator))
+        require_unregistered(scope, ImageIdentity.from_locator(cloud_key, locator))
     details = cloud.describe(vault.reveal(credentials), locator)
     if details.image_id in {"", locator.image_id}:
         receipt = Receipt(cloud_key, credentials.id, locator, details)
@@ -102,7 +96,7 @@ def look_up(
         return receipt
     found = replace(locator, image_id=details.image_id)
     require_storable(found)
-    _require_new(_record_of(scope, cloud_key, found))
+    require_unregistered(scope, ImageIdentity.from_locator(cloud_key, found))
     respelled = found.image_id.lower() == locator.image_id.lower()
     asked = "" if respelled else locator.image_id
     return Receipt(cloud_key, credentials.id, found, details, asked)
@@ -111,8 +105,8 @@ def look_up(
 def compute_resources_taken(scope: Scope, receipt: Receipt) -> dict[str, Image]:
     """The records of the same cloud image that can be seen here, by the compute resource that
     each is for, '' for none."""
-    wanted = _record_of(scope, receipt.cloud, receipt.locator)
-    rows = Image.select().where(wanted.same_cloud_image & Image.seen_from(scope))
+    identity = ImageIdentity.from_locator(receipt.cloud, receipt.locator)
+    rows = Image.select().where(identity.same_cloud_image & Image.seen_from(scope))
     return {row.compute_resource: row for row in rows}
 
 
@@ -159,15 +153,16 @@ def _keep(actor: Actor, image: Image, choices: Choices, details: ImageDetails) -
     image.registered_by, image.registered_by_name = actor.person, actor.person.name
     _take_choices(image, choices)
     _take_details(image, details)
+    identity = ImageIdentity.from_image(image)
     try:
         with transaction():
-            _require_new(image)
+            require_unregistered(scope, identity)
             image.save(force_insert=True)
             record = {name: (None, value) for name, value in asdict(choices).items()}
             audit.record(actor, scope, "image.register", image.name, image=image, changes=record)
     except IntegrityError as error:
         # Somebody else was faster between our look and our insert.
-        there = Image.get(image.identity & (Image.scope == scope))
+        there = Image.get(identity.condition & (Image.scope == scope))
         raise AlreadyRegistered(there) from error
     return image
 
@@ -236,16 +231,15 @@ def promote(actor: Actor, image: Image) -> Scope:
             f"Add them there, and register the image there."
         )
     changes = {"scope": (image.scope.label, target.label), "shared": (image.shared, True)}
+    identity = ImageIdentity.from_image(image)
     try:
         with transaction():
-            there = Image.get_or_none(image.identity & Image.seen_from(target))
-            if there is not None:
-                raise AlreadyRegistered(there)
+            require_unregistered(target, identity)
             image.scope, image.shared = target, True
             image.save(only=[Image.scope, Image.shared])
             audit.record(actor, target, "image.promote", image.name, image=image, changes=changes)
     except IntegrityError as error:
-        raise AlreadyRegistered(Image.get(image.identity & (Image.scope == target))) from error
+        raise AlreadyRegistered(Image.get(identity.condition & (Image.scope == target))) from error
     return target
 
 
@@ -340,24 +334,7 @@ def require_storable(locator: Locator) -> None:
 
 def _record_of(scope: Scope, cloud_key: str, locator: Locator) -> Image:
     """With what makes its identity, and nothing else yet."""
-    regional = CLOUDS[cloud_key].location_rule is LocationRule.REGIONAL
-    return Image(
-        scope=scope,
-        cloud=cloud_key,
-        location=locator.location if regional else "",
-        cloud_image_id=locator.image_id,
-        compute_resource=locator.compute_resource,
-    )
-
-
-def _require_new(wanted: Image) -> None:
-    """Raises AlreadyRegistered. Lower and sibling scopes are not looked at, nor images above
-    that are not shared: what one may not see is never hinted at."""
-    same = wanted.identity & Image.seen_from(wanted.scope)
-    number = Image.select(Image.id).where(same).scalar()
-    there = number and Image.get_or_none(Image.id == number)
-    if there is not None:
-        raise AlreadyRegistered(there)
+    return Image(scope=scope, **asdict(ImageIdentity.from_locator(cloud_key, locator)))
 
 
 _CHOSEN = (*Choices.__dataclass_fields__, "os_version_key", "name_key", "size_key", "search_text")

@@ -15,10 +15,10 @@ from webapp.clouds.base import CloudError, ImageState
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import deleted_images, life_cycle, registration
 from webapp.images.deleted_images import CannotRestore
-from webapp.images.life_cycle import Life, LifeCycleError
-from webapp.images.registration import RegistrationError
+from webapp.images.life_cycle import Life
 from webapp.jobs import runner as jobs
 from webapp.jobs.runner import Outcome
+from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.search.language import Query
 
@@ -245,7 +245,7 @@ def _set_os(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[Any, str]:
     """One by one a person sees what they take back; of many at once they do not."""
     if image.retired_on is not None:
-        raise RegistrationError("It is retired, or will be. Make it active again first.")
+        raise Refusal("It is retired, or will be. Make it active again first.")
     on = date.fromisoformat(arguments["on"])
     successor = arguments["successor"]
     return life_cycle.deprecate(actor, image, on, arguments["reason"], successor), ""
@@ -265,7 +265,7 @@ def _restore(actor: Actor, image: Image, _arguments: Arguments, _vault: Vault) -
 
 def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> tuple[Any, str]:
     if image.credentials_id is None:
-        raise RegistrationError(
+        raise Refusal(
             f"Its credentials “{image.credentials_name}” were deleted. "
             "Choose others with Check now on its page."
         )
@@ -306,7 +306,7 @@ def _worker(change: Change) -> jobs.Worker:
         image.scope = scope
         try:
             changed, message = change(actor, image, arguments, vault)
-        except (RegistrationError, LifeCycleError, CloudError, VaultError) as error:
+        except (Refusal, CloudError, VaultError) as error:
             return Outcome("refused", str(error))
         return Outcome("done" if changed else "unchanged", message)
 

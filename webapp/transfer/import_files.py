@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import InvalidImageId, LocationRule, Locator
+from webapp.clouds.base import InvalidImageId, Locator
+from webapp.images.identity import ImageIdentity
 from webapp.transfer.export import GIVEN, KNOWN, unprotected
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -20,7 +21,6 @@ NEEDED = ("cloud", "cloud_image_id")
 """Without these columns a file is no list of images."""
 DELIMITERS = ",;\t"
 Values = Mapping[str, str]
-Identity = tuple[str, str, str, str]
 
 
 class UnreadableFile(Exception):
@@ -204,7 +204,7 @@ def _scalar(name: str, value: Any) -> str:
 def _from_manifest(builds: list[Any]) -> Content:
     """All builds, not only those of the last run: a manifest gathers them. Of several of the same
     image the newest one counts."""
-    found: dict[Identity, tuple[int | float, Line]] = {}
+    found: dict[ImageIdentity, tuple[int | float, Line]] = {}
     wrong: list[Line] = []
     older = 0
     for number, build in enumerate(builds, start=1):
@@ -263,14 +263,11 @@ def _located(cloud: str, locator: Locator) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _identity(values: Values) -> Identity:
-    regional = CLOUDS[values["cloud"]].location_rule is LocationRule.REGIONAL
-    return (
-        values["cloud"],
-        values.get("location", "") if regional else "",
-        values["cloud_image_id"],
-        values.get("compute_resource", ""),
+def _identity(values: Values) -> ImageIdentity:
+    locator = Locator(
+        values.get("location", ""), values["cloud_image_id"], values.get("compute_resource", "")
     )
+    return ImageIdentity.from_locator(values["cloud"], locator)
 
 
 def _built_at(build: Mapping[str, Any]) -> int | float:

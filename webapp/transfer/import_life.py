@@ -10,7 +10,8 @@ from typing import Any
 import models
 from models import Image, LifeCycle, Scope
 from webapp.images import life_cycle
-from webapp.images.life_cycle import ENDLESS, Life, LifeCycleError
+from webapp.images.life_cycle import ENDLESS, Life
+from webapp.refusals import Refusal
 from webapp.transfer.import_lines import SaidLife, Wanted
 
 
@@ -24,7 +25,7 @@ class Lives:
         self._numbers: dict[tuple[str, str, str], int] = {}
 
     def of(self, wanted: Wanted, image: Image | None) -> Life:
-        """That of `image`, or of a new one, after the line. Raises LifeCycleError."""
+        """That of `image`, or of a new one, after the line. Raises Refusal."""
         before = life_cycle.of(image) if image else ENDLESS
         said = wanted.life
         if said is None:
@@ -46,15 +47,15 @@ class Lives:
         }
 
     def _successor(self, wanted: Wanted, said: SaidLife, before: Life) -> int | None:
-        """Raises LifeCycleError."""
+        """Raises Refusal."""
         text = said.successor
         if not text or (before.successor and self._id_of(before.successor) == text):
             return before.successor
-        key = (wanted.cloud.key, wanted.identity[1], text)
+        key = (wanted.cloud.key, wanted.identity.location, text)
         if key not in self._numbers:
             try:
                 self._numbers[key] = self._named(*key)
-            except LifeCycleError:
+            except Refusal:
                 if text in self._coming:
                     return None
                 raise

@@ -12,19 +12,24 @@ from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, LocationRule, Locator
 from webapp.images import operating_systems
+from webapp.images.identity import ImageIdentity
 from webapp.images.receipts import Receipt
 from webapp.images.registration import (
     Choices,
-    RegistrationError,
     choices_of,
     require_storable,
     suggested_name,
 )
+from webapp.refusals import Refusal
+
+
+class InvalidLine(Refusal):
+    """A line of a file does not describe an image."""
+
 
 YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
 DESCRIPTION_LENGTH = 4096
-Identity = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -56,28 +61,17 @@ class Wanted:
     life: SaidLife | None = None
 
     @property
-    def identity(self) -> Identity:
-        """What must be the same, at one scope, for it to be the same record."""
-        regional = self.cloud.location_rule is LocationRule.REGIONAL
-        return (
-            self.cloud.key,
-            self.locator.location if regional else "",
-            self.locator.image_id,
-            self.locator.compute_resource,
-        )
-
-
-def identity_of(image: Image) -> Identity:
-    return (image.cloud, image.location, image.cloud_image_id, image.compute_resource)
+    def identity(self) -> ImageIdentity:
+        return ImageIdentity.from_locator(self.cloud.key, self.locator)
 
 
 def understand(values: Mapping[str, str], *, shareable: bool) -> Wanted:
     """`shareable`: whether there can be scopes below that an image is shared with. Raises
-    RegistrationError and InvalidImageId, worded for the person."""
+    Refusal and InvalidImageId."""
     cloud = _cloud(values.get("cloud", ""))
     description = values.get("description", "")
     if len(description) > DESCRIPTION_LENGTH:
-        raise RegistrationError(f"The description has more than {DESCRIPTION_LENGTH} characters.")
+        raise InvalidLine(f"The description has more than {DESCRIPTION_LENGTH} characters.")
     said: dict[str, Any] = {}
     if "name" in values:
         said["name"] = values["name"]
@@ -101,19 +95,19 @@ def understand(values: Mapping[str, str], *, shareable: bool) -> Wanted:
 
 
 def changed(wanted: Wanted, image: Image) -> Choices:
-    """What the image would be; what the line does not say stays. Raises RegistrationError."""
+    """What the image would be; what the line does not say stays. Raises Refusal."""
     said = wanted.said
     if said.get("os_family", image.os_family) != image.os_family and "os_version" not in said:
-        raise RegistrationError("With another os_family, os_version is needed as well.")
+        raise InvalidLine("With another os_family, os_version is needed as well.")
     return replace(choices_of(image), **said)
 
 
 def fresh(wanted: Wanted, receipt: Receipt | None = None) -> Choices:
     """Of an image that is not there yet. What the line does not say is told from what the cloud
-    said, or from the line's own name. Raises RegistrationError."""
+    said, or from the line's own name. Raises Refusal."""
     name = wanted.said.get("name") or (suggested_name(receipt) if receipt else "")
     if not name:
-        raise RegistrationError("The name is missing.")
+        raise InvalidLine("The name is missing.")
     family, version = _guessed(wanted, [*(receipt.details.os_texts if receipt else ()), name])
     return Choices(
         name=name,
@@ -126,15 +120,15 @@ def fresh(wanted: Wanted, receipt: Receipt | None = None) -> Choices:
 
 
 def _guessed(wanted: Wanted, texts: Sequence[str]) -> tuple[str, str]:
-    """The family and version of the operating system. Raises RegistrationError."""
+    """The family and version of the operating system. Raises Refusal."""
     guess = operating_systems.guess([*texts, wanted.description])
     family = wanted.said.get("os_family") or (guess.family if guess else "")
     if not family:
-        raise RegistrationError("The os_family is missing, and the name does not tell it.")
+        raise InvalidLine("The os_family is missing, and the name does not tell it.")
     version = guess.version if guess and guess.family == family else ""
     version = wanted.said.get("os_version") or version
     if not version:
-        raise RegistrationError("The os_version is missing, and the name does not tell it.")
+        raise InvalidLine("The os_version is missing, and the name does not tell it.")
     return family, version
 
 
@@ -145,26 +139,26 @@ def _cloud(text: str) -> Cloud:
             return cloud
     known = ", ".join(CLOUDS)
     if not text:
-        raise RegistrationError(f"The cloud is missing. Write one of {known}.")
-    raise RegistrationError(f"There is no cloud “{text[:40]}”. Write one of {known}.")
+        raise InvalidLine(f"The cloud is missing. Write one of {known}.")
+    raise InvalidLine(f"There is no cloud “{text[:40]}”. Write one of {known}.")
 
 
 def _locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
     text = values.get("cloud_image_id", "")
     if not text:
-        raise RegistrationError("The cloud_image_id is missing.")
+        raise InvalidLine("The cloud_image_id is missing.")
     parsed = cloud.parse_image_id(text)
     location = values.get("location", "") or parsed.location
     if parsed.location and location != parsed.location:
-        raise RegistrationError(
+        raise InvalidLine(
             f"The cloud_image_id says {parsed.location}, the location says {location}. Make them "
             "agree."
         )
     if cloud.location_rule is LocationRule.REGIONAL and not location:
-        raise RegistrationError(f"The location is missing: images of {cloud.label} have one.")
+        raise InvalidLine(f"The location is missing: images of {cloud.label} have one.")
     compute_resource = values.get("compute_resource", "")
     if compute_resource and cloud.compute_resource_field is None:
-        raise RegistrationError(f"Images of {cloud.label} have no compute_resource.")
+        raise InvalidLine(f"Images of {cloud.label} have no compute_resource.")
     if cloud.location_rule is LocationRule.GLOBAL:
         location = ""
     locator = Locator(location, parsed.value, compute_resource)
@@ -200,13 +194,13 @@ def _size(text: str) -> int:
             return int(number)
     except (ValueError, OverflowError):
         pass
-    raise RegistrationError("The size_gb is a whole number of GB, at least 1.")
+    raise InvalidLine("The size_gb is a whole number of GB, at least 1.")
 
 
 def _truth(column: str, text: str) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
-    raise RegistrationError(f"Write yes or no for {column}, in place of “{text[:40]}”.")
+    raise InvalidLine(f"Write yes or no for {column}, in place of “{text[:40]}”.")
 
 
 def _life(values: Mapping[str, str]) -> SaidLife | None:
@@ -215,7 +209,7 @@ def _life(values: Mapping[str, str]) -> SaidLife | None:
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
     ends = deprecated or retired or status in {LifeCycle.DEPRECATED, LifeCycle.RETIRED}
     if (reason or successor) and not ends:
-        raise RegistrationError(
+        raise InvalidLine(
             "A status_reason or successor goes with a status of deprecated or retired, or a date."
         )
     if status is None and not ends:
@@ -230,9 +224,7 @@ def _status(text: str) -> LifeCycle | None:
         return LifeCycle(text.lower())
     except ValueError as error:
         known = ", ".join(LifeCycle)
-        raise RegistrationError(
-            f"There is no status “{text[:40]}”. Write one of {known}."
-        ) from error
+        raise InvalidLine(f"There is no status “{text[:40]}”. Write one of {known}.") from error
 
 
 def _day(values: Mapping[str, str], column: str) -> date | None:
@@ -240,6 +232,6 @@ def _day(values: Mapping[str, str], column: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise RegistrationError(
+        raise InvalidLine(
             f"Write {column} as a day, such as 2026-01-31, in place of “{text[:40]}”."
         ) from error

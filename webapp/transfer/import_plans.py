@@ -19,15 +19,16 @@ from webapp.clouds.base import CloudError, ImageDetails, ImageState
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import life_cycle, registration
-from webapp.images.life_cycle import ENDLESS, LifeCycleError
-from webapp.images.registration import AlreadyRegistered, RegistrationError
+from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
+from webapp.images.life_cycle import ENDLESS
 from webapp.jobs import runner as jobs
 from webapp.jobs.runner import Outcome
+from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.transfer import import_lines
 from webapp.transfer.import_files import Content, Line
 from webapp.transfer.import_life import Lives
-from webapp.transfer.import_lines import Identity, Wanted
+from webapp.transfer.import_lines import Wanted
 
 ACTION, LOOK_UP = "import", "import-look-up"
 """The actions of jobs: without, and with, a look-up of each new image."""
@@ -124,7 +125,7 @@ def apply_line(
         wanted = _understood(scope, row.arguments["values"])
         expected = row.arguments["kind"] != Kind.CREATE
         return _Import(actor, scope, options, vault).keep(wanted, expected=expected)
-    except (RegistrationError, LifeCycleError, CloudError, VaultError) as error:
+    except (Refusal, CloudError, VaultError) as error:
         return Outcome("refused", str(error))
     except Forbidden:
         return Outcome("refused", f"You may not edit images at {scope.label} any more.")
@@ -136,7 +137,7 @@ class _Planner:
     def __init__(self, scope: Scope, options: Options, lines: Sequence[Line]) -> None:
         self._scope, self._options, self._lines = scope, options, lines
         self._usable = cloud_credentials.usable_at(scope)
-        self._places: dict[Identity, str] = {}
+        self._places: dict[ImageIdentity, str] = {}
         coming = {line.values.get("cloud_image_id", "") for line in lines}
         self._lives = Lives(scope, coming)
 
@@ -147,7 +148,7 @@ class _Planner:
             for line, wanted in chunk:
                 try:
                     yield self._planned(line, wanted, there)
-                except (RegistrationError, LifeCycleError) as error:
+                except Refusal as error:
                     yield self._wrong(line, str(error))
 
     def _read(self, line: Line) -> Wanted | str:
@@ -156,13 +157,13 @@ class _Planner:
             return line.error
         try:
             return _understood(self._scope, line.values)
-        except (RegistrationError, CloudError) as error:
+        except (Refusal, CloudError) as error:
             return str(error)
 
     def _planned(
-        self, line: Line, wanted: Wanted | str, there: Mapping[Identity, Image]
+        self, line: Line, wanted: Wanted | str, there: Mapping[ImageIdentity, Image]
     ) -> Planned:
-        """Raises RegistrationError and LifeCycleError."""
+        """Raises Refusal."""
         if isinstance(wanted, str):
             return self._wrong(line, wanted)
         place = self._places.setdefault(wanted.identity, line.place)
@@ -185,7 +186,7 @@ class _Planner:
         if not self._options.look_up:
             said = asdict(import_lines.fresh(wanted))
         elif _credentials_for(wanted, self._usable, self._options) is None:
-            raise RegistrationError(
+            raise Refusal(
                 f"A look-up needs credentials of {wanted.cloud.label}. Choose some, or do not "
                 "look up."
             )
@@ -194,7 +195,7 @@ class _Planner:
         return Planned(line.place, _subject(line), Kind.CREATE, line.values, _shown(changes))
 
     def _life_changes(self, wanted: Wanted, image: Image | None) -> audit.Changes:
-        """Raises LifeCycleError."""
+        """Raises Refusal."""
         if wanted.life is None:
             return {}
         before = life_cycle.of(image) if image else ENDLESS
@@ -217,14 +218,14 @@ class _Import:
 
     def keep(self, wanted: Wanted, *, expected: bool) -> Outcome:
         """`expected`: whether the image was there when this was planned. Raises Forbidden,
-        RegistrationError, LifeCycleError, VaultError and CloudError."""
-        image = _present(self._scope, wanted) if expected else None
+        Refusal, VaultError and CloudError."""
+        image = find_registered(self._scope, wanted.identity) if expected else None
         if image is None:
             try:
                 made = self._register(wanted)
             except AlreadyRegistered as error:
                 # Somebody was faster, or the cloud calls it by another id.
-                image = _present(self._scope, wanted) or error.image
+                image = find_registered(self._scope, wanted.identity) or error.image
             else:
                 return self._begin(wanted, made)
         return self._update(wanted, image)
@@ -273,13 +274,13 @@ class _Import:
     def _begin(self, wanted: Wanted, image: Image) -> Outcome:
         try:
             self._live(wanted, image)
-        except LifeCycleError as error:
+        except Refusal as error:
             message = f"It is active, other than the file says. {error}"
             return Outcome("created", message, image.id)
         return Outcome("created", image_id=image.id)
 
     def _live(self, wanted: Wanted, image: Image) -> audit.Changes:
-        """Raises Forbidden and LifeCycleError."""
+        """Raises Forbidden and Refusal."""
         life = Lives(self._scope).of(wanted, image)
         if life == life_cycle.of(image):
             return {}
@@ -290,25 +291,17 @@ def _understood(scope: Scope, values: Mapping[str, str]) -> Wanted:
     return import_lines.understand(values, shareable=scope.level is not Level.ENVIRONMENT)
 
 
-def _there(scope: Scope, wanted: Sequence[Wanted]) -> dict[Identity, Image]:
+def _there(scope: Scope, wanted: Sequence[Wanted]) -> dict[ImageIdentity, Image]:
     """The records that `scope` sees of the same images; its own go before those from above."""
-    found: dict[Identity, Image] = {}
+    found: dict[ImageIdentity, Image] = {}
     for key in {each.cloud.key for each in wanted}:
         ids = {each.locator.image_id for each in wanted if each.cloud.key == key}
         same = (Image.cloud == key) & Image.cloud_image_id.in_(ids)
         for image in Image.select(*catalogue.READ).where(same & Image.seen_from(scope)):
-            identity = import_lines.identity_of(image)
+            identity = ImageIdentity.from_image(image)
             if image.scope_id == scope.id or identity not in found:
                 found[identity] = image
     return found
-
-
-def _present(scope: Scope, wanted: Wanted) -> Image | None:
-    """The record of one image that `scope` sees; its own, if there are two."""
-    key, location, image_id, resource = wanted.identity
-    same = Image(cloud=key, location=location, cloud_image_id=image_id, compute_resource=resource)
-    found = list(Image.select().where(same.identity & Image.seen_from(scope)))
-    return next((image for image in found if image.scope_id == scope.id), next(iter(found), None))
 
 
 def _credentials_for(

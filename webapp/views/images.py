@@ -16,7 +16,8 @@ from webapp.credentials.vault import VaultError
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.images import CheckForm, ImageForm, SharedForm
 from webapp.images import image_details, life_cycle, registration
-from webapp.images.registration import AlreadyRegistered, RegistrationError
+from webapp.images.identity import AlreadyRegistered
+from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
@@ -45,8 +46,8 @@ def edit_image(image_id: int) -> Response:
     elif form.validate():
         try:
             changes = registration.edit(g.actor, found, form.choices())
-        except RegistrationError as error:
-            refuse(form, str(error), error.field)
+        except Refusal as error:
+            refuse(form, error.message, error.field)
         else:
             toast("The image is changed." if changes else "Nothing was changed.")
             return redirect(_address(found))
@@ -100,9 +101,9 @@ def promote_image(image_id: int) -> Response:
             registration.promote(g.actor, found)
         except AlreadyRegistered as error:
             in_the_way = error.image
-            refuse(form, str(error))
-        except RegistrationError as error:
-            refuse(form, str(error))
+            refuse(form, error.message)
+        except Refusal as error:
+            refuse(form, error.message)
         else:
             toast(f"The image belongs to {target.label} now, shared with the scopes below.")
             return redirect(scope_url(target, "image", image_id=found.id))
@@ -124,7 +125,7 @@ def delete_image(image_id: int) -> Response:
     if form.validate_on_submit():
         try:
             batch = registration.delete(g.actor, found)
-        except RegistrationError:
+        except Refusal:
             abort(404)
         toast(
             f"“{found.name}” is no longer registered here. The image in the cloud is untouched.",
@@ -145,8 +146,8 @@ def check_image(image_id: int) -> Response:
         vault = services().vault
         try:
             changes = registration.check_again(g.actor, found, vault, form.credentials.data)
-        except RegistrationError as error:
-            refuse(form, str(error), error.field)
+        except Refusal as error:
+            refuse(form, error.message, error.field)
         except (CloudError, VaultError) as error:
             refuse(form, str(error))
     status = 200 if changes is not None else 422

@@ -17,9 +17,10 @@ from webapp.forms.base import refuse
 from webapp.forms.images import ImageForm
 from webapp.forms.new_image import PasteForm, SelectImageForm
 from webapp.images import operating_systems, registration
+from webapp.images.identity import AlreadyRegistered
 from webapp.images.receipts import Receipt, ReceiptExpired, ReceiptInvalid
-from webapp.images.registration import AlreadyRegistered, RegistrationError
 from webapp.people import members
+from webapp.refusals import Refusal
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -66,8 +67,8 @@ def confirm_image(cloud_key: str) -> Response:
         )
     except AlreadyRegistered as error:
         return _select(cloud, form, error)
-    except RegistrationError as error:
-        refuse(form, str(error), error.field)
+    except Refusal as error:
+        refuse(form, error.message, error.field)
         _offer(cloud, form, live=cloud.lists_images)
     except InvalidImageId as error:
         refuse(form, str(error), "image_id")
@@ -98,8 +99,8 @@ def register_image() -> Response:
         except AlreadyRegistered as error:
             toast("This image is registered already. Here it is.", "warning")
             return redirect(url_for(".image", image_id=error.image.id))
-        except RegistrationError as error:
-            refuse(form, str(error), error.field)
+        except Refusal as error:
+            refuse(form, error.message, error.field)
         else:
             toast(f"“{image.name}” is registered at {g.scope.label}.")
             return redirect(url_for(".image", image_id=image.id))

@@ -1,0 +1,85 @@
+"""The rule that a cloud image is registered only once, and what makes two images the same.
+
+Every use case that adds an image to a scope calls `require_unregistered`. The unique index of the
+`Image` table guards the same rule when two people act at the same moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from models import Image, Scope
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import LocationRule, Locator
+from webapp.refusals import Refusal
+
+
+def require_unregistered(scope: Scope, identity: ImageIdentity) -> None:
+    """Raise AlreadyRegistered if `scope` can see an image with this identity.
+
+    Lower and sibling scopes do not count, nor do images above that are not shared: a refusal never
+    hints at an image that the person may not see.
+    """
+    image = find_registered(scope, identity)
+    if image is not None:
+        raise AlreadyRegistered(image)
+
+
+def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
+    """Return the image with this identity that `scope` can see, or None.
+
+    If the scope owns one and inherits another, return the one it owns.
+    """
+    found = list(Image.select().where(identity.condition & Image.seen_from(scope)))
+    return next((image for image in found if image.scope_id == scope.id), next(iter(found), None))
+
+
+class AlreadyRegistered(Refusal):
+    """The scope can already see `image`, which has the same identity."""
+
+    def __init__(self, image: Image) -> None:
+        super().__init__(f"This image is already registered at {image.scope.label}.")
+        self.image = image
+
+
+@dataclass(frozen=True)
+class ImageIdentity:
+    """What two images must have in common to be the same image.
+
+    The fields are named like the columns of `Image`; '' stands for "none". `location` is '' for a
+    cloud whose images are not regional: there the same image is found from every location.
+    """
+
+    cloud: str
+    location: str
+    cloud_image_id: str
+    compute_resource: str = ""
+
+    @classmethod
+    def from_locator(cls, cloud_key: str, locator: Locator) -> ImageIdentity:
+        regional = CLOUDS[cloud_key].location_rule is LocationRule.REGIONAL
+        return cls(
+            cloud=cloud_key,
+            location=locator.location if regional else "",
+            cloud_image_id=locator.image_id,
+            compute_resource=locator.compute_resource,
+        )
+
+    @classmethod
+    def from_image(cls, image: Image) -> ImageIdentity:
+        return cls(image.cloud, image.location, image.cloud_image_id, image.compute_resource)
+
+    @property
+    def condition(self) -> Any:
+        """The query condition for images with this identity, at any scope."""
+        return self.same_cloud_image & (Image.compute_resource == self.compute_resource)
+
+    @property
+    def same_cloud_image(self) -> Any:
+        """The query condition for images of the same cloud image, for any compute resource."""
+        return (
+            (Image.cloud == self.cloud)
+            & (Image.location == self.location)
+            & (Image.cloud_image_id == self.cloud_image_id)
+        )
