@@ -18,7 +18,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from bench.measure import milliseconds, percentiles
-from tests.clouds import vcsim
+from tests.clouds.vmware import vcsim
 from webapp.clouds.base import CredentialValues, Locator
 from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.connection import _Connection

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"
 sys.path.insert(0, str(ROOT))
 
-from tests.clouds import vcsim  # noqa: E402  from the folder above
+from tests.clouds.vmware import vcsim  # noqa: E402  from the folder above
 from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
 
 WORKERS = "--numprocesses=2"
@@ -35,11 +35,11 @@ LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
 END_SECONDS = 20
 AGAINST = {
     "test_contract": "of the adapters' contract",
-    "test_openstack_real": "against the real Keystone and Glance",
-    "test_vmware_vcsim": "against vcsim",
-    "test_azure_described": "against Microsoft's description, by Prism",
-    "test_azure_recorded": "against Azure's recorded answers",
-    "test_gce_recorded": "against Google's description, by Prism, and real images",
+    "openstack.test_real_services": "against the real Keystone and Glance",
+    "vmware.test_vcsim": "against vcsim",
+    "azure.test_api_description": "against Microsoft's description, by Prism",
+    "azure.test_recorded": "against Azure's recorded answers",
+    "gce.test_recorded": "against Google's description, by Prism, and real images",
 }
 """The tests of the clouds that are counted by what they run against."""
 
@@ -183,7 +183,7 @@ def _kind(module: str) -> str:
     """What a test is about, where that is worth a count of its own."""
     if not module.startswith("tests.clouds."):
         return ""
-    name = module.rpartition(".")[2]
+    name = module.removeprefix("tests.clouds.")
     return AGAINST.get(name, "on other things of the clouds")
 
 

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 
-from tests.clouds import prism, vcsim
+from tests.clouds import prism
+from tests.clouds.vmware import vcsim
 from tests.served import ROOT
 
 

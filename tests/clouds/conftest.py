@@ -8,7 +8,7 @@ import pytest
 from botocore.retries.standard import ExponentialBackoff
 
 from sandbox import aws
-from tests.clouds.aws_peer import AwsPeer
+from tests.clouds.aws.peer import AwsPeer
 from webapp.clouds.base import Cloud, CredentialValues
 
 

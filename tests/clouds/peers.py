@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.clouds.aws_peer import AwsPeer
-from tests.clouds.azure_peer import AzurePeer
-from tests.clouds.gce_peer import GcePeer
-from tests.clouds.openstack_peer import OpenStackPeer
+from tests.clouds.aws.peer import AwsPeer
+from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.gce.peer import GcePeer
+from tests.clouds.openstack.peer import OpenStackPeer
 from tests.clouds.peer import Peer
-from tests.clouds.vmware_peer import VMwarePeer
+from tests.clouds.vmware.peer import VMwarePeer
 
 PEERS: tuple[Peer, ...] = (AwsPeer(), GcePeer(), OpenStackPeer(), AzurePeer(), VMwarePeer())

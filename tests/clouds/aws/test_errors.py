@@ -1,0 +1,353 @@
+"""What a person is told of each way in which AWS, or the way to it, can fail."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sandbox import aws, faulty, tls
+from sandbox.faulty import Behaviour, answering, forwarding, slow
+from tests.clouds.aws.answers import aws_error, by_action, by_region, caller, regions
+from tests.clouds.conftest import aws_credentials
+from tests.clouds.peer import SECRET
+from webapp.clouds import base
+from webapp.clouds.aws import adapter as aws_module
+from webapp.clouds.aws import errors as aws_errors
+from webapp.clouds.aws import sdk as aws_sdk
+from webapp.clouds.aws.adapter import Aws
+from webapp.clouds.base import (
+    CloudError,
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsRejected,
+    ImageNotFound,
+    ImageNotVisible,
+    InvalidImageId,
+    Locator,
+    PermissionDenied,
+    UnknownLocation,
+)
+
+LOCATOR = Locator("eu-west-1", "ami-0123456789abcdef0")
+
+
+def described(adapter: Aws, behaviour: Behaviour, **changes: str) -> CloudError:
+    """What looking up an image is refused with."""
+    with faulty.serve(behaviour) as url:
+        return refused(lambda: adapter.describe(aws_credentials(url, **changes), LOCATOR))
+
+
+def refused(call: Callable[[], object]) -> CloudError:
+    with pytest.raises(CloudError) as caught:
+        call()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        ("InvalidAMIID.Malformed", InvalidImageId, "does not take this for the id of an AMI"),
+        ("InvalidAMIID.Unavailable", ImageNotVisible, "no longer available"),
+        ("InvalidClientTokenId", CredentialsRejected, "does not know this access key id"),
+        ("UnrecognizedClientException", CredentialsRejected, "access key id or its session token"),
+        ("SignatureDoesNotMatch", CredentialsRejected, "secret access key does not belong"),
+        ("IncompleteSignature", CredentialsRejected, "cannot read the signature"),
+        ("AuthFailure", CredentialsRejected, "does not accept these credentials for EC2"),
+        ("RequestExpired", CredentialsRejected, "new session token .* or have the clock"),
+        ("ExpiredToken", CredentialsRejected, "session token has expired"),
+        ("Blocked", CredentialsRejected, "blocked this account"),
+        ("OptInRequired", UnknownLocation, "not enabled for the account"),
+        ("PendingVerification", PermissionDenied, "still verifying this account"),
+        ("UnauthorizedOperation", PermissionDenied, "the permission ec2:DescribeImages"),
+        ("AccessDenied", PermissionDenied, "the permission ec2:DescribeImages"),
+        ("RequestLimitExceeded", CloudThrottled, "fewer calls .* Wait a minute"),
+        ("Throttling", CloudThrottled, "fewer calls"),
+        ("InternalError", CloudUnreachable, "trouble of its own .* 500"),
+    ],
+)
+def test_each_code_has_its_own_words(
+    adapter: Aws, code: str, kind: type[CloudError], words: str
+) -> None:
+    status = 500 if code == "InternalError" else 400
+    # STS is down here, so that EC2's code stands alone.
+    behaviour = by_action(GetCallerIdentity=answering(503), otherwise=aws_error(code, "No", status))
+    error = described(adapter, behaviour)
+    assert type(error) is kind
+    assert pytest.RaisesExc(kind, match=words).matches(error)
+
+
+def test_every_sentence_differs() -> None:
+    """Where two codes share one, they mean the same."""
+    sentences = {
+        words: {kind for kind, each in aws_errors.BY_CODE.values() if each == words}
+        for _, words in aws_errors.BY_CODE.values()
+    }
+    assert len(sentences) >= 14
+    assert all(len(kinds) == 1 for kinds in sentences.values())
+
+
+def test_not_found_anywhere(adapter: Aws) -> None:
+    behaviour = by_action(
+        DescribeRegions=regions(eu_west_1="opt_in_not_required", us_east_1="opt_in_not_required"),
+        otherwise=aws_error("InvalidAMIID.NotFound"),
+    )
+    error = described(adapter, behaviour)
+    assert type(error) is ImageNotFound
+    assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it is not shared" in str(error)
+    assert error.seen_at == ()
+
+
+def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: str) -> None:
+    asked = []
+    forward = forwarding(sandbox_aws)
+
+    def remember(request: faulty.Request) -> faulty.Answer | None:
+        asked.append(request.headers["Authorization"].split("/")[2])
+        return forward(request)
+
+    behaviour = by_action(
+        DescribeRegions=regions(
+            eu_west_1="opt_in_not_required",
+            us_east_1="opt_in_not_required",
+            us_west_2="opted_in",
+            us_west_1="opt_in_not_required",
+            ap_south_1="opt_in_not_required",
+            ap_east_1="not_opted_in",
+        ),
+        otherwise=by_region(
+            us_west_1=aws_error("UnauthorizedOperation"),
+            ap_south_1=answering(500),
+            otherwise=remember,
+        ),
+    )
+    with faulty.serve(behaviour) as url:
+        locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
+        error = refused(lambda: adapter.describe(aws_credentials(url), locator))
+    assert isinstance(error, ImageNotFound)
+    assert error.seen_at == ("us-west-2",)
+    assert "in eu-west-1, but in us-west-2. Choose that location." in str(error)
+    assert sorted(asked) == ["eu-west-1", "us-east-1", "us-west-2"]
+
+
+def test_a_slow_region_does_not_hold_up_the_answer(
+    adapter: Aws, sandbox_aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_module, "SECOND_LOOK_SECONDS", 2.0)
+    behaviour = by_action(
+        DescribeRegions=regions(eu_west_1="opted_in", us_east_1="opted_in", us_west_2="opted_in"),
+        otherwise=by_region(us_east_1=slow(30, answering(500)), otherwise=forwarding(sandbox_aws)),
+    )
+    with faulty.serve(behaviour) as url:
+        locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
+        began = time.monotonic()
+        error = refused(lambda: adapter.describe(aws_credentials(url), locator))
+        assert time.monotonic() - began < 6
+    assert isinstance(error, ImageNotFound)
+    assert error.seen_at == ("us-west-2",)
+
+
+@pytest.mark.parametrize("fault", [answering(503), aws_error("UnauthorizedOperation")])
+def test_not_found_where_the_regions_may_not_be_asked(adapter: Aws, fault: Behaviour) -> None:
+    behaviour = by_action(DescribeRegions=fault, otherwise=aws_error("InvalidAMIID.NotFound"))
+    assert type(described(adapter, behaviour)) is ImageNotFound
+
+
+@pytest.mark.parametrize("first", ["AuthFailure", "RequestExpired"])
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        ("InvalidClientTokenId", "", "does not know this access key id"),
+        ("SignatureDoesNotMatch", "", "secret access key does not belong"),
+        ("SignatureDoesNotMatch", "Signature expired: 2026 is now earlier", "clock of this server"),
+        ("SignatureDoesNotMatch", "Signature not yet current: 2027", "clock of this server"),
+        ("ExpiredToken", "", "session token has expired"),
+    ],
+)
+def test_sts_tells_what_ec2_does_not(
+    adapter: Aws, first: str, code: str, message: str, words: str
+) -> None:
+    behaviour = by_action(
+        GetCallerIdentity=aws_error(code, message, 403), otherwise=aws_error(first, "No", 401)
+    )
+    error = described(adapter, behaviour)
+    assert isinstance(error, CredentialsRejected)
+    assert words in str(error)
+
+
+def test_region_that_is_not_enabled(adapter: Aws) -> None:
+    """EC2 answers there as if the credentials were wrong."""
+    behaviour = by_action(
+        GetCallerIdentity=caller(),
+        DescribeRegions=regions(us_east_1="opt_in_not_required", eu_west_1="not_opted_in"),
+        otherwise=aws_error("AuthFailure", "No", 401),
+    )
+    error = described(adapter, behaviour)
+    assert isinstance(error, UnknownLocation)
+    assert "eu-west-1 is not enabled for this account" in str(error)
+
+
+def test_credentials_that_are_good_but_not_there(adapter: Aws) -> None:
+    behaviour = by_action(GetCallerIdentity=caller(), otherwise=aws_error("AuthFailure", "No", 401))
+    error = described(adapter, behaviour)
+    assert isinstance(error, CredentialsRejected)
+    assert "accepts these credentials, but not in eu-west-1" in str(error)
+
+
+def test_enabled_region_that_refuses_all_the_same(adapter: Aws) -> None:
+    behaviour = by_action(
+        GetCallerIdentity=caller(),
+        DescribeRegions=regions(eu_west_1="opted_in"),
+        otherwise=aws_error("AuthFailure", "No", 401),
+    )
+    assert "for EC2" in str(described(adapter, behaviour))
+
+
+def test_role_that_may_not_be_taken_on(adapter: Aws) -> None:
+    message = (
+        "User: arn:aws:iam::123456789012:user/x is not authorized to perform: sts:AssumeRole on "
+        "resource: arn:aws:iam::123456789012:role/images"
+    )
+    with faulty.serve(aws_error("AccessDenied", message, 403)) as url:
+        role = "arn:aws:iam::123456789012:role/images"
+        credentials = aws_credentials(url, role_arn=role)
+        for error in (
+            refused(lambda: adapter.check(credentials)),
+            refused(lambda: adapter.describe(credentials, LOCATOR)),
+        ):
+            assert isinstance(error, PermissionDenied)
+            assert "sts:AssumeRole" in str(error)
+
+
+def test_permission_is_the_one_that_aws_names(adapter: Aws) -> None:
+    message = "You are not authorized to perform: ec2:SomethingNew because no policy allows it"
+    error = described(adapter, aws_error("UnauthorizedOperation", message, 403))
+    assert "ec2:SomethingNew" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (401, CredentialsRejected, "refuses these credentials .* 401"),
+        (403, CredentialsRejected, "refuses these credentials .* 403"),
+        (429, CloudThrottled, "fewer calls"),
+        (502, CloudUnreachable, "trouble of its own .* 502"),
+        (503, CloudUnreachable, "trouble of its own .* 503"),
+    ],
+)
+def test_codes_that_nobody_knows(
+    adapter: Aws, status: int, kind: type[CloudError], words: str
+) -> None:
+    error = described(adapter, aws_error("Nonsense", "No", status))
+    assert pytest.RaisesExc(kind, match=words).matches(error)
+
+
+def test_refused_connection(adapter: Aws) -> None:
+    with faulty.refusing() as url:
+        error = refused(lambda: adapter.describe(aws_credentials(url), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "was refused" in str(error)
+
+
+def test_name_that_cannot_be_resolved(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
+    credentials = aws_credentials("http://nowhere.invalid")
+    error = refused(lambda: adapter.describe(credentials, LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "cannot be resolved" in str(error)
+
+
+def test_region_that_does_not_exist(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is well-formed, so only the missing endpoint tells."""
+    monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
+    locator = Locator("eu-nowhere-1", LOCATOR.image_id)
+    error = refused(lambda: adapter.describe(aws_credentials(""), locator))
+    assert isinstance(error, UnknownLocation)
+    known = refused(lambda: adapter.describe(aws_credentials(""), LOCATOR))
+    assert isinstance(known, CloudUnreachable)
+
+
+def unresolvable(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def test_broken_off(adapter: Aws) -> None:
+    error = described(adapter, faulty.resetting)
+    assert isinstance(error, CloudUnreachable)
+    assert "broke off" in str(error)
+
+
+@pytest.mark.parametrize("body", ["<html>Welcome</html>", "<html><p>", "", "{}", "\x00", "<a/>"])
+@pytest.mark.parametrize("status", [200, 301, 404])
+def test_garbage(adapter: Aws, body: str, status: int) -> None:
+    with faulty.serve(answering(status, body, "text/html")) as url:
+        credentials = aws_credentials(url)
+        for call in (
+            lambda: adapter.describe(credentials, LOCATOR),
+            lambda: adapter.check(credentials),
+            lambda: adapter.locations(credentials),
+        ):
+            error = refused(call)
+            assert isinstance(error, CloudUnreachable)
+            assert "does not speak like AWS" in str(error)
+
+
+def test_silence(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore's own timeout, which is the first to end it."""
+    monkeypatch.setattr(aws_sdk, "READ_SECONDS", 0.3)
+    error = described(adapter, slow(30, answering(200)))
+    assert isinstance(error, CloudUnreachable)
+    assert "takes too long to answer" in str(error)
+
+
+def test_an_answer_in_drops(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No timeout of botocore's ends it: ours does."""
+    monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
+    error = described(adapter, faulty.trickling)
+    assert isinstance(error, CloudUnreachable)
+    assert "did not answer within 1 seconds" in str(error)
+
+
+def test_tls(adapter: Aws) -> None:
+    with faulty.serve(answering(200), tls=tls.untrusted()) as url:
+        error = refused(lambda: adapter.describe(aws_credentials(url), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "certificate of the endpoint cannot be verified" in str(error)
+    with faulty.serve(answering(200)) as url:
+        credentials = aws_credentials(url.replace("http:", "https:"))
+        error = refused(lambda: adapter.describe(credentials, LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "does not speak TLS" in str(error)
+
+
+def test_a_throttled_or_broken_call_is_tried_once_more(adapter: Aws, sandbox_aws: str) -> None:
+    for fault in (aws_error("RequestLimitExceeded", "No", 503), answering(503), faulty.resetting):
+        forward, left = forwarding(sandbox_aws), [fault]
+
+        def behave(request: faulty.Request) -> faulty.Answer | None:
+            return left.pop()(request) if left else forward(request)  # noqa: B023
+
+        with faulty.serve(behave) as url:
+            locator = Locator("us-east-1", aws.NOBLE.id_in("us-east-1"))
+            assert adapter.describe(aws_credentials(url), locator).name == aws.NOBLE.name
+
+
+def test_what_aws_repeats_of_our_secrets_is_not_logged(
+    adapter: Aws, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a signature that does not fit it repeats all that it signed, the token included."""
+    token = f"token-{SECRET}"
+    message = f"The Canonical String should have been 'POST x-amz-security-token:{token}'"
+    behaviour = by_action(
+        GetCallerIdentity=aws_error("SignatureDoesNotMatch", message, 403),
+        otherwise=aws_error("AuthFailure", message, 401),
+    )
+    with caplog.at_level(logging.DEBUG):
+        error = described(adapter, behaviour, session_token=token)
+    assert "AuthFailure" in caplog.text
+    assert "x-amz-security-token:…" in caplog.text
+    assert SECRET not in caplog.text
+    assert SECRET not in str(error)

@@ -1,0 +1,132 @@
+"""How the AWS adapter uses its SDK: whose keys it sends, what it keeps, and what that costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sandbox import aws, faulty
+from tests.clouds.aws import answers
+from tests.clouds.conftest import aws_credentials
+from webapp.clouds.aws.adapter import Aws
+from webapp.clouds.base import CredentialValues, Locator
+
+ROOT = Path(__file__).parents[3]
+HOME = "us-east-1"
+
+
+def at(known: aws.Known, region: str = HOME) -> Locator:
+    return Locator(region, known.id_in(region))
+
+
+def test_a_role_is_taken_on_once(adapter: Aws, sandbox_aws: str) -> None:
+    actions = []
+    forward = faulty.forwarding(sandbox_aws)
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        actions.append(request.form["Action"])
+        return forward(request)
+
+    with faulty.serve(behave) as url:
+        role = f"arn:aws:iam::{aws.ACCOUNT}:role/images"
+        credentials = aws_credentials(url, role_arn=role)
+        adapter.describe(credentials, at(aws.NOBLE))
+        adapter.describe(credentials, at(aws.NOBLE, "eu-west-1"))
+        assert actions == ["AssumeRole", "DescribeImages", "DescribeImages"]
+        adapter.check(credentials)
+        assert actions[3:] == ["AssumeRole", "GetCallerIdentity"]
+
+
+def test_nothing_of_the_servers_own_surroundings_is_read(sandbox_aws: str, tmp_path: Path) -> None:
+    """A profile, keys and an endpoint of the server's own are neither used nor in the way."""
+    (tmp_path / "config").write_text(
+        "[default]\naws_access_key_id = AKIASERVER\naws_secret_access_key = server\n"
+        "endpoint_url = http://127.0.0.1:1\nregion = eu-west-1\n"
+    )
+    environ = {
+        **os.environ,
+        "AWS_PROFILE": "missing",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "config"),
+        "AWS_ACCESS_KEY_ID": "AKIASERVER",
+        "AWS_SECRET_ACCESS_KEY": "server",
+        "AWS_SESSION_TOKEN": "server",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+        "AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:1",
+    }
+    code = (
+        "import json, sys\n"
+        "from webapp.clouds import CLOUDS\n"
+        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "values, locator = json.loads(sys.argv[1])\n"
+        "print(CLOUDS['aws'].describe(CredentialValues(values), Locator(*locator)).name)\n"
+    )
+    seen: list[dict[str, str]] = []
+    forward = faulty.forwarding(sandbox_aws)
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        seen.append(request.headers)
+        return forward(request)
+
+    with faulty.serve(behave) as url:
+        locator = at(aws.NOBLE)
+        given = json.dumps([dict(aws_credentials(url)), [locator.location, locator.image_id]])
+        done = subprocess.run(
+            [sys.executable, "-c", code, given],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env=environ,
+        )
+    assert done.stdout.strip() == aws.NOBLE.name
+    assert len(seen) == 1
+    assert "AKIAIOSFODNN7EXAMPLE" in seen[0]["Authorization"]
+    assert "X-Amz-Security-Token" not in seen[0]
+
+
+def test_importing_the_adapter_loads_no_sdk() -> None:
+    code = (
+        "import sys; from webapp.clouds import CLOUDS; "
+        "CLOUDS['aws'].parse_image_id('ami-12345678'); "
+        "print([each for each in ('boto3', 'botocore') if each in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
+    """Clients are made one at a time and shared; nobody gets another's."""
+    fresh = Aws()
+    barrier = threading.Barrier(16)
+
+    def look_up(number: int) -> str:
+        barrier.wait()
+        known, region = (aws.NOBLE, HOME) if number % 2 else (aws.DEBIAN_13, "eu-west-1")
+        return fresh.describe(good, at(known, region)).name
+
+    with ThreadPoolExecutor(16) as pool:
+        names = list(pool.map(look_up, range(16)))
+    assert names == [aws.DEBIAN_13.name, aws.NOBLE.name] * 8
+
+
+def test_a_warm_look_up_costs_little_over_the_answer(adapter: Aws) -> None:
+    image = {"ImageId": "ami-12345678", "State": "available", "Public": True}
+    with faulty.serve(answers.images(image)) as url:
+        credentials = aws_credentials(url)
+        locator = Locator(HOME, "ami-12345678")
+        adapter.describe(credentials, locator)
+        took = []
+        for _ in range(20):
+            began = time.perf_counter()
+            adapter.describe(credentials, locator)
+            took.append(time.perf_counter() - began)
+    assert sorted(took)[10] < 0.05

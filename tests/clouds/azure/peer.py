@@ -1,0 +1,62 @@
+"""The sandbox Azure as a peer of the contract's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import ClassVar
+
+from sandbox import azure, azure_images, faulty, tls
+from tests.clouds.azure.answers import aadsts, after_login, arm_error, denied
+from tests.clouds.peer import Peer
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CredentialValues, Locator
+
+NOBLE = azure_images.NOBLE
+OWN = azure_images.OWN
+HOME = "westeurope"
+
+
+class AzurePeer(Peer):
+    cloud = CLOUDS["azure"]
+    known = Locator(HOME, NOBLE.urn())
+    known_name = f"Canonical-ubuntu-24_04-lts-server-{NOBLE.versions[-1]}"
+    unknown = Locator(HOME, NOBLE.urn("24.04.201901010"))
+    elsewhere = Locator("eastus", azure_images.ONLY_EUROPE.urn())
+    nowhere = Locator("atlantis", NOBLE.urn())
+    moving = Locator(HOME, NOBLE.urn("latest"))
+    pasted: ClassVar[Mapping[str, str]] = {
+        " Canonical:ubuntu-24_04-lts:server:latest\n": NOBLE.urn("latest"),
+        f"Canonical / ubuntu-24_04-lts / server / {NOBLE.versions[0]}": NOBLE.urn(
+            NOBLE.versions[0]
+        ),
+        f"https://portal.azure.com/#@acme.example/resource{OWN.resource_id}/overview": (
+            OWN.resource_id
+        ),
+    }
+    not_ids = (
+        "",
+        "ubuntu",
+        "Canonical:ubuntu-24_04-lts:server",
+        "ami-0123456789abcdef0",
+        azure_images.GOLDEN.resource_id,
+    )
+    secret = azure.SECRET
+    tls = tls.trusted()
+
+    def start(self) -> AbstractContextManager[str]:
+        return azure.start()
+
+    def credentials(self, address: str) -> CredentialValues:
+        return CredentialValues(azure.credentials(address.replace("http:", "https:")))
+
+    def rejecting(self) -> faulty.Behaviour:
+        return aadsts(7000215)
+
+    def denying(self) -> faulty.Behaviour:
+        return after_login(denied())
+
+    def throttling(self) -> faulty.Behaviour:
+        return after_login(
+            arm_error("SubscriptionRequestsThrottled", status=429, headers={"Retry-After": "17"})
+        )

@@ -1,0 +1,383 @@
+"""The Azure adapter against the sandbox's Entra and Resource Manager, over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sandbox import azure, azure_images, faulty, tls
+from sandbox.azure_images import GOLDEN, NOBLE
+from tests.clouds.azure.answers import after_login, arm_error, by_path
+from tests.clouds.azure.peer import AzurePeer
+from webapp.clouds.azure import details as azure_details
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.azure.ids import MarketplaceImage
+from webapp.clouds.base import CredentialValues, Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.images import operating_systems
+
+HOME = "westeurope"
+IMAGE = MarketplaceImage("pub", "offer", "sku", "1.0.0")
+
+
+@pytest.fixture
+def adapter() -> Azure:
+    return Azure()
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[CredentialValues]:
+    with azure.start() as address:
+        yield AzurePeer().credentials(address)
+
+
+def fact(details: ImageDetails, key: str) -> str | None:
+    return next((each.value for each in details.facts if each.key == key), None)
+
+
+@pytest.mark.parametrize("place", ["", "westeurope", "West Europe"])
+def test_every_marketplace_image(adapter: Azure, good: CredentialValues, place: str) -> None:
+    architectures = {"x64": "x86_64", "Arm64": "arm64"}
+    for known in azure_images.MARKETPLACE:
+        for version in known.versions:
+            details = adapter.describe(good, Locator(place, known.urn(version)))
+            assert details.name == known.urn(version).replace("/", "-")
+            assert details.image_id == ""
+            assert details.architecture == architectures[known.architecture]
+            assert details.size_gb == known.size
+            assert [each.size_gb for each in details.volumes] == [known.size, *known.disks]
+            assert [each.root for each in details.volumes] == [True] + [False] * len(known.disks)
+            assert details.created is None
+            assert fact(details, "os_type") == known.system
+            assert fact(details, "generation") == known.generation
+            assert fact(details, "version") == version
+            assert fact(details, "features") == (
+                "SecurityType TrustedLaunchSupported, IsAcceleratedNetworkSupported"
+            )
+            assert bool(details.warnings) == known.plan
+
+
+@pytest.mark.parametrize(
+    ("offered", "family", "version"),
+    [
+        (NOBLE, "ubuntu", "24.04"),
+        (azure_images.WINDOWS_2025, "windows-server", "2025"),
+        (azure_images.ROCKY_9, "rocky", "9"),
+        (azure_images.ORACLE_9, "oracle", "9"),
+        (azure_images.FOCAL, "ubuntu", "20.04"),
+        (azure_images.ONLY_EUROPE, "ubuntu", "24.04"),
+    ],
+)
+def test_suggested_operating_system(
+    adapter: Azure,
+    good: CredentialValues,
+    offered: azure_images.Offered,
+    family: str,
+    version: str,
+) -> None:
+    details = adapter.describe(good, Locator(HOME, offered.urn()))
+    found = operating_systems.guess(details.os_texts)
+    assert found is not None
+    assert (found.family, found.version) == (family, version)
+
+
+@pytest.mark.parametrize(
+    ("image_id", "family", "version"),
+    [
+        (azure_images.OWN.resource_id, "ubuntu", "24.04"),
+        (azure_images.OWN_WINDOWS.resource_id, "windows-server", "2022"),
+        (GOLDEN.version_id("1.0.9"), "ubuntu", "24.04"),
+        (azure_images.ROCKY_GOLDEN.version_id("2.0.0"), "rocky", "9"),
+    ],
+)
+def test_suggested_operating_system_of_own_images(
+    adapter: Azure, good: CredentialValues, image_id: str, family: str, version: str
+) -> None:
+    found = operating_systems.guess(adapter.describe(good, Locator("", image_id)).os_texts)
+    assert found is not None
+    assert (found.family, found.version) == (family, version)
+
+
+@pytest.mark.parametrize(
+    ("offered", "newest"),
+    [(NOBLE, "24.04.202610150"), (azure_images.ORACLE_9, "9.7.10")],
+)
+def test_latest_is_the_highest_number(
+    adapter: Azure, good: CredentialValues, offered: azure_images.Offered, newest: str
+) -> None:
+    details = adapter.describe(good, Locator("", offered.urn("latest")))
+    assert details.image_id == offered.urn(newest)
+    assert fact(details, "version") == newest
+
+
+def test_image_that_is_not_in_the_first_region_is_found_all_the_same(
+    adapter: Azure, good: CredentialValues
+) -> None:
+    for version in ("1.4.0", "latest"):
+        known = azure_images.ONLY_EUROPE
+        details = adapter.describe(good, Locator("", known.urn(version)))
+        assert fact(details, "version") == "1.4.0"
+        assert details.image_id == ("" if version != "latest" else known.urn())
+
+
+def test_deprecated_and_soon_to_be(adapter: Azure, good: CredentialValues) -> None:
+    old = adapter.describe(good, Locator("", azure_images.BIONIC.urn()))
+    assert old.state is ImageState.DEPRECATED
+    assert old.state_note == (
+        "Its publisher has deprecated it. Azure suggests the offer ubuntu-24_04-lts instead."
+    )
+    assert old.deprecated is None
+    soon = adapter.describe(good, Locator("", azure_images.FOCAL.urn()))
+    assert soon.state is ImageState.AVAILABLE
+    assert "going to deprecate it" in soon.state_note
+    assert soon.deprecated == datetime(2027, 5, 31, tzinfo=UTC)
+    assert fact(soon, "alternative") == "the offer ubuntu-24_04-lts"
+
+
+def test_terms_of_a_plan(adapter: Azure, good: CredentialValues) -> None:
+    details = adapter.describe(good, Locator("", azure_images.ROCKY_9.urn()))
+    assert fact(details, "plan") == "resf/rockylinux-x86_64/9-base"
+    [warning] = details.warnings
+    assert "terms of that plan have to be accepted" in warning
+    own = adapter.describe(good, Locator("", azure_images.ROCKY_GOLDEN.version_id("2.0.0")))
+    assert own.warnings[0].startswith("It is sold in the Marketplace as resf/rockylinux/9-base")
+
+
+def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
+    known = azure_images.OWN
+    for place in ("", "westeurope", "West Europe"):
+        details = adapter.describe(good, Locator(place, known.resource_id))
+        assert details.name == known.name
+        assert details.size_gb == 30
+        assert details.state is ImageState.AVAILABLE
+        assert details.architecture == ""
+        assert details.volumes == (
+            Volume(
+                "OS disk",
+                "Premium_LRS",
+                30,
+                f"disks/{known.name}-os",
+                encrypted=None,
+                root=True,
+            ),
+            Volume("LUN 0", "Standard_LRS", 256, f"snapshots/{known.name}-0", encrypted=None),
+            Volume("LUN 1", "Standard_LRS", 128, f"snapshots/{known.name}-1", encrypted=None),
+        )
+        assert set(details.facts) >= {
+            Fact("region", "Region", "westeurope"),
+            Fact("zone_resilient", "Zone resilient", "Yes"),
+            Fact("source", "Made from", f"virtualMachines/{known.name}-builder"),
+            Fact("tags", "Tags", "owner: platform"),
+            Fact("os_state", "OS state", "Generalized"),
+        }
+
+
+def test_managed_images_in_other_states(adapter: Azure, good: CredentialValues) -> None:
+    broken = adapter.describe(good, Locator("", azure_images.BROKEN.resource_id))
+    assert broken.state is ImageState.FAILED
+    assert "could not make it" in broken.state_note
+    special = adapter.describe(good, Locator("", azure_images.SPECIALIZED.resource_id))
+    assert special.size_gb is None
+    assert "specialized, not generalized" in special.warnings[0]
+    assert adapter.describe(good, Locator("", azure_images.OWN_WINDOWS.resource_id)).warnings == ()
+
+
+def test_names_are_compared_without_regard_to_case(adapter: Azure, good: CredentialValues) -> None:
+    for image_id in (NOBLE.urn().upper(), azure_images.OWN.resource_id.upper()):
+        canonical = adapter.parse_image_id(image_id).value
+        assert adapter.describe(good, Locator(HOME, canonical)).size_gb == 30
+
+
+def test_every_version_in_the_gallery(adapter: Azure, good: CredentialValues) -> None:
+    for known in azure_images.DEFINITIONS:
+        for version in known.versions:
+            details = adapter.describe(good, Locator("", known.version_id(version.number)))
+            assert details.name == f"{known.name}-{version.number}"
+            assert details.description == known.description
+            assert details.architecture == "x86_64"
+            assert details.size_gb == known.size
+            assert [each.size_gb for each in details.volumes[1:]] == list(known.disks)
+            assert details.created is not None
+            assert details.created.isoformat()[:10] == version.published[:10]
+            assert fact(details, "latest") == ("No" if version.left_out else "Yes")
+            assert fact(details, "regions") == ", ".join(
+                azure_images.REGIONS[region][0] for region in version.regions
+            )
+
+
+def test_latest_in_the_gallery(adapter: Azure, good: CredentialValues) -> None:
+    """1.0.10 is after 1.0.9, and 1.1.0 does not count."""
+    for place in ("", HOME):
+        details = adapter.describe(good, Locator(place, GOLDEN.version_id("latest")))
+        assert details.image_id == GOLDEN.version_id("1.0.10")
+        assert fact(details, "end_of_life") == "2029-04-30"
+        assert details.state is ImageState.AVAILABLE
+
+
+def test_end_of_life_and_replication(adapter: Azure, good: CredentialValues) -> None:
+    old = adapter.describe(good, Locator("", GOLDEN.version_id("1.0.2")))
+    assert old.state is ImageState.DEPRECATED
+    assert old.deprecated == datetime(2026, 3, 1, tzinfo=UTC)
+    assert "past the end of life" in old.state_note
+    fresh = adapter.describe(good, Locator("", GOLDEN.version_id("1.2.0")))
+    assert fresh.state is ImageState.PENDING
+    assert fact(fresh, "replication") == (
+        "InProgress: West Europe Replicating, North Europe Replicating"
+    )
+    assert fact(old, "replication") is None
+
+
+def test_check_says_which_subscription_it_is(adapter: Azure, good: CredentialValues) -> None:
+    identity = adapter.check(good)
+    assert identity.account == azure_images.SUBSCRIPTION
+    assert identity.description == (
+        f"{azure_images.SUBSCRIPTION_NAME} (subscription {azure_images.SUBSCRIPTION}, tenant "
+        f"{azure_images.TENANT})"
+    )
+
+
+def test_locations_are_physical_ones_by_name(adapter: Azure, good: CredentialValues) -> None:
+    found = {each.key: each.label for each in adapter.locations(good)}
+    assert list(found) == sorted(azure_images.REGIONS)
+    assert found["westeurope"] == "westeurope — West Europe"
+    assert adapter.default_locations({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("image_id", "link"),
+    [
+        (NOBLE.urn(), ""),
+        (
+            azure_images.OWN.resource_id,
+            f"https://portal.azure.com/#@/resource{azure_images.OWN.resource_id}",
+        ),
+    ],
+)
+def test_console(adapter: Azure, image_id: str, link: str) -> None:
+    assert adapter.console_url({}, Locator("", image_id)) == link
+    gov = adapter.console_url({"cloud": "usgov"}, Locator("", image_id))
+    assert gov == link.replace("azure.com", "azure.us")
+    assert adapter.console_url({"cloud": "custom"}, Locator("", image_id)) == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "words"),
+    [
+        ("Succeeded", ImageState.AVAILABLE, ""),
+        ("", ImageState.AVAILABLE, ""),
+        ("Creating", ImageState.PENDING, "still making"),
+        ("Updating", ImageState.PENDING, "still making"),
+        ("Failed", ImageState.FAILED, "could not make"),
+        ("Deleting", ImageState.GONE, "being deleted"),
+        ("Something new", ImageState.FAILED, "Something new"),
+    ],
+)
+def test_states(word: str, state: ImageState, words: str) -> None:
+    details = azure_details.managed({"properties": {"provisioningState": word}})
+    assert details.state is state
+    assert words in details.state_note
+
+
+def test_end_of_life_to_come() -> None:
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    version = {"properties": {"publishingProfile": {"endOfLifeDate": later}}}
+    assert azure_details.gallery_version({}, version, "").state is ImageState.AVAILABLE
+    definition = {"properties": {"endOfLifeDate": "2020-01-01T00:00:00"}}
+    details = azure_details.gallery_version(definition, {}, "")
+    assert details.state is ImageState.DEPRECATED
+    assert details.deprecated == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_facts_that_few_images_have() -> None:
+    version = {
+        "properties": {
+            "publishingProfile": {
+                "targetRegions": [
+                    {"name": "West US", "excludeFromLatest": True},
+                    *({"name": f"Region {number}"} for number in range(20)),
+                ]
+            },
+            "storageProfile": {"source": {"communityGalleryImageId": "/CommunityGalleries/a/b/c"}},
+            "safetyProfile": {"reportedForPolicyViolation": True},
+            "replicationStatus": {"aggregatedState": "Failed"},
+        }
+    }
+    details = azure_details.gallery_version({}, version, "x")
+    assert details.warnings == ("Azure has found it to violate its policy, and may remove it.",)
+    assert details.image_id == "x"
+    regions = fact(details, "regions") or ""
+    assert regions.startswith("West US (not as latest), Region 0, ")
+    assert regions.endswith(" and 9 more")
+    assert fact(details, "source") == "b/c"
+    assert fact(details, "replication") == "Failed"
+    edge = azure_details.managed(
+        {
+            "extendedLocation": {"name": "losangeles", "type": "EdgeZone"},
+            "properties": {
+                "storageProfile": {
+                    "osDisk": {
+                        "blobUri": "https://store/vhd",
+                        "diskEncryptionSet": {"id": "/subscriptions/s/d/k"},
+                    }
+                }
+            },
+        }
+    )
+    assert fact(edge, "edge_zone") == "losangeles"
+    assert edge.volumes[0].encrypted is True
+    assert edge.volumes[0].snapshot == "https://store/vhd"
+
+
+@pytest.mark.parametrize(
+    ("place", "answers"), [("", True), ("westus", False), ("eastus", True), ("mars", False)]
+)
+def test_what_counts_as_the_latest_somewhere(place: str, *, answers: bool) -> None:
+    regions = [{"name": "West US", "excludeFromLatest": True}, {"name": "East US"}]
+    version = {"properties": {"publishingProfile": {"targetRegions": regions}}}
+    assert azure_details.is_ready_for_latest(version, place) is answers
+
+
+@pytest.mark.parametrize(
+    ("said", "texts"),
+    [
+        ({"operatingSystem": "Linux"}, ("offer sku", "pub offer sku", "Linux")),
+        ({"operatingSystem": "Windows"}, ("Windows", "offer sku", "pub offer sku")),
+        ({}, ("offer sku", "pub offer sku")),
+    ],
+)
+def test_words_that_tell_of_the_system(said: dict[str, Any], texts: tuple[str, ...]) -> None:
+    answer = {"properties": {"osDiskImage": said}}
+    assert azure_details.marketplace(IMAGE, answer, str(IMAGE)).os_texts == texts
+
+
+def test_regions_are_listed_once_for_many_look_ups(adapter: Azure) -> None:
+    server, asked = azure.Azure(), list[str]()
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        asked.append(request.path)
+        return server(request)
+
+    with faulty.serve(behave, tls=tls.trusted()) as url:
+        credentials = AzurePeer().credentials(url)
+        for _ in range(3):
+            adapter.describe(credentials, Locator("", NOBLE.urn()))
+    assert len([path for path in asked if "/locations?" in path]) == 1
+    assert len([path for path in asked if "/token" in path]) == 1
+    assert not [path for path in asked if path.split("?")[0].lower().endswith("/register")]
+
+
+def test_a_provider_that_is_missing_is_not_registered(adapter: Azure) -> None:
+    """The SDK would do so by itself: a change, where only reading was asked for."""
+    methods = []
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        methods.append(request.method)
+        return arm_error("MissingSubscriptionRegistration", "No.", 409)(request)
+
+    behaviour = by_path(after_login(behave))
+    with faulty.serve(behaviour, tls=tls.trusted()) as url:  # noqa: SIM117
+        with pytest.raises(Exception, match="Register this resource provider"):
+            adapter.describe(AzurePeer().credentials(url), Locator(HOME, NOBLE.urn()))
+    assert methods == ["GET"]

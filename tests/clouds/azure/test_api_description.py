@@ -1,0 +1,138 @@
+"""The sandbox Azure held to Microsoft's own description of the Resource Manager: Prism checks every
+question of the adapter, and every kind of answer of the sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import azure, azure_images, faulty, tls
+from sandbox.faulty import Answer, Request
+from tests.clouds import prism
+from tests.clouds.azure.answers import is_login
+from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.vendor_data import folder
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import (
+    CloudError,
+    CredentialsRejected,
+    CredentialValues,
+    ImageNotFound,
+    ImageNotVisible,
+    Locator,
+    PermissionDenied,
+    UnknownLocation,
+)
+
+OWN, GOLDEN = azure_images.OWN, azure_images.GOLDEN
+
+
+class Watched:
+    """Sends what is for the Resource Manager by way of Prism, and keeps what came back."""
+
+    def __init__(self, server: azure.Azure, by_way_of: str) -> None:
+        self._server, self._forward = server, faulty.forwarding(by_way_of)
+        self.answers: list[tuple[str, int]] = []
+        self.violations: list[str] = []
+
+    def __call__(self, request: Request) -> Answer | None:
+        if is_login(request):
+            return self._server(request)
+        answer = self._forward(request)
+        assert answer is not None
+        if b"stoplight.io" in answer.body or answer.content_type == "application/problem+json":
+            self.violations.append(f"{request.path}: {answer.body.decode()}")
+        path = re.sub(r"/(?:subscriptions|resourceGroups|locations)/[^/?]+", "", request.path)
+        self.answers.append((path.split("?")[0], answer.status))
+        return answer
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watched, CredentialValues]]:
+    description = folder("azure") / "azure_images.swagger.json"
+    log = tmp_path_factory.mktemp("prism") / "prism.log"
+    server = azure.Azure()
+    with faulty.serve(server) as plain, prism.proxy(description, plain, log) as proxy:
+        watched = Watched(server, proxy)
+        with faulty.serve(watched, tls=tls.trusted()) as address:
+            yield watched, AzurePeer().credentials(address)
+
+
+def test_prism_notices(watched: tuple[Watched, CredentialValues], tmp_path: Path) -> None:
+    """Else its silence would prove nothing."""
+    description = folder("azure") / "azure_images.swagger.json"
+    broken = faulty.answering(
+        200, json.dumps({"properties": {"osDiskImage": {}}}), "application/json"
+    )
+    with faulty.serve(broken) as plain, prism.proxy(description, plain, tmp_path / "log") as proxy:
+        other = Watched(azure.Azure(), proxy)
+        with faulty.serve(other, tls=tls.trusted()) as address, pytest.raises(CloudError):
+            Azure().describe(
+                AzurePeer().credentials(address), Locator("eastus", azure_images.NOBLE.urn())
+            )
+    assert "must have required property 'name'" in other.violations[0]
+
+
+def test_every_kind_of_answer(watched: tuple[Watched, CredentialValues]) -> None:
+    watch, good = watched
+    adapter = Azure()
+    adapter.check(good)
+    adapter.locations(good)
+    for offered in azure_images.MARKETPLACE:
+        adapter.describe(good, Locator("", offered.urn()))
+        adapter.describe(good, Locator(offered.regions[0], offered.urn("latest")))
+    for owned in azure_images.MANAGED:
+        adapter.describe(good, Locator("", owned.resource_id))
+    for definition in azure_images.DEFINITIONS:
+        for version in definition.versions:
+            adapter.describe(good, Locator("", definition.version_id(version.number)))
+    adapter.describe(good, Locator("", GOLDEN.version_id("latest")))
+    for kind, image_id, location in _refused():
+        with pytest.raises(kind):
+            adapter.describe(good, Locator(location, image_id))
+    other = CredentialValues({**good, "subscription_id": azure_images.TENANT})
+    with pytest.raises(CredentialsRejected):
+        Azure().check(other)
+    assert watch.violations == []
+    kinds = {(re.sub(r"/[^/]*\d[^/]*", "/x", path), status) for path, status in watch.answers}
+    assert {status for _, status in kinds} == {200, 400, 403, 404}
+    assert len(watch.answers) > 80
+    assert len(kinds) > 25
+
+
+def test_tokens_that_are_refused(watched: tuple[Watched, CredentialValues]) -> None:
+    watch, good = watched
+    with pytest.raises(CredentialsRejected):
+        Azure().check(CredentialValues({**good, "client_secret": "wrong"}))
+    before = len(watch.answers)
+    adapter = Azure()
+    adapter.check(good)
+    watch._server.expire_tokens()
+    adapter.locations(good)
+    assert [status for _, status in watch.answers[before:]] == [200, 401, 200]
+    assert watch.violations == []
+
+
+def _refused() -> list[tuple[type[CloudError], str, str]]:
+    missing = OWN.resource_id.replace(OWN.name, "nothing")
+    return [
+        (ImageNotFound, azure_images.NOBLE.urn("1.2.3"), "eastus"),
+        (ImageNotFound, "Canonical/ubuntu-24_04-lts/no-such-sku/1.2.3", "eastus"),
+        (ImageNotFound, "Canonical/no-such-offer/server/1.2.3", "eastus"),
+        (ImageNotFound, "Nobody/offer/server/1.2.3", "eastus"),
+        (UnknownLocation, azure_images.NOBLE.urn(), "atlantis"),
+        (ImageNotFound, missing, ""),
+        (ImageNotFound, OWN.resource_id.replace(azure_images.GROUP, "no-such-group"), ""),
+        (PermissionDenied, OWN.resource_id.replace(azure_images.GROUP, "acme-locked"), ""),
+        (ImageNotVisible, OWN.resource_id.replace(azure_images.SUBSCRIPTION, NOBODY), ""),
+        (ImageNotFound, GOLDEN.version_id("9.9.9"), ""),
+        (ImageNotFound, GOLDEN.version_id("1.0.9").replace(GOLDEN.name, "nothing"), ""),
+        (ImageNotFound, azure_images.ONLY_DRAFTS.version_id("latest"), ""),
+    ]
+
+
+NOBODY = "00000000-0000-0000-0000-000000000000"

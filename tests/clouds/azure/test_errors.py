@@ -1,0 +1,338 @@
+"""What a person is told of each way in which Azure, or the way to it, can fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox import azure, azure_images, faulty, tls
+from sandbox.faulty import Answer, Behaviour, Request, answering, slow
+from tests.clouds.azure.answers import (
+    aadsts,
+    after_login,
+    arm_error,
+    denied,
+    is_login,
+    login_answering,
+)
+from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.azure.refusals import LOCATOR, NOBLE, OWN, described, managed, refused
+from webapp.clouds import base
+from webapp.clouds.azure import errors as azure_errors
+from webapp.clouds.azure import sdk as azure_sdk
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import (
+    CloudError,
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsRejected,
+    CredentialValues,
+    ImageNotFound,
+    InvalidImageId,
+    Locator,
+    PermissionDenied,
+    UnknownLocation,
+)
+
+
+@pytest.fixture
+def adapter() -> Azure:
+    return Azure()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[CredentialValues]:
+    with azure.start() as address:
+        yield AzurePeer().credentials(address)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (7000215, CredentialsRejected, "client secret is wrong"),
+        (7000222, CredentialsRejected, "client secret has expired"),
+        (700016, CredentialsRejected, "no application with this client id"),
+        (90002, CredentialsRejected, "no tenant with this id"),
+        (900023, CredentialsRejected, "neither an id nor the domain"),
+        (7000112, CredentialsRejected, "application is disabled"),
+        (7000218, CredentialsRejected, "client secret is missing"),
+        (500011, CredentialsRejected, "does not know the management endpoint"),
+        (53003, CredentialsRejected, "conditional access policy"),
+        (50196, CloudThrottled, "fewer logins"),
+        (90033, CloudUnreachable, "Microsoft Entra has trouble of its own"),
+        (1234567, CredentialsRejected, "with the code AADSTS1234567"),
+    ],
+)
+def test_each_code_of_the_login_has_its_own_words(
+    adapter: Azure, code: int, kind: type[CloudError], words: str
+) -> None:
+    error = described(adapter, aadsts(code))
+    assert type(error) is kind
+    assert pytest.RaisesExc(kind, match=words).matches(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "words"),
+    [
+        ("SubscriptionNotFound", 404, CredentialsRejected, "subscription does not exist"),
+        ("InvalidSubscriptionId", 400, CredentialsRejected, "does not take the subscription id"),
+        ("ResourceGroupNotFound", 404, ImageNotFound, "no resource group"),
+        ("MissingSubscriptionRegistration", 409, PermissionDenied, "Register this resource"),
+        ("RequestDisallowedByPolicy", 403, PermissionDenied, "A policy of the subscription"),
+        ("InvalidAuthenticationTokenTenant", 401, CredentialsRejected, "belongs to another tenant"),
+        ("InvalidAuthenticationTokenAudience", 401, CredentialsRejected, "for another address"),
+        ("ExpiredAuthenticationToken", 401, CredentialsRejected, "clock of this server"),
+        ("InvalidAuthenticationToken", 401, CredentialsRejected, "not accept this login .* 401"),
+        ("AuthenticationFailed", 401, CredentialsRejected, "not accept this login .* 401"),
+        ("LocationNotAvailableForResourceType", 400, UnknownLocation, "no images in this location"),
+        ("NoRegisteredProviderFound", 400, UnknownLocation, "no location of this name"),
+        ("AuthorizationFailed", 403, PermissionDenied, "lacks a permission"),
+        ("LinkedAuthorizationFailed", 403, PermissionDenied, "lacks a permission"),
+        ("SubscriptionRequestsThrottled", 429, CloudThrottled, "Wait a minute and try again"),
+        ("TooManyRequests", 429, CloudThrottled, "fewer calls"),
+        ("InvalidApiVersionParameter", 400, CloudUnreachable, "version of Azure's API"),
+        ("InvalidResourceType", 404, CloudUnreachable, "version of Azure's API"),
+        ("InvalidParameter", 400, InvalidImageId, "it answers InvalidParameter"),
+        ("InternalServerError", 500, CloudUnreachable, "trouble of its own .* 500"),
+        ("ServerBusy", 503, CloudUnreachable, "trouble of its own .* 503"),
+        ("Nonsense", 401, CredentialsRejected, "answered 401"),
+        ("Nonsense", 403, PermissionDenied, "refuses this call .* 403"),
+    ],
+)
+def test_each_code_of_the_resource_manager_has_its_own_words(
+    adapter: Azure, code: str, status: int, kind: type[CloudError], words: str
+) -> None:
+    error = managed(adapter, arm_error(code, status=status))
+    assert type(error) is kind
+    assert pytest.RaisesExc(kind, match=words).matches(error)
+
+
+def test_every_sentence_differs() -> None:
+    """Where two codes share one, they mean the same."""
+    told = [*azure_errors.BY_AADSTS.values(), *azure_errors.BY_CODE.values()]
+    kinds = {words: {kind for kind, each in told if each == words} for _, words in told}
+    assert len(kinds) >= 18
+    assert all(len(each) == 1 for each in kinds.values())
+    assert all(len(words) < 300 for words in kinds)
+
+
+def test_codes_that_are_no_refusal_of_ours_stay_what_they_are(adapter: Azure) -> None:
+    """A conflict, say: a bug of ours, as nothing is ever changed."""
+    behaviour = after_login(arm_error("Conflict", status=409))
+    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+        credentials = AzurePeer().credentials(url)
+        with pytest.raises(Exception, match="Conflict") as caught:
+            adapter.describe(credentials, LOCATOR)
+    assert not isinstance(caught.value, CloudError)
+
+
+def test_credentials_that_the_sandbox_knows_to_be_wrong(
+    adapter: Azure, sandbox: CredentialValues
+) -> None:
+    for name, value, words in (
+        ("client_secret", "wrong", "client secret is wrong"),
+        ("client_id", azure_images.TENANT, "no application with this client id"),
+        ("tenant_id", "elsewhere.example", "no tenant with this id"),
+        ("subscription_id", azure_images.TENANT, "subscription does not exist"),
+    ):
+        error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
+        assert isinstance(error, CredentialsRejected)
+        assert words in str(error)
+
+
+def test_the_domain_of_a_tenant_will_do(adapter: Azure, sandbox: CredentialValues) -> None:
+    values = CredentialValues({**sandbox, "tenant_id": azure.TENANT_DOMAIN})
+    assert adapter.check(values).account == azure_images.SUBSCRIPTION
+
+
+def test_permission_is_the_one_that_azure_names(adapter: Azure, sandbox: CredentialValues) -> None:
+    locked = OWN.image_id.replace(azure_images.GROUP, azure_images.LOCKED_GROUP)
+    error = refused(lambda: adapter.describe(sandbox, Locator("", locked)))
+    assert isinstance(error, PermissionDenied)
+    assert "lacks the permission Microsoft.Compute/images/read." in str(error)
+    assert "Microsoft.Compute/x/y" in str(managed(adapter, denied("Microsoft.Compute/x/y")))
+
+
+def test_throttled_for_as_long_as_azure_says(adapter: Azure) -> None:
+    for said, words in (("17", "Wait 17 seconds"), ("soon", "Wait a minute"), ("0", "a minute")):
+        fault = arm_error("SubscriptionRequestsThrottled", "No", 429, {"Retry-After": said})
+        began = time.monotonic()
+        error = managed(adapter, fault)
+        assert time.monotonic() - began < 3
+        assert isinstance(error, CloudThrottled)
+        assert words in str(error)
+
+
+def test_api_version_that_an_endpoint_does_not_know(adapter: Azure) -> None:
+    message = (
+        "No registered resource provider found for location 'westeurope' and API version "
+        "'2024-07-01' for type 'locations/publishers'. The supported api-versions are "
+        "'2016-03-30, 2020-06-01'. The supported locations are 'local'."
+    )
+    error = managed(adapter, arm_error("NoRegisteredProviderFound", message))
+    assert isinstance(error, CloudUnreachable)
+    assert "version of Azure's API" in str(error)
+
+
+NOT_ENTRA = "does not speak like Microsoft Entra"
+TROUBLE = "Microsoft Entra has trouble of its own"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (200, "<html>Welcome</html>", CloudUnreachable, NOT_ENTRA),
+        (200, "", CloudUnreachable, NOT_ENTRA),
+        (200, "{}", CloudUnreachable, NOT_ENTRA),
+        (200, "[]", CloudUnreachable, NOT_ENTRA),
+        (200, '"token"', CloudUnreachable, NOT_ENTRA),
+        (200, '{"access_token": 5}', CloudUnreachable, NOT_ENTRA),
+        (404, "nothing", CloudUnreachable, NOT_ENTRA),
+        (400, '{"error": "invalid_client"}', CredentialsRejected, "login server does not accept"),
+        (401, "<html>No</html>", CredentialsRejected, "Microsoft Entra does not accept this login"),
+        (403, "<html>No</html>", PermissionDenied, "Microsoft Entra refuses this call"),
+        (429, "slowly", CloudThrottled, "Microsoft Entra asks for fewer calls"),
+        (500, "oops", CloudUnreachable, TROUBLE),
+        (503, "", CloudUnreachable, TROUBLE),
+    ],
+)
+@pytest.mark.parametrize("at", ["token", "discovery"])
+def test_login_servers_of_other_kinds(
+    adapter: Azure, status: int, body: str, kind: type[CloudError], words: str, at: str
+) -> None:
+    if at == "token":
+        behaviour = login_answering(status, body)
+    else:
+        behaviour = answering(status, body, "application/json")
+    error = described(adapter, behaviour)
+    assert pytest.RaisesExc(kind, match=words).matches(error)
+
+
+def at(credentials: CredentialValues, **addresses: str) -> CredentialValues:
+    return CredentialValues({**credentials, **addresses})
+
+
+@pytest.mark.parametrize(
+    ("field", "whose"), [("authority_url", "Azure's login"), ("endpoint_url", "Azure")]
+)
+def test_no_connection(
+    adapter: Azure,
+    sandbox: CredentialValues,
+    monkeypatch: pytest.MonkeyPatch,
+    field: str,
+    whose: str,
+) -> None:
+    """To the login, and to what comes after it."""
+    named = field.replace("_url", " URL")
+    with faulty.refusing() as url:
+        refusing = at(sandbox, **{field: url.replace("http:", "https:")})
+        error = refused(lambda: adapter.describe(refusing, LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert f"The connection to {whose} was refused. Check the {named}" in str(error)
+    for context, words in ((tls.untrusted(), "cannot be verified"), (tls.expired(), "has expired")):
+        with faulty.serve(answering(200), tls=context) as url:
+            error = refused(lambda u=url: adapter.check(at(sandbox, **{field: u})))  # type: ignore[misc]
+        assert isinstance(error, CloudUnreachable)
+        assert f"certificate of {whose} {words}" in str(error)
+    with faulty.serve(answering(200)) as url:
+        plain = at(sandbox, **{field: url.replace("http:", "https:")})
+        assert "does not speak TLS" in str(refused(lambda: adapter.check(plain)))
+    resolve = socket.getaddrinfo
+
+    def unresolvable(host: str, *args: object, **kwargs: object) -> object:
+        if host == "nowhere.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
+    nowhere = at(sandbox, **{field: "https://nowhere.invalid"})
+    error = refused(lambda: adapter.check(nowhere))
+    assert isinstance(error, CloudUnreachable)
+    assert f"The name of the server of {whose} cannot be resolved" in str(error)
+
+
+@pytest.mark.parametrize("during", ["login", "call"])
+def test_slow_broken_off_and_in_drops(
+    adapter: Azure, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    def failing(fault: Behaviour) -> Behaviour:
+        return fault if during == "login" else after_login(fault)
+
+    error = described(adapter, failing(faulty.resetting))
+    assert isinstance(error, CloudUnreachable)
+    assert "broke off before the answer was complete" in str(error)
+    monkeypatch.setattr(azure_sdk, "READ_SECONDS", 0.3)
+    error = described(Azure(), failing(slow(30, answering(200))))
+    assert isinstance(error, CloudUnreachable)
+    assert "takes too long to answer" in str(error)
+    monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
+    monkeypatch.setattr(azure_sdk, "READ_SECONDS", 4)
+    error = described(Azure(), failing(faulty.trickling))
+    assert isinstance(error, CloudUnreachable)
+    assert "did not answer within 1 seconds" in str(error)
+
+
+@pytest.mark.parametrize("during", ["login", "call"])
+@pytest.mark.parametrize("fault", [answering(503), faulty.resetting, answering(502, "<html>")])
+def test_a_broken_call_is_tried_once_more(adapter: Azure, during: str, fault: Behaviour) -> None:
+    server = azure.Azure()
+    for times, works in ((1, True), (2, False)):
+        left = [fault] * times
+
+        def behave(request: Request) -> Answer | None:
+            if left and is_login(request) == (during == "login"):  # noqa: B023
+                return left.pop()(request)  # noqa: B023
+            return server(request)
+
+        with faulty.serve(behave, tls=tls.trusted()) as url:
+            credentials = AzurePeer().credentials(url)
+            if works:
+                assert adapter.describe(credentials, LOCATOR).image_id == ""
+            else:
+                assert isinstance(
+                    refused(lambda: adapter.describe(credentials, LOCATOR)),  # noqa: B023
+                    CloudUnreachable,
+                )
+
+
+def test_a_token_that_is_not_accepted_any_more_is_renewed_once(adapter: Azure) -> None:
+    server, paths = azure.Azure(), list[str]()
+
+    def behave(request: Request) -> Answer | None:
+        paths.append(request.path.split("?", maxsplit=1)[0].rpartition("/")[2])
+        return server(request)
+
+    with faulty.serve(behave, tls=tls.trusted()) as url:
+        credentials = AzurePeer().credentials(url)
+        adapter.describe(credentials, LOCATOR)
+        assert paths == ["openid-configuration", "token", NOBLE.versions[-1]]
+        adapter.describe(credentials, LOCATOR)
+        assert paths[3:] == [NOBLE.versions[-1]]
+        server.expire_tokens()
+        adapter.describe(credentials, LOCATOR)
+        again = [NOBLE.versions[-1], "openid-configuration", "token", NOBLE.versions[-1]]
+        assert paths[4:] == again
+        adapter.check(credentials)
+        assert paths[8:] == ["openid-configuration", "token", azure_images.SUBSCRIPTION]
+
+
+def test_what_azure_repeats_of_our_secrets_is_not_logged(
+    adapter: Azure, caplog: pytest.LogCaptureFixture
+) -> None:
+    def repeat(request: Request) -> Answer:
+        if "oauth2" not in request.path:
+            return azure.Azure()(request)
+        said = {"error": "invalid_client", "error_description": f"AADSTS7000215: {request.form}"}
+        return Answer(401, json.dumps(said).encode(), "application/json")
+
+    with caplog.at_level(logging.DEBUG):
+        error = described(adapter, repeat)
+    assert "AADSTS7000215" in caplog.text
+    assert "client_secret" in caplog.text
+    assert azure.SECRET not in caplog.text
+    assert azure.SECRET not in str(error)

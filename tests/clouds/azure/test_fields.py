@@ -1,0 +1,55 @@
+"""Which credentials of Azure can be entered together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox import azure
+from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.azure.refusals import refused
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import CredentialValues, InvalidCredentials
+
+
+@pytest.fixture
+def adapter() -> Azure:
+    return Azure()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[CredentialValues]:
+    with azure.start() as address:
+        yield AzurePeer().credentials(address)
+
+
+def test_values_that_the_sdk_cannot_use(adapter: Azure, sandbox: CredentialValues) -> None:
+    for name, value in (("tenant_id", "a/b"), ("authority_url", "http://127.0.0.1:1")):
+        error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
+        assert isinstance(error, InvalidCredentials)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"endpoint_url": "http://127.0.0.1"}, "endpoint_url", "begins with https"),
+        ({"authority_url": "http://127.0.0.1"}, "authority_url", "begins with https"),
+        ({"ca": "nothing"}, "ca", "not a certificate"),
+        ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
+    ],
+)
+def test_fields_that_do_not_go_together(
+    adapter: Azure, sandbox: CredentialValues, changes: dict[str, str], field: str, words: str
+) -> None:
+    error = refused(lambda: adapter.validate({**sandbox, **changes}))
+    assert isinstance(error, InvalidCredentials)
+    assert error.field == field
+    assert words in str(error)
+
+
+def test_fields_that_go_together(adapter: Azure, sandbox: CredentialValues) -> None:
+    adapter.validate(sandbox)
+    plain = {**sandbox, "authority_url": "", "endpoint_url": "", "ca": ""}
+    for cloud in ("public", "usgov", "china"):
+        adapter.validate({**plain, "cloud": cloud})

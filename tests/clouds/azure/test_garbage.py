@@ -1,0 +1,79 @@
+"""Endpoints that are not Azure's, and answers in which anything may stand."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import azure_images, faulty, tls
+from sandbox.faulty import answering
+from tests.clouds.azure import answers
+from tests.clouds.azure.answers import (
+    after_login,
+    by_path,
+)
+from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.azure.refusals import HOME, LOCATOR, NOBLE, OWN, managed, refused
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import CloudUnreachable, ImageNotFound, Locator, PermissionDenied
+
+
+@pytest.fixture
+def adapter() -> Azure:
+    return Azure()
+
+
+GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "null", "\x00", '"x"', '{"properties": null}']
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+@pytest.mark.parametrize("status", [200, 301, 404])
+def test_garbage(adapter: Azure, status: int, kind: str) -> None:
+    for body in GARBAGE:
+        behaviour = after_login(answering(status, body, kind))
+        with faulty.serve(behaviour, tls=tls.trusted()) as url:
+            credentials = AzurePeer().credentials(url)
+            for call in (
+                lambda: adapter.describe(credentials, LOCATOR),  # noqa: B023
+                lambda: adapter.describe(credentials, OWN),  # noqa: B023
+                lambda: adapter.check(credentials),  # noqa: B023
+                lambda: adapter.locations(credentials),  # noqa: B023
+            ):
+                error = refused(call)
+                assert isinstance(error, CloudUnreachable)
+                assert "does not speak like Azure Resource Manager" in str(error)
+
+
+@pytest.mark.parametrize("junk", [5, "x", [], [1], {}, {"a": 1}, None, True])
+def test_parts_of_other_kinds_do_no_harm(adapter: Azure, junk: object) -> None:
+    """Whatever stands where something else is expected: facts are left out, and nothing breaks."""
+    names = (
+        "plan osDiskImage dataDiskImages hyperVGeneration architecture imageDeprecationStatus "
+        "features storageProfile publishingProfile provisioningState sourceVirtualMachine "
+        "identifier purchasePlan endOfLifeDate safetyProfile replicationStatus osType osState"
+    )
+    said = {"properties": dict.fromkeys(names.split(), junk), "name": junk, "location": junk}
+    said["tags"] = junk
+    behaviour = after_login(answers.answering(said))
+    version = Locator("", azure_images.GOLDEN.version_id("1.0.9"))
+    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+        credentials = AzurePeer().credentials(url)
+        for locator in (LOCATOR, OWN, version):
+            assert adapter.describe(credentials, locator).size_gb is None
+
+
+def test_lists_with_junk_in_them(adapter: Azure) -> None:
+    every: list[list[object]] = [[5], [None], ["x"], [[]], [{"name": 5}], [{"properties": "x"}]]
+    for junk in every:
+        manager = by_path(
+            answers.answering({"properties": {}}),
+            **{"golden/versions?": answers.answering({"value": junk})},
+            skus=answers.answering(junk),
+            locations=answers.answering({"value": junk}),
+        )
+        latest = Locator("", azure_images.GOLDEN.version_id("latest"))
+        error = managed(adapter, manager, latest)
+        assert isinstance(error, ImageNotFound | CloudUnreachable)
+        error = managed(adapter, manager, Locator(HOME, NOBLE.urn("latest")))
+        assert isinstance(error, ImageNotFound)
+        error = managed(adapter, manager, Locator("", NOBLE.urn()))
+        assert isinstance(error, PermissionDenied | CloudUnreachable)

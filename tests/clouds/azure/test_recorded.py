@@ -1,0 +1,304 @@
+"""The Azure adapter against real answers of the Resource Manager, replayed over a socket."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from sandbox import faulty, tls
+from sandbox.azure_manager import json_of
+from sandbox.faulty import Answer, Request
+from tests.clouds.azure.answers import after_login, arm_error
+from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.vendor_data import folder
+from webapp.clouds.azure.adapter import Azure
+from webapp.clouds.base import (
+    CloudError,
+    CredentialValues,
+    ImageDetails,
+    ImageNotFound,
+    ImageState,
+    InvalidImageId,
+    Locator,
+)
+from webapp.images import image_details, operating_systems
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+NOT_FOUND = arm_error("NotFound", "Artifact: VMImage was not found.", 404)
+PLACE = re.compile(r"/locations/([^/]+)/(?:edgeZones/[^/]+/)?", re.IGNORECASE)
+URN = re.compile(
+    r"publishers/([^/]+)/artifacttypes/vmimage/offers/([^/]+)/skus/([^/]+)/versions/([^/]+)$",
+    re.IGNORECASE,
+)
+
+
+class Replay:
+    """Answers what was recorded for a path, with or without an edge zone in it."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, Any] = {}
+
+    def __call__(self, request: Request) -> Answer | None:
+        body = self.bodies.get(_plain(request.path))
+        return NOT_FOUND(request) if body is None else json_of(body)
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"/edgezones/[^/]+", "", path.split("?", maxsplit=1)[0].lower())
+
+
+@pytest.fixture(scope="module")
+def replay() -> Replay:
+    return Replay()
+
+
+@pytest.fixture(scope="module")
+def credentials(replay: Replay) -> Iterator[CredentialValues]:
+    with faulty.serve(after_login(replay), tls=tls.trusted()) as address:
+        good = AzurePeer().credentials(address)
+        yield CredentialValues({**good, "subscription_id": NOBODY})
+
+
+def test_every_recorded_answer(replay: Replay, credentials: CredentialValues) -> None:
+    """Each becomes facts, or an error that a person can act on."""
+    recordings = json.loads((folder("azure") / "azure_real_recordings.json").read_text())
+    interactions = recordings["interactions"]
+    everything = {_plain(each["path"]): each["body"] for each in interactions}
+    adapter = Azure()
+    outcomes: Counter[str] = Counter()
+    for each in interactions:
+        path = each["path"].split("?")[0]
+        replay.bodies = {**everything, _plain(path): each["body"]}
+        outcomes[_replayed(adapter, credentials, path, each["body"])] += 1
+    assert sum(outcomes.values()) == 307
+    assert outcomes == {
+        "marketplace image: facts": 85,
+        "marketplace latest: facts": 38,
+        "marketplace latest: empty": 5,
+        f"marketplace latest: {NOT_RECORDED}": 34,
+        "marketplace offers and SKUs: read to explain an error": 18,
+        "managed image: facts": 26,
+        "gallery definition: facts": 12,
+        f"gallery definition: {NOT_RECORDED}": 16,
+        "gallery version: facts": 30,
+        "gallery latest: facts": 2,
+        "locations: facts": 1,
+        "not for us: a list, to choose from: refused unasked": 3,
+        "not for us: a gallery of others: refused unasked": 37,
+    }
+
+
+def _replayed(adapter: Azure, credentials: CredentialValues, path: str, body: Any) -> str:
+    """What `path` is about, once the adapter has dealt with the answer."""
+    place = PLACE.search(path)
+    region = place[1].lower() if place else ""
+
+    def describe(image_id: str) -> ImageDetails:
+        canonical = adapter.parse_image_id(image_id).value
+        details = adapter.describe(credentials, Locator(region, canonical))
+        assert image_details.from_json(image_details.to_json(details)) == details
+        assert details.os_texts
+        return details
+
+    for pattern, kind, replayed in _KINDS:
+        found = re.search(pattern, path, re.IGNORECASE)
+        if found:
+            return f"{kind}: {replayed(describe, path, body, *found.groups())}"
+    assert path.endswith("/locations")
+    labels = [each.label for each in adapter.locations(credentials)]
+    assert len(labels) == len(body["value"])
+    assert "westeurope — West Europe" in labels
+    return "locations: facts"
+
+
+Describe = Callable[[str], ImageDetails]
+FACTS = "facts"
+NOT_RECORDED = "not found, as what belongs to it was not recorded"
+
+
+def _of_marketplace(describe: Describe, path: str, body: Mapping[str, Any], *urn: str) -> str:
+    details = describe(":".join(urn))
+    said = body["properties"]
+    assert details.size_gb == said["osDiskImage"]["sizeInGb"]
+    assert details.architecture == ("x86_64" if "architecture" in said else "")
+    assert details.state is ImageState.AVAILABLE
+    assert len(details.volumes) == 1 + len(said["dataDiskImages"])
+    assert bool(details.warnings) == ("plan" in said)
+    return FACTS
+
+
+def _of_latest(describe: Describe, path: str, body: Any, *sku: str) -> str:
+    names = [each["name"] for each in body]
+    if not names:
+        with pytest.raises(ImageNotFound):
+            describe(":".join((*sku, "latest")))
+        return "empty"
+    newest = max(names, key=lambda name: tuple(map(int, name.split("."))))
+    try:
+        details = describe(":".join((*sku, "latest")))
+    except ImageNotFound as error:
+        told = (f"newest is {newest}", "no such", ", but in ")
+        assert any(words in str(error) for words in told)  # noqa: PT017  any of them is right
+        return NOT_RECORDED
+    assert details.image_id.split("/")[-1] == newest
+    return FACTS
+
+
+def _of_a_list(describe: Describe, path: str, body: Any, publisher: str, rest: str) -> str:
+    """Read where an image is not found, to say which part of its id is wrong."""
+    parts = ["no-such-offer", "no-such-sku", "1.2.3"]
+    offer = re.search(r"offers/([^/]+)/skus$", path, re.IGNORECASE)
+    if offer:
+        parts[0] = offer[1]
+    with pytest.raises(ImageNotFound, match=r"has no such|no such publisher"):
+        describe(":".join((publisher, *parts)))
+    return "read to explain an error"
+
+
+def _of_managed(describe: Describe, path: str, body: Mapping[str, Any], name: str) -> str:
+    details = describe(path)
+    assert details.name == name
+    storage = body["properties"]["storageProfile"]
+    assert details.size_gb == storage["osDisk"].get("diskSizeGB")
+    assert len(details.volumes) == 1 + len(storage["dataDisks"])
+    assert details.state is ImageState.AVAILABLE
+    return FACTS
+
+
+def _of_definition(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
+    """It alone is no image; with a version it is read, whether or not that was recorded."""
+    with pytest.raises(InvalidImageId, match="a version is needed"):
+        describe(path)
+    try:
+        details = describe(f"{path}/versions/1.1.2")
+    except ImageNotFound as error:
+        assert body["name"] in str(error)  # noqa: PT017  one of two outcomes, both are right
+        return NOT_RECORDED
+    assert details.name == f"{body['name']}-1.1.2"
+    return FACTS
+
+
+def _of_version(describe: Describe, path: str, body: Mapping[str, Any], number: str) -> str:
+    said = body["properties"]
+    try:
+        details = describe(path)
+    except ImageNotFound as error:
+        assert number in str(error)  # noqa: PT017  its definition was not recorded
+        return NOT_RECORDED
+    assert details.created is not None
+    assert details.created.isoformat()[:19] == said["publishingProfile"]["publishedDate"][:19]
+    assert details.size_gb == said["storageProfile"]["osDiskImage"]["sizeInGB"]
+    return FACTS
+
+
+def _of_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
+    try:
+        details = describe(f"{path}/latest")
+    except ImageNotFound as error:
+        assert "latest" in str(error)  # noqa: PT017  its definition was not recorded
+        return NOT_RECORDED
+    assert details.image_id.endswith(f"/versions/{body['value'][-1]['name']}")
+    return FACTS
+
+
+def _of_others(describe: Describe, path: str, *_: object) -> str:
+    with pytest.raises(InvalidImageId, match="cannot be registered"):
+        describe(path)
+    return "refused unasked"
+
+
+def _no_image(describe: Describe, path: str, *_: object) -> str:
+    with pytest.raises(InvalidImageId):
+        describe(path)
+    return "refused unasked"
+
+
+_KINDS: tuple[tuple[str, str, Callable[..., str]], ...] = (
+    (r"/(?:community|shared)Galleries", "not for us: a gallery of others", _of_others),
+    (URN.pattern, "marketplace image", _of_marketplace),
+    (
+        r"publishers/([^/]+)/artifacttypes/vmimage/offers/([^/]+)/skus/([^/]+)/versions$",
+        "marketplace latest",
+        _of_latest,
+    ),
+    (
+        r"publishers/([^/]+)/artifacttypes/vmimage/offers((?:/[^/]+/skus)?)$",
+        "marketplace offers and SKUs",
+        _of_a_list,
+    ),
+    (r"galleries/[^/]+/images/[^/]+/versions/([^/]+)$", "gallery version", _of_version),
+    (r"galleries/[^/]+/images/[^/]+/versions$", "gallery latest", _of_versions),
+    (r"galleries/[^/]+/images/[^/]+$", "gallery definition", _of_definition),
+    (r"Compute/images/([^/]+)$", "managed image", _of_managed),
+    (r"/images$", "not for us: a list, to choose from", _no_image),
+)
+
+FAMILIES: tuple[tuple[str, str], ...] = (
+    (r"ubuntu.*?/(\d\d)[._](\d\d)", "ubuntu"),
+    (r"focal/(20)_(04)", "ubuntu"),
+    (r"linuxdsvmubuntu", "ubuntu"),
+    (r"debian-(\d+)/", "debian"),
+    (r"/centos/(\d+)", "centos"),
+    (r"/rhel/(\d+)", "rhel"),
+    (r"windows.*?/(20\d\d)(?:-(r2))?", "windows-server"),
+)
+"""How a person would read a URN."""
+
+
+def test_suggested_operating_system(replay: Replay, credentials: CredentialValues) -> None:
+    data = folder("azure")
+    images = json.loads((data / "azure_marketplace_images.json").read_text())["images"]
+    interactions = json.loads((data / "azure_real_recordings.json").read_text())["interactions"]
+    bodies = {(each["urn"], each["location"]): each["body"] for each in images}
+    for each in interactions:
+        urn, place = URN.search(each["path"]), PLACE.search(each["path"])
+        if urn and place:
+            bodies["/".join(urn.groups()), place[1].lower()] = each["body"]
+    adapter = Azure()
+    right, wrong, silent = 0, [], []
+    for (urn_text, region), body in bodies.items():
+        replay.bodies = {_plain(_path_of(urn_text, region)): body}
+        details = adapter.describe(credentials, Locator(region, urn_text))
+        expected = _read_by_a_person(urn_text)
+        found = operating_systems.guess(details.os_texts)
+        if expected is None:
+            silent.append((urn_text, found))
+        elif found and (found.family, found.version) == expected:
+            right += 1
+        else:
+            wrong.append((urn_text, found))
+    assert len(images) == 41
+    assert len(bodies) >= 41
+    assert right >= 0.95 * (right + len(wrong)), wrong
+    assert right > 50
+    assert not [found for _, found in silent if found], silent
+
+
+def _path_of(urn: str, region: str) -> str:
+    publisher, offer, sku, version = urn.split("/")
+    return (
+        f"/subscriptions/{NOBODY}/providers/Microsoft.Compute/locations/{region}/publishers/"
+        f"{publisher}/artifacttypes/vmimage/offers/{offer}/skus/{sku}/versions/{version}"
+    )
+
+
+def _read_by_a_person(urn: str) -> tuple[str, str] | None:
+    for pattern, family in FAMILIES:
+        found = re.search(pattern, urn.lower())
+        if found:
+            separator = "-" if family == "windows-server" else "."
+            return family, separator.join(filter(None, found.groups()))
+    return None
+
+
+def test_errors_of_the_replay_are_those_of_azure(
+    replay: Replay, credentials: CredentialValues
+) -> None:
+    replay.bodies = {}
+    with pytest.raises(CloudError, match="no such publisher"):
+        Azure().describe(credentials, Locator("westus", "Nobody/offer/sku/1.2.3"))

@@ -1,0 +1,187 @@
+"""How the Azure adapter uses its SDK: whose secrets it sends, what it keeps, what that costs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sandbox import azure, azure_images, faulty, tls
+from tests.clouds.azure.peer import AzurePeer
+from webapp.clouds.azure import sdk as azure_sdk
+from webapp.clouds.azure.adapter import CLOUDS, Azure
+from webapp.clouds.base import CredentialValues, Locator
+
+ROOT = Path(__file__).parents[3]
+NOBLE = Locator("westeurope", azure_images.NOBLE.urn())
+OWN = Locator("", azure_images.OWN.resource_id)
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[CredentialValues]:
+    with azure.start() as address:
+        yield AzurePeer().credentials(address)
+
+
+def test_nothing_of_the_servers_own_surroundings_is_read(tmp_path: Path) -> None:
+    """Neither used nor in the way: another cloud, other credentials, a netrc, a proxy with a
+    password."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login server password server\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    environ = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "NETRC": str(tmp_path / ".netrc"),
+        "AZURE_TENANT_ID": "server",
+        "AZURE_CLIENT_ID": "server",
+        "AZURE_CLIENT_SECRET": "server",
+        "AZURE_AUTHORITY_HOST": "https://127.0.0.1:1",
+        "AZURE_REGIONAL_AUTHORITY_NAME": "westus",
+        "AZURE_SDK_CLOUD_CONF": "nonsense",
+        "AZURE_HTTP_USER_AGENT": "server",
+        "REQUESTS_CA_BUNDLE": "/nowhere",
+        "HTTPS_PROXY": "http://server:server@127.0.0.1:1",
+        "NO_PROXY": "",
+        "no_proxy": "",
+    }
+    code = (
+        "import json, sys\n"
+        "from webapp.clouds import CLOUDS\n"
+        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "values, locator = json.loads(sys.argv[1])\n"
+        "print(CLOUDS['azure'].describe(CredentialValues(values), Locator(*locator)).name)\n"
+    )
+    server, seen = azure.Azure(), list[faulty.Request]()
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        seen.append(request)
+        return server(request)
+
+    with faulty.serve(behave, tls=tls.trusted()) as url:
+        given = [dict(AzurePeer().credentials(url)), [NOBLE.location, NOBLE.image_id]]
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps(given)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environ,
+            check=False,
+        )
+    assert done.stdout.strip() == AzurePeer.known_name, done.stderr
+    assert len(seen) == 3
+    assert seen[1].form["client_id"] == azure_images.CLIENT
+    assert not [each for each in seen if "server" in str(each.headers)]
+    assert seen[2].headers["Authorization"].startswith("Bearer ")
+
+
+def test_importing_the_adapter_loads_no_sdk() -> None:
+    code = (
+        "import sys; from webapp.clouds import CLOUDS; "
+        "CLOUDS['azure'].parse_image_id('a:b:c:latest'); "
+        "print([each for each in ('azure', 'msal', 'requests') if each in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
+    """They share one login; nobody gets another's answer."""
+    fresh = Azure()
+    barrier = threading.Barrier(16)
+
+    def look_up(number: int) -> str:
+        barrier.wait()
+        return fresh.describe(good, NOBLE if number % 2 else OWN).name
+
+    with ThreadPoolExecutor(16) as pool:
+        names = list(pool.map(look_up, range(16)))
+    assert names == [azure_images.OWN.name, AzurePeer.known_name] * 8
+
+
+def test_a_warm_look_up_costs_little_over_the_answer(good: CredentialValues) -> None:
+    adapter = Azure()
+    adapter.describe(good, NOBLE)
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        adapter.describe(good, NOBLE)
+        took.append(time.perf_counter() - began)
+    assert sorted(took)[10] < 0.05
+
+
+@pytest.mark.parametrize("cloud", [key for key, _ in CLOUDS if key != "custom"])
+def test_endpoints_of_microsofts_own_clouds(cloud: str) -> None:
+    found = azure_sdk.endpoints_of({"cloud": cloud})
+    for address in (found.authority, found.manager, found.scope):
+        assert address.startswith("https://")
+    assert found.scope.endswith("/.default")
+    assert azure_sdk.endpoints_of({"cloud": ""}) == azure_sdk.ENDPOINTS["public"]
+
+
+def test_another_endpoint_is_its_own_audience() -> None:
+    values = {"cloud": "custom", "endpoint_url": "https://arm/", "authority_url": "https://login/"}
+    found = azure_sdk.endpoints_of(values)
+    assert found == azure_sdk.Endpoints("https://login", "https://arm", "https://arm/.default")
+
+
+def test_proxies_of_the_server_unless_they_have_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "all_proxy", "ALL_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "arm.internal")
+    assert azure_sdk._proxies("https://arm.example")["https"] == "http://proxy.example:3128"
+    assert azure_sdk._proxies("https://arm.internal") == {}
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.example:3128")
+    assert azure_sdk._proxies("https://arm.example") == {}
+
+
+def test_connections_are_closed_when_nobody_needs_them_any_more(good: CredentialValues) -> None:
+    sessions = azure_sdk.Sessions()
+    session = sessions.get(good)
+    session.subscription()
+    transports = session._transports
+    assert all(each.session for each in transports)
+    sessions.forget(good)
+    assert all(each.session for each in transports)
+    del session
+    assert not any(each.session for each in transports)
+
+
+def test_no_end_of_pages_is_not_waited_for() -> None:
+    """A list of which each page names a next one."""
+    asked = list[str]()
+
+    def behave(request: faulty.Request) -> faulty.Answer:
+        if "/versions" not in request.path:
+            return server(request)
+        asked.append(request.path)
+        here = f"https://{request.headers['Host']}{request.path}"
+        body = json.dumps({"value": [], "nextLink": here}).encode()
+        return faulty.Answer(200, body, "application/json")
+
+    server = azure.Azure()
+    with faulty.serve(behave, tls=tls.trusted()) as url:
+        credentials = AzurePeer().credentials(url)
+        locator = Locator("", azure_images.GOLDEN.version_id("latest"))
+        with pytest.raises(Exception, match="counts as the latest"):
+            Azure().describe(credentials, locator)
+    assert len(asked) == azure_sdk.PAGES
+
+
+def test_the_sdk_says_nothing_of_tokens(
+    good: CredentialValues, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Azure().check(good)
+    assert not [each for each in caplog.records if each.name.startswith(("azure", "msal"))]

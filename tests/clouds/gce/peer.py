@@ -1,0 +1,50 @@
+"""The sandbox's Compute Engine as a peer of the contract's tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import ClassVar
+
+from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
+from tests.clouds.gce.answers import refusing
+from tests.clouds.peer import Peer
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CredentialValues, Locator
+
+NOBLE = gce_images.NOBLE
+LINK = "https://www.googleapis.com/compute/v1/projects/"
+
+
+class GcePeer(Peer):
+    cloud = CLOUDS["gce"]
+    known = Locator("", NOBLE.image_id)
+    known_name = NOBLE.name
+    unknown = Locator("", "debian-cloud/global/images/debian-99")
+    pasted: ClassVar[Mapping[str, str]] = {
+        f" /{NOBLE.image_id}\n": NOBLE.image_id,
+        f"{LINK}{NOBLE.image_id}": NOBLE.image_id,
+        f"projects/{NOBLE.family_id}": NOBLE.family_id,
+    }
+    not_ids = ("", "debian-13", "ami-0123456789abcdef0", "acme-images/global/images/Web")
+    secret = json.loads(gce_keys.key_file())["private_key"].splitlines()[7]
+
+    def start(self) -> AbstractContextManager[str]:
+        return gce.start()
+
+    def credentials(self, address: str) -> CredentialValues:
+        return gce_credentials(address)
+
+    def rejecting(self) -> faulty.Behaviour:
+        return refusing(gce_answers.unauthenticated())
+
+    def denying(self) -> faulty.Behaviour:
+        return refusing(gce_answers.forbidden(NOBLE.image_id))
+
+    def throttling(self) -> faulty.Behaviour:
+        return refusing(gce_answers.throttled())
+
+
+def gce_credentials(address: str, **changes: str) -> CredentialValues:
+    return CredentialValues({**gce.credentials(address), **changes})

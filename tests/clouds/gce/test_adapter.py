@@ -1,0 +1,297 @@
+"""The Compute Engine adapter against the sandbox's, over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
+from tests.clouds.gce.answers import image, refusing
+from tests.clouds.gce.peer import gce_credentials
+from webapp.clouds.base import (
+    CloudUnreachable,
+    CredentialValues,
+    Fact,
+    ImageDetails,
+    ImageState,
+    Locator,
+)
+from webapp.clouds.gce import details as gce_details
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.ids import ImageRef
+from webapp.images import operating_systems
+
+WANTED = ImageRef("acme-images", "web")
+LINK = "https://www.googleapis.com/compute/v1/projects/"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with gce.start() as address:
+        yield address
+
+
+@pytest.fixture
+def adapter() -> Gce:
+    return Gce()
+
+
+@pytest.fixture
+def good(address: str) -> CredentialValues:
+    return gce_credentials(address)
+
+
+def described(adapter: Gce, good: CredentialValues, image_id: str) -> ImageDetails:
+    return adapter.describe(good, Locator("", image_id))
+
+
+def fact(details: ImageDetails, key: str) -> str | None:
+    return next((each.value for each in details.facts if each.key == key), None)
+
+
+@pytest.mark.parametrize("known", gce_images.CATALOGUE, ids=lambda known: known.name)
+def test_every_image_of_the_sandbox(
+    adapter: Gce, good: CredentialValues, known: gce_images.Known
+) -> None:
+    details = described(adapter, good, known.image_id)
+    assert details.name == known.name
+    assert details.description == known.description
+    assert details.architecture == {"X86_64": "x86_64", "ARM64": "arm64"}[known.architecture]
+    assert details.size_gb == known.size
+    assert details.created == datetime.fromisoformat(known.created)
+    assert details.image_id == ""
+    assert fact(details, "project") == known.project
+    assert fact(details, "number") == known.number
+    assert fact(details, "family") == (known.family or None)
+    assert fact(details, "features") == (", ".join(known.features) or None)
+    assert fact(details, "licences") == (
+        ", ".join(each.partition("/")[2] for each in known.licences) or None
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "family", "version"),
+    [
+        (gce_images.NOBLE, "ubuntu", "24.04"),
+        (gce_images.DEBIAN_13, "debian", "13"),
+        (gce_images.WINDOWS_2025, "windows-server", "2025"),
+        (gce_images.COS, "cos", "125"),
+        (gce_images.OWN, "debian", "13"),
+    ],
+    ids=lambda each: getattr(each, "name", each),
+)
+def test_words_suggest_the_system(
+    adapter: Gce, good: CredentialValues, known: gce_images.Known, family: str, version: str
+) -> None:
+    found = operating_systems.guess(described(adapter, good, known.image_id).os_texts)
+    assert found is not None
+    assert (found.family, found.version) == (family, version)
+
+
+def test_own_image_with_all_that_is_said_of_it(adapter: Gce, good: CredentialValues) -> None:
+    details = described(adapter, good, gce_images.OWN.image_id)
+    assert details.state is ImageState.AVAILABLE
+    assert details.state_note == ""
+    assert set(details.facts) >= {
+        Fact("labels", "Labels", "team: web, tier: golden"),
+        Fact("source", "Made from", "acme-images/zones/europe-west1-b/disks/golden-web"),
+        Fact("locations", "Stored in", "eu"),
+        Fact("archive_size", "Archive size", "1.0 GB"),
+    }
+    assert "/cryptoKeys/golden/" in (fact(details, "encryption") or "")
+    assert len(details.warnings) == 1
+    assert "key of Cloud KMS" in details.warnings[0]
+
+
+def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
+    old = described(adapter, good, gce_images.DEPRECATED.image_id)
+    assert old.state is ImageState.DEPRECATED
+    assert old.deprecated == datetime(2026, 4, 14, 7, tzinfo=UTC)
+    assert gce_images.DEBIAN_12.image_id in old.state_note
+    assert fact(old, "replacement") == gce_images.DEBIAN_12.image_id
+    obsolete = described(adapter, good, gce_images.OBSOLETE.image_id)
+    assert obsolete.state is ImageState.DISABLED
+    assert "obsolete: no new server" in obsolete.state_note
+    assert fact(obsolete, "obsolete") == "2026-01-01"
+    retired = described(adapter, good, gce_images.RETIRED.image_id)
+    assert retired.state is ImageState.GONE
+    assert fact(retired, "deleted") == "2026-06-01"
+    assert described(adapter, good, gce_images.PENDING.image_id).state is ImageState.PENDING
+    assert described(adapter, good, gce_images.FAILED.image_id).state is ImageState.FAILED
+
+
+def test_a_family_is_its_present_image(adapter: Gce, good: CredentialValues) -> None:
+    details = described(adapter, good, gce_images.OWN.family_id)
+    assert details.name == gce_images.OWN.name
+    assert details.image_id == gce_images.OWN.image_id
+
+
+def test_a_number_is_the_image_of_that_name(adapter: Gce, good: CredentialValues) -> None:
+    known = gce_images.DEBIAN_13
+    details = described(adapter, good, f"{known.project}/global/images/{known.number}")
+    assert details.name == known.name
+    assert details.image_id == known.image_id
+
+
+def test_the_number_of_a_project_becomes_its_id(adapter: Gce) -> None:
+    link = f"{LINK}acme-images/global/images/web"
+    with faulty.serve(image(name="web", selfLink=link, status="READY")) as url:
+        found = described(adapter, gce_credentials(url), "112233445566/global/images/web")
+        assert found.image_id == "acme-images/global/images/web"
+    with faulty.serve(image(name="web", status="READY")) as url:
+        found = described(adapter, gce_credentials(url), "112233445566/global/images/web")
+        assert found.image_id == ""
+
+
+def test_check_says_project_and_account(adapter: Gce, good: CredentialValues) -> None:
+    identity = adapter.check(good)
+    assert identity.account == "acme-images"
+    assert identity.description == gce_keys.EMAIL
+
+
+def test_check_of_a_project_without_images_in_it(adapter: Gce) -> None:
+    """Or none that may be listed: those to register may be in another."""
+    answer = gce_answers.forbidden("acme-images", "compute.images.list")
+    with faulty.serve(refusing(answer)) as url:
+        assert adapter.check(gce_credentials(url)).account == "acme-images"
+    empty = b'{"kind": "compute#imageList", "id": "projects/acme-images/global/images"}'
+    with faulty.serve(lambda _: faulty.Answer(200, empty, "application/json")) as url:
+        assert adapter.check(gce_credentials(url)).account == "acme-images"
+
+
+def test_there_are_no_locations(adapter: Gce, good: CredentialValues) -> None:
+    assert adapter.locations(good) == ()
+    assert adapter.default_locations({}) == ()
+
+
+def test_console(adapter: Gce) -> None:
+    def link(image_id: str) -> str:
+        return adapter.console_url({}, Locator("", image_id))
+
+    page = "https://console.cloud.google.com/compute/imagesDetail/projects/"
+    assert link("acme-images/global/images/web") == f"{page}acme-images/global/images/web"
+    scoped = "example.com:acme-images/global/images/web"
+    assert link(scoped) == page + scoped
+    assert link("acme-images/global/images/family/web") == ""
+    private = {"endpoint_url": "http://127.0.0.1"}
+    assert adapter.console_url(private, Locator("", "acme-images/global/images/web")) == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("web", {"name": "other"}),
+        ("web", {"name": "", "id": "5"}),
+        ("5", {"name": "web", "id": "6"}),
+        ("family/web", {"name": "web-1", "family": "other"}),
+        ("family/web", {"name": "web"}),
+    ],
+)
+def test_answers_about_another_image_are_not_believed(
+    adapter: Gce, asked: str, answer: dict[str, str]
+) -> None:
+    with faulty.serve(image(**answer)) as url, pytest.raises(CloudUnreachable, match="not speak"):
+        described(adapter, gce_credentials(url), f"acme-images/global/images/{asked}")
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "words"),
+    [
+        ({"status": "READY"}, ImageState.AVAILABLE, ""),
+        ({"status": "READY", "deprecated": {"state": "ACTIVE"}}, ImageState.AVAILABLE, ""),
+        ({"status": "READY", "deprecated": {}}, ImageState.AVAILABLE, ""),
+        (
+            {"status": "READY", "deprecated": {"state": "DEPRECATED"}},
+            ImageState.DEPRECATED,
+            "newer",
+        ),
+        ({"status": "READY", "deprecated": {"state": "OBSOLETE"}}, ImageState.DISABLED, "obsolete"),
+        ({"status": "READY", "deprecated": {"state": "DELETED"}}, ImageState.GONE, "as deleted"),
+        ({"status": "READY", "deprecated": {"state": "NEW"}}, ImageState.AVAILABLE, ""),
+        ({"status": "PENDING"}, ImageState.PENDING, "still making"),
+        ({"status": "FAILED"}, ImageState.FAILED, "could not make"),
+        ({"status": "FAILED", "deprecated": {"state": "DEPRECATED"}}, ImageState.FAILED, "could"),
+        ({"status": "DELETING"}, ImageState.GONE, "being deleted"),
+        ({"status": "NEW"}, ImageState.FAILED, "says of its state: NEW."),
+        ({}, ImageState.FAILED, "says of its state: nothing."),
+    ],
+)
+def test_states(said: dict[str, Any], state: ImageState, words: str) -> None:
+    details = gce_details.details({"name": "web", **said}, WANTED)
+    assert details.state is state
+    assert words in details.state_note
+    assert details.state_note == "" or details.state_note.endswith(".")
+
+
+def test_to_be_deprecated_is_not_deprecated_yet() -> None:
+    """Google says that the dates are to inform, and the state is what holds."""
+    said = {"state": "ACTIVE", "deprecated": "2027-01-01T00:00:00Z", "obsolete": "2028-01-01"}
+    details = gce_details.details({"name": "web", "status": "READY", "deprecated": said}, WANTED)
+    assert details.state is ImageState.AVAILABLE
+    assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
+    assert fact(details, "obsolete") == "2028-01-01"
+
+
+def test_an_image_of_which_little_is_said() -> None:
+    details = gce_details.details({"name": "web", "creation_timestamp": "yesterday"}, WANTED)
+    assert details.size_gb is None
+    assert details.architecture == ""
+    assert details.created is None
+    assert details.deprecated is None
+    assert details.warnings == ()
+    assert details.facts == (Fact("project", "Project", "acme-images"),)
+    assert details.os_texts == ("web",)
+
+
+def test_facts_that_few_images_have() -> None:
+    said = {
+        "name": "web",
+        "enable_confidential_compute": True,
+        "image_encryption_key": {"sha256": "FNzVtrl0s8e0o9+bqa1VvCyTzPTCzRW9Mvyk1oJbyHo="},
+        "source_image": f"{LINK}debian-cloud/global/images/debian-13",
+        "archive_size_bytes": "269993565",
+        "labels": {"plain": "", **{f"label-{number:02}": "x" for number in range(20)}},
+    }
+    details = gce_details.details(said, WANTED)
+    assert set(details.facts) >= {
+        Fact("confidential", "Confidential computing", "Yes"),
+        Fact("encryption", "Encryption key", "Its owner's own"),
+        Fact("source", "Made from", "debian-cloud/global/images/debian-13"),
+        Fact("archive_size", "Archive size", "257 MB"),
+    }
+    assert (fact(details, "labels") or "").endswith("label-11: x and 9 more")
+    assert details.warnings == (
+        "It is encrypted with its owner's own key, which has to be given with every server.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "source"),
+    [
+        ({"source_disk": f"{LINK}p/zones/z/disks/d"}, "p/zones/z/disks/d"),
+        ({"source_snapshot": "projects/p/global/snapshots/s"}, "p/global/snapshots/s"),
+        ({"raw_disk": {"source": "gs://bucket/image.tar.gz"}}, "gs://bucket/image.tar.gz"),
+        ({"raw_disk": {"source": ""}}, None),
+        ({"raw_disk": {}}, None),
+    ],
+)
+def test_what_it_was_made_from(said: dict[str, Any], source: str | None) -> None:
+    assert fact(gce_details.details({"name": "web", **said}, WANTED), "source") == source
+
+
+@pytest.mark.parametrize(
+    ("said", "texts"),
+    [
+        (
+            {"licenses": [f"{LINK}debian-cloud/global/licenses/debian-13-trixie"], "family": "f"},
+            ("debian-13-trixie", "f", "web"),
+        ),
+        ({"description": "Windows inside"}, ("web", "Windows inside")),
+        ({"guest_os_features": [{"type_": "WINDOWS"}, {}]}, ("web", "Windows")),
+    ],
+)
+def test_words_that_tell_of_the_system(said: dict[str, Any], texts: tuple[str, ...]) -> None:
+    assert gce_details.details({"name": "web", **said}, WANTED).os_texts == texts

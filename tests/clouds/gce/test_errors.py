@@ -1,0 +1,386 @@
+"""What a person is told of each way in which Compute Engine, or the way to it, can fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sandbox import faulty, gce, gce_images, tls
+from sandbox.faulty import Behaviour, answering, forwarding, slow
+from sandbox.gce_answers import (
+    Answer,
+    error,
+    forbidden,
+    not_enabled,
+    not_found,
+    throttled,
+    unauthenticated,
+    unavailable,
+)
+from tests.clouds.gce.answers import JSON, authorization, refusing
+from tests.clouds.gce.peer import gce_credentials
+from webapp.clouds import base
+from webapp.clouds.base import (
+    CloudError,
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsRejected,
+    ImageNotFound,
+    InvalidImageId,
+    Locator,
+    PermissionDenied,
+)
+from webapp.clouds.gce import sdk as gce_sdk
+from webapp.clouds.gce.adapter import Gce
+
+IMAGE = "globex-images/global/images/web"
+FAMILY = "globex-images/global/images/family/web"
+PERIMETER = "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x"
+SUSPENDED = "Consumer 'projects/acme-images' has been suspended."
+GONE = "Project 112233445566 is not found and cannot be used for API calls."
+
+
+@pytest.fixture
+def adapter() -> Gce:
+    return Gce()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with gce.start() as address:
+        yield address
+
+
+def refused(call: Callable[[], object]) -> CloudError:
+    """What `call` is refused with: a sentence or two for people."""
+    with pytest.raises(CloudError) as caught:
+        call()
+    message = str(caught.value)
+    assert 1 <= len(re.findall(r"[.?!](?=\s|$)", message)) <= 3, message
+    assert message[0].isupper()
+    assert message.endswith(".")
+    assert len(message) < 300
+    assert "://" not in message
+    return caught.value
+
+
+def described(adapter: Gce, behaviour: Behaviour, image_id: str = IMAGE) -> CloudError:
+    """What looking up an image is refused with."""
+    with faulty.serve(behaviour) as url:
+        return refused(lambda: adapter.describe(gce_credentials(url), Locator("", image_id)))
+
+
+def checked(adapter: Gce, behaviour: Behaviour) -> CloudError:
+    with faulty.serve(behaviour) as url:
+        return refused(lambda: adapter.check(gce_credentials(url)))
+
+
+REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
+    (unauthenticated(), CredentialsRejected, "does not accept this key: .* Make a new key"),
+    (unauthenticated("ACCESS_TOKEN_EXPIRED"), CredentialsRejected, "clock of this server"),
+    (unauthenticated("ACCOUNT_STATE_INVALID"), CredentialsRejected, "disabled or deleted"),
+    (
+        forbidden(IMAGE),
+        PermissionDenied,
+        "the permission compute.images.get in the project globex-images. .*useReadOnly",
+    ),
+    (forbidden(IMAGE, "compute.images.new"), PermissionDenied, "the permission compute.images.new"),
+    (error(403, "forbidden", "No."), PermissionDenied, "compute.images.get in the project globex"),
+    (not_enabled("112233445566"), PermissionDenied, "API is not enabled .* wait a few minutes"),
+    (error(403, "accessNotConfigured", GONE), PermissionDenied, "deleted or suspended"),
+    (error(403, "x", SUSPENDED, info="CONSUMER_SUSPENDED"), PermissionDenied, "suspended"),
+    (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "has no billing"),
+    (error(403, "forbidden", PERIMETER), PermissionDenied, "A policy of the organisation"),
+    (error(403, "insufficientPermissions", "No."), PermissionDenied, "does not accept the token"),
+    (error(403, "rateLimitExceeded", "No."), CloudThrottled, "fewer calls .* a minute"),
+    (error(403, "userRateLimitExceeded", "No."), CloudThrottled, "fewer calls"),
+    (error(403, "quotaExceeded", "No."), CloudThrottled, "fewer calls"),
+    (throttled(), CloudThrottled, "fewer calls from this project .* a minute"),
+    (not_found(IMAGE), ImageNotFound, f"no image {IMAGE}. .* deleted"),
+    (not_found("globex-images"), ImageNotFound, "no project globex-images, so there is no"),
+    (error(404, "notFound", "Failed to find project x"), ImageNotFound, "no project globex"),
+    (error(400, "invalid", "Invalid value"), InvalidImageId, "not take this for the id"),
+    (
+        error(412, "conditionNotMet", "No."),
+        CloudUnreachable,
+        r"does not answer this request \(it said 412",
+    ),
+    (error(500, "backendError", "No."), CloudUnreachable, "trouble of its own .* 500"),
+    (error(502, "badGateway", "No."), CloudUnreachable, "trouble of its own .* 502"),
+    (unavailable(), CloudUnreachable, "trouble of its own .* 503"),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), REFUSALS)
+def test_each_answer_has_its_own_words(
+    adapter: Gce, answer: Answer, kind: type[CloudError], words: str
+) -> None:
+    refusal = described(adapter, refusing(answer))
+    assert type(refusal) is kind
+    assert re.search(words, str(refusal)), refusal
+
+
+def test_a_family_that_is_not_there(adapter: Gce) -> None:
+    refusal = described(adapter, refusing(not_found(FAMILY)), FAMILY)
+    assert type(refusal) is ImageNotFound
+    assert f"no image family {FAMILY}, or all of its images are deprecated" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (not_found("acme-images"), CredentialsRejected, "no such project as this key is of"),
+        (not_enabled("acme-images"), PermissionDenied, "API is not enabled"),
+        (error(403, "forbidden", "No."), PermissionDenied, "compute.images.list in the project of"),
+        (error(400, "invalid", "No."), CloudUnreachable, "it said 400"),
+        (unauthenticated(), CredentialsRejected, "does not accept this key"),
+        (throttled(), CloudThrottled, "fewer calls"),
+    ],
+)
+def test_check_has_its_own_words(
+    adapter: Gce, answer: Answer, kind: type[CloudError], words: str
+) -> None:
+    refusal = checked(adapter, refusing(answer))
+    assert type(refusal) is kind
+    assert re.search(words, str(refusal)), refusal
+
+
+def test_of_the_sandbox(adapter: Gce, address: str) -> None:
+    """Each failure that the demonstration can show."""
+    known = gce_images.NOBLE
+    for image_id, kind, words in (
+        (f"{known.project}/global/images/nothing", ImageNotFound, "no image"),
+        (f"{known.project}/global/images/family/nothing", ImageNotFound, "no image family"),
+        (f"no-such-project/global/images/{known.name}", ImageNotFound, "no project no-such"),
+        (gce_images.RETIRED.family_id, ImageNotFound, "all of its images are deprecated"),
+        (gce.FORBIDDEN, PermissionDenied, "in the project globex-images"),
+        (gce.THROTTLED, CloudThrottled, "Wait 30 seconds"),
+        (gce.UNAVAILABLE, CloudUnreachable, "503"),
+    ):
+        locator = Locator("", image_id)
+        refusal = refused(lambda: adapter.describe(gce_credentials(address), locator))  # noqa: B023
+        assert type(refusal) is kind
+        assert words in str(refusal)
+
+
+def test_a_key_that_the_cloud_does_not_know(adapter: Gce, address: str) -> None:
+    key = json.loads(gce.credentials(address)["service_account_key"])
+    for changes in ({"client_email": "who@example.com"}, {"private_key_id": "0123456789abcdef"}):
+        text = json.dumps({**key, **changes})
+        credentials = gce_credentials(address, service_account_key=text)
+        assert isinstance(refused(lambda: adapter.check(credentials)), CredentialsRejected)  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [
+        ("7", "Wait 7 seconds"),
+        ("0", "Wait a minute"),
+        ("99999", "Wait a minute"),
+        ("Tue, 24 Nov 2026 06:00:00 GMT", "Wait a minute"),
+    ],
+)
+def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
+    headers = {"Retry-After": after}
+    refusal = described(adapter, refusing(throttled(), **headers))
+    assert isinstance(refusal, CloudThrottled)
+    assert words in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (401, CredentialsRejected, "refuses these credentials .* 401"),
+        (403, CredentialsRejected, "refuses these credentials .* 403"),
+        (407, CloudUnreachable, "not speak like Compute Engine"),
+        (429, CloudThrottled, "fewer calls"),
+        (500, CloudUnreachable, "trouble of its own .* 500"),
+        (503, CloudUnreachable, "trouble of its own .* 503"),
+    ],
+)
+@pytest.mark.parametrize("body", ["", "<html>No</html>", "{}", '{"message": "No"}', "null"])
+def test_errors_that_are_not_googles(
+    adapter: Gce, status: int, kind: type[CloudError], words: str, body: str
+) -> None:
+    refusal = described(adapter, answering(status, body, "text/html"))
+    assert type(refusal) is kind
+    assert re.search(words, str(refusal)), refusal
+
+
+STRANGE = [
+    *("<html>Welcome</html>", "<html><p>", "", "{}", "[]", "null", "5", '"text"', "\x00", "{"),
+    *('{"error": "invalid_grant"}', '{"error": []}', '{"error": null}', "[" * 5000),
+    *('{"name": 5}', '{"name": {}}', '{"name": null}', '{"id": "x"}', '{"deprecated": []}'),
+    *('{"kind": 7}', '{"items": 7}', '{"labels": {"a": []}}', '{"guestOsFeatures": [5]}'),
+]
+
+
+@pytest.mark.parametrize("body", STRANGE, ids=lambda body: body[:20])
+@pytest.mark.parametrize("status", [200, 301, 404])
+def test_garbage(adapter: Gce, body: str, status: int) -> None:
+    with faulty.serve(answering(status, body, JSON)) as url:
+        credentials = gce_credentials(url)
+        for call in (
+            lambda: adapter.describe(credentials, Locator("", IMAGE)),
+            lambda: adapter.check(credentials),
+        ):
+            refusal = refused(call)
+            assert type(refusal) is CloudUnreachable or status == 404
+            assert isinstance(refusal, CloudUnreachable | ImageNotFound | CredentialsRejected)
+
+
+def test_bytes_that_are_no_text(adapter: Gce) -> None:
+    for status in (200, 404):
+        sent = faulty.Answer(status, b"\xff\xfe\x00{", JSON)
+        assert "does not speak" in str(described(adapter, lambda _: sent))  # noqa: B023
+
+
+def test_refused_connection(adapter: Gce) -> None:
+    with faulty.refusing() as url:
+        refusal = refused(lambda: adapter.describe(gce_credentials(url), Locator("", IMAGE)))
+    assert isinstance(refusal, CloudUnreachable)
+    assert "was refused" in str(refusal)
+
+
+def test_name_that_cannot_be_resolved(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unresolvable(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
+    for endpoint in ("http://nowhere.invalid", ""):
+        credentials = gce_credentials(endpoint)
+        refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
+        assert isinstance(refusal, CloudUnreachable)
+        assert "cannot be resolved" in str(refusal)
+
+
+def test_broken_off(adapter: Gce) -> None:
+    refusal = described(adapter, faulty.resetting)
+    assert isinstance(refusal, CloudUnreachable)
+    assert "broke off" in str(refusal)
+
+
+def test_silence(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's own timeout, which is the first to end it."""
+    monkeypatch.setattr(gce_sdk, "READ_SECONDS", 0.3)
+    refusal = described(adapter, slow(30, answering(200)))
+    assert isinstance(refusal, CloudUnreachable)
+    assert "takes too long to answer" in str(refusal)
+
+
+def test_an_answer_in_drops(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No timeout of the SDK's ends it: ours does."""
+    monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
+    refusal = described(adapter, faulty.trickling)
+    assert isinstance(refusal, CloudUnreachable)
+    assert "did not answer within 1 seconds" in str(refusal)
+
+
+def test_tls(adapter: Gce) -> None:
+    for context, words in (
+        (tls.untrusted(), "cannot be verified"),
+        (tls.trusted(), "cannot be verified"),  # its authority has to be entered
+    ):
+        with faulty.serve(answering(200), tls=context) as url:
+            credentials = gce_credentials(url)
+            refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
+        assert isinstance(refusal, CloudUnreachable)
+        assert words in str(refusal)
+    with faulty.serve(answering(200)) as url:
+        credentials = gce_credentials(url.replace("http:", "https:"))
+        refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))
+    assert "does not speak TLS" in str(refusal)
+
+
+def test_tls_with_an_authority_of_ones_own(adapter: Gce, address: str) -> None:
+    ca = tls.authority().pem
+    locator = Locator("", gce_images.NOBLE.image_id)
+    with faulty.serve(forwarding(address), tls=tls.trusted()) as url:
+        assert adapter.describe(gce_credentials(url, ca=ca), locator).name == gce_images.NOBLE.name
+    for context, words in (
+        (tls.untrusted(), "cannot be verified"),
+        (tls.expired(), "has expired"),
+        (tls.authority().context(addresses=("127.0.0.3",)), "is for another name"),
+    ):
+        with faulty.serve(forwarding(address), tls=context) as url:
+            credentials = gce_credentials(url, ca=ca)
+            refusal = refused(lambda: adapter.describe(credentials, locator))  # noqa: B023
+        assert isinstance(refusal, CloudUnreachable)
+        assert words in str(refusal)
+
+
+def test_a_hiccup_is_tried_once_more(adapter: Gce, address: str) -> None:
+    """And so is a token that is refused: it may have ended on the way."""
+    forward = forwarding(address)
+    faults = (answering(503), answering(502), refusing(unauthenticated()), _hanging_up)
+    for fault in faults:
+        left = [fault]
+
+        def behave(request: faulty.Request) -> faulty.Answer | None:
+            return left.pop()(request) if left else forward(request)  # noqa: B023
+
+        with faulty.serve(behave) as url:
+            locator = Locator("", gce_images.NOBLE.image_id)
+            found = adapter.describe(gce_credentials(url), locator)
+            assert found.name == gce_images.NOBLE.name
+        assert not left
+
+
+def test_nothing_is_tried_more_than_once_again(adapter: Gce) -> None:
+    for fault in (answering(503), refusing(unauthenticated()), _hanging_up, refusing(throttled())):
+        asked = []
+
+        def behave(request: faulty.Request) -> faulty.Answer | None:
+            asked.append(request.path)  # noqa: B023
+            return fault(request)  # noqa: B023
+
+        described(adapter, behave)
+        assert 1 <= len(asked) <= 2
+
+
+def _hanging_up(request: faulty.Request) -> None:
+    """As if the connection had been idle for too long."""
+    request.connection.shutdown(socket.SHUT_RDWR)
+
+
+def test_redirections_are_not_followed(adapter: Gce, address: str) -> None:
+    asked: list[str] = []
+
+    def elsewhere(request: faulty.Request) -> faulty.Answer:
+        asked.append(authorization(request))
+        return faulty.Answer(200, b"{}", JSON)
+
+    with faulty.serve(elsewhere) as target:
+        for status in (301, 302, 307, 308):
+            sent = faulty.Answer(status, b"", JSON, {"Location": target})
+            assert "does not speak" in str(described(adapter, lambda _: sent))  # noqa: B023
+    assert asked == []
+
+
+def test_what_is_no_id_is_not_even_asked(adapter: Gce) -> None:
+    with pytest.raises(InvalidImageId):
+        adapter.describe(gce_credentials(""), Locator("", "../../secrets"))
+
+
+def test_what_google_repeats_of_our_secrets_is_not_logged(
+    adapter: Gce, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = gce.credentials("")["service_account_key"]
+
+    def repeat(request: faulty.Request) -> faulty.Answer | None:
+        token = authorization(request)
+        assert token.startswith("Bearer eyJ")
+        return refusing(error(403, "forbidden", f"What is this? {key} {token}"))(request)
+
+    with caplog.at_level(logging.DEBUG):
+        refusal = described(adapter, repeat)
+    assert "What is this? …" in caplog.text
+    assert "eyJ" not in caplog.text
+    line = json.loads(key)["private_key"].splitlines()[5]
+    assert line not in caplog.text
+    assert line not in str(refusal)

@@ -1,0 +1,142 @@
+"""The sandbox's Compute Engine: whom it lets in, and what its lists hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from sandbox import gce, gce_images, gce_keys
+from tests.clouds.gce.peer import gce_credentials
+from webapp.clouds.base import CredentialsRejected, Locator
+from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.ids import parse
+
+ROOT = Path(__file__).parents[3]
+NOW = int(time.time())
+GOOD: dict[str, Any] = {
+    "iss": gce_keys.EMAIL,
+    "sub": gce_keys.EMAIL,
+    "aud": gce_keys.AUDIENCE,
+    "iat": NOW,
+    "exp": NOW + 3600,
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with gce.start() as address:
+        yield address
+
+
+def own_key() -> dict[str, str]:
+    said: dict[str, str] = json.loads(gce_keys.key_file())
+    return said
+
+
+def token(claims: object, kid: str | None = None, private: rsa.RSAPrivateKey | None = None) -> str:
+    own = load_pem_private_key(own_key()["private_key"].encode(), password=None)
+    assert isinstance(own, rsa.RSAPrivateKey)
+    head = {"alg": "RS256", "kid": own_key()["private_key_id"] if kid is None else kid}
+    parts = [base64.urlsafe_b64encode(json.dumps(each).encode()) for each in (head, claims)]
+    signed = b".".join(parts)
+    signature = (private or own).sign(signed, padding.PKCS1v15(), SHA256())
+    return b".".join([signed, base64.urlsafe_b64encode(signature)]).decode()
+
+
+def asked(address: str, authorization: str, path: str = gce_images.OWN.image_id) -> Any:
+    return requests.get(
+        f"{address}/compute/v1/projects/{path}",
+        headers={"Authorization": authorization},
+        timeout=5,
+    )
+
+
+def test_a_good_token(address: str) -> None:
+    assert asked(address, f"Bearer {token(GOOD)}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("authorization", "reason"),
+    [
+        ("", "CREDENTIALS_MISSING"),
+        ("Basic c2VzYW1l", "CREDENTIALS_MISSING"),
+        ("Bearer x", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        ("Bearer a.b.c", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token(GOOD)[:-20]}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token([])}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token(GOOD, kid='0123')}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token(GOOD, kid='ä')}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token({**GOOD, 'iss': 'who@example.com'})}", "ACCOUNT_STATE_INVALID"),
+        (f"Bearer {token({**GOOD, 'aud': 'https://example.com/'})}", "ACCOUNT_STATE_INVALID"),
+        (f"Bearer {token({**GOOD, 'exp': NOW - 600})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**GOOD, 'iat': NOW + 600})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**GOOD, 'exp': NOW + 9999})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**GOOD, 'exp': None})}", "ACCESS_TOKEN_EXPIRED"),
+    ],
+)
+def test_who_is_turned_away(address: str, authorization: str, reason: str) -> None:
+    answer = asked(address, authorization)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["details"][0]["reason"] == reason
+
+
+def test_the_private_half_of_another_key_will_not_do(address: str) -> None:
+    other = rsa.generate_private_key(65537, 2048)
+    assert asked(address, f"Bearer {token(GOOD, private=other)}").status_code == 401
+    pem = json.loads(_key_of_another_process())["private_key"]
+    mixed = json.dumps({**own_key(), "private_key": pem})
+    with pytest.raises(CredentialsRejected):
+        Gce().check(gce_credentials(address, service_account_key=mixed))
+
+
+def test_a_key_of_an_earlier_start_is_still_good(address: str) -> None:
+    stored = _key_of_another_process()
+    assert stored != gce_keys.key_file()
+    credentials = gce_credentials(address, service_account_key=stored)
+    assert Gce().check(credentials).account == gce_images.OWN_PROJECT
+    locator = Locator("", gce_images.OWN.image_id)
+    assert Gce().describe(credentials, locator).name == gce_images.OWN.name
+
+
+def _key_of_another_process() -> str:
+    code = "from sandbox import gce_keys; print(gce_keys.key_file())"
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+
+
+def test_lists_come_in_pages(address: str) -> None:
+    own = [each.name for each in gce_images.CATALOGUE if each.project == gce_images.OWN_PROJECT]
+    names: list[str] = []
+    page = "?maxResults=3"
+    while page:
+        path = f"{gce_images.OWN_PROJECT}/global/images{page}"
+        answer = asked(address, f"Bearer {token(GOOD)}", path).json()
+        names += [each["name"] for each in answer["items"]]
+        following = answer.get("nextPageToken")
+        page = f"?maxResults=3&pageToken={following}" if following else ""
+    assert names == sorted(own)
+
+
+def test_names_never_change() -> None:
+    assert gce_images.NOBLE.image_id == (
+        "ubuntu-os-cloud/global/images/ubuntu-2404-noble-amd64-v20261118"
+    )
+    ids = [known.image_id for known in gce_images.CATALOGUE]
+    assert len(set(ids)) == len(ids) == len({known.number for known in gce_images.CATALOGUE})
+    for known in gce_images.CATALOGUE:
+        assert parse(known.image_id).value == known.image_id
+        assert re.fullmatch("[0-9]{19}", known.number)

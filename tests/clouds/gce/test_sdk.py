@@ -1,0 +1,288 @@
+"""How the Compute Engine adapter uses its SDK: whom it talks to, what it keeps, what that costs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import faulty, gce, gce_images, gce_keys
+from tests.clouds.gce import answers
+from tests.clouds.gce.peer import gce_credentials
+from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.gce import sdk as gce_sdk
+from webapp.clouds.gce.adapter import Gce
+
+ROOT = Path(__file__).parents[3]
+KNOWN = gce_images.NOBLE
+LOCATOR = Locator("", KNOWN.image_id)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with gce.start() as address:
+        yield address
+
+
+@pytest.fixture
+def adapter() -> Gce:
+    return Gce()
+
+
+def claims(authorization: str) -> dict[str, Any]:
+    part = authorization.split(".")[1]
+    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return said
+
+
+def key(**changes: str) -> str:
+    return json.dumps({**json.loads(gce_keys.key_file()), **changes})
+
+
+def test_nobody_but_the_endpoint_is_asked(
+    adapter: Gce, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an address that the key names, nor Google's IAM service, in which google-auth looks
+    up such keys in a thread of its own."""
+    asked: set[tuple[str, int]] = set()
+    real = socket.getaddrinfo
+
+    def remember(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+        asked.add((host, port))
+        return real(host, port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", remember)
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def remember_thread(thread: threading.Thread) -> None:
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", remember_thread)
+    trap_asked: list[str] = []
+
+    def trap(request: faulty.Request) -> faulty.Answer:
+        trap_asked.append(request.path)
+        return faulty.Answer(200, b'{"access_token": "stolen", "expires_in": 3600}', "text/plain")
+
+    with faulty.serve(trap) as url:
+        hostile = key(token_uri=f"{url}/token", auth_uri=url, client_x509_cert_url=url)
+        credentials = gce_credentials(address, service_account_key=hostile)
+        begun.clear()
+        adapter.check(credentials)
+        assert adapter.describe(credentials, LOCATOR).name == KNOWN.name
+        ours = [each for each in begun if each.name == "cloud"]
+        for each in begun:
+            if "process_request" not in each.name:  # the sandbox's own
+                each.join(5)
+    assert trap_asked == []
+    assert {host for host, _ in asked} == {"127.0.0.1"}
+    assert {port for _, port in asked} == {int(address.rpartition(":")[2])}
+    assert len(ours) == 2
+    assert not [each for each in begun if "Boundary" in type(each).__name__]
+
+
+def test_google_itself_is_asked_where_there_is_no_endpoint(
+    adapter: Gce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def remember(host: str, port: int, *_: object, **__: object) -> None:
+        asked.append((host, port))
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", remember)
+    with pytest.raises(Exception, match="cannot be resolved"):
+        adapter.describe(gce_credentials(""), LOCATOR)
+    assert asked == [("compute.googleapis.com", 443)]
+
+
+def test_nothing_of_the_servers_own_surroundings_is_used(address: str, tmp_path: Path) -> None:
+    """Neither its login, nor its proxy, nor its certificates, nor its `.netrc`."""
+    (tmp_path / "adc.json").write_text(key(client_email="server@example.com"))
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login server password server\n")
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
+    proxy = dict.fromkeys(names, "http://server:secret@127.0.0.1:1")
+    environ = {
+        **os.environ,
+        **proxy,
+        "HOME": str(tmp_path),
+        "NETRC": str(tmp_path / ".netrc"),
+        "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "adc.json"),
+        "GOOGLE_CLOUD_PROJECT": "server-project",
+        "GOOGLE_CLOUD_QUOTA_PROJECT": "server-project",
+        "GOOGLE_CLOUD_UNIVERSE_DOMAIN": "example.com",
+        "GOOGLE_API_USE_MTLS_ENDPOINT": "always",
+        "GOOGLE_API_USE_CLIENT_CERTIFICATE": "true",
+        "REQUESTS_CA_BUNDLE": str(tmp_path / "missing.pem"),
+        "CLOUDSDK_CONFIG": str(tmp_path),
+    }
+    code = (
+        "import json, sys\n"
+        "from webapp.clouds import CLOUDS\n"
+        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "values, image_id = json.loads(sys.argv[1])\n"
+        "values = CredentialValues(values)\n"
+        "print(CLOUDS['gce'].check(values).account)\n"
+        "print(CLOUDS['gce'].describe(values, Locator('', image_id)).name)\n"
+    )
+    seen: list[faulty.Request] = []
+    forward = faulty.forwarding(address)
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        seen.append(request)
+        return forward(request)
+
+    with faulty.serve(behave) as url:
+        given = json.dumps([dict(gce_credentials(url)), KNOWN.image_id])
+        done = subprocess.run(
+            [sys.executable, "-c", code, given],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env=environ,
+        )
+    assert done.stdout.split() == ["acme-images", KNOWN.name]
+    assert len(seen) == 2
+    for request in seen:
+        assert claims(answers.authorization(request))["iss"] == gce_keys.EMAIL
+        assert "server" not in json.dumps(request.headers).lower()
+
+
+def test_a_key_of_another_cloud_signs_for_that_cloud(adapter: Gce) -> None:
+    seen: list[str] = []
+
+    def behave(request: faulty.Request) -> faulty.Answer:
+        seen.append(answers.authorization(request))
+        return faulty.Answer(200, b'{"kind": "compute#imageList"}', answers.JSON)
+
+    foreign = key(universe_domain="example-cloud.fr")
+    with faulty.serve(behave) as url:
+        adapter.check(gce_credentials(url, service_account_key=foreign))
+        adapter.check(gce_credentials(url))
+    audiences = [claims(each)["aud"] for each in seen]
+    assert audiences == ["https://compute.example-cloud.fr/", "https://compute.googleapis.com/"]
+
+
+def test_an_endpoint_as_people_copy_it() -> None:
+    for entered in ("https://10.0.0.1", "https://10.0.0.1/", "https://10.0.0.1/compute/v1/"):
+        assert gce_sdk.endpoint_of(entered) == "https://10.0.0.1"
+    assert gce_sdk.endpoint_of("") == "https://compute.googleapis.com"
+
+
+def test_a_token_is_made_once_and_again_when_it_ends(
+    adapter: Gce, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens: list[str] = []
+    forward = faulty.forwarding(address)
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        tokens.append(answers.authorization(request))
+        return forward(request)
+
+    with faulty.serve(behave) as url:
+        credentials = gce_credentials(url)
+        signed: list[object] = []
+        refresh = gce_sdk._SelfSigned.refresh
+
+        def count(own: Any, request: object) -> None:
+            signed.append(own)
+            refresh(own, request)
+
+        monkeypatch.setattr(gce_sdk._SelfSigned, "refresh", count)
+        adapter.describe(credentials, LOCATOR)
+        adapter.describe(credentials, LOCATOR)
+        assert len(signed) == 1
+        adapter.check(credentials)
+        assert len(signed) == 2
+        monkeypatch.setattr(gce_sdk, "TOKEN_SECONDS", 60)  # less than google-auth's own margin
+        adapter.check(credentials)
+        adapter.describe(credentials, LOCATOR)
+        assert len(signed) == 4
+    assert len(tokens) == 5
+
+
+def test_what_a_token_says(adapter: Gce) -> None:
+    seen: list[str] = []
+
+    def behave(request: faulty.Request) -> faulty.Answer:
+        seen.append(answers.authorization(request))
+        return faulty.Answer(200, b'{"kind": "compute#imageList"}', answers.JSON)
+
+    with faulty.serve(behave) as url:
+        adapter.check(gce_credentials(url))
+    said = claims(seen[0])
+    assert said["iss"] == said["sub"] == gce_keys.EMAIL
+    assert said["exp"] - said["iat"] == 3600
+    assert abs(said["iat"] - time.time()) < 10
+    assert set(said) == {"iss", "sub", "aud", "iat", "exp"}
+
+
+def test_importing_the_adapter_loads_no_sdk() -> None:
+    code = (
+        "import sys; from webapp.clouds import CLOUDS; "
+        "CLOUDS['gce'].parse_image_id('acme-images/global/images/web'); "
+        "CLOUDS['gce'].validate({'service_account_key': sys.stdin.read()}); "
+        "print([each for each in ('google', 'google.auth', 'requests') if each in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=gce_keys.key_file(),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_of_the_sdk_only_what_knows_images_is_loaded() -> None:
+    """And nothing stands in for the rest, for whoever wants it."""
+    code = (
+        "import sys; from webapp.clouds import CLOUDS; CLOUDS['gce'].warm_up(); "
+        "loaded = [each.split('.') for each in sys.modules if '.compute_v1.services.' in each]; "
+        "print(sorted({each[4] for each in loaded}), 'google.cloud.compute_v1' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "['global_operations', 'images'] False"
+
+
+def test_many_at_once_from_a_cold_start(adapter: Gce, address: str) -> None:
+    """Clients are shared, and nobody gets another's answer."""
+    barrier = threading.Barrier(16)
+
+    def look_up(number: int) -> str:
+        barrier.wait()
+        known = KNOWN if number % 2 else gce_images.DEBIAN_13
+        return adapter.describe(gce_credentials(address), Locator("", known.image_id)).name
+
+    with ThreadPoolExecutor(16) as pool:
+        names = list(pool.map(look_up, range(16)))
+    assert names == [gce_images.DEBIAN_13.name, KNOWN.name] * 8
+
+
+def test_a_warm_look_up_costs_little_over_the_answer(adapter: Gce) -> None:
+    with faulty.serve(answers.image(**KNOWN.answer())) as url:
+        credentials: CredentialValues = gce_credentials(url)
+        adapter.describe(credentials, LOCATOR)
+        took = []
+        for _ in range(20):
+            began = time.perf_counter()
+            adapter.describe(credentials, LOCATOR)
+            took.append(time.perf_counter() - began)
+    assert sorted(took)[10] < 0.05

@@ -1,0 +1,94 @@
+"""The sandbox's OpenStack as a peer of the contract's tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import ClassVar
+
+import pytest
+
+from sandbox import faulty, openstack
+from sandbox.openstack_images import NOBLE, ONE, ONLY_TWO
+from tests.clouds.openstack import answers
+from tests.clouds.peer import Peer
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CloudError, CredentialValues, Locator
+from webapp.clouds.openstack.adapter import OpenStack
+
+UNKNOWN = "0fedcba9-8765-4321-8fed-cba987654321"
+
+LOCATOR = Locator(ONE, UNKNOWN)
+
+
+class OpenStackPeer(Peer):
+    cloud = CLOUDS["openstack"]
+    known = Locator(ONE, NOBLE.image_id)
+    known_name = NOBLE.name
+    unknown = Locator(ONE, UNKNOWN)
+    elsewhere = Locator(ONE, ONLY_TWO.image_id)
+    nowhere = Locator("Nowhere", NOBLE.image_id)
+    pasted: ClassVar[Mapping[str, str]] = {
+        f" {UNKNOWN.upper()}\n": UNKNOWN,
+        UNKNOWN.replace("-", ""): UNKNOWN,
+        f"https://cloud.example.com/dashboard/project/images/{UNKNOWN}/": UNKNOWN,
+    }
+    not_ids = ("", "Ubuntu 24.04", "ami-0123456789abcdef0", UNKNOWN[:-1])
+    secret = openstack.PASSWORD
+
+    def start(self) -> AbstractContextManager[str]:
+        return openstack.start()
+
+    def credentials(self, address: str) -> CredentialValues:
+        secret = openstack.APPLICATION_SECRET
+        return openstack_credentials(address, application_credential_secret=secret)
+
+    def rejecting(self) -> faulty.Behaviour:
+        return answers.keystone_error(401)
+
+    def denying(self) -> faulty.Behaviour:
+        return answers.cloud(answers.glance_error(403))
+
+    def throttling(self) -> faulty.Behaviour:
+        return answers.keystone_error(429)
+
+
+def openstack_credentials(address: str, **changes: str) -> CredentialValues:
+    return CredentialValues({**openstack.credentials(address), **changes})
+
+
+def application_credentials(address: str, **changes: str) -> CredentialValues:
+    return openstack_credentials(
+        address,
+        **{
+            "auth_type": "application_credential",
+            "username": "",
+            "password": "",
+            "project_name": "",
+            "application_credential_id": openstack.APPLICATION_ID,
+            "application_credential_secret": openstack.APPLICATION_SECRET,
+            **changes,
+        },
+    )
+
+
+def described(
+    adapter: OpenStack, behaviour: faulty.Behaviour, locator: Locator = LOCATOR, **changes: str
+) -> CloudError:
+    """What looking up an image is refused with."""
+    with faulty.serve(behaviour) as url:
+        return refused(lambda: adapter.describe(openstack_credentials(url, **changes), locator))
+
+
+def refused(call: Callable[[], object]) -> CloudError:
+    """With one sentence or a few, fit to be shown."""
+    with pytest.raises(CloudError) as caught:
+        call()
+    message = str(caught.value)
+    assert 1 <= len(re.findall(r"[.?!](?=\s|$)", message)) <= 3, message
+    assert message[0].isupper()
+    assert message.endswith(".")
+    assert len(message) < 300
+    assert "://" not in message
+    return caught.value

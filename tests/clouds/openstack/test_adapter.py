@@ -1,0 +1,321 @@
+"""The OpenStack adapter against the sandbox's Keystone and Glance, over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from sandbox import faulty, openstack, openstack_images, tls
+from sandbox.openstack_images import CATALOGUE, ONE, TWO, Known
+from tests.clouds.openstack.answers import cloud, endpoint, image, keystone_error
+from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
+from webapp.clouds.base import (
+    CredentialValues,
+    Fact,
+    Identity,
+    ImageDetails,
+    ImageNotFound,
+    ImageState,
+    InvalidCredentials,
+    Location,
+    Locator,
+    PermissionDenied,
+    UnknownLocation,
+)
+from webapp.clouds.openstack import details as openstack_details
+from webapp.clouds.openstack import sdk as openstack_sdk
+from webapp.clouds.openstack.adapter import OpenStack
+from webapp.images import operating_systems
+
+VISIBLE = [each for each in CATALOGUE if each is not openstack_images.FOREIGN]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with openstack.start() as address:
+        yield address
+
+
+@pytest.fixture
+def adapter() -> OpenStack:
+    """One of its own for each test: an adapter remembers whom it has logged in."""
+    return OpenStack()
+
+
+@pytest.fixture
+def good(address: str) -> CredentialValues:
+    return openstack_credentials(address)
+
+
+def at(known: Known) -> Locator:
+    return Locator(known.region, known.image_id)
+
+
+def fact(details: ImageDetails, key: str) -> str | None:
+    return next((each.value for each in details.facts if each.key == key), None)
+
+
+@pytest.mark.parametrize("known", VISIBLE, ids=lambda known: known.name)
+def test_every_image_of_the_sandbox(
+    adapter: OpenStack, good: CredentialValues, known: Known
+) -> None:
+    details = adapter.describe(good, at(known))
+    said = dict(known.properties)
+    assert details.name == known.name
+    assert details.created == datetime.fromisoformat(known.created)
+    assert fact(details, "owner") == openstack_images.project_id(known.project)
+    assert fact(details, "visibility") == known.visibility.capitalize()
+    assert fact(details, "disk_format") == known.disk_format
+    for key, _ in openstack_details.PROPERTIES:
+        assert fact(details, key) == said.get(key)
+    if "os_distro" in said:
+        suggestion = operating_systems.guess(details.os_texts)
+        assert suggestion is not None
+        family = said["os_distro"].replace("windows", "windows-server")
+        assert suggestion.family.replace("windows", "windows-server").startswith(family)
+        assert suggestion.version.split(".")[0] == said["os_version"].split(".")[0]
+
+
+def test_an_image_with_everything(adapter: OpenStack, good: CredentialValues) -> None:
+    details = adapter.describe(good, at(openstack_images.OWN))
+    assert details.description == "Acme's database image: Ubuntu 24.04 with PostgreSQL 17"
+    assert details.architecture == "x86_64"
+    assert details.size_gb == 20
+    assert details.state is ImageState.AVAILABLE
+    assert details.state_note == ""
+    assert details.warnings == ()
+    assert details.os_texts[0] == "ubuntu 24.04"
+    assert set(details.facts) >= {
+        Fact("protected", "Protected from deletion", "Yes"),
+        Fact("file_size", "Size of the file", "2.1 GB"),
+        Fact("min_disk", "Least disk", "20 GB"),
+        Fact("min_ram", "Least memory", "2048 MB"),
+        Fact("hw_firmware_type", "Firmware", "uefi"),
+        Fact("hw_scsi_model", "SCSI controller", "virtio-scsi"),
+        Fact("source_image", "Made from the image", openstack_images.NOBLE.image_id),
+        Fact("tags", "Tags", "golden, postgres"),
+    }
+    assert len(fact(details, "checksum") or "") == 32
+
+
+def test_size_is_that_of_the_disk_in_the_file_rounded_up(
+    adapter: OpenStack, good: CredentialValues
+) -> None:
+    assert adapter.describe(good, at(openstack_images.NOBLE)).size_gb == 4
+    assert adapter.describe(good, at(openstack_images.CIRROS)).size_gb == 1
+    assert adapter.describe(good, at(openstack_images.DEBIAN_13)).size_gb == 4
+
+
+def test_processors_in_our_words(adapter: OpenStack, good: CredentialValues) -> None:
+    assert adapter.describe(good, at(openstack_images.NOBLE_ARM)).architecture == "arm64"
+    assert adapter.describe(good, at(openstack_images.CIRROS)).architecture == ""
+
+
+def test_hidden_deactivated_and_queued(adapter: OpenStack, good: CredentialValues) -> None:
+    hidden = adapter.describe(good, at(openstack_images.HIDDEN))
+    assert hidden.state is ImageState.AVAILABLE
+    assert hidden.warnings == (openstack_details.HIDDEN,)
+    assert fact(hidden, "hidden") == "Yes"
+    deactivated = adapter.describe(good, at(openstack_images.DEACTIVATED))
+    assert deactivated.state is ImageState.DISABLED
+    assert "deactivated" in deactivated.state_note
+    queued = adapter.describe(good, at(openstack_images.QUEUED))
+    assert queued.state is ImageState.PENDING
+    assert "not been uploaded" in queued.state_note
+    assert fact(queued, "file_size") is None
+    assert fact(queued, "checksum") is None
+
+
+def test_image_of_a_server_on_volumes(adapter: OpenStack, good: CredentialValues) -> None:
+    details = adapter.describe(good, at(openstack_images.OF_A_SERVER))
+    assert details.size_gb == 20
+    assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
+        ("/dev/vda", "volume", 20, None, True),
+        ("/dev/vdb", "volume", 100, None, False),
+    ]
+    assert all(volume.snapshot.startswith("51a95307") for volume in details.volumes)
+
+
+def test_private_to_another_project_is_not_found(
+    adapter: OpenStack, good: CredentialValues
+) -> None:
+    with pytest.raises(ImageNotFound, match="or it is private to another project") as caught:
+        adapter.describe(good, at(openstack_images.FOREIGN))
+    assert caught.value.seen_at == ()
+
+
+def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None:
+    wrong = Locator(ONE, openstack_images.ONLY_TWO.image_id)
+    words = "in RegionOne, but in RegionTwo. Choose that location."
+    with pytest.raises(ImageNotFound, match=words) as caught:
+        adapter.describe(good, wrong)
+    assert caught.value.seen_at == (TWO,)
+
+
+def test_in_several_other_regions(adapter: OpenStack) -> None:
+    behave, places = image(), ("north", "south", "east")
+
+    def missing_in_the_north(request: faulty.Request) -> faulty.Answer | None:
+        if "/north/" in request.path and "limit" not in request.path:
+            return faulty.Answer(404)
+        return behave(request)
+
+    endpoints = [endpoint(f"/{place}", place) for place in places]
+    with faulty.serve(cloud(missing_in_the_north, endpoints)) as url:
+        words = "in north, but in east and south. Choose one of those locations."
+        with pytest.raises(ImageNotFound, match=words) as caught:
+            adapter.describe(openstack_credentials(url), Locator("north", UNKNOWN))
+    assert caught.value.seen_at == ("east", "south")
+
+
+def test_unknown_region_is_told_those_that_there_are(
+    adapter: OpenStack, good: CredentialValues
+) -> None:
+    for region in ("Nowhere", "regionone", "", "http://evil.example/"):
+        with pytest.raises(UnknownLocation, match="There is RegionOne and RegionTwo: choose"):
+            adapter.describe(good, Locator(region, UNKNOWN))
+
+
+def test_many_regions_are_counted(adapter: OpenStack) -> None:
+    endpoints = [endpoint("http://127.0.0.1:9", f"r{number}") for number in range(100, 140)]
+    endpoints.append(endpoint("http://127.0.0.1:9", "http://not-fit-to-be-shown"))
+    with faulty.serve(cloud(image(), endpoints)) as url:
+        with pytest.raises(UnknownLocation, match=r"There is r100, r101.* and 35 more:") as caught:
+            adapter.describe(openstack_credentials(url), Locator("r9", UNKNOWN))
+        assert "://" not in str(caught.value)
+        assert len(adapter.locations(openstack_credentials(url))) == 41
+
+
+def test_no_image_service_at_all(adapter: OpenStack) -> None:
+    with faulty.serve(cloud(image(), catalog=[])) as url:
+        assert adapter.locations(openstack_credentials(url)) == ()
+        with pytest.raises(UnknownLocation, match="no image service for this project"):
+            adapter.describe(openstack_credentials(url), Locator(ONE, UNKNOWN))
+
+
+def test_who_may_log_in_and_read_nothing(adapter: OpenStack, address: str) -> None:
+    """Glance says of every image that it is not there; of its list it says the truth."""
+    auditor = openstack_credentials(address, username=openstack.AUDITOR)
+    assert "acme-auditor" in adapter.check(auditor).description
+    with pytest.raises(PermissionDenied, match="may not read images in the project acme"):
+        adapter.describe(auditor, at(openstack_images.NOBLE))
+
+
+def test_check_with_a_password_and_with_an_application_credential(
+    adapter: OpenStack, good: CredentialValues, address: str
+) -> None:
+    words = "user acme-images (Default) in project acme (Default)"
+    assert adapter.check(good) == Identity("acme", words)
+    application = application_credentials(address)
+    assert adapter.check(application) == Identity("acme", words)
+    assert adapter.describe(application, at(openstack_images.OWN)).name == "acme-golden-postgres-17"
+
+
+def test_locations_are_the_regions_with_an_image_service(
+    adapter: OpenStack, good: CredentialValues
+) -> None:
+    assert adapter.locations(good) == (Location(ONE, ONE), Location(TWO, TWO))
+
+
+@pytest.mark.parametrize("end", ["/v3", "/v3/", "", "/", "/v3/auth/tokens"])
+def test_auth_url_as_people_write_it(adapter: OpenStack, address: str, end: str) -> None:
+    assert adapter.check(openstack_credentials(address, auth_url=address + end)).account == "acme"
+
+
+@pytest.mark.parametrize(
+    ("given", "images"),
+    [
+        ("http://glance:9292", "http://glance:9292/v2/images"),
+        ("http://glance:9292/", "http://glance:9292/v2/images"),
+        ("http://glance:9292/v2", "http://glance:9292/v2/images"),
+        ("http://glance:9292/v2.15/", "http://glance:9292/v2.15/images"),
+        ("http://glance:9292/v1", "http://glance:9292/v2/images"),
+        ("https://cloud/image", "https://cloud/image/v2/images"),
+        ("https://images.cloud/v2/123456", "https://images.cloud/v2/123456/images"),
+    ],
+)
+def test_endpoints_as_catalogues_write_them(given: str, images: str) -> None:
+    assert openstack_sdk.images_of(given) == images
+
+
+def test_which_endpoint_of_a_region_is_taken(adapter: OpenStack) -> None:
+    """The public one, else the internal one, never that of the administrators; and a region
+    without a name is the one that people call RegionOne."""
+    endpoints = [
+        endpoint("/a", "north", "admin"),
+        endpoint("/i", "north", "internal"),
+        endpoint("/p", "north", "public"),
+        endpoint("/s", "south", "internal"),
+        endpoint("/e", "east", "admin"),
+        endpoint("/n", None),
+    ]
+    behave = cloud(lambda request: image(name=request.path[:2])(request), endpoints)
+    with faulty.serve(behave) as url:
+        credentials = openstack_credentials(url)
+        found = {
+            each.key: adapter.describe(credentials, Locator(each.key, UNKNOWN)).name
+            for each in adapter.locations(credentials)
+        }
+    assert found == {"RegionOne": "/n", "north": "/p", "south": "/s"}
+
+
+def test_private_authority(adapter: OpenStack) -> None:
+    behave = cloud(image())
+
+    def with_tls(request: faulty.Request) -> faulty.Answer | None:
+        return encrypted(request) if request.path.endswith("/tokens") else behave(request)
+
+    with faulty.serve(with_tls, tls=tls.trusted()) as url:
+        encrypted = cloud(image(), [endpoint(f"{url}/image")])
+        credentials = openstack_credentials(url, ca=tls.authority().pem)
+        assert adapter.check(credentials).account == "acme"
+        assert adapter.describe(credentials, Locator(ONE, UNKNOWN)).name == "n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"auth_url": "https://cloud:5000/v2.0"}, "auth_url", "Version 2 .* /v3"),
+        ({"auth_url": "https://cloud:5000/v2.0/"}, "auth_url", "Version 2 .* /v3"),
+        ({"auth_url": "https://cloud:5000/v3?x=1"}, "auth_url", "ends with its path"),
+        ({"auth_url": "https://cloud:5000/v3#x"}, "auth_url", "ends with its path"),
+        ({"ca": "no certificate"}, "ca", "not a certificate"),
+        ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
+    ],
+)
+def test_what_cannot_be_right(
+    adapter: OpenStack, changes: dict[str, str], field: str, words: str
+) -> None:
+    with pytest.raises(InvalidCredentials, match=words) as caught:
+        adapter.validate(openstack_credentials("https://cloud:5000", **changes))
+    assert caught.value.field == field
+
+
+def test_what_is_right_as_it_stands(adapter: OpenStack) -> None:
+    pem = tls.authority().pem
+    adapter.validate(openstack_credentials("https://cloud:5000", ca=pem))
+    adapter.validate(application_credentials("https://cloud/identity"))
+
+
+def test_only_what_the_chosen_way_to_log_in_needs_is_asked_for(adapter: OpenStack) -> None:
+    asked = {each.name: each.when and each.when[1] for each in adapter.credential_fields}
+    assert {name for name, way in asked.items() if way == "password"} == {
+        "username",
+        "password",
+        "project_name",
+        "user_domain_name",
+        "project_domain_name",
+    }
+    assert {name for name, way in asked.items() if way == "application_credential"} == {
+        "application_credential_id",
+        "application_credential_secret",
+    }
+
+
+def test_answer_to_a_login_is_the_only_one_that_locations_need(adapter: OpenStack) -> None:
+    with faulty.serve(cloud(keystone_error(500))) as url:
+        credentials = openstack_credentials(url)
+        assert adapter.check(credentials).account == "acme"
+        assert adapter.locations(credentials) == (Location(ONE, ONE),)

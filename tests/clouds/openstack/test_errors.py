@@ -1,0 +1,350 @@
+"""What a person is told of each way in which OpenStack, or the way to it, can fail. Keystone and
+Glance fail apart from each other, and so do their tests."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sandbox import faulty, openstack
+from sandbox.faulty import Answer, Behaviour, answering, slow
+from sandbox.openstack_images import ONE, ONLY_TWO, TWO
+from tests.clouds.openstack.answers import (
+    JSON,
+    cloud,
+    endpoint,
+    glance_error,
+    image,
+    keystone_error,
+)
+from tests.clouds.openstack.peer import (
+    LOCATOR,
+    UNKNOWN,
+    application_credentials,
+    described,
+    openstack_credentials,
+    refused,
+)
+from webapp.clouds import base
+from webapp.clouds.base import (
+    CloudError,
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsRejected,
+    CredentialValues,
+    ImageNotFound,
+    Locator,
+    PermissionDenied,
+    UnknownLocation,
+)
+from webapp.clouds.openstack import adapter as openstack_module
+from webapp.clouds.openstack import errors as openstack_errors
+from webapp.clouds.openstack.adapter import OpenStack
+
+WAIT = {"Retry-After": "20"}
+NO_APPLICATION = "Could not find Application Credential: 0123."
+
+
+@pytest.fixture
+def adapter() -> OpenStack:
+    return OpenStack()
+
+
+def refusals(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
+    """What each of the calls is refused with."""
+    return [
+        refused(lambda: adapter.check(credentials)),
+        refused(lambda: adapter.locations(credentials)),
+        refused(lambda: adapter.describe(credentials, LOCATOR)),
+    ]
+
+
+def of_keystone(status: int, message: str = "No.", **headers: str) -> Behaviour:
+    return keystone_error(status, message, headers)
+
+
+OF_KEYSTONE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
+    "rejected": (of_keystone(401), CredentialsRejected, "does not accept this user for this proj"),
+    "password expired": (
+        of_keystone(401, "The password is expired and needs to be changed for user: 0."),
+        CredentialsRejected,
+        "password of this user has expired",
+    ),
+    "locked": (
+        of_keystone(401, "The account is locked for user: 0."),
+        CredentialsRejected,
+        "has locked this user",
+    ),
+    "disabled": (
+        of_keystone(401, "The account is disabled for user: 0."),
+        CredentialsRejected,
+        "user is disabled",
+    ),
+    "second factor": (
+        lambda _: Answer(
+            401,
+            b'{"receipt": {"methods": ["password"], "expires_at": "2100-01-01T00:00:00Z"},'
+            b' "required_auth_methods": [["password", "totp"]]}',
+            JSON,
+            {"Openstack-Auth-Receipt": "a-receipt"},
+        ),
+        CredentialsRejected,
+        "second factor",
+    ),
+    "malformed": (of_keystone(400), CredentialsRejected, "cannot read these credentials"),
+    "400 of a stranger": (answering(400, "<p>", "text/html"), CloudUnreachable, "like Keystone"),
+    "refused": (of_keystone(403), PermissionDenied, "does not let these credentials log in"),
+    "wrong path": (answering(404, "<p>", "text/html"), CloudUnreachable, "no Keystone under that"),
+    "wrong method": (answering(405), CloudUnreachable, "no Keystone under that path"),
+    "throttled": (of_keystone(429, **WAIT), CloudThrottled, "Wait 20 seconds"),
+    "throttled of old": (of_keystone(413), CloudThrottled, "Wait a minute"),
+    "500": (of_keystone(500), CloudUnreachable, r"identity service .* \(it answered 500\)"),
+    "502": (answering(502), CloudUnreachable, r"identity service .* \(it answered 502\)"),
+    "503": (answering(503), CloudUnreachable, r"identity service .* \(it answered 503\)"),
+    "moved": (
+        lambda _: Answer(302, headers={"Location": "http://127.0.0.1:9/"}),
+        CloudUnreachable,
+        r"auth URL names sends us elsewhere \(it answered 302\)",
+    ),
+    "versions": (answering(300, "{}", JSON), CloudUnreachable, "does not speak like Keystone"),
+    "teapot": (answering(418), CloudUnreachable, "does not speak like Keystone"),
+}
+OF_GLANCE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
+    "token": (glance_error(401), CredentialsRejected, "in RegionOne does not accept the token"),
+    "denied": (glance_error(403), PermissionDenied, "may not read images in the project acme"),
+    "not found": (
+        lambda request: glance_error(200 if "limit" in request.path else 404)(request),
+        ImageNotFound,
+        f"There is no image {UNKNOWN} in RegionOne, or it is private to another project",
+    ),
+    "no list": (glance_error(404), CloudUnreachable, "in place of the image service in RegionOne"),
+    "throttled": (glance_error(429, WAIT), CloudThrottled, "Wait 20 seconds"),
+    "throttled of old": (glance_error(413), CloudThrottled, "Wait a minute"),
+    "500": (glance_error(500), CloudUnreachable, r"image service .* \(it answered 500\)"),
+    "503": (glance_error(503), CloudUnreachable, r"image service .* \(it answered 503\)"),
+    "moved": (
+        lambda _: Answer(301, headers={"Location": "http://127.0.0.1:9/"}),
+        CloudUnreachable,
+        r"catalogue names sends us elsewhere \(it answered 301\)",
+    ),
+    "teapot": (glance_error(418), CloudUnreachable, "does not speak like Glance"),
+}
+
+
+@pytest.mark.parametrize("fault", OF_KEYSTONE)
+def test_what_keystone_answers(adapter: OpenStack, fault: str) -> None:
+    behaviour, kind, words = OF_KEYSTONE[fault]
+    with faulty.serve(behaviour) as url:
+        errors = refusals(adapter, openstack_credentials(url))
+    assert {type(each) for each in errors} == {kind}
+    assert len(set(map(str, errors))) == 1
+    assert re.search(words, str(errors[0]))
+
+
+@pytest.mark.parametrize("fault", OF_GLANCE)
+def test_what_glance_answers(adapter: OpenStack, fault: str) -> None:
+    behaviour, kind, words = OF_GLANCE[fault]
+    error = described(adapter, cloud(behaviour))
+    assert type(error) is kind
+    assert re.search(words, str(error))
+
+
+def test_every_sentence_differs() -> None:
+    words = [
+        openstack_errors.NOT_KEYSTONE,
+        openstack_errors._NO_KEYSTONE_THERE,
+        openstack_errors._REJECTED,
+        openstack_errors._APPLICATION_REJECTED,
+        openstack_errors._APPLICATION_UNKNOWN,
+        openstack_errors._SECOND_FACTOR,
+        *openstack_errors._STATES_OF_A_USER.values(),
+        str(openstack_errors.not_glance(ONE)),
+    ]
+    assert len(set(words)) == len(words)
+    assert all(len(each) < 300 and each.endswith(".") for each in words)
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "words"),
+    [
+        (401, "No.", CredentialsRejected, "this application credential: its secret is wrong"),
+        (404, NO_APPLICATION, CredentialsRejected, "no application credential of this id"),
+        (404, "The resource could not be found.", CloudUnreachable, "no Keystone under that path"),
+    ],
+)
+def test_application_credentials(
+    adapter: OpenStack, status: int, message: str, kind: type[CloudError], words: str
+) -> None:
+    with faulty.serve(keystone_error(status, message)) as url:
+        error = refused(lambda: adapter.check(application_credentials(url)))
+    assert type(error) is kind
+    assert words in str(error)
+
+
+def test_404_is_no_application_credential_where_there_is_none(adapter: OpenStack) -> None:
+    with faulty.serve(keystone_error(404, NO_APPLICATION)) as url:
+        error = refused(lambda: adapter.check(openstack_credentials(url)))
+    assert "no Keystone under that path" in str(error)
+
+
+def test_a_revoked_token_is_replaced_once(adapter: OpenStack) -> None:
+    asked: list[str] = []
+    good = cloud(image())
+
+    def refuse_the_first(request: faulty.Request) -> Answer | None:
+        asked.append("login" if request.path.endswith("/tokens") else "image")
+        return (glance_error(401) if asked == ["login", "image"] else good)(request)
+
+    with faulty.serve(refuse_the_first) as url:
+        assert adapter.describe(openstack_credentials(url), LOCATOR).name == "n"
+    assert asked == ["login", "image", "login", "image"]
+
+
+def test_password_changed_while_a_token_is_kept(adapter: OpenStack) -> None:
+    logins = 0
+
+    def behave(request: faulty.Request) -> Answer | None:
+        nonlocal logins
+        if not request.path.endswith("/tokens"):
+            return glance_error(401)(request)
+        logins += 1
+        return cloud(image())(request) if logins == 1 else keystone_error(401)(request)
+
+    error = described(adapter, behave)
+    assert isinstance(error, CredentialsRejected)
+    assert "does not accept this user" in str(error)
+
+
+def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
+    behaviours: dict[str, Behaviour] = {
+        ONE: glance_error(404),
+        TWO: image(),
+        "three": glance_error(503),
+        "four": answering(200, "<html>", "text/html"),
+        "five": image(id="another"),
+    }
+
+    def glance(request: faulty.Request) -> Answer | None:
+        if "limit" in request.path:
+            return answering(200, "{}", JSON)(request)
+        return behaviours[request.path.split("/")[1]](request)
+
+    endpoints = [endpoint(f"/{region}", region) for region in behaviours]
+    error = described(adapter, cloud(glance, endpoints))
+    assert isinstance(error, ImageNotFound)
+    assert error.seen_at == (TWO,)
+    assert "in RegionOne, but in RegionTwo. Choose that location." in str(error)
+
+
+def test_a_slow_region_does_not_hold_up_the_answer(
+    adapter: OpenStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openstack_module, "SECOND_LOOK_SECONDS", 0.5)
+
+    def glance(request: faulty.Request) -> Answer | None:
+        if request.path.startswith("/slow"):
+            return slow(30, image())(request)
+        if request.path.startswith("/two"):
+            return image()(request)
+        return glance_error(200 if "limit" in request.path else 404)(request)
+
+    endpoints = [endpoint("/one", ONE), endpoint("/slow", "slow"), endpoint("/two", TWO)]
+    with faulty.serve(cloud(glance, endpoints)) as url:
+        began = time.monotonic()
+        error = refused(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
+        assert time.monotonic() - began < 3
+    assert isinstance(error, ImageNotFound)
+    assert error.seen_at == (TWO,)
+
+
+@pytest.mark.parametrize(
+    "fault", [glance_error(503), faulty.resetting, slow(30, glance_error(200))]
+)
+def test_not_found_where_the_list_cannot_be_asked(
+    adapter: OpenStack, fault: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openstack_module, "SECOND_LOOK_SECONDS", 0.5)
+    error = described(
+        adapter,
+        cloud(lambda request: (fault if "limit" in request.path else glance_error(404))(request)),
+    )
+    assert type(error) is ImageNotFound
+
+
+GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "7", "null", "\x00", '{"token": 1}', "[" * 9999]
+
+
+@pytest.mark.parametrize("body", GARBAGE)
+@pytest.mark.parametrize("status", [200, 201])
+def test_garbage_of_keystone(adapter: OpenStack, body: str, status: int) -> None:
+    for headers in ({}, {"X-Subject-Token": "t"}):
+        answer = Answer(status, body.encode(), JSON, headers)
+        with faulty.serve(lambda _, answer=answer: answer) as url:  # type: ignore[misc]
+            for error in refusals(adapter, openstack_credentials(url)):
+                assert isinstance(error, CloudUnreachable)
+                assert "does not speak like Keystone" in str(error)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"catalog": 7},
+        {"catalog": [7]},
+        {"catalog": [{"type": "image", "endpoints": 7}]},
+        {"catalog": [{"type": "image", "endpoints": [7]}]},
+        {"catalog": [{}]},
+        {"user": 7},
+        {"user": {}},
+        {"expires_at": "never"},
+    ],
+)
+def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> None:
+    error = described(adapter, cloud(image(), **changes))
+    assert isinstance(error, CloudUnreachable)
+    assert "does not speak like Keystone" in str(error)
+
+
+@pytest.mark.parametrize(
+    "body", [*GARBAGE, json.dumps({"id": UNKNOWN}), '{"id": "x", "status": "a"}']
+)
+def test_garbage_of_glance(adapter: OpenStack, body: str) -> None:
+    error = described(adapter, cloud(answering(200, body, JSON)))
+    assert isinstance(error, CloudUnreachable)
+    assert "in place of the image service in RegionOne does not speak like Glance" in str(error)
+
+
+def test_malformed_id_is_not_even_sent(adapter: OpenStack) -> None:
+    for text in ("../secrets", "a/../b", f"{ONLY_TWO.image_id}/file"):
+        with pytest.raises(base.InvalidImageId):
+            adapter.parse_image_id(text)
+
+
+def test_region_of_another_cloud(adapter: OpenStack) -> None:
+    error = described(adapter, cloud(image()), Locator("eu-west-1", UNKNOWN))
+    assert isinstance(error, UnknownLocation)
+    assert "There is RegionOne: choose" in str(error)
+
+
+def test_what_keystone_repeats_of_our_secrets_is_not_logged(
+    adapter: OpenStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = f"Wrong: {openstack.PASSWORD} and {openstack.APPLICATION_SECRET}"
+    with caplog.at_level(logging.DEBUG), faulty.serve(keystone_error(401, said)) as url:
+        for credentials in (openstack_credentials(url), application_credentials(url)):
+            error = refused(lambda: adapter.check(credentials))  # noqa: B023
+            assert openstack.PASSWORD not in str(error)
+    assert "Unauthorized: Wrong: …" in caplog.text
+    assert openstack.APPLICATION_SECRET not in caplog.text
+
+
+def test_tokens_are_not_logged(adapter: OpenStack, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), faulty.serve(cloud(image())) as url:
+        adapter.describe(openstack_credentials(url), LOCATOR)
+    assert "a-token" not in caplog.text
+    assert openstack.PASSWORD not in caplog.text

@@ -1,0 +1,182 @@
+"""What a person is told where Keystone, or Glance, does not answer at all, or not to the end."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from sandbox import faulty, tls
+from sandbox.faulty import Answer, Behaviour, answering, slow
+from tests.clouds.openstack.answers import cloud, endpoint, image
+from tests.clouds.openstack.peer import LOCATOR, described, openstack_credentials, refused
+from webapp.clouds import base
+from webapp.clouds.base import CloudUnreachable, Locator
+from webapp.clouds.openstack import sdk as openstack_sdk
+from webapp.clouds.openstack.adapter import OpenStack
+
+
+@pytest.fixture
+def adapter() -> OpenStack:
+    return OpenStack()
+
+
+@pytest.fixture
+def no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked for a name; this machine is known by its number."""
+    resolve = socket.getaddrinfo
+
+    def only_numbers(host: str, *more: Any, **named: Any) -> Any:
+        if host != "127.0.0.1":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", only_numbers)
+
+
+def test_refused_connection_of_keystone(adapter: OpenStack) -> None:
+    with faulty.refusing() as url:
+        error = refused(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "connection to OpenStack was refused. Check the auth URL" in str(error)
+
+
+def test_refused_connection_of_glance(adapter: OpenStack) -> None:
+    """Nothing is wrong with what the person has entered, and they are told so."""
+    with faulty.refusing() as nobody:
+        error = described(adapter, cloud(image(), [endpoint(nobody)]))
+        address = nobody.removeprefix("http://")
+    assert isinstance(error, CloudUnreachable)
+    assert str(error).startswith("The connection to Glance was refused. The catalogue of OpenStack")
+    assert f"in RegionOne is at {address}: ask whoever runs the cloud" in str(error)
+
+
+@pytest.mark.usefixtures("no_such_name")
+def test_names_that_cannot_be_resolved(adapter: OpenStack) -> None:
+    credentials = openstack_credentials("http://nowhere.invalid")
+    error = refused(lambda: adapter.describe(credentials, LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "name of the server of OpenStack cannot be resolved. Check the auth URL" in str(error)
+    error = described(adapter, cloud(image(), [endpoint("http://glance.invalid:9292")]))
+    assert isinstance(error, CloudUnreachable)
+    assert "name of the server of Glance cannot be resolved. The catalogue" in str(error)
+    assert "glance.invalid:9292" in str(error)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://[", "ftp://x", "http:/x", "http://x:y"])
+def test_catalogue_with_an_address_that_is_none(adapter: OpenStack, url: str) -> None:
+    error = described(adapter, cloud(image(), [endpoint(url)]))
+    assert isinstance(error, CloudUnreachable)
+    assert "image service in RegionOne is no address" in str(error)
+
+
+@pytest.mark.usefixtures("no_such_name")
+@pytest.mark.parametrize("url", ["http://user@/", "http://a..b", "http://%41", "http://x y:1"])
+def test_catalogue_with_an_address_of_nobody(adapter: OpenStack, url: str) -> None:
+    assert isinstance(described(adapter, cloud(image(), [endpoint(url)])), CloudUnreachable)
+
+
+@pytest.mark.usefixtures("no_such_name")
+@pytest.mark.parametrize("host", ["a..b", ".", "x" * 64 + ".example"])
+def test_auth_url_that_names_no_server(adapter: OpenStack, host: str) -> None:
+    error = refused(lambda: adapter.check(openstack_credentials(f"http://{host}")))
+    assert isinstance(error, CloudUnreachable)
+    assert "auth URL" in str(error)
+
+
+def test_broken_off(adapter: OpenStack) -> None:
+    error = described(adapter, faulty.resetting)
+    assert isinstance(error, CloudUnreachable)
+    assert "connection to OpenStack broke off" in str(error)
+    error = described(adapter, cloud(faulty.resetting))
+    assert isinstance(error, CloudUnreachable)
+    assert "connection to Glance broke off" in str(error)
+
+
+def test_silence(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's own timeout, which is the first to end it. Twice, as each call is tried twice."""
+    monkeypatch.setattr(openstack_sdk, "READ_SECONDS", 0.2)
+    error = described(adapter, slow(30, image()))
+    assert isinstance(error, CloudUnreachable)
+    assert str(error).startswith("OpenStack takes too long to answer.")
+    error = described(adapter, cloud(slow(30, image())))
+    assert isinstance(error, CloudUnreachable)
+    assert str(error).startswith("Glance takes too long to answer. The catalogue")
+
+
+def test_no_connection_in_time(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue of connections that nobody accepts."""
+    monkeypatch.setattr(openstack_sdk, "CONNECT_SECONDS", 0.2)
+    with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for each in (first, second):
+            each.setblocking(False)
+            each.connect_ex(deaf.getsockname())
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        error = refused(lambda: adapter.check(openstack_credentials(url)))
+    assert isinstance(error, CloudUnreachable)
+    assert "No connection to OpenStack came about in time" in str(error)
+
+
+def test_an_answer_in_drops(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No timeout of the SDK's ends it: ours does."""
+    monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
+    for behaviour in (faulty.trickling, cloud(faulty.trickling)):
+        error = described(adapter, behaviour)
+        assert isinstance(error, CloudUnreachable)
+        assert "did not answer within 1 seconds" in str(error)
+
+
+def test_tls(adapter: OpenStack) -> None:
+    trusting = {"ca": tls.authority().pem}
+    with faulty.serve(answering(200), tls=tls.untrusted()) as url:
+        for changes in ({}, trusting):
+            credentials = openstack_credentials(url, **changes)
+            error = refused(lambda: adapter.describe(credentials, LOCATOR))  # noqa: B023
+            assert isinstance(error, CloudUnreachable)
+            assert "certificate of OpenStack cannot be verified" in str(error)
+    with faulty.serve(answering(200), tls=tls.expired()) as url:
+        error = refused(lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR))
+        assert "certificate of OpenStack has expired" in str(error)
+    elsewhere = tls.authority().context(addresses=("127.0.0.2",))
+    with faulty.serve(answering(200), tls=elsewhere) as url:
+        error = refused(lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR))
+        assert "is for another name" in str(error)
+    with faulty.serve(answering(200)) as url:
+        credentials = openstack_credentials(url.replace("http:", "https:"))
+        error = refused(lambda: adapter.describe(credentials, LOCATOR))
+        assert "does not speak TLS" in str(error)
+
+
+def test_tls_of_glance(adapter: OpenStack) -> None:
+    with faulty.serve(image(), tls=tls.untrusted()) as glance:
+        error = described(adapter, cloud(image(), [endpoint(glance)]))
+    assert isinstance(error, CloudUnreachable)
+    assert "certificate of Glance cannot be verified. The catalogue" in str(error)
+    assert "enter the authority of that, too" in str(error)
+
+
+@pytest.mark.usefixtures("no_such_name")
+def test_long_names_fit(adapter: OpenStack) -> None:
+    region, host = "r" * 50, "h" * 41 + ".invalid"
+    for url in (f"http://{host}", f"http://{'h' * 42}.{host}"):
+        locator = Locator(region, LOCATOR.image_id)
+        error = described(adapter, cloud(image(), [endpoint(url, region)]), locator)
+        assert f"in {region} is at {host if url.endswith('//' + host) else 'an address'}" in str(
+            error
+        )
+
+
+@pytest.mark.parametrize("fault", [answering(503), answering(502), lambda _: None])
+def test_a_broken_call_is_tried_once_more(adapter: OpenStack, fault: Behaviour) -> None:
+    for faults in ([fault], [cloud(image()), fault]):
+        left = faults[::-1]
+        good = cloud(image())
+
+        def behave(request: faulty.Request) -> Answer | None:
+            return (left.pop() if left else good)(request)  # noqa: B023
+
+        with faulty.serve(behave) as url:
+            assert OpenStack().describe(openstack_credentials(url), LOCATOR).name == "n"

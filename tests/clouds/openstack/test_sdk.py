@@ -1,0 +1,195 @@
+"""How the OpenStack adapter uses its SDK: what it keeps, what that costs, and that nothing of the
+server's own surroundings gets into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sandbox import faulty, openstack
+from sandbox.openstack_images import DEBIAN_13, NOBLE, ONE, ONLY_TWO, TWO
+from tests.clouds.openstack.answers import cloud, image
+from tests.clouds.openstack.peer import LOCATOR, application_credentials, openstack_credentials
+from webapp.clouds.base import Locator
+from webapp.clouds.openstack.adapter import OpenStack
+
+ROOT = Path(__file__).parents[3]
+SOON = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + 20))
+
+
+@pytest.fixture
+def adapter() -> OpenStack:
+    return OpenStack()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with openstack.start() as address:
+        yield address
+
+
+def remembering(seen: list[faulty.Request], behaviour: faulty.Behaviour) -> faulty.Behaviour:
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        seen.append(request)
+        return behaviour(request)
+
+    return behave
+
+
+def kinds(seen: list[faulty.Request]) -> list[str]:
+    return ["login" if each.path.endswith("/v3/auth/tokens") else each.method for each in seen]
+
+
+def test_one_login_serves_until_it_is_checked(adapter: OpenStack) -> None:
+    seen: list[faulty.Request] = []
+    with faulty.serve(remembering(seen, cloud(image()))) as url:
+        credentials = openstack_credentials(url)
+        adapter.describe(credentials, LOCATOR)
+        adapter.locations(credentials)
+        adapter.describe(credentials, LOCATOR)
+        assert kinds(seen) == ["login", "GET", "GET"]
+        adapter.check(credentials)
+        assert kinds(seen)[3:] == ["login"]
+
+
+def test_other_credentials_log_in_for_themselves(adapter: OpenStack) -> None:
+    seen: list[faulty.Request] = []
+    with faulty.serve(remembering(seen, cloud(image()))) as url:
+        adapter.describe(openstack_credentials(url), LOCATOR)
+        adapter.describe(openstack_credentials(url, username="somebody"), LOCATOR)
+        adapter.describe(application_credentials(url), LOCATOR)
+    assert kinds(seen) == ["login", "GET"] * 3
+
+
+def test_a_token_about_to_expire_is_replaced(adapter: OpenStack) -> None:
+    seen: list[faulty.Request] = []
+    with faulty.serve(remembering(seen, cloud(image(), expires_at=SOON))) as url:
+        for _ in range(2):
+            adapter.describe(openstack_credentials(url), LOCATOR)
+    assert kinds(seen).count("login") >= 2
+
+
+def test_what_is_sent(adapter: OpenStack) -> None:
+    seen: list[faulty.Request] = []
+    with faulty.serve(remembering(seen, cloud(image()))) as url:
+        adapter.describe(openstack_credentials(url, user_domain_name="People"), LOCATOR)
+        adapter.check(application_credentials(url))
+    login, read, application = seen
+    assert json.loads(login.body)["auth"] == {
+        "identity": {
+            "methods": ["password"],
+            "password": {
+                "user": {
+                    "domain": {"name": "People"},
+                    "name": openstack.USER,
+                    "password": openstack.PASSWORD,
+                }
+            },
+        },
+        "scope": {"project": {"domain": {"name": "Default"}, "name": "acme"}},
+    }
+    assert read.path == f"/image/v2/images/{LOCATOR.image_id}"
+    assert read.headers["X-Auth-Token"] == "a-token"
+    assert read.headers["User-Agent"].startswith("image-registry ")
+    assert json.loads(application.body)["auth"] == {
+        "identity": {
+            "methods": ["application_credential"],
+            "application_credential": {
+                "id": openstack.APPLICATION_ID,
+                "secret": openstack.APPLICATION_SECRET,
+            },
+        }
+    }
+
+
+def test_nothing_of_the_servers_own_surroundings_is_read(address: str, tmp_path: Path) -> None:
+    """Neither a cloud, nor a proxy, nor a password of the server's own is used or in the way."""
+    (tmp_path / "clouds.yaml").write_text(
+        "clouds:\n  envvars:\n    auth: {auth_url: 'http://127.0.0.1:1', username: server}\n"
+    )
+    (tmp_path / ".netrc").write_text("default login server password server\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    environ = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml"),
+        "OS_AUTH_URL": "http://127.0.0.1:1/v3",
+        "OS_USERNAME": "server",
+        "OS_PASSWORD": "server",
+        "OS_REGION_NAME": TWO,
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "http_proxy": "http://127.0.0.1:1",
+        "REQUESTS_CA_BUNDLE": str(tmp_path / "nowhere.pem"),
+    }
+    code = (
+        "import json, sys\n"
+        "from webapp.clouds import CLOUDS\n"
+        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "values, locator = json.loads(sys.argv[1])\n"
+        "print(CLOUDS['openstack'].describe(CredentialValues(values), Locator(*locator)).name)\n"
+    )
+    given = json.dumps([dict(openstack_credentials(address)), [ONE, NOBLE.image_id]])
+    done = subprocess.run(
+        [sys.executable, "-c", code, given],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=environ,
+    )
+    assert done.stdout.strip() == NOBLE.name
+    seen: list[faulty.Request] = []
+    with faulty.serve(remembering(seen, cloud(image()))) as url:
+        OpenStack().describe(openstack_credentials(url), LOCATOR)
+    assert all("Authorization" not in each.headers for each in seen)
+
+
+def test_importing_the_adapter_loads_no_sdk() -> None:
+    code = (
+        "import sys; from webapp.clouds import CLOUDS; "
+        "CLOUDS['openstack'].parse_image_id('00002404-5a4d-4b0c-8000-000000002404'); "
+        "sdk = ('keystoneauth1', 'openstack', 'requests'); "
+        "print([each for each in sdk if each in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_many_at_once_from_a_cold_start(address: str) -> None:
+    """All wait for one login or make their own, and nobody gets another's answer."""
+    fresh = OpenStack()
+    barrier = threading.Barrier(12)
+    wanted = (NOBLE, DEBIAN_13, ONLY_TWO)
+
+    def look_up(number: int) -> str:
+        barrier.wait()
+        known = wanted[number % 3]
+        credentials = openstack_credentials(address)
+        return fresh.describe(credentials, Locator(known.region, known.image_id)).name
+
+    with ThreadPoolExecutor(12) as pool:
+        names = list(pool.map(look_up, range(12)))
+    assert names == [each.name for each in wanted] * 4
+
+
+def test_a_warm_look_up_costs_little_over_the_answer(adapter: OpenStack) -> None:
+    with faulty.serve(cloud(image())) as url:
+        credentials = openstack_credentials(url)
+        adapter.describe(credentials, LOCATOR)
+        took = []
+        for _ in range(20):
+            began = time.perf_counter()
+            adapter.describe(credentials, LOCATOR)
+            took.append(time.perf_counter() - began)
+    assert sorted(took)[10] < 0.05

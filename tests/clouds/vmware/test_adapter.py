@@ -1,0 +1,366 @@
+"""The VMware adapter against the sandbox's vCenter, over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sandbox import tls, vmware
+from sandbox.vmware_inventory import (
+    AARHUS,
+    COPENHAGEN,
+    DEBIAN,
+    INVENTORY,
+    LAB,
+    NO_TOOLS,
+    OLD_TOOLS,
+    ROCKY,
+    RUNNING,
+    SLASH,
+    UBUNTU,
+    WINDOWS,
+    Machine,
+    templates,
+)
+from tests.clouds.vmware import answers
+from webapp.clouds.base import (
+    CredentialValues,
+    Identity,
+    ImageDetails,
+    ImageNotFound,
+    ImageNotVisible,
+    ImageState,
+    InvalidCredentials,
+    ListedImage,
+    Location,
+    Locator,
+    UnknownLocation,
+)
+from webapp.clouds.vmware import details as vmware_details
+from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.inventory import Template, VirtualMachine
+from webapp.images import operating_systems
+
+CATALOGUE = [(place, each) for place in (COPENHAGEN, AARHUS) for each in templates(place)]
+
+
+@pytest.fixture(scope="module")
+def vcenter() -> vmware.VCenter:
+    return answers.vcenter()
+
+
+@pytest.fixture(scope="module")
+def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
+    with vmware.serve(vcenter) as address:
+        yield answers.credentials(address)
+
+
+@pytest.fixture
+def adapter() -> VMware:
+    return VMware()
+
+
+def fact(details: ImageDetails, key: str) -> str | None:
+    return next((each.value for each in details.facts if each.key == key), None)
+
+
+@pytest.mark.parametrize(("place", "machine"), CATALOGUE, ids=lambda each: str(each)[:30])
+def test_every_template_of_the_sandbox(
+    adapter: VMware, good: CredentialValues, place: Any, machine: Machine
+) -> None:
+    details = adapter.describe(good, Locator(place.path, machine.uuid))
+    assert details.name == machine.name.replace("%2f", "/")
+    assert details.description == machine.annotation
+    assert details.architecture == "x86_64"
+    assert details.state is ImageState.AVAILABLE
+    assert details.size_gb == -(-machine.disks[0].gb // 1)
+    created = datetime.fromisoformat(machine.created) if machine.created else None
+    assert details.created == created
+    assert fact(details, "guest") == machine.guest_name
+    assert fact(details, "host") == machine.host
+    assert fact(details, "hardware") == machine.version
+    assert fact(details, "datastore") == machine.datastore
+    assert (fact(details, "folder") or "") == machine.folder
+    assert fact(details, "firmware") == machine.firmware.upper()
+    assert details.compute_resources == tuple(sorted(each.path for each in place.resources))
+    resource = next(each.path for each in place.resources if machine.host in each.hosts)
+    assert fact(details, "compute_resource") == resource
+    assert [each.root for each in details.volumes] == [True, *[False] * (len(machine.disks) - 1)]
+
+
+def test_disks(adapter: VMware, good: CredentialValues) -> None:
+    details = adapter.describe(good, Locator(COPENHAGEN.path, ROCKY.uuid))
+    assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
+        ("Hard disk 1", "thick", 30, False, True),
+        ("Hard disk 2", "thick, zeroed", 100, True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("machine", "shown", "warning"),
+    [
+        (UBUNTU, "12.5.0", ""),
+        (SLASH, "Version not said", ""),
+        (OLD_TOOLS, "9.4.15, Out of date", "are of version 9.4.15, and must be 9.10.0 or newer"),
+        (NO_TOOLS, "Not installed", "are not installed in this template"),
+    ],
+    ids=lambda each: getattr(each, "name", None),
+)
+def test_tools(
+    adapter: VMware, good: CredentialValues, machine: Machine, shown: str, warning: str
+) -> None:
+    details = adapter.describe(good, Locator(COPENHAGEN.path, machine.uuid))
+    assert fact(details, "tools") == shown
+    assert len(details.warnings) == bool(warning)
+    assert all(warning in each for each in details.warnings)
+
+
+@pytest.mark.parametrize(
+    ("machine", "family", "version"),
+    [
+        (UBUNTU, "ubuntu", "24.04"),
+        (DEBIAN, "debian", "13"),
+        (ROCKY, "rocky", "9"),
+        (WINDOWS, "windows-server", "2025"),
+        (OLD_TOOLS, "centos", "6"),
+        (SLASH, "sles", "15-sp6"),
+        (LAB, "photon", "5"),
+    ],
+    ids=lambda each: getattr(each, "name", None),
+)
+def test_operating_system_that_is_suggested(
+    adapter: VMware, good: CredentialValues, machine: Machine, family: str, version: str
+) -> None:
+    place = AARHUS if machine is LAB else COPENHAGEN
+    details = adapter.describe(good, Locator(place.path, machine.uuid))
+    suggested = operating_systems.guess(details.os_texts)
+    assert suggested is not None
+    assert (suggested.family, suggested.version) == (family, version)
+
+
+def test_check_says_who_and_where(adapter: VMware, good: CredentialValues) -> None:
+    line = f"{vmware.USER} at VMware vCenter Server 8.0.3 build-24322831"
+    assert adapter.check(good) == Identity(INVENTORY.uuid, line)
+
+
+def test_locations_also_in_folders(adapter: VMware, good: CredentialValues) -> None:
+    found = adapter.locations(good)
+    assert found == (Location("Copenhagen", "Copenhagen"), Location("Labs/Aarhus", "Labs/Aarhus"))
+    assert adapter.default_locations({}) == ()
+
+
+def test_templates_by_name(adapter: VMware, good: CredentialValues) -> None:
+    found = adapter.images(good, COPENHAGEN.path)
+    assert [each.name for each in found] == [
+        "appliance-freebsd-14",
+        "centos-6.5-legacy",
+        "debian-13-base",
+        "rocky-9-hardened",
+        "sles-15-sp6 / sap",
+        "ubuntu-24.04-server-2026-10",
+        "win2025-datacenter",
+    ]
+    assert {each.image_id for each in found} == {each.uuid for each in templates(COPENHAGEN)}
+
+
+def test_as_few_calls_as_can_be(vcenter: vmware.VCenter, good: CredentialValues) -> None:
+    """However many virtual machines there are; what the sandbox gives in pages is read in pages."""
+    adapter = VMware()
+    adapter.check(good)
+    vcenter.calls.clear()
+    adapter.images(good, COPENHAGEN.path)
+    pages = len(COPENHAGEN.machines) // vmware.PAGE + 1
+    assert pages > 2
+    assert vcenter.calls == [
+        "FindByInventoryPath",
+        "CreateContainerView",
+        "RetrievePropertiesEx",
+        *["ContinueRetrievePropertiesEx"] * (pages - 1),
+        "DestroyView",
+    ]
+    vcenter.calls.clear()
+    adapter.describe(good, Locator(AARHUS.path, LAB.uuid))
+    assert [each for each in vcenter.calls if each != "ContinueRetrievePropertiesEx"] == [
+        "FindByInventoryPath",
+        "FindByUuid",
+        "RetrievePropertiesEx",
+        "RetrievePropertiesEx",
+    ]
+
+
+def test_templates_of_the_same_name_are_told_apart(adapter: VMware) -> None:
+    twins = tuple(
+        replace(UBUNTU, uuid=f"501e0000-0000-4c5d-8091-00000000000{number}", folder=folder)
+        for number, folder in enumerate(("Old", "New", "New/a %2f b", ""))
+    )
+    inventory = replace(INVENTORY, datacenters=(replace(COPENHAGEN, machines=(*twins, DEBIAN)),))
+    with vmware.serve(vmware.VCenter(inventory)) as address:
+        found = adapter.images(CredentialValues(vmware.credentials(address)), COPENHAGEN.path)
+    assert [each.name for each in found] == [
+        "debian-13-base",
+        "ubuntu-24.04-server-2026-10 (in the folder a / b)",
+        "ubuntu-24.04-server-2026-10 (in the folder New)",
+        "ubuntu-24.04-server-2026-10 (in the folder Old)",
+        "ubuntu-24.04-server-2026-10 (in the folder vm)",
+    ]
+
+
+def test_names_that_nothing_tells_apart() -> None:
+    same = [Template("b", "one", "Old"), Template("a", "one", "Old"), Template("c", "Two")]
+    assert vmware_details.listed(same) == (
+        ListedImage("a", "one (a)"),
+        ListedImage("b", "one (b)"),
+        ListedImage("c", "Two"),
+    )
+
+
+def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
+    with pytest.raises(ImageNotFound, match="in Copenhagen, but in Labs/Aarhus") as caught:
+        adapter.describe(good, Locator(COPENHAGEN.path, LAB.uuid))
+    assert caught.value.seen_at == ("Labs/Aarhus",)
+    for place in ("Atlantis", "Labs", "", "Copenhagen/vm"):
+        with pytest.raises(UnknownLocation, match="The vCenter has no datacenter"):
+            adapter.describe(good, Locator(place, UBUNTU.uuid))
+        with pytest.raises(UnknownLocation):
+            adapter.images(good, place)
+
+
+def test_a_virtual_machine_is_no_template(adapter: VMware, good: CredentialValues) -> None:
+    with pytest.raises(ImageNotVisible, match="“web-01” is no template"):
+        adapter.describe(good, Locator(COPENHAGEN.path, RUNNING.uuid))
+
+
+def test_no_console(adapter: VMware) -> None:
+    assert adapter.console_url({}, Locator(COPENHAGEN.path, UBUNTU.uuid)) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"vcenter_url": "http://vcenter.example.com"}, "vcenter_url", "https only"),
+        ({"vcenter_url": "https://vcenter.example.com?x=1"}, "vcenter_url", "address .* alone"),
+        ({"vcenter_url": "https://me@vcenter.example.com"}, "vcenter_url", "address .* alone"),
+        ({"vcenter_url": "https://vcenter.example.com:x"}, "vcenter_url", "address .* alone"),
+        ({"vcenter_url": "https://"}, "vcenter_url", "address .* alone"),
+        ({"verification": "thumbprint"}, "thumbprint", "has 64 digits, or 40"),
+        ({"verification": "thumbprint", "thumbprint": "12:34"}, "thumbprint", "has 64 digits"),
+        ({"ca": "nonsense"}, "ca", "not a certificate in PEM form"),
+        ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "holds a private key"),
+    ],
+)
+def test_what_cannot_be_right(
+    adapter: VMware, changes: dict[str, str], field: str, words: str
+) -> None:
+    values = {**vmware.credentials("https://vcenter.example.com"), **changes}
+    with pytest.raises(InvalidCredentials, match=words) as caught:
+        adapter.validate(values)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ca": ""},
+        {"vcenter_url": "https://vcenter.example.com/ui/"},
+        {"vcenter_url": "https://[2001:db8::1]:8443"},
+        {"verification": "thumbprint", "thumbprint": ":".join(["1A"] * 20)},
+        {"verification": "off"},
+        {"verification": ""},
+    ],
+)
+def test_what_may_be_right(adapter: VMware, changes: dict[str, str]) -> None:
+    adapter.validate({**vmware.credentials("https://vcenter.example.com"), **changes})
+    assert tls.authority().pem == vmware.credentials("")["ca"]
+
+
+def described(**said: Any) -> ImageDetails:
+    """From properties alone, such as few vCenters give."""
+    named = {name.replace("__", "."): value for name, value in said.items()}
+    return vmware_details.details(VirtualMachine("DC0", properties=named))
+
+
+def test_a_vcenter_that_says_next_to_nothing() -> None:
+    details = described(name="x")
+    assert details.facts == ()
+    assert details.volumes == ()
+    assert (details.size_gb, details.created, details.architecture) == (None, None, "")
+    assert details.os_texts == ("x",)
+    assert "does not say whether VMware Tools are installed" in details.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"config__tools__toolsVersion": 10272}, "10.1.0"),
+        ({"config__tools__toolsVersion": 9536}, "9.10.0"),
+        ({"guest__toolsVersion": "12389"}, "12.3.5"),
+        ({"config__tools__toolsVersion": 0, "guest__toolsVersion": "12389"}, "12.3.5"),
+        ({"config__tools__toolsVersion": 12389, "guest__toolsStatus": "toolsOk"}, "12.3.5, Up to"),
+        ({"guest__toolsStatus": "toolsNotInstalled"}, "Not installed"),
+        ({"guest__toolsVersion": "²", "guest__toolsStatus": "toolsOk"}, "Up to date"),
+    ],
+)
+def test_versions_of_tools(said: dict[str, Any], shown: str) -> None:
+    found = fact(described(**said), "tools")
+    assert found is not None
+    assert found.startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("guest_id", "full_name", "architecture"),
+    [
+        ("ubuntu64Guest", "Ubuntu Linux (64-bit)", "x86_64"),
+        ("windows9_64Guest", "Microsoft Windows 10 (64-bit)", "x86_64"),
+        ("windows9Guest", "Microsoft Windows 10 (32-bit)", "i386"),
+        ("armUbuntu64Guest", "Ubuntu Linux (64-bit) ARM", "arm64"),
+        ("otherGuest", "", ""),
+        ("", "Ubuntu Linux (64-bit)", "x86_64"),
+    ],
+)
+def test_architectures(guest_id: str, full_name: str, architecture: str) -> None:
+    details = described(config__guestId=guest_id, config__guestFullName=full_name)
+    assert details.architecture == architecture
+
+
+def test_disks_of_every_kind() -> None:
+    label = SimpleNamespace(label="Hard disk 1")
+    raw = SimpleNamespace(compatibilityMode="physicalMode")
+    devices = [
+        SimpleNamespace(label="a drive without a capacity"),
+        SimpleNamespace(deviceInfo=label, capacityInKB=1, capacityInBytes=None, backing=raw),
+        SimpleNamespace(capacityInKB=0, capacityInBytes=2**30 + 1, backing=SimpleNamespace()),
+        SimpleNamespace(capacityInKB=0),
+    ]
+    volumes = described(config__hardware__device=devices).volumes
+    assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in volumes] == [
+        ("Hard disk 1", "raw device", 1, False, True),
+        ("Disk 2", "", 2, False, False),
+        ("Disk 3", "", None, None, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "created"),
+    [
+        (datetime(1970, 1, 1, tzinfo=UTC), None),
+        (datetime(2026, 1, 2, 3, 4), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)),  # noqa: DTZ001
+        ("yesterday", None),
+    ],
+)
+def test_dates(said: Any, created: datetime | None) -> None:
+    assert described(config__createDate=said).created == created
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a%2fb", "a/b"), ("a%5Cb", "a\\b"), ("100%25", "100%"), ("%252f", "%2f"), ("%41", "%41")],
+)
+def test_names_are_decoded_once(name: str, shown: str) -> None:
+    assert vmware_details.decoded(name) == shown
+    assert described(name=name).name == shown

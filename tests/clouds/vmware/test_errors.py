@@ -1,0 +1,386 @@
+"""What a person is told of each way in which a vCenter, or the way to it, can fail."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyVmomi import vim, vmodl
+
+from sandbox import faulty, tls, vmware
+from sandbox.faulty import Behaviour, answering, slow
+from sandbox.vmware_inventory import COPENHAGEN, UBUNTU
+from tests.clouds.peer import SECRET
+from tests.clouds.vmware.answers import (
+    after_login,
+    by_method,
+    credentials,
+    denied,
+    fault,
+    returning,
+    serve,
+    vcenter,
+)
+from webapp.clouds import base
+from webapp.clouds.base import (
+    CloudError,
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsRejected,
+    ImageNotFound,
+    Locator,
+    PermissionDenied,
+)
+from webapp.clouds.vmware import connection as vmware_connection
+from webapp.clouds.vmware import errors as vmware_errors
+from webapp.clouds.vmware.adapter import VMware
+
+LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
+Collector = vmodl.query.PropertyCollector
+XML = "text/xml"
+
+
+@pytest.fixture
+def adapter() -> VMware:
+    return VMware()
+
+
+def described(adapter: VMware, behaviour: Behaviour, **changes: str) -> CloudError:
+    """What looking up a template is refused with."""
+    with serve(behaviour) as url:
+        return refused(lambda: adapter.describe(credentials(url, **changes), LOCATOR))
+
+
+def refused(call: Callable[[], object]) -> CloudError:
+    with pytest.raises(CloudError) as caught:
+        call()
+    message = str(caught.value)
+    assert message[0].isupper()
+    assert message.endswith(".")
+    assert len(message) < 300
+    return caught.value
+
+
+FAULTS: tuple[tuple[Any, type[CloudError], str], ...] = (
+    (vim.fault.InvalidLogin(), CredentialsRejected, "this user with this password"),
+    (vim.fault.PasswordExpired(), CredentialsRejected, "password of this user has expired"),
+    (denied("System.Read"), PermissionDenied, "privilege System.Read on the datacenter dat"),
+    (vim.fault.NoPermission(), PermissionDenied, "lack a privilege"),
+    (vim.fault.HostConnectFault(), CloudUnreachable, "no connection to the template's host"),
+    (vmodl.fault.HostNotReachable(), CloudUnreachable, "no answer from the template's host"),
+    (vim.fault.Timedout(), CloudUnreachable, "takes too long for this"),
+    (vmodl.fault.NotSupported(), CloudUnreachable, "does not support what is asked"),
+    (
+        vmodl.fault.MethodNotFound(receiver=vim.Folder("group-d1"), method="x"),
+        CloudUnreachable,
+        "not a vCenter Server",
+    ),
+    (vmodl.fault.SystemError(reason="x"), CloudUnreachable, "trouble .* answered SystemError"),
+    (vmodl.RuntimeFault(), CloudUnreachable, "trouble of its own .* answered RuntimeFault"),
+)
+
+
+@pytest.mark.parametrize(("error", "kind", "words"), FAULTS, ids=lambda each: type(each).__name__)
+def test_each_fault_has_its_own_words(
+    adapter: VMware, error: Any, kind: type[CloudError], words: str
+) -> None:
+    said = described(adapter, after_login(fault(error)))
+    assert pytest.RaisesExc(kind, match=words).matches(said)
+
+
+def test_every_sentence_differs() -> None:
+    sentences = [words for _, _, words in vmware_errors._FAULTS]
+    sentences += [words for _, words in vmware_errors._STATUSES.values()]
+    assert len(set(sentences)) == len(sentences) >= 13
+
+
+def test_a_fault_that_says_that_we_asked_wrongly_is_a_bug(adapter: VMware) -> None:
+    wrong = fault(vmodl.query.InvalidProperty(name="config.nothing"))
+    with serve(after_login(wrong)) as url, pytest.raises(vmodl.query.InvalidProperty):
+        adapter.describe(credentials(url), LOCATOR)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (301, CloudUnreachable, "points to another address .* 301"),
+        (401, CredentialsRejected, "wants a login of its own"),
+        (403, PermissionDenied, "does not let this server through"),
+        (404, CloudUnreachable, "no vCenter at this path"),
+        (418, CloudUnreachable, "does not speak like a vCenter"),
+        (429, CloudThrottled, "fewer calls .* Wait a minute"),
+        (500, CloudUnreachable, "trouble of its own .* 500"),
+        (502, CloudUnreachable, "trouble of its own .* 502"),
+        (503, CloudUnreachable, "not ready .* Wait some minutes"),
+    ],
+)
+def test_each_status_has_its_own_words(
+    adapter: VMware, status: int, kind: type[CloudError], words: str
+) -> None:
+    """Whenever it comes: at once, or after a good beginning."""
+    answer = faulty.Answer(status, b"<html>No</html>", "text/html", {"Retry-After": "30"})
+    for behaviour in (lambda _: answer, after_login(lambda _: answer)):
+        error = described(adapter, behaviour)
+        assert pytest.RaisesExc(kind, match=words).matches(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answering(200, "<html>Welcome</html>", "text/html"),
+        answering(200, "<html>Welcome</html>", XML),
+        answering(200, "<html><p>", XML),
+        answering(200, "", XML),
+        answering(200, "", "text/plain"),
+        answering(200, "{}", "application/json"),
+        answering(200, "\x00", XML),
+        answering(500, "<html>Oops</html>", XML),
+        answering(500, "<a/>", XML),
+        answering(200, '<LoginResponse><returnval type="Nothing"/></LoginResponse>', XML),
+        answering(200, '<aResponse><returnval type="Folder">a</returnval></aResponse>', XML),
+        answering(200, "<aResponse><returnval><about><x/></about></returnval></aResponse>", XML),
+        returning("RetrieveServiceContent", vim.ServiceInstanceContent(
+            rootFolder=vim.Folder("group-d1"),
+            propertyCollector=Collector("pc"),
+            about=vim.AboutInfo(**dict.fromkeys(
+                ("name", "fullName", "vendor", "version", "build", "osType", "productLineId",
+                 "apiType", "apiVersion"), "",
+            )),
+        )),
+    ],
+)  # fmt: skip
+def test_garbage(adapter: VMware, answer: Behaviour) -> None:
+    with serve(answer) as url:
+        good = credentials(url)
+        for call in (
+            lambda: adapter.describe(good, LOCATOR),
+            lambda: adapter.check(good),
+            lambda: adapter.locations(good),
+            lambda: adapter.images(good, LOCATOR.location),
+        ):
+            error = refused(call)
+            assert isinstance(error, CloudUnreachable)
+            assert "does not speak like a vCenter" in str(error)
+
+
+@pytest.mark.parametrize("method", ["Login", "CreateContainerView", "RetrievePropertiesEx"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answering(200, "<a/>", XML),
+        answering(200, "<aResponse/>", XML),
+        answering(200, "<aResponse><returnval>a</returnval></aResponse>", XML),
+    ],
+)
+def test_garbage_in_the_middle(adapter: VMware, method: str, answer: Behaviour) -> None:
+    """Which must not read as a datacenter without templates."""
+    with serve(by_method(**{method: answer})) as url:
+        error = refused(lambda: adapter.images(credentials(url), LOCATOR.location))
+    assert isinstance(error, CloudUnreachable)
+    assert "does not speak like a vCenter" in str(error)
+
+
+def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
+    content = vcenter()._content
+    content.about.apiType = "HostAgent"
+    asked: list[bytes] = []
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        asked.append(request.body)
+        return returning("RetrieveServiceContent", content)(request)
+
+    with serve(behave) as url:
+        error = refused(lambda: adapter.check(credentials(url)))
+    assert isinstance(error, CloudUnreachable)
+    assert "address of a single ESXi host" in str(error)
+    assert not any(SECRET.encode() in each for each in asked)
+
+
+def missing(error: Any, *names: str) -> Behaviour:
+    """An answer in which a virtual machine has `names`, and `error` is said of the others."""
+    machine = vim.VirtualMachine("vm-1")
+    content = Collector.ObjectContent(
+        obj=machine,
+        propSet=[vmodl.DynamicProperty(name=name, val="x") for name in names],
+        missingSet=[Collector.MissingProperty(path="config.template", fault=error)],
+    )
+    view = Collector.ObjectContent(obj=vim.view.ContainerView("view-1"))
+    result = Collector.RetrieveResult(objects=[content, view])
+    return by_method(
+        FindByUuid=returning("FindByUuid", machine),
+        CreateContainerView=returning("CreateContainerView", view.obj),
+        RetrievePropertiesEx=returning("RetrievePropertiesEx", result),
+    )
+
+
+@pytest.mark.parametrize("names", [(), ("name",)])
+def test_templates_that_may_not_be_read(adapter: VMware, names: tuple[str, ...]) -> None:
+    """A vCenter answers with objects that have nothing in them: that is not "no templates"."""
+    with serve(missing(denied("System.Read"), *names)) as url:
+        good = credentials(url)
+        for call in (
+            lambda: adapter.images(good, LOCATOR.location),
+            lambda: adapter.describe(good, LOCATOR),
+            lambda: adapter.locations(good),
+        ):
+            error = refused(call)
+            assert isinstance(error, PermissionDenied)
+            assert "System.Read" in str(error)
+
+
+def test_a_template_whose_host_is_away(adapter: VMware) -> None:
+    """Then it has a name, and no configuration."""
+    error = described(adapter, missing(vmodl.fault.SystemError(reason="x"), "name"))
+    assert "cannot read the configuration of “x”" in str(error)
+
+
+def test_a_template_in_folders_that_may_not_be_seen(adapter: VMware) -> None:
+    """The vCenter says that it is in that datacenter, and not where."""
+    machine = vim.VirtualMachine("vm-1")
+    properties = {"name": "x", "config.template": True}
+    content = Collector.ObjectContent(
+        obj=machine,
+        propSet=[vmodl.DynamicProperty(name=name, val=val) for name, val in properties.items()],
+    )
+    behaviour = by_method(
+        FindByUuid=returning("FindByUuid", machine),
+        RetrievePropertiesEx=returning(
+            "RetrievePropertiesEx", Collector.RetrieveResult(objects=[content])
+        ),
+    )
+    with serve(behaviour) as url:
+        assert adapter.describe(credentials(url), LOCATOR).name == "x"
+
+
+def test_a_session_that_ends_at_once_is_not_begun_for_ever(adapter: VMware) -> None:
+    over = vim.fault.NotAuthenticated(privilegeId="System.View")
+    logins: list[faulty.Request] = []
+    own = vcenter()
+
+    def log_in(request: faulty.Request) -> faulty.Answer | None:
+        logins.append(request)
+        return own.behave(request)
+
+    for ended in (fault(over), missing(over)):
+        logins.clear()
+        error = described(
+            adapter, by_method(ended, RetrieveServiceContent=own.behave, Login=log_in)
+        )
+        assert isinstance(error, CredentialsRejected)
+        assert "ended the session as soon as it had begun" in str(error)
+        assert len(logins) == 1
+
+
+def test_deleted_meanwhile(adapter: VMware) -> None:
+    """Once more without it; gone again, it is not found."""
+    gone = fault(vmodl.fault.ManagedObjectNotFound(obj=vim.VirtualMachine("vm-1")))
+    own, left = vcenter(), [gone]
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        return left.pop()(request) if left else own.behave(request)
+
+    with serve(by_method(own.behave, RetrievePropertiesEx=behave)) as url:
+        assert len(adapter.images(credentials(url), LOCATOR.location)) == 7
+    error = described(adapter, by_method(RetrievePropertiesEx=gone))
+    assert isinstance(error, ImageNotFound)
+    assert "deleted in vCenter meanwhile" in str(error)
+    found = returning("FindByUuid", vim.VirtualMachine("vm-9999"))
+    error = described(adapter, by_method(FindByUuid=found))
+    assert isinstance(error, ImageNotFound)
+    assert "There is no template" in str(error)
+
+
+def test_refused_connection(adapter: VMware) -> None:
+    with faulty.refusing() as url:
+        error = refused(lambda: adapter.describe(credentials(url), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "was refused. Check the vCenter URL" in str(error)
+
+
+def test_name_that_cannot_be_resolved(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unresolvable(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
+    error = refused(lambda: adapter.describe(credentials("https://nowhere.invalid"), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "cannot be resolved" in str(error)
+
+
+def test_broken_off(adapter: VMware) -> None:
+    for behaviour in (faulty.resetting, after_login(faulty.resetting)):
+        error = described(adapter, behaviour)
+        assert isinstance(error, CloudUnreachable)
+        assert "broke off" in str(error)
+
+
+def test_silence(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vmware_connection, "READ_SECONDS", 0.3)
+    silent = slow(30, answering(200))
+    for behaviour in (silent, after_login(silent)):
+        error = described(adapter, behaviour)
+        assert isinstance(error, CloudUnreachable)
+        assert "takes too long to answer" in str(error)
+
+
+def test_silence_while_reading_a_list(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for a second time, to put things in order at a vCenter that is away."""
+    monkeypatch.setattr(vmware_connection, "READ_SECONDS", 0.3)
+    silent = slow(30, answering(200))
+    with serve(by_method(RetrievePropertiesEx=silent, DestroyView=silent)) as url:
+        began = time.monotonic()
+        error = refused(lambda: adapter.images(credentials(url), LOCATOR.location))
+        assert time.monotonic() - began < 0.6
+    assert "takes too long to answer" in str(error)
+
+
+def test_no_handshake(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vmware_connection, "CONNECT_SECONDS", 0.3)
+    with socket.create_server((faulty.LOOPBACK, 0)) as silent:
+        url = f"https://{faulty.LOOPBACK}:{silent.getsockname()[1]}"
+        error = refused(lambda: adapter.describe(credentials(url), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "No connection to VMware vSphere came about in time" in str(error)
+
+
+def test_an_answer_in_drops(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
+    error = described(adapter, after_login(faulty.trickling))
+    assert isinstance(error, CloudUnreachable)
+    assert "did not answer within 1 seconds" in str(error)
+
+
+def test_what_is_no_tls(adapter: VMware) -> None:
+    with faulty.serve(answering(200)) as url:
+        error = refused(lambda: adapter.describe(credentials(url), LOCATOR))
+    assert isinstance(error, CloudUnreachable)
+    assert "does not speak TLS" in str(error)
+
+
+def test_untrusted_and_expired(adapter: VMware) -> None:
+    for context, words in (
+        (tls.untrusted(), "cannot be verified"),
+        (tls.expired(), "certificate .* has expired"),
+        (tls.authority().context(addresses=("127.0.0.2",)), "is for another name"),
+    ):
+        with faulty.serve(vcenter().behave, tls=context) as url:
+            error = refused(lambda: adapter.check(credentials(url)))
+        assert isinstance(error, CloudUnreachable)
+        assert re.search(words, str(error))
+
+
+def test_the_password_is_not_logged(adapter: VMware, caplog: pytest.LogCaptureFixture) -> None:
+    """Also if a vCenter repeats it."""
+    with caplog.at_level(logging.DEBUG):
+        repeated = fault(vim.fault.InvalidLogin(), f"No user with {SECRET}")
+        error = described(adapter, by_method(Login=repeated))
+    assert "InvalidLogin" in caplog.text
+    assert "No user with …" in caplog.text
+    assert SECRET not in caplog.text
+    assert SECRET not in str(error)
+    assert vmware.PASSWORD != SECRET

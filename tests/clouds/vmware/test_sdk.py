@@ -1,0 +1,318 @@
+"""Sessions of the VMware adapter, and what its connections trust."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
+from pyVmomi import vim
+
+from sandbox import faulty, tls, vmware
+from sandbox.vmware_inventory import COPENHAGEN, DEBIAN, INVENTORY, UBUNTU
+from tests.clouds.peer import SECRET
+from tests.clouds.vmware import answers
+from tests.clouds.vmware.answers import credentials
+from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
+from webapp.clouds.vmware import sdk as vmware_sdk
+from webapp.clouds.vmware.adapter import VMware
+
+ROOT = Path(__file__).parents[3]
+LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
+OTHER = Locator(COPENHAGEN.path, DEBIAN.uuid)
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+"""pyVmomi by itself verifies nothing at the first."""
+
+
+@pytest.fixture
+def adapter() -> VMware:
+    return VMware()
+
+
+@pytest.fixture
+def vcenter() -> vmware.VCenter:
+    return answers.vcenter()
+
+
+@pytest.fixture
+def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
+    with vmware.serve(vcenter) as address:
+        yield credentials(address)
+
+
+def issued(tmp_path: Path, authority: tls.Authority) -> tuple[ssl.SSLContext, x509.Certificate]:
+    """A server's certificate, and the context that shows it."""
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(authority.issue())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context, x509.load_pem_x509_certificate(path.read_bytes())
+
+
+def test_the_sdk_is_loaded_on_first_use_only() -> None:
+    code = (
+        "import sys\n"
+        "from webapp.clouds import CLOUDS\n"
+        "CLOUDS['vmware'].parse_image_id('501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091')\n"
+        "before = 'pyVmomi' in sys.modules\n"
+        "CLOUDS['vmware'].warm_up()\n"
+        "print(before, 'pyVmomi' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == [b"False", b"True"]
+
+
+def test_a_session_is_used_again(
+    adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
+) -> None:
+    adapter.describe(good, LOCATOR)
+    adapter.describe(good, OTHER)
+    adapter.images(good, COPENHAGEN.path)
+    adapter.locations(good)
+    assert vcenter.calls.count("Login") == 1
+    assert "Logout" not in vcenter.calls
+
+
+def test_check_logs_in_anew_and_ends_the_session_before(
+    adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
+) -> None:
+    adapter.check(good)
+    adapter.check(good)
+    adapter.describe(good, LOCATOR)
+    assert [each for each in vcenter.calls if each.startswith("Log")] == [
+        "Login",
+        "Login",
+        "Logout",
+    ]
+    assert len(vcenter._sessions) == 1
+
+
+def test_other_credentials_have_another_session(
+    adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
+) -> None:
+    adapter.describe(good, LOCATOR)
+    wrong = CredentialValues({**good, "password": "another"})
+    with pytest.raises(Exception, match="this user with this password"):
+        adapter.describe(wrong, LOCATOR)
+    adapter.describe(good, LOCATOR)
+    assert vcenter.calls.count("Login") == 2
+
+
+def test_a_restarted_vcenter_is_logged_in_to_once_more(
+    adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
+) -> None:
+    for work in (
+        lambda: adapter.describe(good, LOCATOR),
+        lambda: adapter.images(good, COPENHAGEN.path),
+        lambda: adapter.locations(good),
+    ):
+        before = work()
+        vcenter.calls.clear()
+        vcenter.end_sessions()
+        assert work() == before
+        assert vcenter.calls.count("Login") == 1
+
+
+def test_a_session_lost_between_two_calls(adapter: VMware, vcenter: vmware.VCenter) -> None:
+    """Where a vCenter answers with objects that have nothing in them, and no error."""
+    left = [1]
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        if b"<RetrievePropertiesEx" in request.body and left:
+            left.pop()
+            vcenter.end_sessions()
+        return vcenter.behave(request)
+
+    with answers.serve(behave) as url:
+        good = credentials(url)
+        left.clear()
+        before = adapter.describe(good, LOCATOR)
+        left.append(1)
+        assert adapter.describe(good, LOCATOR) == before
+    assert vcenter.calls.count("Login") == 2
+
+
+def test_a_connection_that_was_closed_meanwhile(adapter: VMware, vcenter: vmware.VCenter) -> None:
+    """As a vCenter does with those that nobody used for a while."""
+    closing = threading.Event()
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        if closing.is_set():
+            closing.clear()
+            return None
+        return vcenter.behave(request)
+
+    with answers.serve(behave) as url:
+        before = adapter.describe(credentials(url), LOCATOR)
+        closing.set()
+        assert adapter.describe(credentials(url), LOCATOR) == before
+    assert not closing.is_set()
+
+
+def test_old_sessions_are_not_used(
+    adapter: VMware,
+    vcenter: vmware.VCenter,
+    good: CredentialValues,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vmware_sdk, "KEPT_SECONDS", 0)
+    adapter.describe(good, LOCATOR)
+    adapter.describe(good, LOCATOR)
+    assert vcenter.calls.count("Login") == 2
+
+
+def test_many_at_once(adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues) -> None:
+    """Whoever logged in although another had done so meanwhile ends that session."""
+    with ThreadPoolExecutor(8) as threads:
+        found = list(
+            threads.map(
+                lambda place: adapter.describe(good, (LOCATOR, OTHER)[place % 2]), range(32)
+            )
+        )
+    assert {each.name for each in found[::2]} == {UBUNTU.name}
+    assert {each.name for each in found[1::2]} == {DEBIAN.name}
+    assert len(vcenter._sessions) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "spoken", "created"),
+    [
+        ("6.0", "urn:vim25/6.0", False),
+        ("6.5", "urn:vim25/6.0", False),
+        ("6.7.3", "urn:vim25/6.7", True),
+        ("7.0.3.0", "urn:vim25/7.0.0.0", True),
+        ("8.0.3.0", "urn:vim25/7.0.0.0", True),
+        ("9.0.0.0", "urn:vim25/7.0.0.0", True),
+        ("10.0", "urn:vim25/7.0.0.0", True),
+        ("", "urn:vim25/6.0", False),
+    ],
+)
+def test_versions(
+    adapter: VMware, vcenter: vmware.VCenter, version: str, spoken: str, created: bool
+) -> None:
+    """An older vCenter is not asked for what it does not know."""
+    vcenter._content.about.apiVersion = version
+    heard = []
+
+    def behave(request: faulty.Request) -> faulty.Answer | None:
+        heard.append(request.headers["SOAPAction"])
+        return vcenter.behave(request)
+
+    with answers.serve(behave) as url:
+        details = adapter.describe(credentials(url), LOCATOR)
+    assert heard[-1] == f'"{spoken}"'
+    assert (details.created is not None) == created
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_verified_with_an_authority_of_its_own(vcenter: vmware.VCenter, host: str) -> None:
+    with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
+        assert VMware().check(credentials(url)).account == INVENTORY.uuid
+        for ca in ("", tls.make().pem):
+            with pytest.raises(CloudUnreachable, match=r"certificate of .* cannot be verified"):
+                VMware().check(credentials(url, ca=ca))
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+@pytest.mark.parametrize("algorithm", [SHA1(), SHA256()], ids=["SHA-1", "SHA-256"])  # noqa: S303
+@pytest.mark.parametrize("written", ["{}", "{}:"])
+def test_one_certificate_by_its_thumbprint(
+    vcenter: vmware.VCenter, tmp_path: Path, host: str, algorithm: HashAlgorithm, written: str
+) -> None:
+    context, certificate = issued(tmp_path, tls.make())
+    digits = certificate.fingerprint(algorithm).hex()
+    if ":" in written:
+        digits = ":".join(digits[place : place + 2] for place in range(0, len(digits), 2)).upper()
+    with faulty.serve(vcenter.behave, tls=context, host=host) as url:
+        pinned = credentials(url, verification="thumbprint", thumbprint=digits, ca="")
+        assert VMware().check(pinned).account == INVENTORY.uuid
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_another_certificate_than_the_one_with_the_thumbprint(
+    adapter: VMware, vcenter: vmware.VCenter, host: str
+) -> None:
+    """Every time, also though its authority would be trusted; and nothing at all is sent."""
+    with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
+        pinned = credentials(url, verification="thumbprint", thumbprint="1a" * 32)
+        for _ in range(3):
+            with pytest.raises(CloudUnreachable, match="another certificate than the one with"):
+                adapter.check(pinned)
+    assert vcenter.calls == []
+
+
+def test_a_certificate_that_is_another_one_from_now_on(
+    adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
+) -> None:
+    """A kept session connects anew, and looks again."""
+    context, certificate = issued(tmp_path, tls.make())
+    pinned = certificate.fingerprint(SHA256()).hex()
+    with faulty.serve(vcenter.behave, tls=context) as url:
+        trusting = credentials(url, verification="thumbprint", thumbprint=pinned, ca="")
+        adapter.describe(trusting, LOCATOR)
+        adapter._sessions._get(trusting).content.searchIndex._stub.DropConnections()
+        issued(tmp_path, tls.make())
+        context.load_cert_chain(tmp_path / "certificate.pem")
+        vcenter.calls.clear()
+        with pytest.raises(CloudUnreachable, match="another certificate"):
+            adapter.describe(trusting, LOCATOR)
+    assert vcenter.calls == []
+
+
+@pytest.mark.parametrize("host", ADDRESSES)
+def test_unverified_only_if_so_wanted(vcenter: vmware.VCenter, host: str) -> None:
+    with faulty.serve(vcenter.behave, tls=tls.untrusted(), host=host) as url:
+        unverified = credentials(url, verification="off", ca="")
+        assert VMware().check(unverified).account == INVENTORY.uuid
+        for how in ("verify", ""):
+            with pytest.raises(CloudUnreachable, match="certificate"):
+                VMware().check(credentials(url, verification=how))
+
+
+def test_a_self_signed_certificate_has_words_of_its_own(
+    adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
+) -> None:
+    authority = tls.make()
+    path = tmp_path / "self-signed.pem"
+    path.write_bytes(tls._pem(authority.key) + authority.pem.encode())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    words = r"self-signed\. Edit .* by its thumbprint"
+    with (
+        faulty.serve(vcenter.behave, tls=context) as url,
+        pytest.raises(CloudUnreachable, match=words),
+    ):
+        adapter.check(credentials(url))
+
+
+def test_nothing_of_this_servers_surroundings_is_used(
+    adapter: VMware, good: CredentialValues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:1")
+    assert adapter.check(good).account == INVENTORY.uuid
+
+
+def test_the_sandbox_checks_who_is_asking(vcenter: vmware.VCenter, good: CredentialValues) -> None:
+    session = vmware_sdk.Session(good)
+    assert session.user == vmware.USER
+    with pytest.raises(vim.fault.InvalidLogin):
+        session.content.sessionManager.Login(vmware.USER, SECRET)
+    session.end()
+    with pytest.raises(vim.fault.NotAuthenticated):
+        session.content.searchIndex.FindByInventoryPath(COPENHAGEN.path)
+
+
+def test_credentials_of_the_sandbox_are_good_there() -> None:
+    authority = tls.make()
+    with vmware.start(authority=authority) as address:
+        values = CredentialValues(vmware.credentials(address, authority))
+        VMware().validate(values)
+        assert VMware().describe(values, LOCATOR).name == UBUNTU.name

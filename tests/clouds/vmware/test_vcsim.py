@@ -1,0 +1,303 @@
+"""The VMware adapter against VMware's own simulator of a vCenter, and the sandbox's vCenter held
+against the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyVmomi import vim
+
+from sandbox import vmware
+from sandbox.vmware_inventory import Datacenter, Disk, Inventory, Machine, Resource
+from tests.clouds.vmware import vcsim
+from webapp.clouds.base import (
+    CredentialsRejected,
+    CredentialValues,
+    Identity,
+    ImageDetails,
+    ImageNotFound,
+    ImageNotVisible,
+    Location,
+    Locator,
+    UnknownLocation,
+)
+from webapp.clouds.vmware import inventory as vmware_inventory
+from webapp.clouds.vmware import sdk as vmware_sdk
+from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.connection import stub_for
+
+ABSENT = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
+DISK = "disk-202-0"
+"""What the simulator calls a disk."""
+
+
+def _machine(prefix: str, place: str, **changes: Any) -> Machine:
+    """As the simulator makes them, but for the changes."""
+    plain = Machine(
+        uuid=f"501e0000-0000-4c5d-8091-{place:0>12}",
+        name=f"{prefix}_VM0",
+        host=f"{prefix.removesuffix('_RP0')}" + ("_H0" if "_C" in prefix else ""),
+        guest_id="debian11_64Guest",
+        guest_name="Debian GNU/Linux 11 (64-bit)",
+        disks=(Disk(1, label=DISK),),
+        datastore="LocalDS_0",
+    )
+    return replace(plain, **changes)
+
+
+def _resources(name: str, folder: str) -> tuple[Resource, ...]:
+    clusters = (
+        Resource(f"{folder}{name}_C{number}", (f"{name}_C{number}_H0", f"{name}_C{number}_H1"))
+        for number in (0, 1)
+    )
+    return (*clusters, Resource(f"{folder}{name}_H0", (f"{name}_H0",), is_cluster=False))
+
+
+SAME = Inventory(
+    "dbed6e0c-bd88-4ef6-b594-21283e1c677f",
+    "VMware vCenter Server 6.5.0 build-5973321",
+    "7.0.3.0",
+    (
+        Datacenter(
+            "DC0",
+            _resources("DC0", ""),
+            (
+                _machine(
+                    "DC0_C0_RP0",
+                    "a1",
+                    name="ubuntu-24.04 %2f base",
+                    host="DC0_C0_H1",
+                    guest_id="ubuntu64Guest",
+                    guest_name="Ubuntu Linux (64-bit)",
+                    annotation="With <open-vm-tools> & cloud-init",
+                    disks=(Disk(40, "thick", label=DISK),),
+                    created="2026-10-21T05:12:45Z",
+                ),
+                _machine("DC0_C1_RP0", "a2", tools=9 * 1024, version="vmx-09", firmware="bios"),
+                _machine("DC0_H0", "a3", cpus=8, memory_mb=1536),
+            ),
+        ),
+        Datacenter(
+            "F0/DC1",
+            _resources("DC1", "F0/"),
+            tuple(
+                _machine(prefix, place, folder="F0")
+                for prefix, place in (("DC1_C0_RP0", "b1"), ("DC1_C1_RP0", "b2"), ("DC1_H0", "b3"))
+            ),
+        ),
+    ),
+)
+"""The simulator's inventory as the sandbox describes one: its templates, that is. In `_settings`
+the simulator is told all that it would make up otherwise."""
+
+
+def _settings(made_as: str, machine: Machine) -> dict[str, dict[str, Any]]:
+    disk = machine.disks[0]
+    said = {
+        "Uuid": machine.uuid,
+        "Name": machine.name,
+        "Host": machine.host,
+        "GuestId": machine.guest_id,
+        "GuestFullName": machine.guest_name,
+        "Annotation": machine.annotation,
+        "Firmware": machine.firmware,
+        "Version": machine.version,
+        "Created": machine.created,
+        "Cpus": machine.cpus,
+        "MemoryMB": machine.memory_mb,
+        "Tools": machine.tools,
+        "Gib": disk.gb,
+        "Thin": disk.kind == "thin",
+    }
+    return {made_as: said}
+
+
+MADE_AS = ("DC0_C0_RP0", "DC0_C1_RP0", "DC0_H0", "DC1_C0_RP0", "DC1_C1_RP0", "DC1_H0")
+TEMPLATES = [(place.path, each) for place in SAME.datacenters for each in place.machines]
+GOLDEN = Locator("DC0", TEMPLATES[0][1].uuid)
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    vcsim.require()
+    settings: dict[str, Any] = {}
+    for prefix, (_, machine) in zip(MADE_AS, TEMPLATES, strict=True):
+        settings |= _settings(f"{prefix}_VM0", machine)
+    with vcsim.start(tmp_path_factory.mktemp("vcsim"), settings) as address:
+        yield address
+
+
+@pytest.fixture
+def adapter() -> VMware:
+    return VMware()
+
+
+@pytest.fixture
+def good(simulator: str) -> CredentialValues:
+    return vcsim.credentials(simulator)
+
+
+def test_check_and_locations(adapter: VMware, good: CredentialValues) -> None:
+    assert adapter.check(good) == Identity(SAME.uuid, f"{vcsim.USER} at {SAME.full_name}")
+    assert adapter.locations(good) == (Location("DC0", "DC0"), Location("F0/DC1", "F0/DC1"))
+
+
+def test_templates_of_each_datacenter(adapter: VMware, good: CredentialValues) -> None:
+    """By name, and none of the virtual machines that are not."""
+    assert [each.name for each in adapter.images(good, "DC0")] == [
+        "DC0_C1_RP0_VM0",
+        "DC0_H0_VM0",
+        "ubuntu-24.04 / base",
+    ]
+    names = [each.name for each in adapter.images(good, "F0/DC1")]
+    assert names == ["DC1_C0_RP0_VM0", "DC1_C1_RP0_VM0", "DC1_H0_VM0"]
+
+
+def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None:
+    good = vcsim.credentials(simulator)
+    with pytest.raises(CredentialsRejected, match="this user with this password"):
+        adapter.check(vcsim.credentials(simulator, password="sandbox"))
+    with pytest.raises(UnknownLocation, match="no datacenter DC1"):
+        adapter.images(good, "DC1")
+    with pytest.raises(ImageNotFound, match="nor elsewhere"):
+        adapter.describe(good, Locator("DC0", ABSENT))
+    with pytest.raises(ImageNotFound, match=r"in F0/DC1, but in DC0\. Choose") as caught:
+        adapter.describe(good, Locator("F0/DC1", GOLDEN.image_id))
+    assert caught.value.seen_at == ("DC0",)
+
+
+def test_a_session_that_is_over_is_begun_anew(adapter: VMware, good: CredentialValues) -> None:
+    """The simulator answers then as vCenter does: with empty objects, and no error."""
+    before = adapter.images(good, "DC0")
+    session = adapter._sessions._get(good)
+    session.content.sessionManager.Logout()
+    with pytest.raises(vim.fault.NotAuthenticated):
+        vmware_inventory._read(session, *_names_of(session))
+    assert adapter.images(good, "DC0") == before
+    adapter._sessions._get(good).end()
+    assert adapter.describe(good, GOLDEN).name == "ubuntu-24.04 / base"
+    adapter._sessions._get(good).end()
+    assert len(adapter.locations(good)) == 2
+
+
+def _names_of(session: vmware_sdk.Session) -> tuple[list[Any], list[Any]]:
+    objects = [vmware_inventory.Query.ObjectSpec(obj=session.content.rootFolder)]
+    return objects, [vmware_inventory._properties(vim.Folder, ["name"])]
+
+
+def test_many_at_once(adapter: VMware, good: CredentialValues) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: adapter.describe(good, GOLDEN), range(24)))
+    assert len(set(found)) == 1
+
+
+def test_what_a_deletion_meanwhile_does(adapter: VMware, good: CredentialValues) -> None:
+    """Nothing to the others."""
+    session = adapter._sessions._get(good)
+    gone = vim.VirtualMachine("vm-99999", session.content.rootFolder._stub)
+    there = session.content.searchIndex.FindByUuid(None, GOLDEN.image_id, True, True)
+    objects = [vmware_inventory.Query.ObjectSpec(obj=each) for each in (gone, there)]
+    wanted = [vmware_inventory._properties(vim.VirtualMachine, ["name"])]
+    found, denied = vmware_inventory._read(session, objects, wanted)
+    assert list(found) == [there]
+    assert denied == {}
+    none = vmware_inventory._described(session, session.content.rootFolder, gone)
+    assert none == vmware_inventory.VirtualMachine()
+
+
+def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
+    session = adapter._sessions._get(good)
+    machine = session.content.searchIndex.FindByUuid(None, TEMPLATES[4][1].uuid, True, True)
+    pool = vim.ResourcePool("resgroup-1", machine._stub)
+    machine.MarkAsVirtualMachine(pool, None)
+    try:
+        with pytest.raises(ImageNotVisible, match="“DC1_C1_RP0_VM0” is no template"):
+            adapter.describe(good, Locator("F0/DC1", TEMPLATES[4][1].uuid))
+        assert len(adapter.images(good, "F0/DC1")) == 2
+    finally:
+        machine.MarkAsTemplate()
+
+
+def test_the_wrong_path(adapter: VMware, simulator: str) -> None:
+    assert adapter.check(vcsim.credentials(f"{simulator}/ui/")).account == SAME.uuid
+    stub = stub_for(vcsim.credentials(f"{simulator}/sdk/"))
+    assert stub.path == "/sdk"
+
+
+Ask = Callable[[VMware, CredentialValues], Any]
+
+
+@pytest.fixture(scope="module")
+def both(simulator: str) -> Iterator[tuple[CredentialValues, CredentialValues]]:
+    """Credentials at the simulator, and at the sandbox with the same inventory."""
+    with vmware.serve(vmware.VCenter(SAME, vcsim.USER, vcsim.PASSWORD)) as sandbox:
+        yield vcsim.credentials(simulator), vcsim.credentials(sandbox)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda adapter, who: adapter.check(who),
+        lambda adapter, who: adapter.locations(who),
+        lambda adapter, who: adapter.images(who, "DC0"),
+        lambda adapter, who: adapter.images(who, "F0/DC1"),
+    ],
+    ids=["check", "locations", "images", "images in a folder"],
+)
+def test_the_sandbox_says_what_the_simulator_says(
+    adapter: VMware, both: tuple[CredentialValues, CredentialValues], ask: Ask
+) -> None:
+    assert ask(adapter, both[0]) == ask(adapter, both[1])
+
+
+@pytest.mark.parametrize(("place", "machine"), TEMPLATES, ids=lambda each: str(each)[:20])
+def test_the_sandbox_describes_as_the_simulator_does(
+    adapter: VMware,
+    both: tuple[CredentialValues, CredentialValues],
+    place: str,
+    machine: Machine,
+) -> None:
+    """Field by field, without exception."""
+    details: list[ImageDetails] = [
+        adapter.describe(who, Locator(place, machine.uuid)) for who in both
+    ]
+    assert details[0] == details[1]
+    assert details[0].facts
+    assert details[0].volumes
+
+
+@pytest.mark.parametrize(
+    "locator",
+    [
+        Locator("DC0", ABSENT),
+        Locator("DC0", TEMPLATES[3][1].uuid),
+        Locator("Nowhere", ABSENT),
+    ],
+)
+def test_the_sandbox_refuses_as_the_simulator_does(
+    adapter: VMware, both: tuple[CredentialValues, CredentialValues], locator: Locator
+) -> None:
+    said = []
+    for who in both:
+        with pytest.raises((ImageNotFound, UnknownLocation)) as caught:
+            adapter.describe(who, locator)
+        said.append((type(caught.value), str(caught.value)))
+    assert said[0] == said[1]
+
+
+def test_two_thousand_virtual_machines(adapter: VMware, tmp_path: Path) -> None:
+    """Forty of them templates, at a vCenter that is 5 ms away."""
+    vcsim.require()
+    many = {"datacenters": 1, "clusters": 4, "hosts": 0, "machines": 500, "every": 50, "delay": 5}
+    with vcsim.start(tmp_path, flags=many) as address:
+        credentials = vcsim.credentials(address)
+        found = adapter.images(credentials, "F0/DC0")
+        assert len({each.image_id for each in found}) == 40
+        details = adapter.describe(credentials, Locator("F0/DC0", found[-1].image_id))
+        assert details.name == found[-1].name
+    assert not list(tmp_path.glob("govcsim-*"))

@@ -1,0 +1,125 @@
+"""VMware's own vCenter simulator, as a process of its own: the Go program in `vcsim/`, built from
+Debian's packages when it is first needed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import tls
+from webapp.clouds.base import CredentialValues
+
+PACKAGES = ("golang-go", "golang-github-vmware-govmomi-dev")
+"""What Debian calls them."""
+USER, PASSWORD = "registry@vsphere.local", "vcsim's own password"
+ROOT = Path(__file__).parents[3]
+SOURCE = Path(__file__).parent / "vcsim" / "main.go"
+BUILD = ROOT / "build" / "vcsim"
+GOPATH = Path("/usr/share/gocode")
+LIBRARY = GOPATH / "src" / "github.com" / "vmware" / "govmomi" / "simulator"
+
+
+def missing() -> str:
+    """What the simulator needs and this machine lacks, in words; '' for nothing."""
+    if shutil.which("go") and LIBRARY.is_dir():
+        return ""
+    return f"vcsim needs Debian's packages {' and '.join(PACKAGES)}"
+
+
+def program() -> Path:
+    """The program, built unless that has been done. Safe where several want it at once."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    built = BUILD / f"vcsim-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}"
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            fresh = built.with_suffix(".new")
+            environ = {
+                **os.environ,
+                "GO111MODULE": "off",
+                "GOPATH": str(GOPATH),
+                "GOCACHE": str(BUILD / "cache"),
+                "GOFLAGS": "",
+            }
+            subprocess.run(
+                [shutil.which("go") or "go", "build", "-o", str(fresh), str(SOURCE)],
+                env=environ,
+                check=True,
+                cwd=SOURCE.parent,
+            )
+            fresh.replace(built)
+    return built
+
+
+@contextmanager
+def start(
+    folder: Path,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    flags: Mapping[str, int] | None = None,
+) -> Iterator[str]:
+    """Yields the address. `folder` holds what the simulator leaves about; `settings` are the
+    changes to its virtual machines, by name; `flags` are those of the program."""
+    certificate = folder / "certificate.pem"
+    certificate.touch(mode=0o600)
+    certificate.write_bytes(tls.authority().issue())
+    command = [str(program()), "-certificate", str(certificate), "-user", USER]
+    command += [f"-{name}={value}" for name, value in (flags or {}).items()]
+    environ = {**os.environ, "TMPDIR": str(folder), "VCSIM_PASSWORD": PASSWORD}
+    with (
+        (folder / "vcsim.log").open("w") as log,
+        subprocess.Popen(
+            command,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(settings or {}))
+            process.stdin.flush()
+            address = process.stdout.readline().strip()
+            if not address:
+                raise RuntimeError(f"vcsim did not start:\n{(folder / 'vcsim.log').read_text()}")
+            yield f"https://{address}"
+        finally:
+            process.stdin.close()  # It ends, and clears up.
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def credentials(address: str, **changes: str) -> CredentialValues:
+    """Those of the simulator's user."""
+    values = {
+        "vcenter_url": address,
+        "username": USER,
+        "password": PASSWORD,
+        "verification": "verify",
+        "thumbprint": "",
+        "ca": tls.authority().pem,
+    }
+    return CredentialValues({**values, **changes})
+
+
+def require() -> None:
+    """Skips the test where the simulator cannot be built, except in CI."""
+    reason = missing()
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
