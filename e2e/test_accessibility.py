@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from e2e.conftest import DESKTOP, PHONE, OpenPage, SignIn, register
 from e2e.known import NOBLE, OWN
 from webapp.clouds import CLOUDS
+from webapp.web import chapters
 
 TWO_CLOUDS = "01234567-89ab-cdef-0123-456789abcdef"
 """What both may write."""
@@ -75,6 +76,8 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
         f"{scope}/views",
         "/password",
         "/scopes",
+        "/help",
+        *(f"/help/{name}" for name in (chapters.NAMES if who == "account" else ())),
         f"{scope}/no-such-page",
     ]
     if kind:

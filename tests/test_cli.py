@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
 
 import models
+import webapp
 from models import CloudCredentials, Membership, Person, Scope
-from tests.conftest import MakeCredentials
+from tests.conftest import ENVIRON, MakeCredentials
 from webapp.people import accounts as people
 from webapp.people.accounts import FailedSignIns
+from webapp.web import logs
 
 
 def run(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -59,3 +64,17 @@ def test_rotating_keys(db: Flask, make_credentials: MakeCredentials) -> None:
     row.save()
     code, output = run(db, "rotate-keys")
     assert (code, "No key decrypts" in output) == (1, True)
+
+
+def test_the_version_is_the_one_of_the_project(db: Flask) -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    assert webapp.__version__ == project["project"]["version"]
+    assert run(db, "version") == (0, f"Image Registry {webapp.__version__}\n")
+
+
+def test_the_version_is_logged_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        webapp.create_app({**ENVIRON, "DATABASE_URL": "sqlite:///:memory:"})
+        assert f"Image Registry {webapp.__version__} is starting" in capsys.readouterr().err
+    finally:
+        logs.configure("INFO")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+__version__ = "0.2.0"
+
+import logging
 import os
 from collections.abc import Mapping
 
@@ -16,6 +19,8 @@ from webapp import settings as settings_module
 from webapp.views import account_pages, mount_views
 from webapp.web import error_pages as errors
 from webapp.web import logs, rendering, security, services
+
+log = logging.getLogger(__name__)
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -34,8 +39,10 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         # A page is built in a few milliseconds: the levels that add least to that.
         COMPRESS_LEVEL=1,
         COMPRESS_BR_LEVEL=1,
+        VERSION=__version__,
     )
     logs.configure(settings.log_level)
+    log.info("Image Registry %s is starting", __version__)
     models.database.initialize(database.open_database(settings.database_url))
     app.extensions["services"] = services.make(settings)
     if settings.trusted_proxies:

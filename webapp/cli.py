@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 from peewee import IntegrityError
 
@@ -16,7 +16,7 @@ from webapp.web.services import services
 
 
 def init_app(app: Flask) -> None:
-    for command in (migrate, create_admin, set_password, rotate_keys):
+    for command in (migrate, create_admin, set_password, rotate_keys, version):
         app.cli.add_command(command)
 
 
@@ -78,3 +78,10 @@ def rotate_keys() -> None:
         except VaultError as error:
             raise click.ClickException(str(error)) from error
     click.echo(f"Encrypted {count} credentials with the first key.")
+
+
+@click.command()
+@with_appcontext
+def version() -> None:
+    """Print the version of the application."""
+    click.echo(f"Image Registry {current_app.config['VERSION']}")

@@ -12,6 +12,7 @@ from webapp.views import (
     children,
     cloud_credentials,
     exchange,
+    help_pages,
     image_list,
     images,
     imports,
@@ -33,6 +34,7 @@ __all__ = [
     "children",
     "cloud_credentials",
     "exchange",
+    "help_pages",
     "image_list",
     "images",
     "imports",
@@ -49,4 +51,5 @@ __all__ = [
 
 def mount_views(app: Flask) -> None:
     app.register_blueprint(account_pages.pages)
+    app.register_blueprint(help_pages.pages)
     scope_pages.mount(app)

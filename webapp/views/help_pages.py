@@ -1,0 +1,29 @@
+"""The help: the user chapters of `docs/`. Everybody who is signed in can read them, even people
+without a scope.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, abort
+from flask_login import login_required
+
+from webapp.web import chapters
+from webapp.web.rendering import render
+
+pages = Blueprint("help", __name__, url_prefix="/help")
+
+
+@pages.get("")
+@login_required
+def index() -> Response:
+    return render("help/index.html", chapters=chapters.all_chapters())
+
+
+@pages.get("/<name>")
+@login_required
+def chapter(name: str) -> Response:
+    if name not in chapters.NAMES:
+        abort(404)
+    return render(
+        "help/chapter.html", chapters=chapters.all_chapters(), chapter=chapters.chapter(name)
+    )
