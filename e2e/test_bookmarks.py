@@ -20,10 +20,10 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
     page.goto("/account/acme/members")
     bar.get_by_role("button", name="Keep Members in the bookmarks bar").click()
     toast = toasts(page)
-    expect(toast).to_contain_text("Members is in your bookmarks bar now")
-    page.goto("/account/acme/images?cloud=aws")
+    expect(toast).to_contain_text("Added Members to your bookmarks bar")
+    page.goto("/account/acme/images?q=cloud%3Aaws")
     bar.get_by_role("button", name="Keep Images, AWS in the bookmarks bar").click()
-    toast.get_by_role("link", name="The settings").click()
+    toast.get_by_role("link", name="Manage bookmarks").click()
     expect(page.get_by_role("heading", name="Bookmarks")).to_be_visible()
     assert [name.upper() for name in names(page)] == [name.upper() for name in EXPECTED]
     # By keyboard.
@@ -38,7 +38,7 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Remove: Members").click()
     expect(bar.get_by_role("link", name="Members")).to_have_count(0)
     bar.get_by_role("link", name="Images, AWS").click()
-    expect(page).to_have_url("/account/acme/images?cloud=aws")
+    expect(page).to_have_url("/account/acme/images?q=cloud%3Aaws")
 
 
 def test_another_person_has_another_bar(sign_in: SignIn) -> None:

@@ -155,7 +155,7 @@ def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
         resource.select_option(label=first)
         page.get_by_role("button", name="REGISTER").click()
         expect(page.locator("main")).to_contain_text(f"Compute resource{first}")
-    page.goto("/account/globex/images?cloud=vmware")
+    page.goto("/account/globex/images?q=cloud%3Avmware")
     expect(page.locator("#results tbody tr")).to_have_count(2)
 
 

@@ -54,10 +54,10 @@ def test_tokens_and_chips(page: Page) -> None:
     rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
     box.fill("-os:debian agent:yes clod:aws")
     chips = page.get_by_role("list", name="Search terms")
-    expect(chips).to_contain_text("not OS: Debian")
+    expect(chips).to_contain_text("Not OS: Debian")
     expect(rows).to_have_count(1)
     expect(page.locator("#results")).to_contain_text("Did you mean “cloud:”?")
-    page.get_by_role("link", name="Remove not OS: Debian").click()
+    page.get_by_role("link", name="Remove Not OS: Debian").click()
     expect(rows).to_have_count(2)
     expect(page.get_by_label("Search images")).to_have_value("agent:yes clod:aws")
 

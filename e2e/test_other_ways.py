@@ -40,7 +40,7 @@ def test_without_javascript(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_text("The cloud says the same")).to_be_visible()
     page.get_by_role("button", name="in the bookmarks bar").click()
-    page.get_by_role("link", name="The settings").click()
+    page.get_by_role("link", name="Manage bookmarks").click()
     page.get_by_role("button", name="Move up").last.click()
     page.get_by_role("navigation", name="Bookmarks").get_by_role(
         "link", name="Images", exact=True

@@ -32,7 +32,7 @@ class BookmarkBar(Table):
     person = ForeignKeyField(Person, index=False, on_delete="CASCADE")
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     items = JSONField()
-    """[{"label": "Images", "path": "images?cloud=aws"}, …], the path relative to the scope."""
+    """[{"label": "Images", "path": "images?q=cloud%3Aaws"}, …], the path relative to the scope."""
 
     class Meta:
         indexes = ((("person", "scope"), True),)

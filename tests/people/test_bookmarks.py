@@ -14,27 +14,27 @@ from webapp.people.bookmarks import Bookmark, BookmarkError
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
 IMAGES = Bookmark("Images", "images")
-UBUNTU = Bookmark("Images, AWS, Ubuntu", "images?cloud=aws&os=ubuntu")
+UBUNTU = Bookmark("Images, AWS, Ubuntu", "images?q=cloud%3Aaws+os%3Aubuntu")
 MEMBERS = Bookmark("Members", "members")
 
 
 def test_images_is_there_from_the_start(actor_of: Actors, scope: Scopes) -> None:
-    assert bookmarks.of(actor_of("account-viewer"), scope("acme")) == [IMAGES]
+    assert bookmarks.load_bookmarks(actor_of("account-viewer"), scope("acme")) == [IMAGES]
 
 
 def test_pinning_is_for_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
-    bookmarks.pin(actor, acme, UBUNTU)
-    bookmarks.pin(actor, acme, UBUNTU)
-    assert bookmarks.of(actor, acme) == [IMAGES, UBUNTU]
-    assert bookmarks.of(actor, scope("acme/staging")) == [IMAGES]
-    assert bookmarks.of(actor_of("account-admin"), acme) == [IMAGES]
+    bookmarks.pin_bookmark(actor, acme, UBUNTU)
+    bookmarks.pin_bookmark(actor, acme, UBUNTU)
+    assert bookmarks.load_bookmarks(actor, acme) == [IMAGES, UBUNTU]
+    assert bookmarks.load_bookmarks(actor, scope("acme/staging")) == [IMAGES]
+    assert bookmarks.load_bookmarks(actor_of("account-admin"), acme) == [IMAGES]
 
 
 def test_what_is_removed_stays_away(actor_of: Actors, scope: Scopes) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
-    bookmarks.remove(actor, acme, "images")
-    assert bookmarks.of(actor, acme) == []
+    bookmarks.remove_bookmark(actor, acme, "images")
+    assert bookmarks.load_bookmarks(actor, acme) == []
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_what_is_removed_stays_away(actor_of: Actors, scope: Scopes) -> None:
 def test_moving(actor_of: Actors, scope: Scopes, position: int, order: list[Bookmark]) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     for each in (UBUNTU, MEMBERS):
-        bookmarks.pin(actor, acme, each)
-    bookmarks.move(actor, acme, "members", position)
-    assert bookmarks.of(actor, acme) == order
-    bookmarks.move(actor, acme, "nowhere", position)
-    assert bookmarks.of(actor, acme) == order
+        bookmarks.pin_bookmark(actor, acme, each)
+    bookmarks.move_bookmark(actor, acme, "members", position)
+    assert bookmarks.load_bookmarks(actor, acme) == order
+    bookmarks.move_bookmark(actor, acme, "nowhere", position)
+    assert bookmarks.load_bookmarks(actor, acme) == order
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_moving(actor_of: Actors, scope: Scopes, position: int, order: list[Book
 )
 def test_paths_that_lead_out_of_the_scope(actor_of: Actors, scope: Scopes, path: str) -> None:
     with pytest.raises(BookmarkError):
-        bookmarks.pin(actor_of("account-viewer"), scope("acme"), Bookmark("x", path))
+        bookmarks.pin_bookmark(actor_of("account-viewer"), scope("acme"), Bookmark("x", path))
 
 
 def test_the_bar_is_finite(actor_of: Actors, scope: Scopes) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
-    for number in range(bookmarks.LIMIT - 1):
-        bookmarks.pin(actor, acme, Bookmark("x", f"images/{number}"))
-    with pytest.raises(BookmarkError, match="holds 20"):
-        bookmarks.pin(actor, acme, MEMBERS)
+    for number in range(bookmarks.MAX_BOOKMARKS - 1):
+        bookmarks.pin_bookmark(actor, acme, Bookmark("x", f"images/{number}"))
+    with pytest.raises(BookmarkError, match="is full"):
+        bookmarks.pin_bookmark(actor, acme, MEMBERS)

@@ -9,43 +9,43 @@ import pytest
 from models import DATABASE_REFUSALS, Person
 from webapp.access import Actor
 from webapp.people import preferences
-from webapp.people.preferences import COLUMNS, DEFAULT, PAGE_SIZES, Preferences
+from webapp.people.preferences import COLUMNS, DEFAULT_COLUMNS, PAGE_SIZES, Preferences
 
 Actors = Callable[[str], Actor]
 
 
 def kept(person: Person) -> Preferences:
     """As a later request reads them."""
-    return preferences.of(Person.get_by_id(person.id))
+    return preferences.load_preferences(Person.get_by_id(person.id))
 
 
 def test_the_usual_ones_are_there_from_the_start(actor_of: Actors) -> None:
-    assert kept(actor_of("account-viewer").person) == Preferences(DEFAULT, 50)
-    assert tuple(key for key in COLUMNS if key in DEFAULT) == DEFAULT
+    assert kept(actor_of("account-viewer").person) == Preferences(DEFAULT_COLUMNS, 50)
+    assert tuple(key for key in COLUMNS if key in DEFAULT_COLUMNS) == DEFAULT_COLUMNS
 
 
 def test_what_is_chosen_is_kept_in_the_order_of_the_page(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
-    preferences.keep(person, ["description", "os", "id"], 100)
+    preferences.save_preferences(person, ["description", "os", "id"], 100)
     assert kept(person) == Preferences(("id", "os", "description"), 100)
-    assert kept(actor_of("account-editor").person) == Preferences(DEFAULT, 50)
+    assert kept(actor_of("account-editor").person) == Preferences(DEFAULT_COLUMNS, 50)
 
 
 def test_nothing_but_the_name_is_a_choice_too(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
-    preferences.keep(person, [], 25)
+    preferences.save_preferences(person, [], 25)
     assert kept(person) == Preferences((), 25)
 
 
 def test_all_columns_fit(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
-    preferences.keep(person, COLUMNS, 250)
+    preferences.save_preferences(person, COLUMNS, 250)
     assert ["name", *kept(person).columns] == list(COLUMNS)
 
 
 def test_unknown_columns_are_left_out(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
-    preferences.keep(person, ["os", "os", "nothing", "", "x" * 300], 50)
+    preferences.save_preferences(person, ["os", "os", "nothing", "", "x" * 300], 50)
     assert kept(person).columns == ("os",)
     person.columns = "name os gone"
     person.save()
@@ -62,10 +62,10 @@ def test_the_choices_say_what_is_shown() -> None:
 @pytest.mark.parametrize("size", PAGE_SIZES)
 def test_the_database_takes_every_page_size_on_offer(actor_of: Actors, size: int) -> None:
     person = actor_of("account-viewer").person
-    preferences.keep(person, DEFAULT, size)
+    preferences.save_preferences(person, DEFAULT_COLUMNS, size)
     assert kept(person).page_size == size
 
 
 def test_the_database_takes_no_other(actor_of: Actors) -> None:
     with pytest.raises(DATABASE_REFUSALS):
-        preferences.keep(actor_of("account-viewer").person, DEFAULT, 33)
+        preferences.save_preferences(actor_of("account-viewer").person, DEFAULT_COLUMNS, 33)

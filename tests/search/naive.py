@@ -29,7 +29,7 @@ def found(actor: Actor, scope: Scope, query: Query) -> list[Image]:
 
 def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
     for key in Key:
-        wanted = [term for term in query.of(key) if not term.excluded]
+        wanted = [term for term in query.terms_for(key) if not term.excluded]
         answers = [_holds(image, term, actor, scope) for term in wanted]
         if wanted and not (all(answers) if key in ALL_OF else any(answers)):
             return False

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.language import (
+    FIXED_VALUES,
     KEYS,
-    LONGEST,
-    MOST_TERMS,
-    SHORTEST,
-    WORDS,
+    MAX_TERMS,
+    MAX_TEXT_LENGTH,
+    MIN_WORD_LENGTH,
     Key,
     Query,
     Term,
@@ -28,7 +28,9 @@ thorough = settings(max_examples=80, deadline=None)
 # One line, as the box holds it. The second kind is dense in what the language is made of.
 printable = st.characters(exclude_categories=("C", "Zl", "Zp"))
 parts = st.sampled_from([*'ab:-"\\ <>=.0', "os:", "clod:", "size:", "by:"])
-typed = st.text(printable, max_size=LONGEST + 100) | st.lists(parts, max_size=120).map("".join)
+typed = st.text(printable, max_size=MAX_TEXT_LENGTH + 100) | st.lists(parts, max_size=120).map(
+    "".join
+)
 
 
 def _is_free(term: Term) -> bool:
@@ -47,7 +49,7 @@ image_ids = st.sampled_from(["ubuntu:server:latest", "Canonical:ubuntu:server:la
 values = (
     (st.text(printable, max_size=40) | awkward | image_ids)
     .map(str.strip)
-    .filter(lambda value: len(value) >= SHORTEST)
+    .filter(lambda value: len(value) >= MIN_WORD_LENGTH)
 )
 free = st.builds(
     Term, st.sampled_from([Key.WORD, Key.LOCATION, Key.BY, Key.ID]), values, st.booleans()
@@ -55,7 +57,7 @@ free = st.builds(
 chosen = st.sampled_from(
     [
         *(Term(Key.CLOUD, cloud) for cloud in CLOUDS),
-        *(Term(key, value) for key, words in WORDS.items() for value in words.values()),
+        *(Term(key, value) for key, words in FIXED_VALUES.items() for value in words.values()),
         *(Term(Key.OS, family) for family in operating_systems.FAMILIES),
         *(
             Term(Key.OS, f"{family.key} {version.key}")
@@ -101,10 +103,10 @@ def pieces(draw: st.DrawFn) -> str:
 @given(typed)
 def test_any_text_is_read(text: str) -> None:
     query = parse(text)
-    assert len(query.terms) <= MOST_TERMS
+    assert len(query.terms) <= MAX_TERMS
     assert len(set(query.terms)) == len(query.terms)
     assert all(problem.text and problem.message for problem in query.problems)
-    assert bool(text[:LONGEST].strip()) == bool(query.terms or query.problems)
+    assert bool(text[:MAX_TEXT_LENGTH].strip()) == bool(query.terms or query.problems)
     assert parse(query.text) == query
     assert all(term.label for term in query.terms)
 
@@ -113,7 +115,7 @@ def test_any_text_is_read(text: str) -> None:
 @given(typed)
 def test_what_is_understood_is_written_down_again(text: str) -> None:
     query = parse(text)
-    assume(len(str(query)) <= LONGEST)
+    assume(len(str(query)) <= MAX_TEXT_LENGTH)
     again = parse(str(query))
     assert again.terms == query.terms
     assert not again.problems
@@ -134,7 +136,7 @@ def test_a_term_reads_as_it_is_written(term: Term) -> None:
 
 
 few = st.lists(pieces(), min_size=1, max_size=20)
-many = st.lists(st.integers(100, 150).map(str) | pieces(), min_size=MOST_TERMS + 5, max_size=40)
+many = st.lists(st.integers(100, 150).map(str) | pieces(), min_size=MAX_TERMS + 5, max_size=40)
 
 
 @thorough
@@ -142,12 +144,12 @@ many = st.lists(st.integers(100, 150).map(str) | pieces(), min_size=MOST_TERMS +
 def test_every_piece_becomes_one_term_or_one_problem(typed_pieces: list[str], blank: str) -> None:
     """Equal terms and equal problems once, and the terms beyond the most as problems."""
     text = blank.join(typed_pieces)
-    assume(len(text) <= LONGEST)
+    assume(len(text) <= MAX_TEXT_LENGTH)
     alone = [parse(piece) for piece in typed_pieces]
     assert all(len(each.terms) + len(each.problems) == 1 for each in alone)
     wanted = list(dict.fromkeys(term for each in alone for term in each.terms))
     whole = parse(text)
-    assert whole.terms == tuple(wanted[:MOST_TERMS])
+    assert whole.terms == tuple(wanted[:MAX_TERMS])
     refused = {problem.text for problem in whole.problems}
     for piece, each in zip(typed_pieces, alone, strict=True):
         kept = bool(each.terms) and each.terms[0] in whole.terms
@@ -158,12 +160,12 @@ def test_every_piece_becomes_one_term_or_one_problem(typed_pieces: list[str], bl
 @given(queries(), terms)
 def test_adding_and_taking_away_undo_each_other(query: Query, term: Term) -> None:
     assume(term not in query.terms and _opposite(term) not in query.terms)
-    more = query.plus(term)
+    more = query.with_term(term)
     assert more.terms == (*query.terms, term)
-    assert more.plus(term).terms == more.terms
-    assert more.without(term).terms == query.terms
-    assert query.without(term).terms == query.terms
-    assert query.toggled(term).toggled(term).terms == query.terms
+    assert more.with_term(term).terms == more.terms
+    assert more.without_term(term).terms == query.terms
+    assert query.without_term(term).terms == query.terms
+    assert query.with_term_toggled(term).with_term_toggled(term).terms == query.terms
     assert more.text == str(more)
 
 
@@ -171,15 +173,15 @@ def test_adding_and_taking_away_undo_each_other(query: Query, term: Term) -> Non
 @given(queries().filter(bool), st.data())
 def test_a_term_can_be_turned_around(query: Query, data: st.DataObject) -> None:
     term = data.draw(st.sampled_from(query.terms))
-    turned = query.plus(_opposite(term))
+    turned = query.with_term(_opposite(term))
     assert term not in turned.terms
     assert set(turned.terms) ^ set(query.terms) == {term, _opposite(term)}
-    assert set(query.toggled(term).toggled(term).terms) == set(query.terms)
+    assert set(query.with_term_toggled(term).with_term_toggled(term).terms) == set(query.terms)
 
 
 @thorough
 @given(queries())
 def test_every_term_is_of_one_key(query: Query) -> None:
-    assert sum(len(query.of(key)) for key in Key) == len(query.terms)
-    assert query.words == query.of(Key.WORD)
+    assert sum(len(query.terms_for(key)) for key in Key) == len(query.terms)
+    assert query.words == query.terms_for(Key.WORD)
     assert bool(query) == bool(query.terms)

@@ -9,7 +9,7 @@ import pytest
 from models import AuditEntry, SavedView, Scope
 from webapp.access import Actor, Forbidden
 from webapp.search import saved_views
-from webapp.search.saved_views import LIMIT, NameTaken, SavedViewError
+from webapp.search.saved_views import MAX_VIEWS, NameTaken, SavedViewError
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
@@ -17,7 +17,7 @@ UBUNTU = "images?q=os%3Aubuntu&sort=-created"
 
 
 def names(actor: Actor, scope: Scope) -> tuple[list[str], list[str]]:
-    own, shared = saved_views.of(actor, scope)
+    own, shared = saved_views.visible_views(actor, scope)
     return [view.name for view in own], [view.name for view in shared]
 
 
@@ -28,9 +28,9 @@ def audited() -> list[tuple[str, str]]:
 
 def test_a_view_is_of_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
-    view = saved_views.save(viewer, acme, "  Ubuntu   gold ", UBUNTU)
+    view = saved_views.save_view(viewer, acme, "  Ubuntu   gold ", UBUNTU)
     assert (view.name, view.path, view.shared) == ("Ubuntu gold", UBUNTU, False)
-    saved_views.save(viewer, acme, "arm", "images?q=arch%3Aarm64")
+    saved_views.save_view(viewer, acme, "arm", "images?q=arch%3Aarm64")
     assert names(viewer, acme) == (["arm", "Ubuntu gold"], [])
     assert names(viewer, scope("acme/production")) == ([], [])
     assert names(actor_of("account-admin"), acme) == ([], [])
@@ -39,26 +39,26 @@ def test_a_view_is_of_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -
 
 def test_what_is_shared_is_seen_by_all_at_the_scope(actor_of: Actors, scope: Scopes) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
-    view = saved_views.save(editor, acme, "Gold", UBUNTU, shared=True)
+    view = saved_views.save_view(editor, acme, "Gold", UBUNTU, shared=True)
     for who in ("account-viewer", "scalr-viewer"):
         assert names(actor_of(who), acme) == ([], ["Gold"])
-        assert saved_views.get(actor_of(who), acme, view.id) == view
+        assert saved_views.find_visible_view(actor_of(who), acme, view.id) == view
     assert names(editor, acme) == (["Gold"], [])
     assert names(actor_of("environment-viewer"), scope("acme/production")) == ([], [])
-    assert saved_views.get(editor, scope("acme/production"), view.id) is None
-    saved_views.share(editor, view, shared=False)
+    assert saved_views.find_visible_view(editor, scope("acme/production"), view.id) is None
+    saved_views.set_shared(editor, view, shared=False)
     assert names(actor_of("account-viewer"), acme) == ([], [])
-    assert saved_views.get(actor_of("account-viewer"), acme, view.id) is None
+    assert saved_views.find_visible_view(actor_of("account-viewer"), acme, view.id) is None
     assert audited() == [("view.share", "Gold"), ("view.unshare", "Gold")]
 
 
 def test_sharing_is_for_editors(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     with pytest.raises(Forbidden):
-        saved_views.save(viewer, acme, "Gold", UBUNTU, shared=True)
-    view = saved_views.save(viewer, acme, "Gold", UBUNTU)
+        saved_views.save_view(viewer, acme, "Gold", UBUNTU, shared=True)
+    view = saved_views.save_view(viewer, acme, "Gold", UBUNTU)
     with pytest.raises(Forbidden):
-        saved_views.share(viewer, view, shared=True)
+        saved_views.set_shared(viewer, view, shared=True)
     assert not SavedView.get().shared
 
 
@@ -66,39 +66,41 @@ def test_who_is_an_editor_no_more_may_only_take_it_back(actor_of: Actors, scope:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = SavedView.create(scope=acme, person=viewer.person, name="Gold", path=UBUNTU, shared=True)
     with pytest.raises(Forbidden):
-        saved_views.rename(viewer, view, "Silver")
-    saved_views.share(viewer, view, shared=False)
-    saved_views.rename(viewer, view, "Silver")
+        saved_views.rename_view(viewer, view, "Silver")
+    saved_views.set_shared(viewer, view, shared=False)
+    saved_views.rename_view(viewer, view, "Silver")
     assert names(viewer, acme) == (["Silver"], [])
     assert audited() == [("view.unshare", "Gold")]
 
 
 def test_a_scope_that_is_not_seen_has_no_views(actor_of: Actors, scope: Scopes) -> None:
     with pytest.raises(Forbidden):
-        saved_views.save(actor_of("stranger"), scope("acme"), "Gold", UBUNTU)
+        saved_views.save_view(actor_of("stranger"), scope("acme"), "Gold", UBUNTU)
 
 
 def test_a_name_is_there_once(actor_of: Actors, scope: Scopes) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
-    view = saved_views.save(editor, acme, "Gold", UBUNTU)
-    with pytest.raises(NameTaken, match="already have a view called “Gold”") as raised:
-        saved_views.save(editor, acme, "Gold ", "images?q=web")
+    view = saved_views.save_view(editor, acme, "Gold", UBUNTU)
+    with pytest.raises(NameTaken, match="already have a view named “Gold”") as raised:
+        saved_views.save_view(editor, acme, "Gold ", "images?q=web")
     assert raised.value.view == view
-    again = saved_views.save(editor, acme, "Gold", "images?q=web", replace=True)
+    again = saved_views.save_view(editor, acme, "Gold", "images?q=web", replace=True)
     assert (again.id, SavedView.get().path) == (view.id, "images?q=web")
     assert audited() == []
     # Others have names of their own, and so have other scopes.
-    saved_views.save(actor_of("account-admin"), acme, "Gold", UBUNTU)
-    saved_views.save(editor, scope("acme/staging"), "Gold", UBUNTU)
+    saved_views.save_view(actor_of("account-admin"), acme, "Gold", UBUNTU)
+    saved_views.save_view(editor, scope("acme/staging"), "Gold", UBUNTU)
 
 
 def test_what_others_see_of_a_change_is_audited(actor_of: Actors, scope: Scopes) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
-    saved_views.save(editor, acme, "Gold", UBUNTU)
-    view = saved_views.save(editor, acme, "Gold", UBUNTU, shared=True, replace=True)
-    saved_views.save(editor, acme, "Gold", "images?q=web", shared=True, replace=True)
-    saved_views.save(editor, acme, "Gold", "images?q=web", shared=True, replace=True)
-    saved_views.rename(editor, saved_views.get(editor, acme, view.id) or view, "Silver")
+    saved_views.save_view(editor, acme, "Gold", UBUNTU)
+    view = saved_views.save_view(editor, acme, "Gold", UBUNTU, shared=True, replace=True)
+    saved_views.save_view(editor, acme, "Gold", "images?q=web", shared=True, replace=True)
+    saved_views.save_view(editor, acme, "Gold", "images?q=web", shared=True, replace=True)
+    saved_views.rename_view(
+        editor, saved_views.find_visible_view(editor, acme, view.id) or view, "Silver"
+    )
     assert audited() == [
         ("view.share", "Gold"),
         ("view.edit", "Gold"),
@@ -110,24 +112,24 @@ def test_what_others_see_of_a_change_is_audited(actor_of: Actors, scope: Scopes)
 
 def test_renaming(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
-    view = saved_views.save(viewer, acme, "Gold", UBUNTU)
-    saved_views.save(viewer, acme, "Silver", UBUNTU)
+    view = saved_views.save_view(viewer, acme, "Gold", UBUNTU)
+    saved_views.save_view(viewer, acme, "Silver", UBUNTU)
     with pytest.raises(NameTaken):
-        saved_views.rename(viewer, view, "Silver")
-    saved_views.rename(viewer, view, view.name)
-    saved_views.rename(viewer, view, "gold")
+        saved_views.rename_view(viewer, view, "Silver")
+    saved_views.rename_view(viewer, view, view.name)
+    saved_views.rename_view(viewer, view, "gold")
     assert names(viewer, acme) == (["gold", "Silver"], [])
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "new\x00line", "\u202egold"])
 def test_names_that_cannot_be(actor_of: Actors, scope: Scopes, name: str) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
-    with pytest.raises(SavedViewError, match="1 to 60 characters") as raised:
-        saved_views.save(viewer, acme, name, UBUNTU)
+    with pytest.raises(SavedViewError, match="1 to 60 printable characters") as raised:
+        saved_views.save_view(viewer, acme, name, UBUNTU)
     assert raised.value.field == "name"
-    view = saved_views.save(viewer, acme, "x" * 60, UBUNTU)
+    view = saved_views.save_view(viewer, acme, "x" * 60, UBUNTU)
     with pytest.raises(SavedViewError):
-        saved_views.rename(viewer, view, name)
+        saved_views.rename_view(viewer, view, name)
     assert names(viewer, acme) == (["x" * 60], [])
 
 
@@ -145,7 +147,7 @@ def test_names_that_cannot_be(actor_of: Actors, scope: Scopes, name: str) -> Non
 )
 def test_only_searches_of_images_are_saved(actor_of: Actors, scope: Scopes, path: str) -> None:
     with pytest.raises(SavedViewError):
-        saved_views.save(actor_of("account-viewer"), scope("acme"), "x", path)
+        saved_views.save_view(actor_of("account-viewer"), scope("acme"), "x", path)
 
 
 @pytest.mark.parametrize(
@@ -161,42 +163,42 @@ def test_only_searches_of_images_are_saved(actor_of: Actors, scope: Scopes, path
 def test_a_view_begins_with_the_first_page(
     actor_of: Actors, scope: Scopes, path: str, saved: str
 ) -> None:
-    view = saved_views.save(actor_of("account-viewer"), scope("acme"), "x", path)
+    view = saved_views.save_view(actor_of("account-viewer"), scope("acme"), "x", path)
     assert SavedView.get_by_id(view.id).path == saved
 
 
 def test_there_is_an_end_to_it(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
-    for number in range(LIMIT):
-        saved_views.save(viewer, acme, f"view {number}", UBUNTU)
+    for number in range(MAX_VIEWS):
+        saved_views.save_view(viewer, acme, f"view {number}", UBUNTU)
     with pytest.raises(SavedViewError, match="50 views here"):
-        saved_views.save(viewer, acme, "one more", UBUNTU)
-    saved_views.save(viewer, acme, "view 7", "images", replace=True)
-    saved_views.save(viewer, scope("acme/staging"), "elsewhere", UBUNTU)
-    saved_views.save(actor_of("account-editor"), acme, "somebody else's", UBUNTU)
+        saved_views.save_view(viewer, acme, "one more", UBUNTU)
+    saved_views.save_view(viewer, acme, "view 7", "images", replace=True)
+    saved_views.save_view(viewer, scope("acme/staging"), "elsewhere", UBUNTU)
+    saved_views.save_view(actor_of("account-editor"), acme, "somebody else's", UBUNTU)
 
 
 def test_removing(actor_of: Actors, scope: Scopes) -> None:
     editor, admin, acme = actor_of("account-editor"), actor_of("account-admin"), scope("acme")
-    private = saved_views.save(editor, acme, "Private", UBUNTU)
-    first = saved_views.save(editor, acme, "First", UBUNTU, shared=True)
-    second = saved_views.save(editor, acme, "Second", UBUNTU, shared=True)
+    private = saved_views.save_view(editor, acme, "Private", UBUNTU)
+    first = saved_views.save_view(editor, acme, "First", UBUNTU, shared=True)
+    second = saved_views.save_view(editor, acme, "Second", UBUNTU, shared=True)
     for who in ("account-viewer", "scalr-editor"):
-        assert not saved_views.may_remove(actor_of(who), first)
+        assert not saved_views.may_delete(actor_of(who), first)
         with pytest.raises(Forbidden):
-            saved_views.remove(actor_of(who), first)
-    assert not saved_views.may_remove(admin, private)
-    saved_views.remove(editor, private)
-    saved_views.remove(editor, first)
-    saved_views.remove(admin, second)
+            saved_views.delete_view(actor_of(who), first)
+    assert not saved_views.may_delete(admin, private)
+    saved_views.delete_view(editor, private)
+    saved_views.delete_view(editor, first)
+    saved_views.delete_view(admin, second)
     assert not SavedView.select().exists()
     assert audited()[2:] == [("view.remove", "First"), ("view.remove", "Second")]
 
 
 def test_views_go_with_their_person_and_their_scope(actor_of: Actors, scope: Scopes) -> None:
     editor = actor_of("account-editor")
-    saved_views.save(editor, scope("acme"), "Gold", UBUNTU, shared=True)
-    saved_views.save(actor_of("scalr-admin"), scope("acme/staging"), "Gold", UBUNTU)
+    saved_views.save_view(editor, scope("acme"), "Gold", UBUNTU, shared=True)
+    saved_views.save_view(actor_of("scalr-admin"), scope("acme/staging"), "Gold", UBUNTU)
     scope("acme/staging").delete_instance()
     editor.person.delete_instance()
     assert not SavedView.select().exists()

@@ -23,10 +23,13 @@ def three(make_image: MakeImage) -> None:
 
 
 @pytest.mark.usefixtures("three")
-def test_addresses_of_before_still_find_the_same(client_of: ClientOf) -> None:
-    page = client_of("account-viewer").get(f"{IMAGES}?cloud=aws&os=debian&owner=account&q=").text
+def test_a_url_holds_the_whole_search(client_of: ClientOf) -> None:
+    client = client_of("account-viewer")
+    page = client.get(f'{IMAGES}?q=cloud:aws+os:"debian"+scope:account&sort=name').text
     assert "1 image found" in page
-    assert 'value="cloud:&#34;aws&#34; os:&#34;debian&#34; scope:&#34;account&#34;"' in page
+    assert 'value="cloud:aws os:&#34;debian&#34; scope:account"' in page
+    # Parameters that the page does not know are ignored.
+    assert "3 images" in client.get(f"{IMAGES}?cloud=azure&os=debian").text
 
 
 @pytest.mark.usefixtures("three")

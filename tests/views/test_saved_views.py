@@ -37,7 +37,7 @@ def test_a_search_is_saved_and_opened(client_of: ClientOf) -> None:
     answer = save(client)
     assert (answer.status_code, answer.location) == (303, f"{ACME}/{UBUNTU}")
     page = client.get(f"{ACME}/views").text
-    assert "The search is saved as “Gold”." in page
+    assert "Saved view “Gold”." in page
     assert f'href="{ACME}/{UBUNTU}"' in page
     assert "Share" not in page
 
@@ -45,10 +45,10 @@ def test_a_search_is_saved_and_opened(client_of: ClientOf) -> None:
 def test_what_is_typed_stays_after_an_error(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     for said, words in [
-        ({"name": ""}, "Give the view a name."),
+        ({"name": ""}, "Enter a name for the view."),
         ({"name": "x" * 61}, "at most 60 characters"),
         ({"path": "members"}, "Only searches of the Images page"),
-        ({"path": "images?q=" + "x" * 900}, "too long to be saved"),
+        ({"path": "images?q=" + "x" * 900}, "too long to save"),
     ]:
         answer = save(client, **{"shared": "y", **said})
         assert answer.status_code == 422
@@ -65,7 +65,7 @@ def test_a_name_that_is_taken_can_be_replaced(client_of: ClientOf) -> None:
     save(client, shared="y")
     answer = save(client, path="images?q=web")
     assert answer.status_code == 422
-    assert "You already have a view called “Gold” here. Replace it" in answer.text
+    assert "You already have a view named “Gold” here. Replace it" in answer.text
     assert "Replace “Gold”" in answer.text
     # It goes on being shared unless one says otherwise.
     assert "checked" in answer.text
@@ -98,7 +98,7 @@ def test_sharing_renaming_and_deleting(client_of: ClientOf) -> None:
     assert "Shared by others" in page
     assert "account-editor" in page
     assert "Delete" not in page
-    assert "is shared with everyone at Account acme" in editor.get(f"{ACME}/views").text
+    assert "is now shared with everyone at Account acme" in editor.get(f"{ACME}/views").text
     assert 'value="Gold"' in editor.get(f"{address}/rename").text
     answer = editor.post(f"{address}/rename", data={"name": "Silver"})
     assert (answer.status_code, view_of("Silver").shared) == (303, True)
@@ -116,7 +116,7 @@ def test_a_rename_into_a_taken_name(client_of: ClientOf) -> None:
     save(client, "Silver")
     answer = client.post(f"{ACME}/views/{view_of().id}/rename", data={"name": "Silver"})
     assert answer.status_code == 422
-    assert "already have a view called “Silver”" in answer.text
+    assert "already have a view named “Silver”" in answer.text
     assert 'value="Silver"' in answer.text
 
 
@@ -197,7 +197,7 @@ def test_the_settings_of_the_list(client_of: ClientOf, back: str, to: str) -> No
     assert (answer.status_code, answer.location) == (303, f"{ACME}/{to}")
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
-        assert preferences.of(person) == preferences.Preferences(("os", "by"), 100)
+        assert preferences.load_preferences(person) == preferences.Preferences(("os", "by"), 100)
 
 
 @pytest.mark.parametrize("size", ["33", "", "x", "-1"])
@@ -205,10 +205,10 @@ def test_a_page_size_that_is_not_offered(client_of: ClientOf, size: str) -> None
     client = client_of("account-viewer")
     answer = client.post(f"{ACME}/preferences", data={"page_size": size, "columns": "by"})
     assert answer.status_code == 303
-    assert "settings were not understood" in client.get(f"{ACME}/views").text
+    assert "settings weren&#39;t saved" in client.get(f"{ACME}/views").text
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
-        assert preferences.of(person) == preferences.Preferences()
+        assert preferences.load_preferences(person) == preferences.Preferences()
 
 
 def test_views_of_another_scope(client_of: ClientOf) -> None:

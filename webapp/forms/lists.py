@@ -1,4 +1,4 @@
-"""The forms around the Images page: saved views, and how a person wants the list."""
+"""The forms around the Images page: saved views, and the settings of the list."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from webapp.people import preferences
 from webapp.search.saved_views import NAME_LENGTH
 
 
-def _words(value: str | None) -> str:
-    """With one blank between them."""
+def _single_spaced(value: str | None) -> str:
     return " ".join((value or "").split())
 
 
@@ -19,10 +18,10 @@ class ViewNameForm(FlaskForm):
     name = StringField(
         "Name",
         [
-            InputRequired("Give the view a name."),
-            Length(max=NAME_LENGTH, message=f"A name has at most {NAME_LENGTH} characters."),
+            InputRequired("Enter a name for the view."),
+            Length(max=NAME_LENGTH, message=f"Use at most {NAME_LENGTH} characters for the name."),
         ],
-        [_words],
+        [_single_spaced],
     )
 
 
@@ -37,14 +36,16 @@ class ShareViewForm(FlaskForm):
 
 
 class ListSettingsForm(FlaskForm):
-    """`next` is the page to go back to, relative to the scope. Columns that are not known are the
-    use case's to leave out."""
+    """The columns and the page size. `next` is the page to return to, relative to the scope.
+
+    The use case ignores unknown columns, so the form does not check them.
+    """
 
     columns = SelectMultipleField(
         "Columns", choices=list(preferences.COLUMNS), validate_choice=False
     )
     page_size = SelectField(
-        "Images on a page",
+        "Images per page",
         choices={str(size): str(size) for size in preferences.PAGE_SIZES},
     )
     next = HiddenField()

@@ -1,4 +1,4 @@
-"""The bookmarks bar: per person and per scope, pages of that scope with their search."""
+"""The bookmarks bar: links to pages of a scope, for each person and each scope."""
 
 from __future__ import annotations
 
@@ -7,73 +7,80 @@ from dataclasses import asdict, dataclass
 
 from models import BookmarkBar, Prepared, Scope, transaction
 from webapp.access import Actor
+from webapp.refusals import Refusal
 
-LIMIT = 20
+MAX_BOOKMARKS = 20
 LABEL_LENGTH = 60
-PATH = re.compile(r"[a-z][\w/-]{0,200}(\?[!-~]{1,800})?")
-"""A page of the scope and perhaps its search: it cannot leave the scope's own address."""
+PAGE_PATH = re.compile(r"[a-z][\w/-]{0,200}(\?[!-~]{1,800})?")
+"""A page of the scope, optionally with a query string. Such a path cannot leave the scope's URL."""
 
 
-class BookmarkError(Exception):
-    """A refusal, worded for the person."""
+class BookmarkError(Refusal):
+    """The page cannot be added to the bookmarks bar."""
 
 
 @dataclass(frozen=True)
 class Bookmark:
-    """A page of a scope: `path` is relative to the scope and may hold a search."""
+    """A link to a page of a scope. `path` is relative to the scope's URL."""
 
     label: str
     path: str
 
 
-DEFAULT = (Bookmark("Images", "images"),)
-"""What the bar holds until the person changes it."""
+DEFAULT_BOOKMARKS = (Bookmark("Images", "images"),)
+"""The content of the bar until the person changes it."""
 
 
-def of(actor: Actor, scope: Scope) -> list[Bookmark]:
-    rows = _bars(actor.person.id, scope.id)
-    return [Bookmark(**item) for item in rows[0].items] if rows else list(DEFAULT)
+def load_bookmarks(actor: Actor, scope: Scope) -> list[Bookmark]:
+    """Return the person's bookmarks at `scope`, in the order of the bar."""
+    rows = _select_bar(actor.person.id, scope.id)
+    return [Bookmark(**item) for item in rows[0].items] if rows else list(DEFAULT_BOOKMARKS)
 
 
-def pin(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
-    """Put a page at the end of the bar; one that is there already stays where it is. Raises
-    BookmarkError."""
+def pin_bookmark(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
+    """Add a page to the end of the bar, unless the bar already has it. Raises BookmarkError."""
     label = " ".join(bookmark.label.split())[:LABEL_LENGTH]
-    if not label or not PATH.fullmatch(bookmark.path):
-        raise BookmarkError("This page cannot be bookmarked.")
+    if not label or not PAGE_PATH.fullmatch(bookmark.path):
+        raise BookmarkError("This page can't be bookmarked.")
     with transaction():
-        bar = of(actor, scope)
-        if any(each.path == bookmark.path for each in bar):
+        bar = load_bookmarks(actor, scope)
+        if any(other.path == bookmark.path for other in bar):
             return
-        if len(bar) >= LIMIT:
-            raise BookmarkError(f"The bar holds {LIMIT} bookmarks. Remove one first.")
-        _keep(actor, scope, [*bar, Bookmark(label, bookmark.path)])
+        if len(bar) >= MAX_BOOKMARKS:
+            raise BookmarkError(
+                f"The bookmarks bar is full ({MAX_BOOKMARKS} bookmarks). Remove one first."
+            )
+        _store_bar(actor, scope, [*bar, Bookmark(label, bookmark.path)])
 
 
-def remove(actor: Actor, scope: Scope, path: str) -> None:
+def remove_bookmark(actor: Actor, scope: Scope, path: str) -> None:
     with transaction():
-        _keep(actor, scope, [each for each in of(actor, scope) if each.path != path])
+        bar = load_bookmarks(actor, scope)
+        _store_bar(actor, scope, [bookmark for bookmark in bar if bookmark.path != path])
 
 
-def move(actor: Actor, scope: Scope, path: str, position: int) -> None:
-    """Put a bookmark at `position`, counted from 0; the others make room."""
+def move_bookmark(actor: Actor, scope: Scope, path: str, position: int) -> None:
+    """Move a bookmark to `position`, counted from 0.
+
+    A position outside the bar means its nearer end.
+    """
     with transaction():
-        bar = of(actor, scope)
-        moving = [each for each in bar if each.path == path]
-        rest = [each for each in bar if each.path != path]
-        position = min(max(position, 0), len(rest))
-        _keep(actor, scope, [*rest[:position], *moving, *rest[position:]])
+        bar = load_bookmarks(actor, scope)
+        moved = [bookmark for bookmark in bar if bookmark.path == path]
+        others = [bookmark for bookmark in bar if bookmark.path != path]
+        position = min(max(position, 0), len(others))
+        _store_bar(actor, scope, [*others[:position], *moved, *others[position:]])
 
 
-_bars = Prepared(
-    lambda mark: BookmarkBar.select(BookmarkBar.items).where(
-        BookmarkBar.person == mark, BookmarkBar.scope == mark
+_select_bar = Prepared(
+    lambda placeholder: BookmarkBar.select(BookmarkBar.items).where(
+        BookmarkBar.person == placeholder, BookmarkBar.scope == placeholder
     )
 )
 
 
-def _keep(actor: Actor, scope: Scope, bar: list[Bookmark]) -> None:
-    items = [asdict(each) for each in bar]
+def _store_bar(actor: Actor, scope: Scope, bar: list[Bookmark]) -> None:
+    items = [asdict(bookmark) for bookmark in bar]
     BookmarkBar.insert(person=actor.person, scope=scope, items=items).on_conflict(
         conflict_target=[BookmarkBar.person, BookmarkBar.scope],
         update={BookmarkBar.items: items},

@@ -1,5 +1,7 @@
-"""How a person wants the Images page: which columns, and how many images on a page. Knows their
-names only; what stands in a column is the template's."""
+"""How a person wants the Images page: its columns, and the number of images per page.
+
+Knows the names of the columns only; the templates decide what each column contains.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +26,28 @@ COLUMNS = {
     "checked": "Last checked",
     "description": "Description",
 }
-"""What they are called, in the order of the page. The id stands under the name where it is no
-column of its own."""
-ALWAYS = "name"
-"""The column that cannot be left out, and so is on no list of those that are chosen."""
-DEFAULT = ("location", "os", "agent", "status", "created")
+"""Label by key, in the order of the page. Without a column of its own, the cloud image ID is shown
+below the name."""
+REQUIRED_COLUMN = "name"
+"""The column that is always shown, and therefore never offered as a choice."""
+DEFAULT_COLUMNS = ("location", "os", "agent", "status", "created")
 PAGE_SIZES = (25, 50, 100, 250)
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """`columns` are those beside the name, in the order of COLUMNS."""
+    """`columns` are the chosen columns in the order of COLUMNS, without the required one."""
 
-    columns: tuple[str, ...] = DEFAULT
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
     page_size: int = 50
 
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
-        """The columns that can be chosen: key, label, and whether it is shown."""
+        """Return the columns that can be chosen: key, label, and whether the column is shown."""
         return [
-            (key, label, key in self.columns) for key, label in COLUMNS.items() if key != ALWAYS
+            (key, label, key in self.columns)
+            for key, label in COLUMNS.items()
+            if key != REQUIRED_COLUMN
         ]
 
     @property
@@ -51,19 +55,20 @@ class Preferences:
         return PAGE_SIZES
 
 
-def of(person: Person) -> Preferences:
-    """What they chose, or the usual. A column that is known no more is left out."""
-    return Preferences(_known(person.columns.split() or DEFAULT), person.page_size)
+def load_preferences(person: Person) -> Preferences:
+    """Return what the person chose, or the defaults. Columns that no longer exist are left out."""
+    columns = person.columns.split() or DEFAULT_COLUMNS
+    return Preferences(_existing_columns(columns), person.page_size)
 
 
-def keep(person: Person, columns: Iterable[str], page_size: int) -> None:
-    """`page_size` is of PAGE_SIZES."""
-    # With the one that is always there: nothing at all would stand for the usual ones.
-    person.columns = " ".join([ALWAYS, *_known(columns)])
+def save_preferences(person: Person, columns: Iterable[str], page_size: int) -> None:
+    """Store the person's choice. Unknown columns are ignored; `page_size` is one of PAGE_SIZES."""
+    # The required column is stored too, because an empty text means the default columns.
+    person.columns = " ".join([REQUIRED_COLUMN, *_existing_columns(columns)])
     person.page_size = page_size
     person.save(only=[Person.columns, Person.page_size])
 
 
-def _known(columns: Iterable[str]) -> tuple[str, ...]:
-    chosen = set(columns) - {ALWAYS}
+def _existing_columns(columns: Iterable[str]) -> tuple[str, ...]:
+    chosen = set(columns) - {REQUIRED_COLUMN}
     return tuple(key for key in COLUMNS if key in chosen)

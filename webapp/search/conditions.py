@@ -69,7 +69,7 @@ def shelves(scope: Scope, query: Query, *, own: bool = False) -> list[Shelf]:
     if not own:
         above = scope.lineage[1:]
         seen += [Shelf(each, shared=True, rank=rank) for rank, each in enumerate(above, start=1)]
-    return [each for each in seen if all(_stands(each, query.of(key)) for key in SHELVES)]
+    return [each for each in seen if all(_stands(each, query.terms_for(key)) for key in SHELVES)]
 
 
 def _stands(shelf: Shelf, terms: Sequence[Term]) -> bool:
@@ -91,7 +91,9 @@ def _tells(shelf: Shelf, term: Term) -> bool:
 def facets(model: Model, query: Query) -> list[Any]:
     """The conditions of the terms about facets."""
     return [
-        each for key in FACETS for each in _all_of(query.of(key), lambda term: _facet(model, term))
+        each
+        for key in FACETS
+        for each in _all_of(query.terms_for(key), lambda term: _facet(model, term))
     ]
 
 
@@ -112,7 +114,7 @@ def of_each(query: Query, actor: Actor) -> list[Any]:
     return [
         each
         for key in keys
-        for each in _all_of(query.of(key), lambda term: _row(term, actor, name))
+        for each in _all_of(query.terms_for(key), lambda term: _row(term, actor, name))
     ]
 
 
@@ -127,7 +129,7 @@ def ranges(query: Query, actor: Actor) -> list[list[Any]]:
 
     found = []
     for key in (Key.SIZE, Key.CREATED, Key.BY):
-        terms = [term for term in query.of(key) if not term.excluded]
+        terms = [term for term in query.terms_for(key) if not term.excluded]
         if terms:
             found.append(_all_of(terms, condition))
     return found
@@ -135,7 +137,7 @@ def ranges(query: Query, actor: Actor) -> list[list[Any]]:
 
 def texts(query: Query) -> list[str]:
     """What must all be part of `Image.search_text`, so that the index of its trigrams helps."""
-    terms = (*query.of(Key.WORD), *query.of(Key.ID))
+    terms = (*query.terms_for(Key.WORD), *query.terms_for(Key.ID))
     return [term.value.lower() for term in terms if not term.excluded]
 
 

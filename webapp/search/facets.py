@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models import LifeCycle, Scope
-from webapp.clouds import CLOUDS
-from webapp.images import operating_systems
+from models import Scope
 from webapp.search import conditions as matching
-from webapp.search.language import EVERYTHING, Key, Query, Term
+from webapp.search.language import EVERYTHING, Key, Query, Term, value_label
 from webapp.search.sql import rows
 
 MENUS = {
@@ -60,7 +58,7 @@ class Menu:
 def menus(scope: Scope, query: Query) -> list[Menu]:
     """The filter menus under a search. What has to be asked of each image, its name say, is left
     out of the counts."""
-    chosen = [key for key in MENUS if query.of(key)]
+    chosen = [key for key in MENUS if query.terms_for(key)]
     counted = _counted(scope, query, [key for key in MENUS if key not in chosen])
     for key in chosen:
         others = Query(tuple(term for term in query.terms if term.key is not key), (), "")
@@ -78,13 +76,13 @@ def _menu(scope: Scope, query: Query, key: Key, values: Mapping[Any, int]) -> Me
     counted: Counter[str] = Counter()
     for value, images in values.items():
         counted[_said(scope, key, value)] += images
-    chosen = {term.value for term in query.of(key) if not term.excluded}
+    chosen = {term.value for term in query.terms_for(key) if not term.excluded}
     shown = [said for said in counted if said][:LONGEST_MENU]
     shown += [said for said in sorted(chosen) if said not in shown and " " not in said]
     choices = []
     for said in shown:
-        term = Term(key, said)
-        choices.append(Choice(_label(term), counted[said], said in chosen, query.toggled(term)))
+        term, label = Term(key, said), value_label(key, said)
+        choices.append(Choice(label, counted[said], said in chosen, query.with_term_toggled(term)))
     return Menu(MENUS[key], choices)
 
 
@@ -113,16 +111,3 @@ def _said(scope: Scope, key: Key, value: Any) -> str:
     if key in {Key.AGENT, Key.VERIFIED}:
         return "yes" if value else "no"
     return str(value)
-
-
-def _label(term: Term) -> str:
-    value = term.value
-    if term.key is Key.CLOUD:
-        return CLOUDS[value].label if value in CLOUDS else value
-    if term.key is Key.OS:
-        return operating_systems.label(value)
-    if term.key is Key.OWNER:
-        return "This scope" if value == "here" else "Scopes above"
-    if term.key in {Key.AGENT, Key.VERIFIED} or value in set(LifeCycle):
-        return value.capitalize()
-    return value

@@ -1,9 +1,12 @@
-"""The language of the search box: its text becomes a `Query`, and a query becomes its text again.
-Pure: asks no database. What the terms mean for images is in `webapp.search.conditions`.
+"""The language of the search box: parses text into a `Query`, and writes a query back as text.
 
-Terms stand between blanks: plain words, and `key:value`, which a leading minus excludes; quotes
-hold words together. Terms of different keys must all hold. Several values of one key are
-alternatives, but for words, id, size and created, which must all hold. What is excluded must not.
+This module is pure: it never queries the database. `webapp.search.conditions` translates terms
+into conditions on images.
+
+Terms are separated by spaces. A term is a plain word or `key:value`; a leading minus excludes what
+it matches. Quotes keep words together. Terms with different keys must all match. Several values of
+the same key are alternatives, except for words, `id`, `size` and `created`, which must all match.
+Excluded terms must not match.
 """
 
 from __future__ import annotations
@@ -20,19 +23,20 @@ from models import Level, LifeCycle
 from webapp.clouds import CLOUDS, recognise
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
+from webapp.refusals import Refusal
 
-MOST_TERMS = 20
-LONGEST = 500
-"""Characters of the text; the rest is not looked at."""
-SHORTEST = 3
-"""Characters of a word: the index is of trigrams."""
+MAX_TERMS = 20
+MAX_TEXT_LENGTH = 500
+"""Characters of the text; the rest is ignored."""
+MIN_WORD_LENGTH = 3
+"""Characters of a word, because the text index consists of trigrams."""
 
 
 class Key(enum.StrEnum):
-    """What a term is about."""
+    """The property of an image that a term refers to."""
 
     WORD = "word"
-    """No key: any part of name, cloud image id or description."""
+    """A term without a key: matches any part of the name, cloud image ID or description."""
     CLOUD = "cloud"
     LOCATION = "location"
     OS = "os"
@@ -49,22 +53,9 @@ class Key(enum.StrEnum):
     ID = "id"
 
 
-KEYS = [each for each in Key if each is not Key.WORD]
-YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
-OWNERS = {"here": "here", "me": "here", "own": "here", "above": "above", "inherited": "above"}
-STATUSES = dict.fromkeys([*map(str, LifeCycle), *map(str, ImageState)])
-ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
-WORDS = {
-    Key.SCOPE: {str(each): str(each) for each in Level},
-    Key.OWNER: OWNERS,
-    Key.SHARED: YES_NO,
-    Key.AGENT: YES_NO,
-    Key.VERIFIED: YES_NO,
-    Key.STATUS: {each: each for each in STATUSES},
-}
-"""The keys that know only certain values, with other spellings of them."""
-OPERATORS = {"<": "before", "<=": "until", ">": "after", ">=": "since", "": "on"}
-NAMES = {
+KEYS = [key for key in Key if key is not Key.WORD]
+"""The keys that a person can type before a colon."""
+KEY_LABELS = {
     Key.CLOUD: "Cloud",
     Key.LOCATION: "Location",
     Key.OS: "OS",
@@ -72,28 +63,56 @@ NAMES = {
     Key.ARCH: "Architecture",
     Key.STATUS: "Status",
     Key.BY: "Registered by",
-    Key.ID: "ID holds",
+    Key.ID: "ID contains",
 }
-_FAMILY_NAMES = sorted(
+"""Keys whose terms are labeled “Key: value”. The other keys have labels of their own."""
+YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
+OWNERS = {"here": "here", "me": "here", "own": "here", "above": "above", "inherited": "above"}
+STATUSES = dict.fromkeys([*map(str, LifeCycle), *map(str, ImageState)])
+FIXED_VALUES = {
+    Key.SCOPE: {str(level): str(level) for level in Level},
+    Key.OWNER: OWNERS,
+    Key.SHARED: YES_NO,
+    Key.AGENT: YES_NO,
+    Key.VERIFIED: YES_NO,
+    Key.STATUS: {status: status for status in STATUSES},
+}
+"""The accepted values of keys that have a fixed set: canonical value by spelling."""
+FIXED_VALUE_PHRASES = {
+    Key.OWNER: {"here": "owned here", "above": "inherited"},
+    Key.SHARED: {"yes": "shared", "no": "not shared"},
+    Key.AGENT: {"yes": "with agent", "no": "without agent"},
+    Key.VERIFIED: {"yes": "verified", "no": "not verified"},
+}
+ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+"""Other names of architectures: canonical value by spelling."""
+DATE_OPERATORS = {
+    "<": "before",
+    "<=": "on or before",
+    ">": "after",
+    ">=": "on or after",
+    "": "on",
+}
+_OS_FAMILY_NAMES = sorted(
     (
         (name, family)
         for family in operating_systems.FAMILIES.values()
         for name in {family.key, family.label.lower()}
     ),
-    key=lambda named: -len(named[0]),
+    key=lambda entry: -len(entry[0]),
 )
-"""The longest first: "Rocky Linux 9" is not the version "Linux 9" of "rocky"."""
+"""Longest name first: "Rocky Linux 9" must not be read as version "Linux 9" of "rocky"."""
 _PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*(?:"|\\?\Z)|[^\s"])+', re.DOTALL)
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)', re.DOTALL)
-_KEYED = re.compile(r"([A-Za-z]+):(?!//)(.*)", re.DOTALL)
-"""An address, https://…, is a word."""
-_COMPARED = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
-_PLAIN = re.compile(r'[^\s"]+')
+_KEY_AND_VALUE = re.compile(r"([A-Za-z]+):(?!//)(.*)", re.DOTALL)
+"""A URL such as https://… is a word."""
+_COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
+_UNQUOTED = re.compile(r'[^\s"]+')
 
 
 @dataclass(frozen=True)
 class Term:
-    """One thing that is asked for. `operator` is '' or a comparison, of sizes and dates."""
+    """One condition of a search. `operator` is '' or, for sizes and dates, a comparison."""
 
     key: Key
     value: str
@@ -101,23 +120,32 @@ class Term:
     operator: str = ""
 
     def __str__(self) -> str:
-        """As one types it."""
+        """Return the term as a person types it."""
         minus = "-" if self.excluded else ""
         if self.key is Key.WORD:
-            return minus + _quoted(self.value, always=_needs_quotes(self.value))
-        return f"{minus}{self.key}:{self.operator}{_quoted(self.value)}"
+            return minus + _quote(self.value, always=_needs_quotes(self.value))
+        return f"{minus}{self.key}:{self.operator}{_quote(self.value)}"
 
     @property
     def label(self) -> str:
-        """As one says it, for people."""
-        if self.excluded and WORDS.get(self.key) is YES_NO:
-            return _label(replace(self, value="no" if self.value == "yes" else "yes"))
-        return ("not " if self.excluded else "") + _label(self)
+        """Return the term as a phrase for people, such as “Cloud: AWS” or “Not shared”."""
+        if self.excluded and FIXED_VALUES.get(self.key) is YES_NO:
+            opposite_value = "no" if self.value == "yes" else "yes"
+            return replace(self, value=opposite_value, excluded=False).label
+        phrase = ("not " if self.excluded else "") + _phrase(self)
+        return phrase[0].upper() + phrase[1:]
+
+    @property
+    def short_label(self) -> str:
+        """Return the label without the name of the key where the value alone is clear."""
+        if self.excluded or self.key not in KEY_LABELS:
+            return self.label
+        return value_label(self.key, self.value)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A piece of the text that cannot be searched for, and why."""
+    """A piece of the text that could not be parsed, and a message that explains why."""
 
     text: str
     message: str
@@ -125,185 +153,232 @@ class Problem:
 
 @dataclass(frozen=True)
 class Query:
-    """All that is asked for; `text` is as it was typed."""
+    """A parsed search. `text` is the text as the person typed it, with single spaces."""
 
     terms: tuple[Term, ...]
     problems: tuple[Problem, ...]
     text: str
 
     def __str__(self) -> str:
+        """Return the terms as text, without the pieces that could not be parsed."""
         return " ".join(map(str, self.terms))
 
     def __bool__(self) -> bool:
         return bool(self.terms)
 
-    def of(self, key: Key) -> tuple[Term, ...]:
+    def terms_for(self, key: Key) -> tuple[Term, ...]:
         return tuple(term for term in self.terms if term.key is key)
 
     @property
     def words(self) -> tuple[Term, ...]:
-        return self.of(Key.WORD)
+        return self.terms_for(Key.WORD)
 
-    def without(self, term: Term) -> Query:
-        return self._of(each for each in self.terms if each != term)
+    def without_term(self, removed: Term) -> Query:
+        return self._with_terms(term for term in self.terms if term != removed)
 
-    def plus(self, term: Term) -> Query:
-        """Also with `term`; with its opposite no longer."""
-        opposite = replace(term, excluded=not term.excluded)
-        return self._of([*(each for each in self.terms if each not in {term, opposite}), term])
+    def with_term(self, added: Term) -> Query:
+        """Return the query with `added` at the end and without its opposite."""
+        opposite = replace(added, excluded=not added.excluded)
+        others = (term for term in self.terms if term not in {added, opposite})
+        return self._with_terms([*others, added])
 
-    def toggled(self, term: Term) -> Query:
-        return self.without(term) if term in self.terms else self.plus(term)
+    def with_term_toggled(self, term: Term) -> Query:
+        return self.without_term(term) if term in self.terms else self.with_term(term)
 
-    def _of(self, terms: Iterable[Term]) -> Query:
-        """What could not be understood stays, to be put right."""
+    def _with_terms(self, terms: Iterable[Term]) -> Query:
+        """Return a query with these terms.
+
+        Pieces that could not be parsed stay in the text, so that the person can correct them.
+        """
         terms = tuple(terms)
         texts = (*map(str, terms), *(problem.text for problem in self.problems))
         return Query(terms, self.problems, " ".join(texts))
 
 
 EVERYTHING = Query((), (), "")
+"""The query without terms, which matches every image."""
+
+
+class InvalidValue(Refusal):
+    """A key does not accept the value that was typed."""
 
 
 def parse(text: str) -> Query:
-    """Any text can be parsed; what cannot be understood is among the problems."""
-    text = text[:LONGEST]
+    """Return the query that `text` describes.
+
+    Never fails: a piece that cannot be parsed becomes one of the query's problems.
+    """
+    text = text[:MAX_TEXT_LENGTH]
     terms: dict[Term, None] = {}
     problems: dict[Problem, None] = {}
-    pieces = [match[0] for match in _PIECE.finditer(text)]
+    pieces = [match[0] for match in find_pieces(text)]
     for piece in pieces:
-        found = _read(piece)
-        if isinstance(found, Problem):
-            problems[found] = None
-        elif len(terms) < MOST_TERMS:
-            terms[found] = None
-        elif found not in terms:
-            problems[Problem(piece, f"A search has at most {MOST_TERMS} terms.")] = None
+        parsed = _parse_piece(piece)
+        if isinstance(parsed, Problem):
+            problems[parsed] = None
+        elif len(terms) < MAX_TERMS:
+            terms[parsed] = None
+        elif parsed not in terms:
+            problems[Problem(piece, _too_many(piece))] = None
     return Query(tuple(terms), tuple(problems), " ".join(pieces))
 
 
-def _read(piece: str) -> Term | Problem:
+def find_pieces(text: str) -> Iterator[re.Match[str]]:
+    """Return a match for each piece of `text`; a piece becomes one term or one problem."""
+    return _PIECE.finditer(text)
+
+
+def value_label(key: Key, value: str) -> str:
+    """Return the name that people know a value of `key` by."""
+    if key is Key.CLOUD:
+        return CLOUDS[value].label if value in CLOUDS else value
+    if key is Key.OS:
+        return operating_systems.label(*_split_os(value))
+    if key is Key.OWNER:
+        return "This scope" if value == "here" else "Scopes above"
+    return value.capitalize() if key in FIXED_VALUES else value
+
+
+def _parse_piece(piece: str) -> Term | Problem:
     excluded = piece.startswith("-") and len(piece) > 1
     rest = piece[1:] if excluded else piece
-    keyed = _KEYED.fullmatch(rest)
-    if keyed is None or _is_image_id(rest):
-        return _word(piece, _unquoted(rest), excluded=excluded)
-    name, value = keyed[1].lower(), keyed[2]
+    match = _KEY_AND_VALUE.fullmatch(rest)
+    if match is None or _is_image_id(rest):
+        return _parse_word(piece, _unquote(rest), excluded=excluded)
+    name, value = match[1].lower(), match[2]
     if name not in KEYS:
-        return Problem(piece, _unknown(name, rest))
+        return Problem(piece, _unknown_key(name, rest))
     key = Key(name)
     operator = ""
     if key in {Key.SIZE, Key.CREATED}:
-        operator, value = _COMPARED.fullmatch(value).groups()  # type: ignore[union-attr]
-    value = _unquoted(value).strip()
+        operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
+    value = _unquote(value).strip()
     if not value:
-        return Problem(piece, f"“{piece}” needs a value, such as {_example(key)}.")
+        return Problem(piece, f"“{piece}” needs a value, for example {_example(key)}.")
     try:
-        return Term(key, _canonical(key, value), excluded, operator)
-    except ValueError as error:
-        return Problem(piece, str(error))
+        return Term(key, _canonical_value(key, value), excluded, operator)
+    except InvalidValue as error:
+        return Problem(piece, error.message)
 
 
-def _is_image_id(keyed: str) -> bool:
-    """Whether a text with a colon is read as an image id: not where it begins with a key, although
-    a publisher could be named "os"."""
-    return keyed.partition(":")[0].lower() not in KEYS and bool(recognise(keyed))
+def _is_image_id(text: str) -> bool:
+    """Return whether a text with a colon is an image ID.
+
+    A text that begins with a key never is, although a publisher could be named "os".
+    """
+    return text.partition(":")[0].lower() not in KEYS and bool(recognise(text))
 
 
-def _word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
+def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
     value = value.strip()
-    if len(value) < SHORTEST:
+    if len(value) < MIN_WORD_LENGTH:
         return Problem(piece, _too_short(value or piece))
     return Term(Key.WORD, value, excluded)
 
 
-def _too_short(value: str) -> str:
-    return f"“{value}” is too short to search for. Type at least {SHORTEST} characters."
+def _canonical_value(key: Key, value: str) -> str:
+    """Return the value in the spelling that the database uses. Raises InvalidValue."""
+    if key in FIXED_VALUES:
+        return _choose_value(key, value, FIXED_VALUES[key])
+    parsers = {
+        Key.CLOUD: _parse_cloud,
+        Key.OS: _parse_os,
+        Key.ARCH: lambda text: ARCHITECTURES.get(text.lower(), text.lower()),
+        Key.SIZE: _parse_size,
+        Key.CREATED: _parse_date,
+        Key.BY: lambda text: "me" if text.lower() == "me" else text,
+        Key.ID: _parse_id,
+    }
+    return parsers.get(key, str)(value)
 
 
-def _unknown(name: str, rest: str) -> str:
-    near = get_close_matches(name, KEYS, n=1, cutoff=0.5)
-    meant = f" Did you mean “{near[0]}:”?" if near else ""
-    keys = ", ".join(KEYS)
-    return (
-        f"“{name}:” is not known.{meant} The known ones are {keys}. "
-        f"To search for the text itself, put quotes around it: {_quoted(rest, always=True)}"
-    )
+def _choose_value(key: Key, value: str, choices: dict[str, str]) -> str:
+    """Return the canonical value; `choices` maps lower-case spellings to canonical values."""
+    chosen = choices.get(value.lower())
+    if chosen is None:
+        accepted = ", ".join(dict.fromkeys(choices.values()))
+        raise InvalidValue(f"“{value}” isn't a valid value for “{key}:”. Use one of: {accepted}.")
+    return chosen
 
 
-def _canonical(key: Key, value: str) -> str:
-    """Raises ValueError, worded for the person."""
-    if key in WORDS:
-        return _known(key, value, WORDS[key])
-    return {
-        Key.CLOUD: _cloud,
-        Key.OS: _os,
-        Key.ARCH: lambda said: ARCHITECTURES.get(said.lower(), said.lower()),
-        Key.SIZE: _size,
-        Key.CREATED: _date,
-        Key.BY: lambda said: "me" if said.lower() == "me" else said,
-        Key.ID: _id,
-    }.get(key, str)(value)
+def _parse_cloud(value: str) -> str:
+    by_label = {cloud.label.lower(): key for key, cloud in CLOUDS.items()}
+    return _choose_value(Key.CLOUD, value, {key: key for key in CLOUDS} | by_label)
 
 
-def _id(value: str) -> str:
-    if len(value) < SHORTEST:
-        raise ValueError(_too_short(value))
-    return value
+def _parse_os(value: str) -> str:
+    """Return a family, or a family and a version, such as 'ubuntu 24.04'.
 
-
-def _known(key: Key, value: str, known: dict[str, str]) -> str:
-    found = known.get(value.lower())
-    if found is None:
-        choice = ", ".join(dict.fromkeys(known.values()))
-        raise ValueError(f"“{key}:” is one of {choice}, not “{value}”.")
-    return found
-
-
-def _cloud(value: str) -> str:
-    keys = {each.label.lower(): key for key, each in CLOUDS.items()} | {key: key for key in CLOUDS}
-    if value.lower() not in keys:
-        raise ValueError(f"“cloud:” is one of {', '.join(CLOUDS)}, not “{value}”.")
-    return keys[value.lower()]
-
-
-def _os(value: str) -> str:
-    """A family or a family and a version, by their keys where they are known: 'ubuntu 24.04'."""
-    said = value.lower()
-    for name, family in _FAMILY_NAMES:
-        if said == name:
+    Names in the operating system data become its keys; any other text stays as it is.
+    """
+    text = value.lower()
+    for name, family in _OS_FAMILY_NAMES:
+        if text == name:
             return family.key
-        if said.startswith(f"{name} "):
-            return f"{family.key} {_version(family, value[len(name) :].strip())}"
-    lone = {
+        if text.startswith(f"{name} "):
+            return f"{family.key} {_parse_os_version(family, value[len(name) :].strip())}"
+    # A single word, such as a code name, identifies a version if only one label contains it.
+    matches = {
         f"{family.key} {version.key}"
         for family in operating_systems.FAMILIES.values()
         for version in family.versions
-        if said in version.label.lower().split()
+        if text in version.label.lower().split()
     }
-    return lone.pop() if len(lone) == 1 else value
+    return matches.pop() if len(matches) == 1 else value
 
 
-def _version(family: operating_systems.Family, said: str) -> str:
-    named = {each.label.lower(): each.key for each in family.versions}
-    named |= {each.key.lower(): each.key for each in family.versions}
-    within = [key for label, key in named.items() if said.lower() in label.split()]
-    return named.get(said.lower()) or (within[0] if len(set(within)) == 1 else said)
+def _parse_os_version(family: operating_systems.Family, text: str) -> str:
+    keys = {version.label.lower(): version.key for version in family.versions}
+    keys |= {version.key.lower(): version.key for version in family.versions}
+    if text.lower() in keys:
+        return keys[text.lower()]
+    containing = {key for label, key in keys.items() if text.lower() in label.split()}
+    return containing.pop() if len(containing) == 1 else text
 
 
-def _size(value: str) -> str:
+def _parse_size(value: str) -> str:
     digits = value.lower().removesuffix("gb").strip()
     if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) < 2**31:
-        raise ValueError(f"“size:” is in whole GB, such as {_example(Key.SIZE)}, not “{value}”.")
+        raise InvalidValue(
+            f"“{value}” isn't a valid size. Use whole GB, for example {_example(Key.SIZE)}."
+        )
     return str(int(digits))
 
 
-def _date(value: str) -> str:
+def _parse_date(value: str) -> str:
     with contextlib.suppress(ValueError):
-        # Python also reads weeks, and dates without hyphens.
+        # Python also accepts week dates, and dates without hyphens.
         if date.fromisoformat(value).isoformat() == value:
             return value
-    raise ValueError(f"“created:” is a date, such as {_example(Key.CREATED)}, not “{value}”.")
+    raise InvalidValue(
+        f"“{value}” isn't a valid date. Use YYYY-MM-DD, for example {_example(Key.CREATED)}."
+    )
+
+
+def _parse_id(value: str) -> str:
+    if len(value) < MIN_WORD_LENGTH:
+        raise InvalidValue(_too_short(value))
+    return value
+
+
+def _too_short(value: str) -> str:
+    return f"“{value}” is too short. Type at least {MIN_WORD_LENGTH} characters."
+
+
+def _too_many(piece: str) -> str:
+    return (
+        f"“{piece}” was ignored because a search can have at most {MAX_TERMS} terms. "
+        "Remove another term first."
+    )
+
+
+def _unknown_key(name: str, rest: str) -> str:
+    similar = get_close_matches(name, KEYS, n=1, cutoff=0.5)
+    suggestion = f" Did you mean “{similar[0]}:”?" if similar else ""
+    return (
+        f"“{name}:” isn't a search key.{suggestion} Available keys: {', '.join(KEYS)}. "
+        f"To search for the text itself, put it in quotes: {_quote(rest, always=True)}"
+    )
 
 
 def _example(key: Key) -> str:
@@ -317,51 +392,40 @@ def _example(key: Key) -> str:
         Key.BY: "by:me",
         Key.ID: "id:0abc",
     }
-    return examples.get(key) or f"{key}:{next(iter(WORDS[key]))}"
+    return examples.get(key) or f"{key}:{next(iter(FIXED_VALUES[key]))}"
 
 
-def _label(term: Term) -> str:
+def _phrase(term: Term) -> str:
+    """Return the label of a term in lower case, ignoring whether it is excluded."""
     key, value = term.key, term.value
     if key is Key.WORD:
         return f"“{value}”"
-    if key in {Key.SHARED, Key.AGENT, Key.VERIFIED}:
-        said = {Key.SHARED: "shared", Key.AGENT: "with agent", Key.VERIFIED: "verified"}[key]
-        return said if value == "yes" else f"not {said}"
-    if key is Key.OWNER:
-        return "owned here" if value == "here" else "inherited"
+    if key in FIXED_VALUE_PHRASES:
+        return FIXED_VALUE_PHRASES[key][value]
     if key is Key.SIZE:
         return f"size {term.operator or '='} {value} GB"
     if key is Key.CREATED:
-        return f"registered {OPERATORS[term.operator]} {value}"
-    shown = {
-        Key.CLOUD: lambda: CLOUDS[value].label,
-        Key.OS: lambda: operating_systems.label(*_parted(value)),
-        Key.SCOPE: value.capitalize,
-    }.get(key, lambda: value)
-    return f"{NAMES[key]}: {shown()}"
+        return f"registered {DATE_OPERATORS[term.operator]} {value}"
+    return f"{KEY_LABELS[key]}: {value_label(key, value)}"
 
 
-def _parted(value: str) -> tuple[str, str]:
+def _split_os(value: str) -> tuple[str, str]:
     family, _, version = value.partition(" ")
     return (family, version) if family in operating_systems.FAMILIES else (value, "")
 
 
-def _unquoted(piece: str) -> str:
+def _unquote(piece: str) -> str:
     return _QUOTED.sub(lambda match: re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL), piece)
 
 
-def _quoted(value: str, *, always: bool = False) -> str:
-    if not always and _PLAIN.fullmatch(value):
+def _quote(value: str, *, always: bool = False) -> str:
+    if not always and _UNQUOTED.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _needs_quotes(word: str) -> bool:
-    """Whether a plain word would be read as something else."""
-    return word.startswith("-") or (_KEYED.fullmatch(word) is not None and not _is_image_id(word))
-
-
-def pieces_of(text: str) -> Iterator[re.Match[str]]:
-    """Where the pieces of a text stand, for suggestions."""
-    return _PIECE.finditer(text)
+    """Return whether a word would be parsed as something else without quotes."""
+    has_key = _KEY_AND_VALUE.fullmatch(word) is not None and not _is_image_id(word)
+    return word.startswith("-") or has_key

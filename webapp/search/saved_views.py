@@ -1,5 +1,7 @@
-"""Saved views: searches of the Images page under a name. Each is a person's own at one scope, and
-may be shared with everybody who sees that scope."""
+"""Saved views: named searches of the Images page.
+
+A view belongs to one person at one scope. Its owner can share it with everyone who sees the scope.
+"""
 
 from __future__ import annotations
 
@@ -12,71 +14,71 @@ from models import Person, Prepared, SavedView, Scope, database, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.audit import Changes
-from webapp.people.bookmarks import PATH
+from webapp.people.bookmarks import PAGE_PATH
+from webapp.refusals import Refusal
 
-PAGE = "images"
-LIMIT = 50
-"""Of a person at a scope."""
+IMAGES_PAGE = "images"
+MAX_VIEWS = 50
+"""The most views that a person can have at a scope."""
 NAME_LENGTH = 60
-PLACES = frozenset({"after", "before"})
-"""What an address says of the page of results: a view begins with the first."""
+PAGING_PARAMETERS = frozenset({"after", "before"})
+"""The parameters that select a page of results. They are not saved: a view opens the first page."""
 
 
-class SavedViewError(Exception):
-    """A refusal, worded for the person; `field` is the one that it is about, if any."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
+class SavedViewError(Refusal):
+    """The view cannot be saved or renamed."""
 
 
 class NameTaken(SavedViewError):
-    """They have a view of that name here: `view`, which can be replaced."""
+    """The person already has a view with this name here: `view`, which can be replaced."""
 
     def __init__(self, view: SavedView) -> None:
-        super().__init__(f"You already have a view called “{view.name}” here.", "name")
+        super().__init__(f"You already have a view named “{view.name}” here.", "name")
         self.view = view
 
 
-def of(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """The person's own views, and those that others share; by name."""
-    found = _seen(scope.id, actor.person.id)
-    views = sorted(found, key=lambda view: (view.name.lower(), view.id))
+def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
+    """Return the person's own views and the views that others share, both sorted by name."""
+    visible = _select_visible(scope.id, actor.person.id)
+    views = sorted(visible, key=lambda view: (view.name.lower(), view.id))
     own = [view for view in views if view.person == actor.person]
     return own, [view for view in views if view.person != actor.person]
 
 
-_seen = Prepared(
-    lambda mark: (
+_select_visible = Prepared(
+    lambda placeholder: (
         SavedView.select(SavedView, Person)
         .join(Person)
-        .where(SavedView.scope == mark, (SavedView.person == mark) | SavedView.shared)
+        .where(SavedView.scope == placeholder, (SavedView.person == placeholder) | SavedView.shared)
     )
 )
 
 
-def get(actor: Actor, scope: Scope, view_id: int) -> SavedView | None:
-    """A view that the person sees at `scope`."""
-    own, shared = of(actor, scope)
+def find_visible_view(actor: Actor, scope: Scope, view_id: int) -> SavedView | None:
+    """Return the view with this ID, or None if the person does not see it at `scope`."""
+    own, shared = visible_views(actor, scope)
     return next((view for view in (*own, *shared) if view.id == view_id), None)
 
 
-def save(
+def save_view(
     actor: Actor, scope: Scope, name: str, path: str, *, shared: bool = False, replace: bool = False
 ) -> SavedView:
-    """Keep `path`, which is relative to the scope. With `replace`, in place of the view of that
-    name. Raises SavedViewError, and Forbidden."""
+    """Store a view of `path`, which is relative to the scope's URL.
+
+    With `replace`, an own view with the same name is overwritten. Raises SavedViewError, and
+    Forbidden.
+    """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = _checked_name(name), _checked_path(path)
     with transaction():
-        present = _named(actor, scope, name)
-        if present is not None:
+        existing = _find_by_name(actor, scope, name)
+        if existing is not None:
             if not replace:
-                raise NameTaken(present)
-            return _change(actor, present, path=path, shared=shared)
+                raise NameTaken(existing)
+            return _update(actor, existing, path=path, shared=shared)
         own = SavedView.scope == scope, SavedView.person == actor.person
-        if SavedView.select().where(*own).count() >= LIMIT:
-            raise SavedViewError(f"You have {LIMIT} views here. Delete one first.")
+        if SavedView.select().where(*own).count() >= MAX_VIEWS:
+            raise SavedViewError(f"You already have {MAX_VIEWS} views here. Delete one first.")
         view = SavedView(scope=scope, person=actor.person, name=name, path=path, shared=shared)
         _write(actor, view)
         if shared:
@@ -84,34 +86,37 @@ def save(
     return view
 
 
-def rename(actor: Actor, view: SavedView, name: str) -> None:
-    """One's own. Raises SavedViewError, and Forbidden where it is shared and one may not."""
+def rename_view(actor: Actor, view: SavedView, name: str) -> None:
+    """Rename the actor's own view.
+
+    Raises SavedViewError, and Forbidden if the view is shared and the actor is not an editor.
+    """
     if view.shared:
         actor.require(Right.EDIT_IMAGES, view.scope)
     name = _checked_name(name)
     with transaction():
-        present = _named(actor, view.scope, name)
-        if present is not None and present != view:
-            raise NameTaken(present)
-        _change(actor, view, name=name)
+        existing = _find_by_name(actor, view.scope, name)
+        if existing is not None and existing != view:
+            raise NameTaken(existing)
+        _update(actor, view, name=name)
 
 
-def share(actor: Actor, view: SavedView, *, shared: bool) -> None:
-    """Share one's own, or end that. Raises Forbidden."""
+def set_shared(actor: Actor, view: SavedView, *, shared: bool) -> None:
+    """Share the actor's own view, or stop sharing it. Raises Forbidden."""
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, view.scope)
     with transaction():
-        _change(actor, view, shared=shared)
+        _update(actor, view, shared=shared)
 
 
-def may_remove(actor: Actor, view: SavedView) -> bool:
-    """One's own, and as an admin what others share."""
+def may_delete(actor: Actor, view: SavedView) -> bool:
+    """Return whether the actor owns the view, or is an admin and the view is shared."""
     own = bool(view.person == actor.person)
     return own or (view.shared and actor.may(Right.MANAGE_MEMBERS, view.scope))
 
 
-def remove(actor: Actor, view: SavedView) -> None:
-    """Raises Forbidden."""
-    if not may_remove(actor, view):
+def delete_view(actor: Actor, view: SavedView) -> None:
+    """Delete the view. Raises Forbidden."""
+    if not may_delete(actor, view):
         actor.require(Right.MANAGE_MEMBERS, view.scope)
     with transaction():
         view.delete_instance()
@@ -119,8 +124,8 @@ def remove(actor: Actor, view: SavedView) -> None:
             audit.record(actor, view.scope, "view.remove", view.name)
 
 
-def _change(actor: Actor, view: SavedView, **values: Any) -> SavedView:
-    """What others see of it is audited."""
+def _update(actor: Actor, view: SavedView, **values: Any) -> SavedView:
+    """Store new values, and audit the changes that other people see."""
     before = {name: getattr(view, name) for name in values}
     was_shared = view.shared
     for name, value in values.items():
@@ -128,11 +133,11 @@ def _change(actor: Actor, view: SavedView, **values: Any) -> SavedView:
     changes = audit.difference(before, values)
     if changes:
         _write(actor, view)
-        _record(actor, view, changes, was_shared=was_shared)
+        _record_changes(actor, view, changes, was_shared=was_shared)
     return view
 
 
-def _record(actor: Actor, view: SavedView, changes: Changes, *, was_shared: bool) -> None:
+def _record_changes(actor: Actor, view: SavedView, changes: Changes, *, was_shared: bool) -> None:
     if view.shared != was_shared:
         action = "view.share" if view.shared else "view.unshare"
         audit.record(actor, view.scope, action, view.name)
@@ -141,35 +146,39 @@ def _record(actor: Actor, view: SavedView, changes: Changes, *, was_shared: bool
 
 
 def _write(actor: Actor, view: SavedView) -> None:
-    """Another request may have taken the name a moment ago: the database refuses the second."""
+    """Save the row. Raises NameTaken if a concurrent request has just used the same name."""
     try:
         with database.atomic():
             view.save()
     except IntegrityError:
-        present = _named(actor, view.scope, view.name)
-        if present is None:
+        existing = _find_by_name(actor, view.scope, view.name)
+        if existing is None:
             raise
-        raise NameTaken(present) from None
+        raise NameTaken(existing) from None
 
 
-def _named(actor: Actor, scope: Scope, name: str) -> SavedView | None:
+def _find_by_name(actor: Actor, scope: Scope, name: str) -> SavedView | None:
     found: SavedView | None = SavedView.get_or_none(scope=scope, person=actor.person, name=name)
     return found
 
 
 def _checked_name(name: str) -> str:
+    """Return the name with single spaces. Raises SavedViewError."""
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        raise SavedViewError(f"A name has 1 to {NAME_LENGTH} characters that can be seen.", "name")
+        raise SavedViewError(f"Use 1 to {NAME_LENGTH} printable characters for the name.", "name")
     return name
 
 
 def _checked_path(path: str) -> str:
-    page, _, search = path.partition("?")
-    kept = [each for each in parse_qsl(search) if each[0] not in PLACES]
-    path = f"{page}?{urlencode(kept)}" if kept else page
-    if page != PAGE:
+    """Return the path without the position in the results. Raises SavedViewError."""
+    page, _, query_string = path.partition("?")
+    parameters = [
+        (name, value) for name, value in parse_qsl(query_string) if name not in PAGING_PARAMETERS
+    ]
+    path = f"{page}?{urlencode(parameters)}" if parameters else page
+    if page != IMAGES_PAGE:
         raise SavedViewError("Only searches of the Images page can be saved.")
-    if not PATH.fullmatch(path):
-        raise SavedViewError("This search is too long to be saved. Shorten it first.")
+    if not PAGE_PATH.fullmatch(path):
+        raise SavedViewError("This search is too long to save. Shorten it first.")
     return path

@@ -1,4 +1,4 @@
-"""What the search box suggests while somebody types: keys, and values that the scope sees."""
+"""Suggestions of the search box while a person types: keys, and values of the visible images."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models import Scope
-from webapp.clouds import CLOUDS
-from webapp.images import operating_systems
 from webapp.search import facets
-from webapp.search.language import KEYS, WORDS, Key, Term, parse, pieces_of
+from webapp.search.language import FIXED_VALUES, KEYS, Key, Term, find_pieces, parse, value_label
 
-MOST = 8
+MAX_SUGGESTIONS = 8
 HINTS = {
-    Key.CLOUD: "which cloud",
+    Key.CLOUD: "cloud provider",
     Key.LOCATION: "region or data center",
-    Key.OS: "operating system, with or without its version",
+    Key.OS: "operating system, with or without version",
     Key.SCOPE: "scalr, account or environment",
     Key.OWNER: "here or above",
     Key.SHARED: "yes or no",
     Key.AGENT: "Scalr agent installed: yes or no",
     Key.ARCH: "x86_64, arm64",
-    Key.STATUS: "active, deprecated, retired, or as the cloud says",
-    Key.VERIFIED: "seen in the cloud: yes or no",
-    Key.SIZE: "in GB: size:>30",
-    Key.CREATED: "registered: created:<2026-01-01",
-    Key.BY: "who registered it: by:me",
+    Key.STATUS: "active, deprecated, retired or a cloud state",
+    Key.VERIFIED: "found in the cloud: yes or no",
+    Key.SIZE: "in GB, for example size:>30",
+    Key.CREATED: "date registered, for example created:<2026-01-01",
+    Key.BY: "person who registered it, for example by:me",
     Key.ID: "part of the cloud image ID",
 }
-SEEN = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
-"""The keys whose values are those of the images."""
+IMAGE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
+"""The keys whose suggested values are read from the visible images."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """`text` is what the whole box then holds, and `caret` where one goes on typing."""
+    """One suggestion.
+
+    `text` and `caret` are the content of the search box and the position of its caret after the
+    person accepts the suggestion.
+    """
 
     text: str
     caret: int
@@ -43,56 +45,58 @@ class Suggestion:
 
 
 def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
-    """For the piece of `text` that the caret is in, or for a new one."""
+    """Return suggestions for the piece of `text` that contains the caret, or for a new piece."""
     start, end = caret, caret
-    for match in pieces_of(text):
+    for match in find_pieces(text):
         if match.start() <= caret <= match.end():
             start, end = match.span()
-    piece = text[start:caret]
-    minus = "-" if piece.startswith("-") else ""
-    typed = piece.removeprefix("-").lower().replace('"', "")
-    found = []
-    for said, hint in _offers(scope, typed):
-        if said == text[start:end].removeprefix("-"):
+    before_caret = text[start:caret]
+    minus = "-" if before_caret.startswith("-") else ""
+    typed = before_caret.removeprefix("-").lower().replace('"', "")
+    suggestions = []
+    for completion, hint in _completions(scope, typed):
+        if completion == text[start:end].removeprefix("-"):
             continue
-        put = f"{minus}{said}" + ("" if said.endswith(":") else " ")
-        whole = text[:start] + put + text[end:].lstrip()
-        found.append(Suggestion(whole, start + len(put), f"{minus}{said}", hint))
-        if len(found) == MOST:
+        inserted = f"{minus}{completion}" + ("" if completion.endswith(":") else " ")
+        new_text = text[:start] + inserted + text[end:].lstrip()
+        suggestions.append(
+            Suggestion(new_text, start + len(inserted), f"{minus}{completion}", hint)
+        )
+        if len(suggestions) == MAX_SUGGESTIONS:
             break
-    return found
+    return suggestions
 
 
-def _offers(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
-    """What could be meant, and what it is."""
+def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
+    """Yield keys and terms that `typed` could be the beginning of, each with its hint."""
     name, colon, part = typed.partition(":")
     if colon:
         if name in KEYS:
-            yield from _values(scope, Key(name), part)
+            yield from _terms(scope, Key(name), part)
         return
     for key in KEYS:
         if key.startswith(name):
             yield f"{key}:", HINTS[key]
     if len(name) > 1:
-        for seen in (*SEEN, Key.STATUS):
-            yield from _values(scope, seen, name)
+        for value_key in (*IMAGE_KEYS, Key.STATUS):
+            yield from _terms(scope, value_key, name)
 
 
-def _values(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
-    if key in SEEN:
-        known = {value: _name(key, value) for value in facets.values(scope, key)}
-    elif key in WORDS:
-        known = dict.fromkeys(dict.fromkeys(WORDS[key].values()), "")
-    else:
-        known = {Key.BY: {"me": "registered by you"}}.get(key, {})
-    for value, label in known.items():
-        if part in value.lower() or part in label.lower():
-            term = Term(key, value)
-            if parse(str(term)).terms:
-                yield str(term), label if label.lower() != value.lower() else ""
+def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
+    """Yield the terms of `key` whose value or label contains `part`, each with its hint."""
+    for value in _values(scope, key):
+        label = "registered by you" if key is Key.BY else value_label(key, value)
+        if part not in value.lower() and part not in label.lower():
+            continue
+        term = str(Term(key, value))
+        # The database can contain a value that the language does not accept.
+        if parse(term).terms:
+            yield term, label if label.lower() != value.lower() else ""
 
 
-def _name(key: Key, value: str) -> str:
-    if key is Key.CLOUD:
-        return CLOUDS[value].label if value in CLOUDS else value
-    return operating_systems.label(value) if key is Key.OS else value
+def _values(scope: Scope, key: Key) -> list[str]:
+    if key in IMAGE_KEYS:
+        return facets.values(scope, key)
+    if key in FIXED_VALUES:
+        return list(dict.fromkeys(FIXED_VALUES[key].values()))
+    return ["me"] if key is Key.BY else []

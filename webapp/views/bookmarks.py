@@ -1,4 +1,4 @@
-"""Bookmarks: pin the present page, and the settings where they are removed and reordered."""
+"""Bookmarks: pin the current page, and the page where bookmarks are reordered and removed."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from webapp.access import Right
 from webapp.forms.people import BookmarkForm, MoveBookmarkForm
 from webapp.people import bookmarks
 from webapp.people.bookmarks import Bookmark, BookmarkError
-from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render, scope_url, toast
+from webapp.views.scope_pages import needs, page_url, pages
+from webapp.web.rendering import redirect, render, toast
 
 
 @pages.get("/bookmarks")
 @needs(Right.VIEW_IMAGES)
 def bookmark_settings() -> Response:
-    form = MoveBookmarkForm(formdata=None)
-    return render("people/bookmarks.html", fragment="people/_bookmark_settings.html", form=form)
+    return render("people/bookmarks.html", fragment="people/_bookmark_settings.html")
 
 
 @pages.post("/bookmarks")
 @needs(Right.VIEW_IMAGES)
-def pin() -> Response:
+def pin_bookmark() -> Response:
     form = BookmarkForm()
     if not form.validate_on_submit():
         return redirect(url_for(".images"))
     bookmark = Bookmark(form.label.data or "", form.path.data)
+    url = page_url(bookmark.path)
     try:
-        bookmarks.pin(g.actor, g.scope, bookmark)
+        bookmarks.pin_bookmark(g.actor, g.scope, bookmark)
     except BookmarkError as error:
-        toast(str(error), "danger")
+        toast(error.message, "danger")
     else:
         toast(
-            "{page} is in your bookmarks bar now. {settings} reorder or remove bookmarks.",
-            page=(bookmark.label, _address(bookmark)),
-            settings=("The settings", url_for(".bookmark_settings")),
+            "Added {page} to your bookmarks bar. {settings}",
+            page=(bookmark.label, url),
+            settings=("Manage bookmarks", url_for(".bookmark_settings")),
         )
-    return redirect(_address(bookmark))
+    return redirect(url)
 
 
 @pages.post("/bookmarks/remove")
@@ -44,8 +44,8 @@ def pin() -> Response:
 def remove_bookmark() -> Response:
     form = BookmarkForm()
     if form.validate_on_submit():
-        bookmarks.remove(g.actor, g.scope, form.path.data)
-        toast("The bookmark is removed.")
+        bookmarks.remove_bookmark(g.actor, g.scope, form.path.data)
+        toast("Bookmark removed.")
     return redirect(url_for(".bookmark_settings"))
 
 
@@ -54,10 +54,5 @@ def remove_bookmark() -> Response:
 def move_bookmark() -> Response:
     form = MoveBookmarkForm()
     if form.validate_on_submit():
-        bookmarks.move(g.actor, g.scope, form.path.data, form.position.data)
+        bookmarks.move_bookmark(g.actor, g.scope, form.path.data, form.position.data)
     return redirect(url_for(".bookmark_settings"))
-
-
-def _address(bookmark: Bookmark) -> str:
-    """Always below the scope's own address, whatever the path holds."""
-    return scope_url(g.scope, "home") + bookmark.path.lstrip("/\\")

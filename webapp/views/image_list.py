@@ -1,4 +1,4 @@
-"""The Images page of a scope: search, filters, order, pages. Every state of it is an address."""
+"""The Images page of a scope: search, filters, sorting and paging. Every state has its own URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.access import Right
 from webapp.clouds import recognise
 from webapp.jobs import runner as jobs
 from webapp.people import preferences
-from webapp.people.preferences import Preferences
+from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
 from webapp.search import catalogue, facets, saved_views, suggestions
 from webapp.search import language as search
 from webapp.search.catalogue import Listing, Page
@@ -22,32 +22,47 @@ from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import render
 
 DEFAULT_SORT = "-created"
-BEFORE_TOKENS = {"cloud": Key.CLOUD, "os": Key.OS, "owner": Key.SCOPE}
-"""Filters that addresses had of their own once; bookmarks still have them."""
+UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
+"""The keys that the counts of the filter menus ignore."""
+
+
+class RowOptions(NamedTuple):
+    """How the rows of the table are shown.
+
+    `columns` are keys and labels. `id_below_name` shows the cloud image ID below the name.
+    `images_url` is the URL of the Images page. `selectable` adds a checkbox to the images that
+    belong to the scope `scope_id`.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    id_below_name: bool
+    images_url: str
+    scope_id: int
+    selectable: bool
 
 
 @pages.get("/images")
 @needs(Right.VIEW_IMAGES)
 def images() -> Response:
-    listing = _listing()
-    page = catalogue.find(g.actor, g.scope, listing)
-    query, chosen = listing.query, preferences.of(g.actor.person)
+    chosen = preferences.load_preferences(g.actor.person)
+    listing = _requested_listing(chosen.page_size)
+    page, query = catalogue.find(g.actor, g.scope, listing), listing.query
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     return render(
         "list/images.html",
         fragment="list/_images.html",
-        label=_label(query),
+        label=_page_label(query),
         page=page,
         listing=listing,
         query=query,
-        address=partial(_address, url_for(".images")),
+        listing_url=partial(_listing_url, url_for(".images")),
         preferences=chosen,
-        shown=_shown(chosen, picks=may_edit),
-        name_label=preferences.COLUMNS[preferences.ALWAYS],
-        views=saved_views.of(g.actor, g.scope),
-        running=jobs.running(g.actor, g.scope),
-        nothing_here=not page.images and not query and catalogue.is_empty(g.scope),
-        looks_like=_looks_like(query, page),
+        row_options=_row_options(chosen, selectable=may_edit),
+        name_label=COLUMNS[REQUIRED_COLUMN],
+        views=saved_views.visible_views(g.actor, g.scope),
+        running_jobs=jobs.running(g.actor, g.scope),
+        scope_is_empty=not page.images and not query and catalogue.is_empty(g.scope),
+        matching_clouds=_matching_clouds(query, page),
         may_edit=may_edit,
     )
 
@@ -55,84 +70,77 @@ def images() -> Response:
 @pages.get("/images/filters")
 @needs(Right.VIEW_IMAGES)
 def image_filters() -> Response:
-    """The filter menus of a search: a page of its own without JavaScript, else a panel."""
-    listing = _listing()
-    menus = facets.menus(g.scope, listing.query)
-    asked = any(listing.query.of(key) for key in (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY))
+    """Render the filter menus of a search: a page without JavaScript, otherwise a panel."""
+    listing = _requested_listing(preferences.load_preferences(g.actor.person).page_size)
     return render(
         "list/filters.html",
         fragment="list/_filters.html",
-        menus=menus,
-        asked=asked,
-        query=listing.query,
-        address=partial(_address, url_for(".images")),
+        menus=facets.menus(g.scope, listing.query),
+        has_uncounted_terms=any(listing.query.terms_for(key) for key in UNCOUNTED_KEYS),
         listing=listing,
+        listing_url=partial(_listing_url, url_for(".images")),
     )
 
 
 @pages.get("/images/suggestions")
 @needs(Right.VIEW_IMAGES)
 def image_suggestions() -> Response:
-    text = request.args.get("q", "")[: search.LONGEST]
-    caret = request.args.get("caret", "")
-    at = min(int(caret), len(text)) if caret.isdecimal() and len(caret) < 5 else len(text)
-    found = suggestions.suggest(g.scope, text, at)
-    return render("list/_suggestions.html", suggestions=found)
+    text = request.args.get("q", "")[: search.MAX_TEXT_LENGTH]
+    caret_text = request.args.get("caret", "")
+    is_number = caret_text.isdecimal() and len(caret_text) < 5
+    caret = min(int(caret_text), len(text)) if is_number else len(text)
+    suggested = suggestions.suggest(g.scope, text, caret)
+    return render("list/_suggestions.html", suggestions=suggested)
 
 
-def _listing() -> Listing:
-    """What does not fit is taken as not said: a bookmark must outlive what it names."""
-    given = request.args
-    sort = given.get("sort") or DEFAULT_SORT
+def _requested_listing(page_size: int) -> Listing:
+    """Return the listing that the URL describes.
+
+    Invalid parameters are ignored: a bookmark must still work after its subject is gone.
+    """
+    arguments = request.args
+    sort = arguments.get("sort") or DEFAULT_SORT
     if sort.removeprefix("-") not in SORTS:
         sort = DEFAULT_SORT
-    text = given.get("q", "")
-    tokens = [f'{key}:"{given[name]}"' for name, key in BEFORE_TOKENS.items() if given.get(name)]
     return Listing(
-        query=search.parse(" ".join([text, *tokens])),
+        query=search.parse(arguments.get("q", "")),
         sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
-        size=preferences.of(g.actor.person).page_size,
-        after=given.get("after", ""),
-        before=given.get("before", ""),
+        size=page_size,
+        after=arguments.get("after", ""),
+        before=arguments.get("before", ""),
     )
 
 
-class Shown(NamedTuple):
-    """How rows are shown, and where: `address` is that of the page, `picks` whether rows of the
-    scope itself can be ticked."""
-
-    columns: tuple[tuple[str, str], ...]
-    id_below: bool
-    address: str
-    scope_id: int
-    picks: bool
+def _row_options(chosen: Preferences, *, selectable: bool) -> RowOptions:
+    columns = tuple((key, COLUMNS[key]) for key in chosen.columns)
+    return RowOptions(
+        columns, "id" not in chosen.columns, url_for(".images"), g.scope.id, selectable
+    )
 
 
-def _shown(chosen: Preferences, *, picks: bool) -> Shown:
-    columns = tuple((key, preferences.COLUMNS[key]) for key in chosen.columns)
-    return Shown(columns, "id" not in chosen.columns, url_for(".images"), g.scope.id, picks)
-
-
-def _address(
-    page: str, listing: Listing, query: Query | None = None, *, sort: str = "", **place: str
+def _listing_url(
+    images_url: str, listing: Listing, query: Query | None = None, *, sort: str = "", **cursor: str
 ) -> str:
-    """That of a state of the page, which is at `page`, without what is as it is anyhow."""
+    """Return the URL of a listing, omitting default parameters.
+
+    `query` and `sort` replace the ones of `listing`; `cursor` is `after` or `before`.
+    """
     sort = sort or ("-" if listing.descending else "") + listing.sort
     text = (listing.query if query is None else query).text
-    state = {"q": text, "sort": "" if sort == DEFAULT_SORT else sort, **place}
-    said = urlencode({name: value for name, value in state.items() if value}, safe=":/")
-    return f"{page}?{said}" if said else page
+    parameters = {"q": text, "sort": "" if sort == DEFAULT_SORT else sort, **cursor}
+    query_string = urlencode(
+        {name: value for name, value in parameters.items() if value}, safe=":/"
+    )
+    return f"{images_url}?{query_string}" if query_string else images_url
 
 
-def _label(query: Query) -> str:
-    """What the page is called in the bookmarks bar: 'Images, AWS, Ubuntu'."""
-    labels = (term.label for term in query.terms)
-    short = (each if each.startswith("not ") else each.split(": ", 1)[-1] for each in labels)
-    return ", ".join(["Images", *short])
+def _page_label(query: Query) -> str:
+    """Return the page's label in the bookmarks bar, such as 'Images, AWS, Ubuntu'."""
+    return ", ".join(["Images", *(term.short_label for term in query.terms)])
 
 
-def _looks_like(query: Query, page: Page) -> str:
-    """The clouds whose image ids look like a search without result, in words; '' for none."""
-    found = recognise(query.text) if not page.count else []
-    return " or ".join(cloud.label for cloud, _ in found)
+def _matching_clouds(query: Query, page: Page) -> str:
+    """Return the clouds whose image IDs look like a search without results, or ''."""
+    recognised = recognise(query.text) if not page.count else []
+    return " or ".join(cloud.label for cloud, _ in recognised)

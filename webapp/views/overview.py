@@ -1,4 +1,4 @@
-"""The overview of a scope's images: small charts that lead into the list."""
+"""The Overview page of a scope: small charts whose numbers are links to the Images page."""
 
 from __future__ import annotations
 
@@ -13,5 +13,6 @@ from webapp.web.rendering import render
 @pages.get("/overview", endpoint="overview")
 @needs(Right.VIEW_IMAGES)
 def show_overview() -> Response:
-    seen = overview.of(g.actor, g.scope)
-    return render("overview/overview.html", label="Overview", overview=seen)
+    return render(
+        "overview/overview.html", label="Overview", overview=overview.of(g.actor, g.scope)
+    )

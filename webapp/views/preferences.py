@@ -1,4 +1,4 @@
-"""Keep which columns, and how many images on a page, somebody wants."""
+"""Save which columns and how many images per page a person wants on the Images page."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from flask import Response, g, url_for
 from webapp.access import Right
 from webapp.forms.lists import ListSettingsForm
 from webapp.people import preferences
-from webapp.people.bookmarks import PATH
-from webapp.views.scope_pages import needs, pages
+from webapp.people.bookmarks import PAGE_PATH
+from webapp.views.scope_pages import needs, page_url, pages
 from webapp.web.rendering import redirect, toast
 
 
 @pages.post("/preferences")
 @needs(Right.VIEW_IMAGES)
-def keep_preferences() -> Response:
+def save_preferences() -> Response:
     form = ListSettingsForm()
     if form.validate_on_submit():
-        preferences.keep(g.actor.person, form.columns.data or (), int(form.page_size.data))
+        columns, page_size = form.columns.data or (), int(form.page_size.data)
+        preferences.save_preferences(g.actor.person, columns, page_size)
     else:
-        toast("The settings were not understood. Choose them from the list.", "danger")
+        toast("The settings weren't saved. Choose a page size from the list.", "danger")
     path = form.next.data or ""
-    return redirect(url_for(".home") + path if PATH.fullmatch(path) else url_for(".images"))
+    return redirect(page_url(path) if PAGE_PATH.fullmatch(path) else url_for(".images"))

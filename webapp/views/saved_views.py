@@ -1,5 +1,4 @@
-"""Saved views: keep the present search, and the page where they are renamed, shared and
-deleted."""
+"""Saved views: save the current search, and rename, share and delete saved views."""
 
 from __future__ import annotations
 
@@ -11,24 +10,24 @@ from webapp.forms.base import ActionForm, refuse
 from webapp.forms.lists import SaveViewForm, ShareViewForm, ViewNameForm
 from webapp.search import saved_views
 from webapp.search.saved_views import NameTaken, SavedViewError
-from webapp.views.scope_pages import needs, pages
+from webapp.views.scope_pages import needs, page_url, pages
 from webapp.web.rendering import redirect, render, toast
 
 
 @pages.get("/views")
 @needs(Right.VIEW_IMAGES)
 def view_list() -> Response:
-    return _show()
+    return _render_views()
 
 
 @pages.post("/views")
 @needs(Right.VIEW_IMAGES)
 def save_view() -> Response:
     form = SaveViewForm()
-    taken = None
+    existing = None
     if form.validate_on_submit():
         try:
-            view = saved_views.save(
+            view = saved_views.save_view(
                 g.actor,
                 g.scope,
                 form.name.data,
@@ -37,29 +36,29 @@ def save_view() -> Response:
                 replace=form.replace.data,
             )
         except NameTaken as error:
-            taken = error.view
-            form.shared.data = form.shared.data or taken.shared
-            refuse(form, f"{error} Replace it, or choose another name.", error.field)
+            existing = error.view
+            form.shared.data = form.shared.data or existing.shared
+            refuse(form, f"{error.message} Replace it or choose another name.", error.field)
         except SavedViewError as error:
-            refuse(form, str(error), error.field)
+            refuse(form, error.message, error.field)
         else:
-            toast(f"The search is saved as “{view.name}”.")
-            return redirect(_address(view))
-    return _show(form, taken, status=422)
+            toast(f"Saved view “{view.name}”.")
+            return redirect(page_url(view.path))
+    return _render_views(form, existing, status=422)
 
 
 @pages.route("/views/<int:view_id>/rename", methods=["GET", "POST"])
 @needs(Right.VIEW_IMAGES)
 def rename_view(view_id: int) -> Response:
-    view = _own(view_id)
+    view = _own_view_or_error(view_id)
     form = ViewNameForm(data={"name": view.name})
     if form.validate_on_submit():
         try:
-            saved_views.rename(g.actor, view, form.name.data)
+            saved_views.rename_view(g.actor, view, form.name.data)
         except SavedViewError as error:
-            refuse(form, str(error), error.field)
+            refuse(form, error.message, error.field)
         else:
-            toast(f"It is called “{view.name}” now.")
+            toast(f"Renamed the view to “{view.name}”.")
             return redirect(url_for(".view_list"))
     status = 422 if form.is_submitted() else 200
     return render("saved_views/rename.html", view=view, form=form, status=status)
@@ -68,15 +67,15 @@ def rename_view(view_id: int) -> Response:
 @pages.post("/views/<int:view_id>/share")
 @needs(Right.VIEW_IMAGES)
 def share_view(view_id: int) -> Response:
-    view = _own(view_id)
+    view = _own_view_or_error(view_id)
     form = ShareViewForm()
     if form.validate_on_submit():
-        saved_views.share(g.actor, view, shared=form.shared.data)
-        everybody = f"everyone at {g.scope.label}"
+        saved_views.set_shared(g.actor, view, shared=form.shared.data)
+        audience = f"everyone at {g.scope.label}"
         toast(
-            f"“{view.name}” is shared with {everybody}."
+            f"“{view.name}” is now shared with {audience}."
             if view.shared
-            else f"“{view.name}” is no longer shared with {everybody}."
+            else f"“{view.name}” is no longer shared with {audience}."
         )
     return redirect(url_for(".view_list"))
 
@@ -84,48 +83,46 @@ def share_view(view_id: int) -> Response:
 @pages.route("/views/<int:view_id>/delete", methods=["GET", "POST"])
 @needs(Right.VIEW_IMAGES)
 def delete_view(view_id: int) -> Response:
-    view = _seen(view_id)
-    if not saved_views.may_remove(g.actor, view):
+    view = _visible_view_or_404(view_id)
+    if not saved_views.may_delete(g.actor, view):
         abort(403)
     form = ActionForm()
     if form.validate_on_submit():
-        saved_views.remove(g.actor, view)
-        toast(f"The view “{view.name}” is deleted.")
+        saved_views.delete_view(g.actor, view)
+        toast(f"Deleted the view “{view.name}”.")
         return redirect(url_for(".view_list"))
     return render("saved_views/delete.html", view=view, form=form)
 
 
-def _show(
-    form: SaveViewForm | None = None, taken: SavedView | None = None, status: int = 200
+def _render_views(
+    form: SaveViewForm | None = None, existing: SavedView | None = None, status: int = 200
 ) -> Response:
-    """With `form`, a search that could not be saved as it was asked for."""
-    own, shared = saved_views.of(g.actor, g.scope)
+    """Render the page of all views.
+
+    `form` is a search that could not be saved; `existing` is the view that already has its name.
+    """
+    own, shared = saved_views.visible_views(g.actor, g.scope)
     return render(
         "saved_views/saved_views.html",
         label="Views",
         own=own,
         shared=shared,
         form=form,
-        taken=taken,
+        existing=existing,
         status=status,
     )
 
 
-def _seen(view_id: int) -> SavedView:
-    view = saved_views.get(g.actor, g.scope, view_id)
+def _visible_view_or_404(view_id: int) -> SavedView:
+    view = saved_views.find_visible_view(g.actor, g.scope, view_id)
     if view is None:
         abort(404)
     return view
 
 
-def _own(view_id: int) -> SavedView:
-    """What somebody else shares is theirs to change."""
-    view = _seen(view_id)
+def _own_view_or_error(view_id: int) -> SavedView:
+    """Return the person's own view; 404 if they don't see it, 403 if another person owns it."""
+    view = _visible_view_or_404(view_id)
     if view.person != g.actor.person:
         abort(403)
     return view
-
-
-def _address(view: SavedView) -> str:
-    """Always below the scope's own address, as a bookmark's is."""
-    return url_for(".home") + view.path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from flask import Blueprint, Flask, abort, g, request
+from flask import Blueprint, Flask, abort, g, request, url_for
 from flask_login import login_required
 
 from models import Level, Scope
@@ -44,6 +44,11 @@ def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return guarded
 
     return decorate
+
+
+def page_url(path: str) -> str:
+    """Return the URL of `path`, a path of this scope. It always begins with the scope's own URL."""
+    return url_for(".home") + path.lstrip("/\\")
 
 
 @pages.url_value_preprocessor

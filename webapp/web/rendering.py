@@ -127,6 +127,6 @@ def _frame() -> dict[str, Any]:
         "actor": actor,
         "scope": scope,
         "may": lambda right, at=scope: actor.may(right, at),
-        "bookmarks": bookmarks.of(actor, scope),
+        "bookmarks": bookmarks.load_bookmarks(actor, scope),
         "current_path": current_path(),
     }
