@@ -1,4 +1,4 @@
-"""Many images at once, the life of one, and taking a deletion back."""
+"""Bulk actions, the life cycle of one image, and undoing a deletion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGES = f"{ACME}/images"
 
 @pytest.fixture
 def page(sign_in: SignIn) -> Page:
-    """The Images page with two images of the account, and one that it inherits."""
+    """Return the Images page with two images of the account and one inherited image."""
     page = sign_in("account")
     page.goto(IMAGES)
     if not page.locator("#results tbody tr").count():
@@ -35,18 +35,18 @@ def rows_of(page: Page) -> Locator:
 
 
 def preview(page: Page, action: str) -> None:
-    """Of what is ticked."""
+    """Open the preview of an action for the selected images."""
     page.get_by_label("What to do with the selected images").select_option(label=action)
     page.get_by_role("button", name="Continue").click()
 
 
 def done(page: Page, text: str = "Done.") -> Locator:
-    """The outcomes of a job, once it is over; the page tells by itself."""
+    """Wait until the page shows that the job is over, and return its rows."""
     expect(page.locator("#job")).to_contain_text(text)
     return page.locator("#job tbody tr")
 
 
-def test_the_ticked_ones(page: Page) -> None:
+def test_selected_images_are_changed(page: Page) -> None:
     expect(page.locator("#bulk")).to_contain_text("None selected")
     expect(rows_of(page).filter(has_text="golden").get_by_role("checkbox")).to_have_count(0)
     page.get_by_label("Select all of this page").check()
@@ -54,56 +54,58 @@ def test_the_ticked_ones(page: Page) -> None:
     page.get_by_label("Select b-debian").uncheck()
     expect(page.locator("#bulk")).to_contain_text("1 selected")
     page.get_by_label("Select b-debian").check()
-    preview(page, "Set: agent not installed")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Set: agent not installed: 2 images")
+    preview(page, "Mark agent as not installed")
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "Mark agent as not installed on 2 images"
+    )
     assert not complaints(page)
-    page.get_by_role("button", name="Set: agent not installed: 2 images").click()
+    page.get_by_role("button", name="Mark agent as not installed on 2 images").click()
     expect(done(page)).to_have_count(2)
     assert not complaints(page)
-    page.get_by_role("link", name="Back to the images").click()
+    page.get_by_role("link", name="Back to images").click()
     expect(rows_of(page).filter(has_text="Not installed")).to_have_count(2)
     page.get_by_label("Select a-noble").check()
-    preview(page, "Set: agent not installed")
-    expect(page.locator("#main")).to_contain_text("Nothing would change.")
+    preview(page, "Mark agent as not installed")
+    expect(page.locator("#main")).to_contain_text("There is nothing to change.")
 
 
-def test_all_that_match_are_deleted_and_brought_back(page: Page) -> None:
-    # The search that HTMX brought in counts, not the one that the page began with.
+def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
+    # The search that HTMX loaded applies, not the search that the page was opened with.
     page.locator("#q").fill("-os:debian")
     expect(rows_of(page)).to_have_count(2)
     page.get_by_label("All that match, on every page").check()
     preview(page, "Delete")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Delete: 1 image")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Delete 1 image")
     main = page.locator("#main")
-    expect(main).to_contain_text("1 image of the selected is inherited from above")
+    expect(main).to_contain_text("1 image is inherited and will be skipped.")
     expect(main).to_contain_text("Environment acme / production")
-    expect(main).to_contain_text("for 24 hours the deletion can be undone")
+    expect(main).to_contain_text("You can undo the deletion for 24 hours.")
     assert not complaints(page)
-    page.get_by_role("button", name="Delete: 1 image").click()
+    page.get_by_role("button", name="Delete 1 image").click()
     expect(done(page)).to_contain_text("a-noble")
-    page.get_by_role("link", name="Back to the images").click()
+    page.get_by_role("link", name="Back to images").click()
     expect(page).to_have_url(re.compile("q=-os"))
     expect(rows_of(page)).to_have_count(1)
     page.go_back()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
-    expect(toasts(page)).to_contain_text("“a-noble” is registered here again.")
+    expect(toasts(page)).to_contain_text("“a-noble” was restored.")
     expect(page.locator(".entries")).to_contain_text("restored the deleted image")
 
 
-def test_a_job_tells_by_itself_how_far_it_is(page: Page) -> None:
-    """Checking asks the clouds, so the page does not wait for it."""
+def test_the_page_of_a_job_shows_its_progress(page: Page) -> None:
+    """A check calls the clouds, so the request does not wait for it."""
     page.get_by_label("Select all of this page").check()
     preview(page, "Check now")
-    page.get_by_role("button", name="Check now: 2 images").click()
+    page.get_by_role("button", name="Check 2 images now").click()
     rows = done(page, "2 of 2")
-    expect(rows.filter(has_text="Unchanged")).to_have_count(2)
+    expect(rows.filter(has_text="No change")).to_have_count(2)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     rows.first.get_by_role("link").click()
     expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
 
 
-def test_the_life_of_an_image(page: Page, sign_in: SignIn) -> None:
+def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     page.get_by_role("link", name="b-debian").click()
     page.get_by_role("link", name="Deprecate or retire").click()
     page.get_by_label("Deprecated").check()
@@ -133,33 +135,33 @@ def test_the_life_of_an_image(page: Page, sign_in: SignIn) -> None:
     page.goto(f"{IMAGES}?q=status:deprecated")
     expect(rows_of(page)).to_contain_text("Deprecated")
     page.get_by_label("Select b-debian").check()
-    preview(page, "Make active again")
-    page.get_by_role("button", name="Make active again: 1 image").click()
+    preview(page, "Make active")
+    page.get_by_role("button", name="Make 1 image active").click()
     done(page)
     page.goto(f"{IMAGES}?q=status:deprecated")
     expect(page.get_by_role("heading", name="No image matches")).to_be_visible()
 
 
-def test_what_is_refused_is_told(page: Page) -> None:
+def test_refused_images_are_listed(page: Page) -> None:
     page.get_by_label("Select all of this page").check()
     preview(page, "Deprecate")
     page.get_by_label("Successor").fill("a-noble")
-    page.get_by_role("button", name="Deprecate: 2 images").click()
+    page.get_by_role("button", name="Deprecate 2 images").click()
     rows = done(page)
     expect(rows.first).to_contain_text("An image cannot be its own successor.")
     assert not complaints(page)
     page.get_by_role("link", name=re.compile(r"Done\s*1")).click()
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("b-debian")
-    page.get_by_role("link", name="Back to the images").click()
+    page.get_by_role("link", name="Back to images").click()
     page.get_by_label("Select all of this page").check()
-    preview(page, "Make active again")
-    expect(page.locator("#main")).to_contain_text("1 image is so already and stays as it is.")
-    page.get_by_role("button", name="Make active again: 1 image").click()
+    preview(page, "Make active")
+    expect(page.locator("#main")).to_contain_text("1 image won’t change.")
+    page.get_by_role("button", name="Make 1 image active").click()
     done(page)
 
 
-def test_one_deletion_is_undone_from_its_toast(page: Page) -> None:
+def test_a_deletion_is_undone_from_its_toast(page: Page) -> None:
     page.get_by_role("link", name="a-noble").click()
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
@@ -178,31 +180,31 @@ def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     plain.get_by_role("button", name="Continue").scroll_into_view_if_needed()
     plain.get_by_label("What to do with the selected images").select_option(label="Delete")
     plain.get_by_role("button", name="Continue").click()
-    expect(toasts(plain)).to_contain_text("Select images first")
+    expect(toasts(plain)).to_contain_text("Select at least one image")
     for box in ("Select a-noble", "Select b-debian"):
         plain.get_by_label(box).check()
     preview(plain, "Retire")
-    fits(plain)
+    assert_fits(plain)
     plain.get_by_label("From").fill("2999-12-31")
-    plain.get_by_role("button", name="Retire: 2 images").click()
+    plain.get_by_role("button", name="Retire 2 images").click()
     expect(done(plain)).to_have_count(2)
-    fits(plain)
+    assert_fits(plain)
     plain.locator("#job").get_by_role("link", name="a-noble").click()
     expect(plain.locator("#image")).to_contain_text("Will be retired on 2999-12-31.")
-    fits(plain)
+    assert_fits(plain)
     plain.get_by_role("link", name="Change status").click()
     expect(plain.get_by_label("Retired")).to_be_checked()
     expect(plain.get_by_label("From")).to_have_value("2999-12-31")
-    fits(plain)
+    assert_fits(plain)
     plain.get_by_label("Active").check()
     plain.get_by_role("button", name="Save").click()
     expect(toasts(plain)).to_contain_text("The image is active.")
     plain.get_by_role("link", name="Delete").click()
     plain.get_by_role("button", name="Delete").click()
     toasts(plain).get_by_role("button", name="Undo").click()
-    expect(toasts(plain)).to_contain_text("“a-noble” is registered here again.")
+    expect(toasts(plain)).to_contain_text("“a-noble” was restored.")
 
 
-def fits(page: Page) -> None:
-    """Nothing has to be scrolled to the side."""
+def assert_fits(page: Page) -> None:
+    """Assert that the page does not scroll horizontally."""
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

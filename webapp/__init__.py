@@ -16,6 +16,8 @@ import models
 from webapp import cli as commands
 from webapp import database, warm_up
 from webapp import settings as settings_module
+from webapp.jobs import bulk_actions, runner
+from webapp.transfer import import_plans
 from webapp.views import account_pages, mount_views
 from webapp.web import error_pages as errors
 from webapp.web import logs, rendering, security, services
@@ -50,6 +52,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
+    runner.register(bulk_actions.JOB_ACTIONS)
+    runner.register(import_plans.JOB_ACTIONS)
     database.init_app(app)
     security.init_app(app)
     Compress(app)

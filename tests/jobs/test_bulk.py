@@ -1,4 +1,4 @@
-"""The same action on many images: what it says that it would do, and that it does just that."""
+"""Bulk actions: the preview, and that the job does what the preview announced."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState, Loca
 from webapp.credentials.vault import Vault
 from webapp.images import deleted_images, life_cycle, registration
 from webapp.images.life_cycle import Life, LifeCycleError
-from webapp.jobs import bulk
-from webapp.jobs import runner as jobs
-from webapp.jobs.bulk import ACTIONS, Selection, TooMany
+from webapp.jobs import bulk, bulk_actions, runner, store
+from webapp.jobs.bulk import Selection, TooManyImages
+from webapp.jobs.bulk_actions import ACTIONS
 from webapp.search.language import EVERYTHING, parse
 
 Actors = Callable[[str], Actor]
@@ -39,10 +39,10 @@ def acme(scope: Scopes) -> Scope:
 
 @pytest.fixture
 def run(editor: Actor, acme: Scope, vault: Vault) -> Run:
-    """Does it to the images, or to all that match a text, at acme and as its editor."""
+    """Return a function that applies an action at acme, to images or to all that match a text."""
 
-    def run(key: str, chosen: Sequence[Image] | str, **arguments: object) -> Job:
-        job = bulk.start(editor, acme, vault, ACTIONS[key], selected(chosen), arguments)
+    def run(key: str, images: Sequence[Image] | str, **arguments: object) -> Job:
+        job = bulk.start_action(editor, acme, vault, ACTIONS[key], select(images), arguments)
         for thread in threading.enumerate():
             if thread.name == f"job-{job.id}":
                 thread.join(30)
@@ -53,39 +53,40 @@ def run(editor: Actor, acme: Scope, vault: Vault) -> Run:
     return run
 
 
-def selected(chosen: Sequence[Image] | str) -> Selection:
-    if isinstance(chosen, str):
-        return Selection(query=parse(chosen))
-    return Selection([image.id for image in chosen])
+def select(images: Sequence[Image] | str) -> Selection:
+    if isinstance(images, str):
+        return Selection(query=parse(images))
+    return Selection([image.id for image in images])
 
 
 def life(on: int = 0, reason: str = "", successor: int | None = None) -> dict[str, object]:
-    """As `life_arguments` makes it; `on` is so many days from now."""
+    """As `life_cycle_arguments` returns it. `on` is the number of days from today."""
     day = models.today() + timedelta(days=on)
     return {"on": day.isoformat(), "reason": reason, "successor": successor}
 
 
-def stored(image: Image) -> Image:
+def reload(image: Image) -> Image:
     found: Image = Image.get_by_id(image.id)
     return found
 
 
-def told(job: Job) -> dict[str, tuple[str, str]]:
-    """Outcome and message of each row by its name."""
+def results(job: Job) -> dict[str, tuple[str, str]]:
+    """Return the outcome and message of each row by its subject."""
     rows = JobRow.select().where(JobRow.job == job)
     return {row.subject: (row.outcome, row.message) for row in rows}
 
 
-def test_every_action_has_its_worker() -> None:
+def test_every_action_is_registered_as_a_job() -> None:
     for action in ACTIONS.values():
-        assert jobs.LABELS[action.job] == action.label
-        assert len(action.job) <= Job.action.max_length
+        job_action = runner.JOB_ACTIONS[action.job_action.key]
+        assert job_action.title == action.title
+        assert len(job_action.key) <= Job.action.max_length
 
 
-def test_an_environment_shares_with_nobody(scope: Scopes) -> None:
-    offered = {action.key for action in bulk.offered(scope("acme/production"))}
-    assert offered == ACTIONS.keys() - {"share", "unshare"}
-    assert [action.key for action in bulk.offered(scope(""))] == list(ACTIONS)
+def test_an_environment_cannot_share(scope: Scopes) -> None:
+    available = {action.key for action in bulk_actions.available_actions(scope("acme/production"))}
+    assert available == ACTIONS.keys() - {"share", "unshare"}
+    assert [action.key for action in bulk_actions.available_actions(scope(""))] == list(ACTIONS)
 
 
 def test_a_preview_of_chosen_images(
@@ -98,33 +99,35 @@ def test_a_preview_of_chosen_images(
         make_image("globex", 4, name="not seen"),
         make_image("acme/production", 5, name="below"),
     ]
-    found = bulk.preview(editor, acme, ACTIONS["unshare"], selected(images))
-    assert (found.changed, found.unchanged, found.inherited, found.own) == (1, 1, 1, 2)
+    found = bulk.preview_action(editor, acme, ACTIONS["unshare"], select(images))
+    assert (found.changed, found.unchanged, found.inherited, found.owned) == (1, 1, 1, 2)
     assert list(found.names) == ["shared"]
     below = [scope("acme/production"), scope("acme/staging")]
-    assert list(found.loses_sight) == below
-    found = bulk.preview(editor, acme, ACTIONS["share"], selected(images))
-    assert (list(found.names), list(found.loses_sight)) == (["not shared"], [])
-    found = bulk.preview(editor, acme, ACTIONS["delete"], selected(images))
-    assert (found.changed, list(found.loses_sight)) == (2, below)
-    found = bulk.preview(editor, acme, ACTIONS["delete"], selected([images[1]]))
-    assert list(found.loses_sight) == []
+    assert list(found.hidden_from) == below
+    found = bulk.preview_action(editor, acme, ACTIONS["share"], select(images))
+    assert (list(found.names), list(found.hidden_from)) == (["not shared"], [])
+    found = bulk.preview_action(editor, acme, ACTIONS["delete"], select(images))
+    assert (found.changed, list(found.hidden_from)) == (2, below)
+    found = bulk.preview_action(editor, acme, ACTIONS["delete"], select([images[1]]))
+    assert list(found.hidden_from) == []
 
 
 def test_a_preview_of_all_that_match(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
-    for number in range(bulk.SAMPLE + 5):
+    for number in range(bulk.PREVIEW_NAMES + 5):
         make_image("acme", number, name=f"ubuntu {number:02}", agent_installed=number == 0)
     make_image("acme", 90, os_family="debian", os_version="13")
     make_image("", 91)
-    found = bulk.preview(editor, acme, ACTIONS["agent"], selected("os:ubuntu"))
-    assert (found.changed, found.unchanged, found.inherited) == (bulk.SAMPLE + 4, 1, 1)
-    assert list(found.names) == [f"ubuntu {number:02}" for number in range(1, bulk.SAMPLE + 1)]
-    assert bulk.count(editor, acme, selected("os:ubuntu")) == bulk.SAMPLE + 5
-    assert bulk.count(editor, acme, Selection(query=EVERYTHING)) == bulk.SAMPLE + 6
+    found = bulk.preview_action(editor, acme, ACTIONS["agent"], select("os:ubuntu"))
+    assert (found.changed, found.unchanged, found.inherited) == (bulk.PREVIEW_NAMES + 4, 1, 1)
+    assert list(found.names) == [
+        f"ubuntu {number:02}" for number in range(1, bulk.PREVIEW_NAMES + 1)
+    ]
+    assert bulk.count_owned(editor, acme, select("os:ubuntu")) == bulk.PREVIEW_NAMES + 5
+    assert bulk.count_owned(editor, acme, Selection(query=EVERYTHING)) == bulk.PREVIEW_NAMES + 6
 
 
 @pytest.mark.parametrize(
-    ("key", "life_now", "already"),
+    ("key", "life_now", "is_no_op"),
     [
         ("restore", Life(), True),
         ("restore", Life(models.today()), False),
@@ -132,13 +135,13 @@ def test_a_preview_of_all_that_match(make_image: MakeImage, editor: Actor, acme:
         ("deprecate", Life(models.today()), False),
     ],
 )
-def test_what_is_so_already(
-    make_image: MakeImage, editor: Actor, acme: Scope, key: str, life_now: Life, already: bool
+def test_images_that_an_action_would_not_change(
+    make_image: MakeImage, editor: Actor, acme: Scope, key: str, life_now: Life, is_no_op: bool
 ) -> None:
     image = make_image("acme")
     life_cycle.change(editor, image, life_now)
-    found = bulk.preview(editor, acme, ACTIONS[key], selected([image]))
-    assert (found.unchanged == 1) is already
+    found = bulk.preview_action(editor, acme, ACTIONS[key], select([image]))
+    assert (found.unchanged == 1) is is_no_op
 
 
 @pytest.mark.parametrize(
@@ -150,62 +153,66 @@ def test_what_is_so_already(
         ("no-agent", "agent_installed", False),
     ],
 )
-def test_choices(make_image: MakeImage, run: Run, key: str, field: str, value: bool) -> None:
+def test_changing_one_field(
+    make_image: MakeImage, run: Run, key: str, field: str, value: bool
+) -> None:
     images = [
-        make_image("acme", 1, name="was so", **{field: value}),
-        make_image("acme", 2, name="was not", **{field: not value}),
+        make_image("acme", 1, name="same", **{field: value}),
+        make_image("acme", 2, name="different", **{field: not value}),
     ]
     before = [registration.choices_of(image) for image in images]
     job = run(key, images)
-    assert told(job) == {"was so": ("unchanged", ""), "was not": ("done", "")}
-    after = [registration.choices_of(stored(image)) for image in images]
+    assert results(job) == {"same": ("unchanged", ""), "different": ("done", "")}
+    after = [registration.choices_of(reload(image)) for image in images]
     assert after[0] == before[0]
-    assert after[1] == choices(name="was not", **{field: value})
+    assert after[1] == choices(name="different", **{field: value})
     (entry,) = AuditEntry.select().where(AuditEntry.action == "image.edit")
     assert (entry.image_id, entry.changes) == (images[1].id, {field: [not value, value]})
 
 
 def test_the_operating_system(make_image: MakeImage, run: Run) -> None:
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2)]
-    job = run("os", images, **bulk.os_arguments("debian", "13"))
-    assert jobs.summary(job) == {"done": 2}
-    for image in map(stored, images):
+    job = run("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
+    assert store.outcome_counts(job) == {"done": 2}
+    for image in map(reload, images):
         assert (image.os_family, image.os_version) == ("debian", "13")
         assert image.os_version_key == "0000000013" or image.os_version_key.endswith("13")
-    assert jobs.summary(run("os", images, **bulk.os_arguments("debian", "13"))) == {"unchanged": 2}
+    assert store.outcome_counts(
+        run("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
+    ) == {"unchanged": 2}
 
 
-def test_the_life_of_many(make_image: MakeImage, run: Run) -> None:
+def test_the_life_cycle_of_several_images(make_image: MakeImage, run: Run) -> None:
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2)]
     successor = make_image("acme", 3, name="newer")
     run("deprecate", images, **life(reason="Old.", successor=successor.id))
     expected = Life(models.today(), None, "Old.", successor.id)
-    assert [life_cycle.of(stored(image)) for image in images] == [expected] * 2
+    assert [life_cycle.of(reload(image)) for image in images] == [expected] * 2
     later = models.today() + timedelta(days=30)
-    # What is not said again stays.
+    # An empty reason and successor stay unchanged.
     run("retire", images, **life(on=30))
     expected = Life(models.today(), later, "Old.", successor.id)
-    assert [life_cycle.of(stored(image)) for image in images] == [expected] * 2
-    # Nobody looked at each, so none is taken out of its retirement by the way.
+    assert [life_cycle.of(reload(image)) for image in images] == [expected] * 2
+    # A bulk action must not cancel a retirement that nobody has looked at.
     job = run("deprecate", images, **life())
-    assert jobs.summary(job) == {"refused": 2}
+    assert store.outcome_counts(job) == {"refused": 2}
     run("restore", images)
-    assert {stored(image).status for image in images} == {LifeCycle.ACTIVE}
-    assert [life_cycle.of(stored(image)) for image in images] == [Life()] * 2
+    assert {reload(image).status for image in images} == {LifeCycle.ACTIVE}
+    assert [life_cycle.of(reload(image)) for image in images] == [Life()] * 2
 
 
 def test_the_successor_itself_is_left_out(make_image: MakeImage, run: Run) -> None:
     image, successor = make_image("acme", 1, name="old"), make_image("acme", 2, name="new")
     job = run("deprecate", "owner:here", **life(successor=successor.id))
-    assert told(job) == {
+    assert results(job) == {
         "old": ("done", ""),
         "new": ("refused", "An image cannot be its own successor."),
     }
-    assert stored(image).successor == successor
-    assert stored(successor).status is LifeCycle.ACTIVE
+    assert reload(image).successor == successor
+    assert reload(successor).status is LifeCycle.ACTIVE
 
 
-def test_what_no_image_could_take_is_refused_at_once(
+def test_arguments_that_no_image_could_have_are_refused_at_once(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     retired = make_image("acme")
@@ -216,14 +223,14 @@ def test_what_no_image_could_take_is_refused_at_once(
         ("", str(retired.id), "successor"),
     ]:
         with pytest.raises(LifeCycleError) as caught:
-            bulk.life_arguments(acme, models.today(), reason, successor)
+            bulk_actions.life_cycle_arguments(acme, models.today(), reason, successor)
         assert caught.value.field == field
     golden = make_image("", 2, name="golden")
-    found = bulk.life_arguments(acme, models.today(), "Old.", "golden")
+    found = bulk_actions.life_cycle_arguments(acme, models.today(), "Old.", "golden")
     assert found == life(reason="Old.", successor=golden.id)
 
 
-def test_check_tells_of_each(
+def test_check_reports_the_outcome_of_each_image(
     make_image: MakeImage, make_credentials: MakeCredentials, run: Run, editor: Actor, acme: Scope,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -242,20 +249,22 @@ def test_check_tells_of_each(
         return details(state=ImageState.PENDING) if number == 2 else details()
 
     monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
-    found = told(run("check", "owner:here"))
+    found = results(run("check", "owner:here"))
     assert found["same"] == ("unchanged", "")
     assert found["changed"][0] == found["gone"][0] == "done"
     assert "State" in found["changed"][1]
     assert found["unreachable"] == ("refused", "AWS does not answer.")
     assert found["without credentials"][0] == "refused"
-    assert "“leaving” were deleted" in found["without credentials"][1]
+    assert (
+        "“leaving” used to register this image have been deleted" in found["without credentials"][1]
+    )
     states = {image.name: image.state for image in Image.select()}
     assert (states["changed"], states["gone"], states["unreachable"]) == (
         "pending", "gone", "available",
     )  # fmt: skip
 
 
-def test_a_check_verifies(
+def test_a_check_verifies_an_image(
     make_credentials: MakeCredentials, run: Run, editor: Actor, acme: Scope,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -263,7 +272,7 @@ def test_a_check_verifies(
         editor, acme, "aws", Locator("us-east-1", "ami-0000000000000000a"), choices(),
         details=details(), credentials_id=make_credentials().id,
     )  # fmt: skip
-    monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_given: details())
+    monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_arguments: details())
     run("check", "verified:no")
     assert Image.get().verified
 
@@ -275,26 +284,26 @@ def test_delete_and_undo(
     inherited = make_image("", 4)
     life_cycle.deprecate(editor, images[0], models.today(), "", images[1].id)
     job = run("delete", "")
-    assert jobs.summary(job) == {"done": 3}
+    assert store.outcome_counts(job) == {"done": 3}
     assert list(Image.select()) == [inherited]
     assert bulk.can_be_undone(job)
-    assert bulk.still_there(acme, jobs.rows(job)[0]) == set()
+    assert store.visible_image_ids(acme, store.list_rows(job)[0]) == set()
     make_image("acme", 3)
-    undoing = bulk.undelete(editor, acme, vault, job.arguments["batch"])
+    undoing = bulk.restore_batch(editor, acme, vault, job.arguments["batch"])
     assert undoing is not None
-    assert told(undoing) == {
+    assert results(undoing) == {
         "image 1": ("done", ""),
         "image 2": ("done", ""),
         "image 3": ("refused", "It was registered again meanwhile at Account acme."),
     }
-    assert stored(images[0]).successor == images[1]
-    assert bulk.still_there(acme, jobs.rows(job)[0]) == {images[0].id, images[1].id}
-    # That of which nothing is left is told apart from the one that could be tried again.
+    assert reload(images[0]).successor == images[1]
+    assert store.visible_image_ids(acme, store.list_rows(job)[0]) == {images[0].id, images[1].id}
+    # The job can be undone as long as one image of the batch can still be restored.
     assert bulk.can_be_undone(job)
     Image.delete().where(Image.name == "noble", Image.scope == acme).execute()
-    assert bulk.undelete(editor, acme, vault, job.arguments["batch"]) is not None
+    assert bulk.restore_batch(editor, acme, vault, job.arguments["batch"]) is not None
     assert not bulk.can_be_undone(job)
-    assert bulk.undelete(editor, acme, vault, job.arguments["batch"]) is None
+    assert bulk.restore_batch(editor, acme, vault, job.arguments["batch"]) is None
     assert {image.id for image in Image.select()} == {*(each.id for each in images), inherited.id}
 
 
@@ -305,7 +314,7 @@ def test_only_a_deletion_can_be_undone(make_image: MakeImage, run: Run, editor: 
     assert not bulk.can_be_undone(run("restore", []))
 
 
-def test_what_is_not_ones_own_is_never_touched(make_image: MakeImage, run: Run) -> None:
+def test_images_of_other_scopes_are_never_changed(make_image: MakeImage, run: Run) -> None:
     others = [make_image(path, 1) for path in ("globex", "acme/production")]
     others.append(make_image("", 2))
     assert run("delete", others).total == 0
@@ -313,46 +322,48 @@ def test_what_is_not_ones_own_is_never_touched(make_image: MakeImage, run: Run) 
     assert {image.id for image in Image.select()} == {image.id for image in others}
 
 
-def test_an_image_that_is_promoted_or_deleted_meanwhile(
+def test_an_image_that_is_promoted_or_deleted_before_its_row_is_processed(
     make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault, scope: Scopes
 ) -> None:
     names = ("stays", "promoted", "deleted")
     stays, promoted, deleted = (make_image("acme", at, name=name) for at, name in enumerate(names))
     rows = [JobRow(image_id=each.id, subject=each.name) for each in (stays, promoted, deleted)]
-    job = jobs.create(editor, acme, ACTIONS["no-agent"].job, {}, rows)
+    job = store.create_job(editor, acme, ACTIONS["no-agent"].job_action.key, {}, rows)
     Image.update(scope=scope("")).where(Image.id == promoted.id).execute()
     registration.delete(editor, deleted)
-    jobs.start(job, vault, wait=True)
-    gone = ("refused", "Account acme does not own it any more.")
-    assert told(job) == {"stays": ("done", ""), "promoted": gone, "deleted": gone}
-    assert stored(promoted).agent_installed
+    runner.start_job(job, vault, wait=True)
+    gone = ("refused", "Account acme no longer owns this image.")
+    assert results(job) == {"stays": ("done", ""), "promoted": gone, "deleted": gone}
+    assert reload(promoted).agent_installed
 
 
-def test_more_than_a_job_takes(
+def test_too_many_images(
     make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     images = [make_image("acme", number) for number in (1, 2, 3)]
-    monkeypatch.setattr(bulk, "MOST", 2)
-    for selection in (selected(images), Selection(query=EVERYTHING)):
-        with pytest.raises(TooMany, match="These are 3 images, and at most 2"):
-            bulk.preview(editor, acme, ACTIONS["delete"], selection)
-        with pytest.raises(TooMany, match="Narrow the search"):
-            bulk.start(editor, acme, vault, ACTIONS["delete"], selection, {})
+    monkeypatch.setattr(bulk, "MAX_IMAGES", 2)
+    for selection in (select(images), Selection(query=EVERYTHING)):
+        with pytest.raises(
+            TooManyImages, match="You selected 3 images, but a bulk action can change at most 2"
+        ):
+            bulk.preview_action(editor, acme, ACTIONS["delete"], selection)
+        with pytest.raises(TooManyImages, match="Narrow your search"):
+            bulk.start_action(editor, acme, vault, ACTIONS["delete"], selection, {})
     assert not Job.select().exists()
 
 
 @pytest.mark.parametrize("who", ["account-viewer", "environment-admin", "stranger"])
-def test_only_editors(
+def test_only_editors_can_use_bulk_actions(
     make_image: MakeImage, actor_of: Actors, acme: Scope, vault: Vault, who: str
 ) -> None:
-    chosen, batch = selected([make_image("acme")]), deleted_images.new_batch()
+    selection, batch = select([make_image("acme")]), deleted_images.new_batch()
     actor = actor_of(who)
-    for act in (
-        lambda: bulk.preview(actor, acme, ACTIONS["delete"], chosen),
-        lambda: bulk.start(actor, acme, vault, ACTIONS["delete"], chosen, {}),
-        lambda: bulk.undelete(actor, acme, vault, batch),
+    for call in (
+        lambda: bulk.preview_action(actor, acme, ACTIONS["delete"], selection),
+        lambda: bulk.start_action(actor, acme, vault, ACTIONS["delete"], selection, {}),
+        lambda: bulk.restore_batch(actor, acme, vault, batch),
     ):
         with pytest.raises(Forbidden):
-            act()
+            call()
     assert not Job.select().exists()

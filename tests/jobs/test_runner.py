@@ -1,75 +1,33 @@
-"""Jobs: each row once, whatever goes wrong; stopped, abandoned, taken over; and what is told."""
+"""Processing jobs: every row once, whatever goes wrong; stopping a job and taking it over."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 import models
 from models import Image, Job, JobRow, Membership, Person, Role, Scope, now
 from tests.conftest import MakeImage, choices
+from tests.jobs.conftest import (
+    THREAD_TIMEOUT_SECONDS,
+    ActorOf,
+    MakeJob,
+    Register,
+    ScopeAt,
+    return_done,
+    wait_for_job,
+)
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images import registration
-from webapp.jobs import runner as jobs
-from webapp.jobs.runner import FEW, KEPT, SILENCE, Outcome
-
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
-Work = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
-PATIENCE = 30.0
-"""Seconds after which a thread is taken to hang."""
-
-
-@pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Workers that are forgotten after the test."""
-    for name in ("WORKERS", "LABELS", "_atomic", "_side_by_side"):
-        kept = getattr(jobs, name)
-        monkeypatch.setattr(jobs, name, kept.copy())
-
-    def register(work: Work, **how: bool) -> None:
-        jobs.register("test", work, "Test", **how)
-
-    return register
-
-
-@pytest.fixture
-def plan(actor_of: Actors, scope: Scopes) -> Callable[..., Job]:
-    def plan(count: int = 3, who: str = "account-editor", **arguments: object) -> Job:
-        rows = [JobRow(subject=f"row {number}") for number in range(count)]
-        return jobs.create(actor_of(who), scope("acme"), "test", arguments, rows)
-
-    return plan
-
-
-@pytest.fixture(autouse=True)
-def no_threads_left(db: Flask) -> Iterator[None]:
-    """What a test begins is over before its database is gone."""
-    yield
-    for thread in _threads():
-        thread.join(PATIENCE)
-    assert not _threads()
-
-
-def _threads() -> list[threading.Thread]:
-    names = "job-"
-    own = threading.enumerate()
-    return [each for each in own if each.name.startswith(names) and "row" not in each.name]
-
-
-def finish(job: Job) -> Job:
-    """As it is once its thread is over."""
-    for thread in _threads():
-        thread.join(PATIENCE)
-    fresh: Job = Job.get_by_id(job.id)
-    return fresh
+from webapp.jobs import runner, store
+from webapp.jobs.runner import ABANDONED_AFTER, SHORT_JOB_ROWS
+from webapp.jobs.store import Outcome
 
 
 def outcomes(job: Job) -> list[str]:
@@ -77,319 +35,265 @@ def outcomes(job: Job) -> list[str]:
     return [row.outcome for row in rows]
 
 
-def done(*_given: object) -> Outcome:
-    return Outcome("done")
-
-
-def test_a_plan_is_not_begun(register: Callable[..., None], plan: Callable[..., Job]) -> None:
-    register(done)
-    job = plan(1200)
-    assert (job.state, job.total, job.done) == ("planned", 1200, 0)
-    assert jobs.summary(job) == {"": 1200}
-    positions = JobRow.select(JobRow.position).where(JobRow.job == job).order_by(JobRow.id)
-    assert [row.position for row in positions] == list(range(1200))
-
-
-def test_each_row_is_given_to_the_worker(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault, scope: Scopes
+def test_process_row_gets_each_row(
+    register: Register, make_job: MakeJob, vault: Vault, scope: ScopeAt
 ) -> None:
-    given: list[tuple[str, Scope, object, str, Vault]] = []
+    calls: list[tuple[str, Scope, object, str, Vault]] = []
 
-    def work(
+    def process_row(
         actor: Actor, at: Scope, arguments: Mapping[str, Any], row: JobRow, secrets: Vault
     ) -> Outcome:
-        given.append((actor.person.name, at, arguments["colour"], row.subject, secrets))
+        calls.append((actor.person.name, at, arguments["colour"], row.subject, secrets))
         assert actor.may(Right.EDIT_IMAGES, at)
         return Outcome("done", f"did {row.subject}")
 
-    register(work)
-    job = plan(colour="red")
-    jobs.start(job, vault, wait=True)
+    register(process_row)
+    job = make_job(colour="red")
+    runner.start_job(job, vault, wait=True)
     assert (job.state, job.done, job.finished_at is not None) == ("done", 3, True)
     acme = scope("acme")
     subjects = [f"row {number}" for number in range(3)]
-    assert given == [("account-editor", acme, "red", each, vault) for each in subjects]
-    assert [row.message for row in jobs.rows(job)[0]] == [f"did {each}" for each in subjects]
+    assert calls == [("account-editor", acme, "red", each, vault) for each in subjects]
+    assert [row.message for row in store.list_rows(job)[0]] == [f"did {each}" for each in subjects]
 
 
-@pytest.mark.parametrize("how", [{}, {"atomic": True}, {"side_by_side": True}])
-@pytest.mark.parametrize("count", [3, FEW + 1])
-def test_every_way_of_working(
-    register: Callable[..., None],
-    plan: Callable[..., Job],
+@pytest.mark.parametrize("options", [{}, {"atomic": True}, {"concurrent": True}])
+@pytest.mark.parametrize("count", [3, SHORT_JOB_ROWS + 1])
+def test_a_job_is_processed_in_every_mode(
+    register: Register,
+    make_job: MakeJob,
     vault: Vault,
-    how: dict[str, bool],
+    options: dict[str, bool],
     count: int,
 ) -> None:
-    register(done, **how)
-    job = plan(count)
-    jobs.start(job, vault, wait=True)
-    job = finish(job)
+    register(return_done, **options)
+    job = make_job(count)
+    runner.start_job(job, vault, wait=True)
+    job = wait_for_job(job)
     assert (job.state, job.done) == ("done", count)
-    assert jobs.summary(job) == {"done": count}
+    assert store.outcome_counts(job) == {"done": count}
 
 
-def test_it_begins_once(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
-) -> None:
-    begun: list[str] = []
+def test_a_job_starts_only_once(register: Register, make_job: MakeJob, vault: Vault) -> None:
+    processed: list[str] = []
 
-    def work(*given: Any) -> Outcome:
-        begun.append(given[3].subject)
+    def process_row(*arguments: Any) -> Outcome:
+        processed.append(arguments[3].subject)
         return Outcome("done")
 
-    register(work)
-    job = plan(2)
+    register(process_row)
+    job = make_job(2)
     stale = Job.get_by_id(job.id)
-    jobs.start(job, vault, wait=True)
-    jobs.start(stale, vault, wait=True)
-    assert begun == ["row 0", "row 1"]
+    runner.start_job(job, vault, wait=True)
+    runner.start_job(stale, vault, wait=True)
+    assert processed == ["row 0", "row 1"]
     assert stale.state == "done"
 
 
-def test_it_goes_on_when_nobody_waits(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
+def test_a_job_continues_in_the_background(
+    register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    """Also of a thread that opens no connection of its own."""
-    may_go = threading.Event()
+    """The thread has a database connection although `process_row` opens none."""
+    may_continue = threading.Event()
 
-    def work(*_given: object) -> Outcome:
-        assert may_go.wait(PATIENCE)
+    def process_row(*_arguments: object) -> Outcome:
+        assert may_continue.wait(THREAD_TIMEOUT_SECONDS)
         assert Person.select().exists()
         return Outcome("done")
 
-    register(work)
-    job = plan()
-    jobs.start(job, vault)
-    assert (job.state, jobs.summary(job)) == ("running", {"": 3})
-    may_go.set()
-    assert finish(job).state == "done"
+    register(process_row)
+    job = make_job()
+    runner.start_job(job, vault)
+    assert (job.state, store.outcome_counts(job)) == ("running", {"": 3})
+    may_continue.set()
+    assert wait_for_job(job).state == "done"
 
 
-@pytest.mark.parametrize("how", [{}, {"atomic": True}, {"side_by_side": True}])
-def test_a_bug_refuses_its_row_and_is_logged(
-    register: Callable[..., None],
-    plan: Callable[..., Job],
+@pytest.mark.parametrize("options", [{}, {"atomic": True}, {"concurrent": True}])
+def test_an_unexpected_error_refuses_its_row_and_is_logged(
+    register: Register,
+    make_job: MakeJob,
     vault: Vault,
     caplog: pytest.LogCaptureFixture,
-    how: dict[str, bool],
+    options: dict[str, bool],
 ) -> None:
-    def work(*given: Any) -> Outcome:
-        if given[3].position == 1:
+    def process_row(*arguments: Any) -> Outcome:
+        if arguments[3].position == 1:
             raise ZeroDivisionError("the password is hunter2")
         return Outcome("done")
 
-    register(work, **how)
-    job = plan()
+    register(process_row, **options)
+    job = make_job()
     with caplog.at_level(logging.ERROR):
-        jobs.start(job, vault, wait=True)
-        job = finish(job)
+        runner.start_job(job, vault, wait=True)
+        job = wait_for_job(job)
     assert (job.state, outcomes(job)) == ("done", ["done", "refused", "done"])
-    (row,) = jobs.rows(job, "refused")[0]
-    assert row.message == "Something went wrong here; the log has more."
+    (row,) = store.list_rows(job, "refused")[0]
+    assert row.message == "Something went wrong. The error was logged. Try again."
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_an_atomic_row_changes_all_or_nothing(
-    register: Callable[..., None],
-    plan: Callable[..., Job],
+def test_an_atomic_row_is_rolled_back_on_error(
+    register: Register,
+    make_job: MakeJob,
     vault: Vault,
     make_image: MakeImage,
 ) -> None:
     image = make_image("acme")
 
-    def work(actor: Actor, *_given: object) -> Outcome:
+    def process_row(actor: Actor, *_arguments: object) -> Outcome:
         registration.edit(actor, Image.get(), choices(name="half done"))
         raise ZeroDivisionError
 
-    register(work, atomic=True)
-    job = plan(1)
-    jobs.start(job, vault, wait=True)
-    assert jobs.summary(job) == {"refused": 1}
+    register(process_row, atomic=True)
+    job = make_job(1)
+    runner.start_job(job, vault, wait=True)
+    assert store.outcome_counts(job) == {"refused": 1}
     assert Image.get_by_id(image.id).name == "noble"
 
 
-def test_rights_that_are_taken_away_meanwhile(
-    register: Callable[..., None],
-    plan: Callable[..., Job],
+def test_rights_can_be_lost_while_a_job_is_running(
+    register: Register,
+    make_job: MakeJob,
     vault: Vault,
     make_image: MakeImage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(jobs, "BEAT", 0.0)
+    monkeypatch.setattr(runner, "HEARTBEAT_SECONDS", 0.0)
     make_image("acme")
 
-    def work(actor: Actor, *given: Any) -> Outcome:
-        name = given[2].subject
+    def process_row(actor: Actor, *arguments: Any) -> Outcome:
+        name = arguments[2].subject
         registration.edit(actor, Image.get(), choices(name=name))
         if name == "row 1":
             Membership.update(role=Role.VIEWER).where(Membership.person == actor.person).execute()
         return Outcome("done")
 
-    register(work)
-    job = plan()
-    jobs.start(job, vault, wait=True)
+    register(process_row)
+    job = make_job()
+    runner.start_job(job, vault, wait=True)
     assert outcomes(job) == ["done", "done", "refused"]
-    (row,) = jobs.rows(job, "refused")[0]
-    assert row.message == "You may not do this here any more."
+    (row,) = store.list_rows(job, "refused")[0]
+    assert row.message == "You no longer have permission to do this."
     assert Image.get().name == "row 1"
 
 
-def test_stop_leaves_alone_what_was_not_reached(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault, actor_of: Actors
+def test_stopping_a_job_leaves_the_remaining_rows_unprocessed(
+    register: Register, make_job: MakeJob, vault: Vault, actor_of: ActorOf
 ) -> None:
-    def work(actor: Actor, *given: Any) -> Outcome:
-        if given[2].position == 1:
-            jobs.stop(actor, Job.get())
+    def process_row(actor: Actor, *arguments: Any) -> Outcome:
+        if arguments[2].position == 1:
+            runner.stop_job(actor, Job.get())
         return Outcome("done")
 
-    register(work)
-    job = plan(5)
-    jobs.start(job, vault, wait=True)
+    register(process_row)
+    job = make_job(5)
+    runner.start_job(job, vault, wait=True)
     assert (job.state, job.done) == ("stopped", 2)
     assert outcomes(job) == ["done", "done", "", "", ""]
-    assert jobs.running(actor_of("account-editor"), job.scope) == []
-    jobs.start(job, vault, wait=True)
-    jobs.resume_if_abandoned(job, vault)
-    assert jobs.summary(finish(job)) == {"done": 2, "": 3}
+    assert store.running_jobs(actor_of("account-editor"), job.scope) == []
+    runner.start_job(job, vault, wait=True)
+    runner.resume_if_abandoned(job, vault)
+    assert store.outcome_counts(wait_for_job(job)) == {"done": 2, "": 3}
 
 
-def test_it_is_seen_and_stopped_by_who_made_it_only(
-    register: Callable[..., None], plan: Callable[..., Job], actor_of: Actors, scope: Scopes
+def test_only_its_creator_sees_and_stops_a_job(
+    register: Register, make_job: MakeJob, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    register(done)
-    job, acme = plan(), scope("acme")
+    register(return_done)
+    job, acme = make_job(), scope("acme")
     Job.update(state="running").execute()
     editor = actor_of("account-editor")
-    assert jobs.of(editor, acme, job.id) == job
-    assert jobs.of(editor, scope("acme/production"), job.id) is None
-    assert jobs.running(editor, acme) == [job]
+    assert store.find_job(editor, acme, job.id) == job
+    assert store.find_job(editor, scope("acme/production"), job.id) is None
+    assert store.running_jobs(editor, acme) == [job]
     for who in ("account-admin", "scalr-admin", "stranger"):
-        assert jobs.of(actor_of(who), acme, job.id) is None
-        assert jobs.running(actor_of(who), acme) == []
-        jobs.stop(actor_of(who), job)
+        assert store.find_job(actor_of(who), acme, job.id) is None
+        assert store.running_jobs(actor_of(who), acme) == []
+        runner.stop_job(actor_of(who), job)
         assert Job.get().state == "running"
-    jobs.stop(editor, job)
+    runner.stop_job(editor, job)
     assert (job.state, Job.get().state) == ("stopped", "stopped")
 
 
 def test_an_abandoned_job_is_taken_over_once(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
+    register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    begun: list[int] = []
+    processed: list[int] = []
 
-    def work(*given: Any) -> Outcome:
-        begun.append(given[3].position)
+    def process_row(*arguments: Any) -> Outcome:
+        processed.append(arguments[3].position)
         return Outcome("done")
 
-    register(work)
-    job = plan(4)
+    register(process_row)
+    job = make_job(4)
     first = JobRow.update(outcome="unchanged").where(JobRow.position == 0)
     first.execute()
-    silent = now() - SILENCE - timedelta(seconds=1)
-    Job.update(state="running", seen_at=silent).execute()
-    lookers = [Job.get_by_id(job.id) for _ in range(3)]
-    for each in lookers:
-        jobs.resume_if_abandoned(each, vault)
-    job = finish(job)
-    assert begun == [1, 2, 3]
-    assert (job.state, jobs.summary(job)) == ("done", {"done": 3, "unchanged": 1})
+    abandoned = now() - ABANDONED_AFTER - timedelta(seconds=1)
+    Job.update(state="running", seen_at=abandoned).execute()
+    copies = [Job.get_by_id(job.id) for _ in range(3)]
+    for copy in copies:
+        runner.resume_if_abandoned(copy, vault)
+    job = wait_for_job(job)
+    assert processed == [1, 2, 3]
+    assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3, "unchanged": 1})
 
 
-def test_a_job_that_was_heard_of_is_not_taken_over(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
+def test_a_job_with_a_recent_heartbeat_is_not_taken_over(
+    register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    register(done)
-    job = plan()
+    register(return_done)
+    job = make_job()
     Job.update(state="running", seen_at=now()).execute()
-    jobs.resume_abandoned(vault)
-    jobs.resume_if_abandoned(Job.get_by_id(job.id), vault)
-    assert jobs.summary(finish(job)) == {"": 3}
-    Job.update(seen_at=now() - SILENCE - timedelta(seconds=1)).execute()
-    jobs.resume_abandoned(vault)
-    assert finish(job).state == "done"
+    runner.resume_abandoned_jobs(vault)
+    runner.resume_if_abandoned(Job.get_by_id(job.id), vault)
+    assert store.outcome_counts(wait_for_job(job)) == {"": 3}
+    Job.update(seen_at=now() - ABANDONED_AFTER - timedelta(seconds=1)).execute()
+    runner.resume_abandoned_jobs(vault)
+    assert wait_for_job(job).state == "done"
 
 
-def test_who_lost_a_job_leaves_it_to_who_has_it(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
+def test_a_thread_that_lost_its_job_stops_processing(
+    register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    """A process that hung wakes up after another one took its job."""
-    taken = now() + timedelta(seconds=40)
+    """A process that was hanging continues after another process took its job over."""
+    other_heartbeat = now() + timedelta(seconds=40)
 
-    def work(*given: Any) -> Outcome:
-        if given[3].position == 0:
-            Job.update(seen_at=taken).execute()
+    def process_row(*arguments: Any) -> Outcome:
+        if arguments[3].position == 0:
+            Job.update(seen_at=other_heartbeat).execute()
         return Outcome("done")
 
-    register(work)
-    job = plan()
-    jobs.start(job, vault, wait=True)
+    register(process_row)
+    job = make_job()
+    runner.start_job(job, vault, wait=True)
     assert outcomes(job) == ["done", "", ""]
-    assert (job.state, job.seen_at) == ("running", taken)
+    assert (job.state, job.seen_at) == ("running", other_heartbeat)
 
 
-def test_rows_that_wait_for_a_cloud_are_done_side_by_side(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
+def test_concurrent_rows_are_processed_at_the_same_time(
+    register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    together = threading.Barrier(jobs.AT_ONCE)
+    barrier = threading.Barrier(runner.CONCURRENT_ROWS)
 
-    def work(*_given: object) -> Outcome:
-        together.wait(PATIENCE)
+    def process_row(*_arguments: object) -> Outcome:
+        barrier.wait(THREAD_TIMEOUT_SECONDS)
         return Outcome("done")
 
-    register(work, side_by_side=True)
-    job = plan(2 * jobs.AT_ONCE)
-    jobs.start(job, vault, wait=True)
-    assert jobs.summary(finish(job)) == {"done": 2 * jobs.AT_ONCE}
+    register(process_row, concurrent=True)
+    job = make_job(2 * runner.CONCURRENT_ROWS)
+    runner.start_job(job, vault, wait=True)
+    assert store.outcome_counts(wait_for_job(job)) == {"done": 2 * runner.CONCURRENT_ROWS}
 
 
-def test_rows_in_pages_with_the_refused_ones_first(
-    register: Callable[..., None], plan: Callable[..., Job]
-) -> None:
-    register(done)
-    job = plan(7)
-    for position, outcome in enumerate(["done", "refused", "done", "", "refused", "done", ""]):
-        JobRow.update(outcome=outcome).where(JobRow.position == position).execute()
-    pages, after = [], ""
-    while True:
-        rows, after = jobs.rows(job, after=after, size=3)
-        pages.append([row.position for row in rows])
-        if not after:
-            break
-    assert pages == [[1, 4, 0], [2, 3, 5], [6]]
-    done_ones, following = jobs.rows(job, "done", size=2)
-    assert [row.position for row in done_ones] == [0, 2]
-    assert [row.position for row in jobs.rows(job, "done", after=following)[0]] == [5]
-    assert [row.position for row in jobs.rows(job, "")[0]] == [3, 6]
-    for nonsense in ("x", "0", "2-1", "0-x", "1-99999999999999999999", "-"):
-        assert len(jobs.rows(job, after=nonsense)[0]) == 7
-    assert list(jobs.summary(job).items()) == [("refused", 2), ("done", 3), ("", 2)]
+def test_a_job_without_rows_is_done(register: Register, make_job: MakeJob, vault: Vault) -> None:
+    register(return_done)
+    job = make_job(0)
+    runner.start_job(job, vault, wait=True)
+    assert (job.state, store.outcome_counts(job), store.list_rows(job)) == ("done", {}, ([], ""))
 
 
-def test_old_jobs_are_forgotten_with_their_rows(
-    register: Callable[..., None], plan: Callable[..., Job]
-) -> None:
-    register(done)
-    old, young = plan(), plan()
-    for job, age in ((old, KEPT + timedelta(minutes=1)), (young, KEPT - timedelta(minutes=1))):
-        Job.update(created_at=now() - age).where(Job.id == job.id).execute()
-    newest = plan()
-    assert {job.id for job in Job.select()} == {young.id, newest.id}
-    assert JobRow.select().count() == 6
-
-
-def test_a_job_without_rows_is_done(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
-) -> None:
-    register(done)
-    job = plan(0)
-    jobs.start(job, vault, wait=True)
-    assert (job.state, jobs.summary(job), jobs.rows(job)) == ("done", {}, ([], ""))
-
-
-def test_a_connection_that_is_open_stays_so(
-    register: Callable[..., None], plan: Callable[..., Job], vault: Vault
-) -> None:
-    register(done)
-    jobs.start(plan(), vault, wait=True)
+def test_an_open_connection_stays_open(register: Register, make_job: MakeJob, vault: Vault) -> None:
+    register(return_done)
+    runner.start_job(make_job(), vault, wait=True)
     assert not models.database.is_closed()

@@ -18,7 +18,7 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images import registration
-from webapp.jobs import runner as jobs
+from webapp.jobs import runner, store
 from webapp.people import accounts as people
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
@@ -257,7 +257,7 @@ def test_two_at_the_same_time(plan: Plan, vault: Vault) -> None:
     lines = [line(number) for number in range(1, 21)]
     both = [plan(*lines, who=who) for who in ("account-editor", "account-admin")]
     for job in both:
-        jobs.start(job, vault)
+        runner.start_job(job, vault)
     for _ in range(1_000):
         if not Job.select().where(Job.state != "done").exists():
             break
@@ -348,10 +348,10 @@ def test_credentials_that_the_line_names_go_before_those_chosen(
 
 def test_a_job_does_it(plan: Plan, vault: Vault) -> None:
     job = plan(line(1), line(2, name=""), line(3))
-    jobs.start(job, vault, wait=True)
+    runner.start_job(job, vault, wait=True)
     job = Job.get_by_id(job.id)
     assert JobRow.get(JobRow.job == job).subject == f"{ami(2)} (item 2)"
-    assert (job.state, jobs.summary(job)) == ("done", {"created": 2, "refused": 1})
+    assert (job.state, store.outcome_counts(job)) == ("done", {"created": 2, "refused": 1})
     made = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
     assert {row.image_id for row in made} == {image.id for image in Image.select()}
-    assert jobs.LABELS[job.action] == "Import"
+    assert runner.JOB_ACTIONS[job.action].title_for(job.total) == "Import 3 images"

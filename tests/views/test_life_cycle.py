@@ -75,7 +75,7 @@ def test_the_life_of_one_image(acme: FlaskClient, make_image: MakeImage) -> None
     ("fields", "words"),
     [
         ({}, "Choose a status."),
-        ({"status": "deprecated"}, "Enter a day"),
+        ({"status": "deprecated"}, "Enter a date"),
         ({"status": "deprecated", "on": "2026-02-30"}, "Not a valid date"),
         ({"status": "retired", "on": "2026-02-28", "successor": "none such"}, "sees no image"),
         ({"status": "retired", "on": "2026-02-28", "successor": "old"}, "its own successor"),

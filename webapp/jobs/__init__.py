@@ -1,1 +1,1 @@
-"""Work in the background: the runner, and the same action on many images."""
+"""Background jobs: storing them, processing them, and bulk actions on images."""

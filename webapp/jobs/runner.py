@@ -1,9 +1,10 @@
-"""Long work on many rows: it goes on when nobody looks, survives a restart of the process, and
-keeps what became of each row. Knows nothing of what is done: the use cases register their workers.
+"""Processing jobs: work on many rows that continues without a request and survives restarts.
 
-A job is worked on by one thread of one process, which says so about once a second. Whoever finds
-one that has been silent for a while may take it over: the moment that it was last heard of is the
-token, and only who knows it goes on.
+This module must not know what a job does: use cases register their actions here.
+
+One thread of one process works on a job and stores a heartbeat in `Job.seen_at` about once a
+second. Another process may take over a job whose heartbeat is old. The heartbeat is also the lock
+token: a thread continues only while the stored heartbeat is the one that it wrote last.
 """
 
 from __future__ import annotations
@@ -18,223 +19,130 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import Case, fn
-
 import models
 from models import Job, JobRow, Prepared, Scope, now, transaction
 from webapp.access import Actor, Forbidden
 from webapp.credentials.vault import Vault
-from webapp.people import accounts as people
+from webapp.jobs import store
+from webapp.jobs.store import Outcome
+from webapp.people import accounts
 from webapp.search.sql import is_sqlite
 
-OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
-"""What can become of a row, in the order in which it is shown; '' until its turn comes."""
-FEW = 100
-"""Rows that may be worked on while somebody waits for the page."""
-AT_ONCE = 8
-"""Rows of a process that ask a cloud at the same time."""
-SILENCE = timedelta(seconds=30)
-"""After which a job counts as abandoned."""
-KEPT = timedelta(days=7)
-BEAT = 1.0
-"""Seconds between two signs of life."""
-BREATH = 0.002
-"""Seconds between two rows, in which others may write to SQLite, which takes one writer at a
-time."""
-CHUNK = 500
+SHORT_JOB_ROWS = 100
+"""A job with at most this many rows may be processed within a request."""
+CONCURRENT_ROWS = 8
+"""Rows that one process handles at the same time while they wait for a cloud."""
+ABANDONED_AFTER = timedelta(seconds=30)
+"""The age of a heartbeat after which a job counts as abandoned."""
+HEARTBEAT_SECONDS = 1.0
+SQLITE_PAUSE_SECONDS = 0.002
+"""Pause between two rows on SQLite, which allows one writer at a time, so that others can write."""
+READ_SIZE = 500
+"""Rows that are read at once."""
 
 log = logging.getLogger(__name__)
 
+ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
+"""Process one row. The third argument holds the arguments of the job."""
+
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one row: one of OUTCOMES, what there is to say about it, and the image that
-    the row is about, where it was not known before."""
+class JobAction:
+    """One kind of job.
 
-    kind: str
-    message: str = ""
-    image_id: int | None = None
+    `key` is stored in `Job.action`. `title` is the heading of the job's page, with `{images}` for
+    the number of images. With `atomic`, a row and its outcome are one transaction; use it for
+    rows that call no cloud. With `concurrent`, several rows are processed at the same time, in any
+    order; use it for rows that wait for a cloud.
+    """
 
+    key: str
+    title: str
+    process_row: ProcessRow
+    atomic: bool = False
+    concurrent: bool = False
 
-class ProcessEnds(Exception):
-    """It takes no more work; another process will."""
-
-
-Worker = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
-"""Does one row: who does it, where, the arguments of the job, the row, and the credentials."""
-
-WORKERS: dict[str, Worker] = {}
-LABELS: dict[str, str] = {}
-_atomic: set[str] = set()
-_side_by_side: set[str] = set()
-_pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rows-of-jobs")
+    def title_for(self, count: int) -> str:
+        """Return the title for `count` images: 'Delete 12 images'."""
+        return self.title.format(images=f"{count:,} image{'' if count == 1 else 's'}")
 
 
-def register(
-    action: str, worker: Worker, label: str, *, atomic: bool = False, side_by_side: bool = False
-) -> None:
-    """`atomic`: a row and its outcome are one transaction; for what asks no cloud.
-    `side_by_side`: several rows at once; for what waits for a cloud, in whatever order."""
-    WORKERS[action], LABELS[action] = worker, label
-    if atomic:
-        _atomic.add(action)
-    if side_by_side:
-        _side_by_side.add(action)
+JOB_ACTIONS: dict[str, JobAction] = {}
+"""All actions by key. `create_app` fills this table."""
+_row_threads = ThreadPoolExecutor(CONCURRENT_ROWS, thread_name_prefix="rows-of-jobs")
 
 
-def create(
-    actor: Actor, scope: Scope, action: str, arguments: Mapping[str, Any], rows: Iterable[JobRow]
-) -> Job:
-    """Keep what is to be done, and do none of it. `rows` are not saved yet; their order counts."""
-    purge()
-    planned = list(rows)
-    job: Job = Job.create(
-        scope=scope,
-        person=actor.person,
-        action=action,
-        arguments=dict(arguments),
-        total=len(planned),
-    )
-    for at in range(0, len(planned), CHUNK):
-        values = [
-            {
-                "job": job,
-                "position": at + number,
-                "image_id": row.image_id,
-                "subject": row.subject[:512],
-                "arguments": row.arguments,
-            }
-            for number, row in enumerate(planned[at : at + CHUNK])
-        ]
-        with transaction():
-            JobRow.insert_many(values).execute()
-    return job
+class ProcessIsShuttingDown(Exception):
+    """This process accepts no more work. Another process will take over the job."""
 
 
-def start(job: Job, vault: Vault, *, wait: bool = False) -> None:
-    """Begin, exactly once, however often this is called. With `wait` a short job is done when
-    this returns; `job` says how it is then."""
-    seen = now()
+def register(actions: Iterable[JobAction]) -> None:
+    """Add actions to the table. Registering an action again is harmless."""
+    JOB_ACTIONS.update({action.key: action for action in actions})
+
+
+def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
+    """Start a planned job, exactly once however often this is called, and update `job`.
+
+    With `wait`, a short job without concurrent rows is finished when this returns.
+    """
+    heartbeat = now()
     planned = (Job.id == job.id) & (Job.state == "planned")
-    if Job.update(state="running", seen_at=seen).where(planned).execute():
-        few = job.total <= FEW and job.action not in _side_by_side
-        _go_on(job.id, seen, vault, here=wait and few)
-    _refresh(job)
+    if Job.update(state="running", seen_at=heartbeat).where(planned).execute():
+        short = job.total <= SHORT_JOB_ROWS and not JOB_ACTIONS[job.action].concurrent
+        if wait and short:
+            _process_job(job.id, heartbeat, vault)
+        else:
+            _start_thread(job.id, heartbeat, vault)
+    store.reload_job(job)
 
 
 def resume_if_abandoned(job: Job, vault: Vault) -> None:
-    """Take it over from a process that has ended, or hangs."""
-    seen = now()
-    if job.state != "running" or job.seen_at > seen - SILENCE:
+    """Take the job over if its process has ended or hangs."""
+    heartbeat = now()
+    if job.state != "running" or job.seen_at > heartbeat - ABANDONED_AFTER:
         return
-    same = (Job.id == job.id) & (Job.state == "running") & (Job.seen_at == job.seen_at)
-    if Job.update(seen_at=seen).where(same).execute():
+    unchanged = (Job.id == job.id) & (Job.state == "running") & (Job.seen_at == job.seen_at)
+    if Job.update(seen_at=heartbeat).where(unchanged).execute():
         log.info("job %d is taken over", job.id)
-        _go_on(job.id, seen, vault, here=False)
+        _start_thread(job.id, heartbeat, vault)
 
 
-def resume_abandoned(vault: Vault) -> None:
-    """All that there are."""
-    silent = (Job.state == "running") & (Job.seen_at < now() - SILENCE)
-    for job in list(Job.select().where(silent)):
+def resume_abandoned_jobs(vault: Vault) -> None:
+    """Take over every abandoned job."""
+    abandoned = (Job.state == "running") & (Job.seen_at < now() - ABANDONED_AFTER)
+    for job in list(Job.select().where(abandoned)):
         resume_if_abandoned(job, vault)
 
 
-def stop(actor: Actor, job: Job) -> None:
-    """Leave alone what has not been reached; of a job that is the person's own."""
+def stop_job(actor: Actor, job: Job) -> None:
+    """Stop the actor's own running job and update `job`. Unprocessed rows stay unprocessed."""
     own = (Job.id == job.id) & (Job.person == actor.person) & (Job.state == "running")
     Job.update(state="stopped", finished_at=now()).where(own).execute()
-    _refresh(job)
+    store.reload_job(job)
 
 
-def of(actor: Actor, scope: Scope, job_id: int) -> Job | None:
-    """Nobody sees what somebody else does."""
-    own = (Job.id == job_id) & (Job.person == actor.person) & (Job.scope == scope)
-    job: Job | None = Job.get_or_none(own)
-    return job
+def _start_thread(job_id: int, heartbeat: datetime, vault: Vault) -> None:
+    name, arguments = f"job-{job_id}", (job_id, heartbeat, vault)
+    threading.Thread(target=_process_job, args=arguments, name=name, daemon=True).start()
 
 
-def running(actor: Actor, scope: Scope) -> list[Job]:
-    """What this person has going on at `scope`, oldest first."""
-    return _running(actor.person.id, scope.id, "running")
-
-
-_running = Prepared(
-    lambda mark: (
-        Job.select()
-        .where(Job.person == mark, Job.scope == mark, Job.state == mark)
-        .order_by(Job.id)
-    )
-)
-
-
-def summary(job: Job) -> dict[str, int]:
-    """How many rows there are of each outcome, in the order of OUTCOMES, then those still to be
-    done as ''. What there is none of is left out."""
-    counted = fn.COUNT(JobRow.id)
-    query = JobRow.select(JobRow.outcome, counted).where(JobRow.job == job)
-    found: dict[str, int] = dict(query.group_by(JobRow.outcome).tuples().execute())
-    return {each: found[each] for each in (*OUTCOMES, "") if each in found}
-
-
-def rows(
-    job: Job, outcome: str | None = None, *, after: str = "", size: int = 50
-) -> tuple[list[JobRow], str]:
-    """One page of rows, of one outcome or of all, what was refused first; and the cursor of the
-    next page, '' if there is none. A cursor that cannot be read means the first page."""
-    rank = Case(None, [(JobRow.outcome == "refused", 0)], 1)
-    query = JobRow.select().where(JobRow.job == job)
-    if outcome is not None:
-        query = query.where(JobRow.outcome == outcome)
-    first, _, second = after.partition("-")
-    if first in {"0", "1"} and second.isdecimal() and len(second) < 10:
-        at = int(second)
-        query = query.where((rank > int(first)) | ((rank == int(first)) & (JobRow.position > at)))
-    found = list(query.order_by(rank, JobRow.position).limit(size + 1))
-    shown = found[:size]
-    return shown, _written(shown[-1]) if len(found) > size else ""
-
-
-def _written(row: JobRow) -> str:
-    """The cursor of what follows this row."""
-    return f"{int(row.outcome != 'refused')}-{row.position}"
-
-
-def purge() -> None:
-    """Forget what is so old that nobody asks for it."""
-    Job.delete().where(Job.created_at < now() - KEPT).execute()
-
-
-def _refresh(job: Job) -> None:
-    fresh = Job.get_or_none(Job.id == job.id)
-    if fresh is not None:
-        job.__data__.update(fresh.__data__)
-
-
-def _go_on(job_id: int, seen: datetime, vault: Vault, *, here: bool) -> None:
-    if here:
-        _work(job_id, seen, vault)
-        return
-    name, arguments = f"job-{job_id}", (job_id, seen, vault)
-    threading.Thread(target=_work, args=arguments, name=name, daemon=True).start()
-
-
-def _work(job_id: int, seen: datetime, vault: Vault) -> None:
-    """What goes wrong with the database leaves the job to whoever takes it over."""
+def _process_job(job_id: int, heartbeat: datetime, vault: Vault) -> None:
+    """Process a job to its end. After a database error, the job is left to be taken over."""
     try:
-        with _connected():
+        with _database_connection():
             job = Job.get_or_none(Job.id == job_id)
             if job is not None:
-                _Work(job, seen, vault).do()
-    except ProcessEnds:
+                _JobWorker(job, heartbeat, vault).process()
+    except ProcessIsShuttingDown:
         log.info("job %d is left to another process", job_id)
     except Exception:
         log.exception("job %d was given up", job_id)
 
 
 @contextmanager
-def _connected() -> Iterator[None]:
-    """A connection of this thread's own, unless it has one: that of a request is left open."""
+def _database_connection() -> Iterator[None]:
+    """Open a connection for this thread, unless it has one; a request's connection stays open."""
     opened = models.database.connect(reuse_if_open=True)
     try:
         yield
@@ -243,117 +151,113 @@ def _connected() -> Iterator[None]:
             models.database.close()
 
 
-# What `_Work._ours` says, for the look before every row: writing it took longer than answering it.
-_held = Prepared(
-    lambda mark: Job.select(Job.id).where(Job.id == mark, Job.state == mark, Job.seen_at == mark)
+# The same condition as `_JobWorker._owned`. It is checked before every row, and building the
+# Peewee query took longer than executing it.
+_select_owned = Prepared(
+    lambda placeholder: Job.select(Job.id).where(
+        Job.id == placeholder, Job.state == placeholder, Job.seen_at == placeholder
+    )
 )
 
 
-class _Work:
-    """One job being worked on, as long as nobody stops it or takes it over."""
+class _JobWorker:
+    """Processes one job until it is finished, stopped or taken over."""
 
-    def __init__(self, job: Job, seen: datetime, vault: Vault) -> None:
-        self._job, self._seen, self._vault = job, seen, vault
-        self._worker = WORKERS[job.action]
-        self._actor = people.actor_for(job.person)
-        self._beaten = time.monotonic()
+    def __init__(self, job: Job, heartbeat: datetime, vault: Vault) -> None:
+        self._job, self._heartbeat, self._vault = job, heartbeat, vault
+        self._action = JOB_ACTIONS[job.action]
+        self._actor = accounts.actor_for(job.person)
+        self._heartbeat_sent = time.monotonic()
 
-    def do(self) -> None:
-        if self._job.action in _side_by_side:
-            self._do_side_by_side()
+    def process(self) -> None:
+        if self._action.concurrent:
+            self._process_concurrently()
         else:
-            for row in self._rows():
-                self._do_row(row)
+            for row in self._unprocessed_rows():
+                self._process_row(row)
                 if is_sqlite():
-                    time.sleep(BREATH)
-        done = self._counted()
-        finished = {"state": "done", "finished_at": now(), "done": done}
-        if not Job.update(finished).where(self._ours).execute():
-            Job.update(done=done).where(
-                (Job.id == self._job.id) & (Job.state == "stopped")
-            ).execute()
+                    time.sleep(SQLITE_PAUSE_SECONDS)
+        processed = store.count_processed(self._job)
+        finished = {"state": "done", "finished_at": now(), "done": processed}
+        if not Job.update(finished).where(self._owned).execute():
+            stopped = (Job.id == self._job.id) & (Job.state == "stopped")
+            Job.update(done=processed).where(stopped).execute()
 
-    def _do_side_by_side(self) -> None:
-        waiting: set[Future[None]] = set()
-        for row in self._rows():
+    def _process_concurrently(self) -> None:
+        pending: set[Future[None]] = set()
+        for row in self._unprocessed_rows():
             try:
-                waiting.add(_pool.submit(self._do_row_connected, row))
+                pending.add(_row_threads.submit(self._process_row_in_thread, row))
             except RuntimeError as error:
-                raise ProcessEnds from error
-            while len(waiting) >= AT_ONCE:
-                waiting = self._still(waiting)
-        while waiting:
-            waiting = self._still(waiting)
+                raise ProcessIsShuttingDown from error
+            while len(pending) >= CONCURRENT_ROWS:
+                pending = self._wait_for_one(pending)
+        while pending:
+            pending = self._wait_for_one(pending)
 
-    def _still(self, waiting: set[Future[None]]) -> set[Future[None]]:
-        """Those that are not over after a while."""
-        over, still = wait(waiting, BEAT, FIRST_COMPLETED)
-        for each in over:
-            each.result()
-        self._beat()
-        return still
+    def _wait_for_one(self, pending: set[Future[None]]) -> set[Future[None]]:
+        """Wait until a row is finished or a heartbeat is due; return the rows still pending."""
+        finished, unfinished = wait(pending, HEARTBEAT_SECONDS, FIRST_COMPLETED)
+        for future in finished:
+            future.result()
+        self._send_heartbeat()
+        return unfinished
 
-    def _rows(self) -> Iterator[JobRow]:
-        """Those still to be done, as long as this is ours to do."""
+    def _unprocessed_rows(self) -> Iterator[JobRow]:
+        """Yield the rows without an outcome, until the job is stopped or taken over."""
         last = -1
-        open_ = (JobRow.job == self._job) & (JobRow.outcome == "")
+        unprocessed = (JobRow.job == self._job) & (JobRow.outcome == "")
         while True:
-            query = JobRow.select().where(open_ & (JobRow.position > last))
-            chunk = list(query.order_by(JobRow.position).limit(CHUNK))
-            for row in chunk:
-                self._beat()
-                if not _held(self._job.id, "running", Job.seen_at.db_value(self._seen)):
+            query = JobRow.select().where(unprocessed & (JobRow.position > last))
+            rows = list(query.order_by(JobRow.position).limit(READ_SIZE))
+            for row in rows:
+                self._send_heartbeat()
+                heartbeat = Job.seen_at.db_value(self._heartbeat)
+                if not _select_owned(self._job.id, "running", heartbeat):
                     return
                 yield row
-            if not chunk:
+            if not rows:
                 return
-            last = chunk[-1].position
+            last = rows[-1].position
 
     @property
-    def _ours(self) -> Any:
-        """The condition under which nobody has stopped it or taken it over."""
+    def _owned(self) -> Any:
+        """The condition that nobody has stopped the job or taken it over."""
         running = (Job.id == self._job.id) & (Job.state == "running")
-        return running & (Job.seen_at == self._seen)
+        return running & (Job.seen_at == self._heartbeat)
 
-    def _beat(self) -> None:
-        """A sign of life. What the person may do is read anew, in case it was taken from them."""
-        if time.monotonic() - self._beaten < BEAT:
+    def _send_heartbeat(self) -> None:
+        """Store a heartbeat, if it is due, and read the person's roles again.
+
+        The roles may have been taken away since the job was started.
+        """
+        if time.monotonic() - self._heartbeat_sent < HEARTBEAT_SECONDS:
             return
-        seen = now()
-        if Job.update(seen_at=seen, done=self._counted()).where(self._ours).execute():
-            self._seen = seen
-        self._actor = people.actor_for(self._job.person)
-        self._beaten = time.monotonic()
+        heartbeat = now()
+        values = {"seen_at": heartbeat, "done": store.count_processed(self._job)}
+        if Job.update(values).where(self._owned).execute():
+            self._heartbeat = heartbeat
+        self._actor = accounts.actor_for(self._job.person)
+        self._heartbeat_sent = time.monotonic()
 
-    def _counted(self) -> int:
-        done = (JobRow.job == self._job) & (JobRow.outcome != "")
-        return int(JobRow.select().where(done).count())
+    def _process_row_in_thread(self, row: JobRow) -> None:
+        with _database_connection():
+            self._process_row(row)
 
-    def _do_row_connected(self, row: JobRow) -> None:
-        with _connected():
-            self._do_row(row)
-
-    def _do_row(self, row: JobRow) -> None:
+    def _process_row(self, row: JobRow) -> None:
         try:
-            if self._job.action in _atomic:
+            if self._action.atomic:
                 with transaction():
-                    _keep(row, self._outcome(row))
+                    store.save_outcome(row, self._outcome_of(row))
                 return
-            outcome = self._outcome(row)
+            outcome = self._outcome_of(row)
         except Forbidden:
-            outcome = Outcome("refused", "You may not do this here any more.")
+            outcome = Outcome("refused", "You no longer have permission to do this.")
         except Exception:
-            log.exception("job %d, row %d: something unexpected", self._job.id, row.position)
-            outcome = Outcome("refused", "Something went wrong here; the log has more.")
-        _keep(row, outcome)
+            log.exception("job %d, row %d: unexpected error", self._job.id, row.position)
+            outcome = Outcome("refused", "Something went wrong. The error was logged. Try again.")
+        store.save_outcome(row, outcome)
 
-    def _outcome(self, row: JobRow) -> Outcome:
-        arguments = self._job.arguments
-        return self._worker(self._actor, self._job.scope, arguments, row, self._vault)
-
-
-def _keep(row: JobRow, outcome: Outcome) -> None:
-    values: dict[str, Any] = {"outcome": outcome.kind, "message": outcome.message}
-    if outcome.image_id is not None:
-        values["image_id"] = outcome.image_id
-    JobRow.update(values).where((JobRow.id == row.id) & (JobRow.outcome == "")).execute()
+    def _outcome_of(self, row: JobRow) -> Outcome:
+        process_row, job = self._action.process_row, self._job
+        return process_row(self._actor, job.scope, job.arguments, row, self._vault)

@@ -21,8 +21,9 @@ from webapp.credentials.vault import Vault, VaultError
 from webapp.images import life_cycle, registration
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
 from webapp.images.life_cycle import ENDLESS
-from webapp.jobs import runner as jobs
-from webapp.jobs.runner import Outcome
+from webapp.jobs import store
+from webapp.jobs.runner import JobAction
+from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.transfer import import_lines
@@ -93,7 +94,7 @@ def plan(actor: Actor, scope: Scope, content: Content, options: Options) -> Job:
         for each in planned
     ]
     action = LOOK_UP if options.look_up else ACTION
-    return jobs.create(actor, scope, action, arguments, rows)
+    return store.create_job(actor, scope, action, arguments, rows)
 
 
 def rows_of(job: Job, kind: Kind | None, page: int, size: int) -> tuple[list[Planned], bool]:
@@ -346,5 +347,7 @@ def _subject(line: Line) -> str:
     return named[:255]
 
 
-jobs.register(ACTION, apply_line, "Import", atomic=True)
-jobs.register(LOOK_UP, apply_line, "Import", side_by_side=True)
+JOB_ACTIONS = (
+    JobAction(ACTION, "Import {images}", apply_line, atomic=True),
+    JobAction(LOOK_UP, "Import {images}", apply_line, concurrent=True),
+)

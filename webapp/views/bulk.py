@@ -1,4 +1,4 @@
-"""The same action on many images: what it would do, doing it, and taking a deletion back."""
+"""Bulk actions: preview an action, start it, and restore deleted images."""
 
 from __future__ import annotations
 
@@ -8,132 +8,140 @@ from flask import Response, g, url_for
 
 from webapp.access import Right
 from webapp.forms.base import refuse
-from webapp.forms.bulk import BulkForm, LifeForm, SystemForm, UndeleteForm
+from webapp.forms.bulk import BulkForm, OperatingSystemForm, RestoreForm
+from webapp.forms.life_cycle import LifeCycleForm
 from webapp.images import deleted_images
 from webapp.images.life_cycle import LifeCycleError
-from webapp.jobs import bulk
-from webapp.jobs.bulk import Action, Arguments, TooMany
+from webapp.jobs import bulk, bulk_actions
+from webapp.jobs.bulk import TooManyImages
+from webapp.jobs.bulk_actions import Arguments
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
-NeededForm = LifeForm | SystemForm
-NEEDED: dict[str, type[NeededForm]] = {bulk.OS: SystemForm, bulk.LIFE: LifeForm}
+ArgumentsForm = LifeCycleForm | OperatingSystemForm
+ARGUMENTS_FORMS: dict[str, type[ArgumentsForm]] = {
+    bulk_actions.OPERATING_SYSTEM: OperatingSystemForm,
+    bulk_actions.LIFE_CYCLE: LifeCycleForm,
+}
 
 
 @pages.context_processor
-def _for_the_list() -> dict[str, Any]:
-    return {"bulk_actions": lambda: bulk.offered(g.scope)}
+def _add_bulk_actions() -> dict[str, Any]:
+    """Let the list of images offer the actions."""
+    return {"bulk_actions": lambda: bulk_actions.available_actions(g.scope)}
 
 
 @pages.post("/images/bulk", endpoint="bulk")
 @needs(Right.EDIT_IMAGES)
 def preview_bulk() -> Response:
-    """Nothing is done yet."""
-    form = _form()
-    if not _says_what(form):
-        return _back(form)
-    needed = NEEDED.get(form.chosen.needs)
-    return _preview(form, needed(formdata=None) if needed else None)
+    """Show what the action would do. Nothing is changed."""
+    form = _bulk_form()
+    if not _is_complete(form):
+        return _redirect_to_images(form)
+    arguments_form = ARGUMENTS_FORMS.get(form.chosen_action.asks_for)
+    return _render_preview(form, arguments_form(formdata=None) if arguments_form else None)
 
 
 @pages.post("/images/bulk/confirm")
 @needs(Right.EDIT_IMAGES)
 def confirm_bulk() -> Response:
-    form = _form()
-    if not _says_what(form):
-        return _back(form)
-    action = form.chosen
-    needed = NEEDED[action.needs]() if action.needs else None
-    arguments = _arguments(needed)
+    """Start the action, unless the search now matches another number of images."""
+    form = _bulk_form()
+    if not _is_complete(form):
+        return _redirect_to_images(form)
+    action, selection = form.chosen_action, form.selection
+    arguments_form = ARGUMENTS_FORMS[action.asks_for]() if action.asks_for else None
+    arguments = _read_arguments(arguments_form)
     if arguments is None:
-        return _preview(form, needed, status=422)
-    selection = form.selection
-    if form.all.data and str(bulk.count(g.actor, g.scope, selection)) != form.expected.data:
-        refuse(form, "Meanwhile the search finds other images than before. Look again.")
-        return _preview(form, needed, status=409)
-    given = {**arguments, "q": form.q.data}
+        return _render_preview(form, arguments_form, status=422)
+    if form.all.data and str(bulk.count_owned(g.actor, g.scope, selection)) != form.expected.data:
+        refuse(form, "The images that match your search have changed. Review them and try again.")
+        return _render_preview(form, arguments_form, status=409)
+    arguments = {**arguments, "q": form.q.data}
     try:
-        job = bulk.start(g.actor, g.scope, services().vault, action, selection, given)
-    except TooMany as error:
-        toast(str(error), "warning")
-        return _back(form)
+        job = bulk.start_action(g.actor, g.scope, services().vault, action, selection, arguments)
+    except TooManyImages as error:
+        toast(error.message, "warning")
+        return _redirect_to_images(form)
     return redirect(url_for(".job", job_id=job.id))
 
 
 @pages.post("/images/undelete")
 @needs(Right.EDIT_IMAGES)
 def undelete() -> Response:
-    """One image at once, several as a job."""
-    form = UndeleteForm()
-    kept = []
+    """Restore a batch of deleted images: one image at once, several as a job."""
+    form = RestoreForm()
+    deleted = []
     if form.validate_on_submit():
-        kept = deleted_images.of_batch(g.scope, form.batch.data)
-    if not kept:
-        toast("There is nothing to undo any more.", "warning")
+        deleted = deleted_images.of_batch(g.scope, form.batch.data)
+    if not deleted:
+        toast("This deletion can no longer be undone.", "warning")
         return redirect(url_for(".images"))
-    if len(kept) > 1:
-        job = bulk.undelete(g.actor, g.scope, services().vault, form.batch.data)
+    if len(deleted) > 1:
+        job = bulk.restore_batch(g.actor, g.scope, services().vault, form.batch.data)
         return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
     restored, refused = deleted_images.undo(g.actor, g.scope, form.batch.data)
-    for name, why in refused:
-        toast(f"“{name}” is not registered again. {why}", "warning")
+    for name, reason in refused:
+        toast(f"“{name}” was not restored. {reason}", "warning")
     for image in restored:
-        toast(f"“{image.name}” is registered here again.")
+        toast(f"“{image.name}” was restored.")
         return redirect(url_for(".image", image_id=image.id))
     return redirect(url_for(".images"))
 
 
-def _form() -> BulkForm:
+def _bulk_form() -> BulkForm:
     form = BulkForm()
-    form.offer(bulk.offered(g.scope))
+    form.offer_actions(bulk_actions.available_actions(g.scope))
     return form
 
 
-def _says_what(form: BulkForm) -> bool:
-    """Else a toast says what is missing."""
+def _is_complete(form: BulkForm) -> bool:
+    """Return whether an action and images are chosen. If not, a toast says what is missing."""
     if not form.validate():
-        toast("Choose what to do with the images.", "warning")
+        toast("Choose an action for the selected images.", "warning")
         return False
     if not form.all.data and not form.image.data:
-        toast("Select images first, or all that match the search.", "warning")
+        toast("Select at least one image, or select all images that match your search.", "warning")
         return False
     return True
 
 
-def _back(form: BulkForm) -> Response:
+def _redirect_to_images(form: BulkForm) -> Response:
     return redirect(url_for(".images", q=form.q.data or None))
 
 
-def _preview(form: BulkForm, needed: NeededForm | None, status: int = 200) -> Response:
-    action: Action = form.chosen
+def _render_preview(
+    form: BulkForm, arguments_form: ArgumentsForm | None, status: int = 200
+) -> Response:
+    action = form.chosen_action
     try:
-        preview = bulk.preview(g.actor, g.scope, action, form.selection)
-    except TooMany as error:
-        toast(str(error), "warning")
-        return _back(form)
+        preview = bulk.preview_action(g.actor, g.scope, action, form.selection)
+    except TooManyImages as error:
+        toast(error.message, "warning")
+        return _redirect_to_images(form)
     return render(
         "bulk/preview.html",
         form=form,
-        needed=needed,
+        arguments_form=arguments_form,
         action=action,
         preview=preview,
         status=status,
     )
 
 
-def _arguments(needed: NeededForm | None) -> Arguments | None:
-    """What the person says besides; None where that is not right, as the form then says."""
-    if needed is None:
+def _read_arguments(form: ArgumentsForm | None) -> Arguments | None:
+    """Return the arguments of the action, or None if the form has errors, which it then shows."""
+    if form is None:
         return {}
-    if not needed.validate():
+    if not form.validate():
         return None
-    if isinstance(needed, SystemForm):
-        return needed.arguments()
+    if isinstance(form, OperatingSystemForm):
+        return form.arguments()
     try:
-        return bulk.life_arguments(
-            g.scope, needed.on.data, needed.reason.data, needed.successor.data
+        return bulk_actions.life_cycle_arguments(
+            g.scope, form.on.data, form.reason.data, form.successor.data
         )
     except LifeCycleError as error:
-        refuse(needed, str(error), error.field)
+        refuse(form, str(error), error.field)
         return None

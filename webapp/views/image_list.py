@@ -10,7 +10,7 @@ from flask import Response, g, request, url_for
 
 from webapp.access import Right
 from webapp.clouds import recognise
-from webapp.jobs import runner as jobs
+from webapp.jobs.store import running_jobs
 from webapp.people import preferences
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
 from webapp.search import catalogue, facets, saved_views, suggestions
@@ -60,7 +60,7 @@ def images() -> Response:
         row_options=_row_options(chosen, selectable=may_edit),
         name_label=COLUMNS[REQUIRED_COLUMN],
         views=saved_views.visible_views(g.actor, g.scope),
-        running_jobs=jobs.running(g.actor, g.scope),
+        running_jobs=running_jobs(g.actor, g.scope),
         scope_is_empty=not page.images and not query and catalogue.is_empty(g.scope),
         matching_clouds=_matching_clouds(query, page),
         may_edit=may_edit,

@@ -11,7 +11,7 @@ from webapp.access import Right
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.transfer import ImportForm
-from webapp.jobs import runner as jobs
+from webapp.jobs import runner, store
 from webapp.transfer import export as exchange
 from webapp.transfer import import_files
 from webapp.transfer import import_plans as imports
@@ -75,7 +75,7 @@ def apply_import(job_id: int) -> Response:
     if not ActionForm().validate_on_submit():
         abort(400)
     if job.state == "planned":
-        jobs.start(job, services().vault, wait=True)
+        runner.start_job(job, services().vault, wait=True)
     return redirect(url_for(".job", job_id=job.id))
 
 
@@ -89,7 +89,7 @@ def _let_a_file_in(endpoint: str | None, _values: dict[str, Any] | None) -> None
 
 
 def _planned(job_id: int) -> Job:
-    job = jobs.of(g.actor, g.scope, job_id)
+    job = store.find_job(g.actor, g.scope, job_id)
     if job is None or job.action not in {imports.ACTION, imports.LOOK_UP}:
         abort(404)
     return job

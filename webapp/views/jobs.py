@@ -1,4 +1,4 @@
-"""The page of a job: how far it is, and what became of each row. It can be left and stopped."""
+"""The page of a job: its progress and the outcome of each row. The person can stop the job."""
 
 from __future__ import annotations
 
@@ -9,80 +9,81 @@ from flask import Response, abort, g, request, url_for
 from models import Job
 from webapp.access import Right
 from webapp.forms.base import ActionForm
-from webapp.jobs import bulk
-from webapp.jobs import runner as jobs
-from webapp.jobs.runner import OUTCOMES
+from webapp.jobs import bulk, runner, store
+from webapp.jobs.store import OUTCOMES
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 from webapp.web.services import services
 
-OPEN = "open"
-"""How an address calls the rows whose turn has not come."""
-LOOK_SECONDS = 30.0
+PENDING = "pending"
+"""The value of `show` in a URL for rows without an outcome."""
+RESUME_INTERVAL_SECONDS = 30.0
 
 
 @pages.get("/jobs/<int:job_id>")
 @needs(Right.VIEW_IMAGES)
 def job(job_id: int) -> Response:
-    return _show("jobs/job.html", _own(job_id))
+    return _render_job("jobs/job.html", _started_job_or_404(job_id))
 
 
 @pages.get("/jobs/<int:job_id>/progress")
 @needs(Right.VIEW_IMAGES)
 def job_progress(job_id: int) -> Response:
-    """What changes while one looks on."""
-    return _show("jobs/_job.html", _own(job_id), news=True)
+    """Return the part of the page that changes while the job is running."""
+    return _render_job("jobs/_job.html", _started_job_or_404(job_id), announce=True)
 
 
 @pages.post("/jobs/<int:job_id>/stop")
 @needs(Right.VIEW_IMAGES)
 def stop_job(job_id: int) -> Response:
-    found = _own(job_id)
+    found = _started_job_or_404(job_id)
     if ActionForm().validate_on_submit():
-        jobs.stop(g.actor, found)
+        runner.stop_job(g.actor, found)
     return redirect(url_for(".job", job_id=found.id))
 
 
-class _Watch:
-    """When this process last looked for jobs that were abandoned."""
+class _LastResume:
+    """When this process last looked for abandoned jobs, in seconds of the monotonic clock."""
 
-    looked = 0.0
+    at = 0.0
 
 
 @pages.before_app_request
-def _resume_abandoned() -> None:
-    """Whoever comes, and whatever for: what a process that has ended left undone goes on."""
-    if request.endpoint == "static" or time.monotonic() - _Watch.looked < LOOK_SECONDS:
+def _resume_abandoned_jobs() -> None:
+    """Resume the jobs of ended processes, on any request, at most once per interval."""
+    elapsed = time.monotonic() - _LastResume.at
+    if request.endpoint == "static" or elapsed < RESUME_INTERVAL_SECONDS:
         return
-    _Watch.looked = time.monotonic()
-    jobs.resume_abandoned(services().vault)
+    _LastResume.at = time.monotonic()
+    runner.resume_abandoned_jobs(services().vault)
 
 
-def _show(template: str, found: Job, *, news: bool = False) -> Response:
-    jobs.resume_if_abandoned(found, services().vault)
+def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
+    """Render the job. `announce` adds the result for screen readers, once the job is over."""
+    runner.resume_if_abandoned(found, services().vault)
     shown = request.args.get("show", "")
-    outcome = "" if shown == OPEN else shown if shown in OUTCOMES else None
+    outcome = "" if shown == PENDING else shown if shown in OUTCOMES else None
     if outcome is None:
-        # While it runs, what goes wrong is of interest, and not what waits.
+        # While the job is running, refused rows are of interest, and pending rows are not.
         shown, outcome = "", "refused" if found.state == "running" else None
-    rows, following = jobs.rows(found, outcome, after=request.args.get("after", ""))
+    rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))
     return render(
         template,
         job=found,
-        action=jobs.LABELS[found.action],
-        counts=jobs.summary(found),
+        title=runner.JOB_ACTIONS[found.action].title_for(found.total),
+        counts=store.outcome_counts(found),
         rows=rows,
-        following=following,
-        there=bulk.still_there(g.scope, rows),
+        next_cursor=next_cursor,
+        visible_image_ids=store.visible_image_ids(g.scope, rows),
         shown=shown,
-        undo=bulk.can_be_undone(found),
-        news=news,
+        can_be_undone=bulk.can_be_undone(found),
+        announce=announce,
     )
 
 
-def _own(job_id: int) -> Job:
-    """What has not begun has no page here."""
-    found = jobs.of(g.actor, g.scope, job_id)
+def _started_job_or_404(job_id: int) -> Job:
+    """Return the person's own job. A planned job has no page yet."""
+    found = store.find_job(g.actor, g.scope, job_id)
     if found is None or found.state == "planned":
         abort(404)
     return found

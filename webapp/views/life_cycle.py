@@ -9,7 +9,7 @@ from models import Image, LifeCycle
 from webapp import audit
 from webapp.access import Right
 from webapp.forms.base import refuse
-from webapp.forms.bulk import StatusForm
+from webapp.forms.life_cycle import StatusForm
 from webapp.images import life_cycle
 from webapp.images.life_cycle import LifeCycleError
 from webapp.search import catalogue

@@ -1,0 +1,74 @@
+"""Fixtures for jobs: a job action of the test's own, and jobs for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from models import Job, JobRow, Scope
+from webapp.access import Actor
+from webapp.credentials.vault import Vault
+from webapp.jobs import runner, store
+from webapp.jobs.runner import JobAction
+from webapp.jobs.store import Outcome
+
+THREAD_TIMEOUT_SECONDS = 30.0
+"""A thread that runs longer than this is considered hung."""
+
+ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
+ActorOf = Callable[[str], Actor]
+ScopeAt = Callable[[str], Scope]
+Register = Callable[..., None]
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Register:
+    """Return a function that registers the action `test` for this test only."""
+    monkeypatch.setattr(runner, "JOB_ACTIONS", runner.JOB_ACTIONS.copy())
+
+    def register(process_row: ProcessRow, **options: bool) -> None:
+        runner.register([JobAction("test", "Test {images}", process_row, **options)])
+
+    return register
+
+
+@pytest.fixture
+def make_job(actor_of: ActorOf, scope: ScopeAt) -> MakeJob:
+    """Return a function that creates a planned job at acme, with the action `test`."""
+
+    def make_job(count: int = 3, who: str = "account-editor", **arguments: object) -> Job:
+        rows = [JobRow(subject=f"row {number}") for number in range(count)]
+        return store.create_job(actor_of(who), scope("acme"), "test", arguments, rows)
+
+    return make_job
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left(db: Flask) -> Iterator[None]:
+    """Join the threads of a test before its database is removed."""
+    yield
+    for thread in job_threads():
+        thread.join(THREAD_TIMEOUT_SECONDS)
+    assert not job_threads()
+
+
+def job_threads() -> list[threading.Thread]:
+    """Return the threads that process a job, without the pool's threads that process a row."""
+    return [each for each in threading.enumerate() if each.name.startswith("job-")]
+
+
+def wait_for_job(job: Job) -> Job:
+    """Return the job as it is stored after its thread has ended."""
+    for thread in job_threads():
+        thread.join(THREAD_TIMEOUT_SECONDS)
+    fresh: Job = Job.get_by_id(job.id)
+    return fresh
+
+
+def return_done(*_arguments: object) -> Outcome:
+    return Outcome("done")

@@ -1,0 +1,68 @@
+"""The forms for the life cycle of an image. The use cases check rules that need the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import DateField, RadioField, StringField
+from wtforms.validators import InputRequired, Length, Optional
+
+import models
+from models import LifeCycle
+from webapp.forms.base import stripped
+from webapp.images.life_cycle import REASON_LENGTH, Life
+
+REASON_HINT = "One line, for people who still use the image."
+SUCCESSOR_HINT = (
+    "The image to use instead. Enter the number, cloud image ID or name of an image that is "
+    "visible here, or type to search."
+)
+
+
+class LifeCycleForm(FlaskForm):
+    """The day from which an image is deprecated or retired, the reason, and the successor."""
+
+    on = DateField(
+        "From",
+        [InputRequired("Enter a date, such as 2026-01-31.")],
+        default=lambda: models.today(),  # noqa: PLW0108  tests replace `models.today`
+        description="In UTC. You can choose a date in the future.",
+    )
+    reason = StringField(
+        "Reason",
+        [Optional(), Length(max=REASON_LENGTH)],
+        [stripped],
+        description=REASON_HINT,
+    )
+    successor = StringField(
+        "Successor", [Optional(), Length(max=600)], [stripped], description=SUCCESSOR_HINT
+    )
+
+
+class StatusForm(LifeCycleForm):
+    """The current or scheduled status of one image."""
+
+    status = RadioField(
+        "Status",
+        [InputRequired("Choose a status.")],
+        choices={status.value: status.value.capitalize() for status in LifeCycle},
+    )
+
+    def show(self, life: Life, successor: str) -> None:
+        """Fill the form with the stored values."""
+        self.status.data = (
+            LifeCycle.RETIRED
+            if life.retired_on
+            else LifeCycle.DEPRECATED
+            if life.deprecated_on
+            else LifeCycle.ACTIVE
+        ).value
+        self.on.data = life.retired_on or life.deprecated_on or models.today()
+        self.reason.data, self.successor.data = life.reason, successor
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Validate the form. An active image needs no date."""
+        if self.status.data == LifeCycle.ACTIVE:
+            self.on.validators = [Optional()]
+        return bool(super().validate(extra_validators))

@@ -1,0 +1,262 @@
+"""The actions that can be applied to many images: one table, and what each does to one image.
+
+Every action goes through the use case of the single image, so the same rules, rights and audit
+entries apply. This module must not know how images are selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from models import Image, JobRow, Level, Scope
+from webapp.access import Actor
+from webapp.clouds.base import CloudError, ImageState
+from webapp.credentials.vault import Vault, VaultError
+from webapp.images import deleted_images, life_cycle, registration
+from webapp.images.life_cycle import Life
+from webapp.jobs.runner import JobAction
+from webapp.jobs.store import Outcome
+from webapp.refusals import Refusal
+
+Arguments = Mapping[str, Any]
+ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
+"""Apply the action to one image. Return whether it changed, and a message for the person or ''."""
+
+OPERATING_SYSTEM, LIFE_CYCLE = "os", "life"
+"""What an action asks the person for: an operating system; or a day, a reason and a successor."""
+
+
+@dataclass(frozen=True)
+class BulkAction:
+    """One action.
+
+    `label` is its name in the menu, `title` the text of its button and heading, with `{images}`
+    for the number of images. `is_no_op` tells whether the action would leave an image unchanged,
+    as far as that is known without the arguments. `asks_for` names the arguments, '' for none.
+    """
+
+    key: str
+    label: str
+    title: str
+    apply: ApplyToImage
+    is_no_op: Callable[[Image], bool] = lambda _image: False
+    asks_for: str = ""
+    at_environments: bool = True
+    hides_image: bool = False
+    """Whether scopes below no longer see the image."""
+    calls_cloud: bool = False
+
+    @property
+    def job_action(self) -> JobAction:
+        return JobAction(
+            key=f"image-{self.key}",
+            title=self.title,
+            process_row=self._process_row,
+            atomic=not self.calls_cloud,
+            concurrent=self.calls_cloud,
+        )
+
+    def title_for(self, count: int) -> str:
+        """Return the title for `count` images: 'Delete 12 images'."""
+        return self.job_action.title_for(count)
+
+    def _process_row(
+        self, actor: Actor, scope: Scope, arguments: Arguments, row: JobRow, vault: Vault
+    ) -> Outcome:
+        image = Image.get_or_none((Image.id == row.image_id) & (Image.scope == scope))
+        if image is None:
+            return Outcome("refused", f"{scope.label} no longer owns this image.")
+        image.scope = scope
+        try:
+            changed, message = self.apply(actor, image, arguments, vault)
+        except (Refusal, CloudError, VaultError) as error:
+            return Outcome("refused", str(error))
+        return Outcome("done" if changed else "unchanged", message)
+
+
+def available_actions(scope: Scope) -> list[BulkAction]:
+    """Return the actions that make sense at `scope`. An environment has no scopes to share with."""
+    is_environment = scope.level is Level.ENVIRONMENT
+    return [action for action in ACTIONS.values() if action.at_environments or not is_environment]
+
+
+def operating_system_arguments(family: str, version: str) -> Arguments:
+    return {"os_family": family, "os_version": version}
+
+
+def life_cycle_arguments(scope: Scope, on: date, reason: str, successor: str) -> Arguments:
+    """Return the arguments of Deprecate and Retire.
+
+    `successor` names an image as `life_cycle.named` understands it, or is ''. Raises
+    LifeCycleError for values that no image could have.
+    """
+    Life(on, None, reason)
+    successor_id = life_cycle.successor_named(scope, successor)
+    return {"on": on.isoformat(), "reason": reason, "successor": successor_id}
+
+
+def _edit(**changes: Any) -> ApplyToImage:
+    """Return a function that sets these fields of an image."""
+
+    def edit(actor: Actor, image: Image, _arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
+        choices = replace(registration.choices_of(image), **changes)
+        return bool(registration.edit(actor, image, choices)), ""
+
+    return edit
+
+
+def _set_operating_system(
+    actor: Actor, image: Image, arguments: Arguments, _vault: Vault
+) -> tuple[bool, str]:
+    system = {name: arguments[name] for name in ("os_family", "os_version")}
+    choices = replace(registration.choices_of(image), **system)
+    return bool(registration.edit(actor, image, choices)), ""
+
+
+def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
+    """Deprecate the image, unless it is retired.
+
+    On the page of a single image, a person sees that deprecating cancels its retirement. In a bulk
+    action they don't, so it is refused.
+    """
+    if image.retired_on is not None:
+        raise Refusal("This image is retired or scheduled for retirement. Make it active first.")
+    on = date.fromisoformat(arguments["on"])
+    successor = arguments["successor"]
+    return bool(life_cycle.deprecate(actor, image, on, arguments["reason"], successor)), ""
+
+
+def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
+    """Retire the image. An empty reason or successor leaves that of its deprecation unchanged."""
+    on = date.fromisoformat(arguments["on"])
+    reason = arguments["reason"] or image.status_reason
+    successor = arguments["successor"] or image.successor_id
+    return bool(life_cycle.retire(actor, image, on, reason, successor)), ""
+
+
+def _make_active(
+    actor: Actor, image: Image, _arguments: Arguments, _vault: Vault
+) -> tuple[bool, str]:
+    return bool(life_cycle.restore(actor, image)), ""
+
+
+def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> tuple[bool, str]:
+    if image.credentials_id is None:
+        raise Refusal(
+            f"The credentials “{image.credentials_name}” used to register this image have been "
+            "deleted. Open the image, select “Check now”, and choose other credentials."
+        )
+    was_verified = image.verified
+    changes = registration.check_again(actor, image, vault)
+    if image.state == ImageState.GONE:
+        return bool(changes), str(image.details["state_note"])
+    if not was_verified:
+        return True, "Found in the cloud and verified."
+    return bool(changes), f"Changed in the cloud: {', '.join(changes)}." if changes else ""
+
+
+def _delete(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
+    registration.delete(actor, image, arguments["batch"])
+    return True, ""
+
+
+ACTIONS: Mapping[str, BulkAction] = {
+    action.key: action
+    for action in (
+        BulkAction(
+            key="share",
+            label="Share",
+            title="Share {images}",
+            apply=_edit(shared=True),
+            is_no_op=lambda image: image.shared,
+            at_environments=False,
+        ),
+        BulkAction(
+            key="unshare",
+            label="Stop sharing",
+            title="Stop sharing {images}",
+            apply=_edit(shared=False),
+            is_no_op=lambda image: not image.shared,
+            at_environments=False,
+            hides_image=True,
+        ),
+        BulkAction(
+            key="agent",
+            label="Mark agent as installed",
+            title="Mark agent as installed on {images}",
+            apply=_edit(agent_installed=True),
+            is_no_op=lambda image: image.agent_installed,
+        ),
+        BulkAction(
+            key="no-agent",
+            label="Mark agent as not installed",
+            title="Mark agent as not installed on {images}",
+            apply=_edit(agent_installed=False),
+            is_no_op=lambda image: not image.agent_installed,
+        ),
+        BulkAction(
+            key="os",
+            label="Set operating system",
+            title="Set operating system of {images}",
+            apply=_set_operating_system,
+            asks_for=OPERATING_SYSTEM,
+        ),
+        BulkAction(
+            key="deprecate",
+            label="Deprecate",
+            title="Deprecate {images}",
+            apply=_deprecate,
+            asks_for=LIFE_CYCLE,
+        ),
+        BulkAction(
+            key="retire",
+            label="Retire",
+            title="Retire {images}",
+            apply=_retire,
+            asks_for=LIFE_CYCLE,
+        ),
+        BulkAction(
+            key="restore",
+            label="Make active",
+            title="Make {images} active",
+            apply=_make_active,
+            is_no_op=lambda image: not life_cycle.of(image),
+        ),
+        BulkAction(
+            key="check",
+            label="Check now",
+            title="Check {images} now",
+            apply=_check,
+            calls_cloud=True,
+        ),
+        BulkAction(
+            key="delete",
+            label="Delete",
+            title="Delete {images}",
+            apply=_delete,
+            hides_image=True,
+        ),
+    )
+}
+"""All actions by key, in the order of the menu."""
+
+
+def _restore_deleted(
+    actor: Actor, scope: Scope, arguments: Arguments, row: JobRow, _vault: Vault
+) -> Outcome:
+    try:
+        deleted_images.restore(actor, scope, row.image_id or 0, arguments["batch"])
+    except Refusal as error:
+        return Outcome("refused", str(error))
+    return Outcome("done")
+
+
+RESTORE_DELETED = JobAction(
+    key="image-undelete", title="Restore {images}", process_row=_restore_deleted, atomic=True
+)
+"""Restores a batch of deleted images: the undo of Delete. It is not in the menu."""
+
+JOB_ACTIONS = (*(action.job_action for action in ACTIONS.values()), RESTORE_DELETED)

@@ -1,0 +1,157 @@
+"""Jobs and their rows in the database: create, find, list, count and delete.
+
+This module must not know how jobs are processed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from peewee import Case, fn
+
+from models import Image, Job, JobRow, Prepared, Scope, now, transaction
+from webapp.access import Actor
+
+OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
+"""All outcomes of a row, in display order. A row that is not processed yet has the outcome ''."""
+RETENTION = timedelta(days=7)
+"""The age at which a job is deleted."""
+INSERT_SIZE = 500
+"""Rows per INSERT statement."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of processing one row.
+
+    `kind` is one of OUTCOMES, `message` a sentence for the person or ''. `image_id` is the image
+    that the row created or changed, if the row did not name it before.
+    """
+
+    kind: str
+    message: str = ""
+    image_id: int | None = None
+
+
+def create_job(
+    actor: Actor, scope: Scope, action: str, arguments: Mapping[str, Any], rows: Iterable[JobRow]
+) -> Job:
+    """Store a planned job with its rows, in their order, and return it. Nothing is started.
+
+    `rows` are unsaved. Old jobs are deleted first.
+    """
+    delete_old_jobs()
+    planned = list(rows)
+    job: Job = Job.create(
+        scope=scope,
+        person=actor.person,
+        action=action,
+        arguments=dict(arguments),
+        total=len(planned),
+    )
+    for start in range(0, len(planned), INSERT_SIZE):
+        values = [
+            {
+                "job": job,
+                "position": position,
+                "image_id": row.image_id,
+                "subject": row.subject[:512],
+                "arguments": row.arguments,
+            }
+            for position, row in enumerate(planned[start : start + INSERT_SIZE], start)
+        ]
+        with transaction():
+            JobRow.insert_many(values).execute()
+    return job
+
+
+def find_job(actor: Actor, scope: Scope, job_id: int) -> Job | None:
+    """Return the actor's own job at `scope`, or None. Nobody can see another person's jobs."""
+    own = (Job.id == job_id) & (Job.person == actor.person) & (Job.scope == scope)
+    job: Job | None = Job.get_or_none(own)
+    return job
+
+
+def running_jobs(actor: Actor, scope: Scope) -> list[Job]:
+    """Return the actor's running jobs at `scope`, oldest first."""
+    return _select_jobs(actor.person.id, scope.id, "running")
+
+
+_select_jobs = Prepared(
+    lambda placeholder: (
+        Job.select()
+        .where(Job.person == placeholder, Job.scope == placeholder, Job.state == placeholder)
+        .order_by(Job.id)
+    )
+)
+
+
+def outcome_counts(job: Job) -> dict[str, int]:
+    """Return the number of rows by outcome, without zeros.
+
+    The keys are in the order of OUTCOMES, followed by '' for rows that are not processed yet.
+    """
+    query = JobRow.select(JobRow.outcome, fn.COUNT(JobRow.id)).where(JobRow.job == job)
+    counts: dict[str, int] = dict(query.group_by(JobRow.outcome).tuples().execute())
+    return {outcome: counts[outcome] for outcome in (*OUTCOMES, "") if outcome in counts}
+
+
+def list_rows(
+    job: Job, outcome: str | None = None, *, after: str = "", size: int = 50
+) -> tuple[list[JobRow], str]:
+    """Return one page of rows and the cursor of the next page, '' if there is none.
+
+    Refused rows come first. `outcome` limits the rows to one outcome, `after` is the cursor of an
+    earlier page. An invalid cursor selects the first page.
+    """
+    rank = Case(None, [(JobRow.outcome == "refused", 0)], 1)
+    query = JobRow.select().where(JobRow.job == job)
+    if outcome is not None:
+        query = query.where(JobRow.outcome == outcome)
+    rank_text, _, position_text = after.partition("-")
+    if rank_text in {"0", "1"} and position_text.isdecimal() and len(position_text) < 10:
+        last_rank, last_position = int(rank_text), int(position_text)
+        same_rank = (rank == last_rank) & (JobRow.position > last_position)
+        query = query.where((rank > last_rank) | same_rank)
+    rows = list(query.order_by(rank, JobRow.position).limit(size + 1))
+    page = rows[:size]
+    return page, _cursor_after(page[-1]) if len(rows) > size else ""
+
+
+def _cursor_after(row: JobRow) -> str:
+    return f"{int(row.outcome != 'refused')}-{row.position}"
+
+
+def visible_image_ids(scope: Scope, rows: Iterable[JobRow]) -> set[int]:
+    """Return the IDs of those images of `rows` that still exist and are visible at `scope`."""
+    ids = [row.image_id for row in rows if row.image_id is not None]
+    visible = Image.id.in_(ids) & Image.seen_from(scope)
+    return {image.id for image in Image.select(Image.id).where(visible)}
+
+
+def save_outcome(row: JobRow, outcome: Outcome) -> None:
+    """Store the outcome of a row, unless the row already has one."""
+    values: dict[str, Any] = {"outcome": outcome.kind, "message": outcome.message}
+    if outcome.image_id is not None:
+        values["image_id"] = outcome.image_id
+    JobRow.update(values).where((JobRow.id == row.id) & (JobRow.outcome == "")).execute()
+
+
+def count_processed(job: Job) -> int:
+    """Return the number of rows that have an outcome."""
+    return int(JobRow.select().where((JobRow.job == job) & (JobRow.outcome != "")).count())
+
+
+def reload_job(job: Job) -> None:
+    """Read the columns of `job` from the database again, if it still exists."""
+    fresh = Job.get_or_none(Job.id == job.id)
+    if fresh is not None:
+        job.__data__.update(fresh.__data__)
+
+
+def delete_old_jobs() -> None:
+    """Delete jobs older than RETENTION, with their rows."""
+    Job.delete().where(Job.created_at < now() - RETENTION).execute()
