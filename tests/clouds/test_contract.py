@@ -154,7 +154,7 @@ def test_unknown_image(peer: Peer, address: str) -> None:
     error = refusal(lambda: peer.cloud.describe(credentials, peer.unknown))
     assert isinstance(error, ImageNotFound)
     assert peer.unknown.image_id in str(error)
-    assert error.seen_at == ()
+    assert error.found_in == ()
 
 
 def test_rejected_credentials(peer: Peer) -> None:
@@ -278,8 +278,8 @@ def test_bugs_stay_bugs(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_full_house_refuses_politely(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "CALL_SECONDS", 0.1)
-    monkeypatch.setattr(deadline, "_places", threading.BoundedSemaphore(1))
-    deadline._places.acquire()
+    monkeypatch.setattr(deadline, "_slots", threading.BoundedSemaphore(1))
+    deadline._slots.acquire()
     with faulty.refusing() as url:
         error = refusal(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
     assert isinstance(error, CloudUnreachable)

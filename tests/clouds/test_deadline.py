@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from webapp.clouds import deadline
-from webapp.clouds.deadline import OutOfTime, all_within, within
+from webapp.clouds.deadline import DeadlineExceeded, call_each_within, call_within
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def never() -> Iterator[threading.Event]:
 
 
 def test_what_a_call_returns_or_raises() -> None:
-    assert within(5, divmod, 7, 2) == (3, 1)
+    assert call_within(5, divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
-        within(5, divmod, 7, 0)
+        call_within(5, divmod, 7, 0)
 
 
 def test_a_calls_own_timeout_is_not_ours() -> None:
@@ -31,31 +31,31 @@ def test_a_calls_own_timeout_is_not_ours() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        within(5, call)
+        call_within(5, call)
 
 
 def test_out_of_time(never: threading.Event) -> None:
     began = time.monotonic()
-    with pytest.raises(OutOfTime):
-        within(0.05, never.wait)
+    with pytest.raises(DeadlineExceeded):
+        call_within(0.05, never.wait)
     assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
 def test_no_time_at_all(never: threading.Event, seconds: float) -> None:
-    with pytest.raises(OutOfTime):
-        within(seconds, never.wait)
+    with pytest.raises(DeadlineExceeded):
+        call_within(seconds, never.wait)
 
 
 def test_a_place_is_free_again_when_the_call_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(deadline, "_slots", threading.BoundedSemaphore(1))
     release = threading.Event()
-    with pytest.raises(OutOfTime):
-        within(0.05, release.wait)
-    with pytest.raises(OutOfTime):
-        within(0.05, abs, -1)
+    with pytest.raises(DeadlineExceeded):
+        call_within(0.05, release.wait)
+    with pytest.raises(DeadlineExceeded):
+        call_within(0.05, abs, -1)
     release.set()
-    assert within(5, abs, -1) == 1
+    assert call_within(5, abs, -1) == 1
 
 
 def test_all_that_came_in_time(never: threading.Event) -> None:
@@ -64,7 +64,7 @@ def test_all_that_came_in_time(never: threading.Event) -> None:
             never.wait()
         return 10 / number
 
-    assert all_within(0.5, call, range(6), at_once=3) == {1: 10, 2: 5, 4: 2.5, 5: 2}
+    assert call_each_within(0.5, call, range(6), at_once=3) == {1: 10, 2: 5, 4: 2.5, 5: 2}
 
 
 def test_no_more_at_once_than_asked_for() -> None:
@@ -81,9 +81,9 @@ def test_no_more_at_once_than_asked_for() -> None:
         with lock:
             running -= 1
 
-    assert len(all_within(10, call, range(9), at_once=3)) == 9
+    assert len(call_each_within(10, call, range(9), at_once=3)) == 9
     assert most == 3
 
 
 def test_nothing_to_do() -> None:
-    assert all_within(1, abs, [], at_once=3) == {}
+    assert call_each_within(1, abs, [], at_once=3) == {}

@@ -17,7 +17,7 @@ CLOUDS: dict[str, Cloud] = {
 """In the order in which New Image offers them."""
 
 
-def recognise(text: str) -> list[tuple[Cloud, ImageId]]:
+def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
     """The clouds of which `text` can be an image id, and what each reads in it. Several where
     they write their ids alike."""
     found = []

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
-from webapp.clouds.deadline import OutOfTime, within
+from webapp.clouds.deadline import DeadlineExceeded, call_within
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +59,11 @@ class InvalidImageId(CloudError):
 
 
 class ImageNotFound(CloudError):
-    """No such image at that location; `seen_at` names locations that do have it, if we looked."""
+    """No such image at that location; `found_in` names locations that do have it, if we looked."""
 
-    def __init__(self, message: str, seen_at: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.seen_at = seen_at
+        self.found_in = found_in
 
 
 class ImageNotVisible(CloudError):
@@ -135,7 +135,7 @@ class Field:
     when: tuple[str, str] | None = None
     """(name of a select, value): asked only while that select has that value, and required, if it
     is, only then."""
-    suggests: bool = False
+    free_text: bool = False
     """What is offered are suggestions, and any other text will do."""
 
 
@@ -304,19 +304,19 @@ class Cloud(ABC):
 
     def check(self, credentials: CredentialValues) -> Identity:
         """Log in and say as whom. Raises CloudError."""
-        return self._bounded(self._check, credentials)
+        return self._call(self._check, credentials)
 
     def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
         """The locations that these credentials may use. Raises CloudError."""
-        return self._bounded(self._locations, credentials)
+        return self._call(self._locations, credentials)
 
     def images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         """Those at `location`, by name, where `lists_images`. Raises CloudError."""
-        return self._bounded(self._images, credentials, location)
+        return self._call(self._images, credentials, location)
 
     def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Read one image. Raises CloudError."""
-        return self._bounded(self._describe, credentials, locator)
+        return self._call(self._describe, credentials, locator)
 
     def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
         """Load the SDK, which may take seconds. Harmless at any time, nothing when done before;
@@ -338,7 +338,7 @@ class Cloud(ABC):
     def _translate(self, error: Exception) -> CloudError | None:
         """The CloudError for an SDK's exception, or None for what is not the cloud's doing."""
 
-    def _bounded(
+    def _call(
         self,
         call: Callable[Concatenate[CredentialValues, P], T],
         credentials: CredentialValues,
@@ -348,23 +348,23 @@ class Cloud(ABC):
         """Run `call` for CALL_SECONDS at most, and put what goes wrong into our words."""
         self.warm_up()  # Before the clock runs: a slow disk is not the cloud's doing.
         try:
-            return within(CALL_SECONDS, call, credentials, *args, **kwargs)
-        except OutOfTime as error:
+            return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
+        except DeadlineExceeded as error:
             raise CloudUnreachable(
                 f"{self.label} did not answer within {CALL_SECONDS:.0f} seconds. Try again; "
                 "if it stays so, check the endpoint and the network between here and there."
             ) from error
         except CloudError as error:
-            self._log(error.__cause__ or error, credentials)
+            self._log_error(error.__cause__ or error, credentials)
             raise
         except Exception as error:
             translated = self._translate(error)
             if translated is None:
                 raise
-            self._log(error, credentials)
+            self._log_error(error, credentials)
             raise translated from error
 
-    def _log(self, error: BaseException, credentials: CredentialValues) -> None:
+    def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
         """The raw reply. Some clouds repeat in it what they were sent."""
         text = str(error)
         secrets = (credentials.get(each.name, "") for each in self.credential_fields if each.secret)

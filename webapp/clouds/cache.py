@@ -1,5 +1,7 @@
-"""What an adapter keeps from one call to the next: clients, tokens, sessions. Only in memory, and
-under a name in which no secret can be read."""
+"""A cache for what an adapter uses again in its next call: clients, tokens, sessions.
+
+It is in memory only, and no secret can be read from its keys.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +13,46 @@ from typing import Any
 
 from webapp.clouds.base import CredentialValues
 
-FOREVER = float("inf")
+NEVER_EXPIRES = float("inf")
 
 
-def digest(credentials: CredentialValues) -> str:
-    """A name for these very values, in which none of them can be read."""
+def credentials_digest(credentials: CredentialValues) -> str:
+    """Return a key that identifies these exact values without revealing any of them."""
     values = "\0".join(f"{name}={credentials[name]}" for name in sorted(credentials))
     return hashlib.sha256(values.encode()).hexdigest()
 
 
-class Kept:
-    """At most `most` things, the latest used, each until it expires. The first part of a name says
-    whose it is: the digest of credentials. Safe to share between threads."""
+class Cache:
+    """A cache of the most recently used values, each until it expires.
 
-    def __init__(self, most: int = 256) -> None:
-        self._most = most
-        self._things: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+    The first part of a key is its owner: the digest of the credentials. Safe to share between
+    threads.
+    """
+
+    def __init__(self, max_entries: int = 256) -> None:
+        self._max_entries = max_entries
+        self._entries: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, name: tuple[str, ...]) -> Any:
-        """None for what is not kept, or has expired."""
+    def get(self, key: tuple[str, ...]) -> Any:
+        """Return the value, or None if there is none or it has expired."""
         with self._lock:
-            expires, thing = self._things.get(name, (0.0, None))
+            expires, value = self._entries.get(key, (0.0, None))
             if time.time() >= expires:
                 return None
-            self._things.move_to_end(name)
-            return thing
+            self._entries.move_to_end(key)
+            return value
 
-    def keep(self, name: tuple[str, ...], thing: Any, expires: float) -> None:
+    def set(self, key: tuple[str, ...], value: Any, expires: float) -> None:
+        """Store `value` until `expires`, in seconds since the epoch."""
         with self._lock:
-            self._things[name] = (expires, thing)
-            self._things.move_to_end(name)
-            while len(self._things) > self._most:
-                self._things.popitem(last=False)
+            self._entries[key] = (expires, value)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
 
-    def drop(self, owner: str) -> None:
+    def delete_owner(self, owner: str) -> None:
+        """Delete every value of one owner."""
         with self._lock:
-            for name in [each for each in self._things if each[0] == owner]:
-                del self._things[name]
+            for key in [key for key in self._entries if key[0] == owner]:
+                del self._entries[key]

@@ -1,7 +1,8 @@
-"""Waiting for a cloud no longer than one wants to.
+"""Calls that are abandoned when their time is up.
 
-An SDK's read timeout starts anew with every byte, so an answer that trickles in for ever never
-ends it. The only sure bound is to wait for the call from outside, and to leave it when time is up.
+An SDK's read timeout starts anew with every byte, so an answer that trickles in never triggers it.
+The only reliable limit is to wait for the call in another thread, and to stop waiting at the
+deadline.
 """
 
 from __future__ import annotations
@@ -17,46 +18,48 @@ P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-_places = threading.BoundedSemaphore(64)
-"""How many calls may be under way at once in this process, those included that nobody waits for
-any more: a hostile endpoint can hold on to them, and must not use up the machine's threads."""
+_slots = threading.BoundedSemaphore(64)
+"""Limits how many calls run at once in this process, abandoned ones included: a hostile endpoint
+can hold on to them, and must not use up the machine's threads."""
 
 
-class OutOfTime(Exception):
-    """The call did not end in time. It goes on, unheeded."""
+class DeadlineExceeded(Exception):
+    """The call did not end in time. It continues in its thread, and its result is ignored."""
 
 
-def within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `call` returns or raises. Raises OutOfTime after `seconds`.
+def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return or raise what `call` does. Raises DeadlineExceeded after `seconds`.
 
-    A daemon thread, unlike one of a ThreadPoolExecutor, does not keep the process from ending.
+    A daemon thread, unlike a thread of a ThreadPoolExecutor, does not keep the process from ending.
     """
     end = time.monotonic() + seconds
-    places = _places  # A test may put others in its place while a call is under way.
-    if not places.acquire(timeout=max(0.0, seconds)):
-        raise OutOfTime
+    slots = _slots  # A test may replace the semaphore while a call is in progress.
+    if not slots.acquire(timeout=max(0.0, seconds)):
+        raise DeadlineExceeded
     outcome: Future[T] = Future()
 
     def run() -> None:
         try:
             outcome.set_result(call(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001  whoever waits gets it, whatever it is
+        except BaseException as error:  # noqa: BLE001  the caller gets every exception
             outcome.set_exception(error)
         finally:
-            places.release()
+            slots.release()
 
     threading.Thread(target=run, name="cloud", daemon=True).start()
     done, _ = wait([outcome], timeout=max(0.0, end - time.monotonic()))
     if not done:
-        raise OutOfTime
+        raise DeadlineExceeded
     return outcome.result()
 
 
-def all_within(
+def call_each_within(
     seconds: float, call: Callable[[K], T], items: Iterable[K], at_once: int
 ) -> dict[K, T]:
-    """What `call` returned for those items for which it returned in time, `at_once` of them side
-    by side. A call that fails is left out: for answers that are welcome, but not needed."""
+    """Return the results of `call` by item, with up to `at_once` calls in parallel.
+
+    An item whose call fails or is too slow is left out, so use this only for optional answers.
+    """
     end = time.monotonic() + seconds
     waiting = deque(items)
     answers: dict[K, T] = {}
@@ -66,7 +69,7 @@ def all_within(
             try:
                 item = waiting.popleft()
             except IndexError:
-                return  # another thread took the last one
+                return  # another thread took the last item
             try:
                 answers[item] = call(item)
             except Exception:  # noqa: BLE001, S112  see above

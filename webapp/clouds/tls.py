@@ -11,7 +11,7 @@ from pathlib import Path
 
 from webapp.clouds.base import InvalidCredentials
 
-TEXT_LENGTH = 64 * 1024
+MAX_LENGTH = 64 * 1024
 """Of some thirty certificates."""
 
 
@@ -21,7 +21,7 @@ def require_certificates(pem: str, field: str) -> None:
         return
     if "PRIVATE KEY" in pem:
         raise InvalidCredentials("This holds a private key. Enter the certificate alone.", field)
-    if len(pem) > TEXT_LENGTH:
+    if len(pem) > MAX_LENGTH:
         raise InvalidCredentials("This is far too long for a few certificates.", field)
     try:
         if "\0" in pem:  # OpenSSL stops reading there, and a database refuses it.

@@ -30,7 +30,7 @@ class SelectImageForm(Form):
     def of(cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any) -> SelectImageForm:
         fields = {"image_id": _selector(cloud.image_id_field, of_list=cloud.lists_images)}
         if location := cloud.location_field:
-            fields["location"] = _selector(location, of_list=not location.suggests)
+            fields["location"] = _selector(location, of_list=not location.free_text)
         form: SelectImageForm = type("SelectImageForm", (SelectImageForm,), fields)(arguments)
         form.credentials.choices = {str(row.id): row.name for row in usable}
         if form.credentials.data not in {row.id for row in usable}:

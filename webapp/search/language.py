@@ -20,7 +20,7 @@ from datetime import date
 from difflib import get_close_matches
 
 from models import Level, LifeCycle
-from webapp.clouds import CLOUDS, recognise
+from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.refusals import Refusal
@@ -266,7 +266,7 @@ def _is_image_id(text: str) -> bool:
 
     A text that begins with a key never is, although a publisher could be named "os".
     """
-    return text.partition(":")[0].lower() not in KEYS and bool(recognise(text))
+    return text.partition(":")[0].lower() not in KEYS and bool(clouds_for_image_id(text))
 
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:

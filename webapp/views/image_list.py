@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Response, g, request, url_for
 
 from webapp.access import Right
-from webapp.clouds import recognise
+from webapp.clouds import clouds_for_image_id
 from webapp.jobs.store import running_jobs
 from webapp.people import preferences
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
@@ -142,5 +142,5 @@ def _page_label(query: Query) -> str:
 
 def _matching_clouds(query: Query, page: Page) -> str:
     """Return the clouds whose image IDs look like a search without results, or ''."""
-    recognised = recognise(query.text) if not page.count else []
+    recognised = clouds_for_image_id(query.text) if not page.count else []
     return " or ".join(cloud.label for cloud, _ in recognised)

@@ -9,7 +9,7 @@ from flask import Response, abort, g, request, url_for
 
 from models import Level
 from webapp.access import Right
-from webapp.clouds import CLOUDS, recognise
+from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import Cloud, CloudError, ImageId, InvalidImageId
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
@@ -117,7 +117,7 @@ def _paste(usable: AbstractSet[str]) -> Response:
     """Go on with the cloud that the pasted text is an id of. Where several write their ids alike,
     one that this scope has credentials for; where that leaves several, the person chooses."""
     form = PasteForm(request.args)
-    found = recognise(form.paste.data)
+    found = clouds_for_image_id(form.paste.data)
     likely = [each for each in found if each[0].key in usable] or found
     if len(likely) == 1:
         ((cloud, image_id),) = likely

@@ -101,7 +101,7 @@ def test_in_another_region_of_the_same_credentials(adapter: Aws, good: Credentia
     wrong = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
     with pytest.raises(ImageNotFound, match="in us-west-2, but in eu-west-1") as caught:
         adapter.describe(good, wrong)
-    assert caught.value.seen_at == ("eu-west-1",)
+    assert caught.value.found_in == ("eu-west-1",)
 
 
 def test_in_several_other_regions(adapter: Aws) -> None:

@@ -14,8 +14,7 @@ from sandbox.faulty import Behaviour, answering, forwarding, slow
 from tests.clouds.aws.answers import aws_error, by_action, by_region, caller, regions
 from tests.clouds.conftest import aws_credentials
 from tests.clouds.peer import SECRET
-from webapp.clouds import base
-from webapp.clouds.aws import adapter as aws_module
+from webapp.clouds import base, follow_up
 from webapp.clouds.aws import errors as aws_errors
 from webapp.clouds.aws import sdk as aws_sdk
 from webapp.clouds.aws.adapter import Aws
@@ -98,7 +97,7 @@ def test_not_found_anywhere(adapter: Aws) -> None:
     error = described(adapter, behaviour)
     assert type(error) is ImageNotFound
     assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it is not shared" in str(error)
-    assert error.seen_at == ()
+    assert error.found_in == ()
 
 
 def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: str) -> None:
@@ -128,7 +127,7 @@ def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: s
         locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
         error = refused(lambda: adapter.describe(aws_credentials(url), locator))
     assert isinstance(error, ImageNotFound)
-    assert error.seen_at == ("us-west-2",)
+    assert error.found_in == ("us-west-2",)
     assert "in eu-west-1, but in us-west-2. Choose that location." in str(error)
     assert sorted(asked) == ["eu-west-1", "us-east-1", "us-west-2"]
 
@@ -136,7 +135,7 @@ def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: s
 def test_a_slow_region_does_not_hold_up_the_answer(
     adapter: Aws, sandbox_aws: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_module, "SECOND_LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 2.0)
     behaviour = by_action(
         DescribeRegions=regions(eu_west_1="opted_in", us_east_1="opted_in", us_west_2="opted_in"),
         otherwise=by_region(us_east_1=slow(30, answering(500)), otherwise=forwarding(sandbox_aws)),
@@ -147,7 +146,7 @@ def test_a_slow_region_does_not_hold_up_the_answer(
         error = refused(lambda: adapter.describe(aws_credentials(url), locator))
         assert time.monotonic() - began < 6
     assert isinstance(error, ImageNotFound)
-    assert error.seen_at == ("us-west-2",)
+    assert error.found_in == ("us-west-2",)
 
 
 @pytest.mark.parametrize("fault", [answering(503), aws_error("UnauthorizedOperation")])

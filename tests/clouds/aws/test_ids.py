@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webapp.clouds.aws.ids import AMI, parse
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import TEXT_LENGTH
+from webapp.clouds.pasted_text import MAX_LENGTH
 
 NEW = "ami-0123456789abcdef0"
 OLD = "ami-12345678"
@@ -112,7 +112,7 @@ def test_understood(text: str, value: str, location: str) -> None:
         ("https://console.aws.amazon.com/ec2/home?region=us-east-1#Images:", "names no AMI"),
         (f"https://console.aws.amazon.com/#imageId={NEW};other={OLD}", "more than one AMI"),
         ("https://console.aws.amazon.com/#imageId=ami-0123456789abcdefg", "“g” cannot occur"),
-        ("a" * (TEXT_LENGTH + 1), "far too long"),
+        ("a" * (MAX_LENGTH + 1), "far too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -155,7 +155,7 @@ def test_canonical_or_refused_whatever_it_is(text: str) -> None:
     "piece", ["ami-", "a", "-", "arn:aws:", "us-", "region=", "https://", "%41", "://ami-1", " "]
 )
 def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
         began = time.perf_counter()
         with pytest.raises(InvalidImageId):
             parse(text)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from webapp.clouds.azure.ids import parse, read
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import TEXT_LENGTH
+from webapp.clouds.pasted_text import MAX_LENGTH
 
 SUBSCRIPTION = "01234567-89ab-cdef-0123-456789abcdef"
 COMPUTE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/Images_(prod)/providers/Microsoft.Compute"
@@ -157,7 +157,7 @@ def test_understood(text: str, value: str, location: str) -> None:
             ),
             "community galleries",
         ),
-        ("a" * (TEXT_LENGTH + 1), "far too long"),
+        ("a" * (MAX_LENGTH + 1), "far too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -227,7 +227,7 @@ def check_canonical_or_refused(text: str) -> None:
     ["a", ":", "/", "a:", "%2F", "%25", "/subscriptions/", "/images/a", "https://", "1.", " ", "("],
 )
 def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
         began = time.perf_counter()
         with pytest.raises(InvalidImageId):
             parse(text)

@@ -18,7 +18,7 @@ from tests.clouds.azure.answers import (
 )
 from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.azure.refusals import HOME, NOBLE, OWN, described, managed, refused
-from webapp.clouds.azure import lookup as azure_lookup
+from webapp.clouds import follow_up
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
     CredentialValues,
@@ -58,7 +58,7 @@ def test_which_part_of_a_urn_is_wrong(
     assert type(error) is ImageNotFound
     assert urn in str(error)
     assert words in str(error)
-    assert error.seen_at == ()
+    assert error.found_in == ()
 
 
 def test_offer_without_a_sku_and_sku_without_a_version(adapter: Azure) -> None:
@@ -92,7 +92,7 @@ def test_a_long_urn_is_shortened(adapter: Azure) -> None:
 def test_a_slow_second_look_does_not_hold_up_the_answer(
     adapter: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(azure_lookup, "SECOND_LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.3)
     missing = arm_error("NotFound", status=404)
     manager = by_path(slow(30, answering(500)), versions=missing)
     began = time.monotonic()
@@ -129,7 +129,7 @@ def test_in_another_location(
 ) -> None:
     error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
     assert isinstance(error, ImageNotFound)
-    assert error.seen_at == there
+    assert error.found_in == there
     assert f"but in {' and '.join(there)}" in str(error)
 
 
@@ -152,7 +152,7 @@ def test_another_location_where_locations_may_not_be_asked(
     manager = by_path(server, **{"/locations?": denied()})
     error = described(adapter, after_login(manager, server), Locator("eastus", OWN.image_id))
     assert isinstance(error, ImageNotFound)
-    assert error.seen_at == (HOME,)
+    assert error.found_in == (HOME,)
 
 
 def test_subscription_without_any_location(adapter: Azure) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.gce.ids import parse, reference
-from webapp.clouds.pasted import TEXT_LENGTH
+from webapp.clouds.pasted_text import MAX_LENGTH
 
 IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 FAMILY = "debian-cloud/global/images/family/debian-13"
@@ -129,7 +129,7 @@ def test_understood(text: str, value: str | None) -> None:
         ("Canonical/ubuntu-24_04-lts/server/latest", "not the id of an image"),
         ("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/web", "not the id"),
         ("5f0c2c1e-7d63-4a53-9f57-0f2d6f4c0a11", "not the id of an image"),
-        ("w" * (TEXT_LENGTH + 1), "far too long"),
+        ("w" * (MAX_LENGTH + 1), "far too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -187,7 +187,7 @@ def test_canonical_or_refused_whatever_it_is(text: str) -> None:
     ["a", "a-", "a.", "1", "/", "//", "projects/", "global/images/", "https://", "%2F", "?", " "],
 )
 def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
         began = time.perf_counter()
         with pytest.raises(InvalidImageId):
             parse(text)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sandbox import gce_keys, tls
 from webapp.clouds.base import InvalidCredentials
 from webapp.clouds.gce.adapter import Gce
-from webapp.clouds.gce.key import TEXT_LENGTH, read
+from webapp.clouds.gce.key import MAX_LENGTH, read
 
 LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
 """Part of the secret."""
@@ -111,7 +111,7 @@ def test_nothing_of_the_secret_shows() -> None:
         (key(private_key="-----BEGIN PRIVATE KEY-----\nMII\n"), "cannot be read: it is cut off"),
         (key(private_key=encrypted()), "private_key in this key cannot be read"),
         (key(private_key=elliptic()), "of a kind that Google does not use"),
-        (key(private_key=f"x{'y' * TEXT_LENGTH}"), "far too long"),
+        (key(private_key=f"x{'y' * MAX_LENGTH}"), "far too long"),
     ],
     ids=lambda each: each[:30],
 )

@@ -143,7 +143,7 @@ def test_private_to_another_project_is_not_found(
 ) -> None:
     with pytest.raises(ImageNotFound, match="or it is private to another project") as caught:
         adapter.describe(good, at(openstack_images.FOREIGN))
-    assert caught.value.seen_at == ()
+    assert caught.value.found_in == ()
 
 
 def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None:
@@ -151,7 +151,7 @@ def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None
     words = "in RegionOne, but in RegionTwo. Choose that location."
     with pytest.raises(ImageNotFound, match=words) as caught:
         adapter.describe(good, wrong)
-    assert caught.value.seen_at == (TWO,)
+    assert caught.value.found_in == (TWO,)
 
 
 def test_in_several_other_regions(adapter: OpenStack) -> None:
@@ -167,7 +167,7 @@ def test_in_several_other_regions(adapter: OpenStack) -> None:
         words = "in north, but in east and south. Choose one of those locations."
         with pytest.raises(ImageNotFound, match=words) as caught:
             adapter.describe(openstack_credentials(url), Locator("north", UNKNOWN))
-    assert caught.value.seen_at == ("east", "south")
+    assert caught.value.found_in == ("east", "south")
 
 
 def test_unknown_region_is_told_those_that_there_are(

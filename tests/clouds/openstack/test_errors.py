@@ -31,7 +31,7 @@ from tests.clouds.openstack.peer import (
     openstack_credentials,
     refused,
 )
-from webapp.clouds import base
+from webapp.clouds import base, follow_up
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,
@@ -43,7 +43,6 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.openstack import adapter as openstack_module
 from webapp.clouds.openstack import errors as openstack_errors
 from webapp.clouds.openstack.adapter import OpenStack
 
@@ -238,14 +237,14 @@ def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
     endpoints = [endpoint(f"/{region}", region) for region in behaviours]
     error = described(adapter, cloud(glance, endpoints))
     assert isinstance(error, ImageNotFound)
-    assert error.seen_at == (TWO,)
+    assert error.found_in == (TWO,)
     assert "in RegionOne, but in RegionTwo. Choose that location." in str(error)
 
 
 def test_a_slow_region_does_not_hold_up_the_answer(
     adapter: OpenStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openstack_module, "SECOND_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.5)
 
     def glance(request: faulty.Request) -> Answer | None:
         if request.path.startswith("/slow"):
@@ -260,7 +259,7 @@ def test_a_slow_region_does_not_hold_up_the_answer(
         error = refused(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
         assert time.monotonic() - began < 3
     assert isinstance(error, ImageNotFound)
-    assert error.seen_at == (TWO,)
+    assert error.found_in == (TWO,)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +268,7 @@ def test_a_slow_region_does_not_hold_up_the_answer(
 def test_not_found_where_the_list_cannot_be_asked(
     adapter: OpenStack, fault: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openstack_module, "SECOND_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.5)
     error = described(
         adapter,
         cloud(lambda request: (fault if "limit" in request.path else glance_error(404))(request)),

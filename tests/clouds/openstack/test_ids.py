@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.openstack.ids import UUID, parse
-from webapp.clouds.pasted import TEXT_LENGTH
+from webapp.clouds.pasted_text import MAX_LENGTH
 
 ID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
 BARE = ID.replace("-", "")
@@ -95,7 +95,7 @@ def test_understood(text: str, value: str, location: str) -> None:
         (f"{HORIZON}/project/images/create/", "is a UUID"),
         (f"{HORIZON}/project/images/{ID[:-3]}/", "too short"),
         (f"{GLANCE}/v2/images/{ID}?next=/v2/images/{OTHER}", "more than one image"),
-        ("6" * (TEXT_LENGTH + 1), "far too long"),
+        ("6" * (MAX_LENGTH + 1), "far too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -148,7 +148,7 @@ def canonical_or_refused(text: str) -> None:
     "piece", ["6", "-", "/", "v2/images/", "/project/images/", "id|", "region=", "%41", "{", " "]
 )
 def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
         began = time.perf_counter()
         with pytest.raises(InvalidImageId):
             parse(text)

@@ -157,14 +157,16 @@ def test_both_say_the_same_of_a_mistake(
         credentials = openstack_credentials("", **{**changes, "auth_url": root + path})
         with pytest.raises(kind) as caught:
             adapter.describe(credentials, locator)
-        errors.append((type(caught.value), str(caught.value), getattr(caught.value, "seen_at", ())))
+        errors.append(
+            (type(caught.value), str(caught.value), getattr(caught.value, "found_in", ()))
+        )
     assert errors[0] == errors[1]
 
 
 def test_where_else_an_image_is(adapter: OpenStack, real: Mapping[str, Any]) -> None:
     with pytest.raises(ImageNotFound, match="but in RegionTwo") as caught:
         adapter.describe(good(real), Locator(ONE, ONLY_TWO.image_id))
-    assert caught.value.seen_at == (TWO,)
+    assert caught.value.found_in == (TWO,)
 
 
 @pytest.mark.parametrize(

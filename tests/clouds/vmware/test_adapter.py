@@ -222,7 +222,7 @@ def test_names_that_nothing_tells_apart() -> None:
 def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
     with pytest.raises(ImageNotFound, match="in Copenhagen, but in Labs/Aarhus") as caught:
         adapter.describe(good, Locator(COPENHAGEN.path, LAB.uuid))
-    assert caught.value.seen_at == ("Labs/Aarhus",)
+    assert caught.value.found_in == ("Labs/Aarhus",)
     for place in ("Atlantis", "Labs", "", "Copenhagen/vm"):
         with pytest.raises(UnknownLocation, match="The vCenter has no datacenter"):
             adapter.describe(good, Locator(place, UBUNTU.uuid))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import TEXT_LENGTH
+from webapp.clouds.pasted_text import MAX_LENGTH
 from webapp.clouds.vmware.ids import UUID, parse, thumbprint
 
 CANONICAL = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
@@ -75,7 +75,7 @@ def test_understood(text: str) -> None:
         (f"{CANONICAL[:-1]}g", "“g” cannot occur in a UUID"),
         ("501e5a2b8-c9d-0e1f-2a3b-4c5d6e7f8091", "dashes of this UUID are not where"),
         (f"{CANONICAL} {CANONICAL}", "no instance UUID"),
-        ("a" * (TEXT_LENGTH + 1), "far too long"),
+        ("a" * (MAX_LENGTH + 1), "far too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -121,7 +121,7 @@ def test_canonical_or_refused_whatever_it_is(text: str) -> None:
     "piece", ["a", "-", "0-", "vm-", "vm-1 ", "urn:vmomi:", "urn:", "50 ", "{", "://", "group-d1"]
 )
 def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (TEXT_LENGTH // len(piece))):
+    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
         began = time.perf_counter()
         with pytest.raises(InvalidImageId):
             parse(text)

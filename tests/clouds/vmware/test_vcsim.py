@@ -168,7 +168,7 @@ def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None
         adapter.describe(good, Locator("DC0", ABSENT))
     with pytest.raises(ImageNotFound, match=r"in F0/DC1, but in DC0\. Choose") as caught:
         adapter.describe(good, Locator("F0/DC1", GOLDEN.image_id))
-    assert caught.value.seen_at == ("DC0",)
+    assert caught.value.found_in == ("DC0",)
 
 
 def test_a_session_that_is_over_is_begun_anew(adapter: VMware, good: CredentialValues) -> None:

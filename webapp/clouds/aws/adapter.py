@@ -6,7 +6,6 @@ inside functions, on first use. Importing them costs more than everything else i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from urllib.parse import quote
 from webapp.clouds.aws import details as aws_details
 from webapp.clouds.aws import ids as aws_ids
 from webapp.clouds.base import (
-    CALL_SECONDS,
     Cloud,
     CloudError,
     CloudUnreachable,
@@ -34,14 +32,18 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.deadline import OutOfTime, all_within, within
+from webapp.clouds.deadline import DeadlineExceeded, call_within
+from webapp.clouds.follow_up import (
+    follow_up_deadline,
+    image_in_other_regions,
+    search_regions,
+    seconds_left,
+    try_call,
+)
 
 if TYPE_CHECKING:
     from webapp.clouds.aws.sdk import Clients
 
-SECOND_LOOK_SECONDS = 3.0
-"""How long it may take to find out more about an error, or about an image."""
-REGIONS_AT_ONCE = 8
 PARTITIONS = (("aws", "AWS"), ("aws-us-gov", "AWS GovCloud (US)"), ("aws-cn", "AWS China"))
 CONSOLES = {
     "us-gov-": "console.amazonaws-us-gov.com",
@@ -161,7 +163,7 @@ class Aws(Cloud):
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """One call by id, bounded by its nature; whatever else it takes must not take long."""
-        end = time.monotonic() + CALL_SECONDS - 1
+        deadline = follow_up_deadline()
         self._require_own_partition(credentials, locator.location)
         ec2 = self._clients.get(credentials, "ec2", locator.location)
         try:
@@ -169,14 +171,14 @@ class Aws(Cloud):
                 ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
             )
         except Exception as error:
-            explained = self._explained(error, credentials, locator, end)
+            explained = self._explained(error, credentials, locator, deadline)
             if explained is None:
                 raise
             raise explained from error
         _require(answer, "Images")
         for image in answer["Images"]:
             if image.get("ImageId") == locator.image_id:
-                shares = self._shares(credentials, locator.location, image, end)
+                shares = self._shares(credentials, locator.location, image, deadline)
                 return aws_details.details(image, shares)
         raise ImageNotVisible(
             f"AWS does not show {locator.image_id}: it was deregistered or disabled, or is no "
@@ -207,14 +209,16 @@ class Aws(Cloud):
             )
 
     def _shares(
-        self, credentials: CredentialValues, region: str, image: Mapping[str, Any], end: float
+        self, credentials: CredentialValues, region: str, image: Mapping[str, Any], deadline: float
     ) -> list[str] | None:
         """With whom a private image of our own is shared; None where that may not be known."""
         if image.get("Public"):
             return None
         try:
-            return within(_second_look(end), self._read_shares, credentials, region, image)
-        except OutOfTime:
+            return call_within(
+                seconds_left(deadline), self._read_shares, credentials, region, image
+            )
+        except DeadlineExceeded:
             return None
         except Exception as error:
             if self._translate(error) is None:
@@ -236,7 +240,7 @@ class Aws(Cloud):
         return sorted(filter(None, with_whom))
 
     def _explained(
-        self, error: Exception, credentials: CredentialValues, locator: Locator, end: float
+        self, error: Exception, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> CloudError | None:
         """What a second look tells of an error; None where the error says it all."""
         from webapp.clouds.aws import errors as aws_errors  # noqa: PLC0415
@@ -245,9 +249,9 @@ class Aws(Cloud):
         region = locator.location
         code = aws_errors.code_of(error)
         if code == aws_errors.IMAGE_NOT_FOUND:
-            return self._not_found(credentials, locator, end)
+            return self._not_found(credentials, locator, deadline)
         if code in aws_errors.DOUBTFUL:
-            return self._refused(credentials, region, end)
+            return self._refused(credentials, region, deadline)
         known = aws_sdk.regions()[aws_sdk.partition_of(credentials)]
         if region in known:
             return None
@@ -255,57 +259,47 @@ class Aws(Cloud):
         return aws_errors.no_region() if nowhere or aws_errors.is_not_aws(error) else None
 
     def _not_found(
-        self, credentials: CredentialValues, locator: Locator, end: float
+        self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> ImageNotFound:
         here = f"There is no AMI {locator.image_id} in {locator.location}"
-        elsewhere = self._regions_that_have(credentials, locator, end)
+        elsewhere = self._regions_that_have(credentials, locator, deadline)
         if not elsewhere:
             return ImageNotFound(
                 f"{here}, or it is not shared with these credentials. Check the id and the "
                 "location."
             )
-        places = " and ".join(filter(None, (", ".join(elsewhere[:-1]), elsewhere[-1])))
-        choose = (
-            "Choose that location." if len(elsewhere) == 1 else "Choose one of those locations."
-        )
-        return ImageNotFound(f"{here}, but in {places}. {choose}", elsewhere)
+        return image_in_other_regions(here, elsewhere)
 
     def _regions_that_have(
-        self, credentials: CredentialValues, locator: Locator, end: float
+        self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> tuple[str, ...]:
-        end = time.monotonic() + _second_look(end)
-
-        def has(region: str) -> bool:
+        def has_image(region: str) -> bool:
             ec2 = self._clients.get(credentials, "ec2", region)
             return bool(ec2.describe_images(ImageIds=[locator.image_id])["Images"])
 
-        try:
-            status = within(_second_look(end), self._enabled_by_region, credentials)
-        except Exception:  # noqa: BLE001  a second look that fails tells nothing, and harms nothing
-            return ()
-        others = [each for each, on in sorted(status.items()) if on and each != locator.location]
-        answers = all_within(_second_look(end), has, others, REGIONS_AT_ONCE)
-        return tuple(region for region in others if answers.get(region))
+        enabled = try_call(deadline, self._enabled_by_region, credentials) or {}
+        others = [name for name, on in sorted(enabled.items()) if on and name != locator.location]
+        return tuple(search_regions(has_image, others, deadline))
 
-    def _refused(self, credentials: CredentialValues, region: str, end: float) -> CloudError | None:
+    def _refused(
+        self, credentials: CredentialValues, region: str, deadline: float
+    ) -> CloudError | None:
         """EC2 says the same of wrong keys and of a region that is not enabled; STS tells."""
         from webapp.clouds.aws import errors as aws_errors  # noqa: PLC0415
 
-        end = time.monotonic() + _second_look(end)
         try:
-            within(_second_look(end), self._caller, credentials)
-        except OutOfTime:
+            call_within(seconds_left(deadline), self._caller, credentials)
+        except DeadlineExceeded:
             return None
         except Exception as error:  # noqa: BLE001  it is the first error that will be told of
             said = self._translate(error)
             return said if isinstance(said, CredentialsRejected) else None
         if region == self._home(credentials):
             return None
-        try:
-            status = within(_second_look(end), self._enabled_by_region, credentials)
-        except Exception:  # noqa: BLE001  as above
+        enabled = try_call(deadline, self._enabled_by_region, credentials)
+        if enabled is None:
             return aws_errors.refused_here(region)
-        return None if status.get(region) else aws_errors.not_enabled(region)
+        return None if enabled.get(region) else aws_errors.not_enabled(region)
 
     def _enabled_by_region(self, credentials: CredentialValues) -> dict[str, bool]:
         ec2 = self._clients.get(credentials, "ec2", self._home(credentials))
@@ -315,10 +309,6 @@ class Aws(Cloud):
             each["RegionName"]: each.get("OptInStatus") != "not-opted-in"
             for each in answer["Regions"]
         }
-
-
-def _second_look(end: float) -> float:
-    return min(SECOND_LOOK_SECONDS, end - time.monotonic())
 
 
 def _require(answer: Mapping[str, Any], *names: str) -> None:

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import trimmed
+from webapp.clouds.pasted_text import strip_pasted_text
 
 AMI = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 REGION = r"[a-z]{2,6}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
@@ -34,7 +34,7 @@ _OTHER_KINDS = {
 def parse(text: str) -> ImageId:
     """The AMI that `text` names, and its region where `text` says it. Raises InvalidImageId with
     what is wrong. Linear in the length of `text`, which is bounded besides."""
-    text = trimmed(text, "This is far too long for an AMI id. Paste the id alone.")
+    text = strip_pasted_text(text, "This is far too long for an AMI id. Paste the id alone.")
     if not text:
         raise InvalidImageId(f"Enter the id of an AMI, such as {EXAMPLE}.")
     if "://" in text or ".console." in text:

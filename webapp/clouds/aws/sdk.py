@@ -19,7 +19,7 @@ import botocore.session
 from botocore.config import Config
 
 from webapp.clouds.base import CredentialValues
-from webapp.clouds.cache import FOREVER, Kept, digest
+from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
@@ -61,7 +61,7 @@ class _Keys:
     access_key_id: str
     secret_access_key: str
     session_token: str | None
-    expires: float = FOREVER
+    expires: float = NEVER_EXPIRES
 
 
 class Clients:
@@ -71,9 +71,9 @@ class Clients:
         self._session = _Session()
         self._session.register_component("data_loader", _LOADER)
         self._making = threading.Lock()
-        self._keys = Kept()
-        self._clients = Kept()  # some 0.1 MB each
-        self._accounts = Kept()
+        self._keys = Cache()
+        self._clients = Cache()  # some 0.1 MB each
+        self._accounts = Cache()
 
     def warm_up(self) -> None:
         """Read the descriptions of both services, which takes longer than anything after it."""
@@ -82,13 +82,13 @@ class Clients:
 
     def get(self, credentials: CredentialValues, service: str, region: str) -> Any:
         """Raises what botocore raises when a role is to be taken on and cannot be."""
-        owner = digest(credentials)
+        owner = credentials_digest(credentials)
         name = (owner, service, region)
         client = self._clients.get(name)
         if client is None:
             keys = self._keys_for(credentials, owner)
             client = self._make(credentials, service, region, keys)
-            self._clients.keep(name, client, keys.expires)
+            self._clients.set(name, client, keys.expires)
         return client
 
     def account(self, credentials: CredentialValues) -> str:
@@ -96,19 +96,19 @@ class Clients:
         role = credentials.get("role_arn")
         if role:
             return role.split(":")[4]
-        owner = (digest(credentials),)
+        owner = (credentials_digest(credentials),)
         account: str | None = self._accounts.get(owner)
         if account is None:
             sts = self.get(credentials, "sts", HOME[partition_of(credentials)])
             account = sts.get_caller_identity().get("Account", "")
-            self._accounts.keep(owner, account, FOREVER)
+            self._accounts.set(owner, account, NEVER_EXPIRES)
         return account or ""
 
     def forget(self, credentials: CredentialValues) -> None:
         """Log in anew next time: what a role allows, or who may take it on, has changed perhaps."""
-        owner = digest(credentials)
-        self._keys.drop(owner)
-        self._clients.drop(owner)
+        owner = credentials_digest(credentials)
+        self._keys.delete_owner(owner)
+        self._clients.delete_owner(owner)
 
     def _keys_for(self, credentials: CredentialValues, owner: str) -> _Keys:
         own = _Keys(
@@ -131,7 +131,7 @@ class Clients:
                 answer["SessionToken"],
                 answer["Expiration"].timestamp() - 60,
             )
-            self._keys.keep((owner,), taken, taken.expires)
+            self._keys.set((owner,), taken, taken.expires)
         return taken
 
     def _make(self, credentials: Mapping[str, str], service: str, region: str, keys: _Keys) -> Any:

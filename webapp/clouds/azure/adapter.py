@@ -111,7 +111,7 @@ class Azure(Cloud):
         hint="Only for an image that is not from the Marketplace: where it is to be available.",
         placeholder="Leave empty for a Marketplace image",
         required=False,
-        suggests=True,
+        free_text=True,
     )
     image_id_field = Field(
         "image_id",

@@ -19,7 +19,7 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.network import DEEP_ENOUGH, unreachable
+from webapp.clouds.connection_errors import MAX_CAUSES, translate_connection_error
 
 LABEL = "Azure"
 LONGEST_WAIT = 3600
@@ -197,7 +197,7 @@ def translate(error: Exception) -> CloudError | None:
         return _of_login(error)
     if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
         return _of_answer(error)
-    found = unreachable(error, LABEL, "endpoint URL")
+    found = translate_connection_error(error, LABEL, "endpoint URL")
     if found:
         return found
     if isinstance(error, _UNREADABLE):
@@ -239,7 +239,7 @@ def _status(error: BaseException) -> int | None:
 def _causes(error: BaseException) -> Sequence[BaseException]:
     """The login's library wraps its errors, not always saying so."""
     found: list[BaseException] = []
-    while (inner := error.__cause__ or error.__context__) and len(found) < DEEP_ENOUGH:
+    while (inner := error.__cause__ or error.__context__) and len(found) < MAX_CAUSES:
         found.append(inner)
         error = inner
     return found
@@ -272,7 +272,7 @@ def _of_login(error: LoginFailed) -> CloudError | None:
         return CredentialsRejected(
             "The login server does not accept this client id with this client secret. Check both."
         )
-    found = unreachable(error, f"{LABEL}'s login", "authority URL")
+    found = translate_connection_error(error, f"{LABEL}'s login", "authority URL")
     if found:
         return found
     known = _of_status(_login_status(causes), "Microsoft Entra")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import AROUND, trimmed
+from webapp.clouds.pasted_text import SURROUNDING_CHARACTERS, strip_pasted_text
 
 LATEST = "latest"
 EXAMPLE = "Canonical:ubuntu-24_04-lts:server:latest"
@@ -83,7 +83,7 @@ _FOREIGN_GALLERY = (
 def parse(text: str) -> ImageId:
     """The image that `text` names, and its region where `text` says it. Raises InvalidImageId with
     what is wrong. Linear in the length of `text`, which is bounded besides."""
-    text = trimmed(
+    text = strip_pasted_text(
         text, "This is far too long for an image of Azure. Paste its id alone.", _ALSO_AROUND
     )
     if not text:
@@ -140,7 +140,7 @@ def _resource(text: str) -> list[str] | None:
             plain, at = f"/{plain}", 0
         if at >= 0:
             resource = re.split("[?#]", plain[at:], maxsplit=1)[0]
-            return resource.strip("/" + AROUND + "[]{}").split("/")
+            return resource.strip("/" + SURROUNDING_CHARACTERS + "[]{}").split("/")
     return None
 
 
@@ -239,8 +239,8 @@ def _word(text: str, what: str) -> str:
 
 def _from_urn(text: str) -> MarketplaceImage:
     parts = [
-        part.strip(AROUND + _ALSO_AROUND)
-        for part in re.split("[:/]", text.strip("/" + AROUND + _ALSO_AROUND))
+        part.strip(SURROUNDING_CHARACTERS + _ALSO_AROUND)
+        for part in re.split("[:/]", text.strip("/" + SURROUNDING_CHARACTERS + _ALSO_AROUND))
     ]
     if parts[0].lower() == "urn" and len(parts) == 5:
         parts = parts[1:]  # out of a JSON document

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from webapp.clouds import base
 from webapp.clouds.azure import details as azure_details
 from webapp.clouds.azure.errors import code_of, is_image_not_found, no_region, translate
 from webapp.clouds.azure.ids import (
@@ -21,11 +20,8 @@ from webapp.clouds.azure.ids import (
 )
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import ImageDetails, ImageNotFound, ImageNotVisible, PermissionDenied
-from webapp.clouds.deadline import all_within, within
+from webapp.clouds.follow_up import follow_up_deadline, join_names, search_regions, try_call
 
-SECOND_LOOK_SECONDS = 2.5
-"""How long it may take to find out more about an error."""
-REGIONS_AT_ONCE = 8
 REGIONS_TRIED = 16
 ROOM = 90
 """How many characters of a sentence names may take, other than the first."""
@@ -43,17 +39,17 @@ def locations(session: Session) -> dict[str, str]:
             or azure_details.text(each, "name")
             for each in regions
         }
-        session.facts.keep(("locations",), known, time.time() + LOCATIONS_SECONDS)
+        session.facts.set(("locations",), known, time.time() + LOCATIONS_SECONDS)
     return known
 
 
 def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
-    end = time.monotonic() + base.CALL_SECONDS - 1
+    deadline = follow_up_deadline()
     place = azure_details.region(location)
     if location.strip() and not place:
         raise no_region()
     if isinstance(image, MarketplaceImage):
-        return _marketplace(session, image, place, end)
+        return _marketplace(session, image, place, deadline)
     try:
         if isinstance(image, ManagedImage):
             return _managed(session, image, place)
@@ -76,7 +72,9 @@ def _is_recommended(said: Mapping[str, Any]) -> bool:
     return azure_details.part(said, "metadata").get("regionCategory") == "Recommended"
 
 
-def _marketplace(session: Session, image: MarketplaceImage, place: str, end: float) -> ImageDetails:
+def _marketplace(
+    session: Session, image: MarketplaceImage, place: str, deadline: float
+) -> ImageDetails:
     home = place or next(iter(locations(session)), "")
     if not home:
         raise PermissionDenied(
@@ -85,10 +83,10 @@ def _marketplace(session: Session, image: MarketplaceImage, place: str, end: flo
         )
     found = _read(session, image, home)
     if found is None and not place:
-        elsewhere = _regions_that_have(session, image, home, end)
+        elsewhere = _regions_that_have(session, image, home, deadline)
         found = next(iter(elsewhere.values()), None)
     if found is None:
-        raise _marketplace_not_found(session, image, place, home, end)
+        raise _marketplace_not_found(session, image, place, home, deadline)
     concrete, answer = found
     concrete = spelled(concrete, azure_details.text(answer, "id"))
     return azure_details.marketplace(concrete, answer, str(image))
@@ -122,29 +120,19 @@ def _newest(versions: list[Mapping[str, Any]]) -> str:
 
 
 def _regions_that_have(
-    session: Session, image: MarketplaceImage, but: str, end: float
+    session: Session, image: MarketplaceImage, but: str, deadline: float
 ) -> dict[str, tuple[MarketplaceImage, Mapping[str, Any]]]:
     """What a second look finds in other regions: not every image is in all of them."""
-    try:
-        known = within(_second_look(end), locations, session)
-    except Exception:  # noqa: BLE001  a second look that fails tells nothing, and harms nothing
-        return {}
+    known = try_call(deadline, locations, session) or {}
     others = [each for each in known if each != but][:REGIONS_TRIED]
-    answers = all_within(
-        _second_look(end),
-        lambda region: _read(session, image, region),
-        others,
-        REGIONS_AT_ONCE,
-    )
-    found = ((region, answers.get(region)) for region in others)
-    return {region: answer for region, answer in found if answer is not None}
+    return search_regions(lambda region: _read(session, image, region), others, deadline)
 
 
 def _marketplace_not_found(
-    session: Session, image: MarketplaceImage, place: str, home: str, end: float
+    session: Session, image: MarketplaceImage, place: str, home: str, deadline: float
 ) -> ImageNotFound:
     here = f"The Marketplace has no {_short(str(image))}"
-    elsewhere = tuple(_regions_that_have(session, image, home, end)) if place else ()
+    elsewhere = tuple(_regions_that_have(session, image, home, deadline)) if place else ()
     if elsewhere:
         return ImageNotFound(
             _within_length(
@@ -154,10 +142,7 @@ def _marketplace_not_found(
             ),
             elsewhere,
         )
-    try:
-        wrong = within(_second_look(end), _wrong_part, session, image, home)
-    except Exception:  # noqa: BLE001  as above
-        wrong = "check each part of the URN"
+    wrong = try_call(deadline, _wrong_part, session, image, home) or "check each part of the URN"
     return ImageNotFound(_within_length(f"{here}: {wrong}.", f"{here}. Check each part of it."))
 
 
@@ -273,7 +258,7 @@ def _listed(names: tuple[str, ...]) -> str:
         if len(", ".join((*shown, name))) > ROOM:
             return f"{', '.join(shown)} and {len(names) - len(shown)} more"
         shown.append(name)
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    return join_names(shown)
 
 
 def _within_length(words: str, shorter: str) -> str:
@@ -282,7 +267,3 @@ def _within_length(words: str, shorter: str) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= 120 else f"{name[:120]}…"
-
-
-def _second_look(end: float) -> float:
-    return min(SECOND_LOOK_SECONDS, end - time.monotonic())

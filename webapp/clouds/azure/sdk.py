@@ -35,7 +35,7 @@ from requests.utils import get_environ_proxies
 
 from webapp.clouds.azure.errors import NOT_AZURE, LoginFailed, is_stale, is_worth_another_try
 from webapp.clouds.base import CloudUnreachable, CredentialValues, InvalidCredentials
-from webapp.clouds.cache import FOREVER, Kept, digest
+from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.tls import ca_file
 
 T = TypeVar("T")
@@ -94,22 +94,22 @@ class Sessions:
     """Sessions by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._sessions = Kept(64)
+        self._sessions = Cache(64)
         self._making = threading.Lock()
 
     def get(self, credentials: CredentialValues) -> Session:
         """Raises InvalidCredentials for values that the SDK cannot use."""
-        name = (digest(credentials),)
+        name = (credentials_digest(credentials),)
         with self._making:  # Two at once would log in twice.
             session: Session | None = self._sessions.get(name)
             if session is None:
                 session = Session(credentials)
-                self._sessions.keep(name, session, FOREVER)
+                self._sessions.set(name, session, NEVER_EXPIRES)
         return session
 
     def forget(self, credentials: CredentialValues) -> None:
         """Log in anew next time: what the application may do has changed perhaps."""
-        self._sessions.drop(digest(credentials))
+        self._sessions.delete_owner(credentials_digest(credentials))
 
 
 class Session:
@@ -126,7 +126,7 @@ class Session:
         self._lock = threading.Lock()
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
-        self.facts = Kept(8)
+        self.facts = Cache(8)
         """What was learnt with this login and is worth remembering."""
 
     def is_own(self, subscription: str) -> bool:

@@ -18,8 +18,8 @@ from webapp.clouds.base import (
     InvalidImageId,
     PermissionDenied,
 )
+from webapp.clouds.connection_errors import translate_connection_error
 from webapp.clouds.gce.ids import ImageRef
-from webapp.clouds.network import unreachable
 
 LABEL = "Google Compute Engine"
 NOT_GOOGLE = (
@@ -87,7 +87,7 @@ def translate(error: Exception, wanted: ImageRef | None = None) -> CloudError | 
         return _of_answer(error, wanted)
     if isinstance(error, json_format.ParseError) or _broke_while_reading(error):
         return CloudUnreachable(NOT_GOOGLE)
-    return unreachable(error, LABEL, "endpoint URL")
+    return translate_connection_error(error, LABEL, "endpoint URL")
 
 
 def lacks_permission(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import trimmed
+from webapp.clouds.pasted_text import strip_pasted_text
 
 EXAMPLE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 
@@ -60,7 +60,9 @@ def parse(text: str) -> ImageId:
 
 def reference(text: str) -> ImageRef:
     """As `parse`, in parts."""
-    text = trimmed(text, "This is far too long for the id of an image. Paste the id alone.")
+    text = strip_pasted_text(
+        text, "This is far too long for the id of an image. Paste the id alone."
+    )
     if not text:
         raise InvalidImageId(f"Enter the id of an image, such as {EXAMPLE}.")
     is_address = "://" in text or text.startswith(("//", "console.")) or ".googleapis.com/" in text

@@ -19,7 +19,7 @@ from webapp.clouds.gce.ids import PROJECT
 FIELD = "service_account_key"
 UNIVERSE = "googleapis.com"
 """Google's own; sovereign clouds run by others have another."""
-TEXT_LENGTH = 20_000
+MAX_LENGTH = 20_000
 """A key has some 2,400 characters."""
 
 _MAKE_ONE = (
@@ -75,7 +75,7 @@ def read(text: str) -> ServiceAccount:
 
 def _document(text: str) -> Mapping[str, Any]:
     text = text.strip("\ufeff \t\r\n")
-    if len(text) > TEXT_LENGTH:
+    if len(text) > MAX_LENGTH:
         raise _invalid(
             "This is far too long for a service account's key. Paste the key file alone."
         )

@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from webapp.clouds.base import CredentialValues
-from webapp.clouds.cache import FOREVER, Kept, digest
+from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.gce import key as gce_key
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.gce.key import ServiceAccount
@@ -69,22 +69,22 @@ class Clients:
     """Clients by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._clients = Kept()
+        self._clients = Cache()
 
     def get(self, credentials: CredentialValues) -> Images:
         """Raises InvalidCredentials."""
-        name = (digest(credentials),)
+        name = (credentials_digest(credentials),)
         client: Images | None = self._clients.get(name)
         if client is None:
             account = gce_key.read(credentials[gce_key.FIELD])
             endpoint = endpoint_of(credentials.get("endpoint_url", ""), account.universe)
             client = Images(account, endpoint, credentials.get("ca", ""))
-            self._clients.keep(name, client, FOREVER)
+            self._clients.set(name, client, NEVER_EXPIRES)
         return client
 
     def forget(self, credentials: CredentialValues) -> None:
         """Sign anew next time, over a new connection."""
-        self._clients.drop(digest(credentials))
+        self._clients.delete_owner(credentials_digest(credentials))
 
 
 def endpoint_of(entered: str, universe: str = gce_key.UNIVERSE) -> str:

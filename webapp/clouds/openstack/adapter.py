@@ -7,14 +7,12 @@ are imported inside functions, on first use.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from webapp.clouds.base import (
-    CALL_SECONDS,
     Cloud,
     CloudError,
     CredentialValues,
@@ -29,7 +27,13 @@ from webapp.clouds.base import (
     Locator,
     UnknownLocation,
 )
-from webapp.clouds.deadline import OutOfTime, all_within, within
+from webapp.clouds.deadline import DeadlineExceeded, call_within
+from webapp.clouds.follow_up import (
+    follow_up_deadline,
+    image_in_other_regions,
+    search_regions,
+    seconds_left,
+)
 from webapp.clouds.openstack import details as openstack_details
 from webapp.clouds.openstack import ids as openstack_ids
 from webapp.clouds.tls import require_certificates
@@ -37,9 +41,6 @@ from webapp.clouds.tls import require_certificates
 if TYPE_CHECKING:
     from webapp.clouds.openstack.sdk import Account, Accounts, Whoami
 
-SECOND_LOOK_SECONDS = 3.0
-"""How long it may take to find out more about an image that is not there."""
-REGIONS_AT_ONCE = 8
 AUTH_TYPES = (
     ("password", "User and password"),
     ("application_credential", "Application credential"),
@@ -113,7 +114,7 @@ class OpenStack(Cloud):
         hint="The name of the region. Where there are no regions, use RegionOne.",
         placeholder="RegionOne",
         default="RegionOne",
-        suggests=True,
+        free_text=True,
     )
     image_id_field = Field(
         "image_id",
@@ -171,14 +172,14 @@ class OpenStack(Cloud):
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """One call by id, bounded by its nature; whatever else it takes must not take long."""
-        end = time.monotonic() + CALL_SECONDS - 1
+        deadline = follow_up_deadline()
         account = self._accounts.get(credentials)
         who = account.whoami()
         _require_region(who, locator.location)
         image = _read(account, who, locator.location, locator.image_id)
         if image is None:
-            _require_list(account, who, locator.location, end)
-            raise _not_found(account, who, locator, end)
+            _require_list(account, who, locator.location, deadline)
+            raise _not_found(account, who, locator, deadline)
         return openstack_details.details(image)
 
     def _translate(self, error: Exception) -> CloudError | None:  # noqa: ARG002
@@ -224,15 +225,15 @@ def _read(account: Account, who: Whoami, region: str, image_id: str) -> dict[str
     return image
 
 
-def _require_list(account: Account, who: Whoami, region: str, end: float) -> None:
+def _require_list(account: Account, who: Whoami, region: str, deadline: float) -> None:
     """404 is what any server says of a path that it does not know, and Glance says of everything
     to those who may not read images. But it tells them so of its list."""
     from webapp.clouds.openstack import errors as openstack_errors  # noqa: PLC0415
 
     address = f"{who.images[region]}?limit=1"
     try:
-        answer = within(_second_look(end), account.get, region, address)
-    except (OutOfTime, CloudError):
+        answer = call_within(seconds_left(deadline), account.get, region, address)
+    except (DeadlineExceeded, CloudError):
         return  # A second look that fails tells nothing.
     if answer.status_code == 404:
         raise openstack_errors.not_glance(region)
@@ -240,29 +241,22 @@ def _require_list(account: Account, who: Whoami, region: str, end: float) -> Non
         raise openstack_errors.of_image(answer, region, who.project)
 
 
-def _not_found(account: Account, who: Whoami, locator: Locator, end: float) -> ImageNotFound:
+def _not_found(account: Account, who: Whoami, locator: Locator, deadline: float) -> ImageNotFound:
     here = f"There is no image {locator.image_id} in {locator.location}"
-    elsewhere = _regions_that_have(account, who, locator, end)
+    elsewhere = _regions_that_have(account, who, locator, deadline)
     if not elsewhere:
         return ImageNotFound(
             f"{here}, or it is private to another project. Check the id, the location, and the "
             "project of the credentials."
         )
-    places = " and ".join(filter(None, (", ".join(elsewhere[:-1]), elsewhere[-1])))
-    choose = "Choose that location." if len(elsewhere) == 1 else "Choose one of those locations."
-    return ImageNotFound(f"{here}, but in {places}. {choose}", elsewhere)
+    return image_in_other_regions(here, elsewhere)
 
 
 def _regions_that_have(
-    account: Account, who: Whoami, locator: Locator, end: float
+    account: Account, who: Whoami, locator: Locator, deadline: float
 ) -> tuple[str, ...]:
     def has(region: str) -> bool:
         return _read(account, who, region, locator.image_id) is not None
 
     others = [each for each in who.images if each != locator.location]
-    answers = all_within(_second_look(end), has, others, REGIONS_AT_ONCE)
-    return tuple(region for region in others if answers.get(region))
-
-
-def _second_look(end: float) -> float:
-    return min(SECOND_LOOK_SECONDS, end - time.monotonic())
+    return tuple(search_regions(has, others, deadline))

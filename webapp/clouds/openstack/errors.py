@@ -21,7 +21,8 @@ from webapp.clouds.base import (
     CredentialsRejected,
     PermissionDenied,
 )
-from webapp.clouds.network import unreachable
+from webapp.clouds.connection_errors import translate_connection_error
+from webapp.clouds.follow_up import join_names
 
 LABEL = "OpenStack"
 THROTTLED = {413, 429}
@@ -83,13 +84,13 @@ def of_login(error: Exception, *, application: bool) -> CloudError | None:
             "The auth URL names no server. Check the spelling of its host, and its port."
         )
     if isinstance(error, ks.ClientException):
-        return unreachable(_cause(error), LABEL, "auth URL")
+        return translate_connection_error(_cause(error), LABEL, "auth URL")
     return CloudUnreachable(NOT_KEYSTONE) if _broke_while_reading(error) else None
 
 
 def of_connection(error: Exception, region: str, address: str) -> CloudError | None:
     """For no answer of the image service at `address`, a host with perhaps a port."""
-    told = unreachable(_cause(error), "Glance", "auth URL")
+    told = translate_connection_error(_cause(error), "Glance", "auth URL")
     if told is None:
         return None
     what = str(told).split(". ")[0].rstrip(".")
@@ -164,7 +165,7 @@ def named(regions: list[str]) -> str:
     more = len(regions) - len(shown)
     if more:
         return f"{', '.join(shown)} and {more} more" if shown else "only such of other names"
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    return join_names(shown)
 
 
 def _of_keystone(error: ks.HttpError, *, application: bool) -> CloudError:

@@ -7,7 +7,7 @@ import re
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import trimmed
+from webapp.clouds.pasted_text import strip_pasted_text
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXAMPLE = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
@@ -30,7 +30,7 @@ _DIGITS = 32
 def parse(text: str) -> ImageId:
     """The image that `text` names, and its region where `text` says it. Raises InvalidImageId with
     what is wrong. Linear in the length of `text`, which is bounded besides."""
-    text = trimmed(
+    text = strip_pasted_text(
         text, "This is far too long for the id of an image. Paste the UUID alone.", _ALSO_AROUND
     )
     if named := _NAMED.match(text):

@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from webapp.clouds.base import CloudUnreachable, CredentialValues
-from webapp.clouds.cache import FOREVER, Kept, digest
+from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.openstack import errors as openstack_errors
 from webapp.clouds.tls import ca_file
 
@@ -109,19 +109,19 @@ class Accounts:
     """Accounts by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._accounts = Kept()
+        self._accounts = Cache()
 
     def get(self, credentials: CredentialValues) -> Account:
-        name = (digest(credentials),)
+        name = (credentials_digest(credentials),)
         account: Account | None = self._accounts.get(name)
         if account is None:
             account = Account(credentials)
-            self._accounts.keep(name, account, FOREVER)  # It renews its token by itself.
+            self._accounts.set(name, account, NEVER_EXPIRES)  # It renews its token by itself.
         return account
 
     def forget(self, credentials: CredentialValues) -> None:
         """Log in anew next time, over a new connection."""
-        self._accounts.drop(digest(credentials))
+        self._accounts.delete_owner(credentials_digest(credentials))
 
 
 def is_application(credentials: CredentialValues) -> bool:

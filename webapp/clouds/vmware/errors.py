@@ -18,7 +18,7 @@ from webapp.clouds.base import (
     ImageNotFound,
     PermissionDenied,
 )
-from webapp.clouds.network import unreachable
+from webapp.clouds.connection_errors import translate_connection_error
 from webapp.clouds.vmware.connection import NOT_VSPHERE, HttpStatus
 
 LABEL, ADDRESS = "VMware vSphere", "vCenter URL"
@@ -148,7 +148,7 @@ def translate(error: Exception) -> CloudError | None:
     if isinstance(error, ssl.SSLCertVerificationError) and "self-signed" in str(error):
         return CloudUnreachable(_SELF_SIGNED)
     garbage = isinstance(error, ExpatError) or _broke_while_reading(error)
-    return unreachable(error, LABEL, ADDRESS) or (
+    return translate_connection_error(error, LABEL, ADDRESS) or (
         CloudUnreachable(NOT_VSPHERE) if garbage else None
     )
 

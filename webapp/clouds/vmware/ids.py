@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted import trimmed
+from webapp.clouds.pasted_text import strip_pasted_text
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 EXAMPLE = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
@@ -30,7 +30,7 @@ _NOT_HEX = re.compile(r"[^0-9a-f-]")
 def parse(text: str) -> ImageId:
     """The instance UUID that `text` is. Raises InvalidImageId with what is wrong. Linear in the
     length of `text`, which is bounded besides."""
-    value = trimmed(
+    value = strip_pasted_text(
         text, "This is far too long for a UUID. Choose the template from the list.", _ALSO_AROUND
     ).lower()
     if not value:

@@ -17,7 +17,7 @@ from pyVmomi import vim
 from pyVmomi.VmomiSupport import ManagedObject
 
 from webapp.clouds.base import CloudUnreachable, CredentialValues
-from webapp.clouds.cache import Kept, digest
+from webapp.clouds.cache import Cache, credentials_digest
 from webapp.clouds.vmware.connection import NOT_VSPHERE, stub_for
 
 P = ParamSpec("P")
@@ -58,7 +58,7 @@ class Sessions:
     """One for each set of credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._kept = Kept()
+        self._cache = Cache()
         self._keeping = threading.Lock()
 
     def warm_up(self) -> None:
@@ -75,7 +75,7 @@ class Sessions:
     ) -> T:
         """What `work` returns, which reads only. Where a kept session turns out to be over, or
         its connection closed, once more with a new one."""
-        session: Session | None = self._kept.get((digest(credentials),))
+        session: Session | None = self._cache.get((credentials_digest(credentials),))
         if session is not None:
             try:
                 return work(session, *args, **kwargs)
@@ -85,35 +85,35 @@ class Sessions:
 
     def anew(self, credentials: CredentialValues) -> Session:
         """Log in, whatever is kept: what is said here is true now."""
-        owner = digest(credentials)
-        before: Session | None = self._kept.get((owner,))
-        self._kept.drop(owner)
+        owner = credentials_digest(credentials)
+        before: Session | None = self._cache.get((owner,))
+        self._cache.delete_owner(owner)
         session = self._log_in(credentials)
         if before is not None:
             before.end()
         return session
 
     def _get(self, credentials: CredentialValues) -> Session:
-        session: Session | None = self._kept.get((digest(credentials),))
+        session: Session | None = self._cache.get((credentials_digest(credentials),))
         return session or self._log_in(credentials)
 
     def _log_in(self, credentials: CredentialValues) -> Session:
         """Another thread may have done so meanwhile: then one session is enough."""
-        owner = digest(credentials)
+        owner = credentials_digest(credentials)
         session = Session(credentials)
         with self._keeping:
-            other: Session | None = self._kept.get((owner,))
+            other: Session | None = self._cache.get((owner,))
             if other is None:
-                self._kept.keep((owner,), session, time.time() + KEPT_SECONDS)
+                self._cache.set((owner,), session, time.time() + KEPT_SECONDS)
                 return session
         session.end()
         return other
 
     def _forget(self, credentials: CredentialValues, session: Session) -> None:
         """Unless another thread has put a new one in its place."""
-        owner = digest(credentials)
-        if self._kept.get((owner,)) is session:
-            self._kept.drop(owner)
+        owner = credentials_digest(credentials)
+        if self._cache.get((owner,)) is session:
+            self._cache.delete_owner(owner)
 
 
 def required(answer: Any, kind: type) -> Any:

@@ -13,10 +13,12 @@ from http.client import HTTPException
 
 from webapp.clouds.base import CloudUnreachable
 
-DEEP_ENOUGH = 20
+MAX_CAUSES = 20
 
 
-def unreachable(error: BaseException, label: str, address: str) -> CloudUnreachable | None:
+def translate_connection_error(
+    error: BaseException, label: str, address: str
+) -> CloudUnreachable | None:
     """For a failed connection to the cloud `label`, whose address stands in the field `address`;
     None for any other error. Raises nothing."""
     chain = list(_causes(error))
@@ -71,7 +73,7 @@ _BROKEN_OFF = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "Conte
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """`error` and everything that it wraps, in whichever way."""
     waiting, seen = [error], set[int]()
-    while waiting and len(seen) < DEEP_ENOUGH:
+    while waiting and len(seen) < MAX_CAUSES:
         one = waiting.pop(0)
         if id(one) in seen:
             continue

@@ -1,0 +1,72 @@
+"""Follow-up calls: further requests after an answer that does not say enough by itself.
+
+Adapters use them to find out what an error means, and which other regions have an image. A
+follow-up call is optional: it must not take long, and its failure must not hide the first answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
+
+from webapp.clouds import base
+from webapp.clouds.base import ImageNotFound
+from webapp.clouds.deadline import call_each_within, call_within
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FOLLOW_UP_SECONDS = 3.0
+"""How long one follow-up call, or one search of the other regions, may take."""
+REGIONS_AT_ONCE = 8
+RESERVED_SECONDS = 1.0
+"""How much time is left after the follow-up calls, so that an answer still arrives in time."""
+
+
+def follow_up_deadline() -> float:
+    """Return when all follow-up calls of a call that begins now must have ended.
+
+    The value is on the clock of `time.monotonic`.
+    """
+    return time.monotonic() + base.CALL_SECONDS - RESERVED_SECONDS
+
+
+def seconds_left(deadline: float) -> float:
+    """Return how many seconds the next follow-up call may take."""
+    return min(FOLLOW_UP_SECONDS, deadline - time.monotonic())
+
+
+def try_call(deadline: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """Return the result of `call`, or None if it fails or takes too long."""
+    try:
+        return call_within(seconds_left(deadline), call, *args, **kwargs)
+    except Exception:  # noqa: BLE001  the first answer is reported instead, whatever failed here
+        return None
+
+
+def search_regions(
+    find: Callable[[str], T | None], regions: Iterable[str], deadline: float
+) -> dict[str, T]:
+    """Return what `find` finds, by region, in the order of `regions`.
+
+    `find` returns a false value for a region that does not have the image. Regions that fail or
+    take too long are left out.
+    """
+    regions = list(regions)
+    found = call_each_within(seconds_left(deadline), find, regions, REGIONS_AT_ONCE)
+    return {region: answer for region in regions if (answer := found.get(region))}
+
+
+def image_in_other_regions(not_here: str, regions: Sequence[str]) -> ImageNotFound:
+    """Return the error that names the `regions` which do have the image.
+
+    `not_here` is the first half of the sentence: "There is no image X in Y".
+    """
+    choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
+    return ImageNotFound(f"{not_here}, but in {join_names(regions)}. {choose}", tuple(regions))
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return "a", "a and b", or "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

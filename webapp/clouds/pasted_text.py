@@ -1,0 +1,21 @@
+"""Clean-up of the text that people paste as an image ID, before an adapter parses it."""
+
+from __future__ import annotations
+
+from webapp.clouds.base import InvalidImageId
+
+MAX_LENGTH = 2000
+"""Longer than any URL of a console."""
+SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
+"""Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
+
+
+def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
+    """Return `text` without the characters around it that are not part of an ID.
+
+    Raises InvalidImageId with the message `too_long` if `text` exceeds MAX_LENGTH, so that no
+    parser reads a text without bounds.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InvalidImageId(too_long)
+    return text.strip(SURROUNDING_CHARACTERS + extra_characters)
