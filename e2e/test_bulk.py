@@ -36,7 +36,7 @@ def rows_of(page: Page) -> Locator:
 
 def preview(page: Page, action: str) -> None:
     """Open the preview of an action for the selected images."""
-    page.get_by_label("What to do with the selected images").select_option(label=action)
+    page.get_by_label("Action for the selected images").select_option(label=action)
     page.get_by_role("button", name="Continue").click()
 
 
@@ -49,7 +49,7 @@ def done(page: Page, text: str = "Done.") -> Locator:
 def test_selected_images_are_changed(page: Page) -> None:
     expect(page.locator("#bulk")).to_contain_text("None selected")
     expect(rows_of(page).filter(has_text="golden").get_by_role("checkbox")).to_have_count(0)
-    page.get_by_label("Select all of this page").check()
+    page.get_by_label("Select all images on this page").check()
     expect(page.locator("#bulk")).to_contain_text("2 selected")
     page.get_by_label("Select b-debian").uncheck()
     expect(page.locator("#bulk")).to_contain_text("1 selected")
@@ -73,7 +73,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     # The search that HTMX loaded applies, not the search that the page was opened with.
     page.locator("#q").fill("-os:debian")
     expect(rows_of(page)).to_have_count(2)
-    page.get_by_label("All that match, on every page").check()
+    page.get_by_label("All matching images on every page").check()
     preview(page, "Delete")
     expect(page.get_by_role("heading", level=1)).to_have_text("Delete 1 image")
     main = page.locator("#main")
@@ -95,7 +95,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
 
 def test_the_page_of_a_job_shows_its_progress(page: Page) -> None:
     """A check calls the clouds, so the request does not wait for it."""
-    page.get_by_label("Select all of this page").check()
+    page.get_by_label("Select all images on this page").check()
     preview(page, "Check now")
     page.get_by_role("button", name="Check 2 images now").click()
     rows = done(page, "2 of 2")
@@ -139,11 +139,11 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     page.get_by_role("button", name="Make 1 image active").click()
     done(page)
     page.goto(f"{IMAGES}?q=status:deprecated")
-    expect(page.get_by_role("heading", name="No image matches")).to_be_visible()
+    expect(page.get_by_role("heading", name="No images match your search")).to_be_visible()
 
 
 def test_refused_images_are_listed(page: Page) -> None:
-    page.get_by_label("Select all of this page").check()
+    page.get_by_label("Select all images on this page").check()
     preview(page, "Deprecate")
     page.get_by_label("Successor").fill("a-noble")
     page.get_by_role("button", name="Deprecate 2 images").click()
@@ -154,7 +154,7 @@ def test_refused_images_are_listed(page: Page) -> None:
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("b-debian")
     page.get_by_role("link", name="Back to images").click()
-    page.get_by_label("Select all of this page").check()
+    page.get_by_label("Select all images on this page").check()
     preview(page, "Make active")
     expect(page.locator("#main")).to_contain_text("1 image won’t change.")
     page.get_by_role("button", name="Make 1 image active").click()
@@ -178,7 +178,7 @@ def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     plain = sign_in("account", java_script_enabled=False, viewport=PHONE)
     plain.goto(IMAGES)
     plain.get_by_role("button", name="Continue").scroll_into_view_if_needed()
-    plain.get_by_label("What to do with the selected images").select_option(label="Delete")
+    plain.get_by_label("Action for the selected images").select_option(label="Delete")
     plain.get_by_role("button", name="Continue").click()
     expect(toasts(plain)).to_contain_text("Select at least one image")
     for box in ("Select a-noble", "Select b-debian"):

@@ -15,14 +15,14 @@ ACME = "/account/acme"
 def test_from_a_number_to_its_images(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/overview")
-    expect(page.get_by_role("heading", name="No images yet at Account acme")).to_be_visible()
+    expect(page.get_by_role("heading", name="No images yet in Account acme")).to_be_visible()
     register(page, ACME, NOBLE.id, NOBLE.location, name="a-noble")
     register(page, ACME, DEBIAN.id, DEBIAN.location, name="b-debian")
     page.locator("summary[aria-label='Main menu']").click()
     page.get_by_role("navigation", name="Main menu").get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="Overview of Account acme")).to_be_visible()
     main = page.locator("main")
-    expect(main).to_contain_text("2 images in all")
+    expect(main).to_contain_text("2 images in total")
     for link, found in [
         (re.compile(r"^AWS"), 2),
         (re.compile(r"^Ubuntu"), 1),

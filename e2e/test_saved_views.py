@@ -68,9 +68,11 @@ def test_save_open_share_pin_and_delete(sign_in: SignIn) -> None:
 
     page.goto(f"{ACME}/views")
     page.get_by_role("link", name="Delete All Ubuntu").click()
-    expect(page.get_by_text("Everyone at Account acme has it no longer.")).to_be_visible()
+    expect(
+        page.get_by_text("Everyone at Account acme will lose access to this view.")
+    ).to_be_visible()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("None yet at Account acme.")).to_be_visible()
+    expect(page.get_by_text("You don't have any views at Account acme yet.")).to_be_visible()
 
 
 def test_without_javascript(open_page: OpenPage) -> None:
@@ -86,7 +88,7 @@ def test_without_javascript(open_page: OpenPage) -> None:
     settings = panel(page, "Columns")
     settings.get_by_label("Architecture").check()
     settings.get_by_label("OS", exact=True).uncheck()
-    settings.get_by_label("Images on a page").select_option("25")
+    settings.get_by_label("Images per page").select_option("25")
     settings.get_by_role("button", name="Save").click()
     expect(page).to_have_url(f"{ACME}/images?q=os%3Aubuntu")
     expect(panel(page, "Columns").get_by_label("Architecture")).to_be_checked()

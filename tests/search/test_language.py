@@ -62,7 +62,7 @@ def test_terms(text: str, term: Term | None) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("clod:aws", ["“clod:” isn't a search key", "Did you mean “cloud:”?", '"clod:aws"']),
+        ("clod:aws", ["“clod:” isn't a search token", "Did you mean “cloud:”?", '"clod:aws"']),
         ("cloud:oracle", ["“oracle” isn't a valid value", "Use one of", "aws"]),
         ("cloud:", ["needs a value"]),
         ("shared:maybe", ["Use one of: yes, no"]),

@@ -16,11 +16,11 @@ ACME = "/account/acme"
 
 def test_an_empty_list_explains_and_offers_the_first_step(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(f"{ACME}/images").text
-    assert "No images yet at Account acme" in page
+    assert "No images yet in Account acme" in page
     assert "Register the first image" in page
     page = client_of("account-viewer").get(f"{ACME}/images").text
     assert "Register the first image" not in page
-    assert "role of editor" in page
+    assert "Ask an editor" in page
 
 
 def test_the_list_names_the_owner_in_words(client_of: ClientOf, make_image: MakeImage) -> None:
@@ -34,13 +34,13 @@ def test_a_search_without_result(client_of: ClientOf, make_image: MakeImage) -> 
     make_image("acme")
     client = client_of("account-editor")
     page = client.get(f"{ACME}/images?q=nothing-like-it").text
-    assert "No image matches" in page
-    assert "Clear the search" in page
-    assert "Register it" not in page
+    assert "No images match your search" in page
+    assert "Clear search" in page
+    assert "Register this image" not in page
     page = client.get(f"{ACME}/images?q=ami-0123456789abcdef0").text
     assert f"{ACME}/images/new?paste=ami-0123456789abcdef0" in page
     page = client_of("account-viewer").get(f"{ACME}/images?q=ami-0123456789abcdef0").text
-    assert "Register it" not in page
+    assert "Register this image" not in page
 
 
 def test_fragment_and_page_are_told_apart(client_of: ClientOf, make_image: MakeImage) -> None:

@@ -1,4 +1,4 @@
-"""The page of the overview."""
+"""The Overview page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 
 
-def texts(page: str) -> str:
-    """What is left without the tags."""
+def visible_text(page: str) -> str:
+    """Return the text of the page without its tags."""
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
@@ -28,19 +28,19 @@ def test_every_number_is_a_link_that_says_it(client_of: ClientOf, make_image: Ma
     make_image("", 3)
     page = client_of("account-viewer").get(f"{ACME}/overview").text
     assert "Overview of Account acme" in page
-    assert "3 images in all, with what is inherited." in page
+    assert "3 images in total, including inherited images." in page
     main = page[page.index("<main") : page.index("</main>")]
-    links = dict(re.findall(r'<a href="/account/acme/images\?q=([^"]*)">(.*?)</a>', main))
-    said = {parse_qs(f"q={search}")["q"][0]: texts(text) for search, text in links.items()}
-    assert said["agent:no"] == "Without agent 1 image"
-    assert said["cloud:aws"] == "AWS 3 images"
-    assert said["os:ubuntu"] == "Ubuntu 2 images"
-    assert said['os:"Haiku R1"'] == "Haiku R1 1 image"
-    assert said["owner:here"] == "Account acme 2 images"
-    assert said["scope:scalr"] == "Scalr 1 image"
-    assert said["status:active"] == "Active 3 images"
-    assert "verified:no" not in said
-    assert "Not verified 0 images" in texts(main)
+    links = re.findall(r'<a href="/account/acme/images\?q=([^"]*)">(.*?)</a>', main, re.DOTALL)
+    numbers = {parse_qs(f"q={search}")["q"][0]: visible_text(html) for search, html in links}
+    assert numbers["agent:no"] == "Without agent 1 image"
+    assert numbers["cloud:aws"] == "AWS 3 images"
+    assert numbers["os:ubuntu"] == "Ubuntu 2 images"
+    assert numbers['os:"Haiku R1"'] == "Haiku R1 1 image"
+    assert numbers["owner:here"] == "Account acme 2 images"
+    assert numbers["scope:scalr"] == "Scalr 1 image"
+    assert numbers["status:active"] == "Active 3 images"
+    assert "verified:no" not in numbers
+    assert "Not verified 0 images" in visible_text(main)
 
 
 def test_a_number_that_is_not_exact_says_so(
@@ -52,14 +52,14 @@ def test_a_number_that_is_not_exact_says_so(
         made = make_image("acme", number)
         made.registered_at -= timedelta(days=40 * (number // 2))
         made.save()
-    page = texts(client_of("account-viewer").get(f"{ACME}/overview").text)
+    page = visible_text(client_of("account-viewer").get(f"{ACME}/overview").text)
     assert "In the last 30 days more than 1 image" in page
     assert "30 to 90 days ago more than 1 image" in page
 
 
 def test_nothing_yet(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(f"{ACME}/overview").text
-    assert "No images yet at Account acme" in page
+    assert "No images yet in Account acme" in page
     assert "Register the first image" in page
     assert (
         "Register the first image" not in client_of("account-viewer").get(f"{ACME}/overview").text
@@ -69,7 +69,5 @@ def test_nothing_yet(client_of: ClientOf) -> None:
 @pytest.mark.parametrize("who", ["account-viewer", "account-editor", "account-admin"])
 def test_the_menu_leads_here(client_of: ClientOf, who: str) -> None:
     page = client_of(who).get(f"{ACME}/bookmarks").text
-    (address,) = re.findall(
-        r'<a href="([^"]*)">[^<]*<svg[^>]*><use[^>]*></use></svg>\s*Overview', page
-    )
-    assert urlsplit(address).path == f"{ACME}/overview"
+    (url,) = re.findall(r'<a href="([^"]*)">[^<]*<svg[^>]*><use[^>]*></use></svg>\s*Overview', page)
+    assert urlsplit(url).path == f"{ACME}/overview"

@@ -103,7 +103,7 @@ def test_sharing_renaming_and_deleting(client_of: ClientOf) -> None:
     answer = editor.post(f"{address}/rename", data={"name": "Silver"})
     assert (answer.status_code, view_of("Silver").shared) == (303, True)
     assert editor.post(f"{address}/rename", data={"name": ""}).status_code == 422
-    assert "Everyone at Account acme has it no longer" in editor.get(f"{address}/delete").text
+    assert "Everyone at Account acme will lose access" in editor.get(f"{address}/delete").text
     editor.post(f"{address}/share")
     assert not view_of("Silver").shared
     assert editor.post(f"{address}/delete").location == f"{ACME}/views"

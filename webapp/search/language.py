@@ -54,7 +54,7 @@ class Key(enum.StrEnum):
 
 
 KEYS = [key for key in Key if key is not Key.WORD]
-"""The keys that a person can type before a colon."""
+"""The keys that a person can type before a colon. The interface calls `key:` a token."""
 KEY_LABELS = {
     Key.CLOUD: "Cloud",
     Key.LOCATION: "Location",
@@ -376,7 +376,7 @@ def _unknown_key(name: str, rest: str) -> str:
     similar = get_close_matches(name, KEYS, n=1, cutoff=0.5)
     suggestion = f" Did you mean “{similar[0]}:”?" if similar else ""
     return (
-        f"“{name}:” isn't a search key.{suggestion} Available keys: {', '.join(KEYS)}. "
+        f"“{name}:” isn't a search token.{suggestion} Available tokens: {', '.join(KEYS)}. "
         f"To search for the text itself, put it in quotes: {_quote(rest, always=True)}"
     )
 

@@ -1,164 +1,171 @@
-/* The Images page: suggestions of the search box, filters, selecting, and keys. The page works
-   without it. */
+/* The Images page: suggestions of the search box, filters, selection and keyboard shortcuts. The
+   page also works without this script. */
 (() => {
   "use strict";
 
-  const box = document.getElementById("q");
-  const panel = document.getElementById("suggestions");
+  const searchBox = document.getElementById("q");
+  const suggestionPanel = document.getElementById("suggestions");
   const results = () => document.getElementById("results");
 
-  // Suggestions: a combobox whose list the server writes.
-  box.setAttribute("role", "combobox");
-  box.setAttribute("aria-autocomplete", "list");
-  box.setAttribute("aria-controls", "suggested");
-  const options = () => [...panel.querySelectorAll("[role=option]")];
-  let chosen = -1;
-  let asked = 0;
-  const mark = (index) => {
-    chosen = index;
-    options().forEach((option, at) => option.setAttribute("aria-selected", String(at === index)));
-    if (index < 0) box.removeAttribute("aria-activedescendant");
-    else box.setAttribute("aria-activedescendant", options()[index].id);
+  // Suggestions: a combobox whose list of options the server renders.
+  searchBox.setAttribute("role", "combobox");
+  searchBox.setAttribute("aria-autocomplete", "list");
+  searchBox.setAttribute("aria-controls", "suggested");
+  const options = () => [...suggestionPanel.querySelectorAll("[role=option]")];
+  let activeIndex = -1;
+  let lastRequest = 0;
+  const activateOption = (index) => {
+    activeIndex = index;
+    options().forEach((option, position) => {
+      option.setAttribute("aria-selected", String(position === index));
+    });
+    if (index < 0) searchBox.removeAttribute("aria-activedescendant");
+    else searchBox.setAttribute("aria-activedescendant", options()[index].id);
   };
-  const close = () => {
-    asked += 1;
-    panel.hidden = true;
-    panel.replaceChildren();
-    mark(-1);
-    box.setAttribute("aria-expanded", "false");
+  const closeSuggestions = () => {
+    // An answer that is still on its way must not open the panel again.
+    lastRequest += 1;
+    suggestionPanel.hidden = true;
+    suggestionPanel.replaceChildren();
+    activateOption(-1);
+    searchBox.setAttribute("aria-expanded", "false");
   };
-  const suggest = async () => {
-    asked += 1;
-    const mine = asked;
-    const address = new URL(box.dataset.suggest, location.href);
-    address.search = new URLSearchParams({ q: box.value, caret: box.selectionStart });
-    const answer = await fetch(address).catch(() => null);
-    if (mine !== asked || !answer?.ok) return;
-    const text = await answer.text();
-    if (mine !== asked) return;
-    panel.innerHTML = text;
-    panel.hidden = options().length === 0;
-    box.setAttribute("aria-expanded", String(!panel.hidden));
-    mark(-1);
+  const loadSuggestions = async () => {
+    lastRequest += 1;
+    const request = lastRequest;
+    const url = new URL(searchBox.dataset.suggest, location.href);
+    url.search = new URLSearchParams({ q: searchBox.value, caret: searchBox.selectionStart });
+    const response = await fetch(url).catch(() => null);
+    if (request !== lastRequest || !response?.ok) return;
+    const html = await response.text();
+    if (request !== lastRequest) return;
+    suggestionPanel.innerHTML = html;
+    suggestionPanel.hidden = options().length === 0;
+    searchBox.setAttribute("aria-expanded", String(!suggestionPanel.hidden));
+    activateOption(-1);
   };
-  const take = (option) => {
-    box.value = option.dataset.text;
-    box.setSelectionRange(Number(option.dataset.caret), Number(option.dataset.caret));
-    close();
-    box.focus();
-    // The search itself listens to typing; a key alone, without its value, suggests further.
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+  const acceptOption = (option) => {
+    const caret = Number(option.dataset.caret);
+    searchBox.value = option.dataset.text;
+    searchBox.setSelectionRange(caret, caret);
+    closeSuggestions();
+    searchBox.focus();
+    // The search reacts to input. If only a key was accepted, this also suggests its values.
+    searchBox.dispatchEvent(new Event("input", { bubbles: true }));
   };
-  close();
-  let waiting;
-  box.addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(suggest, 120);
+  closeSuggestions();
+  let suggestionTimer;
+  searchBox.addEventListener("input", () => {
+    clearTimeout(suggestionTimer);
+    suggestionTimer = setTimeout(loadSuggestions, 120);
   });
-  box.addEventListener("blur", () => setTimeout(close, 150));
-  box.addEventListener("keydown", (event) => {
+  searchBox.addEventListener("blur", () => setTimeout(closeSuggestions, 150));
+  searchBox.addEventListener("keydown", (event) => {
     const count = options().length;
-    if (event.key === "ArrowDown" && !count) suggest();
-    if (event.key === "Escape" && !panel.hidden) {
+    if (event.key === "ArrowDown" && !count) loadSuggestions();
+    if (event.key === "Escape" && !suggestionPanel.hidden) {
       event.preventDefault();
-      close();
-    } else if (["ArrowDown", "ArrowUp"].includes(event.key) && count) {
+      closeSuggestions();
+    } else if (event.key === "ArrowDown" && count) {
       event.preventDefault();
-      mark((chosen + (event.key === "ArrowDown" ? 1 : count) + (chosen < 0 && event.key === "ArrowUp" ? 1 : 0)) % count);
+      activateOption((activeIndex + 1) % count);
+    } else if (event.key === "ArrowUp" && count) {
+      event.preventDefault();
+      activateOption(activeIndex < 0 ? count - 1 : (activeIndex + count - 1) % count);
     } else if (event.key === "Enter") {
-      if (chosen >= 0) {
+      if (activeIndex >= 0) {
         event.preventDefault();
-        take(options()[chosen]);
-      } else close();
+        acceptOption(options()[activeIndex]);
+      } else closeSuggestions();
     }
   });
-  panel.addEventListener("mousedown", (event) => {
+  suggestionPanel.addEventListener("mousedown", (event) => {
     const option = event.target.closest("[role=option]");
     if (!option) return;
     event.preventDefault();
-    take(option);
+    acceptOption(option);
   });
 
-  // The filter menus are read when they are opened, for the search as it then is.
+  // The filter menus are loaded when the panel opens, for the search of that moment. Loading
+  // replaces the link in the panel, so its URL is stored with the panel.
   const filters = document.getElementById("filters");
   filters.addEventListener("toggle", () => {
     if (!filters.open) return;
-    const address = filters.querySelector("a").dataset.filters ?? filters.querySelector("a").href;
-    const url = new URL(filters.dataset.filters ?? address);
+    const url = new URL(filters.dataset.filters ?? filters.querySelector("a").href);
     filters.dataset.filters = url.href;
     url.search = new URLSearchParams({ q: results().dataset.q });
     htmx.ajax("GET", url.pathname + url.search, { target: "#filter-panel", swap: "innerHTML" });
   });
 
-  // The box and what goes with the search follow the results.
+  // After HTMX replaced the results, update everything outside them that depends on the search.
   document.addEventListener("htmx:afterSettle", () => {
     const q = results().dataset.q;
-    if (document.activeElement !== box) box.value = q;
+    if (document.activeElement !== searchBox) searchBox.value = q;
     document.querySelectorAll("#more a[href*='/export.']").forEach((link) => {
       const url = new URL(link.href);
       url.search = q ? new URLSearchParams({ q }) : "";
       link.href = url.href;
     });
     document.querySelectorAll("#bulk [name=q]").forEach((field) => { field.value = q; });
-    prepare();
+    showSelection();
   });
 
-  // Selecting.
-  const picks = () => [...document.querySelectorAll("#results [name=image]")];
-  const bulk = document.getElementById("bulk");
-  const tell = () => {
-    const all = document.querySelector("[data-pick-page]");
-    const picked = picks().filter((pick) => pick.checked).length;
-    if (all) {
-      all.hidden = picks().length === 0;
-      all.checked = picked > 0 && picked === picks().length;
-      all.indeterminate = picked > 0 && picked < picks().length;
+  // Selection.
+  const checkboxes = () => [...document.querySelectorAll("#results [name=image]")];
+  const bulkForm = document.getElementById("bulk");
+  const showSelection = () => {
+    const total = checkboxes().length;
+    const selected = checkboxes().filter((checkbox) => checkbox.checked).length;
+    const selectPage = document.querySelector("[data-select-page]");
+    if (selectPage) {
+      selectPage.hidden = total === 0;
+      selectPage.checked = selected > 0 && selected === total;
+      selectPage.indeterminate = selected > 0 && selected < total;
     }
-    const count = bulk?.querySelector("[data-picked]");
-    if (count) count.textContent = picked ? `${picked} selected` : "None selected";
-    if (bulk) bulk.hidden = !document.querySelector("#results tbody tr");
-    // Where there is little room the bar shows once there is something to do.
-    bulk?.classList.toggle("idle", !picked && !bulk.elements.all.checked);
+    if (!bulkForm) return;
+    bulkForm.querySelector("[data-selected-count]").textContent = selected ? `${selected} selected` : "None selected";
+    bulkForm.hidden = !document.querySelector("#results tbody tr");
+    // On a small screen the bar is shown only while something is selected.
+    bulkForm.classList.toggle("idle", !selected && !bulkForm.elements.all.checked);
   };
-  const prepare = () => tell();
   document.addEventListener("change", (event) => {
-    if (event.target.matches("[data-pick-page]")) {
-      picks().forEach((pick) => { pick.checked = event.target.checked; });
+    if (event.target.matches("[data-select-page]")) {
+      checkboxes().forEach((checkbox) => { checkbox.checked = event.target.checked; });
     }
-    if (event.target.matches("[data-pick-page], #results [name=image]")) tell();
+    if (event.target.matches("[data-select-page], #results [name=image]")) showSelection();
   });
 
-  // Keys, never while somebody types.
-  const help = document.getElementById("shortcuts");
+  // Keyboard shortcuts, which are ignored while a person types.
+  const shortcutsDialog = document.getElementById("shortcuts");
   document.querySelectorAll("[data-shortcuts]").forEach((button) => {
     button.hidden = false;
-    button.addEventListener("click", () => help.showModal());
+    button.addEventListener("click", () => shortcutsDialog.showModal());
   });
-  const links = () => [...document.querySelectorAll("#results tbody a.fw-bold")];
-  const move = (step) => {
-    const all = links();
-    if (!all.length) return;
-    const row = document.activeElement.closest?.("#results tbody tr");
-    const at = row ? all.indexOf(row.querySelector("a.fw-bold")) : -1;
-    const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + step, 0), all.length - 1);
-    all[next].focus();
-    all[next].scrollIntoView({ block: "nearest" });
+  const focusedRow = () => document.activeElement.closest?.("#results tbody tr");
+  const moveFocus = (step) => {
+    const links = [...document.querySelectorAll("#results tbody a.fw-bold")];
+    if (!links.length) return;
+    const current = links.indexOf(focusedRow()?.querySelector("a.fw-bold"));
+    const first = step > 0 ? 0 : links.length - 1;
+    const next = current < 0 ? first : Math.min(Math.max(current + step, 0), links.length - 1);
+    links[next].focus();
+    links[next].scrollIntoView({ block: "nearest" });
   };
-  const KEYS = {
-    "/": () => box.select(),
+  const SHORTCUTS = {
+    "/": () => searchBox.select(),
     n: () => document.getElementById("new-image")?.click(),
-    j: () => move(1),
-    k: () => move(-1),
-    x: () => document.activeElement.closest?.("#results tbody tr")?.querySelector("[name=image]")?.click(),
-    "?": () => help.showModal(),
+    j: () => moveFocus(1),
+    k: () => moveFocus(-1),
+    x: () => focusedRow()?.querySelector("[name=image]")?.click(),
+    "?": () => shortcutsDialog.showModal(),
   };
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
-    if (typing || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = KEYS[event.key];
-    if (!act) return;
+    const isTyping = event.target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+    if (isTyping || shortcutsDialog.open || event.ctrlKey || event.metaKey || event.altKey) return;
+    const shortcut = SHORTCUTS[event.key];
+    if (!shortcut) return;
     event.preventDefault();
-    act();
+    shortcut();
   });
-  prepare();
+  showSelection();
 })();

@@ -142,5 +142,5 @@ def _page_label(query: Query) -> str:
 
 def _matching_clouds(query: Query, page: Page) -> str:
     """Return the clouds whose image IDs look like a search without results, or ''."""
-    recognised = clouds_for_image_id(query.text) if not page.count else []
-    return " or ".join(cloud.label for cloud, _ in recognised)
+    clouds = clouds_for_image_id(query.text) if not page.count else []
+    return " or ".join(cloud.label for cloud, _ in clouds)
