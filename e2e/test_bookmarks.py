@@ -1,4 +1,4 @@
-"""Bookmarks: Images is there; the pin keeps the present page; the settings reorder and remove."""
+"""Bookmarks: the default bar, pinning the current page, and reordering and removing bookmarks."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
     toast.get_by_role("link", name="Manage bookmarks").click()
     expect(page.get_by_role("heading", name="Bookmarks")).to_be_visible()
     assert [name.upper() for name in names(page)] == [name.upper() for name in EXPECTED]
-    # By keyboard.
+    # Reorder with the keyboard.
     move = page.get_by_role("button", name="Move up: Members")
     move.focus()
     page.keyboard.press("Enter")
     expect(bar.get_by_role("link").first).to_have_text("Members")
-    # By dragging.
+    # Reorder with the mouse.
     items = page.locator("#bookmark-settings li")
     items.nth(2).drag_to(items.nth(0), target_position={"x": 10, "y": 2})
     expect(bar.get_by_role("link").first).to_have_text("Images, AWS")
@@ -41,7 +41,7 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
     expect(page).to_have_url("/account/acme/images?q=cloud%3Aaws")
 
 
-def test_another_person_has_another_bar(sign_in: SignIn) -> None:
+def test_each_person_has_their_own_bar(sign_in: SignIn) -> None:
     page = sign_in("viewer")
     assert [name.upper() for name in names(page)] == ["IMAGES"]
 

@@ -1,5 +1,4 @@
-"""The Images page: search as one types, tokens, chips, filters, sorting, keys, and every state in
-the address."""
+"""The Images page: search while typing, tokens, filters, sorting, shortcuts, and URLs of states."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ IMAGES = "/account/acme/images"
 
 @pytest.fixture
 def page(sign_in: SignIn) -> Page:
-    """The Images page with two images of the account."""
+    """Return the Images page of an account with two images."""
     page = sign_in("account")
     page.goto(IMAGES)
     if not page.locator("#results tbody tr").count():

@@ -1,4 +1,4 @@
-"""The overview: from the menu to the numbers, and from a number to its images."""
+"""The Overview page: from the menu to the numbers, and from a number to its images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saved views: a search is kept under a name, one click away, shared, pinned, and deleted."""
+"""Saved views: save a search, open, share, pin and delete the view."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ACME = "/account/acme"
 
 
 def panel(page: Page, name: str) -> Locator:
-    """A drop-down of the Images page, opened."""
-    found = page.locator("main details[data-panel]").filter(
+    """Open a panel of the Images page."""
+    opened = page.locator("main details[data-panel]").filter(
         has=page.locator("summary", has_text=name)
     )
-    found.locator("summary").click()
-    return found
+    opened.locator("summary").click()
+    return opened
 
 
 def save(page: Page, name: str) -> None:
@@ -32,7 +32,7 @@ def test_save_open_share_pin_and_delete(sign_in: SignIn) -> None:
     register(page, ACME, DEBIAN.id, DEBIAN.location, name="b-debian")
     page.goto(f"{ACME}/images")
     rows = page.locator("#results tbody tr")
-    # The search that HTMX brought in is what is saved, not the one that the page began with.
+    # The view saves the search that HTMX loaded, not the search that the page was opened with.
     page.locator("#q").press_sequentially("os:debian")
     expect(rows).to_have_count(1)
     save(page, "All Debian")
@@ -43,7 +43,7 @@ def test_save_open_share_pin_and_delete(sign_in: SignIn) -> None:
     panel(page, "Views").get_by_role("link", name="All Debian").click()
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("b-debian")
-    # The same name for another search: it is asked.
+    # A second search with the same name needs a confirmation.
     page.goto(f"{ACME}/images?q=os%3Aubuntu")
     save(page, "All Debian")
     expect(page.get_by_label("Name")).to_have_value("All Debian")
@@ -94,7 +94,7 @@ def test_without_javascript(open_page: OpenPage) -> None:
     expect(panel(page, "Columns").get_by_label("Architecture")).to_be_checked()
 
 
-def test_columns_are_one_persons(sign_in: SignIn) -> None:
+def test_columns_belong_to_one_person(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.locator("#q").press_sequentially("noble")
     expect(page).to_have_url(f"{ACME}/images?q=noble&sort=-created")

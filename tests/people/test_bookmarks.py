@@ -1,4 +1,4 @@
-"""Bookmarks, per person and per scope."""
+"""Bookmarks, for each person and each scope."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ UBUNTU = Bookmark("Images, AWS, Ubuntu", "images?q=cloud%3Aaws+os%3Aubuntu")
 MEMBERS = Bookmark("Members", "members")
 
 
-def test_images_is_there_from_the_start(actor_of: Actors, scope: Scopes) -> None:
+def test_the_bar_starts_with_images(actor_of: Actors, scope: Scopes) -> None:
     assert bookmarks.load_bookmarks(actor_of("account-viewer"), scope("acme")) == [IMAGES]
 
 
-def test_pinning_is_for_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_a_bookmark_belongs_to_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     bookmarks.pin_bookmark(actor, acme, UBUNTU)
     bookmarks.pin_bookmark(actor, acme, UBUNTU)
@@ -31,7 +31,7 @@ def test_pinning_is_for_one_person_at_one_scope(actor_of: Actors, scope: Scopes)
     assert bookmarks.load_bookmarks(actor_of("account-admin"), acme) == [IMAGES]
 
 
-def test_what_is_removed_stays_away(actor_of: Actors, scope: Scopes) -> None:
+def test_a_removed_bookmark_does_not_return(actor_of: Actors, scope: Scopes) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     bookmarks.remove_bookmark(actor, acme, "images")
     assert bookmarks.load_bookmarks(actor, acme) == []
@@ -46,10 +46,12 @@ def test_what_is_removed_stays_away(actor_of: Actors, scope: Scopes) -> None:
         (-5, [MEMBERS, IMAGES, UBUNTU]),
     ],
 )
-def test_moving(actor_of: Actors, scope: Scopes, position: int, order: list[Bookmark]) -> None:
+def test_moving_a_bookmark(
+    actor_of: Actors, scope: Scopes, position: int, order: list[Bookmark]
+) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
-    for each in (UBUNTU, MEMBERS):
-        bookmarks.pin_bookmark(actor, acme, each)
+    for bookmark in (UBUNTU, MEMBERS):
+        bookmarks.pin_bookmark(actor, acme, bookmark)
     bookmarks.move_bookmark(actor, acme, "members", position)
     assert bookmarks.load_bookmarks(actor, acme) == order
     bookmarks.move_bookmark(actor, acme, "nowhere", position)
@@ -59,12 +61,12 @@ def test_moving(actor_of: Actors, scope: Scopes, position: int, order: list[Book
 @pytest.mark.parametrize(
     "path", ["", "/", "//evil.example", "../../sign-out", "images/../..", "im ages", "x" * 2000]
 )
-def test_paths_that_lead_out_of_the_scope(actor_of: Actors, scope: Scopes, path: str) -> None:
+def test_paths_outside_the_scope_are_refused(actor_of: Actors, scope: Scopes, path: str) -> None:
     with pytest.raises(BookmarkError):
         bookmarks.pin_bookmark(actor_of("account-viewer"), scope("acme"), Bookmark("x", path))
 
 
-def test_the_bar_is_finite(actor_of: Actors, scope: Scopes) -> None:
+def test_the_number_of_bookmarks_is_limited(actor_of: Actors, scope: Scopes) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     for number in range(bookmarks.MAX_BOOKMARKS - 1):
         bookmarks.pin_bookmark(actor, acme, Bookmark("x", f"images/{number}"))

@@ -1,4 +1,4 @@
-"""The columns and the page size that somebody chose."""
+"""The columns and the page size that a person chose."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from webapp.people.preferences import COLUMNS, DEFAULT_COLUMNS, PAGE_SIZES, Pref
 Actors = Callable[[str], Actor]
 
 
-def kept(person: Person) -> Preferences:
-    """As a later request reads them."""
+def reload(person: Person) -> Preferences:
+    """Return the preferences as the next request reads them."""
     return preferences.load_preferences(Person.get_by_id(person.id))
 
 
-def test_the_usual_ones_are_there_from_the_start(actor_of: Actors) -> None:
-    assert kept(actor_of("account-viewer").person) == Preferences(DEFAULT_COLUMNS, 50)
+def test_a_new_person_has_the_defaults(actor_of: Actors) -> None:
+    assert reload(actor_of("account-viewer").person) == Preferences(DEFAULT_COLUMNS, 50)
     assert tuple(key for key in COLUMNS if key in DEFAULT_COLUMNS) == DEFAULT_COLUMNS
 
 
-def test_what_is_chosen_is_kept_in_the_order_of_the_page(actor_of: Actors) -> None:
+def test_chosen_columns_are_stored_in_the_order_of_the_page(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
     preferences.save_preferences(person, ["description", "os", "id"], 100)
-    assert kept(person) == Preferences(("id", "os", "description"), 100)
-    assert kept(actor_of("account-editor").person) == Preferences(DEFAULT_COLUMNS, 50)
+    assert reload(person) == Preferences(("id", "os", "description"), 100)
+    assert reload(actor_of("account-editor").person) == Preferences(DEFAULT_COLUMNS, 50)
 
 
-def test_nothing_but_the_name_is_a_choice_too(actor_of: Actors) -> None:
+def test_all_optional_columns_can_be_hidden(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
     preferences.save_preferences(person, [], 25)
-    assert kept(person) == Preferences((), 25)
+    assert reload(person) == Preferences((), 25)
 
 
-def test_all_columns_fit(actor_of: Actors) -> None:
+def test_all_columns_can_be_shown(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
     preferences.save_preferences(person, COLUMNS, 250)
-    assert ["name", *kept(person).columns] == list(COLUMNS)
+    assert ["name", *reload(person).columns] == list(COLUMNS)
 
 
-def test_unknown_columns_are_left_out(actor_of: Actors) -> None:
+def test_unknown_columns_are_ignored(actor_of: Actors) -> None:
     person = actor_of("account-viewer").person
     preferences.save_preferences(person, ["os", "os", "nothing", "", "x" * 300], 50)
-    assert kept(person).columns == ("os",)
+    assert reload(person).columns == ("os",)
     person.columns = "name os gone"
     person.save()
-    assert kept(person).columns == ("os",)
+    assert reload(person).columns == ("os",)
 
 
-def test_the_choices_say_what_is_shown() -> None:
+def test_the_choices_include_whether_a_column_is_shown() -> None:
     choices = Preferences(("os",)).choices
     assert [label for _, label, shown in choices if shown] == ["OS"]
     assert "name" not in {key for key, _, _ in choices}
@@ -60,12 +60,12 @@ def test_the_choices_say_what_is_shown() -> None:
 
 
 @pytest.mark.parametrize("size", PAGE_SIZES)
-def test_the_database_takes_every_page_size_on_offer(actor_of: Actors, size: int) -> None:
+def test_the_database_accepts_every_offered_page_size(actor_of: Actors, size: int) -> None:
     person = actor_of("account-viewer").person
     preferences.save_preferences(person, DEFAULT_COLUMNS, size)
-    assert kept(person).page_size == size
+    assert reload(person).page_size == size
 
 
-def test_the_database_takes_no_other(actor_of: Actors) -> None:
+def test_the_database_refuses_other_page_sizes(actor_of: Actors) -> None:
     with pytest.raises(DATABASE_REFUSALS):
         preferences.save_preferences(actor_of("account-viewer").person, DEFAULT_COLUMNS, 33)

@@ -1,5 +1,7 @@
-"""The language of the search box: what each term means, what is a problem, and how a query is
-written down again. That nothing fails and nothing is lost is in `test_search_properties`."""
+"""The language of the search box: the meaning of each term, problems, and a query as text.
+
+`test_language_properties` tests that every text can be parsed, and that no part of it is lost.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def test_terms(text: str, term: Term | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message_parts"),
     [
         ("clod:aws", ["“clod:” isn't a search token", "Did you mean “cloud:”?", '"clod:aws"']),
         ("cloud:oracle", ["“oracle” isn't a valid value", "Use one of", "aws"]),
@@ -79,16 +81,16 @@ def test_terms(text: str, term: Term | None) -> None:
         ("-", ["too short"]),
     ],
 )
-def test_problems_say_what_to_do(text: str, words: list[str]) -> None:
+def test_problems_say_what_to_do(text: str, message_parts: list[str]) -> None:
     query = parse(f"golden {text}")
     assert query.terms == (Term(Key.WORD, "golden"),)
     (problem,) = query.problems
     assert problem.text == text
-    for each in words:
-        assert each in problem.message
+    for part in message_parts:
+        assert part in problem.message
 
 
-def test_many_terms_are_too_many() -> None:
+def test_a_search_has_a_limited_number_of_terms() -> None:
     query = parse(" ".join(f"word{number}" for number in range(MAX_TERMS + 1)))
     assert len(query.terms) == MAX_TERMS
     assert len(query.problems) == 1
@@ -102,7 +104,7 @@ def test_every_key_can_be_searched_by() -> None:
         assert parse(f"{key}:{value}").terms == (Term(key, value),)
 
 
-def test_chips_say_it_in_words() -> None:
+def test_terms_have_labels_for_people() -> None:
     query = parse("golden cloud:aws -os:noble size:>30 created:<2026-01-01 agent:no owner:here")
     assert [term.label for term in query.terms] == [
         "“golden”",
@@ -116,21 +118,21 @@ def test_chips_say_it_in_words() -> None:
 
 
 def test_an_excluded_yes_reads_as_no() -> None:
-    said = [term.label for term in parse("-agent:no -shared:yes -verified:no").terms]
-    assert said == ["With agent", "Not shared", "Verified"]
+    labels = [term.label for term in parse("-agent:no -shared:yes -verified:no").terms]
+    assert labels == ["With agent", "Not shared", "Verified"]
 
 
-def test_every_operating_system_is_found_by_the_name_that_is_shown() -> None:
+def test_every_operating_system_is_found_by_its_label() -> None:
     for family in operating_systems.FAMILIES.values():
         assert parse(f'os:"{family.label}"').terms == (Term(Key.OS, family.key),)
         for version in family.versions:
-            wanted = Term(Key.OS, f"{family.key} {version.key}")
-            shown = operating_systems.label(family.key, version.key)
-            for said in (shown, str(wanted.value)):
-                assert parse(f'os:"{said}"').terms == (wanted,)
+            term = Term(Key.OS, f"{family.key} {version.key}")
+            label = operating_systems.label(family.key, version.key)
+            for text in (label, term.value):
+                assert parse(f'os:"{text}"').terms == (term,)
 
 
-def test_backslashes_are_written_down_as_they_were_typed() -> None:
+def test_backslashes_are_preserved() -> None:
     text = "\\" * 300
     assert str(parse(text)) == text
 
@@ -139,15 +141,15 @@ def test_a_line_break_does_not_end_a_quote() -> None:
     assert parse('"a\\\nb c"').terms == (Term(Key.WORD, "a\nb c"),)
 
 
-def test_what_is_wrong_stays_in_the_box_while_terms_change() -> None:
+def test_problems_stay_in_the_text_when_terms_change() -> None:
     query = parse("clud:aws golden os:ubuntu")
-    less = query.without_term(query.terms[0])
-    assert less.text == "os:ubuntu clud:aws"
-    assert less.problems == query.problems == parse(less.text).problems
+    shorter = query.without_term(query.terms[0])
+    assert shorter.text == "os:ubuntu clud:aws"
+    assert shorter.problems == query.problems == parse(shorter.text).problems
     assert query.with_term(Term(Key.CLOUD, "aws")).text == "golden os:ubuntu cloud:aws clud:aws"
 
 
-def test_taking_terms_away_and_adding_them() -> None:
+def test_removing_and_adding_terms() -> None:
     query = parse("golden  cloud:aws")
     aws, other = query.terms[1], Term(Key.OS, "ubuntu 24.04")
     assert query.text == "golden cloud:aws"

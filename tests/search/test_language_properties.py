@@ -1,5 +1,5 @@
-"""Whatever is typed into the search box: nothing fails, nothing is lost, and what is written down
-again reads the same."""
+"""Properties of the search language: every text can be parsed, no part of it is lost, and a query
+that is written as text is parsed to the same query."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from webapp.search.language import (
 
 thorough = settings(max_examples=80, deadline=None)
 
-# One line, as the box holds it. The second kind is dense in what the language is made of.
+# One line, like the content of the search box. The second kind is dense in syntax.
 printable = st.characters(exclude_categories=("C", "Zl", "Zp"))
 parts = st.sampled_from([*'ab:-"\\ <>=.0', "os:", "clod:", "size:", "by:"])
 typed = st.text(printable, max_size=MAX_TEXT_LENGTH + 100) | st.lists(parts, max_size=120).map(
@@ -34,7 +34,7 @@ typed = st.text(printable, max_size=MAX_TEXT_LENGTH + 100) | st.lists(parts, max
 
 
 def _is_free(term: Term) -> bool:
-    """Not the name that means somebody else."""
+    """Return whether the value is not "me", which means the person who searches."""
     return term.value.lower() != "me"
 
 
@@ -81,14 +81,14 @@ def _opposite(term: Term) -> Term:
 
 @st.composite
 def queries(draw: st.DrawFn) -> Query:
-    """Of terms of which none is another's opposite."""
+    """Draw queries in which no term is the opposite of another term."""
     drawn = draw(st.lists(terms, max_size=6, unique_by=lambda each: (each.key, each.value)))
     return Query(tuple(drawn), (), " ".join(map(str, drawn)))
 
 
 @st.composite
 def pieces(draw: st.DrawFn) -> str:
-    """One piece that ends where it seems to: plain or quoted, with a key that is known or not."""
+    """Draw one complete piece: plain or quoted, with a known key, an unknown key or none."""
     key = draw(st.sampled_from(["", "", *(f"{each}:" for each in KEYS), "clod:", "12:", "OS:"]))
     plain = st.text(st.sampled_from("abc019<>=-:."), max_size=8)
     quoted = st.text(st.sampled_from('abc 019:-"\\'), max_size=8).map(
@@ -101,7 +101,7 @@ def pieces(draw: st.DrawFn) -> str:
 
 @thorough
 @given(typed)
-def test_any_text_is_read(text: str) -> None:
+def test_any_text_can_be_parsed(text: str) -> None:
     query = parse(text)
     assert len(query.terms) <= MAX_TERMS
     assert len(set(query.terms)) == len(query.terms)
@@ -113,7 +113,7 @@ def test_any_text_is_read(text: str) -> None:
 
 @thorough
 @given(typed)
-def test_what_is_understood_is_written_down_again(text: str) -> None:
+def test_a_parsed_query_is_parsed_again_to_the_same_terms(text: str) -> None:
     query = parse(text)
     assume(len(str(query)) <= MAX_TEXT_LENGTH)
     again = parse(str(query))
@@ -129,7 +129,7 @@ def test_what_is_understood_is_written_down_again(text: str) -> None:
 @example(Term(Key.WORD, "os:ubuntu"))
 @example(Term(Key.ID, "ubuntu:server:latest"))
 @example(Term(Key.WORD, "one \\"))
-def test_a_term_reads_as_it_is_written(term: Term) -> None:
+def test_a_term_survives_being_written_and_parsed(term: Term) -> None:
     query = parse(str(term))
     assert query.terms == (term,)
     assert not query.problems
@@ -142,23 +142,23 @@ many = st.lists(st.integers(100, 150).map(str) | pieces(), min_size=MAX_TERMS + 
 @thorough
 @given(few | many, st.sampled_from([" ", "  ", "\t", "\u3000"]))
 def test_every_piece_becomes_one_term_or_one_problem(typed_pieces: list[str], blank: str) -> None:
-    """Equal terms and equal problems once, and the terms beyond the most as problems."""
+    """Equal terms and equal problems appear once; terms beyond the limit become problems."""
     text = blank.join(typed_pieces)
     assume(len(text) <= MAX_TEXT_LENGTH)
     alone = [parse(piece) for piece in typed_pieces]
     assert all(len(each.terms) + len(each.problems) == 1 for each in alone)
-    wanted = list(dict.fromkeys(term for each in alone for term in each.terms))
+    expected = list(dict.fromkeys(term for each in alone for term in each.terms))
     whole = parse(text)
-    assert whole.terms == tuple(wanted[:MAX_TERMS])
-    refused = {problem.text for problem in whole.problems}
+    assert whole.terms == tuple(expected[:MAX_TERMS])
+    problem_texts = {problem.text for problem in whole.problems}
     for piece, each in zip(typed_pieces, alone, strict=True):
-        kept = bool(each.terms) and each.terms[0] in whole.terms
-        assert kept is (piece not in refused)
+        is_in_query = bool(each.terms) and each.terms[0] in whole.terms
+        assert is_in_query is (piece not in problem_texts)
 
 
 @thorough
 @given(queries(), terms)
-def test_adding_and_taking_away_undo_each_other(query: Query, term: Term) -> None:
+def test_adding_and_removing_a_term_undo_each_other(query: Query, term: Term) -> None:
     assume(term not in query.terms and _opposite(term) not in query.terms)
     more = query.with_term(term)
     assert more.terms == (*query.terms, term)
@@ -171,7 +171,7 @@ def test_adding_and_taking_away_undo_each_other(query: Query, term: Term) -> Non
 
 @thorough
 @given(queries().filter(bool), st.data())
-def test_a_term_can_be_turned_around(query: Query, data: st.DataObject) -> None:
+def test_a_term_can_be_replaced_by_its_opposite(query: Query, data: st.DataObject) -> None:
     term = data.draw(st.sampled_from(query.terms))
     turned = query.with_term(_opposite(term))
     assert term not in turned.terms
@@ -181,7 +181,7 @@ def test_a_term_can_be_turned_around(query: Query, data: st.DataObject) -> None:
 
 @thorough
 @given(queries())
-def test_every_term_is_of_one_key(query: Query) -> None:
+def test_every_term_has_one_key(query: Query) -> None:
     assert sum(len(query.terms_for(key)) for key in Key) == len(query.terms)
     assert query.words == query.terms_for(Key.WORD)
     assert bool(query) == bool(query.terms)

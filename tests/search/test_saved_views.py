@@ -1,4 +1,4 @@
-"""Saved views: one's own and those that others share, at one scope."""
+"""Saved views: a person's own views and the views that others share, at one scope."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def audited() -> list[tuple[str, str]]:
     return [(entry.action, entry.subject) for entry in entries]
 
 
-def test_a_view_is_of_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_a_view_belongs_to_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = saved_views.save_view(viewer, acme, "  Ubuntu   gold ", UBUNTU)
     assert (view.name, view.path, view.shared) == ("Ubuntu gold", UBUNTU, False)
@@ -37,7 +37,7 @@ def test_a_view_is_of_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -
     assert audited() == []
 
 
-def test_what_is_shared_is_seen_by_all_at_the_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_everyone_at_the_scope_sees_a_shared_view(actor_of: Actors, scope: Scopes) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
     view = saved_views.save_view(editor, acme, "Gold", UBUNTU, shared=True)
     for who in ("account-viewer", "scalr-viewer"):
@@ -52,7 +52,7 @@ def test_what_is_shared_is_seen_by_all_at_the_scope(actor_of: Actors, scope: Sco
     assert audited() == [("view.share", "Gold"), ("view.unshare", "Gold")]
 
 
-def test_sharing_is_for_editors(actor_of: Actors, scope: Scopes) -> None:
+def test_only_editors_share_views(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     with pytest.raises(Forbidden):
         saved_views.save_view(viewer, acme, "Gold", UBUNTU, shared=True)
@@ -62,7 +62,7 @@ def test_sharing_is_for_editors(actor_of: Actors, scope: Scopes) -> None:
     assert not SavedView.get().shared
 
 
-def test_who_is_an_editor_no_more_may_only_take_it_back(actor_of: Actors, scope: Scopes) -> None:
+def test_a_former_editor_can_only_stop_sharing(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = SavedView.create(scope=acme, person=viewer.person, name="Gold", path=UBUNTU, shared=True)
     with pytest.raises(Forbidden):
@@ -73,12 +73,12 @@ def test_who_is_an_editor_no_more_may_only_take_it_back(actor_of: Actors, scope:
     assert audited() == [("view.unshare", "Gold")]
 
 
-def test_a_scope_that_is_not_seen_has_no_views(actor_of: Actors, scope: Scopes) -> None:
+def test_a_person_cannot_save_views_at_an_invisible_scope(actor_of: Actors, scope: Scopes) -> None:
     with pytest.raises(Forbidden):
         saved_views.save_view(actor_of("stranger"), scope("acme"), "Gold", UBUNTU)
 
 
-def test_a_name_is_there_once(actor_of: Actors, scope: Scopes) -> None:
+def test_names_are_unique_per_person_and_scope(actor_of: Actors, scope: Scopes) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
     view = saved_views.save_view(editor, acme, "Gold", UBUNTU)
     with pytest.raises(NameTaken, match="already have a view named “Gold”") as raised:
@@ -87,12 +87,12 @@ def test_a_name_is_there_once(actor_of: Actors, scope: Scopes) -> None:
     again = saved_views.save_view(editor, acme, "Gold", "images?q=web", replace=True)
     assert (again.id, SavedView.get().path) == (view.id, "images?q=web")
     assert audited() == []
-    # Others have names of their own, and so have other scopes.
+    # Other people and other scopes can use the same name.
     saved_views.save_view(actor_of("account-admin"), acme, "Gold", UBUNTU)
     saved_views.save_view(editor, scope("acme/staging"), "Gold", UBUNTU)
 
 
-def test_what_others_see_of_a_change_is_audited(actor_of: Actors, scope: Scopes) -> None:
+def test_changes_that_others_see_are_audited(actor_of: Actors, scope: Scopes) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
     saved_views.save_view(editor, acme, "Gold", UBUNTU)
     view = saved_views.save_view(editor, acme, "Gold", UBUNTU, shared=True, replace=True)
@@ -122,7 +122,7 @@ def test_renaming(actor_of: Actors, scope: Scopes) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "new\x00line", "\u202egold"])
-def test_names_that_cannot_be(actor_of: Actors, scope: Scopes, name: str) -> None:
+def test_invalid_names(actor_of: Actors, scope: Scopes, name: str) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     with pytest.raises(SavedViewError, match="1 to 60 printable characters") as raised:
         saved_views.save_view(viewer, acme, name, UBUNTU)
@@ -160,14 +160,14 @@ def test_only_searches_of_images_are_saved(actor_of: Actors, scope: Scopes, path
         ("images?q=%C3%BC+%22a+b%22", "images?q=%C3%BC+%22a+b%22"),
     ],
 )
-def test_a_view_begins_with_the_first_page(
+def test_a_view_opens_the_first_page(
     actor_of: Actors, scope: Scopes, path: str, saved: str
 ) -> None:
     view = saved_views.save_view(actor_of("account-viewer"), scope("acme"), "x", path)
     assert SavedView.get_by_id(view.id).path == saved
 
 
-def test_there_is_an_end_to_it(actor_of: Actors, scope: Scopes) -> None:
+def test_the_number_of_views_is_limited(actor_of: Actors, scope: Scopes) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     for number in range(MAX_VIEWS):
         saved_views.save_view(viewer, acme, f"view {number}", UBUNTU)
@@ -195,7 +195,7 @@ def test_removing(actor_of: Actors, scope: Scopes) -> None:
     assert audited()[2:] == [("view.remove", "First"), ("view.remove", "Second")]
 
 
-def test_views_go_with_their_person_and_their_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_views_are_deleted_with_their_person_and_scope(actor_of: Actors, scope: Scopes) -> None:
     editor = actor_of("account-editor")
     saved_views.save_view(editor, scope("acme"), "Gold", UBUNTU, shared=True)
     saved_views.save_view(actor_of("scalr-admin"), scope("acme/staging"), "Gold", UBUNTU)

@@ -1,4 +1,4 @@
-"""The Images page as it is sent: its states, its filters and suggestions, and how it travels."""
+"""The Images page: its states, filters and suggestions, and its compression and size."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ IMAGES = "/account/acme/images"
 
 
 @pytest.fixture
-def three(make_image: MakeImage) -> None:
+def three_images(make_image: MakeImage) -> None:
     make_image("acme", 1, name="first", os_family="debian", os_version="12")
     make_image("acme", 2, name="second", agent_installed=False)
     make_image("", 3, name="third from above")
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_images")
 def test_a_url_holds_the_whole_search(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     page = client.get(f'{IMAGES}?q=cloud:aws+os:"debian"+scope:account&sort=name').text
@@ -32,8 +32,8 @@ def test_a_url_holds_the_whole_search(client_of: ClientOf) -> None:
     assert "3 images" in client.get(f"{IMAGES}?cloud=azure&os=debian").text
 
 
-@pytest.mark.usefixtures("three")
-def test_pages_follow_one_another(client_of: ClientOf) -> None:
+@pytest.mark.usefixtures("three_images")
+def test_paging_links(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     Person.update(page_size=25).where(Person.email == "account-viewer@example.com").execute()
     page = client.get(f"{IMAGES}?q=from").text
@@ -43,7 +43,7 @@ def test_pages_follow_one_another(client_of: ClientOf) -> None:
     assert "No images on this page" in after
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_images")
 def test_only_own_images_can_be_selected(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(IMAGES).text
     assert page.count('name="image"') == 2
@@ -51,7 +51,7 @@ def test_only_own_images_can_be_selected(client_of: ClientOf) -> None:
     assert 'name="image"' not in client_of("account-viewer").get(IMAGES).text
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_images")
 def test_filters(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     page = client.get(f"{IMAGES}/filters?q=agent:no")
@@ -63,9 +63,9 @@ def test_filters(client_of: ClientOf) -> None:
     assert "counts ignore words" in part
 
 
-@pytest.mark.usefixtures("three")
+@pytest.mark.usefixtures("three_images")
 @pytest.mark.parametrize(
-    ("text", "offered"),
+    ("text", "suggestion"),
     [
         ("cl", "cloud:"),
         ("deb", "os:debian"),
@@ -75,25 +75,25 @@ def test_filters(client_of: ClientOf) -> None:
         ("by:", "by:me"),
     ],
 )
-def test_suggestions(client_of: ClientOf, text: str, offered: str) -> None:
+def test_suggestions(client_of: ClientOf, text: str, suggestion: str) -> None:
     client = client_of("account-viewer")
-    answer = client.get(f"{IMAGES}/suggestions", query_string={"q": text}).text
-    assert f'<span class="mono">{offered}</span>' in answer
-    for odd in ("-1", "99999", "x", ""):
-        query = {"q": text, "caret": odd}
+    response = client.get(f"{IMAGES}/suggestions", query_string={"q": text}).text
+    assert f'<span class="mono">{suggestion}</span>' in response
+    for caret in ("-1", "99999", "x", ""):
+        query = {"q": text, "caret": caret}
         assert client.get(f"{IMAGES}/suggestions", query_string=query).status_code == 200
 
 
-@pytest.mark.usefixtures("three")
-def test_pages_travel_compressed(client_of: ClientOf) -> None:
+@pytest.mark.usefixtures("three_images")
+def test_pages_are_compressed(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     plain = client.get(IMAGES)
-    packed = client.get(IMAGES, headers={"Accept-Encoding": "gzip"})
-    assert packed.headers["Content-Encoding"] == "gzip"
-    assert "Accept-Encoding" in packed.headers["Vary"]
-    assert "HX-Request" in packed.headers["Vary"]
-    assert len(packed.data) < len(plain.data) / 3
-    assert b"third from above" in gzip.decompress(packed.data)
+    compressed = client.get(IMAGES, headers={"Accept-Encoding": "gzip"})
+    assert compressed.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in compressed.headers["Vary"]
+    assert "HX-Request" in compressed.headers["Vary"]
+    assert len(compressed.data) < len(plain.data) / 3
+    assert b"third from above" in gzip.decompress(compressed.data)
 
 
 def test_a_page_of_fifty_is_small(client_of: ClientOf, make_image: MakeImage) -> None:

@@ -22,7 +22,7 @@ def visible_text(page: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
-def test_every_number_is_a_link_that_says_it(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_every_number_is_a_link(client_of: ClientOf, make_image: MakeImage) -> None:
     make_image("acme", 1)
     make_image("acme", 2, agent_installed=False, os_family="Haiku R1")
     make_image("", 3)
@@ -43,7 +43,7 @@ def test_every_number_is_a_link_that_says_it(client_of: ClientOf, make_image: Ma
     assert "Not verified 0 images" in visible_text(main)
 
 
-def test_a_number_that_is_not_exact_says_so(
+def test_an_inexact_number_is_shown_as_more_than(
     client_of: ClientOf, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "VERY_MANY", 3)
@@ -57,7 +57,7 @@ def test_a_number_that_is_not_exact_says_so(
     assert "30 to 90 days ago more than 1 image" in page
 
 
-def test_nothing_yet(client_of: ClientOf) -> None:
+def test_a_scope_without_images(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(f"{ACME}/overview").text
     assert "No images yet in Account acme" in page
     assert "Register the first image" in page
@@ -67,7 +67,7 @@ def test_nothing_yet(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("who", ["account-viewer", "account-editor", "account-admin"])
-def test_the_menu_leads_here(client_of: ClientOf, who: str) -> None:
+def test_the_menu_links_to_the_overview(client_of: ClientOf, who: str) -> None:
     page = client_of(who).get(f"{ACME}/bookmarks").text
     (url,) = re.findall(r'<a href="([^"]*)">[^<]*<svg[^>]*><use[^>]*></use></svg>\s*Overview', page)
     assert urlsplit(url).path == f"{ACME}/overview"

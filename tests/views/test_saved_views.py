@@ -1,4 +1,4 @@
-"""Saved views, and the settings of the list, as a browser meets them."""
+"""The pages and forms of saved views, and the settings of the list."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ ACME = "/account/acme"
 UBUNTU = "images?q=os%3Aubuntu"
 
 
-def save(client: FlaskClient, name: str = "Gold", path: str = UBUNTU, **said: str) -> TestResponse:
-    return client.post(f"{ACME}/views", data={"name": name, "path": path, **said})
+def save(
+    client: FlaskClient, name: str = "Gold", path: str = UBUNTU, **fields: str
+) -> TestResponse:
+    return client.post(f"{ACME}/views", data={"name": name, "path": path, **fields})
 
 
 def view_of(name: str = "Gold") -> SavedView:
@@ -34,48 +36,48 @@ def view_exists() -> bool:
 
 def test_a_search_is_saved_and_opened(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
-    answer = save(client)
-    assert (answer.status_code, answer.location) == (303, f"{ACME}/{UBUNTU}")
+    response = save(client)
+    assert (response.status_code, response.location) == (303, f"{ACME}/{UBUNTU}")
     page = client.get(f"{ACME}/views").text
     assert "Saved view “Gold”." in page
     assert f'href="{ACME}/{UBUNTU}"' in page
     assert "Share" not in page
 
 
-def test_what_is_typed_stays_after_an_error(client_of: ClientOf) -> None:
+def test_an_error_preserves_the_input(client_of: ClientOf) -> None:
     client = client_of("account-editor")
-    for said, words in [
+    for fields, message in [
         ({"name": ""}, "Enter a name for the view."),
         ({"name": "x" * 61}, "at most 60 characters"),
         ({"path": "members"}, "Only searches of the Images page"),
         ({"path": "images?q=" + "x" * 900}, "too long to save"),
     ]:
-        answer = save(client, **{"shared": "y", **said})
-        assert answer.status_code == 422
-        assert words in answer.text
-        assert f'value="{said.get("path", UBUNTU)}"' in answer.text
-        assert f'value="{said.get("name", "Gold")}"' in answer.text
-        assert "checked" in answer.text
-        assert "Replace" not in answer.text
+        response = save(client, **{"shared": "y", **fields})
+        assert response.status_code == 422
+        assert message in response.text
+        assert f'value="{fields.get("path", UBUNTU)}"' in response.text
+        assert f'value="{fields.get("name", "Gold")}"' in response.text
+        assert "checked" in response.text
+        assert "Replace" not in response.text
     assert not view_exists()
 
 
-def test_a_name_that_is_taken_can_be_replaced(client_of: ClientOf) -> None:
+def test_an_existing_view_can_be_replaced(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     save(client, shared="y")
-    answer = save(client, path="images?q=web")
-    assert answer.status_code == 422
-    assert "You already have a view named “Gold” here. Replace it" in answer.text
-    assert "Replace “Gold”" in answer.text
-    # It goes on being shared unless one says otherwise.
-    assert "checked" in answer.text
+    response = save(client, path="images?q=web")
+    assert response.status_code == 422
+    assert "You already have a view named “Gold” here. Replace it" in response.text
+    assert "Replace “Gold”" in response.text
+    # A shared view stays shared unless the person clears the checkbox.
+    assert "checked" in response.text
     assert view_of().path == UBUNTU
-    answer = save(client, path="images?q=web", shared="y", replace="y")
-    assert answer.location == f"{ACME}/images?q=web"
+    response = save(client, path="images?q=web", shared="y", replace="y")
+    assert response.location == f"{ACME}/images?q=web"
     assert (view_of().path, view_of().shared) == ("images?q=web", True)
 
 
-def test_a_view_never_leads_elsewhere(client_of: ClientOf) -> None:
+def test_a_view_cannot_leave_the_scope(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     for path in (
         "//evil.example",
@@ -91,48 +93,48 @@ def test_a_view_never_leads_elsewhere(client_of: ClientOf) -> None:
 def test_sharing_renaming_and_deleting(client_of: ClientOf) -> None:
     editor, viewer = client_of("account-editor"), client_of("account-viewer")
     save(editor)
-    address = f"{ACME}/views/{view_of().id}"
-    assert viewer.get(f"{address}/rename").status_code == 404
-    editor.post(f"{address}/share", data={"shared": "y"})
+    url = f"{ACME}/views/{view_of().id}"
+    assert viewer.get(f"{url}/rename").status_code == 404
+    editor.post(f"{url}/share", data={"shared": "y"})
     page = viewer.get(f"{ACME}/views").text
     assert "Shared by others" in page
     assert "account-editor" in page
     assert "Delete" not in page
     assert "is now shared with everyone at Account acme" in editor.get(f"{ACME}/views").text
-    assert 'value="Gold"' in editor.get(f"{address}/rename").text
-    answer = editor.post(f"{address}/rename", data={"name": "Silver"})
-    assert (answer.status_code, view_of("Silver").shared) == (303, True)
-    assert editor.post(f"{address}/rename", data={"name": ""}).status_code == 422
-    assert "Everyone at Account acme will lose access" in editor.get(f"{address}/delete").text
-    editor.post(f"{address}/share")
+    assert 'value="Gold"' in editor.get(f"{url}/rename").text
+    response = editor.post(f"{url}/rename", data={"name": "Silver"})
+    assert (response.status_code, view_of("Silver").shared) == (303, True)
+    assert editor.post(f"{url}/rename", data={"name": ""}).status_code == 422
+    assert "Everyone at Account acme will lose access" in editor.get(f"{url}/delete").text
+    editor.post(f"{url}/share")
     assert not view_of("Silver").shared
-    assert editor.post(f"{address}/delete").location == f"{ACME}/views"
+    assert editor.post(f"{url}/delete").location == f"{ACME}/views"
     assert not view_exists()
 
 
-def test_a_rename_into_a_taken_name(client_of: ClientOf) -> None:
+def test_renaming_to_an_existing_name(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     save(client)
     save(client, "Silver")
-    answer = client.post(f"{ACME}/views/{view_of().id}/rename", data={"name": "Silver"})
-    assert answer.status_code == 422
-    assert "already have a view named “Silver”" in answer.text
-    assert 'value="Silver"' in answer.text
+    response = client.post(f"{ACME}/views/{view_of().id}/rename", data={"name": "Silver"})
+    assert response.status_code == 422
+    assert "already have a view named “Silver”" in response.text
+    assert 'value="Silver"' in response.text
 
 
 def test_an_admin_deletes_what_others_share(client_of: ClientOf) -> None:
     save(client_of("account-editor"), shared="y")
-    address = f"{ACME}/views/{view_of().id}"
+    url = f"{ACME}/views/{view_of().id}"
     admin = client_of("account-admin")
     assert "Delete" in admin.get(f"{ACME}/views").text
     for action in ("rename", "share"):
-        assert admin.post(f"{address}/{action}", data={"name": "x"}).status_code == 403
-    assert client_of("scalr-editor").post(f"{address}/delete").status_code == 403
-    assert admin.post(f"{address}/delete").status_code == 303
+        assert admin.post(f"{url}/{action}", data={"name": "x"}).status_code == 403
+    assert client_of("scalr-editor").post(f"{url}/delete").status_code == 403
+    assert admin.post(f"{url}/delete").status_code == 303
     assert not view_exists()
 
 
-def test_who_is_an_editor_no_more_is_not_offered_what_they_may_not(client_of: ClientOf) -> None:
+def test_a_former_editor_sees_only_permitted_actions(client_of: ClientOf) -> None:
     editor = client_of("account-editor")
     save(editor, shared="y")
     models.database.connect(reuse_if_open=True)
@@ -163,7 +165,7 @@ def test_names_are_shown_as_text(client_of: ClientOf) -> None:
 
 
 def test_views_on_the_images_page(client_of: ClientOf) -> None:
-    """One click to each; and the search that would be saved follows what HTMX brings in."""
+    """The page links to each view, and a fragment updates the search that the form saves."""
     save(client_of("account-editor"), "Shared one", shared="y")
     client = client_of("account-viewer")
     save(client, "My own", "images?q=web")
@@ -192,9 +194,9 @@ def test_views_on_the_images_page(client_of: ClientOf) -> None:
 )
 def test_the_settings_of_the_list(client_of: ClientOf, back: str, to: str) -> None:
     client = client_of("account-viewer")
-    said = {"columns": ["by", "os", "nothing"], "page_size": "100", "next": back}
-    answer = client.post(f"{ACME}/preferences", data=said)
-    assert (answer.status_code, answer.location) == (303, f"{ACME}/{to}")
+    form = {"columns": ["by", "os", "nothing"], "page_size": "100", "next": back}
+    response = client.post(f"{ACME}/preferences", data=form)
+    assert (response.status_code, response.location) == (303, f"{ACME}/{to}")
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
         assert preferences.load_preferences(person) == preferences.Preferences(("os", "by"), 100)
@@ -203,8 +205,8 @@ def test_the_settings_of_the_list(client_of: ClientOf, back: str, to: str) -> No
 @pytest.mark.parametrize("size", ["33", "", "x", "-1"])
 def test_a_page_size_that_is_not_offered(client_of: ClientOf, size: str) -> None:
     client = client_of("account-viewer")
-    answer = client.post(f"{ACME}/preferences", data={"page_size": size, "columns": "by"})
-    assert answer.status_code == 303
+    response = client.post(f"{ACME}/preferences", data={"page_size": size, "columns": "by"})
+    assert response.status_code == 303
     assert "settings weren&#39;t saved" in client.get(f"{ACME}/views").text
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
@@ -213,5 +215,5 @@ def test_a_page_size_that_is_not_offered(client_of: ClientOf, size: str) -> None
 
 def test_views_of_another_scope(client_of: ClientOf) -> None:
     save(client_of("account-editor"), shared="y")
-    address = f"/environment/acme/production/views/{view_of().id}/delete"
-    assert client_of("scalr-admin").get(address).status_code == 404
+    url = f"/environment/acme/production/views/{view_of().id}/delete"
+    assert client_of("scalr-admin").get(url).status_code == 404
