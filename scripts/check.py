@@ -90,23 +90,12 @@ def _checks() -> tuple[Check, ...]:
     return (
         Check("lint", ("-m", "ruff", "check", ".")),
         Check("format", ("-m", "ruff", "format", "--check", ".")),
+        Check("templates", ("-m", "djlint", "--lint", "--quiet", "webapp/templates")),
+        Check("spelling", ("-m", "codespell_lib")),
         Check("layers", (LINT_IMPORTS,)),
-        Check(
-            "types",
-            (
-                "-m",
-                "mypy",
-            ),
-        ),
+        Check("types", ("-m", "mypy")),
         # What the adapters talk to is there before their tests, whose time it would take.
-        Check(
-            "peers of the clouds",
-            (
-                "-m",
-                "scripts.peers",
-            ),
-            missing=_peers_missing,
-        ),
+        Check("peers of the clouds", ("-m", "scripts.peers"), missing=_peers_missing),
         Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests")),
         # The adapters' contract tests know no database.
         Check(

@@ -1,0 +1,255 @@
+"""The documentation is complete, and its links lead somewhere.
+
+A setting, command, search token, column, role, status or cloud that `docs/` does not describe is a
+failure. It counts as described if it is in the first column of a table of its chapter, as code.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import click
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+import webapp
+from models import LifeCycle, Role
+from tests.conftest import ENVIRON
+from webapp import cli, settings
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageState
+from webapp.search import language
+from webapp.transfer import export
+from webapp.web import chapters
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *DOCS.rglob("*.md")], key=lambda path: path.relative_to(ROOT).parts
+)
+COMMANDS = [value for value in vars(cli).values() if isinstance(value, click.Command)]
+OPTIONS = sorted(
+    {
+        name
+        for command in COMMANDS
+        for parameter in command.params
+        for name in (*parameter.opts, parameter.envvar)
+        if isinstance(name, str) and (name.startswith("--") or name.isupper())
+    }
+)
+
+
+@cache
+def tokens_of(path: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(path.read_text())
+
+
+def described(chapter: str) -> set[str]:
+    """Return the code in the first column of the chapter's tables."""
+    found: set[str] = set()
+    column = 0
+    for token in tokens_of(DOCS / f"{chapter}.md"):
+        if token.type == "tr_open":
+            column = 0
+        elif token.type == "td_open":
+            column += 1
+        elif token.type == "inline" and column == 1:
+            found |= {each.content for each in token.children or () if each.type == "code_inline"}
+        elif token.type == "table_close":
+            column = 0
+    return found
+
+
+def code_in(chapter: str) -> set[str]:
+    """Return every piece of inline code of the chapter."""
+    return {
+        child.content
+        for token in tokens_of(DOCS / f"{chapter}.md")
+        for child in token.children or ()
+        if child.type == "code_inline"
+    }
+
+
+class RecordingEnvironment(dict[str, str]):
+    """An environment that records which variables are read."""
+
+    def __init__(self) -> None:
+        super().__init__(ENVIRON)
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def settings_read() -> list[str]:
+    environ = RecordingEnvironment()
+    settings.read(environ)
+    return sorted(environ.read)
+
+
+def demonstration_settings() -> list[str]:
+    source = (ROOT / "sandbox" / "demo_server.py").read_text()
+    return sorted(set(re.findall(r'(?:_port\(|environ\.get\()"([A-Z_]+)"', source)))
+
+
+@pytest.mark.parametrize("name", settings_read())
+def test_every_setting_is_described(name: str) -> None:
+    in_a_file = name.endswith("_FILE")
+    assert name in (code_in("settings") if in_a_file else described("settings"))
+
+
+def test_the_settings_are_found() -> None:
+    assert {"SECRET_KEY", "DATABASE_URL", "DATABASE_URL_FILE", "LOG_LEVEL"} <= set(settings_read())
+    assert len(described("settings")) == len([x for x in settings_read() if x[-5:] != "_FILE"])
+
+
+@pytest.mark.parametrize("name", demonstration_settings())
+def test_every_setting_of_the_demonstration_is_described(name: str) -> None:
+    assert name in described("demonstration")
+
+
+def test_the_settings_of_the_demonstration_are_found() -> None:
+    assert demonstration_settings() == ["DATA_DIR", "PORT", "SANDBOX_PORT"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_is_described(command: click.Command) -> None:
+    arguments = [each.name or "" for each in command.params if isinstance(each, click.Argument)]
+    usage = " ".join([command.name or "", *(name.upper() for name in arguments)])
+    assert usage in described("operate")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_a_command_is_described(option: str) -> None:
+    assert option in code_in("operate")
+
+
+@pytest.mark.parametrize("key", language.KEYS)
+def test_every_search_token_is_described(key: language.Key) -> None:
+    assert f"{key}:" in described("searching")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (key, value)
+        for key, values in language.FIXED_VALUES.items()
+        for value in sorted(set(values.values()))
+    ],
+)
+def test_every_value_of_a_search_token_is_described(key: language.Key, value: str) -> None:
+    row = next(
+        line
+        for line in (DOCS / "searching.md").read_text().splitlines()
+        if line.startswith(f"| `{key}:`")
+    )
+    assert f"`{value}`" in row
+
+
+@pytest.mark.parametrize("column", export.COLUMNS)
+def test_every_column_of_an_export_is_described(column: str) -> None:
+    assert column in described("importing")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_is_described(role: Role) -> None:
+    assert role in described("roles")
+
+
+@pytest.mark.parametrize("status", [*LifeCycle, *ImageState])
+def test_every_status_is_described(status: str) -> None:
+    assert status in described("life-cycle")
+
+
+@pytest.mark.parametrize("cloud", list(CLOUDS.values()), ids=lambda cloud: cloud.key)
+@pytest.mark.parametrize("chapter", ["clouds", "new-image"])
+def test_every_cloud_is_described(chapter: str, cloud: webapp.clouds.base.Cloud) -> None:
+    assert f"\n| {cloud.label} |" in (DOCS / f"{chapter}.md").read_text()
+
+
+@pytest.mark.parametrize("key", list(CLOUDS))
+@pytest.mark.parametrize("chapter", ["searching", "importing"])
+def test_the_key_of_every_cloud_is_described(chapter: str, key: str) -> None:
+    assert key in code_in(chapter)
+
+
+def links_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the target of each link and image: ('href' or 'src', target)."""
+    for token in tokens_of(path):
+        for child in token.children or ():
+            for kind in ("href", "src"):
+                if child.attrs.get(kind):
+                    yield kind, str(child.attrs[kind])
+
+
+def anchors_of(path: Path) -> set[str]:
+    return {
+        chapters.slug("".join(child.content for child in inline.children or ()))
+        for token, inline in zip(tokens_of(path), tokens_of(path)[1:], strict=False)
+        if token.type == "heading_open"
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for _, target in links_of(page):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = unquote(target).partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.is_file(), target
+        assert file.is_relative_to(ROOT.resolve()), target
+        assert not anchor or anchor in anchors_of(file), target
+
+
+@pytest.mark.parametrize("name", chapters.NAMES)
+def test_help_chapters_link_only_to_each_other(name: str) -> None:
+    for kind, target in links_of(DOCS / f"{name}.md"):
+        assert kind == "href", f"{target}: the help shows no images"
+        file = target.partition("#")[0]
+        assert not file or file.removesuffix(".md") in chapters.NAMES, target
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_every_chapter_is_in_the_table_of_contents(page: Path) -> None:
+    contents = DOCS / "README.md"
+    assert page == contents or page.name in {target for _, target in links_of(contents)}
+
+
+def test_every_picture_is_used() -> None:
+    used = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for kind, target in links_of(page)
+        if kind == "src"
+    }
+    assert set((DOCS / "images").resolve().iterdir()) == used
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_changelog_describes_the_present_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(
+        rf"^## \[{re.escape(webapp.__version__)}\] - \d{{4}}-", changelog, re.MULTILINE
+    )
+
+
+def test_the_license_is_the_one_that_the_project_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
