@@ -22,7 +22,7 @@ from models import FacetGroup, Image, Level, Membership, Person, Role, Scope, tr
 from webapp.clouds import CLOUDS
 from webapp.database import close_all, migrate, open_database
 from webapp.images import image_details
-from webapp.people import accounts as people
+from webapp.people import accounts
 
 SEED = 42
 SCALR_MOST = 20_000
@@ -134,7 +134,7 @@ def _people() -> list[Person]:
     """Makes the three who sign in, and those who registered the images: these it returns, the most
     busy first. The one who sees much is among them."""
     holders = {SCALR_ADMIN: "", SEES_MUCH: MUCH, SEES_LITTLE: LITTLE}
-    found = [people.create(email, email.partition("@")[0].title(), PASSWORD) for email in holders]
+    found = [accounts.create(email, email.partition("@")[0].title(), PASSWORD) for email in holders]
     for person, path in zip(found, holders.values(), strict=True):
         Membership.create(person=person, scope=Scope.at(path), role=Role.ADMIN)
     others = [

@@ -105,7 +105,7 @@ def test_signed_out_and_open_panels(open_page: OpenPage, sign_in: SignIn) -> Non
         wrong |= complaints(page)
         page.keyboard.press("Escape")
     page.goto("/account/acme/members")
-    page.get_by_role("button", name="Keep Members in the bookmarks bar").click()
+    page.get_by_role("button", name="Pin Members to the bookmarks bar").click()
     expect(page.locator("#toasts .toast")).to_be_visible()
     wrong |= complaints(page)
     assert not wrong, "\n".join(sorted(wrong))

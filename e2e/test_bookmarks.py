@@ -18,11 +18,11 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
     bar = page.get_by_role("navigation", name="Bookmarks")
     expect(bar.get_by_role("link", name="Images")).to_have_attribute("aria-current", "page")
     page.goto("/account/acme/members")
-    bar.get_by_role("button", name="Keep Members in the bookmarks bar").click()
+    bar.get_by_role("button", name="Pin Members to the bookmarks bar").click()
     toast = toasts(page)
     expect(toast).to_contain_text("Added Members to your bookmarks bar")
     page.goto("/account/acme/images?q=cloud%3Aaws")
-    bar.get_by_role("button", name="Keep Images, AWS in the bookmarks bar").click()
+    bar.get_by_role("button", name="Pin Images, AWS to the bookmarks bar").click()
     toast.get_by_role("link", name="Manage bookmarks").click()
     expect(page.get_by_role("heading", name="Bookmarks")).to_be_visible()
     assert [name.upper() for name in names(page)] == [name.upper() for name in EXPECTED]

@@ -39,7 +39,7 @@ def test_without_javascript(sign_in: SignIn) -> None:
     expect(page.locator("time").first).to_contain_text("UTC")
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_text("The cloud says the same")).to_be_visible()
-    page.get_by_role("button", name="in the bookmarks bar").click()
+    page.get_by_role("button", name="to the bookmarks bar").click()
     page.get_by_role("link", name="Manage bookmarks").click()
     page.get_by_role("button", name="Move up").last.click()
     page.get_by_role("navigation", name="Bookmarks").get_by_role(
@@ -49,7 +49,7 @@ def test_without_javascript(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Search").click()
     expect(page.locator("#results tbody tr")).to_have_count(1)
     page.locator("summary", has_text="Account acme").click()
-    page.get_by_role("link", name="All my scopes").click()
+    page.get_by_role("link", name="All scopes").click()
     page.get_by_role("link", name="staging").click()
     expect(page).to_have_url("/environment/acme/staging/images")
 

@@ -1,4 +1,4 @@
-"""Inviting somebody by a one-time link; creating, renaming and deleting scopes."""
+"""Inviting a person with a one-time link; creating, renaming and deleting scopes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_invitation(sign_in: SignIn, open_page: OpenPage) -> None:
     admin.goto("/environment/acme/production/members")
     admin.get_by_label("E-mail").fill("nora@example.com")
     admin.get_by_label("Role", exact=True).select_option("editor")
-    admin.get_by_role("button", name="Make a one-time link").click()
+    admin.get_by_role("button", name="Create invitation link").click()
     link = admin.locator("#invitation-link").inner_text()
     newcomer = open_page()
     newcomer.goto(link)
@@ -26,14 +26,14 @@ def test_invitation(sign_in: SignIn, open_page: OpenPage) -> None:
     expect(newcomer.get_by_role("link", name="New Image")).to_be_visible()
     again = open_page()
     again.goto(link)
-    expect(again.get_by_role("heading")).to_have_text("This invitation cannot be used")
+    expect(again.get_by_role("heading")).to_have_text("This invitation is no longer valid")
     admin.reload()
     admin.goto("/environment/acme/production/members")
     admin.once("dialog", lambda dialog: dialog.accept())
     admin.get_by_role("button", name="Remove Nora New").click()
     expect(admin.get_by_role("row", name="Nora New")).to_have_count(0)
     newcomer.reload()
-    expect(newcomer.get_by_role("heading")).to_have_text("There is no such page")
+    expect(newcomer.get_by_role("heading")).to_have_text("Page not found")
 
 
 def test_create_rename_and_delete_an_environment(sign_in: SignIn) -> None:
@@ -54,4 +54,4 @@ def test_create_rename_and_delete_an_environment(sign_in: SignIn) -> None:
     expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Name").fill("Canary")
     page.get_by_role("button", name="Delete").click()
-    expect(toasts(page)).to_contain_text("is deleted")
+    expect(toasts(page)).to_contain_text("deleted")

@@ -18,7 +18,7 @@ from webapp import database
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud
 from webapp.credentials.vault import Vault
-from webapp.people import accounts as people
+from webapp.people import accounts
 from webapp.web.services import services
 
 PASSWORD = "demonstration"  # noqa: S105  public on purpose, and on loopback only
@@ -40,7 +40,7 @@ def seed(vault: Vault, sandbox: Mapping[str, Any]) -> bool:
         if fresh:
             scopes = _scopes()
             for email, name, path, role in PEOPLE:
-                person = people.create(email, name, PASSWORD)
+                person = accounts.create(email, name, PASSWORD)
                 Membership.create(person=person, scope=scopes[path], role=role)
         for each in sandbox["credentials"]:
             _credentials(vault, CLOUDS[each["cloud"]], each["values"])

@@ -4,7 +4,7 @@ another account, and an outsider who holds no role at all."""
 from __future__ import annotations
 
 from models import Level, Membership, Person, Role, Scope
-from webapp.people import accounts as people
+from webapp.people import accounts
 
 PASSWORD = "correct horse battery"
 SCOPES = ("acme", "acme/production", "acme/staging", "globex", "globex/lab")
@@ -22,7 +22,7 @@ def fill() -> None:
         parent, _, name = path.rpartition("/")
         level = Level.ENVIRONMENT if parent else Level.ACCOUNT
         scopes[path] = Scope.create(level=level, parent=scopes[parent], path=path, name=name)
-    first = people.create("seed@example.com", "Seed", PASSWORD)
+    first = accounts.create("seed@example.com", "Seed", PASSWORD)
     for name, (home, role) in CAST.items():
         # One hash for all: making one takes as long as checking one is meant to.
         person = Person.create(

@@ -31,8 +31,8 @@ from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.images.receipts import Receipt
 from webapp.images.registration import Choices
-from webapp.people import accounts as people
-from webapp.people.accounts import FailedSignIns
+from webapp.people import accounts, sessions
+from webapp.people.sessions import FailedSignIns
 from webapp.web.services import Services
 
 ENVIRON = {
@@ -157,7 +157,7 @@ def client_of(app: Flask) -> Callable[[str], FlaskClient]:
             with models.database.connection_context():
                 person = Person.get(Person.email == f"{name}@example.com")
             with client.session_transaction() as session:
-                session["_user_id"] = people.session_id(person)
+                session["_user_id"] = sessions.session_id(person)
                 session["_fresh"] = True
         return client
 
@@ -166,7 +166,7 @@ def client_of(app: Flask) -> Callable[[str], FlaskClient]:
 
 @pytest.fixture
 def actor_of(db: Flask) -> Callable[[str], Actor]:
-    return lambda name: people.actor_for(Person.get(Person.email == f"{name}@example.com"))
+    return lambda name: accounts.actor_for(Person.get(Person.email == f"{name}@example.com"))
 
 
 @pytest.fixture

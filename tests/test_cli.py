@@ -1,4 +1,4 @@
-"""The command line that operators use."""
+"""The commands that operators run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import models
 import webapp
 from models import CloudCredentials, Membership, Person, Scope
 from tests.conftest import ENVIRON, MakeCredentials
-from webapp.people import accounts as people
-from webapp.people.accounts import FailedSignIns
+from webapp.people import sessions
+from webapp.people.sessions import FailedSignIns
 from webapp.web import logs
 
 
@@ -26,18 +26,17 @@ def run(app: Flask, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_migrating_what_is_up_to_date(db: Flask) -> None:
+def test_migrating_an_up_to_date_schema(db: Flask) -> None:
     assert run(db, "migrate") == (0, "The schema is up to date.\n")
 
 
 def test_the_first_administrator(db: Flask) -> None:
     arguments = ("create-admin", "Root@Example.com", "--password", "long enough")
     assert run(db, *arguments)[0] == 0
-    person = people.sign_in("root@example.com", "long enough", "", FailedSignIns(""))
-    assert person is not None
+    person = sessions.sign_in("root@example.com", "long enough", "", FailedSignIns(""))
     assert Membership.get(person=person).scope == Scope.at("")
     code, output = run(db, *arguments)
-    assert (code, "exists already" in output) == (1, True)
+    assert (code, "already exists" in output) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["create-admin", "set-password"])
@@ -49,21 +48,21 @@ def test_weak_passwords_are_refused(db: Flask, command: str) -> None:
 
 def test_a_lost_password(db: Flask) -> None:
     email = "outsider@example.com"
-    before = people.session_id(Person.get(Person.email == email))
+    before = sessions.session_id(Person.get(Person.email == email))
     assert run(db, "set-password", email, "--password", "found again")[0] == 0
-    assert people.sign_in(email, "found again", "", FailedSignIns(""))
-    assert people.from_session_id(before) is None
+    assert sessions.sign_in(email, "found again", "", FailedSignIns(""))
+    assert sessions.from_session_id(before) is None
     assert run(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
 
 
 def test_rotating_keys(db: Flask, make_credentials: MakeCredentials) -> None:
     row = make_credentials()
-    assert run(db, "rotate-keys") == (0, "Encrypted 1 credentials with the first key.\n")
+    assert run(db, "rotate-keys") == (0, "Re-encrypted 1 set of credentials with the first key.\n")
     assert CloudCredentials.get_by_id(row.id).secrets != row.secrets
     row.secrets = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
     row.save()
     code, output = run(db, "rotate-keys")
-    assert (code, "No key decrypts" in output) == (1, True)
+    assert (code, "can decrypt" in output) == (1, True)
 
 
 def test_the_version_is_the_one_of_the_project(db: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Bringing the schema up to date, also by several processes at once."""
+"""Migrating the schema when several processes start at once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from webapp import database
 
 
-def test_one_after_the_other_migrates_a_file(tmp_path: Path) -> None:
-    """Each has a connection of its own, as processes have."""
+def test_only_one_process_at_a_time_migrates_a_file(tmp_path: Path) -> None:
+    """Each thread has its own connection, as a process would."""
     url = f"sqlite:///{tmp_path}/registry.db"
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with database._alone(database.open_database(url)):
+        with database._migration_lock(database.open_database(url)):
             inside.set()
             leave.wait(5)
 

@@ -1,4 +1,4 @@
-"""Settings are read strictly: what is missing or wrong stops the start with words to act on."""
+"""A setting that is missing or wrong stops the start with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from webapp.settings import SettingsError
 
 
 def test_defaults() -> None:
-    read = settings.read(ENVIRON)
-    assert read.database_url.startswith("sqlite:///")
-    assert read.database_url.endswith("/data/registry.db")
-    assert not read.demonstration
-    assert settings.read({**ENVIRON, "SECURE_COOKIES": ""}).secure_cookies
+    defaults = settings.read_settings(ENVIRON)
+    assert defaults.database_url.startswith("sqlite:///")
+    assert defaults.database_url.endswith("/data/registry.db")
+    assert not defaults.demonstration
+    assert settings.read_settings({**ENVIRON, "SECURE_COOKIES": ""}).secure_cookies
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ def test_defaults() -> None:
         ({"SECRET_KEY": "changeme"}, "too easy to guess"),
         ({"SECRET_KEY": "a" * 40}, "too easy to guess"),
         ({"CREDENTIALS_KEYS": ""}, "CREDENTIALS_KEYS is missing"),
-        ({"CREDENTIALS_KEYS": "not-a-key"}, "Key 1 of CREDENTIALS_KEYS"),
+        ({"CREDENTIALS_KEYS": "not-a-key"}, "Key 1 in CREDENTIALS_KEYS"),
         ({"DEMONSTRATION": "perhaps"}, "DEMONSTRATION must be true or false"),
-        ({"TRUSTED_PROXIES": "many"}, "TRUSTED_PROXIES must be a number"),
+        ({"TRUSTED_PROXIES": "many"}, "TRUSTED_PROXIES must be a whole number"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
         ({"SECRET_KEY_FILE": "/etc/hostname"}, "Both SECRET_KEY and SECRET_KEY_FILE"),
         ({"REDIS_URL_FILE": "/nowhere/at/all"}, "REDIS_URL_FILE cannot be read"),
@@ -36,15 +36,15 @@ def test_defaults() -> None:
 )
 def test_refusals(changes: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        settings.read({**ENVIRON, **changes})
+        settings.read_settings({**ENVIRON, **changes})
 
 
 def test_secrets_from_files(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("0123456789abcdef0123456789abcdef\n")
     environ = {**ENVIRON, "SECRET_KEY": "", "SECRET_KEY_FILE": str(file)}
-    assert settings.read(environ).secret_key == "0123456789abcdef0123456789abcdef"
+    assert settings.read_settings(environ).secret_key == "0123456789abcdef0123456789abcdef"
 
 
 def test_settings_do_not_print_their_secrets() -> None:
-    assert ENVIRON["SECRET_KEY"] not in repr(settings.read(ENVIRON))
+    assert ENVIRON["SECRET_KEY"] not in repr(settings.read_settings(ENVIRON))

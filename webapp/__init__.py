@@ -1,4 +1,4 @@
-"""The image registry as a WSGI app: wiring only. What it does is in the modules beside this one."""
+"""The image registry as a WSGI app. This module is wiring only."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
-from webapp import cli as commands
-from webapp import database, warm_up
-from webapp import settings as settings_module
+from webapp import cli, database, warm_up
+from webapp.credentials.vault import Vault
+from webapp.images.receipts import Receipts
 from webapp.jobs import bulk_actions, runner
+from webapp.people.sessions import FailedSignIns
+from webapp.settings import Settings, read_settings
 from webapp.transfer import import_plans
-from webapp.views import account_pages, mount_views
-from webapp.web import error_pages as errors
-from webapp.web import logs, rendering, security, services
+from webapp.views import mount_views
+from webapp.warm_up import WarmUp
+from webapp.web import error_pages, logs, rendering, security
+from webapp.web.services import Services
 
 log = logging.getLogger(__name__)
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
-    """The app, configured by `environ` or, without one, by the process's environment. Raises
-    SettingsError."""
-    settings = settings_module.read(os.environ if environ is None else environ)
+    """Return the app, configured by `environ`, or by the environment of the process.
+
+    Raises SettingsError.
+    """
+    settings = read_settings(os.environ if environ is None else environ)
+    services = _services(settings)
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -38,7 +44,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=1024 * 1024,
         SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
         WTF_CSRF_TIME_LIMIT=None,
-        # A page is built in a few milliseconds: the levels that add least to that.
+        # A page is built in a few milliseconds; higher levels would add too much to that.
         COMPRESS_LEVEL=1,
         COMPRESS_BR_LEVEL=1,
         VERSION=__version__,
@@ -46,7 +52,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     logs.configure(settings.log_level)
     log.info("Image Registry %s is starting", __version__)
     models.database.initialize(database.open_database(settings.database_url))
-    app.extensions["services"] = services.make(settings)
+    app.extensions["services"] = services
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -57,10 +63,19 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     database.init_app(app)
     security.init_app(app)
     Compress(app)
-    account_pages.login_manager.init_app(app)
     rendering.init_app(app)
-    errors.init_app(app)
-    commands.init_app(app)
-    warm_up.init_app(app, app.extensions["services"].warm_up)
+    error_pages.init_app(app)
+    cli.init_app(app)
+    warm_up.init_app(app, services.warm_up)
     mount_views(app)
     return app
+
+
+def _services(settings: Settings) -> Services:
+    return Services(
+        settings=settings,
+        vault=Vault(settings.credentials_keys),
+        receipts=Receipts(settings.secret_key),
+        failed_sign_ins=FailedSignIns(settings.redis_url),
+        warm_up=WarmUp(),
+    )

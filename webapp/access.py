@@ -1,7 +1,7 @@
-"""Who may do what at a scope. Pure: knows roles and scopes, asks no database and no request.
+"""Rights: what a person may do at a scope. Uses neither the database nor the request.
 
-A role is held at a scope and holds at every scope below it. A scope at which a person holds no
-role, of their own or from above, does not exist for them.
+A role applies at the scope where it was granted and at every scope below. A person cannot see a
+scope at which they hold no role, granted there or inherited from above.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from models import Person, Role, Scope
 
 
 class Right(enum.StrEnum):
-    """Something one may be allowed to do at a scope: `thing:action`."""
+    """Permission for one kind of action at a scope, written `thing:action`."""
 
     VIEW_IMAGES = "images:view"
     EDIT_IMAGES = "images:edit"
-    """Register, edit, share, promote, delete, check again."""
+    """Register, edit, share, promote, delete, and check images."""
     LIST_CREDENTIALS = "credentials:list"
-    """See the names of credentials, to register with them."""
+    """See the names of credentials, and register images with them."""
     MANAGE_CREDENTIALS = "credentials:manage"
     MANAGE_MEMBERS = "members:manage"
     MANAGE_SCOPES = "scopes:manage"
-    """Create, rename and delete the scopes directly below."""
+    """Create, rename, and delete the scopes directly below."""
     VIEW_AUDIT = "audit:view"
 
 
@@ -38,7 +38,7 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 
 
 class Forbidden(Exception):
-    """The person sees the scope and lacks the right."""
+    """The person can see the scope but lacks the right."""
 
     def __init__(self, right: Right, scope: Scope) -> None:
         super().__init__(f"{right} at {scope.label}")
@@ -48,21 +48,22 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """A signed-in person with the roles they hold, by scope id."""
+    """A signed-in person with their roles by scope ID."""
 
     person: Person
     roles: Mapping[int, Role] = field(default_factory=dict)
 
     def role_at(self, scope: Scope) -> Role | None:
-        """The strongest role held at `scope` or above it; None: the scope is not to be seen."""
-        held = [self.roles[each.id] for each in scope.lineage if each.id in self.roles]
-        return max(held, key=lambda role: role.rank, default=None)
+        """Return the strongest role at `scope` or above it, or None if they may not see it."""
+        roles = [self.roles[each.id] for each in scope.lineage if each.id in self.roles]
+        return max(roles, key=lambda role: role.rank, default=None)
 
     def may(self, right: Right, scope: Scope) -> bool:
+        """Return whether the person has a right at `scope`."""
         role = self.role_at(scope)
         return role is not None and right in RIGHTS[role]
 
     def require(self, right: Right, scope: Scope) -> None:
-        """Raises Forbidden."""
+        """Raise Forbidden unless the person has a right at `scope`."""
         if not self.may(right, scope):
             raise Forbidden(right, scope)

@@ -1,5 +1,7 @@
-"""The audit log: who changed what, when, from what to what. `record` is called inside the
-transaction of the change, so that neither exists without the other."""
+"""The audit log: who changed what, and when.
+
+Call `record` inside the transaction of the change, so that neither exists without the other.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,19 @@ from models import AuditEntry, Image, Scope
 from webapp.access import Actor
 
 Changes = Mapping[str, tuple[Any, Any]]
-SECRET = "(secret)"  # noqa: S105  stands for one, is none
-"""Stands for a secret's value: that it changed is told, what it is never."""
+SECRET = "(secret)"  # noqa: S105  a replacement for a secret
+"""Recorded instead of a secret's value: the log shows that it changed, never the value."""
 
 ACTIONS = {
     "image.register": "registered",
     "image.edit": "edited",
     "image.promote": "promoted",
-    "image.check": "read from the cloud again",
+    "image.check": "checked",
     "image.delete": "deleted the image",
     "image.undelete": "restored the deleted image",
     "image.deprecate": "deprecated",
     "image.retire": "retired",
-    "image.restore": "made active again",
+    "image.restore": "reactivated",
     "view.share": "shared the view",
     "view.edit": "changed the shared view",
     "view.unshare": "stopped sharing the view",
@@ -31,7 +33,7 @@ ACTIONS = {
     "credentials.edit": "edited the credentials",
     "credentials.delete": "deleted the credentials",
     "member.invite": "invited",
-    "member.withdraw": "withdrew the invitation of",
+    "member.withdraw": "withdrew the invitation for",
     "member.join": "accepted the invitation as",
     "member.edit": "changed the role of",
     "member.remove": "removed the member",
@@ -43,7 +45,7 @@ ACTIONS = {
     "environment.delete": "deleted the environment",
     "person.password": "changed the password of",
 }
-"""What can happen, `noun.verb`, in words that stand between who did it and to what."""
+"""The text of each action, which is shown between the person's name and the subject."""
 
 
 def record(
@@ -55,7 +57,7 @@ def record(
     changes: Changes | None = None,
     image: Image | None = None,
 ) -> None:
-    """Write one entry. `action` is of ACTIONS; `scope` is None for what belongs to no scope."""
+    """Write one entry. `action` is a key of ACTIONS. `scope` is None for a person's own account."""
     if action not in ACTIONS:
         raise ValueError(action)
     AuditEntry.create(
@@ -71,7 +73,7 @@ def record(
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The fields of `after` that differ from `before`, as (from, to)."""
+    """Return the fields of `after` that differ from `before`, each as (old value, new value)."""
     return {
         name: (before.get(name), value)
         for name, value in after.items()
@@ -79,15 +81,17 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
     }
 
 
-def of_image(image: Image) -> list[AuditEntry]:
-    """Everything that happened to one image, newest first."""
+def image_entries(image: Image) -> list[AuditEntry]:
+    """Return every entry about one image, newest first."""
     newest = AuditEntry.at.desc(), AuditEntry.id.desc()
     return list(AuditEntry.select().where(AuditEntry.image_id == image.id).order_by(*newest))
 
 
-def of_scope(scope: Scope, *, page: int, page_size: int) -> tuple[list[AuditEntry], bool]:
-    """One page of what happened at `scope` and below, newest first, and whether more follows.
-    Scalr also keeps what happened at scopes that exist no more."""
+def scope_entries(scope: Scope, *, page: int, page_size: int) -> tuple[list[AuditEntry], bool]:
+    """Return one page of the entries at `scope` and below, newest first, and whether more follow.
+
+    At Scalr, the entries of deleted scopes are included.
+    """
     query = AuditEntry.select().order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
     if scope.parent_id is not None:
         below = [each.id for each in scope.subtree()]

@@ -10,8 +10,8 @@ from peewee import IntegrityError
 import models
 from models import Membership, Person, Role, Scope, transaction
 from webapp import database
-from webapp.credentials.vault import VaultError
-from webapp.people import accounts as people
+from webapp.people import accounts
+from webapp.refusals import Refusal
 from webapp.web.services import services
 
 
@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
 @click.command()
 @with_appcontext
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Update the database schema to the current version."""
     with models.database.connection_context():
         applied = database.migrate(models.database.obj)
     click.echo(f"Applied: {', '.join(applied)}" if applied else "The schema is up to date.")
@@ -31,53 +31,54 @@ def migrate() -> None:
 
 @click.command("create-admin")
 @click.argument("email")
-@click.option("--name", default="", help="How people call them; the e-mail address if not given.")
-@click.password_option(envvar="ADMIN_PASSWORD", help="Asked for if not given.")
+@click.option("--name", default="", help="Display name. Defaults to the e-mail address.")
+@click.password_option(envvar="ADMIN_PASSWORD", help="Prompted for if omitted.")
 @with_appcontext
 def create_admin(email: str, name: str, password: str) -> None:
-    """Make a person who is admin at Scalr."""
+    """Create an account with the role admin at Scalr."""
     with models.database.connection_context():
         scalr = Scope.at("")
         if scalr is None:
             raise click.ClickException("Run `flask --app webapp migrate` first.")
         try:
             with transaction():
-                person = people.create(email, name, password)
+                person = accounts.create(email, name, password)
                 Membership.create(person=person, scope=scalr, role=Role.ADMIN)
-        except people.PasswordRefused as error:
-            raise click.ClickException(str(error)) from error
+        except Refusal as error:
+            raise click.ClickException(error.message) from error
         except IntegrityError as error:
-            raise click.ClickException(f"{email} exists already.") from error
-    click.echo(f"{person.email} can sign in and is an admin at Scalr.")
+            raise click.ClickException(f"An account for {email} already exists.") from error
+    click.echo(f"Created {person.email} as an admin of Scalr.")
 
 
 @click.command("set-password")
 @click.argument("email")
-@click.password_option(envvar="NEW_PASSWORD", help="Asked for if not given.")
+@click.password_option(envvar="NEW_PASSWORD", help="Prompted for if omitted.")
 @with_appcontext
 def set_password(email: str, password: str) -> None:
-    """Give somebody a new password; ends their sessions."""
+    """Set a new password for an account and end its sessions."""
     with models.database.connection_context():
-        person = Person.get_or_none(Person.email == email.strip().lower())
+        person = Person.get_or_none(Person.email == accounts.normalized_email(email))
         if person is None:
-            raise click.ClickException(f"There is no {email}.")
+            raise click.ClickException(f"No account has the e-mail address {email}.")
         try:
-            people.set_password(person, password)
-        except people.PasswordRefused as error:
-            raise click.ClickException(str(error)) from error
-    click.echo(f"{person.email} can sign in with the new password.")
+            accounts.set_password(person, password)
+        except Refusal as error:
+            raise click.ClickException(error.message) from error
+    click.echo(f"Changed the password of {person.email} and ended all sessions.")
 
 
 @click.command("rotate-keys")
 @with_appcontext
 def rotate_keys() -> None:
-    """Encrypt all cloud credentials again with the first of CREDENTIALS_KEYS."""
+    """Re-encrypt all cloud credentials with the first key of CREDENTIALS_KEYS."""
     with models.database.connection_context():
         try:
             count = services().vault.rotate()
-        except VaultError as error:
-            raise click.ClickException(str(error)) from error
-    click.echo(f"Encrypted {count} credentials with the first key.")
+        except Refusal as error:
+            raise click.ClickException(error.message) from error
+    noun = "set of credentials" if count == 1 else "sets of credentials"
+    click.echo(f"Re-encrypted {count} {noun} with the first key.")
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Opening the database that a URL names, and bringing its schema up to date."""
+"""Opening the database at a URL, and migrating its schema."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MAPPED_BYTES = 2**31 - 2**16
-"""Of a SQLite file, as much as SQLite lets be read without copying it."""
+"""SQLite's limit for the part of a file that is memory-mapped, which reads without copying."""
 MIGRATION_LOCK = 7_305_842
-"""Any number of our own: two servers that start together migrate one after the other."""
+"""ID of the advisory lock for migrations. The number is arbitrary."""
 
 
 def open_database(url: str) -> Database:
-    """`sqlite:///file` or `postgresql://user:password@host/name`. Raises SettingsError."""
+    """Return the database at `sqlite:///file` or `postgresql://user:password@host/name`.
+
+    Raises SettingsError for another kind of URL.
+    """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
         # Opening a file and reading its schema takes longer than most requests.
@@ -60,14 +63,15 @@ def open_database(url: str) -> Database:
             unquote_password=True,
             max_connections=32,
             timeout=10,
-            # How many images match differs by a thousand times from one value to the next.
+            # The number of matching images varies a thousandfold from one value to the next, so
+            # a plan that PostgreSQL reuses for all values would be wrong for most.
             options="-c plan_cache_mode=force_custom_plan",
         )
     raise SettingsError("DATABASE_URL must begin with sqlite:/// or postgresql://.")
 
 
 def close_all(database: Database) -> None:
-    """Close this thread's connection and those that wait in a pool."""
+    """Close this thread's connection and the idle connections of the pool."""
     if not database.is_closed():
         database.close()
     if isinstance(database, PooledDatabase):
@@ -75,8 +79,7 @@ def close_all(database: Database) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """A connection for each request that needs one; it goes back to the pool, or is closed, when
-    the request ends."""
+    """Open a connection before each request, except for static files, and release it afterwards."""
 
     @app.before_request
     def _connect() -> None:
@@ -90,13 +93,13 @@ def init_app(app: Flask) -> None:
 
 
 def pending(database: Database) -> list[str]:
-    """The names of the migrations that have not been applied."""
+    """Return the names of the migrations that have not been applied."""
     return [each.name for each in Runner(database, str(MIGRATIONS)).status() if not each.applied]
 
 
 def migrate(database: Database) -> list[str]:
-    """Apply what is pending, and make sure that there is a Scalr scope. Returns the names."""
-    with _alone(database):
+    """Apply pending migrations, create the Scalr scope if missing, and return the names applied."""
+    with _migration_lock(database):
         applied: list[str] = Runner(database, str(MIGRATIONS)).up()
         with transaction():
             if Scope.at("") is None:
@@ -107,9 +110,12 @@ def migrate(database: Database) -> list[str]:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
-    """PostgreSQL: hold an advisory lock. SQLite: hold a lock on a file beside the database, since
-    what is pending is read before a migration takes the database's own lock."""
+def _migration_lock(database: Database) -> Iterator[None]:
+    """Make processes that start together migrate one after the other.
+
+    PostgreSQL has an advisory lock for that. For SQLite, a file beside the database is locked,
+    because pending migrations are read before a migration takes the database's own lock.
+    """
     if isinstance(database, SqliteDatabase):
         with Path(f"{database.database}.migrating").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,5 +1,8 @@
-"""The settings, read once from the environment, strictly: a value that is missing, malformed or
-known to everybody stops the start with a sentence that says what to do."""
+"""The settings, read once from environment variables.
+
+A value that is missing, malformed or easy to guess stops the start with a message that says what
+to do.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,29 @@ KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test"
 
 
 class SettingsError(Exception):
-    """A setting that the app cannot start with."""
+    """A setting is missing or wrong, so the app cannot start."""
 
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """No repr: two of the fields are secrets."""
+    """All settings. There is no repr, because two of the fields are secrets."""
 
     secret_key: str
-    """Signs sessions and receipts. At least 32 characters."""
+    """Signs sessions and receipts. It has at least 32 characters."""
     credentials_keys: tuple[str, ...]
-    """Fernet keys that encrypt cloud credentials: the first encrypts, all decrypt."""
+    """Fernet keys for cloud credentials: the first one encrypts, and all of them decrypt."""
     database_url: str
     redis_url: str
-    """Where rate limits are counted when several servers share them; '' counts in the process."""
+    """Redis for the rate limits that several servers share; '' counts in this process only."""
     trusted_proxies: int
-    """How many reverse proxies in front may say the client's address and scheme."""
+    """Number of reverse proxies whose X-Forwarded headers are trusted."""
     secure_cookies: bool
     demonstration: bool
     log_level: str
 
 
-def read(environ: Mapping[str, str]) -> Settings:
-    """Raises SettingsError for the first setting that is missing or wrong."""
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings. Raises SettingsError for the first one that is missing or wrong."""
     data_dir = Path(environ.get("DATA_DIR") or "data").absolute()
     demonstration = _boolean(environ, "DEMONSTRATION", default=False)
     return Settings(
@@ -51,7 +54,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:
-    """The value of NAME, or what the file named by NAME_FILE holds, or ''."""
+    """Return the value of NAME, else the content of the file named by NAME_FILE, else ''."""
     path = environ.get(f"{name}_FILE")
     if not path:
         return environ.get(name, "")
@@ -60,34 +63,35 @@ def _text(environ: Mapping[str, str], name: str) -> str:
     try:
         return Path(path).read_text().strip()
     except OSError as error:
-        raise SettingsError(f"{name}_FILE cannot be read: {error}.") from error
+        raise SettingsError(f"The file named by {name}_FILE cannot be read: {error}.") from error
 
 
 def _secret_key(environ: Mapping[str, str]) -> str:
     value = _text(environ, "SECRET_KEY")
-    make = "Make one with: python -c 'import secrets; print(secrets.token_hex(32))'"
+    generate = "Generate one with: python -c 'import secrets; print(secrets.token_hex(32))'"
     if not value:
-        raise SettingsError(f"SECRET_KEY is missing. {make}")
+        raise SettingsError(f"SECRET_KEY is missing. {generate}")
     if len(value) < 32 or value.lower() in KNOWN_SECRETS or len(set(value)) < 8:
-        raise SettingsError(f"SECRET_KEY is too easy to guess. {make}")
+        raise SettingsError(f"SECRET_KEY is too easy to guess. {generate}")
     return value
 
 
 def _credentials_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
-    make = (
-        "Make one with: python -c "
+    generate = (
+        "Generate one with: python -c "
         "'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
     )
     keys = tuple(
         key.strip() for key in _text(environ, "CREDENTIALS_KEYS").split(",") if key.strip()
     )
     if not keys:
-        raise SettingsError(f"CREDENTIALS_KEYS is missing. {make}")
+        raise SettingsError(f"CREDENTIALS_KEYS is missing. {generate}")
     for number, key in enumerate(keys, start=1):
         try:
             Fernet(key)
         except ValueError as error:
-            raise SettingsError(f"Key {number} of CREDENTIALS_KEYS is no key. {make}") from error
+            message = f"Key {number} in CREDENTIALS_KEYS is not a Fernet key. {generate}"
+            raise SettingsError(message) from error
     return keys
 
 
@@ -105,7 +109,7 @@ def _boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
 def _count(environ: Mapping[str, str], name: str) -> int:
     value = environ.get(name, "") or "0"
     if not value.isdecimal():
-        raise SettingsError(f"{name} must be a number, not {value!r}.")
+        raise SettingsError(f"{name} must be a whole number, not {value!r}.")
     return int(value)
 
 

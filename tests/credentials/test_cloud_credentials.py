@@ -151,5 +151,5 @@ def test_owned_is_of_that_scope_only(
     actor_of: Actors, scope: Scopes, make_credentials: MakeCredentials
 ) -> None:
     row, admin = make_credentials("acme"), actor_of("scalr-admin")
-    assert cloud_credentials.owned(admin, scope("acme"), row.id) == row
-    assert cloud_credentials.owned(admin, scope(""), row.id) is None
+    assert cloud_credentials.find_owned(admin, scope("acme"), row.id) == row
+    assert cloud_credentials.find_owned(admin, scope(""), row.id) is None

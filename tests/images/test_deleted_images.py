@@ -61,7 +61,7 @@ def test_everything_comes_back(
     assert (restored, refused) == ([image], [])
     assert row_of(image) == before
     assert not DeletedImage.select().exists()
-    entries = audit.of_image(image)
+    entries = audit.image_entries(image)
     assert [(each.action, each.person) for each in entries[:2]] == [
         ("image.undelete", admin.person),
         ("image.delete", editor.person),

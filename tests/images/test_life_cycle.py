@@ -60,7 +60,7 @@ def test_deprecate_today(make_image: MakeImage, editor: Actor) -> None:
     image = stored(image)
     assert image.status is LifeCycle.DEPRECATED
     assert life_cycle.of(image) == Life(TODAY, None, "CVE-2026-1", successor.id)
-    entry = audit.of_image(image)[0]
+    entry = audit.image_entries(image)[0]
     assert (entry.action, entry.person) == ("image.deprecate", editor.person)
     assert entry.changes == {
         "deprecated_on": [None, "2026-03-10"],
@@ -74,7 +74,10 @@ def test_the_same_again_is_no_change(make_image: MakeImage, editor: Actor) -> No
     image = make_image("acme")
     assert life_cycle.retire(editor, image, TODAY)
     assert not life_cycle.retire(editor, image, TODAY)
-    assert [entry.action for entry in audit.of_image(image)] == ["image.retire", "image.register"]
+    assert [entry.action for entry in audit.image_entries(image)] == [
+        "image.retire",
+        "image.register",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_deprecating_takes_a_retirement_back(make_image: MakeImage, editor: Acto
     life_cycle.retire(editor, image, TODAY)
     life_cycle.deprecate(editor, image, TODAY)
     assert stored(image).status is LifeCycle.DEPRECATED
-    assert audit.of_image(image)[0].changes["retired_on"] == ["2026-03-10", None]
+    assert audit.image_entries(image)[0].changes["retired_on"] == ["2026-03-10", None]
 
 
 @pytest.mark.parametrize("day", [TODAY, LATER])
@@ -121,7 +124,7 @@ def test_restore(make_image: MakeImage, editor: Actor, day: date) -> None:
     assert life_cycle.restore(editor, image)
     assert life_cycle.of(stored(image)) == ENDLESS
     assert stored(image).status is LifeCycle.ACTIVE
-    assert audit.of_image(image)[0].action == "image.restore"
+    assert audit.image_entries(image)[0].action == "image.restore"
     assert not life_cycle.restore(editor, image)
 
 
@@ -204,7 +207,7 @@ def test_who_does_not_see_the_successor_is_not_told_of_it(
     assert life_cycle.successor_of(image, scope("acme")) == hidden
     assert life_cycle.successor_of(image, scope("acme/production")) is None
     assert life_cycle.successor_of(hidden, scope("acme")) is None
-    assert "hidden" not in str(audit.of_image(image)[0].changes)
+    assert "hidden" not in str(audit.image_entries(image)[0].changes)
 
 
 def test_a_successor_by_number_id_and_name(make_image: MakeImage, scope: Scopes) -> None:

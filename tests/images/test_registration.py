@@ -33,7 +33,7 @@ def test_register_keeps_what_the_cloud_and_the_person_said(
     assert (image.cloud, image.location) == ("aws", "us-east-1")
     assert image.registered_by == actor.person
     assert image.credentials_name == "AWS"
-    entry = audit.of_image(image)[0]
+    entry = audit.image_entries(image)[0]
     assert (entry.action, entry.person) == ("image.register", actor.person)
     assert entry.changes["os_family"] == [None, "ubuntu"]
 
@@ -139,7 +139,7 @@ def test_editing_records_from_what_to_what(make_image: MakeImage, actor_of: Acto
         actor_of("account-editor"), image, choices(os_version="22.04", size_gb=None)
     )
     assert changes == {"os_version": ("24.04", "22.04"), "size_gb": (8, None)}
-    assert audit.of_image(image)[0].changes == {
+    assert audit.image_entries(image)[0].changes == {
         "os_version": ["24.04", "22.04"],
         "size_gb": [8, None],
     }
@@ -151,7 +151,7 @@ def test_an_edit_that_changes_nothing_leaves_no_trace(
 ) -> None:
     image = make_image("acme")
     assert registration.edit(actor_of("account-editor"), image, choices()) == {}
-    assert len(audit.of_image(image)) == 1
+    assert len(audit.image_entries(image)) == 1
 
 
 def test_who_loses_sight(make_image: MakeImage) -> None:
@@ -172,7 +172,7 @@ def test_promotion(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> No
     # Those who saw it go on seeing it.
     assert catalogue.get(scope("acme/production"), image.id)
     assert catalogue.get(scope("acme/staging"), image.id)
-    assert audit.of_image(image)[0].changes["scope"] == [
+    assert audit.image_entries(image)[0].changes["scope"] == [
         "Environment acme / production",
         "Account acme",
     ]
@@ -210,7 +210,7 @@ def test_checking_again(
     assert changes == {"Description": ("Ubuntu 24.04", "New")}
     assert registration.check_again(editor, image, vault) == {}
     assert Image.get_by_id(image.id).description == "New"
-    actions = [entry.action for entry in audit.of_image(image)]
+    actions = [entry.action for entry in audit.image_entries(image)]
     assert actions == ["image.check", "image.register"]
 
 

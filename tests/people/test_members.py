@@ -10,18 +10,17 @@ import pytest
 from models import AuditEntry, Invitation, Membership, Role, Scope, now
 from tests.cast import PASSWORD
 from webapp.access import Actor, Forbidden
-from webapp.people import accounts as people
-from webapp.people import members
-from webapp.people.members import InvitationOver, MemberError
+from webapp.people import accounts, members
+from webapp.people.members import InvalidInvitation, MemberError
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
 
 
 def test_those_from_above_are_listed_after_those_of_here(scope: Scopes) -> None:
-    rows = members.of_scope(scope("acme/production"))
+    rows = members.members_at(scope("acme/production"))
     assert [row.scope.path for row in rows] == ["acme/production"] * 3 + ["acme"] * 3 + [""] * 3
-    admins = members.admins_of(scope("acme"))
+    admins = members.admins_at(scope("acme"))
     assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
 
 
@@ -29,11 +28,11 @@ def test_a_newcomer_accepts(actor_of: Actors, scope: Scopes) -> None:
     acme = scope("acme")
     token = members.invite(actor_of("account-admin"), acme, " New@Example.com ", Role.EDITOR)
     assert token not in str(list(Invitation.select().dicts()))
-    person, where = members.accept_as_newcomer(token, "New One", "a long enough one")
+    person, where = members.accept_with_new_account(token, "New One", "a long enough one")
     assert (person.email, where) == ("new@example.com", acme)
-    assert people.actor_for(person).role_at(scope("acme/staging")) is Role.EDITOR
-    with pytest.raises(InvitationOver):
-        members.accept_as_newcomer(token, "Again", "a long enough one")
+    assert accounts.actor_for(person).role_at(scope("acme/staging")) is Role.EDITOR
+    with pytest.raises(InvalidInvitation):
+        members.accept_with_new_account(token, "Again", "a long enough one")
     actions = [entry.action for entry in AuditEntry.select().order_by(AuditEntry.id)]
     assert actions == ["member.invite", "member.join"]
 
@@ -44,10 +43,10 @@ def test_somebody_known_accepts_and_keeps_the_stronger_role(
     known, acme = actor_of("environment-viewer").person, scope("acme")
     token = members.invite(actor_of("account-admin"), acme, known.email, Role.ADMIN)
     with pytest.raises(MemberError, match="Sign in"):
-        members.accept_as_newcomer(token, "Somebody else", "a long enough one")
-    with pytest.raises(InvitationOver):
-        members.accept_as(actor_of("outsider").person, token)
-    assert members.accept_as(known, token) == acme
+        members.accept_with_new_account(token, "Somebody else", "a long enough one")
+    with pytest.raises(InvalidInvitation):
+        members.accept_invitation(actor_of("outsider").person, token)
+    assert members.accept_invitation(known, token) == acme
     assert Membership.get(person=known, scope=acme).role is Role.ADMIN
 
 
@@ -55,24 +54,24 @@ def test_an_invitation_that_is_over(actor_of: Actors, scope: Scopes) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     first = members.invite(admin, acme, "new@example.com", Role.VIEWER)
     second = members.invite(admin, acme, "new@example.com", Role.EDITOR)
-    with pytest.raises(InvitationOver):
-        members.invitation_for(first)
-    assert members.invitation_for(second).role is Role.EDITOR
+    with pytest.raises(InvalidInvitation):
+        members.find_invitation(first)
+    assert members.find_invitation(second).role is Role.EDITOR
     Invitation.update(expires_at=now() - timedelta(seconds=1)).execute()
-    with pytest.raises(InvitationOver):
-        members.invitation_for(second)
-    assert members.invitations_to(acme) == []
+    with pytest.raises(InvalidInvitation):
+        members.find_invitation(second)
+    assert members.open_invitations(acme) == []
 
 
 def test_withdrawing(actor_of: Actors, scope: Scopes) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     token = members.invite(admin, acme, "new@example.com", Role.VIEWER)
-    invitation = members.invitation_for(token)
+    invitation = members.find_invitation(token)
     with pytest.raises(MemberError):
-        members.withdraw(actor_of("stranger"), scope("globex"), invitation.id)
-    members.withdraw(admin, acme, invitation.id)
-    with pytest.raises(InvitationOver):
-        members.invitation_for(token)
+        members.withdraw_invitation(actor_of("stranger"), scope("globex"), invitation.id)
+    members.withdraw_invitation(admin, acme, invitation.id)
+    with pytest.raises(InvalidInvitation):
+        members.find_invitation(token)
 
 
 def test_members_are_not_invited_again(actor_of: Actors, scope: Scopes) -> None:
@@ -113,6 +112,6 @@ def test_scalr_keeps_an_admin(actor_of: Actors, scope: Scopes) -> None:
 
 def test_a_weak_password_uses_up_no_invitation(actor_of: Actors, scope: Scopes) -> None:
     token = members.invite(actor_of("account-admin"), scope("acme"), "new@example.com", Role.VIEWER)
-    with pytest.raises(people.PasswordRefused):
-        members.accept_as_newcomer(token, "New", "short")
-    assert members.accept_as_newcomer(token, "New", PASSWORD)
+    with pytest.raises(accounts.PasswordRefused):
+        members.accept_with_new_account(token, "New", "short")
+    assert members.accept_with_new_account(token, "New", PASSWORD)

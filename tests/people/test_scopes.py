@@ -36,10 +36,10 @@ def test_filtering_what_is_visible(actor_of: Actors) -> None:
 
 
 def test_home_is_the_highest(actor_of: Actors) -> None:
-    home = scopes.home_of(actor_of("environment-viewer"))
+    home = scopes.home_scope(actor_of("environment-viewer"))
     assert home is not None
     assert home.path == "acme/production"
-    assert scopes.home_of(actor_of("outsider")) is None
+    assert scopes.home_scope(actor_of("outsider")) is None
 
 
 def test_create(actor_of: Actors, scope: Scopes) -> None:
@@ -82,7 +82,7 @@ def test_an_admin_of_a_scope_does_not_rename_it(actor_of: Actors, scope: Scopes)
 def test_deleting_asks_for_the_name(actor_of: Actors, scope: Scopes, make_image: MakeImage) -> None:
     make_image("acme/production")
     acme, admin = scope("acme"), actor_of("scalr-admin")
-    with pytest.raises(ScopeError, match="Type the name"):
+    with pytest.raises(ScopeError, match="to confirm"):
         scopes.delete(admin, acme, "Acme")
     scopes.delete(admin, acme, " acme ")
     assert Scope.at("acme/production") is None

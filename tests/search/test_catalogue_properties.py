@@ -16,7 +16,7 @@ from models import Image, LifeCycle, Person, Scope, now, transaction
 from tests.search import naive
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
-from webapp.people import accounts as people
+from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search import planner as finding
 from webapp.search.catalogue import Listing
@@ -135,7 +135,7 @@ def test_the_catalogue_equals_a_naive_filter(
 ) -> None:
     assert not query.problems
     many(seed)
-    scope, actor = Scope.at(path), people.actor_for(Person.get(name="scalr-admin"))
+    scope, actor = Scope.at(path), accounts.actor_for(Person.get(name="scalr-admin"))
     assert scope is not None
     expected = {image.id for image in naive.found(actor, scope, query)}
     sort, descending = order

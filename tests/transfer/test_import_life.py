@@ -15,7 +15,7 @@ from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.images import life_cycle
 from webapp.images.life_cycle import ENDLESS, Life
-from webapp.people import accounts as people
+from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
 from webapp.transfer import export as exchange
@@ -52,7 +52,7 @@ def do(plan: Callable[..., Job], vault: Vault) -> Do:
 
     def do(*lines: dict[str, object]) -> list[tuple[str, str]]:
         job = plan(*lines)
-        actor = people.actor_for(job.person)
+        actor = accounts.actor_for(job.person)
         rows = JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
         outcomes = [imports.apply_line(actor, job.scope, job.arguments, row, vault) for row in rows]
         return [(each.kind, each.message) for each in outcomes]

@@ -19,7 +19,7 @@ from webapp.clouds.base import ImageNotFound, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.jobs import runner, store
-from webapp.people import accounts as people
+from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
 from webapp.transfer import export as exchange
@@ -67,7 +67,7 @@ def run(vault: Vault) -> Run:
     """Does what a plan says; the outcome and message of each line, in the order of the plan."""
 
     def run(job: Job) -> list[tuple[str, str]]:
-        actor = people.actor_for(job.person)
+        actor = accounts.actor_for(job.person)
         outcomes = [
             imports.apply_line(actor, job.scope, job.arguments, row, vault)
             for row in JobRow.select().where(JobRow.job == job).order_by(JobRow.position)

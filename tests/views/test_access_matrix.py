@@ -14,8 +14,7 @@ from models import Job, Membership, Person, Role, SavedView, Scope
 from tests.cast import CAST, HOMES
 from tests.conftest import MakeCredentials, MakeImage
 from webapp.access import Actor
-from webapp.people import accounts as people
-from webapp.people import members
+from webapp.people import accounts, members
 
 # levels: which of s(calr), a(ccount), e(nvironment) the row is about.
 # none: somebody signed in without a role at that scope. `up` in place of a status: 200 or 303 for
@@ -174,7 +173,7 @@ def things(
         here = scope(path)
         viewer = Person.get(Person.email == f"{level}-viewer@example.com")
         members.invite(actor_of("scalr-admin"), here, "invited@example.com", Role.VIEWER)
-        invitation = members.invitations_to(here)[0]
+        invitation = members.open_invitations(here)[0]
         keeper = Person.create(
             email="keeper@example.com", name="Keeper", password_hash="", session_key=""
         )
@@ -299,6 +298,6 @@ def test_a_session_of_somebody_deleted_is_nobodys(client_of: Callable[[str], Fla
     client = client_of("account-viewer")
     assert client.get("/account/acme/images").status_code == 200
     person = Person.get(Person.email == "account-viewer@example.com")
-    assert people.actor_for(person).roles
+    assert accounts.actor_for(person).roles
     person.delete_instance()
     assert client.get("/account/acme/images").status_code == 303

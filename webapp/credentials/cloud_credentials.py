@@ -1,5 +1,7 @@
-"""Cloud credentials: owned by a scope, usable there and below, checked against the cloud when
-they are saved."""
+"""Cloud credentials: owned by a scope, usable there and below.
+
+They are checked against the cloud when they are saved.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +18,36 @@ from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CredentialValues, Identity, InvalidCredentials
 from webapp.credentials.vault import Vault
+from webapp.refusals import Refusal
 
 NAME_LENGTH = 64
 
 
-class CredentialsError(Exception):
-    """A refusal, worded for the person; `field` names the input it is about, '' for none."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
+class CredentialsError(Refusal):
+    """The credentials cannot be saved like this. `field` is the name of a credential field."""
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
-    """Those that `scope` owns or inherits, its own first."""
+    """Return the credentials that `scope` owns or inherits, its own first."""
     query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
     if cloud:
         query = query.where(CloudCredentials.cloud == cloud)
-    nearest = [each.id for each in scope.lineage]
-    return sorted(query, key=lambda row: (nearest.index(row.scope_id), row.name.lower()))
+    lineage = [each.id for each in scope.lineage]
+    return sorted(query, key=lambda row: (lineage.index(row.scope_id), row.name.lower()))
 
 
-def owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredentials | None:
-    """Credentials that `scope` itself owns, for someone who manages them. Raises Forbidden."""
+def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredentials | None:
+    """Return credentials that `scope` itself owns, or None if it owns none with this ID.
+
+    Raises Forbidden unless the actor may manage them.
+    """
     actor.require(Right.MANAGE_CREDENTIALS, scope)
     row: CloudCredentials | None = CloudCredentials.get_or_none(id=credentials_id, scope=scope)
     return row
 
 
-def images_of(credentials: CloudCredentials) -> list[Image]:
-    """What was registered with them; it stays when they go."""
+def images_using(credentials: CloudCredentials) -> list[Image]:
+    """Return the images that were registered with these credentials, by name."""
     return list(Image.select().where(Image.credentials == credentials).order_by(Image.name))
 
 
@@ -59,14 +61,17 @@ def add(
     *,
     checked: bool = True,
 ) -> CloudCredentials:
-    """Raises Forbidden, CredentialsError and, when `checked`, CloudError."""
+    """Add credentials to `scope`, after a check against the cloud if `checked`.
+
+    Raises Forbidden, CredentialsError and, if `checked`, CloudError.
+    """
     actor.require(Right.MANAGE_CREDENTIALS, scope)
     cloud = CLOUDS[cloud_key]
-    values = _valid(cloud, values)
+    values = _valid_values(cloud, values)
     row = CloudCredentials(scope=scope, cloud=cloud.key, name=_valid_name(name))
     vault.store(row, cloud.credential_fields, values)
     if checked:
-        _take_identity(row, cloud.check(CredentialValues(values)))
+        _set_identity(row, cloud.check(CredentialValues(values)))
     with _unique_name(scope, row.name), transaction():
         row.save(force_insert=True)
         changes = {field: (None, value) for field, value in row.settings.items() if value}
@@ -84,28 +89,31 @@ def edit(
     cleared: Collection[str] = (),
     checked: bool = True,
 ) -> None:
-    """A secret field left empty keeps its value unless it is named in `cleared`. Raises
-    Forbidden, CredentialsError, VaultError and, when `checked`, CloudError."""
+    """Change stored credentials, after a check against the cloud if `checked`.
+
+    An empty secret field keeps its stored value, unless it is named in `cleared`. Raises
+    Forbidden, CredentialsError, VaultError and, if `checked`, CloudError.
+    """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     cloud = CLOUDS[row.cloud]
     before = vault.reveal(row)
-    secret = {field.name for field in cloud.credential_fields if field.secret}
-    kept = {
-        field: before.get(field, "")
-        for field in secret
-        if not values.get(field) and field not in cleared
+    secret_names = {field.name for field in cloud.credential_fields if field.secret}
+    reused_secrets = {
+        name: before.get(name, "")
+        for name in secret_names
+        if not values.get(name) and name not in cleared
     }
-    values = _valid(cloud, {**values, **kept})
-    _keep_secrets_home(cloud, before, values, kept)
+    values = _valid_values(cloud, {**values, **reused_secrets})
+    _require_secrets_for_new_url(cloud, before, values, reused_secrets)
     changes = audit.difference({"name": row.name, **before}, {"name": _valid_name(name), **values})
     row.name = _valid_name(name)
     vault.store(row, cloud.credential_fields, values)
     if checked:
-        _take_identity(row, cloud.check(CredentialValues(values)))
+        _set_identity(row, cloud.check(CredentialValues(values)))
     elif changes.keys() - {"name"}:
         row.account, row.checked_at = "", None
-    for field in changes.keys() & secret:
-        changes[field] = (audit.SECRET, audit.SECRET)
+    for secret_name in changes.keys() & secret_names:
+        changes[secret_name] = (audit.SECRET, audit.SECRET)
     with _unique_name(row.scope, row.name), transaction():
         row.save()
         if changes:
@@ -113,23 +121,26 @@ def edit(
 
 
 def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
-    """Log in with them and remember as whom. Raises Forbidden, VaultError and CloudError."""
+    """Log in to the cloud with stored credentials and save the account that they belong to.
+
+    Raises Forbidden, VaultError and CloudError.
+    """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     identity = CLOUDS[row.cloud].check(vault.reveal(row))
-    _take_identity(row, identity)
+    _set_identity(row, identity)
     row.save(only=[CloudCredentials.account, CloudCredentials.checked_at])
     return identity
 
 
 def delete(actor: Actor, row: CloudCredentials) -> None:
-    """What was registered with them stays. Raises Forbidden."""
+    """Delete credentials. Images that were registered with them stay. Raises Forbidden."""
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     with transaction():
         audit.record(actor, row.scope, "credentials.delete", row.name)
         row.delete_instance()
 
 
-def _take_identity(row: CloudCredentials, identity: Identity) -> None:
+def _set_identity(row: CloudCredentials, identity: Identity) -> None:
     row.account = identity.account[: CloudCredentials.account.max_length]
     row.checked_at = now()
 
@@ -137,13 +148,16 @@ def _take_identity(row: CloudCredentials, identity: Identity) -> None:
 def _valid_name(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_LENGTH:
-        raise CredentialsError(f"Give them a name of 1 to {NAME_LENGTH} characters.", "name")
+        raise CredentialsError(f"Enter a name with 1 to {NAME_LENGTH} characters.", "name")
     return name
 
 
-def _valid(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
-    """The cloud's own fields, blanks cut off, '' where one is not asked for with what the others
-    say. Raises CredentialsError for the first wrong one."""
+def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
+    """Return a value for each field of the cloud, without surrounding whitespace.
+
+    A field that does not apply to the values of the other fields is ''. Raises CredentialsError
+    for the first invalid value.
+    """
     valid: dict[str, str] = {}
     for field in cloud.credential_fields:
         value = values.get(field.name, "").strip()
@@ -153,16 +167,15 @@ def _valid(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
         if field.options and not value:
             value = field.options[0][0]
         if field.required and not value:
-            raise CredentialsError(f"{field.label} is needed.", field.name)
+            raise CredentialsError(f"{field.label} is required.", field.name)
         if value and field.pattern and not re.fullmatch(field.pattern, value):
-            message = f"{field.label} is not of the expected form. {field.hint}"
+            message = f"{field.label} doesn’t have the expected format. {field.hint}"
             raise CredentialsError(message.strip(), field.name)
         if field.options and value not in dict(field.options):
-            raise CredentialsError(
-                f"Choose one of the offered values of {field.label}.", field.name
-            )
+            message = f"Choose one of the listed values for {field.label}."
+            raise CredentialsError(message, field.name)
         if field.name.endswith("_url") and value and not _is_http_url(value):
-            raise CredentialsError(f"{field.label} must be an http or https address.", field.name)
+            raise CredentialsError(f"{field.label} must be an http:// or https:// URL.", field.name)
         valid[field.name] = value
     try:
         cloud.validate(valid)
@@ -171,17 +184,22 @@ def _valid(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
     return valid
 
 
-def _keep_secrets_home(
-    cloud: Cloud, before: Mapping[str, str], after: Mapping[str, str], kept: Mapping[str, str]
+def _require_secrets_for_new_url(
+    cloud: Cloud,
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    reused_secrets: Mapping[str, str],
 ) -> None:
-    """Whoever changes the address that secrets are sent to must know them: else an admin could
-    have the stored ones sent to a server of their own."""
+    """Raise CredentialsError if stored secrets would be sent to a new URL.
+
+    Otherwise an admin could have secrets that they do not know sent to a server of their own.
+    """
     for field in cloud.credential_fields:
-        moved = field.name.endswith("_url") and before.get(field.name) != after[field.name]
-        if moved and after[field.name] and any(kept.values()):
+        changed = field.name.endswith("_url") and before.get(field.name) != after[field.name]
+        if changed and after[field.name] and any(reused_secrets.values()):
             raise CredentialsError(
-                f"Enter the secrets again: {field.label} changed, and they would be sent there.",
-                next(name for name, value in kept.items() if value),
+                f"Enter the secrets again. They would be sent to the new {field.label}.",
+                next(name for name, value in reused_secrets.items() if value),
             )
 
 
@@ -195,9 +213,9 @@ def _is_http_url(value: str) -> bool:
 
 @contextmanager
 def _unique_name(scope: Scope, name: str) -> Iterator[None]:
-    """Turns the database's refusal of a second such name in a scope into words."""
+    """Translate the database's refusal of a duplicate name into CredentialsError."""
     try:
         yield
     except IntegrityError as error:
-        message = f"{scope.label} already has credentials named “{name}”."
+        message = f"{scope.label} already has credentials named “{name}”. Choose another name."
         raise CredentialsError(message, "name") from error

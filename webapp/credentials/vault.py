@@ -1,4 +1,4 @@
-"""Cloud credentials in and out of encryption. The only place that sees both sides."""
+"""Encryption of stored cloud credentials. No other module sees the keys and the encrypted text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from models import CloudCredentials, transaction
 from webapp.clouds.base import CredentialValues, Field
+from webapp.refusals import Refusal
 
 
-class VaultError(Exception):
-    """The secrets were encrypted with a key that is not configured any more."""
+class VaultError(Refusal):
+    """The secrets were encrypted with a key that is no longer configured."""
 
 
 class Vault:
-    """Encrypts with the first of `keys`, decrypts with any of them."""
+    """Encrypts with the first of `keys` and decrypts with any of them."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -24,32 +25,37 @@ class Vault:
     def store(
         self, row: CloudCredentials, fields: Iterable[Field], values: Mapping[str, str]
     ) -> None:
-        """Put `values` into `row`, the secret ones encrypted. Does not save the row."""
-        secret = {field.name for field in fields if field.secret}
-        row.settings = {name: value for name, value in values.items() if name not in secret}
-        secrets = {name: value for name, value in values.items() if name in secret}
+        """Put `values` into `row`, with the secret ones encrypted. Does not save the row."""
+        secret_names = {field.name for field in fields if field.secret}
+        row.settings = {name: value for name, value in values.items() if name not in secret_names}
+        secrets = {name: value for name, value in values.items() if name in secret_names}
         row.secrets = self._fernet.encrypt(json.dumps(secrets).encode()).decode()
 
     def reveal(self, row: CloudCredentials) -> CredentialValues:
-        """All fields, in the clear. Raises VaultError."""
+        """Return all fields in plain text. Raises VaultError."""
         try:
             secrets = json.loads(self._fernet.decrypt(row.secrets.encode()))
         except InvalidToken as error:
             raise VaultError(
-                f"The credentials “{row.name}” were encrypted with a key that CREDENTIALS_KEYS "
-                "does not hold any more. Enter their secrets again, or bring the key back."
+                f"The credentials “{row.name}” were encrypted with a key that is no longer in "
+                "CREDENTIALS_KEYS. Restore the key, or delete the credentials and add them again."
             ) from error
         return CredentialValues({**row.settings, **secrets})
 
     def rotate(self) -> int:
-        """Encrypt every row again with the first key; returns how many. Raises VaultError and
-        changes nothing if one of them cannot be decrypted."""
+        """Re-encrypt every row with the first key and return the number of rows.
+
+        Raises VaultError and changes nothing if a row cannot be decrypted.
+        """
         with transaction():
             rows = list(CloudCredentials.select())
             for row in rows:
                 try:
                     row.secrets = self._fernet.rotate(row.secrets.encode()).decode()
                 except InvalidToken as error:
-                    raise VaultError(f"No key decrypts the credentials “{row.name}”.") from error
+                    raise VaultError(
+                        f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. "
+                        "Nothing was changed. Restore the key that they were encrypted with."
+                    ) from error
                 row.save(only=[CloudCredentials.secrets])
         return len(rows)

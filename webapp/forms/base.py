@@ -1,19 +1,18 @@
-"""What all forms share."""
+"""The parts that all forms share."""
 
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import (
-    Form,
-)
+from wtforms import Form
 
 
 def stripped(value: str | None) -> str:
+    """Return the text without surrounding whitespace: a WTForms filter."""
     return (value or "").strip()
 
 
 def refuse(form: Form, message: str, field: str = "") -> None:
-    """Add an error of a use case to the field it is about, or to the form as a whole."""
+    """Show a use case's refusal at the field it is about, or above the form if there is none."""
     if field and field in form:
         form[field].errors = [*form[field].errors, message]
     else:
@@ -21,4 +20,4 @@ def refuse(form: Form, message: str, field: str = "") -> None:
 
 
 class ActionForm(FlaskForm):
-    """A button: nothing but the token against forged requests."""
+    """A form that is only a button: it checks the CSRF token and has no fields."""

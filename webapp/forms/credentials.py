@@ -22,32 +22,34 @@ from webapp.clouds.base import Field as CloudField
 from webapp.forms.base import stripped
 
 MULTILINE_LENGTH = 64 * 1024
-"""Of a key file or of certificates, in characters."""
+"""Longest key file or list of certificates, in characters."""
 
 
 class SecretTextField(TextAreaField):
-    """One that is never filled, as a PasswordField is not."""
+    """A text area that never shows its value, like a PasswordField."""
 
     def _value(self) -> str:
         return ""
 
 
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
-    """The form of one cloud's credentials, from what its adapter declares. Secret fields are
-    never filled; with `stored` an empty one keeps what is there."""
+    """Return the form for one cloud's credentials, with the fields that its adapter declares.
+
+    Secret fields are never filled in. With `stored`, an empty secret field keeps the stored value.
+    """
     fields: dict[str, Any] = {
         "name": StringField(
             "Name",
-            [InputRequired("Give them a name."), Length(max=64)],
+            [InputRequired("Enter a name."), Length(max=64)],
             [stripped],
-            description="How people find them in New Image.",
+            description="Shown when people choose credentials in New Image.",
         ),
         "unchecked": BooleanField("Save without checking"),
     }
     for field in cloud.credential_fields:
         fields[field.name] = _cloud_field(field, has_stored=stored is not None)
         if field.multiline:
-            fields[f"{field.name}_file"] = FileField(f"{field.label}, as a file")
+            fields[f"{field.name}_file"] = FileField(f"{field.label} (upload a file)")
         if stored is not None and field.secret and not field.required and not field.when:
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
     form_class = type("CredentialsForm", (FlaskForm,), fields)
@@ -57,27 +59,28 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
 
 
 def credential_values(cloud: Cloud, form: FlaskForm) -> dict[str, str]:
-    """What was entered; an uploaded file goes before what was typed beside it."""
+    """Return the entered values. An uploaded file takes precedence over text typed beside it."""
     values = {field.name: form[field.name].data or "" for field in cloud.credential_fields}
     for field in cloud.credential_fields:
         upload = form[f"{field.name}_file"].data if field.multiline else None
         if upload:
-            # What is no text cannot be right; that the adapter says, better than we could.
+            # A binary file is invalid as well; the adapter's message says so best.
             values[field.name] = upload.read().decode(errors="replace").strip()
     return values
 
 
 def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
+    """Return the names of the stored secrets that the person wants removed."""
     names = [field.name for field in cloud.credential_fields]
     return [name for name in names if f"clear_{name}" in form and form[f"clear_{name}"].data]
 
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [Length(max=4096)]
-    # What may come as a file, or depends on another field, the use case asks for.
-    asked_here = field.required and not field.multiline and not field.when
-    if asked_here and not (field.secret and has_stored):
-        validators.append(InputRequired(f"{field.label} is needed."))
+    # The use case checks fields that may come as a file or depend on another field.
+    required_here = field.required and not field.multiline and not field.when
+    if required_here and not (field.secret and has_stored):
+        validators.append(InputRequired(f"{field.label} is required."))
     if field.options:
         return SelectField(field.label, choices=dict(field.options), description=field.hint)
     if field.multiline:
@@ -85,14 +88,14 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
         validators[0] = Length(max=MULTILINE_LENGTH)
     else:
         kind = PasswordField if field.secret else StringField
-    stored = (
-        "Stored and never shown. Leave empty to keep it. " if field.secret and has_stored else ""
-    )
+    hint = field.hint
+    if field.secret and has_stored:
+        hint = f"A value is stored and never shown. Leave empty to keep it. {hint}"
     return kind(
         field.label,
         validators,
         [stripped],
-        description=stored + field.hint,
+        description=hint,
         render_kw={"placeholder": field.placeholder} if field.placeholder else None,
         default=field.default,
     )

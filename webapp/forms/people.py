@@ -24,15 +24,17 @@ class SignInForm(FlaskForm):
 
 
 class PasswordForm(FlaskForm):
-    old = PasswordField("Present password", [InputRequired("Enter your present password.")])
-    new = PasswordField(
+    current_password = PasswordField(
+        "Current password", [InputRequired("Enter your current password.")]
+    )
+    password = PasswordField(
         "New password",
         [InputRequired("Enter a new password.")],
-        description="At least 10 characters. A few words in a row are easy to keep in mind.",
+        description="At least 10 characters. A phrase of several words is easy to remember.",
     )
 
 
-class NewcomerForm(FlaskForm):
+class NewAccountForm(FlaskForm):
     name = StringField(
         "Your name", [InputRequired("Enter your name."), Length(max=128)], [stripped]
     )
@@ -47,7 +49,7 @@ class InviteForm(FlaskForm):
         [
             InputRequired("Enter an e-mail address."),
             Length(max=254),
-            Email("Enter an e-mail address."),
+            Email("Enter a valid e-mail address."),
         ],
         [stripped],
     )

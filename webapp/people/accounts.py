@@ -1,84 +1,36 @@
-"""People: signing in and out, passwords, and the roles they hold."""
+"""Accounts: creating them, their passwords, and the roles that a person holds.
+
+Sign-in and sessions are in `sessions.py`.
+"""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from limits import RateLimitItemPerMinute
-from limits.storage import storage_from_string
-from limits.strategies import MovingWindowRateLimiter
 
 from models import Membership, Person, Prepared, transaction
 from webapp import audit
 from webapp.access import Actor
-
-if TYPE_CHECKING:
-    from limits import RateLimitItem
+from webapp.refusals import Refusal
 
 PASSWORD_LENGTH = (10, 256)
 _hasher = PasswordHasher()
-_NOBODY = _hasher.hash(secrets.token_hex())
-"""Checked against when there is no such person, so that both answers take as long."""
+_DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 
-class PasswordRefused(Exception):
-    """The new password cannot be taken, or the old one is wrong; worded for the person."""
-
-
-class SlowDown(Exception):
-    """Too many failed sign-ins; `minutes` until the next may be tried."""
-
-    minutes = 15
-
-
-class FailedSignIns:
-    """Counts failed sign-ins, in Redis where several servers share it, else in this process.
-    Ten for one e-mail address or thirty from one client's address in 15 minutes are enough."""
-
-    PER_EMAIL: RateLimitItem = RateLimitItemPerMinute(10, 15)
-    PER_CLIENT: RateLimitItem = RateLimitItemPerMinute(30, 15)
-
-    def __init__(self, redis_url: str) -> None:
-        self._limiter = MovingWindowRateLimiter(storage_from_string(redis_url or "memory://"))
-
-    def require_patience(self, email: str, client: str) -> None:
-        """Raises SlowDown."""
-        if not (
-            self._limiter.test(self.PER_EMAIL, "email", email)
-            and self._limiter.test(self.PER_CLIENT, "client", client)
-        ):
-            raise SlowDown
-
-    def add(self, email: str, client: str) -> None:
-        self._limiter.hit(self.PER_EMAIL, "email", email)
-        self._limiter.hit(self.PER_CLIENT, "client", client)
-
-    def forgive(self, email: str) -> None:
-        self._limiter.clear(self.PER_EMAIL, "email", email)
-
-
-def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Person | None:
-    """The person, or None: which half was wrong is not told. Raises SlowDown."""
-    email = email.strip().lower()
-    failed.require_patience(email, client)
-    person = Person.get_or_none(Person.email == email)
-    if not _matches(person.password_hash if person else _NOBODY, password) or person is None:
-        failed.add(email, client)
-        return None
-    failed.forgive(email)
-    if _hasher.check_needs_rehash(person.password_hash):
-        person.password_hash = _hasher.hash(password)
-        person.save(only=[Person.password_hash])
-    return person
+class PasswordRefused(Refusal):
+    """The new password is too weak, or the current password is wrong."""
 
 
 def create(email: str, name: str, password: str) -> Person:
-    """Raises PasswordRefused, and IntegrityError where the address is taken."""
+    """Create an account without roles.
+
+    Raises PasswordRefused, and IntegrityError if another account has the e-mail address.
+    """
     require_strength(password)
-    email = email.strip().lower()
+    email = normalized_email(email)
     person: Person = Person.create(
         email=email,
         name=name.strip() or email,
@@ -88,60 +40,63 @@ def create(email: str, name: str, password: str) -> Person:
     return person
 
 
-def change_password(actor: Actor, old: str, new: str) -> None:
-    """Ends every session of the person. Raises PasswordRefused."""
+def normalized_email(text: str) -> str:
+    """Return an e-mail address as the table stores it."""
+    return text.strip().lower()
+
+
+def change_password(actor: Actor, current_password: str, password: str) -> None:
+    """Replace the actor's password and end all their sessions. Raises PasswordRefused."""
     person = actor.person
-    if not _matches(person.password_hash, old):
-        raise PasswordRefused("The present password is not right.")
+    if not _matches(person.password_hash, current_password):
+        raise PasswordRefused("Your current password is incorrect.", "current_password")
     with transaction():
-        set_password(person, new)
+        set_password(person, password)
         audit.record(actor, None, "person.password", person.name)
 
 
-def set_password(person: Person, new: str) -> None:
-    """Ends every session of the person. Raises PasswordRefused."""
-    require_strength(new)
-    person.password_hash = _hasher.hash(new)
+def set_password(person: Person, password: str) -> None:
+    """Replace a person's password and end all their sessions. Raises PasswordRefused."""
+    require_strength(password)
+    person.password_hash = _hasher.hash(password)
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.password_hash, Person.session_key])
 
 
 def require_strength(password: str) -> None:
-    """Raises PasswordRefused. Length is what counts: composition rules make passwords worse."""
+    """Raise PasswordRefused if a password is too weak.
+
+    The rule is about length, because composition rules make people choose worse passwords.
+    """
     low, high = PASSWORD_LENGTH
     if not low <= len(password) <= high:
-        raise PasswordRefused(f"A password has {low} to {high} characters.")
+        raise PasswordRefused(f"Use {low} to {high} characters.", "password")
     if len(set(password)) < 5:
-        raise PasswordRefused("That password is too easy to guess.")
+        raise PasswordRefused(
+            "This password is too easy to guess. Use more different characters.", "password"
+        )
+
+
+def verify_password(person: Person | None, password: str) -> bool:
+    """Return whether `password` is the person's, and renew a hash made with old parameters.
+
+    For None, a hash is checked as well, so that the answer for an unknown e-mail address takes as
+    long as the answer for a wrong password.
+    """
+    if person is None:
+        _matches(_DUMMY_HASH, password)
+        return False
+    if not _matches(person.password_hash, password):
+        return False
+    if _hasher.check_needs_rehash(person.password_hash):
+        person.password_hash = _hasher.hash(password)
+        person.save(only=[Person.password_hash])
+    return True
 
 
 def actor_for(person: Person) -> Actor:
-    """The person with the roles they hold."""
+    """Return the person with the roles they hold."""
     return Actor(person, {row.scope_id: row.role for row in _memberships(person.id)})
-
-
-def session_id(person: Person) -> str:
-    """What a session's cookie holds of the person."""
-    return f"{person.id}.{person.session_key}"
-
-
-def from_session_id(session: str) -> Person | None:
-    """The person, unless the session was ended by a change of password."""
-    number, _, key = session.partition(".")
-    if not number.isdecimal():
-        return None
-    person = next(iter(_people(int(number))), None)
-    if person is None or not secrets.compare_digest(person.session_key, key):
-        return None
-    return person
-
-
-_people = Prepared(lambda mark: Person.select().where(Person.id == mark))
-_memberships = Prepared(
-    lambda mark: Membership.select(Membership.scope, Membership.role).where(
-        Membership.person == mark
-    )
-)
 
 
 def _matches(password_hash: str, password: str) -> bool:
@@ -149,3 +104,10 @@ def _matches(password_hash: str, password: str) -> bool:
         return _hasher.verify(password_hash, password)
     except VerifyMismatchError:
         return False
+
+
+_memberships = Prepared(
+    lambda mark: Membership.select(Membership.scope, Membership.role).where(
+        Membership.person == mark
+    )
+)

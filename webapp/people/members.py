@@ -1,4 +1,4 @@
-"""Members of a scope: who holds which role there, and one-time invitations to one."""
+"""Members of a scope: their roles, and one-time invitations."""
 
 from __future__ import annotations
 
@@ -11,50 +11,66 @@ from peewee import IntegrityError, SqliteDatabase
 from models import Invitation, Membership, Person, Role, Scope, database, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
-from webapp.people import accounts as people
+from webapp.people import accounts
+from webapp.refusals import Refusal
 
 INVITATION_DAYS = 7
 
 
-class MemberError(Exception):
-    """A refusal, worded for the person."""
+class MemberError(Refusal):
+    """A membership or an invitation cannot be changed like this."""
 
 
-class InvitationOver(Exception):
-    """Used already, withdrawn, out of date, or never made: not told apart."""
+class InvalidInvitation(Refusal):
+    """The invitation was used, withdrawn, has expired, or never existed.
+
+    The message does not say which.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This invitation has been used or withdrawn, or has expired. "
+            "Ask the person who sent it for a new one."
+        )
 
 
-def of_scope(scope: Scope) -> list[Membership]:
-    """Those who hold a role at `scope` or above it, the nearest scope first."""
+def members_at(scope: Scope) -> list[Membership]:
+    """Return the memberships at `scope` and above it, nearest scope first, then by name."""
     rows = (
         Membership.select(Membership, Person)
         .join(Person)
         .where(Membership.scope.in_([each.id for each in scope.lineage]))
         .order_by(Person.name, Person.id)
     )
-    by_id = {each.id: place for place, each in enumerate(scope.lineage)}
-    return sorted(rows, key=lambda row: by_id[row.scope_id])
+    distance = {each.id: steps for steps, each in enumerate(scope.lineage)}
+    return sorted(rows, key=lambda row: distance[row.scope_id])
 
 
-def admins_of(scope: Scope) -> list[Person]:
-    """Whom to ask for something that only an admin may do, the nearest first."""
-    return [row.person for row in of_scope(scope) if row.role is Role.ADMIN]
+def admins_at(scope: Scope) -> list[Person]:
+    """Return the admins at `scope` and above it, nearest scope first."""
+    return [row.person for row in members_at(scope) if row.role is Role.ADMIN]
 
 
-def invitations_to(scope: Scope) -> list[Invitation]:
-    """Those that can still be used."""
+def open_invitations(scope: Scope) -> list[Invitation]:
+    """Return the invitations to `scope` that can still be accepted."""
     usable = (Invitation.scope == scope) & (Invitation.expires_at > now())
     return list(Invitation.select().where(usable).order_by(Invitation.email))
 
 
 def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
-    """The token of a one-time link; it cannot be shown again. Another invitation of the same
-    address to the same scope is replaced. Raises Forbidden and MemberError."""
+    """Create an invitation and return its token, which cannot be shown again.
+
+    Replaces another invitation of the same e-mail address to the same scope. Raises Forbidden and
+    MemberError.
+    """
     actor.require(Right.MANAGE_MEMBERS, scope)
-    email = email.strip().lower()
-    here = (Membership.scope == scope) & (Person.email == email)
-    if Membership.select().join(Person).where(here).exists():
-        raise MemberError(f"{email} is a member of {scope.label} already. Change the role below.")
+    email = accounts.normalized_email(email)
+    is_member = (Membership.scope == scope) & (Person.email == email)
+    if Membership.select().join(Person).where(is_member).exists():
+        raise MemberError(
+            f"{email} is already a member of {scope.label}. You can change their role above.",
+            "email",
+        )
     token = secrets.token_urlsafe(32)
     with transaction():
         Invitation.delete().where(
@@ -72,55 +88,62 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     return token
 
 
-def withdraw(actor: Actor, scope: Scope, invitation_id: int) -> None:
-    """Raises Forbidden and MemberError."""
+def withdraw_invitation(actor: Actor, scope: Scope, invitation_id: int) -> Invitation:
+    """Delete an invitation and return it. Raises Forbidden and MemberError."""
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
-        invitation = Invitation.get_or_none(id=invitation_id, scope=scope)
+        invitation: Invitation | None = Invitation.get_or_none(id=invitation_id, scope=scope)
         if invitation is None:
-            raise MemberError("That invitation was used or withdrawn in the meantime.")
+            raise MemberError("This invitation has already been accepted or withdrawn.")
         invitation.delete_instance()
         audit.record(actor, scope, "member.withdraw", invitation.email)
-
-
-def invitation_for(token: str) -> Invitation:
-    """Raises InvitationOver."""
-    usable = (Invitation.token_digest == _digest(token)) & (Invitation.expires_at > now())
-    invitation = Invitation.select(Invitation, Scope).join(Scope).where(usable).first()
-    if invitation is None:
-        raise InvitationOver
     return invitation
 
 
-def accept_as(person: Person, token: str) -> Scope:
-    """Give `person` the role of an invitation to their address. The stronger role stays where
-    they hold one already. Raises InvitationOver."""
+def find_invitation(token: str) -> Invitation:
+    """Return the invitation with this token, with its scope. Raises InvalidInvitation."""
+    usable = (Invitation.token_digest == _digest(token)) & (Invitation.expires_at > now())
+    invitation: Invitation | None = (
+        Invitation.select(Invitation, Scope).join(Scope).where(usable).first()
+    )
+    if invitation is None:
+        raise InvalidInvitation
+    return invitation
+
+
+def accept_invitation(person: Person, token: str) -> Scope:
+    """Give an existing person the role of an invitation to their e-mail address.
+
+    A stronger role that the person already holds at the scope stays. Raises InvalidInvitation.
+    """
     with transaction():
-        invitation = invitation_for(token)
+        invitation = find_invitation(token)
         if invitation.email != person.email:
-            raise InvitationOver
-        return _use(invitation, person)
+            raise InvalidInvitation
+        return _join(person, invitation)
 
 
-def accept_as_newcomer(token: str, name: str, password: str) -> tuple[Person, Scope]:
-    """Make the person whom an invitation names, with its role. Raises InvitationOver,
-    PasswordRefused, and MemberError where they have an account and should sign in."""
+def accept_with_new_account(token: str, name: str, password: str) -> tuple[Person, Scope]:
+    """Create an account for the e-mail address of an invitation, with its role.
+
+    Raises InvalidInvitation, PasswordRefused, and MemberError if the e-mail address has an account.
+    """
     try:
         with transaction():
-            invitation = invitation_for(token)
-            person = people.create(invitation.email, name, password)
-            return person, _use(invitation, person)
+            invitation = find_invitation(token)
+            person = accounts.create(invitation.email, name, password)
+            return person, _join(person, invitation)
     except IntegrityError as error:
-        raise MemberError("You have an account already. Sign in to accept.") from error
+        raise MemberError("You already have an account. Sign in to accept.") from error
 
 
 def change_role(actor: Actor, scope: Scope, membership_id: int, role: Role) -> Membership:
-    """Raises Forbidden and MemberError."""
+    """Change the role of a member of `scope`. Raises Forbidden and MemberError."""
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
-        membership = _membership(scope, membership_id)
+        membership = _find_membership(scope, membership_id)
         if membership.role is Role.ADMIN and role is not Role.ADMIN:
-            _keep_an_admin(membership)
+            _require_another_admin(membership)
         before, membership.role = membership.role, role
         membership.save(only=[Membership.role])
         if before is not role:
@@ -130,28 +153,30 @@ def change_role(actor: Actor, scope: Scope, membership_id: int, role: Role) -> M
 
 
 def remove(actor: Actor, scope: Scope, membership_id: int) -> Membership:
-    """Raises Forbidden and MemberError."""
+    """End a membership at `scope`. Raises Forbidden and MemberError."""
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
-        membership = _membership(scope, membership_id)
+        membership = _find_membership(scope, membership_id)
         if membership.role is Role.ADMIN:
-            _keep_an_admin(membership)
+            _require_another_admin(membership)
         membership.delete_instance()
         changes = {"role": (membership.role, None)}
         audit.record(actor, scope, "member.remove", membership.person.name, changes=changes)
     return membership
 
 
-def _membership(scope: Scope, membership_id: int) -> Membership:
+def _find_membership(scope: Scope, membership_id: int) -> Membership:
     membership: Membership | None = Membership.get_or_none(id=membership_id, scope=scope)
     if membership is None:
-        raise MemberError("That person is no member of this scope any more.")
+        raise MemberError("This person is no longer a member of this scope.")
     return membership
 
 
-def _keep_an_admin(membership: Membership) -> None:
-    """Scalr must keep one: nobody above could appoint another. The lock on the rows keeps two
-    admins from removing each other at the same moment."""
+def _require_another_admin(membership: Membership) -> None:
+    """Raise MemberError for the last admin of Scalr, since nobody above could appoint another.
+
+    The lock on the rows keeps two admins from removing each other at the same moment.
+    """
     scope = membership.scope
     if scope.parent_id is not None:
         return
@@ -161,20 +186,23 @@ def _keep_an_admin(membership: Membership) -> None:
     if not isinstance(database.obj, SqliteDatabase):
         admins = admins.for_update()
     if len(list(admins)) == 1:
-        raise MemberError("This is the last admin of Scalr. Make somebody else one first.")
+        raise MemberError(
+            "You can’t remove the last admin of Scalr. Make another member an admin first."
+        )
 
 
-def _use(invitation: Invitation, person: Person) -> Scope:
-    held = Membership.get_or_none(person=person, scope=invitation.scope)
-    before = held.role if held else None
-    if held is None:
+def _join(person: Person, invitation: Invitation) -> Scope:
+    """Use up an invitation. Raises InvalidInvitation if another request did so first."""
+    membership = Membership.get_or_none(person=person, scope=invitation.scope)
+    before = membership.role if membership else None
+    if membership is None:
         Membership.create(person=person, scope=invitation.scope, role=invitation.role)
-    elif held.role.rank < invitation.role.rank:
-        held.role = invitation.role
-        held.save(only=[Membership.role])
-    # Who deletes the row has the invitation: of two requests at once, one.
+    elif membership.role.rank < invitation.role.rank:
+        membership.role = invitation.role
+        membership.save(only=[Membership.role])
+    # Only one of two requests at the same moment deletes the row.
     if invitation.delete_instance() != 1:
-        raise InvitationOver
+        raise InvalidInvitation
     changes = {"role": (before, invitation.role)}
     audit.record(Actor(person), invitation.scope, "member.join", person.name, changes=changes)
     return invitation.scope

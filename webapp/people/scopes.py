@@ -1,4 +1,4 @@
-"""The scope tree: which scopes a person sees, and creating, renaming and deleting them."""
+"""The scope tree: which scopes a person sees, and creating, renaming and deleting scopes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from peewee import IntegrityError
 from models import CloudCredentials, Image, Membership, Scope, transaction
 from webapp import audit
 from webapp.access import Actor, Right
+from webapp.refusals import Refusal
 
 NAME_LENGTH = 64
 
 
-class ScopeError(Exception):
-    """A refusal, worded for the person."""
+class ScopeError(Refusal):
+    """A scope cannot be created, renamed or deleted like this."""
 
 
 def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
-    """The scopes at which the person holds a role, of their own or from above, in tree order;
-    those whose name or path holds `text`."""
-    held = Scope.select().where(Scope.id.in_(list(actor.roles)))
+    """Return the scopes at which the actor holds a role, directly or inherited, in tree order.
+
+    With `text`, return only scopes whose name or path contains it.
+    """
+    direct = Scope.select().where(Scope.id.in_(list(actor.roles)))
     condition = Scope.id.in_([])
-    for scope in held:
+    for scope in direct:
         if scope.path == "":
             condition = Scope.id.is_null(False)
             break
@@ -35,22 +38,23 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
     return list(query.order_by(Scope.path).limit(limit))
 
 
-def home_of(actor: Actor) -> Scope | None:
-    """Where a person arrives: the highest scope at which they hold a role."""
-    held = Scope.select().where(Scope.id.in_(list(actor.roles)))
-    return min(held, key=lambda scope: (len(scope.lineage), scope.path), default=None)
+def home_scope(actor: Actor) -> Scope | None:
+    """Return the highest scope at which the actor holds a role: where sign-in leads to."""
+    direct = Scope.select().where(Scope.id.in_(list(actor.roles)))
+    return min(direct, key=lambda scope: (len(scope.lineage), scope.path), default=None)
 
 
-def children_of(scope: Scope) -> list[Scope]:
+def child_scopes(scope: Scope) -> list[Scope]:
+    """Return the scopes directly below `scope`, by name."""
     return list(Scope.select().where(Scope.parent == scope).order_by(Scope.name))
 
 
 def create(actor: Actor, parent: Scope, name: str) -> Scope:
-    """Raises Forbidden and ScopeError."""
+    """Create a scope directly below `parent`. Raises Forbidden and ScopeError."""
     actor.require(Right.MANAGE_SCOPES, parent)
     level = parent.level.below
     if level is None:
-        raise ScopeError("An environment has no scopes below it.")
+        raise ScopeError("An environment can’t contain other scopes.")
     name = _valid_name(name)
     slug = _slug(name)
     path = f"{parent.path}/{slug}".lstrip("/")
@@ -60,14 +64,18 @@ def create(actor: Actor, parent: Scope, name: str) -> Scope:
             audit.record(actor, scope, f"{level}.create", name)
     except IntegrityError as error:
         raise ScopeError(
-            f"{parent.label} already has an {level} with that name or address ({slug}). "
-            "Choose another name."
+            f"{parent.label} already has an {level} with this name or with “{slug}” in its URL. "
+            "Choose another name.",
+            "name",
         ) from error
     return scope
 
 
 def rename(actor: Actor, scope: Scope, name: str) -> None:
-    """Its address stays, so that bookmarks go on working. Raises Forbidden and ScopeError."""
+    """Rename a scope. Its path stays, so that bookmarks keep working.
+
+    Raises Forbidden and ScopeError.
+    """
     actor.require(Right.MANAGE_SCOPES, scope.parent)
     before, name = scope.name, _valid_name(name)
     if name == before:
@@ -82,13 +90,15 @@ def rename(actor: Actor, scope: Scope, name: str) -> None:
     except IntegrityError as error:
         scope.name = before
         raise ScopeError(
-            f"{scope.parent.label} already has an {scope.level} of that name. Choose another."
+            f"{scope.parent.label} already has an {scope.level} with this name. "
+            "Choose another name.",
+            "name",
         ) from error
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What goes when a scope is deleted."""
+    """How many records a scope and the scopes below it own."""
 
     environments: int
     images: int
@@ -96,7 +106,8 @@ class Contents:
     members: int
 
 
-def contents_of(scope: Scope) -> Contents:
+def count_contents(scope: Scope) -> Contents:
+    """Count what is deleted together with `scope`."""
     ids = [each.id for each in scope.subtree()]
     return Contents(
         environments=len(ids) - 1,
@@ -107,31 +118,33 @@ def contents_of(scope: Scope) -> Contents:
 
 
 def delete(actor: Actor, scope: Scope, typed_name: str) -> None:
-    """Delete a scope and all that it holds. The cloud's images are untouched. Raises Forbidden,
-    and ScopeError unless its name was typed."""
+    """Delete a scope with everything in it. Cloud images are not affected.
+
+    Raises Forbidden, and ScopeError unless `typed_name` is the scope's name.
+    """
     if scope.parent is None:
-        raise ScopeError("The Scalr scope cannot be deleted.")
+        raise ScopeError("The Scalr scope can’t be deleted.")
     actor.require(Right.MANAGE_SCOPES, scope.parent)
     if typed_name.strip() != scope.name:
-        raise ScopeError(f"Type the name “{scope.name}” to confirm.")
+        raise ScopeError(f"Enter “{scope.name}” to confirm.", "name")
     with transaction():
-        contents = contents_of(scope)
-        lost = {noun: (count, 0) for noun, count in vars(contents).items() if count}
-        audit.record(actor, scope.parent, f"{scope.level}.delete", scope.name, changes=lost)
+        contents = count_contents(scope)
+        changes = {noun: (count, 0) for noun, count in vars(contents).items() if count}
+        audit.record(actor, scope.parent, f"{scope.level}.delete", scope.name, changes=changes)
         scope.delete_instance()
 
 
 def _valid_name(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_LENGTH:
-        raise ScopeError(f"Give it a name of 1 to {NAME_LENGTH} characters.")
+        raise ScopeError(f"Enter a name with 1 to {NAME_LENGTH} characters.", "name")
     return name
 
 
 def _slug(name: str) -> str:
-    """The name as part of an address: letters, digits and hyphens."""
+    """Return the name as part of a URL: letters, digits and hyphens."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if not slug:
-        raise ScopeError("The name needs at least one letter from a to z or a digit.")
+        raise ScopeError("Use at least one letter from a to z or one digit.", "name")
     return slug

@@ -1,43 +1,46 @@
-"""The views: each parses, calls one use case, and renders."""
+"""The views: each parses a request, calls one use case, and renders the answer."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 from webapp.views import (
-    account_pages,
+    account,
     audit,
     bookmarks,
     bulk,
-    children,
     cloud_credentials,
     exchange,
     help_pages,
     image_list,
     images,
     imports,
+    invitations,
     jobs,
     life_cycle,
     members,
     new_image,
     overview,
+    person_pages,
     preferences,
     saved_views,
     scope_pages,
+    scopes,
+    sign_in,
 )
 
 __all__ = [
-    "account_pages",
+    "account",
     "audit",
     "bookmarks",
     "bulk",
-    "children",
     "cloud_credentials",
     "exchange",
     "help_pages",
     "image_list",
     "images",
     "imports",
+    "invitations",
     "jobs",
     "life_cycle",
     "members",
@@ -46,10 +49,13 @@ __all__ = [
     "overview",
     "preferences",
     "saved_views",
+    "scopes",
+    "sign_in",
 ]
 
 
 def mount_views(app: Flask) -> None:
-    app.register_blueprint(account_pages.pages)
+    """Register the blueprints. Importing the modules above adds their views to them."""
+    person_pages.mount(app)
     app.register_blueprint(help_pages.pages)
     scope_pages.mount(app)

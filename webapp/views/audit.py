@@ -1,4 +1,4 @@
-"""The audit log of a scope and of those below it."""
+"""The audit log of a scope and the scopes below it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ PAGE_SIZE = 50
 @pages.get("/audit")
 @needs(Right.VIEW_AUDIT)
 def audit_log() -> Response:
-    given = request.args.get("page", "")
-    page = int(given) if given.isdecimal() and 0 < len(given) < 8 else 1
-    entries, more = audit.of_scope(g.scope, page=max(page, 1), page_size=PAGE_SIZE)
-    return render(
-        "audit/audit_log.html", label="Audit Log", entries=entries, page=max(page, 1), more=more
-    )
+    page = _page_number(request.args.get("page", ""))
+    entries, more = audit.scope_entries(g.scope, page=page, page_size=PAGE_SIZE)
+    return render("audit/audit_log.html", label="Audit log", entries=entries, page=page, more=more)
+
+
+def _page_number(text: str) -> int:
+    """Return the number in a URL, or 1 if there is none or it is out of range."""
+    return max(int(text), 1) if text.isdecimal() and len(text) < 8 else 1

@@ -1,4 +1,4 @@
-"""The pages of cloud credentials: list, add, edit, check, delete."""
+"""The pages of Cloud Credentials: list, add, edit, check, delete."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError
 from webapp.credentials import cloud_credentials
-from webapp.credentials.cloud_credentials import CredentialsError
-from webapp.credentials.vault import VaultError
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.credentials import cleared_secrets, credential_values, credentials_form
+from webapp.refusals import Refusal
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -55,10 +54,10 @@ def add_credentials(cloud_key: str) -> Response:
                 credential_values(cloud, form),
                 checked=not form.unchecked.data,
             )
-        except (CredentialsError, CloudError) as error:
-            context = _refused(form, error)
+        except (Refusal, CloudError) as error:
+            context = _show_error(form, error)
         else:
-            toast(_saved(row))
+            toast(_saved_message(row))
             return redirect(url_for(".credentials"))
     return _form_page(cloud, form, **context)
 
@@ -66,7 +65,7 @@ def add_credentials(cloud_key: str) -> Response:
 @pages.route("/credentials/<int:credentials_id>/edit", methods=["GET", "POST"])
 @needs(Right.MANAGE_CREDENTIALS)
 def edit_credentials(credentials_id: int) -> Response:
-    row = _own(credentials_id)
+    row = _credentials_or_404(credentials_id)
     cloud = CLOUDS[row.cloud]
     form = credentials_form(cloud, stored=row)
     context: dict[str, Any] = {}
@@ -81,10 +80,10 @@ def edit_credentials(credentials_id: int) -> Response:
                 cleared=cleared_secrets(cloud, form),
                 checked=not form.unchecked.data,
             )
-        except (CredentialsError, CloudError, VaultError) as error:
-            context = _refused(form, error)
+        except (Refusal, CloudError) as error:
+            context = _show_error(form, error)
         else:
-            toast(_saved(row))
+            toast(_saved_message(row))
             return redirect(url_for(".credentials"))
     return _form_page(cloud, form, row=row, **context)
 
@@ -92,32 +91,32 @@ def edit_credentials(credentials_id: int) -> Response:
 @pages.post("/credentials/<int:credentials_id>/check")
 @needs(Right.MANAGE_CREDENTIALS)
 def check_credentials(credentials_id: int) -> Response:
-    row = _own(credentials_id)
+    row = _credentials_or_404(credentials_id)
     if ActionForm().validate_on_submit():
         try:
             identity = cloud_credentials.check(g.actor, row, services().vault)
-        except (CloudError, VaultError) as error:
+        except (Refusal, CloudError) as error:
             toast(f"“{row.name}”: {error}", "danger")
         else:
-            toast(f"“{row.name}” work: {identity.description}.")
+            toast(f"“{row.name}” is valid: {identity.description}.")
     return redirect(url_for(".credentials"))
 
 
 @pages.route("/credentials/<int:credentials_id>/delete", methods=["GET", "POST"])
 @needs(Right.MANAGE_CREDENTIALS)
 def delete_credentials(credentials_id: int) -> Response:
-    row = _own(credentials_id)
+    row = _credentials_or_404(credentials_id)
     form = ActionForm()
     if form.validate_on_submit():
         cloud_credentials.delete(g.actor, row)
-        toast(f"The credentials “{row.name}” are deleted.")
+        toast(f"Credentials “{row.name}” deleted.")
         return redirect(url_for(".credentials"))
-    used = cloud_credentials.images_of(row)
-    return render("credentials/delete.html", row=row, form=form, images=used)
+    images = cloud_credentials.images_using(row)
+    return render("credentials/delete.html", row=row, form=form, images=images)
 
 
-def _own(credentials_id: int) -> CloudCredentials:
-    row = cloud_credentials.owned(g.actor, g.scope, credentials_id)
+def _credentials_or_404(credentials_id: int) -> CloudCredentials:
+    row = cloud_credentials.find_owned(g.actor, g.scope, credentials_id)
     if row is None:
         abort(404)
     return row
@@ -131,13 +130,16 @@ def _form_page(cloud: Cloud, form: Any, **context: Any) -> Response:
     )
 
 
-def _refused(form: Any, error: CredentialsError | CloudError | VaultError) -> dict[str, Any]:
-    """After a refusal by the cloud, saving without checking is offered."""
+def _show_error(form: Any, error: Refusal | CloudError) -> dict[str, Any]:
+    """Show the error on the form. If it came from the cloud, offer to save without the check."""
+    if isinstance(error, Refusal):
+        refuse(form, error.message, error.field)
+        return {}
     refuse(form, str(error), getattr(error, "field", ""))
-    return {"offer_unchecked": isinstance(error, CloudError)}
+    return {"offer_unchecked": True}
 
 
-def _saved(row: CloudCredentials) -> str:
+def _saved_message(row: CloudCredentials) -> str:
     if row.checked_at is None:
-        return f"“{row.name}” are saved, not checked."
-    return f"“{row.name}” are saved. They belong to account {row.account}."
+        return f"“{row.name}” saved without a check."
+    return f"“{row.name}” saved. These credentials belong to account {row.account}."

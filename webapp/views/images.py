@@ -173,7 +173,7 @@ def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> R
         target=registration.promotion_target(g.actor, found) if own else None,
         life=life_cycle.of(found),
         successor=life_cycle.successor_of(found, g.scope),
-        history=audit.of_image(found),
+        history=audit.image_entries(found),
         **context,
     )
 

@@ -1,4 +1,4 @@
-"""The members page: who holds which role here, and invitations."""
+"""The Members page: roles at this scope, and invitations."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from webapp.web.rendering import redirect, render, toast
 @pages.get("/members")
 @needs(Right.MANAGE_MEMBERS)
 def member_list() -> Response:
-    return _show(InviteForm())
+    return _members_page(InviteForm())
 
 
 @pages.post("/members")
 @needs(Right.MANAGE_MEMBERS)
 def invite() -> Response:
-    """Shows the one-time link on the page it answers with, and nowhere again."""
+    """Create an invitation. Its link is shown once, on the page that this view answers with."""
     form = InviteForm()
     if form.validate_on_submit():
         try:
             token = members.invite(g.actor, g.scope, form.email.data, Role(form.role.data))
         except MemberError as error:
-            refuse(form, str(error), "email")
+            refuse(form, error.message, error.field)
         else:
             link = url_for("people.invitation", token=token, _external=True)
-            return _show(InviteForm(formdata=None), link=link, invited=form.email.data)
-    return _show(form, status=422)
+            return _members_page(InviteForm(formdata=None), link=link, invited=form.email.data)
+    return _members_page(form, status=422)
 
 
 @pages.post("/members/<int:membership_id>")
@@ -45,9 +45,9 @@ def change_member(membership_id: int) -> Response:
             role = Role(form.role.data)
             changed = members.change_role(g.actor, g.scope, membership_id, role)
         except MemberError as error:
-            toast(str(error), "danger")
+            toast(error.message, "danger")
         else:
-            toast(f"{changed.person.name} is {changed.role} here now.")
+            toast(f"{changed.person.name} is now {_WITH_ARTICLE[changed.role]} of {g.scope.label}.")
     return redirect(url_for(".member_list"))
 
 
@@ -58,9 +58,9 @@ def remove_member(membership_id: int) -> Response:
         try:
             removed = members.remove(g.actor, g.scope, membership_id)
         except MemberError as error:
-            toast(str(error), "danger")
+            toast(error.message, "danger")
         else:
-            toast(f"{removed.person.name} is no member of {g.scope.label} any more.")
+            toast(f"{removed.person.name} removed from {g.scope.label}.")
     return redirect(url_for(".member_list"))
 
 
@@ -69,15 +69,20 @@ def remove_member(membership_id: int) -> Response:
 def withdraw_invitation(invitation_id: int) -> Response:
     if ActionForm().validate_on_submit():
         try:
-            members.withdraw(g.actor, g.scope, invitation_id)
+            withdrawn = members.withdraw_invitation(g.actor, g.scope, invitation_id)
         except MemberError as error:
-            toast(str(error), "danger")
+            toast(error.message, "danger")
         else:
-            toast("The invitation is withdrawn; its link works no longer.")
+            toast(f"Invitation for {withdrawn.email} withdrawn. Its link no longer works.")
     return redirect(url_for(".member_list"))
 
 
-def _show(form: InviteForm, status: int = 200, link: str = "", invited: str = "") -> Response:
+_WITH_ARTICLE = {Role.VIEWER: "a viewer", Role.EDITOR: "an editor", Role.ADMIN: "an admin"}
+
+
+def _members_page(
+    form: InviteForm, status: int = 200, link: str = "", invited: str = ""
+) -> Response:
     return render(
         "people/members.html",
         label="Members",
@@ -85,7 +90,7 @@ def _show(form: InviteForm, status: int = 200, link: str = "", invited: str = ""
         form=form,
         link=link,
         invited=invited,
-        members=members.of_scope(g.scope),
-        invitations=members.invitations_to(g.scope),
+        members=members.members_at(g.scope),
+        invitations=members.open_invitations(g.scope),
         roles=list(Role),
     )

@@ -164,7 +164,7 @@ def _select(
         taken=taken.image if taken else None,
         live="live" in request.args,
         manages_credentials=manages,
-        admins=[] if manages else members.admins_of(g.scope),
+        admins=[] if manages else members.admins_at(g.scope),
         status=409 if taken else status,
     )
 

@@ -1,4 +1,7 @@
-"""What goes wrong outside a form, as pages: each says what happened and what to do next."""
+"""Error pages, for everything that a view does not show itself.
+
+Each page says what happened and what to do next.
+"""
 
 from __future__ import annotations
 
@@ -10,50 +13,70 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from webapp.access import Forbidden
 from webapp.credentials.vault import VaultError
+from webapp.refusals import Refusal
 from webapp.web.logs import request_id
-from webapp.web.rendering import render
+from webapp.web.rendering import render, render_refusal
 
 log = logging.getLogger(__name__)
 
-WORDS = {
-    400: ("This request was not understood", "Go back, reload the page and try once more."),
-    403: ("You may not do this here", "Ask an admin of this scope for the role that it needs."),
-    404: (
-        "There is no such page",
-        "It may have been deleted, or you may not be a member of its scope.",
+TEXTS = {
+    400: ("Bad request", "The server couldn’t read this request. Go back, reload, and try again."),
+    403: (
+        "You don’t have permission to do this",
+        "It needs another role at this scope. Ask an admin of the scope.",
     ),
-    405: ("This address does not work that way", "Go back and use the page's own buttons."),
-    413: ("That is too much at once", "Send less than one megabyte, or, to import, ten."),
-    500: ("Something went wrong here", "It is in the log. Try again; nothing was half done."),
+    404: (
+        "Page not found",
+        "It may have been deleted, or you may not have access to its scope.",
+    ),
+    405: ("This link can’t be opened directly", "Go back and use the buttons on the page."),
+    413: (
+        "The request is too large",
+        "Import files can have up to 10 MB, other requests up to 1 MB.",
+    ),
+    500: (
+        "Something went wrong",
+        "The error was logged. No partial changes were saved. Try again.",
+    ),
 }
+"""Title and advice by HTTP status."""
 
 
 def init_app(app: Flask) -> None:
+    app.register_error_handler(Refusal, _refusal)
     app.register_error_handler(Forbidden, _forbidden)
-    app.register_error_handler(VaultError, _vault)
-    app.register_error_handler(CSRFError, _csrf)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(InternalServerError, _internal)
+    app.register_error_handler(VaultError, _vault_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(InternalServerError, _internal_error)
+
+
+def _refusal(error: Refusal) -> Response:
+    """Answer for a refusal that a view did not catch."""
+    return render_refusal("This couldn’t be done", error.message)
 
 
 def _forbidden(error: Forbidden) -> Response:
     log.info("refused: %s", error)
-    return _page(403)
+    return _error_page(403)
 
 
-def _csrf(_error: CSRFError) -> Response:
-    return _page(
-        400, "This form is too old", "You were signed out since, or the page is stale. Reload it."
+def _vault_error(error: VaultError) -> Response:
+    log.error("%s", error)
+    return _error_page(500, "These credentials can’t be decrypted", error.message)
+
+
+def _csrf_error(_error: CSRFError) -> Response:
+    return _error_page(
+        400,
+        "This form has expired",
+        "You may have signed out or signed in again since it was opened. Reload the page and try "
+        "again.",
     )
 
 
-def _vault(error: VaultError) -> Response:
-    log.error("%s", error)
-    return _page(500, "These credentials cannot be read", str(error))
-
-
-def _http(error: HTTPException) -> Response:
-    response = _page(error.code or 500)
+def _http_error(error: HTTPException) -> Response:
+    response = _error_page(error.code or 500)
     if error.response is not None:
         return error.get_response()  # type: ignore[return-value]
     for name, value in error.get_headers():
@@ -62,16 +85,18 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
-def _internal(_error: InternalServerError) -> Response:
-    return _page(500)
+def _internal_error(_error: InternalServerError) -> Response:
+    return _error_page(500)
 
 
-def _page(status: int, title: str = "", advice: str = "") -> Response:
-    words = WORDS.get(status, ("This did not work", "Go back and try again."))
+def _error_page(status: int, title: str = "", advice: str = "") -> Response:
+    default_title, default_advice = TEXTS.get(
+        status, ("The request failed", "Go back and try again.")
+    )
     return render(
         "layout/error.html",
         status=status,
-        title=title or words[0],
-        advice=advice or words[1],
+        title=title or default_title,
+        advice=advice or default_advice,
         request_id=request_id() if status >= 500 else "",
     )

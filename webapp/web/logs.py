@@ -1,5 +1,4 @@
-"""The log: one line an event, constant text with values as arguments; request id, person and
-scope are added here, once."""
+"""Logging: one line per event. Each line gets the request ID, the person and the scope here."""
 
 from __future__ import annotations
 
@@ -12,6 +11,8 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s %(person)s %(scope)
 
 
 class RequestFilter(logging.Filter):
+    """Adds the values of the current request to each record, or `-` outside a request."""
+
     def filter(self, record: logging.LogRecord) -> bool:
         inside = has_request_context()
         actor = g.get("actor") if inside else None
@@ -23,14 +24,15 @@ class RequestFilter(logging.Filter):
 
 
 def request_id() -> str:
-    """Shown on the page of an unexpected error, so that its log lines can be found."""
+    """Return the ID of this request. Error pages show it, so that the log lines can be found."""
     if "request_id" not in g:
         g.request_id = uuid.uuid4().hex[:12]
-    found: str = g.request_id
-    return found
+    current: str = g.request_id
+    return current
 
 
 def configure(level: str) -> None:
+    """Log the app's events from `level` upwards to standard error."""
     handler = logging.StreamHandler()
     handler.addFilter(RequestFilter())
     handler.setFormatter(logging.Formatter(FORMAT))

@@ -1,5 +1,7 @@
-"""From a view to HTML: whole page or fragment, toasts, and what templates may call. The only
-place that knows what HTMX sends and wants."""
+"""Rendering: whole pages or fragments, redirects, toasts, and the names that templates may use.
+
+No other module knows the headers that HTMX sends and expects.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.people import bookmarks
 from webapp.settings import SettingsError
-from webapp.web import components as marks
+from webapp.web import components
 from webapp.web.services import services
 
 htmx = HTMX()
@@ -29,8 +31,10 @@ ASSETS = ("vendor/htmx.min.js", "vendor/tabler.min.css", "vendor/icons.svg")
 def render(
     page: str, /, *, fragment: str = "", label: str = "", status: int = 200, **context: Any
 ) -> Response:
-    """The page, or its fragment when HTMX asks for a part. `label` names the page in the
-    bookmarks bar; without one it cannot be pinned."""
+    """Return the page, or only its fragment if HTMX requests one.
+
+    `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned.
+    """
     partial = bool(fragment) and _wants_fragment()
     template = "layout/_partial.html" if partial else page
     body = render_template(template, fragment=fragment, bookmark_label=label, **context)
@@ -41,17 +45,30 @@ def render(
 
 
 def redirect(url: str) -> Response:
-    """After a change: see the page at `url`. HTMX follows, and gets that page's fragment."""
+    """Redirect to `url` after a change. HTMX follows and gets the fragment of that page."""
     response: Response = flask_redirect(url, 303)  # type: ignore[assignment]
     return response
 
 
 def leave(url: str) -> Response:
-    """Send the browser itself to `url`, also from a request that HTMX made."""
+    """Make the browser load `url` as a whole page, even if HTMX sent the request."""
     if not htmx:
         return redirect(url)
     response = make_response("", 204)
     response.headers["HX-Redirect"] = url
+    return response
+
+
+def render_refusal(title: str, message: str) -> Response:
+    """Return a page with a message and status 422, or only a toast if HTMX requests a fragment.
+
+    The toast leaves the page as it is, with everything that the person has typed.
+    """
+    if not _wants_fragment():
+        return render("layout/error.html", title=title, advice=message, status=422)
+    body = render_template("layout/_refusal.html", message=message)
+    response = make_response(body, 422)
+    response.headers["HX-Reswap"] = "none"
     return response
 
 
@@ -62,18 +79,20 @@ def toast(
     action: tuple[str, str, dict[str, str]] | None = None,
     **links: tuple[str, str],
 ) -> None:
-    """Show a message on the next page. `{name}` in it becomes the link (text, address) given
-    under that name; `action` is a button: its text, the address it posts to, and what."""
+    """Show a message on the next page.
+
+    `links` holds (text, URL) by name, and `{name}` in the message becomes that link. `action` is a
+    button: its text, the URL that it posts to, and the values that it posts.
+    """
     anchors = {
-        name: Markup('<a href="{}">{}</a>').format(address, text)
-        for name, (text, address) in links.items()
+        name: Markup('<a href="{}">{}</a>').format(url, text) for name, (text, url) in links.items()
     }
     text = escape(message).format(**anchors) if links else message
     flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]
 
 
 def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
-    """The address of a page of `scope`, whichever scope the present page belongs to."""
+    """Return the URL of a page of `scope`, whatever scope the current page belongs to."""
     account, _, environment = scope.path.partition("/")
     if scope.level is not Level.SCALR:
         values["account"] = account
@@ -83,7 +102,7 @@ def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
 
 
 def current_path() -> str:
-    """The present page relative to its scope, with its search, as a bookmark keeps it."""
+    """Return the current path and query relative to the scope, as bookmarks store them."""
     base = scope_url(g.scope, "home")
     path = request.path.removeprefix(base)
     arguments = [(name, value) for name, value in request.args.items(multi=True) if value]
@@ -91,11 +110,11 @@ def current_path() -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Raises SettingsError while the browser's assets are not installed."""
-    missing = [name for name in ASSETS if not (marks.STATIC / name).is_file()]
+    """Raise SettingsError if the browser's assets are not installed."""
+    missing = [name for name in ASSETS if not (components.STATIC / name).is_file()]
     if missing:
         raise SettingsError(
-            f"webapp/static lacks {', '.join(missing)}. `scripts/assets.py` installs them."
+            f"{', '.join(missing)} not found in webapp/static. Run scripts/assets.py."
         )
     htmx.init_app(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -108,22 +127,22 @@ def init_app(app: Flask) -> None:
         ImageState=ImageState,
         operating_systems=operating_systems,
     )
-    marks.init_app(app)
-    app.context_processor(_frame)
+    components.init_app(app)
+    app.context_processor(_layout_context)
 
 
 def _wants_fragment() -> bool:
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
-def _frame() -> dict[str, Any]:
-    """What the frame of every page needs."""
-    frame = {"demonstration": services().settings.demonstration}
+def _layout_context() -> dict[str, Any]:
+    """Return the values that the layout of every page needs."""
+    context = {"demonstration": services().settings.demonstration}
     actor, scope = g.get("actor"), g.get("scope")
     if actor is None or scope is None:
-        return {**frame, "actor": actor, "scope": None}
+        return {**context, "actor": actor, "scope": None}
     return {
-        **frame,
+        **context,
         "actor": actor,
         "scope": scope,
         "may": lambda right, at=scope: actor.may(right, at),

@@ -1,4 +1,4 @@
-"""Headers and tokens that keep other sites and injected markup out."""
+"""Protection against forged requests, injected markup, and NUL characters."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ csrf = CSRFProtect()
 
 
 def init_app(app: Flask) -> None:
-    app.before_request(_refuse_nul)
+    app.before_request(_reject_nul)
     csrf.init_app(app)
-    app.after_request(_headers)
+    app.after_request(_add_headers)
 
 
-def _refuse_nul() -> None:
-    """No text that a person types holds a NUL, and PostgreSQL cannot store one: 400."""
+def _reject_nul() -> None:
+    """Answer 400 to text with a NUL: nobody types one, and PostgreSQL cannot store it."""
     texts = [request.path, *request.args.values(), *request.form.values()]
     if any("\x00" in text for text in texts):
         abort(400)
 
 
-def _headers(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     headers = response.headers
     headers["Content-Security-Policy"] = POLICY
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
-    # Pages show what only this person may see; files under static/ are the same for all.
+    # Pages may contain data that only this person may see. Static files set their own value.
     headers.setdefault("Cache-Control", "no-store")
     return response

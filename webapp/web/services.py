@@ -1,4 +1,4 @@
-"""What the views need besides the request: made once by `create_app`, found through the app."""
+"""The objects that views need besides the request. `create_app` builds them, once per process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import current_app
 
 from webapp.credentials.vault import Vault
 from webapp.images.receipts import Receipts
-from webapp.people.accounts import FailedSignIns
+from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings
 from webapp.warm_up import WarmUp
 
@@ -22,16 +22,7 @@ class Services:
     warm_up: WarmUp
 
 
-def make(settings: Settings) -> Services:
-    return Services(
-        settings=settings,
-        vault=Vault(settings.credentials_keys),
-        receipts=Receipts(settings.secret_key),
-        failed_sign_ins=FailedSignIns(settings.redis_url),
-        warm_up=WarmUp(),
-    )
-
-
 def services() -> Services:
+    """Return the services of the current app."""
     found: Services = current_app.extensions["services"]
     return found

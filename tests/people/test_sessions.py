@@ -1,0 +1,71 @@
+"""Sign-in, the limit on failed sign-ins, and sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from models import AuditEntry
+from tests.cast import PASSWORD
+from webapp.access import Actor
+from webapp.people import accounts, sessions
+from webapp.people.sessions import FailedSignIns, SignInRefused, TooManyFailedSignIns
+
+EMAIL = "account-editor@example.com"
+
+
+def test_sign_in_takes_the_address_in_any_case(db: Flask) -> None:
+    person = sessions.sign_in(f" {EMAIL.upper()} ", PASSWORD, "127.0.0.1", FailedSignIns(""))
+    assert person.email == EMAIL
+
+
+@pytest.mark.parametrize("email", [EMAIL, "nobody@example.com"])
+def test_the_refusal_does_not_say_which_half_was_wrong(db: Flask, email: str) -> None:
+    with pytest.raises(SignInRefused, match="Incorrect e-mail address or password"):
+        sessions.sign_in(email, "something else", "127.0.0.1", FailedSignIns(""))
+
+
+def test_failures_are_limited_by_email_address(db: Flask) -> None:
+    failed = FailedSignIns("")
+    for number in range(10):
+        with pytest.raises(SignInRefused):
+            sessions.sign_in(EMAIL, "wrong", f"10.0.0.{number}", failed)
+    with pytest.raises(TooManyFailedSignIns):
+        sessions.sign_in(EMAIL, PASSWORD, "10.0.0.99", failed)
+    assert sessions.sign_in("account-admin@example.com", PASSWORD, "10.0.0.99", failed)
+
+
+def test_failures_are_limited_by_client(db: Flask) -> None:
+    failed = FailedSignIns("")
+    for number in range(30):
+        failed.add(f"person-{number}@example.com", "10.0.0.1")
+    with pytest.raises(TooManyFailedSignIns):
+        sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
+
+
+def test_a_sign_in_clears_the_failures(db: Flask) -> None:
+    failed = FailedSignIns("")
+    for _ in range(9):
+        failed.add(EMAIL, "10.0.0.1")
+    assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
+    for _ in range(9):
+        failed.add(EMAIL, "10.0.0.2")
+    assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.2", failed)
+
+
+def test_a_new_password_ends_every_session(actor_of: Callable[[str], Actor]) -> None:
+    actor = actor_of("account-editor")
+    session = sessions.session_id(actor.person)
+    assert sessions.from_session_id(session) == actor.person
+    accounts.change_password(actor, PASSWORD, "a whole new password")
+    assert sessions.from_session_id(session) is None
+    assert sessions.from_session_id(sessions.session_id(actor.person)) == actor.person
+    entry = AuditEntry.get(AuditEntry.action == "person.password")
+    assert entry.changes == {}
+
+
+@pytest.mark.parametrize("session", ["", "x", "1", "1.", ".abc", "999999.abc", "-1.abc", "²."])
+def test_session_ids_that_were_never_issued(db: Flask, session: str) -> None:
+    assert sessions.from_session_id(session) is None

@@ -1,0 +1,91 @@
+"""Sign-in, the limit on failed sign-ins, and the ID that a session cookie carries."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from limits import RateLimitItemPerMinute
+from limits.storage import storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+
+from models import Person, Prepared
+from webapp.people import accounts
+from webapp.refusals import Refusal
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+
+LIMIT_MINUTES = 15
+
+
+class SignInRefused(Refusal):
+    """The e-mail address or the password is wrong. The message does not say which."""
+
+
+class TooManyFailedSignIns(Refusal):
+    """The e-mail address or the client has to wait before the next attempt."""
+
+
+class FailedSignIns:
+    """Counts failed sign-ins: in Redis if several servers share the limit, else in this process.
+
+    The limit is 10 failures for one e-mail address or 30 from one client address in 15 minutes.
+    """
+
+    PER_EMAIL: RateLimitItem = RateLimitItemPerMinute(10, LIMIT_MINUTES)
+    PER_CLIENT: RateLimitItem = RateLimitItemPerMinute(30, LIMIT_MINUTES)
+
+    def __init__(self, redis_url: str) -> None:
+        self._limiter = MovingWindowRateLimiter(storage_from_string(redis_url or "memory://"))
+
+    def require_below_limit(self, email: str, client: str) -> None:
+        """Raise TooManyFailedSignIns if either limit is reached."""
+        if not (
+            self._limiter.test(self.PER_EMAIL, "email", email)
+            and self._limiter.test(self.PER_CLIENT, "client", client)
+        ):
+            raise TooManyFailedSignIns(
+                f"Too many failed sign-in attempts. Try again in {LIMIT_MINUTES} minutes."
+            )
+
+    def add(self, email: str, client: str) -> None:
+        self._limiter.hit(self.PER_EMAIL, "email", email)
+        self._limiter.hit(self.PER_CLIENT, "client", client)
+
+    def clear(self, email: str) -> None:
+        self._limiter.clear(self.PER_EMAIL, "email", email)
+
+
+def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Person:
+    """Return the person with this e-mail address and password.
+
+    `client` is the IP address of the browser. Raises SignInRefused and TooManyFailedSignIns.
+    """
+    email = accounts.normalized_email(email)
+    failed.require_below_limit(email, client)
+    person: Person | None = Person.get_or_none(Person.email == email)
+    if not accounts.verify_password(person, password) or person is None:
+        failed.add(email, client)
+        raise SignInRefused("Incorrect e-mail address or password.")
+    failed.clear(email)
+    return person
+
+
+def session_id(person: Person) -> str:
+    """Return the ID that the session cookie carries. It changes with the password."""
+    return f"{person.id}.{person.session_key}"
+
+
+def from_session_id(session: str) -> Person | None:
+    """Return the person of a session, or None if a change of password ended it."""
+    number, _, key = session.partition(".")
+    if not number.isdecimal():
+        return None
+    person = next(iter(_people(int(number))), None)
+    if person is None or not secrets.compare_digest(person.session_key, key):
+        return None
+    return person
+
+
+_people = Prepared(lambda mark: Person.select().where(Person.id == mark))

@@ -1,0 +1,56 @@
+"""The page behind an invitation link, where the person accepts it."""
+
+from __future__ import annotations
+
+from flask import Response, g, request, url_for
+from flask_login import current_user
+
+from models import Invitation, Person
+from webapp.forms.base import ActionForm, refuse
+from webapp.forms.people import NewAccountForm
+from webapp.people import members
+from webapp.people.members import InvalidInvitation
+from webapp.refusals import Refusal
+from webapp.views.person_pages import pages, start_session
+from webapp.web.rendering import redirect, render, scope_url, toast
+
+
+@pages.route("/invitation/<token>", methods=["GET", "POST"])
+def invitation(token: str) -> Response:
+    try:
+        found = members.find_invitation(token)
+    except InvalidInvitation:
+        return render("people/invalid_invitation.html", status=404)
+    if current_user.is_authenticated:
+        return _accept_signed_in(token, found)
+    if Person.select().where(Person.email == found.email).exists():
+        return redirect(url_for("people.sign_in", next=request.path))
+    return _accept_with_new_account(token, found)
+
+
+def _accept_signed_in(token: str, invitation: Invitation) -> Response:
+    form = ActionForm()
+    person = g.actor.person
+    if form.validate_on_submit() and invitation.email == person.email:
+        scope = members.accept_invitation(person, token)
+        toast(f"You’re now a member of {scope.label}.")
+        return redirect(scope_url(scope))
+    return render("people/invitation.html", invitation=invitation, form=form, person=person)
+
+
+def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
+    form = NewAccountForm()
+    if form.validate_on_submit():
+        name, password = form.name.data, form.password.data
+        try:
+            person, scope = members.accept_with_new_account(token, name, password)
+        except InvalidInvitation:
+            return render("people/invalid_invitation.html", status=404)
+        except Refusal as error:
+            refuse(form, error.message, error.field)
+        else:
+            start_session(person)
+            toast(f"Welcome! You’re now a member of {scope.label}.")
+            return redirect(scope_url(scope))
+    status = 422 if form.is_submitted() else 200
+    return render("people/invitation.html", invitation=invitation, form=form, status=status)

@@ -1,0 +1,81 @@
+"""The blueprint for pages of a person, at no scope, and the login of a request.
+
+Before each view, it loads the signed-in person with their roles into `g.actor`.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, Response, g, request, session, url_for
+from flask_login import LoginManager, current_user, login_user
+
+from models import Person
+from webapp.people import accounts, sessions
+from webapp.web.rendering import leave
+
+pages = Blueprint("people", __name__)
+login_manager = LoginManager()
+
+
+def mount(app: Flask) -> None:
+    login_manager.init_app(app)
+    app.register_blueprint(pages)
+
+
+class SignedIn:
+    """A signed-in person, as flask-login needs them."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+
+    def get_id(self) -> str:
+        """Return the session ID, which changes with the password. So a new password signs out
+        every browser.
+        """
+        return sessions.session_id(self.person)
+
+
+def start_session(person: Person) -> None:
+    """Sign `person` in with a fresh session."""
+    session.clear()
+    login_user(SignedIn(person), remember=False)
+    session.permanent = True
+
+
+def local_url(target: str) -> str:
+    """Return `target` if it is a path of this site, else the start page.
+
+    Otherwise a forged sign-in link could lead to another site.
+    """
+    parts = urlsplit(target)
+    if (
+        parts.scheme
+        or parts.netloc
+        or not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+    ):
+        return url_for("people.home")
+    return target
+
+
+@login_manager.user_loader
+def _load_person(session_id: str) -> SignedIn | None:
+    person = sessions.from_session_id(session_id)
+    return SignedIn(person) if person else None
+
+
+@login_manager.unauthorized_handler
+def _require_sign_in() -> Response:
+    return_to = request.full_path.rstrip("?") if request.method == "GET" else ""
+    return leave(url_for("people.sign_in", next=return_to or None))
+
+
+@pages.before_app_request
+def _load_actor() -> None:
+    if request.endpoint != "static" and current_user.is_authenticated:
+        g.actor = accounts.actor_for(current_user.person)

@@ -1,0 +1,127 @@
+"""Pages about scopes: the start page, the list to choose from, and managing accounts at Scalr or
+environments at an account.
+"""
+
+from __future__ import annotations
+
+from flask import Response, abort, g, request, url_for
+from flask_login import login_required
+
+from models import Scope
+from webapp.access import Right
+from webapp.forms.base import refuse
+from webapp.forms.people import ScopeForm
+from webapp.people import scopes
+from webapp.people.scopes import ScopeError
+from webapp.views import person_pages
+from webapp.views.scope_pages import needs, pages
+from webapp.web.rendering import redirect, render, scope_url, toast
+
+KINDS = {"account": "accounts", "environment": "environments"}
+KIND = f"<any({', '.join(KINDS.values())}):kind>"
+
+
+@person_pages.pages.get("/")
+@login_required
+def home() -> Response:
+    scope = scopes.home_scope(g.actor)
+    if scope is None:
+        return render("scopes/no_scope.html")
+    return redirect(scope_url(scope))
+
+
+@person_pages.pages.get("/scopes")
+@login_required
+def scope_list() -> Response:
+    text = request.args.get("q", "").strip()
+    found = scopes.visible_to(g.actor, text)
+    return render("scopes/scopes.html", fragment="scopes/_scopes.html", scopes=found, text=text)
+
+
+@pages.get(f"/{KIND}")
+@needs(Right.MANAGE_SCOPES)
+def child_scopes(kind: str) -> Response:
+    _require_kind(kind)
+    return _child_scopes_page(ScopeForm(), kind)
+
+
+@pages.post(f"/{KIND}")
+@needs(Right.MANAGE_SCOPES)
+def create_child_scope(kind: str) -> Response:
+    _require_kind(kind)
+    form = ScopeForm()
+    if form.validate_on_submit():
+        try:
+            child = scopes.create(g.actor, g.scope, form.name.data)
+        except ScopeError as error:
+            refuse(form, error.message, error.field)
+        else:
+            toast("{scope} created.", scope=(child.label, scope_url(child)))
+            return redirect(url_for(".child_scopes", kind=kind))
+    return _child_scopes_page(form, kind, status=422)
+
+
+@pages.route(f"/{KIND}/<slug>/rename", methods=["GET", "POST"])
+@needs(Right.MANAGE_SCOPES)
+def rename_child_scope(kind: str, slug: str) -> Response:
+    child = _child_scope_or_404(kind, slug)
+    form = ScopeForm(data={"name": child.name})
+    if form.validate_on_submit():
+        try:
+            scopes.rename(g.actor, child, form.name.data)
+        except ScopeError as error:
+            refuse(form, error.message, error.field)
+        else:
+            toast(f"Renamed to {child.name}. Its URL has not changed.")
+            return redirect(url_for(".child_scopes", kind=kind))
+    status = 422 if form.is_submitted() else 200
+    return render("scopes/rename.html", child=child, form=form, kind=kind, status=status)
+
+
+@pages.route(f"/{KIND}/<slug>/delete", methods=["GET", "POST"])
+@needs(Right.MANAGE_SCOPES)
+def delete_child_scope(kind: str, slug: str) -> Response:
+    child = _child_scope_or_404(kind, slug)
+    form = ScopeForm()
+    if form.validate_on_submit():
+        try:
+            scopes.delete(g.actor, child, form.name.data)
+        except ScopeError as error:
+            refuse(form, error.message, error.field)
+        else:
+            toast(f"{child.label} deleted, with everything in it.")
+            return redirect(url_for(".child_scopes", kind=kind))
+    return render(
+        "scopes/delete.html",
+        child=child,
+        contents=scopes.count_contents(child),
+        form=form,
+        kind=kind,
+        status=422 if form.is_submitted() else 200,
+    )
+
+
+def _require_kind(kind: str) -> None:
+    """Answer 404 unless the scopes directly below this one are of this kind."""
+    below = g.scope.level.below
+    if below is None or KINDS[below] != kind:
+        abort(404)
+
+
+def _child_scope_or_404(kind: str, slug: str) -> Scope:
+    _require_kind(kind)
+    child = Scope.at(f"{g.scope.path}/{slug}".lstrip("/"))
+    if child is None:
+        abort(404)
+    return child
+
+
+def _child_scopes_page(form: ScopeForm, kind: str, status: int = 200) -> Response:
+    return render(
+        "scopes/child_scopes.html",
+        label=kind.capitalize(),
+        child_scopes=scopes.child_scopes(g.scope),
+        form=form,
+        kind=kind,
+        status=status,
+    )
