@@ -21,7 +21,7 @@ from bench.measure import milliseconds, percentiles
 from tests.clouds.vmware import vcsim
 from webapp.clouds.base import CredentialValues, Locator
 from webapp.clouds.vmware.adapter import VMware
-from webapp.clouds.vmware.connection import _Connection
+from webapp.clouds.vmware.connection import VCenterConnection
 from webapp.clouds.vmware.sdk import Session
 
 CLUSTERS = 4
@@ -70,17 +70,17 @@ def _say(name: str, call: Callable[[], object], rounds: int) -> float:
 def _counted() -> Iterator[list[str]]:
     """What is sent, one entry for each round trip."""
     sent: list[str] = []
-    original = _Connection.request
+    original = VCenterConnection.request
 
     def request(self: Any, method: str, *args: Any, **kwargs: Any) -> None:
         sent.append(method)
         original(self, method, *args, **kwargs)
 
-    _Connection.request = request  # type: ignore[method-assign]
+    VCenterConnection.request = request  # type: ignore[method-assign]
     try:
         yield sent
     finally:
-        _Connection.request = original  # type: ignore[method-assign]
+        VCenterConnection.request = original  # type: ignore[method-assign]
 
 
 def _bare(session: Session) -> Callable[[], object]:

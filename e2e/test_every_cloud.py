@@ -180,7 +180,7 @@ def test_credentials_ask_for_what_their_kind_needs(sign_in: SignIn) -> None:
     application = page.get_by_label("Application credential secret")
     expect(password).to_be_visible()
     expect(application).to_be_hidden()
-    page.get_by_label("Log in with").select_option("application_credential")
+    page.get_by_label("Authentication method").select_option("application_credential")
     expect(password).to_be_hidden()
     expect(application).to_be_visible()
     page.goto(f"{ACME}/credentials/new/gce")

@@ -24,8 +24,8 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.openstack import details as openstack_details
-from webapp.clouds.openstack import sdk as openstack_sdk
+from webapp.clouds.openstack import details as image_details
+from webapp.clouds.openstack import sdk
 from webapp.clouds.openstack.adapter import OpenStack
 from webapp.images import operating_systems
 
@@ -68,7 +68,7 @@ def test_every_image_of_the_sandbox(
     assert fact(details, "owner") == openstack_images.project_id(known.project)
     assert fact(details, "visibility") == known.visibility.capitalize()
     assert fact(details, "disk_format") == known.disk_format
-    for key, _ in openstack_details.PROPERTIES:
+    for key, _ in image_details.PROPERTIES:
         assert fact(details, key) == said.get(key)
     if "os_distro" in said:
         suggestion = operating_systems.guess(details.os_texts)
@@ -89,12 +89,12 @@ def test_an_image_with_everything(adapter: OpenStack, good: CredentialValues) ->
     assert details.os_texts[0] == "ubuntu 24.04"
     assert set(details.facts) >= {
         Fact("protected", "Protected from deletion", "Yes"),
-        Fact("file_size", "Size of the file", "2.1 GB"),
-        Fact("min_disk", "Least disk", "20 GB"),
-        Fact("min_ram", "Least memory", "2048 MB"),
+        Fact("file_size", "File size", "2.1 GB"),
+        Fact("min_disk", "Minimum disk", "20 GB"),
+        Fact("min_ram", "Minimum memory", "2048 MB"),
         Fact("hw_firmware_type", "Firmware", "uefi"),
         Fact("hw_scsi_model", "SCSI controller", "virtio-scsi"),
-        Fact("source_image", "Made from the image", openstack_images.NOBLE.image_id),
+        Fact("source_image", "Source image", openstack_images.NOBLE.image_id),
         Fact("tags", "Tags", "golden, postgres"),
     }
     assert len(fact(details, "checksum") or "") == 32
@@ -116,7 +116,7 @@ def test_processors_in_our_words(adapter: OpenStack, good: CredentialValues) -> 
 def test_hidden_deactivated_and_queued(adapter: OpenStack, good: CredentialValues) -> None:
     hidden = adapter.describe(good, at(openstack_images.HIDDEN))
     assert hidden.state is ImageState.AVAILABLE
-    assert hidden.warnings == (openstack_details.HIDDEN,)
+    assert hidden.warnings == (image_details.HIDDEN,)
     assert fact(hidden, "hidden") == "Yes"
     deactivated = adapter.describe(good, at(openstack_images.DEACTIVATED))
     assert deactivated.state is ImageState.DISABLED
@@ -174,7 +174,9 @@ def test_unknown_region_is_told_those_that_there_are(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
     for region in ("Nowhere", "regionone", "", "http://evil.example/"):
-        with pytest.raises(UnknownLocation, match="There is RegionOne and RegionTwo: choose"):
+        with pytest.raises(
+            UnknownLocation, match=r"Available regions: RegionOne and RegionTwo. Enter"
+        ):
             adapter.describe(good, Locator(region, UNKNOWN))
 
 
@@ -182,7 +184,9 @@ def test_many_regions_are_counted(adapter: OpenStack) -> None:
     endpoints = [endpoint("http://127.0.0.1:9", f"r{number}") for number in range(100, 140)]
     endpoints.append(endpoint("http://127.0.0.1:9", "http://not-fit-to-be-shown"))
     with faulty.serve(cloud(image(), endpoints)) as url:
-        with pytest.raises(UnknownLocation, match=r"There is r100, r101.* and 35 more:") as caught:
+        with pytest.raises(
+            UnknownLocation, match=r"Available regions: r100, r101.* and 35 more."
+        ) as caught:
             adapter.describe(openstack_credentials(url), Locator("r9", UNKNOWN))
         assert "://" not in str(caught.value)
         assert len(adapter.locations(openstack_credentials(url))) == 41
@@ -199,7 +203,7 @@ def test_who_may_log_in_and_read_nothing(adapter: OpenStack, address: str) -> No
     """Glance says of every image that it is not there; of its list it says the truth."""
     auditor = openstack_credentials(address, username=openstack.AUDITOR)
     assert "acme-auditor" in adapter.check(auditor).description
-    with pytest.raises(PermissionDenied, match="may not read images in the project acme"):
+    with pytest.raises(PermissionDenied, match="cannot read images in the project acme"):
         adapter.describe(auditor, at(openstack_images.NOBLE))
 
 
@@ -237,7 +241,7 @@ def test_auth_url_as_people_write_it(adapter: OpenStack, address: str, end: str)
     ],
 )
 def test_endpoints_as_catalogues_write_them(given: str, images: str) -> None:
-    assert openstack_sdk.images_of(given) == images
+    assert sdk.image_list_url(given) == images
 
 
 def test_which_endpoint_of_a_region_is_taken(adapter: OpenStack) -> None:
@@ -277,10 +281,10 @@ def test_private_authority(adapter: OpenStack) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"auth_url": "https://cloud:5000/v2.0"}, "auth_url", "Version 2 .* /v3"),
-        ({"auth_url": "https://cloud:5000/v2.0/"}, "auth_url", "Version 2 .* /v3"),
-        ({"auth_url": "https://cloud:5000/v3?x=1"}, "auth_url", "ends with its path"),
-        ({"auth_url": "https://cloud:5000/v3#x"}, "auth_url", "ends with its path"),
+        ({"auth_url": "https://cloud:5000/v2.0"}, "auth_url", "version 2 .* /v3"),
+        ({"auth_url": "https://cloud:5000/v2.0/"}, "auth_url", "version 2 .* /v3"),
+        ({"auth_url": "https://cloud:5000/v3?x=1"}, "auth_url", "must end with its path"),
+        ({"auth_url": "https://cloud:5000/v3#x"}, "auth_url", "must end with its path"),
         ({"ca": "no certificate"}, "ca", "not a certificate"),
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from webapp.clouds.base import ImageState, Volume
-from webapp.clouds.openstack import details as openstack_details
+from webapp.clouds.openstack.details import image_details
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from webapp.clouds.openstack import details as openstack_details
     [
         ("active", ImageState.AVAILABLE, ""),
         ("saving", ImageState.PENDING, "being uploaded"),
-        ("uploading", ImageState.PENDING, "to be imported"),
+        ("uploading", ImageState.PENDING, "for import"),
         ("importing", ImageState.PENDING, "importing"),
         ("killed", ImageState.FAILED, "failed"),
         ("deleted", ImageState.GONE, "is deleted"),
@@ -25,7 +25,7 @@ from webapp.clouds.openstack import details as openstack_details
     ],
 )
 def test_states(status: str, state: ImageState, words: str) -> None:
-    details = openstack_details.details({"status": status})
+    details = image_details({"status": status})
     assert details.state is state
     assert words in details.state_note
     assert details.state_note.endswith(".") or not words
@@ -45,7 +45,7 @@ def test_states(status: str, state: ImageState, words: str) -> None:
     ],
 )
 def test_sizes(said: dict[str, Any], size: int | None) -> None:
-    assert openstack_details.details(said).size_gb == size
+    assert image_details(said).size_gb == size
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_sizes(said: dict[str, Any], size: int | None) -> None:
     [("aarch64", "arm64"), ("AMD64", "x86_64"), ("i686", "i386"), ("ppc64le", "ppc64le")],
 )
 def test_architectures(word: str, ours: str) -> None:
-    assert openstack_details.details({"architecture": word}).architecture == ours
-    assert openstack_details.details({"hw_architecture": word}).architecture == ours
+    assert image_details({"architecture": word}).architecture == ours
+    assert image_details({"hw_architecture": word}).architecture == ours
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_architectures(word: str, ours: str) -> None:
     ],
 )
 def test_words_that_tell_of_the_system(image: dict[str, Any], texts: tuple[str, ...]) -> None:
-    assert openstack_details.details(image).os_texts == texts
+    assert image_details(image).os_texts == texts
 
 
 @pytest.mark.parametrize(
     "mapping", ["", "[", "null", "{}", "[1, null]", "[" * 100_000, '[{"no_device": true}]', 7]
 )
 def test_disks_that_are_none(mapping: object) -> None:
-    assert openstack_details.details({"block_device_mapping": mapping}).volumes == ()
+    assert image_details({"block_device_mapping": mapping}).volumes == ()
 
 
 def test_disks_of_every_kind() -> None:
@@ -85,14 +85,14 @@ def test_disks_of_every_kind() -> None:
         '[{"boot_index": "0", "device_name": "/dev/vda", "volume_type": "ssd", "encrypted": true,'
         ' "volume_size": "8"}, {"boot_index": 0, "device_name": "/dev/vdb"}, {"boot_index": -1}]'
     )
-    assert openstack_details.details({"block_device_mapping": mapping}).volumes == (
+    assert image_details({"block_device_mapping": mapping}).volumes == (
         Volume("/dev/vda", "ssd", 8, "", encrypted=True, root=True),
         Volume("", "", None, "", encrypted=None),
     )
 
 
 def test_what_nobody_would_expect_in_an_answer() -> None:
-    details = openstack_details.details(
+    details = image_details(
         {
             "name": "a\0b ",
             "status": None,
@@ -108,6 +108,6 @@ def test_what_nobody_would_expect_in_an_answer() -> None:
     assert details.created is None
     assert details.facts == ()
     assert details.warnings == ()
-    assert openstack_details.details({"created_at": "2026-11-24T00:00:00"}).created == datetime(
+    assert image_details({"created_at": "2026-11-24T00:00:00"}).created == datetime(
         2026, 11, 24, tzinfo=UTC
     )

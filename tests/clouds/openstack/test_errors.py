@@ -43,7 +43,7 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.openstack import errors as openstack_errors
+from webapp.clouds.openstack import errors
 from webapp.clouds.openstack.adapter import OpenStack
 
 WAIT = {"Retry-After": "20"}
@@ -69,7 +69,7 @@ def of_keystone(status: int, message: str = "No.", **headers: str) -> Behaviour:
 
 
 OF_KEYSTONE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
-    "rejected": (of_keystone(401), CredentialsRejected, "does not accept this user for this proj"),
+    "rejected": (of_keystone(401), CredentialsRejected, "rejected this user for this project"),
     "password expired": (
         of_keystone(401, "The password is expired and needs to be changed for user: 0."),
         CredentialsRejected,
@@ -96,43 +96,47 @@ OF_KEYSTONE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
         CredentialsRejected,
         "second factor",
     ),
-    "malformed": (of_keystone(400), CredentialsRejected, "cannot read these credentials"),
+    "malformed": (of_keystone(400), CredentialsRejected, "could not process these credentials"),
     "400 of a stranger": (answering(400, "<p>", "text/html"), CloudUnreachable, "like Keystone"),
-    "refused": (of_keystone(403), PermissionDenied, "does not let these credentials log in"),
-    "wrong path": (answering(404, "<p>", "text/html"), CloudUnreachable, "no Keystone under that"),
-    "wrong method": (answering(405), CloudUnreachable, "no Keystone under that path"),
+    "refused": (of_keystone(403), PermissionDenied, "does not allow these credentials to log in"),
+    "wrong path": (
+        answering(404, "<p>", "text/html"),
+        CloudUnreachable,
+        "no Keystone at that path",
+    ),
+    "wrong method": (answering(405), CloudUnreachable, "no Keystone at that path"),
     "throttled": (of_keystone(429, **WAIT), CloudThrottled, "Wait 20 seconds"),
     "throttled of old": (of_keystone(413), CloudThrottled, "Wait a minute"),
-    "500": (of_keystone(500), CloudUnreachable, r"identity service .* \(it answered 500\)"),
-    "502": (answering(502), CloudUnreachable, r"identity service .* \(it answered 502\)"),
-    "503": (answering(503), CloudUnreachable, r"identity service .* \(it answered 503\)"),
+    "500": (of_keystone(500), CloudUnreachable, r"identity service .* \(HTTP 500\)"),
+    "502": (answering(502), CloudUnreachable, r"identity service .* \(HTTP 502\)"),
+    "503": (answering(503), CloudUnreachable, r"identity service .* \(HTTP 503\)"),
     "moved": (
         lambda _: Answer(302, headers={"Location": "http://127.0.0.1:9/"}),
         CloudUnreachable,
-        r"auth URL names sends us elsewhere \(it answered 302\)",
+        r"auth URL redirects to another URL \(HTTP 302\)",
     ),
-    "versions": (answering(300, "{}", JSON), CloudUnreachable, "does not speak like Keystone"),
-    "teapot": (answering(418), CloudUnreachable, "does not speak like Keystone"),
+    "versions": (answering(300, "{}", JSON), CloudUnreachable, "did not respond like Keystone"),
+    "teapot": (answering(418), CloudUnreachable, "did not respond like Keystone"),
 }
 OF_GLANCE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
-    "token": (glance_error(401), CredentialsRejected, "in RegionOne does not accept the token"),
-    "denied": (glance_error(403), PermissionDenied, "may not read images in the project acme"),
+    "token": (glance_error(401), CredentialsRejected, "in RegionOne rejected the token"),
+    "denied": (glance_error(403), PermissionDenied, "cannot read images in the project acme"),
     "not found": (
         lambda request: glance_error(200 if "limit" in request.path else 404)(request),
         ImageNotFound,
         f"There is no image {UNKNOWN} in RegionOne, or it is private to another project",
     ),
-    "no list": (glance_error(404), CloudUnreachable, "in place of the image service in RegionOne"),
+    "no list": (glance_error(404), CloudUnreachable, "lists as the image service in RegionOne"),
     "throttled": (glance_error(429, WAIT), CloudThrottled, "Wait 20 seconds"),
     "throttled of old": (glance_error(413), CloudThrottled, "Wait a minute"),
-    "500": (glance_error(500), CloudUnreachable, r"image service .* \(it answered 500\)"),
-    "503": (glance_error(503), CloudUnreachable, r"image service .* \(it answered 503\)"),
+    "500": (glance_error(500), CloudUnreachable, r"image service .* \(HTTP 500\)"),
+    "503": (glance_error(503), CloudUnreachable, r"image service .* \(HTTP 503\)"),
     "moved": (
         lambda _: Answer(301, headers={"Location": "http://127.0.0.1:9/"}),
         CloudUnreachable,
-        r"catalogue names sends us elsewhere \(it answered 301\)",
+        r"service catalog redirects to another URL \(HTTP 301\)",
     ),
-    "teapot": (glance_error(418), CloudUnreachable, "does not speak like Glance"),
+    "teapot": (glance_error(418), CloudUnreachable, "did not respond like Glance"),
 }
 
 
@@ -140,10 +144,10 @@ OF_GLANCE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
 def test_what_keystone_answers(adapter: OpenStack, fault: str) -> None:
     behaviour, kind, words = OF_KEYSTONE[fault]
     with faulty.serve(behaviour) as url:
-        errors = refusals(adapter, openstack_credentials(url))
-    assert {type(each) for each in errors} == {kind}
-    assert len(set(map(str, errors))) == 1
-    assert re.search(words, str(errors[0]))
+        found = refusals(adapter, openstack_credentials(url))
+    assert {type(each) for each in found} == {kind}
+    assert len(set(map(str, found))) == 1
+    assert re.search(words, str(found[0]))
 
 
 @pytest.mark.parametrize("fault", OF_GLANCE)
@@ -156,14 +160,14 @@ def test_what_glance_answers(adapter: OpenStack, fault: str) -> None:
 
 def test_every_sentence_differs() -> None:
     words = [
-        openstack_errors.NOT_KEYSTONE,
-        openstack_errors._NO_KEYSTONE_THERE,
-        openstack_errors._REJECTED,
-        openstack_errors._APPLICATION_REJECTED,
-        openstack_errors._APPLICATION_UNKNOWN,
-        openstack_errors._SECOND_FACTOR,
-        *openstack_errors._STATES_OF_A_USER.values(),
-        str(openstack_errors.not_glance(ONE)),
+        errors.NOT_KEYSTONE,
+        errors._NO_KEYSTONE_AT_PATH,
+        errors._USER_REJECTED,
+        errors._APPLICATION_CREDENTIAL_REJECTED,
+        errors._APPLICATION_CREDENTIAL_UNKNOWN,
+        errors._SECOND_FACTOR_REQUIRED,
+        *errors._USER_STATES.values(),
+        str(errors.not_glance_error(ONE)),
     ]
     assert len(set(words)) == len(words)
     assert all(len(each) < 300 and each.endswith(".") for each in words)
@@ -173,8 +177,8 @@ def test_every_sentence_differs() -> None:
     ("status", "message", "kind", "words"),
     [
         (401, "No.", CredentialsRejected, "this application credential: its secret is wrong"),
-        (404, NO_APPLICATION, CredentialsRejected, "no application credential of this id"),
-        (404, "The resource could not be found.", CloudUnreachable, "no Keystone under that path"),
+        (404, NO_APPLICATION, CredentialsRejected, "no application credential with this ID"),
+        (404, "The resource could not be found.", CloudUnreachable, "no Keystone at that path"),
     ],
 )
 def test_application_credentials(
@@ -189,7 +193,7 @@ def test_application_credentials(
 def test_404_is_no_application_credential_where_there_is_none(adapter: OpenStack) -> None:
     with faulty.serve(keystone_error(404, NO_APPLICATION)) as url:
         error = refused(lambda: adapter.check(openstack_credentials(url)))
-    assert "no Keystone under that path" in str(error)
+    assert "no Keystone at that path" in str(error)
 
 
 def test_a_revoked_token_is_replaced_once(adapter: OpenStack) -> None:
@@ -217,7 +221,7 @@ def test_password_changed_while_a_token_is_kept(adapter: OpenStack) -> None:
 
     error = described(adapter, behave)
     assert isinstance(error, CredentialsRejected)
-    assert "does not accept this user" in str(error)
+    assert "rejected this user" in str(error)
 
 
 def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
@@ -287,7 +291,7 @@ def test_garbage_of_keystone(adapter: OpenStack, body: str, status: int) -> None
         with faulty.serve(lambda _, answer=answer: answer) as url:  # type: ignore[misc]
             for error in refusals(adapter, openstack_credentials(url)):
                 assert isinstance(error, CloudUnreachable)
-                assert "does not speak like Keystone" in str(error)
+                assert "did not respond like Keystone" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +310,7 @@ def test_garbage_of_keystone(adapter: OpenStack, body: str, status: int) -> None
 def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> None:
     error = described(adapter, cloud(image(), **changes))
     assert isinstance(error, CloudUnreachable)
-    assert "does not speak like Keystone" in str(error)
+    assert "did not respond like Keystone" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +319,7 @@ def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> No
 def test_garbage_of_glance(adapter: OpenStack, body: str) -> None:
     error = described(adapter, cloud(answering(200, body, JSON)))
     assert isinstance(error, CloudUnreachable)
-    assert "in place of the image service in RegionOne does not speak like Glance" in str(error)
+    assert "as the image service in RegionOne did not respond like Glance" in str(error)
 
 
 def test_malformed_id_is_not_even_sent(adapter: OpenStack) -> None:
@@ -327,7 +331,7 @@ def test_malformed_id_is_not_even_sent(adapter: OpenStack) -> None:
 def test_region_of_another_cloud(adapter: OpenStack) -> None:
     error = described(adapter, cloud(image()), Locator("eu-west-1", UNKNOWN))
     assert isinstance(error, UnknownLocation)
-    assert "There is RegionOne: choose" in str(error)
+    assert "Available regions: RegionOne. Enter" in str(error)
 
 
 def test_what_keystone_repeats_of_our_secrets_is_not_logged(

@@ -13,7 +13,7 @@ from tests.clouds.openstack.answers import cloud, endpoint, image
 from tests.clouds.openstack.peer import LOCATOR, described, openstack_credentials, refused
 from webapp.clouds import base
 from webapp.clouds.base import CloudUnreachable, Locator
-from webapp.clouds.openstack import sdk as openstack_sdk
+from webapp.clouds.openstack import sdk
 from webapp.clouds.openstack.adapter import OpenStack
 
 
@@ -48,8 +48,8 @@ def test_refused_connection_of_glance(adapter: OpenStack) -> None:
         error = described(adapter, cloud(image(), [endpoint(nobody)]))
         address = nobody.removeprefix("http://")
     assert isinstance(error, CloudUnreachable)
-    assert str(error).startswith("The connection to Glance was refused. The catalogue of OpenStack")
-    assert f"in RegionOne is at {address}: ask whoever runs the cloud" in str(error)
+    assert str(error).startswith("The connection to Glance was refused. The OpenStack service")
+    assert f"in RegionOne at {address}: ask your cloud administrator" in str(error)
 
 
 @pytest.mark.usefixtures("no_such_name")
@@ -60,7 +60,9 @@ def test_names_that_cannot_be_resolved(adapter: OpenStack) -> None:
     assert "name of the server of OpenStack cannot be resolved. Check the auth URL" in str(error)
     error = described(adapter, cloud(image(), [endpoint("http://glance.invalid:9292")]))
     assert isinstance(error, CloudUnreachable)
-    assert "name of the server of Glance cannot be resolved. The catalogue" in str(error)
+    assert "name of the server of Glance cannot be resolved. The OpenStack service catalog" in str(
+        error
+    )
     assert "glance.invalid:9292" in str(error)
 
 
@@ -68,7 +70,7 @@ def test_names_that_cannot_be_resolved(adapter: OpenStack) -> None:
 def test_catalogue_with_an_address_that_is_none(adapter: OpenStack, url: str) -> None:
     error = described(adapter, cloud(image(), [endpoint(url)]))
     assert isinstance(error, CloudUnreachable)
-    assert "image service in RegionOne is no address" in str(error)
+    assert "invalid URL for the image service in RegionOne" in str(error)
 
 
 @pytest.mark.usefixtures("no_such_name")
@@ -96,18 +98,18 @@ def test_broken_off(adapter: OpenStack) -> None:
 
 def test_silence(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK's own timeout, which is the first to end it. Twice, as each call is tried twice."""
-    monkeypatch.setattr(openstack_sdk, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(sdk, "READ_SECONDS", 0.2)
     error = described(adapter, slow(30, image()))
     assert isinstance(error, CloudUnreachable)
     assert str(error).startswith("OpenStack takes too long to answer.")
     error = described(adapter, cloud(slow(30, image())))
     assert isinstance(error, CloudUnreachable)
-    assert str(error).startswith("Glance takes too long to answer. The catalogue")
+    assert str(error).startswith("Glance takes too long to answer. The OpenStack service catalog")
 
 
 def test_no_connection_in_time(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full queue of connections that nobody accepts."""
-    monkeypatch.setattr(openstack_sdk, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(sdk, "CONNECT_SECONDS", 0.2)
     with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -154,8 +156,8 @@ def test_tls_of_glance(adapter: OpenStack) -> None:
     with faulty.serve(image(), tls=tls.untrusted()) as glance:
         error = described(adapter, cloud(image(), [endpoint(glance)]))
     assert isinstance(error, CloudUnreachable)
-    assert "certificate of Glance cannot be verified. The catalogue" in str(error)
-    assert "enter the authority of that, too" in str(error)
+    assert "certificate of Glance cannot be verified. The OpenStack service catalog" in str(error)
+    assert "add its certificate authority" in str(error)
 
 
 @pytest.mark.usefixtures("no_such_name")
@@ -164,7 +166,7 @@ def test_long_names_fit(adapter: OpenStack) -> None:
     for url in (f"http://{host}", f"http://{'h' * 42}.{host}"):
         locator = Locator(region, LOCATOR.image_id)
         error = described(adapter, cloud(image(), [endpoint(url, region)]), locator)
-        assert f"in {region} is at {host if url.endswith('//' + host) else 'an address'}" in str(
+        assert f"in {region} at {host if url.endswith('//' + host) else 'another server'}" in str(
             error
         )
 

@@ -173,7 +173,10 @@ def test_where_else_an_image_is(adapter: OpenStack, real: Mapping[str, Any]) -> 
     ("changes", "words"),
     [
         ({"application_credential_secret": "wrong"}, "its secret is wrong"),
-        ({"application_credential_id": "0123456789abcdef"}, "no application credential of this id"),
+        (
+            {"application_credential_id": "0123456789abcdef"},
+            "no application credential with this ID",
+        ),
     ],
 )
 def test_both_say_the_same_of_a_wrong_application_credential(
@@ -190,7 +193,7 @@ def test_both_say_the_same_of_a_wrong_application_credential(
 def test_a_token_that_was_revoked_is_replaced(adapter: OpenStack, real: Mapping[str, Any]) -> None:
     credentials = good(real)
     adapter.describe(credentials, HERE)
-    token = adapter._accounts.get(credentials)._access().auth_token or ""
+    token = adapter._clients.get(credentials)._access().auth_token or ""
     admin = Client(str(real["auth_url"]), "admin", ADMIN_PASSWORD, "admin")
     admin.call("DELETE", f"{real['auth_url']}/auth/tokens", headers={"X-Subject-Token": token})
     image = f"{real['glances'][0]}/v2/images/{NOBLE.image_id}"
@@ -202,5 +205,5 @@ def test_a_token_that_was_revoked_is_replaced(adapter: OpenStack, real: Mapping[
 def test_an_image_service_in_place_of_the_identity_service(
     adapter: OpenStack, real: Mapping[str, Any]
 ) -> None:
-    with pytest.raises(CloudUnreachable, match="does not speak like Keystone"):
+    with pytest.raises(CloudUnreachable, match="did not respond like Keystone"):
         adapter.check(good(real, auth_url=real["glances"][0]))

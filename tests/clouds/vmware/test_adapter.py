@@ -41,8 +41,8 @@ from webapp.clouds.base import (
     Locator,
     UnknownLocation,
 )
-from webapp.clouds.vmware import details as vmware_details
 from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.details import image_details, listed_images, unescape_name
 from webapp.clouds.vmware.inventory import Template, VirtualMachine
 from webapp.images import operating_systems
 
@@ -105,9 +105,13 @@ def test_disks(adapter: VMware, good: CredentialValues) -> None:
     ("machine", "shown", "warning"),
     [
         (UBUNTU, "12.5.0", ""),
-        (SLASH, "Version not said", ""),
-        (OLD_TOOLS, "9.4.15, Out of date", "are of version 9.4.15, and must be 9.10.0 or newer"),
-        (NO_TOOLS, "Not installed", "are not installed in this template"),
+        (SLASH, "Version not reported", ""),
+        (
+            OLD_TOOLS,
+            "9.4.15, Out of date",
+            "VMware Tools 9.4.15, but servers need version 9.10.0 or later",
+        ),
+        (NO_TOOLS, "Not installed", "is not installed in this template"),
     ],
     ids=lambda each: getattr(each, "name", None),
 )
@@ -212,7 +216,7 @@ def test_templates_of_the_same_name_are_told_apart(adapter: VMware) -> None:
 
 def test_names_that_nothing_tells_apart() -> None:
     same = [Template("b", "one", "Old"), Template("a", "one", "Old"), Template("c", "Two")]
-    assert vmware_details.listed(same) == (
+    assert listed_images(same) == (
         ListedImage("a", "one (a)"),
         ListedImage("b", "one (b)"),
         ListedImage("c", "Two"),
@@ -231,7 +235,7 @@ def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
 
 
 def test_a_virtual_machine_is_no_template(adapter: VMware, good: CredentialValues) -> None:
-    with pytest.raises(ImageNotVisible, match="“web-01” is no template"):
+    with pytest.raises(ImageNotVisible, match="“web-01” is a virtual machine, not a template"):
         adapter.describe(good, Locator(COPENHAGEN.path, RUNNING.uuid))
 
 
@@ -242,13 +246,29 @@ def test_no_console(adapter: VMware) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
-        ({"vcenter_url": "http://vcenter.example.com"}, "vcenter_url", "https only"),
-        ({"vcenter_url": "https://vcenter.example.com?x=1"}, "vcenter_url", "address .* alone"),
-        ({"vcenter_url": "https://me@vcenter.example.com"}, "vcenter_url", "address .* alone"),
-        ({"vcenter_url": "https://vcenter.example.com:x"}, "vcenter_url", "address .* alone"),
-        ({"vcenter_url": "https://"}, "vcenter_url", "address .* alone"),
-        ({"verification": "thumbprint"}, "thumbprint", "has 64 digits, or 40"),
-        ({"verification": "thumbprint", "thumbprint": "12:34"}, "thumbprint", "has 64 digits"),
+        ({"vcenter_url": "http://vcenter.example.com"}, "vcenter_url", "only https"),
+        (
+            {"vcenter_url": "https://vcenter.example.com?x=1"},
+            "vcenter_url",
+            "only the URL of the vCenter",
+        ),
+        (
+            {"vcenter_url": "https://me@vcenter.example.com"},
+            "vcenter_url",
+            "only the URL of the vCenter",
+        ),
+        (
+            {"vcenter_url": "https://vcenter.example.com:x"},
+            "vcenter_url",
+            "only the URL of the vCenter",
+        ),
+        ({"vcenter_url": "https://"}, "vcenter_url", "only the URL of the vCenter"),
+        ({"verification": "thumbprint"}, "thumbprint", "has 64 hexadecimal digits"),
+        (
+            {"verification": "thumbprint", "thumbprint": "12:34"},
+            "thumbprint",
+            "has 64 hexadecimal digits",
+        ),
         ({"ca": "nonsense"}, "ca", "not a certificate in PEM form"),
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "holds a private key"),
     ],
@@ -282,7 +302,7 @@ def test_what_may_be_right(adapter: VMware, changes: dict[str, str]) -> None:
 def described(**said: Any) -> ImageDetails:
     """From properties alone, such as few vCenters give."""
     named = {name.replace("__", "."): value for name, value in said.items()}
-    return vmware_details.details(VirtualMachine("DC0", properties=named))
+    return image_details(VirtualMachine("DC0", properties=named))
 
 
 def test_a_vcenter_that_says_next_to_nothing() -> None:
@@ -291,7 +311,7 @@ def test_a_vcenter_that_says_next_to_nothing() -> None:
     assert details.volumes == ()
     assert (details.size_gb, details.created, details.architecture) == (None, None, "")
     assert details.os_texts == ("x",)
-    assert "does not say whether VMware Tools are installed" in details.warnings[0]
+    assert "does not report whether VMware Tools is installed" in details.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -362,5 +382,5 @@ def test_dates(said: Any, created: datetime | None) -> None:
     [("a%2fb", "a/b"), ("a%5Cb", "a\\b"), ("100%25", "100%"), ("%252f", "%2f"), ("%41", "%41")],
 )
 def test_names_are_decoded_once(name: str, shown: str) -> None:
-    assert vmware_details.decoded(name) == shown
+    assert unescape_name(name) == shown
     assert described(name=name).name == shown

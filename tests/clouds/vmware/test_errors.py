@@ -36,8 +36,7 @@ from webapp.clouds.base import (
     Locator,
     PermissionDenied,
 )
-from webapp.clouds.vmware import connection as vmware_connection
-from webapp.clouds.vmware import errors as vmware_errors
+from webapp.clouds.vmware import connection, errors
 from webapp.clouds.vmware.adapter import VMware
 
 LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
@@ -67,21 +66,21 @@ def refused(call: Callable[[], object]) -> CloudError:
 
 
 FAULTS: tuple[tuple[Any, type[CloudError], str], ...] = (
-    (vim.fault.InvalidLogin(), CredentialsRejected, "this user with this password"),
+    (vim.fault.InvalidLogin(), CredentialsRejected, "rejected this username and password"),
     (vim.fault.PasswordExpired(), CredentialsRejected, "password of this user has expired"),
     (denied("System.Read"), PermissionDenied, "privilege System.Read on the datacenter dat"),
-    (vim.fault.NoPermission(), PermissionDenied, "lack a privilege"),
-    (vim.fault.HostConnectFault(), CloudUnreachable, "no connection to the template's host"),
-    (vmodl.fault.HostNotReachable(), CloudUnreachable, "no answer from the template's host"),
-    (vim.fault.Timedout(), CloudUnreachable, "takes too long for this"),
-    (vmodl.fault.NotSupported(), CloudUnreachable, "does not support what is asked"),
+    (vim.fault.NoPermission(), PermissionDenied, "do not have a privilege"),
+    (vim.fault.HostConnectFault(), CloudUnreachable, "no connection to the host of the template"),
+    (vmodl.fault.HostNotReachable(), CloudUnreachable, "no answer from the host of the template"),
+    (vim.fault.Timedout(), CloudUnreachable, "timed out in the vCenter"),
+    (vmodl.fault.NotSupported(), CloudUnreachable, "does not support a required operation"),
     (
         vmodl.fault.MethodNotFound(receiver=vim.Folder("group-d1"), method="x"),
         CloudUnreachable,
         "not a vCenter Server",
     ),
-    (vmodl.fault.SystemError(reason="x"), CloudUnreachable, "trouble .* answered SystemError"),
-    (vmodl.RuntimeFault(), CloudUnreachable, "trouble of its own .* answered RuntimeFault"),
+    (vmodl.fault.SystemError(reason="x"), CloudUnreachable, "problem .*SystemError"),
+    (vmodl.RuntimeFault(), CloudUnreachable, "problem at the moment .*RuntimeFault"),
 )
 
 
@@ -94,8 +93,8 @@ def test_each_fault_has_its_own_words(
 
 
 def test_every_sentence_differs() -> None:
-    sentences = [words for _, _, words in vmware_errors._FAULTS]
-    sentences += [words for _, words in vmware_errors._STATUSES.values()]
+    sentences = [words for _, _, words in errors._FAULTS]
+    sentences += [words for _, words in errors._STATUSES.values()]
     assert len(set(sentences)) == len(sentences) >= 13
 
 
@@ -108,15 +107,15 @@ def test_a_fault_that_says_that_we_asked_wrongly_is_a_bug(adapter: VMware) -> No
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (301, CloudUnreachable, "points to another address .* 301"),
-        (401, CredentialsRejected, "wants a login of its own"),
-        (403, PermissionDenied, "does not let this server through"),
+        (301, CloudUnreachable, "redirects to another URL .*301"),
+        (401, CredentialsRejected, "requires a login of its own"),
+        (403, PermissionDenied, "does not allow requests from here"),
         (404, CloudUnreachable, "no vCenter at this path"),
-        (418, CloudUnreachable, "does not speak like a vCenter"),
-        (429, CloudThrottled, "fewer calls .* Wait a minute"),
-        (500, CloudUnreachable, "trouble of its own .* 500"),
-        (502, CloudUnreachable, "trouble of its own .* 502"),
-        (503, CloudUnreachable, "not ready .* Wait some minutes"),
+        (418, CloudUnreachable, "did not respond like a vCenter"),
+        (429, CloudThrottled, "throttling .* Wait a minute"),
+        (500, CloudUnreachable, "problem at the moment .*500"),
+        (502, CloudUnreachable, "problem at the moment .*502"),
+        (503, CloudUnreachable, "not ready .* Wait a few minutes"),
     ],
 )
 def test_each_status_has_its_own_words(
@@ -165,7 +164,7 @@ def test_garbage(adapter: VMware, answer: Behaviour) -> None:
         ):
             error = refused(call)
             assert isinstance(error, CloudUnreachable)
-            assert "does not speak like a vCenter" in str(error)
+            assert "did not respond like a vCenter" in str(error)
 
 
 @pytest.mark.parametrize("method", ["Login", "CreateContainerView", "RetrievePropertiesEx"])
@@ -182,7 +181,7 @@ def test_garbage_in_the_middle(adapter: VMware, method: str, answer: Behaviour) 
     with serve(by_method(**{method: answer})) as url:
         error = refused(lambda: adapter.images(credentials(url), LOCATOR.location))
     assert isinstance(error, CloudUnreachable)
-    assert "does not speak like a vCenter" in str(error)
+    assert "did not respond like a vCenter" in str(error)
 
 
 def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
@@ -197,7 +196,7 @@ def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
     with serve(behave) as url:
         error = refused(lambda: adapter.check(credentials(url)))
     assert isinstance(error, CloudUnreachable)
-    assert "address of a single ESXi host" in str(error)
+    assert "URL of a single ESXi host" in str(error)
     assert not any(SECRET.encode() in each for each in asked)
 
 
@@ -272,7 +271,7 @@ def test_a_session_that_ends_at_once_is_not_begun_for_ever(adapter: VMware) -> N
             adapter, by_method(ended, RetrieveServiceContent=own.behave, Login=log_in)
         )
         assert isinstance(error, CredentialsRejected)
-        assert "ended the session as soon as it had begun" in str(error)
+        assert "ended the session immediately after the login" in str(error)
         assert len(logins) == 1
 
 
@@ -288,7 +287,7 @@ def test_deleted_meanwhile(adapter: VMware) -> None:
         assert len(adapter.images(credentials(url), LOCATOR.location)) == 7
     error = described(adapter, by_method(RetrievePropertiesEx=gone))
     assert isinstance(error, ImageNotFound)
-    assert "deleted in vCenter meanwhile" in str(error)
+    assert "deleted in vCenter during the look-up" in str(error)
     found = returning("FindByUuid", vim.VirtualMachine("vm-9999"))
     error = described(adapter, by_method(FindByUuid=found))
     assert isinstance(error, ImageNotFound)
@@ -320,7 +319,7 @@ def test_broken_off(adapter: VMware) -> None:
 
 
 def test_silence(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vmware_connection, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.3)
     silent = slow(30, answering(200))
     for behaviour in (silent, after_login(silent)):
         error = described(adapter, behaviour)
@@ -330,7 +329,7 @@ def test_silence(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_silence_while_reading_a_list(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for a second time, to put things in order at a vCenter that is away."""
-    monkeypatch.setattr(vmware_connection, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.3)
     silent = slow(30, answering(200))
     with serve(by_method(RetrievePropertiesEx=silent, DestroyView=silent)) as url:
         began = time.monotonic()
@@ -340,7 +339,7 @@ def test_silence_while_reading_a_list(adapter: VMware, monkeypatch: pytest.Monke
 
 
 def test_no_handshake(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vmware_connection, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)
     with socket.create_server((faulty.LOOPBACK, 0)) as silent:
         url = f"https://{faulty.LOOPBACK}:{silent.getsockname()[1]}"
         error = refused(lambda: adapter.describe(credentials(url), LOCATOR))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
-from webapp.clouds.vmware.ids import UUID, parse, thumbprint
+from webapp.clouds.vmware.ids import UUID, parse, parse_thumbprint
 
 CANONICAL = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
 VMX = "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91"
@@ -51,31 +51,31 @@ def test_understood(text: str) -> None:
     [
         ("", "Choose a template from the list"),
         (" \n", "Choose a template from the list"),
-        ("ubuntu-24.04", "no instance UUID"),
-        ("ami-0123456789abcdef0", "no instance UUID"),
-        ("projects/debian-cloud/global/images/debian-13", "no instance UUID"),
-        ("Canonical:ubuntu-24_04-lts:server:latest", "no instance UUID"),
-        ("vm-123", "gives ids such as “vm-123” anew"),
-        ("VM-123", "gives ids such as “vm-123” anew"),
-        (f"urn:vmomi:VirtualMachine:vm-1042:{CANONICAL}", "“vm-1042” anew"),
-        (f"urn:vmomi:Datacenter:datacenter-2:{CANONICAL}", "“datacenter-2” anew"),
+        ("ubuntu-24.04", "not an instance UUID"),
+        ("ami-0123456789abcdef0", "not an instance UUID"),
+        ("projects/debian-cloud/global/images/debian-13", "not an instance UUID"),
+        ("Canonical:ubuntu-24_04-lts:server:latest", "not an instance UUID"),
+        ("vm-123", "“vm-123” are different in every vCenter"),
+        ("VM-123", "“vm-123” are different in every vCenter"),
+        (f"urn:vmomi:VirtualMachine:vm-1042:{CANONICAL}", "“vm-1042” are different"),
+        (f"urn:vmomi:Datacenter:datacenter-2:{CANONICAL}", "“datacenter-2” are different"),
         (
             (
                 "https://vcenter.example.com/ui/app/vm;nav=v/"
                 f"urn:vmomi:VirtualMachine:vm-77:{CANONICAL}/summary"
             ),
-            "“vm-77” anew",
+            "“vm-77” are different",
         ),
-        ("https://vcenter.example.com/ui/", "An address holds no instance UUID"),
-        (f"arn:aws:ec2:us-east-1::image/ami-{'0' * 17}", "no instance UUID"),
-        ("[datastore1] ubuntu/ubuntu.vmtx", "the path of a file"),
-        ("ubuntu.ova", "the path of a file"),
-        (CANONICAL[:-1], "has 32 digits, and this has 31"),
-        (f"{CANONICAL}0", "has 32 digits, and this has 33"),
-        (f"{CANONICAL[:-1]}g", "“g” cannot occur in a UUID"),
-        ("501e5a2b8-c9d-0e1f-2a3b-4c5d6e7f8091", "dashes of this UUID are not where"),
-        (f"{CANONICAL} {CANONICAL}", "no instance UUID"),
-        ("a" * (MAX_LENGTH + 1), "far too long"),
+        ("https://vcenter.example.com/ui/", "A URL does not contain the instance UUID"),
+        (f"arn:aws:ec2:us-east-1::image/ami-{'0' * 17}", "not an instance UUID"),
+        ("[datastore1] ubuntu/ubuntu.vmtx", "a file path"),
+        ("ubuntu.ova", "a file path"),
+        (CANONICAL[:-1], "has 32 digits, but this one has 31"),
+        (f"{CANONICAL}0", "has 32 digits, but this one has 33"),
+        (f"{CANONICAL[:-1]}g", "“g” is not allowed in a UUID"),
+        ("501e5a2b8-c9d-0e1f-2a3b-4c5d6e7f8091", "hyphens in this UUID are in the wrong"),
+        (f"{CANONICAL} {CANONICAL}", "not an instance UUID"),
+        ("a" * (MAX_LENGTH + 1), "too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -145,4 +145,4 @@ def test_hostile_input_takes_no_time(piece: str) -> None:
     ],
 )
 def test_thumbprints(text: str, digits: str) -> None:
-    assert thumbprint(text) == digits
+    assert parse_thumbprint(text) == digits

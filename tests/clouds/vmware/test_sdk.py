@@ -21,7 +21,7 @@ from tests.clouds.peer import SECRET
 from tests.clouds.vmware import answers
 from tests.clouds.vmware.answers import credentials
 from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
-from webapp.clouds.vmware import sdk as vmware_sdk
+from webapp.clouds.vmware import sdk
 from webapp.clouds.vmware.adapter import VMware
 
 ROOT = Path(__file__).parents[3]
@@ -99,7 +99,7 @@ def test_other_credentials_have_another_session(
 ) -> None:
     adapter.describe(good, LOCATOR)
     wrong = CredentialValues({**good, "password": "another"})
-    with pytest.raises(Exception, match="this user with this password"):
+    with pytest.raises(Exception, match="rejected this username and password"):
         adapter.describe(wrong, LOCATOR)
     adapter.describe(good, LOCATOR)
     assert vcenter.calls.count("Login") == 2
@@ -162,7 +162,7 @@ def test_old_sessions_are_not_used(
     good: CredentialValues,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vmware_sdk, "KEPT_SECONDS", 0)
+    monkeypatch.setattr(sdk, "SESSION_SECONDS", 0)
     adapter.describe(good, LOCATOR)
     adapter.describe(good, LOCATOR)
     assert vcenter.calls.count("Login") == 2
@@ -243,7 +243,7 @@ def test_another_certificate_than_the_one_with_the_thumbprint(
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint="1a" * 32)
         for _ in range(3):
-            with pytest.raises(CloudUnreachable, match="another certificate than the one with"):
+            with pytest.raises(CloudUnreachable, match="does not have this thumbprint"):
                 adapter.check(pinned)
     assert vcenter.calls == []
 
@@ -261,7 +261,7 @@ def test_a_certificate_that_is_another_one_from_now_on(
         issued(tmp_path, tls.make())
         context.load_cert_chain(tmp_path / "certificate.pem")
         vcenter.calls.clear()
-        with pytest.raises(CloudUnreachable, match="another certificate"):
+        with pytest.raises(CloudUnreachable, match="does not have this thumbprint"):
             adapter.describe(trusting, LOCATOR)
     assert vcenter.calls == []
 
@@ -301,7 +301,7 @@ def test_nothing_of_this_servers_surroundings_is_used(
 
 
 def test_the_sandbox_checks_who_is_asking(vcenter: vmware.VCenter, good: CredentialValues) -> None:
-    session = vmware_sdk.Session(good)
+    session = sdk.Session(good)
     assert session.user == vmware.USER
     with pytest.raises(vim.fault.InvalidLogin):
         session.content.sessionManager.Login(vmware.USER, SECRET)

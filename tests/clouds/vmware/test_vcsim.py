@@ -26,10 +26,9 @@ from webapp.clouds.base import (
     Locator,
     UnknownLocation,
 )
-from webapp.clouds.vmware import inventory as vmware_inventory
-from webapp.clouds.vmware import sdk as vmware_sdk
+from webapp.clouds.vmware import inventory, sdk
 from webapp.clouds.vmware.adapter import VMware
-from webapp.clouds.vmware.connection import stub_for
+from webapp.clouds.vmware.connection import make_stub
 
 ABSENT = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
 DISK = "disk-202-0"
@@ -160,11 +159,11 @@ def test_templates_of_each_datacenter(adapter: VMware, good: CredentialValues) -
 
 def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None:
     good = vcsim.credentials(simulator)
-    with pytest.raises(CredentialsRejected, match="this user with this password"):
+    with pytest.raises(CredentialsRejected, match="rejected this username and password"):
         adapter.check(vcsim.credentials(simulator, password="sandbox"))
     with pytest.raises(UnknownLocation, match="no datacenter DC1"):
         adapter.images(good, "DC1")
-    with pytest.raises(ImageNotFound, match="nor elsewhere"):
+    with pytest.raises(ImageNotFound, match="any other datacenter"):
         adapter.describe(good, Locator("DC0", ABSENT))
     with pytest.raises(ImageNotFound, match=r"in F0/DC1, but in DC0\. Choose") as caught:
         adapter.describe(good, Locator("F0/DC1", GOLDEN.image_id))
@@ -177,7 +176,7 @@ def test_a_session_that_is_over_is_begun_anew(adapter: VMware, good: CredentialV
     session = adapter._sessions._get(good)
     session.content.sessionManager.Logout()
     with pytest.raises(vim.fault.NotAuthenticated):
-        vmware_inventory._read(session, *_names_of(session))
+        inventory._read(session, *_names_of(session))
     assert adapter.images(good, "DC0") == before
     adapter._sessions._get(good).end()
     assert adapter.describe(good, GOLDEN).name == "ubuntu-24.04 / base"
@@ -185,9 +184,9 @@ def test_a_session_that_is_over_is_begun_anew(adapter: VMware, good: CredentialV
     assert len(adapter.locations(good)) == 2
 
 
-def _names_of(session: vmware_sdk.Session) -> tuple[list[Any], list[Any]]:
-    objects = [vmware_inventory.Query.ObjectSpec(obj=session.content.rootFolder)]
-    return objects, [vmware_inventory._properties(vim.Folder, ["name"])]
+def _names_of(session: sdk.Session) -> tuple[list[Any], list[Any]]:
+    objects = [inventory.Query.ObjectSpec(obj=session.content.rootFolder)]
+    return objects, [inventory._properties(vim.Folder, ["name"])]
 
 
 def test_many_at_once(adapter: VMware, good: CredentialValues) -> None:
@@ -201,13 +200,13 @@ def test_what_a_deletion_meanwhile_does(adapter: VMware, good: CredentialValues)
     session = adapter._sessions._get(good)
     gone = vim.VirtualMachine("vm-99999", session.content.rootFolder._stub)
     there = session.content.searchIndex.FindByUuid(None, GOLDEN.image_id, True, True)
-    objects = [vmware_inventory.Query.ObjectSpec(obj=each) for each in (gone, there)]
-    wanted = [vmware_inventory._properties(vim.VirtualMachine, ["name"])]
-    found, denied = vmware_inventory._read(session, objects, wanted)
+    objects = [inventory.Query.ObjectSpec(obj=each) for each in (gone, there)]
+    wanted = [inventory._properties(vim.VirtualMachine, ["name"])]
+    found, denied = inventory._read(session, objects, wanted)
     assert list(found) == [there]
     assert denied == {}
-    none = vmware_inventory._described(session, session.content.rootFolder, gone)
-    assert none == vmware_inventory.VirtualMachine()
+    none = inventory._read_machine(session, session.content.rootFolder, gone)
+    assert none == inventory.VirtualMachine()
 
 
 def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
@@ -216,7 +215,9 @@ def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
     pool = vim.ResourcePool("resgroup-1", machine._stub)
     machine.MarkAsVirtualMachine(pool, None)
     try:
-        with pytest.raises(ImageNotVisible, match="“DC1_C1_RP0_VM0” is no template"):
+        with pytest.raises(
+            ImageNotVisible, match="“DC1_C1_RP0_VM0” is a virtual machine, not a template"
+        ):
             adapter.describe(good, Locator("F0/DC1", TEMPLATES[4][1].uuid))
         assert len(adapter.images(good, "F0/DC1")) == 2
     finally:
@@ -225,7 +226,7 @@ def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
 
 def test_the_wrong_path(adapter: VMware, simulator: str) -> None:
     assert adapter.check(vcsim.credentials(f"{simulator}/ui/")).account == SAME.uuid
-    stub = stub_for(vcsim.credentials(f"{simulator}/sdk/"))
+    stub = make_stub(vcsim.credentials(f"{simulator}/sdk/"))
     assert stub.path == "/sdk"
 
 

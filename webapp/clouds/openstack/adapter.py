@@ -1,15 +1,15 @@
-"""OpenStack: an image belongs to one region and is read with Glance, the image service that
-Keystone, the identity service, says is there.
+"""OpenStack. An image belongs to one region. Keystone, the identity service, says where the image
+service of the region (Glance) is, and Glance describes the image.
 
-This file is light: whatever needs the SDK is in `openstack_sdk` and `openstack_errors`, and these
-are imported inside functions, on first use.
+This module must stay cheap to import. Everything that needs the SDK is in `sdk`, `errors` and
+`lookup`, which are imported inside functions, on first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from webapp.clouds.base import (
@@ -20,32 +20,22 @@ from webapp.clouds.base import (
     Identity,
     ImageDetails,
     ImageId,
-    ImageNotFound,
     InvalidCredentials,
     Location,
     LocationRule,
     Locator,
-    UnknownLocation,
 )
-from webapp.clouds.deadline import DeadlineExceeded, call_within
-from webapp.clouds.follow_up import (
-    follow_up_deadline,
-    image_in_other_regions,
-    search_regions,
-    seconds_left,
-)
-from webapp.clouds.openstack import details as openstack_details
-from webapp.clouds.openstack import ids as openstack_ids
+from webapp.clouds.openstack import ids
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:
-    from webapp.clouds.openstack.sdk import Account, Accounts, Whoami
+    from webapp.clouds.openstack.sdk import Clients
 
 AUTH_TYPES = (
-    ("password", "User and password"),
+    ("password", "Username and password"),
     ("application_credential", "Application credential"),
 )
-_PASSWORD, _APPLICATION = (("auth_type", key) for key, _ in AUTH_TYPES)
+_WITH_PASSWORD, _WITH_APPLICATION_CREDENTIAL = (("auth_type", key) for key, _ in AUTH_TYPES)
 
 
 class OpenStack(Cloud):
@@ -57,52 +47,53 @@ class OpenStack(Cloud):
         Field(
             "auth_url",
             "Auth URL",
-            hint="Where Keystone answers: OS_AUTH_URL in the RC file that the dashboard offers.",
+            hint="The URL of Keystone: OS_AUTH_URL in the RC file that you can download from the "
+            "dashboard.",
             placeholder="https://…/v3",
         ),
-        Field("auth_type", "Log in with", options=AUTH_TYPES),
-        Field("username", "User name", when=_PASSWORD),
-        Field("password", "Password", secret=True, when=_PASSWORD),
+        Field("auth_type", "Authentication method", options=AUTH_TYPES),
+        Field("username", "Username", when=_WITH_PASSWORD),
+        Field("password", "Password", secret=True, when=_WITH_PASSWORD),
         Field(
             "project_name",
             "Project name",
             hint="OS_PROJECT_NAME in the RC file.",
-            when=_PASSWORD,
+            when=_WITH_PASSWORD,
         ),
         Field(
             "user_domain_name",
-            "Domain of the user",
+            "User domain name",
             hint="OS_USER_DOMAIN_NAME in the RC file.",
             default="Default",
-            when=_PASSWORD,
+            when=_WITH_PASSWORD,
         ),
         Field(
             "project_domain_name",
-            "Domain of the project",
-            hint="Mostly the same as that of the user.",
+            "Project domain name",
+            hint="Usually the same as the user domain name.",
             default="Default",
-            when=_PASSWORD,
+            when=_WITH_PASSWORD,
         ),
         Field(
             "application_credential_id",
             "Application credential ID",
-            hint="Made in the dashboard under Identity, Application Credentials. It belongs to one "
-            "user and one project, so nothing else is needed.",
+            hint="Create one in the dashboard under Identity, Application Credentials. It belongs "
+            "to one user and one project, so nothing else is needed.",
             placeholder="0123456789abcdef0123456789abcdef",
             pattern=r"[\w.-]{1,64}",
-            when=_APPLICATION,
+            when=_WITH_APPLICATION_CREDENTIAL,
         ),
         Field(
             "application_credential_secret",
             "Application credential secret",
             secret=True,
-            when=_APPLICATION,
+            when=_WITH_APPLICATION_CREDENTIAL,
         ),
         Field(
             "ca",
-            "Certificate authority",
-            hint="The certificates, in PEM form, of whoever issued those of the cloud, if it is "
-            "none that is known everywhere.",
+            "CA certificates",
+            hint="Only needed if a private certificate authority issued the certificates of the "
+            "cloud: the certificates of that authority, in PEM format.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,
@@ -111,7 +102,7 @@ class OpenStack(Cloud):
     location_field = Field(
         "location",
         "Location",
-        hint="The name of the region. Where there are no regions, use RegionOne.",
+        hint="The name of the region. If your cloud has no regions, use RegionOne.",
         placeholder="RegionOne",
         default="RegionOne",
         free_text=True,
@@ -119,144 +110,67 @@ class OpenStack(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="The UUID of the image; its address in the dashboard will do, too.",
+        hint="The UUID of the image, or the URL of its page in the dashboard.",
         placeholder="xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
     )
     where_to_find = (
-        "In the OpenStack dashboard choose the project, and the region if there are several, open "
-        "Images, and click on the image that you want to register. Copy the ID from the section "
-        "Image."
+        "In the OpenStack dashboard, choose the project and, if there are several, the region. "
+        "Open Images and select the image. Copy the ID from the Image section."
     )
     packer_builders = ("openstack",)
 
     def parse_image_id(self, text: str) -> ImageId:
-        return openstack_ids.parse(text)
+        return ids.parse(text)
 
     def validate(self, values: Mapping[str, str]) -> None:
-        address = urlsplit(values["auth_url"])
-        if address.query or address.fragment:
+        url = urlsplit(values["auth_url"])
+        if url.query or url.fragment:
             raise InvalidCredentials(
-                "The auth URL ends with its path, such as /v3. Leave out what comes after it.",
+                "The auth URL must end with its path, such as /v3. Remove everything after the "
+                "path.",
                 "auth_url",
             )
-        if address.path.rstrip("/").endswith(("/v2.0", "/v2")):
+        if url.path.rstrip("/").endswith(("/v2.0", "/v2")):
             raise InvalidCredentials(
-                "Version 2 of the identity service is gone from OpenStack. Enter the auth URL with "
-                "/v3 in place of it.",
+                "OpenStack no longer supports version 2 of the identity service. Replace the "
+                "version in the auth URL with /v3.",
                 "auth_url",
             )
         require_certificates(values.get("ca", ""), "ca")
 
     def warm_up(self) -> None:
-        self._accounts  # noqa: B018  made, and the SDK loaded, once it has been looked at
+        self._clients  # noqa: B018  The first access loads the SDK.
 
     @cached_property
-    def _accounts(self) -> Accounts:
-        from webapp.clouds.openstack.sdk import Accounts  # noqa: PLC0415
+    def _clients(self) -> Clients:
+        from webapp.clouds.openstack.sdk import Clients  # noqa: PLC0415
 
-        return Accounts()
+        return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        self._accounts.forget(credentials)  # What is said here is true now.
-        who = self._accounts.get(credentials).whoami()
-        project = who.project or who.project_id
+        self._clients.forget(credentials)  # A cached token would prove nothing.
+        login = self._clients.get(credentials).login()
+        project = login.project or login.project_id
+        user = _with_domain(login.user, login.user_domain)
         return Identity(
-            project,
-            f"user {_with(who.user, who.user_domain)} in project {_with(project, who.domain)}",
+            project, f"user {user} in project {_with_domain(project, login.project_domain)}"
         )
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """The regions in which there is an image service: Keystone says so with the token."""
-        who = self._accounts.get(credentials).whoami()
-        return tuple(Location(region, region) for region in who.images)
+        """Return the regions that have an image service, from the catalog of the token."""
+        login = self._clients.get(credentials).login()
+        return tuple(Location(region, region) for region in login.image_urls)
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """One call by id, bounded by its nature; whatever else it takes must not take long."""
-        deadline = follow_up_deadline()
-        account = self._accounts.get(credentials)
-        who = account.whoami()
-        _require_region(who, locator.location)
-        image = _read(account, who, locator.location, locator.image_id)
-        if image is None:
-            _require_list(account, who, locator.location, deadline)
-            raise _not_found(account, who, locator, deadline)
-        return openstack_details.details(image)
+        from webapp.clouds.openstack import lookup  # noqa: PLC0415
+
+        return lookup.describe(self._clients.get(credentials), locator)
 
     def _translate(self, error: Exception) -> CloudError | None:  # noqa: ARG002
-        """What an error means depends on which of two servers it is from, and is said there."""
+        """Return None. The meaning of an error depends on which of the two services raised it, so
+        `sdk` translates it where that is known."""
         return None
 
 
-def _with(name: str, domain: str) -> str:
+def _with_domain(name: str, domain: str) -> str:
     return f"{name} ({domain})" if domain else name
-
-
-def _require_region(who: Whoami, region: str) -> None:
-    from webapp.clouds.openstack import errors as openstack_errors  # noqa: PLC0415
-
-    if region in who.images:
-        return
-    if not who.images:
-        raise UnknownLocation(
-            "OpenStack names no image service for this project in any region. Ask whoever runs the "
-            "cloud, or choose other credentials."
-        )
-    raise UnknownLocation(
-        "OpenStack has no region of this name with an image service. There is "
-        f"{openstack_errors.named(list(who.images))}: choose from these, in exactly this spelling."
-    )
-
-
-def _read(account: Account, who: Whoami, region: str, image_id: str) -> dict[str, Any] | None:
-    """None where the answer is 404. Raises CloudError."""
-    from webapp.clouds.openstack import errors as openstack_errors  # noqa: PLC0415
-
-    answer = account.get(region, f"{who.images[region]}/{image_id}")
-    if answer.status_code == 404:
-        return None
-    if answer.status_code != 200:
-        raise openstack_errors.of_image(answer, region, who.project)
-    try:
-        image = answer.json()
-    except (ValueError, RecursionError) as error:
-        raise openstack_errors.not_glance(region) from error
-    if not isinstance(image, dict) or image.get("id") != image_id or not image.get("status"):
-        raise openstack_errors.not_glance(region)
-    return image
-
-
-def _require_list(account: Account, who: Whoami, region: str, deadline: float) -> None:
-    """404 is what any server says of a path that it does not know, and Glance says of everything
-    to those who may not read images. But it tells them so of its list."""
-    from webapp.clouds.openstack import errors as openstack_errors  # noqa: PLC0415
-
-    address = f"{who.images[region]}?limit=1"
-    try:
-        answer = call_within(seconds_left(deadline), account.get, region, address)
-    except (DeadlineExceeded, CloudError):
-        return  # A second look that fails tells nothing.
-    if answer.status_code == 404:
-        raise openstack_errors.not_glance(region)
-    if answer.status_code == 403:
-        raise openstack_errors.of_image(answer, region, who.project)
-
-
-def _not_found(account: Account, who: Whoami, locator: Locator, deadline: float) -> ImageNotFound:
-    here = f"There is no image {locator.image_id} in {locator.location}"
-    elsewhere = _regions_that_have(account, who, locator, deadline)
-    if not elsewhere:
-        return ImageNotFound(
-            f"{here}, or it is private to another project. Check the id, the location, and the "
-            "project of the credentials."
-        )
-    return image_in_other_regions(here, elsewhere)
-
-
-def _regions_that_have(
-    account: Account, who: Whoami, locator: Locator, deadline: float
-) -> tuple[str, ...]:
-    def has(region: str) -> bool:
-        return _read(account, who, region, locator.image_id) is not None
-
-    others = [each for each in who.images if each != locator.location]
-    return tuple(search_regions(has, others, deadline))

@@ -1,8 +1,8 @@
-"""What keystoneauth raises, and what Keystone and Glance answer, in our words. Imports
-keystoneauth, so it is itself imported on first use only.
+"""Translate what keystoneauth raises, and what Keystone and Glance answer, into CloudError.
 
-Keystone and Glance are two servers. Where the second one cannot be reached nothing is wrong with
-what a person has entered: its address is in the catalogue that the first one keeps.
+Keystone and Glance are two servers. If Glance cannot be reached, the person has entered everything
+correctly: its URL comes from Keystone's service catalog. Imports keystoneauth, so this module is
+itself imported on first use only.
 """
 
 from __future__ import annotations
@@ -25,212 +25,232 @@ from webapp.clouds.connection_errors import translate_connection_error
 from webapp.clouds.follow_up import join_names
 
 LABEL = "OpenStack"
-THROTTLED = {413, 429}
-"""Before 429 there was, OpenStack took 413 for it."""
-ELSEWHERE = {301, 302, 303, 307, 308}
+THROTTLED_STATUSES = {413, 429}
+"""OpenStack used 413 for rate limits before 429 was standardised."""
+REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NAMES_SHOWN = 6
 NOT_KEYSTONE = (
-    "What answers at the auth URL does not speak like Keystone, OpenStack's identity service. "
-    "Check the auth URL, and whether a proxy or a login page stands before it."
+    "The server at the auth URL did not respond like Keystone, the OpenStack identity service. "
+    "Check the auth URL, and whether a proxy or a login page is in front of it."
 )
-_NO_KEYSTONE_THERE = (
-    "There is a server at the auth URL, but no Keystone under that path. Check the path of the "
-    "auth URL, which in most clouds ends in /v3 or in /identity/v3."
+_NO_KEYSTONE_AT_PATH = (
+    "There is a server at the auth URL, but no Keystone at that path. Check the path of the auth "
+    "URL, which ends in /v3 or /identity/v3 in most clouds."
 )
-_REJECTED = (
-    "OpenStack does not accept this user for this project, and does not say why. Check the user "
-    "name, the password, the project and both domains, and that the user has a role in the project."
+_USER_REJECTED = (
+    "OpenStack rejected this user for this project and gave no reason. Check the username, the "
+    "password, the project and both domains, and that the user has a role in the project."
 )
-_APPLICATION_REJECTED = (
-    "OpenStack does not accept this application credential: its secret is wrong, it has expired, "
-    "or its user may no longer use the project. Make a new one and enter it in the credentials."
+_APPLICATION_CREDENTIAL_REJECTED = (
+    "OpenStack rejected this application credential: its secret is wrong, it has expired, or its "
+    "user can no longer use the project. Create a new one and enter it in the credentials."
 )
-_APPLICATION_UNKNOWN = (
-    "OpenStack knows no application credential of this id: it was deleted, or is of another cloud. "
-    "Check the id and the auth URL, or make a new one."
+_APPLICATION_CREDENTIAL_UNKNOWN = (
+    "OpenStack has no application credential with this ID: it was deleted, or it belongs to "
+    "another cloud. Check the ID and the auth URL, or create a new one."
 )
-_SECOND_FACTOR = (
-    "OpenStack asks this user for a second factor, which cannot be given here. Make an application "
-    "credential for it and use that instead."
+_SECOND_FACTOR_REQUIRED = (
+    "OpenStack requires a second factor for this user, which cannot be entered here. Create an "
+    "application credential for the user and use that instead."
 )
-_STATES_OF_A_USER = {
+_USER_STATES = {
     "password is expired": (
         "The password of this user has expired. Set a new one in OpenStack and enter it in the "
         "credentials."
     ),
     "account is locked": (
-        "OpenStack has locked this user, as too many logins failed. Check the password, wait for "
-        "as long as your cloud says, or ask whoever runs it."
+        "OpenStack has locked this user after too many failed logins. Check the password, wait "
+        "until the lock ends, or ask your cloud administrator."
     ),
     "account is disabled": (
-        "This user is disabled in OpenStack. Ask whoever runs the cloud to enable it, or choose "
+        "This user is disabled in OpenStack. Ask your cloud administrator to enable it, or choose "
         "other credentials."
     ),
 }
-"""What few clouds are set up to say, by what is in their words for it."""
+"""Messages by the words in Keystone's own message. Few clouds are configured to give the reason."""
 
 
-def of_login(error: Exception, *, application: bool) -> CloudError | None:
-    """For what went wrong on the way to a token; None for what is not the cloud's doing."""
+def login_error(error: Exception, *, uses_application_credential: bool) -> CloudError | None:
+    """Return the CloudError for a failed login, or None if the cloud did not cause the failure."""
     if isinstance(error, ks.MissingAuthMethods):
-        return CredentialsRejected(_SECOND_FACTOR)
+        return CredentialsRejected(_SECOND_FACTOR_REQUIRED)
     if isinstance(error, ks.HttpError):
-        return _of_keystone(error, application=application)
+        return _keystone_error(error, uses_application_credential=uses_application_credential)
     if isinstance(error, ks.InvalidResponse):
-        answer = error.response
-        return moved(answer.status_code, "auth URL") or CloudUnreachable(NOT_KEYSTONE)
+        return _invalid_response_error(error.response.status_code)
     if isinstance(error, LocationValueError | UnicodeError):
         return CloudUnreachable(
-            "The auth URL names no server. Check the spelling of its host, and its port."
+            "The auth URL contains no valid server name. Check its host and its port."
         )
     if isinstance(error, ks.ClientException):
-        return translate_connection_error(_cause(error), LABEL, "auth URL")
-    return CloudUnreachable(NOT_KEYSTONE) if _broke_while_reading(error) else None
+        return translate_connection_error(_requests_error(error), LABEL, "auth URL")
+    return CloudUnreachable(NOT_KEYSTONE) if _raised_by_keystoneauth(error) else None
 
 
-def of_connection(error: Exception, region: str, address: str) -> CloudError | None:
-    """For no answer of the image service at `address`, a host with perhaps a port."""
-    told = translate_connection_error(_cause(error), "Glance", "auth URL")
-    if told is None:
+def image_connection_error(error: Exception, region: str, server: str) -> CloudError | None:
+    """Return the CloudError for an image service that did not answer, or None for other errors.
+
+    `server` is the host of the image service, with its port if the URL has one.
+    """
+    reason = translate_connection_error(_requests_error(error), "Glance", "auth URL")
+    if reason is None:
         return None
-    what = str(told).split(". ")[0].rstrip(".")
-    todo = "ask whoever runs the cloud whether that can be reached from here"
-    if "cannot be verified" in what:
-        todo = "enter the authority of that, too, in the credentials"
+    problem = str(reason).split(". ")[0].rstrip(".")
+    advice = "ask your cloud administrator whether this server can reach it"
+    if "cannot be verified" in problem:
+        advice = "add its certificate authority to the CA certificates of the credentials"
     return CloudUnreachable(
-        f"{what}. The catalogue of OpenStack says that its image service {_in(region)} is at "
-        f"{_plain(address, 'an address of its own')}: {todo}."
+        f"{problem}. The OpenStack service catalog lists the image service {_in_region(region)} "
+        f"at {_displayable(server, 'another server')}: {advice}."
     )
 
 
-def of_image(answer: requests.Response, region: str, project: str) -> CloudError:
-    """For any status but 200 and 404."""
-    status = answer.status_code
-    if status in THROTTLED:
-        return throttled(answer.headers.get("Retry-After", ""))
-    if status >= 500:
-        return CloudUnreachable(
-            f"The image service of OpenStack has trouble of its own at the moment (it answered "
-            f"{status}). Wait a minute and try again."
-        )
+def image_response_error(response: requests.Response, region: str, project: str) -> CloudError:
+    """Return the CloudError for any answer of the image service but 200 and 404."""
+    status = response.status_code
+    if busy := _busy_error("image service", status, response.headers.get("Retry-After", "")):
+        return busy
     if status == 401:
         return CredentialsRejected(
-            f"OpenStack accepts these credentials, but its image service {_in(region)} does not "
-            "accept the token that they were given. Ask whoever runs the cloud."
+            f"OpenStack accepted these credentials, but its image service {_in_region(region)} "
+            "rejected the token that it issued for them. Ask your cloud administrator."
         )
     if status == 403:
         return PermissionDenied(
-            f"These credentials may not read images in the project {_plain(project, 'of theirs')}: "
-            "Glance's rules get_image and get_images refuse it. Ask whoever runs the cloud for the "
-            "role reader or member there."
+            f"These credentials cannot read images in {_project(project)}: the Glance policies "
+            "get_image and get_images deny it. Ask your cloud administrator for the reader or "
+            "member role in the project."
         )
-    return moved(status, "catalogue") or not_glance(region)
+    if status in REDIRECT_STATUSES:
+        return _redirect_error(
+            "The image service's URL in the OpenStack service catalog",
+            status,
+            "Ask your cloud administrator to put the final URL into the catalog.",
+        )
+    return not_glance_error(region)
 
 
-def not_glance(region: str) -> CloudUnreachable:
+def not_glance_error(region: str) -> CloudUnreachable:
     return CloudUnreachable(
-        f"What answers in place of the image service {_in(region)} does not speak like Glance. Ask "
-        "whoever runs the cloud whether its catalogue is right, and what stands before Glance."
+        f"The server that OpenStack lists as the image service {_in_region(region)} did not "
+        "respond like Glance. Ask your cloud administrator whether the service catalog is correct "
+        "and whether a proxy is in front of Glance."
     )
 
 
-def no_address(region: str) -> CloudUnreachable:
+def invalid_image_url_error(region: str) -> CloudUnreachable:
     return CloudUnreachable(
-        f"What the catalogue of OpenStack gives for the image service {_in(region)} is no address. "
-        "Ask whoever runs the cloud to put that right."
+        "The OpenStack service catalog contains an invalid URL for the image service "
+        f"{_in_region(region)}. Ask your cloud administrator to correct it."
     )
 
 
-def throttled(retry_after: str) -> CloudThrottled:
-    long = f"{int(retry_after)} seconds" if re.fullmatch("[1-9][0-9]{0,3}", retry_after) else ""
-    return CloudThrottled(
-        f"OpenStack asks for fewer calls for now. Wait {long or 'a minute'} and try again."
-    )
-
-
-def moved(status: int, where: str) -> CloudUnreachable | None:
-    """Nobody follows a server that sends a password, or a token, elsewhere."""
-    if status not in ELSEWHERE:
-        return None
-    return CloudUnreachable(
-        f"The server that the {where} names sends us elsewhere (it answered {status}), which we do "
-        "not follow. See to it that the address itself is entered there; perhaps it begins with "
-        "https."
-    )
-
-
-def named(regions: list[str]) -> str:
-    """RegionOne, RegionTwo and 3 more."""
-    shown = [each for each in regions if _plain(each, "")][:NAMES_SHOWN]
+def join_region_names(regions: list[str]) -> str:
+    """Return the names as text, such as "RegionOne, RegionTwo and 3 more"."""
+    shown = [region for region in regions if _displayable(region, "")][:NAMES_SHOWN]
     more = len(regions) - len(shown)
+    if not shown:
+        return f"{more}, with names that cannot be displayed"
     if more:
-        return f"{', '.join(shown)} and {more} more" if shown else "only such of other names"
+        return f"{', '.join(shown)} and {more} more"
     return join_names(shown)
 
 
-def _of_keystone(error: ks.HttpError, *, application: bool) -> CloudError:
+def _keystone_error(error: ks.HttpError, *, uses_application_credential: bool) -> CloudError:
     status, message = error.http_status, str(error.message).lower()
-    if status in THROTTLED:
-        headers: Any = getattr(error.response, "headers", {})
-        return throttled(headers.get("Retry-After", ""))
-    if status >= 500:
-        return CloudUnreachable(
-            f"The identity service of OpenStack has trouble of its own at the moment (it answered "
-            f"{status}). Wait a minute and try again."
-        )
-    if status == 404 and application and "application credential" in message:
-        return CredentialsRejected(_APPLICATION_UNKNOWN)
+    headers: Any = getattr(error.response, "headers", {})
+    if busy := _busy_error("identity service", status, headers.get("Retry-After", "")):
+        return busy
+    if status == 404 and uses_application_credential and "application credential" in message:
+        return CredentialsRejected(_APPLICATION_CREDENTIAL_UNKNOWN)
     if status in {404, 405, 410}:
-        return CloudUnreachable(_NO_KEYSTONE_THERE)
-    if status in {400, 401, 403}:
-        return _refused(error, application=application)
+        return CloudUnreachable(_NO_KEYSTONE_AT_PATH)
+    if status == 401:
+        reason = next((text for words, text in _USER_STATES.items() if words in message), "")
+        if uses_application_credential:
+            return CredentialsRejected(reason or _APPLICATION_CREDENTIAL_REJECTED)
+        return CredentialsRejected(reason or _USER_REJECTED)
+    return _other_keystone_error(error)
+
+
+def _other_keystone_error(error: ks.HttpError) -> CloudError:
+    if error.http_status == 403:
+        return PermissionDenied(
+            "OpenStack does not allow these credentials to log in (HTTP 403). Ask your cloud "
+            "administrator, or choose other credentials."
+        )
+    if error.http_status == 400 and _is_from_keystone(error):
+        return CredentialsRejected(
+            "OpenStack could not process these credentials. Check the username, the project and "
+            "both domains."
+        )
     return CloudUnreachable(NOT_KEYSTONE)
 
 
-def _refused(error: ks.HttpError, *, application: bool) -> CloudError:
-    message = str(error.message).lower()
-    if error.http_status == 403:
-        return PermissionDenied(
-            "OpenStack does not let these credentials log in (it answered 403). Ask whoever runs "
-            "the cloud, or choose other credentials."
+def _is_from_keystone(error: ks.HttpError) -> bool:
+    """Return whether the answer has the form of Keystone's error messages."""
+    try:
+        body: Any = error.response.json() if error.response is not None else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and isinstance(body.get("error"), dict)
+
+
+def _invalid_response_error(status: int) -> CloudError:
+    """Return the error for an answer to a login that is neither a token nor an error."""
+    if status in REDIRECT_STATUSES:
+        advice = "Enter the final URL instead, which may begin with https."
+        return _redirect_error("The auth URL", status, advice)
+    return CloudUnreachable(NOT_KEYSTONE)
+
+
+def _busy_error(service: str, status: int, retry_after: str) -> CloudError | None:
+    """Return the error for a service that cannot answer at the moment, or None for other answers.
+
+    `retry_after` is the header of that name, in seconds.
+    """
+    if status in THROTTLED_STATUSES:
+        is_seconds = re.fullmatch("[1-9][0-9]{0,3}", retry_after)
+        wait = f"{retry_after} seconds" if is_seconds else "a minute"
+        return CloudThrottled(f"OpenStack is throttling requests. Wait {wait} and try again.")
+    if status >= 500:
+        return CloudUnreachable(
+            f"The OpenStack {service} has a problem at the moment (HTTP {status}). Wait a minute "
+            "and try again."
         )
-    if error.http_status == 401:
-        words = next((words for said, words in _STATES_OF_A_USER.items() if said in message), "")
-        return CredentialsRejected(words or (_APPLICATION_REJECTED if application else _REJECTED))
-    if not _is_keystones(error):
-        return CloudUnreachable(NOT_KEYSTONE)
-    return CredentialsRejected(
-        "OpenStack cannot read these credentials as they stand. Check the user name, the project "
-        "and both domains."
+    return None
+
+
+def _redirect_error(url: str, status: int, advice: str) -> CloudUnreachable:
+    """Return the error for a redirect. Following it could send a password or a token to a server
+    that nobody has chosen."""
+    return CloudUnreachable(
+        f"{url} redirects to another URL (HTTP {status}), and redirects are not followed. {advice}"
     )
 
 
-def _is_keystones(error: ks.HttpError) -> bool:
-    """Whether the answer has the form that all of Keystone's have."""
-    try:
-        said: Any = error.response.json() if error.response is not None else None
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(said, dict) and isinstance(said.get("error"), dict)
-
-
-def _cause(error: Exception) -> BaseException:
-    """What requests raised. keystoneauth says of every timeout that there was no connection."""
+def _requests_error(error: Exception) -> BaseException:
+    """Return the error of requests behind keystoneauth's own, which describes every timeout as a
+    missing connection."""
     return error.__context__ or error
 
 
-def _in(region: str) -> str:
-    return f"in {region}" if _plain(region, "") else "there"
+def _in_region(region: str) -> str:
+    return f"in {region}" if _displayable(region, "") else "in this region"
 
 
-def _plain(text: str, otherwise: str) -> str:
-    """What others wrote, if it is fit to stand in a sentence of ours."""
-    return text if re.fullmatch(r"[\w.:@\[\] -]{1,50}", text) else otherwise
+def _project(name: str) -> str:
+    return f"the project {name}" if _displayable(name, "") else "their project"
 
 
-def _broke_while_reading(error: Exception) -> bool:
-    """keystoneauth trusts an answer to be Keystone's: one that is not can make it fail with any
-    error."""
+def _displayable(text: str, default: str) -> str:
+    """Return `text` if it is safe to show within a sentence, else `default`. Others wrote it."""
+    return text if re.fullmatch(r"[\w.:@\[\] -]{1,50}", text) else default
+
+
+def _raised_by_keystoneauth(error: Exception) -> bool:
+    """Return whether keystoneauth failed while it read an answer. It assumes that every answer is
+    Keystone's, and may raise any exception if it is not."""
     trace = error.__traceback__
     while trace is not None:
         if str(trace.tb_frame.f_globals.get("__name__")).startswith("keystoneauth1."):

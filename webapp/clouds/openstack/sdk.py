@@ -1,10 +1,10 @@
-"""The parts of OpenStack's SDK that the OpenStack adapter uses: keystoneauth, the part that logs in
-and sends requests. Imports it, so it is itself imported on first use only.
+"""Log in to Keystone and send requests to Glance with keystoneauth, which is a part of OpenStack's
+SDK. Imports it, so this module is itself imported on first use only.
 
-The rest of the SDK is not used. It would ask a server for its versions before each first call, and
-read an image out of any answer at all; the URL of an image is the same in every Glance of the last
-ten years. Nor does it read anything of this server's own surroundings then: no `clouds.yaml`, no
-`OS_…` variable, no proxy, no `.netrc`.
+The rest of the SDK is not used. It asks a server for its versions before each first call, and reads
+an image out of any answer at all. The URL of an image has been the same in every Glance of the last
+ten years. Without the rest of the SDK, nothing is read from the environment of this server either:
+no `clouds.yaml`, no `OS_…` variable, no proxy, no `.netrc`.
 """
 
 from __future__ import annotations
@@ -25,113 +25,127 @@ from urllib3.util import Retry
 
 from webapp.clouds.base import CloudUnreachable, CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
-from webapp.clouds.openstack import errors as openstack_errors
+from webapp.clouds.openstack import errors
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 INTERFACES = ("public", "internal")
-"""Which of a region's endpoints are of use, the best first."""
+"""The usable kinds of endpoints, the preferred one first."""
 NO_REGION = "RegionOne"
-"""What a region without a name is called, here as in OpenStack's own tools."""
+"""The name for a region without a name, as in OpenStack's own tools."""
 
 # At its debug level keystoneauth logs whole requests and answers.
 logging.getLogger("keystoneauth").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True)
-class Whoami:
-    """What Keystone says of those who have logged in; `images` is where the image service of each
-    region is."""
+class Login:
+    """The user and the project that Keystone reports for a token, and the image services in its
+    catalog."""
 
     user: str
     user_domain: str
     project: str
     project_id: str
-    domain: str
-    """That of the project."""
-    images: dict[str, str]
+    project_domain: str
+    image_urls: dict[str, str]
+    """The URL of the list of images, by region."""
 
 
-class Account:
-    """One set of credentials, and the token that they were given. Safe to share between threads."""
+class Client:
+    """One set of credentials and its current token. Safe to share between threads."""
 
     def __init__(self, credentials: CredentialValues) -> None:
-        self._application = is_application(credentials)
-        self._auth = _plugin(credentials)
+        self._uses_application_credential = uses_application_credential(credentials)
+        self._auth = _auth_plugin(credentials)
         ca = credentials.get("ca")
         self._session = Session(
-            session=_Requests(),
+            session=_RequestsSession(),
             verify=ca_file(ca) if ca else True,
-            redirect=False,  # A password is not for whomever the server names.
+            redirect=False,  # A redirect could send the password to any server.
             app_name="image-registry",
         )
 
-    def whoami(self) -> Whoami:
-        """Logs in, unless that was done and is good still. Raises CloudError."""
-        return _read(self._access())
+    def login(self) -> Login:
+        """Return the login of the current token, or log in if it has expired. Raises CloudError."""
+        return _parse_login(self._access())
 
     def get(self, region: str, url: str) -> requests.Response:
-        """What the image service answers to a GET of `url`. A token that it does not accept, say
-        because it was revoked, is replaced, once. Raises CloudError where there is no answer."""
-        answer = self._ask(region, url)
-        if answer.status_code == 401:
+        """Return the answer of the image service of `region` to a GET request.
+
+        A token that the service rejects, for example because it was revoked, is replaced once.
+        Raises CloudError if there is no answer.
+        """
+        response = self._get_once(region, url)
+        if response.status_code == 401:
             self._auth.invalidate()
-            answer = self._ask(region, url)
-        return answer
+            response = self._get_once(region, url)
+        return response
 
     def _access(self) -> AccessInfo:
         try:
             return self._auth.get_access(self._session)
         except Exception as error:
-            told = openstack_errors.of_login(error, application=self._application)
-            if told is None:
+            translated = errors.login_error(
+                error, uses_application_credential=self._uses_application_credential
+            )
+            if translated is None:
                 raise
-            raise told from error
+            raise translated from error
 
-    def _ask(self, region: str, url: str) -> requests.Response:
-        if not _is_address(url):
-            raise openstack_errors.no_address(region)
+    def _get_once(self, region: str, url: str) -> requests.Response:
+        if not _is_http_url(url):
+            raise errors.invalid_image_url_error(region)
         token = self._access().auth_token
         headers = {"Accept": "application/json", "X-Auth-Token": token}
         try:
             return self._session.get(url, headers=headers, authenticated=False, raise_exc=False)
         except ClientException as error:
-            told = openstack_errors.of_connection(error, region, urlsplit(url).netloc)
-            if told is None:
+            translated = errors.image_connection_error(error, region, urlsplit(url).netloc)
+            if translated is None:
                 raise
-            raise told from error
+            raise translated from error
         except ValueError as error:
-            raise openstack_errors.no_address(region) from error
+            raise errors.invalid_image_url_error(region) from error
 
 
-class Accounts:
-    """Accounts by credentials. Safe to share between threads."""
+class Clients:
+    """Clients by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._accounts = Cache()
+        self._cache = Cache()
 
-    def get(self, credentials: CredentialValues) -> Account:
-        name = (credentials_digest(credentials),)
-        account: Account | None = self._accounts.get(name)
-        if account is None:
-            account = Account(credentials)
-            self._accounts.set(name, account, NEVER_EXPIRES)  # It renews its token by itself.
-        return account
+    def get(self, credentials: CredentialValues) -> Client:
+        key = (credentials_digest(credentials),)
+        client: Client | None = self._cache.get(key)
+        if client is None:
+            client = Client(credentials)
+            self._cache.set(key, client, NEVER_EXPIRES)  # A client renews its token itself.
+        return client
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Log in anew next time, over a new connection."""
-        self._accounts.delete_owner(credentials_digest(credentials))
+        """Make the next call log in again, over a new connection."""
+        self._cache.delete_owner(credentials_digest(credentials))
 
 
-def is_application(credentials: CredentialValues) -> bool:
+def uses_application_credential(credentials: CredentialValues) -> bool:
     return credentials.get("auth_type") == "application_credential"
 
 
-def _plugin(credentials: CredentialValues) -> v3.Auth:
-    """It adds the version to an auth URL without one."""
+def image_list_url(endpoint: str) -> str:
+    """Return the URL of the list of images for an endpoint, which may or may not include the
+    version."""
+    url = endpoint.rstrip("/")
+    if re.search(r"/v2(?:\.[0-9]{1,2})?(?:/|$)", url):
+        return f"{url}/images"
+    return f"{re.sub(r'/v1(?:[.][0-9]{1,2})?$', '', url)}/v2/images"
+
+
+def _auth_plugin(credentials: CredentialValues) -> v3.Auth:
+    """Return the plugin that logs in. The plugin adds the version to an auth URL without one."""
     url = credentials["auth_url"].rstrip("/").removesuffix("/auth/tokens")
-    if is_application(credentials):
+    if uses_application_credential(credentials):
         return v3.ApplicationCredential(
             url,
             application_credential_id=credentials["application_credential_id"],
@@ -147,24 +161,24 @@ def _plugin(credentials: CredentialValues) -> v3.Auth:
     )
 
 
-def _read(access: AccessInfo) -> Whoami:
-    """keystoneauth believes any document that says "token"."""
+def _parse_login(access: AccessInfo) -> Login:
+    """Read Keystone's answer. keystoneauth accepts any document that contains "token"."""
     try:
-        return Whoami(
+        return Login(
             user=access.username or "",
             user_domain=access.user_domain_name or "",
             project=access.project_name or "",
             project_id=access.project_id or "",
-            domain=access.project_domain_name or "",
-            images=_images(access.service_catalog.catalog),
+            project_domain=access.project_domain_name or "",
+            image_urls=_image_urls(access.service_catalog.catalog),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CloudUnreachable(openstack_errors.NOT_KEYSTONE) from error
+        raise CloudUnreachable(errors.NOT_KEYSTONE) from error
 
 
-def _images(catalog: list[dict[str, Any]]) -> dict[str, str]:
-    """Where each region's images are, by region."""
-    found: dict[str, str] = {}
+def _image_urls(catalog: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the URL of each region's list of images, by region."""
+    urls: dict[str, str] = {}
     endpoints = [
         endpoint
         for service in catalog
@@ -175,19 +189,11 @@ def _images(catalog: list[dict[str, Any]]) -> dict[str, str]:
         for endpoint in endpoints:
             region = endpoint.get("region_id") or endpoint.get("region") or NO_REGION
             if endpoint.get("interface") == interface and endpoint.get("url"):
-                found.setdefault(str(region), images_of(str(endpoint["url"])))
-    return dict(sorted(found.items()))
+                urls.setdefault(str(region), image_list_url(str(endpoint["url"])))
+    return dict(sorted(urls.items()))
 
 
-def images_of(endpoint: str) -> str:
-    """Where the images are below an endpoint, which may name the version or not."""
-    address = endpoint.rstrip("/")
-    if re.search(r"/v2(?:\.[0-9]{1,2})?(?:/|$)", address):
-        return f"{address}/images"
-    return f"{re.sub(r'/v1(?:[.][0-9]{1,2})?$', '', address)}/v2/images"
-
-
-def _is_address(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -195,14 +201,14 @@ def _is_address(url: str) -> bool:
         return False
 
 
-class _Requests(requests.Session):
-    """Knows nothing of this server's surroundings, and waits in bounded time."""
+class _RequestsSession(requests.Session):
+    """A session that ignores the environment of this server and has a timeout for each request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False
-        # The second attempt is for a connection that the server had closed meanwhile, or a hiccup.
-        # Logging in may be repeated, too.
+        # The retry is for a connection that the server has closed in the meantime, or a brief
+        # failure. A login may be repeated as well.
         retry = Retry(
             total=1,
             connect=0,

@@ -1,9 +1,9 @@
-"""VMware vSphere: an image is a template of a vCenter, which belongs to one datacenter there and
-is identified by its instance UUID.
+"""VMware vSphere. An image is a template of a vCenter, which belongs to one datacenter and is
+identified by its instance UUID.
 
-This file is light: whatever needs the SDK is in the modules `vmware_…`, and those that import it
-are themselves imported inside functions, on first use. Importing it costs more than everything
-else in the app.
+This module must stay cheap to import. Everything that needs the SDK is in `connection`, `sdk`,
+`inventory` and `errors`, which are imported inside functions, on first use: importing the SDK costs
+more than everything else in the application.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from webapp.clouds.base import (
     UnknownLocation,
 )
 from webapp.clouds.tls import require_certificates
-from webapp.clouds.vmware import details as vmware_details
-from webapp.clouds.vmware import ids as vmware_ids
+from webapp.clouds.vmware import details, ids
 
 if TYPE_CHECKING:
+    from webapp.clouds.vmware.inventory import VirtualMachine
     from webapp.clouds.vmware.sdk import Sessions
 
 VERIFY, THUMBPRINT, OFF = "verify", "thumbprint", "off"
@@ -51,39 +51,39 @@ class VMware(Cloud):
         Field(
             "vcenter_url",
             "vCenter URL",
-            hint="The address of the vCenter Server, with https before it.",
+            hint="The URL of the vCenter Server, starting with https.",
             placeholder="https://vcenter.example.com",
         ),
         Field(
             "username",
-            "User name",
-            hint="With its domain. The role Read-only, on the datacenters with the templates and "
-            "all below them, is enough for it.",
+            "Username",
+            hint="Including the domain. The Read-only role is enough, on the datacenters that "
+            "contain the templates and everything below them.",
             placeholder="administrator@vsphere.local",
         ),
         Field("password", "Password", secret=True),
         Field(
             "verification",
-            "Certificate of the vCenter",
+            "Certificate verification",
             options=(
                 (VERIFY, "Verify the certificate"),
-                (THUMBPRINT, "Trust one certificate, by its thumbprint"),
-                (OFF, "Do not verify: whoever is in between can read the password"),
+                (THUMBPRINT, "Trust one certificate by its thumbprint"),
+                (OFF, "Do not verify: anyone on the network path can read the password"),
             ),
         ),
         Field(
             "thumbprint",
             "Thumbprint",
-            hint="SHA-256 or SHA-1, of the certificate that the vCenter itself shows. Ask whoever "
-            "runs it.",
+            hint="The SHA-256 or SHA-1 thumbprint of the certificate that the vCenter itself uses. "
+            "Ask your vCenter administrator for it.",
             placeholder="1A:2B:3C:…",
             when=("verification", THUMBPRINT),
         ),
         Field(
             "ca",
-            "Certificate authority",
-            hint="Only if the certificate is issued by an authority that is not known everywhere, "
-            "such as vCenter's own: the authority's certificates in PEM form.",
+            "CA certificates",
+            hint="Only needed if a private certificate authority, such as vCenter's own, issued "
+            "the certificate: the certificates of that authority, in PEM format.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,
@@ -91,37 +91,38 @@ class VMware(Cloud):
         ),
     )
     location_field = Field(
-        "location", "Location", hint="A datacenter of the vCenter; a template is in one only."
+        "location", "Location", hint="The datacenter of the vCenter that contains the template."
     )
     image_id_field = Field(
         "image_id",
         "Cloud Image",
-        hint="The templates of that datacenter.",
-        placeholder=vmware_ids.EXAMPLE,
+        hint="A template of that datacenter.",
+        placeholder=ids.EXAMPLE,
     )
     compute_resource_field = Field(
         "compute_resource",
         "Compute Resource",
-        hint="The same template can be registered once for each cluster or host. It determines the "
-        "image, and the networks, for servers there.",
+        hint="You can register the same template once for each cluster or host. The compute "
+        "resource determines the image, and the networks, for servers on it.",
         required=False,
     )
     where_to_find = (
-        "Choose the location, then the template from the list. It holds what is marked as a "
-        "template in the vSphere Client: a virtual machine becomes one with Template, then "
-        "Convert to Template."
+        "Choose the location, then choose the template from the list. The list contains the "
+        "templates that you see in the vSphere Client. To convert a virtual machine, use Template, "
+        "then Convert to Template."
     )
     packer_builders = ("vsphere-iso", "vsphere-clone")
 
     def parse_image_id(self, text: str) -> ImageId:
-        return vmware_ids.parse(text)
+        return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Packer writes the name of the virtual machine, which identifies nothing."""
+        """Require the instance UUID in `custom`: Packer writes only the name of the virtual
+        machine, which does not identify it."""
         if not custom.get("cloud_image_id"):
             raise InvalidImageId(
-                f"Packer writes a name alone, “{artifact_id[:80]}”, and a template is identified "
-                "by its instance UUID. Put that into custom_data, as “cloud_image_id”, and the "
+                f"Packer wrote only a name, “{artifact_id[:80]}”, and a template is identified by "
+                "its instance UUID. Add the UUID to custom_data as “cloud_image_id”, and the "
                 "datacenter as “location”."
             )
         return super().packer_images(artifact_id, custom)
@@ -130,27 +131,26 @@ class VMware(Cloud):
         url = values["vcenter_url"]
         if not url.lower().startswith("https:"):
             raise InvalidCredentials(
-                "A vCenter is reached with https only. Let the address begin with that.",
+                "A vCenter accepts only https. Enter a URL that starts with https.", "vcenter_url"
+            )
+        if not _is_server_url(url):
+            raise InvalidCredentials(
+                "Enter only the URL of the vCenter: https and a host name such as "
+                "vcenter.example.com, without a username or a query.",
                 "vcenter_url",
             )
-        if not _is_plain_address(url):
+        verification = values.get("verification") or VERIFY
+        if verification == THUMBPRINT and not ids.parse_thumbprint(values.get("thumbprint", "")):
             raise InvalidCredentials(
-                "Enter the address of the vCenter alone, such as vcenter.example.com with https "
-                "before it.",
-                "vcenter_url",
-            )
-        how = values.get("verification") or VERIFY
-        if how == THUMBPRINT and not vmware_ids.thumbprint(values.get("thumbprint", "")):
-            raise InvalidCredentials(
-                "The thumbprint of a certificate has 64 digits, or 40 if it is made with SHA-1: 0 "
-                "to 9 and A to F, with colons between them or without.",
+                "A thumbprint has 64 hexadecimal digits (SHA-256) or 40 (SHA-1), with or without "
+                "colons between them. Copy the whole thumbprint.",
                 "thumbprint",
             )
-        if how == VERIFY:
+        if verification == VERIFY:
             require_certificates(values.get("ca", ""), "ca")
 
     def warm_up(self) -> None:
-        self._sessions  # noqa: B018  made, and the SDK loaded, once it has been looked at
+        self._sessions  # noqa: B018  The first access loads the SDK.
 
     @cached_property
     def _sessions(self) -> Sessions:
@@ -161,7 +161,7 @@ class VMware(Cloud):
         return sessions
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        session = self._sessions.anew(credentials)
+        session = self._sessions.log_in_again(credentials)
         host = urlsplit(credentials["vcenter_url"]).hostname or ""
         about = session.content.about
         return Identity(about.instanceUuid or host, f"{session.user} at {about.fullName}")
@@ -169,55 +169,36 @@ class VMware(Cloud):
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
         from webapp.clouds.vmware import inventory  # noqa: PLC0415
 
-        found = self._sessions.use(credentials, inventory.datacenters)
-        return tuple(Location(path, vmware_details.decoded(path)) for path in found)
+        paths = self._sessions.call(credentials, inventory.datacenters)
+        return tuple(Location(path, details.unescape_name(path)) for path in paths)
 
     def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         from webapp.clouds.vmware import inventory  # noqa: PLC0415
 
-        found = self._sessions.use(credentials, inventory.templates, location)
-        if found is None:
-            raise _unknown(location)
-        return vmware_details.listed(found)
+        templates = self._sessions.call(credentials, inventory.templates, location)
+        if templates is None:
+            raise _unknown_location(location)
+        return details.listed_images(templates)
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         from webapp.clouds.vmware import inventory  # noqa: PLC0415
 
-        uuid, location = locator.image_id, locator.location
-        found = self._sessions.use(credentials, inventory.virtual_machine, location, uuid)
-        if found is None:
-            raise _unknown(location)
-        here = f"There is no template {uuid} in {vmware_details.decoded(location)}"
-        if found.datacenter is None:
-            raise ImageNotFound(
-                f"{here}, nor elsewhere in this vCenter as far as these credentials can see. "
-                "Choose one from the list."
-            )
-        if found.datacenter != location:
-            place = vmware_details.decoded(found.datacenter)
-            raise ImageNotFound(
-                f"{here}, but in {place}. Choose that location.", (found.datacenter,)
-            )
-        details = vmware_details.details(found)
-        if "config.template" not in found.properties:
-            raise ImageNotVisible(
-                f"The vCenter cannot read the configuration of “{details.name}” at present: its "
-                "host may be disconnected. Try again when that is back."
-            )
-        if not found.properties["config.template"]:
-            raise ImageNotVisible(
-                f"The virtual machine “{details.name}” is no template, or none any more. Have "
-                "it converted to a template in the vSphere Client, or choose another."
-            )
-        return details
+        machine = self._sessions.call(
+            credentials, inventory.virtual_machine, locator.location, locator.image_id
+        )
+        if machine is None:
+            raise _unknown_location(locator.location)
+        _require_in_datacenter(machine, locator)
+        _require_template(machine)
+        return details.image_details(machine)
 
     def _translate(self, error: Exception) -> CloudError | None:
-        from webapp.clouds.vmware import errors as vmware_errors  # noqa: PLC0415
+        from webapp.clouds.vmware import errors  # noqa: PLC0415
 
-        return vmware_errors.translate(error)
+        return errors.translate(error)
 
 
-def _is_plain_address(url: str) -> bool:
+def _is_server_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0 and not (parts.username or parts.query)
@@ -225,8 +206,39 @@ def _is_plain_address(url: str) -> bool:
         return False
 
 
-def _unknown(location: str) -> UnknownLocation:
+def _unknown_location(location: str) -> UnknownLocation:
     return UnknownLocation(
-        f"The vCenter has no datacenter {vmware_details.decoded(location)}, or none that these "
-        "credentials may see. Choose one from the list."
+        f"The vCenter has no datacenter {details.unescape_name(location)}, or these credentials "
+        "cannot see it. Choose a datacenter from the list."
     )
+
+
+def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
+    """Raise ImageNotFound unless the machine is in the datacenter of the locator."""
+    datacenter = details.unescape_name(locator.location)
+    message = f"There is no template {locator.image_id} in {datacenter}"
+    if machine.datacenter is None:
+        raise ImageNotFound(
+            f"{message} or any other datacenter that these credentials can see. Choose a "
+            "template from the list."
+        )
+    if machine.datacenter != locator.location:
+        other = details.unescape_name(machine.datacenter)
+        raise ImageNotFound(
+            f"{message}, but in {other}. Choose that location.", (machine.datacenter,)
+        )
+
+
+def _require_template(machine: VirtualMachine) -> None:
+    """Raise ImageNotVisible if the machine is not a template, or its configuration is missing."""
+    name = details.unescape_name(machine.properties.get("name") or "")
+    if "config.template" not in machine.properties:
+        raise ImageNotVisible(
+            f"The vCenter cannot read the configuration of “{name}” at the moment: its host may be "
+            "disconnected. Try again when the host is connected."
+        )
+    if not machine.properties["config.template"]:
+        raise ImageNotVisible(
+            f"“{name}” is a virtual machine, not a template. Convert it to a template in the "
+            "vSphere Client, or choose another."
+        )

@@ -1,9 +1,9 @@
-"""The way to a vCenter: pyVmomi's SOAP over a connection of ours, which has time limits and trusts
-what the credentials say, in every connection that is made. Imports pyVmomi, so it is itself
-imported on first use only.
+"""Connect to a vCenter: pyVmomi's SOAP client over connections that have time limits and verify the
+server's certificate as the credentials say, each time they connect. Imports pyVmomi, so this module
+is itself imported on first use only.
 
-pyVmomi's own connection verifies nothing at 127.0.0.1 unless it is given a context, and looks at a
-thumbprint only where the certificate cannot be verified otherwise, and only the first time.
+pyVmomi's own connection verifies nothing at 127.0.0.1 unless it receives a context. It checks a
+thumbprint only if the certificate cannot be verified otherwise, and only the first time.
 """
 
 from __future__ import annotations
@@ -19,50 +19,50 @@ from urllib.parse import urlsplit
 from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from webapp.clouds.base import CloudUnreachable
-from webapp.clouds.vmware import ids as vmware_ids
+from webapp.clouds.vmware import ids
 
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 5.0
-OLDEST = "vim.version.version10"
-"""The API of vSphere 6.0, which every later vCenter speaks as well."""
+OLDEST_VERSION = "vim.version.version10"
+"""The API of vSphere 6.0, which every later vCenter also supports."""
 PATH = "/sdk"
-_OF_THE_CLIENT = {"ui", "vsphere-client", "mob"}
-"""What paths begin with that people copy out of the browser."""
 NOT_VSPHERE = (
-    "What answers there does not speak like a vCenter. Check the vCenter URL of the credentials; a "
-    "proxy in between may be answering, too."
+    "The server at the vCenter URL did not respond like a vCenter. Check the URL in the "
+    "credentials, and whether a proxy answers instead of the vCenter."
 )
-_HASHES = {40: "sha1", 64: "sha256"}
-"""By the number of digits."""
+_BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
+"""How the paths of URLs begin that people copy from the browser."""
+_HASH_NAMES = {40: "sha1", 64: "sha256"}
+"""The hash algorithm by the number of digits in a thumbprint."""
 
 
 class ConnectTimeout(TimeoutError):
-    """No connection came about in time."""
+    """The connection was not established in time."""
 
 
 class HttpStatus(HTTPException):
-    """An answer that is no SOAP."""
+    """The server answered with an HTTP status that vCenter does not use for SOAP answers."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
         self.status = status
 
 
-def stub_for(credentials: Mapping[str, str]) -> SoapStubAdapter:
-    """Sends nothing yet."""
+def make_stub(credentials: Mapping[str, str]) -> SoapStubAdapter:
+    """Return a client for the vCenter. Sends nothing."""
     url = urlsplit(credentials["vcenter_url"])
     path = url.path.rstrip("/")
-    if not path or path.split("/")[1] in _OF_THE_CLIENT:
+    if not path or path.split("/")[1] in _BROWSER_PATHS:
         path = PATH
-    pinned = ""
+    thumbprint = ""
     if credentials.get("verification") == "thumbprint":
-        pinned = vmware_ids.thumbprint(credentials["thumbprint"])
-    return _Stub(url.hostname or "", url.port or 443, path, _context(credentials), pinned)
+        thumbprint = ids.parse_thumbprint(credentials["thumbprint"])
+    return _Stub(url.hostname or "", url.port or 443, path, _ssl_context(credentials), thumbprint)
 
 
-def _context(credentials: Mapping[str, str]) -> ssl.SSLContext:
-    how = credentials.get("verification") or "verify"
-    if how == "verify":
+def _ssl_context(credentials: Mapping[str, str]) -> ssl.SSLContext:
+    verification = credentials.get("verification") or "verify"
+    if verification == "verify":
         return ssl.create_default_context(cadata=credentials.get("ca") or None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -71,40 +71,41 @@ def _context(credentials: Mapping[str, str]) -> ssl.SSLContext:
 
 
 class _Stub(SoapStubAdapter):
-    """Safe to share between threads: each call takes a connection of its own out of a pool."""
+    """Safe to share between threads: each call takes its own connection from a pool."""
 
     def __init__(
-        self, host: str, port: int, path: str, context: ssl.SSLContext, pinned: str
+        self, host: str, port: int, path: str, context: ssl.SSLContext, thumbprint: str
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            host=host, port=port, path=path, version=OLDEST, sslContext=context
+            host=host, port=port, path=path, version=OLDEST_VERSION, sslContext=context
         )
-        self.scheme = _Connection  # type: ignore[assignment]
-        self.schemeArgs = {"context": context, "pinned": pinned}
+        self.scheme = VCenterConnection  # type: ignore[assignment]
+        self.schemeArgs = {"context": context, "thumbprint": thumbprint}
 
     def __del__(self) -> None:
         if hasattr(self, "pool"):
             self.DropConnections()  # type: ignore[no-untyped-call]
 
 
-class _Answer(HTTPResponse):
+class _Response(HTTPResponse):
     def read(self, amt: int | None = None) -> bytes:
-        """Read in pieces, an answer that breaks off would look like one that is whole."""
+        """Raise IncompleteRead if the answer ends early. Without this, an answer that is read in
+        pieces and breaks off looks complete."""
         piece = super().read(amt)
         if amt and not piece and self.length:
             raise IncompleteRead(piece, self.length)
         return piece
 
 
-class _Connection(HTTPSConnection):
-    """Verifies what it connects to, also when it does so again after having been closed."""
+class VCenterConnection(HTTPSConnection):
+    """A connection that verifies the server each time it connects, also after it was closed."""
 
-    response_class = _Answer
+    response_class = _Response
 
-    def __init__(self, host: str, port: int, *, context: ssl.SSLContext, pinned: str) -> None:
+    def __init__(self, host: str, port: int, *, context: ssl.SSLContext, thumbprint: str) -> None:
         super().__init__(host, port, timeout=CONNECT_SECONDS, context=context)
-        self._pinned = pinned
-        """The thumbprint of the one certificate that is trusted; '' leaves it to the context."""
+        self._thumbprint = thumbprint
+        """The thumbprint of the only trusted certificate, or '' if `context` verifies it."""
 
     def connect(self) -> None:
         try:
@@ -112,28 +113,29 @@ class _Connection(HTTPSConnection):
         except TimeoutError as error:
             raise ConnectTimeout(*error.args) from error
         self.sock.settimeout(READ_SECONDS)
-        if self._pinned and not _has_thumbprint(self.sock, self._pinned):
+        if self._thumbprint and not _has_thumbprint(self.sock, self._thumbprint):
             self.close()
             raise CloudUnreachable(
-                "The vCenter shows another certificate than the one with this thumbprint, so the "
-                "password was not sent. Ask whoever runs the vCenter: if the certificate was "
-                "renewed, edit the credentials and enter the new thumbprint."
+                "The certificate of the vCenter does not have this thumbprint, so the password was "
+                "not sent. Ask your vCenter administrator whether the certificate was renewed, and "
+                "enter the new thumbprint in the credentials if it was."
             )
 
     def getresponse(self) -> HTTPResponse:
-        """pyVmomi would make the best of anything that is XML, and of some things that are not."""
-        answer = super().getresponse()
-        is_xml = "xml" in answer.headers.get("Content-Type", "xml").lower()
-        if answer.status not in {200, 500} or (answer.status == 500 and not is_xml):
+        """Return the answer if it is XML with a status of SOAP. pyVmomi reads any XML, and some
+        other text, as if it were vCenter's answer."""
+        response = super().getresponse()
+        is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()
+        if response.status not in {200, 500} or (response.status == 500 and not is_xml):
             self.close()
-            raise HttpStatus(answer.status)
+            raise HttpStatus(response.status)
         if not is_xml:
             self.close()
             raise CloudUnreachable(NOT_VSPHERE)
-        return answer
+        return response
 
 
-def _has_thumbprint(connected: Any, pinned: str) -> bool:
+def _has_thumbprint(connected: Any, thumbprint: str) -> bool:
     certificate = connected.getpeercert(binary_form=True) or b""
-    digest = hashlib.new(_HASHES[len(pinned)], certificate).hexdigest()
-    return hmac.compare_digest(digest, pinned)
+    digest = hashlib.new(_HASH_NAMES[len(thumbprint)], certificate).hexdigest()
+    return hmac.compare_digest(digest, thumbprint)

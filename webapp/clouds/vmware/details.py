@@ -1,5 +1,5 @@
-"""From what a vCenter says of a template to ImageDetails. Knows the shape of the answer, not the
-SDK."""
+"""Turn a vCenter's description of a template into ImageDetails. Knows the shape of the answer, not
+the SDK."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OLDEST_TOOLS = (9, 10, 0)
 UNMANAGED_TOOLS = 2**31 - 1
-"""What tools give as their version that do not say it."""
+"""The version number of tools that do not report their version."""
 _GIB = 2**30
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
@@ -29,51 +29,58 @@ _TOOLS_STATES = {
 _FIRMWARE = {"bios": "BIOS", "efi": "EFI"}
 
 
-def decoded(name: str) -> str:
-    """A name, or a path, for people: vCenter writes three characters as a URL does."""
-    return _ESCAPED.sub(lambda found: _ESCAPES[found[0].lower()], name)
+def unescape_name(name: str) -> str:
+    """Return a name or a path for people. vCenter escapes three characters as in a URL."""
+    return _ESCAPED.sub(lambda match: _ESCAPES[match[0].lower()], name)
 
 
-def listed(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
-    """By name; those of the same name with what tells them apart."""
-    same = Counter(each.name for each in templates)
-    both = Counter((each.name, each.folder) for each in templates)
+def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
+    """Return the templates sorted by name. Templates with the same name show their folder or their
+    UUID as well."""
+    names = Counter(template.name for template in templates)
+    places = Counter((template.folder, template.name) for template in templates)
 
-    def label(each: Template) -> str:
-        name = decoded(each.name)
-        if same[each.name] == 1:
+    def label(template: Template) -> str:
+        name = unescape_name(template.name)
+        if names[template.name] == 1:
             return name
-        if each.folder and both[each.name, each.folder] == 1:
-            return f"{name} (in the folder {decoded(each.folder)})"
-        return f"{name} ({each.uuid})"
+        if template.folder and places[template.folder, template.name] == 1:
+            return f"{name} (in the folder {unescape_name(template.folder)})"
+        return f"{name} ({template.uuid})"
 
-    images = [ListedImage(each.uuid, label(each)) for each in templates]
-    return tuple(sorted(images, key=lambda each: (each.name.lower(), each.name, each.image_id)))
+    images = [ListedImage(template.uuid, label(template)) for template in templates]
+    return tuple(sorted(images, key=lambda image: (image.name.lower(), image.name, image.image_id)))
 
 
-def details(found: VirtualMachine) -> ImageDetails:
-    said = found.properties
-    volumes = tuple(_volumes(said.get("config.hardware.device") or ()))
+def image_details(machine: VirtualMachine) -> ImageDetails:
+    properties = machine.properties
+    volumes = tuple(_volumes(properties.get("config.hardware.device") or ()))
     return ImageDetails(
-        name=decoded(said.get("name") or ""),
-        description=said.get("config.annotation") or "",
-        architecture=_architecture(said),
-        size_gb=next((each.size_gb for each in volumes if each.root), None),
+        name=unescape_name(properties.get("name") or ""),
+        description=properties.get("config.annotation") or "",
+        architecture=_architecture(properties),
+        size_gb=next((volume.size_gb for volume in volumes if volume.root), None),
         state=ImageState.AVAILABLE,
         state_note="",
-        created=_instant(said.get("config.createDate")),
+        created=_creation_date(properties.get("config.createDate")),
         deprecated=None,
-        facts=tuple(_facts(found)),
+        facts=tuple(_facts(machine)),
         volumes=volumes,
-        os_texts=tuple(_os_texts(said)),
-        warnings=tuple(_warnings(said)),
-        compute_resources=found.compute_resources,
+        os_texts=tuple(_os_texts(properties)),
+        warnings=tuple(_warnings(properties)),
+        compute_resources=machine.compute_resources,
     )
 
 
-def _architecture(said: Mapping[str, Any]) -> str:
-    """As it is set, which is what a server made from it will have."""
-    guest, name = said.get("config.guestId") or "", said.get("config.guestFullName") or ""
+def parse_tools_version(number: int) -> tuple[int, int, int]:
+    """Return a version of VMware Tools. 10.1.0 is stored as 10 * 1024 + 1 * 32 + 0."""
+    return number // 1024, number % 1024 // 32, number % 32
+
+
+def _architecture(properties: Mapping[str, Any]) -> str:
+    """Return the architecture of the configured guest, which servers created from it will have."""
+    guest = properties.get("config.guestId") or ""
+    name = properties.get("config.guestFullName") or ""
     if guest.lower().startswith("arm") or "ARM" in name:
         return "arm64"
     if "64Guest" in guest or "64-bit" in name:
@@ -82,28 +89,28 @@ def _architecture(said: Mapping[str, Any]) -> str:
 
 
 def _volumes(devices: Iterable[Any]) -> Iterator[Volume]:
-    """Disks are what has a capacity; a server starts from the first."""
-    disks = [each for each in devices if getattr(each, "capacityInKB", None) is not None]
-    for place, disk in enumerate(disks):
+    """Yield the disks, which are the devices with a capacity. A server boots from the first."""
+    disks = [device for device in devices if getattr(device, "capacityInKB", None) is not None]
+    for index, disk in enumerate(disks):
         label = getattr(getattr(disk, "deviceInfo", None), "label", None)
         backing = getattr(disk, "backing", None)
         yield Volume(
-            device=label or f"Disk {place + 1}",
-            kind=_kind(backing),
-            size_gb=_gigabytes(disk),
+            device=label or f"Disk {index + 1}",
+            kind=_disk_kind(backing),
+            size_gb=_size_gb(disk),
             snapshot="",
             encrypted=None if backing is None else getattr(backing, "keyId", None) is not None,
-            root=place == 0,
+            root=index == 0,
         )
 
 
-def _gigabytes(disk: Any) -> int | None:
-    """Rounded up: a server's disk must not be smaller."""
+def _size_gb(disk: Any) -> int | None:
+    """Return the size rounded up, because the disk of a server must not be smaller."""
     size = getattr(disk, "capacityInBytes", None) or disk.capacityInKB * 1024
     return -(-size // _GIB) or None
 
 
-def _kind(backing: Any) -> str:
+def _disk_kind(backing: Any) -> str:
     if getattr(backing, "compatibilityMode", None) is not None:
         return "raw device"
     thin = getattr(backing, "thinProvisioned", None)
@@ -114,22 +121,25 @@ def _kind(backing: Any) -> str:
     return "" if thin is None else "thick"
 
 
-def _facts(found: VirtualMachine) -> Iterable[Fact]:
-    said = found.properties
-    cpus, memory = said.get("config.hardware.numCPU"), said.get("config.hardware.memoryMB")
-    firmware = said.get("config.firmware") or ""
-    path = said.get("config.files.vmPathName") or ""
+def _facts(machine: VirtualMachine) -> Iterable[Fact]:
+    properties = machine.properties
+    firmware = properties.get("config.firmware") or ""
+    path = properties.get("config.files.vmPathName") or ""
     datastore = re.match(r"\[([^\]]+)\]", path)
     facts = (
-        ("guest", "Guest operating system", said.get("config.guestFullName")),
-        ("cpus", "CPUs", cpus),
-        ("memory", "Memory", _memory(memory)),
-        ("tools", "VMware Tools", _tools(said)),
-        ("hardware", "Virtual hardware", said.get("config.version")),
+        ("guest", "Guest operating system", properties.get("config.guestFullName")),
+        ("cpus", "CPUs", properties.get("config.hardware.numCPU")),
+        ("memory", "Memory", _memory(properties.get("config.hardware.memoryMB"))),
+        ("tools", "VMware Tools", _tools(properties)),
+        ("hardware", "Virtual hardware", properties.get("config.version")),
         ("firmware", "Firmware", _FIRMWARE.get(firmware, firmware)),
-        ("compute_resource", "Lies on the compute resource", decoded(found.compute_resource)),
-        ("host", "Lies on the host", found.host),
-        ("folder", "Folder", decoded(found.folder)),
+        (
+            "compute_resource",
+            "Template compute resource",
+            unescape_name(machine.compute_resource),
+        ),
+        ("host", "Template host", machine.host),
+        ("folder", "Folder", unescape_name(machine.folder)),
         ("datastore", "Datastore", datastore and datastore[1]),
     )
     return (Fact(key, label, str(value)) for key, label, value in facts if value)
@@ -138,73 +148,72 @@ def _facts(found: VirtualMachine) -> Iterable[Fact]:
 def _memory(megabytes: int | None) -> str:
     if not megabytes:
         return ""
-    whole = megabytes % 1024 == 0
-    return f"{megabytes // 1024} GB" if whole else f"{megabytes} MB"
+    return f"{megabytes} MB" if megabytes % 1024 else f"{megabytes // 1024} GB"
 
 
-def _tools_version(said: Mapping[str, Any]) -> int | None:
-    """As one number; 0 for tools that are not there, None where it is not said."""
-    number = said.get("config.tools.toolsVersion")
-    text = str(said.get("guest.toolsVersion") or "")
+def _tools_version(properties: Mapping[str, Any]) -> int | None:
+    """Return the version of VMware Tools as one number, 0 if they are not installed, or None if the
+    vCenter does not report it."""
+    number = properties.get("config.tools.toolsVersion")
+    text = str(properties.get("guest.toolsVersion") or "")
     if not number and text.isascii() and text.isdigit():
         number = int(text)
-    if not number and said.get("guest.toolsStatus") == "toolsNotInstalled":
+    if not number and properties.get("guest.toolsStatus") == "toolsNotInstalled":
         return 0
     return number
-
-
-def version_of(number: int) -> tuple[int, int, int]:
-    """10.1.0 is written as 10 * 1024 + 1 * 32 + 0."""
-    return number // 1024, number % 1024 // 32, number % 32
 
 
 def _dotted(version: Iterable[int]) -> str:
     return ".".join(map(str, version))
 
 
-def _tools(said: Mapping[str, Any]) -> str:
-    number = _tools_version(said)
+def _tools(properties: Mapping[str, Any]) -> str:
+    number = _tools_version(properties)
     if number == 0:
         return "Not installed"
-    status = str(said.get("guest.toolsStatus") or "")
+    status = str(properties.get("guest.toolsStatus") or "")
     state = _TOOLS_STATES.get(status, status)
     if status == "toolsNotRunning":
         state = ""  # Nothing runs in a template.
     version = ""
-    if number is not None:
-        unmanaged = number == UNMANAGED_TOOLS
-        version = "Version not said" if unmanaged else _dotted(version_of(number))
+    if number == UNMANAGED_TOOLS:
+        version = "Version not reported"
+    elif number is not None:
+        version = _dotted(parse_tools_version(number))
     return ", ".join(filter(None, (version, state)))
 
 
-def _warnings(said: Mapping[str, Any]) -> Iterator[str]:
-    number = _tools_version(said)
+def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
+    number = _tools_version(properties)
     oldest = _dotted(OLDEST_TOOLS)
     if number is None:
         yield (
-            "The vCenter does not say whether VMware Tools are installed. Servers need version "
-            f"{oldest} or a newer one."
+            "The vCenter does not report whether VMware Tools is installed. Servers need version "
+            f"{oldest} or later."
         )
     elif number == 0:
         yield (
-            "VMware Tools are not installed in this template. Install them, or open-vm-tools, in "
-            f"version {oldest} or newer before making servers from it."
+            "VMware Tools is not installed in this template. Install it, or open-vm-tools, in "
+            f"version {oldest} or later before you create servers from the template."
         )
-    elif version_of(number) < OLDEST_TOOLS:
+    elif parse_tools_version(number) < OLDEST_TOOLS:
         yield (
-            f"VMware Tools in this template are of version {_dotted(version_of(number))}, and must "
-            f"be {oldest} or newer. Update them before making servers from it."
+            f"This template has VMware Tools {_dotted(parse_tools_version(number))}, but servers "
+            f"need version {oldest} or later. Update it before you create servers from the "
+            "template."
         )
 
 
-def _os_texts(said: Mapping[str, Any]) -> Iterable[str]:
-    """What is set as the guest's system comes first; of a Linux it seldom tells the version."""
-    names = ("config.guestFullName", "config.guestId", "name", "config.annotation")
-    return filter(None, (decoded(str(said.get(name) or "")) for name in names))
+def _os_texts(properties: Mapping[str, Any]) -> Iterable[str]:
+    """Return the configured guest operating system first. For Linux it rarely includes the
+    version."""
+    paths = ("config.guestFullName", "config.guestId", "name", "config.annotation")
+    return filter(None, (unescape_name(str(properties.get(path) or "")) for path in paths))
 
 
-def _instant(said: Any) -> datetime | None:
-    """A vCenter gives the beginning of time for what was made before it kept record of it."""
-    if not isinstance(said, datetime) or said.year <= 1970:
+def _creation_date(value: Any) -> datetime | None:
+    """Return None for 1970, which a vCenter reports for templates that were created before it
+    recorded the date."""
+    if not isinstance(value, datetime) or value.year <= 1970:
         return None
-    return (said if said.tzinfo else said.replace(tzinfo=UTC)).astimezone(UTC)
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)

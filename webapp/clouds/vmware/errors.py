@@ -1,5 +1,5 @@
-"""What pyVmomi raises, in our words. Imports pyVmomi, so it is itself imported only when there is
-an error to translate."""
+"""Translate what pyVmomi raises into CloudError. Imports pyVmomi, so this module is itself imported
+only when there is an error to translate."""
 
 from __future__ import annotations
 
@@ -21,186 +21,204 @@ from webapp.clouds.base import (
 from webapp.clouds.connection_errors import translate_connection_error
 from webapp.clouds.vmware.connection import NOT_VSPHERE, HttpStatus
 
-LABEL, ADDRESS = "VMware vSphere", "vCenter URL"
+LABEL, URL_LABEL = "VMware vSphere", "vCenter URL"
 _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
     (
         vim.fault.PasswordExpired,
         CredentialsRejected,
         (
-            "The password of this user has expired. Set a new one in vCenter, then edit the "
-            "credentials and enter it."
+            "The password of this user has expired. Set a new one in vCenter and enter it in the "
+            "credentials."
         ),
     ),
     (
         vim.fault.InvalidLogin,
         CredentialsRejected,
         (
-            "The vCenter does not know this user with this password, or has locked the account. "
-            "Check both, and that the user name has its domain, as in administrator@vsphere.local."
+            "The vCenter rejected this username and password, or has locked the account. Check "
+            "both, and that the username includes its domain, as in administrator@vsphere.local."
         ),
     ),
     (
         vim.fault.NotAuthenticated,
         CredentialsRejected,
         (
-            "The vCenter ended the session as soon as it had begun. Try again; if it stays so, ask "
-            "whoever runs it."
+            "The vCenter ended the session immediately after the login. Try again; if the problem "
+            "persists, ask your vCenter administrator."
         ),
     ),
     (
         vmodl.fault.ManagedObjectNotFound,
         ImageNotFound,
         (
-            "What was looked up has been deleted in vCenter meanwhile. Choose the template from "
-            "the list again."
+            "The template was deleted in vCenter during the look-up. Choose a template from the "
+            "list again."
         ),
     ),
     (
         vim.fault.HostConnectFault,
         CloudUnreachable,
-        "The vCenter has no connection to the template's host. Try again when that is back.",
+        (
+            "The vCenter has no connection to the host of the template. Try again when the host is "
+            "connected."
+        ),
     ),
     (
         vmodl.fault.HostCommunication,
         CloudUnreachable,
-        "The vCenter gets no answer from the template's host. Try again when that is back.",
+        (
+            "The vCenter gets no answer from the host of the template. Try again when the host "
+            "responds."
+        ),
     ),
     (
         vim.fault.Timedout,
         CloudUnreachable,
-        "The vCenter takes too long for this at the moment. Wait a minute and try again.",
+        "The request timed out in the vCenter. Wait a minute and try again.",
     ),
     (
         vmodl.fault.NotSupported,
         CloudUnreachable,
         (
-            "This vCenter does not support what is asked of it: it may be older than version 6.0. "
-            "Enter the URL of a newer one."
+            "This vCenter does not support a required operation: it may be older than version 6.0. "
+            "Enter the URL of a newer vCenter."
         ),
     ),
     (
         vmodl.fault.MethodNotFound,
         CloudUnreachable,
         (
-            "What answers there is not a vCenter Server, but another product of VMware's. Check "
-            "the vCenter URL of the credentials."
+            "The server is not a vCenter Server but another VMware product. Check the vCenter URL "
+            "in the credentials."
         ),
     ),
 )
+"""The CloudError and its message by the fault. A subclass comes before its base class."""
 _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     401: (
         CredentialsRejected,
         (
-            "Something before the vCenter wants a login of its own (it answered 401). Enter the "
-            "address of the vCenter itself."
+            "A server in front of the vCenter requires a login of its own (HTTP 401). Enter the "
+            "URL of the vCenter itself."
         ),
     ),
     403: (
         PermissionDenied,
         (
-            "Something before the vCenter does not let this server through (it answered 403). Ask "
-            "whoever runs the vCenter or the proxy before it."
+            "A server in front of the vCenter does not allow requests from here (HTTP 403). Ask "
+            "the administrator of the vCenter or of the proxy in front of it."
         ),
     ),
     404: (
         CloudUnreachable,
         (
-            "There is no vCenter at this path (it answered 404). Check the vCenter URL of the "
-            "credentials: its host alone is enough."
+            "There is no vCenter at this path (HTTP 404). Check the vCenter URL in the "
+            "credentials: the host name without a path is enough."
         ),
     ),
     429: (
         CloudThrottled,
-        "The vCenter asks for fewer calls for now. Wait a minute and try again.",
+        "The vCenter is throttling requests. Wait a minute and try again.",
     ),
     503: (
         CloudUnreachable,
         (
-            "The vCenter is not ready (it answered 503): it may be starting, or have too many "
-            "sessions. Wait some minutes and try again."
+            "The vCenter is not ready (HTTP 503): it may be starting, or have too many sessions. "
+            "Wait a few minutes and try again."
         ),
     ),
 }
-_TROUBLE = (
-    "The vCenter has trouble of its own at the moment (it answered {}). Wait a minute and try "
-    "again."
-)
+"""The CloudError and its message by the HTTP status."""
+_PROBLEM = "The vCenter has a problem at the moment ({}). Wait a minute and try again."
 _SELF_SIGNED = (
     "The TLS certificate of the vCenter cannot be verified: it is self-signed. Edit the "
-    "credentials and enter its authority's certificate, or trust this one by its thumbprint."
+    "credentials and add the certificate of its authority, or trust it by its thumbprint."
 )
-_OURS = (vmodl.fault.InvalidArgument, vmodl.fault.InvalidType, vmodl.query.InvalidProperty)
-"""Faults that say that we asked wrongly."""
-_THINGS = {
+_INVALID_REQUESTS = (
+    vmodl.fault.InvalidArgument,
+    vmodl.fault.InvalidType,
+    vmodl.query.InvalidProperty,
+)
+"""Faults that mean that our request was wrong, which is a bug of ours."""
+_OBJECT_KINDS = {
     "Datacenter": "datacenter",
     "Folder": "folder",
     "HostSystem": "host",
     "VirtualMachine": "virtual machine",
 }
-_WORD = re.compile(r"[\w.-]{1,60}")
+_DISPLAYABLE = re.compile(r"[\w.-]{1,60}")
 
 
 def translate(error: Exception) -> CloudError | None:
+    """Return the CloudError for `error`, or None if the vCenter did not cause it."""
     if isinstance(error, vmodl.MethodFault):
-        return _of_fault(error)
+        return _fault_error(error)
     if isinstance(error, HttpStatus):
-        return _of_status(error.status)
+        return _status_error(error.status)
     if isinstance(error, ssl.SSLCertVerificationError) and "self-signed" in str(error):
         return CloudUnreachable(_SELF_SIGNED)
-    garbage = isinstance(error, ExpatError) or _broke_while_reading(error)
-    return translate_connection_error(error, LABEL, ADDRESS) or (
-        CloudUnreachable(NOT_VSPHERE) if garbage else None
-    )
+    if translated := translate_connection_error(error, LABEL, URL_LABEL):
+        return translated
+    if isinstance(error, ExpatError) or _raised_while_reading_an_answer(error):
+        return CloudUnreachable(NOT_VSPHERE)
+    return None
 
 
-def _of_fault(error: Exception) -> CloudError | None:
-    for fault, kind, words in _FAULTS:
+def _fault_error(error: Exception) -> CloudError | None:
+    for fault, kind, message in _FAULTS:
         if isinstance(error, fault):
-            return kind(words)
+            return kind(message)
     if isinstance(error, vim.fault.NoPermission):
-        return PermissionDenied(_denied(error))
-    if isinstance(error, _OURS):
+        return PermissionDenied(_permission_message(error))
+    if isinstance(error, _INVALID_REQUESTS):
         return None
-    name = type(error).__name__.rpartition(".")[2]
-    return CloudUnreachable(_TROUBLE.format(name))
+    return CloudUnreachable(_PROBLEM.format(_class_name(error)))
 
 
-def _denied(error: Exception) -> str:
-    """vCenter names the privilege, and the object by an id."""
-    privilege, thing = str(getattr(error, "privilegeId", "") or ""), getattr(error, "object", None)
-    on = ""
-    if isinstance(thing, ManagedObject) and _WORD.fullmatch(str(thing._moId)):  # noqa: SLF001
-        kind = type(thing).__name__.rpartition(".")[2]
-        on = f" on the {_THINGS.get(kind, kind)} {thing._moId}"  # noqa: SLF001
-    named = f"the privilege {privilege}" if _WORD.fullmatch(privilege) else "a privilege"
+def _permission_message(error: Exception) -> str:
+    """Return a message with the privilege and the object, which vCenter names by its ID."""
+    privilege = str(getattr(error, "privilegeId", "") or "")
+    denied_object = getattr(error, "object", None)
+    where = ""
+    if isinstance(denied_object, ManagedObject):
+        object_id = str(denied_object._moId)  # noqa: SLF001
+        if _DISPLAYABLE.fullmatch(object_id):
+            kind = _class_name(denied_object)
+            where = f" on the {_OBJECT_KINDS.get(kind, kind)} {object_id}"
+    what = f"the privilege {privilege}" if _DISPLAYABLE.fullmatch(privilege) else "a privilege"
     return (
-        f"These credentials lack {named}{on}. Ask whoever manages vCenter to give the user a role "
-        "that has it, such as Read-only, or choose other credentials."
+        f"These credentials do not have {what}{where}. Ask your vCenter administrator to give the "
+        "user a role with this privilege, such as Read-only, or choose other credentials."
     )
 
 
-def _of_status(status: int) -> CloudError:
+def _class_name(value: object) -> str:
+    return type(value).__name__.rpartition(".")[2]
+
+
+def _status_error(status: int) -> CloudError:
     if status in _STATUSES:
-        kind, words = _STATUSES[status]
-        return kind(words)
+        kind, message = _STATUSES[status]
+        return kind(message)
     if status >= 500:
-        return CloudUnreachable(_TROUBLE.format(status))
+        return CloudUnreachable(_PROBLEM.format(f"HTTP {status}"))
     if 300 <= status < 400:
         return CloudUnreachable(
-            f"The server points to another address (it answered {status}). Enter that one as the "
-            "vCenter URL of the credentials."
+            f"The vCenter URL redirects to another URL (HTTP {status}), and redirects are not "
+            "followed. Enter the final URL as the vCenter URL."
         )
     return CloudUnreachable(NOT_VSPHERE)
 
 
-def _broke_while_reading(error: Exception) -> bool:
-    """pyVmomi trusts an answer to be vCenter's: one that is not can make it fail with any error."""
-    trace, within = error.__traceback__, ""
+def _raised_while_reading_an_answer(error: Exception) -> bool:
+    """Return whether pyVmomi failed while it read an answer. It assumes that every answer is
+    vCenter's, and may raise any exception if it is not."""
+    trace, function = error.__traceback__, ""
     while trace is not None:
         if trace.tb_frame.f_globals.get("__name__") == SoapAdapter.__name__:
-            within = trace.tb_frame.f_code.co_name
-            if within == "Deserialize":
+            function = trace.tb_frame.f_code.co_name
+            if function == "Deserialize":
                 return True
         trace = trace.tb_next
-    # A fault in which there is none, which it has an exception without a name for.
-    return type(error) is Exception and within == "InvokeMethod"
+    # pyVmomi raises a plain Exception for a SOAP fault that contains no fault.
+    return type(error) is Exception and function == "InvokeMethod"

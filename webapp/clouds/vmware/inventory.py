@@ -1,8 +1,8 @@
-"""What the adapter reads in a vCenter's inventory: as few calls as can be, each for many objects.
-Imports pyVmomi, so it is itself imported on first use only.
+"""Read a vCenter's inventory in as few calls as possible, each for many objects. Imports pyVmomi,
+so this module is itself imported on first use only.
 
-A path is that of names from the root folder down, with slashes in between: a slash in a name is
-%2f there, as vCenter itself writes it.
+A path consists of the names from the root folder down, separated by slashes. vCenter writes a slash
+within a name as %2f.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from pyVmomi import vim, vmodl
 
 from webapp.clouds.base import CloudUnreachable
 from webapp.clouds.vmware.connection import NOT_VSPHERE
-from webapp.clouds.vmware.sdk import Session, required
+from webapp.clouds.vmware.sdk import Session, require_type
 
-PAGE = 1000
-"""How many objects a vCenter is asked for at once."""
-_LISTED = ["name", "config.template", "config.instanceUuid"]
-_DESCRIBED = [
+OBJECTS_PER_PAGE = 1000
+"""How many objects to request from a vCenter at once."""
+_TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
+_MACHINE_PATHS = [
     *("name", "parent", "runtime.host", "config.template", "config.instanceUuid"),
     *("config.guestId", "config.guestFullName", "config.annotation", "config.version"),
     *("config.firmware", "config.files.vmPathName", "config.hardware.device"),
     *("config.hardware.numCPU", "config.hardware.memoryMB", "config.tools.toolsVersion"),
     *("guest.toolsVersion", "guest.toolsStatus"),
 ]
-_PLACED = ["name", "parent"]
+_NAME_AND_PARENT = ["name", "parent"]
 
 Query = vmodl.query.PropertyCollector
 Properties = dict[str, Any]
-Found = dict[Any, Properties]
+ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
-Denied = dict[Any, Exception]
-"""What vCenter says of objects of which something may not be read."""
+Denials = dict[Any, Exception]
+"""The fault for each object that has a property which the user may not read, by the object."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """One of a list. `folder` is told where another one has the same name."""
+    """A template in a list. `folder` is set only if another template has the same name."""
 
     uuid: str
     name: str
@@ -50,11 +50,11 @@ class Template:
 
 @dataclass(frozen=True)
 class VirtualMachine:
-    """A virtual machine, or a template; `datacenter` is None where there is none."""
+    """A virtual machine or a template. `datacenter` is None if there is no such machine."""
 
     datacenter: str | None = None
     folder: str = ""
-    """Below the datacenter's folder for virtual machines, '' for that itself."""
+    """The path below the datacenter's folder of virtual machines; '' for that folder itself."""
     host: str = ""
     compute_resource: str = ""
     compute_resources: tuple[str, ...] = ()
@@ -62,155 +62,170 @@ class VirtualMachine:
 
 
 def datacenters(session: Session) -> list[str]:
-    """The paths of those that the user may see."""
-    # With the folders above them, whose names are part of the path.
-    found, denied = _read_all(
+    """Return the paths of the datacenters that the user may see."""
+    # The names of the folders above a datacenter are part of its path.
+    found, denials = _read_all(
         session,
         (session.content.rootFolder, vim.Datacenter),
-        [_upwards()],
-        [_properties(vim.Datacenter, _PLACED), _properties(vim.Folder, _PLACED)],
+        [_to_parents()],
+        [_properties(vim.Datacenter, _NAME_AND_PARENT), _properties(vim.Folder, _NAME_AND_PARENT)],
     )
-    paths = [_path(found, each) for each in found if isinstance(each, vim.Datacenter)]
-    if not any(paths) and denied:
-        raise next(iter(denied.values()))
+    paths = [_path(found, entity) for entity in found if isinstance(entity, vim.Datacenter)]
+    if not any(paths) and denials:
+        raise next(iter(denials.values()))
     return sorted(filter(None, paths), key=lambda path: (path.lower(), path))
 
 
 def templates(session: Session, location: str) -> list[Template] | None:
-    """Those of a datacenter; None where there is no such datacenter. All its virtual machines have
-    to be looked at: a vCenter has no list of templates."""
-    datacenter = _datacenter(session, location)
+    """Return the templates of a datacenter, or None if there is no such datacenter.
+
+    This reads all virtual machines of the datacenter, because a vCenter has no list of templates.
+    """
+    datacenter = _find_datacenter(session, location)
     if datacenter is None:
         return None
-    properties = [_properties(vim.VirtualMachine, _LISTED)]
-    found, denied = _read_all(session, (datacenter, vim.VirtualMachine), [], properties)
-    listed = {
-        each: properties
-        for each, properties in found.items()
+    found, denials = _read_all(
+        session,
+        (datacenter, vim.VirtualMachine),
+        [],
+        [_properties(vim.VirtualMachine, _TEMPLATE_PATHS)],
+    )
+    found = {
+        machine: properties
+        for machine, properties in found.items()
         if properties.get("config.template") and properties.get("config.instanceUuid")
     }
-    if not listed and denied:
-        raise next(iter(denied.values()))
-    folders = _folders(session, _of_same_name(listed))
+    if not found and denials:
+        raise next(iter(denials.values()))
+    folders = _folder_names(session, _with_shared_names(found))
     return [
-        Template(_uuid(properties), properties.get("name") or "", folders.get(each, ""))
-        for each, properties in listed.items()
+        Template(
+            uuid=str(properties["config.instanceUuid"]).lower(),
+            name=properties.get("name") or "",
+            folder=folders.get(machine, ""),
+        )
+        for machine, properties in found.items()
     ]
 
 
 def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachine | None:
-    """The one with this instance UUID, there or in another datacenter; None where there is no such
-    datacenter."""
-    datacenter = _datacenter(session, location)
+    """Return the virtual machine with this instance UUID, from the datacenter at `location` or from
+    any other. Returns None if there is no such datacenter."""
+    datacenter = _find_datacenter(session, location)
     if datacenter is None:
         return None
     search = session.content.searchIndex
-    machine = search.FindByUuid(datacenter, uuid, True, True)
-    where = location if machine else None
-    if machine is None:
-        machine = search.FindByUuid(None, uuid, True, True)
-    if not isinstance(machine, vim.VirtualMachine):
+    reference = search.FindByUuid(datacenter, uuid, True, True)
+    in_datacenter = reference is not None
+    if not in_datacenter:
+        reference = search.FindByUuid(None, uuid, True, True)
+    if not isinstance(reference, vim.VirtualMachine):
         return VirtualMachine()
-    found = _described(session, datacenter, machine)
-    if found.properties and found.datacenter is None:  # What holds it may not be seen.
-        return replace(found, datacenter=where)
-    return found
+    machine = _read_machine(session, datacenter, reference)
+    if machine.properties and machine.datacenter is None and in_datacenter:
+        # The user may not see the folders above the machine.
+        return replace(machine, datacenter=location)
+    return machine
 
 
-def _described(session: Session, datacenter: Any, machine: Any) -> VirtualMachine:
-    """All about the machine, the folders above it, and the datacenter's compute resources."""
-    paths = [*_DESCRIBED, *(["config.createDate"] if session.knows_creation else [])]
-    found, denied = _read(
+def _read_machine(session: Session, datacenter: Any, reference: Any) -> VirtualMachine:
+    """Read the machine, the folders above it, and the compute resources of the datacenter."""
+    creation_date = ["config.createDate"] if session.reports_creation_date else []
+    found, denials = _read(
         session,
         [
-            Query.ObjectSpec(obj=machine, skip=False, selectSet=[_upwards()]),
+            Query.ObjectSpec(obj=reference, skip=False, selectSet=[_to_parents()]),
             Query.ObjectSpec(obj=datacenter, skip=False, selectSet=[_to_compute_resources()]),
         ],
         [
-            _properties(vim.VirtualMachine, paths),
-            _properties(vim.Folder, _PLACED),
-            _properties(vim.Datacenter, [*_PLACED, "hostFolder", "vmFolder"]),
-            _properties(vim.ComputeResource, [*_PLACED, "host"]),
+            _properties(vim.VirtualMachine, [*_MACHINE_PATHS, *creation_date]),
+            _properties(vim.Folder, _NAME_AND_PARENT),
+            _properties(vim.Datacenter, [*_NAME_AND_PARENT, "hostFolder", "vmFolder"]),
+            _properties(vim.ComputeResource, [*_NAME_AND_PARENT, "host"]),
         ],
     )
-    properties = found.get(machine)
-    if properties is None:  # It has been deleted just now.
+    properties = found.get(reference)
+    if properties is None:  # The machine was deleted a moment ago.
         return VirtualMachine()
-    if "config.template" not in properties and machine in denied:
-        raise denied[machine]
-    place = next(
-        (each for each in _above(found, machine) if isinstance(each, vim.Datacenter)), None
-    )
+    if "config.template" not in properties and reference in denials:
+        raise denials[reference]
+    parents = _parents(found, reference)
+    own_datacenter = next((each for each in parents if isinstance(each, vim.Datacenter)), None)
+    vm_folder = found.get(own_datacenter, {}).get("vmFolder")
     host = properties.get("runtime.host")
-    below = found.get(datacenter, {}).get("hostFolder")
-    resources = {
-        each: _path(found, each, below)
-        for each in found
-        if isinstance(each, vim.ComputeResource) and below in _above(found, each)
-    }
-    on = (path for each, path in resources.items() if host in (found[each].get("host") or ()))
+    resources = _compute_resource_paths(found, datacenter)
+    own_resources = (
+        path for resource, path in resources.items() if host in (found[resource].get("host") or ())
+    )
     return VirtualMachine(
-        datacenter=None if place is None else _path(found, place),
-        folder=_path(found, properties.get("parent"), found.get(place, {}).get("vmFolder")),
-        host=_name_of(session, host),
-        compute_resource=next(on, "") if host else "",
+        datacenter=None if own_datacenter is None else _path(found, own_datacenter),
+        folder=_path(found, properties.get("parent"), vm_folder),
+        host=_host_name(session, host),
+        compute_resource=next(own_resources, "") if host else "",
         compute_resources=tuple(sorted(resources.values(), key=lambda path: (path.lower(), path))),
         properties=properties,
     )
 
 
-def _datacenter(session: Session, location: str) -> Any:
+def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[Any, str]:
+    """Return the compute resources of the datacenter, with their paths below its host folder."""
+    host_folder = found.get(datacenter, {}).get("hostFolder")
+    return {
+        entity: _path(found, entity, host_folder)
+        for entity in found
+        if isinstance(entity, vim.ComputeResource) and host_folder in _parents(found, entity)
+    }
+
+
+def _find_datacenter(session: Session, location: str) -> Any:
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
     return found if isinstance(found, vim.Datacenter) else None
 
 
-def _name_of(session: Session, host: Any) -> str:
-    """'' for a host that may not be seen, or is gone."""
+def _host_name(session: Session, host: Any) -> str:
+    """Return '' for a host that the user may not see, or that no longer exists."""
     if host is None:
         return ""
-    wanted = [_properties(vim.HostSystem, ["name"])]
-    found, _ = _read(session, [Query.ObjectSpec(obj=host)], wanted)
+    properties = [_properties(vim.HostSystem, ["name"])]
+    found, _ = _read(session, [Query.ObjectSpec(obj=host)], properties)
     return found.get(host, {}).get("name") or ""
 
 
-def _of_same_name(listed: Found) -> list[Any]:
-    names = Counter(properties.get("name") for properties in listed.values())
-    return [each for each in listed if names[listed[each].get("name")] > 1]
+def _with_shared_names(found: ObjectProperties) -> list[Any]:
+    """Return the objects whose name another object has as well."""
+    names = Counter(properties.get("name") for properties in found.values())
+    return [entity for entity in found if names[found[entity].get("name")] > 1]
 
 
-def _folders(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
-    """The name of the folder of each."""
+def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
+    """Return the name of the folder of each machine."""
     if not machines:
         return {}
-    select = [_through(vim.ManagedEntity, "parent", [])]
+    select = [_traversal(vim.ManagedEntity, "parent", [])]
     found, _ = _read(
         session,
-        [Query.ObjectSpec(obj=each, skip=False, selectSet=select) for each in machines],
+        [Query.ObjectSpec(obj=machine, skip=False, selectSet=select) for machine in machines],
         [_properties(vim.VirtualMachine, ["parent"]), _properties(vim.Folder, ["name"])],
     )
     return {
-        each: found.get(found.get(each, {}).get("parent"), {}).get("name") or ""
-        for each in machines
+        machine: found.get(found.get(machine, {}).get("parent"), {}).get("name") or ""
+        for machine in machines
     }
 
 
-def _uuid(properties: Properties) -> str:
-    return str(properties["config.instanceUuid"]).lower()
-
-
-def _above(found: Found, entity: Any) -> Iterator[Any]:
-    """What holds it, the nearest first, as far as that was read."""
+def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
+    """Yield the objects that contain `entity`, the nearest first, as far as they were read."""
     seen = set()
     while (entity := found.get(entity, {}).get("parent")) is not None and entity not in seen:
         seen.add(entity)
         yield entity
 
 
-def _path(found: Found, entity: Any, below: Any = None) -> str:
-    """The names down to `entity`: from the root folder, which has no name, or from `below`."""
+def _path(found: ObjectProperties, entity: Any, root: Any = None) -> str:
+    """Return the path to `entity` from `root`, or from the root folder, which has no name."""
     names: list[str] = []
-    for each in (entity, *_above(found, entity)):
-        if each is None or each == below or found.get(each, {}).get("parent") is None:
+    for each in (entity, *_parents(found, entity)):
+        if each is None or each == root or found.get(each, {}).get("parent") is None:
             break
         names.insert(0, found[each].get("name") or "")
     return "/".join(names)
@@ -218,72 +233,82 @@ def _path(found: Found, entity: Any, below: Any = None) -> str:
 
 def _read_all(
     session: Session, where: tuple[Any, type], select: list[Any], properties: list[Any]
-) -> tuple[Found, Denied]:
-    """As `_read`, of all objects of a kind below a container. A vCenter keeps a view until it is
-    told not to, or the session ends: after an error it is left."""
+) -> tuple[ObjectProperties, Denials]:
+    """Read the properties of all objects of a kind in a container, as `_read` does.
+
+    `where` is the container and the kind. A vCenter keeps a view until it is destroyed or the
+    session ends. After an error the view is not destroyed.
+    """
     container, kind = where
-    create = session.content.viewManager.CreateContainerView
-    view = required(create(container, [kind], True), vim.view.ContainerView)
-    through = _through(vim.view.ContainerView, "view", select)
-    found, denied = _read(
+    create_view = session.content.viewManager.CreateContainerView
+    view = require_type(create_view(container, [kind], True), vim.view.ContainerView)
+    traversal = _traversal(vim.view.ContainerView, "view", select)
+    found, denials = _read(
         session,
-        [Query.ObjectSpec(obj=view, skip=False, selectSet=[through])],
+        [Query.ObjectSpec(obj=view, skip=False, selectSet=[traversal])],
         [*properties, _properties(vim.view.ContainerView, ["recursive"])],
     )
-    if view not in found:  # As it always is: this is no answer of a vCenter's.
+    if view not in found:  # Every vCenter includes the view itself in its answer.
         raise CloudUnreachable(NOT_VSPHERE)
     with contextlib.suppress(Exception):
         view.DestroyView()
-    return found, denied
+    return found, denials
 
 
-def _through(kind: type, path: str, select: list[Any], name: str | None = None) -> Any:
+def _traversal(kind: type, path: str, select: list[Any], name: str | None = None) -> Any:
     return Query.TraversalSpec(name=name, type=kind, path=path, skip=False, selectSet=select)
 
 
-def _upwards() -> Any:
-    """All that holds an object."""
-    again = Query.SelectionSpec(name="upwards")
-    return _through(vim.ManagedEntity, "parent", [again], "upwards")
+def _to_parents() -> Any:
+    """Return a traversal from an object to everything that contains it."""
+    repeat = Query.SelectionSpec(name="parents")
+    return _traversal(vim.ManagedEntity, "parent", [repeat], "parents")
 
 
 def _to_compute_resources() -> Any:
-    """From a datacenter through its folders of hosts."""
-    again = Query.SelectionSpec(name="downwards")
-    downwards = _through(vim.Folder, "childEntity", [again], "downwards")
-    return _through(vim.Datacenter, "hostFolder", [downwards])
+    """Return a traversal from a datacenter through its folders of hosts."""
+    repeat = Query.SelectionSpec(name="children")
+    to_children = _traversal(vim.Folder, "childEntity", [repeat], "children")
+    return _traversal(vim.Datacenter, "hostFolder", [to_children])
 
 
 def _properties(kind: type, paths: list[str]) -> Any:
     return Query.PropertySpec(type=kind, pathSet=paths, all=False)
 
 
-def _read(session: Session, objects: list[Any], properties: list[Any]) -> tuple[Found, Denied]:
-    """The properties of many objects, and what may not be read of which. Raises NotAuthenticated
-    where the session is over: a vCenter answers that with empty objects."""
+def _read(
+    session: Session, objects: list[Any], properties: list[Any]
+) -> tuple[ObjectProperties, Denials]:
+    """Return the properties of many objects, and the faults for those that may not be read.
+
+    Raises NotAuthenticated if the session has ended. A vCenter then answers with empty objects.
+    """
     spec = Query.FilterSpec(
         objectSet=objects, propSet=properties, reportMissingObjectsInResults=True
     )
     try:
-        contents = _pages(session.content.propertyCollector, spec)
-    except vmodl.fault.ManagedObjectNotFound:  # One has been deleted meanwhile: once more without.
-        contents = _pages(session.content.propertyCollector, spec)
-    found: Found = {}
-    denied: Denied = {}
-    for each in contents:
-        found.setdefault(each.obj, {}).update({one.name: one.val for one in each.propSet})
-        for one in each.missingSet:
-            if isinstance(one.fault, vim.fault.NotAuthenticated):
-                raise one.fault
-            if isinstance(one.fault, vim.fault.NoPermission):
-                denied[each.obj] = one.fault
-    return found, denied
+        contents = _read_pages(session.content.propertyCollector, spec)
+    except vmodl.fault.ManagedObjectNotFound:
+        # An object was deleted during the call. Another call does not include it.
+        contents = _read_pages(session.content.propertyCollector, spec)
+    found: ObjectProperties = {}
+    denials: Denials = {}
+    for content in contents:
+        values = {each.name: each.val for each in content.propSet}
+        found.setdefault(content.obj, {}).update(values)
+        for missing in content.missingSet:
+            if isinstance(missing.fault, vim.fault.NotAuthenticated):
+                raise missing.fault
+            if isinstance(missing.fault, vim.fault.NoPermission):
+                denials[content.obj] = missing.fault
+    return found, denials
 
 
-def _pages(collector: Any, spec: Any) -> list[Any]:
+def _read_pages(collector: Any, spec: Any) -> list[Any]:
     contents: list[Any] = []
-    page = collector.RetrievePropertiesEx([spec], Query.RetrieveOptions(maxObjects=PAGE))
-    while page is not None:  # As it is where nothing at all was found.
-        contents += required(page, Query.RetrieveResult).objects
+    options = Query.RetrieveOptions(maxObjects=OBJECTS_PER_PAGE)
+    page = collector.RetrievePropertiesEx([spec], options)
+    while page is not None:  # The first page is None if nothing was found.
+        contents += require_type(page, Query.RetrieveResult).objects
         page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
     return contents

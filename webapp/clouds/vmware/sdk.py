@@ -1,7 +1,7 @@
-"""Sessions at vCenters, kept while they are good. Imports pyVmomi, so it is itself imported on
-first use only.
+"""Log in to vCenters, and reuse the sessions while they are valid. Imports pyVmomi, so this module
+is itself imported on first use only.
 
-Nothing of this server's own surroundings is read: neither proxy nor configuration.
+Nothing is read from the environment of this server: neither a proxy nor a configuration.
 """
 
 from __future__ import annotations
@@ -18,124 +18,135 @@ from pyVmomi.VmomiSupport import ManagedObject
 
 from webapp.clouds.base import CloudUnreachable, CredentialValues
 from webapp.clouds.cache import Cache, credentials_digest
-from webapp.clouds.vmware.connection import NOT_VSPHERE, stub_for
+from webapp.clouds.vmware.connection import NOT_VSPHERE, make_stub
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-KEPT_SECONDS = 20 * 60
-"""How long a session is used. A vCenter ends one that is idle for half an hour."""
-NEWER = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""Newer versions of the API, of which the first that a vCenter has is spoken with it: from 6.7 on
-it says when a template was made, from 7.0 on that a password has expired."""
+SESSION_SECONDS = 20 * 60
+"""How long a session is reused. A vCenter ends a session that is idle for half an hour."""
+NEWER_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
+"""Newer versions of the API, the newest first. The first that a vCenter supports is used with it:
+since 6.7 the API reports when a template was created, since 7.0 that a password has expired."""
 
 
 class Session:
-    """Somebody logged in at a vCenter: `content` names its services."""
+    """A login to a vCenter. `content` names the vCenter's services."""
 
     def __init__(self, credentials: CredentialValues) -> None:
-        """Log in. Raises what pyVmomi raises, and CloudError. The password is sent only to what
-        says that it is a vCenter."""
-        stub = stub_for(credentials)
-        self.content = _content(vim.ServiceInstance("ServiceInstance", stub))
-        version = _numbers(self.content.about.apiVersion)
-        newer = next((name for since, name in NEWER if version >= since), None)
-        self.knows_creation = newer is not None
+        """Log in. Raises pyVmomi's exceptions and CloudError.
+
+        The password is sent only to a server that says that it is a vCenter.
+        """
+        stub = make_stub(credentials)
+        self.content = _read_content(vim.ServiceInstance("ServiceInstance", stub))
+        version = _parse_version(self.content.about.apiVersion)
+        newer = next((name for since, name in NEWER_VERSIONS if version >= since), None)
+        self.reports_creation_date = newer is not None
         if newer:
             stub.ComputeVersionInfo(newer)
         user = self.content.sessionManager.Login(credentials["username"], credentials["password"])
-        self.user = str(required(user, vim.UserSession).userName or "")
+        self.user = str(require_type(user, vim.UserSession).userName or "")
         if not self.user:
             raise CloudUnreachable(NOT_VSPHERE)
 
     def end(self) -> None:
-        """As far as that is possible."""
+        """Log out if possible. Raises nothing."""
         with contextlib.suppress(Exception):
             self.content.sessionManager.Logout()
 
 
 class Sessions:
-    """One for each set of credentials. Safe to share between threads."""
+    """One session for each set of credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._cache = Cache()
-        self._keeping = threading.Lock()
+        self._lock = threading.Lock()
 
     def warm_up(self) -> None:
-        """Have pyVmomi make the types that it makes on first use."""
-        for each in (vim.ServiceInstanceContent, vim.UserSession, vim.vm.device.VirtualDisk):
-            each._GetPropertyList()  # type: ignore[no-untyped-call]  # noqa: SLF001
+        """Make pyVmomi create the types that it creates on first use."""
+        for kind in (vim.ServiceInstanceContent, vim.UserSession, vim.vm.device.VirtualDisk):
+            kind._GetPropertyList()  # type: ignore[no-untyped-call]  # noqa: SLF001
 
-    def use(
+    def call(
         self,
         credentials: CredentialValues,
-        work: Callable[Concatenate[Session, P], T],
+        function: Callable[Concatenate[Session, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """What `work` returns, which reads only. Where a kept session turns out to be over, or
-        its connection closed, once more with a new one."""
-        session: Session | None = self._cache.get((credentials_digest(credentials),))
+        """Return the result of `function`, which gets a session and must only read.
+
+        If a cached session has ended, or its connection was closed, the function is called once
+        more with a new session.
+        """
+        session = self._cached_session(credentials)
         if session is not None:
             try:
-                return work(session, *args, **kwargs)
+                return function(session, *args, **kwargs)
             except (vim.fault.NotAuthenticated, ConnectionError):
                 self._forget(credentials, session)
-        return work(self._get(credentials), *args, **kwargs)
+        return function(self._get(credentials), *args, **kwargs)
 
-    def anew(self, credentials: CredentialValues) -> Session:
-        """Log in, whatever is kept: what is said here is true now."""
-        owner = credentials_digest(credentials)
-        before: Session | None = self._cache.get((owner,))
-        self._cache.delete_owner(owner)
+    def log_in_again(self, credentials: CredentialValues) -> Session:
+        """Log in even if there is a cached session, which would prove nothing about the
+        credentials, and end that session."""
+        previous = self._cached_session(credentials)
+        self._cache.delete_owner(credentials_digest(credentials))
         session = self._log_in(credentials)
-        if before is not None:
-            before.end()
+        if previous is not None:
+            previous.end()
         return session
 
     def _get(self, credentials: CredentialValues) -> Session:
+        return self._cached_session(credentials) or self._log_in(credentials)
+
+    def _cached_session(self, credentials: CredentialValues) -> Session | None:
         session: Session | None = self._cache.get((credentials_digest(credentials),))
-        return session or self._log_in(credentials)
+        return session
 
     def _log_in(self, credentials: CredentialValues) -> Session:
-        """Another thread may have done so meanwhile: then one session is enough."""
-        owner = credentials_digest(credentials)
+        """Log in and cache the session. If another thread has done so in the meantime, end the new
+        session and return the cached one."""
         session = Session(credentials)
-        with self._keeping:
-            other: Session | None = self._cache.get((owner,))
+        with self._lock:
+            other = self._cached_session(credentials)
             if other is None:
-                self._cache.set((owner,), session, time.time() + KEPT_SECONDS)
+                key = (credentials_digest(credentials),)
+                self._cache.set(key, session, time.time() + SESSION_SECONDS)
                 return session
         session.end()
         return other
 
     def _forget(self, credentials: CredentialValues, session: Session) -> None:
-        """Unless another thread has put a new one in its place."""
-        owner = credentials_digest(credentials)
-        if self._cache.get((owner,)) is session:
-            self._cache.delete_owner(owner)
+        """Remove `session` from the cache unless another thread has replaced it."""
+        if self._cached_session(credentials) is session:
+            self._cache.delete_owner(credentials_digest(credentials))
 
 
-def required(answer: Any, kind: type) -> Any:
-    """pyVmomi reads any XML at all, and returns None, or part of it, for what is not vCenter's."""
-    if not isinstance(answer, kind):
+def require_type(value: Any, kind: type) -> Any:
+    """Return `value` if it is a `kind`, else raise CloudUnreachable.
+
+    pyVmomi reads any XML. For an answer that is not vCenter's it returns None, or a part of it.
+    """
+    if not isinstance(value, kind):
         raise CloudUnreachable(NOT_VSPHERE)
-    return answer
+    return value
 
 
-def _content(instance: Any) -> Any:
-    content = required(instance.RetrieveContent(), vim.ServiceInstanceContent)
-    about = required(content.about, vim.AboutInfo)
+def _read_content(instance: Any) -> Any:
+    content = require_type(instance.RetrieveContent(), vim.ServiceInstanceContent)
+    about = require_type(content.about, vim.AboutInfo)
     if about.apiType == "HostAgent":
         raise CloudUnreachable(
-            "This is the address of a single ESXi host, which has no templates. Enter that of the "
-            "vCenter Server which manages it."
+            "This is the URL of a single ESXi host, which has no templates. Enter the URL of the "
+            "vCenter Server that manages it."
         )
-    needed = ("rootFolder", "propertyCollector", "sessionManager", "searchIndex", "viewManager")
-    for each in needed:
-        required(getattr(content, each), ManagedObject)
+    services = ("rootFolder", "propertyCollector", "sessionManager", "searchIndex", "viewManager")
+    for name in services:
+        require_type(getattr(content, name), ManagedObject)
     return content
 
 
-def _numbers(version: str | None) -> tuple[int, ...]:
-    return tuple(int(each) for each in re.findall("[0-9]{1,9}", version or ""))
+def _parse_version(version: str | None) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall("[0-9]{1,9}", version or ""))

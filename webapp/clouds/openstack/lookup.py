@@ -1,0 +1,100 @@
+"""Read one image from Glance, and find out why it cannot be read.
+
+Imports keystoneauth through `errors`, so this module is itself imported on first use only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, Locator, UnknownLocation
+from webapp.clouds.deadline import DeadlineExceeded, call_within
+from webapp.clouds.follow_up import (
+    follow_up_deadline,
+    image_in_other_regions,
+    search_regions,
+    seconds_left,
+)
+from webapp.clouds.openstack import details, errors
+
+if TYPE_CHECKING:
+    from webapp.clouds.openstack.sdk import Client, Login
+
+
+def describe(client: Client, locator: Locator) -> ImageDetails:
+    """Return the details of the image. Raises CloudError.
+
+    Reading the image takes one request by ID. Follow-up calls find out why an image was not found.
+    """
+    deadline = follow_up_deadline()
+    login = client.login()
+    _require_region(login, locator.location)
+    image = _read_image(client, login, locator.location, locator.image_id)
+    if image is None:
+        _require_image_list(client, login, locator.location, deadline)
+        raise _not_found(client, login, locator, deadline)
+    return details.image_details(image)
+
+
+def _require_region(login: Login, region: str) -> None:
+    if region in login.image_urls:
+        return
+    if not login.image_urls:
+        raise UnknownLocation(
+            "OpenStack lists no image service for this project in any region. Ask your cloud "
+            "administrator, or choose other credentials."
+        )
+    raise UnknownLocation(
+        "OpenStack has no region with this name and an image service. Available regions: "
+        f"{errors.join_region_names(list(login.image_urls))}. Enter the name exactly as shown."
+    )
+
+
+def _read_image(client: Client, login: Login, region: str, image_id: str) -> dict[str, Any] | None:
+    """Return Glance's description of the image, or None if the answer is 404. Raises CloudError."""
+    response = client.get(region, f"{login.image_urls[region]}/{image_id}")
+    if response.status_code == 404:
+        return None
+    if response.status_code != 200:
+        raise errors.image_response_error(response, region, login.project)
+    try:
+        image = response.json()
+    except (ValueError, RecursionError) as error:
+        raise errors.not_glance_error(region) from error
+    if not isinstance(image, dict) or image.get("id") != image_id or not image.get("status"):
+        raise errors.not_glance_error(region)
+    return image
+
+
+def _require_image_list(client: Client, login: Login, region: str, deadline: float) -> None:
+    """Raise CloudError if Glance does not list images for these credentials.
+
+    Any server answers 404 to an unknown path, and Glance answers 404 to every request for an image
+    if the user may not read images. For its list of images, Glance then answers 403.
+    """
+    url = f"{login.image_urls[region]}?limit=1"
+    try:
+        response = call_within(seconds_left(deadline), client.get, region, url)
+    except (DeadlineExceeded, CloudError):
+        return  # The reason remains unknown.
+    if response.status_code == 404:
+        raise errors.not_glance_error(region)
+    if response.status_code == 403:
+        raise errors.image_response_error(response, region, login.project)
+
+
+def _not_found(client: Client, login: Login, locator: Locator, deadline: float) -> ImageNotFound:
+    """Return the error for a missing image. Its message names the other regions that have it."""
+    message = f"There is no image {locator.image_id} in {locator.location}"
+
+    def has_image(region: str) -> bool:
+        return _read_image(client, login, region, locator.image_id) is not None
+
+    others = [region for region in login.image_urls if region != locator.location]
+    regions = search_regions(has_image, others, deadline)
+    if regions:
+        return image_in_other_regions(message, list(regions))
+    return ImageNotFound(
+        f"{message}, or it is private to another project. Check the ID, the location and the "
+        "project of the credentials."
+    )
