@@ -95,7 +95,7 @@ class RecordingEnvironment(dict[str, str]):
 
 def settings_read() -> list[str]:
     environ = RecordingEnvironment()
-    settings.read(environ)
+    settings.read_settings(environ)
     return sorted(environ.read)
 
 
