@@ -1,8 +1,8 @@
-"""Azure: an image is one of the Marketplace, named by its URN and common to all regions, or one of
-a subscription's own, named by its resource id.
+"""The adapter for Azure.
 
-This file is light: whatever needs the SDK is in `azure_sdk` and `azure_errors`, and these are
-imported inside functions, on first use. Importing them takes more than a second.
+An image is either a Marketplace image, identified by its URN and common to all regions, or an image
+in a subscription, identified by its resource ID. This module does not import the SDK, which takes
+more than a second: modules that need it are imported inside functions, on first use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from webapp.clouds import tls
-from webapp.clouds.azure import ids as azure_ids
+from webapp.clouds.azure import ids
 from webapp.clouds.base import (
     Cloud,
     CloudError,
@@ -56,7 +56,7 @@ class Azure(Cloud):
         Field(
             "tenant_id",
             "Tenant ID",
-            hint="The directory (tenant) ID of Microsoft Entra, or its domain.",
+            hint="The directory (tenant) ID in Microsoft Entra, or its domain.",
             placeholder=_GUID_EXAMPLE,
             pattern=r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?",
         ),
@@ -70,13 +70,13 @@ class Azure(Cloud):
         Field(
             "client_secret",
             "Client secret",
-            hint="The value of a secret of the app registration, not the secret's ID.",
+            hint="The value of a client secret of the app registration, not the ID of the secret.",
             secret=True,
         ),
         Field(
             "subscription_id",
             "Subscription ID",
-            hint="The application needs the role Reader in it.",
+            hint="The application needs the Reader role in this subscription.",
             placeholder=_GUID_EXAMPLE,
             pattern=_GUID,
         ),
@@ -84,21 +84,21 @@ class Azure(Cloud):
         Field(
             "authority_url",
             "Authority URL",
-            hint="Where logins are sent.",
+            hint="The URL of the login server.",
             placeholder="https://…",
             when=_CUSTOM,
         ),
         Field(
             "endpoint_url",
             "Endpoint URL",
-            hint="Where Azure Resource Manager answers.",
+            hint="The URL of Azure Resource Manager.",
             placeholder="https://…",
             when=_CUSTOM,
         ),
         Field(
             "ca",
             "Certificate authority",
-            hint="In PEM form, where the endpoints have certificates that are not publicly known.",
+            hint="In PEM format. Only needed for endpoints with certificates from a private CA.",
             placeholder="-----BEGIN CERTIFICATE-----",
             required=False,
             multiline=True,
@@ -108,7 +108,8 @@ class Azure(Cloud):
     location_field = Field(
         "location",
         "Location",
-        hint="Only for an image that is not from the Marketplace: where it is to be available.",
+        hint="Only for images that are not from the Marketplace: a region where the image is "
+        "available.",
         placeholder="Leave empty for a Marketplace image",
         required=False,
         free_text=True,
@@ -116,31 +117,30 @@ class Azure(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="The URN of a Marketplace image; of any other its resource id, or its address in the "
-        "portal.",
-        placeholder=azure_ids.EXAMPLE,
+        hint="The URN of a Marketplace image, or the resource ID or portal URL of any other image.",
+        placeholder=ids.EXAMPLE,
     )
     where_to_find = (
-        "URNs of Marketplace images come from Azure's API: “az vm image list --all --publisher "
-        "Canonical” prints them. For an image of your own open it, or a version in its compute "
-        "gallery, in the portal, and copy the Resource ID from its Properties or its JSON view."
+        "To list the URNs of Marketplace images, run “az vm image list --all --publisher "
+        "Canonical”. For your own image, open it (or a version in its compute gallery) in the "
+        "portal, and copy the Resource ID from Properties or from the JSON view."
     )
     packer_builders = ("azure-arm", "azure-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        return azure_ids.parse(text)
+        return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """A resource id; the address of a VHD where Packer was told to make that."""
+        """Return the image of a resource ID. Raises InvalidImageId for the URL of a VHD."""
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
             raise InvalidImageId(
-                "Packer made a VHD here, and that is no image. Make an image of it in Azure, or "
-                "let Packer make a managed image or a version in a compute gallery."
+                "Packer created a VHD, which isn't an image. Create an image from it in Azure, or "
+                "configure Packer to create a managed image or a version in a compute gallery."
             )
         return super().packer_images(artifact_id, custom)
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """The Marketplace has no page of its own for a version of an image."""
+        """Return the portal URL of an image, or '' for a Marketplace image, which has no page."""
         portal = PORTALS.get(settings.get("cloud", "public"))
         if not portal or not locator.image_id.startswith("/subscriptions/"):
             return ""
@@ -150,13 +150,13 @@ class Azure(Cloud):
         for name in ("authority_url", "endpoint_url"):
             if values.get(name) and not values[name].lower().startswith("https://"):
                 raise InvalidCredentials(
-                    "Azure's own tools speak https only. Enter an address that begins with https.",
+                    "The Azure SDK only supports HTTPS. Enter a URL that begins with https://.",
                     name,
                 )
         tls.require_certificates(values.get("ca", ""), "ca")
 
     def warm_up(self) -> None:
-        self._sessions  # noqa: B018  made, and the SDK loaded, once it has been looked at
+        self._sessions  # noqa: B018  the property imports the SDK on first access
 
     @cached_property
     def _sessions(self) -> Sessions:
@@ -165,27 +165,29 @@ class Azure(Cloud):
         return Sessions()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        self._sessions.forget(credentials)  # What is said here is true now.
-        said = self._sessions.get(credentials).subscription()
-        subscription = str(said["subscriptionId"])
-        name = said.get("displayName") or "Without a name"
-        tenant = said.get("tenantId") or credentials["tenant_id"]
+        self._sessions.forget(credentials)  # A cached login could hide a revoked role.
+        answer = self._sessions.get(credentials).subscription()
+        subscription = str(answer["subscriptionId"])
+        name = answer.get("displayName") or "Without a name"
+        tenant = answer.get("tenantId") or credentials["tenant_id"]
         return Identity(subscription, f"{name} (subscription {subscription}, tenant {tenant})")
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        from webapp.clouds.azure import lookup as azure_lookup  # noqa: PLC0415
+        from webapp.clouds.azure import lookup  # noqa: PLC0415
 
-        found = azure_lookup.locations(self._sessions.get(credentials))
-        return tuple(Location(key, f"{key} — {name}") for key, name in sorted(found.items()))
+        names = lookup.region_names(self._sessions.get(credentials))
+        return tuple(Location(key, f"{key} — {name}") for key, name in sorted(names.items()))
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        from webapp.clouds.azure import lookup as azure_lookup  # noqa: PLC0415
+        from webapp.clouds.azure import lookup  # noqa: PLC0415
 
-        return azure_lookup.describe(
-            self._sessions.get(credentials), azure_ids.read(locator.image_id), locator.location
+        return lookup.describe(
+            self._sessions.get(credentials),
+            ids.parse_canonical(locator.image_id),
+            locator.location,
         )
 
     def _translate(self, error: Exception) -> CloudError | None:
-        from webapp.clouds.azure import errors as azure_errors  # noqa: PLC0415
+        from webapp.clouds.azure import errors  # noqa: PLC0415
 
-        return azure_errors.translate(error)
+        return errors.translate(error)

@@ -1,5 +1,8 @@
-"""From what Azure says of an image to ImageDetails. Knows the shape of the answers, not the SDK.
-Nothing in them is relied on: most parts may be missing, and an endpoint need not be Azure's own."""
+"""Convert Azure's answers about an image to ImageDetails.
+
+Knows the shape of the answers, not the SDK. Every member may be missing or of another type, because
+real answers leave many out and a custom endpoint may not be Azure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from webapp.clouds.azure.ids import MarketplaceImage
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 
 ARCHITECTURES = {"x64": "x86_64", "arm64": "arm64"}
-_NOT_READY = "Azure is still making or changing it: wait until that is done."
+_NOT_READY = "Azure is still creating or updating it. Wait until that is complete."
 STATES = {
     "": (ImageState.AVAILABLE, ""),
     "succeeded": (ImageState.AVAILABLE, ""),
@@ -20,29 +23,37 @@ STATES = {
     "creating": (ImageState.PENDING, _NOT_READY),
     "updating": (ImageState.PENDING, _NOT_READY),
     "migrating": (ImageState.PENDING, _NOT_READY),
-    "failed": (ImageState.FAILED, "Azure could not make it: no server can be made from it."),
-    "deleting": (ImageState.GONE, "It is being deleted: no server can be made from it."),
+    "failed": (ImageState.FAILED, "Azure failed to create it. Servers can't be created from it."),
+    "deleting": (ImageState.GONE, "It is being deleted. Servers can't be created from it."),
 }
-"""By the provisioning state, in small letters."""
+"""The state and its note by the provisioning state in lower case."""
 REGIONS_SHOWN = 12
 
 
-def marketplace(image: MarketplaceImage, answer: Mapping[str, Any], asked: str) -> ImageDetails:
-    """`asked` is the id that was asked for, and `image` what it stands for."""
-    said = part(answer, "properties")
-    status = part(said, "imageDeprecationStatus")
-    state, note = _deprecation(status)
-    disk = part(said, "osDiskImage")
+def from_marketplace(
+    image: MarketplaceImage, answer: Mapping[str, Any], requested_id: str
+) -> ImageDetails:
+    """Return the details of a Marketplace image.
+
+    `requested_id` is the ID of the look-up; `image` is what it resolved to.
+    """
+    properties = mapping_at(answer, "properties")
+    status = mapping_at(properties, "imageDeprecationStatus")
+    state, note = _deprecation_state(status)
+    disk = mapping_at(properties, "osDiskImage")
     volumes = (
         _disk("OS disk", "", disk.get("sizeInGb"), root=True),
-        *(_disk(_lun(each), "", each.get("sizeInGb")) for each in parts(said, "dataDiskImages")),
+        *(
+            _disk(_lun(each), "", each.get("sizeInGb"))
+            for each in mappings_at(properties, "dataDiskImages")
+        ),
     )
-    plan = part(said, "plan")
+    plan = mapping_at(properties, "plan")
     system = text(disk, "operatingSystem")
     return ImageDetails(
         name=f"{image.publisher}-{image.offer}-{image.sku}-{image.version}",
         description="",
-        architecture=_architecture(said),
+        architecture=_architecture(properties),
         size_gb=volumes[0].size_gb,
         state=state,
         state_note=note,
@@ -51,14 +62,14 @@ def marketplace(image: MarketplaceImage, answer: Mapping[str, Any], asked: str) 
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
-                ("generation", "Hyper-V generation", text(said, "hyperVGeneration")),
+                ("generation", "Hyper-V generation", text(properties, "hyperVGeneration")),
                 ("publisher", "Publisher", image.publisher),
                 ("offer", "Offer", image.offer),
                 ("sku", "SKU", image.sku),
                 ("version", "Version", image.version),
                 ("plan", "Marketplace plan", _plan(plan)),
                 ("alternative", "Azure suggests instead", _alternative(status)),
-                ("features", "Features", ", ".join(_features(said))),
+                ("features", "Features", ", ".join(_features(properties))),
             )
         ),
         volumes=volumes,
@@ -68,19 +79,20 @@ def marketplace(image: MarketplaceImage, answer: Mapping[str, Any], asked: str) 
             f"{image.publisher} {image.offer} {image.sku}",
         ),
         warnings=tuple(_terms(plan)),
-        image_id="" if str(image) == asked else str(image),
+        image_id="" if str(image) == requested_id else str(image),
     )
 
 
-def managed(answer: Mapping[str, Any]) -> ImageDetails:
-    said = part(answer, "properties")
-    storage = part(said, "storageProfile")
-    disk = part(storage, "osDisk")
+def from_managed_image(answer: Mapping[str, Any]) -> ImageDetails:
+    """Return the details of a managed image."""
+    properties = mapping_at(answer, "properties")
+    storage = mapping_at(properties, "storageProfile")
+    disk = mapping_at(storage, "osDisk")
     volumes = (
         _managed_disk("OS disk", disk, root=True),
-        *(_managed_disk(_lun(each), each) for each in parts(storage, "dataDisks")),
+        *(_managed_disk(_lun(each), each) for each in mappings_at(storage, "dataDisks")),
     )
-    state, note = _provisioning(said)
+    state, note = _provisioning_state(properties)
     system = text(disk, "osType")
     name = text(answer, "name")
     resilient = storage.get("zoneResilient")
@@ -97,11 +109,15 @@ def managed(answer: Mapping[str, Any]) -> ImageDetails:
             _facts(
                 ("os_type", "OS type", system),
                 ("os_state", "OS state", text(disk, "osState")),
-                ("generation", "Hyper-V generation", text(said, "hyperVGeneration")),
-                ("region", "Region", region(text(answer, "location"))),
-                ("edge_zone", "Edge zone", text(part(answer, "extendedLocation"), "name")),
-                ("zone_resilient", "Zone resilient", _yes(resilient)),
-                ("source", "Made from", last(text(part(said, "sourceVirtualMachine"), "id"))),
+                ("generation", "Hyper-V generation", text(properties, "hyperVGeneration")),
+                ("region", "Region", region_key(text(answer, "location"))),
+                ("edge_zone", "Edge zone", text(mapping_at(answer, "extendedLocation"), "name")),
+                ("zone_resilient", "Zone resilient", _yes_no(resilient)),
+                (
+                    "source",
+                    "Created from",
+                    last_segments(text(mapping_at(properties, "sourceVirtualMachine"), "id")),
+                ),
                 ("tags", "Tags", _tags(answer)),
             )
         ),
@@ -111,21 +127,29 @@ def managed(answer: Mapping[str, Any]) -> ImageDetails:
     )
 
 
-def gallery_version(
+def from_gallery_version(
     definition: Mapping[str, Any], version: Mapping[str, Any], image_id: str
 ) -> ImageDetails:
-    """`image_id` is '' where `version` is the one that was asked for."""
-    family, said = part(definition, "properties"), part(version, "properties")
-    storage, publishing = part(said, "storageProfile"), part(said, "publishingProfile")
+    """Return the details of a version in a compute gallery.
+
+    `definition` is the answer about its image definition. `image_id` is the canonical ID of the
+    version, or '' if that is the requested ID.
+    """
+    family, properties = mapping_at(definition, "properties"), mapping_at(version, "properties")
+    storage = mapping_at(properties, "storageProfile")
+    publishing = mapping_at(properties, "publishingProfile")
     volumes = (
-        _disk("OS disk", "", part(storage, "osDiskImage").get("sizeInGB"), root=True),
-        *(_disk(_lun(each), "", each.get("sizeInGB")) for each in parts(storage, "dataDiskImages")),
+        _disk("OS disk", "", mapping_at(storage, "osDiskImage").get("sizeInGB"), root=True),
+        *(
+            _disk(_lun(each), "", each.get("sizeInGB"))
+            for each in mappings_at(storage, "dataDiskImages")
+        ),
     )
     end = instant(publishing.get("endOfLifeDate") or family.get("endOfLifeDate"))
-    state, note = _end_of_life(end, *_provisioning(said))
-    system, plan = text(family, "osType"), part(family, "purchasePlan")
-    identifier = part(family, "identifier")
-    named = " ".join(filter(None, (text(identifier, each) for each in ("offer", "sku"))))
+    state, note = _end_of_life_state(end, *_provisioning_state(properties))
+    system, plan = text(family, "osType"), mapping_at(family, "purchasePlan")
+    identifier = mapping_at(family, "identifier")
+    offer_and_sku = " ".join(filter(None, (text(identifier, each) for each in ("offer", "sku"))))
     name = text(definition, "name")
     return ImageDetails(
         name=f"{name}-{text(version, 'name')}",
@@ -145,127 +169,147 @@ def gallery_version(
                 ("offer", "Offer", text(identifier, "offer")),
                 ("sku", "SKU", text(identifier, "sku")),
                 ("version", "Version", text(version, "name")),
-                ("regions", "Replicated to", _shown(_replicas(publishing))),
-                ("replication", "Replication", _replication(said)),
-                ("latest", "Counts as latest", _yes(_counts(publishing))),
+                ("regions", "Replicated to", _joined(_replicas(publishing))),
+                ("replication", "Replication", _replication(properties)),
+                ("latest", "Counts as latest", _yes_no(_counts_as_latest(publishing))),
                 ("end_of_life", "End of life", f"{end:%Y-%m-%d}" if end else ""),
-                ("source", "Made from", _source(storage)),
+                ("source", "Created from", _source(storage)),
                 ("plan", "Marketplace plan", _plan(plan)),
                 ("features", "Features", ", ".join(_features(family))),
             )
         ),
         volumes=volumes,
-        os_texts=_os_texts(system, named, name, text(family, "description")),
-        warnings=(*_specialized(text(family, "osState")), *_terms(plan), *_violations(said)),
+        os_texts=_os_texts(system, offer_and_sku, name, text(family, "description")),
+        warnings=(
+            *_specialized(text(family, "osState")),
+            *_terms(plan),
+            *_policy_violations(properties),
+        ),
         image_id=image_id,
     )
 
 
 def regions_of(version: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where a version in a gallery can be used."""
-    publishing = part(part(version, "properties"), "publishingProfile")
-    return tuple(dict.fromkeys(region(name) for name in _names(publishing)))
+    """Return the regions that a version in a gallery is replicated to."""
+    publishing = mapping_at(mapping_at(version, "properties"), "publishingProfile")
+    return tuple(dict.fromkeys(region_key(name) for name in _target_regions(publishing)))
 
 
-def is_ready_for_latest(version: Mapping[str, Any], place: str) -> bool:
-    """Whether Azure considers it when `latest` is asked for, at `place` if one is given."""
-    said = part(version, "properties")
-    publishing = part(said, "publishingProfile")
-    here = [
+def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
+    """Return whether Azure considers the version when resolving `latest`.
+
+    With `region`, when resolving it in that region.
+    """
+    properties = mapping_at(version, "properties")
+    publishing = mapping_at(properties, "publishingProfile")
+    targets = [
         each
-        for each in parts(publishing, "targetRegions")
-        if not place or region(text(each, "name")) == place
+        for each in mappings_at(publishing, "targetRegions")
+        if not region or region_key(text(each, "name")) == region
     ]
-    left_out = bool(here) and all(each.get("excludeFromLatest") is True for each in here)
-    ready = text(said, "provisioningState").lower() in {"", "succeeded", "updating"}
-    return ready and _counts(publishing) and not left_out and (bool(here) or not place)
+    excluded = bool(targets) and all(each.get("excludeFromLatest") is True for each in targets)
+    ready = text(properties, "provisioningState").lower() in {"", "succeeded", "updating"}
+    available = bool(targets) or not region
+    return ready and _counts_as_latest(publishing) and not excluded and available
 
 
-def number(version: str) -> tuple[int, ...]:
-    """What versions are sorted by: 1.0.10 comes after 1.0.9. () for what is no version."""
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers to sort a version by, so that 1.0.10 follows 1.0.9.
+
+    Returns () for text that is not a version.
+    """
     if not re.fullmatch(r"[0-9]{1,20}(?:\.[0-9]{1,20}){0,5}", version):
         return ()
     return tuple(int(each) for each in version.split("."))
 
 
-def region(name: str) -> str:
-    """westeurope for "West Europe": Azure writes it either way."""
+def region_key(name: str) -> str:
+    """Return the key of a region: 'westeurope' for "West Europe". Azure uses both forms."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def part(said: Any, name: str) -> Mapping[str, Any]:
-    """What stands there if it has parts of its own, else nothing."""
-    inner = said.get(name) if isinstance(said, Mapping) else None
-    return inner if isinstance(inner, Mapping) else {}
+def mapping_at(answer: Any, name: str) -> Mapping[str, Any]:
+    """Return the member `name` if it is an object, else an empty one."""
+    member = answer.get(name) if isinstance(answer, Mapping) else None
+    return member if isinstance(member, Mapping) else {}
 
 
-def parts(said: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    inner = said.get(name)
-    return [each for each in inner if isinstance(each, Mapping)] if isinstance(inner, list) else []
+def mappings_at(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects in the list `name`."""
+    member = answer.get(name)
+    if not isinstance(member, list):
+        return []
+    return [each for each in member if isinstance(each, Mapping)]
 
 
-def text(said: Mapping[str, Any], name: str) -> str:
-    inner = said.get(name)
-    return inner if isinstance(inner, str) else ""
+def text(answer: Mapping[str, Any], name: str) -> str:
+    """Return the member `name` if it is a string, else ''."""
+    member = answer.get(name)
+    return member if isinstance(member, str) else ""
 
 
-def instant(said: Any) -> datetime | None:
-    """None also for what is no date."""
+def instant(value: Any) -> datetime | None:
+    """Return an aware datetime, or None if `value` is not a date and time in ISO 8601."""
     try:
-        found = datetime.fromisoformat(said if isinstance(said, str) else "")
+        parsed = datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
-def last(resource_id: str) -> str:
-    """The name at the end of a resource id, with what it is: "virtualMachines/web-1"."""
+def last_segments(resource_id: str) -> str:
+    """Return the type and name at the end of a resource ID: 'virtualMachines/web-1'."""
     return "/".join(resource_id.split("/")[-2:])
 
 
-def _facts(*said: tuple[str, str, str]) -> Iterator[Fact]:
-    return (Fact(key, label, value) for key, label, value in said if value)
+def _facts(*facts: tuple[str, str, str]) -> Iterator[Fact]:
+    return (Fact(key, label, value) for key, label, value in facts if value)
 
 
 def _os_texts(system: str, *texts: str) -> tuple[str, ...]:
-    """Azure itself tells Windows and Linux apart, and nothing more exact: the one says more than a
-    name, the other less."""
+    """Return the texts that may name the operating system, the most telling first.
+
+    Azure's own field is only "Windows" or "Linux". "Windows" is more reliable than a name, "Linux"
+    less telling.
+    """
     first, final = (system, "") if system == "Windows" else ("", system)
-    said = (each.strip() for each in (first, *texts, final))
-    return tuple(dict.fromkeys(filter(None, said)))
+    stripped = (each.strip() for each in (first, *texts, final))
+    return tuple(dict.fromkeys(filter(None, stripped)))
 
 
-def _architecture(said: Mapping[str, Any]) -> str:
-    word = text(said, "architecture")
-    return ARCHITECTURES.get(word.lower(), word)
+def _architecture(properties: Mapping[str, Any]) -> str:
+    name = text(properties, "architecture")
+    return ARCHITECTURES.get(name.lower(), name)
 
 
-def _deprecation(status: Mapping[str, Any]) -> tuple[ImageState, str]:
-    word = text(status, "imageState").lower()
-    instead = _alternative(status)
-    more = f" Azure suggests {instead} instead." if instead else ""
-    if word == "deprecated":
-        return ImageState.DEPRECATED, f"Its publisher has deprecated it.{more}"
-    if word == "scheduledfordeprecation":
-        return ImageState.AVAILABLE, f"Its publisher is going to deprecate it.{more}"
+def _deprecation_state(status: Mapping[str, Any]) -> tuple[ImageState, str]:
+    state = text(status, "imageState").lower()
+    alternative = _alternative(status)
+    advice = f" Azure suggests {alternative} instead." if alternative else ""
+    if state == "deprecated":
+        return ImageState.DEPRECATED, f"Its publisher has deprecated it.{advice}"
+    if state == "scheduledfordeprecation":
+        return ImageState.AVAILABLE, f"Its publisher plans to deprecate it.{advice}"
     return ImageState.AVAILABLE, ""
 
 
 def _alternative(status: Mapping[str, Any]) -> str:
-    option = part(status, "alternativeOption")
+    option = mapping_at(status, "alternativeOption")
     kind, value = text(option, "type"), text(option, "value")
     return f"the {kind.lower()} {value}" if value and kind.lower() != "none" else ""
 
 
-def _provisioning(said: Mapping[str, Any]) -> tuple[ImageState, str]:
-    word = text(said, "provisioningState")
-    return STATES.get(word.lower(), (ImageState.FAILED, f"Azure says of its state: {word[:60]}."))
+def _provisioning_state(properties: Mapping[str, Any]) -> tuple[ImageState, str]:
+    state = text(properties, "provisioningState")
+    return STATES.get(state.lower(), (ImageState.FAILED, f"Azure reports the state {state[:60]}."))
 
 
-def _end_of_life(end: datetime | None, state: ImageState, note: str) -> tuple[ImageState, str]:
+def _end_of_life_state(
+    end: datetime | None, state: ImageState, note: str
+) -> tuple[ImageState, str]:
     if state is ImageState.AVAILABLE and end and end <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            "It is past the end of life that its owner gave it: a newer version should be used."
+            "It is past the end-of-life date that its owner set. Use a newer version."
         )
     return state, note
 
@@ -277,13 +321,13 @@ def _disk(device: str, kind: str, size: Any, *, root: bool = False) -> Volume:
 
 def _managed_disk(device: str, disk: Mapping[str, Any], *, root: bool = False) -> Volume:
     plain = _disk(device, text(disk, "storageAccountType"), disk.get("diskSizeGB"), root=root)
-    made_of = text(part(disk, "snapshot"), "id") or text(part(disk, "managedDisk"), "id")
-    key = text(part(disk, "diskEncryptionSet"), "id")
+    source = text(mapping_at(disk, "snapshot"), "id") or text(mapping_at(disk, "managedDisk"), "id")
+    key = text(mapping_at(disk, "diskEncryptionSet"), "id")
     return Volume(
         plain.device,
         plain.kind,
         plain.size_gb,
-        last(made_of) or text(disk, "blobUri"),
+        last_segments(source) or text(disk, "blobUri"),
         encrypted=True if key else None,
         root=root,
     )
@@ -300,77 +344,78 @@ def _plan(plan: Mapping[str, Any]) -> str:
 def _terms(plan: Mapping[str, Any]) -> Iterator[str]:
     if _plan(plan):
         yield (
-            f"It is sold in the Marketplace as {_plan(plan)}: the terms of that plan have to be "
-            "accepted once in the subscription before the first server is made from it."
+            f"It is sold in the Marketplace under the plan {_plan(plan)}. Accept the terms of the "
+            "plan in the subscription before creating the first server."
         )
 
 
 def _specialized(state: str) -> Iterator[str]:
     if state == "Specialized":
         yield (
-            "It is specialized, not generalized: servers made from it keep the host name and the "
-            "users of the machine that it was made of."
+            "It is specialized, not generalized. Servers created from it keep the host name and "
+            "the users of the original machine."
         )
 
 
-def _violations(said: Mapping[str, Any]) -> Iterator[str]:
-    if part(said, "safetyProfile").get("reportedForPolicyViolation") is True:
-        yield "Azure has found it to violate its policy, and may remove it."
+def _policy_violations(properties: Mapping[str, Any]) -> Iterator[str]:
+    if mapping_at(properties, "safetyProfile").get("reportedForPolicyViolation") is True:
+        yield "It was reported to Azure for violating a policy, and Azure may remove it."
 
 
-def _features(said: Mapping[str, Any]) -> Iterator[str]:
-    for each in parts(said, "features"):
+def _features(properties: Mapping[str, Any]) -> Iterator[str]:
+    for each in mappings_at(properties, "features"):
         name, value = text(each, "name"), text(each, "value")
         if name and value.lower() != "false":
             yield name if value.lower() in {"", "true"} else f"{name} {value}"
 
 
-def _names(publishing: Mapping[str, Any]) -> Iterable[str]:
-    return filter(None, (text(each, "name") for each in parts(publishing, "targetRegions")))
+def _target_regions(publishing: Mapping[str, Any]) -> Iterable[str]:
+    return filter(None, (text(each, "name") for each in mappings_at(publishing, "targetRegions")))
 
 
 def _replicas(publishing: Mapping[str, Any]) -> list[str]:
     return [
         f"{text(each, 'name')}{' (not as latest)' if each.get('excludeFromLatest') is True else ''}"
-        for each in parts(publishing, "targetRegions")
+        for each in mappings_at(publishing, "targetRegions")
         if text(each, "name")
     ]
 
 
-def _shown(names: list[str]) -> str:
+def _joined(names: list[str]) -> str:
     more = len(names) - REGIONS_SHOWN
     shown = ", ".join(names[:REGIONS_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _replication(said: Mapping[str, Any]) -> str:
-    """Only while it is not complete."""
-    status = part(said, "replicationStatus")
+def _replication(properties: Mapping[str, Any]) -> str:
+    """Return the progress of replication, or '' if it is complete."""
+    status = mapping_at(properties, "replicationStatus")
     state = text(status, "aggregatedState")
     if state in {"", "Completed"}:
         return ""
     waiting = [
         f"{text(each, 'region')} {text(each, 'state')}"
-        for each in parts(status, "summary")
+        for each in mappings_at(status, "summary")
         if text(each, "state") != "Completed"
     ]
-    return f"{state}: {_shown(waiting)}" if waiting else state
+    return f"{state}: {_joined(waiting)}" if waiting else state
 
 
-def _counts(publishing: Mapping[str, Any]) -> bool:
+def _counts_as_latest(publishing: Mapping[str, Any]) -> bool:
     return publishing.get("excludeFromLatest") is not True
 
 
 def _source(storage: Mapping[str, Any]) -> str:
-    source = part(storage, "source")
+    source = mapping_at(storage, "source")
     names = ("id", "virtualMachineId", "communityGalleryImageId")
-    return last(next(filter(None, (text(source, each) for each in names)), ""))
+    return last_segments(next(filter(None, (text(source, each) for each in names)), ""))
 
 
-def _yes(said: Any) -> str:
-    return {True: "Yes", False: "No"}.get(said, "") if isinstance(said, bool) else ""
+def _yes_no(value: Any) -> str:
+    """Return 'Yes' or 'No', or '' if `value` is not a Boolean."""
+    return ("Yes" if value else "No") if isinstance(value, bool) else ""
 
 
 def _tags(answer: Mapping[str, Any]) -> str:
-    pairs = [f"{key}: {value}" for key, value in part(answer, "tags").items()]
-    return _shown(sorted(pairs))
+    pairs = [f"{key}: {value}" for key, value in mapping_at(answer, "tags").items()]
+    return _joined(sorted(pairs))

@@ -1,5 +1,8 @@
-"""What Azure's SDK raises, in our words. Imports the SDK, so it is itself imported only when there
-is an error to translate, or the SDK has been loaded already."""
+"""Translate exceptions of the Azure SDK into errors of `webapp.clouds.base`.
+
+Imports the SDK, so this module is itself imported only when there is an error to translate, or when
+the SDK is loaded already.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from webapp.clouds.connection_errors import MAX_CAUSES, translate_connection_err
 
 LABEL = "Azure"
 LONGEST_WAIT = 3600
-"""Seconds; what Azure says beyond that is not repeated."""
+"""Seconds. A longer Retry-After is not shown."""
 IMAGE_NOT_FOUND = {
     "NotFound",
     "ResourceNotFound",
@@ -33,74 +36,74 @@ IMAGE_NOT_FOUND = {
     "ArtifactNotFound",
     "ParentResourceNotFound",
 }
-STALE = {"ExpiredAuthenticationToken", "InvalidAuthenticationToken", "AuthenticationFailed"}
-"""Codes with which a token that was good may be refused."""
+EXPIRED_LOGIN = {"ExpiredAuthenticationToken", "InvalidAuthenticationToken", "AuthenticationFailed"}
+"""Codes with which Azure may refuse a token that it accepted before."""
 
 _EDIT = "Edit the credentials"
-_TROUBLE = "has trouble of its own at the moment"
+_PROBLEM = "has a temporary problem"
 
 
 class LoginFailed(Exception):
-    """No token was given. The cause says why; it may be of any kind."""
+    """The login gave no token. The cause, of any type, says why."""
 
 
 BY_AADSTS: dict[str, tuple[type[CloudError], str]] = {
     "7000215": (
         CredentialsRejected,
         (
-            "The client secret is wrong. Enter the value of the secret, not its id, or make a new "
-            "secret under Certificates & secrets of the app registration."
+            "The client secret is wrong. Enter the value of the secret, not its ID, or create a "
+            "new secret under Certificates & secrets in the app registration."
         ),
     ),
     "7000222": (
         CredentialsRejected,
         (
-            "The client secret has expired. Make a new one under Certificates & secrets of the app "
-            "registration in Microsoft Entra, and enter its value."
+            "The client secret has expired. Create a new one under Certificates & secrets in the "
+            "app registration in Microsoft Entra, and enter its value."
         ),
     ),
     "700016": (
         CredentialsRejected,
         (
-            "This tenant has no application with this client id. Check both; they stand under "
-            "Overview of the app registration in Microsoft Entra."
+            "This tenant has no application with this client ID. Check both under Overview in the "
+            "app registration in Microsoft Entra."
         ),
     ),
     "90002": (
         CredentialsRejected,
-        f"There is no tenant with this id in the chosen Azure cloud. {_EDIT} and check both.",
+        f"The chosen Azure cloud has no tenant with this ID. {_EDIT} and check both.",
     ),
     "900023": (
         CredentialsRejected,
-        f"The tenant id is neither an id nor the domain of a tenant. {_EDIT}.",
+        f"The tenant ID is neither the ID nor the domain of a tenant. {_EDIT}.",
     ),
     "7000112": (
         CredentialsRejected,
         (
-            "The application is disabled. Whoever manages it in Microsoft Entra can enable sign-in "
-            "for it under Enterprise applications."
+            "The application is disabled. Ask its administrator in Microsoft Entra to enable "
+            "sign-in for it under Enterprise applications."
         ),
     ),
     "7000218": (CredentialsRejected, f"The client secret is missing. {_EDIT} and enter it."),
     "500011": (
         CredentialsRejected,
         (
-            "This tenant does not know the management endpoint as a resource. Check which Azure "
-            "cloud, or which endpoint URL, the credentials name."
+            "This tenant doesn't know the management endpoint as a resource. Check the Azure cloud "
+            "or the endpoint URL in the credentials."
         ),
     ),
     "53003": (
         CredentialsRejected,
         (
-            "A conditional access policy of the tenant blocks this login. Ask whoever manages it "
-            "to allow the application from the address of this server."
+            "A conditional access policy of the tenant blocks this login. Ask its administrator to "
+            "allow the application from the IP address of this server."
         ),
     ),
     "50196": (
         CloudThrottled,
-        "Microsoft Entra asks for fewer logins. Wait a minute and try again.",
+        "Microsoft Entra is limiting the number of logins. Wait a minute and try again.",
     ),
-    "90033": (CloudUnreachable, f"Microsoft Entra {_TROUBLE}. Wait a minute and try again."),
+    "90033": (CloudUnreachable, f"Microsoft Entra {_PROBLEM}. Wait a minute and try again."),
 }
 BY_AADSTS["7000216"] = BY_AADSTS["7000218"]
 
@@ -108,65 +111,66 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "SubscriptionNotFound": (
         CredentialsRejected,
         (
-            "The subscription does not exist in this tenant, or the application has no role in it. "
-            "Check its id, and give the application the role Reader under Access control (IAM)."
+            "The subscription doesn't exist in this tenant, or the application has no role in it. "
+            "Check the subscription ID, and give the application the Reader role under Access "
+            "control (IAM)."
         ),
     ),
     "InvalidSubscriptionId": (
         CredentialsRejected,
-        f"Azure does not take the subscription id for one. {_EDIT} and check it.",
+        f"Azure rejected the subscription ID as invalid. {_EDIT} and check it.",
     ),
     "ResourceGroupNotFound": (
         ImageNotFound,
         (
-            "The subscription has no resource group as in this resource id: it was deleted, or the "
-            "id is wrong. Copy the id again."
+            "The resource group in this resource ID doesn't exist: it was deleted, or the ID is "
+            "wrong. Copy the ID again."
         ),
     ),
     "MissingSubscriptionRegistration": (
         PermissionDenied,
         (
-            "The subscription does not use Microsoft.Compute yet. Register this resource provider "
-            "in the portal, under the subscription and Resource providers."
+            "The resource provider Microsoft.Compute isn't registered in the subscription. "
+            "Register it in the portal, under Resource providers of the subscription."
         ),
     ),
     "RequestDisallowedByPolicy": (
         PermissionDenied,
-        "A policy of the subscription forbids this call. Ask whoever manages Azure Policy in it.",
+        "An Azure Policy of the subscription forbids this call. Ask its administrator to allow it.",
     ),
     "InvalidAuthenticationTokenTenant": (
         CredentialsRejected,
         (
-            "The subscription belongs to another tenant than the one of the credentials. Enter the "
-            "tenant that the subscription is in."
+            "The subscription belongs to another tenant than the one in the credentials. Enter the "
+            "tenant of the subscription."
         ),
     ),
     "InvalidAuthenticationTokenAudience": (
         CredentialsRejected,
         (
-            "The endpoint wants tokens for another address than its own. Check the endpoint URL of "
-            "the credentials."
+            "The endpoint expects tokens for a different URL than its own. Check the endpoint URL "
+            "in the credentials."
         ),
     ),
     "ExpiredAuthenticationToken": (
         CredentialsRejected,
-        "Azure finds the login out of date. Have the clock of this server set, then try again.",
+        "Azure reports that the login has expired. Set the clock of this server, then try again.",
     ),
     "LocationNotAvailableForResourceType": (
         UnknownLocation,
-        "Azure offers no images in this location. Choose another, or leave it empty.",
+        "Azure has no images in this location. Choose another location, or leave it empty.",
     ),
 }
 _DENIED = {"AuthorizationFailed", "LinkedAuthorizationFailed", "Forbidden"}
-_TOO_MANY = {
+_THROTTLED = {
     "SubscriptionRequestsThrottled",
     "TenantRequestsThrottled",
     "ResourceRequestsThrottled",
     "TooManyRequests",
     "TooManyRequestsReceived",
 }
-_STUMBLES = {500, 502, 503, 504}
-_NOT_SPOKEN = {"InvalidApiVersionParameter", "InvalidResourceType", "UnsupportedApiVersion"}
+_SERVER_ERRORS = {500, 502, 503, 504}
+_UNSUPPORTED_API = {"InvalidApiVersionParameter", "InvalidResourceType", "UnsupportedApiVersion"}
 _UNREADABLE = (
     sdk.DecodeError,
     sdk.DeserializationError,
@@ -179,57 +183,61 @@ _AADSTS = re.compile(r"AADSTS([0-9]{4,9})")
 _HTTP_STATUS = re.compile(r"HTTP (?:status|Error): ([0-9]{3})")
 
 NOT_AZURE = (
-    "What answers at the endpoint does not speak like Azure Resource Manager. Check the endpoint "
-    "URL of the credentials."
+    "The answer from the endpoint isn't from Azure Resource Manager. Check the endpoint URL in the "
+    "credentials."
 )
 NOT_ENTRA = (
-    "What answers at the login address does not speak like Microsoft Entra. Check the authority "
-    "URL, and the tenant id, of the credentials."
+    "The answer from the login server isn't from Microsoft Entra. Check the authority URL and the "
+    "tenant ID in the credentials."
 )
 TOO_OLD = (
-    "The endpoint does not know the version of Azure's API that is needed here. Check the endpoint "
-    "URL of the credentials, or ask whoever runs it for an update."
+    "The endpoint doesn't support the required version of the Azure API. Check the endpoint URL in "
+    "the credentials, or ask its operator for an update."
 )
 
 
 def translate(error: Exception) -> CloudError | None:
+    """Return the CloudError for an exception of the SDK, or None for any other exception."""
     if isinstance(error, LoginFailed):
-        return _of_login(error)
+        return _login_error(error)
     if isinstance(error, sdk.HttpResponseError) and error.status_code is not None:
-        return _of_answer(error)
-    found = translate_connection_error(error, LABEL, "endpoint URL")
-    if found:
-        return found
+        return _answer_error(error)
+    connection_error = translate_connection_error(error, LABEL, "endpoint URL")
+    if connection_error:
+        return connection_error
     if isinstance(error, _UNREADABLE):
         return CloudUnreachable(NOT_AZURE)
     return None
 
 
 def code_of(error: BaseException) -> str:
-    """The code that Azure gave, '' where there is none."""
+    """Return Azure's error code, or ''."""
     if isinstance(error, sdk.HttpResponseError) and error.error:
         return str(error.error.code or "")
     return ""
 
 
 def is_image_not_found(error: BaseException) -> bool:
+    """Return whether Azure says that the image does not exist."""
     return _status(error) == 404 and code_of(error) in IMAGE_NOT_FOUND
 
 
-def is_stale(error: BaseException) -> bool:
-    """Whether another login may help."""
-    return _status(error) == 401 and code_of(error) in STALE
+def is_expired_login(error: BaseException) -> bool:
+    """Return whether a new login can help."""
+    return _status(error) == 401 and code_of(error) in EXPIRED_LOGIN
 
 
-def is_worth_another_try(error: BaseException) -> bool:
-    """The second attempt is for a connection that Azure had closed meanwhile, and for a server of
-    its own that stumbles."""
+def is_retryable(error: BaseException) -> bool:
+    """Return whether a second attempt can help.
+
+    It can if Azure had closed an idle connection, and after an error of an Azure server.
+    """
     if isinstance(error, LoginFailed):
         causes = _causes(error)
-        return _login_status(causes) in _STUMBLES or any(map(is_worth_another_try, causes))
+        return _login_status(causes) in _SERVER_ERRORS or any(map(is_retryable, causes))
     if isinstance(error, sdk.ServiceResponseError | sdk.IncompleteReadError):
         return not isinstance(error, sdk.ServiceResponseTimeoutError)
-    return _status(error) in _STUMBLES
+    return _status(error) in _SERVER_ERRORS
 
 
 def _status(error: BaseException) -> int | None:
@@ -237,133 +245,134 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:
-    """The login's library wraps its errors, not always saying so."""
-    found: list[BaseException] = []
-    while (inner := error.__cause__ or error.__context__) and len(found) < MAX_CAUSES:
-        found.append(inner)
+    """Return the chain of causes. The login library wraps errors, often without `from`."""
+    causes: list[BaseException] = []
+    while (inner := error.__cause__ or error.__context__) and len(causes) < MAX_CAUSES:
+        causes.append(inner)
         error = inner
-    return found
+    return causes
 
 
 def _login_status(causes: Sequence[BaseException]) -> int:
-    """With which the login server answered; 0 where it is not known."""
+    """Return the HTTP status of the login server's answer, or 0."""
     status = next(filter(None, map(_status, causes)), None)
-    told = _HTTP_STATUS.search(" ".join(map(str, causes)))
-    return status or (int(told[1]) if told else 0)
+    in_text = _HTTP_STATUS.search(" ".join(map(str, causes)))
+    return status or (int(in_text[1]) if in_text else 0)
 
 
-def _of_login(error: LoginFailed) -> CloudError | None:
+def _login_error(error: LoginFailed) -> CloudError | None:
     causes = _causes(error)
-    said = " ".join(map(str, causes))
-    aadsts = _AADSTS.search(said)
+    text = " ".join(map(str, causes))
+    aadsts = _AADSTS.search(text)
     if aadsts:
-        kind, words = BY_AADSTS.get(
+        error_class, message = BY_AADSTS.get(
             aadsts[1],
             (
                 CredentialsRejected,
                 (
-                    f"Microsoft Entra refuses this login with the code AADSTS{aadsts[1]}. Check "
-                    "the tenant id, the client id and the client secret."
+                    f"Microsoft Entra rejected this login with the code AADSTS{aadsts[1]}. Check "
+                    "the tenant ID, the client ID and the client secret."
                 ),
             ),
         )
-        return kind(words)
-    if "invalid_client" in said or "unauthorized_client" in said:
+        return error_class(message)
+    if "invalid_client" in text or "unauthorized_client" in text:
         return CredentialsRejected(
-            "The login server does not accept this client id with this client secret. Check both."
+            "The login server rejected this client ID and client secret. Check both."
         )
-    found = translate_connection_error(error, f"{LABEL}'s login", "authority URL")
-    if found:
-        return found
-    known = _of_status(_login_status(causes), "Microsoft Entra")
-    if known:
-        return known
+    connection_error = translate_connection_error(error, f"{LABEL}'s login", "authority URL")
+    if connection_error:
+        return connection_error
+    status_error = _status_error(_login_status(causes), "Microsoft Entra")
+    if status_error:
+        return status_error
     if any(isinstance(each, sdk.AzureError) for each in causes):
         return CloudUnreachable(NOT_ENTRA)
     return None
 
 
-def _of_status(status: int, who: str, wait: str = "Wait a minute") -> CloudError | None:
-    """For an answer without a code, or with one that is not known here."""
+def _status_error(status: int, server: str, wait: str = "Wait a minute") -> CloudError | None:
+    """Return the error for an HTTP status, for answers without a code or with an unknown one."""
     if status == 429:
-        return CloudThrottled(f"{who} asks for fewer calls for now. {wait} and try again.")
+        return CloudThrottled(f"{server} is limiting the number of calls. {wait} and try again.")
     if status >= 500:
-        return CloudUnreachable(f"{who} {_TROUBLE} (it answered {status}). {wait} and try again.")
+        return CloudUnreachable(f"{server} {_PROBLEM} (HTTP {status}). {wait} and try again.")
     if status == 401:
         return CredentialsRejected(
-            f"{who} does not accept this login (it answered 401). Check the credentials, and which "
-            "Azure cloud they name."
+            f"{server} rejected this login (HTTP 401). Check the credentials, including the Azure "
+            "cloud."
         )
     if status == 403:
         return PermissionDenied(
-            f"{who} refuses this call (it answered 403). Ask whoever manages access to it to allow "
-            "it."
+            f"{server} denied this call (HTTP 403). Ask its administrator to allow it."
         )
     return None
 
 
-def _of_answer(error: sdk.HttpResponseError) -> CloudError | None:
+def _answer_error(error: sdk.HttpResponseError) -> CloudError | None:
     code, status = code_of(error), error.status_code or 0
-    if code in _TOO_MANY:
+    if code in _THROTTLED:
         status = 429
-    known = _of_code(error, code) or _of_status(status, LABEL, _wait(error))
-    if known or code:
-        return known or _of_refusal(code, status)
+    translated = _code_error(error, code) or _status_error(status, LABEL, _wait(error))
+    if translated or code:
+        return translated or _invalid_id_error(code, status)
     return CloudUnreachable(NOT_AZURE)
 
 
-def _of_code(error: sdk.HttpResponseError, code: str) -> CloudError | None:
+def _code_error(error: sdk.HttpResponseError, code: str) -> CloudError | None:
     if code in BY_CODE:
-        kind, words = BY_CODE[code]
-        return kind(words)
+        error_class, message = BY_CODE[code]
+        return error_class(message)
     if code in _DENIED:
-        return _denied(error)
+        return _permission_denied(error)
     if code == "NoRegisteredProviderFound":
-        return _no_provider(error)
-    if code in _NOT_SPOKEN:
+        return _no_provider_error(error)
+    if code in _UNSUPPORTED_API:
         return CloudUnreachable(TOO_OLD)
     if is_image_not_found(error):
-        return ImageNotFound("Azure knows no such image. Check its id and the location.")
+        return ImageNotFound("Azure has no such image. Check its ID and the location.")
     return None
 
 
-def _of_refusal(code: str, status: int) -> CloudError | None:
-    """With 400 Azure refuses what it was asked for: the parts of the id."""
+def _invalid_id_error(code: str, status: int) -> CloudError | None:
+    """Return the error for status 400, with which Azure rejects parts of the ID; None otherwise."""
     if status != 400:
         return None
-    return InvalidImageId(
-        f"Azure does not take this for an image (it answers {code[:60]}). Copy the id again."
-    )
+    return InvalidImageId(f"Azure rejected this image ID ({code[:60]}). Copy the ID again.")
 
 
 def _wait(error: sdk.HttpResponseError) -> str:
     headers = getattr(error.response, "headers", None) or {}
-    said = str(headers.get("Retry-After", ""))
-    if said.isdecimal() and 0 < int(said) <= LONGEST_WAIT:
-        return f"Wait {int(said)} seconds"
+    seconds = str(headers.get("Retry-After", ""))
+    if seconds.isdecimal() and 0 < int(seconds) <= LONGEST_WAIT:
+        return f"Wait {int(seconds)} seconds"
     return "Wait a minute"
 
 
-def _denied(error: sdk.HttpResponseError) -> PermissionDenied:
-    """Azure names the action in most of its messages."""
-    named = _ACTION.search(error.message)
-    lacks = f"lacks the permission {named[1]}" if named else "lacks a permission"
+def _permission_denied(error: sdk.HttpResponseError) -> PermissionDenied:
+    """Return the error with the missing permission, which most of Azure's messages name."""
+    action = _ACTION.search(error.message)
+    permission = f"the permission {action[1]}" if action else "a permission"
     return PermissionDenied(
-        f"The application {lacks}. Give it the role Reader on the subscription, the resource group "
-        "or the gallery, under Access control (IAM), or choose other credentials."
+        f"The application lacks {permission}. Give it the Reader role on the subscription, the "
+        "resource group or the gallery, under Access control (IAM), or choose other credentials."
     )
 
 
-def _no_provider(error: sdk.HttpResponseError) -> CloudError:
-    """Azure says the same of a location and of a version of its API that it does not have."""
+def _no_provider_error(error: sdk.HttpResponseError) -> CloudError:
+    """Return the error for a code that means either an unknown location or an unknown API version.
+
+    Azure's message names the versions that it supports, which tells the two apart.
+    """
     version = re.search(r"API version '([0-9A-Za-z-]{1,30})'", error.message)
     supported = re.search(r"supported api-versions are '([^']{0,8000})'", error.message)
     if version and supported and version[1] not in supported[1]:
         return CloudUnreachable(TOO_OLD)
-    return no_region()
+    return unknown_location()
 
 
-def no_region() -> UnknownLocation:
+def unknown_location() -> UnknownLocation:
+    """Return the error for a location that Azure does not have."""
     return UnknownLocation(
-        "Azure has no location of this name. Choose one from the list, or leave it empty."
+        "Azure has no location with this name. Choose one from the list, or leave it empty."
     )

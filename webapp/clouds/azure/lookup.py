@@ -1,5 +1,7 @@
-"""Finding one image in Azure, and saying where else it is, or which part of its id is wrong.
-Imports the SDK by way of `azure_sdk`, so it is itself imported on first use only."""
+"""Look up one Azure image. If that fails, find other regions, or the wrong part of the ID.
+
+Imports the SDK through `sdk`, so this module is itself imported on first use only.
+"""
 
 from __future__ import annotations
 
@@ -8,98 +10,105 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from webapp.clouds.azure import details as azure_details
-from webapp.clouds.azure.errors import code_of, is_image_not_found, no_region, translate
+from webapp.clouds.azure import details
+from webapp.clouds.azure.errors import code_of, is_image_not_found, translate, unknown_location
 from webapp.clouds.azure.ids import (
     LATEST,
     AnyImage,
     GalleryVersion,
     ManagedImage,
     MarketplaceImage,
-    spelled,
+    with_azure_spelling,
 )
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import ImageDetails, ImageNotFound, ImageNotVisible, PermissionDenied
 from webapp.clouds.follow_up import follow_up_deadline, join_names, search_regions, try_call
 
 REGIONS_TRIED = 16
-ROOM = 90
-"""How many characters of a sentence names may take, other than the first."""
+LISTED_NAMES_LENGTH = 90
+"""The most characters that a list of names may take in a sentence, its first name aside."""
+SENTENCE_LENGTH = 300
+
+MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
+"""An image with a concrete version, and what Azure answered about it."""
 
 
-def locations(session: Session) -> dict[str, str]:
-    """The names of the subscription's regions by their keys, the recommended ones first. A logical
-    one, such as "europe", holds no images."""
-    known: dict[str, str] | None = session.facts.get(("locations",))
-    if known is None:
-        regions = [each for each in session.locations() if _is_region(each)]
-        regions.sort(key=lambda each: not _is_recommended(each))  # else in Azure's order
-        known = {
-            azure_details.text(each, "name"): azure_details.text(each, "displayName")
-            or azure_details.text(each, "name")
+def region_names(session: Session) -> dict[str, str]:
+    """Return the display names of the subscription's regions by key, recommended regions first.
+
+    Logical regions, such as "europe", are left out because they hold no images. The answer is
+    cached with the login for an hour.
+    """
+    names: dict[str, str] | None = session.facts.get(("locations",))
+    if names is None:
+        regions = [each for each in session.locations() if _is_physical_region(each)]
+        regions.sort(key=lambda each: not _is_recommended(each))  # otherwise in Azure's order
+        names = {
+            details.text(each, "name"): details.text(each, "displayName")
+            or details.text(each, "name")
             for each in regions
         }
-        session.facts.set(("locations",), known, time.time() + LOCATIONS_SECONDS)
-    return known
+        session.facts.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
+    return names
 
 
 def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
+    """Return the details of `image`. `location` may be '' for any region. Raises CloudError."""
     deadline = follow_up_deadline()
-    place = azure_details.region(location)
-    if location.strip() and not place:
-        raise no_region()
+    region = details.region_key(location)
+    if location.strip() and not region:
+        raise unknown_location()
     if isinstance(image, MarketplaceImage):
-        return _marketplace(session, image, place, deadline)
+        return _describe_marketplace_image(session, image, region, deadline)
     try:
         if isinstance(image, ManagedImage):
-            return _managed(session, image, place)
-        return _gallery(session, image, place)
+            return _describe_managed_image(session, image, region)
+        return _describe_gallery_version(session, image, region)
     except Exception as error:
-        if session.is_own(image.subscription) or code_of(error) != "SubscriptionNotFound":
+        if session.owns(image.subscription) or code_of(error) != "SubscriptionNotFound":
             raise
         raise ImageNotVisible(
-            f"The image is in the subscription {image.subscription}, which the application cannot "
-            "see. Give it the role Reader there, or choose other credentials."
+            f"The image is in the subscription {image.subscription}, which the application can't "
+            "see. Give the application the Reader role there, or choose other credentials."
         ) from error
 
 
-def _is_region(said: Mapping[str, Any]) -> bool:
-    kind = azure_details.text(azure_details.part(said, "metadata"), "regionType")
-    return bool(azure_details.text(said, "name")) and kind in {"", "Physical"}
+def _is_physical_region(answer: Mapping[str, Any]) -> bool:
+    kind = details.text(details.mapping_at(answer, "metadata"), "regionType")
+    return bool(details.text(answer, "name")) and kind in {"", "Physical"}
 
 
-def _is_recommended(said: Mapping[str, Any]) -> bool:
-    return azure_details.part(said, "metadata").get("regionCategory") == "Recommended"
+def _is_recommended(answer: Mapping[str, Any]) -> bool:
+    return details.mapping_at(answer, "metadata").get("regionCategory") == "Recommended"
 
 
-def _marketplace(
-    session: Session, image: MarketplaceImage, place: str, deadline: float
+def _describe_marketplace_image(
+    session: Session, image: MarketplaceImage, region: str, deadline: float
 ) -> ImageDetails:
-    home = place or next(iter(locations(session)), "")
+    home = region or next(iter(region_names(session)), "")
     if not home:
         raise PermissionDenied(
-            "Azure shows no location of this subscription. Enter one, or ask whoever manages the "
-            "subscription whether it is enabled."
+            "Azure lists no locations for this subscription. Enter a location, or ask the owner "
+            "of the subscription whether it is enabled."
         )
-    found = _read(session, image, home)
-    if found is None and not place:
-        elsewhere = _regions_that_have(session, image, home, deadline)
-        found = next(iter(elsewhere.values()), None)
+    found = _read_marketplace_image(session, image, home)
+    if found is None and not region:
+        found = next(iter(_regions_with_image(session, image, home, deadline).values()), None)
     if found is None:
-        raise _marketplace_not_found(session, image, place, home, deadline)
+        raise _marketplace_image_not_found(session, image, region, home, deadline)
     concrete, answer = found
-    concrete = spelled(concrete, azure_details.text(answer, "id"))
-    return azure_details.marketplace(concrete, answer, str(image))
+    concrete = with_azure_spelling(concrete, details.text(answer, "id"))
+    return details.from_marketplace(concrete, answer, str(image))
 
 
-def _read(
+def _read_marketplace_image(
     session: Session, image: MarketplaceImage, region: str
-) -> tuple[MarketplaceImage, Mapping[str, Any]] | None:
-    """The image with the version that `latest` stands for today; None where it is not there."""
+) -> MarketplaceAnswer | None:
+    """Return the image in `region`, with `latest` resolved. None means it is not in `region`."""
     try:
         if image.version == LATEST:
-            said = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
-            newest = _newest(said)
+            versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
+            newest = _newest_version(versions)
             if not newest:
                 return None
             image = replace(image, version=newest)
@@ -112,157 +121,176 @@ def _read(
         raise
 
 
-def _newest(versions: list[Mapping[str, Any]]) -> str:
-    """Azure lists by name, in which 1.0.9 comes after 1.0.10."""
-    names = [azure_details.text(each, "name") for each in versions]
-    newest = max(names, key=azure_details.number, default="")
-    return newest if azure_details.number(newest) else ""
+def _newest_version(versions: list[Mapping[str, Any]]) -> str:
+    """Return the newest version, or ''. Azure sorts versions as text: 1.0.9 after 1.0.10."""
+    names = [details.text(each, "name") for each in versions]
+    newest = max(names, key=details.version_numbers, default="")
+    return newest if details.version_numbers(newest) else ""
 
 
-def _regions_that_have(
-    session: Session, image: MarketplaceImage, but: str, deadline: float
-) -> dict[str, tuple[MarketplaceImage, Mapping[str, Any]]]:
-    """What a second look finds in other regions: not every image is in all of them."""
-    known = try_call(deadline, locations, session) or {}
-    others = [each for each in known if each != but][:REGIONS_TRIED]
-    return search_regions(lambda region: _read(session, image, region), others, deadline)
+def _regions_with_image(
+    session: Session, image: MarketplaceImage, home: str, deadline: float
+) -> dict[str, MarketplaceAnswer]:
+    """Return the image by region, in regions other than `home`, as far as time allows.
+
+    Many images are not in every region.
+    """
+    names = try_call(deadline, region_names, session) or {}
+    others = [each for each in names if each != home][:REGIONS_TRIED]
+    return search_regions(
+        lambda region: _read_marketplace_image(session, image, region), others, deadline
+    )
 
 
-def _marketplace_not_found(
-    session: Session, image: MarketplaceImage, place: str, home: str, deadline: float
+def _marketplace_image_not_found(
+    session: Session, image: MarketplaceImage, region: str, home: str, deadline: float
 ) -> ImageNotFound:
-    here = f"The Marketplace has no {_short(str(image))}"
-    elsewhere = tuple(_regions_that_have(session, image, home, deadline)) if place else ()
+    start = f"The Marketplace has no {_short(str(image))}"
+    elsewhere = tuple(_regions_with_image(session, image, home, deadline)) if region else ()
     if elsewhere:
         return ImageNotFound(
-            _within_length(
-                f"{here} in {place}, but in {_listed(elsewhere)}. Leave the location empty, or "
-                "choose one of those.",
-                f"{here} in {place}. Leave the location empty.",
+            _first_short_enough(
+                f"{start} in {region}, but has it in {_listed(elsewhere)}. Leave the location "
+                "empty, or choose one of these locations.",
+                f"{start} in {region}. Leave the location empty.",
             ),
             elsewhere,
         )
-    wrong = try_call(deadline, _wrong_part, session, image, home) or "check each part of the URN"
-    return ImageNotFound(_within_length(f"{here}: {wrong}.", f"{here}. Check each part of it."))
+    reason = try_call(deadline, _wrong_part, session, image, home) or "check each part of the URN"
+    return ImageNotFound(
+        _first_short_enough(f"{start}: {reason}.", f"{start}. Check each part of the URN.")
+    )
 
 
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
-    """The first part that Azure does not know, and what there is instead."""
-    offers = _names(lambda: session.marketplace_offers(region, image.publisher))
+    """Return a clause about the first part that Azure does not know, and what there is instead."""
+    offers = _names_or_none(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:
-        return "no such publisher is known"
+        return "the publisher doesn't exist"
     if image.offer.lower() not in map(str.lower, offers):
-        return f"the publisher has no such offer, but {_listed(offers)}"
-    skus = _names(lambda: session.marketplace_skus(region, image.publisher, image.offer))
+        return f"the publisher has no such offer, but it has {_listed(offers)}"
+    skus = _names_or_none(lambda: session.marketplace_skus(region, image.publisher, image.offer))
+    if not skus:
+        return "the offer is empty"
     if image.sku.lower() not in map(str.lower, skus):
-        return f"the offer has no such SKU, but {_listed(skus)}" if skus else "the offer is empty"
-    newest = _newest(session.marketplace_versions(region, image.publisher, image.offer, image.sku))
+        return f"the offer has no such SKU, but it has {_listed(skus)}"
+    versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
+    newest = _newest_version(versions)
     if not newest:
-        return "the SKU has no version any more"
-    return f"the SKU has no such version. The newest is {newest}"
+        return "the SKU no longer has any version"
+    return f"the SKU has no such version. The newest version is {newest}"
 
 
-def _names(ask: Callable[[], list[Mapping[str, Any]]]) -> tuple[str, ...]:
+def _names_or_none(ask: Callable[[], list[Mapping[str, Any]]]) -> tuple[str, ...]:
     try:
         answer = ask()
     except Exception as error:
         if is_image_not_found(error):
             return ()
         raise
-    return tuple(filter(None, (azure_details.text(each, "name") for each in answer)))
+    return tuple(filter(None, (details.text(each, "name") for each in answer)))
 
 
-def _managed(session: Session, image: ManagedImage, place: str) -> ImageDetails:
+def _describe_managed_image(session: Session, image: ManagedImage, region: str) -> ImageDetails:
     try:
         answer = session.managed_image(image.subscription, image.group, image.name)
     except Exception as error:
         if is_image_not_found(error):
             raise ImageNotFound(
                 f"The resource group {image.group} has no image {image.name}, or the application "
-                "may not see it. Check the resource id."
+                "isn't allowed to see it. Check the resource ID."
             ) from error
         raise
-    there = azure_details.region(azure_details.text(answer, "location"))
-    if place and there and place != there:
-        raise _elsewhere(session, f"The image {image.name}", place, (there,))
-    own = str(spelled(image, azure_details.text(answer, "id")))
-    return replace(azure_details.managed(answer), image_id="" if own == str(image) else own)
+    actual = details.region_key(details.text(answer, "location"))
+    if region and actual and region != actual:
+        raise _in_other_regions(session, f"The image {image.name}", region, (actual,))
+    canonical = str(with_azure_spelling(image, details.text(answer, "id")))
+    image_id = "" if canonical == str(image) else canonical
+    return replace(details.from_managed_image(answer), image_id=image_id)
 
 
-def _gallery(session: Session, image: GalleryVersion, place: str) -> ImageDetails:
+def _describe_gallery_version(session: Session, image: GalleryVersion, region: str) -> ImageDetails:
     names = (image.subscription, image.group, image.gallery, image.definition)
     try:
         definition = session.gallery_definition(*names)
         version = image.version
         if version == LATEST:
-            version = _newest_in_gallery(session, image, place)
+            version = _newest_in_gallery(session, image, region)
         answer = session.gallery_version(*names, version)
     except Exception as error:
         if is_image_not_found(error):
             raise ImageNotFound(
                 f"The gallery {image.gallery} has no version {image.version} of "
-                f"{image.definition}, or the application may not see it. Check the resource id."
+                f"{image.definition}, or the application isn't allowed to see it. Check the "
+                "resource ID."
             ) from error
         raise
-    there = azure_details.regions_of(answer)
-    if place and there and place not in there:
-        what = f"The version {version} of {image.definition}"
-        raise _elsewhere(session, what, place, there)
+    regions = details.regions_of(answer)
+    if region and regions and region not in regions:
+        subject = f"The version {version} of {image.definition}"
+        raise _in_other_regions(session, subject, region, regions)
     concrete = replace(image, version=version)
-    own = str(spelled(concrete, azure_details.text(answer, "id")))
-    return azure_details.gallery_version(definition, answer, "" if own == str(image) else own)
+    canonical = str(with_azure_spelling(concrete, details.text(answer, "id")))
+    image_id = "" if canonical == str(image) else canonical
+    return details.from_gallery_version(definition, answer, image_id)
 
 
-def _newest_in_gallery(session: Session, image: GalleryVersion, place: str) -> str:
+def _newest_in_gallery(session: Session, image: GalleryVersion, region: str) -> str:
     versions = session.gallery_versions(
         image.subscription, image.group, image.gallery, image.definition
     )
-    newest = _newest([each for each in versions if azure_details.is_ready_for_latest(each, place)])
+    newest = _newest_version([each for each in versions if details.can_be_latest(each, region)])
     if newest:
         return newest
-    anywhere = [each for each in versions if azure_details.is_ready_for_latest(each, "")]
-    there = tuple(dict.fromkeys(r for each in anywhere for r in azure_details.regions_of(each)))
-    if place and there:
-        raise _elsewhere(session, f"The latest version of {image.definition}", place, there)
+    anywhere = [each for each in versions if details.can_be_latest(each, "")]
+    regions = tuple(dict.fromkeys(r for each in anywhere for r in details.regions_of(each)))
+    if region and regions:
+        subject = f"The latest version of {image.definition}"
+        raise _in_other_regions(session, subject, region, regions)
     raise ImageNotFound(
-        f"No version of {image.definition} counts as the latest in the gallery {image.gallery}. "
-        "Enter the id of one of its versions."
+        f"The gallery {image.gallery} has no version of {image.definition} that counts as the "
+        "latest. Enter the ID of a version."
     )
 
 
-def _elsewhere(session: Session, what: str, place: str, there: tuple[str, ...]) -> ImageNotFound:
-    """Raises UnknownLocation where Azure has no such place at all."""
+def _in_other_regions(
+    session: Session, subject: str, region: str, regions: tuple[str, ...]
+) -> ImageNotFound:
+    """Return the error for an image that is only in `regions`.
+
+    Raises UnknownLocation if Azure has no region named `region`.
+    """
     try:
-        known = locations(session)
+        known = region_names(session)
     except Exception as error:
         if translate(error) is None:
             raise
         known = {}
-    if known and place not in known:
-        raise no_region()
-    choose = "that location" if len(there) == 1 else "one of those locations"
+    if known and region not in known:
+        raise unknown_location()
+    choice = "that location" if len(regions) == 1 else "one of these locations"
     return ImageNotFound(
-        _within_length(
-            f"{what} is not in {place}, but in {_listed(there)}. Choose {choose}, or leave it "
-            "empty.",
-            f"{what} is not in {place}. Choose another location, or leave it empty.",
+        _first_short_enough(
+            f"{subject} isn't in {region}, but in {_listed(regions)}. Choose {choice}, or leave "
+            "the location empty.",
+            f"{subject} isn't in {region}. Choose another location, or leave it empty.",
         ),
-        there,
+        regions,
     )
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    """All of them, or as many as a sentence has room for."""
+    """Return the names as a list in words, cut to what fits into a sentence."""
     shown = [names[0]]
     for name in names[1:]:
-        if len(", ".join((*shown, name))) > ROOM:
+        if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:
             return f"{', '.join(shown)} and {len(names) - len(shown)} more"
         shown.append(name)
     return join_names(shown)
 
 
-def _within_length(words: str, shorter: str) -> str:
-    return words if len(words) < 300 else shorter
+def _first_short_enough(sentence: str, shorter: str) -> str:
+    return sentence if len(sentence) < SENTENCE_LENGTH else shorter
 
 
 def _short(name: str) -> str:

@@ -1,8 +1,8 @@
-"""The parts of Azure's SDK that the Azure adapter uses: logins, and clients of the Resource
-Manager, kept while they are warm. Imports the SDK, so it is itself imported on first use only.
+"""Logins and Resource Manager clients of the Azure SDK, cached per set of credentials.
 
-Nothing of this server's own surroundings is read but its proxies: no default credentials, no
-configured cloud, no netrc. A person's credentials are the only ones that are ever sent.
+Imports the SDK, so this module is itself imported on first use only. It reads nothing from the
+server's environment except its proxies: no default credentials, no configured cloud, no netrc. Only
+the stored credentials are ever sent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.subscription import SubscriptionClient
 from requests.utils import get_environ_proxies
 
-from webapp.clouds.azure.errors import NOT_AZURE, LoginFailed, is_stale, is_worth_another_try
+from webapp.clouds.azure.errors import (
+    NOT_AZURE,
+    LoginFailed,
+    is_expired_login,
+    is_retryable,
+)
 from webapp.clouds.base import CloudUnreachable, CredentialValues, InvalidCredentials
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.tls import ca_file
@@ -43,21 +48,23 @@ T = TypeVar("T")
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 4.0
 PAGES = 20
-"""How many of a list are read at most."""
+"""The most pages to read from a list."""
 LOCATIONS_SECONDS = 3600.0
-"""How long the locations of a subscription are remembered."""
+"""How long to cache the locations of a subscription."""
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
-"""Pinned: the SDK's own default is newer than what the service is said to accept."""
+"""Pinned because the SDK's default is newer than the versions that the service documents."""
 
-# At lower levels they log headers, tokens' claims, and a warning for each login that fails.
+# At lower levels the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
 class Endpoints:
+    """The URLs of one Azure cloud, and the scope of its tokens."""
+
     authority: str
     manager: str
     scope: str
@@ -83,6 +90,7 @@ ENDPOINTS = {
 
 
 def endpoints_of(credentials: Mapping[str, str]) -> Endpoints:
+    """Return the endpoints of the cloud that the credentials name."""
     known = ENDPOINTS.get(credentials.get("cloud") or "public")
     if known:
         return known
@@ -91,16 +99,19 @@ def endpoints_of(credentials: Mapping[str, str]) -> Endpoints:
 
 
 class Sessions:
-    """Sessions by credentials. Safe to share between threads."""
+    """A cache of sessions by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._sessions = Cache(64)
         self._making = threading.Lock()
 
     def get(self, credentials: CredentialValues) -> Session:
-        """Raises InvalidCredentials for values that the SDK cannot use."""
+        """Return the session for `credentials`.
+
+        Raises InvalidCredentials for values that the SDK cannot use.
+        """
         name = (credentials_digest(credentials),)
-        with self._making:  # Two at once would log in twice.
+        with self._making:  # Two threads at once would log in twice.
             session: Session | None = self._sessions.get(name)
             if session is None:
                 session = Session(credentials)
@@ -108,17 +119,17 @@ class Sessions:
         return session
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Log in anew next time: what the application may do has changed perhaps."""
+        """Drop the session, so that the next call logs in again and sees changed roles."""
         self._sessions.delete_owner(credentials_digest(credentials))
 
 
 class Session:
-    """One set of credentials: its login, and its clients, one for each subscription."""
+    """The login of one set of credentials, and its clients, one per subscription."""
 
     def __init__(self, credentials: CredentialValues) -> None:
         self._at = endpoints_of(credentials)
         self._transports: list[RequestsTransport] = []
-        # Not when it is forgotten, since a call may be under way: when nobody has it any more.
+        # A dropped session may still have a call in progress, so close only when it is unused.
         weakref.finalize(self, _close, self._transports)
         self._verify: bool | str = ca_file(credentials["ca"]) if credentials.get("ca") else True
         self._login = _Login(credentials, self._at.authority, self._pipeline(self._at.authority))
@@ -127,25 +138,26 @@ class Session:
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
         self.facts = Cache(8)
-        """What was learnt with this login and is worth remembering."""
+        """Answers cached with this login."""
 
-    def is_own(self, subscription: str) -> bool:
+    def owns(self, subscription: str) -> bool:
+        """Return whether `subscription` is the one in the credentials."""
         return subscription == self._subscription
 
     def subscription(self) -> Mapping[str, Any]:
-        """What Azure says of the subscription of the credentials."""
+        """Return Azure's description of the subscription in the credentials."""
         client = self._subscription_client()
         answer = self.ask(
             lambda: client.subscriptions.get(
                 self._subscription, api_version=SUBSCRIPTIONS_API, cls=_raw
             )
         )
-        return mapping(answer, "subscriptionId")
+        return require_member(answer, "subscriptionId")
 
     def locations(self) -> list[Mapping[str, Any]]:
         subscriptions = self._subscription_client().subscriptions
         return self.ask(
-            lambda: _collected(
+            lambda: _all_pages(
                 subscriptions.list_locations, self._subscription, api_version=SUBSCRIPTIONS_API
             )
         )
@@ -159,13 +171,13 @@ class Session:
                 region, publisher, offer, sku, version, api_version=IMAGES_API, cls=_raw
             )
         )
-        return mapping(answer, "properties")
+        return require_member(answer, "properties")
 
     def marketplace_versions(
         self, region: str, publisher: str, offer: str, sku: str
     ) -> list[Mapping[str, Any]]:
         images = self._client().virtual_machine_images
-        return _listed(
+        return _require_list(
             self.ask(
                 lambda: images.list(region, publisher, offer, sku, api_version=IMAGES_API, cls=_raw)
             )
@@ -173,7 +185,7 @@ class Session:
 
     def marketplace_skus(self, region: str, publisher: str, offer: str) -> list[Mapping[str, Any]]:
         images = self._client().virtual_machine_images
-        return _listed(
+        return _require_list(
             self.ask(
                 lambda: images.list_skus(region, publisher, offer, api_version=IMAGES_API, cls=_raw)
             )
@@ -181,7 +193,7 @@ class Session:
 
     def marketplace_offers(self, region: str, publisher: str) -> list[Mapping[str, Any]]:
         images = self._client().virtual_machine_images
-        return _listed(
+        return _require_list(
             self.ask(
                 lambda: images.list_offers(region, publisher, api_version=IMAGES_API, cls=_raw)
             )
@@ -190,7 +202,7 @@ class Session:
     def managed_image(self, subscription: str, group: str, name: str) -> Mapping[str, Any]:
         images = self._client(subscription).images
         answer = self.ask(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
-        return mapping(answer, "properties")
+        return require_member(answer, "properties")
 
     def gallery_definition(
         self, subscription: str, group: str, gallery: str, name: str
@@ -199,7 +211,7 @@ class Session:
         answer = self.ask(
             lambda: images.get(group, gallery, name, api_version=GALLERIES_API, cls=_raw)
         )
-        return mapping(answer, "properties")
+        return require_member(answer, "properties")
 
     def gallery_version(
         self, subscription: str, group: str, gallery: str, name: str, version: str
@@ -216,30 +228,33 @@ class Session:
                 cls=_raw,
             )
         )
-        return mapping(answer, "properties")
+        return require_member(answer, "properties")
 
     def gallery_versions(
         self, subscription: str, group: str, gallery: str, name: str
     ) -> list[Mapping[str, Any]]:
         versions = self._client(subscription).gallery_image_versions
         return self.ask(
-            lambda: _collected(
+            lambda: _all_pages(
                 versions.list_by_gallery_image, group, gallery, name, api_version=GALLERIES_API
             )
         )
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """One call, once more if that may help: after a new login where the old one is not
-        accepted any more, at once where the connection broke off."""
-        login = self._login.used
+    def ask(self, call: Callable[[], T]) -> T:
+        """Return the result of `call`, retried once if that can help.
+
+        A call with an expired login is retried after a new login; a broken connection or a server
+        error is retried at once.
+        """
+        had_token = self._login.has_given_token
         try:
-            return question()
+            return call()
         except Exception as error:
-            if is_stale(error) and login:
+            if is_expired_login(error) and had_token:
                 self._login.renew()
-            elif not is_worth_another_try(error):
+            elif not is_retryable(error):
                 raise
-        return question()
+        return call()
 
     def _client(self, subscription: str = "") -> ComputeManagementClient:
         subscription = subscription or self._subscription
@@ -249,7 +264,7 @@ class Session:
                     self._login,
                     subscription,
                     self._at.manager,
-                    cloud_setting=AzureClouds.AZURE_PUBLIC_CLOUD,  # or it reads the environment
+                    cloud_setting=AzureClouds.AZURE_PUBLIC_CLOUD,  # else read from the environment
                     credential_scopes=[self._at.scope],
                     **self._pipeline(self._at.manager, self._authorize()),
                 )
@@ -270,15 +285,18 @@ class Session:
         return BearerTokenCredentialPolicy(self._login, self._at.scope)
 
     def _pipeline(self, address: str, *more: Any) -> dict[str, Any]:
-        """How requests are sent. Unlike the SDK's own pipeline this one follows no redirect,
-        registers no resource provider, retries nothing, and logs nothing."""
+        """Return the arguments that tell a client how to send requests.
+
+        Unlike the SDK's default pipeline, this one follows no redirects, registers no resource
+        providers, and neither retries nor logs.
+        """
         transport = RequestsTransport(
             connection_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             connection_verify=self._verify,
             use_env_settings=False,
         )
-        transport.open()  # Here, since two threads that do so at once would open two.
+        transport.open()  # Two threads that open it at once would create two connection pools.
         self._transports.append(transport)
         return {
             "policies": [
@@ -287,7 +305,7 @@ class Session:
                 UserAgentPolicy("image-registry", user_agent_use_env=False),
                 ProxyPolicy(_proxies(address)),
                 ContentDecodePolicy(),
-                RetryPolicy.no_retries(),  # It reads options that the login sends along.
+                RetryPolicy.no_retries(),  # Removes the options that the login passes along.
                 *more,
                 CustomHookPolicy(),
             ],
@@ -296,25 +314,23 @@ class Session:
 
 
 class _Login:
-    """Gives tokens, as the SDK wants it. Tokens are kept by the SDK until shortly before they
-    expire."""
+    """A token credential for the SDK, which caches tokens until shortly before they expire."""
 
     def __init__(
         self, credentials: CredentialValues, authority: str, pipeline: dict[str, Any]
     ) -> None:
-        self._credentials, self._authority, self._sending = credentials, authority, pipeline
-        self._inner = self._make()
-        self.used = False
-        """Whether it has given a token."""
+        self._credentials, self._authority, self._pipeline = credentials, authority, pipeline
+        self._credential = self._new_credential()
+        self.has_given_token = False
 
     def get_token_info(
         self, *scopes: str, options: TokenRequestOptions | None = None
     ) -> AccessTokenInfo:
         try:
-            token = self._inner.get_token_info(*scopes, options=options)
+            token = self._credential.get_token_info(*scopes, options=options)
         except Exception as error:
             raise LoginFailed(str(error)) from error
-        self.used = True
+        self.has_given_token = True
         return token
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
@@ -322,62 +338,65 @@ class _Login:
         return AccessToken(token.token, token.expires_on)
 
     def renew(self) -> None:
-        self._inner, self.used = self._make(), False
+        """Discard all tokens, so that the next call logs in again."""
+        self._credential, self.has_given_token = self._new_credential(), False
 
-    def _make(self) -> ClientSecretCredential:
+    def _new_credential(self) -> ClientSecretCredential:
         try:
-            return _Secret(
+            return _SecretCredential(
                 self._credentials["tenant_id"],
                 self._credentials["client_id"],
                 self._credentials["client_secret"],
                 authority=self._authority,
-                disable_instance_discovery=True,  # one call less, and private clouds have none
-                **self._sending,
+                disable_instance_discovery=True,  # saves a call, and private clouds have none
+                **self._pipeline,
             )
         except ValueError as error:
             raise InvalidCredentials(
-                "Azure's login cannot take these values. Check the tenant id and the authority "
-                "URL, which begins with https.",
+                "These values aren't valid for an Azure login. Check the tenant ID and the "
+                "authority URL, which must begin with https://.",
                 "tenant_id",
             ) from error
 
 
-class _Secret(ClientSecretCredential):
-    """One that does not heed AZURE_REGIONAL_AUTHORITY_NAME."""
+class _SecretCredential(ClientSecretCredential):
+    """A ClientSecretCredential that ignores the variable AZURE_REGIONAL_AUTHORITY_NAME."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._regional_authority = None
 
 
-def mapping(answer: Any, name: str) -> Mapping[str, Any]:
-    """`answer`, if it is Azure's: it has `name`. Raises CloudUnreachable."""
+def require_member(answer: Any, name: str) -> Mapping[str, Any]:
+    """Return `answer` if it has the member `name`, as an answer of Azure has.
+
+    Raises CloudUnreachable otherwise.
+    """
     if not isinstance(answer, dict) or not isinstance(answer.get(name), dict | list | str):
         raise CloudUnreachable(NOT_AZURE)
     return answer
 
 
 def _raw(response: Any, *_: object) -> Any:
-    """What was answered, rather than the SDK's model of it, which fails on what it does not
-    expect."""
+    """Return the decoded answer. The SDK's own models fail on unexpected members."""
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
 
-def _listed(answer: Any) -> list[Mapping[str, Any]]:
+def _require_list(answer: Any) -> list[Mapping[str, Any]]:
     if not isinstance(answer, list):
         raise CloudUnreachable(NOT_AZURE)
     return [each for each in answer if isinstance(each, dict)]
 
 
-def _collected(call: Callable[..., Any], *args: str, api_version: str) -> list[Mapping[str, Any]]:
-    """What is answered page by page, likewise as it is."""
+def _all_pages(call: Callable[..., Any], *args: str, api_version: str) -> list[Mapping[str, Any]]:
+    """Return the decoded items of a paged list."""
     items: list[Any] = []
 
-    def keep(response: Any) -> None:
+    def collect(response: Any) -> None:
         if response.http_response.status_code == 200:
-            items.extend(_listed(mapping(_raw(response), "value")["value"]))
+            items.extend(_require_list(require_member(_raw(response), "value")["value"]))
 
-    pages = call(*args, api_version=api_version, raw_response_hook=keep).by_page()
+    pages = call(*args, api_version=api_version, raw_response_hook=collect).by_page()
     for page in islice(pages, PAGES):
         list(page)
     return items
@@ -389,10 +408,13 @@ def _close(transports: list[RequestsTransport]) -> None:
 
 
 def _proxies(address: str) -> dict[str, str]:
-    """This server's own way out, unless it is one with a password, which is not a person's."""
-    found = get_environ_proxies(address)
+    """Return the server's proxies, without those that need a password.
+
+    Only the stored credentials are ever sent.
+    """
+    proxies = get_environ_proxies(address)
     return {
         scheme: proxy
-        for scheme, proxy in found.items()
+        for scheme, proxy in proxies.items()
         if scheme in {"https", "all"} and "@" not in proxy
     }
