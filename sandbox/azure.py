@@ -1,5 +1,7 @@
-"""A loopback Azure: the parts of Microsoft Entra and of the Resource Manager that say what an image
-is, over TLS. It knows one application of one tenant, which may read one subscription."""
+"""Azure on loopback, over TLS: the parts of Microsoft Entra and Resource Manager that look-ups use.
+
+It has one application in one tenant, which may read one subscription.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ TRACE = "Trace ID: 0 Correlation ID: 0 Timestamp: 2026-11-01 00:00:00Z"
 
 @contextmanager
 def start(port: int = 0, authority: tls.Authority | None = None) -> Iterator[str]:
-    """Serve on loopback from a thread of this process; yields the address."""
+    """Serve on loopback from a thread of this process. Yields the URL."""
     context = (authority or tls.authority()).context()
     with faulty.serve(Azure(), tls=context, port=port) as address:
         yield address
 
 
 def credentials(address: str, authority: tls.Authority | None = None) -> dict[str, str]:
-    """Good ones for a server at `address`, whose certificate is one of `authority`."""
+    """Return valid credentials for a server at `address` with a certificate of `authority`."""
     return {
         "tenant_id": TENANT,
         "client_id": CLIENT,
@@ -44,7 +46,7 @@ def credentials(address: str, authority: tls.Authority | None = None) -> dict[st
 
 
 class Azure:
-    """What it answers to a request. Knows the tokens that it gave."""
+    """Answers requests, and remembers the tokens that it issued."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, float] = {}
@@ -148,6 +150,6 @@ def _require_tenant(tenant: str) -> None:
 
 
 def _aadsts(status: int, error: str, code: int, message: str) -> Answer:
-    """In those of Microsoft Entra."""
+    """Return an error in the format of Microsoft Entra."""
     said = f"AADSTS{code}: {message} {TRACE}"
     return json_of({"error": error, "error_description": said, "error_codes": [code]}, status)

@@ -1,5 +1,7 @@
-"""What the sandbox Azure holds: its regions, Marketplace images, and images of its subscription.
-Ids never change, so documents and tests may name them."""
+"""Data of the Azure sandbox: regions, Marketplace images, and images in the subscription.
+
+IDs never change, because documents and tests name them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ SUBSCRIPTION = "c0ffee00-1234-4abc-9def-567890abcdef"
 SUBSCRIPTION_NAME = "Acme production"
 GROUP = "acme-images"
 LOCKED_GROUP = "acme-locked"
-"""One in which the application has no role."""
+"""A resource group in which the application has no role."""
 GALLERY = "acme_gallery"
 
 REGIONS = {
@@ -24,13 +26,13 @@ REGIONS = {
     "westcentralus": ("West Central US", "Other", "US"),
 }
 LOGICAL = {"europe": "Europe", "global": "Global", "unitedstates": "United States"}
-"""Places that hold no images."""
+"""Logical regions, which hold no images."""
 EVERYWHERE = tuple(REGIONS)
 
 
 @dataclass(frozen=True)
 class Offered:
-    """A SKU of the Marketplace with its versions, the newest last."""
+    """A Marketplace SKU with its versions, the newest last."""
 
     publisher: str
     offer: str
@@ -48,7 +50,7 @@ class Offered:
     regions: tuple[str, ...] = EVERYWHERE
 
     def urn(self, version: str = "") -> str:
-        """In the form that the registry keeps; of the newest version if none is given."""
+        """Return the canonical ID of a version, by default of the newest one."""
         return "/".join((self.publisher, self.offer, self.sku, version or self.versions[-1]))
 
     def properties(self) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class Version:
     regions: tuple[str, ...] = ("westeurope", "northeurope")
     end_of_life: str = ""
     left_out: bool = False
-    """Whether it does not count as the latest."""
+    """Whether the version is excluded from latest."""
     state: str = "Succeeded"
 
     def replication(self) -> dict[str, Any]:
@@ -275,7 +277,7 @@ WINDOWS_2025 = Offered(
     size=127,
 )
 ORACLE_9 = Offered("Oracle", "Oracle-Linux", "ol9-lvm-gen2", ("9.6.9", "9.7.2", "9.7.10"), size=64)
-"""Its newest version is not the last by name."""
+"""Its newest version is not the last when sorted as text."""
 ROCKY_9 = Offered("resf", "rockylinux-x86_64", "9-base", ("9.6.20260918",), size=10, plan=True)
 BIONIC = Offered(
     "Canonical",

@@ -1,4 +1,4 @@
-"""What the sandbox's Resource Manager answers, in Azure's own words, to whoever is logged in."""
+"""Answers of the sandbox's Resource Manager, in the format of Azure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ API_VERSIONS = {
 
 
 class Refused(Exception):
-    """An answer that is an error."""
+    """An error to answer with."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -44,7 +44,7 @@ class Refused(Exception):
 
 
 def manage(method: str, address: str) -> Answer:
-    """Raises Refused."""
+    """Return the answer to a request. Raises Refused."""
     path, question = urlsplit(address).path, urlsplit(address).query
     query = {name: each[-1] for name, each in parse_qs(question).items()}
     if method != "GET":
@@ -147,7 +147,7 @@ def _location(key: str, name: str, metadata: dict[str, str]) -> dict[str, Any]:
 
 
 def _offered(location: str, publisher: str, offer: str = "", sku: str = "") -> list[Offered]:
-    """Those there; names are compared without regard to their case, '' for any."""
+    """Return the matching SKUs. Names ignore case, and '' matches any name."""
     found = [
         each
         for each in MARKETPLACE
@@ -176,7 +176,7 @@ def _skus(query: Mapping[str, str], location: str, publisher: str, offer: str) -
 def _versions(
     query: Mapping[str, str], location: str, publisher: str, offer: str, sku: str
 ) -> Answer:
-    """By name, as text, as Azure does."""
+    """Return the versions sorted as text, as Azure does."""
     _require_version(query, "publishers", location)
     [found] = _offered(location, publisher, offer, sku)
     names = sorted(found.versions, reverse=query.get("$orderby") == "name desc")
@@ -192,7 +192,7 @@ def _version(
     [found] = _offered(location, publisher, offer, sku)
     if version not in found.versions:
         raise Refused(error(404, "NotFound", "Artifact: VMImage was not found."))
-    # In its own spelling, whatever was asked for: Azure does so with the location at least.
+    # Azure answers in its own spelling, at least of the location.
     under = (
         f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
     )
@@ -271,7 +271,7 @@ def _resource_not_found(kind: str, name: str, group: str) -> Answer:
 
 
 def error(status: int, code: str, message: str) -> Answer:
-    """In the words of the Resource Manager."""
+    """Return an error in the format of Resource Manager."""
     return json_of({"error": {"code": code, "message": message}}, status)
 
 

@@ -1,4 +1,4 @@
-"""What Azure answers, for servers that fail as it does."""
+"""Answers of Azure, for test servers that fail the way Azure does."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ def is_login(request: Request) -> bool:
 
 
 def after_login(manager: Behaviour, login: Behaviour | None = None) -> Behaviour:
-    """One server for both: logins that work, or do as `login`, and a Resource Manager that does as
-    `manager`."""
+    """Return the behaviour of one server for both the login and the Resource Manager.
+
+    Logins succeed unless `login` is given. `manager` answers all other requests.
+    """
     login = login or azure.Azure()
 
     def behave(request: Request) -> Answer | None:
@@ -31,7 +33,7 @@ def after_login(manager: Behaviour, login: Behaviour | None = None) -> Behaviour
 
 
 def by_path(otherwise: Behaviour, **parts: Behaviour) -> Behaviour:
-    """`parts` are named for a piece of the path, "__" for "/"."""
+    """Answer by path: each keyword of `parts` is a piece of the path, with "__" for "/"."""
 
     def behave(request: Request) -> Answer | None:
         for name, each in parts.items():
@@ -62,7 +64,7 @@ def denied(action: str = MISSING_ACTION) -> Behaviour:
 
 
 def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behaviour:
-    """A token server that knows its tenant, and gives no token."""
+    """Return the behaviour of a token server that knows its tenant but refuses the token."""
     body = {
         "error": error,
         "error_description": f"AADSTS{code}: No. {TRACE}",
@@ -72,5 +74,5 @@ def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behav
 
 
 def login_answering(status: int, body: str, content_type: str = "application/json") -> Behaviour:
-    """A token server that gives this in place of a token."""
+    """Return the behaviour of a token server that sends this instead of a token."""
     return by_path(otherwise=azure.Azure(), oauth2=faulty.answering(status, body, content_type))

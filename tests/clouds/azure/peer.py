@@ -1,4 +1,4 @@
-"""The sandbox Azure as a peer of the contract's tests."""
+"""The Azure sandbox as a peer for the contract tests."""
 
 from __future__ import annotations
 

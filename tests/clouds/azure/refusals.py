@@ -1,4 +1,4 @@
-"""What the tests of Azure's failures share: asking for an image, and being refused."""
+"""Helpers for tests of failing look-ups in Azure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ OWN = Locator("", azure_images.OWN.resource_id)
 def described(
     adapter: Azure, behaviour: Behaviour, locator: Locator = LOCATOR, **changes: str
 ) -> CloudError:
-    """What looking up an image is refused with."""
+    """Return the error of a look-up at a server with this behaviour."""
     with faulty.serve(behaviour, tls=tls.trusted()) as url:
         credentials = CredentialValues({**AzurePeer().credentials(url), **changes})
         return refused(lambda: adapter.describe(credentials, locator))
 
 
 def managed(adapter: Azure, behaviour: Behaviour, locator: Locator = LOCATOR) -> CloudError:
-    """The same after a login that went well."""
+    """Return the error of a look-up that fails after a successful login."""
     return described(adapter, after_login(behaviour), locator)
 
 

@@ -1,4 +1,4 @@
-"""The Azure adapter against the sandbox's Entra and Resource Manager, over a socket."""
+"""The Azure adapter against the sandbox, over a socket."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_deprecated_and_soon_to_be(adapter: Azure, good: CredentialValues) -> No
     assert old.deprecated is None
     soon = adapter.describe(good, Locator("", azure_images.FOCAL.urn()))
     assert soon.state is ImageState.AVAILABLE
-    assert "going to deprecate it" in soon.state_note
+    assert "plans to deprecate it" in soon.state_note
     assert soon.deprecated == datetime(2027, 5, 31, tzinfo=UTC)
     assert fact(soon, "alternative") == "the offer ubuntu-24_04-lts"
 
@@ -140,9 +140,11 @@ def test_terms_of_a_plan(adapter: Azure, good: CredentialValues) -> None:
     details = adapter.describe(good, Locator("", azure_images.ROCKY_9.urn()))
     assert fact(details, "plan") == "resf/rockylinux-x86_64/9-base"
     [warning] = details.warnings
-    assert "terms of that plan have to be accepted" in warning
+    assert "Accept the terms of the plan" in warning
     own = adapter.describe(good, Locator("", azure_images.ROCKY_GOLDEN.version_id("2.0.0")))
-    assert own.warnings[0].startswith("It is sold in the Marketplace as resf/rockylinux/9-base")
+    assert own.warnings[0].startswith(
+        "It is sold in the Marketplace under the plan resf/rockylinux/9-base"
+    )
 
 
 def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
@@ -168,7 +170,7 @@ def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
         assert set(details.facts) >= {
             Fact("region", "Region", "westeurope"),
             Fact("zone_resilient", "Zone resilient", "Yes"),
-            Fact("source", "Made from", f"virtualMachines/{known.name}-builder"),
+            Fact("source", "Created from", f"virtualMachines/{known.name}-builder"),
             Fact("tags", "Tags", "owner: platform"),
             Fact("os_state", "OS state", "Generalized"),
         }
@@ -177,7 +179,7 @@ def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
 def test_managed_images_in_other_states(adapter: Azure, good: CredentialValues) -> None:
     broken = adapter.describe(good, Locator("", azure_images.BROKEN.resource_id))
     assert broken.state is ImageState.FAILED
-    assert "could not make it" in broken.state_note
+    assert "failed to create it" in broken.state_note
     special = adapter.describe(good, Locator("", azure_images.SPECIALIZED.resource_id))
     assert special.size_gb is None
     assert "specialized, not generalized" in special.warnings[0]
@@ -208,7 +210,7 @@ def test_every_version_in_the_gallery(adapter: Azure, good: CredentialValues) ->
 
 
 def test_latest_in_the_gallery(adapter: Azure, good: CredentialValues) -> None:
-    """1.0.10 is after 1.0.9, and 1.1.0 does not count."""
+    """1.0.10 is newer than 1.0.9, and 1.1.0 is excluded from latest."""
     for place in ("", HOME):
         details = adapter.describe(good, Locator(place, GOLDEN.version_id("latest")))
         assert details.image_id == GOLDEN.version_id("1.0.10")
@@ -220,7 +222,7 @@ def test_end_of_life_and_replication(adapter: Azure, good: CredentialValues) -> 
     old = adapter.describe(good, Locator("", GOLDEN.version_id("1.0.2")))
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2026, 3, 1, tzinfo=UTC)
-    assert "past the end of life" in old.state_note
+    assert "past the end-of-life date" in old.state_note
     fresh = adapter.describe(good, Locator("", GOLDEN.version_id("1.2.0")))
     assert fresh.state is ImageState.PENDING
     assert fact(fresh, "replication") == (
@@ -267,15 +269,15 @@ def test_console(adapter: Azure, image_id: str, link: str) -> None:
     [
         ("Succeeded", ImageState.AVAILABLE, ""),
         ("", ImageState.AVAILABLE, ""),
-        ("Creating", ImageState.PENDING, "still making"),
-        ("Updating", ImageState.PENDING, "still making"),
-        ("Failed", ImageState.FAILED, "could not make"),
+        ("Creating", ImageState.PENDING, "still creating"),
+        ("Updating", ImageState.PENDING, "still creating"),
+        ("Failed", ImageState.FAILED, "failed to create"),
         ("Deleting", ImageState.GONE, "being deleted"),
         ("Something new", ImageState.FAILED, "Something new"),
     ],
 )
 def test_states(word: str, state: ImageState, words: str) -> None:
-    details = azure_details.managed({"properties": {"provisioningState": word}})
+    details = azure_details.from_managed_image({"properties": {"provisioningState": word}})
     assert details.state is state
     assert words in details.state_note
 
@@ -283,9 +285,9 @@ def test_states(word: str, state: ImageState, words: str) -> None:
 def test_end_of_life_to_come() -> None:
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     version = {"properties": {"publishingProfile": {"endOfLifeDate": later}}}
-    assert azure_details.gallery_version({}, version, "").state is ImageState.AVAILABLE
+    assert azure_details.from_gallery_version({}, version, "").state is ImageState.AVAILABLE
     definition = {"properties": {"endOfLifeDate": "2020-01-01T00:00:00"}}
-    details = azure_details.gallery_version(definition, {}, "")
+    details = azure_details.from_gallery_version(definition, {}, "")
     assert details.state is ImageState.DEPRECATED
     assert details.deprecated == datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -304,15 +306,17 @@ def test_facts_that_few_images_have() -> None:
             "replicationStatus": {"aggregatedState": "Failed"},
         }
     }
-    details = azure_details.gallery_version({}, version, "x")
-    assert details.warnings == ("Azure has found it to violate its policy, and may remove it.",)
+    details = azure_details.from_gallery_version({}, version, "x")
+    assert details.warnings == (
+        "It was reported to Azure for violating a policy, and Azure may remove it.",
+    )
     assert details.image_id == "x"
     regions = fact(details, "regions") or ""
     assert regions.startswith("West US (not as latest), Region 0, ")
     assert regions.endswith(" and 9 more")
     assert fact(details, "source") == "b/c"
     assert fact(details, "replication") == "Failed"
-    edge = azure_details.managed(
+    edge = azure_details.from_managed_image(
         {
             "extendedLocation": {"name": "losangeles", "type": "EdgeZone"},
             "properties": {
@@ -336,7 +340,7 @@ def test_facts_that_few_images_have() -> None:
 def test_what_counts_as_the_latest_somewhere(place: str, *, answers: bool) -> None:
     regions = [{"name": "West US", "excludeFromLatest": True}, {"name": "East US"}]
     version = {"properties": {"publishingProfile": {"targetRegions": regions}}}
-    assert azure_details.is_ready_for_latest(version, place) is answers
+    assert azure_details.can_be_latest(version, place) is answers
 
 
 @pytest.mark.parametrize(
@@ -349,7 +353,7 @@ def test_what_counts_as_the_latest_somewhere(place: str, *, answers: bool) -> No
 )
 def test_words_that_tell_of_the_system(said: dict[str, Any], texts: tuple[str, ...]) -> None:
     answer = {"properties": {"osDiskImage": said}}
-    assert azure_details.marketplace(IMAGE, answer, str(IMAGE)).os_texts == texts
+    assert azure_details.from_marketplace(IMAGE, answer, str(IMAGE)).os_texts == texts
 
 
 def test_regions_are_listed_once_for_many_look_ups(adapter: Azure) -> None:
@@ -369,7 +373,7 @@ def test_regions_are_listed_once_for_many_look_ups(adapter: Azure) -> None:
 
 
 def test_a_provider_that_is_missing_is_not_registered(adapter: Azure) -> None:
-    """The SDK would do so by itself: a change, where only reading was asked for."""
+    """By default the SDK registers the provider, which changes the subscription."""
     methods = []
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
@@ -378,6 +382,6 @@ def test_a_provider_that_is_missing_is_not_registered(adapter: Azure) -> None:
 
     behaviour = by_path(after_login(behave))
     with faulty.serve(behaviour, tls=tls.trusted()) as url:  # noqa: SIM117
-        with pytest.raises(Exception, match="Register this resource provider"):
+        with pytest.raises(Exception, match="Register it in the portal"):
             adapter.describe(AzurePeer().credentials(url), Locator(HOME, NOBLE.urn()))
     assert methods == ["GET"]

@@ -1,5 +1,7 @@
-"""The sandbox Azure held to Microsoft's own description of the Resource Manager: Prism checks every
-question of the adapter, and every kind of answer of the sandbox."""
+"""The Azure sandbox against Microsoft's description of the Resource Manager.
+
+Prism checks every request of the adapter and every kind of answer of the sandbox.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ OWN, GOLDEN = azure_images.OWN, azure_images.GOLDEN
 
 
 class Watched:
-    """Sends what is for the Resource Manager by way of Prism, and keeps what came back."""
+    """Sends Resource Manager requests through Prism, and records the answers."""
 
     def __init__(self, server: azure.Azure, by_way_of: str) -> None:
         self._server, self._forward = server, faulty.forwarding(by_way_of)
@@ -63,7 +65,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watched,
 
 
 def test_prism_notices(watched: tuple[Watched, CredentialValues], tmp_path: Path) -> None:
-    """Else its silence would prove nothing."""
+    """Without this test, a run without violations would prove nothing."""
     description = folder("azure") / "azure_images.swagger.json"
     broken = faulty.answering(
         200, json.dumps({"properties": {"osDiskImage": {}}}), "application/json"

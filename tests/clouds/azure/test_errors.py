@@ -1,4 +1,4 @@
-"""What a person is told of each way in which Azure, or the way to it, can fail."""
+"""The message for each way in which Azure, or the connection to it, can fail."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def sandbox() -> Iterator[CredentialValues]:
     [
         (7000215, CredentialsRejected, "client secret is wrong"),
         (7000222, CredentialsRejected, "client secret has expired"),
-        (700016, CredentialsRejected, "no application with this client id"),
-        (90002, CredentialsRejected, "no tenant with this id"),
-        (900023, CredentialsRejected, "neither an id nor the domain"),
+        (700016, CredentialsRejected, "no application with this client ID"),
+        (90002, CredentialsRejected, "no tenant with this ID"),
+        (900023, CredentialsRejected, "neither the ID nor the domain"),
         (7000112, CredentialsRejected, "application is disabled"),
         (7000218, CredentialsRejected, "client secret is missing"),
-        (500011, CredentialsRejected, "does not know the management endpoint"),
+        (500011, CredentialsRejected, "doesn't know the management endpoint"),
         (53003, CredentialsRejected, "conditional access policy"),
-        (50196, CloudThrottled, "fewer logins"),
-        (90033, CloudUnreachable, "Microsoft Entra has trouble of its own"),
+        (50196, CloudThrottled, "limiting the number of logins"),
+        (90033, CloudUnreachable, "Microsoft Entra has a temporary problem"),
         (1234567, CredentialsRejected, "with the code AADSTS1234567"),
     ],
 )
@@ -79,29 +79,29 @@ def test_each_code_of_the_login_has_its_own_words(
 @pytest.mark.parametrize(
     ("code", "status", "kind", "words"),
     [
-        ("SubscriptionNotFound", 404, CredentialsRejected, "subscription does not exist"),
-        ("InvalidSubscriptionId", 400, CredentialsRejected, "does not take the subscription id"),
-        ("ResourceGroupNotFound", 404, ImageNotFound, "no resource group"),
-        ("MissingSubscriptionRegistration", 409, PermissionDenied, "Register this resource"),
-        ("RequestDisallowedByPolicy", 403, PermissionDenied, "A policy of the subscription"),
+        ("SubscriptionNotFound", 404, CredentialsRejected, "subscription doesn't exist"),
+        ("InvalidSubscriptionId", 400, CredentialsRejected, "rejected the subscription ID"),
+        ("ResourceGroupNotFound", 404, ImageNotFound, "resource group in this resource ID"),
+        ("MissingSubscriptionRegistration", 409, PermissionDenied, "Microsoft.Compute"),
+        ("RequestDisallowedByPolicy", 403, PermissionDenied, "An Azure Policy of the subscription"),
         ("InvalidAuthenticationTokenTenant", 401, CredentialsRejected, "belongs to another tenant"),
-        ("InvalidAuthenticationTokenAudience", 401, CredentialsRejected, "for another address"),
+        ("InvalidAuthenticationTokenAudience", 401, CredentialsRejected, "for a different URL"),
         ("ExpiredAuthenticationToken", 401, CredentialsRejected, "clock of this server"),
-        ("InvalidAuthenticationToken", 401, CredentialsRejected, "not accept this login .* 401"),
-        ("AuthenticationFailed", 401, CredentialsRejected, "not accept this login .* 401"),
+        ("InvalidAuthenticationToken", 401, CredentialsRejected, "rejected this login .* 401"),
+        ("AuthenticationFailed", 401, CredentialsRejected, "rejected this login .* 401"),
         ("LocationNotAvailableForResourceType", 400, UnknownLocation, "no images in this location"),
-        ("NoRegisteredProviderFound", 400, UnknownLocation, "no location of this name"),
+        ("NoRegisteredProviderFound", 400, UnknownLocation, "no location with this name"),
         ("AuthorizationFailed", 403, PermissionDenied, "lacks a permission"),
         ("LinkedAuthorizationFailed", 403, PermissionDenied, "lacks a permission"),
         ("SubscriptionRequestsThrottled", 429, CloudThrottled, "Wait a minute and try again"),
-        ("TooManyRequests", 429, CloudThrottled, "fewer calls"),
-        ("InvalidApiVersionParameter", 400, CloudUnreachable, "version of Azure's API"),
-        ("InvalidResourceType", 404, CloudUnreachable, "version of Azure's API"),
-        ("InvalidParameter", 400, InvalidImageId, "it answers InvalidParameter"),
-        ("InternalServerError", 500, CloudUnreachable, "trouble of its own .* 500"),
-        ("ServerBusy", 503, CloudUnreachable, "trouble of its own .* 503"),
-        ("Nonsense", 401, CredentialsRejected, "answered 401"),
-        ("Nonsense", 403, PermissionDenied, "refuses this call .* 403"),
+        ("TooManyRequests", 429, CloudThrottled, "limiting the number of calls"),
+        ("InvalidApiVersionParameter", 400, CloudUnreachable, "version of the Azure API"),
+        ("InvalidResourceType", 404, CloudUnreachable, "version of the Azure API"),
+        ("InvalidParameter", 400, InvalidImageId, "rejected this image ID .InvalidParameter."),
+        ("InternalServerError", 500, CloudUnreachable, "temporary problem .* 500"),
+        ("ServerBusy", 503, CloudUnreachable, "temporary problem .* 503"),
+        ("Nonsense", 401, CredentialsRejected, "HTTP 401"),
+        ("Nonsense", 403, PermissionDenied, "denied this call .* 403"),
     ],
 )
 def test_each_code_of_the_resource_manager_has_its_own_words(
@@ -113,7 +113,7 @@ def test_each_code_of_the_resource_manager_has_its_own_words(
 
 
 def test_every_sentence_differs() -> None:
-    """Where two codes share one, they mean the same."""
+    """Two codes share a message only if they mean the same."""
     told = [*azure_errors.BY_AADSTS.values(), *azure_errors.BY_CODE.values()]
     kinds = {words: {kind for kind, each in told if each == words} for _, words in told}
     assert len(kinds) >= 18
@@ -122,7 +122,7 @@ def test_every_sentence_differs() -> None:
 
 
 def test_codes_that_are_no_refusal_of_ours_stay_what_they_are(adapter: Azure) -> None:
-    """A conflict, say: a bug of ours, as nothing is ever changed."""
+    """For example a conflict, which would be our bug because the adapter only reads."""
     behaviour = after_login(arm_error("Conflict", status=409))
     with faulty.serve(behaviour, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
@@ -136,9 +136,9 @@ def test_credentials_that_the_sandbox_knows_to_be_wrong(
 ) -> None:
     for name, value, words in (
         ("client_secret", "wrong", "client secret is wrong"),
-        ("client_id", azure_images.TENANT, "no application with this client id"),
-        ("tenant_id", "elsewhere.example", "no tenant with this id"),
-        ("subscription_id", azure_images.TENANT, "subscription does not exist"),
+        ("client_id", azure_images.TENANT, "no application with this client ID"),
+        ("tenant_id", "elsewhere.example", "no tenant with this ID"),
+        ("subscription_id", azure_images.TENANT, "subscription doesn't exist"),
     ):
         error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
         assert isinstance(error, CredentialsRejected)
@@ -176,11 +176,11 @@ def test_api_version_that_an_endpoint_does_not_know(adapter: Azure) -> None:
     )
     error = managed(adapter, arm_error("NoRegisteredProviderFound", message))
     assert isinstance(error, CloudUnreachable)
-    assert "version of Azure's API" in str(error)
+    assert "version of the Azure API" in str(error)
 
 
-NOT_ENTRA = "does not speak like Microsoft Entra"
-TROUBLE = "Microsoft Entra has trouble of its own"
+NOT_ENTRA = "isn't from Microsoft Entra"
+TROUBLE = "Microsoft Entra has a temporary problem"
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ TROUBLE = "Microsoft Entra has trouble of its own"
         (200, '"token"', CloudUnreachable, NOT_ENTRA),
         (200, '{"access_token": 5}', CloudUnreachable, NOT_ENTRA),
         (404, "nothing", CloudUnreachable, NOT_ENTRA),
-        (400, '{"error": "invalid_client"}', CredentialsRejected, "login server does not accept"),
-        (401, "<html>No</html>", CredentialsRejected, "Microsoft Entra does not accept this login"),
-        (403, "<html>No</html>", PermissionDenied, "Microsoft Entra refuses this call"),
-        (429, "slowly", CloudThrottled, "Microsoft Entra asks for fewer calls"),
+        (400, '{"error": "invalid_client"}', CredentialsRejected, "login server rejected"),
+        (401, "<html>No</html>", CredentialsRejected, "Microsoft Entra rejected this login"),
+        (403, "<html>No</html>", PermissionDenied, "Microsoft Entra denied this call"),
+        (429, "slowly", CloudThrottled, "Microsoft Entra is limiting the number of calls"),
         (500, "oops", CloudUnreachable, TROUBLE),
         (503, "", CloudUnreachable, TROUBLE),
     ],
@@ -227,7 +227,7 @@ def test_no_connection(
     field: str,
     whose: str,
 ) -> None:
-    """To the login, and to what comes after it."""
+    """The login and the calls after it both report a broken connection."""
     named = field.replace("_url", " URL")
     with faulty.refusing() as url:
         refusing = at(sandbox, **{field: url.replace("http:", "https:")})

@@ -1,4 +1,4 @@
-"""Which credentials of Azure can be entered together."""
+"""Which values of Azure credentials are valid together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints that are not Azure's, and answers in which anything may stand."""
+"""Endpoints that are not Azure, and answers with unexpected content."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_garbage(adapter: Azure, status: int, kind: str) -> None:
             ):
                 error = refused(call)
                 assert isinstance(error, CloudUnreachable)
-                assert "does not speak like Azure Resource Manager" in str(error)
+                assert "isn't from Azure Resource Manager" in str(error)
 
 
 @pytest.mark.parametrize("junk", [5, "x", [], [1], {}, {"a": 1}, None, True])
 def test_parts_of_other_kinds_do_no_harm(adapter: Azure, junk: object) -> None:
-    """Whatever stands where something else is expected: facts are left out, and nothing breaks."""
+    """A member of an unexpected type only leaves out a fact."""
     names = (
         "plan osDiskImage dataDiskImages hyperVGeneration architecture imageDeprecationStatus "
         "features storageProfile publishingProfile provisioningState sourceVirtualMachine "

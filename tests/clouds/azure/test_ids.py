@@ -1,4 +1,4 @@
-"""What people paste for an image of Azure."""
+"""Parsing the IDs that people paste for Azure images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.clouds.azure.ids import parse, read
+from webapp.clouds.azure.ids import parse, parse_canonical
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
 
@@ -116,38 +116,41 @@ def test_understood(text: str, value: str, location: str) -> None:
     [
         ("", "Enter the URN"),
         (" \n", "Enter the URN"),
-        ("ubuntu-24.04", "has four parts: .* For other images"),
-        ("Canonical:ubuntu-24_04-lts:server", "four parts.* This has 3"),
-        ("a:b:c:d:latest", "four parts.* This has 5"),
+        ("ubuntu-24.04", "has four parts: .* For any other image"),
+        ("Canonical:ubuntu-24_04-lts:server", "four parts.* This text has 3"),
+        ("a:b:c:d:latest", "four parts.* This text has 5"),
         ("Canonical::server:latest", "The offer is missing"),
         (":ubuntu:server:latest", "The publisher is missing"),
-        ("Canonical:ubuntu:ser ver:latest", "“ser ver” cannot be an SKU"),
-        ("Canonical:ubuntu:..:latest", "“..” cannot be an SKU"),
-        ("Canonical:ubuntu:server:newest", "“newest” is no version"),
-        ("Canonical:ubuntu:server:1", "“1” is no version"),
+        ("Canonical:ubuntu:ser ver:latest", "“ser ver” isn't a valid SKU"),
+        ("Canonical:ubuntu:..:latest", "“..” isn't a valid SKU"),
+        ("Canonical:ubuntu:server:newest", "“newest” isn't a version"),
+        ("Canonical:ubuntu:server:1", "“1” isn't a version"),
         ("Canonical:ubuntu:server:", "The version is missing"),
         ("ami-0123456789abcdef0", "has four parts"),
-        ("arn:aws:ec2:us-east-1::image/ami-0123456789abcdef0", "This has 7"),
+        ("arn:aws:ec2:us-east-1::image/ami-0123456789abcdef0", "This text has 7"),
         ("debian-cloud/global/images/debian-13", "Google Cloud"),
         ("debian-cloud/global/images/12345", "Google Cloud"),
-        ("projects/debian-cloud/global/images/debian-13", "This has 5"),
-        ("https://www.googleapis.com/compute/v1/projects/p/global/images/i", "names no image"),
-        ("https://portal.azure.com/#home", "names no image"),
+        ("projects/debian-cloud/global/images/debian-13", "This text has 5"),
+        (
+            "https://www.googleapis.com/compute/v1/projects/p/global/images/i",
+            "doesn't contain an Azure image ID",
+        ),
+        ("https://portal.azure.com/#home", "doesn't contain an Azure image ID"),
         ("9a0d3c1e-5b7f-4d2a-8c6e-1f2e3d4c5b6a", "has four parts"),
-        (DEFINITION, "a version is needed"),
-        (f"{PORTAL}{DEFINITION}/overview", "a version is needed"),
-        (f"{COMPUTE}/galleries/acme", "the id of a compute gallery"),
-        (f"{DEFINITION}/versions/1.0", "“1.0” is no version in a compute gallery"),
-        (f"{COMPUTE}/virtualMachines/web-1", "the id of a virtual machine"),
-        (f"{COMPUTE}/disks/web-1", "the id of a disk"),
-        (f"{COMPUTE}/snapshots/web-1", "the id of a snapshot"),
-        (f"{COMPUTE}/sshPublicKeys/web-1", "not the resource id of an image"),
-        (MANAGED.replace("Microsoft.Compute", "Microsoft.Web"), "not the resource id of an image"),
-        (MANAGED.replace(SUBSCRIPTION, "mine"), "id of the subscription"),
-        (f"/subscriptions/{SUBSCRIPTION}", "names no resource group"),
-        (f"{COMPUTE}/images/a b", "cannot be the name|not the resource id"),
-        (f"{COMPUTE}/images/..", "“..” cannot be the name of an image"),
-        (f"{COMPUTE}/images/{'x' * 81}", "cannot be the name of an image"),
+        (DEFINITION, "without a version"),
+        (f"{PORTAL}{DEFINITION}/overview", "without a version"),
+        (f"{COMPUTE}/galleries/acme", "the ID of a compute gallery"),
+        (f"{DEFINITION}/versions/1.0", "“1.0” isn't a version in a compute gallery"),
+        (f"{COMPUTE}/virtualMachines/web-1", "the ID of a virtual machine"),
+        (f"{COMPUTE}/disks/web-1", "the ID of a disk"),
+        (f"{COMPUTE}/snapshots/web-1", "the ID of a snapshot"),
+        (f"{COMPUTE}/sshPublicKeys/web-1", "isn't the resource ID of an image"),
+        (MANAGED.replace("Microsoft.Compute", "Microsoft.Web"), "isn't the resource ID of an"),
+        (MANAGED.replace(SUBSCRIPTION, "mine"), "subscription ID in this resource ID"),
+        (f"/subscriptions/{SUBSCRIPTION}", "has no resource group"),
+        (f"{COMPUTE}/images/a b", "isn't a valid name for|isn't the resource ID"),
+        (f"{COMPUTE}/images/..", "“..” isn't a valid name for an image"),
+        (f"{COMPUTE}/images/{'x' * 81}", "isn't a valid name for an image"),
         ("/CommunityGalleries/a-1/Images/b/Versions/1.0.0", "community galleries"),
         ("/SharedGalleries/a-1/Images/b/Versions/1.0.0", "community galleries"),
         (
@@ -157,7 +160,7 @@ def test_understood(text: str, value: str, location: str) -> None:
             ),
             "community galleries",
         ),
-        ("a" * (MAX_LENGTH + 1), "far too long"),
+        ("a" * (MAX_LENGTH + 1), "too long"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -174,7 +177,7 @@ def test_any_urn_between_blanks(
     expected = ImageId("/".join(parts))
     assert parse(f"{before}{separator.join(parts)}{after}") == expected
     assert parse(f" {separator} ".join(parts)) == expected
-    assert str(read(expected.value)) == expected.value
+    assert str(parse_canonical(expected.value)) == expected.value
 
 
 @given(resources, blanks, blanks)
@@ -183,7 +186,7 @@ def test_any_resource_id_also_out_of_the_portal(resource_id: str, before: str, a
     assert parse(f"{before}{resource_id}{after}") == expected
     assert parse(f"{PORTAL}{resource_id}/overview") == expected
     assert parse(quote(resource_id, safe="")) == expected
-    assert str(read(resource_id)) == resource_id
+    assert str(parse_canonical(resource_id)) == resource_id
 
 
 @given(
@@ -218,7 +221,7 @@ def check_canonical_or_refused(text: str) -> None:
         assert len(words) < 300
         return
     assert parse(found.value) == ImageId(found.value)
-    assert str(read(found.value)) == found.value
+    assert str(parse_canonical(found.value)) == found.value
     assert len(found.value) <= 512
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of an image of Azure that is not there, or not in that location."""
+"""Messages about Azure images that do not exist, or not in the chosen location."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def sandbox() -> Iterator[CredentialValues]:
 @pytest.mark.parametrize(
     ("urn", "words"),
     [
-        (NOBLE.urn("24.04.201901010"), "no such version. The newest is 24.04.202610150."),
-        ("Canonical/ubuntu-24_04-lts/servr/latest", "no such SKU, but server and server-arm64."),
-        ("Canonical/ubuntu/server/latest", "no such offer, but ubuntu-24_04-lts, ubuntu-26_04"),
-        ("Cannonical/ubuntu-24_04-lts/server/latest", "no such publisher"),
+        (NOBLE.urn("24.04.201901010"), "no such version. The newest version is 24.04.202610150."),
+        ("Canonical/ubuntu-24_04-lts/servr/latest", "SKU, but it has server and server-arm64."),
+        ("Canonical/ubuntu/server/latest", "offer, but it has ubuntu-24_04-lts, ubuntu-26_04"),
+        ("Cannonical/ubuntu-24_04-lts/server/latest", "publisher doesn't exist"),
     ],
 )
 @pytest.mark.parametrize("place", ["", HOME])
@@ -66,7 +66,7 @@ def test_offer_without_a_sku_and_sku_without_a_version(adapter: Azure) -> None:
     skus, none = answers.answering([{"name": "sku"}]), answers.answering([])
     missing = arm_error("NotFound", status=404)
     for found, words in (
-        ({"skus__sku__versions": none, "offer__skus": skus}, "has no version any more"),
+        ({"skus__sku__versions": none, "offer__skus": skus}, "no longer has any version"),
         ({"offer__skus": none}, "the offer is empty"),
     ):
         manager = by_path(missing, **found, vmimage__offers=offers)
@@ -104,7 +104,11 @@ def test_own_images_that_are_not_there(adapter: Azure, sandbox: CredentialValues
     golden, own = azure_images.GOLDEN, azure_images.OWN
     for image_id, kind, words in (
         (own.resource_id + "x", ImageNotFound, f"no image {own.name}x"),
-        (OWN.image_id.replace(azure_images.GROUP, "gone"), ImageNotFound, "no resource group"),
+        (
+            OWN.image_id.replace(azure_images.GROUP, "gone"),
+            ImageNotFound,
+            "resource group in this resource ID",
+        ),
         (OWN.image_id.replace("c0ffee00", "badc0ffe"), ImageNotVisible, "the subscription badc0"),
         (golden.version_id("9.9.9"), ImageNotFound, f"no version 9.9.9 of {golden.name}"),
         (golden.version_id("latest").replace("golden", "x"), ImageNotFound, "no version latest of"),
@@ -130,7 +134,7 @@ def test_in_another_location(
     error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == there
-    assert f"but in {' and '.join(there)}" in str(error)
+    assert f"in {' and '.join(there)}." in str(error)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,7 @@ def test_location_that_there_is_not(
 ) -> None:
     error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
     assert isinstance(error, UnknownLocation)
-    assert "no location of this name" in str(error)
+    assert "no location with this name" in str(error)
 
 
 def test_another_location_where_locations_may_not_be_asked(
@@ -159,4 +163,4 @@ def test_subscription_without_any_location(adapter: Azure) -> None:
     manager = by_path(answers.answering({"value": []}))
     error = managed(adapter, manager, Locator("", NOBLE.urn()))
     assert isinstance(error, PermissionDenied)
-    assert "no location of this subscription" in str(error)
+    assert "no locations for this subscription" in str(error)

@@ -38,7 +38,7 @@ URN = re.compile(
 
 
 class Replay:
-    """Answers what was recorded for a path, with or without an edge zone in it."""
+    """Replay the recorded answer for a path, with or without an edge zone in it."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, Any] = {}
@@ -65,7 +65,7 @@ def credentials(replay: Replay) -> Iterator[CredentialValues]:
 
 
 def test_every_recorded_answer(replay: Replay, credentials: CredentialValues) -> None:
-    """Each becomes facts, or an error that a person can act on."""
+    """Each answer gives facts, or an error that a person can act on."""
     recordings = json.loads((folder("azure") / "azure_real_recordings.json").read_text())
     interactions = recordings["interactions"]
     everything = {_plain(each["path"]): each["body"] for each in interactions}
@@ -94,7 +94,7 @@ def test_every_recorded_answer(replay: Replay, credentials: CredentialValues) ->
 
 
 def _replayed(adapter: Azure, credentials: CredentialValues, path: str, body: Any) -> str:
-    """What `path` is about, once the adapter has dealt with the answer."""
+    """Return the kind of request of `path`, after checking what the adapter makes of the answer."""
     place = PLACE.search(path)
     region = place[1].lower() if place else ""
 
@@ -142,20 +142,20 @@ def _of_latest(describe: Describe, path: str, body: Any, *sku: str) -> str:
     try:
         details = describe(":".join((*sku, "latest")))
     except ImageNotFound as error:
-        told = (f"newest is {newest}", "no such", ", but in ")
-        assert any(words in str(error) for words in told)  # noqa: PT017  any of them is right
+        reasons = (f"newest version is {newest}", "no such", ", but ")
+        assert any(reason in str(error) for reason in reasons)  # noqa: PT017  any of them is right
         return NOT_RECORDED
     assert details.image_id.split("/")[-1] == newest
     return FACTS
 
 
 def _of_a_list(describe: Describe, path: str, body: Any, publisher: str, rest: str) -> str:
-    """Read where an image is not found, to say which part of its id is wrong."""
+    """These lists are read to explain which part of an ID is wrong."""
     parts = ["no-such-offer", "no-such-sku", "1.2.3"]
     offer = re.search(r"offers/([^/]+)/skus$", path, re.IGNORECASE)
     if offer:
         parts[0] = offer[1]
-    with pytest.raises(ImageNotFound, match=r"has no such|no such publisher"):
+    with pytest.raises(ImageNotFound, match=r"has no such|publisher doesn't exist"):
         describe(":".join((publisher, *parts)))
     return "read to explain an error"
 
@@ -171,8 +171,8 @@ def _of_managed(describe: Describe, path: str, body: Mapping[str, Any], name: st
 
 
 def _of_definition(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
-    """It alone is no image; with a version it is read, whether or not that was recorded."""
-    with pytest.raises(InvalidImageId, match="a version is needed"):
+    """A definition is not an image by itself. With a version it is read."""
+    with pytest.raises(InvalidImageId, match="without a version"):
         describe(path)
     try:
         details = describe(f"{path}/versions/1.1.2")
@@ -207,7 +207,7 @@ def _of_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
 
 
 def _of_others(describe: Describe, path: str, *_: object) -> str:
-    with pytest.raises(InvalidImageId, match="cannot be registered"):
+    with pytest.raises(InvalidImageId, match="can't be registered"):
         describe(path)
     return "refused unasked"
 
@@ -247,7 +247,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"/rhel/(\d+)", "rhel"),
     (r"windows.*?/(20\d\d)(?:-(r2))?", "windows-server"),
 )
-"""How a person would read a URN."""
+"""The operating system that a person would read from each URN."""
 
 
 def test_suggested_operating_system(replay: Replay, credentials: CredentialValues) -> None:
@@ -300,5 +300,5 @@ def test_errors_of_the_replay_are_those_of_azure(
     replay: Replay, credentials: CredentialValues
 ) -> None:
     replay.bodies = {}
-    with pytest.raises(CloudError, match="no such publisher"):
+    with pytest.raises(CloudError, match="publisher doesn't exist"):
         Azure().describe(credentials, Locator("westus", "Nobody/offer/sku/1.2.3"))

@@ -1,4 +1,4 @@
-"""How the Azure adapter uses its SDK: whose secrets it sends, what it keeps, what that costs."""
+"""How the Azure adapter uses the SDK: which secrets it sends, and what it caches."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ def good() -> Iterator[CredentialValues]:
 
 
 def test_nothing_of_the_servers_own_surroundings_is_read(tmp_path: Path) -> None:
-    """Neither used nor in the way: another cloud, other credentials, a netrc, a proxy with a
-    password."""
+    """Settings in the environment that the adapter must ignore.
+
+    Another cloud, other credentials, a netrc file, and a proxy with a password.
+    """
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login server password server\n")
     (tmp_path / ".netrc").chmod(0o600)
     environ = {
@@ -96,7 +98,7 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
 
 
 def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
-    """They share one login; nobody gets another's answer."""
+    """Threads share one login, and each gets its own answer."""
     fresh = Azure()
     barrier = threading.Barrier(16)
 
@@ -159,7 +161,7 @@ def test_connections_are_closed_when_nobody_needs_them_any_more(good: Credential
 
 
 def test_no_end_of_pages_is_not_waited_for() -> None:
-    """A list of which each page names a next one."""
+    """Serve a list that never ends: each page links to a next one."""
     asked = list[str]()
 
     def behave(request: faulty.Request) -> faulty.Answer:

@@ -1,4 +1,4 @@
-"""Azure heeds no case in its ids. Here one image has one, lest it be registered twice."""
+"""Azure ignores the case of IDs. One image has one canonical ID here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from sandbox import azure, azure_images
 from tests.clouds.azure.peer import AzurePeer
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.azure.ids import read, spelled
+from webapp.clouds.azure.ids import parse_canonical, with_azure_spelling
 from webapp.clouds.base import Locator
 
 NOBLE = azure_images.NOBLE.urn()
@@ -29,4 +29,4 @@ def test_an_id_in_other_letters_comes_out_as_azure_spells_it() -> None:
     "answered", ["", "nonsense", "/subscriptions/x", azure_images.BIONIC.urn(), IDS[1], IDS[2]]
 )
 def test_an_answer_with_the_id_of_something_else_changes_nothing(answered: str) -> None:
-    assert spelled(read(NOBLE), answered) == read(NOBLE)
+    assert with_azure_spelling(parse_canonical(NOBLE), answered) == parse_canonical(NOBLE)

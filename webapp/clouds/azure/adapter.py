@@ -150,7 +150,7 @@ class Azure(Cloud):
         for name in ("authority_url", "endpoint_url"):
             if values.get(name) and not values[name].lower().startswith("https://"):
                 raise InvalidCredentials(
-                    "The Azure SDK only supports HTTPS. Enter a URL that begins with https://.",
+                    "The Azure SDK only supports HTTPS. Enter a URL that begins with https.",
                     name,
                 )
         tls.require_certificates(values.get("ca", ""), "ca")
