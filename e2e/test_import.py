@@ -1,4 +1,4 @@
-"""Many images at once: out of the registry into a file, and from files into the registry."""
+"""Export and import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GONE = "ami-00000000000000bad"
 
 
 def manifest() -> str:
-    """As Packer writes it, of an AMI that was copied to another region, and of one that is gone."""
+    """Return a Packer manifest with an AMI in two regions and an AMI that no longer exists."""
     build = {"builder_type": "amazon-ebs", "files": None, "packer_run_uuid": "r"}
     artifacts = (f"{NOBLE.location}:{NOBLE.id},{DEBIAN.location}:{DEBIAN.id}", f"us-east-1:{GONE}")
     builds = [
@@ -38,11 +38,11 @@ def exported(page: Page) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.text(), newline="")))
 
 
-def test_from_packer_and_back_through_a_spreadsheet(sign_in: SignIn) -> None:
+def test_importing_a_packer_manifest_and_an_edited_export(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(IMPORT)
-    page.get_by_label("Or paste what it holds").fill(manifest())
-    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_label("Or paste its content").fill(manifest())
+    page.get_by_role("button", name="Review import").click()
     expect(page.locator("#plan tbody tr")).to_have_count(3)
     apply(page, "3 images")
     expect(page.locator("#main")).to_contain_text(GONE)
@@ -60,24 +60,23 @@ def test_from_packer_and_back_through_a_spreadsheet(sign_in: SignIn) -> None:
     page.goto(IMPORT)
     file = {"name": "images.csv", "mimeType": "text/csv", "buffer": sheet.getvalue().encode()}
     page.get_by_label("File", exact=True).set_input_files(file)  # type: ignore[arg-type]
-    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_role("button", name="Review import").click()
     expect(page.locator("#plan")).to_contain_text("=from a sheet debian")
     apply(page, "2 images")
     names = {row["name"] for row in exported(page)}
     assert {"'=from a sheet ubuntu", "'=from a sheet debian"} <= names
 
 
-def test_its_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
+def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
     page = sign_in("account", color_scheme="light")
     made = f"aws,us-east-1,{NOBLE.id},renamed,1,web"
     new = f"gce,,acme-images/global/images/{'long-' * 11}name,debian-12,2,db"
     wrong = "nimbus,us-east-1,x,y,3,"
     for text in ("nothing", f"cloud,location,cloud_image_id,name,ID,Team\n{made}\n{new}\n{wrong}"):
         page.goto(IMPORT)
-        page.get_by_text("What a file looks like").click()
-        page.get_by_label("Or paste what it holds").fill(text)
-        page.get_by_label("Register them as not verified").check()
-        page.get_by_role("button", name="Show what would happen").click()
+        page.get_by_label("Or paste its content").fill(text)
+        page.get_by_label("Register as not verified").check()
+        page.get_by_role("button", name="Review import").click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for summary in page.locator("#plan summary").all():
             summary.click()
@@ -91,19 +90,19 @@ def test_its_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
     assert page.url.endswith("?show=error")
 
 
-def test_without_javascript_and_with_a_mistake(sign_in: SignIn) -> None:
+def test_importing_without_javascript(sign_in: SignIn) -> None:
     page = sign_in("account", java_script_enabled=False, viewport=PHONE)
     page.goto(IMPORT)
-    page.get_by_label("Or paste what it holds").fill("name\nnoble\n")
-    page.get_by_label("Register them as not verified").check()
-    page.get_by_role("button", name="Show what would happen").click()
-    expect(page.get_by_text("there is none named cloud")).to_be_visible()
-    expect(page.get_by_label("Or paste what it holds")).to_have_value("name\nnoble\n")
-    expect(page.get_by_label("Register them as not verified")).to_be_checked()
+    page.get_by_label("Or paste its content").fill("name\nnoble\n")
+    page.get_by_label("Register as not verified").check()
+    page.get_by_role("button", name="Review import").click()
+    expect(page.get_by_text("The column cloud is missing")).to_be_visible()
+    expect(page.get_by_label("Or paste its content")).to_have_value("name\nnoble\n")
+    expect(page.get_by_label("Register as not verified")).to_be_checked()
     text = f"cloud,location,cloud_image_id,name\naws,us-east-1,{GONE},debian-12-db\nnimbus,a,b,c\n"
-    page.get_by_label("Or paste what it holds").fill(text)
-    page.get_by_role("button", name="Show what would happen").click()
-    expect(page.get_by_text("1 line cannot be imported")).to_be_visible()
+    page.get_by_label("Or paste its content").fill(text)
+    page.get_by_role("button", name="Review import").click()
+    expect(page.get_by_text("1 line has an error and will be skipped")).to_be_visible()
     page.get_by_role("link", name="New 1").click()
     expect(page.locator("#plan tbody tr")).to_have_count(1)
     apply(page, "1 image")

@@ -19,7 +19,7 @@ from webapp.images.receipts import Receipts
 from webapp.jobs import bulk_actions, runner
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings, read_settings
-from webapp.transfer import import_plans
+from webapp.transfer import import_job
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
@@ -59,7 +59,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
     runner.register(bulk_actions.JOB_ACTIONS)
-    runner.register(import_plans.JOB_ACTIONS)
+    runner.register(import_job.JOB_ACTIONS)
     database.init_app(app)
     security.init_app(app)
     Compress(app)

@@ -1,4 +1,4 @@
-"""Images as a file: every column, what a spreadsheet must not run, and what is not to be seen."""
+"""Exports: every column, escaped formulas, and images that must not be visible."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.conftest import MakeImage
 from webapp.access import Actor
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
-from webapp.transfer import export as exchange
+from webapp.transfer import export
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
 
 
-def csv_of(actor: Actor, at: Scope) -> list[dict[str, str]]:
-    text = "".join(exchange.as_csv(catalogue.each(actor, at, EVERYTHING), at))
+def read_csv(actor: Actor, at: Scope) -> list[dict[str, str]]:
+    text = "".join(export.csv_chunks(catalogue.each(actor, at, EVERYTHING), at))
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def json_of(actor: Actor, at: Scope) -> list[dict[str, object]]:
-    text = "".join(exchange.as_json(catalogue.each(actor, at, EVERYTHING), at))
+def read_json(actor: Actor, at: Scope) -> list[dict[str, object]]:
+    text = "".join(export.json_chunks(catalogue.each(actor, at, EVERYTHING), at))
     found: list[dict[str, object]] = json.loads(text)
     return found
 
@@ -37,8 +37,8 @@ def test_every_column(make_image: MakeImage, actor_of: Actors, scope: Scopes) ->
     image.status_reason, image.successor = "Too old.", successor
     image.save()
     actor = actor_of("account-editor")
-    there = json_of(actor, scope("acme"))[1]
-    assert there == {
+    record = read_json(actor, scope("acme"))[1]
+    assert record == {
         "id": image.id,
         "scope": "account/acme",
         "cloud": "aws",
@@ -65,9 +65,9 @@ def test_every_column(make_image: MakeImage, actor_of: Actors, scope: Scopes) ->
         "registered_at": image.registered_at.isoformat(),
         "checked_at": image.checked_at.isoformat(),
     }
-    assert tuple(there) == exchange.COLUMNS
-    assert csv_of(actor, scope("acme"))[1] == {
-        **{name: str(value) for name, value in there.items()},
+    assert tuple(record) == export.COLUMNS
+    assert read_csv(actor, scope("acme"))[1] == {
+        **{name: str(value) for name, value in record.items()},
         "agent_installed": "yes",
         "shared": "yes",
         "retired_on": "",
@@ -75,79 +75,79 @@ def test_every_column(make_image: MakeImage, actor_of: Actors, scope: Scopes) ->
     }
 
 
-def test_what_is_inherited_is_among_them_with_its_owner(
+def test_inherited_images_are_exported_with_their_owner(
     make_image: MakeImage, actor_of: Actors, scope: Scopes
 ) -> None:
     make_image("", 1)
     make_image("", 2, shared=False)
     make_image("acme/production", 3)
     make_image("acme/staging", 4)
-    rows = csv_of(actor_of("scalr-viewer"), scope("acme/production"))
+    rows = read_csv(actor_of("scalr-viewer"), scope("acme/production"))
     assert {row["scope"] for row in rows} == {"environment/acme/production", "scalr"}
     assert len(rows) == 2
 
 
-def test_a_successor_that_is_not_seen_is_not_told(
+def test_a_successor_that_is_not_visible_is_not_exported(
     make_image: MakeImage, actor_of: Actors, scope: Scopes
 ) -> None:
     image, hidden = make_image("", 1), make_image("", 2, shared=False)
     image.successor = hidden
     image.save()
-    assert csv_of(actor_of("scalr-viewer"), scope("acme"))[0]["successor"] == ""
-    told = {row["successor"] for row in csv_of(actor_of("scalr-viewer"), scope(""))}
-    assert told == {"", hidden.cloud_image_id}
+    assert read_csv(actor_of("scalr-viewer"), scope("acme"))[0]["successor"] == ""
+    successors = {row["successor"] for row in read_csv(actor_of("scalr-viewer"), scope(""))}
+    assert successors == {"", hidden.cloud_image_id}
 
 
-def test_a_spreadsheet_runs_nothing_of_it(
+def test_formulas_are_escaped_in_csv(
     make_image: MakeImage, actor_of: Actors, scope: Scopes
 ) -> None:
     for number, name in enumerate(("=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"), start=1):
         make_image("acme", number, name=name)
-    names = [row["name"] for row in csv_of(actor_of("account-viewer"), scope("acme"))]
+    names = [row["name"] for row in read_csv(actor_of("account-viewer"), scope("acme"))]
     assert names == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "''=1", "'tis"]
-    plain = [row["name"] for row in json_of(actor_of("account-viewer"), scope("acme"))]
-    assert plain == ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"]
+    json_names = [row["name"] for row in read_json(actor_of("account-viewer"), scope("acme"))]
+    assert json_names == ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"]
 
 
-def test_texts_that_files_trip_over(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
+def test_special_characters_survive(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
     image = make_image("acme", name='“a”, "b"; c')
     image.description = "one\r\ntwo\n\t“three”"
     image.save()
     for row in (
-        csv_of(actor_of("account-viewer"), scope("acme"))[0],
-        json_of(actor_of("account-viewer"), scope("acme"))[0],
+        read_csv(actor_of("account-viewer"), scope("acme"))[0],
+        read_json(actor_of("account-viewer"), scope("acme"))[0],
     ):
         assert (row["name"], row["description"]) == (image.name, image.description)
 
 
-def test_nothing_is_a_whole_file_too(actor_of: Actors, scope: Scopes) -> None:
+def test_an_export_without_images_is_valid(actor_of: Actors, scope: Scopes) -> None:
     actor, here = actor_of("scalr-viewer"), scope("globex")
-    assert json_of(actor, here) == []
-    assert "".join(exchange.as_csv([], here)) == ",".join(exchange.COLUMNS) + "\r\n"
+    assert read_json(actor, here) == []
+    assert "".join(export.csv_chunks([], here)) == ",".join(export.COLUMNS) + "\r\n"
 
 
-def test_it_is_written_while_it_is_read(make_image: MakeImage, scope: Scopes) -> None:
-    """However many there are, no more than a chunk is in memory."""
+def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scope: Scopes) -> None:
+    """At most one chunk of images is in memory, for any number of images."""
     image, read = make_image("acme"), 0
 
     def images() -> Iterator[Image]:
         nonlocal read
-        for _ in range(10 * exchange.CHUNK):
+        for _ in range(10 * export.CHUNK_SIZE):
             read += 1
             yield image
 
-    for write in (exchange.as_csv, exchange.as_json):
+    for chunks_of in (export.csv_chunks, export.json_chunks):
         read = 0
-        pieces = write(images(), scope("acme"))
+        chunks = chunks_of(images(), scope("acme"))
         for number in range(3):
-            assert next(pieces)
-            assert read <= (number + 1) * exchange.CHUNK
-        assert sum(piece.count("noble") for piece in pieces) >= 7 * exchange.CHUNK
+            assert next(chunks)
+            assert read <= (number + 1) * export.CHUNK_SIZE
+        assert sum(chunk.count("noble") for chunk in chunks) >= 7 * export.CHUNK_SIZE
 
 
-def test_a_file_is_called_after_its_scope_and_day(scope: Scopes) -> None:
+def test_a_file_name_has_the_scope_and_the_date(scope: Scopes) -> None:
     day = today().isoformat()
-    assert exchange.file_name(scope(""), "csv") == f"images-scalr-{day}.csv"
-    assert exchange.file_name(scope("acme/production"), "json") == (
+    assert export.file_name(scope(""), "csv") == f"images-scalr-{day}.csv"
+    assert export.file_name(scope("acme/production"), "json") == (
         f"images-acme-production-{day}.json"
     )

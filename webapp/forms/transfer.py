@@ -1,4 +1,4 @@
-"""The form of an import: a file or a pasted text, and how its images are registered."""
+"""The form of an import: a file or pasted text, and how new images are registered."""
 
 from __future__ import annotations
 
@@ -11,60 +11,68 @@ from wtforms import RadioField, SelectField, TextAreaField
 
 from models import CloudCredentials
 from webapp.clouds import CLOUDS
-from webapp.transfer.import_plans import Options
+from webapp.transfer.import_plan import ImportOptions
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
 
 
-class ImportForm(FlaskForm):
-    """`of` makes one that asks for the credentials of each cloud that there are any of."""
+def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
+    """Return a form with a choice of credentials for each cloud that has usable ones."""
+    fields: dict[str, Any] = {}
+    for cloud in CLOUDS.values():
+        names = {str(row.id): row.name for row in usable if row.cloud == cloud.key}
+        if names:
+            fields[_credentials_field(cloud.key)] = SelectField(
+                cloud.label,
+                coerce=lambda value: int(value or 0),
+                choices={**names, "": "None"},
+                default=next(iter(names)),
+            )
+    form: ImportForm = type("ImportForm", (ImportForm,), fields)()
+    if form.how.data is None:
+        form.how.data = LOOK_UP if usable else UNVERIFIED
+    return form
 
-    file = FileField("File", description="CSV, JSON, or the manifest that Packer writes; in UTF-8.")
-    text = TextAreaField("Or paste what it holds")
+
+def _credentials_field(cloud: str) -> str:
+    return f"credentials_{cloud}"
+
+
+class ImportForm(FlaskForm):
+    """The form without credentials; `make_import_form` adds those."""
+
+    file = FileField(
+        "File", description="CSV, JSON or a Packer manifest, encoded in UTF-8. Up to 10 MB."
+    )
+    text = TextAreaField("Or paste its content")
     how = RadioField(
         "New images",
         choices={
-            LOOK_UP: "Look each up in its cloud",
-            UNVERIFIED: "Register them as not verified",
+            LOOK_UP: "Look up each image in its cloud",
+            UNVERIFIED: "Register as not verified, without a look-up",
         },
     )
 
-    @staticmethod
-    def of(usable: Sequence[CloudCredentials]) -> ImportForm:
-        fields: dict[str, Any] = {}
-        for cloud in CLOUDS.values():
-            rows = {str(row.id): row.name for row in usable if row.cloud == cloud.key}
-            if rows:
-                fields[_field(cloud.key)] = SelectField(
-                    cloud.label,
-                    coerce=lambda value: int(value or 0),
-                    choices={**rows, "": "None"},
-                    default=next(iter(rows)),
-                )
-        form: ImportForm = type("ImportForm", (ImportForm,), fields)()
-        if form.how.data is None:
-            form.how.data = LOOK_UP if usable else UNVERIFIED
-        return form
-
     @property
-    def clouds(self) -> list[str]:
+    def credentials_fields(self) -> list[str]:
         """The names of the fields for credentials."""
-        return [_field(key) for key in CLOUDS if _field(key) in self]
+        names = [_credentials_field(cloud) for cloud in CLOUDS]
+        return [name for name in names if name in self]
 
-    def data_given(self) -> bytes:
-        """The file goes before what was pasted."""
+    def content(self) -> bytes:
+        """Return the content of the file or, without a file, the pasted text."""
         if self.file.data:
             content: bytes = self.file.data.read()
             return content
         return (self.text.data or "").encode()
 
-    def options(self) -> Options:
-        chosen = {key: self[_field(key)].data for key in CLOUDS if _field(key) in self}
-        return Options(
+    def options(self) -> ImportOptions:
+        chosen = {
+            cloud: self[_credentials_field(cloud)].data
+            for cloud in CLOUDS
+            if _credentials_field(cloud) in self
+        }
+        return ImportOptions(
             look_up=self.how.data == LOOK_UP,
-            credentials={key: number for key, number in chosen.items() if number},
+            credentials={cloud: number for cloud, number in chosen.items() if number},
         )
-
-
-def _field(cloud: str) -> str:
-    return f"credentials_{cloud}"

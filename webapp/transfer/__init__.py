@@ -1,1 +1,1 @@
-"""Images as files: export, and import in two steps."""
+"""Images as files: export, and import in two steps, a plan and its application."""

@@ -1,5 +1,7 @@
-"""Images as a file: which columns there are, and writing them as CSV and as JSON, piece by piece,
-so that the number of images does not matter. Knows nothing of who reads it."""
+"""Exporting images as CSV or JSON: the columns, and the text in chunks, for any number of images.
+
+This module must not know who requests the export or how it is sent.
+"""
 
 from __future__ import annotations
 
@@ -40,66 +42,82 @@ COLUMNS = (
     "registered_at",
     "checked_at",
 )
-KNOWN = ("id", "scope", "state", "verified", "registered_by", "registered_at", "checked_at")
-"""The columns that only the registry itself fills."""
-GIVEN = tuple(name for name in COLUMNS if name not in KNOWN)
-"""Those that an import takes."""
-CHUNK = 1_000
-"""Images that are written at once."""
-FORMULA = frozenset("=+-@\t\r\n")
-"""What begins a formula to a spreadsheet, which would then run what somebody typed as a name."""
-SUSPECT = FORMULA | {"'"}
-"""What begins a cell that may need protection."""
+READ_ONLY_COLUMNS = (
+    "id",
+    "scope",
+    "state",
+    "verified",
+    "registered_by",
+    "registered_at",
+    "checked_at",
+)
+"""The columns that only the registry itself fills. An import ignores them."""
+IMPORT_COLUMNS = tuple(name for name in COLUMNS if name not in READ_ONLY_COLUMNS)
+"""The columns that an import reads."""
+CHUNK_SIZE = 1_000
+"""Images per chunk of text."""
+FORMULA_STARTS = frozenset("=+-@\t\r\n")
+"""First characters that make a spreadsheet run a cell as a formula."""
+ESCAPE = "'"
 
 Record = tuple[Any, ...]
 """The values of one image, in the order of COLUMNS."""
 
 
-def as_csv(images: Iterable[Image], scope: Scope) -> Iterator[str]:
-    """With a header. Booleans are yes and no, what is not known is empty, and a cell that a
-    spreadsheet would take for a formula has an apostrophe before it."""
+def csv_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
+    """Yield the images as CSV with a header.
+
+    Booleans are `yes` and `no`, unknown values are empty, and formulas are escaped.
+    """
     yield _csv_text([COLUMNS])
-    for records in _records(images, scope):
-        yield _csv_text([[_cell(value) for value in record] for record in records])
+    for records in _record_chunks(images, scope):
+        yield _csv_text([[_csv_cell(value) for value in record] for record in records])
 
 
-def as_json(images: Iterable[Image], scope: Scope) -> Iterator[str]:
-    """One array of objects."""
-    between = "[\n"
-    for records in _records(images, scope):
+def json_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
+    """Yield the images as a JSON array of objects."""
+    separator = "[\n"
+    for records in _record_chunks(images, scope):
         lines = (
             json.dumps(dict(zip(COLUMNS, record, strict=True)), ensure_ascii=False)
             for record in records
         )
-        yield between + ",\n".join(lines)
-        between = ",\n"
-    yield "[]\n" if between == "[\n" else "\n]\n"
+        yield separator + ",\n".join(lines)
+        separator = ",\n"
+    yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def file_name(scope: Scope, ending: str) -> str:
-    """images-acme-production-2026-11-24.csv"""
-    return f"images-{scope.path.replace('/', '-') or 'scalr'}-{today().isoformat()}.{ending}"
+def file_name(scope: Scope, extension: str) -> str:
+    """Return the name of an export: 'images-acme-production-2026-11-24.csv'."""
+    return f"images-{scope.path.replace('/', '-') or 'scalr'}-{today().isoformat()}.{extension}"
 
 
-def protected(text: str) -> str:
-    """What a spreadsheet shows as text. One that looks protected already is protected once more,
-    so that `unprotected` gives back what was there."""
-    return f"'{text}" if text.lstrip("'")[:1] in FORMULA else text
+def escape_formula(text: str) -> str:
+    """Return `text` as a cell that a spreadsheet does not run as a formula.
+
+    Text that looks escaped already is escaped once more, so that `unescape_formula` returns the
+    original text.
+    """
+    return f"{ESCAPE}{text}" if _needs_escape(text) else text
 
 
-def unprotected(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'")[:1] in FORMULA else cell
+def unescape_formula(cell: str) -> str:
+    return cell[1:] if cell[:1] == ESCAPE and _needs_escape(cell) else cell
 
 
-def _records(images: Iterable[Image], scope: Scope) -> Iterator[list[Record]]:
-    rest = iter(images)
-    while chunk := list(islice(rest, CHUNK)):
-        successors = _successors(chunk, scope)
+def _needs_escape(text: str) -> bool:
+    return text.lstrip(ESCAPE)[:1] in FORMULA_STARTS
+
+
+def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Record]]:
+    remaining = iter(images)
+    while chunk := list(islice(remaining, CHUNK_SIZE)):
+        successors = _successor_ids(chunk, scope)
         yield [_record(image, successors) for image in chunk]
 
 
-def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, str]:
-    """The cloud image ids of those that `scope` sees; the others are not hinted at."""
+def _successor_ids(images: Sequence[Image], scope: Scope) -> Mapping[int, str]:
+    """Return the cloud image IDs of the successors that `scope` can see, by image ID."""
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:
         return {}
@@ -126,8 +144,8 @@ def _record(image: Image, successors: Mapping[int, str]) -> Record:
         image.architecture,
         image.state,
         image.status.value,
-        _day(image.deprecated_on),
-        _day(image.retired_on),
+        _iso_date(image.deprecated_on),
+        _iso_date(image.retired_on),
         image.status_reason,
         successors.get(image.successor_id or 0, ""),
         image.verified,
@@ -138,13 +156,13 @@ def _record(image: Image, successors: Mapping[int, str]) -> Record:
     )
 
 
-def _day(day: date | None) -> str | None:
+def _iso_date(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-def _cell(value: Any) -> Any:
+def _csv_cell(value: Any) -> Any:
     if isinstance(value, str):
-        return protected(value) if value[:1] in SUSPECT else value
+        return escape_formula(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value

@@ -1,5 +1,8 @@
-"""What a line of an imported file means: its texts as the values of an image. Knows the rules of
-the columns and asks no database; whether such an image is there is not known here."""
+"""The meaning of a line of an imported file: its texts as the values of an image.
+
+This module knows the rules of the columns. It must not ask the database, so it does not know
+whether the image is registered already.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,18 @@ from webapp.images.registration import (
 )
 from webapp.refusals import Refusal
 
-
-class InvalidLine(Refusal):
-    """A line of a file does not describe an image."""
-
-
 YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
 DESCRIPTION_LENGTH = 4096
 
 
+class InvalidLine(Refusal):
+    """A line of a file does not describe an image."""
+
+
 @dataclass(frozen=True)
-class SaidLife:
-    """What a line says of an image's life; None and '' where it says nothing."""
+class LifeCycleColumns:
+    """The columns about the life cycle. An empty column is None or ''."""
 
     status: LifeCycle | None
     deprecated_on: date | None
@@ -43,107 +45,129 @@ class SaidLife:
     successor: str
 
     @property
-    def dated(self) -> bool:
+    def has_date(self) -> bool:
         return bool(self.deprecated_on or self.retired_on)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a line says of one image. `said` has those fields of `Choices` that it says anything
-    of; `credentials` is the name of some."""
+class ImportLine:
+    """A valid line.
+
+    `choices` has the fields of `Choices` that the line fills. `credentials` is the name of
+    credentials. `life_cycle` is None if the line leaves the life cycle unchanged.
+    """
 
     cloud: Cloud
     locator: Locator
-    said: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     architecture: str = ""
     credentials: str = ""
-    life: SaidLife | None = None
+    life_cycle: LifeCycleColumns | None = None
 
     @property
     def identity(self) -> ImageIdentity:
         return ImageIdentity.from_locator(self.cloud.key, self.locator)
 
 
-def understand(values: Mapping[str, str], *, shareable: bool) -> Wanted:
-    """`shareable`: whether there can be scopes below that an image is shared with. Raises
-    Refusal and InvalidImageId."""
-    cloud = _cloud(values.get("cloud", ""))
+def parse_line(values: Mapping[str, str], *, can_share: bool) -> ImportLine:
+    """Return the line with these texts, by column.
+
+    Without `can_share`, the image is not shared whatever the line says. Raises Refusal and
+    InvalidImageId.
+    """
+    cloud = _parse_cloud(values.get("cloud", ""))
     description = values.get("description", "")
     if len(description) > DESCRIPTION_LENGTH:
-        raise InvalidLine(f"The description has more than {DESCRIPTION_LENGTH} characters.")
-    said: dict[str, Any] = {}
+        raise InvalidLine(
+            f"The description is longer than {DESCRIPTION_LENGTH:,} characters. Shorten it."
+        )
+    choices: dict[str, Any] = {}
     if "name" in values:
-        said["name"] = values["name"]
-    said |= _operating_system(values)
+        choices["name"] = values["name"]
+    choices |= _parse_operating_system(values)
     if "size_gb" in values:
-        said["size_gb"] = _size(values["size_gb"])
+        choices["size_gb"] = _parse_size(values["size_gb"])
     for column in ("agent_installed", "shared"):
         if column in values:
-            said[column] = _truth(column, values[column])
-    if not shareable:
-        said["shared"] = False
-    return Wanted(
+            choices[column] = _parse_boolean(column, values[column])
+    if not can_share:
+        choices["shared"] = False
+    return ImportLine(
         cloud=cloud,
-        locator=_locator(cloud, values),
-        said=said,
+        locator=_parse_locator(cloud, values),
+        choices=choices,
         description=description,
         architecture=values.get("architecture", ""),
         credentials=values.get("credentials", ""),
-        life=_life(values),
+        life_cycle=_parse_life_cycle(values),
     )
 
 
-def changed(wanted: Wanted, image: Image) -> Choices:
-    """What the image would be; what the line does not say stays. Raises Refusal."""
-    said = wanted.said
-    if said.get("os_family", image.os_family) != image.os_family and "os_version" not in said:
-        raise InvalidLine("With another os_family, os_version is needed as well.")
-    return replace(choices_of(image), **said)
+def choices_for_update(line: ImportLine, image: Image) -> Choices:
+    """Return the choices of a registered image after the line. Empty columns stay unchanged.
+
+    Raises InvalidLine.
+    """
+    family = line.choices.get("os_family", image.os_family)
+    if family != image.os_family and "os_version" not in line.choices:
+        raise InvalidLine("The os_family changes, but os_version is missing. Add os_version.")
+    return replace(choices_of(image), **line.choices)
 
 
-def fresh(wanted: Wanted, receipt: Receipt | None = None) -> Choices:
-    """Of an image that is not there yet. What the line does not say is told from what the cloud
-    said, or from the line's own name. Raises Refusal."""
-    name = wanted.said.get("name") or (suggested_name(receipt) if receipt else "")
+def choices_for_new_image(line: ImportLine, receipt: Receipt | None = None) -> Choices:
+    """Return the choices of an image that is not registered yet.
+
+    Empty columns are filled from what the cloud returned, or else from the name in the line.
+    Raises InvalidLine.
+    """
+    name = line.choices.get("name") or (suggested_name(receipt) if receipt else "")
     if not name:
-        raise InvalidLine("The name is missing.")
-    family, version = _guessed(wanted, [*(receipt.details.os_texts if receipt else ()), name])
+        raise InvalidLine("The name is missing. Add a name, or look the image up.")
+    texts = [*(receipt.details.os_texts if receipt else ()), name]
+    family, version = _detect_operating_system(line, texts)
     return Choices(
         name=name,
         os_family=family,
         os_version=version,
-        size_gb=wanted.said.get("size_gb", receipt.details.size_gb if receipt else None),
-        agent_installed=wanted.said.get("agent_installed", False),
-        shared=wanted.said.get("shared", False),
+        size_gb=line.choices.get("size_gb", receipt.details.size_gb if receipt else None),
+        agent_installed=line.choices.get("agent_installed", False),
+        shared=line.choices.get("shared", False),
     )
 
 
-def _guessed(wanted: Wanted, texts: Sequence[str]) -> tuple[str, str]:
-    """The family and version of the operating system. Raises Refusal."""
-    guess = operating_systems.guess([*texts, wanted.description])
-    family = wanted.said.get("os_family") or (guess.family if guess else "")
+def _detect_operating_system(line: ImportLine, texts: Sequence[str]) -> tuple[str, str]:
+    """Return the OS family and version from the line, or detected in `texts`.
+
+    Raises InvalidLine.
+    """
+    suggestion = operating_systems.guess([*texts, line.description])
+    family = line.choices.get("os_family") or (suggestion.family if suggestion else "")
     if not family:
-        raise InvalidLine("The os_family is missing, and the name does not tell it.")
-    version = guess.version if guess and guess.family == family else ""
-    version = wanted.said.get("os_version") or version
+        raise InvalidLine(
+            "The os_family is missing, and it can’t be detected from the name. Add os_family."
+        )
+    version = suggestion.version if suggestion and suggestion.family == family else ""
+    version = line.choices.get("os_version") or version
     if not version:
-        raise InvalidLine("The os_version is missing, and the name does not tell it.")
+        raise InvalidLine(
+            "The os_version is missing, and it can’t be detected from the name. Add os_version."
+        )
     return family, version
 
 
-def _cloud(text: str) -> Cloud:
+def _parse_cloud(text: str) -> Cloud:
     lower = text.lower()
     for cloud in CLOUDS.values():
         if lower in {cloud.key, cloud.label.lower()}:
             return cloud
-    known = ", ".join(CLOUDS)
+    keys = ", ".join(CLOUDS)
     if not text:
-        raise InvalidLine(f"The cloud is missing. Write one of {known}.")
-    raise InvalidLine(f"There is no cloud “{text[:40]}”. Write one of {known}.")
+        raise InvalidLine(f"The cloud is missing. Use one of: {keys}.")
+    raise InvalidLine(f"“{text[:40]}” is not a known cloud. Use one of: {keys}.")
 
 
-def _locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
+def _parse_locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
     text = values.get("cloud_image_id", "")
     if not text:
         raise InvalidLine("The cloud_image_id is missing.")
@@ -151,14 +175,14 @@ def _locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
     location = values.get("location", "") or parsed.location
     if parsed.location and location != parsed.location:
         raise InvalidLine(
-            f"The cloud_image_id says {parsed.location}, the location says {location}. Make them "
-            "agree."
+            f"The cloud_image_id contains the location {parsed.location}, but the location column "
+            f"is {location}. Change one of them so that they match."
         )
     if cloud.location_rule is LocationRule.REGIONAL and not location:
-        raise InvalidLine(f"The location is missing: images of {cloud.label} have one.")
+        raise InvalidLine(f"The location is missing. It is required for {cloud.label}.")
     compute_resource = values.get("compute_resource", "")
     if compute_resource and cloud.compute_resource_field is None:
-        raise InvalidLine(f"Images of {cloud.label} have no compute_resource.")
+        raise InvalidLine(f"{cloud.label} images don’t have a compute_resource. Remove its value.")
     if cloud.location_rule is LocationRule.GLOBAL:
         location = ""
     locator = Locator(location, parsed.value, compute_resource)
@@ -166,72 +190,72 @@ def _locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
     return locator
 
 
-def _operating_system(values: Mapping[str, str]) -> dict[str, str]:
-    """By the keys that are stored, where it is written in the words that are shown."""
-    said = {}
-    if family := values.get("os_family", ""):
-        said["os_family"] = _key_of(
-            family, {each.key: each.label for each in operating_systems.FAMILIES.values()}
-        )
-    if version := values.get("os_version", ""):
-        known = operating_systems.FAMILIES.get(said.get("os_family", ""))
-        versions = {each.key: each.label for each in known.versions} if known else {}
-        said["os_version"] = _key_of(version, versions)
-    return said
+def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the OS columns. A label that the interface shows becomes the key that is stored."""
+    choices = {}
+    if text := values.get("os_family", ""):
+        families = {each.key: each.label for each in operating_systems.FAMILIES.values()}
+        choices["os_family"] = _key_for(text, families)
+    if text := values.get("os_version", ""):
+        family = operating_systems.FAMILIES.get(choices.get("os_family", ""))
+        versions = {each.key: each.label for each in family.versions} if family else {}
+        choices["os_version"] = _key_for(text, versions)
+    return choices
 
 
-def _key_of(text: str, labels: Mapping[str, str]) -> str:
+def _key_for(text: str, labels: Mapping[str, str]) -> str:
+    """Return the key whose key or label is `text`, in any case; `text` itself if there is none."""
     lower = text.lower()
     return next(
         (key for key, label in labels.items() if lower in {key.lower(), label.lower()}), text
     )
 
 
-def _size(text: str) -> int:
+def _parse_size(text: str) -> int:
     try:
         number = float(text.lower().removesuffix("gb"))
         if number == int(number):
             return int(number)
     except (ValueError, OverflowError):
         pass
-    raise InvalidLine("The size_gb is a whole number of GB, at least 1.")
+    raise InvalidLine("The size_gb must be a whole number of GB, at least 1.")
 
 
-def _truth(column: str, text: str) -> bool:
+def _parse_boolean(column: str, text: str) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
-    raise InvalidLine(f"Write yes or no for {column}, in place of “{text[:40]}”.")
+    raise InvalidLine(f"The value of {column} must be yes or no, not “{text[:40]}”.")
 
 
-def _life(values: Mapping[str, str]) -> SaidLife | None:
-    status = _status(values.get("status", ""))
-    deprecated, retired = (_day(values, name) for name in ("deprecated_on", "retired_on"))
+def _parse_life_cycle(values: Mapping[str, str]) -> LifeCycleColumns | None:
+    status = _parse_status(values.get("status", ""))
+    deprecated, retired = (_parse_date(values, name) for name in ("deprecated_on", "retired_on"))
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
     ends = deprecated or retired or status in {LifeCycle.DEPRECATED, LifeCycle.RETIRED}
     if (reason or successor) and not ends:
         raise InvalidLine(
-            "A status_reason or successor goes with a status of deprecated or retired, or a date."
+            "A status_reason or successor needs the status deprecated or retired, or a date."
         )
     if status is None and not ends:
         return None
-    return SaidLife(status, deprecated, retired, reason, successor)
+    return LifeCycleColumns(status, deprecated, retired, reason, successor)
 
 
-def _status(text: str) -> LifeCycle | None:
+def _parse_status(text: str) -> LifeCycle | None:
     if not text:
         return None
     try:
         return LifeCycle(text.lower())
     except ValueError as error:
         known = ", ".join(LifeCycle)
-        raise InvalidLine(f"There is no status “{text[:40]}”. Write one of {known}.") from error
+        raise InvalidLine(f"“{text[:40]}” is not a status. Use one of: {known}.") from error
 
 
-def _day(values: Mapping[str, str], column: str) -> date | None:
+def _parse_date(values: Mapping[str, str], column: str) -> date | None:
     text = values.get(column, "")
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
         raise InvalidLine(
-            f"Write {column} as a day, such as 2026-01-31, in place of “{text[:40]}”."
+            f"The value of {column} must be a date such as 2026-01-31, not “{text[:40]}”."
         ) from error

@@ -1,4 +1,4 @@
-"""Import of a file of images in two steps: the plan of what it would do, then doing it."""
+"""Import: upload a file, review the plan of what it would do, and apply the plan."""
 
 from __future__ import annotations
 
@@ -10,68 +10,65 @@ from models import Job
 from webapp.access import Right
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import ActionForm, refuse
-from webapp.forms.transfer import ImportForm
+from webapp.forms.transfer import make_import_form
 from webapp.jobs import runner, store
-from webapp.transfer import export as exchange
-from webapp.transfer import import_files
-from webapp.transfer import import_plans as imports
-from webapp.transfer.import_files import MAX_BYTES, UnreadableFile
-from webapp.transfer.import_plans import Kind
+from webapp.transfer import import_formats, import_plan
+from webapp.transfer.import_formats import MAX_BYTES, UnreadableFile
+from webapp.transfer.import_plan import Effect
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 from webapp.web.services import services
 
 PAGE_SIZE = 100
-ENVELOPE = 64 * 1024
-"""What a form has around its file, in bytes."""
+FORM_OVERHEAD_BYTES = 64 * 1024
+"""Bytes that a form may have besides its file."""
 
 
 @pages.route("/images/import", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def import_images() -> Response:
-    """POST reads the file and shows the plan of what it would do; nothing is done yet."""
-    form = ImportForm.of(cloud_credentials.usable_at(g.scope))
+    """Show the form. On POST, store a plan of the file and show it. Nothing is imported."""
+    form = make_import_form(cloud_credentials.usable_at(g.scope))
     if form.validate_on_submit():
         try:
-            content = import_files.read(form.data_given())
+            file = import_formats.parse_file(form.content())
         except UnreadableFile as error:
-            refuse(form, str(error), "file" if form.file.data else "text")
+            refuse(form, error.message, "file" if form.file.data else "text")
         else:
-            job = imports.plan(g.actor, g.scope, content, form.options())
-            return redirect(url_for(".import_plan", job_id=job.id))
+            job = import_plan.create_plan(g.actor, g.scope, file, form.options())
+            return redirect(url_for(".review_import", job_id=job.id))
     status = 422 if form.is_submitted() else 200
-    return render(
-        "transfer/import.html", label="Import", form=form, columns=exchange.GIVEN, status=status
-    )
+    return render("transfer/import.html", label="Import", form=form, status=status)
 
 
 @pages.get("/images/import/<int:job_id>")
 @needs(Right.EDIT_IMAGES)
-def import_plan(job_id: int) -> Response:
-    job = _planned(job_id)
+def review_import(job_id: int) -> Response:
+    """Show a plan, or the job's page once the plan was applied."""
+    job = _import_job_or_404(job_id)
     if job.state != "planned":
         return redirect(url_for(".job", job_id=job.id))
     show, page = request.args.get("show", ""), request.args.get("page", "")
-    kind = Kind(show) if show in set(Kind) else None
+    effect = Effect(show) if show in set(Effect) else None
     number = max(int(page), 1) if page.isdecimal() and len(page) < 6 else 1
-    lines, more = imports.rows_of(job, kind, number, PAGE_SIZE)
+    lines, has_next_page = import_plan.list_lines(job, effect, number, PAGE_SIZE)
     return render(
         "transfer/import_plan.html",
         fragment="transfer/_import_plan.html",
         job=job,
         form=ActionForm(),
-        kinds=list(Kind),
-        kind=kind,
+        effects=list(Effect),
+        effect=effect,
         lines=lines,
         page=number,
-        more=more,
+        has_next_page=has_next_page,
     )
 
 
 @pages.post("/images/import/<int:job_id>")
 @needs(Right.EDIT_IMAGES)
 def apply_import(job_id: int) -> Response:
-    job = _planned(job_id)
+    job = _import_job_or_404(job_id)
     if not ActionForm().validate_on_submit():
         abort(400)
     if job.state == "planned":
@@ -80,16 +77,19 @@ def apply_import(job_id: int) -> Response:
 
 
 @pages.url_value_preprocessor
-def _let_a_file_in(endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Before anything reads the form, which is before it is known who asks; so only somebody who
-    has signed in may send as much."""
+def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    """Raise the size limit of the import form for people who have signed in.
+
+    The limit must be set before anything reads the form, which is before the person is loaded.
+    """
     if endpoint and endpoint.endswith(".import_images") and "_user_id" in session:
-        request.max_content_length = MAX_BYTES + ENVELOPE
-        request.max_form_memory_size = MAX_BYTES + ENVELOPE
+        request.max_content_length = MAX_BYTES + FORM_OVERHEAD_BYTES
+        request.max_form_memory_size = MAX_BYTES + FORM_OVERHEAD_BYTES
 
 
-def _planned(job_id: int) -> Job:
+def _import_job_or_404(job_id: int) -> Job:
+    """Return the person's own import at this scope."""
     job = store.find_job(g.actor, g.scope, job_id)
-    if job is None or job.action not in {imports.ACTION, imports.LOOK_UP}:
+    if job is None or job.action not in import_plan.ACTION_KEYS:
         abort(404)
     return job

@@ -1,4 +1,4 @@
-"""Importing: what a plan says that each line would do, and that doing it does just that."""
+"""Importing: the plan of a file, and that the import does what the plan announced."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from webapp.jobs import runner, store
 from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
-from webapp.transfer import export as exchange
-from webapp.transfer import import_files
-from webapp.transfer import import_plans as imports
-from webapp.transfer.import_plans import Kind, Options, Planned
+from webapp.transfer import export, import_formats, import_job, import_plan
+from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
-UNVERIFIED = Options(look_up=False)
+UNVERIFIED = ImportOptions(look_up=False)
 
 
 def ami(number: int) -> str:
@@ -37,7 +35,7 @@ def ami(number: int) -> str:
 
 
 def line(number: int = 1, **values: object) -> dict[str, object]:
-    """One that says as little as will do."""
+    """Return a line with the fewest values that an import without a look-up needs."""
     located = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(number)}
     return {**located, "name": "ubuntu-noble-24.04", **values}
 
@@ -48,28 +46,28 @@ Run = Callable[[Job], list[tuple[str, str]]]
 
 @pytest.fixture
 def plan(actor_of: Actors, scope: Scopes) -> Plan:
-    """Plans lines at acme, as its editor."""
+    """Return a function that plans the import of lines, by default at acme as its editor."""
 
     def plan(
         *lines: Mapping[str, object],
         path: str = "acme",
         who: str = "account-editor",
-        options: Options = UNVERIFIED,
+        options: ImportOptions = UNVERIFIED,
     ) -> Job:
-        content = import_files.read(json.dumps(lines).encode())
-        return imports.plan(actor_of(who), scope(path), content, options)
+        file = import_formats.parse_file(json.dumps(lines).encode())
+        return import_plan.create_plan(actor_of(who), scope(path), file, options)
 
     return plan
 
 
 @pytest.fixture
 def run(vault: Vault) -> Run:
-    """Does what a plan says; the outcome and message of each line, in the order of the plan."""
+    """Return a function that applies a plan and returns the outcome and message of each line."""
 
     def run(job: Job) -> list[tuple[str, str]]:
         actor = accounts.actor_for(job.person)
         outcomes = [
-            imports.apply_line(actor, job.scope, job.arguments, row, vault)
+            import_job.import_line(actor, job.scope, job.arguments, row, vault)
             for row in JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
         ]
         return [(each.kind, each.message) for each in outcomes]
@@ -77,25 +75,25 @@ def run(vault: Vault) -> Run:
     return run
 
 
-def planned(job: Job) -> list[Planned]:
-    lines, more = imports.rows_of(job, None, 1, 1000)
-    assert not more
+def planned_lines(job: Job) -> list[PlannedLine]:
+    lines, has_next_page = import_plan.list_lines(job, None, 1, 1000)
+    assert not has_next_page
     return lines
 
 
-def the_plan(job: Job) -> Planned:
-    (only,) = planned(job)
+def only_line(job: Job) -> PlannedLine:
+    (only,) = planned_lines(job)
     return only
 
 
-def state_of(path: str = "acme") -> list[Image]:
+def images_at(path: str = "acme") -> list[Image]:
     return list(Image.select().join(Scope).where(Scope.path == path).order_by(Image.id))
 
 
 def test_a_plan_changes_nothing(plan: Plan) -> None:
     before = AuditEntry.select().count()
     job = plan(line())
-    assert the_plan(job).kind is Kind.CREATE
+    assert only_line(job).effect is Effect.CREATE
     assert job.arguments["counts"] == {"error": 0, "create": 1, "update": 0, "unchanged": 0}
     assert (job.state, job.total, AuditEntry.select().count()) == ("planned", 1, before)
     assert not Image.select().exists()
@@ -113,54 +111,56 @@ def test_an_image_that_is_not_looked_up_is_not_verified(plan: Plan, run: Run) ->
         )
     )
     assert run(job) == [("created", "")]
-    (image,) = state_of()
+    (image,) = images_at()
     assert (image.verified, image.credentials, image.credentials_name) == (False, None, "")
     assert (image.description, image.architecture, image.size_gb) == ("Ours", "arm64", 30)
     assert (image.os_family, image.os_version) == ("ubuntu", "22.04")
     assert (image.agent_installed, image.shared, image.state) == (True, False, "available")
-    assert image.details["state_note"] == imports.NOT_CHECKED
+    assert image.details["state_note"] == import_job.NOT_CHECKED
     entry = AuditEntry.get(AuditEntry.image_id == image.id)
     assert (entry.action, entry.person) == ("image.register", job.person)
 
 
-def test_doing_it_again_changes_nothing(plan: Plan, run: Run) -> None:
+def test_importing_a_file_again_changes_nothing(plan: Plan, run: Run) -> None:
     lines = [line(number, shared=number == 1) for number in range(1, 4)]
     assert run(plan(*lines)) == [("created", "")] * 3
     again = plan(*lines)
-    assert [each.kind for each in planned(again)] == [Kind.UNCHANGED] * 3
+    assert [each.effect for each in planned_lines(again)] == [Effect.UNCHANGED] * 3
     assert run(again) == [("unchanged", "")] * 3
 
 
 @pytest.mark.parametrize("path", ["", "acme", "acme/production"])
-@pytest.mark.parametrize("write", [exchange.as_csv, exchange.as_json])
-def test_an_export_comes_back_unchanged(
+@pytest.mark.parametrize("chunks", [export.csv_chunks, export.json_chunks])
+def test_an_export_can_be_imported_unchanged(
     make_image: MakeImage,
     actor_of: Actors,
     scope: Scopes,
     run: Run,
     path: str,
-    write: Callable[[Iterable[Image], Scope], Iterator[str]],
+    chunks: Callable[[Iterable[Image], Scope], Iterator[str]],
 ) -> None:
     names = ("noble", "=1+1", "'-x", 'a "b", c;')
     for number, name in enumerate(names, start=1):
         make_image(path, number, name=name, size_gb=None if number == 1 else 8, os_version="8.10 x")
     actor, here = actor_of("scalr-admin"), scope(path)
-    text = "".join(write(catalogue.each(actor, here, EVERYTHING), here))
-    job = imports.plan(actor, here, import_files.read(text.encode()), UNVERIFIED)
-    assert job.arguments["unknown"] == []
-    assert set(job.arguments["left_alone"]) == set(exchange.KNOWN)
-    assert [(each.kind, each.message) for each in planned(job)] == [(Kind.UNCHANGED, "")] * 4
+    text = "".join(chunks(catalogue.each(actor, here, EVERYTHING), here))
+    job = import_plan.create_plan(actor, here, import_formats.parse_file(text.encode()), UNVERIFIED)
+    assert job.arguments["unknown_columns"] == []
+    assert set(job.arguments["ignored_columns"]) == set(export.READ_ONLY_COLUMNS)
+    assert [(each.effect, each.message) for each in planned_lines(job)] == [
+        (Effect.UNCHANGED, "")
+    ] * 4
     assert run(job) == [("unchanged", "")] * 4
 
 
-def test_only_what_a_line_says_is_changed(make_image: MakeImage, plan: Plan, run: Run) -> None:
+def test_empty_columns_stay_unchanged(make_image: MakeImage, plan: Plan, run: Run) -> None:
     image = make_image("acme", shared=False)
     before = registration.choices_of(image)
-    said = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(1), "shared": True}
-    job = plan({**said, "name": "", "size_gb": 16})
-    assert the_plan(job).kind is Kind.UPDATE
+    columns = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(1), "shared": True}
+    job = plan({**columns, "name": "", "size_gb": 16})
+    assert only_line(job).effect is Effect.UPDATE
     assert JobRow.get(JobRow.job == job).image_id == image.id
-    assert the_plan(job).changes == {"shared": ["no", "yes"], "size_gb": [8, 16]}
+    assert only_line(job).changes == {"shared": ["no", "yes"], "size_gb": [8, 16]}
     assert run(job) == [("updated", "")]
     after = registration.choices_of(Image.get_by_id(image.id))
     assert after == replace(before, shared=True, size_gb=16)
@@ -170,12 +170,12 @@ def test_only_what_a_line_says_is_changed(make_image: MakeImage, plan: Plan, run
     ("values", "words"),
     [
         ({"cloud": None}, "The cloud is missing"),
-        ({"cloud": "nimbus"}, "There is no cloud “nimbus”"),
+        ({"cloud": "nimbus"}, "“nimbus” is not a known cloud"),
         ({"cloud_image_id": None}, "The cloud_image_id is missing"),
         ({"cloud_image_id": "ami-12"}, "too short"),
         ({"location": ""}, "The location is missing"),
-        ({"cloud_image_id": f"arn:aws:ec2:eu-west-1::image/{ami(1)}"}, "Make them agree"),
-        ({"compute_resource": "cluster"}, "have no compute_resource"),
+        ({"cloud_image_id": f"arn:aws:ec2:eu-west-1::image/{ami(1)}"}, "so that they match"),
+        ({"compute_resource": "cluster"}, "don’t have a compute_resource"),
         ({"name": ""}, "The name is missing"),
         ({"name": "x", "os_family": "ubuntu", "os_version": "24.04"}, "2 to 255 characters"),
         ({"name": "web"}, "The os_family is missing"),
@@ -185,57 +185,59 @@ def test_only_what_a_line_says_is_changed(make_image: MakeImage, plan: Plan, run
         ({"size_gb": 0}, "a whole number of GB"),
         ({"size_gb": 1.5}, "a whole number of GB"),
         ({"size_gb": 1e300}, "a whole number of GB"),
-        ({"agent_installed": "maybe"}, "Write yes or no for agent_installed"),
-        ({"status": "new"}, "There is no status “new”"),
-        ({"status": "retired", "retired_on": "31.1.2026"}, "Write retired_on as a day"),
-        ({"status_reason": "Old."}, "goes with a status"),
-        ({"description": "x" * 5_000}, "more than 4096 characters"),
+        ({"agent_installed": "maybe"}, "agent_installed must be yes or no"),
+        ({"status": "new"}, "“new” is not a status"),
+        ({"status": "retired", "retired_on": "31.1.2026"}, "retired_on must be a date"),
+        ({"status_reason": "Old."}, "needs the status"),
+        ({"description": "x" * 5_000}, "longer than 4,096 characters"),
         ({"location": "x" * 200}, "longer than the 128 characters"),
     ],
 )
-def test_a_line_that_cannot_be_right(
-    plan: Plan, run: Run, values: Mapping[str, Any], words: str
-) -> None:
+def test_an_invalid_line(plan: Plan, run: Run, values: Mapping[str, Any], words: str) -> None:
     job = plan(line(**values), line(2))
-    wrong, right = planned(job)
-    assert (wrong.kind, wrong.place, right.kind) == (Kind.ERROR, "item 1", Kind.CREATE)
+    wrong, right = planned_lines(job)
+    assert (wrong.effect, wrong.position, right.effect) == (Effect.ERROR, "item 1", Effect.CREATE)
     assert words in wrong.message
     assert run(job) == [("refused", wrong.message), ("created", "")]
-    assert [image.cloud_image_id for image in state_of()] == [ami(2)]
+    assert [image.cloud_image_id for image in images_at()] == [ami(2)]
 
 
 def test_the_same_image_twice_in_a_file(plan: Plan) -> None:
-    wrong, right = planned(plan(line(), line(cloud_image_id=ami(1).upper())))
-    assert (right.place, wrong.place) == ("item 1", "item 2")
-    assert wrong.message == "It is the same image as in item 1."
+    wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami(1).upper())))
+    assert (right.position, wrong.position) == ("item 1", "item 2")
+    assert wrong.message == "This is the same image as in item 1. Remove one of them."
 
 
-def test_what_a_higher_scope_has_is_refused(make_image: MakeImage, plan: Plan, run: Run) -> None:
+def test_an_inherited_image_is_refused(make_image: MakeImage, plan: Plan, run: Run) -> None:
     make_image("", 1)
     make_image("", 2, shared=False)
     job = plan(line(1), line(2))
-    wrong, right = planned(job)
+    wrong, right = planned_lines(job)
     assert wrong.message == "This image is already registered at Scalr."
-    assert right.kind is Kind.CREATE
+    assert right.effect is Effect.CREATE
     assert run(job)[0] == ("refused", wrong.message)
 
 
-def test_the_scope_owns_what_it_imports(plan: Plan, run: Run, make_image: MakeImage) -> None:
-    """What is registered at scopes below or beside is neither seen nor in the way."""
+def test_the_scope_owns_the_images_that_it_imports(
+    plan: Plan, run: Run, make_image: MakeImage
+) -> None:
+    """Images of lower and sibling scopes are not visible and don't prevent the import."""
     for path in ("globex", "acme/production"):
         make_image(path)
     assert run(plan(line())) == [("created", "")]
 
 
-def test_an_environment_shares_with_nobody(plan: Plan, run: Run) -> None:
+def test_an_environment_cannot_share(plan: Plan, run: Run) -> None:
     job = plan(line(shared="yes"), path="acme/production")
-    assert the_plan(job).changes["shared"] == [None, "no"]
+    assert only_line(job).changes["shared"] == [None, "no"]
     assert run(job) == [("created", "")]
     again = plan(line(shared="yes"), path="acme/production")
-    assert the_plan(again).kind is Kind.UNCHANGED
+    assert only_line(again).effect is Effect.UNCHANGED
 
 
-def test_somebody_faster_is_no_harm(make_image: MakeImage, plan: Plan, run: Run) -> None:
+def test_images_that_were_registered_since_the_plan(
+    make_image: MakeImage, plan: Plan, run: Run
+) -> None:
     job = plan(line(1), line(2, shared="yes"), line(3))
     make_image("acme", 1, name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     make_image("acme", 2, name="another", agent_installed=False, shared=False)
@@ -247,13 +249,13 @@ def test_somebody_faster_is_no_harm(make_image: MakeImage, plan: Plan, run: Run)
     ]
 
 
-def test_two_who_import_the_same_file(plan: Plan, run: Run) -> None:
+def test_two_people_import_the_same_file(plan: Plan, run: Run) -> None:
     first, second = plan(line(1), line(2)), plan(line(1), line(2), who="account-admin")
     assert run(first) == [("created", "")] * 2
     assert run(second) == [("unchanged", "")] * 2
 
 
-def test_two_at_the_same_time(plan: Plan, vault: Vault) -> None:
+def test_two_people_import_at_the_same_time(plan: Plan, vault: Vault) -> None:
     lines = [line(number) for number in range(1, 21)]
     both = [plan(*lines, who=who) for who in ("account-editor", "account-admin")]
     for job in both:
@@ -264,58 +266,58 @@ def test_two_at_the_same_time(plan: Plan, vault: Vault) -> None:
         time.sleep(0.05)
     outcomes = Counter(row.outcome for row in JobRow.select())
     assert outcomes == {"created": 20, "unchanged": 20}
-    assert len(state_of()) == 20
+    assert len(images_at()) == 20
 
 
-def test_only_who_may_edit(plan: Plan, run: Run, actor_of: Actors) -> None:
+def test_only_editors_can_import(plan: Plan, run: Run, actor_of: Actors) -> None:
     with pytest.raises(Forbidden):
         plan(line(), who="account-viewer")
     assert not Job.select().exists()
 
 
-def test_the_right_may_be_lost_before_it_is_done(
+def test_rights_can_be_lost_after_the_plan(
     plan: Plan, actor_of: Actors, scope: Scopes, vault: Vault
 ) -> None:
     job = plan(line())
     row = JobRow.get(JobRow.job == job)
     viewer = actor_of("account-viewer")
-    outcome = imports.apply_line(viewer, job.scope, job.arguments, row, vault)
-    assert (outcome.kind, state_of()) == ("refused", [])
-    assert "not edit images at Account acme any more" in outcome.message
+    outcome = import_job.import_line(viewer, job.scope, job.arguments, row, vault)
+    assert (outcome.kind, images_at()) == ("refused", [])
+    assert "no longer have permission to edit images at Account acme" in outcome.message
 
 
-def test_the_pages_of_a_plan_go_by_kind(make_image: MakeImage, plan: Plan) -> None:
+def test_a_plan_is_paged_by_effect(make_image: MakeImage, plan: Plan) -> None:
     for number in (1, 2):
         make_image("acme", number, name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     job = plan(line(1), line(2, size_gb=9), line(3), line(4), line(5), line(6, name=""))
     assert job.arguments["counts"] == {"error": 1, "create": 3, "update": 1, "unchanged": 1}
-    assert [each.kind for each in planned(job)] == sorted(
-        [each.kind for each in planned(job)], key=list(Kind).index
+    assert [each.effect for each in planned_lines(job)] == sorted(
+        [each.effect for each in planned_lines(job)], key=list(Effect).index
     )
-    lines, more = imports.rows_of(job, Kind.CREATE, 1, 2)
-    assert ([each.place for each in lines], more) == (["item 3", "item 4"], True)
-    lines, more = imports.rows_of(job, Kind.CREATE, 2, 2)
-    assert ([each.place for each in lines], more) == (["item 5"], False)
-    assert imports.rows_of(job, Kind.UNCHANGED, 9, 2) == ([], False)
+    lines, has_next_page = import_plan.list_lines(job, Effect.CREATE, 1, 2)
+    assert ([each.position for each in lines], has_next_page) == (["item 3", "item 4"], True)
+    lines, has_next_page = import_plan.list_lines(job, Effect.CREATE, 2, 2)
+    assert ([each.position for each in lines], has_next_page) == (["item 5"], False)
+    assert import_plan.list_lines(job, Effect.UNCHANGED, 9, 2) == ([], False)
 
 
-def test_a_look_up_asks_the_cloud(
+def test_a_look_up_reads_the_image_from_the_cloud(
     make_credentials: MakeCredentials, plan: Plan, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the cloud knows need not be in the file."""
+    """The file can leave out values that the cloud returns."""
     credentials = make_credentials()
     monkeypatch.setattr(
         CLOUDS["aws"], "describe", lambda _credentials, _locator: details(state=ImageState.PENDING)
     )
-    options = Options(look_up=True, credentials={"aws": credentials.id})
+    options = ImportOptions(look_up=True, credentials={"aws": credentials.id})
     job = plan(line(name=""), options=options)
     assert run(job) == [("created", "")]
-    (image,) = state_of()
+    (image,) = images_at()
     assert (image.name, image.os_version, image.size_gb) == ("ubuntu-noble-24.04", "24.04", 8)
     assert (image.verified, image.state, image.credentials) == (True, "pending", credentials)
 
 
-def test_what_the_cloud_refuses_is_told(
+def test_an_error_of_the_cloud_is_reported(
     make_credentials: MakeCredentials, plan: Plan, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def describe(_credentials: object, locator: object) -> object:
@@ -323,30 +325,30 @@ def test_what_the_cloud_refuses_is_told(
 
     credentials = make_credentials()
     monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
-    job = plan(line(), options=Options(look_up=True, credentials={"aws": credentials.id}))
+    job = plan(line(), options=ImportOptions(look_up=True, credentials={"aws": credentials.id}))
     assert run(job) == [("refused", "There is no such image. Copy its id again.")]
 
 
 def test_a_look_up_needs_credentials(make_credentials: MakeCredentials, plan: Plan) -> None:
     make_credentials("globex", "there")
-    wrong = the_plan(plan(line(credentials="there"), options=Options(look_up=True)))
-    assert wrong.message.startswith("A look-up needs credentials of AWS.")
+    wrong = only_line(plan(line(credentials="there"), options=ImportOptions(look_up=True)))
+    assert wrong.message.startswith("Looking up this image requires AWS credentials.")
 
 
-def test_credentials_that_the_line_names_go_before_those_chosen(
+def test_credentials_in_the_line_take_precedence_over_chosen_ones(
     make_credentials: MakeCredentials, plan: Plan, run: Run
 ) -> None:
     chosen, named = make_credentials("", "chosen"), make_credentials("acme", "named")
-    options = Options(look_up=False, credentials={"aws": chosen.id})
+    options = ImportOptions(look_up=False, credentials={"aws": chosen.id})
     run(
         plan(
             line(1, credentials="named"), line(2, credentials="elsewhere"), line(3), options=options
         )
     )
-    assert [image.credentials for image in state_of()] == [named, chosen, chosen]
+    assert [image.credentials for image in images_at()] == [named, chosen, chosen]
 
 
-def test_a_job_does_it(plan: Plan, vault: Vault) -> None:
+def test_an_import_runs_as_a_job(plan: Plan, vault: Vault) -> None:
     job = plan(line(1), line(2, name=""), line(3))
     runner.start_job(job, vault, wait=True)
     job = Job.get_by_id(job.id)

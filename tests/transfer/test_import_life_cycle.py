@@ -1,4 +1,4 @@
-"""What an import makes of the columns about an image's life."""
+"""The life cycle columns of an import."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from webapp.images.life_cycle import ENDLESS, Life
 from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
-from webapp.transfer import export as exchange
-from webapp.transfer import import_files
-from webapp.transfer import import_plans as imports
-from webapp.transfer.import_plans import Kind, Options
+from webapp.transfer import export, import_formats, import_job, import_plan
+from webapp.transfer.import_plan import Effect, ImportOptions
 
-Do = Callable[..., list[tuple[str, str]]]
+Import = Callable[..., list[tuple[str, str]]]
 LATER = today() + timedelta(days=400)
 LONG_AGO = date(2020, 1, 31)
 
@@ -40,24 +38,31 @@ def line(number: int = 1, **values: object) -> dict[str, object]:
 @pytest.fixture
 def plan(actor_of: Callable[[str], Actor], scope: Callable[[str], Scope]) -> Callable[..., Job]:
     def plan(*lines: dict[str, object]) -> Job:
-        content = import_files.read(json.dumps(lines).encode())
-        return imports.plan(actor_of("account-editor"), scope("acme"), content, Options(False))
+        file = import_formats.parse_file(json.dumps(lines).encode())
+        return import_plan.create_plan(
+            actor_of("account-editor"), scope("acme"), file, ImportOptions(False)
+        )
 
     return plan
 
 
 @pytest.fixture
-def do(plan: Callable[..., Job], vault: Vault) -> Do:
-    """The outcome and message of each line, in the order of the plan."""
+def import_lines(plan: Callable[..., Job], vault: Vault) -> Import:
+    """Return a function that imports lines and returns the outcome and message of each.
 
-    def do(*lines: dict[str, object]) -> list[tuple[str, str]]:
+    The results are in the order of the plan.
+    """
+
+    def import_lines(*lines: dict[str, object]) -> list[tuple[str, str]]:
         job = plan(*lines)
         actor = accounts.actor_for(job.person)
         rows = JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
-        outcomes = [imports.apply_line(actor, job.scope, job.arguments, row, vault) for row in rows]
+        outcomes = [
+            import_job.import_line(actor, job.scope, job.arguments, row, vault) for row in rows
+        ]
         return [(each.kind, each.message) for each in outcomes]
 
-    return do
+    return import_lines
 
 
 def life_of(number: int = 1) -> Life:
@@ -65,7 +70,7 @@ def life_of(number: int = 1) -> Life:
 
 
 @pytest.mark.parametrize(
-    ("before", "said", "after"),
+    ("before", "columns", "after"),
     [
         (ENDLESS, {"status": "deprecated"}, Life(today())),
         (ENDLESS, {"status": "Retired"}, Life(None, today())),
@@ -81,72 +86,82 @@ def life_of(number: int = 1) -> Life:
         (Life(LONG_AGO), {}, Life(LONG_AGO)),
     ],
 )
-def test_what_a_line_does_to_a_life(
+def test_the_life_cycle_after_a_line(
     make_image: MakeImage,
     actor_of: Callable[[str], Actor],
-    do: Do,
+    import_lines: Import,
     before: Life,
-    said: dict[str, Any],
+    columns: dict[str, Any],
     after: Life,
 ) -> None:
     image = make_image("acme", name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     life_cycle.change(actor_of("account-editor"), image, before)
-    same = "unchanged" if before == after else "updated"
-    assert do(line(size_gb=8, **said)) == [(same, "")]
+    outcome = "unchanged" if before == after else "updated"
+    assert import_lines(line(size_gb=8, **columns)) == [(outcome, "")]
     assert life_of() == after
     assert Image.get().status is after.status
-    assert do(line(size_gb=8, **said)) == [("unchanged", "")]
+    assert import_lines(line(size_gb=8, **columns)) == [("unchanged", "")]
 
 
-def test_a_new_image_may_be_at_its_end(do: Do) -> None:
-    assert do(line(status="deprecated", deprecated_on=LONG_AGO.isoformat())) == [("created", "")]
+def test_a_new_image_can_be_deprecated(import_lines: Import) -> None:
+    assert import_lines(line(status="deprecated", deprecated_on=LONG_AGO.isoformat())) == [
+        ("created", "")
+    ]
     assert Image.get().status is LifeCycle.DEPRECATED
 
 
-def test_a_successor_may_come_with_the_same_file(plan: Callable[..., Job], do: Do) -> None:
+def test_a_successor_can_be_in_the_same_file(
+    plan: Callable[..., Job], import_lines: Import
+) -> None:
     lines = [line(1, status="deprecated", successor=ami(2)), line(2)]
-    (_, planned), more = imports.rows_of(plan(*lines), None, 1, 10)
-    assert (planned.changes["successor"], more) == ([None, ami(2)], False)
-    assert do(*lines) == [("created", "")] * 2
+    (_, planned), has_next_page = import_plan.list_lines(plan(*lines), None, 1, 10)
+    assert (planned.changes["successor"], has_next_page) == ([None, ami(2)], False)
+    assert import_lines(*lines) == [("created", "")] * 2
     assert life_of(1).successor == Image.get(Image.cloud_image_id == ami(2)).id
-    assert do(*lines) == [("unchanged", "")] * 2
+    assert import_lines(*lines) == [("unchanged", "")] * 2
 
 
-def test_a_successor_is_sought_nearby_first(make_image: MakeImage, do: Do) -> None:
+def test_a_successor_in_the_same_location_is_preferred(
+    make_image: MakeImage, import_lines: Import
+) -> None:
     make_image("acme", 2, location="eu-west-1")
     near = make_image("acme", 2, location="us-east-1")
-    assert do(line(status="deprecated", successor=ami(2))) == [("created", "")]
+    assert import_lines(line(status="deprecated", successor=ami(2))) == [("created", "")]
     assert life_of().successor == near.id
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("columns", "words"),
     [
         ({"status": "deprecated", "successor": "nothing like it"}, "sees no image"),
         ({"deprecated_on": LATER.isoformat(), "retired_on": "2026-01-31"}, "not retired before"),
         ({"status": "deprecated", "status_reason": "x" * 300}, "at most 255 characters"),
     ],
 )
-def test_what_cannot_be(plan: Callable[..., Job], do: Do, said: dict[str, Any], words: str) -> None:
-    (planned,), _ = imports.rows_of(plan(line(**said)), None, 1, 10)
-    assert planned.kind is Kind.ERROR
+def test_an_invalid_life_cycle_is_an_error(
+    plan: Callable[..., Job], import_lines: Import, columns: dict[str, Any], words: str
+) -> None:
+    (planned,), _ = import_plan.list_lines(plan(line(**columns)), None, 1, 10)
+    assert planned.effect is Effect.ERROR
     assert words in planned.message
-    assert do(line(**said))[0][0] == "refused"
+    assert import_lines(line(**columns))[0][0] == "refused"
     assert not Image.select().exists()
 
 
-def test_what_turns_out_to_be_impossible_is_told(make_image: MakeImage, do: Do) -> None:
-    """The image is kept, since that much of the line could be done."""
-    ((kind, message),) = do(line(status="deprecated", successor=ami(1)))
+def test_a_life_cycle_that_is_refused_on_import_is_reported(
+    make_image: MakeImage, import_lines: Import
+) -> None:
+    """The image stays registered."""
+    ((kind, message),) = import_lines(line(status="deprecated", successor=ami(1)))
     assert (kind, life_of()) == ("created", ENDLESS)
     assert "cannot be its own successor" in message
 
 
-def test_lives_come_back_unchanged(
+def test_exported_life_cycles_can_be_imported_unchanged(
     make_image: MakeImage,
     actor_of: Callable[[str], Actor],
     scope: Callable[[str], Scope],
-    do: Do,
+    import_lines: Import,
 ) -> None:
     actor, here = actor_of("account-editor"), scope("acme")
     new = make_image("", 9)
@@ -159,5 +174,5 @@ def test_lives_come_back_unchanged(
     )
     for number, life in enumerate(lives, start=1):
         life_cycle.change(actor, make_image("acme", number), life)
-    text = "".join(exchange.as_json(catalogue.each(actor, here, EVERYTHING, own=True), here))
-    assert do(*json.loads(text)) == [("unchanged", "")] * 5
+    text = "".join(export.json_chunks(catalogue.each(actor, here, EVERYTHING, own=True), here))
+    assert import_lines(*json.loads(text)) == [("unchanged", "")] * 5

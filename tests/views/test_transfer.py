@@ -1,4 +1,4 @@
-"""Downloads, and the two steps of an import, as a browser meets them."""
+"""Downloads, and the two steps of an import, over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 import models
 from models import Image, Job
 from tests.conftest import MakeCredentials, MakeImage
-from webapp.transfer import import_files
+from webapp.transfer import import_formats
 
 ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
@@ -27,24 +27,26 @@ TEXT = f"{HEADER}\n{ROW}\n"
 
 
 def send(client: FlaskClient, **fields: object) -> TestResponse:
-    """The form of an import, as a browser sends it."""
+    """Send the import form as a browser does."""
     boundary, body = encode_multipart({"how": "unverified", **fields})
     kind = f"multipart/form-data; boundary={boundary}"
     return client.post(f"{ACME}/images/import", data=body, content_type=kind)
 
 
-def file_of(content: bytes) -> FileStorage:
+def upload_of(content: bytes) -> FileStorage:
     return FileStorage(io.BytesIO(content), "images.csv")
 
 
-def planned(client: FlaskClient, text: str = TEXT) -> str:
-    """The address of the plan of a text."""
+def create_plan(client: FlaskClient, text: str = TEXT) -> str:
+    """Return the URL of the plan of a text."""
     answer = send(client, text=text)
     assert answer.status_code == 303
     return answer.location
 
 
-def test_a_download_is_what_the_search_finds(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_a_download_contains_the_images_that_match_the_search(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
     make_image("acme", 1, name="first of them")
     make_image("acme", 2, name="second of them")
     client = client_of("account-viewer")
@@ -62,46 +64,46 @@ def test_a_download_is_what_the_search_finds(client_of: ClientOf, make_image: Ma
 
 
 @pytest.mark.parametrize("ending", ["csv", "json"])
-def test_a_download_gives_its_connection_back(
+def test_a_download_closes_its_connection(
     client_of: ClientOf, make_image: MakeImage, ending: str
 ) -> None:
-    """Read to its end, given up in the middle, and never begun."""
+    """Whether it is read to its end, closed in the middle, or never read."""
     make_image("acme")
     client = client_of("account-viewer")
     models.database.close()
-    address = f"{ACME}/images/export.{ending}"
-    assert client.get(address).data
+    url = f"{ACME}/images/export.{ending}"
+    assert client.get(url).data
     assert models.database.is_closed()
-    answer = client.get(address)
-    pieces = answer.iter_encoded()
-    assert next(iter(pieces))
+    answer = client.get(url)
+    chunks = answer.iter_encoded()
+    assert next(iter(chunks))
     answer.close()
     assert models.database.is_closed()
-    client.get(address).close()
+    client.get(url).close()
     assert models.database.is_closed()
 
 
-def test_from_a_text_to_images(client_of: ClientOf) -> None:
+def test_importing_a_text(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     page = client.get(f"{ACME}/images/import").text
-    assert "Nothing is changed before you confirm it" in page
-    address = planned(client)
-    plan = client.get(address).text
-    assert "1 image would be registered as not verified." in plan
+    assert "You can review the changes on the next page" in page
+    url = create_plan(client)
+    plan = client.get(url).text
+    assert "1 image will be registered at Account acme as not verified." in plan
     assert "Import 1 image" in plan
     assert not Image.select().exists()
-    answer = client.post(address)
+    answer = client.post(url)
     assert (answer.status_code, Image.get().name) == (303, "ubuntu-noble-24.04")
     assert not Image.get().verified
-    assert client.get(address).location == answer.location
-    assert client.post(address).location == answer.location
+    assert client.get(url).location == answer.location
+    assert client.post(url).location == answer.location
     assert client.get(answer.location).status_code == 200
     assert Image.select().count() == 1
 
 
-def test_a_file_goes_before_what_is_pasted(client_of: ClientOf) -> None:
+def test_a_file_takes_precedence_over_pasted_text(client_of: ClientOf) -> None:
     client = client_of("account-editor")
-    upload = file_of(TEXT.replace("noble", "from-file").encode())
+    upload = upload_of(TEXT.replace("noble", "from-file").encode())
     answer = send(client, file=upload, text=TEXT)
     assert "ubuntu-from-file-24.04" in client.get(answer.location).text
 
@@ -109,13 +111,13 @@ def test_a_file_goes_before_what_is_pasted(client_of: ClientOf) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "There is nothing in it"),
-        ({"text": "name\nnoble\n"}, "none named cloud"),
+        ({}, "There is nothing to import"),
+        ({"text": "name\nnoble\n"}, "The column cloud is missing"),
         ({"text": TEXT, "how": "somehow"}, "Not a valid choice"),
-        ({"file": file_of(b"\xff\xfe")}, "not in UTF-8"),
+        ({"file": upload_of(b"\xff\xfe")}, "not encoded in UTF-8"),
     ],
 )
-def test_what_is_typed_stays_after_an_error(
+def test_the_form_keeps_its_values_after_an_error(
     client_of: ClientOf, fields: dict[str, object], words: str
 ) -> None:
     answer = send(client_of("account-editor"), **fields)
@@ -125,46 +127,45 @@ def test_what_is_typed_stays_after_an_error(
     assert not Job.select().exists()
 
 
-def test_a_plan_says_what_is_wrong_and_what_would_change(
-    client_of: ClientOf, make_image: MakeImage
-) -> None:
+def test_a_plan_shows_errors_and_changes(client_of: ClientOf, make_image: MakeImage) -> None:
     make_image("acme", name="to be changed")
     changed = "aws,us-east-1,ami-00000000000000001,better,7,web"
     text = f"{HEADER},ID,Team\n{changed}\nnimbus,x,y,z\n{ROW}\n"
     client = client_of("account-editor")
-    address = planned(client, text)
-    plan = client.get(address).text
-    assert "1 image would be registered as not verified. 1 image would be changed." in plan
-    assert "1 line cannot be imported" in plan
-    assert "There is no cloud “nimbus”" in plan
-    assert "Columns that mean nothing here: Team." in plan
-    assert "left alone: id." in plan
+    url = create_plan(client, text)
+    plan = client.get(url).text
+    assert "1 image will be registered at Account acme as not verified." in plan
+    assert "1 image will be updated." in plan
+    assert "1 line has an error and will be skipped" in plan
+    assert "“nimbus” is not a known cloud" in plan
+    assert "Unknown columns, which are ignored: Team." in plan
+    assert "Read-only columns, which are ignored: id." in plan
     assert "<del>to be changed</del> → <ins>better</ins>" in plan
     assert plan.index("Line 3") < plan.index("Line 4") < plan.index("Line 2")
-    part = client.get(f"{address}?show=update", headers={"HX-Request": "true"}).text
+    part = client.get(f"{url}?show=update", headers={"HX-Request": "true"}).text
     assert "<html" not in part
     assert "Line 2" in part
     assert "Line 3" not in part
-    for nonsense in ("show=nothing", "page=0", "page=x", "page=99999999", "page=²"):
-        assert client.get(f"{address}?{nonsense}").status_code == 200
+    for invalid in ("show=nothing", "page=0", "page=x", "page=99999999", "page=²"):
+        assert client.get(f"{url}?{invalid}").status_code == 200
 
 
-def test_with_nothing_to_do_there_is_no_button(client_of: ClientOf) -> None:
+def test_a_plan_without_changes_has_no_button(client_of: ClientOf) -> None:
     client = client_of("account-editor")
-    plan = client.get(planned(client, f"{HEADER}\nnimbus,x,y,z\n")).text
+    plan = client.get(create_plan(client, f"{HEADER}\nnimbus,x,y,z\n")).text
     assert "Import 0" not in plan
     assert "btn-primary" not in plan
 
 
-def test_a_plan_is_of_its_maker_and_scope(client_of: ClientOf) -> None:
-    address = planned(client_of("account-editor"))
+def test_nobody_else_sees_a_plan(client_of: ClientOf) -> None:
+    url = create_plan(client_of("account-editor"))
     for who, path in (("account-admin", ""), ("scalr-admin", ""), ("account-editor", "production")):
-        there = address.replace(ACME, "/environment/acme/production") if path else address
+        there = url.replace(ACME, "/environment/acme/production") if path else url
         assert client_of(who).get(there).status_code == 404
         assert client_of(who).post(there).status_code == 404
 
 
-def test_a_look_up_is_with_credentials_of_this_scope(
+def test_only_usable_credentials_can_be_chosen(
     client_of: ClientOf, make_credentials: MakeCredentials
 ) -> None:
     usable, foreign = make_credentials("acme", "ours"), make_credentials("globex", "theirs")
@@ -175,18 +176,18 @@ def test_a_look_up_is_with_credentials_of_this_scope(
     sent = {"text": TEXT, "how": "look-up"}
     assert send(client, **sent, credentials_aws=str(foreign.id)).status_code == 422
     plan = client.get(send(client, **sent, credentials_aws=str(usable.id)).location).text
-    assert "each after a look-up in its cloud" in plan
+    assert "after a look-up in the cloud" in plan
     plan = client.get(send(client, **sent, credentials_aws="").location).text
-    assert "A look-up needs credentials of AWS." in plan
+    assert "Looking up this image requires AWS credentials." in plan
 
 
-def test_much_is_taken_here_and_nowhere_else(client_of: ClientOf) -> None:
+def test_only_the_import_form_accepts_large_uploads(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     filler = f"{ROW},{'x' * 2_000}\n" * 1_000
     text = f"{HEADER},ignored\n{filler}"
     assert send(client, text=text).status_code == 303
-    assert send(client, file=file_of(text.encode())).status_code == 303
-    too_much = "x" * (import_files.MAX_BYTES + 1)
+    assert send(client, file=upload_of(text.encode())).status_code == 303
+    too_much = "x" * (import_formats.MAX_BYTES + 1)
     assert send(client, text=too_much).status_code == 422
     assert send(client, text=2 * too_much).status_code == 413
     assert client.post(f"{ACME}/bookmarks", data={"label": text}).status_code == 413

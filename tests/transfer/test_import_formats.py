@@ -1,0 +1,244 @@
+"""Parsing files: the three formats, as real programs write them, and files that are refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from webapp.transfer import import_formats
+from webapp.transfer.export import COLUMNS, escape_formula, unescape_formula
+from webapp.transfer.import_formats import FileLine, ParsedFile, UnreadableFile
+
+AMI = "ami-0123456789abcdef0"
+HEADER = "cloud,location,cloud_image_id,name"
+ROW = f"aws,us-east-1,{AMI},noble"
+VALUES = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": AMI, "name": "noble"}
+
+
+def parse(text: str) -> ParsedFile:
+    return import_formats.parse_file(text.encode())
+
+
+def refusal(data: bytes | str) -> str:
+    """Return the message with which a file is refused."""
+    with pytest.raises(UnreadableFile) as caught:
+        import_formats.parse_file(data.encode() if isinstance(data, str) else data)
+    message = caught.value.message
+    assert message[0].isupper()
+    assert message.endswith(".")
+    return message
+
+
+def builds(*each: object) -> str:
+    return json.dumps({"builds": each, "last_run_uuid": "r"})
+
+
+def build(artifact: str = f"us-east-1:{AMI}", **more: object) -> dict[str, object]:
+    return {
+        "name": "web",
+        "builder_type": "amazon-ebs",
+        "build_time": 1507245986,
+        "files": None,
+        "artifact_id": artifact,
+        "packer_run_uuid": "r",
+        "custom_data": None,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEADER}\n{ROW}\n",
+        f"{HEADER}\r\n{ROW}\r\n",
+        f"\ufeff{HEADER}\n{ROW}",
+        f"\n\n{HEADER}\n\n{ROW}\n,,,\n",
+        f"{HEADER};".replace(",", ";") + f"\n{ROW};\n".replace(",", ";"),
+        f"{HEADER}\n{ROW}\n".replace(",", "\t"),
+        f'"Cloud","Location","Cloud Image ID","Name"\n"aws","us-east-1","{AMI}","noble"\n',
+        f"cloud_image_id,name,location,cloud,,\n {AMI} ,noble,us-east-1,aws,,\n",
+        json.dumps([VALUES]),
+        json.dumps([{**VALUES, "description": None, "status_reason": ""}], indent=2),
+        json.dumps(
+            [{"Cloud-Image-ID": AMI, "Cloud": "aws", "location": "us-east-1", "name": "noble"}]
+        ),
+    ],
+)
+def test_every_format_gives_the_same_image(text: str) -> None:
+    (line,) = parse(text).lines
+    assert (line.values, line.error) == (VALUES, "")
+
+
+def test_the_position_of_a_line() -> None:
+    text = f'{HEADER},description\n{ROW},"over\ntwo lines"\n\n{ROW},short\n'
+    file = parse(text)
+    assert file.format == "CSV"
+    assert [line.position for line in file.lines] == ["line 2", "line 5"]
+    assert file.lines[0].values["description"] == "over\ntwo lines"
+    assert parse(json.dumps([VALUES, VALUES])).lines[1].position == "item 2"
+
+
+def test_columns_that_are_not_imported_are_listed_once() -> None:
+    file = parse(f"{HEADER},ID,state,Team,Cost centre\n{ROW},7,gone,web,12\n{ROW},8,gone,,\n")
+    assert file.ignored_columns == ("id", "state")
+    assert file.unknown_columns == ("Team", "Cost centre")
+    assert parse(json.dumps([VALUES, {**VALUES, "team": "web"}])).unknown_columns == ("team",)
+
+
+def test_every_column_of_an_export_is_known() -> None:
+    file = parse(",".join(COLUMNS) + "\n" + ",".join("x" for _ in COLUMNS))
+    assert file.unknown_columns == ()
+
+
+def test_an_unreadable_line_does_not_affect_the_others() -> None:
+    file = parse(f"{HEADER}\n{ROW},one,too many\n{ROW}\naws\n")
+    assert [bool(line.error) for line in file.lines] == [True, False, False]
+    assert "6 cells" in file.lines[0].error
+    assert file.lines[2].values == {"cloud": "aws"}
+    file = parse(json.dumps([VALUES, 7, {**VALUES, "name": ["a"]}, {**VALUES, "name": "a\x00"}]))
+    assert [line.error[:20] for line in file.lines[1:3]] == [
+        "This item is not an ",
+        "The value of name mu",
+    ]
+    assert "contains an invalid character" in file.lines[3].error
+    assert not file.lines[0].error
+
+
+def test_json_has_numbers_and_booleans() -> None:
+    (line,) = parse(
+        json.dumps([{**VALUES, "size_gb": 8, "shared": False, "agent_installed": True}])
+    ).lines
+    assert (line.values["size_gb"], line.values["shared"]) == ("8", "no")
+    assert line.values["agent_installed"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("", "nothing to import"),
+        (" \n\t", "nothing to import"),
+        ("\ufeff", "nothing to import"),
+        (HEADER, "contains no images"),
+        ("[]", "contains no images"),
+        (builds(), "contains no images"),
+        ("name,location\nnoble,us-east-1\n", "column cloud is missing."),
+        ("cloud,name\naws,noble\n", "column cloud_image_id is missing."),
+        (f"{HEADER},Name\n{ROW},noble\n", "Two columns are named “name”"),
+        (f'{HEADER}\n{ROW}\n"aws,us-east-1\n', "begins in line 3"),
+        (f'{HEADER}\n"aws"x,us-east-1,{AMI},noble\n', "begins in line 2"),
+        ('{"cloud": "aws"}', "not a list of images"),
+        ('[{"cloud" "aws"}]', "line 1, column 11"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[" + "1" * 5_000 + "]", "too long"),
+        (f"{HEADER}\n{ROW}é".encode("latin-1"), "line 2"),
+        (f"{HEADER}\n{ROW}".encode("utf-16"), "UTF-8"),
+        (f"{HEADER}\n{ROW}\x00\n", "not a text file"),
+        (b"x" * (import_formats.MAX_BYTES + 1), "10 MB"),
+        ("cloud,cloud_image_id\n" + "a,b\n" * (import_formats.MAX_LINES + 1), "20,000"),
+    ],
+)
+def test_an_unreadable_file_is_refused(data: bytes | str, words: str) -> None:
+    assert words in refusal(data)
+
+
+def test_a_packer_manifest() -> None:
+    second = "ami-0fedcba9876543210"
+    file = parse(
+        builds(
+            build(
+                f"us-east-1:{AMI},eu-west-1:{second}",
+                custom_data={"os_family": "ubuntu", "os_version": "24.04", "team": "web"},
+            )
+        )
+    )
+    assert file.format == "Packer manifest"
+    common = {"cloud": "aws", "name": "web", "os_family": "ubuntu", "os_version": "24.04"}
+    assert file.lines == [
+        FileLine("build 1 (web)", {**common, "location": "us-east-1", "cloud_image_id": AMI}),
+        FileLine("build 1 (web)", {**common, "location": "eu-west-1", "cloud_image_id": second}),
+    ]
+    assert file.unknown_columns == ()
+
+
+def test_only_the_newest_build_of_an_image_is_used() -> None:
+    gce = {"builder_type": "googlecompute", "artifact_id": "web"}
+    file = parse(
+        builds(
+            build(**gce, build_time=2, custom_data={"project": "acme-images", "name": "newest"}),
+            build(**gce, build_time=1, custom_data={"project": "acme-images", "name": "older"}),
+            build(),
+            build(**gce, build_time=None, custom_data={"project": "other-images", "name": "other"}),
+        )
+    )
+    assert [line.values["name"] for line in file.lines] == ["newest", "web", "other"]
+    assert file.notes == ("Older builds of the same images were skipped: 1.",)
+
+
+def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
+    (line,) = parse(builds(build(name="amazon-ebs"))).lines
+    assert line.values["name"] == AMI
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (build(builder_type="docker"), "“docker” doesn’t build images"),
+        (build(builder_type=None), "doesn’t build images"),
+        (build("web", builder_type="vsphere-iso"), "instance UUID"),
+        (build(custom_data="text"), "custom_data of this build is not an object"),
+        (build(custom_data={"tags": {"a": "b"}}), "tags must be a string"),
+        (build(artifact_id=None), "REGION:AMI-ID"),
+        ("text", "not an object"),
+    ],
+)
+def test_a_build_that_cannot_be_imported(broken: object, words: str) -> None:
+    bad, good = parse(builds(broken, build())).lines
+    assert words in bad.error
+    assert bad.position.startswith("build 1")
+    assert not good.error
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("'=1+1")
+@example("''")
+def test_escaping_a_formula_can_be_reversed(text: str) -> None:
+    cell = escape_formula(text)
+    assert unescape_formula(cell) == text
+    assert cell[:1] not in set("=+-@\t\r\n")
+
+
+@settings(max_examples=200)
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
+    try:
+        file = import_formats.parse_file(data)
+    except UnreadableFile:
+        return
+    assert file.lines
+
+
+@settings(max_examples=200)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+        lambda each: (
+            st.lists(each)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["builds", "name", "builder_type", "artifact_id", "custom_data", "build_time"]
+                ),
+                each,
+            )
+        ),
+        max_leaves=30,
+    )
+)
+def test_any_json_is_parsed_or_refused(data: object) -> None:
+    for text in (json.dumps(data), json.dumps([data]), builds(data)):
+        try:
+            assert parse(text).lines
+        except UnreadableFile:
+            continue

@@ -1,0 +1,166 @@
+"""Carrying out the plan of an import, line by line.
+
+Every line goes through the use cases for a single image, so the same rules, rights and audit
+entries apply as for an image that is registered by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models import Image, JobRow, Scope
+from webapp import audit
+from webapp.access import Actor, Forbidden
+from webapp.clouds.base import CloudError, ImageDetails, ImageState
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import Vault, VaultError
+from webapp.images import life_cycle, registration
+from webapp.images.identity import AlreadyRegistered, find_registered
+from webapp.jobs.runner import JobAction
+from webapp.jobs.store import Outcome
+from webapp.refusals import Refusal
+from webapp.transfer import import_lines
+from webapp.transfer.import_life_cycle import LifeCycleResolver
+from webapp.transfer.import_lines import ImportLine
+from webapp.transfer.import_plan import (
+    WITH_LOOK_UP,
+    WITHOUT_LOOK_UP,
+    Effect,
+    ImportOptions,
+    credentials_for,
+    parse_line_at,
+)
+
+NOT_CHECKED = "Not checked in the cloud yet."
+
+
+def import_line(
+    actor: Actor, scope: Scope, arguments: Mapping[str, Any], row: JobRow, vault: Vault
+) -> Outcome:
+    """Import one line of a plan.
+
+    The plan may be old, so the line is compared with the registered images again.
+    """
+    if row.arguments["effect"] == Effect.ERROR:
+        return Outcome("refused", row.arguments["message"])
+    options = ImportOptions(arguments["look_up"], arguments["credentials"])
+    try:
+        line = parse_line_at(scope, row.arguments["values"])
+        was_registered = row.arguments["effect"] != Effect.CREATE
+        importer = _LineImporter(actor, scope, options, vault)
+        return importer.register_or_update(line, was_registered=was_registered)
+    except (Refusal, CloudError, VaultError) as error:
+        return Outcome("refused", str(error))
+    except Forbidden:
+        return Outcome("refused", f"You no longer have permission to edit images at {scope.label}.")
+
+
+JOB_ACTIONS = (
+    JobAction(WITHOUT_LOOK_UP, "Import {images}", import_line, atomic=True),
+    JobAction(WITH_LOOK_UP, "Import {images}", import_line, concurrent=True),
+)
+
+
+class _LineImporter:
+    """Imports one line."""
+
+    def __init__(self, actor: Actor, scope: Scope, options: ImportOptions, vault: Vault) -> None:
+        self._actor, self._scope = actor, scope
+        self._options, self._vault = options, vault
+
+    def register_or_update(self, line: ImportLine, *, was_registered: bool) -> Outcome:
+        """Register the image, or update the registered one.
+
+        `was_registered` says whether it was registered when the plan was made. Raises Forbidden,
+        Refusal, VaultError and CloudError.
+        """
+        image = find_registered(self._scope, line.identity) if was_registered else None
+        if image is None:
+            try:
+                image = self._register(line)
+            except AlreadyRegistered as error:
+                # Someone registered it since, or the cloud returned another ID for the image.
+                image = find_registered(self._scope, line.identity) or error.image
+            else:
+                return self._set_first_life_cycle(line, image)
+        return self._update(line, image)
+
+    def _register(self, line: ImportLine) -> Image:
+        credentials_id = self._credentials_id(line)
+        if not self._options.look_up:
+            return registration.register_unverified(
+                self._actor,
+                self._scope,
+                line.cloud.key,
+                line.locator,
+                import_lines.choices_for_new_image(line),
+                details=_unverified_details(line),
+                credentials_id=credentials_id,
+            )
+        receipt = registration.look_up(
+            self._actor,
+            self._scope,
+            self._vault,
+            line.cloud.key,
+            credentials_id=credentials_id,
+            location=line.locator.location,
+            image_id=line.locator.image_id,
+        )
+        choices = import_lines.choices_for_new_image(line, receipt)
+        compute_resource = line.locator.compute_resource
+        return registration.register(self._actor, self._scope, receipt, choices, compute_resource)
+
+    def _credentials_id(self, line: ImportLine) -> int | None:
+        """Return the credentials to register with; registering checks that they are usable."""
+        if not line.credentials:
+            return self._options.credentials.get(line.cloud.key)
+        usable = cloud_credentials.usable_at(self._scope, line.cloud.key)
+        return credentials_for(line, usable, self._options)
+
+    def _set_first_life_cycle(self, line: ImportLine, image: Image) -> Outcome:
+        """Set the life cycle of an image that was just registered.
+
+        If that is refused, the image stays registered and active.
+        """
+        try:
+            self._update_life_cycle(line, image)
+        except Refusal as error:
+            message = f"The image was registered, but its status could not be set. {error.message}"
+            return Outcome("created", message, image.id)
+        return Outcome("created", image_id=image.id)
+
+    def _update(self, line: ImportLine, image: Image) -> Outcome:
+        if image.scope_id != self._scope.id:
+            raise AlreadyRegistered(image)
+        image.scope = self._scope
+        choices = import_lines.choices_for_update(line, image)
+        life_cycle_changes = self._update_life_cycle(line, image)
+        changes = registration.edit(self._actor, image, choices)
+        return Outcome(
+            "updated" if life_cycle_changes or changes else "unchanged", image_id=image.id
+        )
+
+    def _update_life_cycle(self, line: ImportLine, image: Image) -> audit.Changes:
+        """Return what changed. Raises Forbidden and Refusal."""
+        life = LifeCycleResolver(self._scope).resolve(line, image)
+        if life == life_cycle.of(image):
+            return {}
+        return life_cycle.change(self._actor, image, life)
+
+
+def _unverified_details(line: ImportLine) -> ImageDetails:
+    """Return the details of an image that was not read from its cloud, taken from the line."""
+    return ImageDetails(
+        name="",
+        description=line.description,
+        architecture=line.architecture,
+        size_gb=line.choices.get("size_gb"),
+        state=ImageState.AVAILABLE,
+        state_note=NOT_CHECKED,
+        created=None,
+        deprecated=None,
+        facts=(),
+        volumes=(),
+        os_texts=(),
+    )

@@ -1,0 +1,105 @@
+"""The life cycle of an image after an import: the columns of a line combined with what is stored.
+
+The rules of a life cycle are in `webapp.images.life_cycle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import models
+from models import Image, LifeCycle, Scope
+from webapp.images import life_cycle
+from webapp.images.life_cycle import ENDLESS, Life
+from webapp.refusals import Refusal
+from webapp.transfer.import_lines import ImportLine, LifeCycleColumns
+
+
+class LifeCycleResolver:
+    """Finds the life cycles that the lines of one file ask for, for images of `scope`.
+
+    `file_image_ids` are the cloud image IDs in the file. They may be successors although they are
+    not registered yet.
+    """
+
+    def __init__(self, scope: Scope, file_image_ids: Collection[str] = ()) -> None:
+        self._scope, self._file_image_ids = scope, file_image_ids
+        self._cloud_image_ids: dict[int, str] = {}
+        self._successors: dict[tuple[str, str, str], int] = {}
+
+    def resolve(self, line: ImportLine, image: Image | None) -> Life:
+        """Return the life cycle after the line of `image`, which is None for a new image.
+
+        Raises Refusal.
+        """
+        before = life_cycle.of(image) if image else ENDLESS
+        columns = line.life_cycle
+        if columns is None:
+            return before
+        if columns.status is LifeCycle.ACTIVE and not columns.has_date:
+            return ENDLESS
+        dates = _resolve_dates(columns, before)
+        reason = columns.reason or before.reason
+        successor = self._resolve_successor(line, columns, before)
+        return replace(dates, reason=reason, successor=successor)
+
+    def as_columns(self, life: Life) -> dict[str, Any]:
+        """Return the life cycle by column, as in a file; None for an empty column."""
+        dates = {"deprecated_on": life.deprecated_on, "retired_on": life.retired_on}
+        return {
+            "status": life.status.value,
+            **{name: day.isoformat() if day else None for name, day in dates.items()},
+            "status_reason": life.reason or None,
+            "successor": self._cloud_image_id(life.successor) if life.successor else None,
+        }
+
+    def _resolve_successor(
+        self, line: ImportLine, columns: LifeCycleColumns, before: Life
+    ) -> int | None:
+        """Return the ID of the successor; None while it is only in the file. Raises Refusal."""
+        text = columns.successor
+        if not text or (before.successor and self._cloud_image_id(before.successor) == text):
+            return before.successor
+        key = (line.cloud.key, line.identity.location, text)
+        if key not in self._successors:
+            try:
+                self._successors[key] = self._find_successor(*key)
+            except Refusal:
+                if text in self._file_image_ids:
+                    return None
+                raise
+        return self._successors[key]
+
+    def _find_successor(self, cloud: str, location: str, text: str) -> int:
+        """Return the ID of the image named by `text`, preferring the same cloud and location."""
+        nearby = (Image.cloud == cloud) & (Image.location == location)
+        same_id = nearby & (Image.cloud_image_id == text) & Image.seen_from(self._scope)
+        found = list(Image.select(Image.id).where(same_id).limit(2))
+        image = found[0] if len(found) == 1 else life_cycle.named(self._scope, text)
+        image_id: int = image.id
+        return image_id
+
+    def _cloud_image_id(self, image_id: int) -> str:
+        if image_id not in self._cloud_image_ids:
+            found = Image.select(Image.cloud_image_id).where(Image.id == image_id).scalar()
+            self._cloud_image_ids[image_id] = found or ""
+        return self._cloud_image_ids[image_id]
+
+
+def _resolve_dates(columns: LifeCycleColumns, before: Life) -> Life:
+    """Return the dates after the line.
+
+    An empty date stays as it is stored. If a status has no date at all, its date is today.
+    """
+    today = models.today()
+    deprecated = columns.deprecated_on or before.deprecated_on
+    retired = columns.retired_on or before.retired_on
+    if columns.status is LifeCycle.RETIRED:
+        if not retired or (retired > today and not columns.has_date):
+            retired = today
+    elif columns.status is LifeCycle.DEPRECATED:
+        ends_retirement = before.status is LifeCycle.RETIRED and not columns.retired_on
+        deprecated, retired = deprecated or today, None if ends_retirement else retired
+    return Life(deprecated, retired)

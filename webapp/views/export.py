@@ -1,0 +1,51 @@
+"""Export: download the images that match a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from flask import Response, g, request
+
+import models
+from models import Image, Scope
+from webapp.access import Right
+from webapp.search import catalogue, language
+from webapp.transfer import export
+from webapp.views.scope_pages import needs, pages
+
+Chunks = Callable[[Iterable[Image], Scope], Iterator[str]]
+
+
+@pages.get("/images/export.csv")
+@needs(Right.VIEW_IMAGES)
+def export_csv() -> Response:
+    return _stream(export.csv_chunks, "csv", "text/csv")
+
+
+@pages.get("/images/export.json")
+@needs(Right.VIEW_IMAGES)
+def export_json() -> Response:
+    return _stream(export.json_chunks, "json", "application/json")
+
+
+def _stream(chunks: Chunks, extension: str, content_type: str) -> Response:
+    """Return a download that is sent while the images are read, so memory stays bounded."""
+    query = language.parse(request.args.get("q", ""))
+    text = chunks(catalogue.each(g.actor, g.scope, query), g.scope)
+    response = Response(_with_connection(text), content_type=f"{content_type}; charset=utf-8")
+    name = export.file_name(g.scope, extension)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _with_connection(text: Iterator[str]) -> Iterator[str]:
+    """Yield the text with a database connection.
+
+    The chunks are read after the request has ended and its connection was closed.
+    """
+    opened = models.database.connect(reuse_if_open=True)
+    try:
+        yield from text
+    finally:
+        if opened:
+            models.database.close()
