@@ -1,5 +1,7 @@
-"""What gunicorn reads by itself when it is started in this folder. What its command line says goes
-before it."""
+"""The settings of gunicorn, which reads this file when it starts in this folder.
+
+Options on the command line override these settings.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,16 @@ from typing import Any
 bind = "127.0.0.1:8000"
 worker_class = "gthread"
 workers = 2
-threads = 16  # A look-up may hold one for ten seconds.
-keepalive = 75  # Longer than proxies keep a connection, so that none is closed under a request.
+threads = 16  # A look-up can occupy a thread for ten seconds.
+keepalive = 75  # Longer than proxies wait, so that no connection closes during a request.
 control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
-    """Load the SDKs that are used, in the background. What is there by now stays, see there."""
+    """Start loading the SDKs in the background.
+
+    `gc.freeze` first: the modules that are loaded by now stay until the process ends, so the
+    garbage collector need not look at them.
+    """
     gc.freeze()
     worker.wsgi.extensions["services"].warm_up.start()

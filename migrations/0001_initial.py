@@ -46,8 +46,11 @@ def down(migrator: Any, _db: Database) -> None:
 
 
 def _base(db: Database) -> type[Model]:
-    """Ids are never given twice, so that an address or an audit entry cannot come to mean another
-    record: PostgreSQL's sequences see to it, SQLite must be told."""
+    """Return the base class of the tables, with an ID that is never used twice.
+
+    A URL or an audit entry must never point to another record. PostgreSQL's sequences guarantee
+    this. SQLite needs AUTOINCREMENT.
+    """
     key = AutoIncrementField if isinstance(db, SqliteDatabase) else AutoField
 
     class Base(Model):

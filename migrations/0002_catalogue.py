@@ -1,6 +1,8 @@
-"""What the Images page needs to answer at once at any size: columns and indexes to sort by, full
-text by trigrams, and counts of all that can be filtered by, which triggers keep. And the tables of
-saved views, of what was deleted a short while ago, and of long work."""
+"""Make the Images page fast at any size: columns and indexes to sort by, a full-text index of
+trigrams, and counts for the filters, which triggers maintain.
+
+Also add the tables of saved views, recently deleted images, and background jobs.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,7 @@ DIMENSIONS = (
     "state",
     "verified",
 )
-"""Of a facet group, in the order of its unique index."""
+"""The columns of a facet group, in the order of its unique index."""
 COUNTED = (
     "scope_id",
     "shared",
@@ -82,7 +84,7 @@ COUNTED = (
     "verified",
     "images",
 )
-"""Most sums need no more of a group than these."""
+"""The columns of a facet group that most sums need."""
 SORTED_BY_BYTES = {
     "cloud": 32,
     "location": 128,
@@ -106,7 +108,8 @@ def up(_migrator: Any, db: Database) -> None:
             true = "1" if sqlite else "TRUE"
             db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind.format(true=true)}")
     if not sqlite:
-        # As SQLite does: other collations pass over punctuation, and differ between machines.
+        # Compare bytes, as SQLite does. Other collations ignore punctuation and differ between
+        # machines.
         for name, length in SORTED_BY_BYTES.items():
             kind = f'VARCHAR({length}) COLLATE "C"'
             db.execute_sql(f"ALTER TABLE image ALTER COLUMN {name} TYPE {kind}")
@@ -148,10 +151,12 @@ def down(migrator: Any, db: Database) -> None:
 
 
 def _derive(db: Database) -> None:
-    """Lower case by Python's rules, as the app goes on to do."""
-    mark = "?" if isinstance(db, SqliteDatabase) else "%s"
-    columns = ", ".join(f"{name} = {mark}" for name in ("name_key", "size_key", "search_text"))
-    fill = f"UPDATE image SET {columns} WHERE id = {mark}"  # noqa: S608  constants of this file
+    """Fill the derived columns, in lower case by Python's rules, as the application does."""
+    placeholder = "?" if isinstance(db, SqliteDatabase) else "%s"
+    columns = ", ".join(
+        f"{name} = {placeholder}" for name in ("name_key", "size_key", "search_text")
+    )
+    fill = f"UPDATE image SET {columns} WHERE id = {placeholder}"  # noqa: S608  constants of this file
     rows = db.execute_sql("SELECT id, name, cloud_image_id, description, size_gb FROM image")
     for number, name, image_id, description, size in rows.fetchall():
         text = f"{name}\n{image_id}\n{description}".lower()

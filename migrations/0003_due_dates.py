@@ -1,5 +1,6 @@
-"""Indexes that find the images whose day has come without going through all whose day came long
-ago."""
+"""Replace indexes, so that finding images with a due date does not scan all images whose date has
+long passed.
+"""
 
 from __future__ import annotations
 

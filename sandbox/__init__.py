@@ -1,4 +1,4 @@
-"""Loopback servers that stand for the clouds: for the demonstration, and for tests."""
+"""Loopback servers that imitate the clouds, for the demonstration and for tests."""
 
 CLOUDS = {
     "aws": "http",
@@ -7,6 +7,9 @@ CLOUDS = {
     "azure": "https",
     "vmware": "https",
 }
-"""Each cloud, in the order of their ports, and what it speaks. `sandbox.<key>` has two functions:
-`start(port)` serves from threads of this process and yields the address, and `credentials(address)`
-gives every credential field. With https both take the authority whose certificates to use, too."""
+"""The protocol of each cloud, in the order of their ports.
+
+The module `sandbox.<key>` has two functions. `start(port)` serves from threads of this process and
+yields the URL. `credentials(url)` returns every credential field. With https, both also take the
+certificate authority to use.
+"""

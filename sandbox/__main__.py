@@ -1,6 +1,8 @@
-"""Every cloud of the sandbox in one process: `python -m sandbox --port P --folder F` serves them on
-loopback at the ports from P on, and keeps in F what must be the same at the next start. Writes
-F/sandbox.json, the credentials that are good there, and prints one line when all are ready."""
+"""Serve every sandbox cloud from one process: `python -m sandbox --port P --folder F`.
+
+The clouds listen on loopback, at the ports from P on. F stores what must stay the same until the
+next start. Writes valid credentials to F/sandbox.json, and prints a line when all clouds are ready.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +20,29 @@ from sandbox import CLOUDS, tls
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="the first; 0 for any free ones")
+    parser.add_argument(
+        "--port", type=int, required=True, help="the first port; 0 for any free ports"
+    )
     parser.add_argument("--folder", type=Path, required=True)
-    given = parser.parse_args()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: os._exit(0))  # At once: there is nothing to save.
-    authority = tls.kept_in(given.folder)
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))  # At once, since there is nothing to save.
+    authority = tls.kept_in(arguments.folder)
     with ExitStack() as stack:
         rows = []
-        for place, (key, speaks) in enumerate(CLOUDS.items()):
+        for position, (key, protocol) in enumerate(CLOUDS.items()):
             cloud = importlib.import_module(f"sandbox.{key}")
-            trust = (authority,) if speaks == "https" else ()
-            address = stack.enter_context(cloud.start(given.port and given.port + place, *trust))
-            rows.append({"cloud": key, "values": cloud.credentials(address, *trust)})
-        _write(given.folder / "sandbox.json", {"port": given.port, "credentials": rows})
+            trust = (authority,) if protocol == "https" else ()
+            port = arguments.port and arguments.port + position
+            url = stack.enter_context(cloud.start(port, *trust))
+            rows.append({"cloud": key, "values": cloud.credentials(url, *trust)})
+        _write(arguments.folder / "sandbox.json", {"port": arguments.port, "credentials": rows})
         print("The sandbox is ready", flush=True)
         threading.Event().wait()
 
 
 def _write(path: Path, content: object) -> None:
-    """Whole or not at all, for its owner only: keys are among it."""
+    """Write JSON atomically. Only the owner can read it, because it contains keys."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     fresh.touch(mode=0o600)

@@ -1,5 +1,7 @@
-"""The app as the demonstration serves it: it migrates and fills its database first. In one process
-with the serving, since most of a start is spent on imports."""
+"""The app as the demonstration serves it: it first migrates and fills its database.
+
+This happens in the serving process, because imports take most of the time of a start.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from webapp.web.services import services
 
 
 def create_app(sandbox: str) -> Flask:
-    """`sandbox` is the path of its sandbox.json."""
+    """Return the app. `sandbox` is the path of the sandbox.json with the clouds' credentials."""
     app = webapp.create_app()
     with app.app_context(), models.database.connection_context():
         database.migrate(models.database.obj)

@@ -1,7 +1,8 @@
-"""Run the demonstration: the sandbox's clouds, and beside them the app, served on loopback.
+"""Run the demonstration on loopback: the sandbox clouds and the app.
 
-Every child has a process group of its own, so that ending it ends whatever it started. When one
-dies, or this process is told to stop, all of them end. Uses the standard library only.
+Every child has a process group of its own, so that stopping it also stops what it started. When a
+child ends, or this process receives a signal to stop, all children are stopped. Uses only the
+standard library.
 """
 
 from __future__ import annotations
@@ -29,39 +30,43 @@ LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 5
 SANDBOX = "sandbox.json"
 GREETING = """
-  Image Registry, a demonstration:  http://{address}
+  Image Registry demonstration:  http://{address}
 
-  Sign in as                  to be                          the password is always
-    scalr@example.com         admin at Scalr                 demonstration
-    account@example.com       admin at the account acme
-    environment@example.com   admin at acme's production
-    viewer@example.com        viewer at acme
-    globex@example.com        admin at the account globex
+  Sign in as                  role
+    scalr@example.com         admin of Scalr
+    account@example.com       admin of the account acme
+    environment@example.com   admin of the environment acme / production
+    viewer@example.com        viewer of the account acme
+    globex@example.com        admin of the account globex
 
-  Try first: as account@example.com open New Image, and paste one of these ids:
+  Every password is:          demonstration
 
-    ami-00000000000024040                                             AWS
-    ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64        Compute Engine
-    00002404-5a4d-4b0c-8000-000000002404                              OpenStack
-    Canonical:ubuntu-24_04-lts:server:latest                          Azure
+  Try this first: sign in as account@example.com, open New Image and paste one of these IDs.
 
-  and for VMware vSphere choose a datacenter and a template.
+    AWS                       ami-00000000000024040
+    Google Compute Engine     ubuntu-os-cloud/global/images/family/ubuntu-2404-lts-amd64
+    OpenStack                 00002404-5a4d-4b0c-8000-000000002404
+    Azure                     Canonical:ubuntu-24_04-lts:server:latest
 
-  The sandbox's clouds answer at {ports}. The data is in {data_dir}
-  Ctrl-C ends everything.
+  For VMware vSphere, select a datacenter and a template from the lists.
+
+  Sandbox clouds:             {ports}
+  Data:                       {data_dir}
+
+  Press Ctrl-C to stop.
 """
 
 
 class Failed(Exception):
-    """The demonstration cannot start, or cannot go on; the text says why."""
+    """The demonstration cannot start or continue. The message says why."""
 
 
 def main() -> None:
     try:
         data_dir = Path(os.environ.get("DATA_DIR") or ROOT / "data").absolute()
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Bound before anything starts: a port that is taken is known at once, and whoever
-        # connects early waits for the app instead of being refused.
+        # Bind the port before anything starts. This reports a used port at once, and clients that
+        # connect early wait for the app instead of being refused.
         listener = _listen("PORT", _port("PORT", 8000))
         sandbox_port = _sandbox_port(data_dir / "sandbox_port")
         with contextlib.suppress(asyncio.CancelledError):
@@ -74,7 +79,7 @@ def main() -> None:
 def _port(name: str, default: int) -> int:
     value = os.environ.get(name) or str(default)
     if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise Failed(f"{name} must be a port, a number from 1 to 65535, not {value!r}.")
+        raise Failed(f"{name} must be a port number from 1 to 65535, not {value!r}.")
     return int(value)
 
 
@@ -85,38 +90,44 @@ def _listen(name: str, port: int) -> socket.socket:
         listener.bind((LOOPBACK, port))
     except OSError as error:
         raise Failed(
-            f"Port {port} cannot be used: {error.strerror}. Is the demonstration running already? "
-            f"Set {name} to use another port."
+            f"Port {port} cannot be used: {error.strerror}. "
+            f"Is the demonstration already running? Set {name} to use another port."
         ) from error
     listener.listen(128)
     return listener
 
 
 def _sandbox_port(record: Path) -> int:
-    """SANDBOX_PORT, or that of the first start: the demonstration's credentials name it and those
-    after it."""
+    """Return SANDBOX_PORT, by default the port of the first start.
+
+    The stored credentials contain this port and the ports after it.
+    """
     recorded = int(record.read_text()) if record.exists() else 5001
     port = _port("SANDBOX_PORT", recorded)
-    for place in range(len(CLOUDS)):
-        _listen("SANDBOX_PORT", port + place).close()
+    for position in range(len(CLOUDS)):
+        _listen("SANDBOX_PORT", port + position).close()
     if not record.exists():
         record.write_text(str(port))
     elif port != recorded:
-        print(f"Note: the sandbox's credentials name the ports from {recorded} on, not {port}.")
+        print(
+            f"Note: The stored credentials contain the ports from {recorded} on, not from {port}."
+        )
     return port
 
 
 async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> None:
-    """Start everything and watch over it. Raises Failed when a child dies, CancelledError when
-    a signal says stop."""
+    """Start everything and watch it.
+
+    Raises Failed if a child ends, and CancelledError on a signal to stop.
+    """
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     address = f"{LOOPBACK}:{listener.getsockname()[1]}"
     async with _Children(_environ(data_dir)) as children:
-        # Side by side, as each takes seconds; but the first time the app needs to be told of the
-        # sandbox's credentials.
+        # Start both at the same time, because each takes seconds. The first start must wait for the
+        # sandbox, because the app stores the credentials that the sandbox writes.
         sandbox = _start_sandbox(children, data_dir, sandbox_port)
         if not _is_written(data_dir / SANDBOX, sandbox_port):
             await sandbox
@@ -125,18 +136,18 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
         last = sandbox_port + len(CLOUDS) - 1
         ports = f"{LOOPBACK}, ports {sandbox_port} to {last}"
         print(GREETING.format(address=address, ports=ports, data_dir=data_dir), flush=True)
-        raise Failed(f"{await children.first_death()}, so everything else was ended too.")
+        raise Failed(f"{await children.first_exit()}. Everything else was stopped as well.")
 
 
 def _environ(data_dir: Path) -> dict[str, str]:
-    """The demonstration has keys and a database of its own, whatever else is set here."""
+    """Return the environment of the children, with the demonstration's own keys and database."""
     environ = dict(os.environ)
     for name in ("SECRET_KEY", "CREDENTIALS_KEYS", "DATABASE_URL", "REDIS_URL"):
-        for given in (name, f"{name}_FILE"):
-            if environ.pop(given, ""):
-                print(f"Note: the demonstration does not use {given}.")
-    secret_key = _kept(data_dir / "secret_key", lambda: secrets.token_hex(32))
-    credentials_keys = _kept(
+        for setting in (name, f"{name}_FILE"):
+            if environ.pop(setting, ""):
+                print(f"Note: The demonstration ignores {setting}.")
+    secret_key = _secret_file(data_dir / "secret_key", lambda: secrets.token_hex(32))
+    credentials_keys = _secret_file(
         data_dir / "credentials_keys",
         lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     )
@@ -149,8 +160,8 @@ def _environ(data_dir: Path) -> dict[str, str]:
     }
 
 
-def _kept(path: Path, make: Callable[[], str]) -> Path:
-    """A file with a secret, made the first time; whole or not at all, for its owner only."""
+def _secret_file(path: Path, make: Callable[[], str]) -> Path:
+    """Create the file atomically if it does not exist. Only the owner can read it."""
     if not path.exists():
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
@@ -161,12 +172,12 @@ def _kept(path: Path, make: Callable[[], str]) -> Path:
 
 
 def _is_written(sandbox: Path, port: int) -> bool:
-    """Whether an earlier start at this port left the credentials."""
+    """Return whether an earlier start at this port wrote the credentials."""
     return sandbox.exists() and json.loads(sandbox.read_text())["port"] == port
 
 
 async def _start_sandbox(children: _Children, folder: Path, port: int) -> None:
-    """Start the sandbox's clouds and wait for the one line that says that they are ready."""
+    """Start the sandbox clouds and wait for the line that says that they are ready."""
     log = folder / "sandbox.log"
     arguments = ("--port", str(port), "--folder", str(folder))
     with log.open("wb") as output:
@@ -175,7 +186,7 @@ async def _start_sandbox(children: _Children, folder: Path, port: int) -> None:
         )
     assert process.stdout is not None
     if not await process.stdout.readline():
-        raise Failed(f"The sandbox did not start; {log} says why.")
+        raise Failed(f"The sandbox did not start. See {log}.")
 
 
 async def _start_app(children: _Children, listener: socket.socket, sandbox: Path) -> None:
@@ -198,11 +209,11 @@ async def _start_app(children: _Children, listener: socket.socket, sandbox: Path
         if await reader.readline():
             writer.close()
             return
-    raise Failed("The app did not start; what it said is above.")
+    raise Failed("The app did not start. Its output is above.")
 
 
 class _Children:
-    """Python modules that run as processes and end together, at the latest on leaving."""
+    """Python modules that run as processes. Leaving the context stops them all."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self._environ = environ
@@ -236,9 +247,9 @@ class _Children:
         self._processes[process] = name
         return process
 
-    async def first_death(self) -> str:
-        """Wait until one ends that should not. Returns which and how."""
-        waits = {asyncio.create_task(each.wait()) for each in self._processes}
+    async def first_exit(self) -> str:
+        """Wait until a child ends. Return its name and how it ended."""
+        waits = {asyncio.create_task(process.wait()) for process in self._processes}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         return ", ".join(
             f"{name} {_ending(process)}"
@@ -247,7 +258,7 @@ class _Children:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        """Ask each to end, and after a while, or when told to stop again, kill its group."""
+        """Terminate each child. After GRACE_SECONDS, or on a second signal, kill its group."""
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()

@@ -1,6 +1,6 @@
-"""The demonstration organisation that `./run` shows: its scopes, people and credentials.
+"""The organization of the demonstration: its scopes, people and credentials.
 
-`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name.
+`python -m sandbox.demonstration SANDBOX_JSON` fills the database of the settings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webapp.credentials.vault import Vault
 from webapp.people import accounts
 from webapp.web.services import services
 
-PASSWORD = "demonstration"  # noqa: S105  public on purpose, and on loopback only
+PASSWORD = "demonstration"  # noqa: S105  public on purpose, on loopback only
 SCOPES = ("acme", "acme/production", "acme/staging", "globex", "globex/lab")
 PEOPLE = (
     ("scalr@example.com", "Sasha Scalr", "", Role.ADMIN),
@@ -33,21 +33,24 @@ PEOPLE = (
 
 
 def seed(vault: Vault, sandbox: Mapping[str, Any]) -> bool:
-    """Fill a migrated database that holds no person yet; returns whether it did. `sandbox` is what
-    its sandbox.json holds: for each of its clouds without credentials at Scalr, those go there."""
+    """Fill a migrated database, and return whether it was empty.
+
+    People and scopes are created only if there is no person yet. `sandbox` is the content of
+    sandbox.json. Its credentials are stored at Scalr, for each cloud without credentials there.
+    """
     with transaction():
-        fresh = not Person.select().exists()
-        if fresh:
-            scopes = _scopes()
+        is_empty = not Person.select().exists()
+        if is_empty:
+            scopes = _create_scopes()
             for email, name, path, role in PEOPLE:
                 person = accounts.create(email, name, PASSWORD)
                 Membership.create(person=person, scope=scopes[path], role=role)
-        for each in sandbox["credentials"]:
-            _credentials(vault, CLOUDS[each["cloud"]], each["values"])
-    return fresh
+        for row in sandbox["credentials"]:
+            _store_credentials(vault, CLOUDS[row["cloud"]], row["values"])
+    return is_empty
 
 
-def _scopes() -> dict[str, Scope]:
+def _create_scopes() -> dict[str, Scope]:
     scopes = {"": Scope.get(Scope.path == "")}
     for path in SCOPES:
         parent, _, name = path.rpartition("/")
@@ -56,11 +59,11 @@ def _scopes() -> dict[str, Scope]:
     return scopes
 
 
-def _credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
-    """Nothing is asked of the sandbox here, so that start-up need not wait."""
+def _store_credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
+    """Store credentials without checking them, so that the start need not wait for the sandbox."""
     scalr = Scope.get(Scope.path == "")
-    there = (CloudCredentials.scope == scalr) & (CloudCredentials.cloud == cloud.key)
-    if CloudCredentials.select().where(there).exists():
+    existing = (CloudCredentials.scope == scalr) & (CloudCredentials.cloud == cloud.key)
+    if CloudCredentials.select().where(existing).exists():
         return
     row = CloudCredentials(scope=scalr, cloud=cloud.key, name=f"Sandbox {cloud.label}")
     vault.store(row, cloud.credential_fields, values)
@@ -68,7 +71,7 @@ def _credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
 
 
 def main() -> None:
-    """Migrate the database and seed it. Does nothing to data that is there already."""
+    """Migrate the database and fill it. Existing data stays as it is."""
     sandbox = json.loads(Path(sys.argv[1]).read_text())
     app = webapp.create_app()
     with app.app_context(), models.database.connection_context():

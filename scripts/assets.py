@@ -1,7 +1,8 @@
-"""Install what the browser loads, htmx, Tabler's style sheet and a sprite of the icons that are
-used, into webapp/static/vendor. Needs the network once: what is there and up to date is left alone.
+"""Install the browser's assets into webapp/static/vendor: htmx, Tabler's style sheet, and a sprite
+of the icons in `webapp/static/icons.txt`.
 
-Run as a script, by a Python that has pip: that brings npm along where the machine has none.
+Does nothing if the assets are up to date, so that only the first run needs the network. Run it as a
+script with a Python that has pip, which installs npm on machines without it.
 """
 
 from __future__ import annotations
@@ -30,30 +31,30 @@ FILES = {
 
 
 def main() -> None:
-    wanted = digest(LOCK, ICONS, Path(__file__))
-    if stamped(VENDOR, wanted):
+    made_from = digest(LOCK, ICONS, Path(__file__))
+    if stamped(VENDOR, made_from):
         return
-    print("Installing what the browser loads …", flush=True)
+    print("Installing the browser's assets …", flush=True)
     install(ROOT)
     VENDOR.mkdir(exist_ok=True)
     (VENDOR / STAMP).unlink(missing_ok=True)
     for name, source in FILES.items():
         shutil.copyfile(MODULES / source, VENDOR / name)
     (VENDOR / "icons.svg").write_text(_sprite(ICONS.read_text().split()))
-    (VENDOR / STAMP).write_text(wanted)
+    (VENDOR / STAMP).write_text(made_from)
 
 
 def _sprite(names: list[str]) -> str:
-    """One SVG file with a symbol for each icon. Colour and stroke come from whoever uses it."""
+    """Return an SVG file with one symbol for each icon. The page sets color and stroke."""
     drawings = json.loads((MODULES / "@tabler/icons/tabler-nodes-outline.json").read_text())
     for name in names:
         if name not in drawings:
-            near = ", ".join(difflib.get_close_matches(name, drawings)) or "nothing similar"
-            sys.exit(f"{ICONS}: Tabler has no icon {name!r}; it has {near}.")
+            similar = ", ".join(difflib.get_close_matches(name, drawings)) or "none"
+            sys.exit(f"{ICONS}: Tabler has no icon {name!r}. Similar icons: {similar}.")
     symbols = "\n".join(_symbol(name, drawings[name]) for name in names)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg">\n'
-        f"<!-- Tabler Icons, tabler.io/icons, MIT licence -->\n{symbols}\n</svg>\n"
+        f"<!-- Tabler Icons, tabler.io/icons, MIT license -->\n{symbols}\n</svg>\n"
     )
 
 

@@ -1,7 +1,7 @@
-"""Run every check there is: lint, types, the tests on SQLite and on PostgreSQL, and in a browser.
+"""Run every check: lint, types, and the tests on SQLite, on PostgreSQL and in a browser.
 
-Installs a server and a browser for the tests where the machine has none and lets us. What cannot
-be run is said loudly, and is a failure where CI=true. Ends with a summary.
+Installs PostgreSQL and a browser for the tests if the machine has none and allows it. A check that
+cannot run is reported, and is a failure with CI=true. Ends with a summary.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
 
 WORKERS = "--numprocesses=2"
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
-"""import-linter has no module that can be run with `-m`."""
+"""import-linter has no module that `python -m` can run."""
 END_SECONDS = 20
-AGAINST = {
-    "test_contract": "of the adapters' contract",
+PEERS = {
+    "test_contract": "of the adapter contract",
     "openstack.test_real_services": "against the real Keystone and Glance",
     "vmware.test_vcsim": "against vcsim",
-    "azure.test_api_description": "against Microsoft's description, by Prism",
+    "azure.test_api_description": "against Microsoft's API description, with Prism",
     "azure.test_recorded": "against Azure's recorded answers",
-    "gce.test_recorded": "against Google's description, by Prism, and real images",
+    "gce.test_recorded": "against Google's API description, with Prism, and real images",
 }
-"""The tests of the clouds that are counted by what they run against."""
+"""Test modules of the clouds that the summary counts separately: what they run against."""
 
 
 def _nothing_missing() -> str:
@@ -54,7 +54,7 @@ class Check:
     command: tuple[str, ...]
     """The arguments of Python."""
     missing: Callable[[], str] = _nothing_missing
-    """Sees to it that the check can run. Returns why it cannot, or ''."""
+    """Installs what the check needs. Returns why the check cannot run, or ''."""
 
 
 @dataclass
@@ -64,9 +64,9 @@ class Result:
     seconds: float = 0.0
     missing: str = ""
     counts: Counter[str] = field(default_factory=Counter)
-    """Tests by outcome: passed, failed, skipped."""
+    """The number of tests by outcome: passed, failed, skipped."""
     kinds: Counter[str] = field(default_factory=Counter)
-    """Tests by kind, where a check holds several."""
+    """The number of tests by kind, for a check with several kinds."""
 
 
 def main() -> None:
@@ -94,10 +94,10 @@ def _checks() -> tuple[Check, ...]:
         Check("spelling", ("-m", "codespell_lib")),
         Check("layers", (LINT_IMPORTS,)),
         Check("types", ("-m", "mypy")),
-        # What the adapters talk to is there before their tests, whose time it would take.
+        # Before the tests of the adapters, whose timings it would distort.
         Check("peers of the clouds", ("-m", "scripts.peers"), missing=_peers_missing),
         Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests")),
-        # The adapters' contract tests know no database.
+        # The tests of the clouds use no database.
         Check(
             "tests on PostgreSQL",
             ("-m", "pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
@@ -131,7 +131,7 @@ def _run(check: Check, *, strict: bool) -> Result:
 
 
 def _wait(command: list[str]) -> int:
-    """Run to the end. When we are stopped, have it clear up, then end all that it started."""
+    """Run a command. On an interrupt, let the command clean up, then stop its children."""
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -148,7 +148,7 @@ def _wait(command: list[str]) -> int:
 
 
 def _count(report: Path, result: Result) -> None:
-    for case in ET.parse(report).iter("testcase"):  # noqa: S314  written by pytest, just now
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314  pytest wrote it just now
         outcomes = {child.tag for child in case}
         outcome = "passed"
         if outcomes & {"failure", "error"}:
@@ -160,7 +160,7 @@ def _count(report: Path, result: Result) -> None:
 
 
 def _peers_missing() -> str:
-    """Their tests say it again, and leave themselves out or fail; the set-up need not."""
+    """Install what the peers need. Their tests report what is missing, so this never does."""
     if vcsim.missing():
         _install_with_apt(*vcsim.PACKAGES)
     if shutil.which("node") is None:
@@ -169,11 +169,11 @@ def _peers_missing() -> str:
 
 
 def _kind(module: str) -> str:
-    """What a test is about, where that is worth a count of its own."""
+    """Return the kind of a test of the clouds, or '' for other tests."""
     if not module.startswith("tests.clouds."):
         return ""
     name = module.removeprefix("tests.clouds.")
-    return AGAINST.get(name, "on other things of the clouds")
+    return PEERS.get(name, "other tests of the clouds")
 
 
 def _postgresql_missing() -> str:
@@ -194,25 +194,25 @@ def _postgresql_missing() -> str:
 
 def _browser_missing() -> str:
     if importlib.util.find_spec("playwright") is None:
-        return "Playwright is not installed; why is said above."
+        return "Playwright is not installed. The reason is above."
     if not _has_browser():
         _install_with_apt("chromium", "fonts-liberation")
     if not _has_browser():
         _wait([sys.executable, "-m", "playwright", "install", "chromium"])
     if not _has_browser():
-        return "There is no Chromium. Install it, or run `playwright install chromium`."
+        return "Chromium was not found. Install it, or run `playwright install chromium`."
     return ""
 
 
 def _has_browser() -> bool:
-    """Playwright's own Chromium, or the machine's."""
+    """Return whether Playwright has its own Chromium or the machine has one."""
     own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright").expanduser()
     names = ("chromium", "google-chrome")
     return any(own.glob("chromium-*")) or any(shutil.which(name) for name in names)
 
 
 def _install_with_apt(*packages: str) -> None:
-    """Try to. Only as root, or where sudo asks for no password."""
+    """Try to install packages. This needs root, or sudo without a password."""
     if not shutil.which("apt-get"):
         return
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -225,10 +225,10 @@ def _install_with_apt(*packages: str) -> None:
 
 
 def _sum_up(results: list[Result]) -> int:
-    """Print a line for each check and the totals. Returns the exit code."""
+    """Print a line for each check, and the totals. Return the exit code."""
     print("\n--- summary ---")
     for result in results:
-        print(f"{result.name:20}{_outcome(result):12}{result.seconds:7.1f} s   {_tests(result)}")
+        print(f"{result.name:20}{_outcome(result):12}{result.seconds:7.1f} s   {_counts(result)}")
     failed = [result.name for result in results if result.code]
     missing = [result.name for result in results if result.missing]
     if failed:
@@ -236,8 +236,8 @@ def _sum_up(results: list[Result]) -> int:
     if missing:
         print(f"NOT RUN: {', '.join(missing)}")
     totals: Counter[str] = sum((result.counts for result in results), Counter())
-    told = ", ".join(f"{totals[outcome]} {outcome}" for outcome in sorted(totals))
-    print(f"{told or 'no tests'} in {sum(result.seconds for result in results):.1f}s")
+    counts = ", ".join(f"{totals[outcome]} {outcome}" for outcome in sorted(totals))
+    print(f"{counts or 'no tests'} in {sum(result.seconds for result in results):.1f}s")
     return next((result.code for result in results if result.code), 0)
 
 
@@ -247,10 +247,10 @@ def _outcome(result: Result) -> str:
     return f"FAILED ({result.code})" if result.code else "passed"
 
 
-def _tests(result: Result) -> str:
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
+def _counts(result: Result) -> str:
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
     kinds = ", ".join(f"{count} {kind}" for kind, count in result.kinds.items() if kind)
-    return f"{told}; of them {kinds}" if kinds else told
+    return f"{counts} ({kinds})" if kinds else counts
 
 
 if __name__ == "__main__":

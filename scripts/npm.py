@@ -1,7 +1,7 @@
-"""Install what the package-lock.json of a folder says into its node_modules, running none of the
-packages' own scripts: `npm.py FOLDER`. What is there and up to date is left alone.
+"""Install the packages of FOLDER/package-lock.json into FOLDER/node_modules: `npm.py FOLDER`.
 
-Run by a Python that has pip: that brings npm along where the machine has none.
+Never runs the scripts of the packages. Does nothing if the packages are up to date. Run it with a
+Python that has pip, which installs npm on machines without it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ NODE_MAJOR = 20
 
 
 def install(folder: Path) -> None:
-    """Ends the program with a sentence where it cannot."""
+    """Install the packages of `folder`. Exit with a message if that fails."""
     modules, lock = folder / "node_modules", digest(folder / "package-lock.json")
     if stamped(modules, lock):
         return
-    if npm := _npm_of_the_machine():
+    if npm := _system_npm():
         _install_with([npm], folder)
     else:
         with tempfile.TemporaryDirectory(prefix="npm-") as temporary:
@@ -32,27 +32,29 @@ def install(folder: Path) -> None:
 
 
 def digest(*paths: Path) -> str:
+    """Return a hash of the content of the files."""
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def stamped(folder: Path, made_from: str) -> bool:
-    """Whether `folder` says that it was made from just this."""
+    """Return whether the stamp in `folder` says that it was made from `made_from`."""
     stamp = folder / STAMP
     return stamp.is_file() and stamp.read_text() == made_from
 
 
-def _npm_of_the_machine() -> str | None:
-    """npm, if the machine has it with a Node.js that is new enough."""
+def _system_npm() -> str | None:
+    """Return the path of npm if the machine has it with a Node.js that is new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         return None
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
-    major = said.stdout.removeprefix("v").partition(".")[0]
+    result = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    major = result.stdout.removeprefix("v").partition(".")[0]
     return npm if major.isdecimal() and int(major) >= NODE_MAJOR else None
 
 
 def _npm_from_pypi(folder: Path) -> list[str]:
-    print(f"There is no npm with Node.js {NODE_MAJOR} or later here; fetching one.", flush=True)
+    """Install npm and Node.js into `folder` and return the command that runs npm."""
+    print(f"npm with Node.js {NODE_MAJOR} or later was not found. Downloading it …", flush=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     lock = ROOT / "requirements" / "npm.txt"
     _run([*pip, "--require-hashes", f"--target={folder}", f"--requirement={lock}"], ROOT)
@@ -65,9 +67,9 @@ def _install_with(npm: list[str], folder: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    quiet = subprocess.DEVNULL  # errors are not on standard output
+    quiet = subprocess.DEVNULL  # Errors go to standard error.
     if subprocess.run(command, cwd=folder, stdin=quiet, stdout=quiet, check=False).returncode:
-        sys.exit(f"{Path(command[0]).name} could not install the packages of {folder}.")
+        sys.exit(f"{Path(command[0]).name} could not install the packages in {folder}.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Make an environment of its own for the real Keystone and Glance, in build/openstack/venv, from
-requirements/openstack.txt. What is there and up to date is left alone.
+"""Install the real Keystone and Glance from requirements/openstack.txt into an environment of their
+own, build/openstack/venv.
 
-Run by the Python of .venv, which has uv beside it. Two that run at the same moment work one after
-the other.
+Does nothing if the environment is up to date. Run it with the Python of .venv, which has uv beside
+it. If it runs twice at the same time, the second run waits for the first.
 """
 
 from __future__ import annotations
@@ -26,45 +26,45 @@ STAMP = VENV / ".made-from"
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    wanted = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
-    with alone(FOLDER):
-        if STAMP.is_file() and STAMP.read_text() == wanted:
+    made_from = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
+    with locked(FOLDER):
+        if STAMP.is_file() and STAMP.read_text() == made_from:
             return
         print("Installing Keystone and Glance …", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         if not (_with_uv() or _with_pip()):
-            sys.exit("Keystone and Glance could not be installed; why is said above.")
-        STAMP.write_text(wanted)
+            sys.exit("Keystone and Glance could not be installed. The reason is above.")
+        STAMP.write_text(made_from)
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Whoever else wants to be alone with `folder` waits. The end of the process ends it, too."""
-    held = os.open(folder, os.O_RDONLY)
+def locked(folder: Path) -> Iterator[None]:
+    """Lock `folder`. Other processes that lock it wait. The lock ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def _with_uv() -> bool:
     uv = Path(sys.executable).parent / "uv"
     if not uv.exists():
         return False
-    quietly = ("--quiet", "--no-config", "--python")
+    options = ("--quiet", "--no-config", "--python")
     lock = ("--require-hashes", "--requirements", LOCK)
-    return _run(uv, "venv", *quietly, sys.executable, VENV) and _run(
-        uv, "pip", "install", *quietly, VENV / "bin" / "python", *lock
+    return _run(uv, "venv", *options, sys.executable, VENV) and _run(
+        uv, "pip", "install", *options, VENV / "bin" / "python", *lock
     )
 
 
 def _with_pip() -> bool:
-    """Where uv is of no use, say because the machine's package index is set up for pip alone."""
-    quietly = ("--quiet", "--disable-pip-version-check")
+    """Install with pip, for example where the package index is configured for pip only."""
+    options = ("--quiet", "--disable-pip-version-check")
     lock = ("--require-hashes", "--requirement", LOCK)
     return _run(sys.executable, "-m", "venv", "--clear", VENV) and _run(
-        VENV / "bin" / "python", "-m", "pip", "install", *quietly, *lock
+        VENV / "bin" / "python", "-m", "pip", "install", *options, *lock
     )
 
 

@@ -1,6 +1,9 @@
-"""Have ready what the adapters of the clouds are tested against: Keystone and Glance, Prism, and
-the vCenter simulator. What is there and up to date is left alone. Ends with an error where CI=true
-and one cannot be had; the tests that need it say so as well."""
+"""Install the servers that the cloud adapters are tested against: Keystone and Glance, Prism, and
+the vCenter simulator.
+
+Leaves what is up to date as it is. With CI=true, fails if one of them cannot be installed. The
+tests that need it report that as well.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from tests.served import ROOT
 
 
 def main() -> None:
-    lacking = [name for name, command in _commands().items() if not _succeeds(command)]
+    missing = [name for name, command in _commands().items() if not _succeeds(command)]
     if vcsim.missing():
-        lacking.append(vcsim.missing())
+        missing.append(vcsim.missing())
     else:
         vcsim.program()
-    print("Not ready: " + "; ".join(lacking) if lacking else "All are ready.")
-    sys.exit(bool(lacking) and os.environ.get("CI") == "true")
+    print("Not installed: " + "; ".join(missing) if missing else "All peers are installed.")
+    sys.exit(bool(missing) and os.environ.get("CI") == "true")
 
 
 def _commands() -> dict[str, list[str]]:

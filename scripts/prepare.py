@@ -1,11 +1,12 @@
-"""Bring .venv and what the browser loads up to date with the locks, then become a program in it:
+"""Bring .venv and the browser's assets up to date with the locks, then run a program in .venv:
 
     prepare.py LOCK [LOCK?…] -- PROGRAM [ARGUMENT…]
 
-A LOCK is the name of a file in requirements/; one with a question mark may fail, loudly, unless
-CI=true. What was installed before is left alone, so that a second start costs next to nothing and
-needs no network.
-Runs on the machine's own Python, so it uses the standard library only.
+A LOCK is the name of a file in requirements/. A LOCK with a question mark is optional: if it cannot
+be installed, a warning is printed, unless CI=true. A lock that is already installed is skipped, so
+that later starts are fast and need no network.
+
+Runs on the machine's own Python and therefore uses only the standard library.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ STAMPS = VENV / "locks"
 
 
 class Failed(Exception):
-    """A command did not succeed; it has said why."""
+    """A command failed. It has already printed the reason."""
 
 
 def main(locks: list[str], program: list[str]) -> NoReturn:
@@ -37,24 +38,25 @@ def main(locks: list[str], program: list[str]) -> NoReturn:
         signal.signal(number, _stop)
     strict = os.environ.get("CI") == "true"
     try:
-        with _alone():
+        with _locked():
             for lock in locks:
                 _install(lock.removesuffix("?"), optional=lock.endswith("?") and not strict)
             _run(str(PYTHON), str(ROOT / "scripts" / "assets.py"))
     except Failed as error:
         sys.exit(f"\nSet-up failed: {error}")
     except KeyboardInterrupt:
-        sys.exit("\nSet-up was interrupted; the next start goes on with it.")
+        sys.exit("\nSet-up was interrupted. The next start continues it.")
     os.execv(PYTHON, [str(PYTHON), *program])
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End on a signal as on Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Two that start at the same moment install one after the other."""
+def _locked() -> Iterator[None]:
+    """Lock the checkout: if two set-ups start at the same time, the second waits for the first."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -70,45 +72,41 @@ def _install(name: str, *, optional: bool) -> None:
     if PYTHON.exists() and stamp.is_file() and stamp.read_text() == digest:
         return
     if not STAMPS.is_dir() or not PYTHON.exists():
-        _make_environment()
+        _create_environment()
     print(f"Installing requirements/{name}.txt …", flush=True)
     try:
         _install_packages(lock)
     except Failed:
         if not optional:
             raise
-        print(f"\n*** requirements/{name}.txt could not be installed. ***\n", flush=True)
+        print(
+            f"\n*** requirements/{name}.txt could not be installed. Continuing without it. ***\n",
+            flush=True,
+        )
         return
     stamp.write_text(digest)
 
 
-def _make_environment() -> None:
-    print(f"Making {VENV} …", flush=True)
+def _create_environment() -> None:
+    print(f"Creating {VENV} …", flush=True)
     try:
         _run(sys.executable, "-m", "venv", "--clear", str(VENV))
     except Failed as error:
-        hint = "On Debian and Ubuntu the package python3-venv is needed."
+        hint = "On Debian and Ubuntu, install the package python3-venv."
         raise Failed(f"{error} {hint}") from error
     _pip(ROOT / "requirements" / "installer.txt")
     STAMPS.mkdir()
 
 
 def _install_packages(lock: Path) -> None:
-    """By uv, ten times as fast as pip; by pip where uv is of no use, say because the machine's
-    package index is set up for pip alone."""
+    """Install with uv, which is ten times as fast as pip. If that fails, install with pip, for
+    example where the package index is configured for pip only.
+    """
     try:
-        _run(
-            str(VENV / "bin" / "uv"),
-            "pip",
-            "install",
-            "--quiet",
-            "--no-config",
-            f"--python={PYTHON}",
-            "--require-hashes",
-            f"--requirements={lock}",
-        )
+        uv = (str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--no-config")
+        _run(*uv, f"--python={PYTHON}", "--require-hashes", f"--requirements={lock}")
     except Failed:
-        print("uv could not; trying pip.", flush=True)
+        print("uv could not install the packages. Trying pip …", flush=True)
         _pip(lock)
 
 
@@ -118,7 +116,7 @@ def _pip(lock: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    """Run to the end; if we are stopped meanwhile, end it and all that it started."""
+    """Run a command. If this process is stopped meanwhile, stop the command and its children."""
     environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     with subprocess.Popen(
         command, env=environ, stdin=subprocess.DEVNULL, start_new_session=True

@@ -1,7 +1,7 @@
-"""A throw-away PostgreSQL cluster for tests: fast, not durable, gone afterwards.
+"""A temporary PostgreSQL cluster for tests: fast and not durable.
 
-The cluster belongs to a process of its own, this file run as a script, which lives as long as its
-standard input is open. So the cluster ends however the tests end, killed outright included.
+A separate process, this file run as a script, owns the cluster and lives as long as its standard
+input is open. The cluster therefore ends however the tests end, even if they are killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
-# Nothing here outlives the tests, so nothing waits for a disk.
+# The data is temporary, so no setting waits for a disk.
 SETTINGS = {
     "autovacuum": "off",
     "checkpoint_timeout": "1h",
@@ -35,19 +35,21 @@ SETTINGS = {
 
 
 class NoPostgreSQL(RuntimeError):
-    """There is neither a server to use nor the programs to start one."""
+    """There is no server to use, and no programs to start one."""
 
 
 @contextmanager
 def cluster(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
-    """Yields the URL of a superuser's database: TEST_DATABASE_URL where that is set, else of a
-    cluster that is started here, with `settings` besides SETTINGS, and ended on leaving. Raises
-    NoPostgreSQL."""
+    """Yield the URL of a superuser's database.
+
+    This is TEST_DATABASE_URL if it is set. Otherwise start a cluster with SETTINGS and `settings`,
+    and stop it afterwards. Raises NoPostgreSQL.
+    """
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
     programs()
-    # In a session of its own: Ctrl-C is for the tests, which need the server to clear up.
+    # A session of its own, because Ctrl-C is for the tests, which need the server to clean up.
     with subprocess.Popen(
         [sys.executable, __file__, *(f"{name} = {value}" for name, value in settings.items())],
         stdin=subprocess.PIPE,
@@ -58,12 +60,12 @@ def cluster(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]
         assert keeper.stdout is not None
         url = keeper.stdout.readline().strip()
         if not url:
-            raise NoPostgreSQL("PostgreSQL did not start; what it said is above.")
+            raise NoPostgreSQL("PostgreSQL did not start. Its output is above.")
         yield url
 
 
 def programs() -> Path:
-    """The folder of initdb and pg_ctl, of the newest version. Raises NoPostgreSQL."""
+    """Return the folder of initdb and pg_ctl of the newest version. Raises NoPostgreSQL."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if found:
         return max(found, key=lambda folder: int(folder.parent.name))
@@ -71,16 +73,16 @@ def programs() -> Path:
         return Path(initdb).resolve().parent
     raise NoPostgreSQL(
         "These tests need PostgreSQL. Install it (Debian, Ubuntu: apt-get install postgresql), "
-        "or name the superuser's database of a server in TEST_DATABASE_URL."
+        "or set TEST_DATABASE_URL to the URL of a superuser's database."
     )
 
 
-def _keep() -> None:
-    """Start a cluster, print its URL, and end it when standard input does."""
+def _serve() -> None:
+    """Start a cluster, print its URL, and stop it when standard input closes."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     try:
         user = _user()
-        password = _initialise(folder, user)
+        password = _initialize(folder, user)
         port = free_port()
         _run(folder, user, "pg_ctl", "start", "--wait", "--silent", f"--options=-p {port}")
         try:
@@ -93,15 +95,17 @@ def _keep() -> None:
 
 
 def _user() -> str | None:
-    """Whom to become: PostgreSQL refuses to be root."""
+    """Return the user to run as, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
-    return "postgres" if "postgres" in {each.pw_name for each in pwd.getpwall()} else "nobody"
+    return "postgres" if "postgres" in {user.pw_name for user in pwd.getpwall()} else "nobody"
 
 
-def _initialise(folder: Path, user: str | None) -> str:
-    """Make the cluster's files in `folder`. Returns the superuser's password: without one, anybody
-    on this machine could become the user that the server runs as."""
+def _initialize(folder: Path, user: str | None) -> str:
+    """Create the cluster's files in `folder` and return the superuser's password.
+
+    Without a password, anybody on this machine could act as the user that the server runs as.
+    """
     password = secrets.token_hex(16)
     password_file = folder / "password"
     password_file.touch(mode=0o600)
@@ -122,12 +126,12 @@ def _initialise(folder: Path, user: str | None) -> str:
     )
     with (folder / "data" / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = {value}\n" for name, value in SETTINGS.items())
-        configuration.writelines(f"{each}\n" for each in sys.argv[1:])
+        configuration.writelines(f"{line}\n" for line in sys.argv[1:])
     return password
 
 
 def _run(folder: Path, user: str | None, program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL's as `user`. What it says is shown only if it fails."""
+    """Run a program of PostgreSQL as `user`. Show its output only if it fails."""
     log = folder / f"{program}.log"
     with log.open("a") as output:
         done = subprocess.run(
@@ -146,6 +150,7 @@ def _run(folder: Path, user: str | None, program: str, *arguments: str) -> None:
 
 
 def free_port() -> int:
+    """Return a port on loopback that nobody uses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -153,4 +158,4 @@ def free_port() -> int:
 
 
 if __name__ == "__main__":
-    _keep()
+    _serve()

@@ -1,5 +1,7 @@
-"""Servers as processes of their own: any program, and the app as it is really served. For the
-journeys in `e2e/`, the measurements in `bench/`, and peers that bring a program of their own."""
+"""Run servers as separate processes: any program, and the app under gunicorn.
+
+The journeys in `e2e/`, the benchmarks in `bench/` and some peers of the clouds use this.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,11 @@ ROOT = Path(__file__).parent.parent
 
 
 class DoesNotAnswer(RuntimeError):
-    """A server ended, or never began, to answer; the text holds its log."""
+    """A server does not answer. The message contains its log."""
 
 
 class Server:
-    """A program that answers at `url`, in a process group of its own, certain to end."""
+    """A program that answers at `url`, in a process group of its own so that it can be ended."""
 
     def __init__(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path, url: str
@@ -44,7 +46,7 @@ class Server:
         return self._process.pid
 
     def wait_until_it_answers(self, seconds: float = 30) -> None:
-        """An error is an answer, too. Raises DoesNotAnswer."""
+        """Wait for any HTTP answer, also an error. Raises DoesNotAnswer."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._process.poll() is None:
             try:
@@ -70,7 +72,7 @@ class Server:
 def serve(
     command: Sequence[str], environ: Mapping[str, str], log: Path, url: str
 ) -> Iterator[Server]:
-    """Yields the server as soon as it answers. Raises DoesNotAnswer."""
+    """Yield the server as soon as it answers. Raises DoesNotAnswer."""
     server = Server(command, environ, log, url)
     try:
         server.wait_until_it_answers()
@@ -81,7 +83,7 @@ def serve(
 
 @contextmanager
 def sandbox(folder: Path) -> Iterator[Path]:
-    """Yields the path of the sandbox.json of the demonstration's clouds, which answer."""
+    """Run the sandbox clouds, and yield the path of their sandbox.json."""
     command = [sys.executable, "-m", "sandbox", "--port", "0", "--folder", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -94,13 +96,13 @@ def sandbox(folder: Path) -> Iterator[Path]:
 
 
 def sandbox_credentials(sandbox: Path, cloud: str) -> dict[str, str]:
-    """Those that are good at one cloud of a sandbox."""
+    """Return the credentials for one cloud of a sandbox."""
     rows = json.loads(sandbox.read_text())["credentials"]
-    return next(dict(each["values"]) for each in rows if each["cloud"] == cloud)
+    return next(dict(row["values"]) for row in rows if row["cloud"] == cloud)
 
 
 def app_environ(folder: Path) -> dict[str, str]:
-    """For an app with its data in `folder`."""
+    """Return the environment of an app with its data in `folder`."""
     return {
         **os.environ,
         "DATA_DIR": str(folder),
@@ -111,14 +113,17 @@ def app_environ(folder: Path) -> dict[str, str]:
 
 
 def seed(environ: Mapping[str, str], sandbox: Path) -> None:
-    """Fill the app's database with the demonstration, whose clouds `sandbox` describes."""
-    line = [sys.executable, "-m", "sandbox.demonstration", str(sandbox)]
-    subprocess.run(line, env=environ, cwd=ROOT, check=True, capture_output=True)
+    """Fill the app's database with the demonstration and the credentials in `sandbox`."""
+    command = [sys.executable, "-m", "sandbox.demonstration", str(sandbox)]
+    subprocess.run(command, env=environ, cwd=ROOT, check=True, capture_output=True)
 
 
 @contextmanager
 def serve_app(environ: Mapping[str, str], log: Path, workers: int = 1) -> Iterator[Server]:
-    """Yields the app under gunicorn. Each worker loads the SDKs of the clouds that are used."""
+    """Run the app under gunicorn and yield the server.
+
+    Each worker loads the SDKs of the clouds that have credentials.
+    """
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "webapp:create_app()"]
     command += ["--bind", address, "--workers", str(workers)]

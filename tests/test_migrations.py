@@ -1,4 +1,4 @@
-"""Going back a schema and forward again keeps the images, and finds them again."""
+"""Migrating down and up again keeps the images, and searches find them again."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_the_catalogue_of_images_that_were_there_before(
     make_image("acme", 2, name="plain")
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down("0002_catalogue")
-    assert "search_text" not in {each.name for each in models.database.get_columns("image")}
+    assert "search_text" not in {column.name for column in models.database.get_columns("image")}
     assert "facet_group" not in models.database.get_tables()
     assert runner.up()[0] == "0002_catalogue"
     assert FacetGroup.select(fn.SUM(FacetGroup.images)).scalar() == 2
     assert Image.select().where(Image.group_id == 0).count() == 0
-    for text, found in (("ünï", 1), ("owner:here", 1), ("ami-0000", 2)):
+    for text, count in (("ünï", 1), ("owner:here", 1), ("ami-0000", 2)):
         page = catalogue.find(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
-        assert (page.count, len(page.images)) == (found, found)
+        assert (page.count, len(page.images)) == (count, count)

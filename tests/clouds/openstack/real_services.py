@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sandbox.openstack_images import ONE
-from scripts.openstack import FOLDER, LOCK, VENV, alone
+from scripts.openstack import FOLDER, LOCK, VENV, locked
 from tests import served
 from tests.clouds.openstack import seed
 from tests.postgresql import free_port
@@ -93,7 +93,7 @@ def shared() -> Iterator[dict[str, Any]]:
     starting = FOLDER / "starting"
     starting.mkdir(exist_ok=True)
     with USERS.open("a") as users:
-        with alone(starting):
+        with locked(starting):
             fcntl.flock(users, fcntl.LOCK_SH)  # Waits for a keeper that is about to leave.
             if not _is_kept():
                 _start_keeper()
