@@ -198,7 +198,7 @@ def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     assert_fits(plain)
     plain.get_by_label("Active").check()
     plain.get_by_role("button", name="Save").click()
-    expect(toasts(plain)).to_contain_text("The image is active.")
+    expect(toasts(plain)).to_contain_text("The image is now active.")
     plain.get_by_role("link", name="Delete").click()
     plain.get_by_role("button", name="Delete").click()
     toasts(plain).get_by_role("button", name="Undo").click()

@@ -29,8 +29,8 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
 from webapp.credentials.vault import Vault
 from webapp.images import registration
+from webapp.images.choices import Choices
 from webapp.images.receipts import Receipt
-from webapp.images.registration import Choices
 from webapp.people import accounts, sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.web.services import Services

@@ -13,8 +13,9 @@ from models import FacetGroup, Image, LifeCycle, Scope
 from tests.conftest import MakeImage
 from webapp import audit
 from webapp.access import Actor, Forbidden
-from webapp.images import life_cycle
-from webapp.images.life_cycle import ENDLESS, Life, LifeCycleError
+from webapp.images import life_cycle, successors
+from webapp.images.life_cycle import STAYS_ACTIVE, InvalidLifeCycle, LifeCyclePlan
+from webapp.images.successors import InvalidSuccessor
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
@@ -35,7 +36,7 @@ class Calendar:
 def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
     calendar = Calendar()
     monkeypatch.setattr(models, "today", lambda: calendar.today)
-    monkeypatch.setattr(life_cycle, "_settled", None)
+    monkeypatch.setattr(life_cycle, "_dates_applied_on", None)
     return calendar
 
 
@@ -59,7 +60,7 @@ def test_deprecate_today(make_image: MakeImage, editor: Actor) -> None:
     assert life_cycle.deprecate(editor, image, TODAY, "CVE-2026-1", successor.id)
     image = stored(image)
     assert image.status is LifeCycle.DEPRECATED
-    assert life_cycle.of(image) == Life(TODAY, None, "CVE-2026-1", successor.id)
+    assert life_cycle.plan_of(image) == LifeCyclePlan(TODAY, None, "CVE-2026-1", successor.id)
     entry = audit.image_entries(image)[0]
     assert (entry.action, entry.person) == ("image.deprecate", editor.person)
     assert entry.changes == {
@@ -103,10 +104,10 @@ def test_an_earlier_deprecation_stays_when_it_is_retired(
     image = make_image("acme")
     life_cycle.deprecate(editor, image, TODAY)
     life_cycle.retire(editor, image, LATER)
-    assert life_cycle.of(stored(image)) == Life(TODAY, LATER)
+    assert life_cycle.plan_of(stored(image)) == LifeCyclePlan(TODAY, LATER)
     assert stored(image).status is LifeCycle.DEPRECATED
     life_cycle.retire(editor, image, BEFORE)
-    assert life_cycle.of(stored(image)) == Life(None, BEFORE)
+    assert life_cycle.plan_of(stored(image)) == LifeCyclePlan(None, BEFORE)
 
 
 def test_deprecating_takes_a_retirement_back(make_image: MakeImage, editor: Actor) -> None:
@@ -121,11 +122,11 @@ def test_deprecating_takes_a_retirement_back(make_image: MakeImage, editor: Acto
 def test_restore(make_image: MakeImage, editor: Actor, day: date) -> None:
     image, successor = make_image("acme", 1), make_image("acme", 2)
     life_cycle.deprecate(editor, image, day, "Old.", successor.id)
-    assert life_cycle.restore(editor, image)
-    assert life_cycle.of(stored(image)) == ENDLESS
+    assert life_cycle.make_active(editor, image)
+    assert life_cycle.plan_of(stored(image)) == STAYS_ACTIVE
     assert stored(image).status is LifeCycle.ACTIVE
     assert audit.image_entries(image)[0].action == "image.restore"
-    assert not life_cycle.restore(editor, image)
+    assert not life_cycle.make_active(editor, image)
 
 
 def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> None:
@@ -137,23 +138,23 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> N
         with pytest.raises(Forbidden):
             life_cycle.retire(actor, image, TODAY)
         with pytest.raises(Forbidden):
-            life_cycle.restore(actor, image)
+            life_cycle.make_active(actor, image)
     assert stored(image).status is LifeCycle.ACTIVE
 
 
 @pytest.mark.parametrize(
     ("said", "field", "words"),
     [
-        ((TODAY, BEFORE), "on", "not retired before it is deprecated"),
+        ((TODAY, BEFORE), "on", "can't be before the deprecation date"),
         ((TODAY, None, "x" * 256), "reason", "at most 255 characters"),
         ((TODAY, None, "two\nlines"), "reason", "one line"),
-        ((None, None, "why"), "status", "for images that are deprecated or retired"),
-        ((None, None, "", 1), "status", "for images that are deprecated or retired"),
+        ((None, None, "why"), "status", "Only a deprecated or retired image"),
+        ((None, None, "", 1), "status", "Only a deprecated or retired image"),
     ],
 )
 def test_lives_that_cannot_be(said: tuple[date | None, ...], field: str, words: str) -> None:
-    with pytest.raises(LifeCycleError, match=words) as caught:
-        Life(*said)  # type: ignore[arg-type]
+    with pytest.raises(InvalidLifeCycle, match=words) as caught:
+        LifeCyclePlan(*said)  # type: ignore[arg-type]
     assert caught.value.field == field
 
 
@@ -164,27 +165,27 @@ def test_what_cannot_succeed(make_image: MakeImage, editor: Actor) -> None:
     unseen.append(make_image("", 5, shared=False))
     for successor, words in [
         (image.id, "its own successor"),
-        (retired.id, "retired itself"),
-        *((each.id, "sees no image with the number") for each in unseen),
-        (99_999, "sees no image with the number"),
+        (retired.id, "That image is retired"),
+        *((each.id, "There is no image #") for each in unseen),
+        (99_999, "There is no image #"),
     ]:
-        with pytest.raises(LifeCycleError, match=words) as caught:
+        with pytest.raises(InvalidSuccessor, match=words) as caught:
             life_cycle.deprecate(editor, image, TODAY, "", successor)
         assert caught.value.field == "successor"
-    assert life_cycle.of(stored(image)) == ENDLESS
+    assert life_cycle.plan_of(stored(image)) == STAYS_ACTIVE
 
 
 def test_an_inherited_image_succeeds(make_image: MakeImage, editor: Actor, scope: Scopes) -> None:
     image, golden = make_image("acme", 1), make_image("", 2, name="golden")
     life_cycle.deprecate(editor, image, TODAY, "", golden.id)
-    assert life_cycle.successor_of(stored(image), scope("acme")) == golden
+    assert successors.visible_successor(stored(image), scope("acme")) == golden
 
 
 def test_successors_do_not_go_round(make_image: MakeImage, editor: Actor) -> None:
     images = [make_image("acme", number) for number in range(1, 5)]
     for image, following in pairwise(images):
         life_cycle.deprecate(editor, image, TODAY, "", following.id)
-    with pytest.raises(LifeCycleError, match="followed by this one itself"):
+    with pytest.raises(InvalidSuccessor, match="lead back to this one"):
         life_cycle.deprecate(editor, images[-1], TODAY, "", images[0].id)
     # Away from the chain it may point anywhere.
     life_cycle.deprecate(editor, images[0], TODAY, "", images[3].id)
@@ -204,9 +205,9 @@ def test_who_does_not_see_the_successor_is_not_told_of_it(
     image, hidden = make_image("acme", 1), make_image("acme", 2, shared=False, name="hidden")
     life_cycle.deprecate(editor, image, TODAY, "", hidden.id)
     image = stored(image)
-    assert life_cycle.successor_of(image, scope("acme")) == hidden
-    assert life_cycle.successor_of(image, scope("acme/production")) is None
-    assert life_cycle.successor_of(hidden, scope("acme")) is None
+    assert successors.visible_successor(image, scope("acme")) == hidden
+    assert successors.visible_successor(image, scope("acme/production")) is None
+    assert successors.visible_successor(hidden, scope("acme")) is None
     assert "hidden" not in str(audit.image_entries(image)[0].changes)
 
 
@@ -219,30 +220,30 @@ def test_a_successor_by_number_id_and_name(make_image: MakeImage, scope: Scopes)
     for text in (
         str(image.id),
         f"#{image.id}",
-        life_cycle.mention(image.id, image.name),
+        successors.reference_to(image.id, image.name),
         f" {image.cloud_image_id} ",
         "noble 24.04",
     ):
-        assert life_cycle.named(acme, text) == image, text
+        assert successors.find_image(acme, text) == image, text
     # A name that looks like a number is a name where there is no such number.
-    assert life_cycle.named(acme, "000099999") == other
+    assert successors.find_image(acme, "000099999") == other
     make_image("globex", 3, name="theirs")
     for text in ("theirs", "#99999", "99999", "99999999999999", "noble", "%", ""):
-        with pytest.raises(LifeCycleError, match="sees no image"):
-            life_cycle.named(acme, text)
+        with pytest.raises(InvalidSuccessor, match="There is no image with"):
+            successors.find_image(acme, text)
     make_image("acme", 4, name="noble 24.04")
-    with pytest.raises(LifeCycleError, match="Several images are called “noble"):
-        life_cycle.named(acme, "noble 24.04")
-    assert life_cycle.successor_named(acme, "  ") is None
+    with pytest.raises(InvalidSuccessor, match="More than one image matches “noble"):
+        successors.find_image(acme, "noble 24.04")
+    assert successors.parse_successor(acme, "  ") is None
 
 
 def test_days_take_effect_by_themselves(
     make_image: MakeImage, editor: Actor, calendar: Calendar
 ) -> None:
     both, retired, never = (make_image("acme", number) for number in (1, 2, 3))
-    life_cycle.change(editor, both, Life(AFTER, LATER, "Planned."))
+    life_cycle.change(editor, both, LifeCyclePlan(AFTER, LATER, "Planned."))
     life_cycle.retire(editor, retired, AFTER)
-    life_cycle.settle()
+    life_cycle.apply_due_dates()
     assert counted() == {LifeCycle.ACTIVE: 3}
     for day, expected in [
         (AFTER, [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
@@ -251,7 +252,7 @@ def test_days_take_effect_by_themselves(
     ]:
         calendar.go_to(day)
         for _ in range(2):
-            life_cycle.settle()
+            life_cycle.apply_due_dates()
             assert [stored(each).status for each in (both, retired, never)] == expected
     assert counted() == {LifeCycle.ACTIVE: 1, LifeCycle.RETIRED: 2}
     assert stored(both).status_reason == "Planned."
@@ -262,15 +263,15 @@ def test_settling_is_done_once_a_day(
 ) -> None:
     image = make_image("acme")
     life_cycle.deprecate(editor, image, AFTER)
-    life_cycle.settle_if_due()
+    life_cycle.apply_due_dates_once_a_day()
     assert stored(image).status is LifeCycle.ACTIVE
     calendar.go_to(AFTER)
-    life_cycle.settle_if_due()
+    life_cycle.apply_due_dates_once_a_day()
     assert stored(image).status is LifeCycle.DEPRECATED
     # What somebody else wrote over it stands until the next day.
     Image.update(status=LifeCycle.ACTIVE).execute()
-    life_cycle.settle_if_due()
+    life_cycle.apply_due_dates_once_a_day()
     assert stored(image).status is LifeCycle.ACTIVE
     calendar.go_to(LATER)
-    life_cycle.settle_if_due()
+    life_cycle.apply_due_dates_once_a_day()
     assert stored(image).status is LifeCycle.DEPRECATED

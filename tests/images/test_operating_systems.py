@@ -15,8 +15,8 @@ from webapp.images.operating_systems import (
     OTHER,
     TEXT_LENGTH,
     Suggestion,
-    guess,
     label,
+    suggest,
     version_key,
 )
 
@@ -172,19 +172,19 @@ NOTHING = [
 
 @pytest.mark.parametrize(("text", "expected"), NAMES.items())
 def test_guess(text: str, expected: tuple[str, str]) -> None:
-    assert guess([text]) == Suggestion(*expected, text)
+    assert suggest([text]) == Suggestion(*expected, text)
 
 
 @pytest.mark.parametrize("text", NO_VERSION)
 def test_no_version_where_none_is_surely_named(text: str) -> None:
-    found = guess([text])
+    found = suggest([text])
     assert found is not None
     assert found.version == ""
 
 
 @pytest.mark.parametrize("text", NOTHING)
 def test_no_guess_where_nothing_is_said(text: str) -> None:
-    assert guess([text]) is None
+    assert suggest([text]) is None
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
@@ -192,7 +192,7 @@ def test_every_family_and_version_is_known_by_its_own_name(family: Any) -> None:
     """Of the label of each version, since a person names images after what the form shows."""
     for version in family.versions:
         text = f"{family.label} {version.label}".replace("LTS ", "")
-        found = guess([text])
+        found = suggest([text])
         assert found is not None, text
         assert found.family == family.key, text
         assert found.version == version.key, text
@@ -200,8 +200,8 @@ def test_every_family_and_version_is_known_by_its_own_name(family: Any) -> None:
 
 def test_a_text_that_tells_the_version_wins_over_an_earlier_one_that_does_not() -> None:
     exact = "Windows_Server-2019-English"
-    assert guess(["nothing", "Windows", exact]) == Suggestion("windows-server", "2019", exact)
-    assert guess(["Windows", "golden"]) == Suggestion("windows-server", "", "Windows")
+    assert suggest(["nothing", "Windows", exact]) == Suggestion("windows-server", "2019", exact)
+    assert suggest(["Windows", "golden"]) == Suggestion("windows-server", "", "Windows")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_text_that_tells_the_version_wins_over_an_earlier_one_that_does_not() 
 def test_a_later_text_that_tells_the_same_more_exactly_wins(
     texts: list[str], expected: tuple[str, str]
 ) -> None:
-    found = guess(texts)
+    found = suggest(texts)
     assert found is not None
     assert (found.family, found.version) == expected
     assert found.text in texts
@@ -229,7 +229,7 @@ def test_a_number_that_the_limit_would_cut_is_not_read() -> None:
     text = "x" * (TEXT_LENGTH - 8) + " rhel-8.10"
     assert text[:TEXT_LENGTH].endswith(" rhel-8.")
     for more in range(12):
-        found = guess([text[more:]])
+        found = suggest([text[more:]])
         assert found is None or found.version in ("", "8.10"), found
 
 
@@ -241,7 +241,7 @@ PIECES = st.sampled_from(WORDS + NOISE)
 
 @given(st.lists(st.text() | st.lists(PIECES).map("".join)))
 def test_a_guess_is_read_from_what_was_given(texts: list[str]) -> None:
-    found = guess(texts)
+    found = suggest(texts)
     if found:
         assert found.text in texts
         assert found.version in {"", *(each.key for each in FAMILIES[found.family].versions)}
@@ -254,7 +254,7 @@ def test_a_hostile_text_is_read_in_linear_time(piece: str) -> None:
     """A long text costs what its beginning costs: milliseconds, where a search that backtracks
     would take hours."""
     begun = time.perf_counter()
-    guess([piece * 200_000])
+    suggest([piece * 200_000])
     assert time.perf_counter() - begun < 1
 
 

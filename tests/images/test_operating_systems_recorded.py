@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.clouds import vendor_data
-from webapp.images.operating_systems import Suggestion, guess
+from webapp.images.operating_systems import Suggestion, suggest
 
 # What the names of Google's recorded images say, by what is in them.
 GOOGLE = {
@@ -68,11 +68,11 @@ def test_real_images_of_google() -> None:
     _judge(by_name, at_least=80)
     for image, (name, said) in zip(images, by_name, strict=True):
         licences = [each.rpartition("/")[2] for each in image.get("licenses", [])]
-        found = guess([*licences, image.get("description", ""), *name])
+        found = suggest([*licences, image.get("description", ""), *name])
         assert said is None or (found and found.family == said[0]), name
     for image in images:
         if image["name"] == "image-1":
-            found = guess([image["licenses"][0].rpartition("/")[2]])
+            found = suggest([image["licenses"][0].rpartition("/")[2]])
             assert found in (
                 Suggestion("debian", "11", "debian-11-bullseye"),
                 Suggestion("ubuntu", "18.04", "ubuntu-1804-lts"),
@@ -109,11 +109,11 @@ def _said(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] | Non
 
 def _judge(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
     """At least 95 % right of those that say it, none with a wrong version."""
-    telling = [(guess(texts), said, texts) for texts, said in pairs if said]
+    telling = [(suggest(texts), said, texts) for texts, said in pairs if said]
     assert len(telling) >= at_least
     right = [1 for found, said, _ in telling if found and (found.family, found.version) == said]
     assert len(right) >= 0.95 * len(telling), telling
     for texts, said in pairs:
-        found = guess(texts)
+        found = suggest(texts)
         if found and found.version:
             assert said == (found.family, found.version), texts

@@ -13,9 +13,11 @@ from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState, Locator
 from webapp.credentials.vault import Vault
-from webapp.images import image_details, registration
+from webapp.images import checking, deletion, editing, image_details, registration, sharing
+from webapp.images.choices import InvalidChoices, choices_of
 from webapp.images.identity import AlreadyRegistered
-from webapp.images.registration import RegistrationError
+from webapp.images.registration import CredentialsNotUsable, InvalidLocator
+from webapp.images.sharing import CannotPromote
 from webapp.search import catalogue
 
 Actors = Callable[[str], Actor]
@@ -29,7 +31,7 @@ def test_register_keeps_what_the_cloud_and_the_person_said(
     made = registration.register(actor, scope("acme"), receipt(credentials), choices())
     image = Image.get_by_id(made.id)
     assert image_details.from_json(image.details) == details()
-    assert registration.choices_of(image) == choices()
+    assert choices_of(image) == choices()
     assert (image.cloud, image.location) == ("aws", "us-east-1")
     assert image.registered_by == actor.person
     assert image.credentials_name == "AWS"
@@ -77,7 +79,7 @@ def test_credentials_from_below_or_beside_are_refused(
 ) -> None:
     of_acme = make_credentials("acme")
     for path in ("", "globex"):
-        with pytest.raises(RegistrationError, match="credentials that this scope can use"):
+        with pytest.raises(CredentialsNotUsable, match="available at this scope"):
             registration.register(actor_of("scalr-admin"), scope(path), receipt(of_acme), choices())
     below = scope("acme/production")
     assert registration.register(actor_of("scalr-admin"), below, receipt(of_acme), choices())
@@ -106,7 +108,7 @@ def test_only_editors_register(
     ],
 )
 def test_choices_that_break_a_rule(wrong: dict[str, object], field: str) -> None:
-    with pytest.raises(RegistrationError) as caught:
+    with pytest.raises(InvalidChoices) as caught:
         choices(**wrong)
     assert caught.value.field == field
 
@@ -135,7 +137,7 @@ def test_an_environment_shares_with_nobody(make_image: MakeImage) -> None:
 
 def test_editing_records_from_what_to_what(make_image: MakeImage, actor_of: Actors) -> None:
     image = make_image("acme")
-    changes = registration.edit(
+    changes = editing.edit(
         actor_of("account-editor"), image, choices(os_version="22.04", size_gb=None)
     )
     assert changes == {"os_version": ("24.04", "22.04"), "size_gb": (8, None)}
@@ -150,25 +152,25 @@ def test_an_edit_that_changes_nothing_leaves_no_trace(
     make_image: MakeImage, actor_of: Actors
 ) -> None:
     image = make_image("acme")
-    assert registration.edit(actor_of("account-editor"), image, choices()) == {}
+    assert editing.edit(actor_of("account-editor"), image, choices()) == {}
     assert len(audit.image_entries(image)) == 1
 
 
 def test_who_loses_sight(make_image: MakeImage) -> None:
-    below = registration.loses_sight(make_image("acme"))
+    below = sharing.scopes_losing_access(make_image("acme"))
     assert [each.path for each in below] == ["acme/production", "acme/staging"]
-    assert registration.loses_sight(make_image("acme", 2, shared=False)) == []
-    assert registration.loses_sight(make_image("acme/production", 3)) == []
+    assert sharing.scopes_losing_access(make_image("acme", 2, shared=False)) == []
+    assert sharing.scopes_losing_access(make_image("acme/production", 3)) == []
 
 
 def test_promotion(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
     image = make_image("acme/production")
     editor, admin = actor_of("environment-admin"), actor_of("account-editor")
-    assert registration.promotion_target(editor, image) is None
+    assert sharing.promotion_target(editor, image) is None
     with pytest.raises(Forbidden):
-        registration.promote(editor, image)
-    assert registration.promotion_target(admin, image) == scope("acme")
-    assert registration.promote(admin, image) == scope("acme")
+        sharing.promote(editor, image)
+    assert sharing.promotion_target(admin, image) == scope("acme")
+    assert sharing.promote(admin, image) == scope("acme")
     # Those who saw it go on seeing it.
     assert catalogue.get(scope("acme/production"), image.id)
     assert catalogue.get(scope("acme/staging"), image.id)
@@ -183,7 +185,7 @@ def test_promotion_where_it_is_registered_already(
 ) -> None:
     below, above = make_image("acme/production"), make_image("acme")
     with pytest.raises(AlreadyRegistered) as caught:
-        registration.promote(actor_of("account-admin"), below)
+        sharing.promote(actor_of("account-admin"), below)
     assert caught.value.image == above
     assert Image.get_by_id(below.id).scope == scope("acme/production")
 
@@ -194,11 +196,11 @@ def test_promotion_beyond_the_reach_of_the_credentials(
     production, admin = scope("acme/production"), actor_of("scalr-admin")
     local = make_credentials("acme/production")
     image = registration.register(admin, production, receipt(local), choices())
-    with pytest.raises(RegistrationError, match="do not reach Account acme"):
-        registration.promote(admin, image)
+    with pytest.raises(CannotPromote, match="aren't available at Account acme"):
+        sharing.promote(admin, image)
     local.delete_instance()
-    with pytest.raises(RegistrationError, match="do not reach Account acme"):
-        registration.promote(admin, Image.get_by_id(image.id))
+    with pytest.raises(CannotPromote, match="no credentials that Account acme can use"):
+        sharing.promote(admin, Image.get_by_id(image.id))
 
 
 def test_checking_again(
@@ -206,9 +208,9 @@ def test_checking_again(
 ) -> None:
     image, editor = make_image("acme"), actor_of("account-editor")
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: details(description="New"))
-    changes = registration.check_again(editor, image, vault)
+    changes = checking.check_again(editor, image, vault)
     assert changes == {"Description": ("Ubuntu 24.04", "New")}
-    assert registration.check_again(editor, image, vault) == {}
+    assert checking.check_again(editor, image, vault) == {}
     assert Image.get_by_id(image.id).description == "New"
     actions = [entry.action for entry in audit.image_entries(image)]
     assert actions == ["image.check", "image.register"]
@@ -222,7 +224,7 @@ def test_an_image_that_is_gone_is_kept_and_marked(
 
     image = make_image("acme")
     monkeypatch.setattr(CLOUDS["aws"], "describe", gone)
-    changes = registration.check_again(actor_of("account-editor"), image, vault)
+    changes = checking.check_again(actor_of("account-editor"), image, vault)
     assert changes == {"State": ("available", "gone")}
     stored = Image.get_by_id(image.id)
     assert stored.state == ImageState.GONE
@@ -241,16 +243,16 @@ def test_checking_with_other_credentials_when_the_first_are_gone(
     image = Image.get_by_id(image.id)
     assert (image.credentials, image.credentials_name) == (None, "AWS")
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: details())
-    with pytest.raises(RegistrationError, match="Choose credentials"):
-        registration.check_again(editor, image, vault)
+    with pytest.raises(CredentialsNotUsable, match="Choose credentials"):
+        checking.check_again(editor, image, vault)
     other = make_credentials("acme", "Other")
-    changes = registration.check_again(editor, image, vault, other.id)
+    changes = checking.check_again(editor, image, vault, other.id)
     assert changes == {"Credentials": ("AWS", "Other")}
 
 
 def test_deleting_leaves_its_history(make_image: MakeImage, actor_of: Actors) -> None:
     image = make_image("acme")
-    registration.delete(actor_of("account-editor"), image)
+    deletion.delete(actor_of("account-editor"), image)
     assert Image.get_or_none(Image.id == image.id) is None
     entry = AuditEntry.get(AuditEntry.action == "image.delete")
     assert entry.changes["cloud_image_id"] == [image.cloud_image_id, None]
@@ -282,6 +284,6 @@ def test_the_change_and_its_entry_stand_or_fall_together(
     ],
 )
 def test_what_is_longer_than_can_be_kept_is_refused(locator: Locator, field: str) -> None:
-    with pytest.raises(RegistrationError, match="longer than") as caught:
+    with pytest.raises(InvalidLocator, match="longer than") as caught:
         registration.require_storable(locator)
     assert caught.value.field == field

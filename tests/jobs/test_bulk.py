@@ -15,8 +15,10 @@ from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState, Locator
 from webapp.credentials.vault import Vault
-from webapp.images import deleted_images, life_cycle, registration
-from webapp.images.life_cycle import Life, LifeCycleError
+from webapp.images import deletion, life_cycle, registration
+from webapp.images.choices import choices_of
+from webapp.images.life_cycle import InvalidLifeCycle, LifeCyclePlan
+from webapp.images.successors import InvalidSuccessor
 from webapp.jobs import bulk, bulk_actions, runner, store
 from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
@@ -127,19 +129,24 @@ def test_a_preview_of_all_that_match(make_image: MakeImage, editor: Actor, acme:
 
 
 @pytest.mark.parametrize(
-    ("key", "life_now", "is_no_op"),
+    ("key", "plan", "is_no_op"),
     [
-        ("restore", Life(), True),
-        ("restore", Life(models.today()), False),
-        ("restore", Life(None, models.today() + timedelta(days=9)), False),
-        ("deprecate", Life(models.today()), False),
+        ("restore", LifeCyclePlan(), True),
+        ("restore", LifeCyclePlan(models.today()), False),
+        ("restore", LifeCyclePlan(None, models.today() + timedelta(days=9)), False),
+        ("deprecate", LifeCyclePlan(models.today()), False),
     ],
 )
 def test_images_that_an_action_would_not_change(
-    make_image: MakeImage, editor: Actor, acme: Scope, key: str, life_now: Life, is_no_op: bool
+    make_image: MakeImage,
+    editor: Actor,
+    acme: Scope,
+    key: str,
+    plan: LifeCyclePlan,
+    is_no_op: bool,
 ) -> None:
     image = make_image("acme")
-    life_cycle.change(editor, image, life_now)
+    life_cycle.change(editor, image, plan)
     found = bulk.preview_action(editor, acme, ACTIONS[key], select([image]))
     assert (found.unchanged == 1) is is_no_op
 
@@ -160,10 +167,10 @@ def test_changing_one_field(
         make_image("acme", 1, name="same", **{field: value}),
         make_image("acme", 2, name="different", **{field: not value}),
     ]
-    before = [registration.choices_of(image) for image in images]
+    before = [choices_of(image) for image in images]
     job = run(key, images)
     assert results(job) == {"same": ("unchanged", ""), "different": ("done", "")}
-    after = [registration.choices_of(reload(image)) for image in images]
+    after = [choices_of(reload(image)) for image in images]
     assert after[0] == before[0]
     assert after[1] == choices(name="different", **{field: value})
     (entry,) = AuditEntry.select().where(AuditEntry.action == "image.edit")
@@ -186,19 +193,19 @@ def test_the_life_cycle_of_several_images(make_image: MakeImage, run: Run) -> No
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2)]
     successor = make_image("acme", 3, name="newer")
     run("deprecate", images, **life(reason="Old.", successor=successor.id))
-    expected = Life(models.today(), None, "Old.", successor.id)
-    assert [life_cycle.of(reload(image)) for image in images] == [expected] * 2
+    expected = LifeCyclePlan(models.today(), None, "Old.", successor.id)
+    assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
     later = models.today() + timedelta(days=30)
     # An empty reason and successor stay unchanged.
     run("retire", images, **life(on=30))
-    expected = Life(models.today(), later, "Old.", successor.id)
-    assert [life_cycle.of(reload(image)) for image in images] == [expected] * 2
+    expected = LifeCyclePlan(models.today(), later, "Old.", successor.id)
+    assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
     # A bulk action must not cancel a retirement that nobody has looked at.
     job = run("deprecate", images, **life())
     assert store.outcome_counts(job) == {"refused": 2}
     run("restore", images)
     assert {reload(image).status for image in images} == {LifeCycle.ACTIVE}
-    assert [life_cycle.of(reload(image)) for image in images] == [Life()] * 2
+    assert [life_cycle.plan_of(reload(image)) for image in images] == [LifeCyclePlan()] * 2
 
 
 def test_the_successor_itself_is_left_out(make_image: MakeImage, run: Run) -> None:
@@ -222,7 +229,7 @@ def test_arguments_that_no_image_could_have_are_refused_at_once(
         ("", "nothing like it", "successor"),
         ("", str(retired.id), "successor"),
     ]:
-        with pytest.raises(LifeCycleError) as caught:
+        with pytest.raises((InvalidLifeCycle, InvalidSuccessor)) as caught:
             bulk_actions.life_cycle_arguments(acme, models.today(), reason, successor)
         assert caught.value.field == field
     golden = make_image("", 2, name="golden")
@@ -294,7 +301,7 @@ def test_delete_and_undo(
     assert results(undoing) == {
         "image 1": ("done", ""),
         "image 2": ("done", ""),
-        "image 3": ("refused", "It was registered again meanwhile at Account acme."),
+        "image 3": ("refused", "This image has been registered again at Account acme."),
     }
     assert reload(images[0]).successor == images[1]
     assert store.visible_image_ids(acme, store.list_rows(job)[0]) == {images[0].id, images[1].id}
@@ -310,7 +317,7 @@ def test_delete_and_undo(
 def test_only_a_deletion_can_be_undone(make_image: MakeImage, run: Run, editor: Actor) -> None:
     image = make_image("acme")
     assert not bulk.can_be_undone(run("unshare", [image]))
-    registration.delete(editor, image)
+    deletion.delete(editor, image)
     assert not bulk.can_be_undone(run("restore", []))
 
 
@@ -330,7 +337,7 @@ def test_an_image_that_is_promoted_or_deleted_before_its_row_is_processed(
     rows = [JobRow(image_id=each.id, subject=each.name) for each in (stays, promoted, deleted)]
     job = store.create_job(editor, acme, ACTIONS["no-agent"].job_action.key, {}, rows)
     Image.update(scope=scope("")).where(Image.id == promoted.id).execute()
-    registration.delete(editor, deleted)
+    deletion.delete(editor, deleted)
     runner.start_job(job, vault, wait=True)
     gone = ("refused", "Account acme no longer owns this image.")
     assert results(job) == {"stays": ("done", ""), "promoted": gone, "deleted": gone}
@@ -357,7 +364,7 @@ def test_too_many_images(
 def test_only_editors_can_use_bulk_actions(
     make_image: MakeImage, actor_of: Actors, acme: Scope, vault: Vault, who: str
 ) -> None:
-    selection, batch = select([make_image("acme")]), deleted_images.new_batch()
+    selection, batch = select([make_image("acme")]), deletion.new_batch()
     actor = actor_of(who)
     for call in (
         lambda: bulk.preview_action(actor, acme, ACTIONS["delete"], selection),

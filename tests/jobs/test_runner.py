@@ -24,7 +24,7 @@ from tests.jobs.conftest import (
 )
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
-from webapp.images import registration
+from webapp.images import editing
 from webapp.jobs import runner, store
 from webapp.jobs.runner import ABANDONED_AFTER, SHORT_JOB_ROWS
 from webapp.jobs.store import Outcome
@@ -142,7 +142,7 @@ def test_an_atomic_row_is_rolled_back_on_error(
     image = make_image("acme")
 
     def process_row(actor: Actor, *_arguments: object) -> Outcome:
-        registration.edit(actor, Image.get(), choices(name="half done"))
+        editing.edit(actor, Image.get(), choices(name="half done"))
         raise ZeroDivisionError
 
     register(process_row, atomic=True)
@@ -164,7 +164,7 @@ def test_rights_can_be_lost_while_a_job_is_running(
 
     def process_row(actor: Actor, *arguments: Any) -> Outcome:
         name = arguments[2].subject
-        registration.edit(actor, Image.get(), choices(name=name))
+        editing.edit(actor, Image.get(), choices(name=name))
         if name == "row 1":
             Membership.update(role=Role.VIEWER).where(Membership.person == actor.person).execute()
         return Outcome("done")

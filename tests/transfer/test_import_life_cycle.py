@@ -14,7 +14,8 @@ from tests.conftest import MakeImage
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.images import life_cycle
-from webapp.images.life_cycle import ENDLESS, Life
+from webapp.images.life_cycle import STAYS_ACTIVE
+from webapp.images.life_cycle import LifeCyclePlan as Plan
 from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
@@ -65,34 +66,50 @@ def import_lines(plan: Callable[..., Job], vault: Vault) -> Import:
     return import_lines
 
 
-def life_of(number: int = 1) -> Life:
-    return life_cycle.of(Image.get(Image.cloud_image_id == ami(number)))
+def life_of(number: int = 1) -> Plan:
+    return life_cycle.plan_of(Image.get(Image.cloud_image_id == ami(number)))
 
 
 @pytest.mark.parametrize(
     ("before", "columns", "after"),
     [
-        (ENDLESS, {"status": "deprecated"}, Life(today())),
-        (ENDLESS, {"status": "Retired"}, Life(None, today())),
-        (ENDLESS, {"deprecated_on": LATER.isoformat()}, Life(LATER)),
-        (ENDLESS, {"status": "active", "retired_on": LATER.isoformat()}, Life(None, LATER)),
-        (ENDLESS, {"status": "deprecated", "status_reason": "Old."}, Life(today(), None, "Old.")),
-        (Life(LONG_AGO, None, "Old."), {"status": "active"}, ENDLESS),
-        (Life(LONG_AGO, None, "Old."), {"status": "deprecated"}, Life(LONG_AGO, None, "Old.")),
-        (Life(LONG_AGO, None, "Old."), {"status": "retired"}, Life(LONG_AGO, today(), "Old.")),
-        (Life(LONG_AGO, LATER), {"status": "retired"}, Life(LONG_AGO, today())),
-        (Life(LONG_AGO, LATER), {"status": "deprecated"}, Life(LONG_AGO, LATER)),
-        (Life(LONG_AGO, LONG_AGO), {"status": "deprecated"}, Life(LONG_AGO)),
-        (Life(LONG_AGO), {}, Life(LONG_AGO)),
+        (STAYS_ACTIVE, {"status": "deprecated"}, Plan(today())),
+        (STAYS_ACTIVE, {"status": "Retired"}, Plan(None, today())),
+        (STAYS_ACTIVE, {"deprecated_on": LATER.isoformat()}, Plan(LATER)),
+        (
+            STAYS_ACTIVE,
+            {"status": "active", "retired_on": LATER.isoformat()},
+            Plan(None, LATER),
+        ),
+        (
+            STAYS_ACTIVE,
+            {"status": "deprecated", "status_reason": "Old."},
+            Plan(today(), None, "Old."),
+        ),
+        (Plan(LONG_AGO, None, "Old."), {"status": "active"}, STAYS_ACTIVE),
+        (
+            Plan(LONG_AGO, None, "Old."),
+            {"status": "deprecated"},
+            Plan(LONG_AGO, None, "Old."),
+        ),
+        (
+            Plan(LONG_AGO, None, "Old."),
+            {"status": "retired"},
+            Plan(LONG_AGO, today(), "Old."),
+        ),
+        (Plan(LONG_AGO, LATER), {"status": "retired"}, Plan(LONG_AGO, today())),
+        (Plan(LONG_AGO, LATER), {"status": "deprecated"}, Plan(LONG_AGO, LATER)),
+        (Plan(LONG_AGO, LONG_AGO), {"status": "deprecated"}, Plan(LONG_AGO)),
+        (Plan(LONG_AGO), {}, Plan(LONG_AGO)),
     ],
 )
 def test_the_life_cycle_after_a_line(
     make_image: MakeImage,
     actor_of: Callable[[str], Actor],
     import_lines: Import,
-    before: Life,
+    before: Plan,
     columns: dict[str, Any],
-    after: Life,
+    after: Plan,
 ) -> None:
     image = make_image("acme", name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     life_cycle.change(actor_of("account-editor"), image, before)
@@ -133,8 +150,8 @@ def test_a_successor_in_the_same_location_is_preferred(
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"status": "deprecated", "successor": "nothing like it"}, "sees no image"),
-        ({"deprecated_on": LATER.isoformat(), "retired_on": "2026-01-31"}, "not retired before"),
+        ({"status": "deprecated", "successor": "nothing like it"}, "There is no image with"),
+        ({"deprecated_on": LATER.isoformat(), "retired_on": "2026-01-31"}, "can't be before"),
         ({"status": "deprecated", "status_reason": "x" * 300}, "at most 255 characters"),
     ],
 )
@@ -153,7 +170,7 @@ def test_a_life_cycle_that_is_refused_on_import_is_reported(
 ) -> None:
     """The image stays registered."""
     ((kind, message),) = import_lines(line(status="deprecated", successor=ami(1)))
-    assert (kind, life_of()) == ("created", ENDLESS)
+    assert (kind, life_of()) == ("created", STAYS_ACTIVE)
     assert "cannot be its own successor" in message
 
 
@@ -167,10 +184,10 @@ def test_exported_life_cycles_can_be_imported_unchanged(
     new = make_image("", 9)
     make_image("acme", 9, location="eu-west-1")
     lives = (
-        Life(LONG_AGO, None, "=Old", new.id),
-        Life(LONG_AGO, LONG_AGO, "Gone."),
-        Life(None, LATER),
-        Life(LATER, LATER + timedelta(days=1), "", new.id),
+        Plan(LONG_AGO, None, "=Old", new.id),
+        Plan(LONG_AGO, LONG_AGO, "Gone."),
+        Plan(None, LATER),
+        Plan(LATER, LATER + timedelta(days=1), "", new.id),
     )
     for number, life in enumerate(lives, start=1):
         life_cycle.change(actor, make_image("acme", number), life)

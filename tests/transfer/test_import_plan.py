@@ -17,7 +17,7 @@ from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState
 from webapp.credentials.vault import Vault
-from webapp.images import registration
+from webapp.images.choices import choices_of
 from webapp.jobs import runner, store
 from webapp.people import accounts
 from webapp.search import catalogue
@@ -155,14 +155,14 @@ def test_an_export_can_be_imported_unchanged(
 
 def test_empty_columns_stay_unchanged(make_image: MakeImage, plan: Plan, run: Run) -> None:
     image = make_image("acme", shared=False)
-    before = registration.choices_of(image)
+    before = choices_of(image)
     columns = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(1), "shared": True}
     job = plan({**columns, "name": "", "size_gb": 16})
     assert only_line(job).effect is Effect.UPDATE
     assert JobRow.get(JobRow.job == job).image_id == image.id
     assert only_line(job).changes == {"shared": ["no", "yes"], "size_gb": [8, 16]}
     assert run(job) == [("updated", "")]
-    after = registration.choices_of(Image.get_by_id(image.id))
+    after = choices_of(Image.get_by_id(image.id))
     assert after == replace(before, shared=True, size_gb=16)
 
 
@@ -190,7 +190,7 @@ def test_empty_columns_stay_unchanged(make_image: MakeImage, plan: Plan, run: Ru
         ({"status": "retired", "retired_on": "31.1.2026"}, "retired_on must be a date"),
         ({"status_reason": "Old."}, "needs the status"),
         ({"description": "x" * 5_000}, "longer than 4,096 characters"),
-        ({"location": "x" * 200}, "longer than the 128 characters"),
+        ({"location": "x" * 200}, "longer than the limit of 128 characters"),
     ],
 )
 def test_an_invalid_line(plan: Plan, run: Run, values: Mapping[str, Any], words: str) -> None:

@@ -227,7 +227,7 @@ def test_deprecating_several_images(acme: FlaskClient, make_image: MakeImage) ->
         ({"on": ""}, "Enter a date"),
         ({"on": "tomorrow"}, "Not a valid date"),
         ({"reason": "x" * 256}, "255 characters"),
-        ({"successor": "#12345"}, "sees no image"),
+        ({"successor": "#12345"}, "There is no image"),
     ],
 )
 def test_a_life_that_cannot_be(
@@ -351,7 +351,7 @@ def test_a_bulk_deletion_is_undone_from_its_job(acme: FlaskClient, make_image: M
     assert found is not None
     make_image("acme", 2, name="again")
     response = acme.post(f"{IMAGES}/undelete", data={"batch": found[1]}, follow_redirects=True)
-    assert "was registered again meanwhile at Account acme" in text_of(response)
+    assert "has been registered again at Account acme" in text_of(response)
     assert "All 3 Failed 1 Done 2" in text_of(response)
     assert {image.id for image in Image.select()} > {images[0].id, images[2].id}
     assert "Undo" in text_of(acme.get(page.request.path))

@@ -53,7 +53,7 @@ def test_sixteen_at_once(
         outcomes = Counter(pool.map(press_register, range(AT_ONCE)))
     assert outcomes == {
         (303, "kept"): 1,
-        (303, "This image is registered already. Here it is."): AT_ONCE - 1,
+        (303, "This image is already registered."): AT_ONCE - 1,
     }
     assert Image.select().count() == 1
     assert AuditEntry.select().where(AuditEntry.action == "image.register").count() == 1

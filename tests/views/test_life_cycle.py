@@ -65,10 +65,10 @@ def test_the_life_of_one_image(acme: FlaskClient, make_image: MakeImage) -> None
     told = acme.post(
         address, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
     )
-    assert "The image is active." in text_of(told)
-    assert life_cycle.of(again(image)) == life_cycle.ENDLESS
+    assert "The image is now active." in text_of(told)
+    assert life_cycle.plan_of(again(image)) == life_cycle.STAYS_ACTIVE
     told = acme.post(address, data={"status": "active"}, follow_redirects=True)
-    assert "Nothing was changed." in text_of(told)
+    assert "There were no changes to save." in text_of(told)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,10 @@ def test_the_life_of_one_image(acme: FlaskClient, make_image: MakeImage) -> None
         ({}, "Choose a status."),
         ({"status": "deprecated"}, "Enter a date"),
         ({"status": "deprecated", "on": "2026-02-30"}, "Not a valid date"),
-        ({"status": "retired", "on": "2026-02-28", "successor": "none such"}, "sees no image"),
+        (
+            {"status": "retired", "on": "2026-02-28", "successor": "none such"},
+            "There is no image with",
+        ),
         ({"status": "retired", "on": "2026-02-28", "successor": "old"}, "its own successor"),
     ],
 )

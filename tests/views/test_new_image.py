@@ -100,7 +100,7 @@ def test_a_pasted_arn_brings_its_location(
     assert client.get(ask(credentials, arn, "")).status_code == 200
     response = client.get(ask(credentials, arn, "eu-west-1"))
     assert response.status_code == 422
-    assert "Make them agree" in response.text
+    assert "so that they match" in response.text
 
 
 @pytest.mark.parametrize(
@@ -195,19 +195,19 @@ def test_an_old_receipt_starts_again(
     page = client.get(ask(credentials, NOBLE)).text
     monkeypatch.setattr("webapp.images.receipts.VALID_SECONDS", -VALID_SECONDS)
     response = client.post(f"{ACME}/images", data=form(page), follow_redirects=True)
-    assert "Press NEXT once more" in response.text
+    assert "Look it up again with NEXT" in html.unescape(response.text)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": ""}, "Give the image a name."),
+        ({"name": ""}, "Enter a name for the image."),
         ({"name": "x"}, "2 to 255"),
         ({"os_family": ""}, "Choose the family"),
         ({"os_version": ""}, "Choose the version"),
         ({"os_version": "debian|12"}, "Choose a version of Ubuntu."),
-        ({"os_family": "other"}, "Say which family"),
-        ({"os_version": "other"}, "Say which version"),
+        ({"os_family": "other"}, "Enter the family"),
+        ({"os_version": "other"}, "Enter the version"),
         ({"size_gb": "-1"}, "at least 1"),
         ({"size_gb": "big"}, "Not a valid"),
     ],

@@ -10,7 +10,6 @@ from wtforms.validators import InputRequired
 
 from webapp.forms.base import stripped
 from webapp.forms.images import ImageForm
-from webapp.images import operating_systems
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk import Selection
 from webapp.jobs.bulk_actions import Arguments, BulkAction
@@ -68,9 +67,4 @@ class OperatingSystemForm(ImageForm):
     name = size_gb = compute_resource = agent_installed = shared = receipt = None
 
     def arguments(self) -> Arguments:
-        known_family = self.os_family.data != operating_systems.OTHER
-        known_version = self.os_version.data.partition("|")[2]
-        return bulk_actions.operating_system_arguments(
-            self.os_family.data if known_family else self.os_family_other.data,
-            self.os_version_other.data if self._other_version() else known_version,
-        )
+        return bulk_actions.operating_system_arguments(*self.operating_system())

@@ -18,27 +18,30 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 from models import CloudCredentials, Image
 from webapp.forms.base import refuse, stripped
 from webapp.images import operating_systems
-from webapp.images.registration import Choices
+from webapp.images.choices import OS_LENGTH, Choices
 
 OTHER = operating_systems.OTHER
 
 
 class ImageForm(FlaskForm):
-    """What a person says of an image, on registering and on editing it."""
+    """What a person enters about an image when they register or edit it."""
 
     name = StringField(
         "Name",
-        [InputRequired("Give the image a name.")],
-        description="Used here only; the name in the cloud does not change.",
+        [InputRequired("Enter a name for the image.")],
+        description="Used in this registry only. The name in the cloud doesn't change.",
     )
     os_family = SelectField("Family", [InputRequired("Choose the family of the operating system.")])
-    os_family_other = StringField("Other family", [Optional(), Length(max=64)], [stripped])
+    os_family_other = StringField("Other family", [Optional(), Length(max=OS_LENGTH)], [stripped])
     os_version = SelectField("Version", [InputRequired("Choose the version.")])
-    os_version_other = StringField("Other version", [Optional(), Length(max=64)], [stripped])
+    os_version_other = StringField("Other version", [Optional(), Length(max=OS_LENGTH)], [stripped])
     size_gb = IntegerField(
         "Size",
-        [Optional(), NumberRange(1, 2**31 - 1, "The size is a whole number of GB, at least 1.")],
-        description="In GB, if known.",
+        [
+            Optional(),
+            NumberRange(1, 2**31 - 1, "Enter the size as a whole number of GB, at least 1."),
+        ],
+        description="In GB. Optional.",
     )
     compute_resource = SelectField("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed = BooleanField("Scalr Agent Installed")
@@ -47,53 +50,57 @@ class ImageForm(FlaskForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        families = operating_systems.FAMILIES
+        families = operating_systems.FAMILIES.values()
         self.os_family.choices = {
             "": "Choose…",
-            **{family.key: family.label for family in families.values()},
+            **{family.key: family.label for family in families},
             OTHER: "Other…",
         }
         self.os_version.choices = {
             "": "Choose…",
-            OTHER: "Another version…",
+            OTHER: "Other version…",
             **{
-                family.label: {f"{family.key}|{each.key}": each.label for each in family.versions}
-                for family in families.values()
+                family.label: {
+                    f"{family.key}|{version.key}": version.label for version in family.versions
+                }
+                for family in families
             },
         }
 
-    def offer_compute_resources(self, offered: Iterable[str], taken: Collection[str]) -> None:
-        """Without those that the image is registered for already."""
-        free = [each for each in ("", *offered) if each not in taken]
-        self.compute_resource.choices = {each: each or "None" for each in free}
+    def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
+        """Offer those that the image is not registered for yet; '' is none."""
+        free = [resource for resource in ("", *offered) if resource not in registered]
+        self.compute_resource.choices = {resource: resource or "None" for resource in free}
 
-    def show(self, choices: Choices) -> None:
-        """Fill the form with what is stored or suggested."""
+    def fill(self, choices: Choices) -> None:
+        """Fill in what is stored."""
         self.name.data = choices.name
         self.size_gb.data = choices.size_gb
         self.agent_installed.data = choices.agent_installed
         self.shared.data = choices.shared
-        self.show_os(choices.os_family, choices.os_version)
+        self.fill_os(choices.os_family, choices.os_version)
 
-    def show_os(self, family: str, version: str) -> None:
-        known = operating_systems.FAMILIES.get(family)
-        self.os_family.data = family if known or not family else OTHER
-        self.os_family_other.data = "" if known else family
-        versions = {each.key for each in known.versions} if known else set()
-        self.os_version.data = f"{family}|{version}" if version in versions else OTHER
-        self.os_version_other.data = "" if version in versions else version
-        if not version:
+    def fill_os(self, family_key: str, version_key: str) -> None:
+        """Fill in an operating system; a family or version that is not in the list is "Other"."""
+        family = operating_systems.FAMILIES.get(family_key)
+        self.os_family.data = family_key if family or not family_key else OTHER
+        self.os_family_other.data = "" if family else family_key
+        listed = {version.key for version in family.versions} if family else set()
+        is_listed = version_key in listed
+        self.os_version.data = f"{family_key}|{version_key}" if is_listed else OTHER
+        self.os_version_other.data = "" if is_listed else version_key
+        if not version_key:
             self.os_version.data = ""
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)
         if self.os_family.data == OTHER and not self.os_family_other.data:
-            refuse(self, "Say which family it is.", "os_family_other")
+            refuse(self, "Enter the family.", "os_family_other")
             valid = False
-        if self._other_version() and not self.os_version_other.data:
-            refuse(self, "Say which version it is.", "os_version_other")
+        if self._has_other_version() and not self.os_version_other.data:
+            refuse(self, "Enter the version.", "os_version_other")
             valid = False
-        elif self.os_version.data and not self._other_version():
+        elif self.os_version.data and not self._has_other_version():
             family, _, _ = self.os_version.data.partition("|")
             if family != self.os_family.data in operating_systems.FAMILIES:
                 label = operating_systems.label(self.os_family.data)
@@ -101,23 +108,28 @@ class ImageForm(FlaskForm):
                 valid = False
         return valid
 
+    def operating_system(self) -> tuple[str, str]:
+        """Return the family and the version, as a key or as the person typed them."""
+        has_other_family = self.os_family.data == OTHER
+        family = self.os_family_other.data if has_other_family else self.os_family.data
+        if self._has_other_version():
+            return family, self.os_version_other.data
+        return family, self.os_version.data.partition("|")[2]
+
     def choices(self) -> Choices:
-        """Raises RegistrationError."""
-        other = self.os_family.data == OTHER
+        """Return what was entered. Raises InvalidChoices."""
+        os_family, os_version = self.operating_system()
         return Choices(
             name=stripped(self.name.data),
-            os_family=self.os_family_other.data if other else self.os_family.data,
-            os_version=(
-                self.os_version_other.data
-                if self._other_version()
-                else self.os_version.data.partition("|")[2]
-            ),
+            os_family=os_family,
+            os_version=os_version,
             size_gb=self.size_gb.data,
             agent_installed=self.agent_installed.data,
             shared=self.shared.data,
         )
 
-    def _other_version(self) -> bool:
+    def _has_other_version(self) -> bool:
+        """Return whether the version is typed: a family that is not listed has no versions."""
         return OTHER in {self.os_version.data, self.os_family.data}
 
 
@@ -126,13 +138,14 @@ class SharedForm(FlaskForm):
 
 
 class CheckForm(FlaskForm):
-    """Check now; with other credentials where the ones it was registered with are gone."""
+    """Check now. If the image's credentials have been deleted, the person chooses others."""
 
     credentials = SelectField(
         "Cloud Credentials", coerce=lambda value: int(value or 0), validate_choice=False
     )
 
-    def offer(self, usable: Sequence[CloudCredentials], image: Image) -> None:
+    def set_credentials(self, usable: Sequence[CloudCredentials], image: Image) -> None:
+        """Offer the usable credentials, with those of the image selected."""
         self.credentials.choices = {str(row.id): row.name for row in usable}
         if self.credentials.data is None:
             self.credentials.data = image.credentials_id

@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Length, Optional
 import models
 from models import LifeCycle
 from webapp.forms.base import stripped
-from webapp.images.life_cycle import REASON_LENGTH, Life
+from webapp.images.life_cycle import REASON_LENGTH, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
 SUCCESSOR_HINT = (
@@ -49,17 +49,17 @@ class StatusForm(LifeCycleForm):
         choices={status.value: status.value.capitalize() for status in LifeCycle},
     )
 
-    def show(self, life: Life, successor: str) -> None:
+    def show(self, plan: LifeCyclePlan, successor: str) -> None:
         """Fill the form with the stored values."""
         self.status.data = (
             LifeCycle.RETIRED
-            if life.retired_on
+            if plan.retired_on
             else LifeCycle.DEPRECATED
-            if life.deprecated_on
+            if plan.deprecated_on
             else LifeCycle.ACTIVE
         ).value
-        self.on.data = life.retired_on or life.deprecated_on or models.today()
-        self.reason.data, self.successor.data = life.reason, successor
+        self.on.data = plan.retired_on or plan.deprecated_on or models.today()
+        self.reason.data, self.successor.data = plan.reason, successor
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Validate the form. An active image needs no date."""

@@ -19,55 +19,61 @@ from webapp.forms.base import stripped
 
 
 class SelectImageForm(Form):
-    """The first step of New Image: what finds the cloud image. Sent by GET, so that the step
-    after it has an address. `of` makes one with the fields of a cloud."""
+    """The fields that identify a cloud image. It is sent by GET, so that NEXT has a URL.
+
+    Call `for_cloud` to get a form with the fields of that cloud.
+    """
 
     credentials = SelectField("Cloud Credentials", coerce=lambda value: int(value or 0))
-    suggested: Mapping[str, str] = {}
-    """Locations that are offered where any other will do, too: label by key."""
+    suggested_locations: Mapping[str, str] = {}
+    """Labels by key, for a cloud where the location may also be typed."""
 
     @staticmethod
-    def of(cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any) -> SelectImageForm:
-        fields = {"image_id": _selector(cloud.image_id_field, of_list=cloud.lists_images)}
+    def for_cloud(
+        cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
+    ) -> SelectImageForm:
+        fields = {"image_id": _field(cloud.image_id_field, is_select=cloud.lists_images)}
         if location := cloud.location_field:
-            fields["location"] = _selector(location, of_list=not location.free_text)
+            fields["location"] = _field(location, is_select=not location.free_text)
         form: SelectImageForm = type("SelectImageForm", (SelectImageForm,), fields)(arguments)
         form.credentials.choices = {str(row.id): row.name for row in usable}
         if form.credentials.data not in {row.id for row in usable}:
             form.credentials.data = usable[0].id if usable else None
         return form
 
-    def given(self, name: str) -> str:
-        """What a field holds, '' where this cloud has no such field."""
+    def value_of(self, name: str) -> str:
+        """Return the value of a field, or '' if this cloud has no such field."""
         return self[name].data or "" if name in self else ""
 
     def offer_locations(self, locations: Iterable[Location]) -> None:
-        known = {
-            each.key: each.label if each.enabled else f"{each.label} (not enabled)"
-            for each in locations
+        labels = {
+            location.key: location.label if location.enabled else f"{location.label} (not enabled)"
+            for location in locations
         }
         if isinstance(self["location"], SelectField):
-            _offer(self["location"], known)
+            _set_choices(self["location"], labels)
         else:
-            self.suggested = known
+            self.suggested_locations = labels
 
     def offer_images(self, images: Iterable[ListedImage]) -> None:
-        _offer(self["image_id"], {each.image_id: each.name for each in images})
+        _set_choices(self["image_id"], {image.image_id: image.name for image in images})
 
 
-def _selector(field: CloudField, *, of_list: bool) -> Field:
-    kind = SelectField if of_list else StringField
-    options = {"validate_choice": False, "choices": {"": "Choose…"}} if of_list else {}
-    return kind(field.label, filters=[stripped], default=field.default, **options)
+def _field(field: CloudField, *, is_select: bool) -> Field:
+    options = {"filters": [stripped], "default": field.default}
+    if is_select:
+        choices = {"": "Choose…"}
+        return SelectField(field.label, validate_choice=False, choices=choices, **options)
+    return StringField(field.label, **options)
 
 
-def _offer(select: SelectField, known: Mapping[str, str]) -> None:
-    """With what was chosen, even where it is not among them: input is kept."""
-    chosen = {select.data: select.data} if select.data and select.data not in known else {}
-    select.choices = {"": "Choose…", **known, **chosen}
+def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
+    """Offer `labels`. What the person chose before stays, even if it is not one of them."""
+    chosen = {select.data: select.data} if select.data and select.data not in labels else {}
+    select.choices = {"": "Choose…", **labels, **chosen}
 
 
 class PasteForm(Form):
-    """An image id of any cloud, before one is chosen."""
+    """An image ID of any cloud, before a cloud is chosen."""
 
-    paste = StringField("Paste any image id", filters=[stripped])
+    paste = StringField("Paste any image ID", filters=[stripped])

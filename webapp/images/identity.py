@@ -1,18 +1,40 @@
-"""The rule that a cloud image is registered only once, and what makes two images the same.
+"""The rule that an image may be registered only once, and what makes two images the same.
 
-Every use case that adds an image to a scope calls `require_unregistered`. The unique index of the
-`Image` table guards the same rule when two people act at the same moment.
+Every use case that adds an image to a scope does so inside `registering`. The unique index of the
+`Image` table enforces the same rule when two people act at the same moment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from models import Image, Scope
+from peewee import IntegrityError
+
+from models import Image, Scope, transaction
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import LocationRule, Locator
 from webapp.refusals import Refusal
+
+
+@contextmanager
+def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
+    """Run the body in a transaction that adds the image with this identity to `scope`.
+
+    Raises AlreadyRegistered if the scope can see the image before, or somebody else adds it while
+    the body runs.
+    """
+    try:
+        with transaction():
+            require_unregistered(scope, identity)
+            yield
+    except IntegrityError as error:
+        image = find_registered(scope, identity)
+        if image is None:
+            raise
+        raise AlreadyRegistered(image) from error
 
 
 def require_unregistered(scope: Scope, identity: ImageIdentity) -> None:

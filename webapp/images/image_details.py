@@ -1,42 +1,56 @@
-"""What the cloud said of an image, to and from JSON, and what differs between two readings."""
+"""The details that a cloud returned for an image: to and from JSON, stored, and compared."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from models import Image
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+
+ARCHITECTURE_LENGTH = 32
 
 
 def to_json(details: ImageDetails) -> dict[str, Any]:
-    """Plain JSON values: instants as ISO 8601 in UTC."""
+    """Return plain JSON values, with instants in ISO 8601 and UTC."""
     return {
         **asdict(details),
-        "created": _iso(details.created),
-        "deprecated": _iso(details.deprecated),
+        "created": _to_iso(details.created),
+        "deprecated": _to_iso(details.deprecated),
     }
 
 
 def from_json(data: dict[str, Any]) -> ImageDetails:
-    """Also from what was stored before there were warnings."""
+    """Reverse `to_json`."""
     return ImageDetails(
         **{
             **data,
             "state": ImageState(data["state"]),
-            "created": _instant(data["created"]),
-            "deprecated": _instant(data["deprecated"]),
+            "created": _from_iso(data["created"]),
+            "deprecated": _from_iso(data["deprecated"]),
             "facts": tuple(Fact(**fact) for fact in data["facts"]),
             "volumes": tuple(Volume(**volume) for volume in data["volumes"]),
             "os_texts": tuple(data["os_texts"]),
-            "warnings": tuple(data.get("warnings", ())),
-            "compute_resources": tuple(data.get("compute_resources", ())),
+            "warnings": tuple(data["warnings"]),
+            "compute_resources": tuple(data["compute_resources"]),
         }
     )
 
 
+def apply_details(image: Image, details: ImageDetails) -> None:
+    """Set the columns of `image` that hold what the cloud returned.
+
+    The other compute resources are left out: they matter only while the image is registered.
+    """
+    image.details = to_json(replace(details, compute_resources=()))
+    image.description = details.description
+    image.architecture = details.architecture[:ARCHITECTURE_LENGTH]
+    image.state = details.state
+
+
 def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tuple[Any, Any]]:
-    """What a person would call a change, by label, as (from, to)."""
+    """Return what a person would call a change: (from, to) by label."""
     old, new = _comparable(before), _comparable(after)
     return {
         label: (old.get(label), new.get(label))
@@ -52,8 +66,8 @@ def _comparable(details: ImageDetails) -> dict[str, Any]:
         "Architecture": details.architecture,
         "Size": details.size_gb,
         "State": details.state.value,
-        "Created": _iso(details.created),
-        "Deprecated": _iso(details.deprecated),
+        "Created": _to_iso(details.created),
+        "Deprecated": _to_iso(details.deprecated),
         "Warnings": " ".join(details.warnings),
         **{fact.label: fact.value for fact in details.facts},
         **{f"Volume {volume.device}": _volume_text(volume) for volume in details.volumes},
@@ -65,9 +79,9 @@ def _volume_text(volume: Volume) -> str:
     return ", ".join(part for part in (volume.kind, size, volume.snapshot) if part)
 
 
-def _iso(instant: datetime | None) -> str | None:
+def _to_iso(instant: datetime | None) -> str | None:
     return None if instant is None else instant.astimezone(UTC).isoformat()
 
 
-def _instant(text: str | None) -> datetime | None:
+def _from_iso(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

@@ -1,8 +1,7 @@
-"""The operating systems people choose from, how their versions are sorted, and what a cloud's own
-words suggest. The families and versions are data: `operating_systems.toml`.
+"""The operating systems that people choose from, and suggesting one from a cloud's own texts.
 
-A family or version that is not in the data is stored as the person typed it: 1 to 64 characters,
-in the same column as a key of the data.
+The families and versions are data: `operating_systems.toml`. A family or version that is not in the
+data is stored as the person typed it: 1 to 64 characters, in the same column as a key of the data.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OTHER = "other"
-"""What the forms call a family or version that is not in the data. Never stored."""
+"""The value in forms for a family or version that is not in the data. Never stored."""
 
 TEXT_LENGTH = 300
-"""Longer texts are not read to their end: names are at the beginning."""
+"""How many characters of a text are read. Names are at its beginning."""
 
 VERSION_KEY_LENGTH = 64
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a family: `key` is stored, `label` is for people."""
+    """One version of a family: `key` is stored, `label` is shown."""
 
     key: str
     label: str
@@ -33,7 +32,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Family:
-    """An operating system family; `icon` is a symbol of the sprite."""
+    """An operating system family; `icon` is the name of a symbol in the icon sprite."""
 
     key: str
     label: str
@@ -43,8 +42,10 @@ class Family:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A guess: `version` is '' where only the family could be told. `text` is what it was read
-    from."""
+    """A suggested operating system, and the text that it was read from.
+
+    `version` is '' if the text names only the family.
+    """
 
     family: str
     version: str
@@ -68,19 +69,22 @@ FAMILIES = {
 
 
 def label(family: str, version: str = "") -> str:
-    """'Ubuntu 24.04 LTS Noble Numbat'; what is not in the data is shown as it was typed."""
+    """Return the name to show, such as 'Ubuntu 24.04 LTS Noble Numbat'.
+
+    A family or version that is not in the data is shown as it was typed.
+    """
     known = FAMILIES.get(family)
     if known is None:
         return f"{family} {version}".strip()
-    labels = {each.key: each.label for each in known.versions}
+    labels = {known_version.key: known_version.label for known_version in known.versions}
     return f"{known.label} {labels.get(version, version)}".strip()
 
 
 def version_key(version: str) -> str:
-    """A text whose order, as plain text, is that of the versions with their numbers compared as
-    numbers: 9.10 after 9.9, 2012 R2 after 2012. At most 64 characters.
+    """Return a text of at most 64 characters that sorts versions by their numbers.
 
-    Before each number stands how many digits it has, a letter from the tenth on: 9.10 is '19.210'.
+    So 9.10 comes after 9.9, and 2012 R2 after 2012. Each number is preceded by the number of its
+    digits, written as a letter from ten on: 9.10 becomes '19.210'.
     """
     parts = re.findall(r"[0-9]+|[a-z]+", version.lower())
     return ".".join(_sortable(part) for part in parts)[:VERSION_KEY_LENGTH]
@@ -93,38 +97,41 @@ def _sortable(part: str) -> str:
     return "123456789abcdefghijklmnopqrstuvwxyz"[min(len(digits), 35) - 1] + digits
 
 
-def guess(texts: Sequence[str]) -> Suggestion | None:
-    """What the cloud's own words suggest, the first text that tells a version winning over an
-    earlier one that tells only the family, or tells the same version less exactly: of a licence
-    for SLES 12 and a name with SLES 12 SP5, the name.
+def suggest(texts: Sequence[str]) -> Suggestion | None:
+    """Return the operating system that the cloud's own texts name, or None.
 
-    Rather silent than wrong: a number counts only next to the family's name, with nothing but
-    words such as "server" or "amd64" between them, and a text that names two families or two
-    versions does not say which is meant. Give what belongs together, such as an Azure image's
-    publisher, offer and SKU, as one text.
+    The first text wins, unless a later one adds a version or names the version more exactly: the
+    name "SLES 12 SP5" wins over a license for SLES 12.
+
+    No suggestion is better than a wrong one. A number counts only next to the family's name, with
+    nothing but words such as "server" or "amd64" between them. A text that names two families, or
+    two versions, suggests neither. Pass texts that belong together, such as the publisher, offer
+    and SKU of an Azure image, as one text.
     """
     best: Suggestion | None = None
     for text in texts:
-        found = _guess(text)
-        if found and (best is None or _tells_more(found, best)):
-            best = found
+        suggestion = _suggest_from(text)
+        if suggestion and (best is None or _is_more_exact(suggestion, best)):
+            best = suggestion
     return best
 
 
-def _tells_more(later: Suggestion, sooner: Suggestion) -> bool:
-    if not sooner.version:
+def _is_more_exact(later: Suggestion, earlier: Suggestion) -> bool:
+    if not earlier.version:
         return later.version != ""
-    return later.family == sooner.family and _is_within(later.version, sooner.version)
+    return later.family == earlier.family and _is_within(later.version, earlier.version)
 
 
 def _is_within(exact: str, rough: str) -> bool:
-    """Whether 9.4 or 12-sp5 is a case of 9 or 12."""
+    """Return whether `exact` is a release of `rough`: 9.4 of 9, or 12-sp5 of 12."""
     return exact.startswith((f"{rough}.", f"{rough}-"))
 
 
-def _guess(text: str) -> Suggestion | None:
+def _suggest_from(text: str) -> Suggestion | None:
     words = _beginning(text).lower()
-    mentions = [(each.lastgroup or "", *_read(words, each)) for each in _MENTION.finditer(words)]
+    mentions = [
+        (match.lastgroup or "", *_read_mention(words, match)) for match in _MENTION.finditer(words)
+    ]
     clear = {family for group, family, _ in mentions if not group.startswith("vague")}
     named = [
         (family, version) for _, family, version in mentions if not clear or family in clear
@@ -137,21 +144,21 @@ def _guess(text: str) -> Suggestion | None:
 
 
 def _beginning(text: str) -> str:
-    """The part of the text that is read, without the half of a word at its end."""
+    """Return the part of the text that is read, without half a word at its end."""
     if len(text) <= TEXT_LENGTH:
         return text
     return text[:TEXT_LENGTH].rstrip(string.ascii_letters + string.digits + ".")
 
 
 def _most_exact(versions: set[str]) -> str:
-    """9.4 of 9 and 9.4; '' of 8 and 9."""
+    """Return 9.4 for 9 and 9.4, and '' for 8 and 9."""
     exact = max(versions, key=len, default="")
-    agreed = all(exact == each or _is_within(exact, each) for each in versions)
-    return exact if agreed else ""
+    agree = all(exact == version or _is_within(exact, version) for version in versions)
+    return exact if agree else ""
 
 
-def _read(text: str, mention: re.Match[str]) -> tuple[str, str]:
-    """The family that is mentioned, and the version that codename and number agree on."""
+def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
+    """Return the mentioned family, and the version that its codename and number agree on."""
     group = mention.lastgroup or ""
     if group == "id":
         return _IDS[mention[0]]
@@ -161,11 +168,11 @@ def _read(text: str, mention: re.Match[str]) -> tuple[str, str]:
     position = mention.end()
     while True:
         word = _WORD.match(text, position)
-        if word and word[0] in _SPOKEN[family]:
-            versions.add(_SPOKEN[family][word[0]])
+        if word and word[0] in _VERSION_WORDS[family]:
+            versions.add(_VERSION_WORDS[family][word[0]])
         elif not (word := _BETWEEN.match(text, position)):
             word = None if numbered else _NUMBER.match(text, position)
-            version = _numbered(family, text, word)
+            version = _version_of_number(family, text, word)
             if not word or not version:
                 return family, _most_exact(versions)
             versions.add(version)
@@ -174,19 +181,23 @@ def _read(text: str, mention: re.Match[str]) -> tuple[str, str]:
 
 
 def _lone_codenames(text: str) -> list[tuple[str, str]]:
-    """Codenames without their family's name. Most are plain words, "a precise copy", so they count
-    only where they are all that is said, or beside their number or a word of image names."""
+    """Return (family, version) for codenames without their family's name.
+
+    Most codenames are ordinary words, as in "a precise copy". So they count only if the text holds
+    nothing else, or if their number or a typical word of image names follows.
+    """
     found = []
     for match in _CODENAME.finditer(text):
         family, version = _CODENAMES[match[0]]
-        numbered = _numbered(family, text, _NUMBER.match(text, match.end() + 1)) == version
-        if numbered or match[0] == text.strip() or _IMAGE_WORD.match(text, match.end()):
+        number = _NUMBER.match(text, match.end() + 1)
+        has_number = _version_of_number(family, text, number) == version
+        if has_number or match[0] == text.strip() or _IMAGE_WORD.match(text, match.end()):
             found.append((family, version))
     return found
 
 
-def _numbered(family: str, text: str, number: re.Match[str] | None) -> str:
-    """The most exact version of the data that the numbers name."""
+def _version_of_number(family: str, text: str, number: re.Match[str] | None) -> str:
+    """Return the most exact version in the data that the number names, or ''."""
     if not number or _DATE.match(text, number.start()) or _NOT_AFTER.match(text, number.end()):
         return ""
     first, dot, second, suffix = number.group("first", "dot", "second", "suffix")
@@ -194,14 +205,14 @@ def _numbered(family: str, text: str, number: re.Match[str] | None) -> str:
     if dot == ".":
         candidates.insert(0, f"{first}-sp{second}")
     elif not dot:
-        # 2404, 94, 810: written without the dot.
+        # Written without the dot: 2404, 94, 810.
         candidates += [f"{first[:cut]}.{first[cut:]}" for cut in range(1, len(first))]
-    return next((each for each in candidates if each in _KNOWN[family]), "")
+    return next((version for version in candidates if version in _VERSIONS[family]), "")
 
 
-_KNOWN = {key: set(entry["versions"]) for key, entry in _DATA.items()}
-# What names a version in words: codenames, and keys such as "stable" or "23h2".
-_SPOKEN = {
+_VERSIONS = {key: set(entry["versions"]) for key, entry in _DATA.items()}
+# Words that name a version: codenames, and keys such as "stable" or "23h2".
+_VERSION_WORDS = {
     key: {
         **{name: name for name in entry["versions"] if name.isalnum() and not name.isdigit()},
         **entry.get("codenames", {}),
@@ -218,7 +229,7 @@ _IDS = {
     for key, entry in _DATA.items()
     for word, version in entry.get("ids", {}).items()
 }
-# A group for each family's words, and one for its vague words, to the family.
+# Names of the groups in `_MENTION`, one for each family's words and one for its vague words.
 _GROUPS = {
     f"{kind}{number}": key
     for kind in ("words", "vague")
@@ -241,8 +252,8 @@ _IMAGE_WORD = re.compile(
     r"(?![a-z0-9])"
 )
 
-# What may stand between a family's name and its version. Anything else ends the search, since the
-# next number then belongs to something else: "Debian with Postgres 12".
+# What may come between a family's name and its version. Anything else ends the search, because the
+# next number belongs to something else: "Debian with Postgres 12".
 _BETWEEN = re.compile(
     r"""[\s_.,:;/()\[\]-]+
         | (?: gnu|linux|os|server|desktop|datacenter|cloud|base|core|generic|genericcloud|minimal
@@ -256,7 +267,7 @@ _BETWEEN = re.compile(
     re.VERBOSE,
 )
 
-# 24.04, 24_04, 2404, 9, 9.4, 2012-R2, 15-SP6, 7u9.
+# Matches 24.04, 24_04, 2404, 9, 9.4, 2012-R2, 15-SP6, 7u9.
 _NUMBER = re.compile(
     r"""(?P<first>[0-9]{1,4})
     (?: (?P<dot>[._-]) (?P<second>[0-9]{1,2}) (?=lts|[^a-z0-9]|$) )?
@@ -264,7 +275,7 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _DATE = re.compile(r"[0-9]{4}[._-][0-9]{2}[._-][0-9]{2}(?![0-9])")
-# What follows a number that is no version: more digits or letters, "4/5", "2016 or later".
+# What follows a number that is not a version: more digits or letters, "4/5", "2016 or later".
 _NOT_AFTER = re.compile(
     r"""[0-9] | \s*/\s*[0-9] | \s*\+ | [ ]or[ ](?:later|newer|above|higher)
     | (?!lts|lvm|raw|byos|srv|server|guest|base|dc|sap|gen[12]|x64)[a-z]""",

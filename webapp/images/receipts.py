@@ -1,5 +1,9 @@
-"""Signed receipts of look-ups: what the cloud said, handed to the browser with the confirmation
-form and back with REGISTER, so that facts come from the cloud and not from the form."""
+"""Signed receipts of look-ups.
+
+A receipt holds what the cloud returned. It goes to the browser with the confirmation form and
+comes back with REGISTER, so that an image is saved with facts from its cloud, which nobody can
+change in the form.
+"""
 
 from __future__ import annotations
 
@@ -11,38 +15,49 @@ from models import Scope
 from webapp.access import Actor
 from webapp.clouds.base import ImageDetails, Locator
 from webapp.images import image_details
+from webapp.refusals import Refusal
 
 VALID_SECONDS = 30 * 60
 
 
-class ReceiptExpired(Exception):
-    """The look-up is too long ago to be believed; look up again."""
+class ReceiptExpired(Refusal):
+    """The look-up is too old to rely on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"You looked up this image more than {VALID_SECONDS // 60} minutes ago. "
+            "Look it up again with NEXT."
+        )
 
 
-class ReceiptInvalid(Exception):
-    """Not signed by us, or for another person or scope."""
+class ReceiptInvalid(Refusal):
+    """The receipt was changed, or belongs to another person or scope."""
+
+    def __init__(self) -> None:
+        super().__init__("This form can't be used here. Look up the image again with NEXT.")
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """One look-up: with which credentials, of what, and what the cloud said."""
+    """One look-up: the credentials, the image that was found, and what the cloud returned."""
 
     cloud: str
     credentials_id: int
     locator: Locator
     details: ImageDetails
-    asked: str = ""
-    """The image id that was asked for where it stands for another one, that of the locator: a
-    family, `latest`. '' where it does not."""
+    alias: str = ""
+    """What the person looked up if that was a name for the newest image, such as a family or
+    `latest`, and not the ID of the image in `locator`; otherwise ''."""
 
 
 class Receipts:
-    """Issues and opens receipts; bound to the person and the scope that looked up."""
+    """Issues and opens receipts. A receipt is valid for one person at one scope."""
 
     def __init__(self, secret_key: str) -> None:
         self._serializer = URLSafeTimedSerializer(secret_key, salt="look-up receipt")
 
     def issue(self, actor: Actor, scope: Scope, receipt: Receipt) -> str:
+        """Return the receipt as signed text."""
         locator = receipt.locator
         text: str = self._serializer.dumps(
             {
@@ -51,13 +66,13 @@ class Receipts:
                 "credentials": receipt.credentials_id,
                 "locator": [locator.location, locator.image_id, locator.compute_resource],
                 "details": image_details.to_json(receipt.details),
-                "asked": receipt.asked,
+                "alias": receipt.alias,
             }
         )
         return text
 
     def open(self, actor: Actor, scope: Scope, text: str) -> Receipt:
-        """Raises ReceiptExpired and ReceiptInvalid."""
+        """Return the receipt in a signed text. Raises ReceiptExpired and ReceiptInvalid."""
         try:
             data = self._serializer.loads(text, max_age=VALID_SECONDS)
         except SignatureExpired as error:
@@ -71,5 +86,5 @@ class Receipts:
             credentials_id=data["credentials"],
             locator=Locator(*data["locator"]),
             details=image_details.from_json(data["details"]),
-            asked=data.get("asked", ""),
+            alias=data["alias"],
         )

@@ -12,7 +12,8 @@ from itertools import islice
 from models import Image, Job, JobRow, Scope
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
-from webapp.images import deleted_images
+from webapp.images import deletion
+from webapp.images.sharing import scopes_below
 from webapp.jobs import runner, store
 from webapp.jobs.bulk_actions import ACTIONS, RESTORE_DELETED, Arguments, BulkAction
 from webapp.refusals import Refusal
@@ -79,7 +80,7 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
         any_shared = any_shared or image.shared
         if len(names) < PREVIEW_NAMES:
             names.append(image.name)
-    hidden_from = _scopes_below(scope) if any_shared and action.hides_image else []
+    hidden_from = scopes_below(scope) if any_shared and action.hides_image else []
     return Preview(changed, owned - changed, inherited, names, hidden_from)
 
 
@@ -101,8 +102,8 @@ def start_action(
     rows = [JobRow(image_id=image.id, subject=image.name) for image in images]
     if len(rows) > MAX_IMAGES:
         raise TooManyImages(count_owned(actor, scope, selection))
-    deleted_images.purge()
-    arguments = {**arguments, "batch": deleted_images.new_batch()}
+    deletion.purge()
+    arguments = {**arguments, "batch": deletion.new_batch()}
     job = store.create_job(actor, scope, action.job_action.key, arguments, rows)
     runner.start_job(job, vault, wait=True)
     return job
@@ -114,7 +115,7 @@ def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job |
     Returns None if no image of the batch can be restored. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
-    deleted = deleted_images.of_batch(scope, batch)
+    deleted = deletion.restorable_images(scope, batch)
     if not deleted:
         return None
     rows = [JobRow(image_id=image_id, subject=name) for image_id, name in deleted]
@@ -127,7 +128,7 @@ def can_be_undone(job: Job) -> bool:
     """Return whether the job is over and deleted images that can still be restored."""
     if job.action != ACTIONS["delete"].job_action.key or job.state not in {"done", "stopped"}:
         return False
-    return deleted_images.is_kept(job.scope, job.arguments["batch"])
+    return deletion.can_restore(job.scope, job.arguments["batch"])
 
 
 def count_owned(actor: Actor, scope: Scope, selection: Selection) -> int:
@@ -153,7 +154,3 @@ def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[
         return
     owned = Image.id.in_(list(selection.image_ids)) & (Image.scope == scope)
     yield from Image.select(*catalogue.READ).where(owned).order_by(Image.id)
-
-
-def _scopes_below(scope: Scope) -> list[Scope]:
-    return [below for below in scope.subtree().order_by(Scope.path) if below != scope]

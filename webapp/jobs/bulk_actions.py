@@ -15,8 +15,9 @@ from models import Image, JobRow, Level, Scope
 from webapp.access import Actor
 from webapp.clouds.base import CloudError, ImageState
 from webapp.credentials.vault import Vault, VaultError
-from webapp.images import deleted_images, life_cycle, registration
-from webapp.images.life_cycle import Life
+from webapp.images import checking, deletion, editing, life_cycle, successors
+from webapp.images.choices import choices_of
+from webapp.images.life_cycle import LifeCyclePlan
 from webapp.jobs.runner import JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
@@ -90,11 +91,11 @@ def operating_system_arguments(family: str, version: str) -> Arguments:
 def life_cycle_arguments(scope: Scope, on: date, reason: str, successor: str) -> Arguments:
     """Return the arguments of Deprecate and Retire.
 
-    `successor` names an image as `life_cycle.named` understands it, or is ''. Raises
-    LifeCycleError for values that no image could have.
+    `successor` names an image as `successors.find_image` understands it, or is ''. Raises
+    Refusal for values that no image could have.
     """
-    Life(on, None, reason)
-    successor_id = life_cycle.successor_named(scope, successor)
+    LifeCyclePlan(on, None, reason)
+    successor_id = successors.parse_successor(scope, successor)
     return {"on": on.isoformat(), "reason": reason, "successor": successor_id}
 
 
@@ -102,8 +103,8 @@ def _edit(**changes: Any) -> ApplyToImage:
     """Return a function that sets these fields of an image."""
 
     def edit(actor: Actor, image: Image, _arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-        choices = replace(registration.choices_of(image), **changes)
-        return bool(registration.edit(actor, image, choices)), ""
+        choices = replace(choices_of(image), **changes)
+        return bool(editing.edit(actor, image, choices)), ""
 
     return edit
 
@@ -112,8 +113,8 @@ def _set_operating_system(
     actor: Actor, image: Image, arguments: Arguments, _vault: Vault
 ) -> tuple[bool, str]:
     system = {name: arguments[name] for name in ("os_family", "os_version")}
-    choices = replace(registration.choices_of(image), **system)
-    return bool(registration.edit(actor, image, choices)), ""
+    choices = replace(choices_of(image), **system)
+    return bool(editing.edit(actor, image, choices)), ""
 
 
 def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
@@ -140,7 +141,7 @@ def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 def _make_active(
     actor: Actor, image: Image, _arguments: Arguments, _vault: Vault
 ) -> tuple[bool, str]:
-    return bool(life_cycle.restore(actor, image)), ""
+    return bool(life_cycle.make_active(actor, image)), ""
 
 
 def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> tuple[bool, str]:
@@ -150,7 +151,7 @@ def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> t
             "deleted. Open the image, select “Check now”, and choose other credentials."
         )
     was_verified = image.verified
-    changes = registration.check_again(actor, image, vault)
+    changes = checking.check_again(actor, image, vault)
     if image.state == ImageState.GONE:
         return bool(changes), str(image.details["state_note"])
     if not was_verified:
@@ -159,7 +160,7 @@ def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> t
 
 
 def _delete(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-    registration.delete(actor, image, arguments["batch"])
+    deletion.delete(actor, image, arguments["batch"])
     return True, ""
 
 
@@ -223,7 +224,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             label="Make active",
             title="Make {images} active",
             apply=_make_active,
-            is_no_op=lambda image: not life_cycle.of(image),
+            is_no_op=lambda image: not life_cycle.plan_of(image).ends,
         ),
         BulkAction(
             key="check",
@@ -248,7 +249,7 @@ def _restore_deleted(
     actor: Actor, scope: Scope, arguments: Arguments, row: JobRow, _vault: Vault
 ) -> Outcome:
     try:
-        deleted_images.restore(actor, scope, row.image_id or 0, arguments["batch"])
+        deletion.restore_image(actor, scope, row.image_id or 0, arguments["batch"])
     except Refusal as error:
         return Outcome("refused", str(error))
     return Outcome("done")

@@ -15,7 +15,7 @@ from webapp.access import Actor, Forbidden
 from webapp.clouds.base import CloudError, ImageDetails, ImageState
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault, VaultError
-from webapp.images import life_cycle, registration
+from webapp.images import editing, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered, find_registered
 from webapp.jobs.runner import JobAction
 from webapp.jobs.store import Outcome
@@ -136,7 +136,7 @@ class _LineImporter:
         image.scope = self._scope
         choices = import_lines.choices_for_update(line, image)
         life_cycle_changes = self._update_life_cycle(line, image)
-        changes = registration.edit(self._actor, image, choices)
+        changes = editing.edit(self._actor, image, choices)
         return Outcome(
             "updated" if life_cycle_changes or changes else "unchanged", image_id=image.id
         )
@@ -144,7 +144,7 @@ class _LineImporter:
     def _update_life_cycle(self, line: ImportLine, image: Image) -> audit.Changes:
         """Return what changed. Raises Forbidden and Refusal."""
         life = LifeCycleResolver(self._scope).resolve(line, image)
-        if life == life_cycle.of(image):
+        if life == life_cycle.plan_of(image):
             return {}
         return life_cycle.change(self._actor, image, life)
 

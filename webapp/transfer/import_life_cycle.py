@@ -11,8 +11,8 @@ from typing import Any
 
 import models
 from models import Image, LifeCycle, Scope
-from webapp.images import life_cycle
-from webapp.images.life_cycle import ENDLESS, Life
+from webapp.images import life_cycle, successors
+from webapp.images.life_cycle import STAYS_ACTIVE, LifeCyclePlan
 from webapp.refusals import Refusal
 from webapp.transfer.import_lines import ImportLine, LifeCycleColumns
 
@@ -29,23 +29,23 @@ class LifeCycleResolver:
         self._cloud_image_ids: dict[int, str] = {}
         self._successors: dict[tuple[str, str, str], int] = {}
 
-    def resolve(self, line: ImportLine, image: Image | None) -> Life:
+    def resolve(self, line: ImportLine, image: Image | None) -> LifeCyclePlan:
         """Return the life cycle after the line of `image`, which is None for a new image.
 
         Raises Refusal.
         """
-        before = life_cycle.of(image) if image else ENDLESS
+        before = life_cycle.plan_of(image) if image else STAYS_ACTIVE
         columns = line.life_cycle
         if columns is None:
             return before
         if columns.status is LifeCycle.ACTIVE and not columns.has_date:
-            return ENDLESS
+            return STAYS_ACTIVE
         dates = _resolve_dates(columns, before)
         reason = columns.reason or before.reason
         successor = self._resolve_successor(line, columns, before)
         return replace(dates, reason=reason, successor=successor)
 
-    def as_columns(self, life: Life) -> dict[str, Any]:
+    def as_columns(self, life: LifeCyclePlan) -> dict[str, Any]:
         """Return the life cycle by column, as in a file; None for an empty column."""
         dates = {"deprecated_on": life.deprecated_on, "retired_on": life.retired_on}
         return {
@@ -56,7 +56,7 @@ class LifeCycleResolver:
         }
 
     def _resolve_successor(
-        self, line: ImportLine, columns: LifeCycleColumns, before: Life
+        self, line: ImportLine, columns: LifeCycleColumns, before: LifeCyclePlan
     ) -> int | None:
         """Return the ID of the successor; None while it is only in the file. Raises Refusal."""
         text = columns.successor
@@ -77,7 +77,7 @@ class LifeCycleResolver:
         nearby = (Image.cloud == cloud) & (Image.location == location)
         same_id = nearby & (Image.cloud_image_id == text) & Image.seen_from(self._scope)
         found = list(Image.select(Image.id).where(same_id).limit(2))
-        image = found[0] if len(found) == 1 else life_cycle.named(self._scope, text)
+        image = found[0] if len(found) == 1 else successors.find_image(self._scope, text)
         image_id: int = image.id
         return image_id
 
@@ -88,7 +88,7 @@ class LifeCycleResolver:
         return self._cloud_image_ids[image_id]
 
 
-def _resolve_dates(columns: LifeCycleColumns, before: Life) -> Life:
+def _resolve_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> LifeCyclePlan:
     """Return the dates after the line.
 
     An empty date stays as it is stored. If a status has no date at all, its date is today.
@@ -102,4 +102,4 @@ def _resolve_dates(columns: LifeCycleColumns, before: Life) -> Life:
     elif columns.status is LifeCycle.DEPRECATED:
         ends_retirement = before.status is LifeCycle.RETIRED and not columns.retired_on
         deprecated, retired = deprecated or today, None if ends_retirement else retired
-    return Life(deprecated, retired)
+    return LifeCyclePlan(deprecated, retired)

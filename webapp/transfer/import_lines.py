@@ -15,14 +15,10 @@ from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, LocationRule, Locator
 from webapp.images import operating_systems
+from webapp.images.choices import Choices, choices_of
 from webapp.images.identity import ImageIdentity
 from webapp.images.receipts import Receipt
-from webapp.images.registration import (
-    Choices,
-    choices_of,
-    require_storable,
-    suggested_name,
-)
+from webapp.images.registration import require_storable, suggested_name
 from webapp.refusals import Refusal
 
 YES = frozenset({"yes", "y", "true", "1"})
@@ -141,7 +137,7 @@ def _detect_operating_system(line: ImportLine, texts: Sequence[str]) -> tuple[st
 
     Raises InvalidLine.
     """
-    suggestion = operating_systems.guess([*texts, line.description])
+    suggestion = operating_systems.suggest([*texts, line.description])
     family = line.choices.get("os_family") or (suggestion.family if suggestion else "")
     if not family:
         raise InvalidLine(

@@ -16,9 +16,10 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds.base import CloudError
 from webapp.credentials import cloud_credentials
-from webapp.images import life_cycle, registration
+from webapp.images import life_cycle
+from webapp.images.choices import choices_of
 from webapp.images.identity import AlreadyRegistered, ImageIdentity
-from webapp.images.life_cycle import ENDLESS
+from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.jobs import store
 from webapp.refusals import Refusal
 from webapp.search import catalogue
@@ -187,7 +188,7 @@ class _Planner:
             return self._plan_new_image(line, parsed)
         if image.scope_id != self._scope.id:
             raise AlreadyRegistered(image)
-        before = asdict(registration.choices_of(image))
+        before = asdict(choices_of(image))
         changes = audit.difference(before, asdict(import_lines.choices_for_update(parsed, image)))
         changes |= self._life_cycle_changes(parsed, image)
         return PlannedLine(
@@ -222,12 +223,12 @@ class _Planner:
         """Return the changes of the life cycle, by column. Raises Refusal."""
         if line.life_cycle is None:
             return {}
-        before = life_cycle.of(image) if image else ENDLESS
+        before = life_cycle.plan_of(image) if image else STAYS_ACTIVE
         after = self._life_cycles.resolve(line, image)
         changes = audit.difference(
             self._life_cycles.as_columns(before), self._life_cycles.as_columns(after)
         )
-        if line.life_cycle.successor and after and after.successor is None:
+        if line.life_cycle.successor and after.ends and after.successor is None:
             changes["successor"] = (None, line.life_cycle.successor)
         return changes
 

@@ -10,11 +10,11 @@ from webapp.access import Right
 from webapp.forms.base import refuse
 from webapp.forms.bulk import BulkForm, OperatingSystemForm, RestoreForm
 from webapp.forms.life_cycle import LifeCycleForm
-from webapp.images import deleted_images
-from webapp.images.life_cycle import LifeCycleError
+from webapp.images import deletion
 from webapp.jobs import bulk, bulk_actions
 from webapp.jobs.bulk import TooManyImages
 from webapp.jobs.bulk_actions import Arguments
+from webapp.refusals import Refusal
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -74,14 +74,14 @@ def undelete() -> Response:
     form = RestoreForm()
     deleted = []
     if form.validate_on_submit():
-        deleted = deleted_images.of_batch(g.scope, form.batch.data)
+        deleted = deletion.restorable_images(g.scope, form.batch.data)
     if not deleted:
         toast("This deletion can no longer be undone.", "warning")
         return redirect(url_for(".images"))
     if len(deleted) > 1:
         job = bulk.restore_batch(g.actor, g.scope, services().vault, form.batch.data)
         return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
-    restored, refused = deleted_images.undo(g.actor, g.scope, form.batch.data)
+    restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)
     for name, reason in refused:
         toast(f"“{name}” was not restored. {reason}", "warning")
     for image in restored:
@@ -142,6 +142,6 @@ def _read_arguments(form: ArgumentsForm | None) -> Arguments | None:
         return bulk_actions.life_cycle_arguments(
             g.scope, form.on.data, form.reason.data, form.successor.data
         )
-    except LifeCycleError as error:
-        refuse(form, str(error), error.field)
+    except Refusal as error:
+        refuse(form, error.message, error.field)
         return None

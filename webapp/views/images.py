@@ -1,4 +1,4 @@
-"""The Images page and the page of one image, with what can be done to it."""
+"""The page of one image, and what can be done to the image: edit, share, promote, delete, check."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.images import CheckForm, ImageForm, SharedForm
-from webapp.images import image_details, life_cycle, registration
+from webapp.images import checking, deletion, editing, image_details, life_cycle, sharing
+from webapp.images.choices import choices_of
+from webapp.images.deletion import ImageDeleted
 from webapp.images.identity import AlreadyRegistered
+from webapp.images.successors import visible_successor
 from webapp.refusals import Refusal
-from webapp.search import catalogue
+from webapp.views.image_access import image_url, owned_image_or_403, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
 from webapp.web.services import services
@@ -33,29 +36,29 @@ def home() -> Response:
 @pages.get("/images/<int:image_id>")
 @needs(Right.VIEW_IMAGES)
 def image(image_id: int) -> Response:
-    return _show(_visible(image_id), CheckForm())
+    return _image_page(visible_image_or_404(image_id), CheckForm())
 
 
 @pages.route("/images/<int:image_id>/edit", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def edit_image(image_id: int) -> Response:
-    found = _own(image_id)
+    image = owned_image_or_403(image_id)
     form = ImageForm()
     if not form.is_submitted():
-        form.show(registration.choices_of(found))
+        form.fill(choices_of(image))
     elif form.validate():
         try:
-            changes = registration.edit(g.actor, found, form.choices())
+            changes = editing.edit(g.actor, image, form.choices())
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            toast("The image is changed." if changes else "Nothing was changed.")
-            return redirect(_address(found))
+            toast("Your changes have been saved." if changes else "There were no changes to save.")
+            return redirect(image_url(image))
     return render(
         "images/edit.html",
-        image=found,
+        image=image,
         form=form,
-        loses_sight=registration.loses_sight(found),
+        losing_access=sharing.scopes_losing_access(image),
         status=422 if form.is_submitted() else 200,
     )
 
@@ -63,56 +66,55 @@ def edit_image(image_id: int) -> Response:
 @pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def share_image(image_id: int) -> Response:
-    """Turning Shared off asks first, saying who loses sight of the image; turning it on does not
-    need to."""
-    found = _own(image_id)
+    """Turn Shared on or off; the page lists the scopes that lose access.
+
+    An environment has no scopes below it to share with.
+    """
+    image = owned_image_or_403(image_id)
     if g.scope.level is Level.ENVIRONMENT:
         abort(404)
     form = SharedForm()
     if not form.validate_on_submit():
         return render(
             "images/share.html",
-            image=found,
+            image=image,
             form=form,
-            loses_sight=registration.loses_sight(found),
+            losing_access=sharing.scopes_losing_access(image),
             status=422 if form.is_submitted() else 200,
         )
-    choices = registration.choices_of(found)
-    registration.edit(g.actor, found, registration.shared_as(choices, shared=form.shared.data))
+    sharing.set_shared(g.actor, image, shared=form.shared.data)
     toast(
-        "The image is shared with the scopes below."
+        "The image is now shared with all scopes below."
         if form.shared.data
-        else "The image is shared no longer."
+        else "The image is no longer shared."
     )
-    return redirect(_address(found))
+    return redirect(image_url(image))
 
 
 @pages.route("/images/<int:image_id>/promote", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def promote_image(image_id: int) -> Response:
-    found = _own(image_id)
-    target = registration.promotion_target(g.actor, found)
+    image = owned_image_or_403(image_id)
+    target = sharing.promotion_target(g.actor, image)
     if target is None:
         abort(404)
     form = ActionForm()
-    in_the_way = None
+    registered = None
     if form.validate_on_submit():
         try:
-            registration.promote(g.actor, found)
-        except AlreadyRegistered as error:
-            in_the_way = error.image
-            refuse(form, error.message)
+            sharing.promote(g.actor, image)
         except Refusal as error:
+            registered = error.image if isinstance(error, AlreadyRegistered) else None
             refuse(form, error.message)
         else:
-            toast(f"The image belongs to {target.label} now, shared with the scopes below.")
-            return redirect(scope_url(target, "image", image_id=found.id))
+            toast(f"Promoted to {target.label} and shared with all scopes below.")
+            return redirect(scope_url(target, "image", image_id=image.id))
     return render(
         "images/promote.html",
-        image=found,
+        image=image,
         form=form,
         target=target,
-        in_the_way=in_the_way,
+        registered=registered,
         status=422 if form.is_submitted() else 200,
     )
 
@@ -120,78 +122,60 @@ def promote_image(image_id: int) -> Response:
 @pages.route("/images/<int:image_id>/delete", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def delete_image(image_id: int) -> Response:
-    found = _own(image_id)
+    image = owned_image_or_403(image_id)
     form = ActionForm()
     if form.validate_on_submit():
         try:
-            batch = registration.delete(g.actor, found)
-        except Refusal:
+            batch = deletion.delete(g.actor, image)
+        except ImageDeleted:
             abort(404)
         toast(
-            f"“{found.name}” is no longer registered here. The image in the cloud is untouched.",
+            f"Deleted “{image.name}”. The image in the cloud has not been changed.",
             action=("Undo", url_for(".undelete"), {"batch": batch}),
         )
         return redirect(url_for(".images"))
-    lost = registration.loses_sight(found)
-    return render("images/delete.html", image=found, form=form, loses_sight=lost)
+    losing_access = sharing.scopes_losing_access(image)
+    return render("images/delete.html", image=image, form=form, losing_access=losing_access)
 
 
 @pages.post("/images/<int:image_id>/check")
 @needs(Right.EDIT_IMAGES)
 def check_image(image_id: int) -> Response:
-    found = _own(image_id)
+    """Read the image from its cloud again, and show what changed."""
+    image = owned_image_or_403(image_id)
     form = CheckForm()
-    changes, first = None, not found.verified
+    changes, first_check = None, not image.verified
     if form.validate_on_submit():
         vault = services().vault
         try:
-            changes = registration.check_again(g.actor, found, vault, form.credentials.data)
+            changes = checking.check_again(g.actor, image, vault, form.credentials.data)
         except Refusal as error:
             refuse(form, error.message, error.field)
         except (CloudError, VaultError) as error:
             refuse(form, str(error))
     status = 200 if changes is not None else 422
-    return _show(found, form, changes=changes, first_reading=first, status=status)
+    return _image_page(image, form, changes=changes, first_check=first_check, status=status)
 
 
-def _show(found: Image, form: CheckForm, status: int = 200, **context: Any) -> Response:
-    own = found.scope_id == g.scope.id
-    usable = cloud_credentials.usable_at(found.scope, found.cloud) if own else []
-    form.offer(usable, found)
-    locator = Locator(found.location, found.cloud_image_id, found.compute_resource)
-    settings = found.credentials.settings if found.credentials else {}
+def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any) -> Response:
+    owned = image.scope_id == g.scope.id
+    usable = cloud_credentials.usable_at(image.scope, image.cloud) if owned else []
+    form.set_credentials(usable, image)
+    locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
+    settings = image.credentials.settings if image.credentials else {}
     return render(
         "images/image.html",
         fragment="images/_image.html",
-        label=found.name,
+        label=image.name,
         status=status,
-        image=found,
-        own=own,
+        image=image,
+        owned=owned,
         form=form,
-        details=image_details.from_json(found.details),
-        console_url=CLOUDS[found.cloud].console_url(settings, locator),
-        target=registration.promotion_target(g.actor, found) if own else None,
-        life=life_cycle.of(found),
-        successor=life_cycle.successor_of(found, g.scope),
-        history=audit.image_entries(found),
+        details=image_details.from_json(image.details),
+        console_url=CLOUDS[image.cloud].console_url(settings, locator),
+        target=sharing.promotion_target(g.actor, image) if owned else None,
+        plan=life_cycle.plan_of(image),
+        successor=visible_successor(image, g.scope),
+        history=audit.image_entries(image),
         **context,
     )
-
-
-def _visible(image_id: int) -> Image:
-    found = catalogue.get(g.scope, image_id)
-    if found is None:
-        abort(404)
-    return found
-
-
-def _own(image_id: int) -> Image:
-    """Inherited images are changed where they are owned, and nowhere else."""
-    found = _visible(image_id)
-    if found.scope_id != g.scope.id:
-        abort(403)
-    return found
-
-
-def _address(found: Image) -> str:
-    return url_for(".image", image_id=found.id)

@@ -1,9 +1,9 @@
-"""The life of an image: the page where it is deprecated, retired and made active again, and what
-its field for a successor offers while one types."""
+"""The page where an image is deprecated, retired or made active again, and the suggestions for its
+successor."""
 
 from __future__ import annotations
 
-from flask import Response, abort, g, request, url_for
+from flask import Response, g, request
 
 from models import Image, LifeCycle
 from webapp import audit
@@ -11,91 +11,85 @@ from webapp.access import Right
 from webapp.forms.base import refuse
 from webapp.forms.life_cycle import StatusForm
 from webapp.images import life_cycle
-from webapp.images.life_cycle import LifeCycleError
+from webapp.images.successors import parse_successor, reference_to, visible_successor
+from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import Key, Query, Term
 from webapp.search.rows import ListedImage
+from webapp.views.image_access import image_url, owned_image_or_403
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 
-SHORTEST = 3
-"""Of a text that is searched for."""
-OFFERED = 8
+SHORTEST_SEARCH = 3
+"""How many characters somebody must type before images are suggested."""
+MAX_SUGGESTIONS = 8
 
 
 @pages.route("/images/<int:image_id>/life-cycle", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def image_life_cycle(image_id: int) -> Response:
-    found = _own(image_id)
+    image = owned_image_or_403(image_id)
     form = StatusForm()
     if not form.is_submitted():
-        successor = life_cycle.successor_of(found, g.scope)
-        form.show(
-            life_cycle.of(found),
-            life_cycle.mention(successor.id, successor.name) if successor else "",
-        )
+        form.show(life_cycle.plan_of(image), _successor_text(image))
     elif form.validate():
         try:
-            changes = _change(found, form)
-        except LifeCycleError as error:
-            refuse(form, str(error), error.field)
+            changes = _save(image, form)
+        except Refusal as error:
+            refuse(form, error.message, error.field)
         else:
-            toast(_told(found) if changes else "Nothing was changed.")
-            return redirect(url_for(".image", image_id=found.id))
+            toast(_status_message(image) if changes else "There were no changes to save.")
+            return redirect(image_url(image))
     status = 422 if form.is_submitted() else 200
-    return render("images/life_cycle.html", image=found, form=form, status=status)
+    return render("images/life_cycle.html", image=image, form=form, status=status)
 
 
 @pages.get("/images/successors")
 @needs(Right.EDIT_IMAGES)
 def successors() -> Response:
-    """Images that look like what is typed, to choose from."""
+    """Suggest images that match what somebody types into the field for a successor."""
     text = " ".join(request.args.get("successor", "")[:255].split())
-    found: list[ListedImage] = []
-    if len(text) >= SHORTEST and not text.startswith("#"):
+    images: list[ListedImage] = []
+    if len(text) >= SHORTEST_SEARCH and not text.startswith("#"):
         retired = Term(Key.STATUS, LifeCycle.RETIRED.value, excluded=True)
         query = Query((Term(Key.WORD, text), retired), (), "")
-        found = catalogue.find(g.actor, g.scope, Listing(query=query, size=OFFERED)).images
-    return render("images/_successors.html", found=found, mention=life_cycle.mention)
+        images = catalogue.find(g.actor, g.scope, Listing(query=query, size=MAX_SUGGESTIONS)).images
+    return render("images/_successors.html", images=images, reference_to=reference_to)
 
 
-def _change(image: Image, form: StatusForm) -> audit.Changes:
-    """Raises LifeCycleError."""
+def _save(image: Image, form: StatusForm) -> audit.Changes:
+    """Save the status and return what changed. Raises Refusal."""
     if form.status.data == LifeCycle.ACTIVE:
-        return life_cycle.restore(g.actor, image)
-    act = {
+        return life_cycle.make_active(g.actor, image)
+    save = {
         LifeCycle.DEPRECATED.value: life_cycle.deprecate,
         LifeCycle.RETIRED.value: life_cycle.retire,
     }[form.status.data]
-    successor = _successor(image, form.successor.data)
-    return act(g.actor, image, form.on.data, form.reason.data, successor)
+    successor_id = _successor_id(image, form.successor.data)
+    return save(g.actor, image, form.on.data, form.reason.data, successor_id)
 
 
-def _successor(image: Image, text: str) -> int | None:
-    """One that is named already may stay, whatever has become of it. Raises LifeCycleError."""
-    present = life_cycle.successor_of(image, g.scope)
-    if present is not None and text == life_cycle.mention(present.id, present.name):
+def _successor_id(image: Image, text: str) -> int | None:
+    """Return the ID of the successor that `text` names. Raises Refusal.
+
+    A successor that was saved earlier may stay, even if it has been retired since.
+    """
+    if text and text == _successor_text(image):
         return image.successor_id
-    return life_cycle.successor_named(g.scope, text)
+    return parse_successor(g.scope, text)
 
 
-def _told(image: Image) -> str:
-    life = life_cycle.of(image)
-    if not life:
-        return "The image is active."
-    if life.retired_on and life.status is not LifeCycle.RETIRED:
-        return f"The image will be retired on {life.retired_on}."
-    if life.deprecated_on and life.status is LifeCycle.ACTIVE:
-        return f"The image will be deprecated on {life.deprecated_on}."
-    return f"The image is {life.status}."
+def _successor_text(image: Image) -> str:
+    """Return how the form shows the saved successor, or '' if there is none to see."""
+    successor = visible_successor(image, g.scope)
+    return reference_to(successor.id, successor.name) if successor else ""
 
 
-def _own(image_id: int) -> Image:
-    """Inherited images are changed where they are owned, and nowhere else."""
-    found = catalogue.get(g.scope, image_id)
-    if found is None:
-        abort(404)
-    if found.scope_id != g.scope.id:
-        abort(403)
-    return found
+def _status_message(image: Image) -> str:
+    plan = life_cycle.plan_of(image)
+    if plan.retired_on and plan.status is not LifeCycle.RETIRED:
+        return f"The image will be retired on {plan.retired_on}."
+    if plan.deprecated_on and plan.status is LifeCycle.ACTIVE:
+        return f"The image will be deprecated on {plan.deprecated_on}."
+    return f"The image is now {plan.status}."

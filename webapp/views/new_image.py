@@ -1,9 +1,8 @@
-"""New Image: choose a cloud, give what finds the image, NEXT reads it, confirm, REGISTER."""
+"""New Image: choose a cloud and the image (NEXT), confirm its details (REGISTER)."""
 
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 from flask import Response, abort, g, request, url_for
 
@@ -21,6 +20,7 @@ from webapp.images.identity import AlreadyRegistered
 from webapp.images.receipts import Receipt, ReceiptExpired, ReceiptInvalid
 from webapp.people import members
 from webapp.refusals import Refusal
+from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -31,29 +31,33 @@ LABEL = "New Image"
 @pages.get("/images/new")
 @needs(Right.EDIT_IMAGES)
 def new_image() -> Response:
-    """The cloud selector, opened at the first cloud that this scope has credentials for; with an
-    id that was pasted, at the cloud that has such ids."""
-    usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
+    """Show the form of the first cloud that this scope has credentials for.
+
+    With a pasted image ID, go to the form of the cloud that the ID belongs to.
+    """
+    usable = {credentials.cloud for credentials in cloud_credentials.usable_at(g.scope)}
     if "paste" in request.args:
-        return _paste(usable)
+        return _detect_cloud(usable)
     first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
-    return _select(CLOUDS[first])
+    return _select_page(CLOUDS[first])
 
 
 @pages.get("/images/new/<cloud_key>")
 @needs(Right.EDIT_IMAGES)
 def select_image(cloud_key: str) -> Response:
-    """One cloud's form. The page asks for it once more with `live`, to offer the locations that
-    the credentials really may use, and images where they are listed, without making anybody wait
-    for the form."""
-    return _select(_cloud(cloud_key))
+    """Show the form of one cloud.
+
+    The page requests itself a second time with `live`, to offer the locations that the credentials
+    can use and the images that a cloud lists. So nobody waits for the cloud to see the form.
+    """
+    return _select_page(_cloud_or_404(cloud_key))
 
 
 @pages.get("/images/new/<cloud_key>/confirm")
 @needs(Right.EDIT_IMAGES)
 def confirm_image(cloud_key: str) -> Response:
-    """NEXT: read the image and show the confirmation. Changes nothing: reload, share, go back."""
-    cloud = _cloud(cloud_key)
+    """NEXT: read the image and show the confirmation. Saves nothing, so it is safe to reload."""
+    cloud = _cloud_or_404(cloud_key)
     form = _select_form(cloud)
     try:
         receipt = registration.look_up(
@@ -62,34 +66,35 @@ def confirm_image(cloud_key: str) -> Response:
             services().vault,
             cloud.key,
             credentials_id=form.credentials.data,
-            location=form.given("location"),
-            image_id=form.given("image_id"),
+            location=form.value_of("location"),
+            image_id=form.value_of("image_id"),
         )
     except AlreadyRegistered as error:
-        return _select(cloud, form, error)
+        return _select_page(cloud, form, registered=error)
     except Refusal as error:
         refuse(form, error.message, error.field)
-        _offer(cloud, form, live=cloud.lists_images)
+        _offer_choices(cloud, form, live=cloud.lists_images)
     except InvalidImageId as error:
         refuse(form, str(error), "image_id")
-        _offer(cloud, form, live=cloud.lists_images)
+        _offer_choices(cloud, form, live=cloud.lists_images)
     except (CloudError, VaultError) as error:
         refuse(form, str(error))
     else:
-        return _confirm(receipt, _prefilled(receipt))
-    return _select(cloud, form, status=422)
+        return _confirm_page(receipt, _suggested_form(receipt))
+    return _select_page(cloud, form, status=422)
 
 
 @pages.post("/images")
 @needs(Right.EDIT_IMAGES)
 def register_image() -> Response:
+    """REGISTER: save the image, with the details from the receipt."""
     form = ImageForm()
     try:
         receipt = services().receipts.open(g.actor, g.scope, form.receipt.data or "")
     except ReceiptInvalid:
         abort(400)
-    except ReceiptExpired:
-        toast("The look-up is more than half an hour old. Press NEXT once more.", "warning")
+    except ReceiptExpired as error:
+        toast(error.message, "warning")
         return redirect(url_for(".new_image"))
     if form.validate():
         try:
@@ -97,123 +102,78 @@ def register_image() -> Response:
                 g.actor, g.scope, receipt, form.choices(), form.compute_resource.data or ""
             )
         except AlreadyRegistered as error:
-            toast("This image is registered already. Here it is.", "warning")
-            return redirect(url_for(".image", image_id=error.image.id))
+            toast("This image is already registered.", "warning")
+            return redirect(image_url(error.image))
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
             toast(f"“{image.name}” is registered at {g.scope.label}.")
-            return redirect(url_for(".image", image_id=image.id))
-    return _confirm(receipt, form, status=422)
+            return redirect(image_url(image))
+    return _confirm_page(receipt, form, status=422)
 
 
-def _cloud(key: str) -> Cloud:
+def _cloud_or_404(key: str) -> Cloud:
     if key not in CLOUDS:
         abort(404)
     return CLOUDS[key]
 
 
-def _paste(usable: AbstractSet[str]) -> Response:
-    """Go on with the cloud that the pasted text is an id of. Where several write their ids alike,
-    one that this scope has credentials for; where that leaves several, the person chooses."""
+def _detect_cloud(usable: AbstractSet[str]) -> Response:
+    """Redirect to the form of the cloud that the pasted image ID belongs to.
+
+    If the ID may belong to several clouds, prefer those that this scope has credentials for
+    (`usable`). If several remain, the person chooses.
+    """
     form = PasteForm(request.args)
     found = clouds_for_image_id(form.paste.data)
-    likely = [each for each in found if each[0].key in usable] or found
-    if len(likely) == 1:
-        ((cloud, image_id),) = likely
-        return redirect(_address(cloud, image_id))
-    if not likely:
-        refuse(form, _unrecognised(form.paste.data), "paste")
+    candidates = [(cloud, image_id) for cloud, image_id in found if cloud.key in usable] or found
+    if len(candidates) == 1:
+        ((cloud, image_id),) = candidates
+        return redirect(_select_url(cloud, image_id))
+    if not candidates:
+        refuse(form, _unrecognized_message(form.paste.data), "paste")
     return render(
         "new_image/new_image.html",
         fragment="new_image/_new_image.html",
         label=LABEL,
         paste=form,
-        likely=[(cloud, _address(cloud, image_id)) for cloud, image_id in likely],
-        status=200 if likely else 422,
+        candidates=[(cloud, _select_url(cloud, image_id)) for cloud, image_id in candidates],
+        status=200 if candidates else 422,
     )
 
 
-def _address(cloud: Cloud, image_id: ImageId) -> str:
-    """Of the cloud's form, filled with what the text said."""
-    given: dict[str, Any] = {"image_id": image_id.value, "location": image_id.location or None}
-    return url_for(".select_image", cloud_key=cloud.key, **given)
+def _select_url(cloud: Cloud, image_id: ImageId) -> str:
+    """Return the URL of the cloud's form, filled in with the image ID."""
+    return url_for(
+        ".select_image",
+        cloud_key=cloud.key,
+        image_id=image_id.value,
+        location=image_id.location or None,
+    )
 
 
-def _unrecognised(text: str) -> str:
+def _unrecognized_message(text: str) -> str:
     if not text:
-        return "Paste an image id, or choose the cloud first."
-    return "No cloud writes its image ids like this. Copy it again, or choose the cloud first."
-
-
-def _select(
-    cloud: Cloud,
-    form: SelectImageForm | None = None,
-    taken: AlreadyRegistered | None = None,
-    status: int = 200,
-) -> Response:
-    form = form or _select_form(cloud)
-    manages = g.actor.may(Right.MANAGE_CREDENTIALS, g.scope)
-    return render(
-        "new_image/new_image.html",
-        fragment="new_image/_new_image.html",
-        label=LABEL,
-        paste=PasteForm(),
-        cloud=cloud,
-        form=form,
-        taken=taken.image if taken else None,
-        live="live" in request.args,
-        manages_credentials=manages,
-        admins=[] if manages else members.admins_at(g.scope),
-        status=409 if taken else status,
+        return "Paste an image ID, or choose a cloud below."
+    return (
+        "This doesn't look like an image ID of any cloud. Check that you copied all of it, or "
+        "choose a cloud below."
     )
-
-
-def _confirm(receipt: Receipt, form: ImageForm, status: int = 200) -> Response:
-    form.receipt.data = services().receipts.issue(g.actor, g.scope, receipt)
-    if g.scope.level is Level.ENVIRONMENT:
-        del form.shared
-    taken = registration.compute_resources_taken(g.scope, receipt)
-    form.offer_compute_resources(receipt.details.compute_resources, taken)
-    credentials = cloud_credentials.usable_at(g.scope, receipt.cloud)
-    return render(
-        "new_image/new_image.html",
-        fragment="new_image/_new_image.html",
-        label=LABEL if request.method == "GET" else "",
-        paste=PasteForm(),
-        cloud=CLOUDS[receipt.cloud],
-        receipt=receipt,
-        same_image=taken.values(),
-        details=receipt.details,
-        credentials=next((row for row in credentials if row.id == receipt.credentials_id), None),
-        suggestion=operating_systems.guess(receipt.details.os_texts),
-        form=form,
-        status=status,
-    )
-
-
-def _prefilled(receipt: Receipt) -> ImageForm:
-    form = ImageForm(formdata=None)
-    suggestion = operating_systems.guess(receipt.details.os_texts)
-    form.name.data = registration.suggested_name(receipt)
-    form.size_gb.data = receipt.details.size_gb
-    form.agent_installed.data = form.shared.data = True
-    if suggestion:
-        form.show_os(suggestion.family, suggestion.version)
-    return form
 
 
 def _select_form(cloud: Cloud) -> SelectImageForm:
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
-    form = SelectImageForm.of(cloud, usable, request.args)
-    _offer(cloud, form, live="live" in request.args)
+    form = SelectImageForm.for_cloud(cloud, usable, request.args)
+    _offer_choices(cloud, form, live="live" in request.args)
     return form
 
 
-def _offer(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
-    """The locations known without asking; with `live`, those that the cloud says, and the images
-    of the chosen one. Where nothing is known without asking, a failure to ask is told; else NEXT
-    will say what is wrong."""
+def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
+    """Offer the locations that are known without a call to the cloud.
+
+    With `live`, ask the cloud for its locations and for the images at the chosen one. An error is
+    shown only if the form depends on the answer; otherwise NEXT will show what is wrong.
+    """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     chosen = next((row for row in usable if row.id == form.credentials.data), None)
     if chosen is None or not cloud.location_field:
@@ -229,8 +189,66 @@ def _offer(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
             return
         if len(locations) == 1:
             form["location"].data = locations[0].key
-        if location := form.given("location"):
+        if location := form.value_of("location"):
             form.offer_images(cloud.images(credentials, location))
     except (CloudError, VaultError) as error:
         if cloud.lists_images:
             refuse(form, str(error), "location")
+
+
+def _select_page(
+    cloud: Cloud,
+    form: SelectImageForm | None = None,
+    registered: AlreadyRegistered | None = None,
+    status: int = 200,
+) -> Response:
+    form = form or _select_form(cloud)
+    manages = g.actor.may(Right.MANAGE_CREDENTIALS, g.scope)
+    return render(
+        "new_image/new_image.html",
+        fragment="new_image/_new_image.html",
+        label=LABEL,
+        paste=PasteForm(),
+        cloud=cloud,
+        form=form,
+        registered=registered.image if registered else None,
+        live="live" in request.args,
+        manages_credentials=manages,
+        admins=[] if manages else members.admins_at(g.scope),
+        status=409 if registered else status,
+    )
+
+
+def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200) -> Response:
+    form.receipt.data = services().receipts.issue(g.actor, g.scope, receipt)
+    if g.scope.level is Level.ENVIRONMENT:
+        del form.shared
+    registered = registration.registered_by_compute_resource(g.scope, receipt)
+    form.offer_compute_resources(receipt.details.compute_resources, registered)
+    usable = cloud_credentials.usable_at(g.scope, receipt.cloud)
+    return render(
+        "new_image/new_image.html",
+        fragment="new_image/_new_image.html",
+        label=LABEL if request.method == "GET" else "",
+        paste=PasteForm(),
+        cloud=CLOUDS[receipt.cloud],
+        receipt=receipt,
+        same_image=registered.values(),
+        details=receipt.details,
+        credentials=next((row for row in usable if row.id == receipt.credentials_id), None),
+        suggestion=operating_systems.suggest(receipt.details.os_texts),
+        form=form,
+        status=status,
+    )
+
+
+def _suggested_form(receipt: Receipt) -> ImageForm:
+    """Return the confirmation form, filled in with what the cloud's details suggest."""
+    form = ImageForm(formdata=None)
+    suggestion = operating_systems.suggest(receipt.details.os_texts)
+    form.name.data = registration.suggested_name(receipt)
+    form.size_gb.data = receipt.details.size_gb
+    form.agent_installed.data = form.shared.data = True
+    if suggestion:
+        form.fill_os(suggestion.family, suggestion.version)
+    return form

@@ -76,4 +76,4 @@ def _load_scope() -> None:
     if scope is None or scope.level != request.blueprint or g.actor.role_at(scope) is None:
         abort(404)
     g.scope = scope
-    life_cycle.settle_if_due()
+    life_cycle.apply_due_dates_once_a_day()

@@ -78,7 +78,7 @@ def test_suggested_operating_system(
     version: str,
 ) -> None:
     details = adapter.describe(good, Locator(HOME, offered.urn()))
-    found = operating_systems.guess(details.os_texts)
+    found = operating_systems.suggest(details.os_texts)
     assert found is not None
     assert (found.family, found.version) == (family, version)
 
@@ -95,7 +95,7 @@ def test_suggested_operating_system(
 def test_suggested_operating_system_of_own_images(
     adapter: Azure, good: CredentialValues, image_id: str, family: str, version: str
 ) -> None:
-    found = operating_systems.guess(adapter.describe(good, Locator("", image_id)).os_texts)
+    found = operating_systems.suggest(adapter.describe(good, Locator("", image_id)).os_texts)
     assert found is not None
     assert (found.family, found.version) == (family, version)
 

@@ -265,7 +265,7 @@ def test_suggested_operating_system(replay: Replay, credentials: CredentialValue
         replay.bodies = {_plain(_path_of(urn_text, region)): body}
         details = adapter.describe(credentials, Locator(region, urn_text))
         expected = _read_by_a_person(urn_text)
-        found = operating_systems.guess(details.os_texts)
+        found = operating_systems.suggest(details.os_texts)
         if expected is None:
             silent.append((urn_text, found))
         elif found and (found.family, found.version) == expected:

@@ -86,7 +86,7 @@ def test_every_image_of_the_sandbox(
 def test_words_suggest_the_system(
     adapter: Gce, good: CredentialValues, known: gce_images.Known, family: str, version: str
 ) -> None:
-    found = operating_systems.guess(described(adapter, good, known.image_id).os_texts)
+    found = operating_systems.suggest(described(adapter, good, known.image_id).os_texts)
     assert found is not None
     assert (found.family, found.version) == (family, version)
 

@@ -108,7 +108,7 @@ def test_real_images_suggest_their_system(
         known = [each for each in SYSTEMS if image["name"].startswith(each)]
         if known:
             telling += 1
-            found = operating_systems.guess(details.os_texts)
+            found = operating_systems.suggest(details.os_texts)
             right += found is not None and (found.family, found.version) == SYSTEMS[known[0]]
     assert telling == 89
     assert right == telling

@@ -71,7 +71,7 @@ def test_every_image_of_the_sandbox(
     for key, _ in image_details.PROPERTIES:
         assert fact(details, key) == said.get(key)
     if "os_distro" in said:
-        suggestion = operating_systems.guess(details.os_texts)
+        suggestion = operating_systems.suggest(details.os_texts)
         assert suggestion is not None
         family = said["os_distro"].replace("windows", "windows-server")
         assert suggestion.family.replace("windows", "windows-server").startswith(family)

@@ -142,7 +142,7 @@ def test_operating_system_that_is_suggested(
 ) -> None:
     place = AARHUS if machine is LAB else COPENHAGEN
     details = adapter.describe(good, Locator(place.path, machine.uuid))
-    suggested = operating_systems.guess(details.os_texts)
+    suggested = operating_systems.suggest(details.os_texts)
     assert suggested is not None
     assert (suggested.family, suggested.version) == (family, version)
 

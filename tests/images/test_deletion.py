@@ -15,8 +15,8 @@ from tests.conftest import MakeCredentials, MakeImage, choices, details, receipt
 from webapp import audit
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import Locator
-from webapp.images import deleted_images, life_cycle, registration
-from webapp.images.deleted_images import CannotRestore
+from webapp.images import deletion, life_cycle, registration
+from webapp.images.deletion import CannotRestore
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import EVERYTHING, parse
@@ -53,11 +53,11 @@ def test_everything_comes_back(
     image = make_image("acme", 1, name="Größe “1”", size_gb=None, shared=False)
     life_cycle.deprecate(editor, image, models.today() + timedelta(days=3), "Old.", successor.id)
     before = row_of(image)
-    batch = registration.delete(editor, image)
+    batch = deletion.delete(editor, image)
     assert Image.get_or_none(Image.id == image.id) is None
-    assert deleted_images.of_batch(acme, batch) == [(image.id, "Größe “1”")]
+    assert deletion.restorable_images(acme, batch) == [(image.id, "Größe “1”")]
     admin = actor_of("account-admin")
-    restored, refused = deleted_images.undo(admin, acme, batch)
+    restored, refused = deletion.restore_batch(admin, acme, batch)
     assert (restored, refused) == ([image], [])
     assert row_of(image) == before
     assert not DeletedImage.select().exists()
@@ -76,45 +76,45 @@ def test_what_no_cloud_verified_comes_back_so(editor: Actor, acme: Scope) -> Non
     image = registration.register_unverified(
         editor, acme, "aws", locator, choices(), details=details()
     )
-    deleted_images.undo(editor, acme, registration.delete(editor, image))
+    deletion.restore_batch(editor, acme, deletion.delete(editor, image))
     assert (Image.get().verified, Image.get().credentials) == (False, None)
 
 
 def test_only_once(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
     image = make_image("acme")
-    batch = registration.delete(editor, image)
-    deleted_images.undo(editor, acme, batch)
-    assert deleted_images.undo(editor, acme, batch) == ([], [])
-    with pytest.raises(CannotRestore, match="put back already"):
-        deleted_images.restore(editor, acme, image.id, batch)
+    batch = deletion.delete(editor, image)
+    deletion.restore_batch(editor, acme, batch)
+    assert deletion.restore_batch(editor, acme, batch) == ([], [])
+    with pytest.raises(CannotRestore, match="already been restored"):
+        deletion.restore_image(editor, acme, image.id, batch)
 
 
 def test_only_with_the_right_and_at_its_own_scope(
     make_image: MakeImage, editor: Actor, acme: Scope, actor_of: Actors, scope: Scopes
 ) -> None:
-    batch = registration.delete(editor, make_image("acme"))
+    batch = deletion.delete(editor, make_image("acme"))
     for who in ("account-viewer", "environment-admin", "stranger"):
         with pytest.raises(Forbidden):
-            deleted_images.undo(actor_of(who), acme, batch)
+            deletion.restore_batch(actor_of(who), acme, batch)
     admin = actor_of("scalr-admin")
     for path in ("", "globex", "acme/production"):
-        assert deleted_images.undo(admin, scope(path), batch) == ([], [])
-    assert deleted_images.undo(admin, acme, "0" * 32) == ([], [])
+        assert deletion.restore_batch(admin, scope(path), batch) == ([], [])
+    assert deletion.restore_batch(admin, acme, "0" * 32) == ([], [])
     assert not Image.select().exists()
 
 
 def test_for_a_day(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
     image, other = make_image("acme", 1), make_image("acme", 2)
-    batch = registration.delete(editor, image)
+    batch = deletion.delete(editor, image)
     make_older(batch, hours=24, minutes=1)
-    assert deleted_images.of_batch(acme, batch) == []
+    assert deletion.restorable_images(acme, batch) == []
     with pytest.raises(CannotRestore, match="too long ago"):
-        deleted_images.restore(editor, acme, image.id, batch)
+        deletion.restore_image(editor, acme, image.id, batch)
     # The next deletion forgets it.
-    later = registration.delete(editor, other)
+    later = deletion.delete(editor, other)
     assert [row.batch for row in DeletedImage.select()] == [later]
     make_older(later, hours=23, minutes=59)
-    assert deleted_images.undo(editor, acme, later)[0] == [other]
+    assert deletion.restore_batch(editor, acme, later)[0] == [other]
 
 
 @pytest.mark.parametrize(("path", "in_the_way"), [("acme", True), ("", True), ("globex", False)])
@@ -122,36 +122,36 @@ def test_what_was_registered_again_meanwhile(
     make_image: MakeImage, editor: Actor, acme: Scope, path: str, in_the_way: bool
 ) -> None:
     image, other = make_image("acme", 1), make_image("acme", 2, name="other")
-    batch = registration.delete(editor, image)
-    registration.delete(editor, other, batch)
+    batch = deletion.delete(editor, image)
+    deletion.delete(editor, other, batch)
     there = make_image(path, 1)
-    restored, refused = deleted_images.undo(editor, acme, batch)
+    restored, refused = deletion.restore_batch(editor, acme, batch)
     if not in_the_way:
         assert (set(restored), refused) == ({image, other}, [])
         return
     assert restored == [other]
-    why = f"It was registered again meanwhile at {there.scope.label}."
+    why = f"This image has been registered again at {there.scope.label}."
     assert refused == [("noble", why)]
     # It is kept: once the other one is gone it can come back.
     there.delete_instance()
-    assert deleted_images.undo(editor, acme, batch) == ([image], [])
+    assert deletion.restore_batch(editor, acme, batch) == ([image], [])
 
 
 def test_what_is_not_seen_is_in_nobodys_way(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     image = make_image("acme", 1)
-    batch = registration.delete(editor, image)
+    batch = deletion.delete(editor, image)
     make_image("", 1, shared=False)
     make_image("acme/production", 1)
-    assert deleted_images.undo(editor, acme, batch)[0] == [image]
+    assert deletion.restore_batch(editor, acme, batch)[0] == [image]
 
 
 def test_numbers_are_never_used_again(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
     image = make_image("acme", 1)
-    batch = registration.delete(editor, image)
+    batch = deletion.delete(editor, image)
     assert make_image("acme", 2).id != image.id
-    assert deleted_images.undo(editor, acme, batch)[0] == [image]
+    assert deletion.restore_batch(editor, acme, batch)[0] == [image]
 
 
 def test_credentials_and_people_that_are_gone_stay_gone(
@@ -160,10 +160,10 @@ def test_credentials_and_people_that_are_gone_stay_gone(
     credentials = make_credentials("acme", "theirs")
     image = registration.register(editor, acme, receipt(credentials), choices())
     admin = actor_of("account-admin")
-    batch = registration.delete(admin, image)
+    batch = deletion.delete(admin, image)
     credentials.delete_instance()
     editor.person.delete_instance()
-    deleted_images.undo(admin, acme, batch)
+    deletion.restore_batch(admin, acme, batch)
     back = Image.get()
     assert (back.credentials, back.credentials_name) == (None, "theirs")
     assert (back.registered_by, back.registered_by_name) == (None, "account-editor")
@@ -173,11 +173,11 @@ def test_it_succeeds_again(make_image: MakeImage, editor: Actor, acme: Scope) ->
     old, moved, successor, other = (make_image("acme", number) for number in (1, 2, 3, 4))
     for image in (old, moved):
         life_cycle.deprecate(editor, image, models.today(), "", successor.id)
-    batch = registration.delete(editor, successor)
+    batch = deletion.delete(editor, successor)
     assert Image.get_by_id(old.id).successor is None
     moved = Image.get_by_id(moved.id)
     life_cycle.deprecate(editor, moved, models.today(), "", other.id)
-    deleted_images.undo(editor, acme, batch)
+    deletion.restore_batch(editor, acme, batch)
     assert Image.get_by_id(old.id).successor == successor
     assert Image.get_by_id(moved.id).successor == other
 
@@ -187,9 +187,9 @@ def test_an_image_that_was_restored_since_has_no_successor(
 ) -> None:
     old, successor = make_image("acme", 1), make_image("acme", 2)
     life_cycle.deprecate(editor, old, models.today(), "", successor.id)
-    batch = registration.delete(editor, successor)
-    life_cycle.restore(editor, Image.get_by_id(old.id))
-    deleted_images.undo(editor, acme, batch)
+    batch = deletion.delete(editor, successor)
+    life_cycle.make_active(editor, Image.get_by_id(old.id))
+    deletion.restore_batch(editor, acme, batch)
     assert Image.get_by_id(old.id).successor is None
 
 
@@ -200,10 +200,10 @@ def test_a_chain_comes_back_whole(
     chain = [make_image("acme", number) for number in (1, 2, 3)]
     for image, following in pairwise(chain):
         life_cycle.deprecate(editor, image, models.today(), "", following.id)
-    batch = deleted_images.new_batch()
+    batch = deletion.new_batch()
     for at in order:
-        registration.delete(editor, Image.get_by_id(chain[at].id), batch)
-    restored, refused = deleted_images.undo(editor, acme, batch)
+        deletion.delete(editor, Image.get_by_id(chain[at].id), batch)
+    restored, refused = deletion.restore_batch(editor, acme, batch)
     assert (set(restored), refused) == (set(chain), [])
     successors = [Image.get_by_id(image.id).successor_id for image in chain]
     assert successors == [chain[1].id, chain[2].id, None]
@@ -214,9 +214,9 @@ def test_a_day_that_came_meanwhile_takes_effect(
 ) -> None:
     image, tomorrow = make_image("acme"), models.today() + timedelta(days=1)
     life_cycle.retire(editor, image, tomorrow)
-    batch = registration.delete(editor, image)
+    batch = deletion.delete(editor, image)
     monkeypatch.setattr(models, "today", lambda: tomorrow)
-    deleted_images.undo(editor, acme, batch)
+    deletion.restore_batch(editor, acme, batch)
     assert Image.get().status is LifeCycle.RETIRED
 
 
@@ -225,7 +225,7 @@ def test_what_was_read_without_its_details_comes_back_whole(
 ) -> None:
     before = row_of(make_image("acme"))
     (listed,) = catalogue.each(editor, acme, EVERYTHING)
-    deleted_images.undo(editor, acme, registration.delete(editor, listed))
+    deletion.restore_batch(editor, acme, deletion.delete(editor, listed))
     assert row_of(listed) == before
 
 
@@ -233,12 +233,12 @@ def test_nothing_is_kept_of_a_deletion_that_is_not_allowed(
     make_image: MakeImage, actor_of: Actors
 ) -> None:
     with pytest.raises(Forbidden):
-        registration.delete(actor_of("account-viewer"), make_image("acme"))
+        deletion.delete(actor_of("account-viewer"), make_image("acme"))
     assert not DeletedImage.select().exists()
     assert not AuditEntry.select().where(AuditEntry.action == "image.delete").exists()
 
 
 def test_deleting_the_scope_forgets_it(make_image: MakeImage, editor: Actor, scope: Scopes) -> None:
-    registration.delete(editor, make_image("acme/staging"))
+    deletion.delete(editor, make_image("acme/staging"))
     scope("acme/staging").delete_instance()
     assert not DeletedImage.select().exists()

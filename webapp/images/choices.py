@@ -1,0 +1,75 @@
+"""What people enter about an image, which no cloud can verify, and the rules for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from models import Image, Level
+from webapp.images import operating_systems
+from webapp.refusals import Refusal
+
+NAME_LENGTH = (2, 255)
+OS_LENGTH = 64
+
+
+class InvalidChoices(Refusal):
+    """Something that a person entered breaks a rule."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person entered about an image. The fields are named like the columns of `Image`."""
+
+    name: str
+    os_family: str
+    os_version: str
+    size_gb: int | None
+    agent_installed: bool
+    shared: bool
+
+    def __post_init__(self) -> None:
+        """Raise InvalidChoices for the first field that breaks a rule."""
+        shortest, longest = NAME_LENGTH
+        if not shortest <= len(self.name) <= longest:
+            raise InvalidChoices(f"Enter a name of {shortest} to {longest} characters.", "name")
+        if not self.name.isprintable() or self.name != self.name.strip():
+            raise InvalidChoices(
+                "Remove control characters from the name, and spaces around it.", "name"
+            )
+        if not 1 <= len(self.os_family) <= OS_LENGTH:
+            raise InvalidChoices("Choose the family of the operating system.", "os_family")
+        if not 1 <= len(self.os_version) <= OS_LENGTH:
+            raise InvalidChoices("Choose the version of the operating system.", "os_version")
+        if self.size_gb is not None and not 1 <= self.size_gb < 2**31:
+            raise InvalidChoices("Enter the size as a whole number of GB, at least 1.", "size_gb")
+
+
+CHOICE_COLUMNS = (
+    *Choices.__dataclass_fields__,
+    "os_version_key",
+    "name_key",
+    "size_key",
+    "search_text",
+)
+"""The columns that `apply_choices` changes, and those that `Image.save` derives from them."""
+
+
+def choices_of(image: Image) -> Choices:
+    """Return what people entered about `image`."""
+    return Choices(
+        name=image.name,
+        os_family=image.os_family,
+        os_version=image.os_version,
+        size_gb=image.size_gb,
+        agent_installed=image.agent_installed,
+        shared=image.shared,
+    )
+
+
+def apply_choices(image: Image, choices: Choices) -> None:
+    """Set the columns of `image`. The image of an environment is never shared."""
+    for name, value in asdict(choices).items():
+        setattr(image, name, value)
+    image.os_version_key = operating_systems.version_key(choices.os_version)
+    if image.scope.level is Level.ENVIRONMENT:
+        image.shared = False

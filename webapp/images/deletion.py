@@ -1,0 +1,221 @@
+"""Deleting images, and restoring them for a day.
+
+The row of a deleted image is stored whole, so that restoring it brings everything back. Images
+that were deleted together form a batch; nobody can guess the ID of a batch. Nothing here knows the
+meaning of a column, so a new column of `Image` needs no change here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from peewee import DateField, Field, ForeignKeyField, IntegrityError
+from playhouse.fields import EnumField
+
+from models import DeletedImage, Image, Scope, now, transaction
+from schema.columns import InstantField
+from webapp import audit
+from webapp.access import Actor, Right
+from webapp.images import life_cycle
+from webapp.images.choices import choices_of
+from webapp.images.identity import ImageIdentity, find_registered
+from webapp.refusals import Refusal
+
+RESTORABLE_FOR = timedelta(hours=24)
+DERIVED_COLUMNS = frozenset({"group_id", "name_key", "size_key", "search_text"})
+"""Columns that follow from the others and are not stored."""
+
+
+class ImageDeleted(Refusal):
+    """Somebody else deleted the image after it was loaded."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else has just deleted this image.")
+
+
+class CannotRestore(Refusal):
+    """The image can't be restored."""
+
+
+def delete(actor: Actor, image: Image, batch: str = "") -> str:
+    """Delete an image and return the ID of its batch, with which it can be restored.
+
+    The image in the cloud is not changed. Without `batch`, start a new one. Raises Forbidden and
+    ImageDeleted.
+    """
+    actor.require(Right.EDIT_IMAGES, image.scope)
+    if not batch:
+        purge()
+        batch = new_batch()
+    with transaction():
+        reload(image)
+        _store_copy(actor, image, batch)
+        changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
+        changes["cloud_image_id"] = (image.cloud_image_id, None)
+        audit.record(actor, image.scope, "image.delete", image.name, image=image, changes=changes)
+        image.delete_instance()
+    return batch
+
+
+def new_batch() -> str:
+    return secrets.token_hex(16)
+
+
+def purge() -> None:
+    """Remove the deleted images that can't be restored any more."""
+    DeletedImage.delete().where(DeletedImage.deleted_at < now() - RESTORABLE_FOR).execute()
+
+
+def reload(image: Image) -> None:
+    """Replace the values of `image` with those in the database. Raises ImageDeleted.
+
+    Call this in the transaction that changes or deletes an image which was loaded earlier, so that
+    other people's changes are not overwritten.
+    """
+    stored = Image.get_or_none(Image.id == image.id)
+    if stored is None:
+        raise ImageDeleted
+    image.__data__.update(stored.__data__)
+
+
+def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
+    """Return the IDs and names of the images of a batch that can be restored.
+
+    The image that was deleted last comes first. In this order every image finds its successor, and
+    the images that it is the successor of, as they were.
+    """
+    rows = list(DeletedImage.select().where(_restorable(scope, batch)))
+    rows.sort(key=lambda row: int(row.record["order"]), reverse=True)
+    return [(row.id, row.record["columns"]["name"]) for row in rows]
+
+
+def can_restore(scope: Scope, batch: str) -> bool:
+    """Return whether any image of a batch can be restored."""
+    return bool(DeletedImage.select(DeletedImage.id).where(_restorable(scope, batch)).exists())
+
+
+def restore_batch(
+    actor: Actor, scope: Scope, batch: str
+) -> tuple[list[Image], list[tuple[str, str]]]:
+    """Restore every image of a batch that can be restored.
+
+    Return the restored images, and the name and reason for each of the others. Raises Forbidden.
+    """
+    actor.require(Right.EDIT_IMAGES, scope)
+    restored: list[Image] = []
+    refused: list[tuple[str, str]] = []
+    for image_id, name in restorable_images(scope, batch):
+        try:
+            restored.append(restore_image(actor, scope, image_id, batch))
+        except CannotRestore as error:
+            refused.append((name, error.message))
+    return restored, refused
+
+
+def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Image:
+    """Restore one image with its ID and history.
+
+    The image also becomes the successor again of the images that pointed to it, unless they have
+    another successor by now. Credentials and successors that no longer exist are left out. Raises
+    Forbidden and CannotRestore.
+    """
+    actor.require(Right.EDIT_IMAGES, scope)
+    try:
+        with transaction():
+            row = DeletedImage.get_or_none(
+                _restorable(scope, batch) & (DeletedImage.id == image_id)
+            )
+            if row is None:
+                raise CannotRestore(
+                    "This image has already been restored, or was deleted too long ago."
+                )
+            image = _image_from(row.record["columns"])
+            _require_unregistered(image)
+            image.save(force_insert=True)
+            _reconnect_predecessors(image, row.record["succeeds"])
+            row.delete_instance()
+            audit.record(actor, scope, "image.undelete", image.name, image=image)
+    except IntegrityError as error:
+        # Somebody else registered or restored it between the check and the insert.
+        raise CannotRestore(
+            "This image has already been registered again. Reload the page."
+        ) from error
+    return image
+
+
+def _restorable(scope: Scope, batch: str) -> Any:
+    """Return the query condition for the images of a batch that can be restored."""
+    in_batch = (DeletedImage.scope == scope) & (DeletedImage.batch == batch)
+    return in_batch & (DeletedImage.deleted_at >= now() - RESTORABLE_FOR)
+
+
+def _require_unregistered(image: Image) -> None:
+    """Raise CannotRestore if the same image has been registered since the deletion."""
+    registered = find_registered(image.scope, ImageIdentity.from_image(image))
+    if registered is not None:
+        raise CannotRestore(f"This image has been registered again at {registered.scope.label}.")
+
+
+def _reconnect_predecessors(image: Image, predecessor_ids: list[int]) -> None:
+    """Make `image` the successor of the images that have none and still need one."""
+    without_successor = Image.id.in_(predecessor_ids) & Image.successor.is_null()
+    ends = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
+    Image.update(successor=image.id).where(without_successor & ends).execute()
+
+
+def _store_copy(actor: Actor, image: Image, batch: str) -> None:
+    """Store a copy of `image`, whose columns must all be loaded, before it is deleted."""
+    predecessors = Image.select(Image.id).where(Image.successor == image.id)
+    columns = {
+        name: _to_json(value)
+        for name, value in image.__data__.items()
+        if name not in DERIVED_COLUMNS
+    }
+    record = {
+        "columns": columns,
+        "succeeds": [predecessor.id for predecessor in predecessors],
+        "order": time.time_ns(),
+    }
+    DeletedImage.create(
+        id=image.id, scope=image.scope, batch=batch, record=record, deleted_by=actor.person
+    )
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _image_from(columns: Mapping[str, Any]) -> Image:
+    """Return the unsaved image that was stored as `columns`.
+
+    A column that is not in `columns` gets its default. Life-cycle dates that have passed since the
+    deletion take effect.
+    """
+    fields = Image._meta.fields  # noqa: SLF001
+    image = Image(**{name: _from_json(fields[name], value) for name, value in columns.items()})
+    image.status = life_cycle.plan_of(image).status
+    return image
+
+
+def _from_json(field: Field, value: Any) -> Any:
+    """Reverse `_to_json`; return None for a foreign key whose row no longer exists."""
+    if value is None:
+        return None
+    if isinstance(field, ForeignKeyField):
+        target = field.rel_field == value
+        return value if field.rel_model.select().where(target).exists() else None
+    if isinstance(field, InstantField):
+        return datetime.fromisoformat(value)
+    if isinstance(field, DateField):
+        return date.fromisoformat(value)
+    if isinstance(field, EnumField):
+        return field.python_value(value)
+    return value

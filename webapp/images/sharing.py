@@ -1,0 +1,75 @@
+"""Who else can see an image: sharing it with lower scopes, and promoting it to the scope above."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from models import Image, Scope
+from webapp import audit
+from webapp.access import Actor, Right
+from webapp.images import editing
+from webapp.images.choices import choices_of
+from webapp.images.identity import ImageIdentity, registering
+from webapp.refusals import Refusal
+
+
+class CannotPromote(Refusal):
+    """The image can't move to the scope above."""
+
+
+def set_shared(actor: Actor, image: Image, *, shared: bool) -> audit.Changes:
+    """Turn Shared on or off and return what changed. Raises Forbidden."""
+    return editing.edit(actor, image, replace(choices_of(image), shared=shared))
+
+
+def scopes_losing_access(image: Image) -> list[Scope]:
+    """Return the scopes that can't see the image any more once it is no longer shared."""
+    return scopes_below(image.scope) if image.shared else []
+
+
+def scopes_below(scope: Scope) -> list[Scope]:
+    """Return all scopes below `scope`, ordered by path."""
+    return [below for below in scope.subtree().order_by(Scope.path) if below != scope]
+
+
+def promotion_target(actor: Actor, image: Image) -> Scope | None:
+    """Return the scope above if the person may promote the image to it, or None."""
+    target: Scope | None = image.scope.parent
+    if target is None or not actor.may(Right.EDIT_IMAGES, target):
+        return None
+    return target
+
+
+def promote(actor: Actor, image: Image) -> Scope:
+    """Move an image to the scope above and share it there; return that scope.
+
+    Everybody who could see the image can still see it. Raises Forbidden, CannotPromote and
+    AlreadyRegistered.
+    """
+    target: Scope | None = image.scope.parent
+    if target is None:
+        raise CannotPromote("Scalr is the highest scope, so its images can't be promoted.")
+    actor.require(Right.EDIT_IMAGES, image.scope)
+    actor.require(Right.EDIT_IMAGES, target)
+    _require_credentials_at(target, image)
+    changes = {"scope": (image.scope.label, target.label), "shared": (image.shared, True)}
+    with registering(target, ImageIdentity.from_image(image)):
+        image.scope, image.shared = target, True
+        image.save(only=[Image.scope, Image.shared])
+        audit.record(actor, target, "image.promote", image.name, image=image, changes=changes)
+    return target
+
+
+def _require_credentials_at(target: Scope, image: Image) -> None:
+    """Raise CannotPromote if `target` can't use the credentials of the image."""
+    credentials = image.credentials
+    if credentials is None:
+        raise CannotPromote(
+            f"This image has no credentials that {target.label} can use. Add credentials there, "
+            f"and register the image there."
+        )
+    if credentials.scope_id not in {target.id, *target.above}:
+        raise CannotPromote(
+            f"The credentials “{credentials.name}” aren't available at {target.label}. Add "
+            f"credentials there, and register the image there."
+        )

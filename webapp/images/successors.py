@@ -1,0 +1,106 @@
+"""Successors: which image may replace another one, and finding an image from what people type."""
+
+from __future__ import annotations
+
+import re
+
+from models import Image, LifeCycle, Scope
+from webapp.refusals import Refusal
+
+LONGEST_CHAIN = 1_000
+"""How many successors are followed, from one to the next, to find a circle."""
+_ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
+
+
+class InvalidSuccessor(Refusal):
+    """The image can't be the successor, or no image was found."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "successor")
+
+
+def reference_to(image_id: int, name: str) -> str:
+    """Return text that people can read and `find_image` understands: '#12 noble'."""
+    return f"#{image_id} {name}"
+
+
+def find_image(scope: Scope, text: str) -> Image:
+    """Return the visible image with an ID ('12', '#12 noble'), a cloud image ID or a name.
+
+    Raises InvalidSuccessor if there is none, or more than one.
+    """
+    text = text.strip()
+    visible = Image.seen_from(scope)
+    by_id = _ID_REFERENCE.fullmatch(text)
+    if by_id:
+        image_id = int(by_id[1] or by_id[2])
+        found = list(Image.select().where(visible & (Image.id == image_id)))
+        if found or by_id[1]:
+            return _only_one(found, text, scope)
+    matches = (Image.cloud_image_id == text) | (Image.name == text)
+    return _only_one(list(Image.select().where(visible & matches).limit(2)), text, scope)
+
+
+def parse_successor(scope: Scope, text: str) -> int | None:
+    """Return the ID of the image that `text` names, or None for an empty text.
+
+    Raises InvalidSuccessor.
+    """
+    if not text.strip():
+        return None
+    successor = find_image(scope, text)
+    _require_not_retired(successor)
+    image_id: int = successor.id
+    return image_id
+
+
+def visible_successor(image: Image, scope: Scope) -> Image | None:
+    """Return the successor of `image`, or None if there is none that `scope` can see."""
+    if image.successor_id is None:
+        return None
+    visible = Image.seen_from(scope) & (Image.id == image.successor_id)
+    successor: Image | None = Image.get_or_none(visible)
+    return successor
+
+
+def require_valid_successor(image: Image, successor_id: int) -> None:
+    """Raise InvalidSuccessor if the image with this ID can't be the successor of `image`."""
+    visible = Image.seen_from(image.scope) & (Image.id == successor_id)
+    successor = Image.select(Image.id, Image.status, Image.successor).where(visible).first()
+    if successor is None:
+        raise InvalidSuccessor(f"There is no image #{successor_id} at {image.scope.label}.")
+    if successor.id == image.id:
+        raise InvalidSuccessor("An image cannot be its own successor.")
+    _require_not_retired(successor)
+    if image.id in _following_ids(successor):
+        raise InvalidSuccessor(
+            "The successors of that image lead back to this one. Choose another image."
+        )
+
+
+def _require_not_retired(successor: Image) -> None:
+    if successor.status is LifeCycle.RETIRED:
+        raise InvalidSuccessor("That image is retired. Choose another image.")
+
+
+def _following_ids(image: Image) -> set[int]:
+    """Return the IDs of the successor of `image`, of its successor, and so on."""
+    following: set[int] = set()
+    next_id = image.successor_id
+    while next_id is not None and next_id not in following and len(following) < LONGEST_CHAIN:
+        following.add(next_id)
+        next_id = Image.select(Image.successor).where(Image.id == next_id).scalar()
+    return following
+
+
+def _only_one(found: list[Image], text: str, scope: Scope) -> Image:
+    if not found:
+        raise InvalidSuccessor(
+            f"There is no image with the number, cloud image ID or name “{text}” at {scope.label}."
+        )
+    if len(found) > 1:
+        raise InvalidSuccessor(
+            f"More than one image matches “{text}”. Enter the number of the image instead, which "
+            f"is at the end of the URL of its page."
+        )
+    return found[0]

@@ -1,0 +1,33 @@
+"""Finding the image that a URL names, as far as the scope of the page may see or change it."""
+
+from __future__ import annotations
+
+from flask import abort, g, url_for
+
+from models import Image
+from webapp.search import catalogue
+
+
+def visible_image_or_404(image_id: int) -> Image:
+    """Return an image that the scope owns or inherits."""
+    image = catalogue.get(g.scope, image_id)
+    if image is None:
+        abort(404)
+    return image
+
+
+def owned_image_or_403(image_id: int) -> Image:
+    """Return an image that the scope owns.
+
+    Answers 404 if the scope can't see the image, and 403 if it inherits the image: an inherited
+    image can be changed only at the scope that owns it.
+    """
+    image = visible_image_or_404(image_id)
+    if image.scope_id != g.scope.id:
+        abort(403)
+    return image
+
+
+def image_url(image: Image) -> str:
+    """Return the URL of the image's page at the scope of this page."""
+    return url_for(".image", image_id=image.id)
