@@ -26,12 +26,12 @@ def test_only_the_clouds_that_are_used_each_once(
     make_credentials: MakeCredentials, loaded: Loaded
 ) -> None:
     warm_up = WarmUp()
-    warm_up.look()
+    warm_up.load_missing()
     assert loaded == []
     make_credentials()  # as another process might
     make_credentials("acme", "More of them")
-    warm_up.look()
-    warm_up.look()
+    warm_up.load_missing()
+    warm_up.load_missing()
     assert loaded == ["aws"]
 
 
@@ -39,8 +39,8 @@ def test_a_cloud_that_is_about_to_be_used(
     loaded: Loaded, make_credentials: MakeCredentials
 ) -> None:
     warm_up = WarmUp()
-    warm_up.want("vmware")
-    warm_up.look()
+    warm_up.request("vmware")
+    warm_up.load_missing()
     assert loaded == ["vmware"]
 
 
@@ -52,9 +52,9 @@ def test_a_database_that_does_not_answer_is_asked_again(
     there = models.database.obj
     models.database.initialize(SqliteDatabase("/nowhere/at/all.db"))
     try:
-        warm_up.look()
+        warm_up.load_missing()
     finally:
         models.database.initialize(there)
     assert loaded == []
-    warm_up.look()
+    warm_up.load_missing()
     assert loaded == ["aws"]

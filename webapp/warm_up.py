@@ -1,10 +1,10 @@
-"""Loading the SDKs before somebody waits for them.
+"""Loading of SDKs in the background, before a person waits for them.
 
-Importing one costs seconds, which no start and no NEXT should wait for, and up to 160 MB, which a
-cloud that nobody uses should not take. So a thread of each process loads them one after the other
-in the background: those of the clouds that there are credentials of, and that of a cloud whose
-credentials somebody is about to enter. It goes on looking, since another process may have stored
-the first credentials of a cloud.
+Importing an SDK takes seconds, which neither the start nor a look-up should wait for, and up to
+160 MB, which a cloud that nobody uses should not take. A thread of each process therefore loads one
+SDK after the other: those of clouds with stored credentials, and that of a cloud whose credentials
+somebody is about to enter. It keeps checking, since another process may store the first
+credentials of a cloud.
 """
 
 from __future__ import annotations
@@ -20,50 +20,55 @@ import models
 from models import CloudCredentials
 from webapp.clouds import CLOUDS
 
-LOOK_SECONDS = 5.0
-"""How often it looks for clouds that are new: less than it takes to fill in a form."""
+CHECK_SECONDS = 5.0
+"""How often to check for newly used clouds: less than it takes to fill in a form."""
 
 log = logging.getLogger(__name__)
 
 
 class WarmUp:
-    """One for each process."""
+    """Loads SDKs in a thread. There is one instance per process."""
 
     def __init__(self) -> None:
-        self._wanted: set[str] = set()
+        self._requested: set[str] = set()
         self._loaded: set[str] = set()
         self._wake = threading.Event()
         self._started = threading.Lock()
 
     def start(self) -> None:
-        """Not before the server has forked: a thread stays behind. Does nothing when done
-        before."""
+        """Start the thread, unless it was started before.
+
+        Call this only after the server has forked, since a fork does not copy threads.
+        """
         if self._started.acquire(blocking=False):
             threading.Thread(target=self._run, name="warm-up", daemon=True).start()
 
-    def want(self, key: str) -> None:
-        """Somebody is about to use this cloud."""
-        self._wanted.add(key)
+    def request(self, key: str) -> None:
+        """Load the SDK of this cloud next, because somebody is about to use it."""
+        self._requested.add(key)
         self._wake.set()
 
-    def look(self) -> None:
-        """Load what is used by now and not loaded yet."""
-        for key in sorted((self._wanted | _used()) - self._loaded):
+    def load_missing(self) -> None:
+        """Load the SDK of every cloud in use that is not loaded yet."""
+        for key in sorted((self._requested | _clouds_in_use()) - self._loaded):
             CLOUDS[key].warm_up()
-            # It stays: looking for garbage among it would make somebody wait again and again.
+            # The SDK is never unloaded, so garbage collections, which delay requests, can skip it.
             gc.freeze()
             self._loaded.add(key)
             log.debug("the SDK of %s is loaded", key)
 
     def _run(self) -> None:
         while True:
-            self.look()
-            self._wake.wait(LOOK_SECONDS)
+            self.load_missing()
+            self._wake.wait(CHECK_SECONDS)
             self._wake.clear()
 
 
 def init_app(app: Flask, warm_up: WarmUp) -> None:
-    """`gunicorn.conf.py` starts it with each worker; for other servers the first request does."""
+    """Start `warm_up` with the first request.
+
+    Under gunicorn, `gunicorn.conf.py` has already started it in each worker.
+    """
 
     @app.before_request
     def _start() -> None:
@@ -71,12 +76,12 @@ def init_app(app: Flask, warm_up: WarmUp) -> None:
             warm_up.start()
 
 
-def _used() -> set[str]:
-    """The clouds that there are credentials of; none while the database does not answer."""
+def _clouds_in_use() -> set[str]:
+    """Return the keys of clouds with stored credentials; none if the database fails."""
     try:
         with models.database.connection_context():
             rows = CloudCredentials.select(CloudCredentials.cloud).distinct()
             return {row.cloud for row in rows} & CLOUDS.keys()
     except PeeweeException as error:
-        log.warning("cannot tell which clouds are used: %s", error)
+        log.warning("cannot read which clouds are in use: %s", error)
         return set()

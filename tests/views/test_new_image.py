@@ -63,7 +63,7 @@ def test_the_selector_opens_at_a_cloud_with_credentials(
     assert 'aria-current="true"' in page
     assert "Sandbox" in page
     assert "US East (N. Virginia)" in page
-    assert "EC2, then Images, then AMIs" in page
+    assert "EC2 &gt; Images &gt; AMIs" in page
 
 
 def test_the_locations_that_may_really_be_used(

@@ -1,4 +1,4 @@
-"""The table of all clouds. The README says what adding one takes."""
+"""The table of all clouds. The README explains how to add one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from webapp.clouds.vmware.adapter import VMware
 CLOUDS: dict[str, Cloud] = {
     cloud.key: cloud for cloud in (Aws(), Gce(), OpenStack(), Azure(), VMware())
 }
-"""In the order in which New Image offers them."""
+"""All adapters by key, in the order in which New Image offers them."""
 
 
 def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
-    """The clouds of which `text` can be an image id, and what each reads in it. Several where
-    they write their ids alike."""
+    """Return each cloud whose image IDs look like `text`, with the parsed ID.
+
+    The list has several entries if the clouds use the same format for their IDs.
+    """
     found = []
     for cloud in CLOUDS.values():
         with contextlib.suppress(InvalidImageId):

@@ -1,20 +1,20 @@
-"""What every cloud adapter declares, does and raises.
+"""The adapter contract: what every cloud adapter declares, does and raises.
 
 Everything above this package knows clouds only through the names in this file. An adapter knows
-one vendor's SDK and nothing of Flask, of the tables, or of another adapter.
+one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
-The errors, each with one sentence that is safe to show and says what to do next:
+The errors, each with one message that is safe to show and says what to do next:
 
     CloudError
-    ├── InvalidCredentials    the fields cannot be right, or not together; nothing was sent
-    ├── InvalidImageId        the text is no image id of this cloud; nothing was sent
-    ├── ImageNotFound         the cloud knows no such image at that location
-    ├── ImageNotVisible       it exists, or did, but these credentials cannot use it any more
+    ├── InvalidCredentials    the fields are wrong, alone or together; nothing was sent
+    ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
+    ├── ImageNotFound         the cloud says that there is no such image at that location
+    ├── ImageNotVisible       the image exists or existed, but these credentials cannot use it
     ├── UnknownLocation       no such region, or not enabled for these credentials
-    ├── CredentialsRejected   the cloud does not accept who we say we are
-    ├── PermissionDenied      the cloud knows us and refuses the call
-    ├── CloudThrottled        too many calls for now
-    └── CloudUnreachable      no answer in time, no connection, or no answer we can read
+    ├── CredentialsRejected   the cloud does not accept the credentials
+    ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
+    ├── CloudThrottled        too many calls
+    └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CALL_SECONDS = 9.0
-"""How long one public call of an adapter may take in all, in seconds."""
+"""How long one public call of an adapter may take in total."""
 
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
-"""A signed token (JWT), such as calls to Azure and Google carry."""
+"""A signed token (JWT), as sent with calls to Azure and Google."""
 
 
 class CloudError(Exception):
-    """A refusal that a person can act on. `str()` is safe to show."""
+    """A failure that a person can act on. Its `str()` is safe to show."""
 
 
 class InvalidCredentials(CloudError):
-    """What was entered cannot be right; `field` names the field that it is about."""
+    """The entered credentials cannot be right. `field` is the name of the field to correct."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
@@ -55,11 +55,15 @@ class InvalidCredentials(CloudError):
 
 
 class InvalidImageId(CloudError):
-    """The text cannot be an image id of this cloud."""
+    """The text cannot be an image ID of this cloud."""
 
 
 class ImageNotFound(CloudError):
-    """No such image at that location; `found_in` names locations that do have it, if we looked."""
+    """The cloud says that there is no such image at that location.
+
+    Only this error may mark an image as gone. `found_in` lists the locations that do have the
+    image, if they were searched.
+    """
 
     def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -67,11 +71,11 @@ class ImageNotFound(CloudError):
 
 
 class ImageNotVisible(CloudError):
-    """The image is there no longer, or not for these credentials."""
+    """The image no longer exists, or these credentials may not use it."""
 
 
 class UnknownLocation(CloudError):
-    """No such location, or it is not enabled for these credentials."""
+    """The location does not exist, or is not enabled for these credentials."""
 
 
 class CredentialsRejected(CloudError):
@@ -79,30 +83,30 @@ class CredentialsRejected(CloudError):
 
 
 class PermissionDenied(CloudError):
-    """The credentials are valid and lack a permission; the message names it."""
+    """The credentials are valid, but lack a permission. The message names it."""
 
 
 class CloudThrottled(CloudError):
-    """The cloud asks for fewer calls."""
+    """The cloud limits the rate of calls, and the limit was reached."""
 
 
 class CloudUnreachable(CloudError):
-    """No connection, no answer in time, or an answer that cannot be read."""
+    """There was no connection, no answer in time, or an answer that cannot be read."""
 
 
 class LocationRule(enum.Enum):
-    """What a location means for an image of this cloud."""
+    """The meaning of a location for images of one cloud."""
 
     REGIONAL = "regional"
     """Part of the image's identity: AWS, OpenStack, VMware."""
     LOOKUP_ONLY = "lookup-only"
-    """Asked for a look-up only; the image is common to all regions: Azure."""
+    """Needed only to look the image up; images are common to all regions: Azure."""
     GLOBAL = "global"
-    """None: Google Compute Engine."""
+    """There are no locations: Google Compute Engine."""
 
 
 class ImageState(enum.StrEnum):
-    """What the cloud says of an image's fitness for use, in words common to all clouds."""
+    """Whether an image can be used, as reported by the cloud, in terms common to all clouds."""
 
     AVAILABLE = "available"
     DEPRECATED = "deprecated"
@@ -110,7 +114,7 @@ class ImageState(enum.StrEnum):
     DISABLED = "disabled"
     FAILED = "failed"
     GONE = "gone"
-    """Not returned any more: deregistered, or no longer shared with us."""
+    """No longer returned: deregistered, or no longer shared with us."""
 
 
 @dataclass(frozen=True)
@@ -122,26 +126,28 @@ class Field:
     hint: str = ""
     placeholder: str = ""
     pattern: str = ""
-    """A regular expression that the whole value must match, or '' for any."""
+    """A regular expression that the whole value must match, or '' for any value."""
     required: bool = True
     secret: bool = False
-    """Encrypted at rest, never shown again."""
+    """The value is encrypted at rest and never shown again."""
     multiline: bool = False
-    """A text of several lines, pasted or uploaded: a key file, certificates."""
+    """The value has several lines and can be pasted or uploaded: a key file, certificates."""
     options: tuple[tuple[str, str], ...] = ()
-    """(value, label) pairs: the field is a select; the first is the default."""
+    """(value, label) pairs. They make the field a select, and the first is the default."""
     default: str = ""
-    """What a fresh form holds."""
+    """The value in a new form."""
     when: tuple[str, str] | None = None
-    """(name of a select, value): asked only while that select has that value, and required, if it
-    is, only then."""
+    """(name of a select, value). The field is shown, and can be required, only while that select
+    has that value."""
     free_text: bool = False
-    """What is offered are suggestions, and any other text will do."""
+    """The offered values are suggestions: any other text is accepted."""
 
 
 class CredentialValues(Mapping[str, str]):
-    """The fields of one set of credentials, in the clear. Its repr shows names only, so that a
-    traceback or a log line cannot carry a secret."""
+    """The fields of one set of credentials, unencrypted.
+
+    The repr shows names only, so that a traceback or a log line cannot contain a secret.
+    """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
@@ -161,7 +167,7 @@ class CredentialValues(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class ImageId:
-    """What a pasted text said: the canonical id, and the location if the text held one."""
+    """A parsed image ID: its canonical form, and the location if the text contained one."""
 
     value: str
     location: str = ""
@@ -169,7 +175,7 @@ class ImageId:
 
 @dataclass(frozen=True)
 class Locator:
-    """What finds a cloud image."""
+    """Identifies a cloud image within one cloud."""
 
     location: str
     image_id: str
@@ -178,7 +184,7 @@ class Locator:
 
 @dataclass(frozen=True)
 class Location:
-    """A place that can be chosen: `key` as the cloud names it, `label` for people."""
+    """A location to choose: `key` is the cloud's name for it, `label` is for people."""
 
     key: str
     label: str
@@ -187,7 +193,7 @@ class Location:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image that can be chosen from a list: its canonical id, and its name for people."""
+    """An image to choose from a list: its canonical ID, and its name for people."""
 
     image_id: str
     name: str
@@ -195,7 +201,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing the cloud says that only this cloud has; `label` and `value` are for people."""
+    """A detail that only this cloud reports. `label` and `value` are for people."""
 
     key: str
     label: str
@@ -204,7 +210,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Volume:
-    """A disk that the image brings. `size_gb` in GB (2**30 bytes); None where it is not said."""
+    """A disk of the image. `size_gb` is in GB (2**30 bytes), or None if unknown."""
 
     device: str
     kind: str
@@ -216,44 +222,51 @@ class Volume:
 
 @dataclass(frozen=True)
 class ImageDetails:
-    """What the cloud says of one image: facts only, no guesses."""
+    """The details of one image as the cloud reports them: facts only, no suggestions."""
 
     name: str
     description: str
     architecture: str
-    """x86_64, arm64, i386, or the cloud's own word; '' where it is not said."""
+    """x86_64, arm64, i386, or the cloud's own word; '' if unknown."""
     size_gb: int | None
-    """Of the root disk, in GB."""
+    """The size of the root disk in GB."""
     state: ImageState
     state_note: str
-    """One sentence on the state where it needs one, else ''."""
+    """One sentence that explains the state, or ''."""
     created: datetime | None
     deprecated: datetime | None
-    """When the image is, was, or will be deprecated."""
+    """When the image was or will be deprecated."""
     facts: tuple[Fact, ...]
     volumes: tuple[Volume, ...]
     os_texts: tuple[str, ...]
-    """The cloud's own words that may name the operating system, the most telling first."""
+    """Texts from the cloud that may name the operating system, the most reliable first."""
     warnings: tuple[str, ...] = ()
-    """One sentence for each thing that a person should know before relying on the image."""
+    """One sentence for each problem to know about before relying on the image."""
     image_id: str = ""
-    """The canonical id of what was found where that is not the one that was asked for: the
-    version that `latest` stands for today, the present image of a family. '' if it is."""
+    """The canonical ID of the image found, if it differs from the requested ID: the version that
+    `latest` refers to today, or the current image of a family. Otherwise ''."""
     compute_resources: tuple[str, ...] = ()
-    """Those that the image can be registered for, where its cloud has `compute_resource_field`."""
+    """The compute resources that the image can be registered for, for clouds that have a
+    `compute_resource_field`."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom the cloud took us for: `account` (number, tenant, project) and a line for people."""
+    """Who the credentials belong to, according to the cloud.
+
+    `account` is a number, tenant or project; `description` is for people.
+    """
 
     account: str
     description: str
 
 
 class Cloud(ABC):
-    """One cloud platform. Subclasses declare the data below and implement the `_…` methods;
-    callers use the public ones, which bound the time and translate the SDK's errors."""
+    """One cloud platform.
+
+    Subclasses declare the data below and implement the `_…` methods. Callers use the public
+    methods, which limit the time and translate the SDK's errors.
+    """
 
     key: ClassVar[str]
     label: ClassVar[str]
@@ -264,63 +277,78 @@ class Cloud(ABC):
     location_field: ClassVar[Field | None]
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
-    """Whether the image is chosen from a list, of `images`, in place of typing its id."""
+    """Whether people choose the image from the list of `images`, instead of entering its ID."""
     compute_resource_field: ClassVar[Field | None] = None
-    """Asked with the details, where the same image can be registered once for each of several."""
+    """Asked along with the details, if one image can be registered once per compute resource."""
     where_to_find: ClassVar[str]
-    """Where in the vendor's console or tools a person finds the image id."""
+    """Where to find the image ID in the vendor's console or tools."""
     packer_builders: ClassVar[tuple[str, ...]] = ()
-    """The types of HashiCorp Packer's builders that make images of this cloud."""
+    """The types of the HashiCorp Packer builders that create images of this cloud."""
 
     @abstractmethod
     def parse_image_id(self, text: str) -> ImageId:
-        """Understand what people really paste. Raises InvalidImageId with what is wrong."""
+        """Return the canonical form of a pasted image ID, ARN, link or similar text.
+
+        Raises InvalidImageId with a message that explains the problem.
+        """
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
-        """The locations known without asking the cloud; none, unless the adapter says so. Needs
-        no secret field."""
+        """Return the locations known without a call to the cloud. Needs no secret field."""
         return ()
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
-        """A link to the image in the vendor's console, '' where none can be told. `settings` holds
-        the credential fields that are no secret, and nothing where the credentials are gone."""
+        """Return the URL of the image in the vendor's console, or '' if there is none.
+
+        `settings` contains the credential fields that are not secret. It is empty if the
+        credentials were deleted.
+        """
         return ""
 
-    def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most have no such rules
-        """What the patterns of the fields cannot say, before anything is sent or kept. `values`
-        holds every credential field. Raises InvalidCredentials."""
+    def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
+        """Check the rules that field patterns cannot express, before anything is sent or stored.
+
+        `values` contains every credential field. Raises InvalidCredentials.
+        """
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """What a builder of `packer_builders` wrote into its manifest. `custom` is the custom_data
-        there: people put into it what the builder does not write. Raises InvalidImageId."""
+        """Return the images that a Packer manifest lists for one of `packer_builders`.
+
+        `custom` is the manifest's custom_data, to which people add what the builder leaves out.
+        Raises InvalidImageId.
+        """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = found.location or custom.get("location", "")
         if self.location_rule is LocationRule.REGIONAL and not location:
             raise InvalidImageId(
-                "Packer does not write where this image is. Put its location into custom_data, as "
-                "“location”."
+                "The Packer manifest doesn't contain the location of this image. Add it to "
+                "custom_data as “location”."
             )
         return [Locator(location, found.value, custom.get("compute_resource", ""))]
 
     def check(self, credentials: CredentialValues) -> Identity:
-        """Log in and say as whom. Raises CloudError."""
+        """Sign in and return the identity of the credentials. Raises CloudError."""
         return self._call(self._check, credentials)
 
     def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """The locations that these credentials may use. Raises CloudError."""
+        """Return the locations that these credentials may use. Raises CloudError."""
         return self._call(self._locations, credentials)
 
     def images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
-        """Those at `location`, by name, where `lists_images`. Raises CloudError."""
+        """Return the images at `location`, sorted by name, for clouds with `lists_images`.
+
+        Raises CloudError.
+        """
         return self._call(self._images, credentials, location)
 
     def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Read one image. Raises CloudError."""
+        """Return the details of one image. Raises CloudError."""
         return self._call(self._describe, credentials, locator)
 
     def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
-        """Load the SDK, which may take seconds. Harmless at any time, nothing when done before;
-        called at start-up so that the first person need not wait for it."""
+        """Load the SDK, which may take seconds. Does nothing if it is already loaded.
+
+        Called in the background, so that the first person does not have to wait.
+        """
 
     @abstractmethod
     def _check(self, credentials: CredentialValues) -> Identity: ...
@@ -329,14 +357,14 @@ class Cloud(ABC):
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]: ...
 
     def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
-        raise NotImplementedError(f"{self.label} lists no images")
+        raise NotImplementedError(f"{self.label} does not list images")
 
     @abstractmethod
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails: ...
 
     @abstractmethod
     def _translate(self, error: Exception) -> CloudError | None:
-        """The CloudError for an SDK's exception, or None for what is not the cloud's doing."""
+        """Return the CloudError for an exception of the SDK, or None for any other exception."""
 
     def _call(
         self,
@@ -345,14 +373,14 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run `call` for CALL_SECONDS at most, and put what goes wrong into our words."""
-        self.warm_up()  # Before the clock runs: a slow disk is not the cloud's doing.
+        """Return the result of `call`, limited to CALL_SECONDS, and translate its exceptions."""
+        self.warm_up()  # Outside the time limit: a slow disk is not the cloud's fault.
         try:
             return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
         except DeadlineExceeded as error:
             raise CloudUnreachable(
-                f"{self.label} did not answer within {CALL_SECONDS:.0f} seconds. Try again; "
-                "if it stays so, check the endpoint and the network between here and there."
+                f"{self.label} did not answer within {CALL_SECONDS:.0f} seconds. Try again. If the "
+                "problem persists, check the endpoint and the network connection."
             ) from error
         except CloudError as error:
             self._log_error(error.__cause__ or error, credentials)
@@ -365,10 +393,10 @@ class Cloud(ABC):
             raise translated from error
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
-        """The raw reply. Some clouds repeat in it what they were sent."""
+        """Log the raw answer without secrets, since some clouds repeat what they were sent."""
         text = str(error)
         secrets = (credentials.get(each.name, "") for each in self.credential_fields if each.secret)
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "…")
         text = _TOKEN.sub("…", text)
-        log.info("%s refused a call: %s: %s", self.key, type(error).__name__, text)
+        log.info("%s: a call failed: %s: %s", self.key, type(error).__name__, text)

@@ -1,7 +1,8 @@
-"""Why there was no answer, in words: for every SDK that sends its requests with `requests` and
-`urllib3`, or straight over a socket. They wrap one another's errors; the cause is deep within.
+"""Translation of failed connections into CloudUnreachable, for every SDK.
 
-Judges by the names of classes, so that it imports none of them.
+The SDKs send their requests with `requests` and `urllib3`, or directly over a socket, and wrap each
+other's exceptions, so the cause is often nested. This module imports no SDK: it recognizes most
+exceptions by the names of their classes.
 """
 
 from __future__ import annotations
@@ -14,99 +15,104 @@ from http.client import HTTPException
 from webapp.clouds.base import CloudUnreachable
 
 MAX_CAUSES = 20
+_INTERRUPTED = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "ContentDecodingError"}
+_CA_IN_CREDENTIALS = "whether the credentials include its certificate authority"
 
 
 def translate_connection_error(
-    error: BaseException, label: str, address: str
+    error: BaseException, label: str, url_field: str, ca_hint: str = _CA_IN_CREDENTIALS
 ) -> CloudUnreachable | None:
-    """For a failed connection to the cloud `label`, whose address stands in the field `address`;
-    None for any other error. Raises nothing."""
-    chain = list(_causes(error))
-    names = {each.__name__ for one in chain for each in type(one).__mro__}
-    kinds = tuple(type(one) for one in chain)
+    """Return the CloudUnreachable for a failed connection, or None for any other error.
+
+    `label` names the cloud, and `url_field` the credential field with its URL. `ca_hint` completes
+    the sentence "Check the URL, and …" about a certificate that cannot be verified.
+    """
+    causes = list(_causes(error))
+    class_names = {cls.__name__ for cause in causes for cls in type(cause).__mro__}
 
     def any_is(*classes: type[BaseException]) -> bool:
-        return any(issubclass(kind, classes) for kind in kinds)
+        return any(isinstance(cause, classes) for cause in causes)
 
-    if any_is(ssl.SSLError) or "SSLError" in names:
-        return _of_tls(chain, label, address)
-    if "ProxyError" in names:
-        words = (
-            f"The proxy between here and {label} cannot be reached. Ask whoever looks after this "
-            "server."
+    if any_is(ssl.SSLError) or "SSLError" in class_names:
+        return _tls_error(causes, label, url_field, ca_hint)
+    if "ProxyError" in class_names:
+        message = (
+            f"The proxy between this server and {label} cannot be reached. Contact the "
+            "administrator of this server."
         )
-    elif any_is(socket.gaierror) or "NameResolutionError" in names:
-        words = (
-            f"The name of the server of {label} cannot be resolved. Check the {address} of the "
-            "credentials and the network from here."
+    elif any_is(socket.gaierror) or "NameResolutionError" in class_names:
+        message = (
+            f"The host name of {label} cannot be resolved. Check the {url_field} of the "
+            "credentials and the network connection of this server."
         )
     elif any_is(ConnectionRefusedError):
-        words = (
-            f"The connection to {label} was refused. Check the {address} of the credentials and "
+        message = (
+            f"The connection to {label} was refused. Check the {url_field} of the credentials and "
             "the firewall."
         )
-    elif names & {"ConnectTimeout", "ConnectTimeoutError"}:
-        words = (
-            f"No connection to {label} came about in time. Try again; if it stays so, check the "
-            f"{address} of the credentials, the firewall and the network from here."
+    elif class_names & {"ConnectTimeout", "ConnectTimeoutError"}:
+        message = (
+            f"The connection to {label} timed out. Try again. If the problem persists, check the "
+            f"{url_field} of the credentials, the firewall and the network connection."
         )
-    elif any_is(TimeoutError) or names & {"ReadTimeout", "ReadTimeoutError", "Timeout"}:
-        words = (
-            f"{label} takes too long to answer. Try again; if it stays so, check the network "
-            "between here and there."
+    elif any_is(TimeoutError) or class_names & {"ReadTimeout", "ReadTimeoutError", "Timeout"}:
+        message = (
+            f"{label} took too long to respond. Try again. If the problem persists, check the "
+            "network connection of this server."
         )
-    elif any_is(ConnectionError, HTTPException) or names & _BROKEN_OFF:
-        words = f"The connection to {label} broke off before the answer was complete. Try again."
-    elif any_is(OSError) or "RequestException" in names:
-        words = (
-            f"The connection to {label} failed. Try again; if it stays so, check the {address} of "
-            "the credentials and the network."
+    elif any_is(ConnectionError, HTTPException) or class_names & _INTERRUPTED:
+        message = (
+            f"The connection to {label} was interrupted before the response was complete. "
+            "Try again."
+        )
+    elif any_is(OSError) or "RequestException" in class_names:
+        message = (
+            f"The connection to {label} failed. Try again. If the problem persists, check the "
+            f"{url_field} of the credentials and the network connection."
         )
     else:
         return None
-    return CloudUnreachable(words)
-
-
-_BROKEN_OFF = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "ContentDecodingError"}
+    return CloudUnreachable(message)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and everything that it wraps, in whichever way."""
+    """Yield `error` and every exception that it wraps, up to MAX_CAUSES."""
     waiting, seen = [error], set[int]()
     while waiting and len(seen) < MAX_CAUSES:
-        one = waiting.pop(0)
-        if id(one) in seen:
+        cause = waiting.pop(0)
+        if id(cause) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        inner = (
-            one.__cause__,
-            one.__context__,
-            getattr(one, "reason", None),
-            getattr(one, "inner_exception", None),
-            *one.args,
+        seen.add(id(cause))
+        yield cause
+        wrapped = (
+            cause.__cause__,
+            cause.__context__,
+            getattr(cause, "reason", None),
+            getattr(cause, "inner_exception", None),
+            *cause.args,
         )
-        waiting.extend(each for each in inner if isinstance(each, BaseException))
+        waiting.extend(each for each in wrapped if isinstance(each, BaseException))
 
 
-def _of_tls(chain: list[BaseException], label: str, address: str) -> CloudUnreachable:
-    text = " ".join(map(str, chain))
+def _tls_error(
+    causes: list[BaseException], label: str, url_field: str, ca_hint: str
+) -> CloudUnreachable:
+    text = " ".join(map(str, causes))
     if "certificate has expired" in text:
         return CloudUnreachable(
-            f"The TLS certificate of {label} has expired. Ask whoever runs it for a new "
-            "certificate."
+            f"The TLS certificate of {label} has expired. Ask its administrator to renew it."
         )
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
         return CloudUnreachable(
-            f"The TLS certificate of {label} is for another name. Check the {address} of "
-            "the credentials."
+            f"The TLS certificate of {label} was issued for a different host name. Check the "
+            f"{url_field} of the credentials."
         )
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return CloudUnreachable(
-            f"The TLS certificate of {label} cannot be verified. Check the {address}, and "
-            "whether the credentials name the authority that issued the certificate."
+            f"The TLS certificate of {label} cannot be verified. Check the {url_field}, and "
+            f"{ca_hint}."
         )
     return CloudUnreachable(
-        f"The server of {label} does not speak TLS as it should. Check whether the {address} "
-        "begins with https rightly."
+        f"No TLS connection to {label} could be established. Check the {url_field}, including its "
+        "port and whether it should begin with https."
     )

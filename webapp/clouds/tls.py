@@ -1,4 +1,4 @@
-"""Certificates that a person enters for a private cloud: checked, and handed to an SDK."""
+"""Validation of the certificates that people enter for a private cloud, and files of them."""
 
 from __future__ import annotations
 
@@ -12,40 +12,45 @@ from pathlib import Path
 from webapp.clouds.base import InvalidCredentials
 
 MAX_LENGTH = 64 * 1024
-"""Of some thirty certificates."""
+"""Enough for about thirty certificates."""
 
 
 def require_certificates(pem: str, field: str) -> None:
-    """Raises InvalidCredentials unless `pem` is one or more certificates, or ''."""
+    """Raise InvalidCredentials unless `pem` is empty or consists of one or more certificates."""
     if not pem:
         return
     if "PRIVATE KEY" in pem:
-        raise InvalidCredentials("This holds a private key. Enter the certificate alone.", field)
+        raise InvalidCredentials("This contains a private key. Enter only the certificate.", field)
     if len(pem) > MAX_LENGTH:
-        raise InvalidCredentials("This is far too long for a few certificates.", field)
+        raise InvalidCredentials(
+            "This is too long for a certificate. Enter only the certificates that are needed.",
+            field,
+        )
     try:
         if "\0" in pem:  # OpenSSL stops reading there, and a database refuses it.
             raise ValueError("NUL")  # noqa: TRY301
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError, TypeError) as error:
         raise InvalidCredentials(
-            "This is not a certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----. "
-            "Paste the whole of it.",
+            "This is not a certificate in PEM format. Paste the complete certificate, from "
+            "-----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.",
             field,
         ) from error
 
 
 def ca_file(pem: str) -> str:
-    """The path of a file with `pem`, for SDKs that take nothing else. It is gone with the
-    process."""
-    with _making:  # Two at once would make two folders, and lose one with the files in it.
+    """Return the path of a file that contains `pem`, for SDKs that accept only a file.
+
+    The file is deleted when the process ends.
+    """
+    with _lock:  # Two threads would create two folders, and lose one with the files in it.
         path = Path(_folder().name) / f"{hashlib.sha256(pem.encode()).hexdigest()}.pem"
         if not path.exists():
             path.write_text(pem)
     return str(path)
 
 
-_making = threading.Lock()
+_lock = threading.Lock()
 
 
 @cache

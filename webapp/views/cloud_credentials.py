@@ -40,7 +40,7 @@ def add_credentials(cloud_key: str) -> Response:
     if cloud_key not in CLOUDS:
         abort(404)
     cloud = CLOUDS[cloud_key]
-    services().warm_up.want(cloud.key)
+    services().warm_up.request(cloud.key)
     form = credentials_form(cloud)
     context: dict[str, Any] = {}
     if form.validate_on_submit():

@@ -13,8 +13,8 @@ from sandbox import aws, faulty
 from tests.clouds import vendor_data
 from tests.clouds.aws import answers
 from tests.clouds.conftest import aws_credentials
-from webapp.clouds.aws import details as aws_details
 from webapp.clouds.aws.adapter import Aws
+from webapp.clouds.aws.details import image_details
 from webapp.clouds.base import (
     CredentialValues,
     Fact,
@@ -174,7 +174,7 @@ def test_region_of_another_partition_is_not_even_asked(adapter: Aws, region: str
 
 
 def test_a_name_that_is_no_region_is_not_even_asked(adapter: Aws) -> None:
-    with pytest.raises(UnknownLocation, match="no region of this name"):
+    with pytest.raises(UnknownLocation, match="no such region"):
         adapter.describe(aws_credentials(""), Locator("evil.example/?", "ami-12345678"))
 
 
@@ -187,14 +187,14 @@ def test_answers_about_another_image_are_not_believed(adapter: Aws) -> None:
 @pytest.mark.parametrize(
     ("said", "state", "words"),
     [
-        ({"State": "pending"}, ImageState.PENDING, "still making"),
-        ({"State": "transient"}, ImageState.PENDING, "still making"),
+        ({"State": "pending"}, ImageState.PENDING, "still being created"),
+        ({"State": "transient"}, ImageState.PENDING, "still being created"),
         ({"State": "disabled"}, ImageState.DISABLED, "disabled"),
         ({"State": "invalid"}, ImageState.FAILED, "invalid"),
         ({"State": "error"}, ImageState.FAILED, "an error"),
         ({"State": "deregistered"}, ImageState.GONE, "deregistered"),
         ({"State": "something new"}, ImageState.FAILED, "something new"),
-        ({}, ImageState.FAILED, "nothing"),
+        ({}, ImageState.FAILED, "unknown state for this image: none"),
         (
             {"State": "failed", "StateReason": {"Message": "Snapshot is gone"}},
             ImageState.FAILED,
@@ -203,14 +203,14 @@ def test_answers_about_another_image_are_not_believed(adapter: Aws) -> None:
     ],
 )
 def test_states(said: dict[str, Any], state: ImageState, words: str) -> None:
-    details = aws_details.details(said)
+    details = image_details(said)
     assert details.state is state
     assert words in details.state_note
 
 
 def test_to_be_deprecated_is_not_deprecated_yet() -> None:
     later = datetime.now(UTC) + timedelta(days=1)
-    details = aws_details.details({"State": "available", "DeprecationTime": later.isoformat()})
+    details = image_details({"State": "available", "DeprecationTime": later.isoformat()})
     assert details.state is ImageState.AVAILABLE
     assert details.deprecated == later
 
@@ -224,7 +224,7 @@ def test_volumes_of_every_kind() -> None:
             {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}},
         ],
     }
-    details = aws_details.details(image)
+    details = image_details(image)
     assert details.volumes == (
         Volume("/dev/sdb", "ephemeral0", None, "", encrypted=None),
         Volume("/dev/xvda", "", 8, "", encrypted=None, root=True),
@@ -242,11 +242,11 @@ def test_facts_that_few_images_have() -> None:
         "TpmSupport": "v2.0",
         "CreationDate": "yesterday",
     }
-    details = aws_details.details(image)
+    details = image_details(image)
     assert set(details.facts) >= {
         Fact("owner", "Owner account", "679593333241 (aws-marketplace)"),
         Fact("marketplace", "AWS Marketplace product", "abc123"),
-        Fact("source", "Made from", "i-1"),
+        Fact("source", "Created from", "i-1"),
         Fact("tpm", "Trusted platform module", "v2.0"),
     }
     assert details.created is None
@@ -254,11 +254,11 @@ def test_facts_that_few_images_have() -> None:
 
 def test_many_shares_are_counted() -> None:
     accounts = [f"{number:012d}" for number in range(300)]
-    shared = fact(aws_details.details({}, accounts), "shared_with")
+    shared = fact(image_details({}, accounts), "shared_with")
     assert shared is not None
     assert shared.startswith("000000000000, ")
     assert shared.endswith(" and 290 more")
-    assert fact(aws_details.details({}, []), "shared_with") == "No other account"
+    assert fact(image_details({}, []), "shared_with") == "No other account"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_many_shares_are_counted() -> None:
     ],
 )
 def test_words_that_tell_of_the_system(image: dict[str, str], texts: tuple[str, ...]) -> None:
-    found = aws_details.details(image).os_texts
+    found = image_details(image).os_texts
     assert len(found) == len(texts)
     assert all(text.startswith(begin) for text, begin in zip(found, texts, strict=True))
 

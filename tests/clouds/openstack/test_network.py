@@ -57,12 +57,10 @@ def test_names_that_cannot_be_resolved(adapter: OpenStack) -> None:
     credentials = openstack_credentials("http://nowhere.invalid")
     error = refused(lambda: adapter.describe(credentials, LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "name of the server of OpenStack cannot be resolved. Check the auth URL" in str(error)
+    assert "host name of OpenStack cannot be resolved. Check the auth URL" in str(error)
     error = described(adapter, cloud(image(), [endpoint("http://glance.invalid:9292")]))
     assert isinstance(error, CloudUnreachable)
-    assert "name of the server of Glance cannot be resolved. The OpenStack service catalog" in str(
-        error
-    )
+    assert "host name of Glance cannot be resolved. The OpenStack service catalog" in str(error)
     assert "glance.invalid:9292" in str(error)
 
 
@@ -90,10 +88,10 @@ def test_auth_url_that_names_no_server(adapter: OpenStack, host: str) -> None:
 def test_broken_off(adapter: OpenStack) -> None:
     error = described(adapter, faulty.resetting)
     assert isinstance(error, CloudUnreachable)
-    assert "connection to OpenStack broke off" in str(error)
+    assert "connection to OpenStack was interrupted" in str(error)
     error = described(adapter, cloud(faulty.resetting))
     assert isinstance(error, CloudUnreachable)
-    assert "connection to Glance broke off" in str(error)
+    assert "connection to Glance was interrupted" in str(error)
 
 
 def test_silence(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +99,10 @@ def test_silence(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.2)
     error = described(adapter, slow(30, image()))
     assert isinstance(error, CloudUnreachable)
-    assert str(error).startswith("OpenStack takes too long to answer.")
+    assert str(error).startswith("OpenStack took too long to respond.")
     error = described(adapter, cloud(slow(30, image())))
     assert isinstance(error, CloudUnreachable)
-    assert str(error).startswith("Glance takes too long to answer. The OpenStack service catalog")
+    assert str(error).startswith("Glance took too long to respond. The OpenStack service catalog")
 
 
 def test_no_connection_in_time(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +117,7 @@ def test_no_connection_in_time(adapter: OpenStack, monkeypatch: pytest.MonkeyPat
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         error = refused(lambda: adapter.check(openstack_credentials(url)))
     assert isinstance(error, CloudUnreachable)
-    assert "No connection to OpenStack came about in time" in str(error)
+    assert "The connection to OpenStack timed out" in str(error)
 
 
 def test_an_answer_in_drops(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,11 +143,11 @@ def test_tls(adapter: OpenStack) -> None:
     elsewhere = tls.authority().context(addresses=("127.0.0.2",))
     with faulty.serve(answering(200), tls=elsewhere) as url:
         error = refused(lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR))
-        assert "is for another name" in str(error)
+        assert "was issued for a different host name" in str(error)
     with faulty.serve(answering(200)) as url:
         credentials = openstack_credentials(url.replace("http:", "https:"))
         error = refused(lambda: adapter.describe(credentials, LOCATOR))
-        assert "does not speak TLS" in str(error)
+        assert "No TLS connection" in str(error)
 
 
 def test_tls_of_glance(adapter: OpenStack) -> None:

@@ -1,7 +1,7 @@
-"""AWS: an image is an AMI, which belongs to one region and is read with EC2's DescribeImages.
+"""The AWS adapter. An image is an AMI: it belongs to one region and is read with DescribeImages.
 
-This file is light: whatever needs the SDK is in `aws_sdk` and `aws_errors`, and these are imported
-inside functions, on first use. Importing them costs more than everything else in the app.
+This module imports no SDK: `sdk` and `errors` do, and are imported inside functions, on first use.
+Importing them takes longer than everything else in the application.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from webapp.clouds.aws import details as aws_details
-from webapp.clouds.aws import ids as aws_ids
+from webapp.clouds.aws import ids
+from webapp.clouds.aws.details import image_details
 from webapp.clouds.base import (
     Cloud,
     CloudError,
@@ -50,7 +50,7 @@ CONSOLES = {
     "cn-": "console.amazonaws.cn",
     "": "console.aws.amazon.com",
 }
-"""The console's host by what a region's name begins with."""
+"""The host of the console by the prefix of the region."""
 
 
 class Aws(Cloud):
@@ -59,19 +59,19 @@ class Aws(Cloud):
     icon = "brand-aws"
     location_rule = LocationRule.REGIONAL
     credential_fields = (
-        Field("access_key_id", "Access key id", placeholder="AKIA…", pattern=r"\w{4,128}"),
+        Field("access_key_id", "Access key ID", placeholder="AKIA…", pattern=r"\w{4,128}"),
         Field("secret_access_key", "Secret access key", secret=True),
         Field(
             "session_token",
             "Session token",
-            hint="Only with temporary credentials, which expire.",
+            hint="Only for temporary credentials, which expire.",
             required=False,
             secret=True,
         ),
         Field(
             "role_arn",
             "Role ARN",
-            hint="A role to take on with these keys, if images are to be read as that role.",
+            hint="A role to assume with these keys. Leave empty to use the keys directly.",
             placeholder="arn:aws:iam::123456789012:role/images",
             pattern=r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}",
             required=False,
@@ -80,8 +80,8 @@ class Aws(Cloud):
         Field(
             "endpoint_url",
             "Endpoint URL",
-            hint="Only for a private or test endpoint, which has to serve both EC2 and STS. Leave "
-            "empty for AWS itself.",
+            hint="Only for a private or test endpoint, which must serve both EC2 and STS. Leave "
+            "empty to use AWS.",
             placeholder="https://…",
             required=False,
         ),
@@ -90,34 +90,35 @@ class Aws(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="The id of the AMI; its ARN or its address in the console will do, too.",
+        hint="The AMI ID. You can also paste an ARN or a link to the AWS console.",
         placeholder="ami-xxxxxxxx",
     )
     where_to_find = (
-        "In the AWS console open EC2, then Images, then AMIs, and copy the AMI ID of the image "
-        "that you want to register. An image that is in several regions has another id in each."
+        "In the AWS console, open EC2 > Images > AMIs and copy the AMI ID of the image that you "
+        "want to register. An image has a different ID in each region."
     )
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        return aws_ids.parse(text)
+        return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:  # noqa: ARG002
-        """`us-east-1:ami-…,eu-west-1:ami-…`: an AMI for each region that it was copied to."""
-        return [self._packer_image(each) for each in artifact_id.split(",")]
+        """Return an AMI for each region, from `us-east-1:ami-…,eu-west-1:ami-…`."""
+        return [self._packer_image(part) for part in artifact_id.split(",")]
 
     def _packer_image(self, text: str) -> Locator:
         region, colon, ami = text.strip().partition(":")
         if not colon:
             raise InvalidImageId(
-                f"Packer writes an AMI as REGION:AMI-ID, and “{text[:40]}” is not of that form."
+                f"“{text[:40]}” is not in the format REGION:AMI-ID, which Packer uses for AMIs. "
+                "Check the manifest."
             )
-        return Locator(region.strip(), aws_ids.parse(ami).value)
+        return Locator(region.strip(), ids.parse(ami).value)
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:
-        from webapp.clouds.aws import sdk as aws_sdk  # noqa: PLC0415
+        from webapp.clouds.aws import sdk  # noqa: PLC0415
 
-        names = aws_sdk.regions()[aws_sdk.partition_of(credentials)]
+        names = sdk.regions()[sdk.partition_of(credentials)]
         return tuple(Location(key, f"{key} — {name}") for key, name in names.items())
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
@@ -128,7 +129,7 @@ class Aws(Cloud):
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
 
     def warm_up(self) -> None:
-        self._clients  # noqa: B018  made, and warm, once it has been looked at
+        self._clients  # noqa: B018  creates the clients and loads the SDK
 
     @cached_property
     def _clients(self) -> Clients:
@@ -139,79 +140,82 @@ class Aws(Cloud):
         return clients
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        self._clients.forget(credentials)  # What is said here is true now.
+        self._clients.forget(credentials)  # The check must not use cached answers.
         caller = self._caller(credentials)
         return Identity(caller["Account"], caller["Arn"])
 
     def _caller(self, credentials: CredentialValues) -> Mapping[str, str]:
-        sts = self._clients.get(credentials, "sts", self._home(credentials))
+        sts = self._clients.get(credentials, "sts", self._home_region(credentials))
         caller: Mapping[str, str] = sts.get_caller_identity()
-        _require(caller, "Account", "Arn")
+        _require_fields(caller, "Account", "Arn")
         return caller
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """All regions of the partition; where that may not be asked, those known here."""
+        """Return all regions of the partition, or the known ones without ec2:DescribeRegions."""
         known = self.default_locations(credentials)
-        names = {each.key: each.label for each in known}
+        labels = {location.key: location.label for location in known}
         try:
             enabled = self._enabled_by_region(credentials)
         except Exception as error:
             if isinstance(self._translate(error), PermissionDenied):
                 return known
             raise
-        return tuple(Location(key, names.get(key, key), on) for key, on in sorted(enabled.items()))
+        return tuple(Location(key, labels.get(key, key), on) for key, on in sorted(enabled.items()))
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """One call by id, bounded by its nature; whatever else it takes must not take long."""
+        """Read the image with one call by ID, and spend limited time on follow-up calls."""
         deadline = follow_up_deadline()
-        self._require_own_partition(credentials, locator.location)
+        self._require_same_partition(credentials, locator.location)
         ec2 = self._clients.get(credentials, "ec2", locator.location)
         try:
             answer = ec2.describe_images(
                 ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
             )
         except Exception as error:
-            explained = self._explained(error, credentials, locator, deadline)
+            explained = self._explain(error, credentials, locator, deadline)
             if explained is None:
                 raise
             raise explained from error
-        _require(answer, "Images")
+        _require_fields(answer, "Images")
         for image in answer["Images"]:
             if image.get("ImageId") == locator.image_id:
                 shares = self._shares(credentials, locator.location, image, deadline)
-                return aws_details.details(image, shares)
+                return image_details(image, shares)
         raise ImageNotVisible(
-            f"AWS does not show {locator.image_id}: it was deregistered or disabled, or is no "
-            "longer shared with these credentials. Choose another, or ask its owner."
+            f"{locator.image_id} is no longer available. It was deregistered or disabled, or is no "
+            "longer shared with these credentials. Choose another AMI or contact its owner."
         )
 
     def _translate(self, error: Exception) -> CloudError | None:
-        from webapp.clouds.aws import errors as aws_errors  # noqa: PLC0415
+        from webapp.clouds.aws import errors  # noqa: PLC0415
 
-        return aws_errors.translate(error)
+        return errors.translate(error)
 
-    def _home(self, credentials: Mapping[str, str]) -> str:
-        from webapp.clouds.aws import sdk as aws_sdk  # noqa: PLC0415
+    def _home_region(self, credentials: Mapping[str, str]) -> str:
+        from webapp.clouds.aws import sdk  # noqa: PLC0415
 
-        return aws_sdk.HOME[aws_sdk.partition_of(credentials)]
+        return sdk.HOME_REGION[sdk.partition_of(credentials)]
 
-    def _require_own_partition(self, credentials: CredentialValues, region: str) -> None:
-        """Elsewhere these credentials mean nothing, and AWS would not say why."""
-        from webapp.clouds.aws import sdk as aws_sdk  # noqa: PLC0415
+    def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
+        """Raise UnknownLocation for a region of another partition, where no call can succeed."""
+        from webapp.clouds.aws import sdk  # noqa: PLC0415
 
-        own = aws_sdk.partition_of(credentials)
-        theirs = next((key for key, each in aws_sdk.regions().items() if region in each), own)
-        if theirs != own and not credentials.get("endpoint_url"):
+        own = sdk.partition_of(credentials)
+        actual = next((name for name, known in sdk.regions().items() if region in known), own)
+        if actual != own and not credentials.get("endpoint_url"):
             labels = dict(PARTITIONS)
             raise UnknownLocation(
-                f"{region} is a region of {labels.get(theirs, theirs)}, and these credentials are "
-                f"of {labels[own]}. Choose another location, or other credentials."
+                f"{region} is a region of {labels.get(actual, actual)}, but these credentials are "
+                f"for {labels[own]}. Choose another location or other credentials."
             )
 
     def _shares(
         self, credentials: CredentialValues, region: str, image: Mapping[str, Any], deadline: float
     ) -> list[str] | None:
-        """With whom a private image of our own is shared; None where that may not be known."""
+        """Return the accounts that a private image is shared with.
+
+        None if the image is public, belongs to another account, or its shares cannot be read.
+        """
         if image.get("Public"):
             return None
         try:
@@ -233,44 +237,42 @@ class Aws(Cloud):
         answer = self._clients.get(credentials, "ec2", region).describe_image_attribute(
             ImageId=image["ImageId"], Attribute="launchPermission"
         )
-        with_whom = (
+        shares = (
             each.get("UserId") or each.get("OrganizationArn") or each.get("OrganizationalUnitArn")
             for each in answer.get("LaunchPermissions") or ()
         )
-        return sorted(filter(None, with_whom))
+        return sorted(filter(None, shares))
 
-    def _explained(
+    def _explain(
         self, error: Exception, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> CloudError | None:
-        """What a second look tells of an error; None where the error says it all."""
-        from webapp.clouds.aws import errors as aws_errors  # noqa: PLC0415
-        from webapp.clouds.aws import sdk as aws_sdk  # noqa: PLC0415
+        """Return a more precise error found by follow-up calls, or None."""
+        from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
         region = locator.location
-        code = aws_errors.code_of(error)
-        if code == aws_errors.IMAGE_NOT_FOUND:
+        code = errors.error_code(error)
+        if code == errors.IMAGE_NOT_FOUND:
             return self._not_found(credentials, locator, deadline)
-        if code in aws_errors.DOUBTFUL:
-            return self._refused(credentials, region, deadline)
-        known = aws_sdk.regions()[aws_sdk.partition_of(credentials)]
-        if region in known:
+        if code in errors.AMBIGUOUS:
+            return self._explain_ambiguous(credentials, region, deadline)
+        if region in sdk.regions()[sdk.partition_of(credentials)]:
             return None
-        nowhere = aws_errors.is_no_connection(error) and not credentials.get("endpoint_url")
-        return aws_errors.no_region() if nowhere or aws_errors.is_not_aws(error) else None
+        no_endpoint = errors.is_no_connection(error) and not credentials.get("endpoint_url")
+        return errors.no_such_region() if no_endpoint or errors.is_not_aws(error) else None
 
     def _not_found(
         self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> ImageNotFound:
-        here = f"There is no AMI {locator.image_id} in {locator.location}"
-        elsewhere = self._regions_that_have(credentials, locator, deadline)
-        if not elsewhere:
-            return ImageNotFound(
-                f"{here}, or it is not shared with these credentials. Check the id and the "
-                "location."
-            )
-        return image_in_other_regions(here, elsewhere)
+        not_here = f"There is no AMI {locator.image_id} in {locator.location}"
+        regions = self._other_regions_with_image(credentials, locator, deadline)
+        if regions:
+            return image_in_other_regions(not_here, regions)
+        return ImageNotFound(
+            f"{not_here}, or it is not shared with these credentials. Check the ID and the "
+            "location."
+        )
 
-    def _regions_that_have(
+    def _other_regions_with_image(
         self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> tuple[str, ...]:
         def has_image(region: str) -> bool:
@@ -281,39 +283,45 @@ class Aws(Cloud):
         others = [name for name, on in sorted(enabled.items()) if on and name != locator.location]
         return tuple(search_regions(has_image, others, deadline))
 
-    def _refused(
+    def _explain_ambiguous(
         self, credentials: CredentialValues, region: str, deadline: float
     ) -> CloudError | None:
-        """EC2 says the same of wrong keys and of a region that is not enabled; STS tells."""
-        from webapp.clouds.aws import errors as aws_errors  # noqa: PLC0415
+        """Find out by STS whether the keys are wrong or the region is not enabled.
+
+        EC2 returns the same code for both.
+        """
+        from webapp.clouds.aws import errors  # noqa: PLC0415
 
         try:
             call_within(seconds_left(deadline), self._caller, credentials)
         except DeadlineExceeded:
             return None
-        except Exception as error:  # noqa: BLE001  it is the first error that will be told of
-            said = self._translate(error)
-            return said if isinstance(said, CredentialsRejected) else None
-        if region == self._home(credentials):
+        except Exception as error:  # noqa: BLE001  otherwise the first error is reported
+            translated = self._translate(error)
+            return translated if isinstance(translated, CredentialsRejected) else None
+        if region == self._home_region(credentials):
             return None
         enabled = try_call(deadline, self._enabled_by_region, credentials)
         if enabled is None:
-            return aws_errors.refused_here(region)
-        return None if enabled.get(region) else aws_errors.not_enabled(region)
+            return errors.rejected_in_region(region)
+        return None if enabled.get(region) else errors.region_not_enabled(region)
 
     def _enabled_by_region(self, credentials: CredentialValues) -> dict[str, bool]:
-        ec2 = self._clients.get(credentials, "ec2", self._home(credentials))
+        ec2 = self._clients.get(credentials, "ec2", self._home_region(credentials))
         answer = ec2.describe_regions(AllRegions=True)
-        _require(answer, "Regions")
+        _require_fields(answer, "Regions")
         return {
             each["RegionName"]: each.get("OptInStatus") != "not-opted-in"
             for each in answer["Regions"]
         }
 
 
-def _require(answer: Mapping[str, Any], *names: str) -> None:
-    """botocore reads any XML at all, and leaves out what it does not find in it."""
-    if not all(name in answer for name in names):
-        from webapp.clouds.aws import errors as aws_errors  # noqa: PLC0415
+def _require_fields(answer: Mapping[str, Any], *names: str) -> None:
+    """Raise CloudUnreachable unless `answer` has these fields.
 
-        raise CloudUnreachable(aws_errors.NOT_AWS)
+    botocore parses any XML, and leaves out the fields that it does not find.
+    """
+    if not all(name in answer for name in names):
+        from webapp.clouds.aws import errors  # noqa: PLC0415
+
+        raise CloudUnreachable(errors.NOT_AWS)

@@ -1,4 +1,7 @@
-"""From what EC2 says of an AMI to ImageDetails. Knows the shape of the answer, not the SDK."""
+"""Conversion of EC2's description of an AMI into ImageDetails.
+
+Knows the fields of the response, but not the SDK.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,35 @@ from typing import Any
 
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 
-_NOT_READY = "AWS is still making it: it cannot be launched yet."
+_PENDING = "The image is still being created and cannot be launched yet."
 STATES = {
     "available": (ImageState.AVAILABLE, ""),
-    "pending": (ImageState.PENDING, _NOT_READY),
-    "transient": (ImageState.PENDING, _NOT_READY),
+    "pending": (ImageState.PENDING, _PENDING),
+    "transient": (ImageState.PENDING, _PENDING),
     "disabled": (
         ImageState.DISABLED,
-        "Its owner has disabled it: no new server can be made from it.",
+        "The owner has disabled this image. It cannot be launched.",
     ),
-    "failed": (ImageState.FAILED, "AWS could not make it: it cannot be launched."),
-    "invalid": (ImageState.FAILED, "AWS calls it invalid: it cannot be launched."),
-    "error": (ImageState.FAILED, "AWS reports an error with it: it cannot be launched."),
-    "deregistered": (ImageState.GONE, "Its owner has deregistered it: it cannot be launched."),
+    "failed": (ImageState.FAILED, "AWS failed to create this image. It cannot be launched."),
+    "invalid": (
+        ImageState.FAILED,
+        "AWS reports that this image is invalid. It cannot be launched.",
+    ),
+    "error": (ImageState.FAILED, "AWS reports an error with this image. It cannot be launched."),
+    "deregistered": (
+        ImageState.GONE,
+        "The owner has deregistered this image. It cannot be launched.",
+    ),
 }
-SHARES_SHOWN = 10
+MAX_SHARES_SHOWN = 10
 
 
-def details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> ImageDetails:
-    """`image` as DescribeImages gives it. `shares` names those whom its owner has allowed to
-    launch it; None where only the owner may know."""
+def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> ImageDetails:
+    """Convert one image of a DescribeImages response.
+
+    `shares` lists the accounts that the owner has allowed to launch the image; None if unknown,
+    since only the owner can read them.
+    """
     deprecated = _instant(image.get("DeprecationTime"))
     state, note = _state(image, deprecated)
     volumes = tuple(_volumes(image))
@@ -47,14 +59,16 @@ def details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> Im
 
 
 def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[ImageState, str]:
-    said = image.get("State") or "nothing"
-    state, note = STATES.get(said, (ImageState.FAILED, f"AWS says of its state: {said}."))
+    reported = image.get("State") or "none"
+    state, note = STATES.get(
+        reported, (ImageState.FAILED, f"AWS reports an unknown state for this image: {reported}.")
+    )
     reason = (image.get("StateReason") or {}).get("Message")
     if state is ImageState.FAILED and reason:
-        note = f"{note} It gives as the reason: {reason}"
+        note = f"{note} Reason: {reason}"
     if state is ImageState.AVAILABLE and deprecated and deprecated <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            "Its owner has deprecated it: it can still be launched, but a newer one should be used."
+            "The owner has deprecated this image. It can still be launched, but use a newer image."
         )
     return state, note
 
@@ -62,12 +76,12 @@ def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[Image
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
     for mapping in image.get("BlockDeviceMappings") or ():
         if "NoDevice" in mapping:
-            continue  # says that a disk is left out
+            continue  # removes a disk of the instance that the image was created from
         disk = mapping.get("Ebs")
         device = mapping.get("DeviceName") or ""
         yield Volume(
             device=device,
-            # Without a disk of EBS it is one of the host's own: "ephemeral0".
+            # A disk that is not on EBS is an instance store volume: "ephemeral0".
             kind=(mapping.get("VirtualName") if disk is None else disk.get("VolumeType")) or "",
             size_gb=disk.get("VolumeSize") if disk else None,
             snapshot=(disk.get("SnapshotId") if disk else "") or "",
@@ -78,7 +92,7 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 
 def _facts(image: Mapping[str, Any], shares: Sequence[str] | None) -> Iterable[Fact]:
     owner, alias = image.get("OwnerId") or "", image.get("ImageOwnerAlias")
-    said = (
+    facts = (
         ("owner", "Owner account", f"{owner} ({alias})" if alias else owner),
         ("visibility", "Visibility", "Public" if image.get("Public") else "Private"),
         ("shared_with", "Shared in AWS with", _shared_with(shares)),
@@ -90,10 +104,10 @@ def _facts(image: Mapping[str, Any], shares: Sequence[str] | None) -> Iterable[F
         ("ena", "Enhanced networking", "ENA" if image.get("EnaSupport") else ""),
         ("imds", "Instance metadata", _imds(image)),
         ("tpm", "Trusted platform module", image.get("TpmSupport")),
-        ("source", "Made from", image.get("SourceInstanceId") or image.get("SourceImageId")),
+        ("source", "Created from", image.get("SourceInstanceId") or image.get("SourceImageId")),
         ("image_location", "Path in AWS", image.get("ImageLocation")),
     )
-    return (Fact(key, label, str(value)) for key, label, value in said if value)
+    return (Fact(key, label, str(value)) for key, label, value in facts if value)
 
 
 def _shared_with(shares: Sequence[str] | None) -> str:
@@ -101,8 +115,8 @@ def _shared_with(shares: Sequence[str] | None) -> str:
         return ""
     if not shares:
         return "No other account"
-    more = len(shares) - SHARES_SHOWN
-    shown = ", ".join(shares[:SHARES_SHOWN])
+    more = len(shares) - MAX_SHARES_SHOWN
+    shown = ", ".join(shares[:MAX_SHARES_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
@@ -120,15 +134,18 @@ def _imds(image: Mapping[str, Any]) -> str:
 
 
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
-    """What AWS charges a licence for it knows for certain; of Linux without one it says only
-    that, as "Linux/UNIX" or "Linux with SQL Server", which tells less than any name."""
+    """Return the texts that may name the operating system.
+
+    The platform is certain for systems that AWS charges a license for. For other Linux systems it
+    is only "Linux/UNIX" or "Linux with SQL Server", which says less than any name.
+    """
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
-    told = "" if platform.startswith("Linux") else platform
-    return filter(None, (told, image.get("Name"), image.get("Description")))
+    licensed = "" if platform.startswith("Linux") else platform
+    return filter(None, (licensed, image.get("Name"), image.get("Description")))
 
 
 def _instant(text: str | None) -> datetime | None:
-    """None also for what is no date: an endpoint that is not AWS's own may write anything."""
+    """Parse an ISO 8601 instant. Return None for other texts, as a private endpoint may send."""
     try:
         instant = datetime.fromisoformat(text or "")
     except ValueError:

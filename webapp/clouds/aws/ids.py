@@ -1,4 +1,4 @@
-"""What people paste for an AMI: the id itself, an ARN, or an address of the console."""
+"""Parsing of pasted AMI IDs: the ID itself, an ARN, or a link to the AWS console."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXAMPLE = "ami-0123456789abcdef0"
 
 _FLAGS = re.IGNORECASE | re.ASCII
 _ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({REGION}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
-_AMI_IN_ADDRESS = re.compile(r"(?<![0-9a-z-])ami-[0-9a-z]+", _FLAGS)
+_AMI_IN_URL = re.compile(r"(?<![0-9a-z-])ami-[0-9a-z]+", _FLAGS)
 _REGION_PARAMETER = re.compile(rf"[?&;#]region=({REGION})(?![0-9a-z-])", _FLAGS)
 _REGION_HOST = re.compile(rf"(?:https?://)?({REGION})\.console\.", _FLAGS)
 _OTHER_KINDS = {
@@ -32,58 +32,62 @@ _OTHER_KINDS = {
 
 
 def parse(text: str) -> ImageId:
-    """The AMI that `text` names, and its region where `text` says it. Raises InvalidImageId with
-    what is wrong. Linear in the length of `text`, which is bounded besides."""
-    text = strip_pasted_text(text, "This is far too long for an AMI id. Paste the id alone.")
+    """Return the AMI that `text` names, and its region if `text` contains it.
+
+    Raises InvalidImageId with the problem. Runs in linear time of the length, which is limited.
+    """
+    text = strip_pasted_text(text, "This is too long for an AMI ID. Paste only the ID.")
     if not text:
-        raise InvalidImageId(f"Enter the id of an AMI, such as {EXAMPLE}.")
+        raise InvalidImageId(f"Enter an AMI ID, such as {EXAMPLE}.")
     if "://" in text or ".console." in text:
-        return _from_address(unquote(text))
+        return _parse_url(unquote(text))
     arn = _ARN.fullmatch(text)
     if arn:
-        return ImageId(_checked(arn[2]), arn[1].lower())
+        return ImageId(_canonical_id(arn[2]), arn[1].lower())
     if text.lower().startswith("arn:"):
         raise InvalidImageId(
-            "This ARN is not that of an AMI, which looks like "
-            f"arn:aws:ec2:us-east-1::image/{EXAMPLE}. Paste the AMI id itself."
+            "This is not the ARN of an AMI, which looks like "
+            f"arn:aws:ec2:us-east-1::image/{EXAMPLE}. Paste the AMI ID instead."
         )
-    return ImageId(_checked(text))
+    return ImageId(_canonical_id(text))
 
 
-def _from_address(address: str) -> ImageId:
-    found = sorted({match.lower() for match in _AMI_IN_ADDRESS.findall(address)})
+def _parse_url(url: str) -> ImageId:
+    found = sorted({match.lower() for match in _AMI_IN_URL.findall(url)})
     if not found:
-        raise InvalidImageId("This address names no AMI. Open the AMI itself, or paste its id.")
+        raise InvalidImageId(
+            "This URL doesn't contain an AMI ID. Open the page of the AMI, or paste its ID."
+        )
     if len(found) > 1:
-        raise InvalidImageId("This address names more than one AMI. Paste the id of one of them.")
-    region = _REGION_PARAMETER.search(address) or _REGION_HOST.match(address)
-    return ImageId(_checked(found[0]), region[1].lower() if region else "")
+        raise InvalidImageId("This URL contains more than one AMI ID. Paste one of the IDs.")
+    region = _REGION_PARAMETER.search(url) or _REGION_HOST.match(url)
+    return ImageId(_canonical_id(found[0]), region[1].lower() if region else "")
 
 
-def _checked(text: str) -> str:
+def _canonical_id(text: str) -> str:
     value = text.lower()
     if AMI.fullmatch(value):
         return value
     kind, dash, rest = value.partition("-")
     if kind in _OTHER_KINDS and rest:
         raise InvalidImageId(
-            f"This is the id of {_OTHER_KINDS[kind]}. The id of an AMI begins with “ami-”."
+            f"This is the ID of {_OTHER_KINDS[kind]}. An AMI ID begins with “ami-”."
         )
     if kind != "ami" or not dash:
-        raise InvalidImageId(f"The id of an AMI begins with “ami-”, as in {EXAMPLE}.")
+        raise InvalidImageId(f"An AMI ID begins with “ami-”, for example {EXAMPLE}.")
     wrong = re.search(r"[^0-9a-f]", rest)
     if wrong:
         raise InvalidImageId(
-            f"“{wrong[0]}” cannot occur in an AMI id: after “ami-” come only the digits 0 to 9 and "
-            "the letters a to f."
+            f"An AMI ID can't contain “{wrong[0]}”. After “ami-”, only the digits 0 to 9 and the "
+            "letters a to f are allowed."
         )
     raise InvalidImageId(
-        f"This AMI id is {_misfit(len(rest))}: after “ami-” come 17 characters, or 8 in an older "
-        f"one, and this has {len(rest)}. Copy the whole id."
+        f"This AMI ID is {_length_problem(len(rest))}. It has {len(rest)} characters after “ami-” "
+        "instead of 17, or 8 in older IDs. Copy the complete ID."
     )
 
 
-def _misfit(length: int) -> str:
+def _length_problem(length: int) -> str:
     if length > 17:
         return "too long"
     return "too short" if length < 8 else "incomplete"

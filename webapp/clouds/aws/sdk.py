@@ -1,8 +1,7 @@
-"""The parts of botocore that the AWS adapter uses: clients, kept while they are warm, and the
-regions that botocore knows. Imports botocore, so it is itself imported on first use only.
+"""The parts of botocore that the AWS adapter uses: cached clients, and the list of regions.
 
-Nothing of this server's own surroundings is read: no profile, no keys, no configured endpoint.
-A person's credentials are the only ones that are ever sent.
+Imports botocore, so it is itself imported only on first use. Nothing from the environment of this
+server is read: no profile, no keys, no configured endpoint. Only the stored credentials are sent.
 """
 
 from __future__ import annotations
@@ -24,15 +23,16 @@ from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 ROLE_SECONDS = 900
-"""How long a role is taken on for: the shortest time that AWS allows."""
+"""How long the session of an assumed role lasts: the shortest time that AWS allows."""
 OPERATIONS = {
     "ec2": {"DescribeImages", "DescribeImageAttribute", "DescribeRegions"},
     "sts": {"AssumeRole", "GetCallerIdentity"},
 }
-HOME = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
-"""A region of each partition that every account has: where its STS and its regions are asked."""
+HOME_REGION = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
+"""A region that is enabled for every account, by partition. STS and DescribeRegions are called
+there."""
 
-# At its debug level botocore logs whole requests and answers, session tokens and keys included.
+# At debug level, botocore logs complete requests and responses, including tokens and keys.
 logging.getLogger("botocore").setLevel(logging.INFO)
 
 
@@ -42,21 +42,21 @@ def partition_of(credentials: Mapping[str, str]) -> str:
 
 @cache
 def regions() -> dict[str, dict[str, str]]:
-    """The regions of each partition with their names, as botocore ships them."""
-    known = _LOADER.load_data("partitions")["partitions"]
+    """Return the names of the regions by partition and region, as shipped with botocore."""
+    partitions = _LOADER.load_data("partitions")["partitions"]
     return {
-        each["id"]: {
+        partition["id"]: {
             key: region["description"]
-            for key, region in sorted(each["regions"].items())
-            if not key.endswith("-global")  # not a place, a word for "none"
+            for key, region in sorted(partition["regions"].items())
+            if not key.endswith("-global")  # a placeholder for services without regions
         }
-        for each in known
+        for partition in partitions
     }
 
 
 @dataclass(frozen=True, repr=False)
 class _Keys:
-    """What requests are signed with, and until when (seconds of the epoch)."""
+    """The keys that sign requests, and when they expire, in seconds since the epoch."""
 
     access_key_id: str
     secret_access_key: str
@@ -65,47 +65,47 @@ class _Keys:
 
 
 class Clients:
-    """Clients by credentials, service and region. Safe to share between threads."""
+    """Cached clients by credentials, service and region. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._session = _Session()
         self._session.register_component("data_loader", _LOADER)
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
         self._keys = Cache()
-        self._clients = Cache()  # some 0.1 MB each
+        self._clients = Cache()  # about 0.1 MB each
         self._accounts = Cache()
 
     def warm_up(self) -> None:
-        """Read the descriptions of both services, which takes longer than anything after it."""
+        """Read the descriptions of both services, the slowest part of creating a client."""
         for service in OPERATIONS:
-            self._make({}, service, HOME["aws"], _Keys("-", "-", None))
+            self._create({}, service, HOME_REGION["aws"], _Keys("-", "-", None))
 
     def get(self, credentials: CredentialValues, service: str, region: str) -> Any:
-        """Raises what botocore raises when a role is to be taken on and cannot be."""
+        """Return a client. Raises botocore's exception if a role cannot be assumed."""
         owner = credentials_digest(credentials)
-        name = (owner, service, region)
-        client = self._clients.get(name)
+        key = (owner, service, region)
+        client = self._clients.get(key)
         if client is None:
             keys = self._keys_for(credentials, owner)
-            client = self._make(credentials, service, region, keys)
-            self._clients.set(name, client, keys.expires)
+            client = self._create(credentials, service, region, keys)
+            self._clients.set(key, client, keys.expires)
         return client
 
     def account(self, credentials: CredentialValues) -> str:
-        """The number of the account that they act for, which never changes."""
+        """Return the number of the account that the credentials belong to, which never changes."""
         role = credentials.get("role_arn")
         if role:
             return role.split(":")[4]
-        owner = (credentials_digest(credentials),)
-        account: str | None = self._accounts.get(owner)
+        key = (credentials_digest(credentials),)
+        account: str | None = self._accounts.get(key)
         if account is None:
-            sts = self.get(credentials, "sts", HOME[partition_of(credentials)])
+            sts = self.get(credentials, "sts", HOME_REGION[partition_of(credentials)])
             account = sts.get_caller_identity().get("Account", "")
-            self._accounts.set(owner, account, NEVER_EXPIRES)
+            self._accounts.set(key, account, NEVER_EXPIRES)
         return account or ""
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Log in anew next time: what a role allows, or who may take it on, has changed perhaps."""
+        """Discard the session, since the role or its trust policy may have changed."""
         owner = credentials_digest(credentials)
         self._keys.delete_owner(owner)
         self._clients.delete_owner(owner)
@@ -119,23 +119,25 @@ class Clients:
         role = credentials.get("role_arn")
         if not role:
             return own
-        taken: _Keys | None = self._keys.get((owner,))
-        if taken is None:
-            sts = self._make(credentials, "sts", HOME[partition_of(credentials)], own)
+        role_keys: _Keys | None = self._keys.get((owner,))
+        if role_keys is None:
+            sts = self._create(credentials, "sts", HOME_REGION[partition_of(credentials)], own)
             answer = sts.assume_role(
                 RoleArn=role, RoleSessionName="image-registry", DurationSeconds=ROLE_SECONDS
             )["Credentials"]
-            taken = _Keys(
+            role_keys = _Keys(
                 answer["AccessKeyId"],
                 answer["SecretAccessKey"],
                 answer["SessionToken"],
                 answer["Expiration"].timestamp() - 60,
             )
-            self._keys.set((owner,), taken, taken.expires)
-        return taken
+            self._keys.set((owner,), role_keys, role_keys.expires)
+        return role_keys
 
-    def _make(self, credentials: Mapping[str, str], service: str, region: str, keys: _Keys) -> Any:
-        with self._making:  # A session must not make two clients at once.
+    def _create(
+        self, credentials: Mapping[str, str], service: str, region: str, keys: _Keys
+    ) -> Any:
+        with self._lock:  # A session is not safe to share while it creates a client.
             return self._session.create_client(
                 service,
                 region_name=region,
@@ -146,7 +148,7 @@ class Clients:
                 config=Config(
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=READ_SECONDS,
-                    # The second attempt is for a connection that AWS had closed meanwhile.
+                    # The second attempt is for a pooled connection that AWS has closed.
                     retries={"mode": "standard", "total_max_attempts": 2},
                     ignore_configured_endpoint_urls=True,
                     user_agent_appid="image-registry",
@@ -155,7 +157,7 @@ class Clients:
 
 
 class _Session(botocore.session.Session):
-    """One without a configuration file: what is in it is the server's, not the person's."""
+    """A session that ignores the configuration file, which belongs to the server."""
 
     @property
     def full_config(self) -> dict[str, Any]:
@@ -166,9 +168,11 @@ class _Session(botocore.session.Session):
 
 
 class _Loader(botocore.loaders.Loader):
-    """Describes to botocore only the operations that are used. A client of EC2 with all of its
-    700 takes 40 ms and 1 MB to make, one with three 5 ms and 0.1 MB: with it all regions can be
-    asked at once."""
+    """A loader that describes to botocore only the operations in use.
+
+    Creating an EC2 client takes 40 ms and 1 MB with all 700 operations, but 5 ms and 0.1 MB with
+    three. This makes it possible to call all regions at once.
+    """
 
     def load_service_model(
         self, service_name: str, type_name: str, api_version: str | None = None
@@ -177,9 +181,11 @@ class _Loader(botocore.loaders.Loader):
         if type_name != "service-2":
             return model
         used = OPERATIONS[service_name]
-        operations = {name: each for name, each in model["operations"].items() if name in used}
+        operations = {
+            name: operation for name, operation in model["operations"].items() if name in used
+        }
         return {**model, "operations": operations}
 
 
 _LOADER = _Loader()
-"""Keeps what it has read."""
+"""Caches the files that it has read."""
