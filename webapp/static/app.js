@@ -1,8 +1,8 @@
-/* The little that the pages do by themselves. Every page works without it. */
+/* Enhancements of the pages. Every page also works without this file. */
 (() => {
   "use strict";
 
-  // Before the first paint: the theme of the system, unless the person chose one.
+  // Apply the theme of the system before the first paint, unless the person chose a theme.
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const applyTheme = () => {
@@ -11,14 +11,14 @@
   applyTheme();
   dark.addEventListener("change", applyTheme);
 
-  const each = (within, selector, act) => {
-    if (within.matches?.(selector)) act(within);
-    within.querySelectorAll(selector).forEach(act);
+  const forEachMatch = (root, selector, action) => {
+    if (root.matches?.(selector)) action(root);
+    root.querySelectorAll(selector).forEach(action);
   };
 
-  // Times in the reader's own zone; the server's UTC text serves those without JavaScript.
+  // Show times in the reader's time zone. The server writes UTC, for readers without JavaScript.
   const UNITS = [["year", 31557600], ["month", 2629800], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60]];
-  const ago = (instant) => {
+  const relativeTime = (instant) => {
     const seconds = (instant - Date.now()) / 1000;
     const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
     return new Intl.RelativeTimeFormat(undefined, { numeric: "auto" }).format(Math.round(seconds / length), unit);
@@ -29,34 +29,33 @@
     if (time.dataset.relative === undefined) {
       time.textContent = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
     } else {
-      time.textContent = ago(instant);
+      time.textContent = relativeTime(instant);
       time.dataset.absolute = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
       time.tabIndex = 0;
     }
   };
 
-  // Toasts: put in again once the page stands, so that the live region announces them.
-  const showToast = (toast) => {
+  const enableToast = (toast) => {
     const close = toast.querySelector("[data-dismiss]");
     close.hidden = false;
     close.addEventListener("click", () => toast.remove());
   };
-  const announce = (text) => {
+  const showError = (text) => {
     const toast = document.createElement("div");
     toast.className = "toast show toast-danger";
     const body = document.createElement("div");
     body.className = "toast-body";
-    const words = document.createElement("span");
-    words.textContent = text;
+    const message = document.createElement("span");
+    message.textContent = text;
     const close = document.createElement("button");
     close.type = "button";
     close.className = "btn-close";
     close.dataset.dismiss = "";
     close.setAttribute("aria-label", "Dismiss");
-    body.append(words, close);
+    body.append(message, close);
     toast.append(body);
     document.getElementById("toasts").append(toast);
-    prepare(toast);
+    enhance(toast);
   };
 
   const enableCopy = (button) => {
@@ -68,31 +67,31 @@
         button.setAttribute("aria-label", "Copied");
         setTimeout(() => button.classList.remove("copied"), 2000);
       } catch {
-        announce("The browser does not allow copying here. Select the text instead.");
+        showError("Your browser doesn’t allow copying here. Select the text and copy it.");
       }
     });
   };
 
-  // Beside each id of a list: a list has many, so the button is made here.
-  const addCopy = (id) => {
+  // Add a copy button beside an ID. A list has many IDs, so its HTML leaves the buttons out.
+  const addCopyButton = (id) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "btn btn-icon btn-sm btn-ghost-secondary copy";
     button.dataset.copy = id.textContent;
     button.setAttribute("aria-label", `Copy ${id.textContent}`);
     button.title = "Copy";
-    const symbol = document.getElementById("copy-symbol");
-    button.append(symbol.content.cloneNode(true));
+    const icon = document.getElementById("copy-symbol");
+    button.append(icon.content.cloneNode(true));
     id.append(" ", button);
     enableCopy(button);
   };
 
-  // The versions of the chosen family only, and the free fields only for "other".
-  const enableOs = (fieldset) => {
+  // Offer only the versions of the chosen family, and show the text fields only for "other".
+  const enableOsFields = (fieldset) => {
     const family = fieldset.querySelector("[name=os_family]");
     const version = fieldset.querySelector("[name=os_version]");
     const groups = [...version.querySelectorAll("optgroup")];
-    const loose = [...version.querySelectorAll("option")].filter((o) => !o.value.includes("|"));
+    const ungrouped = [...version.querySelectorAll("option")].filter((o) => !o.value.includes("|"));
     const show = (name, visible) => {
       fieldset.querySelector(`#field-${name}`).hidden = !visible;
     };
@@ -100,9 +99,9 @@
       const label = family.selectedOptions[0]?.textContent;
       const chosen = version.value;
       version.replaceChildren(
-        ...loose.slice(0, 1),
+        ...ungrouped.slice(0, 1),
         ...groups.filter((g) => g.label === label).flatMap((g) => [...g.querySelectorAll("option")].map((o) => o.cloneNode(true))),
-        ...loose.slice(1),
+        ...ungrouped.slice(1),
       );
       version.value = chosen;
       if (version.selectedIndex < 0) version.selectedIndex = 0;
@@ -128,16 +127,16 @@
     });
   };
 
-  // Fields that are asked for only while a select of the form has a certain value.
-  const enableWhen = (part) => {
+  // Show a part of a form only while a select has the value that the part depends on.
+  const enableDependentFields = (part) => {
     const select = part.closest("form").elements[part.dataset.when];
     const update = () => { part.hidden = select.value !== part.dataset.is; };
     select.addEventListener("change", update);
     update();
   };
 
-  // A long list, searched by typing. Without this it is a plain select, which works as well.
-  const enableFilter = (select) => {
+  // Add a search field to a long select.
+  const enableSelectFilter = (select) => {
     const options = [...select.options].filter((o) => o.value);
     if (options.length < 2) return;
     const input = document.createElement("input");
@@ -156,7 +155,7 @@
     const update = () => {
       const words = input.value.toLowerCase().split(/\s+/);
       const chosen = select.value;
-      const found = options.filter((_, at) => words.every((word) => names[at].includes(word)));
+      const found = options.filter((_, index) => words.every((word) => names[index].includes(word)));
       select.replaceChildren(...found);
       select.value = found.some((o) => o.value === chosen) ? chosen : "";
       count.textContent = `${found.length} of ${options.length}`;
@@ -172,7 +171,7 @@
     update();
   };
 
-  // Reorder by dragging; the buttons beside each entry do the same.
+  // Reorder a list by dragging. The buttons beside each entry do the same.
   const enableDragging = (list) => {
     let dragged = null;
     list.addEventListener("dragstart", (event) => {
@@ -197,33 +196,34 @@
     });
   };
 
-  // Once for each element: the page's own load and HTMX's first one both come here.
-  const prepared = new WeakSet();
-  const once = (act) => (element) => {
-    if (prepared.has(element)) return;
-    prepared.add(element);
-    act(element);
+  // Enhance each element once: DOMContentLoaded and HTMX's first load event both call this.
+  const enhanced = new WeakSet();
+  const once = (action) => (element) => {
+    if (enhanced.has(element)) return;
+    enhanced.add(element);
+    action(element);
   };
-  const prepare = (within) => {
-    each(within, "time[datetime]", once(showTime));
-    each(within, ".toast", once(showToast));
-    each(within, "[data-copies]", once(addCopy));
-    each(within, "[data-copy]", once(enableCopy));
-    each(within, "[data-os]", once(enableOs));
-    each(within, "[data-menu-filter]", once(enableMenuFilter));
-    each(within, "[data-sortable]", once(enableDragging));
-    each(within, "[data-when]", once(enableWhen));
-    each(within, "[data-filtered]", once(enableFilter));
+  const enhance = (root) => {
+    forEachMatch(root, "time[datetime]", once(showTime));
+    forEachMatch(root, ".toast", once(enableToast));
+    forEachMatch(root, "[data-copies]", once(addCopyButton));
+    forEachMatch(root, "[data-copy]", once(enableCopy));
+    forEachMatch(root, "[data-os]", once(enableOsFields));
+    forEachMatch(root, "[data-menu-filter]", once(enableMenuFilter));
+    forEachMatch(root, "[data-sortable]", once(enableDragging));
+    forEachMatch(root, "[data-when]", once(enableDependentFields));
+    forEachMatch(root, "[data-filtered]", once(enableSelectFilter));
   };
 
-  // A button that waits says so. It stays focusable, so that a screen reader keeps its place.
-  const busy = (button) => {
+  // Show on a button that its request is running. The button stays enabled, so that it keeps the
+  // focus for screen readers.
+  const markBusy = (button) => {
     button.dataset.idle = button.innerHTML;
     button.textContent = button.dataset.busy;
     button.classList.add("btn-loading-text");
     button.setAttribute("aria-busy", "true");
   };
-  const idle = (button) => {
+  const markIdle = (button) => {
     if (button.dataset.idle === undefined) return;
     button.innerHTML = button.dataset.idle;
     delete button.dataset.idle;
@@ -239,14 +239,14 @@
     if (form.dataset.once !== undefined) {
       if (form.dataset.sent) { event.preventDefault(); return; }
       form.dataset.sent = "yes";
-      form.querySelectorAll("[data-busy]").forEach(busy);
+      form.querySelectorAll("[data-busy]").forEach(markBusy);
     }
   });
-  // Back from the next page: the form may be sent again.
+  // After the browser's back button, the form can be sent again.
   window.addEventListener("pageshow", () => {
     document.querySelectorAll("form[data-sent]").forEach((form) => {
       delete form.dataset.sent;
-      form.querySelectorAll("[data-busy]").forEach(idle);
+      form.querySelectorAll("[data-busy]").forEach(markIdle);
     });
   });
 
@@ -254,7 +254,7 @@
     document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
       if (!panel.contains(event.target)) panel.open = false;
     });
-    // CANCEL while NEXT waits: give up the look-up and stay.
+    // CANCEL during a look-up aborts the request and stays on the page.
     const cancel = event.target.closest("[data-abort]");
     const form = cancel && document.querySelector(cancel.dataset.abort);
     if (form?.classList.contains("htmx-request")) {
@@ -274,10 +274,10 @@
     event.target.querySelector("[data-menu-filter]")?.focus();
   }, true);
 
-  document.addEventListener("htmx:beforeRequest", (event) => each(event.target, "[data-busy]", busy));
-  document.addEventListener("htmx:afterRequest", (event) => each(event.target, "[data-busy]", idle));
-  // What the cloud offers comes in while somebody may be choosing or typing: that stays, and a
-  // list that is open is left alone.
+  document.addEventListener("htmx:beforeRequest", (event) => forEachMatch(event.target, "[data-busy]", markBusy));
+  document.addEventListener("htmx:afterRequest", (event) => forEachMatch(event.target, "[data-busy]", markIdle));
+  // The list of locations from the cloud arrives while the person may be filling in the form. Keep
+  // what they entered, and do not replace a list that they are choosing from.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const config = event.detail.requestConfig;
     if (config.elt.id !== "live") return;
@@ -287,28 +287,31 @@
       event.detail.shouldSwap = false;
       return;
     }
-    config.given = [...located.querySelectorAll("[name]")].map((each) => [each.name, each.value]);
+    config.entered = [...located.querySelectorAll("[name]")].map((input) => [input.name, input.value]);
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const located = document.getElementById("located");
-    (event.detail.requestConfig.given ?? []).forEach(([name, value]) => {
-      const now = located.querySelector(`[name="${name}"]`);
-      if (value && now && (!now.options || [...now.options].some((o) => o.value === value))) now.value = value;
+    (event.detail.requestConfig.entered ?? []).forEach(([name, value]) => {
+      const input = located.querySelector(`[name="${name}"]`);
+      const accepts = input && (!input.options || [...input.options].some((o) => o.value === value));
+      if (value && accepts) input.value = value;
     });
   });
-  document.addEventListener("htmx:load", (event) => prepare(event.target));
+  document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
-    announce(status === 404
-      ? "That is not there any more. Reload the page."
-      : `The server could not do that (${status}). Reload the page and try again.`);
+    showError(status === 404
+      ? "This no longer exists. Reload the page."
+      : `The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
   });
-  document.addEventListener("htmx:sendError", () => announce("No connection to the server. Check the network and try again."));
+  document.addEventListener("htmx:sendError", () => showError("Can’t reach the server. Check your connection and try again."));
+  // Toasts are removed and added again after the page has loaded, so that the live region announces
+  // them.
   document.addEventListener("DOMContentLoaded", () => {
     const region = document.getElementById("toasts");
-    const waiting = [...region.children];
-    waiting.forEach((toast) => toast.remove());
-    prepare(document);
-    setTimeout(() => waiting.forEach((toast) => { region.append(toast); prepare(toast); }), 150);
+    const toasts = [...region.children];
+    toasts.forEach((toast) => toast.remove());
+    enhance(document);
+    setTimeout(() => toasts.forEach((toast) => { region.append(toast); enhance(toast); }), 150);
   });
 })();

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from webapp.access import Forbidden
 from webapp.credentials.vault import VaultError
+from webapp.images.identity import AlreadyRegistered
 from webapp.refusals import Refusal
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_refusal
@@ -52,8 +53,9 @@ def init_app(app: Flask) -> None:
 
 
 def _refusal(error: Refusal) -> Response:
-    """Answer for a refusal that a view did not catch."""
-    return render_refusal("This couldn’t be done", error.message)
+    """Show a refusal that a view did not catch."""
+    status = 409 if isinstance(error, AlreadyRegistered) else 422
+    return render_refusal("This couldn’t be done", error.message, status)
 
 
 def _forbidden(error: Forbidden) -> Response:

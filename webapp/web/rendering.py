@@ -59,16 +59,18 @@ def leave(url: str) -> Response:
     return response
 
 
-def render_refusal(title: str, message: str) -> Response:
-    """Return a page with a message and status 422, or only a toast if HTMX requests a fragment.
+def render_refusal(title: str, message: str, status: int) -> Response:
+    """Return a page with a message, or only a toast if HTMX requests a fragment.
 
     The toast leaves the page as it is, with everything that the person has typed.
     """
-    if not _wants_fragment():
-        return render("layout/error.html", title=title, advice=message, status=422)
-    body = render_template("layout/_refusal.html", message=message)
-    response = make_response(body, 422)
-    response.headers["HX-Reswap"] = "none"
+    if _wants_fragment():
+        body = render_template("layout/_refusal.html", message=message)
+        response = make_response(body, status)
+        response.headers["HX-Reswap"] = "none"
+    else:
+        response = render("layout/error.html", title=title, advice=message, status=status)
+    response.vary.add("HX-Request")
     return response
 
 
