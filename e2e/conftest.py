@@ -1,5 +1,8 @@
-"""Journeys through a real browser against a real server: the app under gunicorn, the sandbox's
-clouds, a database of its own for each file. Screenshots of failures go to `e2e/artifacts/`."""
+"""Fixtures for journeys through a real browser.
+
+The app runs under gunicorn, with the clouds of the sandbox and a fresh database for each file.
+Screenshots of failures go to `e2e/artifacts/`.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,14 @@ expect.set_options(timeout=10_000)
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The sandbox.json of the clouds."""
+    """Start the clouds, and yield the path of their sandbox.json."""
     with served.sandbox(tmp_path_factory.mktemp("sandbox")) as path:
         yield path
 
 
 @pytest.fixture(scope="module")
 def site(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a freshly seeded demonstration."""
+    """Start a freshly seeded demonstration, and yield its URL."""
     folder = tmp_path_factory.mktemp("site")
     environ = served.app_environ(folder)
     served.seed(environ, sandbox)
@@ -50,13 +53,13 @@ def site(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Playwright's own browser where there is one, else the system's Chromium."""
+    """Start Playwright's own browser if it is installed, else the Chromium of the system."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium
         installed = Path(chromium.executable_path).exists()
         path = None if installed else shutil.which("chromium") or shutil.which("google-chrome")
         if not installed and path is None:
-            pytest.fail("There is no browser: install Debian's package chromium.")
+            pytest.fail("No browser found. Install Debian's package chromium.")
         browser = chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
@@ -67,10 +70,13 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
-    """Opens a page in a context of its own. The test fails on any violation of the content
-    policy, error in a script, or request to another site."""
+    """Return a function that opens a page in a context of its own.
+
+    The test fails if the page violates the Content-Security-Policy, raises an error in a script, or
+    sends a request to another site.
+    """
     contexts: list[BrowserContext] = []
-    complaints: list[str] = []
+    problems: list[str] = []
 
     def open_page(**options: Any) -> Page:
         context = browser.new_context(
@@ -78,28 +84,28 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
         )
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        page.on("pageerror", lambda error: problems.append(f"script: {error}"))
         page.on(
             "console",
             lambda message: (
-                complaints.append(f"console: {message.text}")
+                problems.append(f"console: {message.text}")
                 if "Content Security Policy" in message.text
                 else None
             ),
         )
         page.on(
             "request",
-            lambda sent: (
+            lambda sent_request: (
                 None
-                if sent.url.startswith((site, "data:", "about:"))
-                else complaints.append(sent.url)
+                if sent_request.url.startswith((site, "data:", "about:"))
+                else problems.append(sent_request.url)
             ),
         )
         return page
 
     yield open_page
     failed = request.node.stash.get(FAILED, False)
-    said = list(complaints)
+    problems_before_closing = list(problems)
     for number, context in enumerate(contexts):
         if failed:
             ARTIFACTS.mkdir(exist_ok=True)
@@ -107,7 +113,7 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
             for page in context.pages:
                 page.screenshot(path=ARTIFACTS / f"{name}-{number}.png", full_page=True)
         context.close()
-    assert not said
+    assert not problems_before_closing
 
 
 FAILED = pytest.StashKey[bool]()
@@ -126,7 +132,7 @@ SignIn = Callable[..., Page]
 
 @pytest.fixture
 def sign_in(open_page: OpenPage) -> SignIn:
-    """A page on which somebody of the demonstration is signed in, on their Images page."""
+    """Return a function that signs in a person of the demonstration and opens their Images page."""
 
     def sign_in(name: str, **options: Any) -> Page:
         page = open_page(**options)
@@ -145,7 +151,7 @@ def toasts(page: Page) -> Locator:
 
 
 def register(page: Page, scope: str, image_id: str, location: str, **changes: str) -> None:
-    """Walk through New Image at `scope` and end on the image's page."""
+    """Register an image at `scope` with New Image, which ends on the page of the image."""
     page.goto(f"{scope}/images/new/aws")
     page.get_by_label("Location").select_option(location)
     page.get_by_label("Cloud Image ID").fill(image_id)

@@ -1,4 +1,4 @@
-"""Images of the sandbox that the journeys register: an id and where it is."""
+"""Images of the sandbox that the journeys register: ID and location."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any page, light and dark, wide and narrow."""
+"""axe-core finds no violation on any page, in light and dark, on a desktop and a phone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from e2e.known import NOBLE, OWN
 from webapp.clouds import CLOUDS
 from webapp.web import chapters
 
-TWO_CLOUDS = "01234567-89ab-cdef-0123-456789abcdef"
-"""What both may write."""
+AMBIGUOUS_ID = "01234567-89ab-cdef-0123-456789abcdef"
+"""A valid image ID for two clouds."""
 SCOPES = {
     "scalr": ("/scalr", "accounts", "acme"),
     "account": ("/account/acme", "environments", "staging"),
@@ -22,19 +22,19 @@ SCOPES = {
 }
 
 
-def complaints(page: Page) -> set[str]:
-    """What axe finds, wide and light; then what else it finds dark, and on a phone."""
-    found = _run(page)
+def violations(page: Page) -> set[str]:
+    """Return what axe reports on a light desktop, then in dark, then on a phone."""
+    found = _run_axe(page)
     page.emulate_media(color_scheme="dark")
-    found |= _run(page, {"runOnly": ["color-contrast"]})
+    found |= _run_axe(page, {"runOnly": ["color-contrast"]})
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    found |= _run(page)
+    found |= _run_axe(page)
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     return found
 
 
-def _run(page: Page, options: dict[str, Any] | None = None) -> set[str]:
+def _run_axe(page: Page, options: dict[str, Any] | None = None) -> set[str]:
     results: dict[str, Any] = Axe().run(page, options=options).response
     return {
         f"{page.url}: {each['id']}: {each['nodes'][0]['html'][:200]}"
@@ -51,17 +51,17 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
     if not page.locator("#results tbody tr").count():
         register(page, scope, OWN.id, OWN.location, name=f"own image of {who}")
         page.goto(found)
-    # Where it is inherited, the page of the nearest owner is looked at by that owner's run.
+    # If the image is inherited here, the test of the scope that owns it covers its page.
     image = page.locator("#results tbody a").first.get_attribute("href") or ""
     confirm = f"{scope}/images/new/aws/confirm?credentials=1&location={NOBLE.location}"
-    addresses = [
+    urls = [
         found,
         f"{scope}/images?q=nothing+-cloud:aws+unknown:token",
         f"{scope}/images/filters?q=cloud:aws",
         f"{scope}/images/import",
         f"{scope}/images/new",
         f"{scope}/images/new?paste=nonsense",
-        f"{scope}/images/new?paste={TWO_CLOUDS}",
+        f"{scope}/images/new?paste={AMBIGUOUS_ID}",
         *(f"{scope}/images/new/{key}" for key in CLOUDS),
         f"{confirm}&image_id={NOBLE.id}",
         f"{confirm}&image_id=wrong",
@@ -82,14 +82,14 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
     ]
     if kind:
         pages = (kind, f"{kind}/{child}/rename", f"{kind}/{child}/delete")
-        addresses += [f"{scope}/{each}" for each in pages]
+        urls += [f"{scope}/{each}" for each in pages]
     if image.startswith(scope) and who == "scalr":
-        addresses += [f"{image}/{each}" for each in ("edit", "share", "life-cycle", "delete")]
-        addresses += [f"{scope}/credentials/1/{each}" for each in ("edit", "delete")]
+        urls += [f"{image}/{each}" for each in ("edit", "share", "life-cycle", "delete")]
+        urls += [f"{scope}/credentials/1/{each}" for each in ("edit", "delete")]
     wrong = set()
-    for address in addresses:
-        page.goto(address)
-        wrong |= complaints(page)
+    for url in urls:
+        page.goto(url)
+        wrong |= violations(page)
     assert not wrong, "\n".join(sorted(wrong))
 
 
@@ -98,14 +98,14 @@ def test_signed_out_and_open_panels(open_page: OpenPage, sign_in: SignIn) -> Non
     page.goto("/sign-in")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_label("E-mail")).to_be_focused()
-    wrong = complaints(page)
+    wrong = violations(page)
     page = sign_in("account", color_scheme="light")
     for panel in page.locator("details[data-panel] > summary").all():
         panel.click()
-        wrong |= complaints(page)
+        wrong |= violations(page)
         page.keyboard.press("Escape")
     page.goto("/account/acme/members")
     page.get_by_role("button", name="Pin Members to the bookmarks bar").click()
     expect(page.locator("#toasts .toast")).to_be_visible()
-    wrong |= complaints(page)
+    wrong |= violations(page)
     assert not wrong, "\n".join(sorted(wrong))

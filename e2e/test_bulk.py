@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from e2e.conftest import PHONE, SignIn, register, toasts
 from e2e.known import DEBIAN, NOBLE, OWN
-from e2e.test_accessibility import complaints
+from e2e.test_accessibility import violations
 
 ACME = "/account/acme"
 IMAGES = f"{ACME}/images"
@@ -58,10 +58,10 @@ def test_selected_images_are_changed(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(
         "Mark agent as not installed on 2 images"
     )
-    assert not complaints(page)
+    assert not violations(page)
     page.get_by_role("button", name="Mark agent as not installed on 2 images").click()
     expect(done(page)).to_have_count(2)
-    assert not complaints(page)
+    assert not violations(page)
     page.get_by_role("link", name="Back to images").click()
     expect(rows_of(page).filter(has_text="Not installed")).to_have_count(2)
     page.get_by_label("Select a-noble").check()
@@ -80,7 +80,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     expect(main).to_contain_text("1 image is inherited and will be skipped.")
     expect(main).to_contain_text("Environment acme / production")
     expect(main).to_contain_text("You can undo the deletion for 24 hours.")
-    assert not complaints(page)
+    assert not violations(page)
     page.get_by_role("button", name="Delete 1 image").click()
     expect(done(page)).to_contain_text("a-noble")
     page.get_by_role("link", name="Back to images").click()
@@ -120,11 +120,11 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     expect(page.get_by_text("An image cannot be its own successor.")).to_be_visible()
     expect(successor).to_be_focused()
     expect(page.get_by_label("Reason")).to_have_value("Debian 12 is old.")
-    assert not complaints(page)
+    assert not violations(page)
     successor.fill("a-noble")
     page.get_by_role("button", name="Save").click()
     expect(toasts(page)).to_contain_text("The image is deprecated.")
-    assert not complaints(page)
+    assert not violations(page)
     below = sign_in("viewer", viewport=PHONE)
     below.goto("/environment/acme/production/images?q=status:deprecated")
     below.get_by_role("link", name="b-debian").click()
@@ -149,7 +149,7 @@ def test_refused_images_are_listed(page: Page) -> None:
     page.get_by_role("button", name="Deprecate 2 images").click()
     rows = done(page)
     expect(rows.first).to_contain_text("An image cannot be its own successor.")
-    assert not complaints(page)
+    assert not violations(page)
     page.get_by_role("link", name=re.compile(r"Done\s*1")).click()
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("b-debian")
@@ -166,7 +166,7 @@ def test_a_deletion_is_undone_from_its_toast(page: Page) -> None:
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete").click()
     expect(rows_of(page)).to_have_count(2)
-    assert not complaints(page)
+    assert not violations(page)
     toasts(page).get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("a-noble")
     page.goto(IMAGES)

@@ -1,4 +1,4 @@
-"""Cloud credentials: add with a check, see them below, edit without seeing the secret, delete."""
+"""Cloud credentials: add with a check, inherit, edit without seeing the secret, delete."""
 
 from __future__ import annotations
 

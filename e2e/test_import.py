@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from e2e.conftest import PHONE, SignIn
 from e2e.known import DEBIAN, NOBLE
-from e2e.test_accessibility import complaints
+from e2e.test_accessibility import violations
 
 ACME = "/account/acme"
 IMPORT = f"{ACME}/images/import"
@@ -80,7 +80,7 @@ def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for summary in page.locator("#plan summary").all():
             summary.click()
-        assert complaints(page) == set()
+        assert violations(page) == set()
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("link", name="Error 1").focus()

@@ -1,4 +1,4 @@
-"""The same product without JavaScript, by keyboard alone, and on a phone."""
+"""The application without JavaScript, with only a keyboard, and on a phone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_javascript(sign_in: SignIn) -> None:
 
 
 def press_until(page: Page, selector: str, most: int = 80) -> None:
-    """Tab to an element as a person without a mouse would."""
+    """Press Tab until the element has the focus, as a person without a mouse would."""
     for _ in range(most):
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
@@ -97,10 +97,10 @@ def test_on_a_phone(sign_in: SignIn, scheme: str, ami: Ami) -> None:
     page.goto(f"/account/acme/images?q={ami.id}")
     page.locator("#results").get_by_role("link", name="from-the-phone").tap()
     expect(page.get_by_role("heading", name="From the cloud")).to_be_visible()
-    wide = []
-    for address in (page.url, *(f"/account/acme/{each}" for each in PAGES)):
-        page.goto(address)
+    too_wide = []
+    for url in (page.url, *(f"/account/acme/{each}" for each in PAGES)):
+        page.goto(url)
         page.wait_for_load_state("networkidle")
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wide.append(address)
-    assert not wide
+            too_wide.append(url)
+    assert not too_wide

@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from e2e.conftest import PHONE, OpenPage, SignIn, register, toasts
 from e2e.known import DEBIAN, NOBLE
-from e2e.test_accessibility import complaints
+from e2e.test_accessibility import violations
 
 ACME = "/account/acme"
 
@@ -49,7 +49,7 @@ def test_save_open_share_pin_and_delete(sign_in: SignIn) -> None:
     expect(page.get_by_label("Name")).to_have_value("All Debian")
     expect(page.get_by_label("Name")).to_be_focused()
     expect(page.get_by_text("You already have a view named “All Debian” here.")).to_be_visible()
-    assert not complaints(page)
+    assert not violations(page)
     page.get_by_role("button", name="Replace “All Debian”").click()
     expect(rows).to_contain_text("a-noble")
     panel(page, "Views").get_by_role("link", name="Manage views").click()

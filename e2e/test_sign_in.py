@@ -1,4 +1,4 @@
-"""Signing in, going where one wanted to go, and out again."""
+"""Signing in and returning to the requested page, signing out, passwords, theme and scopes."""
 
 from __future__ import annotations
 

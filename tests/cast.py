@@ -1,5 +1,6 @@
-"""The people of the tests: one for each role at each level of acme, a stranger who is admin of
-another account, and an outsider who holds no role at all."""
+"""The people in the tests: one for each role at each level of acme, a stranger who is an admin of
+another account, and an outsider without any role.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ CAST = {f"{level}-{role}": (path, role) for level, path in HOMES.items() for rol
 
 
 def fill() -> None:
-    """Fill a migrated database."""
+    """Create the scopes and people in a migrated database."""
     scopes = {"": Scope.get(Scope.path == "")}
     for path in SCOPES:
         parent, _, name = path.rpartition("/")
@@ -24,7 +25,7 @@ def fill() -> None:
         scopes[path] = Scope.create(level=level, parent=scopes[parent], path=path, name=name)
     first = accounts.create("seed@example.com", "Seed", PASSWORD)
     for name, (home, role) in CAST.items():
-        # One hash for all: making one takes as long as checking one is meant to.
+        # All share one hash, because hashing a password is slow on purpose.
         person = Person.create(
             email=f"{name}@example.com",
             name=name,

@@ -1,5 +1,7 @@
-"""A database of its own for every test, copied from one that was migrated and filled once; an
-app; clients for the cast. Runs on SQLite, or on PostgreSQL with `--database postgresql`."""
+"""Fixtures: the app, a fresh database for each test, and clients for the cast.
+
+Tests run on SQLite, or on PostgreSQL with `--database postgresql`.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,16 @@ ENVIRON = {
     "SECURE_COOKIES": "false",
 }
 NOWHERE = "http://127.0.0.1:9"
-"""An endpoint that nothing listens at."""
+"""An endpoint without a server."""
 NewDatabase = Callable[[], AbstractContextManager[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="what to run on"
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="database to run the tests on",
     )
 
 
@@ -55,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def new_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NewDatabase]:
-    """Yields the URL of a database that holds the cast and nothing else."""
+    """Yield a function that opens a database with the cast and nothing else."""
     if request.config.getoption("database") == "sqlite":
         yield _sqlite(tmp_path_factory.mktemp("sqlite"))
         return
@@ -79,19 +84,21 @@ def _sqlite(folder: Path) -> NewDatabase:
 
 
 def _postgresql(server: str) -> NewDatabase:
-    """One database, put back to what it was before each test: its rows are kept in a schema of
-    their own. That takes 7 ms where a copy of a database takes half a second."""
+    """Use one database, and restore it before each test from a copy of its rows in a second schema.
+
+    Restoring takes 7 ms; copying a whole database takes half a second.
+    """
     name = f"tests_{uuid.uuid4().hex}"
     url = f"{server.removesuffix(urlsplit(server).path)}/{name}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     _fill(url)
     tables = [table._meta.table_name for table in models.TABLES]
-    keep = "".join(f"CREATE TABLE golden.{each} AS TABLE public.{each};" for each in tables)
+    copy = "".join(f"CREATE TABLE golden.{each} AS TABLE public.{each};" for each in tables)
     clear = "".join(f"DELETE FROM public.{each};" for each in reversed(tables))
     restore = "".join(f"INSERT INTO public.{each} TABLE golden.{each};" for each in tables)
     with psycopg.connect(url) as connection:
-        connection.execute(f"CREATE SCHEMA golden; {keep}")
+        connection.execute(f"CREATE SCHEMA golden; {copy}")
 
     @contextmanager
     def new() -> Iterator[str]:
@@ -113,7 +120,7 @@ def _fill(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def session_app(new_database: NewDatabase) -> Iterator[Flask]:
-    """Making an app takes longer than most tests; `app` gives it a database for each."""
+    """Create the app once, which takes longer than most tests. `app` gives it a fresh database."""
     with new_database() as url:
         app = webapp.create_app({**ENVIRON, "DATABASE_URL": url})
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
@@ -134,7 +141,7 @@ def app(session_app: Flask, new_database: NewDatabase) -> Iterator[Flask]:
 
 @pytest.fixture
 def db(app: Flask) -> Iterator[Flask]:
-    """An open connection, for tests that call use cases; a request in between closes it."""
+    """Open a connection, for tests that call use cases. A request in the test closes it."""
     models.database.connect(reuse_if_open=True)
     yield app
     if not models.database.is_closed():
@@ -149,7 +156,7 @@ def vault(app: Flask) -> Vault:
 
 @pytest.fixture
 def client_of(app: Flask) -> Callable[[str], FlaskClient]:
-    """A client that somebody of the cast is signed in with; 'nobody' is not signed in."""
+    """Return a function that signs in a person of the cast; 'nobody' gives a signed-out client."""
 
     def client_of(name: str) -> FlaskClient:
         client = app.test_client()
@@ -198,7 +205,7 @@ def make_credentials(db: Flask, vault: Vault) -> MakeCredentials:
 
 
 def details(**changes: object) -> ImageDetails:
-    """What a cloud might say."""
+    """Return image details as a cloud might report them."""
     said = {
         "name": "ubuntu-noble-24.04",
         "description": "Ubuntu 24.04",
@@ -216,7 +223,7 @@ def details(**changes: object) -> ImageDetails:
 
 
 def choices(**changes: object) -> Choices:
-    """What a person might say."""
+    """Return choices as a person might make them."""
     said = {
         "name": "noble",
         "os_family": "ubuntu",
@@ -229,7 +236,7 @@ def choices(**changes: object) -> Choices:
 
 
 def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -> Receipt:
-    """As if the cloud had just been asked for AMI number `number`."""
+    """Return a receipt for AMI number `number`, as if it had just been looked up."""
     location = str(changes.pop("location", "us-east-1"))
     locator = Locator(location, f"ami-{number:017x}")
     return Receipt("aws", credentials.id, locator, details(**changes))
@@ -237,7 +244,7 @@ def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -
 
 @pytest.fixture
 def make_image(make_credentials: MakeCredentials, actor_of: Callable[[str], Actor]) -> MakeImage:
-    """Registers an image at a scope, with credentials of Scalr, by the Scalr admin."""
+    """Return a function that registers an image as the Scalr admin, with Scalr's credentials."""
     known: list[CloudCredentials] = []
 
     def make(path: str = "", number: int = 1, location: str = "us-east-1", **said: object) -> Image:

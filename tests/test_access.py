@@ -1,4 +1,4 @@
-"""Who may do what: a role holds at its scope and below, never above or beside."""
+"""Rights: a role applies at its scope and below, never above or beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cloud credentials: who may use which, what is checked, and that a secret never comes out."""
+"""Cloud credentials: where they can be used, how they are checked, and that secrets stay secret."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_usable_at_and_below_the_nearest_first(
 
 def add(actor: Actor, scope: Scope, vault: Vault, **values: str) -> CloudCredentials:
     name = values.pop("name", "mine")
-    given = {**VALUES, **values}
-    return cloud_credentials.add(actor, scope, vault, "aws", name, given, checked=False)
+    entered = {**VALUES, **values}
+    return cloud_credentials.add(actor, scope, vault, "aws", name, entered, checked=False)
 
 
 def test_added_without_a_check(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
@@ -52,12 +52,12 @@ def test_added_without_a_check(actor_of: Actors, scope: Scopes, vault: Vault) ->
     assert vault.reveal(stored)["access_key_id"] == "AKIAEXAMPLE"
 
 
-def test_nothing_is_kept_of_what_the_cloud_refuses(
+def test_credentials_that_the_cloud_rejects_are_not_saved(
     actor_of: Actors, scope: Scopes, vault: Vault
 ) -> None:
-    given = {**VALUES, "endpoint_url": "http://127.0.0.1:9"}
+    entered = {**VALUES, "endpoint_url": "http://127.0.0.1:9"}
     with pytest.raises(CloudUnreachable) as caught:
-        cloud_credentials.add(actor_of("account-admin"), scope("acme"), vault, "aws", "x", given)
+        cloud_credentials.add(actor_of("account-admin"), scope("acme"), vault, "aws", "x", entered)
     assert VALUES["secret_access_key"] not in str(caught.value)
     assert CloudCredentials.select().count() == 0
 
@@ -105,9 +105,9 @@ def test_an_empty_secret_keeps_the_stored_one(
 ) -> None:
     admin = actor_of("account-admin")
     row = add(admin, scope("acme"), vault, session_token="a-token")
-    given = {"access_key_id": "AKIAOTHER", "secret_access_key": "", "session_token": ""}
+    entered = {"access_key_id": "AKIAOTHER", "secret_access_key": "", "session_token": ""}
     cloud_credentials.edit(
-        admin, row, vault, "renamed", given, cleared=["session_token"], checked=False
+        admin, row, vault, "renamed", entered, cleared=["session_token"], checked=False
     )
     now = vault.reveal(CloudCredentials.get_by_id(row.id))
     assert now["secret_access_key"] == VALUES["secret_access_key"]
@@ -121,7 +121,7 @@ def test_an_empty_secret_keeps_the_stored_one(
     }
 
 
-def test_a_stored_secret_is_not_sent_to_a_new_address(
+def test_a_stored_secret_is_not_sent_to_a_new_url(
     actor_of: Actors, scope: Scopes, vault: Vault
 ) -> None:
     admin = actor_of("account-admin")
@@ -141,13 +141,13 @@ def test_no_secret_reaches_the_audit_log(actor_of: Actors, scope: Scopes, vault:
         admin, row, vault, "mine", {**VALUES, "secret_access_key": "new-secret"}, checked=False
     )
     cloud_credentials.delete(admin, row)
-    written = str(list(AuditEntry.select().dicts()))
-    assert "credentials.delete" in written
-    assert "hunter2" not in written
-    assert "new-secret" not in written
+    entries = str(list(AuditEntry.select().dicts()))
+    assert "credentials.delete" in entries
+    assert "hunter2" not in entries
+    assert "new-secret" not in entries
 
 
-def test_owned_is_of_that_scope_only(
+def test_inherited_credentials_are_not_owned(
     actor_of: Actors, scope: Scopes, make_credentials: MakeCredentials
 ) -> None:
     row, admin = make_credentials("acme"), actor_of("scalr-admin")

@@ -17,14 +17,14 @@ Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
 
 
-def test_those_from_above_are_listed_after_those_of_here(scope: Scopes) -> None:
+def test_inherited_members_are_listed_last(scope: Scopes) -> None:
     rows = members.members_at(scope("acme/production"))
     assert [row.scope.path for row in rows] == ["acme/production"] * 3 + ["acme"] * 3 + [""] * 3
     admins = members.admins_at(scope("acme"))
     assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
 
 
-def test_a_newcomer_accepts(actor_of: Actors, scope: Scopes) -> None:
+def test_accepting_with_a_new_account(actor_of: Actors, scope: Scopes) -> None:
     acme = scope("acme")
     token = members.invite(actor_of("account-admin"), acme, " New@Example.com ", Role.EDITOR)
     assert token not in str(list(Invitation.select().dicts()))
@@ -37,9 +37,7 @@ def test_a_newcomer_accepts(actor_of: Actors, scope: Scopes) -> None:
     assert actions == ["member.invite", "member.join"]
 
 
-def test_somebody_known_accepts_and_keeps_the_stronger_role(
-    actor_of: Actors, scope: Scopes
-) -> None:
+def test_accepting_with_an_account_keeps_the_stronger_role(actor_of: Actors, scope: Scopes) -> None:
     known, acme = actor_of("environment-viewer").person, scope("acme")
     token = members.invite(actor_of("account-admin"), acme, known.email, Role.ADMIN)
     with pytest.raises(MemberError, match="Sign in"):
@@ -50,7 +48,7 @@ def test_somebody_known_accepts_and_keeps_the_stronger_role(
     assert Membership.get(person=known, scope=acme).role is Role.ADMIN
 
 
-def test_an_invitation_that_is_over(actor_of: Actors, scope: Scopes) -> None:
+def test_replaced_and_expired_invitations_are_invalid(actor_of: Actors, scope: Scopes) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     first = members.invite(admin, acme, "new@example.com", Role.VIEWER)
     second = members.invite(admin, acme, "new@example.com", Role.EDITOR)
@@ -110,7 +108,7 @@ def test_scalr_keeps_an_admin(actor_of: Actors, scope: Scopes) -> None:
         members.change_role(admin, scalr, row.id, Role.EDITOR)
 
 
-def test_a_weak_password_uses_up_no_invitation(actor_of: Actors, scope: Scopes) -> None:
+def test_a_weak_password_does_not_use_up_the_invitation(actor_of: Actors, scope: Scopes) -> None:
     token = members.invite(actor_of("account-admin"), scope("acme"), "new@example.com", Role.VIEWER)
     with pytest.raises(accounts.PasswordRefused):
         members.accept_with_new_account(token, "New", "short")

@@ -1,4 +1,4 @@
-"""The scope tree: what a person sees of it, and creating, renaming and deleting in it."""
+"""The scope tree: which scopes a person sees, and creating, renaming and deleting scopes."""
 
 from __future__ import annotations
 

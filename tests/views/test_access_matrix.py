@@ -1,5 +1,7 @@
-"""Every address and method, for every role at every level, for a stranger and for nobody: the
-table below is the test. A row that is missing for a route of the app fails too."""
+"""Access to every URL and method, for every role at every level, and for signed-out people.
+
+The table below is the test. A route of the app without a row fails the test too.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ from tests.conftest import MakeCredentials, MakeImage
 from webapp.access import Actor
 from webapp.people import accounts, members
 
-# levels: which of s(calr), a(ccount), e(nvironment) the row is about.
-# none: somebody signed in without a role at that scope. `up` in place of a status: 200 or 303 for
-# an editor of the scope above too, 404 for others.
+# levels: the levels that the row applies to: s(calr), a(ccount), e(nvironment).
+# none: a signed-in person without a role at the scope. `up` instead of a status: 200 or 303 if the
+# person is also an editor or admin of the scope above, else 404.
 TABLE = """
 levels method path                                none viewer editor admin
 sae    GET    /                                    404  303    303    303
@@ -116,7 +118,7 @@ sae    GET    /jobs/{job}                          404  404    404    404
 sae    GET    /jobs/{job}/progress                 404  404    404    404
 sae    POST   /jobs/{job}/stop                     404  404    404    404
 """
-# Pages of a person, at no scope: what nobody gets, and anybody who is signed in.
+# Pages at no scope: the status for a signed-out person, and for everybody who is signed in.
 PERSONAL = {
     ("GET", "/"): (303, 303),
     ("GET", "/sign-in"): (200, 303),
@@ -131,7 +133,7 @@ PERSONAL = {
     ("GET", "/invitation/never-made"): (404, 404),
     ("POST", "/invitation/never-made"): (404, 404),
 }
-ADDRESS = {
+URLS = {
     "scalr": "/scalr",
     "account": "/account/acme",
     "environment": "/environment/acme/production",
@@ -152,11 +154,11 @@ class Row:
 
 
 def rows() -> list[Row]:
-    made = []
+    parsed = []
     for line in TABLE.strip().splitlines()[1:]:
         levels, method, path, *outcomes = line.split()
-        made.append(Row(levels, method, path, dict(zip((None, *Role), outcomes, strict=True))))
-    return made
+        parsed.append(Row(levels, method, path, dict(zip((None, *Role), outcomes, strict=True))))
+    return parsed
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ def things(
     actor_of: Callable[[str], Actor],
     scope: Callable[[str], Scope],
 ) -> Callable[[str], dict[str, object]]:
-    """One of everything at a level, by the names that the table uses."""
+    """Return a function that creates one record of each kind, by the names in the table."""
 
     def things(level: str) -> dict[str, object]:
         path = HOMES[level]
@@ -174,10 +176,10 @@ def things(
         viewer = Person.get(Person.email == f"{level}-viewer@example.com")
         members.invite(actor_of("scalr-admin"), here, "invited@example.com", Role.VIEWER)
         invitation = members.open_invitations(here)[0]
-        keeper = Person.create(
-            email="keeper@example.com", name="Keeper", password_hash="", session_key=""
+        owner = Person.create(
+            email="owner@example.com", name="Owner", password_hash="", session_key=""
         )
-        kept = {"scope": here, "person": keeper, "path": "images"}
+        of_owner = {"scope": here, "person": owner, "path": "images"}
         own = {
             name: make_image(path, number).id
             for number, name in enumerate(("image", "promoted", "deleted"), start=1)
@@ -192,10 +194,10 @@ def things(
             "member": Membership.get(person=viewer, scope=here).id,
             "invitation": invitation.id,
             "job": Job.create(
-                scope=here, person=keeper, action="image-share", arguments={}, total=0, state="done"
+                scope=here, person=owner, action="image-share", arguments={}, total=0, state="done"
             ).id,
-            "view": SavedView.create(name="shared", shared=True, **kept).id,
-            "private": SavedView.create(name="private", **kept).id,
+            "view": SavedView.create(name="shared", shared=True, **of_owner).id,
+            "private": SavedView.create(name="private", **of_owner).id,
         }
 
     return things
@@ -215,8 +217,8 @@ def test_everybody_everywhere(
     actor, client = actor_of(who), client_of(who)
     role = actor.role_at(here)
     above = actor.role_at(here.parent) if here.parent else None
-    wrong = {}
-    # The member who is removed may be the one who asks: what removes comes last.
+    unexpected = {}
+    # The removed member may be the person who makes the requests, so removals come last.
     for row in sorted(rows(), key=lambda row: row.path.endswith(("/remove", "{member}"))):
         if level[0] not in row.levels:
             continue
@@ -225,14 +227,14 @@ def test_everybody_everywhere(
             reaches = above in {Role.EDITOR, Role.ADMIN}
             expected = ("200" if row.method == "GET" else "303") if reaches else "404"
         path = row.path.format(**names)
-        got = client.open(ADDRESS[level] + path, method=row.method).status_code
-        if got != int(expected):
-            wrong[f"{row.method} {row.path}"] = f"{got} instead of {expected}"
-    assert not wrong
+        status = client.open(URLS[level] + path, method=row.method).status_code
+        if status != int(expected):
+            unexpected[f"{row.method} {row.path}"] = f"{status} instead of {expected}"
+    assert not unexpected
 
 
 @pytest.mark.parametrize("level", HOMES)
-def test_nobody_is_asked_to_sign_in(
+def test_signed_out_people_are_asked_to_sign_in(
     client_of: Callable[[str], FlaskClient],
     things: Callable[[str], dict[str, object]],
     level: str,
@@ -240,7 +242,7 @@ def test_nobody_is_asked_to_sign_in(
     names, client = things(level), client_of("nobody")
     for row in rows():
         if level[0] in row.levels:
-            path = ADDRESS[level] + row.path.format(**names)
+            path = URLS[level] + row.path.format(**names)
             response = client.open(path, method=row.method)
             assert response.status_code == 303, path
             assert response.location.startswith("/sign-in"), path
@@ -257,7 +259,7 @@ def test_pages_of_a_person(client_of: Callable[[str], FlaskClient], method: str,
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         "/account/none",
         "/account/none/images",
@@ -266,14 +268,14 @@ def test_pages_of_a_person(client_of: Callable[[str], FlaskClient], method: str,
         "/account/acme/production/images",
     ],
 )
-def test_scopes_that_do_not_exist(client_of: Callable[[str], FlaskClient], address: str) -> None:
-    assert client_of("scalr-admin").get(address, follow_redirects=True).status_code == 404
+def test_scopes_that_do_not_exist(client_of: Callable[[str], FlaskClient], url: str) -> None:
+    assert client_of("scalr-admin").get(url, follow_redirects=True).status_code == 404
 
 
 def test_the_table_is_complete(app: Flask) -> None:
     adapter = app.url_map.bind("")
     covered = set()
-    for level, address in ADDRESS.items():
+    for level, url in URLS.items():
         numbers = {
             "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "elsewhere": 1,
             "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
@@ -282,7 +284,7 @@ def test_the_table_is_complete(app: Flask) -> None:
         }  # fmt: skip
         for row in rows():
             if level[0] in row.levels:
-                path = address + row.path.format(**numbers)
+                path = url + row.path.format(**numbers)
                 covered.add((row.method, adapter.match(path, method=row.method)[0]))
     covered |= {(method, adapter.match(path, method=method)[0]) for method, path in PERSONAL}
     routes = {
@@ -294,7 +296,7 @@ def test_the_table_is_complete(app: Flask) -> None:
     assert routes == covered
 
 
-def test_a_session_of_somebody_deleted_is_nobodys(client_of: Callable[[str], FlaskClient]) -> None:
+def test_the_session_of_a_deleted_person_ends(client_of: Callable[[str], FlaskClient]) -> None:
     client = client_of("account-viewer")
     assert client.get("/account/acme/images").status_code == 200
     person = Person.get(Person.email == "account-viewer@example.com")

@@ -1,4 +1,4 @@
-"""Many people pressing REGISTER at the same moment: one record, and nobody sees an error."""
+"""Sixteen requests to register the same image at once: one record, and nobody sees an error."""
 
 from __future__ import annotations
 
