@@ -1,5 +1,5 @@
-"""A loopback OpenStack: the parts of Keystone and of a Glance for each of two regions that reading
-an image takes, with the images of `openstack_images`, for whoever logs in as they should."""
+"""A loopback OpenStack: the parts of Keystone, and of one Glance for each of two regions, that are
+needed to read an image. It has the images of `openstack_images`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
 from sandbox import openstack_images
-from sandbox.openstack_images import ADMIN_PROJECT, OWN_PROJECT, REGIONS, Known, project_id
+from sandbox.openstack_images import ADMIN_PROJECT, OWN_PROJECT, REGIONS, SandboxImage, id_for
 
 PROJECT = OWN_PROJECT
 USER, AUDITOR = "acme-images", "acme-auditor"
-"""One who may read images, and one who may log in and do nothing at all."""
-PASSWORD = "Sandbox-Horizon-7"  # noqa: S105  public on purpose, and on loopback only
+"""A user who may read images, and a user who may log in and do nothing else."""
+PASSWORD = "Sandbox-Horizon-7"  # noqa: S105  The password is public, and works on loopback only.
 APPLICATION_ID = "a9911ca7105a4d4b8b0c000000000001"
 APPLICATION_SECRET = f"app-{PASSWORD}"
 DOMAIN = {"id": "default", "name": "Default"}
 TOKEN_TIME = timedelta(hours=1)
-MOST = 25
-"""How many images a list has at most."""
+MAX_LIST_LENGTH = 25
 
 Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
 
 
 @contextmanager
 def start(port: int = 0) -> Iterator[str]:
-    """Serve on loopback from a thread of this process; yields the address."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it tells of every request
+    """Serve on loopback from a thread of this process. Yields the URL."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # It logs every request otherwise.
     server = make_server("127.0.0.1", port, _Sandbox().app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -47,10 +46,10 @@ def start(port: int = 0) -> Iterator[str]:
         server.server_close()
 
 
-def credentials(address: str) -> dict[str, str]:
-    """Those of somebody in the project `PROJECT`."""
+def credentials(url: str) -> dict[str, str]:
+    """Return the credentials of a user of `PROJECT`, for the sandbox at this URL."""
     return {
-        "auth_url": f"{address}/v3",
+        "auth_url": f"{url}/v3",
         "auth_type": "password",
         "username": USER,
         "password": PASSWORD,
@@ -64,7 +63,7 @@ def credentials(address: str) -> dict[str, str]:
 
 
 class _Refused(Exception):
-    """Keystone's answer to a login that it does not like."""
+    """Keystone rejects a login with this answer."""
 
     def __init__(self, status: int, title: str, message: str) -> None:
         super().__init__(message)
@@ -72,7 +71,7 @@ class _Refused(Exception):
 
 
 class _Sandbox:
-    """One cloud; `tokens` has the user of each that it has given out."""
+    """One cloud. `tokens` maps each issued token to its user."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, str] = {}
@@ -84,55 +83,57 @@ class _Sandbox:
         app.register_error_handler(_Refused, lambda error: error.answer)
 
     def _log_in(self) -> Answer:
-        methods, user = _who(request.get_json(silent=True))
+        methods, user = _authenticate(request.get_json(silent=True))
         token = secrets.token_urlsafe(96)
         self.tokens[token] = user
         issued = datetime.now(UTC)
-        said = {
+        token_fields = {
             "methods": methods,
             "user": {
                 "domain": DOMAIN,
-                "id": project_id(user),
+                "id": id_for(user),
                 "name": user,
                 "password_expires_at": None,
             },
             "audit_ids": [secrets.token_urlsafe(16)],
-            "expires_at": _instant(issued + TOKEN_TIME),
-            "issued_at": _instant(issued),
-            "project": {"domain": DOMAIN, "id": project_id(PROJECT), "name": PROJECT},
+            "expires_at": _format_time(issued + TOKEN_TIME),
+            "issued_at": _format_time(issued),
+            "project": {"domain": DOMAIN, "id": id_for(PROJECT), "name": PROJECT},
             "is_domain": False,
             "roles": [_role("auditor")] if user == AUDITOR else [_role("member"), _role("reader")],
-            "catalog": _catalogue(request.host_url.rstrip("/")),
+            "catalog": _catalog(request.host_url.rstrip("/")),
         }
-        return {"token": said}, 201, {"X-Subject-Token": token}
+        return {"token": token_fields}, 201, {"X-Subject-Token": token}
 
     def _list(self, region: str) -> Answer | Response:
-        if refusal := self._refusal(region):
-            return refusal
+        if error := self._error_for(region):
+            return error
         if self._user() == AUDITOR:
-            words = "You are not authorized to complete get_images action."
-            return _page(403, "Forbidden", words)
-        every = [each for each in openstack_images.CATALOGUE if each.region == region]
-        shown = [each.answer() for each in every if _may_see(each) and not each.hidden]
-        most = min(int(request.args.get("limit", MOST)), MOST)
-        first = "/v2/images"
-        return {"images": shown[:most], "first": first, "schema": "/v2/schemas/images"}, 200
+            message = "You are not authorized to complete get_images action."
+            return _html_error(403, "Forbidden", message)
+        shown = [
+            image.glance_fields()
+            for image in openstack_images.IMAGES
+            if image.region == region and _is_visible(image) and not image.hidden
+        ]
+        limit = min(int(request.args.get("limit", MAX_LIST_LENGTH)), MAX_LIST_LENGTH)
+        return {"images": shown[:limit], "first": "/v2/images", "schema": "/v2/schemas/images"}, 200
 
     def _show(self, region: str, image_id: str) -> Answer | Response:
-        if refusal := self._refusal(region):
-            return refusal
-        known = openstack_images.by_id(region, image_id)
+        if error := self._error_for(region):
+            return error
+        image = openstack_images.find_image(region, image_id)
         if self._user() == AUDITOR:
-            return _page(404, "Not Found", "The resource could not be found.")
-        if known is None or not _may_see(known):
-            return _page(404, "Not Found", f"No image found with ID {image_id}")
-        return known.answer(), 200
+            return _html_error(404, "Not Found", "The resource could not be found.")
+        if image is None or not _is_visible(image):
+            return _html_error(404, "Not Found", f"No image found with ID {image_id}")
+        return image.glance_fields(), 200
 
-    def _refusal(self, region: str) -> Response | None:
+    def _error_for(self, region: str) -> Response | None:
         if region not in REGIONS:
-            return _page(404, "Not Found", "The resource could not be found.")
+            return _html_error(404, "Not Found", "The resource could not be found.")
         if self._user() is None:
-            return _page(
+            return _html_error(
                 401,
                 "Unauthorized",
                 "This server could not verify that you are authorized to access the document you "
@@ -144,19 +145,20 @@ class _Sandbox:
         return self.tokens.get(request.headers.get("X-Auth-Token", ""))
 
 
-def _who(body: Any) -> tuple[list[str], str]:
-    """How somebody logs in, and whom they are found to be. Raises _Refused."""
+def _authenticate(body: Any) -> tuple[list[str], str]:
+    """Return the authentication methods and the name of the user. Raises _Refused."""
     try:
         identity = body["auth"]["identity"]
         method = identity["methods"][0]
         if method == "application_credential":
-            said = identity[method]
-            return [method], _application(str(said["id"]), str(said["secret"]))
+            sent = identity[method]
+            return [method], _check_application_credential(str(sent["id"]), str(sent["secret"]))
         user = identity["password"]["user"]
         project = body["auth"]["scope"]["project"]
         domains = {user["domain"]["name"], project["domain"]["name"]}
-        known = domains == {DOMAIN["name"]} and project["name"] == PROJECT
-        return ["password"], _person(str(user["name"]), str(user["password"]), known=known)
+        if domains != {DOMAIN["name"]} or project["name"] != PROJECT:
+            raise _unauthorized()
+        return ["password"], _check_password(str(user["name"]), str(user["password"]))
     except (KeyError, IndexError, TypeError) as error:
         missing = str(error).strip("'")
         raise _Refused(
@@ -168,22 +170,22 @@ def _who(body: Any) -> tuple[list[str], str]:
         ) from error
 
 
-def _person(name: str, password: str, *, known: bool) -> str:
-    if known and name in {USER, AUDITOR} and _same(password, PASSWORD):
+def _check_password(name: str, password: str) -> str:
+    if name in {USER, AUDITOR} and _are_equal(password, PASSWORD):
         return name
     raise _unauthorized()
 
 
-def _application(application_id: str, secret: str) -> str:
+def _check_application_credential(application_id: str, secret: str) -> str:
     if application_id != APPLICATION_ID:
         message = f"Could not find Application Credential: {application_id}."
         raise _Refused(404, "Not Found", message)
-    if _same(secret, APPLICATION_SECRET):
+    if _are_equal(secret, APPLICATION_SECRET):
         return USER
     raise _unauthorized()
 
 
-def _same(one: str, other: str) -> bool:
+def _are_equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
@@ -191,26 +193,31 @@ def _unauthorized() -> _Refused:
     return _Refused(401, "Unauthorized", "The request you have made requires authentication.")
 
 
-def _may_see(known: Known) -> bool:
-    return known.project in {PROJECT, ADMIN_PROJECT}
+def _is_visible(image: SandboxImage) -> bool:
+    return image.project in {PROJECT, ADMIN_PROJECT}
 
 
-def _catalogue(address: str) -> list[dict[str, Any]]:
-    identity = [_endpoint(f"{address}/v3", REGIONS[0], each) for each in ("public", "internal")]
+def _catalog(url: str) -> list[dict[str, Any]]:
+    identity = [
+        _endpoint(f"{url}/v3", REGIONS[0], interface) for interface in ("public", "internal")
+    ]
     images = [
-        _endpoint(f"{address}/image/{region}", region, interface)
+        _endpoint(f"{url}/image/{region}", region, interface)
         for region in REGIONS
         for interface in ("public", "internal")
     ]
     return [
-        {"endpoints": each, "id": project_id(kind), "type": kind, "name": name}
-        for kind, name, each in (("identity", "keystone", identity), ("image", "glance", images))
+        {"endpoints": endpoints, "id": id_for(kind), "type": kind, "name": name}
+        for kind, name, endpoints in (
+            ("identity", "keystone", identity),
+            ("image", "glance", images),
+        )
     ]
 
 
 def _endpoint(url: str, region: str, interface: str) -> dict[str, str]:
     return {
-        "id": project_id(f"{url} {interface}"),
+        "id": id_for(f"{url} {interface}"),
         "interface": interface,
         "region_id": region,
         "url": url,
@@ -219,19 +226,19 @@ def _endpoint(url: str, region: str, interface: str) -> dict[str, str]:
 
 
 def _role(name: str) -> dict[str, str]:
-    return {"id": project_id(f"role {name}"), "name": name}
+    return {"id": id_for(f"role {name}"), "name": name}
 
 
-def _instant(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _format_time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _page(status: int, title: str, words: str) -> Response:
-    """Glance says what goes wrong in HTML."""
+def _html_error(status: int, title: str, message: str) -> Response:
+    """Return an error as Glance words it, in HTML."""
     heading = f"{status} {title}"
     return Response(
         f"<html>\n <head>\n  <title>{heading}</title>\n </head>\n <body>\n  <h1>{heading}</h1>\n"
-        f"  {words}<br /><br />\n\n\n </body>\n</html>",
+        f"  {message}<br /><br />\n\n\n </body>\n</html>",
         status,
         content_type="text/html; charset=UTF-8",
     )

@@ -1,5 +1,5 @@
-"""The images of the sandbox's OpenStack: a few public ones, and those of a project of our own, in
-two regions. Ids never change, so documents and tests may name them."""
+"""The images of the sandbox's OpenStack: public images, and private images of the project of the
+sandbox's user, in two regions. IDs never change, so documents and tests may name them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
-ONE, TWO = REGIONS = ("RegionOne", "RegionTwo")
+REGION_ONE, REGION_TWO = REGIONS = ("RegionOne", "RegionTwo")
 OWN_PROJECT = "acme"
-FOREIGN_PROJECT = "globex"
+OTHER_PROJECT = "globex"
 ADMIN_PROJECT = "admin"
-"""That of whoever runs the cloud, and owns its public images."""
+"""The project of the cloud's administrator, which owns the public images."""
 MB, GB = 2**20, 2**30
 
 _NAMESPACE = UUID("6f70656e-7374-4163-8b73-616e64626f78")
 
 
 @dataclass(frozen=True)
-class Known:
-    """An image of the catalogue."""
+class SandboxImage:
+    """An image of the sandbox, as data."""
 
     number: int
     name: str
     created: str
-    region: str = ONE
+    region: str = REGION_ONE
     status: str = "active"
     project: str = ADMIN_PROJECT
     visibility: str = "public"
     disk_format: str = "qcow2"
     size: int = 600 * MB
-    """Of the file, in bytes; None of it is really there."""
+    """The size of the image file in bytes. The sandbox has no such file."""
     disk: int = 0
-    """What is in the file, in bytes."""
+    """The size of the disk inside the image file, in bytes."""
     min_disk: int = 0
     min_ram: int = 0
     hidden: bool = False
@@ -50,8 +50,8 @@ class Known:
     def has_data(self) -> bool:
         return self.status != "queued"
 
-    def given(self) -> dict[str, Any]:
-        """What whoever makes the image says of it."""
+    def creation_fields(self) -> dict[str, Any]:
+        """Return the fields that the creator of the image sets."""
         return {
             "id": self.image_id,
             "name": self.name,
@@ -66,8 +66,8 @@ class Known:
             **dict(self.properties),
         }
 
-    def answer(self) -> dict[str, Any]:
-        """As Glance shows it."""
+    def glance_fields(self) -> dict[str, Any]:
+        """Return all fields, as Glance shows them."""
         path = f"/v2/images/{self.image_id}"
         sums: dict[str, Any] = {"checksum": None, "os_hash_algo": None, "os_hash_value": None}
         if self.has_data:
@@ -78,12 +78,12 @@ class Known:
                 "os_hash_value": hashlib.sha512(data).hexdigest(),
             }
         return {
-            **self.given(),
+            **self.creation_fields(),
             **sums,
             "status": self.status,
             "size": self.size if self.has_data else None,
             "virtual_size": self.disk if self.has_data else None,
-            "owner": project_id(self.project),
+            "owner": id_for(self.project),
             "created_at": self.created,
             "updated_at": self.created,
             "file": f"{path}/file",
@@ -92,7 +92,8 @@ class Known:
         }
 
 
-def project_id(name: str) -> str:
+def id_for(name: str) -> str:
+    """Return the ID of the project, user, role or other object with this name. It never changes."""
     return uuid5(_NAMESPACE, name).hex
 
 
@@ -112,25 +113,25 @@ def _linux(distro: str, version: str, user: str, arch: str = "x86_64") -> dict[s
     }
 
 
-def _of(**properties: str) -> tuple[tuple[str, str], ...]:
+def _properties(**properties: str) -> tuple[tuple[str, str], ...]:
     return tuple(properties.items())
 
 
-NOBLE = Known(
+NOBLE = SandboxImage(
     0x2404,
     "Ubuntu 24.04 LTS (Noble Numbat)",
     "2026-10-21T06:02:11Z",
     disk=3584 * MB,
-    properties=_of(**_linux("ubuntu", "24.04", "ubuntu")),
+    properties=_properties(**_linux("ubuntu", "24.04", "ubuntu")),
 )
-NOBLE_ARM = Known(
+NOBLE_ARM = SandboxImage(
     0x24A4,
     "Ubuntu 24.04 LTS (Noble Numbat) arm64",
     "2026-10-21T06:09:40Z",
     disk=3584 * MB,
-    properties=_of(**_linux("ubuntu", "24.04", "ubuntu", "aarch64")),
+    properties=_properties(**_linux("ubuntu", "24.04", "ubuntu", "aarch64")),
 )
-DEBIAN_13 = Known(
+DEBIAN_13 = SandboxImage(
     0x1300,
     "debian-13-genericcloud-amd64-20261012-2262",
     "2026-10-12T18:20:05Z",
@@ -138,9 +139,9 @@ DEBIAN_13 = Known(
     disk=3 * GB,
     min_disk=4,
     min_ram=512,
-    properties=_of(**_linux("debian", "13", "debian")),
+    properties=_properties(**_linux("debian", "13", "debian")),
 )
-WINDOWS_2025 = Known(
+WINDOWS_2025 = SandboxImage(
     0x2025,
     "Windows Server 2025 Datacenter",
     "2026-10-15T11:44:52Z",
@@ -148,7 +149,7 @@ WINDOWS_2025 = Known(
     disk=40 * GB,
     min_disk=40,
     min_ram=4096,
-    properties=_of(
+    properties=_properties(
         architecture="x86_64",
         hw_disk_bus="virtio",
         hw_firmware_type="uefi",
@@ -161,7 +162,7 @@ WINDOWS_2025 = Known(
         os_version="2025",
     ),
 )
-CIRROS = Known(
+CIRROS = SandboxImage(
     0x0063,
     "cirros-0.6.3-x86_64-disk",
     "2026-02-02T09:00:00Z",
@@ -169,7 +170,7 @@ CIRROS = Known(
     size=112 * MB,
     disk=112 * MB,
 )
-OWN = Known(
+ACME_IMAGE = SandboxImage(
     0xACE1,
     "acme-golden-postgres-17",
     "2026-09-30T14:05:00Z",
@@ -181,21 +182,21 @@ OWN = Known(
     min_ram=2048,
     protected=True,
     tags=("postgres", "golden"),
-    properties=_of(
+    properties=_properties(
         **_linux("ubuntu", "24.04", "ubuntu"),
         base_image_ref=NOBLE.image_id,
         description="Acme's database image: Ubuntu 24.04 with PostgreSQL 17",
     ),
 )
-HIDDEN = Known(
+HIDDEN = SandboxImage(
     0x2401,
     "Ubuntu 24.04 LTS (Noble Numbat) of January",
     "2026-01-20T06:00:00Z",
     disk=3584 * MB,
     hidden=True,
-    properties=_of(**_linux("ubuntu", "24.04", "ubuntu")),
+    properties=_properties(**_linux("ubuntu", "24.04", "ubuntu")),
 )
-DEACTIVATED = Known(
+DEACTIVATED = SandboxImage(
     0xACE2,
     "acme-golden-web-2025",
     "2025-03-01T08:00:00Z",
@@ -203,9 +204,9 @@ DEACTIVATED = Known(
     project=OWN_PROJECT,
     visibility="private",
     disk=10 * GB,
-    properties=_of(**_linux("debian", "12", "debian")),
+    properties=_properties(**_linux("debian", "12", "debian")),
 )
-QUEUED = Known(
+QUEUED = SandboxImage(
     0xACE3,
     "acme-golden-web-2027",
     "2026-11-20T16:31:00Z",
@@ -214,7 +215,7 @@ QUEUED = Known(
     visibility="private",
     min_disk=10,
 )
-OF_A_SERVER = Known(
+SERVER_SNAPSHOT = SandboxImage(
     0xACE4,
     "acme-web-1-before-upgrade",
     "2026-11-11T11:11:11Z",
@@ -223,7 +224,7 @@ OF_A_SERVER = Known(
     disk_format="raw",
     size=0,
     min_disk=20,
-    properties=_of(
+    properties=_properties(
         block_device_mapping=json.dumps(
             [
                 {
@@ -249,74 +250,75 @@ OF_A_SERVER = Known(
         root_device_name="/dev/vda",
     ),
 )
-"""What OpenStack makes of a server whose disks are volumes: snapshots of these, and no data."""
-FOREIGN = Known(
+"""The kind of image that OpenStack creates from a server with volumes as disks: it consists of
+snapshots of the volumes and has no data."""
+GLOBEX_IMAGE = SandboxImage(
     0x61,
     "globex-secret",
     "2026-06-01T12:00:00Z",
-    project=FOREIGN_PROJECT,
+    project=OTHER_PROJECT,
     visibility="private",
     disk=10 * GB,
 )
-NOBLE_TWO = Known(
+NOBLE_IN_REGION_TWO = SandboxImage(
     0x24042,
     "Ubuntu 24.04 LTS (Noble Numbat)",
     "2026-10-21T06:15:30Z",
-    region=TWO,
+    region=REGION_TWO,
     disk=3584 * MB,
-    properties=_of(**_linux("ubuntu", "24.04", "ubuntu")),
+    properties=_properties(**_linux("ubuntu", "24.04", "ubuntu")),
 )
-ONLY_TWO = Known(
+ONLY_IN_REGION_TWO = SandboxImage(
     0xACE5,
     "acme-golden-web-2026",
     "2026-08-01T08:00:00Z",
-    region=TWO,
+    region=REGION_TWO,
     project=OWN_PROJECT,
     visibility="private",
     disk=10 * GB,
     min_disk=10,
-    properties=_of(**_linux("debian", "13", "debian")),
+    properties=_properties(**_linux("debian", "13", "debian")),
 )
-CATALOGUE = (
+IMAGES = (
     NOBLE,
     NOBLE_ARM,
-    Known(
+    SandboxImage(
         0x2604,
         "Ubuntu 26.04 LTS (Resolute Raccoon)",
         "2026-10-22T06:00:00Z",
         disk=3584 * MB,
-        properties=_of(**_linux("ubuntu", "26.04", "ubuntu")),
+        properties=_properties(**_linux("ubuntu", "26.04", "ubuntu")),
     ),
     DEBIAN_13,
-    Known(
+    SandboxImage(
         0x1001,
         "Rocky-10-GenericCloud-Base-10.1-20261101.0.x86_64",
         "2026-11-02T03:12:00Z",
         disk=10 * GB,
         min_disk=10,
-        properties=_of(**_linux("rocky", "10.1", "rocky")),
+        properties=_properties(**_linux("rocky", "10.1", "rocky")),
     ),
-    Known(
+    SandboxImage(
         0x0043,
         "Fedora Cloud 43",
         "2026-05-04T10:20:30Z",
         disk=5 * GB,
-        properties=_of(**_linux("fedora", "43", "fedora")),
+        properties=_properties(**_linux("fedora", "43", "fedora")),
     ),
     WINDOWS_2025,
     CIRROS,
-    OWN,
+    ACME_IMAGE,
     HIDDEN,
     DEACTIVATED,
     QUEUED,
-    OF_A_SERVER,
-    FOREIGN,
-    NOBLE_TWO,
-    ONLY_TWO,
+    SERVER_SNAPSHOT,
+    GLOBEX_IMAGE,
+    NOBLE_IN_REGION_TWO,
+    ONLY_IN_REGION_TWO,
 )
 
 
-def by_id(region: str, image_id: str) -> Known | None:
+def find_image(region: str, image_id: str) -> SandboxImage | None:
     return next(
-        (each for each in CATALOGUE if each.region == region and each.image_id == image_id), None
+        (image for image in IMAGES if image.region == region and image.image_id == image_id), None
     )

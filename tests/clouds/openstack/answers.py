@@ -1,5 +1,4 @@
-"""Answers in the words of Keystone and of Glance, for faults that the sandbox cannot be brought to
-give."""
+"""Answers as Keystone and Glance word them, for faults that the sandbox cannot produce."""
 
 from __future__ import annotations
 
@@ -11,17 +10,18 @@ from sandbox.faulty import Answer, Behaviour, Request
 
 JSON = "application/json"
 REGION = "RegionOne"
-LATER = "2100-01-01T00:00:00.000000Z"
-NAMED = {"id": "default", "name": "Default"}
+NEVER = "2100-01-01T00:00:00.000000Z"
+DOMAIN = {"id": "default", "name": "Default"}
 
 
 def keystone_error(status: int, message: str = "No.", headers: Mapping[str, str] = {}) -> Behaviour:
-    """Of everything, as Keystone words it."""
+    """Answer every request with this error, as Keystone words it."""
     body = json.dumps({"error": {"code": status, "message": message, "title": "No"}})
     return lambda _: Answer(status, body.encode(), JSON, headers)
 
 
 def glance_error(status: int, headers: Mapping[str, str] = {}) -> Behaviour:
+    """Answer every request with this error, as Glance words it."""
     body = f"<html><head><title>{status} No</title></head><body><h1>{status} No</h1></body></html>"
     return lambda _: Answer(status, body.encode(), "text/html; charset=UTF-8", headers)
 
@@ -29,19 +29,22 @@ def glance_error(status: int, headers: Mapping[str, str] = {}) -> Behaviour:
 def cloud(
     glance: Behaviour, endpoints: Sequence[Mapping[str, Any]] = (), **token: Any
 ) -> Behaviour:
-    """A Keystone that lets everybody in, and behind it an image service that does as it likes:
-    one in `REGION`, unless `endpoints` names others. A path stands for one at the same address."""
-    named = endpoints or [endpoint("/image")]
+    """Serve a Keystone that accepts every login, and an image service that behaves like `glance`.
+
+    The image service is in `REGION` unless `endpoints` names others. An endpoint whose URL is a
+    path is on the same server.
+    """
+    catalog = endpoints or [endpoint("/image")]
 
     def behave(request: Request) -> Answer | None:
         if not request.path.endswith("/auth/tokens"):
             return glance(request)
         here = f"http://{request.headers['Host']}"
-        given = [
+        absolute = [
             {**each, "url": here + each["url"] if each["url"].startswith("/") else each["url"]}
-            for each in named
+            for each in catalog
         ]
-        return token_answer(given, **token)
+        return token_answer(absolute, **token)
 
     return behave
 
@@ -53,11 +56,11 @@ def endpoint(url: str, region: str | None = REGION, interface: str = "public") -
 def token_answer(endpoints: Sequence[Mapping[str, Any]], **changes: Any) -> Answer:
     token = {
         "methods": ["password"],
-        "user": {"domain": NAMED, "id": "u", "name": "acme-images"},
+        "user": {"domain": DOMAIN, "id": "u", "name": "acme-images"},
         "audit_ids": ["a"],
-        "expires_at": LATER,
+        "expires_at": NEVER,
         "issued_at": "2026-11-24T00:00:00.000000Z",
-        "project": {"domain": NAMED, "id": "p", "name": "acme"},
+        "project": {"domain": DOMAIN, "id": "p", "name": "acme"},
         "roles": [{"id": "r", "name": "member"}],
         "catalog": [{"endpoints": endpoints, "id": "s", "type": "image", "name": "glance"}],
     }
@@ -65,12 +68,12 @@ def token_answer(endpoints: Sequence[Mapping[str, Any]], **changes: Any) -> Answ
     return Answer(201, body.encode(), JSON, {"X-Subject-Token": "a-token"})
 
 
-def image(**said: Any) -> Behaviour:
-    """One that is asked for, whichever it is."""
+def image(**fields: Any) -> Behaviour:
+    """Answer every request for an image, whatever its ID is."""
 
     def behave(request: Request) -> Answer:
         image_id = request.path.rpartition("/")[2]
-        body = json.dumps({"id": image_id, "name": "n", "status": "active", **said})
+        body = json.dumps({"id": image_id, "name": "n", "status": "active", **fields})
         return Answer(200, body.encode(), JSON)
 
     return behave

@@ -1,4 +1,4 @@
-"""The sandbox's OpenStack as a peer of the contract's tests."""
+"""The sandbox's OpenStack as a peer of the contract tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from sandbox import faulty, openstack
-from sandbox.openstack_images import NOBLE, ONE, ONLY_TWO
+from sandbox.openstack_images import NOBLE, ONLY_IN_REGION_TWO, REGION_ONE
 from tests.clouds.openstack import answers
 from tests.clouds.peer import Peer
 from webapp.clouds import CLOUDS
@@ -19,15 +19,15 @@ from webapp.clouds.openstack.adapter import OpenStack
 
 UNKNOWN = "0fedcba9-8765-4321-8fed-cba987654321"
 
-LOCATOR = Locator(ONE, UNKNOWN)
+LOCATOR = Locator(REGION_ONE, UNKNOWN)
 
 
 class OpenStackPeer(Peer):
     cloud = CLOUDS["openstack"]
-    known = Locator(ONE, NOBLE.image_id)
+    known = Locator(REGION_ONE, NOBLE.image_id)
     known_name = NOBLE.name
-    unknown = Locator(ONE, UNKNOWN)
-    elsewhere = Locator(ONE, ONLY_TWO.image_id)
+    unknown = Locator(REGION_ONE, UNKNOWN)
+    elsewhere = Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id)
     nowhere = Locator("Nowhere", NOBLE.image_id)
     pasted: ClassVar[Mapping[str, str]] = {
         f" {UNKNOWN.upper()}\n": UNKNOWN,
@@ -76,13 +76,13 @@ def application_credentials(address: str, **changes: str) -> CredentialValues:
 def described(
     adapter: OpenStack, behaviour: faulty.Behaviour, locator: Locator = LOCATOR, **changes: str
 ) -> CloudError:
-    """What looking up an image is refused with."""
+    """Return the error that looking up an image raises."""
     with faulty.serve(behaviour) as url:
         return refused(lambda: adapter.describe(openstack_credentials(url, **changes), locator))
 
 
 def refused(call: Callable[[], object]) -> CloudError:
-    """With one sentence or a few, fit to be shown."""
+    """Return the error that `call` raises. Its message is one to three sentences for people."""
     with pytest.raises(CloudError) as caught:
         call()
     message = str(caught.value)

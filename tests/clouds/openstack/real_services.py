@@ -1,8 +1,8 @@
 """The real Keystone, and a real Glance for each of two regions, with the sandbox's images in them.
 
-They belong to a process of their own, this file run as a module, which lives as long as anybody
-uses them: all processes of a test run share one cloud, and it ends however they end. Whoever uses
-it holds a shared lock on a file; the keeper tries to have that file alone.
+All processes of a test run share one cloud. Its servers belong to a keeper: a separate process
+that runs this file as a module. Every process that uses the cloud has a shared lock on a file. The
+keeper ends when it can lock that file exclusively, which is also possible after a crash.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from sandbox.openstack_images import ONE
+from sandbox.openstack_images import REGION_ONE
 from scripts.openstack import FOLDER, LOCK, VENV, locked
 from tests import served
 from tests.clouds.openstack import seed
 from tests.postgresql import free_port
 
 BIN = VENV / "bin"
-USERS, KEEPER, STATE, LOG = (FOLDER / each for each in ("users", "keeper", "state.json", "log"))
+USERS, KEEPER, STATE, LOG = (FOLDER / name for name in ("users", "keeper", "state.json", "log"))
 RUN = FOLDER / "run"
-"""What the servers write to, of this keeper or of one that could not clear up."""
-SECONDS = 180
-"""How long it may take to start, on a machine that is busy."""
-NOWHERE = "http://127.0.0.1:1/v3"
-"""Where Keystone thinks that it is until it has a port."""
+"""The folder that the servers write to. A keeper that was killed leaves it behind."""
+START_SECONDS = 180
+"""How long the start may take on a busy machine."""
+PLACEHOLDER_URL = "http://127.0.0.1:1/v3"
+"""The URL of Keystone in the database until it has a port."""
 KEYSTONE = """\
 [database]
 connection = sqlite:///{folder}/keystone.db
@@ -72,7 +72,7 @@ password = glance
 project_name = service
 user_domain_name = Default
 project_domain_name = Default
-# Each token is looked up anew, so that a revoked one is refused at once.
+# Do not cache tokens, so that a revoked token is rejected at once.
 token_cache_time = -1
 [paste_deploy]
 flavor = keystone
@@ -81,12 +81,12 @@ config_file = {paste}
 
 
 class NotInstalled(RuntimeError):
-    """Keystone and Glance are not there and cannot be fetched; why was said."""
+    """Keystone and Glance could not be installed. The installer has printed the reason."""
 
 
 @contextmanager
 def shared() -> Iterator[dict[str, Any]]:
-    """Yields what `seed.fill` returns, of a cloud that runs. Raises NotInstalled."""
+    """Start the cloud if necessary, and yield what `seed.fill` returned. Raises NotInstalled."""
     command = [sys.executable, str(served.ROOT / "scripts" / "openstack.py")]
     if subprocess.run(command, cwd=served.ROOT, check=False).returncode:
         raise NotInstalled("Keystone and Glance could not be installed.")
@@ -94,20 +94,20 @@ def shared() -> Iterator[dict[str, Any]]:
     starting.mkdir(exist_ok=True)
     with USERS.open("a") as users:
         with locked(starting):
-            fcntl.flock(users, fcntl.LOCK_SH)  # Waits for a keeper that is about to leave.
-            if not _is_kept():
+            fcntl.flock(users, fcntl.LOCK_SH)  # Waits for a keeper that is about to end.
+            if not _is_running():
                 _start_keeper()
             state = json.loads(STATE.read_text())
         yield state
 
 
-def _is_kept() -> bool:
+def _is_running() -> bool:
     with KEEPER.open("a") as keeper:
-        return not _taken(keeper) and STATE.exists()
+        return not _lock_exclusively(keeper) and STATE.exists()
 
 
-def _taken(file: IO[str]) -> bool:
-    """Whether we have it alone now."""
+def _lock_exclusively(file: IO[str]) -> bool:
+    """Lock the file. Returns False if another process has a lock on it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -124,62 +124,63 @@ def _start_keeper() -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for the tests, which need it to the last.
+            start_new_session=True,  # Ctrl-C must end the tests first, which use the cloud.
         )
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + START_SECONDS
     while not STATE.exists():
         if keeper.poll() is not None or time.monotonic() > end:
             keeper.kill()
             keeper.wait()
             raise served.DoesNotAnswer(f"OpenStack did not start:\n{LOG.read_text()}")
         time.sleep(0.1)
-    keeper.returncode = 0  # It outlives us perhaps, and nobody waits for it.
+    keeper.returncode = 0  # The keeper may outlive this process, which does not wait for it.
 
 
 def _keep() -> None:
-    """Run a cloud until nobody uses it."""
-    # What we start reads from a pipe that nobody else writes to: it ends when we do, in any way.
+    """Run a cloud until no process uses it."""
+    # The servers read from a pipe to which only this process could write, so they end when it ends.
     read, _ = os.pipe()
     os.dup2(read, 0)
     with KEEPER.open("a") as keeper, USERS.open("a") as users:
-        if not _taken(keeper):
-            sys.exit("Another keeper is still there.")
+        if not _lock_exclusively(keeper):
+            sys.exit("Another keeper is still running.")
         shutil.rmtree(RUN, ignore_errors=True)
         RUN.mkdir(mode=0o700)
         try:
             with ExitStack() as servers:
-                state = _run(servers)
-                fresh = STATE.with_suffix(".new")
-                fresh.write_text(json.dumps(state))
-                fresh.replace(STATE)
-                while not _taken(users):
+                state = _start_cloud(servers)
+                new_state = STATE.with_suffix(".new")
+                new_state.write_text(json.dumps(state))
+                new_state.replace(STATE)
+                while not _lock_exclusively(users):
                     time.sleep(0.2)
                 STATE.unlink()
         finally:
             shutil.rmtree(RUN, ignore_errors=True)
 
 
-def _run(servers: ExitStack) -> dict[str, Any]:
-    golden = _golden()
+def _start_cloud(servers: ExitStack) -> dict[str, Any]:
+    """Start and fill Keystone and both Glances. Returns what `seed.fill` returns."""
+    template = _template_folder()
     ports = [free_port() for _ in range(3)]
     auth_url = f"http://127.0.0.1:{ports[0]}/v3"
-    folders = [RUN / each for each in ("keystone", "one", "two")]
-    for each in folders:
-        shutil.copytree(golden, each)
-        _configure(each, auth_url)
+    folders = [RUN / name for name in ("keystone", "one", "two")]
+    for folder in folders:
+        shutil.copytree(template, folder)
+        _configure(folder, auth_url)
     services = ("keystone", "glance", "glance")
     running = [
-        servers.enter_context(_serve(service, port, each))
-        for service, port, each in zip(services, ports, folders, strict=True)
+        servers.enter_context(_serve(service, port, folder))
+        for service, port, folder in zip(services, ports, folders, strict=True)
     ]
     for server in running:
-        server.wait_until_it_answers(SECONDS)
-    return seed.fill(auth_url, [each.url for each in running[1:]])
+        server.wait_until_it_answers(START_SECONDS)
+    return seed.fill(auth_url, [server.url for server in running[1:]])
 
 
 @contextmanager
 def _serve(service: str, port: int, folder: Path) -> Iterator[served.Server]:
-    """Yields it at once, so that the others can start meanwhile."""
+    """Yield the server at once, so that all servers can start at the same time."""
     program = Path(__file__).with_name("serve.py")
     command = [str(BIN / "python"), str(program), service, str(port)]
     log = folder / "log"
@@ -191,10 +192,10 @@ def _serve(service: str, port: int, folder: Path) -> Iterator[served.Server]:
 
 
 def _environ(folder: Path) -> dict[str, str]:
-    """Nothing of OpenStack's that this machine may have set up."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+    """Return the environment of the servers, without the OpenStack settings of this machine."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
     return {
-        **ours,
+        **own,
         "OS_KEYSTONE_CONFIG_FILES": str(folder / "keystone.conf"),
         "OS_GLANCE_CONFIG_DIR": str(folder / "glance"),
         "PYTHONWARNINGS": "ignore",
@@ -203,35 +204,39 @@ def _environ(folder: Path) -> dict[str, str]:
 
 def _configure(folder: Path, auth_url: str) -> None:
     paste = VENV / "etc" / "glance" / "glance-api-paste.ini"
-    for each in ("glance", "images", "staging", "tasks"):
-        (folder / each).mkdir(exist_ok=True)
+    for name in ("glance", "images", "staging", "tasks"):
+        (folder / name).mkdir(exist_ok=True)
     (folder / "keystone.conf").write_text(KEYSTONE.format(folder=folder))
     text = GLANCE.format(folder=folder, auth_url=auth_url, paste=paste)
     (folder / "glance" / "glance-api.conf").write_text(text)
 
 
-def _golden() -> Path:
-    """A folder with the tables that each start begins with; making them takes longest."""
+def _template_folder() -> Path:
+    """Return a folder with migrated databases, which each start copies. Creating them takes most of
+    the time of a start."""
     made_from = LOCK.read_bytes() + Path(__file__).read_bytes()
-    golden = FOLDER / f"tables-{hashlib.sha256(made_from).hexdigest()[:16]}"
-    if golden.exists():
-        return golden
+    template = FOLDER / f"tables-{hashlib.sha256(made_from).hexdigest()[:16]}"
+    if template.exists():
+        return template
     for old in FOLDER.glob("tables-*"):
         shutil.rmtree(old)
-    fresh = FOLDER / "tables.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    (fresh / "keys").mkdir(parents=True, mode=0o700)
+    new = FOLDER / "tables.new"
+    shutil.rmtree(new, ignore_errors=True)
+    (new / "keys").mkdir(parents=True, mode=0o700)
     for number in range(2):
         key = base64.urlsafe_b64encode(os.urandom(32))
-        (fresh / "keys" / str(number)).write_bytes(key)
-    _configure(fresh, NOWHERE)
-    urls = [f"--bootstrap-{each}-url={NOWHERE}" for each in ("admin", "internal", "public")]
+        (new / "keys" / str(number)).write_bytes(key)
+    _configure(new, PLACEHOLDER_URL)
+    urls = [
+        f"--bootstrap-{interface}-url={PLACEHOLDER_URL}"
+        for interface in ("admin", "internal", "public")
+    ]
     password = f"--bootstrap-password={seed.ADMIN_PASSWORD}"
-    region = f"--bootstrap-region-id={ONE}"
-    _manage("keystone-manage", fresh, "db_sync")
-    _manage("keystone-manage", fresh, "bootstrap", password, region, *urls)
-    _manage("glance-manage", fresh, "db_sync")
-    return fresh.rename(golden)
+    region = f"--bootstrap-region-id={REGION_ONE}"
+    _manage("keystone-manage", new, "db_sync")
+    _manage("keystone-manage", new, "bootstrap", password, region, *urls)
+    _manage("glance-manage", new, "db_sync")
+    return new.rename(template)
 
 
 def _manage(program: str, folder: Path, *arguments: str) -> None:

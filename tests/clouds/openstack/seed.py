@@ -1,4 +1,4 @@
-"""Fill a real cloud with what the sandbox has: its people, its regions and its images."""
+"""Create the sandbox's users, regions and images in a real cloud."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import requests
 
 from sandbox import openstack
-from sandbox.openstack_images import ADMIN_PROJECT, CATALOGUE, FOREIGN_PROJECT, REGIONS, Known
+from sandbox.openstack_images import ADMIN_PROJECT, IMAGES, OTHER_PROJECT, REGIONS, SandboxImage
 
 ADMIN_PASSWORD = "admin"
 SECONDS = 60
 
 
 class Client:
-    """Somebody who is logged in."""
+    """A user who is logged in to Keystone."""
 
     def __init__(self, auth_url: str, user: str, password: str, project: str) -> None:
         self.auth_url = auth_url
@@ -42,32 +42,35 @@ class Client:
             raise RuntimeError(f"{method} {url}: {answer.status_code} {answer.text}")
         return answer.json() if answer.text else None
 
-    def make(self, kind: str, **said: Any) -> Any:
-        """One of Keystone's things."""
+    def create(self, kind: str, **fields: Any) -> Any:
+        """Create a user, a project, or another object of Keystone's."""
         url = f"{self.auth_url}/{kind}s"
-        return self.call("POST", url, json={kind: said})[kind]
+        return self.call("POST", url, json={kind: fields})[kind]
 
 
 def fill(auth_url: str, glances: Sequence[str]) -> dict[str, Any]:
-    """`glances` has the address of each region's. Returns what tests need to know."""
+    """Fill the cloud. Returns what the tests need to know about it.
+
+    `glances` has the URL of the Glance of each region.
+    """
     admin = Client(auth_url, "admin", ADMIN_PASSWORD, "admin")
-    _catalogue(admin, auth_url, glances)
-    roles = {each["name"]: each["id"] for each in admin.call("GET", f"{auth_url}/roles")["roles"]}
-    _person(admin, "glance", "glance", _project(admin, "service"), roles["admin"])
-    own = _project(admin, openstack.PROJECT)
-    _person(admin, openstack.USER, openstack.PASSWORD, own, roles["member"])
-    bare = admin.make("role", name="auditor")["id"]
-    _person(admin, openstack.AUDITOR, openstack.PASSWORD, own, bare)
-    foreign = _project(admin, FOREIGN_PROJECT)
-    _person(admin, FOREIGN_PROJECT, openstack.PASSWORD, foreign, roles["member"])
+    _create_endpoints(admin, auth_url, glances)
+    roles = {role["name"]: role["id"] for role in admin.call("GET", f"{auth_url}/roles")["roles"]}
+    _create_user(admin, "glance", "glance", _create_project(admin, "service"), roles["admin"])
+    acme = _create_project(admin, openstack.PROJECT)
+    _create_user(admin, openstack.USER, openstack.PASSWORD, acme, roles["member"])
+    auditor = admin.create("role", name="auditor")["id"]
+    _create_user(admin, openstack.AUDITOR, openstack.PASSWORD, acme, auditor)
+    other = _create_project(admin, OTHER_PROJECT)
+    _create_user(admin, OTHER_PROJECT, openstack.PASSWORD, other, roles["member"])
     owners = {
         ADMIN_PROJECT: admin,
         openstack.PROJECT: Client(auth_url, openstack.USER, openstack.PASSWORD, openstack.PROJECT),
-        FOREIGN_PROJECT: Client(auth_url, FOREIGN_PROJECT, openstack.PASSWORD, FOREIGN_PROJECT),
+        OTHER_PROJECT: Client(auth_url, OTHER_PROJECT, openstack.PASSWORD, OTHER_PROJECT),
     }
-    for known in CATALOGUE:
-        glance = glances[REGIONS.index(known.region)]
-        _image(owners[known.project], admin, f"{glance}/v2/images", known)
+    for image in IMAGES:
+        glance = glances[REGIONS.index(image.region)]
+        _create_image(owners[image.project], admin, f"{glance}/v2/images", image)
     user = owners[openstack.PROJECT]
     application = user.call(
         "POST",
@@ -87,16 +90,16 @@ def fill(auth_url: str, glances: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _catalogue(admin: Client, auth_url: str, glances: Sequence[str]) -> None:
-    for each in admin.call("GET", f"{auth_url}/endpoints")["endpoints"]:
-        url = f"{auth_url}/endpoints/{each['id']}"
+def _create_endpoints(admin: Client, auth_url: str, glances: Sequence[str]) -> None:
+    for endpoint in admin.call("GET", f"{auth_url}/endpoints")["endpoints"]:
+        url = f"{auth_url}/endpoints/{endpoint['id']}"
         admin.call("PATCH", url, json={"endpoint": {"url": auth_url}})
     for region in REGIONS[1:]:
-        admin.make("region", id=region)
-    service = admin.make("service", type="image", name="glance")
+        admin.create("region", id=region)
+    service = admin.create("service", type="image", name="glance")
     for region, glance in zip(REGIONS, glances, strict=True):
         for interface in ("public", "internal"):
-            admin.make(
+            admin.create(
                 "endpoint",
                 service_id=service["id"],
                 region_id=region,
@@ -105,31 +108,31 @@ def _catalogue(admin: Client, auth_url: str, glances: Sequence[str]) -> None:
             )
 
 
-def _project(admin: Client, name: str) -> str:
-    project: str = admin.make("project", name=name, domain_id="default")["id"]
+def _create_project(admin: Client, name: str) -> str:
+    project: str = admin.create("project", name=name, domain_id="default")["id"]
     return project
 
 
-def _person(admin: Client, name: str, password: str, project: str, role: str) -> None:
-    user = admin.make("user", name=name, password=password, domain_id="default")["id"]
+def _create_user(admin: Client, name: str, password: str, project: str, role: str) -> None:
+    user = admin.create("user", name=name, password=password, domain_id="default")["id"]
     admin.call("PUT", f"{admin.auth_url}/projects/{project}/users/{user}/roles/{role}")
 
 
-def _image(owner: Client, admin: Client, images: str, known: Known) -> None:
-    owner.call("POST", images, json=known.given())
-    url = f"{images}/{known.image_id}"
-    if known.has_data:
+def _create_image(owner: Client, admin: Client, images: str, image: SandboxImage) -> None:
+    owner.call("POST", images, json=image.creation_fields())
+    url = f"{images}/{image.image_id}"
+    if image.has_data:
         headers = {"Content-Type": "application/octet-stream"}
-        owner.call("PUT", f"{url}/file", data=_data(known), headers=headers)
-    if known.status == "deactivated":
+        owner.call("PUT", f"{url}/file", data=_data(image), headers=headers)
+    if image.status == "deactivated":
         admin.call("POST", f"{url}/actions/deactivate")
 
 
-def _data(known: Known) -> bytes:
-    """As little as Glance takes for a disk of that size in that format."""
-    if known.disk_format == "raw":
-        return b"\0" * 512 if known.size else b""
+def _data(image: SandboxImage) -> bytes:
+    """Return the shortest data that Glance accepts for a disk of this size and format."""
+    if image.disk_format == "raw":
+        return b"\0" * 512 if image.size else b""
     version, cluster_bits = 2, 16
-    fields = (version, 0, 0, cluster_bits, known.disk, *(0,) * 7)
+    fields = (version, 0, 0, cluster_bits, image.disk, *(0,) * 7)
     head = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", *fields)
     return head.ljust(1024, b"\0")

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from sandbox import faulty, openstack, openstack_images, tls
-from sandbox.openstack_images import CATALOGUE, ONE, TWO, Known
+from sandbox.openstack_images import IMAGES, REGION_ONE, REGION_TWO, SandboxImage
 from tests.clouds.openstack.answers import cloud, endpoint, image, keystone_error
 from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
 from webapp.clouds.base import (
@@ -29,7 +29,7 @@ from webapp.clouds.openstack import sdk
 from webapp.clouds.openstack.adapter import OpenStack
 from webapp.images import operating_systems
 
-VISIBLE = [each for each in CATALOGUE if each is not openstack_images.FOREIGN]
+VISIBLE = [each for each in IMAGES if each is not openstack_images.GLOBEX_IMAGE]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def adapter() -> OpenStack:
-    """One of its own for each test: an adapter remembers whom it has logged in."""
+    """Return a new adapter for each test, because an adapter caches its logins."""
     return OpenStack()
 
 
@@ -49,7 +49,7 @@ def good(address: str) -> CredentialValues:
     return openstack_credentials(address)
 
 
-def at(known: Known) -> Locator:
+def at(known: SandboxImage) -> Locator:
     return Locator(known.region, known.image_id)
 
 
@@ -59,27 +59,27 @@ def fact(details: ImageDetails, key: str) -> str | None:
 
 @pytest.mark.parametrize("known", VISIBLE, ids=lambda known: known.name)
 def test_every_image_of_the_sandbox(
-    adapter: OpenStack, good: CredentialValues, known: Known
+    adapter: OpenStack, good: CredentialValues, known: SandboxImage
 ) -> None:
     details = adapter.describe(good, at(known))
-    said = dict(known.properties)
+    properties = dict(known.properties)
     assert details.name == known.name
     assert details.created == datetime.fromisoformat(known.created)
-    assert fact(details, "owner") == openstack_images.project_id(known.project)
+    assert fact(details, "owner") == openstack_images.id_for(known.project)
     assert fact(details, "visibility") == known.visibility.capitalize()
     assert fact(details, "disk_format") == known.disk_format
     for key, _ in image_details.PROPERTIES:
-        assert fact(details, key) == said.get(key)
-    if "os_distro" in said:
+        assert fact(details, key) == properties.get(key)
+    if "os_distro" in properties:
         suggestion = operating_systems.suggest(details.os_texts)
         assert suggestion is not None
-        family = said["os_distro"].replace("windows", "windows-server")
+        family = properties["os_distro"].replace("windows", "windows-server")
         assert suggestion.family.replace("windows", "windows-server").startswith(family)
-        assert suggestion.version.split(".")[0] == said["os_version"].split(".")[0]
+        assert suggestion.version.split(".")[0] == properties["os_version"].split(".")[0]
 
 
 def test_an_image_with_everything(adapter: OpenStack, good: CredentialValues) -> None:
-    details = adapter.describe(good, at(openstack_images.OWN))
+    details = adapter.describe(good, at(openstack_images.ACME_IMAGE))
     assert details.description == "Acme's database image: Ubuntu 24.04 with PostgreSQL 17"
     assert details.architecture == "x86_64"
     assert details.size_gb == 20
@@ -129,7 +129,7 @@ def test_hidden_deactivated_and_queued(adapter: OpenStack, good: CredentialValue
 
 
 def test_image_of_a_server_on_volumes(adapter: OpenStack, good: CredentialValues) -> None:
-    details = adapter.describe(good, at(openstack_images.OF_A_SERVER))
+    details = adapter.describe(good, at(openstack_images.SERVER_SNAPSHOT))
     assert details.size_gb == 20
     assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
         ("/dev/vda", "volume", 20, None, True),
@@ -142,16 +142,16 @@ def test_private_to_another_project_is_not_found(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
     with pytest.raises(ImageNotFound, match="or it is private to another project") as caught:
-        adapter.describe(good, at(openstack_images.FOREIGN))
+        adapter.describe(good, at(openstack_images.GLOBEX_IMAGE))
     assert caught.value.found_in == ()
 
 
 def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None:
-    wrong = Locator(ONE, openstack_images.ONLY_TWO.image_id)
+    wrong = Locator(REGION_ONE, openstack_images.ONLY_IN_REGION_TWO.image_id)
     words = "in RegionOne, but in RegionTwo. Choose that location."
     with pytest.raises(ImageNotFound, match=words) as caught:
         adapter.describe(good, wrong)
-    assert caught.value.found_in == (TWO,)
+    assert caught.value.found_in == (REGION_TWO,)
 
 
 def test_in_several_other_regions(adapter: OpenStack) -> None:
@@ -196,11 +196,11 @@ def test_no_image_service_at_all(adapter: OpenStack) -> None:
     with faulty.serve(cloud(image(), catalog=[])) as url:
         assert adapter.locations(openstack_credentials(url)) == ()
         with pytest.raises(UnknownLocation, match="no image service for this project"):
-            adapter.describe(openstack_credentials(url), Locator(ONE, UNKNOWN))
+            adapter.describe(openstack_credentials(url), Locator(REGION_ONE, UNKNOWN))
 
 
 def test_who_may_log_in_and_read_nothing(adapter: OpenStack, address: str) -> None:
-    """Glance says of every image that it is not there; of its list it says the truth."""
+    """Glance answers 404 to this user for every image, but 403 for the list of images."""
     auditor = openstack_credentials(address, username=openstack.AUDITOR)
     assert "acme-auditor" in adapter.check(auditor).description
     with pytest.raises(PermissionDenied, match="cannot read images in the project acme"):
@@ -214,13 +214,19 @@ def test_check_with_a_password_and_with_an_application_credential(
     assert adapter.check(good) == Identity("acme", words)
     application = application_credentials(address)
     assert adapter.check(application) == Identity("acme", words)
-    assert adapter.describe(application, at(openstack_images.OWN)).name == "acme-golden-postgres-17"
+    assert (
+        adapter.describe(application, at(openstack_images.ACME_IMAGE)).name
+        == "acme-golden-postgres-17"
+    )
 
 
 def test_locations_are_the_regions_with_an_image_service(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
-    assert adapter.locations(good) == (Location(ONE, ONE), Location(TWO, TWO))
+    assert adapter.locations(good) == (
+        Location(REGION_ONE, REGION_ONE),
+        Location(REGION_TWO, REGION_TWO),
+    )
 
 
 @pytest.mark.parametrize("end", ["/v3", "/v3/", "", "/", "/v3/auth/tokens"])
@@ -245,8 +251,8 @@ def test_endpoints_as_catalogues_write_them(given: str, images: str) -> None:
 
 
 def test_which_endpoint_of_a_region_is_taken(adapter: OpenStack) -> None:
-    """The public one, else the internal one, never that of the administrators; and a region
-    without a name is the one that people call RegionOne."""
+    """Take the public endpoint, or else the internal one, but never the admin endpoint. A region
+    without a name is called RegionOne."""
     endpoints = [
         endpoint("/a", "north", "admin"),
         endpoint("/i", "north", "internal"),
@@ -275,7 +281,7 @@ def test_private_authority(adapter: OpenStack) -> None:
         encrypted = cloud(image(), [endpoint(f"{url}/image")])
         credentials = openstack_credentials(url, ca=tls.authority().pem)
         assert adapter.check(credentials).account == "acme"
-        assert adapter.describe(credentials, Locator(ONE, UNKNOWN)).name == "n"
+        assert adapter.describe(credentials, Locator(REGION_ONE, UNKNOWN)).name == "n"
 
 
 @pytest.mark.parametrize(
@@ -322,4 +328,4 @@ def test_answer_to_a_login_is_the_only_one_that_locations_need(adapter: OpenStac
     with faulty.serve(cloud(keystone_error(500))) as url:
         credentials = openstack_credentials(url)
         assert adapter.check(credentials).account == "acme"
-        assert adapter.locations(credentials) == (Location(ONE, ONE),)
+        assert adapter.locations(credentials) == (Location(REGION_ONE, REGION_ONE),)

@@ -1,4 +1,4 @@
-"""What the OpenStack adapter makes of an answer of Glance, whatever stands in it."""
+"""The details that the OpenStack adapter reads from Glance's answers, including malformed ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a person is told of each way in which OpenStack, or the way to it, can fail. Keystone and
-Glance fail apart from each other, and so do their tests."""
+"""The error and its message for each failure of OpenStack or of the network. Keystone and Glance
+fail independently, so each has its own tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from sandbox import faulty, openstack
 from sandbox.faulty import Answer, Behaviour, answering, slow
-from sandbox.openstack_images import ONE, ONLY_TWO, TWO
+from sandbox.openstack_images import ONLY_IN_REGION_TWO, REGION_ONE, REGION_TWO
 from tests.clouds.openstack.answers import (
     JSON,
     cloud,
@@ -46,7 +46,7 @@ from webapp.clouds.base import (
 from webapp.clouds.openstack import errors
 from webapp.clouds.openstack.adapter import OpenStack
 
-WAIT = {"Retry-After": "20"}
+RETRY_AFTER = {"Retry-After": "20"}
 NO_APPLICATION = "Could not find Application Credential: 0123."
 
 
@@ -56,7 +56,7 @@ def adapter() -> OpenStack:
 
 
 def refusals(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
-    """What each of the calls is refused with."""
+    """Return the error that each of the calls raises."""
     return [
         refused(lambda: adapter.check(credentials)),
         refused(lambda: adapter.locations(credentials)),
@@ -64,24 +64,24 @@ def refusals(adapter: OpenStack, credentials: CredentialValues) -> list[CloudErr
     ]
 
 
-def of_keystone(status: int, message: str = "No.", **headers: str) -> Behaviour:
+def keystone(status: int, message: str = "No.", **headers: str) -> Behaviour:
     return keystone_error(status, message, headers)
 
 
-OF_KEYSTONE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
-    "rejected": (of_keystone(401), CredentialsRejected, "rejected this user for this project"),
+KEYSTONE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
+    "rejected": (keystone(401), CredentialsRejected, "rejected this user for this project"),
     "password expired": (
-        of_keystone(401, "The password is expired and needs to be changed for user: 0."),
+        keystone(401, "The password is expired and needs to be changed for user: 0."),
         CredentialsRejected,
         "password of this user has expired",
     ),
     "locked": (
-        of_keystone(401, "The account is locked for user: 0."),
+        keystone(401, "The account is locked for user: 0."),
         CredentialsRejected,
         "has locked this user",
     ),
     "disabled": (
-        of_keystone(401, "The account is disabled for user: 0."),
+        keystone(401, "The account is disabled for user: 0."),
         CredentialsRejected,
         "user is disabled",
     ),
@@ -96,18 +96,22 @@ OF_KEYSTONE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
         CredentialsRejected,
         "second factor",
     ),
-    "malformed": (of_keystone(400), CredentialsRejected, "could not process these credentials"),
-    "400 of a stranger": (answering(400, "<p>", "text/html"), CloudUnreachable, "like Keystone"),
-    "refused": (of_keystone(403), PermissionDenied, "does not allow these credentials to log in"),
+    "malformed": (keystone(400), CredentialsRejected, "could not process these credentials"),
+    "400 of another server": (
+        answering(400, "<p>", "text/html"),
+        CloudUnreachable,
+        "like Keystone",
+    ),
+    "refused": (keystone(403), PermissionDenied, "does not allow these credentials to log in"),
     "wrong path": (
         answering(404, "<p>", "text/html"),
         CloudUnreachable,
         "no Keystone at that path",
     ),
     "wrong method": (answering(405), CloudUnreachable, "no Keystone at that path"),
-    "throttled": (of_keystone(429, **WAIT), CloudThrottled, "Wait 20 seconds"),
-    "throttled of old": (of_keystone(413), CloudThrottled, "Wait a minute"),
-    "500": (of_keystone(500), CloudUnreachable, r"identity service .* \(HTTP 500\)"),
+    "throttled": (keystone(429, **RETRY_AFTER), CloudThrottled, "Wait 20 seconds"),
+    "throttled with 413": (keystone(413), CloudThrottled, "Wait a minute"),
+    "500": (keystone(500), CloudUnreachable, r"identity service .* \(HTTP 500\)"),
     "502": (answering(502), CloudUnreachable, r"identity service .* \(HTTP 502\)"),
     "503": (answering(503), CloudUnreachable, r"identity service .* \(HTTP 503\)"),
     "moved": (
@@ -118,7 +122,7 @@ OF_KEYSTONE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
     "versions": (answering(300, "{}", JSON), CloudUnreachable, "did not respond like Keystone"),
     "teapot": (answering(418), CloudUnreachable, "did not respond like Keystone"),
 }
-OF_GLANCE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
+GLANCE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
     "token": (glance_error(401), CredentialsRejected, "in RegionOne rejected the token"),
     "denied": (glance_error(403), PermissionDenied, "cannot read images in the project acme"),
     "not found": (
@@ -127,8 +131,8 @@ OF_GLANCE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
         f"There is no image {UNKNOWN} in RegionOne, or it is private to another project",
     ),
     "no list": (glance_error(404), CloudUnreachable, "lists as the image service in RegionOne"),
-    "throttled": (glance_error(429, WAIT), CloudThrottled, "Wait 20 seconds"),
-    "throttled of old": (glance_error(413), CloudThrottled, "Wait a minute"),
+    "throttled": (glance_error(429, RETRY_AFTER), CloudThrottled, "Wait 20 seconds"),
+    "throttled with 413": (glance_error(413), CloudThrottled, "Wait a minute"),
     "500": (glance_error(500), CloudUnreachable, r"image service .* \(HTTP 500\)"),
     "503": (glance_error(503), CloudUnreachable, r"image service .* \(HTTP 503\)"),
     "moved": (
@@ -140,9 +144,9 @@ OF_GLANCE: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", OF_KEYSTONE)
+@pytest.mark.parametrize("fault", KEYSTONE_ERRORS)
 def test_what_keystone_answers(adapter: OpenStack, fault: str) -> None:
-    behaviour, kind, words = OF_KEYSTONE[fault]
+    behaviour, kind, words = KEYSTONE_ERRORS[fault]
     with faulty.serve(behaviour) as url:
         found = refusals(adapter, openstack_credentials(url))
     assert {type(each) for each in found} == {kind}
@@ -150,9 +154,9 @@ def test_what_keystone_answers(adapter: OpenStack, fault: str) -> None:
     assert re.search(words, str(found[0]))
 
 
-@pytest.mark.parametrize("fault", OF_GLANCE)
+@pytest.mark.parametrize("fault", GLANCE_ERRORS)
 def test_what_glance_answers(adapter: OpenStack, fault: str) -> None:
-    behaviour, kind, words = OF_GLANCE[fault]
+    behaviour, kind, words = GLANCE_ERRORS[fault]
     error = described(adapter, cloud(behaviour))
     assert type(error) is kind
     assert re.search(words, str(error))
@@ -167,7 +171,7 @@ def test_every_sentence_differs() -> None:
         errors._APPLICATION_CREDENTIAL_UNKNOWN,
         errors._SECOND_FACTOR_REQUIRED,
         *errors._USER_STATES.values(),
-        str(errors.not_glance_error(ONE)),
+        str(errors.not_glance_error(REGION_ONE)),
     ]
     assert len(set(words)) == len(words)
     assert all(len(each) < 300 and each.endswith(".") for each in words)
@@ -226,8 +230,8 @@ def test_password_changed_while_a_token_is_kept(adapter: OpenStack) -> None:
 
 def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
     behaviours: dict[str, Behaviour] = {
-        ONE: glance_error(404),
-        TWO: image(),
+        REGION_ONE: glance_error(404),
+        REGION_TWO: image(),
         "three": glance_error(503),
         "four": answering(200, "<html>", "text/html"),
         "five": image(id="another"),
@@ -241,7 +245,7 @@ def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
     endpoints = [endpoint(f"/{region}", region) for region in behaviours]
     error = described(adapter, cloud(glance, endpoints))
     assert isinstance(error, ImageNotFound)
-    assert error.found_in == (TWO,)
+    assert error.found_in == (REGION_TWO,)
     assert "in RegionOne, but in RegionTwo. Choose that location." in str(error)
 
 
@@ -257,13 +261,17 @@ def test_a_slow_region_does_not_hold_up_the_answer(
             return image()(request)
         return glance_error(200 if "limit" in request.path else 404)(request)
 
-    endpoints = [endpoint("/one", ONE), endpoint("/slow", "slow"), endpoint("/two", TWO)]
+    endpoints = [
+        endpoint("/one", REGION_ONE),
+        endpoint("/slow", "slow"),
+        endpoint("/two", REGION_TWO),
+    ]
     with faulty.serve(cloud(glance, endpoints)) as url:
         began = time.monotonic()
         error = refused(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
         assert time.monotonic() - began < 3
     assert isinstance(error, ImageNotFound)
-    assert error.found_in == (TWO,)
+    assert error.found_in == (REGION_TWO,)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +293,7 @@ GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "7", "null", "\x00", '{"token
 
 @pytest.mark.parametrize("body", GARBAGE)
 @pytest.mark.parametrize("status", [200, 201])
-def test_garbage_of_keystone(adapter: OpenStack, body: str, status: int) -> None:
+def test_garbage_keystone(adapter: OpenStack, body: str, status: int) -> None:
     for headers in ({}, {"X-Subject-Token": "t"}):
         answer = Answer(status, body.encode(), JSON, headers)
         with faulty.serve(lambda _, answer=answer: answer) as url:  # type: ignore[misc]
@@ -323,7 +331,7 @@ def test_garbage_of_glance(adapter: OpenStack, body: str) -> None:
 
 
 def test_malformed_id_is_not_even_sent(adapter: OpenStack) -> None:
-    for text in ("../secrets", "a/../b", f"{ONLY_TWO.image_id}/file"):
+    for text in ("../secrets", "a/../b", f"{ONLY_IN_REGION_TWO.image_id}/file"):
         with pytest.raises(base.InvalidImageId):
             adapter.parse_image_id(text)
 

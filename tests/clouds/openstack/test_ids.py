@@ -1,4 +1,4 @@
-"""What people paste for an image of OpenStack."""
+"""Parsing of what people paste for an OpenStack image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told where Keystone, or Glance, does not answer at all, or not to the end."""
+"""The messages for people if Keystone or Glance does not answer, or not completely."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def adapter() -> OpenStack:
 
 @pytest.fixture
 def no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is asked for a name; this machine is known by its number."""
-    resolve = socket.getaddrinfo
+    """Resolve no host name, only the address of this machine."""
+    getaddrinfo = socket.getaddrinfo
 
     def only_numbers(host: str, *more: Any, **named: Any) -> Any:
         if host != "127.0.0.1":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return resolve(host, *more, **named)
+        return getaddrinfo(host, *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", only_numbers)
 
@@ -43,10 +43,10 @@ def test_refused_connection_of_keystone(adapter: OpenStack) -> None:
 
 
 def test_refused_connection_of_glance(adapter: OpenStack) -> None:
-    """Nothing is wrong with what the person has entered, and they are told so."""
-    with faulty.refusing() as nobody:
-        error = described(adapter, cloud(image(), [endpoint(nobody)]))
-        address = nobody.removeprefix("http://")
+    """The message says that the catalog, not the person, names this server."""
+    with faulty.refusing() as closed:
+        error = described(adapter, cloud(image(), [endpoint(closed)]))
+        address = closed.removeprefix("http://")
     assert isinstance(error, CloudUnreachable)
     assert str(error).startswith("The connection to Glance was refused. The OpenStack service")
     assert f"in RegionOne at {address}: ask your cloud administrator" in str(error)
@@ -95,7 +95,7 @@ def test_broken_off(adapter: OpenStack) -> None:
 
 
 def test_silence(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's own timeout, which is the first to end it. Twice, as each call is tried twice."""
+    """The SDK's own timeout ends the call. It expires twice, because each call is tried twice."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.2)
     error = described(adapter, slow(30, image()))
     assert isinstance(error, CloudUnreachable)
@@ -106,7 +106,7 @@ def test_silence(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_connection_in_time(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full queue of connections that nobody accepts."""
+    """The queue of connections that the server does not accept is full."""
     monkeypatch.setattr(sdk, "CONNECT_SECONDS", 0.2)
     with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
         deaf.bind(("127.0.0.1", 0))
@@ -121,7 +121,7 @@ def test_no_connection_in_time(adapter: OpenStack, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_answer_in_drops(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout of the SDK's ends it: ours does."""
+    """Our deadline ends the call, because no timeout of the SDK does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     for behaviour in (faulty.trickling, cloud(faulty.trickling)):
         error = described(adapter, behaviour)

@@ -1,5 +1,5 @@
-"""The OpenStack adapter against the real Keystone and the real Glance; and the sandbox, held to
-what these say of the same images and of the same mistakes."""
+"""The OpenStack adapter against the real Keystone and Glance. The sandbox must give the same
+answers for the same images and the same mistakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ import pytest
 import requests
 
 from sandbox import openstack, openstack_images
-from sandbox.openstack_images import CATALOGUE, NOBLE, ONE, ONLY_TWO, OWN, TWO, Known
+from sandbox.openstack_images import (
+    ACME_IMAGE,
+    IMAGES,
+    NOBLE,
+    ONLY_IN_REGION_TWO,
+    REGION_ONE,
+    REGION_TWO,
+    SandboxImage,
+)
 from tests.clouds.openstack import real_services
 from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
 from tests.clouds.openstack.seed import ADMIN_PASSWORD, Client
@@ -32,20 +40,20 @@ from webapp.clouds.base import (
 )
 from webapp.clouds.openstack.adapter import OpenStack
 
-ONLY_ONE_CAN_KNOW = {
-    "owner",  # Keystone makes up the id of a project
-    "file_size",  # what was uploaded here is the head of a disk only
+DIFFERENT_FACTS = {
+    "owner",  # Keystone generates the IDs of projects.
+    "file_size",  # Only the header of the disk was uploaded to the real cloud.
     "checksum",
 }
-"""Facts in which the sandbox and the real cloud differ; and `created`, which is when the image was
-made, here just now."""
-VISIBLE = [each for each in CATALOGUE if each is not openstack_images.FOREIGN]
-HERE = Locator(ONE, NOBLE.image_id)
+"""The facts that differ between the sandbox and the real cloud. `created` differs as well: the
+images of the real cloud were created just now."""
+VISIBLE = [each for each in IMAGES if each is not openstack_images.GLOBEX_IMAGE]
+HERE = Locator(REGION_ONE, NOBLE.image_id)
 
 
 @pytest.fixture(scope="session")
 def real() -> Iterator[Mapping[str, Any]]:
-    """Shared by all processes of a test run, and started by the first."""
+    """All processes of a test run share the cloud. The first one starts it."""
     with ExitStack() as stack:
         try:
             state = stack.enter_context(real_services.shared())
@@ -80,37 +88,40 @@ def application(real: Mapping[str, Any], **changes: str) -> CredentialValues:
 
 
 def comparable(details: ImageDetails) -> ImageDetails:
-    facts = tuple(each for each in details.facts if each.key not in ONLY_ONE_CAN_KNOW)
+    facts = tuple(each for each in details.facts if each.key not in DIFFERENT_FACTS)
     return replace(details, facts=facts, created=None)
 
 
-def at(known: Known) -> Locator:
+def at(known: SandboxImage) -> Locator:
     return Locator(known.region, known.image_id)
 
 
 @pytest.mark.parametrize("known", VISIBLE, ids=lambda known: known.name)
 def test_both_say_the_same_of_an_image(
-    adapter: OpenStack, real: Mapping[str, Any], sandbox: str, known: Known
+    adapter: OpenStack, real: Mapping[str, Any], sandbox: str, known: SandboxImage
 ) -> None:
-    said = adapter.describe(good(real), at(known))
-    ours = adapter.describe(openstack_credentials(sandbox), at(known))
-    assert comparable(said) == comparable(ours)
-    assert [each.key for each in said.facts] == [each.key for each in ours.facts]
-    assert said.created is not None
-    assert ours.created is not None
+    real_details = adapter.describe(good(real), at(known))
+    sandbox_details = adapter.describe(openstack_credentials(sandbox), at(known))
+    assert comparable(real_details) == comparable(sandbox_details)
+    assert [fact.key for fact in real_details.facts] == [fact.key for fact in sandbox_details.facts]
+    assert real_details.created is not None
+    assert sandbox_details.created is not None
 
 
 def test_check_and_locations(adapter: OpenStack, real: Mapping[str, Any], sandbox: str) -> None:
     who = Identity("acme", "user acme-images (Default) in project acme (Default)")
     for credentials in (good(real), application(real), openstack_credentials(sandbox)):
         assert adapter.check(credentials) == who
-        assert adapter.locations(credentials) == (Location(ONE, ONE), Location(TWO, TWO))
+        assert adapter.locations(credentials) == (
+            Location(REGION_ONE, REGION_ONE),
+            Location(REGION_TWO, REGION_TWO),
+        )
 
 
 def test_application_credential_reads_what_is_private_to_its_project(
     adapter: OpenStack, real: Mapping[str, Any]
 ) -> None:
-    assert adapter.describe(application(real), at(OWN)).name == OWN.name
+    assert adapter.describe(application(real), at(ACME_IMAGE)).name == ACME_IMAGE.name
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v3/", "/v3/auth/tokens"])
@@ -120,10 +131,14 @@ def test_auth_url_as_people_write_it(adapter: OpenStack, real: Mapping[str, Any]
 
 
 MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
-    "unknown image": (Locator(ONE, UNKNOWN), {}, ImageNotFound),
-    "image of another project": (at(openstack_images.FOREIGN), {}, ImageNotFound),
-    "image of another region": (Locator(ONE, ONLY_TWO.image_id), {}, ImageNotFound),
-    "image of the first region": (Locator(TWO, NOBLE.image_id), {}, ImageNotFound),
+    "unknown image": (Locator(REGION_ONE, UNKNOWN), {}, ImageNotFound),
+    "image of another project": (at(openstack_images.GLOBEX_IMAGE), {}, ImageNotFound),
+    "image of another region": (
+        Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id),
+        {},
+        ImageNotFound,
+    ),
+    "image of the first region": (Locator(REGION_TWO, NOBLE.image_id), {}, ImageNotFound),
     "unknown region": (Locator("Nowhere", NOBLE.image_id), {}, UnknownLocation),
     "wrong password": (HERE, {"password": "wrong"}, CredentialsRejected),
     "unknown user": (HERE, {"username": "nobody"}, CredentialsRejected),
@@ -137,7 +152,7 @@ MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
     ),
     "no right to read": (HERE, {"username": openstack.AUDITOR}, PermissionDenied),
     "nor to know": (
-        Locator(ONE, UNKNOWN),
+        Locator(REGION_ONE, UNKNOWN),
         {"username": openstack.AUDITOR},
         PermissionDenied,
     ),
@@ -165,8 +180,8 @@ def test_both_say_the_same_of_a_mistake(
 
 def test_where_else_an_image_is(adapter: OpenStack, real: Mapping[str, Any]) -> None:
     with pytest.raises(ImageNotFound, match="but in RegionTwo") as caught:
-        adapter.describe(good(real), Locator(ONE, ONLY_TWO.image_id))
-    assert caught.value.found_in == (TWO,)
+        adapter.describe(good(real), Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id))
+    assert caught.value.found_in == (REGION_TWO,)
 
 
 @pytest.mark.parametrize(

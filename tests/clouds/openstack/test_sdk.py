@@ -1,5 +1,5 @@
-"""How the OpenStack adapter uses its SDK: what it keeps, what that costs, and that nothing of the
-server's own surroundings gets into it."""
+"""How the OpenStack adapter uses its SDK: what it caches, how much time that takes, and that it
+reads nothing from the environment of this server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import faulty, openstack
-from sandbox.openstack_images import DEBIAN_13, NOBLE, ONE, ONLY_TWO, TWO
+from sandbox.openstack_images import DEBIAN_13, NOBLE, ONLY_IN_REGION_TWO, REGION_ONE, REGION_TWO
 from tests.clouds.openstack.answers import cloud, image
 from tests.clouds.openstack.peer import LOCATOR, application_credentials, openstack_credentials
 from webapp.clouds.base import Locator
@@ -37,7 +37,9 @@ def address() -> Iterator[str]:
         yield address
 
 
-def remembering(seen: list[faulty.Request], behaviour: faulty.Behaviour) -> faulty.Behaviour:
+def recording(seen: list[faulty.Request], behaviour: faulty.Behaviour) -> faulty.Behaviour:
+    """Behave like `behaviour`, and append each request to `seen`."""
+
     def behave(request: faulty.Request) -> faulty.Answer | None:
         seen.append(request)
         return behaviour(request)
@@ -51,7 +53,7 @@ def kinds(seen: list[faulty.Request]) -> list[str]:
 
 def test_one_login_serves_until_it_is_checked(adapter: OpenStack) -> None:
     seen: list[faulty.Request] = []
-    with faulty.serve(remembering(seen, cloud(image()))) as url:
+    with faulty.serve(recording(seen, cloud(image()))) as url:
         credentials = openstack_credentials(url)
         adapter.describe(credentials, LOCATOR)
         adapter.locations(credentials)
@@ -63,7 +65,7 @@ def test_one_login_serves_until_it_is_checked(adapter: OpenStack) -> None:
 
 def test_other_credentials_log_in_for_themselves(adapter: OpenStack) -> None:
     seen: list[faulty.Request] = []
-    with faulty.serve(remembering(seen, cloud(image()))) as url:
+    with faulty.serve(recording(seen, cloud(image()))) as url:
         adapter.describe(openstack_credentials(url), LOCATOR)
         adapter.describe(openstack_credentials(url, username="somebody"), LOCATOR)
         adapter.describe(application_credentials(url), LOCATOR)
@@ -72,7 +74,7 @@ def test_other_credentials_log_in_for_themselves(adapter: OpenStack) -> None:
 
 def test_a_token_about_to_expire_is_replaced(adapter: OpenStack) -> None:
     seen: list[faulty.Request] = []
-    with faulty.serve(remembering(seen, cloud(image(), expires_at=SOON))) as url:
+    with faulty.serve(recording(seen, cloud(image(), expires_at=SOON))) as url:
         for _ in range(2):
             adapter.describe(openstack_credentials(url), LOCATOR)
     assert kinds(seen).count("login") >= 2
@@ -80,7 +82,7 @@ def test_a_token_about_to_expire_is_replaced(adapter: OpenStack) -> None:
 
 def test_what_is_sent(adapter: OpenStack) -> None:
     seen: list[faulty.Request] = []
-    with faulty.serve(remembering(seen, cloud(image()))) as url:
+    with faulty.serve(recording(seen, cloud(image()))) as url:
         adapter.describe(openstack_credentials(url, user_domain_name="People"), LOCATOR)
         adapter.check(application_credentials(url))
     login, read, application = seen
@@ -112,7 +114,7 @@ def test_what_is_sent(adapter: OpenStack) -> None:
 
 
 def test_nothing_of_the_servers_own_surroundings_is_read(address: str, tmp_path: Path) -> None:
-    """Neither a cloud, nor a proxy, nor a password of the server's own is used or in the way."""
+    """Clouds, proxies and passwords that are configured on this server have no effect."""
     (tmp_path / "clouds.yaml").write_text(
         "clouds:\n  envvars:\n    auth: {auth_url: 'http://127.0.0.1:1', username: server}\n"
     )
@@ -125,7 +127,7 @@ def test_nothing_of_the_servers_own_surroundings_is_read(address: str, tmp_path:
         "OS_AUTH_URL": "http://127.0.0.1:1/v3",
         "OS_USERNAME": "server",
         "OS_PASSWORD": "server",
-        "OS_REGION_NAME": TWO,
+        "OS_REGION_NAME": REGION_TWO,
         "HTTP_PROXY": "http://127.0.0.1:1",
         "http_proxy": "http://127.0.0.1:1",
         "REQUESTS_CA_BUNDLE": str(tmp_path / "nowhere.pem"),
@@ -137,9 +139,9 @@ def test_nothing_of_the_servers_own_surroundings_is_read(address: str, tmp_path:
         "values, locator = json.loads(sys.argv[1])\n"
         "print(CLOUDS['openstack'].describe(CredentialValues(values), Locator(*locator)).name)\n"
     )
-    given = json.dumps([dict(openstack_credentials(address)), [ONE, NOBLE.image_id]])
+    arguments = json.dumps([dict(openstack_credentials(address)), [REGION_ONE, NOBLE.image_id]])
     done = subprocess.run(
-        [sys.executable, "-c", code, given],
+        [sys.executable, "-c", code, arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -148,7 +150,7 @@ def test_nothing_of_the_servers_own_surroundings_is_read(address: str, tmp_path:
     )
     assert done.stdout.strip() == NOBLE.name
     seen: list[faulty.Request] = []
-    with faulty.serve(remembering(seen, cloud(image()))) as url:
+    with faulty.serve(recording(seen, cloud(image()))) as url:
         OpenStack().describe(openstack_credentials(url), LOCATOR)
     assert all("Authorization" not in each.headers for each in seen)
 
@@ -167,10 +169,10 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
 
 
 def test_many_at_once_from_a_cold_start(address: str) -> None:
-    """All wait for one login or make their own, and nobody gets another's answer."""
+    """Every call waits for one login or logs in itself, and gets the answer to its own request."""
     fresh = OpenStack()
     barrier = threading.Barrier(12)
-    wanted = (NOBLE, DEBIAN_13, ONLY_TWO)
+    wanted = (NOBLE, DEBIAN_13, ONLY_IN_REGION_TWO)
 
     def look_up(number: int) -> str:
         barrier.wait()
