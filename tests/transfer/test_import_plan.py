@@ -356,4 +356,4 @@ def test_an_import_runs_as_a_job(plan: Plan, vault: Vault) -> None:
     assert (job.state, store.outcome_counts(job)) == ("done", {"created": 2, "refused": 1})
     made = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
     assert {row.image_id for row in made} == {image.id for image in Image.select()}
-    assert runner.JOB_ACTIONS[job.action].title_for(job.total) == "Import 3 images"
+    assert runner.JOB_ACTIONS[job.action].title_for(job.total) == "Import"

@@ -134,8 +134,7 @@ def test_a_plan_shows_errors_and_changes(client_of: ClientOf, make_image: MakeIm
     client = client_of("account-editor")
     url = create_plan(client, text)
     plan = client.get(url).text
-    assert "1 image will be registered at Account acme as not verified." in plan
-    assert "1 image will be updated." in plan
+    assert "registered at Account acme as not verified. 1 image will be updated." in plan
     assert "1 line has an error and will be skipped" in plan
     assert "“nimbus” is not a known cloud" in plan
     assert "Unknown columns, which are ignored: Team." in plan

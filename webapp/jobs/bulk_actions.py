@@ -14,7 +14,7 @@ from typing import Any
 from models import Image, JobRow, Level, Scope
 from webapp.access import Actor
 from webapp.clouds.base import CloudError, ImageState
-from webapp.credentials.vault import Vault, VaultError
+from webapp.credentials.vault import Vault
 from webapp.images import checking, deletion, editing, life_cycle, successors
 from webapp.images.choices import choices_of
 from webapp.images.life_cycle import LifeCyclePlan
@@ -73,7 +73,7 @@ class BulkAction:
         image.scope = scope
         try:
             changed, message = self.apply(actor, image, arguments, vault)
-        except (Refusal, CloudError, VaultError) as error:
+        except (Refusal, CloudError) as error:
             return Outcome("refused", str(error))
         return Outcome("done" if changed else "unchanged", message)
 

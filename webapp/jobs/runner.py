@@ -50,10 +50,10 @@ ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 class JobAction:
     """One kind of job.
 
-    `key` is stored in `Job.action`. `title` is the heading of the job's page, with `{images}` for
-    the number of images. With `atomic`, a row and its outcome are one transaction; use it for
-    rows that call no cloud. With `concurrent`, several rows are processed at the same time, in any
-    order; use it for rows that wait for a cloud.
+    `key` is stored in `Job.action`. `title` is the heading of the job's page; it can contain
+    `{images}` for the number of images. With `atomic`, a row and its outcome are one transaction;
+    use it for rows that call no cloud. With `concurrent`, several rows are processed at the same
+    time, in any order; use it for rows that wait for a cloud.
     """
 
     key: str

@@ -14,7 +14,7 @@ from webapp import audit
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import CloudError, ImageDetails, ImageState
 from webapp.credentials import cloud_credentials
-from webapp.credentials.vault import Vault, VaultError
+from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered, find_registered
 from webapp.jobs.runner import JobAction
@@ -50,15 +50,15 @@ def import_line(
         was_registered = row.arguments["effect"] != Effect.CREATE
         importer = _LineImporter(actor, scope, options, vault)
         return importer.register_or_update(line, was_registered=was_registered)
-    except (Refusal, CloudError, VaultError) as error:
+    except (Refusal, CloudError) as error:
         return Outcome("refused", str(error))
     except Forbidden:
         return Outcome("refused", f"You no longer have permission to edit images at {scope.label}.")
 
 
 JOB_ACTIONS = (
-    JobAction(WITHOUT_LOOK_UP, "Import {images}", import_line, atomic=True),
-    JobAction(WITH_LOOK_UP, "Import {images}", import_line, concurrent=True),
+    JobAction(WITHOUT_LOOK_UP, "Import", import_line, atomic=True),
+    JobAction(WITH_LOOK_UP, "Import", import_line, concurrent=True),
 )
 
 
@@ -73,7 +73,7 @@ class _LineImporter:
         """Register the image, or update the registered one.
 
         `was_registered` says whether it was registered when the plan was made. Raises Forbidden,
-        Refusal, VaultError and CloudError.
+        Refusal and CloudError.
         """
         image = find_registered(self._scope, line.identity) if was_registered else None
         if image is None:
