@@ -61,8 +61,8 @@ def select(images: Sequence[Image] | str) -> Selection:
     return Selection([image.id for image in images])
 
 
-def life(on: int = 0, reason: str = "", successor: int | None = None) -> dict[str, object]:
-    """As `life_cycle_arguments` returns it. `on` is the number of days from today."""
+def arguments_for(on: int = 0, reason: str = "", successor: int | None = None) -> dict[str, object]:
+    """Return life cycle arguments from today plus `on` days."""
     day = models.today() + timedelta(days=on)
     return {"on": day.isoformat(), "reason": reason, "successor": successor}
 
@@ -192,16 +192,16 @@ def test_the_operating_system(make_image: MakeImage, run: Run) -> None:
 def test_the_life_cycle_of_several_images(make_image: MakeImage, run: Run) -> None:
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2)]
     successor = make_image("acme", 3, name="newer")
-    run("deprecate", images, **life(reason="Old.", successor=successor.id))
+    run("deprecate", images, **arguments_for(reason="Old.", successor=successor.id))
     expected = LifeCyclePlan(models.today(), None, "Old.", successor.id)
     assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
     later = models.today() + timedelta(days=30)
     # An empty reason and successor stay unchanged.
-    run("retire", images, **life(on=30))
+    run("retire", images, **arguments_for(on=30))
     expected = LifeCyclePlan(models.today(), later, "Old.", successor.id)
     assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
     # A bulk action must not cancel a retirement that nobody has looked at.
-    job = run("deprecate", images, **life())
+    job = run("deprecate", images, **arguments_for())
     assert store.outcome_counts(job) == {"refused": 2}
     run("restore", images)
     assert {reload(image).status for image in images} == {LifeCycle.ACTIVE}
@@ -210,7 +210,7 @@ def test_the_life_cycle_of_several_images(make_image: MakeImage, run: Run) -> No
 
 def test_the_successor_itself_is_left_out(make_image: MakeImage, run: Run) -> None:
     image, successor = make_image("acme", 1, name="old"), make_image("acme", 2, name="new")
-    job = run("deprecate", "owner:here", **life(successor=successor.id))
+    job = run("deprecate", "owner:here", **arguments_for(successor=successor.id))
     assert results(job) == {
         "old": ("done", ""),
         "new": ("refused", "An image cannot be its own successor."),
@@ -234,7 +234,7 @@ def test_arguments_that_no_image_could_have_are_refused_at_once(
         assert caught.value.field == field
     golden = make_image("", 2, name="golden")
     found = bulk_actions.life_cycle_arguments(acme, models.today(), "Old.", "golden")
-    assert found == life(reason="Old.", successor=golden.id)
+    assert found == arguments_for(reason="Old.", successor=golden.id)
 
 
 def test_check_reports_the_outcome_of_each_image(

@@ -183,13 +183,13 @@ def test_exported_life_cycles_can_be_imported_unchanged(
     actor, here = actor_of("account-editor"), scope("acme")
     new = make_image("", 9)
     make_image("acme", 9, location="eu-west-1")
-    lives = (
+    plans = (
         Plan(LONG_AGO, None, "=Old", new.id),
         Plan(LONG_AGO, LONG_AGO, "Gone."),
         Plan(None, LATER),
         Plan(LATER, LATER + timedelta(days=1), "", new.id),
     )
-    for number, life in enumerate(lives, start=1):
-        life_cycle.change(actor, make_image("acme", number), life)
+    for number, plan in enumerate(plans, start=1):
+        life_cycle.change(actor, make_image("acme", number), plan)
     text = "".join(export.json_chunks(catalogue.each(actor, here, EVERYTHING, own=True), here))
     assert import_lines(*json.loads(text)) == [("unchanged", "")] * 5

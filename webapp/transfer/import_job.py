@@ -143,10 +143,10 @@ class _LineImporter:
 
     def _update_life_cycle(self, line: ImportLine, image: Image) -> audit.Changes:
         """Return what changed. Raises Forbidden and Refusal."""
-        life = LifeCycleResolver(self._scope).resolve(line, image)
-        if life == life_cycle.plan_of(image):
+        plan = LifeCycleResolver(self._scope).resolve(line, image)
+        if plan == life_cycle.plan_of(image):
             return {}
-        return life_cycle.change(self._actor, image, life)
+        return life_cycle.change(self._actor, image, plan)
 
 
 def _unverified_details(line: ImportLine) -> ImageDetails:

@@ -45,14 +45,14 @@ class LifeCycleResolver:
         successor = self._resolve_successor(line, columns, before)
         return replace(dates, reason=reason, successor=successor)
 
-    def as_columns(self, life: LifeCyclePlan) -> dict[str, Any]:
+    def as_columns(self, plan: LifeCyclePlan) -> dict[str, Any]:
         """Return the life cycle by column, as in a file; None for an empty column."""
-        dates = {"deprecated_on": life.deprecated_on, "retired_on": life.retired_on}
+        dates = {"deprecated_on": plan.deprecated_on, "retired_on": plan.retired_on}
         return {
-            "status": life.status.value,
+            "status": plan.status.value,
             **{name: day.isoformat() if day else None for name, day in dates.items()},
-            "status_reason": life.reason or None,
-            "successor": self._cloud_image_id(life.successor) if life.successor else None,
+            "status_reason": plan.reason or None,
+            "successor": self._cloud_image_id(plan.successor) if plan.successor else None,
         }
 
     def _resolve_successor(
