@@ -56,7 +56,7 @@ def test_the_menu_is_filtered(sign_in: SignIn) -> None:
     expect(menu.get_by_role("link", name="Cloud Credentials", exact=True)).to_be_visible()
     expect(menu.get_by_role("link", name="Members")).to_be_hidden()
     search.fill("zzz")
-    expect(page.get_by_text("Nothing in the menu matches.")).to_be_visible()
+    expect(page.get_by_text("No menu items match.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(menu).to_be_hidden()
     expect(page.locator("summary[aria-label='Main menu']")).to_be_focused()

@@ -72,7 +72,7 @@ def test_save_open_share_pin_and_delete(sign_in: SignIn) -> None:
         page.get_by_text("Everyone at Account acme will lose access to this view.")
     ).to_be_visible()
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("You don't have any views at Account acme yet.")).to_be_visible()
+    expect(page.get_by_text("You don’t have any views at Account acme yet.")).to_be_visible()
 
 
 def test_without_javascript(open_page: OpenPage) -> None:

@@ -207,7 +207,7 @@ def test_a_page_size_that_is_not_offered(client_of: ClientOf, size: str) -> None
     client = client_of("account-viewer")
     response = client.post(f"{ACME}/preferences", data={"page_size": size, "columns": "by"})
     assert response.status_code == 303
-    assert "settings weren&#39;t saved" in client.get(f"{ACME}/views").text
+    assert "settings weren’t saved" in client.get(f"{ACME}/views").text
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
         assert preferences.load_preferences(person) == preferences.Preferences()

@@ -41,7 +41,7 @@ def pin_bookmark(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
     """Add a page to the end of the bar, unless the bar already has it. Raises BookmarkError."""
     label = " ".join(bookmark.label.split())[:LABEL_LENGTH]
     if not label or not PAGE_PATH.fullmatch(bookmark.path):
-        raise BookmarkError("This page can't be bookmarked.")
+        raise BookmarkError("This page can’t be bookmarked.")
     with transaction():
         bar = load_bookmarks(actor, scope)
         if any(other.path == bookmark.path for other in bar):

@@ -297,7 +297,7 @@ def _choose_value(key: Key, value: str, choices: dict[str, str]) -> str:
     chosen = choices.get(value.lower())
     if chosen is None:
         accepted = ", ".join(dict.fromkeys(choices.values()))
-        raise InvalidValue(f"“{value}” isn't a valid value for “{key}:”. Use one of: {accepted}.")
+        raise InvalidValue(f"“{value}” isn’t a valid value for “{key}:”. Use one of: {accepted}.")
     return chosen
 
 
@@ -340,7 +340,7 @@ def _parse_size(value: str) -> str:
     digits = value.lower().removesuffix("gb").strip()
     if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) < 2**31:
         raise InvalidValue(
-            f"“{value}” isn't a valid size. Use whole GB, for example {_example(Key.SIZE)}."
+            f"“{value}” isn’t a valid size. Use whole GB, for example {_example(Key.SIZE)}."
         )
     return str(int(digits))
 
@@ -351,7 +351,7 @@ def _parse_date(value: str) -> str:
         if date.fromisoformat(value).isoformat() == value:
             return value
     raise InvalidValue(
-        f"“{value}” isn't a valid date. Use YYYY-MM-DD, for example {_example(Key.CREATED)}."
+        f"“{value}” isn’t a valid date. Use YYYY-MM-DD, for example {_example(Key.CREATED)}."
     )
 
 
@@ -376,7 +376,7 @@ def _unknown_key(name: str, rest: str) -> str:
     similar = get_close_matches(name, KEYS, n=1, cutoff=0.5)
     suggestion = f" Did you mean “{similar[0]}:”?" if similar else ""
     return (
-        f"“{name}:” isn't a search token.{suggestion} Available tokens: {', '.join(KEYS)}. "
+        f"“{name}:” isn’t a search token.{suggestion} Available tokens: {', '.join(KEYS)}. "
         f"To search for the text itself, put it in quotes: {_quote(rest, always=True)}"
     )
 

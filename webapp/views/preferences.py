@@ -20,6 +20,6 @@ def save_preferences() -> Response:
         columns, page_size = form.columns.data or (), int(form.page_size.data)
         preferences.save_preferences(g.actor.person, columns, page_size)
     else:
-        toast("The settings weren't saved. Choose a page size from the list.", "danger")
+        toast("The settings weren’t saved. Choose a page size from the list.", "danger")
     path = form.next.data or ""
     return redirect(page_url(path) if PAGE_PATH.fullmatch(path) else url_for(".images"))
