@@ -23,4 +23,7 @@ def create_app(sandbox: str) -> Flask:
     with app.app_context(), models.database.connection_context():
         database.migrate(models.database.obj)
         demonstration.seed(services().vault, json.loads(Path(sandbox).read_text()))
+    app.jinja_env.globals.update(
+        sample_accounts=demonstration.sample_accounts(), sample_password=demonstration.PASSWORD
+    )
     return app

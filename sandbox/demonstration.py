@@ -50,6 +50,14 @@ def seed(vault: Vault, sandbox: Mapping[str, Any]) -> bool:
     return is_empty
 
 
+def sample_accounts() -> list[tuple[str, str]]:
+    """Return the e-mail address and the role of each person, for the sign-in page."""
+    return [
+        (email, f"{role} of {path.replace('/', ' / ') or 'Scalr'}")
+        for email, _, path, role in PEOPLE
+    ]
+
+
 def _create_scopes() -> dict[str, Scope]:
     scopes = {"": Scope.get(Scope.path == "")}
     for path in SCOPES:

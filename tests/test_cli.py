@@ -15,7 +15,6 @@ from models import CloudCredentials, Membership, Person, Scope
 from tests.conftest import ENVIRON, MakeCredentials
 from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
-from webapp.web import logs
 
 
 def run(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -71,9 +70,10 @@ def test_the_version_is_the_one_of_the_project(db: Flask) -> None:
     assert run(db, "version") == (0, f"Image Registry {webapp.__version__}\n")
 
 
-def test_the_version_is_logged_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_logged_at_the_start(db: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    present = models.database.obj
     try:
         webapp.create_app({**ENVIRON, "DATABASE_URL": "sqlite:///:memory:"})
-        assert f"Image Registry {webapp.__version__} is starting" in capsys.readouterr().err
+        assert f"Image Registry {webapp.__version__} is starting" in caplog.messages
     finally:
-        logs.configure("INFO")
+        models.database.initialize(present)
