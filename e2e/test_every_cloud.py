@@ -31,7 +31,7 @@ EVERY = (
         "Google Compute Engine",
         "",
         gce_images.NOBLE.family_id,
-        (gce_images.NOBLE.name, "You asked for", "Licences"),
+        (gce_images.NOBLE.name, "currently stands for", "Licences"),
     ),
     Given(
         "OpenStack",
@@ -43,7 +43,7 @@ EVERY = (
         "Azure",
         "",
         azure_images.NOBLE.urn("latest"),
-        (azure_images.NOBLE.urn(), "You asked for", "Hyper-V generation"),
+        (azure_images.NOBLE.urn(), "currently stands for", "Hyper-V generation"),
     ),
     Given(
         "VMware vSphere",
@@ -91,7 +91,7 @@ def test_by_hand_at_an_account(sign_in: SignIn, given: Given) -> None:
     details.get_by_role("button", name="REGISTER").click()
     expect(toasts(page)).to_contain_text("is registered at Account acme")
     page.get_by_role("button", name="Check now").click()
-    expect(page.get_by_text("The cloud says the same")).to_be_visible()
+    expect(page.get_by_text("Nothing has changed")).to_be_visible()
     below = sign_in("environment")
     below.get_by_label("Search images").fill(f'cloud:"{given.cloud}"')
     expect(below.locator("#results tbody tr")).to_have_count(1)
@@ -111,7 +111,7 @@ def test_a_pasted_id_chooses_the_cloud(
 ) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/images/new")
-    page.get_by_label("Paste any image id").fill(text)
+    page.get_by_label("Paste any image ID").fill(text)
     page.keyboard.press("Enter")
     expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(cloud))
     expect(page.get_by_role("button", name="NEXT")).to_be_focused()
@@ -119,13 +119,13 @@ def test_a_pasted_id_chooses_the_cloud(
     if location is not None:
         expect(page.get_by_label("Location", exact=True)).to_have_value(location)
     page.go_back()
-    expect(page.get_by_label("Paste any image id")).to_be_visible()
+    expect(page.get_by_label("Paste any image ID")).to_be_visible()
 
 
 def test_an_id_that_two_clouds_may_have_and_one_that_none_has(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/images/new")
-    paste = page.get_by_label("Paste any image id")
+    paste = page.get_by_label("Paste any image ID")
     paste.fill(openstack_images.NOBLE.image_id)
     page.get_by_role("button", name="Go").click()
     main = page.get_by_role("main")
@@ -150,7 +150,7 @@ def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
         resource = page.get_by_label("Compute Resource")
         if place:
             details = page.get_by_role("region", name="Image details")
-            expect(details).to_contain_text("Registered already")
+            expect(details).to_contain_text("already registered")
         first = resource.locator("option").nth(1).text_content()
         resource.select_option(label=first)
         page.get_by_role("button", name="REGISTER").click()
@@ -163,9 +163,9 @@ def test_the_list_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     template = vmware_inventory.UBUNTU
     page = sign_in("globex", java_script_enabled=False, viewport=PHONE)
     page.goto("/account/globex/images/new/vmware")
-    page.get_by_role("button", name="Read the list").click()
+    page.get_by_role("button", name="Load the list").click()
     page.get_by_label("Location", exact=True).select_option(vmware_inventory.COPENHAGEN.path)
-    page.get_by_role("button", name="Read the list").click()
+    page.get_by_role("button", name="Load the list").click()
     page.get_by_label("Cloud Image", exact=True).select_option(label=template.name)
     page.get_by_role("button", name="NEXT").click()
     expect(page.get_by_role("heading", name="Image details")).to_be_visible()

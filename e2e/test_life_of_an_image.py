@@ -47,12 +47,12 @@ def test_edit_check_and_delete(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("40 GB", exact=True)).to_be_visible()
     page.get_by_role("button", name="Check now").click()
-    expect(page.get_by_role("status").filter(has_text="The cloud says the same")).to_be_focused()
+    expect(page.get_by_role("status").filter(has_text="Nothing has changed")).to_be_focused()
     expect(page.get_by_role("listitem").filter(has_text="Alex Account edited")).to_be_visible()
     page.get_by_role("link", name="Delete", exact=True).click()
-    expect(page.locator("main")).to_contain_text("is untouched")
+    expect(page.locator("main")).to_contain_text("isn’t affected")
     page.get_by_role("button", name="Delete").click()
-    expect(toasts(page)).to_contain_text("no longer registered")
+    expect(toasts(page)).to_contain_text("has not been changed")
 
 
 def test_a_viewer_only_looks(sign_in: SignIn) -> None:

@@ -38,7 +38,7 @@ def test_without_javascript(sign_in: SignIn) -> None:
     expect(toasts(page)).to_contain_text("is registered at")
     expect(page.locator("time").first).to_contain_text("UTC")
     page.get_by_role("button", name="Check now").click()
-    expect(page.get_by_text("The cloud says the same")).to_be_visible()
+    expect(page.get_by_text("Nothing has changed")).to_be_visible()
     page.get_by_role("button", name="to the bookmarks bar").click()
     page.get_by_role("link", name="Manage bookmarks").click()
     page.get_by_role("button", name="Move up").last.click()
@@ -87,7 +87,7 @@ def test_by_keyboard_alone(sign_in: SignIn) -> None:
     press_until(page, "button.copy")
     press_until(page, "form[hx-post$='check'] button")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status").filter(has_text="The cloud says the same")).to_be_focused()
+    expect(page.get_by_role("status").filter(has_text="Nothing has changed")).to_be_focused()
 
 
 @pytest.mark.parametrize(("scheme", "ami"), [("light", OWN), ("dark", WINDOWS)])

@@ -145,7 +145,7 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> N
 @pytest.mark.parametrize(
     ("said", "field", "words"),
     [
-        ((TODAY, BEFORE), "on", "can't be before the deprecation date"),
+        ((TODAY, BEFORE), "on", "can’t be before the deprecation date"),
         ((TODAY, None, "x" * 256), "reason", "at most 255 characters"),
         ((TODAY, None, "two\nlines"), "reason", "one line"),
         ((None, None, "why"), "status", "Only a deprecated or retired image"),

@@ -196,7 +196,7 @@ def test_promotion_beyond_the_reach_of_the_credentials(
     production, admin = scope("acme/production"), actor_of("scalr-admin")
     local = make_credentials("acme/production")
     image = registration.register(admin, production, receipt(local), choices())
-    with pytest.raises(CannotPromote, match="aren't available at Account acme"):
+    with pytest.raises(CannotPromote, match="aren’t available at Account acme"):
         sharing.promote(admin, image)
     local.delete_instance()
     with pytest.raises(CannotPromote, match="no credentials that Account acme can use"):

@@ -151,7 +151,7 @@ def test_a_successor_in_the_same_location_is_preferred(
     ("columns", "words"),
     [
         ({"status": "deprecated", "successor": "nothing like it"}, "There is no image with"),
-        ({"deprecated_on": LATER.isoformat(), "retired_on": "2026-01-31"}, "can't be before"),
+        ({"deprecated_on": LATER.isoformat(), "retired_on": "2026-01-31"}, "can’t be before"),
         ({"status": "deprecated", "status_reason": "x" * 300}, "at most 255 characters"),
     ],
 )

@@ -61,7 +61,10 @@ def test_the_life_of_one_image(acme: FlaskClient, make_image: MakeImage) -> None
     assert f"Deprecated since {day}" in text_of(told)
     fields = {"status": "retired", "on": str(day), "successor": f"#{new.id} new"}
     told = acme.post(address, data=fields, follow_redirects=True)
-    assert f"Retired since {day}: not to be used any more. Use new instead." in text_of(told)
+    assert (
+        f"Retired since {day}. This image must not be used any more. Use new instead."
+        in text_of(told)
+    )
     told = acme.post(
         address, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
     )

@@ -83,9 +83,9 @@ def test_next_reads_the_image_and_suggests(
         aws.NOBLE.name,
         aws.NOBLE.description,
         "x86_64",
-        f"A guess, read from “{aws.NOBLE.name}”",
+        f"Suggested from “{aws.NOBLE.name}”",
         "/dev/sda1 (root)",
-        "cannot be verified",
+        "can’t be verified",
         'value="8"',
     ):
         assert words in page, words
@@ -277,4 +277,4 @@ def test_checking_again_over_the_socket(client_of: ClientOf, credentials: CloudC
     where = client.post(f"{ACME}/images", data=form(page)).location
     answer = client.post(f"{where}/check", data={"credentials": credentials.id})
     assert answer.status_code == 200
-    assert "The cloud says the same" in answer.text
+    assert "Nothing has changed in the cloud" in answer.text

@@ -29,7 +29,7 @@ class ImageForm(FlaskForm):
     name = StringField(
         "Name",
         [InputRequired("Enter a name for the image.")],
-        description="Used in this registry only. The name in the cloud doesn't change.",
+        description="Used in this registry only. The name in the cloud doesn’t change.",
     )
     os_family = SelectField("Family", [InputRequired("Choose the family of the operating system.")])
     os_family_other = StringField("Other family", [Optional(), Length(max=OS_LENGTH)], [stripped])

@@ -52,7 +52,7 @@ class LifeCyclePlan:
             )
         if self.deprecated_on and self.retired_on and self.retired_on < self.deprecated_on:
             raise InvalidLifeCycle(
-                "The retirement date can't be before the deprecation date.", "on"
+                "The retirement date can’t be before the deprecation date.", "on"
             )
         if len(self.reason) > REASON_LENGTH:
             raise InvalidLifeCycle(

@@ -34,7 +34,7 @@ class ReceiptInvalid(Refusal):
     """The receipt was changed, or belongs to another person or scope."""
 
     def __init__(self) -> None:
-        super().__init__("This form can't be used here. Look up the image again with NEXT.")
+        super().__init__("This form can’t be used here. Look up the image again with NEXT.")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def promote(actor: Actor, image: Image) -> Scope:
     """
     target: Scope | None = image.scope.parent
     if target is None:
-        raise CannotPromote("Scalr is the highest scope, so its images can't be promoted.")
+        raise CannotPromote("Scalr is the highest scope, so its images can’t be promoted.")
     actor.require(Right.EDIT_IMAGES, image.scope)
     actor.require(Right.EDIT_IMAGES, target)
     _require_credentials_at(target, image)
@@ -70,6 +70,6 @@ def _require_credentials_at(target: Scope, image: Image) -> None:
         )
     if credentials.scope_id not in {target.id, *target.above}:
         raise CannotPromote(
-            f"The credentials “{credentials.name}” aren't available at {target.label}. Add "
+            f"The credentials “{credentials.name}” aren’t available at {target.label}. Add "
             f"credentials there, and register the image there."
         )
