@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
+from flask.testing import FlaskClient
 
 from models import AuditEntry, CloudCredentials, Scope
 from tests.conftest import MakeCredentials
@@ -153,3 +155,22 @@ def test_inherited_credentials_are_not_owned(
     row, admin = make_credentials("acme"), actor_of("scalr-admin")
     assert cloud_credentials.find_owned(admin, scope("acme"), row.id) == row
     assert cloud_credentials.find_owned(admin, scope(""), row.id) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("credentials/new/aws", "New AWS Credentials"),
+        ("credentials/{id}/edit", "Edit Production"),
+        ("credentials/{id}/delete", "Delete Production"),
+    ],
+)
+def test_the_titles_of_the_pages(
+    client_of: Callable[[str], FlaskClient],
+    make_credentials: MakeCredentials,
+    path: str,
+    title: str,
+) -> None:
+    row = make_credentials("acme", "Production")
+    page = client_of("account-admin").get(f"/account/acme/{path.format(id=row.id)}").text
+    assert title in re.search(r"<h1>.*?</h1>", page, re.DOTALL)[0]  # type: ignore[index]

@@ -90,7 +90,7 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
         kind = PasswordField if field.secret else StringField
     hint = field.hint
     if field.secret and has_stored:
-        hint = f"A value is stored and never shown. Leave empty to keep it. {hint}"
+        hint = f"Never shown. Leave empty to keep the stored value. {hint}"
     return kind(
         field.label,
         validators,

@@ -85,7 +85,7 @@ def edit_credentials(credentials_id: int) -> Response:
         else:
             toast(_saved_message(row))
             return redirect(url_for(".credentials"))
-    return _form_page(cloud, form, row=row, **context)
+    return _form_page(cloud, form, credentials=row, **context)
 
 
 @pages.post("/credentials/<int:credentials_id>/check")
@@ -112,7 +112,7 @@ def delete_credentials(credentials_id: int) -> Response:
         toast(f"Credentials “{row.name}” deleted.")
         return redirect(url_for(".credentials"))
     images = cloud_credentials.images_using(row)
-    return render("credentials/delete.html", row=row, form=form, images=images)
+    return render("credentials/delete.html", credentials=row, form=form, images=images)
 
 
 def _credentials_or_404(credentials_id: int) -> CloudCredentials:
