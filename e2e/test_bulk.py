@@ -123,7 +123,7 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     assert not violations(page)
     successor.fill("a-noble")
     page.get_by_role("button", name="Save").click()
-    expect(toasts(page)).to_contain_text("The image is deprecated.")
+    expect(toasts(page)).to_contain_text("The image is now deprecated.")
     assert not violations(page)
     below = sign_in("viewer", viewport=PHONE)
     below.goto("/environment/acme/production/images?q=status:deprecated")
