@@ -1,5 +1,5 @@
-"""A loopback vCenter: the inventory of `vmware_inventory`, read over SOAP by whoever logs in as the
-sandbox's user."""
+"""A loopback vCenter that serves the inventory of `vmware_inventory` over SOAP to the sandbox's
+user."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from pyVmomi import vim, vmodl
 from sandbox import faulty, tls, vmware_soap
 from sandbox.faulty import Answer, Request
 from sandbox.vmware_inventory import INVENTORY, Inventory
-from sandbox.vmware_objects import Collector, build, collect, nothing_but_faults
+from sandbox.vmware_objects import Collector, build, collect, contents_with_faults
 from sandbox.vmware_soap import Call
 
 USER, PASSWORD = "registry@vsphere.local", "sandbox"
 COOKIE = "vmware_soap_session"
 PATH = "/sdk"
-PAGE = 7
-"""How many objects it gives at once, at most. A real one gives more, but not all either."""
-_OPEN = {"RetrieveServiceContent", "Login"}
-"""What one may ask without having logged in."""
+OBJECTS_PER_PAGE = 7
+"""The limit of objects in one answer. A real vCenter has a higher limit."""
+_METHODS_WITHOUT_LOGIN = {"RetrieveServiceContent", "Login"}
 
 
 @contextmanager
 def start(port: int = 0, authority: tls.Authority | None = None) -> Iterator[str]:
-    """Serve on loopback from a thread of this process; yields the address."""
-    with serve(VCenter(INVENTORY), port, authority) as address:
-        yield address
+    """Serve the sandbox's inventory on loopback from a thread of this process. Yields the URL."""
+    with serve(VCenter(INVENTORY), port, authority) as url:
+        yield url
 
 
 @contextmanager
 def serve(vcenter: VCenter, port: int = 0, authority: tls.Authority | None = None) -> Iterator[str]:
+    """Serve this vCenter on loopback from a thread of this process. Yields the URL."""
     context = (authority or tls.authority()).context()
-    with faulty.serve(vcenter.behave, tls=context, port=port) as address:
-        yield address
+    with faulty.serve(vcenter.behave, tls=context, port=port) as url:
+        yield url
 
 
-def credentials(address: str, authority: tls.Authority | None = None) -> dict[str, str]:
-    """Those of the sandbox's user."""
+def credentials(url: str, authority: tls.Authority | None = None) -> dict[str, str]:
+    """Return the credentials of the sandbox's user, for the vCenter at this URL."""
     return {
-        "vcenter_url": address,
+        "vcenter_url": url,
         "username": USER,
         "password": PASSWORD,
         "verification": "verify",
@@ -60,23 +60,23 @@ def credentials(address: str, authority: tls.Authority | None = None) -> dict[st
 @dataclass
 class _Session:
     views: dict[Any, tuple[Any, type]] = field(default_factory=dict)
-    """(container, type) of each."""
+    """The container and the type of the objects of each view."""
     pages: dict[str, list[Any]] = field(default_factory=dict)
-    """What is left to be read, by token."""
+    """The objects that have not been read yet, by token."""
 
 
 class VCenter:
-    """`behave` answers a request. Safe to share between threads."""
+    """A vCenter. `behave` answers a request. Safe to share between threads."""
 
     def __init__(self, inventory: Inventory, user: str = USER, password: str = PASSWORD) -> None:
-        self._login = user, password
+        self._user_and_password = user, password
         self._objects, self._root = build(inventory)
         self._content = _content(inventory, self._root)
         self._sessions: dict[str, _Session] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self.calls: list[str] = []
-        """The methods that were called."""
+        """The names of the methods that were called, in order."""
 
     def behave(self, request: Request) -> Answer:
         if request.path.rstrip("/") != PATH:
@@ -93,7 +93,7 @@ class VCenter:
                 return vmware_soap.fault(vmodl.fault.InvalidRequest())
 
     def end_sessions(self) -> None:
-        """As a restart of it does."""
+        """End all sessions, as a restart of the vCenter does."""
         with self._lock:
             self._sessions.clear()
 
@@ -106,23 +106,23 @@ class VCenter:
         if method is None:
             raise vmodl.fault.MethodNotFound(receiver=self._root, method=call.method)
         if session is None and call.method == "RetrievePropertiesEx":
-            return self._read_as_a_stranger(call)
-        if session is None and call.method not in _OPEN:
+            return self._read_without_session(call)
+        if session is None and call.method not in _METHODS_WITHOUT_LOGIN:
             raise _not_authenticated(self._root)
         if call.method == "Logout":
             del self._sessions[cookie]
         return vmware_soap.result(call.method, method(session, call))
 
     def _log_in(self, call: Call, session: _Session | None) -> Answer:
-        given = call.arguments["userName"], call.arguments["password"]
-        if session is not None or given != self._login:
+        sent = call.arguments["userName"], call.arguments["password"]
+        if session is not None or sent != self._user_and_password:
             raise vim.fault.InvalidLogin
         key, now = str(uuid.uuid4()), datetime.now(UTC)
         self._sessions[key] = _Session()
         user = vim.UserSession(
             key=key,
-            userName=given[0],
-            fullName=given[0],
+            userName=sent[0],
+            fullName=sent[0],
             loginTime=now,
             lastActiveTime=now,
             locale="en",
@@ -135,16 +135,16 @@ class VCenter:
         cookie = f'{COOKIE}="{key}"; Path=/; HttpOnly; Secure;'
         return vmware_soap.result("Login", user, **{"Set-Cookie": cookie})
 
-    def _read_as_a_stranger(self, call: Call) -> Answer:
+    def _read_without_session(self, call: Call) -> Answer:
         found = collect(self._objects, {}, call.arguments["specSet"][0])
-        page = Collector.RetrieveResult(objects=nothing_but_faults(found, _not_authenticated))
+        page = Collector.RetrieveResult(objects=contents_with_faults(found, _not_authenticated))
         return vmware_soap.result(call.method, page if found else None)
 
-    def _RetrieveServiceContent(self, _session: Any, _call: Call) -> Any:  # noqa: N802  as in SOAP
+    def _RetrieveServiceContent(self, _session: Any, _call: Call) -> Any:  # noqa: N802  It is the name in SOAP.
         return self._content
 
     def _Logout(self, _session: Any, _call: Call) -> None:  # noqa: N802
-        """It is over already."""
+        """Do nothing: `_answer` has already ended the session."""
 
     def _CreateContainerView(self, session: _Session, call: Call) -> Any:  # noqa: N802
         view = vim.view.ContainerView(f"view-{next(self._numbers)}")
@@ -161,27 +161,28 @@ class VCenter:
         return self._page(session, found) if found else None
 
     def _ContinueRetrievePropertiesEx(self, session: _Session, call: Call) -> Any:  # noqa: N802
-        left = session.pages.pop(call.arguments["token"], None)
-        if left is None:
+        remaining = session.pages.pop(call.arguments["token"], None)
+        if remaining is None:
             raise vmodl.fault.InvalidArgument(invalidProperty="token")
-        return self._page(session, left)
+        return self._page(session, remaining)
 
     def _page(self, session: _Session, found: list[Any]) -> Any:
         token = None
-        if found[PAGE:]:
+        if found[OBJECTS_PER_PAGE:]:
             token = str(next(self._numbers))
-            session.pages[token] = found[PAGE:]
-        return Collector.RetrieveResult(token=token, objects=found[:PAGE])
+            session.pages[token] = found[OBJECTS_PER_PAGE:]
+        return Collector.RetrieveResult(token=token, objects=found[:OBJECTS_PER_PAGE])
 
     def _FindByInventoryPath(self, _session: Any, call: Call) -> Any:  # noqa: N802
-        """Of datacenters only; of the other objects nobody asks here."""
+        """Find only datacenters. The adapter asks for no other objects by path."""
         return self._objects.datacenters.get(call.arguments["inventoryPath"].strip("/"))
 
     def _FindByUuid(self, _session: Any, call: Call) -> Any:  # noqa: N802
-        uuid, where = call.arguments["uuid"].lower(), call.arguments["datacenter"]
-        datacenter, machine = self._objects.machines.get(uuid, (None, None))
-        by_instance = call.arguments["vmSearch"] and call.arguments["instanceUuid"]
-        return machine if by_instance and where in {None, datacenter} else None
+        instance_uuid = call.arguments["uuid"].lower()
+        datacenter, machine = self._objects.machines.get(instance_uuid, (None, None))
+        is_by_instance = call.arguments["vmSearch"] and call.arguments["instanceUuid"]
+        is_in_scope = call.arguments["datacenter"] in {None, datacenter}
+        return machine if is_by_instance and is_in_scope else None
 
 
 def _content(inventory: Inventory, root: Any) -> Any:

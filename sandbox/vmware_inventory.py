@@ -1,5 +1,5 @@
-"""What the loopback vCenter holds: an inventory described as data, and the one of the sandbox.
-Instance UUIDs never change, so documents and tests may name them."""
+"""Inventories of loopback vCenters as data, and the inventory of the sandbox. Instance UUIDs never
+change, so documents and tests may name them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Disk:
-    """`kind` is thin, thick, or zeroed."""
+    """A disk of a virtual machine. `kind` is thin, thick or zeroed."""
 
     gb: float
     kind: str = "thin"
     encrypted: bool = False
     label: str = ""
-    """'' for Hard disk 1, and so on."""
+    """'' for the default label: Hard disk 1, and so on."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,13 @@ class Machine:
     guest_name: str = "Other 6.x or later Linux (64-bit)"
     annotation: str = ""
     folder: str = ""
-    """Below the datacenter's folder for virtual machines."""
+    """The path below the datacenter's folder of virtual machines."""
     disks: tuple[Disk, ...] = (Disk(16),)
     cpus: int = 2
     memory_mb: int = 4096
     tools: int | None = 12 * 1024 + 5 * 32
-    """As VMware writes 12.5.0; 0 for none, None where it is not said."""
+    """The version of VMware Tools as VMware writes 12.5.0. 0 if they are not installed, None if the
+    vCenter does not report it."""
     tools_status: str = "toolsNotRunning"
     version: str = "vmx-19"
     firmware: str = "efi"
@@ -47,10 +48,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Resource:
-    """A compute resource: a cluster, or a single host, which has the same name as its resource."""
+    """A compute resource: a cluster, or a single host that has the same name as the resource."""
 
     path: str
-    """Below the datacenter's folder of hosts."""
+    """The path below the datacenter's folder of hosts."""
     hosts: tuple[str, ...]
     is_cluster: bool = True
 
@@ -129,7 +130,7 @@ OLD_TOOLS = Machine(
     _EDGE,
     "centos64Guest",
     "CentOS 4/5/6 (64-bit)",
-    "CentOS 6.5, kept for the old billing",
+    "CentOS 6.5 for the old billing system",
     disks=(Disk(10, "thick"),),
     cpus=1,
     memory_mb=2048,
@@ -154,7 +155,7 @@ NO_TOOLS = Machine(
     datastore="edge-local",
     created="2026-05-02T08:00:00Z",
 )
-SLASH = Machine(
+SLASH_IN_NAME = Machine(
     _uuid(0x0156),
     "sles-15-sp6 %2f sap",
     _CLUSTER_A[2],
@@ -168,7 +169,7 @@ SLASH = Machine(
     tools=2**31 - 1,
     created="2026-06-30T14:05:00Z",
 )
-"""With a slash in its name, and tools that do not say their version."""
+"""A template with a slash in its name, and tools that do not report their version."""
 LAB = Machine(
     _uuid(0x0042),
     "photon-5-lab",
@@ -190,11 +191,11 @@ LAB_TWIN = Machine(
     datastore="lab-local",
     created="2026-10-22T08:00:00Z",
 )
-RUNNING = Machine(
+NOT_A_TEMPLATE = Machine(
     _uuid(0xACE1), "web-01", _CLUSTER_A[0], "ubuntu64Guest", "Ubuntu Linux (64-bit)",
     is_template=False,
 )  # fmt: skip
-"""A virtual machine, and no template."""
+"""A virtual machine that is not a template."""
 
 COPENHAGEN = Datacenter(
     "Copenhagen",
@@ -204,7 +205,7 @@ COPENHAGEN = Datacenter(
         Resource(f"Edge/{_EDGE}", (_EDGE,), is_cluster=False),
     ),
     (
-        *(UBUNTU, DEBIAN, ROCKY, WINDOWS, OLD_TOOLS, NO_TOOLS, SLASH, RUNNING),
+        *(UBUNTU, DEBIAN, ROCKY, WINDOWS, OLD_TOOLS, NO_TOOLS, SLASH_IN_NAME, NOT_A_TEMPLATE),
         *(
             Machine(_uuid(0xACE1 + number), f"web-{number:02}", _CLUSTER_A[0], is_template=False)
             for number in range(2, 10)
@@ -212,7 +213,7 @@ COPENHAGEN = Datacenter(
     ),
 )
 AARHUS = Datacenter("Labs/Aarhus", (Resource(_LAB, (_LAB,), is_cluster=False),), (LAB, LAB_TWIN))
-"""In a folder."""
+"""A datacenter in a folder."""
 INVENTORY = Inventory(
     "6f1c0c5f-9d0b-4b2e-8a7d-3c5e1f2a4b60",
     "VMware vCenter Server 8.0.3 build-24322831",
@@ -222,4 +223,4 @@ INVENTORY = Inventory(
 
 
 def templates(datacenter: Datacenter) -> tuple[Machine, ...]:
-    return tuple(each for each in datacenter.machines if each.is_template)
+    return tuple(machine for machine in datacenter.machines if machine.is_template)

@@ -1,5 +1,5 @@
-"""From an inventory's data to managed objects with properties, and the property collector, which is
-how a vCenter's clients read them."""
+"""Turn the data of an inventory into managed objects with properties, and answer the queries of
+clients as a vCenter's property collector does."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Collector = vmodl.query.PropertyCollector
 
 @dataclass
 class Objects:
-    """All managed objects, each with its properties by path; what is unset is left out."""
+    """All managed objects. Each has its properties by path, without the unset ones."""
 
     properties: dict[Any, dict[str, Any]] = field(default_factory=dict)
     datacenters: dict[str, Any] = field(default_factory=dict)
-    """By path."""
+    """The datacenters by path."""
     machines: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    """(datacenter, machine) by instance UUID."""
+    """The datacenter and the machine by instance UUID."""
     _folders: dict[tuple[Any, str], Any] = field(default_factory=dict)
 
-    def add(self, kind: type, prefix: str, name: str, parent: Any, **more: Any) -> Any:
+    def add(self, kind: type, prefix: str, name: str, parent: Any, **properties: Any) -> Any:
         reference = kind(f"{prefix}{len(self.properties) + 1}")
         self.properties[reference] = {
             "name": name,
             **({"parent": parent} if parent else {}),
-            **more,
+            **properties,
         }
         children = self.properties.get(parent, {}).get("childEntity")
         if children is not None:
@@ -39,29 +39,29 @@ class Objects:
         return reference
 
     def folder(self, path: str, root: Any, prefix: str) -> Any:
-        """That of `path` below `root`, made where it is not there yet."""
-        parent, above = root, ""
+        """Return the folder at `path` below `root`, and create it and its parents if necessary."""
+        parent, parent_path = root, ""
         for name in filter(None, path.split("/")):
-            above = f"{above}/{name}"
-            if (root, above) not in self._folders:
+            parent_path = f"{parent_path}/{name}"
+            if (root, parent_path) not in self._folders:
                 children = _array(vim.ManagedEntity)
-                made = self.add(vim.Folder, prefix, name, parent, childEntity=children)
-                self._folders[root, above] = made
-            parent = self._folders[root, above]
+                folder = self.add(vim.Folder, prefix, name, parent, childEntity=children)
+                self._folders[root, parent_path] = folder
+            parent = self._folders[root, parent_path]
         return parent
 
-    def inside(self, container: Any) -> Iterator[Any]:
-        """All that is below `container`."""
-        for each in self.properties:
-            above = each
-            while (above := self.properties[above].get("parent")) is not None:
-                if above == container:
-                    yield each
+    def descendants(self, container: Any) -> Iterator[Any]:
+        """Yield all objects below `container`."""
+        for reference in self.properties:
+            parent = reference
+            while (parent := self.properties[parent].get("parent")) is not None:
+                if parent == container:
+                    yield reference
                     break
 
 
 def build(inventory: Inventory) -> tuple[Objects, Any]:
-    """The objects, and the root folder."""
+    """Return the objects, and the root folder."""
     objects = Objects()
     root = objects.add(
         vim.Folder, "group-d", "Datacenters", None, childEntity=_array(vim.ManagedEntity)
@@ -72,39 +72,41 @@ def build(inventory: Inventory) -> tuple[Objects, Any]:
 
 
 def _add_datacenter(objects: Objects, root: Any, data: Datacenter) -> None:
-    above, _, name = data.path.rpartition("/")
+    folder_path, _, name = data.path.rpartition("/")
     datacenter = objects.add(
-        vim.Datacenter, "datacenter-", name, objects.folder(above, root, "group-d")
+        vim.Datacenter, "datacenter-", name, objects.folder(folder_path, root, "group-d")
     )
     objects.datacenters[data.path] = datacenter
     folders = {}
     for kind, prefix in (("vm", "group-v"), ("host", "group-h")):
         children = _array(vim.ManagedEntity)
-        made = objects.add(vim.Folder, prefix, kind, datacenter, childEntity=children)
-        objects.properties[datacenter][f"{kind}Folder"] = folders[kind] = made
+        folder = objects.add(vim.Folder, prefix, kind, datacenter, childEntity=children)
+        objects.properties[datacenter][f"{kind}Folder"] = folders[kind] = folder
     hosts = {}
     for resource in data.resources:
-        above, _, name = resource.path.rpartition("/")
-        cluster = vim.ClusterComputeResource if resource.is_cluster else vim.ComputeResource
-        folder = objects.folder(above, folders["host"], "group-h")
-        made = objects.add(cluster, "domain-c", name, folder, host=_array(vim.HostSystem))
+        folder_path, _, name = resource.path.rpartition("/")
+        resource_type = vim.ClusterComputeResource if resource.is_cluster else vim.ComputeResource
+        folder = objects.folder(folder_path, folders["host"], "group-h")
+        reference = objects.add(
+            resource_type, "domain-c", name, folder, host=_array(vim.HostSystem)
+        )
         for host in resource.hosts:
-            hosts[host] = objects.add(vim.HostSystem, "host-", host, made)
-            objects.properties[made]["host"].append(hosts[host])
+            hosts[host] = objects.add(vim.HostSystem, "host-", host, reference)
+            objects.properties[reference]["host"].append(hosts[host])
     for machine in data.machines:
         folder = objects.folder(machine.folder, folders["vm"], "group-v")
-        made = objects.add(vim.VirtualMachine, "vm-", machine.name, folder)
-        objects.properties[made].update(_properties(machine, hosts[machine.host]))
-        objects.machines[machine.uuid] = datacenter, made
+        reference = objects.add(vim.VirtualMachine, "vm-", machine.name, folder)
+        objects.properties[reference].update(_machine_properties(machine, hosts[machine.host]))
+        objects.machines[machine.uuid] = datacenter, reference
 
 
-def _properties(machine: Machine, host: Any) -> dict[str, Any]:
+def _machine_properties(machine: Machine, host: Any) -> dict[str, Any]:
     drive = vim.vm.device.VirtualCdrom(
         key=3000, deviceInfo=vim.Description(label="CD/DVD drive 1", summary="Client device")
     )
-    disks = [_disk(machine, place, disk) for place, disk in enumerate(machine.disks)]
+    disks = [_disk(machine, index, disk) for index, disk in enumerate(machine.disks)]
     devices = _array(vim.vm.device.VirtualDevice, [drive, *disks])
-    said = {
+    properties = {
         "runtime.host": host,
         "config.template": machine.is_template,
         "config.instanceUuid": machine.uuid,
@@ -124,22 +126,22 @@ def _properties(machine: Machine, host: Any) -> dict[str, Any]:
         if machine.tools_status
         else None,
     }
-    return {path: value for path, value in said.items() if value is not None}
+    return {path: value for path, value in properties.items() if value is not None}
 
 
-def _disk(machine: Machine, place: int, disk: Disk) -> Any:
+def _disk(machine: Machine, index: int, disk: Disk) -> Any:
     size = int(disk.gb * 2**30)
     key = vim.encryption.CryptoKeyId(keyId="key-1") if disk.encrypted else None
-    label = disk.label or f"Hard disk {place + 1}"
+    label = disk.label or f"Hard disk {index + 1}"
     return vim.vm.device.VirtualDisk(
-        key=2000 + place,
+        key=2000 + index,
         controllerKey=1000,
-        unitNumber=place,
+        unitNumber=index,
         capacityInKB=size // 1024,
         capacityInBytes=size,
         deviceInfo=vim.Description(label=label, summary=f"{size // 1024:,} KB"),
         backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
-            fileName=f"[{machine.datastore}] {machine.name}/{machine.name}_{place}.vmdk",
+            fileName=f"[{machine.datastore}] {machine.name}/{machine.name}_{index}.vmdk",
             diskMode="persistent",
             thinProvisioned=disk.kind == "thin",
             eagerlyScrub=disk.kind == "zeroed",
@@ -153,16 +155,16 @@ def _array(kind: Any, items: Sequence[Any] = ()) -> Any:
 
 
 def collect(objects: Objects, views: dict[Any, tuple[Any, type]], spec: Any) -> list[Any]:
-    """What a property collector answers to one filter. Raises faults."""
-    read = _Reading(objects, views, bool(spec.reportMissingObjectsInResults))
-    for each in spec.objectSet:
-        read.select(each.obj, each.selectSet, skipped=bool(each.skip))
+    """Return a property collector's answer to one filter. Raises faults."""
+    selection = _Selection(objects, views, bool(spec.reportMissingObjectsInResults))
+    for object_spec in spec.objectSet:
+        selection.select(object_spec.obj, object_spec.selectSet, skipped=bool(object_spec.skip))
     contents = []
-    for reference in read.selected:
-        wanted = [each for each in spec.propSet if isinstance(reference, each.type)]
-        if wanted:
-            paths = [path for each in wanted for path in each.pathSet]
-            contents.append(_content(reference, read.properties(reference) or {}, paths))
+    for reference in selection.selected:
+        property_specs = [each for each in spec.propSet if isinstance(reference, each.type)]
+        if property_specs:
+            paths = [path for each in property_specs for path in each.pathSet]
+            contents.append(_content(reference, selection.properties(reference) or {}, paths))
     return contents
 
 
@@ -181,7 +183,7 @@ def _content(reference: Any, properties: dict[str, Any], paths: list[str]) -> An
 
 
 def _is_property(kind: Any, path: str) -> bool:
-    """According to the API's description."""
+    """Return whether the API description has this property for this type."""
     for name in path.split("."):
         try:
             kind = kind._GetPropertyInfo(name).type  # noqa: SLF001
@@ -190,41 +192,46 @@ def _is_property(kind: Any, path: str) -> bool:
     return True
 
 
-def nothing_but_faults(objects: list[Any], make: Any) -> list[Any]:
-    """As a vCenter answers where the session is over: the same objects, each without properties."""
+def contents_with_faults(objects: list[Any], make_fault: Any) -> list[Any]:
+    """Return the same objects with a fault for each property. This is how a vCenter answers if the
+    session has ended."""
     return [
         Collector.ObjectContent(
-            obj=each.obj,
+            obj=content.obj,
             missingSet=[
-                Collector.MissingProperty(path=one.name, fault=make(each.obj))
-                for one in each.propSet
+                Collector.MissingProperty(path=each.name, fault=make_fault(content.obj))
+                for each in content.propSet
             ],
         )
-        for each in objects
+        for content in objects
     ]
 
 
-class _Reading:
-    """The objects that a filter selects, in the order in which it comes to them."""
+class _Selection:
+    """The objects that a filter selects, in the order in which the traversal visits them."""
 
-    def __init__(self, objects: Objects, views: dict[Any, tuple[Any, type]], lenient: bool) -> None:
-        self._objects, self._views, self._lenient = objects, views, lenient
+    def __init__(
+        self, objects: Objects, views: dict[Any, tuple[Any, type]], skip_missing: bool
+    ) -> None:
+        self._objects, self._views, self._skip_missing = objects, views, skip_missing
         self._specs: dict[str, Any] = {}
-        self._walked: set[tuple[Any, int]] = set()
+        self._visited: set[tuple[Any, int]] = set()
         self.selected: dict[Any, None] = {}
 
     def properties(self, reference: Any) -> dict[str, Any] | None:
-        """None for what is not there."""
+        """Return the properties of an object or a view, or None if it does not exist."""
         if reference in self._views:
             container, kind = self._views[reference]
-            inside = [each for each in self._objects.inside(container) if isinstance(each, kind)]
-            return {"recursive": True, "view": _array(vim.ManagedEntity, inside)}
+            members = [
+                each for each in self._objects.descendants(container) if isinstance(each, kind)
+            ]
+            return {"recursive": True, "view": _array(vim.ManagedEntity, members)}
         return self._objects.properties.get(reference)
 
     def select(self, reference: Any, select: list[Any], *, skipped: bool) -> None:
         properties = self.properties(reference)
         if properties is None:
-            if self._lenient:
+            if self._skip_missing:
                 return
             raise vmodl.fault.ManagedObjectNotFound(obj=reference)
         if not skipped:
@@ -238,9 +245,9 @@ class _Reading:
                 self._specs[spec.name] = spec
         else:
             spec = self._specs[spec.name]
-        if not isinstance(reference, spec.type) or (reference, id(spec)) in self._walked:
+        if not isinstance(reference, spec.type) or (reference, id(spec)) in self._visited:
             return
-        self._walked.add((reference, id(spec)))
+        self._visited.add((reference, id(spec)))
         found = properties.get(spec.path)
         for each in found if isinstance(found, list) else filter(None, [found]):
             self.select(each, spec.selectSet, skipped=bool(spec.skip))

@@ -1,5 +1,5 @@
-"""SOAP as a vCenter speaks it, in both directions, with pyVmomi's own serialisers: what its client
-reads here is typed as in the API's own description."""
+"""Read and write SOAP as a vCenter does. pyVmomi's own serialisers give each value the type of the
+API description."""
 
 from __future__ import annotations
 
@@ -38,22 +38,24 @@ class Call:
 
 
 def read(body: bytes) -> Call:
-    """What a client sent. Raises ET.ParseError, KeyError and LookupError for what is no call."""
-    found = ET.fromstring(body).find(_BODY)  # noqa: S314  sent by our own tests
-    if found is None or not len(found):
+    """Parse a request. Raises ET.ParseError, KeyError or LookupError if it is not a call."""
+    soap_body = ET.fromstring(body).find(_BODY)  # noqa: S314  Our own tests send it.
+    if soap_body is None or not len(soap_body):
         raise LookupError("no call")
-    sent = found[0]
-    method = _local(sent.tag)
+    sent = soap_body[0]
+    method = _local_name(sent.tag)
     this = ""
     arguments: dict[str, Any] = {}
     for parameter in GuessWsdlMethod(method).info.params:
-        values = [_value(each, parameter) for each in sent if _local(each.tag) == parameter.name]
+        values = [
+            _value(each, parameter) for each in sent if _local_name(each.tag) == parameter.name
+        ]
         if issubclass(parameter.type, list):
             arguments[parameter.name] = values
         else:
             arguments[parameter.name] = values[0] if values else None
     for each in sent:
-        if _local(each.tag) == "_this":
+        if _local_name(each.tag) == "_this":
             this = each.text or ""
     return Call(method, this, arguments)
 
@@ -63,12 +65,12 @@ def _value(element: ET.Element, parameter: Any) -> Any:
     return Deserialize(ET.tostring(element), kind)
 
 
-def _local(tag: str) -> str:
+def _local_name(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
 def result(method: str, value: Any, **headers: str) -> Answer:
-    """The answer to a call: `value`, or nothing where that is None."""
+    """Return the answer to a call: `value`, or an empty answer if it is None."""
     kind = GuessWsdlMethod(method).info.result
     info = Object(name="returnval", type=kind, version=VERSION, flags=F_OPTIONAL)
     inner = "" if value is None else SerializeToStr(value, info, VERSION, _namespaces())
@@ -77,7 +79,7 @@ def result(method: str, value: Any, **headers: str) -> Answer:
 
 
 def fault(error: Any, message: str = "") -> Answer:
-    """The answer that says what went wrong."""
+    """Return the answer that reports an error."""
     name = type(error).__name__.rpartition(".")[2]
     info = Object(name=f"{name}Fault", type=object, version=VERSION, flags=F_OPTIONAL)
     detail = SerializeFaultDetail(error, info, VERSION, _namespaces())

@@ -1,4 +1,4 @@
-"""Answers of a vCenter for `sandbox.faulty`, made for one test."""
+"""Behaviours of a vCenter for `sandbox.faulty`, for single tests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _METHOD = re.compile(rb"<soapenv:Body>\s*<(\w+)")
 
 
 def credentials(address: str, **changes: str) -> CredentialValues:
-    """Good ones at a server of this process, which has `PASSWORD`."""
+    """Return valid credentials for a vCenter of this module, whose password is `SECRET`."""
     values = vmware.credentials(address.replace("http:", "https:"))
     return CredentialValues({**values, "password": SECRET, **changes})
 
 
 def vcenter() -> vmware.VCenter:
-    """The sandbox's, with the password of `credentials`."""
+    """Return the sandbox's vCenter with the password of `credentials`."""
     return vmware.VCenter(INVENTORY, password=SECRET)
 
 
@@ -36,13 +36,14 @@ def serve(behaviour: Behaviour) -> Iterator[str]:
 
 
 def by_method(otherwise: Behaviour | None = None, **behaviours: Behaviour) -> Behaviour:
-    """Each method of the API as said, and all the others as the sandbox does."""
-    rest = otherwise or vcenter().behave
+    """Answer each named method of the API with its behaviour, and all other methods with
+    `otherwise`, which is the sandbox by default."""
+    default = otherwise or vcenter().behave
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
-        found = _METHOD.search(request.body)
-        method = found[1].decode() if found else ""
-        return behaviours.get(method, rest)(request)
+        match = _METHOD.search(request.body)
+        method = match[1].decode() if match else ""
+        return behaviours.get(method, default)(request)
 
     return behave
 
@@ -62,6 +63,6 @@ def denied(privilege: str = "System.View") -> Any:
 
 
 def after_login(behaviour: Behaviour) -> Behaviour:
-    """A vCenter that accepts who is asking, and then behaves like this."""
-    own = vcenter().behave
-    return by_method(behaviour, RetrieveServiceContent=own, Login=own)
+    """Accept the login, and then behave like `behaviour`."""
+    sandbox = vcenter().behave
+    return by_method(behaviour, RetrieveServiceContent=sandbox, Login=sandbox)

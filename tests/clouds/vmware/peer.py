@@ -1,4 +1,4 @@
-"""The sandbox vCenter as a peer of the contract's tests."""
+"""The sandbox's vCenter as a peer of the contract tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VMwarePeer(Peer):
         "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91": UUID,
         " 50 1E 5A 2B 8C 9D 0E 1F-2A 3B 4C 5D 6E 7F 80 91\n": UUID,
     }
-    """Other spellings of a UUID may as well be an id of OpenStack's."""
+    """Only these spellings of a UUID cannot be an OpenStack image ID as well."""
     not_ids = (
         "",
         "ubuntu",

@@ -18,10 +18,10 @@ from sandbox.vmware_inventory import (
     INVENTORY,
     LAB,
     NO_TOOLS,
+    NOT_A_TEMPLATE,
     OLD_TOOLS,
     ROCKY,
-    RUNNING,
-    SLASH,
+    SLASH_IN_NAME,
     UBUNTU,
     WINDOWS,
     Machine,
@@ -46,7 +46,11 @@ from webapp.clouds.vmware.details import image_details, listed_images, unescape_
 from webapp.clouds.vmware.inventory import Template, VirtualMachine
 from webapp.images import operating_systems
 
-CATALOGUE = [(place, each) for place in (COPENHAGEN, AARHUS) for each in templates(place)]
+TEMPLATES = [
+    (datacenter, template)
+    for datacenter in (COPENHAGEN, AARHUS)
+    for template in templates(datacenter)
+]
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +73,11 @@ def fact(details: ImageDetails, key: str) -> str | None:
     return next((each.value for each in details.facts if each.key == key), None)
 
 
-@pytest.mark.parametrize(("place", "machine"), CATALOGUE, ids=lambda each: str(each)[:30])
+@pytest.mark.parametrize(("datacenter", "machine"), TEMPLATES, ids=lambda value: str(value)[:30])
 def test_every_template_of_the_sandbox(
-    adapter: VMware, good: CredentialValues, place: Any, machine: Machine
+    adapter: VMware, good: CredentialValues, datacenter: Any, machine: Machine
 ) -> None:
-    details = adapter.describe(good, Locator(place.path, machine.uuid))
+    details = adapter.describe(good, Locator(datacenter.path, machine.uuid))
     assert details.name == machine.name.replace("%2f", "/")
     assert details.description == machine.annotation
     assert details.architecture == "x86_64"
@@ -87,8 +91,8 @@ def test_every_template_of_the_sandbox(
     assert fact(details, "datastore") == machine.datastore
     assert (fact(details, "folder") or "") == machine.folder
     assert fact(details, "firmware") == machine.firmware.upper()
-    assert details.compute_resources == tuple(sorted(each.path for each in place.resources))
-    resource = next(each.path for each in place.resources if machine.host in each.hosts)
+    assert details.compute_resources == tuple(sorted(each.path for each in datacenter.resources))
+    resource = next(each.path for each in datacenter.resources if machine.host in each.hosts)
     assert fact(details, "compute_resource") == resource
     assert [each.root for each in details.volumes] == [True, *[False] * (len(machine.disks) - 1)]
 
@@ -105,7 +109,7 @@ def test_disks(adapter: VMware, good: CredentialValues) -> None:
     ("machine", "shown", "warning"),
     [
         (UBUNTU, "12.5.0", ""),
-        (SLASH, "Version not reported", ""),
+        (SLASH_IN_NAME, "Version not reported", ""),
         (
             OLD_TOOLS,
             "9.4.15, Out of date",
@@ -132,7 +136,7 @@ def test_tools(
         (ROCKY, "rocky", "9"),
         (WINDOWS, "windows-server", "2025"),
         (OLD_TOOLS, "centos", "6"),
-        (SLASH, "sles", "15-sp6"),
+        (SLASH_IN_NAME, "sles", "15-sp6"),
         (LAB, "photon", "5"),
     ],
     ids=lambda each: getattr(each, "name", None),
@@ -140,8 +144,8 @@ def test_tools(
 def test_operating_system_that_is_suggested(
     adapter: VMware, good: CredentialValues, machine: Machine, family: str, version: str
 ) -> None:
-    place = AARHUS if machine is LAB else COPENHAGEN
-    details = adapter.describe(good, Locator(place.path, machine.uuid))
+    datacenter = AARHUS if machine is LAB else COPENHAGEN
+    details = adapter.describe(good, Locator(datacenter.path, machine.uuid))
     suggested = operating_systems.suggest(details.os_texts)
     assert suggested is not None
     assert (suggested.family, suggested.version) == (family, version)
@@ -173,12 +177,12 @@ def test_templates_by_name(adapter: VMware, good: CredentialValues) -> None:
 
 
 def test_as_few_calls_as_can_be(vcenter: vmware.VCenter, good: CredentialValues) -> None:
-    """However many virtual machines there are; what the sandbox gives in pages is read in pages."""
+    """The number of calls depends only on the number of pages in which the sandbox answers."""
     adapter = VMware()
     adapter.check(good)
     vcenter.calls.clear()
     adapter.images(good, COPENHAGEN.path)
-    pages = len(COPENHAGEN.machines) // vmware.PAGE + 1
+    pages = len(COPENHAGEN.machines) // vmware.OBJECTS_PER_PAGE + 1
     assert pages > 2
     assert vcenter.calls == [
         "FindByInventoryPath",
@@ -227,16 +231,16 @@ def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
     with pytest.raises(ImageNotFound, match="in Copenhagen, but in Labs/Aarhus") as caught:
         adapter.describe(good, Locator(COPENHAGEN.path, LAB.uuid))
     assert caught.value.found_in == ("Labs/Aarhus",)
-    for place in ("Atlantis", "Labs", "", "Copenhagen/vm"):
+    for location in ("Atlantis", "Labs", "", "Copenhagen/vm"):
         with pytest.raises(UnknownLocation, match="The vCenter has no datacenter"):
-            adapter.describe(good, Locator(place, UBUNTU.uuid))
+            adapter.describe(good, Locator(location, UBUNTU.uuid))
         with pytest.raises(UnknownLocation):
-            adapter.images(good, place)
+            adapter.images(good, location)
 
 
 def test_a_virtual_machine_is_no_template(adapter: VMware, good: CredentialValues) -> None:
     with pytest.raises(ImageNotVisible, match="“web-01” is a virtual machine, not a template"):
-        adapter.describe(good, Locator(COPENHAGEN.path, RUNNING.uuid))
+        adapter.describe(good, Locator(COPENHAGEN.path, NOT_A_TEMPLATE.uuid))
 
 
 def test_no_console(adapter: VMware) -> None:
@@ -299,10 +303,10 @@ def test_what_may_be_right(adapter: VMware, changes: dict[str, str]) -> None:
     assert tls.authority().pem == vmware.credentials("")["ca"]
 
 
-def described(**said: Any) -> ImageDetails:
-    """From properties alone, such as few vCenters give."""
-    named = {name.replace("__", "."): value for name, value in said.items()}
-    return image_details(VirtualMachine("DC0", properties=named))
+def described(**fields: Any) -> ImageDetails:
+    """Return the details of a machine with only these properties. `__` stands for a dot."""
+    properties = {name.replace("__", "."): value for name, value in fields.items()}
+    return image_details(VirtualMachine("DC0", properties=properties))
 
 
 def test_a_vcenter_that_says_next_to_nothing() -> None:

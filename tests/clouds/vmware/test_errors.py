@@ -1,4 +1,4 @@
-"""What a person is told of each way in which a vCenter, or the way to it, can fail."""
+"""The error and its message for each failure of a vCenter or of the network."""
 
 from __future__ import annotations
 
@@ -50,12 +50,13 @@ def adapter() -> VMware:
 
 
 def described(adapter: VMware, behaviour: Behaviour, **changes: str) -> CloudError:
-    """What looking up a template is refused with."""
+    """Return the error that looking up a template raises."""
     with serve(behaviour) as url:
         return refused(lambda: adapter.describe(credentials(url, **changes), LOCATOR))
 
 
 def refused(call: Callable[[], object]) -> CloudError:
+    """Return the error that `call` raises."""
     with pytest.raises(CloudError) as caught:
         call()
     message = str(caught.value)
@@ -88,8 +89,8 @@ FAULTS: tuple[tuple[Any, type[CloudError], str], ...] = (
 def test_each_fault_has_its_own_words(
     adapter: VMware, error: Any, kind: type[CloudError], words: str
 ) -> None:
-    said = described(adapter, after_login(fault(error)))
-    assert pytest.RaisesExc(kind, match=words).matches(said)
+    raised = described(adapter, after_login(fault(error)))
+    assert pytest.RaisesExc(kind, match=words).matches(raised)
 
 
 def test_every_sentence_differs() -> None:
@@ -121,7 +122,7 @@ def test_a_fault_that_says_that_we_asked_wrongly_is_a_bug(adapter: VMware) -> No
 def test_each_status_has_its_own_words(
     adapter: VMware, status: int, kind: type[CloudError], words: str
 ) -> None:
-    """Whenever it comes: at once, or after a good beginning."""
+    """The status may be the first answer, or follow a successful login."""
     answer = faulty.Answer(status, b"<html>No</html>", "text/html", {"Retry-After": "30"})
     for behaviour in (lambda _: answer, after_login(lambda _: answer)):
         error = described(adapter, behaviour)
@@ -177,7 +178,7 @@ def test_garbage(adapter: VMware, answer: Behaviour) -> None:
     ],
 )
 def test_garbage_in_the_middle(adapter: VMware, method: str, answer: Behaviour) -> None:
-    """Which must not read as a datacenter without templates."""
+    """The result must not look like a datacenter without templates."""
     with serve(by_method(**{method: answer})) as url:
         error = refused(lambda: adapter.images(credentials(url), LOCATOR.location))
     assert isinstance(error, CloudUnreachable)
@@ -187,21 +188,21 @@ def test_garbage_in_the_middle(adapter: VMware, method: str, answer: Behaviour) 
 def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
     content = vcenter()._content
     content.about.apiType = "HostAgent"
-    asked: list[bytes] = []
+    bodies: list[bytes] = []
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
-        asked.append(request.body)
+        bodies.append(request.body)
         return returning("RetrieveServiceContent", content)(request)
 
     with serve(behave) as url:
         error = refused(lambda: adapter.check(credentials(url)))
     assert isinstance(error, CloudUnreachable)
     assert "URL of a single ESXi host" in str(error)
-    assert not any(SECRET.encode() in each for each in asked)
+    assert not any(SECRET.encode() in each for each in bodies)
 
 
 def missing(error: Any, *names: str) -> Behaviour:
-    """An answer in which a virtual machine has `names`, and `error` is said of the others."""
+    """Answer with a virtual machine that has the properties `names`, and `error` for the others."""
     machine = vim.VirtualMachine("vm-1")
     content = Collector.ObjectContent(
         obj=machine,
@@ -219,7 +220,7 @@ def missing(error: Any, *names: str) -> Behaviour:
 
 @pytest.mark.parametrize("names", [(), ("name",)])
 def test_templates_that_may_not_be_read(adapter: VMware, names: tuple[str, ...]) -> None:
-    """A vCenter answers with objects that have nothing in them: that is not "no templates"."""
+    """A vCenter answers with objects without properties. That does not mean "no templates"."""
     with serve(missing(denied("System.Read"), *names)) as url:
         good = credentials(url)
         for call in (
@@ -233,13 +234,13 @@ def test_templates_that_may_not_be_read(adapter: VMware, names: tuple[str, ...])
 
 
 def test_a_template_whose_host_is_away(adapter: VMware) -> None:
-    """Then it has a name, and no configuration."""
+    """The template then has a name, but no configuration."""
     error = described(adapter, missing(vmodl.fault.SystemError(reason="x"), "name"))
     assert "cannot read the configuration of “x”" in str(error)
 
 
 def test_a_template_in_folders_that_may_not_be_seen(adapter: VMware) -> None:
-    """The vCenter says that it is in that datacenter, and not where."""
+    """The vCenter finds the template in the datacenter, but does not report its folders."""
     machine = vim.VirtualMachine("vm-1")
     properties = {"name": "x", "config.template": True}
     content = Collector.ObjectContent(
@@ -259,16 +260,16 @@ def test_a_template_in_folders_that_may_not_be_seen(adapter: VMware) -> None:
 def test_a_session_that_ends_at_once_is_not_begun_for_ever(adapter: VMware) -> None:
     over = vim.fault.NotAuthenticated(privilegeId="System.View")
     logins: list[faulty.Request] = []
-    own = vcenter()
+    sandbox = vcenter()
 
     def log_in(request: faulty.Request) -> faulty.Answer | None:
         logins.append(request)
-        return own.behave(request)
+        return sandbox.behave(request)
 
     for ended in (fault(over), missing(over)):
         logins.clear()
         error = described(
-            adapter, by_method(ended, RetrieveServiceContent=own.behave, Login=log_in)
+            adapter, by_method(ended, RetrieveServiceContent=sandbox.behave, Login=log_in)
         )
         assert isinstance(error, CredentialsRejected)
         assert "ended the session immediately after the login" in str(error)
@@ -276,14 +277,14 @@ def test_a_session_that_ends_at_once_is_not_begun_for_ever(adapter: VMware) -> N
 
 
 def test_deleted_meanwhile(adapter: VMware) -> None:
-    """Once more without it; gone again, it is not found."""
+    """The call is repeated. If it fails again, or the template is missing, it is not found."""
     gone = fault(vmodl.fault.ManagedObjectNotFound(obj=vim.VirtualMachine("vm-1")))
-    own, left = vcenter(), [gone]
+    sandbox, remaining = vcenter(), [gone]
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
-        return left.pop()(request) if left else own.behave(request)
+        return remaining.pop()(request) if remaining else sandbox.behave(request)
 
-    with serve(by_method(own.behave, RetrievePropertiesEx=behave)) as url:
+    with serve(by_method(sandbox.behave, RetrievePropertiesEx=behave)) as url:
         assert len(adapter.images(credentials(url), LOCATOR.location)) == 7
     error = described(adapter, by_method(RetrievePropertiesEx=gone))
     assert isinstance(error, ImageNotFound)
@@ -328,7 +329,7 @@ def test_silence(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_silence_while_reading_a_list(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not waited for a second time, to put things in order at a vCenter that is away."""
+    """The adapter does not wait a second time to destroy the view of a silent vCenter."""
     monkeypatch.setattr(connection, "READ_SECONDS", 0.3)
     silent = slow(30, answering(200))
     with serve(by_method(RetrievePropertiesEx=silent, DestroyView=silent)) as url:
@@ -374,7 +375,7 @@ def test_untrusted_and_expired(adapter: VMware) -> None:
 
 
 def test_the_password_is_not_logged(adapter: VMware, caplog: pytest.LogCaptureFixture) -> None:
-    """Also if a vCenter repeats it."""
+    """The vCenter repeats the password in its error message."""
     with caplog.at_level(logging.DEBUG):
         repeated = fault(vim.fault.InvalidLogin(), f"No user with {SECRET}")
         error = described(adapter, by_method(Login=repeated))

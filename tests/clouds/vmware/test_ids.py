@@ -1,4 +1,4 @@
-"""What people paste for a template, and for the thumbprint of a certificate."""
+"""Parsing of what people paste for a template, and for the thumbprint of a certificate."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def test_any_uuid_in_any_spelling(value: str, before: str, after: str) -> None:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A UUID, or an id of VMware's, in which one thing is wrong."""
+    """Return a UUID, or another ID of VMware's, with one random change."""
     text = draw(uuids | st.sampled_from([VMX, "vm-123", f"urn:vmomi:VirtualMachine:vm-1:{VMX}"]))
-    place = draw(st.integers(0, len(text)))
-    return text[:place] + draw(st.text(max_size=2)) + text[place + draw(st.integers(0, 2)) :]
+    index = draw(st.integers(0, len(text)))
+    return text[:index] + draw(st.text(max_size=2)) + text[index + draw(st.integers(0, 2)) :]
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Sessions of the VMware adapter, and what its connections trust."""
+"""The sessions of the VMware adapter, and the certificates that its connections trust."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
 OTHER = Locator(COPENHAGEN.path, DEBIAN.uuid)
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""pyVmomi by itself verifies nothing at the first."""
+"""At the first address, pyVmomi's own connections verify nothing."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
 
 
 def issued(tmp_path: Path, authority: tls.Authority) -> tuple[ssl.SSLContext, x509.Certificate]:
-    """A server's certificate, and the context that shows it."""
+    """Return the context of a server with a certificate of `authority`, and the certificate."""
     path = tmp_path / "certificate.pem"
     path.write_bytes(authority.issue())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -121,26 +121,26 @@ def test_a_restarted_vcenter_is_logged_in_to_once_more(
 
 
 def test_a_session_lost_between_two_calls(adapter: VMware, vcenter: vmware.VCenter) -> None:
-    """Where a vCenter answers with objects that have nothing in them, and no error."""
-    left = [1]
+    """A vCenter then answers with objects without properties, and reports no error."""
+    remaining = [1]
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
-        if b"<RetrievePropertiesEx" in request.body and left:
-            left.pop()
+        if b"<RetrievePropertiesEx" in request.body and remaining:
+            remaining.pop()
             vcenter.end_sessions()
         return vcenter.behave(request)
 
     with answers.serve(behave) as url:
         good = credentials(url)
-        left.clear()
+        remaining.clear()
         before = adapter.describe(good, LOCATOR)
-        left.append(1)
+        remaining.append(1)
         assert adapter.describe(good, LOCATOR) == before
     assert vcenter.calls.count("Login") == 2
 
 
 def test_a_connection_that_was_closed_meanwhile(adapter: VMware, vcenter: vmware.VCenter) -> None:
-    """As a vCenter does with those that nobody used for a while."""
+    """A vCenter closes connections that are idle for a while."""
     closing = threading.Event()
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
@@ -169,11 +169,11 @@ def test_old_sessions_are_not_used(
 
 
 def test_many_at_once(adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues) -> None:
-    """Whoever logged in although another had done so meanwhile ends that session."""
+    """A thread that logs in although another thread already has ends its own session."""
     with ThreadPoolExecutor(8) as threads:
         found = list(
             threads.map(
-                lambda place: adapter.describe(good, (LOCATOR, OTHER)[place % 2]), range(32)
+                lambda number: adapter.describe(good, (LOCATOR, OTHER)[number % 2]), range(32)
             )
         )
     assert {each.name for each in found[::2]} == {UBUNTU.name}
@@ -197,17 +197,17 @@ def test_many_at_once(adapter: VMware, vcenter: vmware.VCenter, good: Credential
 def test_versions(
     adapter: VMware, vcenter: vmware.VCenter, version: str, spoken: str, created: bool
 ) -> None:
-    """An older vCenter is not asked for what it does not know."""
+    """The adapter does not request properties that an older vCenter does not have."""
     vcenter._content.about.apiVersion = version
-    heard = []
+    soap_actions = []
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
-        heard.append(request.headers["SOAPAction"])
+        soap_actions.append(request.headers["SOAPAction"])
         return vcenter.behave(request)
 
     with answers.serve(behave) as url:
         details = adapter.describe(credentials(url), LOCATOR)
-    assert heard[-1] == f'"{spoken}"'
+    assert soap_actions[-1] == f'"{spoken}"'
     assert (details.created is not None) == created
 
 
@@ -229,7 +229,7 @@ def test_one_certificate_by_its_thumbprint(
     context, certificate = issued(tmp_path, tls.make())
     digits = certificate.fingerprint(algorithm).hex()
     if ":" in written:
-        digits = ":".join(digits[place : place + 2] for place in range(0, len(digits), 2)).upper()
+        digits = ":".join(digits[index : index + 2] for index in range(0, len(digits), 2)).upper()
     with faulty.serve(vcenter.behave, tls=context, host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint=digits, ca="")
         assert VMware().check(pinned).account == INVENTORY.uuid
@@ -239,7 +239,7 @@ def test_one_certificate_by_its_thumbprint(
 def test_another_certificate_than_the_one_with_the_thumbprint(
     adapter: VMware, vcenter: vmware.VCenter, host: str
 ) -> None:
-    """Every time, also though its authority would be trusted; and nothing at all is sent."""
+    """Each attempt fails before anything is sent, although the authority would be trusted."""
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint="1a" * 32)
         for _ in range(3):
@@ -251,7 +251,7 @@ def test_another_certificate_than_the_one_with_the_thumbprint(
 def test_a_certificate_that_is_another_one_from_now_on(
     adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
 ) -> None:
-    """A kept session connects anew, and looks again."""
+    """A cached session connects again, and verifies the certificate again."""
     context, certificate = issued(tmp_path, tls.make())
     pinned = certificate.fingerprint(SHA256()).hex()
     with faulty.serve(vcenter.behave, tls=context) as url:

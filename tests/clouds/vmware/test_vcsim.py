@@ -1,5 +1,5 @@
-"""The VMware adapter against VMware's own simulator of a vCenter, and the sandbox's vCenter held
-against the simulator."""
+"""The VMware adapter against VMware's own simulator of a vCenter. The sandbox's vCenter must give
+the same answers as the simulator."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from webapp.clouds.vmware.connection import make_stub
 
 ABSENT = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
 DISK = "disk-202-0"
-"""What the simulator calls a disk."""
+"""The simulator's label for a disk."""
 
 
-def _machine(prefix: str, place: str, **changes: Any) -> Machine:
-    """As the simulator makes them, but for the changes."""
-    plain = Machine(
-        uuid=f"501e0000-0000-4c5d-8091-{place:0>12}",
+def _machine(prefix: str, number: str, **changes: Any) -> Machine:
+    """Return a machine as the simulator creates it, with the changes."""
+    default = Machine(
+        uuid=f"501e0000-0000-4c5d-8091-{number:0>12}",
         name=f"{prefix}_VM0",
         host=f"{prefix.removesuffix('_RP0')}" + ("_H0" if "_C" in prefix else ""),
         guest_id="debian11_64Guest",
@@ -46,7 +46,7 @@ def _machine(prefix: str, place: str, **changes: Any) -> Machine:
         disks=(Disk(1, label=DISK),),
         datastore="LocalDS_0",
     )
-    return replace(plain, **changes)
+    return replace(default, **changes)
 
 
 def _resources(name: str, folder: str) -> tuple[Resource, ...]:
@@ -57,7 +57,7 @@ def _resources(name: str, folder: str) -> tuple[Resource, ...]:
     return (*clusters, Resource(f"{folder}{name}_H0", (f"{name}_H0",), is_cluster=False))
 
 
-SAME = Inventory(
+INVENTORY = Inventory(
     "dbed6e0c-bd88-4ef6-b594-21283e1c677f",
     "VMware vCenter Server 6.5.0 build-5973321",
     "7.0.3.0",
@@ -85,19 +85,19 @@ SAME = Inventory(
             "F0/DC1",
             _resources("DC1", "F0/"),
             tuple(
-                _machine(prefix, place, folder="F0")
-                for prefix, place in (("DC1_C0_RP0", "b1"), ("DC1_C1_RP0", "b2"), ("DC1_H0", "b3"))
+                _machine(prefix, number, folder="F0")
+                for prefix, number in (("DC1_C0_RP0", "b1"), ("DC1_C1_RP0", "b2"), ("DC1_H0", "b3"))
             ),
         ),
     ),
 )
-"""The simulator's inventory as the sandbox describes one: its templates, that is. In `_settings`
-the simulator is told all that it would make up otherwise."""
+"""The templates in the simulator's inventory, as the sandbox describes them. `_settings` passes the
+simulator every value that it would otherwise choose itself."""
 
 
-def _settings(made_as: str, machine: Machine) -> dict[str, dict[str, Any]]:
+def _settings(name: str, machine: Machine) -> dict[str, dict[str, Any]]:
     disk = machine.disks[0]
-    said = {
+    settings = {
         "Uuid": machine.uuid,
         "Name": machine.name,
         "Host": machine.host,
@@ -113,11 +113,15 @@ def _settings(made_as: str, machine: Machine) -> dict[str, dict[str, Any]]:
         "Gib": disk.gb,
         "Thin": disk.kind == "thin",
     }
-    return {made_as: said}
+    return {name: settings}
 
 
-MADE_AS = ("DC0_C0_RP0", "DC0_C1_RP0", "DC0_H0", "DC1_C0_RP0", "DC1_C1_RP0", "DC1_H0")
-TEMPLATES = [(place.path, each) for place in SAME.datacenters for each in place.machines]
+NAME_PREFIXES = ("DC0_C0_RP0", "DC0_C1_RP0", "DC0_H0", "DC1_C0_RP0", "DC1_C1_RP0", "DC1_H0")
+TEMPLATES = [
+    (datacenter.path, machine)
+    for datacenter in INVENTORY.datacenters
+    for machine in datacenter.machines
+]
 GOLDEN = Locator("DC0", TEMPLATES[0][1].uuid)
 
 
@@ -125,7 +129,7 @@ GOLDEN = Locator("DC0", TEMPLATES[0][1].uuid)
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     vcsim.require()
     settings: dict[str, Any] = {}
-    for prefix, (_, machine) in zip(MADE_AS, TEMPLATES, strict=True):
+    for prefix, (_, machine) in zip(NAME_PREFIXES, TEMPLATES, strict=True):
         settings |= _settings(f"{prefix}_VM0", machine)
     with vcsim.start(tmp_path_factory.mktemp("vcsim"), settings) as address:
         yield address
@@ -142,12 +146,12 @@ def good(simulator: str) -> CredentialValues:
 
 
 def test_check_and_locations(adapter: VMware, good: CredentialValues) -> None:
-    assert adapter.check(good) == Identity(SAME.uuid, f"{vcsim.USER} at {SAME.full_name}")
+    assert adapter.check(good) == Identity(INVENTORY.uuid, f"{vcsim.USER} at {INVENTORY.full_name}")
     assert adapter.locations(good) == (Location("DC0", "DC0"), Location("F0/DC1", "F0/DC1"))
 
 
 def test_templates_of_each_datacenter(adapter: VMware, good: CredentialValues) -> None:
-    """By name, and none of the virtual machines that are not."""
+    """The list is sorted by name and contains no other virtual machines."""
     assert [each.name for each in adapter.images(good, "DC0")] == [
         "DC0_C1_RP0_VM0",
         "DC0_H0_VM0",
@@ -171,7 +175,7 @@ def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None
 
 
 def test_a_session_that_is_over_is_begun_anew(adapter: VMware, good: CredentialValues) -> None:
-    """The simulator answers then as vCenter does: with empty objects, and no error."""
+    """The simulator then answers as vCenter does: with empty objects and without an error."""
     before = adapter.images(good, "DC0")
     session = adapter._sessions._get(good)
     session.content.sessionManager.Logout()
@@ -196,7 +200,7 @@ def test_many_at_once(adapter: VMware, good: CredentialValues) -> None:
 
 
 def test_what_a_deletion_meanwhile_does(adapter: VMware, good: CredentialValues) -> None:
-    """Nothing to the others."""
+    """A deleted machine does not affect the others."""
     session = adapter._sessions._get(good)
     gone = vim.VirtualMachine("vm-99999", session.content.rootFolder._stub)
     there = session.content.searchIndex.FindByUuid(None, GOLDEN.image_id, True, True)
@@ -225,47 +229,47 @@ def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
 
 
 def test_the_wrong_path(adapter: VMware, simulator: str) -> None:
-    assert adapter.check(vcsim.credentials(f"{simulator}/ui/")).account == SAME.uuid
+    assert adapter.check(vcsim.credentials(f"{simulator}/ui/")).account == INVENTORY.uuid
     stub = make_stub(vcsim.credentials(f"{simulator}/sdk/"))
     assert stub.path == "/sdk"
 
 
-Ask = Callable[[VMware, CredentialValues], Any]
+Query = Callable[[VMware, CredentialValues], Any]
 
 
 @pytest.fixture(scope="module")
 def both(simulator: str) -> Iterator[tuple[CredentialValues, CredentialValues]]:
-    """Credentials at the simulator, and at the sandbox with the same inventory."""
-    with vmware.serve(vmware.VCenter(SAME, vcsim.USER, vcsim.PASSWORD)) as sandbox:
+    """Return credentials for the simulator, and for the sandbox with the same inventory."""
+    with vmware.serve(vmware.VCenter(INVENTORY, vcsim.USER, vcsim.PASSWORD)) as sandbox:
         yield vcsim.credentials(simulator), vcsim.credentials(sandbox)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "query",
     [
-        lambda adapter, who: adapter.check(who),
-        lambda adapter, who: adapter.locations(who),
-        lambda adapter, who: adapter.images(who, "DC0"),
-        lambda adapter, who: adapter.images(who, "F0/DC1"),
+        lambda adapter, credentials: adapter.check(credentials),
+        lambda adapter, credentials: adapter.locations(credentials),
+        lambda adapter, credentials: adapter.images(credentials, "DC0"),
+        lambda adapter, credentials: adapter.images(credentials, "F0/DC1"),
     ],
     ids=["check", "locations", "images", "images in a folder"],
 )
 def test_the_sandbox_says_what_the_simulator_says(
-    adapter: VMware, both: tuple[CredentialValues, CredentialValues], ask: Ask
+    adapter: VMware, both: tuple[CredentialValues, CredentialValues], query: Query
 ) -> None:
-    assert ask(adapter, both[0]) == ask(adapter, both[1])
+    assert query(adapter, both[0]) == query(adapter, both[1])
 
 
-@pytest.mark.parametrize(("place", "machine"), TEMPLATES, ids=lambda each: str(each)[:20])
+@pytest.mark.parametrize(("location", "machine"), TEMPLATES, ids=lambda value: str(value)[:20])
 def test_the_sandbox_describes_as_the_simulator_does(
     adapter: VMware,
     both: tuple[CredentialValues, CredentialValues],
-    place: str,
+    location: str,
     machine: Machine,
 ) -> None:
-    """Field by field, without exception."""
+    """All fields are equal."""
     details: list[ImageDetails] = [
-        adapter.describe(who, Locator(place, machine.uuid)) for who in both
+        adapter.describe(credentials, Locator(location, machine.uuid)) for credentials in both
     ]
     assert details[0] == details[1]
     assert details[0].facts
@@ -283,16 +287,16 @@ def test_the_sandbox_describes_as_the_simulator_does(
 def test_the_sandbox_refuses_as_the_simulator_does(
     adapter: VMware, both: tuple[CredentialValues, CredentialValues], locator: Locator
 ) -> None:
-    said = []
-    for who in both:
+    refusals = []
+    for credentials in both:
         with pytest.raises((ImageNotFound, UnknownLocation)) as caught:
-            adapter.describe(who, locator)
-        said.append((type(caught.value), str(caught.value)))
-    assert said[0] == said[1]
+            adapter.describe(credentials, locator)
+        refusals.append((type(caught.value), str(caught.value)))
+    assert refusals[0] == refusals[1]
 
 
 def test_two_thousand_virtual_machines(adapter: VMware, tmp_path: Path) -> None:
-    """Forty of them templates, at a vCenter that is 5 ms away."""
+    """Forty of them are templates. Each call to the vCenter takes 5 ms longer."""
     vcsim.require()
     many = {"datacenters": 1, "clusters": 4, "hosts": 0, "machines": 500, "every": 50, "delay": 5}
     with vcsim.start(tmp_path, flags=many) as address:

@@ -1,5 +1,5 @@
-"""VMware's own vCenter simulator, as a process of its own: the Go program in `vcsim/`, built from
-Debian's packages when it is first needed."""
+"""VMware's own vCenter simulator as a separate process: the Go program in `vcsim/`, which is built
+from Debian's packages on first use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sandbox import tls
 from webapp.clouds.base import CredentialValues
 
 PACKAGES = ("golang-go", "golang-github-vmware-govmomi-dev")
-"""What Debian calls them."""
+"""The names of the Debian packages."""
 USER, PASSWORD = "registry@vsphere.local", "vcsim's own password"
 ROOT = Path(__file__).parents[3]
 SOURCE = Path(__file__).parent / "vcsim" / "main.go"
@@ -30,20 +30,20 @@ LIBRARY = GOPATH / "src" / "github.com" / "vmware" / "govmomi" / "simulator"
 
 
 def missing() -> str:
-    """What the simulator needs and this machine lacks, in words; '' for nothing."""
+    """Return a message about the packages that this machine lacks, or '' if it has them all."""
     if shutil.which("go") and LIBRARY.is_dir():
         return ""
     return f"vcsim needs Debian's packages {' and '.join(PACKAGES)}"
 
 
 def program() -> Path:
-    """The program, built unless that has been done. Safe where several want it at once."""
+    """Return the path of the program, and build it if necessary. Safe in parallel processes."""
     BUILD.mkdir(parents=True, exist_ok=True)
     built = BUILD / f"vcsim-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}"
     with (BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not built.exists():
-            fresh = built.with_suffix(".new")
+            new = built.with_suffix(".new")
             environ = {
                 **os.environ,
                 "GO111MODULE": "off",
@@ -52,12 +52,12 @@ def program() -> Path:
                 "GOFLAGS": "",
             }
             subprocess.run(
-                [shutil.which("go") or "go", "build", "-o", str(fresh), str(SOURCE)],
+                [shutil.which("go") or "go", "build", "-o", str(new), str(SOURCE)],
                 env=environ,
                 check=True,
                 cwd=SOURCE.parent,
             )
-            fresh.replace(built)
+            new.replace(built)
     return built
 
 
@@ -67,8 +67,11 @@ def start(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     flags: Mapping[str, int] | None = None,
 ) -> Iterator[str]:
-    """Yields the address. `folder` holds what the simulator leaves about; `settings` are the
-    changes to its virtual machines, by name; `flags` are those of the program."""
+    """Start the simulator. Yields its URL.
+
+    The simulator writes its files to `folder`. `settings` changes its virtual machines, by name.
+    `flags` are the command-line flags of the program.
+    """
     certificate = folder / "certificate.pem"
     certificate.touch(mode=0o600)
     certificate.write_bytes(tls.authority().issue())
@@ -96,7 +99,7 @@ def start(
                 raise RuntimeError(f"vcsim did not start:\n{(folder / 'vcsim.log').read_text()}")
             yield f"https://{address}"
         finally:
-            process.stdin.close()  # It ends, and clears up.
+            process.stdin.close()  # The simulator then removes its files and ends.
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
@@ -104,7 +107,7 @@ def start(
 
 
 def credentials(address: str, **changes: str) -> CredentialValues:
-    """Those of the simulator's user."""
+    """Return the credentials of the simulator's user."""
     values = {
         "vcenter_url": address,
         "username": USER,
@@ -117,7 +120,7 @@ def credentials(address: str, **changes: str) -> CredentialValues:
 
 
 def require() -> None:
-    """Skips the test where the simulator cannot be built, except in CI."""
+    """Skip the test if the simulator cannot be built. Fail it in CI."""
     reason = missing()
     if reason and os.environ.get("CI") == "true":
         pytest.fail(reason)
