@@ -11,12 +11,22 @@ import socket
 import ssl
 from collections.abc import Iterator
 from http.client import HTTPException
+from typing import NamedTuple
 
 from webapp.clouds.base import CloudUnreachable
 
 MAX_CAUSES = 20
 _INTERRUPTED = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "ContentDecodingError"}
 _CA_IN_CREDENTIALS = "whether the credentials include its certificate authority"
+
+
+class ConnectionFailure(NamedTuple):
+    """The problem and the advice, each one or more sentences for people."""
+
+    problem: str
+    advice: str
+    is_unknown_authority: bool = False
+    """Whether the certificate of the server cannot be verified."""
 
 
 def translate_connection_error(
@@ -27,6 +37,17 @@ def translate_connection_error(
     `label` names the cloud, and `url_field` the credential field with its URL. `ca_hint` completes
     the sentence "Check the URL, and …" about a certificate that cannot be verified.
     """
+    failure = find_connection_failure(error, label, url_field, ca_hint)
+    return CloudUnreachable(f"{failure.problem} {failure.advice}") if failure else None
+
+
+def find_connection_failure(
+    error: BaseException, label: str, url_field: str, ca_hint: str = _CA_IN_CREDENTIALS
+) -> ConnectionFailure | None:
+    """Return why the connection failed, or None for any other error.
+
+    The arguments are those of `translate_connection_error`.
+    """
     causes = list(_causes(error))
     class_names = {cls.__name__ for cause in causes for cls in type(cause).__mro__}
 
@@ -34,45 +55,39 @@ def translate_connection_error(
         return any(isinstance(cause, classes) for cause in causes)
 
     if any_is(ssl.SSLError) or "SSLError" in class_names:
-        return _tls_error(causes, label, url_field, ca_hint)
+        return _tls_failure(causes, label, url_field, ca_hint)
     if "ProxyError" in class_names:
-        message = (
-            f"The proxy between this server and {label} cannot be reached. Contact the "
-            "administrator of this server."
-        )
+        problem = f"The proxy between this server and {label} cannot be reached."
+        advice = "Contact the administrator of this server."
     elif any_is(socket.gaierror) or "NameResolutionError" in class_names:
-        message = (
-            f"The host name of {label} cannot be resolved. Check the {url_field} of the "
-            "credentials and the network connection of this server."
+        problem = f"The host name of {label} cannot be resolved."
+        advice = (
+            f"Check the {url_field} of the credentials and the network connection of this server."
         )
     elif any_is(ConnectionRefusedError):
-        message = (
-            f"The connection to {label} was refused. Check the {url_field} of the credentials and "
-            "the firewall."
-        )
+        problem = f"The connection to {label} was refused."
+        advice = f"Check the {url_field} of the credentials and the firewall."
     elif class_names & {"ConnectTimeout", "ConnectTimeoutError"}:
-        message = (
-            f"The connection to {label} timed out. Try again. If the problem persists, check the "
-            f"{url_field} of the credentials, the firewall and the network connection."
+        problem = f"The connection to {label} timed out."
+        advice = (
+            f"Try again. If the problem persists, check the {url_field} of the credentials, the "
+            "firewall and the network connection."
         )
     elif any_is(TimeoutError) or class_names & {"ReadTimeout", "ReadTimeoutError", "Timeout"}:
-        message = (
-            f"{label} took too long to respond. Try again. If the problem persists, check the "
-            "network connection of this server."
-        )
+        problem = f"{label} took too long to respond."
+        advice = "Try again. If the problem persists, check the network connection of this server."
     elif any_is(ConnectionError, HTTPException) or class_names & _INTERRUPTED:
-        message = (
-            f"The connection to {label} was interrupted before the response was complete. "
-            "Try again."
-        )
+        problem = f"The connection to {label} was interrupted before the response was complete."
+        advice = "Try again."
     elif any_is(OSError) or "RequestException" in class_names:
-        message = (
-            f"The connection to {label} failed. Try again. If the problem persists, check the "
-            f"{url_field} of the credentials and the network connection."
+        problem = f"The connection to {label} failed."
+        advice = (
+            f"Try again. If the problem persists, check the {url_field} of the credentials and the "
+            "network connection."
         )
     else:
         return None
-    return CloudUnreachable(message)
+    return ConnectionFailure(problem, advice)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -94,25 +109,26 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting.extend(each for each in wrapped if isinstance(each, BaseException))
 
 
-def _tls_error(
+def _tls_failure(
     causes: list[BaseException], label: str, url_field: str, ca_hint: str
-) -> CloudUnreachable:
+) -> ConnectionFailure:
     text = " ".join(map(str, causes))
     if "certificate has expired" in text:
-        return CloudUnreachable(
-            f"The TLS certificate of {label} has expired. Ask its administrator to renew it."
+        return ConnectionFailure(
+            f"The TLS certificate of {label} has expired.", "Ask its administrator to renew it."
         )
     if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
-        return CloudUnreachable(
-            f"The TLS certificate of {label} was issued for a different host name. Check the "
-            f"{url_field} of the credentials."
+        return ConnectionFailure(
+            f"The TLS certificate of {label} was issued for a different host name.",
+            f"Check the {url_field} of the credentials.",
         )
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return CloudUnreachable(
-            f"The TLS certificate of {label} cannot be verified. Check the {url_field}, and "
-            f"{ca_hint}."
+        return ConnectionFailure(
+            f"The TLS certificate of {label} cannot be verified.",
+            f"Check the {url_field}, and {ca_hint}.",
+            is_unknown_authority=True,
         )
-    return CloudUnreachable(
-        f"No TLS connection to {label} could be established. Check the {url_field}, including its "
-        "port and whether it should begin with https."
+    return ConnectionFailure(
+        f"No TLS connection to {label} could be established.",
+        f"Check the {url_field}, including its port and whether it should begin with https.",
     )

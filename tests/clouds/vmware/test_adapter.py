@@ -274,7 +274,7 @@ def test_no_console(adapter: VMware) -> None:
             "has 64 hexadecimal digits",
         ),
         ({"ca": "nonsense"}, "ca", "not a certificate in PEM form"),
-        ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "holds a private key"),
+        ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "contains a private key"),
     ],
 )
 def test_what_cannot_be_right(

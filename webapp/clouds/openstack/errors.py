@@ -21,7 +21,7 @@ from webapp.clouds.base import (
     CredentialsRejected,
     PermissionDenied,
 )
-from webapp.clouds.connection_errors import translate_connection_error
+from webapp.clouds.connection_errors import find_connection_failure, translate_connection_error
 from webapp.clouds.follow_up import join_names
 
 LABEL = "OpenStack"
@@ -92,16 +92,15 @@ def image_connection_error(error: Exception, region: str, server: str) -> CloudE
 
     `server` is the host of the image service, with its port if the URL has one.
     """
-    reason = translate_connection_error(_requests_error(error), "Glance", "auth URL")
-    if reason is None:
+    failure = find_connection_failure(_requests_error(error), "Glance", "auth URL")
+    if failure is None:
         return None
-    problem = str(reason).split(". ")[0].rstrip(".")
     advice = "ask your cloud administrator whether this server can reach it"
-    if "cannot be verified" in problem:
+    if failure.is_unknown_authority:
         advice = "add its certificate authority to the CA certificates of the credentials"
     return CloudUnreachable(
-        f"{problem}. The OpenStack service catalog lists the image service {_in_region(region)} "
-        f"at {_displayable(server, 'another server')}: {advice}."
+        f"{failure.problem} The OpenStack service catalog lists the image service "
+        f"{_in_region(region)} at {_displayable(server, 'another server')}: {advice}."
     )
 
 

@@ -134,6 +134,8 @@ _SELF_SIGNED = (
     "The TLS certificate of the vCenter cannot be verified: it is self-signed. Edit the "
     "credentials and add the certificate of its authority, or trust it by its thumbprint."
 )
+_SELF_SIGNED_CODES = {18, 19}
+"""OpenSSL's codes for a self-signed certificate, alone or in a chain (openssl/x509_vfy.h)."""
 _INVALID_REQUESTS = (
     vmodl.fault.InvalidArgument,
     vmodl.fault.InvalidType,
@@ -155,7 +157,7 @@ def translate(error: Exception) -> CloudError | None:
         return _fault_error(error)
     if isinstance(error, HttpStatus):
         return _status_error(error.status)
-    if isinstance(error, ssl.SSLCertVerificationError) and "self-signed" in str(error):
+    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _SELF_SIGNED_CODES:
         return CloudUnreachable(_SELF_SIGNED)
     if translated := translate_connection_error(error, LABEL, URL_LABEL):
         return translated

@@ -1,5 +1,5 @@
 // A vCenter for tests: VMware's own simulator, filled with an inventory of two datacenters, the
-// second in a folder. Serves until its standard input is closed, and then clears up.
+// second in a folder. It serves until its standard input is closed, and then removes its files.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// A setting is what a virtual machine is changed to, in the words of the API.
+// The values to set on a virtual machine, named as in the API.
 type setting struct {
 	Uuid, Name, GuestId, GuestFullName, Annotation, Firmware, Version, Created, Host string
 
@@ -32,13 +32,13 @@ type setting struct {
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address")
 	certificate := flag.String("certificate", "", "PEM file with the certificate and its key")
-	user := flag.String("user", "", "who may log in")
-	datacenters := flag.Int("datacenters", 2, "the last one is in a folder")
-	clusters := flag.Int("clusters", 2, "of each datacenter")
-	hosts := flag.Int("hosts", 1, "of each datacenter, in no cluster")
-	machines := flag.Int("machines", 2, "virtual machines of each cluster, and of each such host")
-	every := flag.Int("every", 2, "every n-th of them, beginning with the first, is a template")
-	delay := flag.Int("delay", 0, "milliseconds by which each call is slower")
+	user := flag.String("user", "", "the user who may log in")
+	datacenters := flag.Int("datacenters", 2, "number of datacenters; the last one is in a folder")
+	clusters := flag.Int("clusters", 2, "clusters in each datacenter")
+	hosts := flag.Int("hosts", 1, "hosts outside a cluster in each datacenter")
+	machines := flag.Int("machines", 2, "virtual machines in each cluster, and on each host outside a cluster")
+	every := flag.Int("every", 2, "every n-th virtual machine, beginning with the first, is a template")
+	delay := flag.Int("delay", 0, "milliseconds added to each call")
 	flag.Parse()
 
 	model := simulator.VPX()
@@ -59,7 +59,7 @@ func main() {
 	pair, err := tls.LoadX509KeyPair(*certificate, *certificate)
 	must(err)
 	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	// The password comes by way of the environment: arguments can be seen by everybody.
+	// The password is in the environment, because every user of the machine can see arguments.
 	login := url.UserPassword(*user, os.Getenv("VCSIM_PASSWORD"))
 	model.Service.Listen = &url.URL{Host: *listen, User: login}
 	server := model.Service.NewServer()
@@ -68,7 +68,7 @@ func main() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// Makes templates, and has machines be as they are set. Their names end in VM0, VM1, and so on.
+// Converts machines to templates and applies the settings. The names end in VM0, VM1, and so on.
 func change(every int, settings map[string]setting) {
 	for _, each := range simulator.Map.All("VirtualMachine") {
 		machine := each.(*simulator.VirtualMachine)
@@ -77,34 +77,34 @@ func change(every int, settings map[string]setting) {
 		if number%every == 0 {
 			machine.MarkAsTemplate(&types.MarkAsTemplate{This: machine.Self})
 		}
-		if said, ok := settings[machine.Name]; ok {
-			set(machine, said)
+		if values, ok := settings[machine.Name]; ok {
+			set(machine, values)
 		}
 	}
 }
 
-func set(machine *simulator.VirtualMachine, said setting) {
+func set(machine *simulator.VirtualMachine, values setting) {
 	config := machine.Config
-	machine.Name, config.Name = said.Name, said.Name
-	config.InstanceUuid = said.Uuid
-	config.GuestId, config.GuestFullName = said.GuestId, said.GuestFullName
-	config.Annotation, config.Firmware = said.Annotation, said.Firmware
-	config.Hardware.NumCPU, config.Hardware.MemoryMB = said.Cpus, said.MemoryMB
-	config.Tools.ToolsVersion, config.Version = said.Tools, said.Version
+	machine.Name, config.Name = values.Name, values.Name
+	config.InstanceUuid = values.Uuid
+	config.GuestId, config.GuestFullName = values.GuestId, values.GuestFullName
+	config.Annotation, config.Firmware = values.Annotation, values.Firmware
+	config.Hardware.NumCPU, config.Hardware.MemoryMB = values.Cpus, values.MemoryMB
+	config.Tools.ToolsVersion, config.Version = values.Tools, values.Version
 	for _, each := range simulator.Map.All("HostSystem") {
-		if host := each.(*simulator.HostSystem); host.Name == said.Host {
+		if host := each.(*simulator.HostSystem); host.Name == values.Host {
 			machine.Runtime.Host = &host.Self
 		}
 	}
 	machine.Guest.ToolsStatus = types.VirtualMachineToolsStatusToolsNotRunning
-	if created, err := time.Parse(time.RFC3339, said.Created); err == nil {
+	if created, err := time.Parse(time.RFC3339, values.Created); err == nil {
 		config.CreateDate = &created
 	}
 	for _, device := range config.Hardware.Device {
 		if disk, ok := device.(*types.VirtualDisk); ok {
-			disk.CapacityInBytes, disk.CapacityInKB = said.Gib<<30, said.Gib<<20
+			disk.CapacityInBytes, disk.CapacityInKB = values.Gib<<30, values.Gib<<20
 			backing := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
-			backing.ThinProvisioned = &said.Thin
+			backing.ThinProvisioned = &values.Thin
 		}
 	}
 }
