@@ -6,6 +6,8 @@ Options on the command line override these settings.
 from __future__ import annotations
 
 import gc
+import logging
+import os
 from typing import Any
 
 bind = "127.0.0.1:8000"
@@ -15,12 +17,16 @@ threads = 16  # A look-up can occupy a thread for ten seconds.
 keepalive = 75  # Longer than proxies wait, so that no connection closes during a request.
 control_socket_disable = True
 
+log = logging.getLogger("webapp")
+
 
 def post_worker_init(worker: Any) -> None:
-    """Start loading the SDKs in the background.
+    """Log the version, and start loading the SDKs in the background.
 
     `gc.freeze` first: the modules that are loaded by now stay until the process ends, so the
     garbage collector need not look at them.
     """
+    app = worker.wsgi
+    log.info("Image Registry %s, process %s", app.config["VERSION"], os.getpid())
     gc.freeze()
-    worker.wsgi.extensions["services"].warm_up.start()
+    app.extensions["services"].warm_up.start()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import runpy
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.fernet import Fernet
@@ -12,9 +16,12 @@ from flask import Flask
 import models
 import webapp
 from models import CloudCredentials, Membership, Person, Scope
-from tests.conftest import ENVIRON, MakeCredentials
+from tests.conftest import MakeCredentials
 from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
+from webapp.warm_up import WarmUp
+
+ROOT = Path(__file__).parent.parent
 
 
 def run(app: Flask, *arguments: str) -> tuple[int, str]:
@@ -65,15 +72,16 @@ def test_rotating_keys(db: Flask, make_credentials: MakeCredentials) -> None:
 
 
 def test_the_version_is_the_one_of_the_project(db: Flask) -> None:
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert webapp.__version__ == project["project"]["version"]
     assert run(db, "version") == (0, f"Image Registry {webapp.__version__}\n")
 
 
-def test_the_version_is_logged_at_the_start(db: Flask, caplog: pytest.LogCaptureFixture) -> None:
-    present = models.database.obj
-    try:
-        webapp.create_app({**ENVIRON, "DATABASE_URL": "sqlite:///:memory:"})
-        assert f"Image Registry {webapp.__version__} is starting" in caplog.messages
-    finally:
-        models.database.initialize(present)
+def test_each_server_process_logs_the_version(
+    db: Flask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(WarmUp, "start", lambda _warm_up: None)
+    configuration = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    configuration["post_worker_init"](SimpleNamespace(wsgi=db))
+    assert f"Image Registry {webapp.__version__}, process {os.getpid()}" in caplog.messages

@@ -253,3 +253,33 @@ def test_the_license_is_the_one_that_the_project_names() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def strong_texts(chapter: str) -> set[str]:
+    """Return the bold texts of a chapter, which name parts of the interface."""
+    found = set()
+    for token in tokens_of(DOCS / f"{chapter}.md"):
+        texts: list[str] | None = None
+        for child in token.children or ():
+            if child.type == "strong_open":
+                texts = []
+            elif child.type == "strong_close" and texts is not None:
+                found.add("".join(texts))
+                texts = None
+            elif texts is not None:
+                texts.append(child.content)
+    return found
+
+
+@cache
+def interface() -> str:
+    """Return the source of everything that may contain a text of the interface."""
+    folder = ROOT / "webapp"
+    paths = [*folder.rglob("*.html"), *folder.rglob("*.py")]
+    return "\n".join(path.read_text() for path in paths)
+
+
+@pytest.mark.parametrize("name", chapters.NAMES)
+def test_every_part_of_the_interface_that_the_help_names_exists(name: str) -> None:
+    missing = {text for text in strong_texts(name) if text not in interface()}
+    assert not missing

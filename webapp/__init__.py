@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __version__ = "0.2.0"
 
-import logging
 import os
 from collections.abc import Mapping
 
@@ -24,8 +23,6 @@ from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
 from webapp.web.services import Services
-
-log = logging.getLogger(__name__)
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -50,7 +47,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         VERSION=__version__,
     )
     logs.configure(settings.log_level)
-    log.info("Image Registry %s is starting", __version__)
     models.database.initialize(database.open_database(settings.database_url))
     app.extensions["services"] = services
     if settings.trusted_proxies:
