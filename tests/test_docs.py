@@ -283,3 +283,14 @@ def interface() -> str:
 def test_every_part_of_the_interface_that_the_help_names_exists(name: str) -> None:
     missing = {text for text in strong_texts(name) if text not in interface()}
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    folders = "bench|docs|e2e|migrations|requirements|sandbox|schema|scripts|tests|webapp"
+    for token in tokens_of(page):
+        for child in token.children or ():
+            if child.type == "code_inline" and re.fullmatch(
+                rf"({folders})/[\w./-]*", child.content
+            ):
+                assert (ROOT / child.content).exists(), child.content

@@ -1,4 +1,4 @@
-"""The table of all clouds. The README explains how to add one."""
+"""The table of all clouds. `docs/adding-a-cloud.md` explains how to add one."""
 
 from __future__ import annotations
 
