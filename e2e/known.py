@@ -12,7 +12,7 @@ class Ami(NamedTuple):
     location: str
 
 
-def _in(known: aws.Known, region: str) -> Ami:
+def _in(known: aws.SandboxImage, region: str) -> Ami:
     return Ami(known.id_in(region), region)
 
 

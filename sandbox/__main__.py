@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))  # At once, since there is nothing to save.
-    authority = tls.kept_in(arguments.folder)
+    authority = tls.load_or_create(arguments.folder)
     with ExitStack() as stack:
         rows = []
         for position, (key, protocol) in enumerate(CLOUDS.items()):

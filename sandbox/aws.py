@@ -1,5 +1,7 @@
-"""A loopback AWS: moto's EC2 and STS, with our own small catalogue of images in place of moto's.
-Image ids never change, so documents and tests may name them."""
+"""A loopback AWS: moto's EC2 and STS, with a small catalog of images instead of moto's.
+
+Image IDs never change, so documentation and tests may use them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-# Before moto is imported: its catalogue of hundreds of old AMIs a region costs seconds.
+# Must be set before moto is imported: loading its hundreds of old AMIs per region takes seconds.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 from moto.ec2.models import ec2_backends
@@ -38,8 +40,8 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Known:
-    """An image of the catalogue. In the n-th of REGIONS its id ends in n."""
+class SandboxImage:
+    """An image of the catalog. In the n-th of REGIONS, its ID ends in n."""
 
     number: int
     name: str
@@ -61,9 +63,9 @@ class Known:
         return f"ami-0{self.number:015x}{REGIONS.index(region)}"
 
 
-def _ubuntu(number: int, version: str, codename: str, arch: str, created: str) -> Known:
+def _ubuntu(number: int, version: str, codename: str, arch: str, created: str) -> SandboxImage:
     machine = "arm64" if arch == "arm64" else "x86_64"
-    return Known(
+    return SandboxImage(
         number,
         f"ubuntu/images/hvm-ssd-gp3/ubuntu-{codename}-{version}-{arch}-server-"
         f"{created[:10].replace('-', '')}",
@@ -75,7 +77,7 @@ def _ubuntu(number: int, version: str, codename: str, arch: str, created: str) -
 
 
 NOBLE = _ubuntu(0x2404, "24.04", "noble", "amd64", "2026-10-21T05:12:45Z")
-DEBIAN_13 = Known(
+DEBIAN_13 = SandboxImage(
     0x1300,
     "debian-13-amd64-20261012-2262",
     "Debian 13 (20261012-2262)",
@@ -83,7 +85,7 @@ DEBIAN_13 = Known(
     "2026-10-12T17:01:09Z",
     root="/dev/xvda",
 )
-WINDOWS_2025 = Known(
+WINDOWS_2025 = SandboxImage(
     0x2025,
     "Windows_Server-2025-English-Full-Base-2026.10.15",
     "Microsoft Windows Server 2025 Full Locale English AMI provided by Amazon",
@@ -92,7 +94,7 @@ WINDOWS_2025 = Known(
     platform="Windows",
     size=30,
 )
-OWN = Known(
+OWN = SandboxImage(
     0xACE1,
     "acme-golden-postgres-17",
     "Acme's database image: Ubuntu 24.04 with PostgreSQL 17",
@@ -103,7 +105,7 @@ OWN = Known(
     public=False,
     shared_with=("210987654321",),
 )
-OLD = Known(
+OLD = SandboxImage(
     0x1404,
     "ubuntu/images/hvm-ssd/ubuntu-trusty-14.04-amd64-server-20190122",
     "Canonical, Ubuntu, 14.04 LTS, amd64 trusty image build on 2019-01-22",
@@ -111,7 +113,7 @@ OLD = Known(
     "2019-01-22T11:40:00Z",
     deprecated="2021-01-22T11:40:00Z",
 )
-DISABLED = Known(
+DISABLED = SandboxImage(
     0xACE2,
     "acme-golden-web-2025",
     "Acme's web image of last year",
@@ -120,7 +122,7 @@ DISABLED = Known(
     public=False,
     state="disabled",
 )
-ONLY_IRELAND = Known(
+ONLY_IRELAND = SandboxImage(
     0xACE3,
     "acme-golden-web-2026",
     "Acme's web image: Debian 13 with nginx",
@@ -129,13 +131,13 @@ ONLY_IRELAND = Known(
     public=False,
     regions=("eu-west-1",),
 )
-CATALOGUE = (
+CATALOG = (
     NOBLE,
     _ubuntu(0x24A4, "24.04", "noble", "arm64", "2026-10-21T05:14:10Z"),
     _ubuntu(0x2204, "22.04", "jammy", "amd64", "2026-10-20T04:51:00Z"),
     _ubuntu(0x2604, "26.04", "resolute", "amd64", "2026-10-22T06:00:00Z"),
     DEBIAN_13,
-    Known(
+    SandboxImage(
         0x1200,
         "debian-12-amd64-20261012-2262",
         "Debian 12 (20261012-2262)",
@@ -143,7 +145,7 @@ CATALOGUE = (
         "2026-10-12T17:30:40Z",
         root="/dev/xvda",
     ),
-    Known(
+    SandboxImage(
         0x2023,
         "al2023-ami-2023.9.20261019.0-kernel-6.12-x86_64",
         "Amazon Linux 2023 AMI 2023.9.20261019.0 x86_64 HVM kernel-6.12",
@@ -151,7 +153,7 @@ CATALOGUE = (
         "2026-10-19T22:10:00Z",
         root="/dev/xvda",
     ),
-    Known(
+    SandboxImage(
         0x20A3,
         "al2023-ami-2023.9.20261019.0-kernel-6.12-arm64",
         "Amazon Linux 2023 AMI 2023.9.20261019.0 arm64 HVM kernel-6.12",
@@ -161,7 +163,7 @@ CATALOGUE = (
         root="/dev/xvda",
     ),
     WINDOWS_2025,
-    Known(
+    SandboxImage(
         0x2022,
         "Windows_Server-2022-English-Full-Base-2026.10.15",
         "Microsoft Windows Server 2022 Full Locale English AMI provided by Amazon",
@@ -170,7 +172,7 @@ CATALOGUE = (
         platform="Windows",
         size=30,
     ),
-    Known(
+    SandboxImage(
         0x1000,
         "RHEL-10.1.0_HVM-20261001-x86_64-0-Hourly2-GP3",
         "Provided by Red Hat, Inc.",
@@ -179,7 +181,7 @@ CATALOGUE = (
         platform="Red Hat Enterprise Linux",
         size=10,
     ),
-    Known(
+    SandboxImage(
         0x0940,
         "RHEL-9.7.0_HVM-20260915-x86_64-0-Hourly2-GP3",
         "Provided by Red Hat, Inc.",
@@ -196,9 +198,9 @@ CATALOGUE = (
 
 
 class SandboxAmi(Ami):
-    """moto's image, with the disks and the deprecation that moto does not model."""
+    """An image of moto, with the disks and the deprecation that moto does not model."""
 
-    def __init__(self, backend: Any, known: Known, region: str) -> None:
+    def __init__(self, backend: Any, known: SandboxImage, region: str) -> None:
         self.known = known
         super().__init__(
             backend,
@@ -233,32 +235,32 @@ class SandboxAmi(Ami):
             {
                 "DeviceName": disk.device,
                 "Ebs": {
-                    "SnapshotId": f"snap-0{self.known.number:014x}{place:02x}",
+                    "SnapshotId": f"snap-0{self.known.number:014x}{index:02x}",
                     "VolumeSize": disk.size,
                     "VolumeType": disk.kind,
                     "DeleteOnTermination": True,
                     "Encrypted": disk.encrypted,
                 },
             }
-            for place, disk in enumerate(disks)
+            for index, disk in enumerate(disks)
         ]
 
 
 def fill() -> None:
-    """Put the catalogue into moto, in place of whatever was there."""
+    """Replace all images of moto by the catalog."""
     for region in REGIONS:
         backend = ec2_backends[ACCOUNT][region]
         backend.amis = {
             known.id_in(region): SandboxAmi(backend, known, region)
-            for known in CATALOGUE
+            for known in CATALOG
             if region in known.regions
         }
 
 
 @contextmanager
 def start(port: int = 0) -> Iterator[str]:
-    """Serve on loopback from a thread of this process; yields the address."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it tells of every request
+    """Serve on loopback from a thread of this process, and yield the URL."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise it logs every request
     fill()
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
@@ -269,15 +271,15 @@ def start(port: int = 0) -> Iterator[str]:
         server.stop()
 
 
-def credentials(address: str) -> dict[str, str]:
-    """Any key will do."""
+def credentials(url: str) -> dict[str, str]:
+    """Return credentials for the sandbox, which accepts any key."""
     return {
         "access_key_id": "AKIASANDBOXSANDBOX00",
         "secret_access_key": "sandbox",
         "session_token": "",
         "role_arn": "",
         "partition": "aws",
-        "endpoint_url": address,
+        "endpoint_url": url,
     }
 
 

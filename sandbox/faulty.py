@@ -1,7 +1,7 @@
-"""A loopback server that fails in the ways in which a cloud, or the network before it, fails.
+"""A loopback server that fails in the same ways as a cloud, or the network in front of it.
 
-`serve` takes what to do with a request: one of the functions below, or one made of them. It knows
-HTTP only, no cloud, so it serves the tests of all of them.
+`serve` takes a function that handles each request: one of the functions below, or a combination.
+It knows only HTTP, so the tests of all clouds can use it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = "127.0.0.1"
-BEAT_SECONDS = 0.5
-"""How often a trickling answer sends a byte."""
+BYTE_INTERVAL_SECONDS = 0.5
+"""How often `trickling` sends a byte."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request, and the means to misbehave: the connection itself, and `ended`, which is set
-    when the server is to stop, so that nothing waits longer than that."""
+    """One request, with what a behaviour needs in order to fail.
+
+    `connection` is the socket. `ended` is set when the server stops, so that no behaviour waits
+    longer than that.
+    """
 
     method: str
     path: str
@@ -36,7 +39,7 @@ class Request:
 
     @property
     def form(self) -> dict[str, str]:
-        """The fields of a form that was posted, the last value of each."""
+        """The last value of each field of a posted form."""
         return {name: values[-1] for name, values in parse_qs(self.body.decode()).items()}
 
 
@@ -49,7 +52,7 @@ class Answer:
 
 
 Behaviour = Callable[[Request], Answer | None]
-"""None where no answer is to be sent any more."""
+"""Handles a request. Returns None if no answer is to be sent."""
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def serve(
     host: str = LOOPBACK,
     port: int = 0,
 ) -> Iterator[str]:
-    """Yields the address. `sandbox.tls` has contexts good and bad."""
+    """Serve `behaviour` and yield the URL. `sandbox.tls` has valid and invalid TLS contexts."""
     ended = threading.Event()
 
     class Handler(_Handler):
@@ -77,13 +80,13 @@ def serve(
     finally:
         server.shutdown()
         server.server_close()
-        ended.set()  # After that, as whoever was kept waiting would come back at once.
+        ended.set()  # Last, since a waiting client would immediately send another request.
         thread.join()
 
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """An address that refuses connections: the port is taken, and nobody listens."""
+    """Yield a URL that refuses connections: its port is bound, but no server listens."""
     with socket.socket() as taken:
         taken.bind((LOOPBACK, 0))
         yield f"http://{LOOPBACK}:{taken.getsockname()[1]}"
@@ -94,7 +97,7 @@ def answering(status: int, body: str = "", content_type: str = "text/xml") -> Be
 
 
 def forwarding(upstream: str) -> Behaviour:
-    """Be a proxy before another server."""
+    """Return a behaviour that forwards requests to another server."""
     address = urlsplit(upstream).netloc
 
     def behave(request: Request) -> Answer:
@@ -110,7 +113,7 @@ def forwarding(upstream: str) -> Behaviour:
 
 
 def slow(seconds: float, then: Behaviour) -> Behaviour:
-    """Keep silent for a while first."""
+    """Return a behaviour that waits before it does what `then` does."""
 
     def behave(request: Request) -> Answer | None:
         return None if request.ended.wait(seconds) else then(request)
@@ -119,14 +122,14 @@ def slow(seconds: float, then: Behaviour) -> Behaviour:
 
 
 def trickling(request: Request) -> None:
-    """Begin an answer, and send the rest byte by byte for ever: no read timeout notices."""
+    """Begin an answer, and send the rest byte by byte, which never triggers a read timeout."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    while not request.ended.wait(BEAT_SECONDS):
+    while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
 
 
 def resetting(request: Request) -> None:
-    """Break the connection off within an answer."""
+    """Reset the connection in the middle of an answer."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<?xml")
     linger = struct.pack("ii", 1, 0)
     request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -137,12 +140,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that leaves is what these faults are for."""
+        """Ignore clients that close the connection, which these faults cause."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or head and body arrive 40 ms apart
+    disable_nagle_algorithm = True  # otherwise head and body arrive 40 ms apart
     behaviour: Behaviour
     ended: threading.Event
 
@@ -170,4 +173,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST  # noqa: N815
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,5 +1,7 @@
-"""A loopback Compute Engine: the images of `gce_images`, read as with Google's own API by whoever
-has a key of `gce_keys`, and refused in Google's words."""
+"""A loopback Compute Engine with Google's API and error messages.
+
+It serves the images of `gce_images` to clients with a key of `gce_keys`.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,19 @@ from werkzeug.serving import make_server
 
 from sandbox import gce_answers, gce_images, gce_keys
 from sandbox.gce_answers import Answer
-from sandbox.gce_images import LINK, OWN_PROJECT, Known
+from sandbox.gce_images import LINK, OWN_PROJECT, SandboxImage
 
 THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
 FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
-MOST = 500
-"""How many images one page of a list has at most."""
+MAX_PAGE_SIZE = 500
+"""How many images one page of a list contains at most."""
 
 
 @contextmanager
 def start(port: int = 0) -> Iterator[str]:
-    """Serve on loopback from a thread of this process; yields the address."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or it tells of every request
+    """Serve on loopback from a thread of this process, and yield the URL."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise it logs every request
     server = make_server("127.0.0.1", port, _app(), threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -38,9 +40,9 @@ def start(port: int = 0) -> Iterator[str]:
         server.server_close()
 
 
-def credentials(address: str) -> dict[str, str]:
-    """Those of the sandbox's service account."""
-    return {"service_account_key": gce_keys.key_file(), "endpoint_url": address, "ca": ""}
+def credentials(url: str) -> dict[str, str]:
+    """Return the credentials of the sandbox's service account."""
+    return {"service_account_key": gce_keys.key_file(), "endpoint_url": url, "ca": ""}
 
 
 def _app() -> Flask:
@@ -49,12 +51,12 @@ def _app() -> Flask:
     app.add_url_rule(images, view_func=_list)
     app.add_url_rule(f"{images}/<name>", view_func=_get)
     app.add_url_rule(f"{images}/family/<family>", view_func=_get_from_family)
-    app.before_request(_refuse_strangers)
-    app.after_request(_say_when_to_come_back)
+    app.before_request(_require_token)
+    app.after_request(_add_retry_after)
     return app
 
 
-def _refuse_strangers() -> Answer | None:
+def _require_token() -> Answer | None:
     try:
         gce_keys.require_token(request.headers.get("Authorization", ""))
     except gce_keys.BadToken as error:
@@ -62,7 +64,7 @@ def _refuse_strangers() -> Answer | None:
     return None
 
 
-def _say_when_to_come_back(response: Any) -> Any:
+def _add_retry_after(response: Any) -> Any:
     if response.status_code == 429:
         response.headers["Retry-After"] = "30"
     return response
@@ -82,7 +84,7 @@ def _get_from_family(project: str, family: str) -> Answer:
     return _image(project, path, gce_images.newest_of(project, family))
 
 
-def _image(project: str, path: str, found: Known | None) -> Answer:
+def _image(project: str, path: str, found: SandboxImage | None) -> Answer:
     if project == gce_images.FOREIGN_PROJECT:
         return gce_answers.forbidden(path)
     if project not in gce_images.PROJECTS:
@@ -97,20 +99,20 @@ def _list(project: str) -> Answer:
         return gce_answers.forbidden(project, "compute.images.list")
     if project not in gce_images.PROJECTS:
         return gce_answers.not_found(project)
-    every = sorted((each for each in gce_images.CATALOGUE if each.project == project), key=_name)
+    images = sorted((image for image in gce_images.CATALOG if image.project == project), key=_name)
     after = request.args.get("pageToken", "")
-    left = [each for each in every if each.name > after]
-    page = left[: min(int(request.args.get("maxResults", MOST)), MOST)]
-    said: dict[str, Any] = {
+    remaining = [image for image in images if image.name > after]
+    page = remaining[: min(int(request.args.get("maxResults", MAX_PAGE_SIZE)), MAX_PAGE_SIZE)]
+    answer: dict[str, Any] = {
         "kind": "compute#imageList",
         "id": f"projects/{project}/global/images",
         "selfLink": f"{LINK}{project}/global/images",
-        "items": [each.answer() for each in page],
+        "items": [image.answer() for image in page],
     }
-    if len(page) < len(left):
-        said["nextPageToken"] = page[-1].name
-    return said, 200
+    if len(page) < len(remaining):
+        answer["nextPageToken"] = page[-1].name
+    return answer, 200
 
 
-def _name(image: Known) -> str:
+def _name(image: SandboxImage) -> str:
     return image.name

@@ -1,4 +1,4 @@
-"""Errors of Compute Engine in Google's own form and words: (body, status)."""
+"""Errors of Compute Engine in Google's format and words: (body, status)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Answer = tuple[dict[str, Any], int]
 def error(
     status: int, reason: str, message: str, *, domain: str = "global", info: str = ""
 ) -> Answer:
-    """`info` is the reason in the newer form, where there is one."""
+    """Return an error. `info` is the reason in the newer format, or ''."""
     body: dict[str, Any] = {
         "code": status,
         "message": message,

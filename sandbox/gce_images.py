@@ -1,5 +1,7 @@
-"""The images of the sandbox's Compute Engine: a few of each of Google's public projects, and those
-of a project of our own. Names never change, so documents and tests may name them."""
+"""The images of the sandbox's Compute Engine: some from Google's public projects, some of our own.
+
+Names never change, so documentation and tests may use them.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,13 @@ from typing import Any
 LINK = "https://www.googleapis.com/compute/v1/projects/"
 OWN_PROJECT = "acme-images"
 FOREIGN_PROJECT = "globex-images"
-"""One that exists, and whose images may not be read."""
+"""A project that exists, but whose images the credentials may not read."""
 GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class Known:
-    """An image of the catalogue."""
+class SandboxImage:
+    """An image of the catalog."""
 
     project: str
     name: str
@@ -28,15 +30,15 @@ class Known:
     architecture: str = "X86_64"
     size: int = 10
     archive: int = GIB
-    """In bytes."""
+    """The size of the archive in bytes."""
     features: tuple[str, ...] = ("UEFI_COMPATIBLE", "VIRTIO_SCSI_MULTIQUEUE", "GVNIC")
     status: str = "READY"
     state: str = ""
-    """Of its deprecation, '' for none."""
+    """The state of its deprecation, or ''."""
     replacement: str = ""
-    """The name of one in the same project."""
+    """The name of another image in the same project."""
     dates: tuple[tuple[str, str], ...] = ()
-    """(deprecated, obsolete or deleted; from when)."""
+    """Pairs of "deprecated", "obsolete" or "deleted", and the instant."""
     more: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -53,8 +55,8 @@ class Known:
         return str(10**18 + int.from_bytes(digest[:7], "big"))
 
     def answer(self) -> dict[str, Any]:
-        """As Compute Engine gives it."""
-        said: dict[str, Any] = {
+        """Return the image as Compute Engine returns it."""
+        body: dict[str, Any] = {
             "kind": "compute#image",
             "id": self.number,
             "creationTimestamp": self.created,
@@ -72,25 +74,26 @@ class Known:
             **self.more,
         }
         if self.family:
-            said["family"] = self.family
+            body["family"] = self.family
         if self.licences:
-            said["licenses"] = [
-                LINK + each.replace("/", "/global/licenses/") for each in self.licences
+            body["licenses"] = [
+                LINK + license_path.replace("/", "/global/licenses/")
+                for license_path in self.licences
             ]
         if self.features:
-            said["guestOsFeatures"] = [{"type": each} for each in self.features]
+            body["guestOsFeatures"] = [{"type": each} for each in self.features]
         if self.state or self.dates:
-            said["deprecated"] = {"state": self.state or "ACTIVE", **dict(self.dates)}
+            body["deprecated"] = {"state": self.state or "ACTIVE", **dict(self.dates)}
         if self.replacement:
             link = f"{LINK}{self.project}/global/images/{self.replacement}"
-            said["deprecated"]["replacement"] = link
-        return said
+            body["deprecated"]["replacement"] = link
+        return body
 
 
-def _debian(version: str, codename: str, day: str, suffix: str = "", **more: Any) -> Known:
+def _debian(version: str, codename: str, day: str, suffix: str = "", **more: Any) -> SandboxImage:
     machine = suffix or "amd64"
     infix = f"-{suffix}" if suffix else ""
-    return Known(
+    return SandboxImage(
         "debian-cloud",
         f"debian-{version}-{codename}{infix}-v{day}",
         f"Debian, Debian GNU/Linux, {version} ({codename}), {machine} built on {day}",
@@ -102,9 +105,9 @@ def _debian(version: str, codename: str, day: str, suffix: str = "", **more: Any
     )
 
 
-def _ubuntu(version: str, codename: str, machine: str, day: str) -> Known:
+def _ubuntu(version: str, codename: str, machine: str, day: str) -> SandboxImage:
     year, month = version.split(".")
-    return Known(
+    return SandboxImage(
         "ubuntu-os-cloud",
         f"ubuntu-{year}{month}-{codename}-{machine}-v{day}",
         f"Canonical, Ubuntu, {version} LTS, {machine} {codename} image built on {day}",
@@ -115,8 +118,8 @@ def _ubuntu(version: str, codename: str, machine: str, day: str) -> Known:
     )
 
 
-def _windows(version: str, day: str) -> Known:
-    return Known(
+def _windows(version: str, day: str) -> SandboxImage:
+    return SandboxImage(
         "windows-cloud",
         f"windows-server-{version}-dc-v{day}",
         f"Microsoft, Windows Server {version} Datacenter, x64 built on {day}",
@@ -141,7 +144,7 @@ DEPRECATED = _debian(
     dates=(("deprecated", "2026-04-14T00:00:00.000-07:00"),),
 )
 WINDOWS_2025 = _windows("2025", "20261111")
-COS = Known(
+COS = SandboxImage(
     "cos-cloud",
     "cos-125-19216-104-94",
     "Google, Container-Optimized OS, 125-19216.104.94 LTS, Kernel: COS-6.12.55 Docker: 27.5.1",
@@ -149,7 +152,7 @@ COS = Known(
     family="cos-125-lts",
     licences=("cos-cloud/cos", "cos-cloud-shielded/shielded-cos"),
 )
-OWN = Known(
+OWN = SandboxImage(
     OWN_PROJECT,
     "acme-golden-web-v7",
     "Acme's web image: Debian 13 with nginx",
@@ -168,7 +171,7 @@ OWN = Known(
         },
     },
 )
-OWN_DEPRECATED = Known(
+OWN_DEPRECATED = SandboxImage(
     OWN_PROJECT,
     "acme-golden-web-v6",
     "Acme's web image of the last quarter",
@@ -179,7 +182,7 @@ OWN_DEPRECATED = Known(
     state="DEPRECATED",
     replacement=OWN.name,
 )
-OBSOLETE = Known(
+OBSOLETE = SandboxImage(
     OWN_PROJECT,
     "acme-golden-web-v3",
     "Acme's web image of last year",
@@ -194,7 +197,7 @@ OBSOLETE = Known(
         ("obsolete", "2026-01-01T00:00:00.000-08:00"),
     ),
 )
-PENDING = Known(
+PENDING = SandboxImage(
     OWN_PROJECT,
     "acme-import-2026-11",
     "Being imported",
@@ -202,7 +205,7 @@ PENDING = Known(
     archive=0,
     status="PENDING",
 )
-FAILED = Known(
+FAILED = SandboxImage(
     OWN_PROJECT,
     "acme-import-2026-10",
     "An import that did not work out",
@@ -210,7 +213,7 @@ FAILED = Known(
     archive=0,
     status="FAILED",
 )
-PLAIN = Known(
+PLAIN = SandboxImage(
     OWN_PROJECT,
     "acme-appliance",
     "",
@@ -218,7 +221,7 @@ PLAIN = Known(
     size=100,
     features=(),
 )
-RETIRED = Known(
+RETIRED = SandboxImage(
     OWN_PROJECT,
     "acme-legacy-v1",
     "Nothing current is left of its family",
@@ -228,7 +231,7 @@ RETIRED = Known(
     state="DELETED",
     dates=(("deleted", "2026-06-01T00:00:00.000-07:00"),),
 )
-CATALOGUE = (
+CATALOG = (
     NOBLE,
     _ubuntu("24.04", "noble", "arm64", "20261118"),
     _ubuntu("26.04", "resolute", "amd64", "20261119"),
@@ -236,7 +239,7 @@ CATALOGUE = (
     _debian("13", "trixie", "20261112", "arm64"),
     DEBIAN_12,
     DEPRECATED,
-    Known(
+    SandboxImage(
         "rocky-linux-cloud",
         "rocky-linux-9-optimized-gcp-v20261104",
         "Rocky Linux, Rocky Linux, 9 optimized for GCP, x86_64 built on 20261104",
@@ -245,7 +248,7 @@ CATALOGUE = (
         licences=("rocky-linux-cloud/rocky-linux-9-optimized-gcp",),
         size=20,
     ),
-    Known(
+    SandboxImage(
         "rhel-cloud",
         "rhel-10-v20261104",
         "Red Hat, Red Hat Enterprise Linux, 10, x86_64 built on 20261104",
@@ -265,18 +268,18 @@ CATALOGUE = (
     PLAIN,
     RETIRED,
 )
-PROJECTS = {each.project for each in CATALOGUE}
+PROJECTS = {each.project for each in CATALOG}
 
 
-def by_name(project: str, name: str) -> Known | None:
+def by_name(project: str, name: str) -> SandboxImage | None:
     """Also by its number."""
-    own = [each for each in CATALOGUE if each.project == project]
+    own = [each for each in CATALOG if each.project == project]
     return next((each for each in own if name in {each.name, each.number}), None)
 
 
-def newest_of(project: str, family: str) -> Known | None:
+def newest_of(project: str, family: str) -> SandboxImage | None:
     """The one that the family stands for."""
-    own = [each for each in CATALOGUE if (each.project, each.family) == (project, family)]
+    own = [each for each in CATALOG if (each.project, each.family) == (project, family)]
     return max(
         (each for each in own if not each.state), key=lambda each: each.created, default=None
     )

@@ -1,8 +1,8 @@
-"""Keys of the sandbox's service account, and the tokens that they sign.
+"""Keys of the sandbox's service account, and verification of the tokens that they sign.
 
-A key names itself by its public half, in `private_key_id`: so one that was made by an earlier
-process, and stored, is still good, and there is no secret to keep. Whose key it is proves nothing
-here; that the token was signed with it, and for whom, is checked as Google does.
+The `private_key_id` of a key is its public half, so the sandbox stores no secret and accepts keys
+that an earlier process created. It accepts any key, but checks as Google does that a token was
+signed with it, and for which service.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SKEW_SECONDS = 300
 
 
 class BadToken(Exception):
-    """`reason` is Google's."""
+    """The token is missing or not valid. `reason` is Google's code for the problem."""
 
     def __init__(self, reason: str = "CREDENTIALS_MISSING") -> None:
         super().__init__(reason)
@@ -38,7 +38,7 @@ class BadToken(Exception):
 
 @cache
 def key_file() -> str:
-    """The JSON that Google Cloud would give out. One key a process, as making it takes a while."""
+    """Return a JSON key file. Each process creates only one key, since that takes a while."""
     key = rsa.generate_private_key(EXPONENT, BITS)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     modulus = key.public_key().public_numbers().n.to_bytes(BITS // 8, "big")
@@ -57,7 +57,7 @@ def key_file() -> str:
 
 
 def require_token(authorization: str) -> None:
-    """Raises BadToken unless this is a header with a token that is good for Compute Engine."""
+    """Raise BadToken unless this header contains a token that is valid for Compute Engine."""
     scheme, _, token = authorization.partition(" ")
     if scheme != "Bearer":
         raise BadToken
@@ -66,12 +66,16 @@ def require_token(authorization: str) -> None:
         signed = f"{head}.{claims}".encode()
         kid = str(_json(head)["kid"])
         _public_key(kid).verify(_bytes(signature), signed, padding.PKCS1v15(), SHA256())
-        said = _json(claims)
+        token_claims = _json(claims)
     except (ValueError, KeyError, TypeError, InvalidSignature) as error:
         raise BadToken("ACCESS_TOKEN_TYPE_UNSUPPORTED") from error
-    if said.get("iss") != EMAIL or said.get("sub") != EMAIL or said.get("aud") != AUDIENCE:
+    if (
+        token_claims.get("iss") != EMAIL
+        or token_claims.get("sub") != EMAIL
+        or token_claims.get("aud") != AUDIENCE
+    ):
         raise BadToken("ACCOUNT_STATE_INVALID")
-    if not _is_current(said):
+    if not _is_current(token_claims):
         raise BadToken("ACCESS_TOKEN_EXPIRED")
 
 
@@ -81,17 +85,17 @@ def _public_key(kid: str) -> rsa.RSAPublicKey:
 
 
 def _is_current(claims: dict[str, Any]) -> bool:
-    made, ends, now = claims.get("iat"), claims.get("exp"), time.time()
-    if not isinstance(made, int) or not isinstance(ends, int) or ends - made > 3600:
+    issued, expires, now = claims.get("iat"), claims.get("exp"), time.time()
+    if not isinstance(issued, int) or not isinstance(expires, int) or expires - issued > 3600:
         return False
-    return made <= now + SKEW_SECONDS and ends > now - SKEW_SECONDS
+    return issued <= now + SKEW_SECONDS and expires > now - SKEW_SECONDS
 
 
 def _json(part: str) -> dict[str, Any]:
-    said = json.loads(_bytes(part))
-    if not isinstance(said, dict):
+    content = json.loads(_bytes(part))
+    if not isinstance(content, dict):
         raise TypeError
-    return said
+    return content
 
 
 def _bytes(part: str) -> bytes:

@@ -1,5 +1,8 @@
-"""Certificates for loopback servers: an authority that clients can be told to trust, and servers'
-certificates from it that are good, expired, or of somebody else."""
+"""TLS certificates for loopback servers.
+
+There is an authority that clients can trust, and server certificates that are valid, expired, or
+issued by an unknown authority.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ from cryptography.x509.oid import NameOID
 
 DAY = timedelta(days=1)
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""VMware's SDK verifies nothing at 127.0.0.1 unless it is told to: tests need another address."""
+"""VMware's SDK does not verify certificates at the first by default; tests use the second."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """One that issues certificates; `pem` is what a client needs to trust them."""
+    """A certificate authority. Clients that trust `pem` trust the certificates that it issues."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -41,7 +44,7 @@ class Authority:
     def context(
         self, *, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
     ) -> ssl.SSLContext:
-        """For a server at `addresses`. With a `valid_for` that is negative, an expired one."""
+        """Return the context for a server at `addresses`; expired if `valid_for` is negative."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "both.pem"
@@ -52,9 +55,9 @@ class Authority:
     def issue(
         self, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
     ) -> bytes:
-        """A server's certificate and its key, in PEM form, for a server that is not ours."""
+        """Return a server certificate and its key in PEM format, for use by another process."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ip_address(each)) for each in addresses]
+        names = [x509.IPAddress(ip_address(address)) for address in addresses]
         builder = _builder("sandbox", key, self.certificate.subject, valid_for).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
@@ -71,16 +74,16 @@ def make() -> Authority:
 
 @cache
 def authority() -> Authority:
-    """That of this process."""
+    """Return the authority of this process."""
     return make()
 
 
-def kept_in(folder: Path) -> Authority:
-    """The same one at every start: stored credentials trust it."""
+def load_or_create(folder: Path) -> Authority:
+    """Return the authority in `folder`, so that stored credentials trust it after a restart."""
     path = folder / "sandbox_authority.pem"
     if not path.exists():
         fresh = make()
-        new = path.with_suffix(".new")  # A stop in between must not leave half of one.
+        new = path.with_suffix(".new")  # An interruption must not leave an incomplete file.
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)
         new.write_bytes(_pem(fresh.key) + fresh.pem.encode())
@@ -92,7 +95,7 @@ def kept_in(folder: Path) -> Authority:
 
 
 def trusted() -> ssl.SSLContext:
-    """For a server that clients who know `authority()` trust."""
+    """Return the context of a server that clients of `authority()` trust."""
     return authority().context()
 
 
@@ -101,7 +104,7 @@ def expired() -> ssl.SSLContext:
 
 
 def untrusted() -> ssl.SSLContext:
-    """For a server whose certificate nobody has reason to trust."""
+    """Return the context of a server with a certificate of an unknown authority."""
     return make().context()
 
 

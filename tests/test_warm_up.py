@@ -1,4 +1,4 @@
-"""SDKs are loaded before somebody waits for them, and only those of clouds that are used."""
+"""Loading of SDKs in the background, only for clouds in use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Loaded = list[str]
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    """The clouds whose SDK was asked for, in order."""
-    asked: Loaded = []
+    """Return the clouds whose SDK was loaded, in order."""
+    calls: Loaded = []
     for key, cloud in CLOUDS.items():
-        monkeypatch.setattr(cloud, "warm_up", lambda key=key: asked.append(key))
-    return asked
+        monkeypatch.setattr(cloud, "warm_up", lambda key=key: calls.append(key))
+    return calls
 
 
 def test_only_the_clouds_that_are_used_each_once(
@@ -49,12 +49,12 @@ def test_a_database_that_does_not_answer_is_asked_again(
 ) -> None:
     make_credentials()
     warm_up = WarmUp()
-    there = models.database.obj
+    database = models.database.obj
     models.database.initialize(SqliteDatabase("/nowhere/at/all.db"))
     try:
         warm_up.load_missing()
     finally:
-        models.database.initialize(there)
+        models.database.initialize(database)
     assert loaded == []
     warm_up.load_missing()
     assert loaded == ["aws"]

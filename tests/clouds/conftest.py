@@ -20,7 +20,7 @@ def sandbox_aws() -> Iterator[str]:
 
 @pytest.fixture
 def adapter() -> Cloud:
-    """One of its own for each test: an adapter remembers whom it has logged in."""
+    """Return a new adapter for each test, since adapters cache sessions."""
     return type(AwsPeer.cloud)()
 
 
@@ -34,6 +34,6 @@ def aws_credentials(address: str, **changes: str) -> CredentialValues:
 
 
 @pytest.fixture(autouse=True)
-def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second attempt of a call is still made, but at once."""
+def no_retry_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make botocore retry without a delay."""
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)

@@ -1,5 +1,7 @@
-"""What the contract's tests need to know of an adapter. A peer is a server on loopback that stands
-for the cloud, with an image that is known to be there."""
+"""The description of an adapter for the contract tests.
+
+A peer is a server on loopback that takes the part of the cloud, and has a known image.
+"""
 
 from __future__ import annotations
 
@@ -20,37 +22,39 @@ class Peer(ABC):
     known: ClassVar[Locator]
     known_name: ClassVar[str]
     unknown: ClassVar[Locator]
-    elsewhere: ClassVar[Locator | None] = None
-    """An image that is in another location; None where none has one."""
-    nowhere: ClassVar[Locator | None] = None
-    """A location that does not exist; None where there are none."""
-    moving: ClassVar[Locator | None] = None
-    """A reference that stands for `known` at present: `latest`, a family. None where this cloud
-    has none."""
+    in_other_location: ClassVar[Locator | None] = None
+    """An image that is in a different location. None for clouds without locations."""
+    at_unknown_location: ClassVar[Locator | None] = None
+    """An image in a location that does not exist. None for clouds without locations."""
+    alias: ClassVar[Locator | None] = None
+    """A reference that currently resolves to `known`: `latest`, a family. None if this cloud has
+    no such references."""
     pasted: ClassVar[Mapping[str, str]]
-    """What people paste, and the canonical id that it stands for."""
-    not_ids: ClassVar[tuple[str, ...]]
+    """Pasted texts and their canonical IDs."""
+    invalid_ids: ClassVar[tuple[str, ...]]
     secret: ClassVar[str] = SECRET
-    """What must show nowhere: each secret field holds it, or is part of it."""
+    """A text that must not appear anywhere: each secret field contains it or is part of it."""
     tls: ClassVar[ssl.SSLContext | None] = None
-    """What a server needs that this cloud's SDK is to trust, where it speaks TLS only."""
+    """The TLS context that this cloud's SDK trusts, if the SDK uses only TLS."""
 
     @abstractmethod
     def start(self) -> AbstractContextManager[str]:
-        """Serve; the address is what `credentials` takes."""
+        """Serve the cloud and yield the URL to pass to `credentials`."""
 
     @abstractmethod
     def credentials(self, address: str) -> CredentialValues:
-        """Good ones, for a cloud at this address, which may begin with http where `tls` wants
-        https."""
+        """Return valid credentials for a cloud at this URL.
+
+        The URL may begin with http although `tls` requires https.
+        """
 
     @abstractmethod
     def rejecting(self) -> faulty.Behaviour:
-        """A cloud that does not know who is asking."""
+        """Return a cloud that does not accept the credentials."""
 
     @abstractmethod
     def denying(self) -> faulty.Behaviour:
-        """A cloud that knows who is asking, and does not allow it."""
+        """Return a cloud that accepts the credentials, but denies the call."""
 
     @abstractmethod
     def throttling(self) -> faulty.Behaviour: ...

@@ -1,4 +1,4 @@
-"""The peers that the contract's tests run against, one line a cloud."""
+"""The peers for the contract tests, one per cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prism: a proxy that holds every request and answer to an API's own description."""
+"""Prism: a proxy that validates requests and answers against the description of an API."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ PROGRAM = FOLDER / "node_modules" / ".bin" / "prism"
 
 @contextmanager
 def proxy(description: Path, upstream: str, log: Path) -> Iterator[str]:
-    """Yields the address. What breaks `description` gets an answer of Prism's own instead, an
-    error whose body says what is wrong; `log` holds it too."""
+    """Run the proxy and yield its URL.
+
+    For a request or answer that violates `description`, Prism returns an error whose body describes
+    the problem. It is also written to `log`.
+    """
     subprocess.run(
         [sys.executable, served.ROOT / "scripts" / "npm.py", FOLDER], check=True, cwd=served.ROOT
     )

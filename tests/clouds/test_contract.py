@@ -1,4 +1,4 @@
-"""What every adapter does, whatever its cloud: each test runs for each line of `peers.PEERS`."""
+"""The behaviour that all adapters share: each test runs for each peer in `peers.PEERS`."""
 
 from __future__ import annotations
 
@@ -43,13 +43,15 @@ def address(peer: Peer) -> Iterator[str]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience of a second in place of nine, for clouds that keep one waiting."""
+    """Shorten the time limit of a call from nine seconds to one."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
 
 
 def refusal(call: Callable[[], object]) -> CloudError:
-    """What `call` is refused with: a sentence or two for people, and not one of the plain class,
-    which says nothing."""
+    """Return the error that `call` raises, after checking its message.
+
+    The message is one to three sentences, and the error belongs to a subclass of CloudError.
+    """
     with pytest.raises(CloudError) as caught:
         call()
     message = str(caught.value)
@@ -92,14 +94,14 @@ def test_pasted_ids_become_canonical(peer: Peer) -> None:
     assert peer.cloud.parse_image_id(known).value == known
 
 
-def test_what_is_no_id_is_refused_with_the_reason(peer: Peer) -> None:
+def test_invalid_ids_are_rejected_with_the_reason(peer: Peer) -> None:
     reasons = {
         str(refusal(lambda text=text: peer.cloud.parse_image_id(text)))  # type: ignore[misc]
-        for text in peer.not_ids
+        for text in peer.invalid_ids
     }
     assert len(reasons) > 1
     with pytest.raises(InvalidImageId):
-        peer.cloud.parse_image_id(peer.not_ids[0])
+        peer.cloud.parse_image_id(peer.invalid_ids[0])
 
 
 def test_locations_known_without_asking(peer: Peer) -> None:
@@ -118,7 +120,7 @@ def test_console_link_names_the_image(peer: Peer) -> None:
     assert link == "" or (link.startswith("https://") and peer.known.image_id in link)
 
 
-def test_check_says_whom_the_cloud_takes_us_for(peer: Peer, address: str) -> None:
+def test_check_returns_the_identity(peer: Peer, address: str) -> None:
     identity = peer.cloud.check(peer.credentials(address))
     assert identity.account
     assert identity.description
@@ -206,7 +208,7 @@ def test_certificate_that_nobody_trusts(peer: Peer) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_answer_that_trickles_in_for_ever(peer: Peer) -> None:
+def test_answer_that_trickles_in_forever(peer: Peer) -> None:
     with peer.serve(faulty.trickling) as url:
         for call in calls(peer, url):
             began = time.monotonic()
@@ -215,7 +217,7 @@ def test_answer_that_trickles_in_for_ever(peer: Peer) -> None:
 
 
 def test_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
-    """At its true length, once; whichever of the timeouts is the first to end it."""
+    """Test the real time limits once. Either the SDK's timeout or ours ends the call."""
     with peer.serve(faulty.slow(30, faulty.answering(200))) as url:
         began = time.monotonic()
         error = refusal(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
@@ -224,7 +226,7 @@ def test_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
 
 
 def test_hopeless_calls_do_not_keep_the_process_alive(peer: Peer) -> None:
-    """Nor the thread of a call that nobody waits for any more."""
+    """Nor does the thread of an abandoned call."""
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS, base\n"
@@ -252,7 +254,7 @@ def test_hopeless_calls_do_not_keep_the_process_alive(peer: Peer) -> None:
 def test_no_secret_in_log_or_repr(
     peer: Peer, address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not even where the SDK logs at its debug level."""
+    """Not even if the SDK logs at debug level."""
     credentials = peer.credentials(address)
     assert peer.secret not in repr(credentials)
     with caplog.at_level(logging.DEBUG):
@@ -266,7 +268,7 @@ def test_no_secret_in_log_or_repr(
 
 
 def test_bugs_stay_bugs(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not the cloud's doing is not put into the cloud's mouth."""
+    """An exception that the cloud did not cause is not translated."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
@@ -276,7 +278,9 @@ def test_bugs_stay_bugs(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
         peer.cloud.describe(peer.credentials("http://127.0.0.1:1"), peer.known)
 
 
-def test_a_full_house_refuses_politely(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_free_slot_is_reported_as_unreachable(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(base, "CALL_SECONDS", 0.1)
     monkeypatch.setattr(deadline, "_slots", threading.BoundedSemaphore(1))
     deadline._slots.acquire()
@@ -286,7 +290,7 @@ def test_a_full_house_refuses_politely(peer: Peer, monkeypatch: pytest.MonkeyPat
 
 
 def calls(peer: Peer, url: str) -> list[Callable[[], object]]:
-    """Every call that asks this cloud something."""
+    """Return every method of the adapter that calls the cloud."""
     cloud, credentials = peer.cloud, peer.credentials(url)
     every: list[Callable[[], object]] = [
         lambda: cloud.check(credentials),

@@ -1,4 +1,4 @@
-"""Waiting no longer than one wants to."""
+"""Calls that are abandoned at a deadline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.clouds.deadline import DeadlineExceeded, call_each_within, call_with
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
-    """Not set before the test is over."""
+    """Return an event that is not set before the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -47,7 +47,7 @@ def test_no_time_at_all(never: threading.Event, seconds: float) -> None:
         call_within(seconds, never.wait)
 
 
-def test_a_place_is_free_again_when_the_call_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_is_released_when_the_call_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadline, "_slots", threading.BoundedSemaphore(1))
     release = threading.Event()
     with pytest.raises(DeadlineExceeded):
@@ -58,7 +58,7 @@ def test_a_place_is_free_again_when_the_call_has_ended(monkeypatch: pytest.Monke
     assert call_within(5, abs, -1) == 1
 
 
-def test_all_that_came_in_time(never: threading.Event) -> None:
+def test_results_that_arrive_in_time(never: threading.Event) -> None:
     def call(number: int) -> float:
         if number == 3:
             never.wait()
@@ -68,21 +68,21 @@ def test_all_that_came_in_time(never: threading.Event) -> None:
 
 
 def test_no_more_at_once_than_asked_for() -> None:
-    running, most = 0, 0
+    running, maximum = 0, 0
     lock = threading.Lock()
     full = threading.Barrier(3)
 
     def call(_: int) -> None:
-        nonlocal running, most
+        nonlocal running, maximum
         with lock:
             running += 1
-            most = max(most, running)
+            maximum = max(maximum, running)
         full.wait(5)
         with lock:
             running -= 1
 
     assert len(call_each_within(10, call, range(9), at_once=3)) == 9
-    assert most == 3
+    assert maximum == 3
 
 
 def test_nothing_to_do() -> None:

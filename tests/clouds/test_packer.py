@@ -1,4 +1,4 @@
-"""What Packer's builders write into a manifest, and what each cloud reads in it."""
+"""Parsing of the artifacts that Packer's builders write into a manifest."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ GROUP = (
         ),
     ],
 )
-def test_what_a_builder_made(
+def test_images_of_a_builder(
     key: str, artifact: str, custom: Mapping[str, str], found: list[Locator]
 ) -> None:
     assert CLOUDS[key].packer_images(artifact, custom) == found
@@ -76,7 +76,7 @@ def test_what_a_builder_made(
         ("vmware", "web-20261101", {"cloud_image_id": UUID}, "as “location”"),
     ],
 )
-def test_what_it_does_not_say(
+def test_missing_information(
     key: str, artifact: str, custom: Mapping[str, str], missing: str
 ) -> None:
     with pytest.raises(InvalidImageId, match=missing):

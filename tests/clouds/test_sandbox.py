@@ -73,7 +73,7 @@ def test_every_cloud_answers_also_after_a_restart_and_ends_at_once(tmp_path: Pat
 
 
 def test_ids_are_of_amis_and_differ() -> None:
-    ids = [known.id_in(region) for known in aws.CATALOGUE for region in known.regions]
+    ids = [known.id_in(region) for known in aws.CATALOG for region in known.regions]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("ami-[0-9a-f]{17}", each) for each in ids)
     assert aws.NOBLE.id_in("us-east-1") == "ami-00000000000024040"

@@ -1,4 +1,4 @@
-"""Certificates that a person enters for a private cloud."""
+"""Validation of the certificates that people enter for a private cloud."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.clouds.base import InvalidCredentials
 PEM = sandbox_tls.make().pem
 
 
-def test_certificates_one_or_more_or_none() -> None:
+def test_zero_or_more_certificates() -> None:
     for text in ("", PEM, PEM + sandbox_tls.make().pem):
         tls.require_certificates(text, "ca")
 
@@ -30,13 +30,13 @@ def test_certificates_one_or_more_or_none() -> None:
         PEM * 1000,
     ],
 )
-def test_what_is_no_certificate_is_refused(text: str) -> None:
+def test_other_texts_are_rejected(text: str) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         tls.require_certificates(text, "ca")
     assert caught.value.field == "ca"
 
 
-def test_many_at_once_get_one_whole_file() -> None:
+def test_concurrent_callers_get_one_complete_file() -> None:
     pem = sandbox_tls.make().pem
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(lambda _: tls.ca_file(pem), range(64)))
@@ -45,6 +45,6 @@ def test_many_at_once_get_one_whole_file() -> None:
 
 
 def test_the_sandbox_keeps_its_authority(tmp_path: Path) -> None:
-    first = sandbox_tls.kept_in(tmp_path)
-    assert sandbox_tls.kept_in(tmp_path).pem == first.pem
+    first = sandbox_tls.load_or_create(tmp_path)
+    assert sandbox_tls.load_or_create(tmp_path).pem == first.pem
     assert [each.name for each in tmp_path.iterdir()] == ["sandbox_authority.pem"]

@@ -1,5 +1,8 @@
-"""The vendors' own data, where this machine has them: real answers, and descriptions of the APIs.
-They are not ours to copy, so they lie beside the checkout, or where CLOUD_DATA says."""
+"""Data from the vendors, if available: recorded answers, and descriptions of their APIs.
+
+The license does not allow copies in this repository, so the data is beside the checkout, or in the
+folder that CLOUD_DATA names.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ BESIDE = Path(__file__).parents[3] / "shared" / "cloud-data"
 
 
 def folder(name: str) -> Path:
-    """That of one vendor: aws, azure, gcp. Skips the test where there is none, except in CI."""
+    """Return the folder of one vendor: aws, azure, gcp.
+
+    Skip the test if the folder is missing. In CI, fail the test instead.
+    """
     found = Path(os.environ.get("CLOUD_DATA") or BESIDE) / name
     if not found.is_dir():
-        reason = f"no data of the vendor {name} here: CLOUD_DATA names the folder that has them"
+        reason = f"no data from the vendor {name}: set CLOUD_DATA to the folder with vendor data"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

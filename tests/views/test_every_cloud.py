@@ -104,14 +104,14 @@ def test_what_moves_is_registered_as_what_it_is_today(
     client: FlaskClient, peer: Peer, address: str
 ) -> None:
     row = save_credentials(client, peer, peer.credentials(address))
-    page = press_next(client, row, peer.moving or peer.known).text
+    page = press_next(client, row, peer.alias or peer.known).text
     said = html.unescape(page)
-    assert ("currently stands for" in said) == (peer.moving is not None)
+    assert ("currently stands for" in said) == (peer.alias is not None)
     assert press_register(client, page).status_code == 303
     assert Image.get().cloud_image_id == peer.known.image_id
-    if peer.moving is not None:
-        assert peer.moving.image_id in said
-        assert press_next(client, row, peer.moving).status_code == 409
+    if peer.alias is not None:
+        assert peer.alias.image_id in said
+        assert press_next(client, row, peer.alias).status_code == 409
 
 
 def test_the_same_image_twice(client: FlaskClient, peer: Peer, address: str) -> None:
@@ -223,9 +223,9 @@ def test_what_a_wrong_locator_shows(
     row = save_credentials(client, peer, peer.credentials(address))
     wrong = {
         "not found": peer.unknown,
-        "malformed id": Locator(peer.known.location, peer.not_ids[1]),
-        "wrong location": peer.elsewhere,
-        "unknown location": peer.nowhere,
+        "malformed id": Locator(peer.known.location, peer.invalid_ids[1]),
+        "wrong location": peer.in_other_location,
+        "unknown location": peer.at_unknown_location,
     }
     for failure, locator in wrong.items():
         if locator is None:

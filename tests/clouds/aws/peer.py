@@ -18,14 +18,14 @@ class AwsPeer(Peer):
     known = Locator("us-east-1", aws.NOBLE.id_in("us-east-1"))
     known_name = aws.NOBLE.name
     unknown = Locator("us-east-1", "ami-0fedcba9876543210")
-    elsewhere = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
-    nowhere = Locator("eu-nowhere-1", known.image_id)
+    in_other_location = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
+    at_unknown_location = Locator("eu-nowhere-1", known.image_id)
     pasted: ClassVar[Mapping[str, str]] = {
         " ami-0123456789abcdef0\n": "ami-0123456789abcdef0",
         "AMI-12345678": "ami-12345678",
         "arn:aws:ec2:us-east-1::image/ami-12345678": "ami-12345678",
     }
-    not_ids = ("", "ubuntu", "ami-", "i-0123456789abcdef0")
+    invalid_ids = ("", "ubuntu", "ami-", "i-0123456789abcdef0")
 
     def start(self) -> AbstractContextManager[str]:
         return aws.start()

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 HOME = "us-east-1"
 
 
-def at(known: aws.Known, region: str = HOME) -> Locator:
+def at(known: aws.SandboxImage, region: str = HOME) -> Locator:
     return Locator(region, known.id_in(region))
 
 
@@ -41,7 +41,7 @@ def fact(details: ImageDetails, key: str) -> str | None:
 
 @pytest.mark.parametrize("region", aws.REGIONS)
 def test_every_image_of_the_sandbox(adapter: Aws, good: CredentialValues, region: str) -> None:
-    for known in aws.CATALOGUE:
+    for known in aws.CATALOG:
         if region not in known.regions:
             continue
         details = adapter.describe(good, at(known, region))

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 HOME = "us-east-1"
 
 
-def at(known: aws.Known, region: str = HOME) -> Locator:
+def at(known: aws.SandboxImage, region: str = HOME) -> Locator:
     return Locator(region, known.id_in(region))
 
 

@@ -22,9 +22,9 @@ class AzurePeer(Peer):
     known = Locator(HOME, NOBLE.urn())
     known_name = f"Canonical-ubuntu-24_04-lts-server-{NOBLE.versions[-1]}"
     unknown = Locator(HOME, NOBLE.urn("24.04.201901010"))
-    elsewhere = Locator("eastus", azure_images.ONLY_EUROPE.urn())
-    nowhere = Locator("atlantis", NOBLE.urn())
-    moving = Locator(HOME, NOBLE.urn("latest"))
+    in_other_location = Locator("eastus", azure_images.ONLY_EUROPE.urn())
+    at_unknown_location = Locator("atlantis", NOBLE.urn())
+    alias = Locator(HOME, NOBLE.urn("latest"))
     pasted: ClassVar[Mapping[str, str]] = {
         " Canonical:ubuntu-24_04-lts:server:latest\n": NOBLE.urn("latest"),
         f"Canonical / ubuntu-24_04-lts / server / {NOBLE.versions[0]}": NOBLE.urn(
@@ -34,7 +34,7 @@ class AzurePeer(Peer):
             OWN.resource_id
         ),
     }
-    not_ids = (
+    invalid_ids = (
         "",
         "ubuntu",
         "Canonical:ubuntu-24_04-lts:server",

@@ -27,7 +27,7 @@ class GcePeer(Peer):
         f"{LINK}{NOBLE.image_id}": NOBLE.image_id,
         f"projects/{NOBLE.family_id}": NOBLE.family_id,
     }
-    not_ids = ("", "debian-13", "ami-0123456789abcdef0", "acme-images/global/images/Web")
+    invalid_ids = ("", "debian-13", "ami-0123456789abcdef0", "acme-images/global/images/Web")
     secret = json.loads(gce_keys.key_file())["private_key"].splitlines()[7]
 
     def start(self) -> AbstractContextManager[str]:

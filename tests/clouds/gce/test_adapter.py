@@ -19,8 +19,8 @@ from webapp.clouds.base import (
     ImageState,
     Locator,
 )
-from webapp.clouds.gce import details as gce_details
 from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.gce.details import image_details
 from webapp.clouds.gce.ids import ImageRef
 from webapp.images import operating_systems
 
@@ -52,9 +52,9 @@ def fact(details: ImageDetails, key: str) -> str | None:
     return next((each.value for each in details.facts if each.key == key), None)
 
 
-@pytest.mark.parametrize("known", gce_images.CATALOGUE, ids=lambda known: known.name)
+@pytest.mark.parametrize("known", gce_images.CATALOG, ids=lambda known: known.name)
 def test_every_image_of_the_sandbox(
-    adapter: Gce, good: CredentialValues, known: gce_images.Known
+    adapter: Gce, good: CredentialValues, known: gce_images.SandboxImage
 ) -> None:
     details = described(adapter, good, known.image_id)
     assert details.name == known.name
@@ -84,7 +84,7 @@ def test_every_image_of_the_sandbox(
     ids=lambda each: getattr(each, "name", each),
 )
 def test_words_suggest_the_system(
-    adapter: Gce, good: CredentialValues, known: gce_images.Known, family: str, version: str
+    adapter: Gce, good: CredentialValues, known: gce_images.SandboxImage, family: str, version: str
 ) -> None:
     found = operating_systems.suggest(described(adapter, good, known.image_id).os_texts)
     assert found is not None
@@ -97,13 +97,13 @@ def test_own_image_with_all_that_is_said_of_it(adapter: Gce, good: CredentialVal
     assert details.state_note == ""
     assert set(details.facts) >= {
         Fact("labels", "Labels", "team: web, tier: golden"),
-        Fact("source", "Made from", "acme-images/zones/europe-west1-b/disks/golden-web"),
+        Fact("source", "Created from", "acme-images/zones/europe-west1-b/disks/golden-web"),
         Fact("locations", "Stored in", "eu"),
         Fact("archive_size", "Archive size", "1.0 GB"),
     }
     assert "/cryptoKeys/golden/" in (fact(details, "encryption") or "")
     assert len(details.warnings) == 1
-    assert "key of Cloud KMS" in details.warnings[0]
+    assert "a Cloud KMS key" in details.warnings[0]
 
 
 def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
@@ -114,7 +114,7 @@ def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
     assert fact(old, "replacement") == gce_images.DEBIAN_12.image_id
     obsolete = described(adapter, good, gce_images.OBSOLETE.image_id)
     assert obsolete.state is ImageState.DISABLED
-    assert "obsolete: no new server" in obsolete.state_note
+    assert "obsolete. No new instance" in obsolete.state_note
     assert fact(obsolete, "obsolete") == "2026-01-01"
     retired = described(adapter, good, gce_images.RETIRED.image_id)
     assert retired.state is ImageState.GONE
@@ -193,7 +193,10 @@ def test_console(adapter: Gce) -> None:
 def test_answers_about_another_image_are_not_believed(
     adapter: Gce, asked: str, answer: dict[str, str]
 ) -> None:
-    with faulty.serve(image(**answer)) as url, pytest.raises(CloudUnreachable, match="not speak"):
+    with (
+        faulty.serve(image(**answer)) as url,
+        pytest.raises(CloudUnreachable, match="not respond like"),
+    ):
         described(adapter, gce_credentials(url), f"acme-images/global/images/{asked}")
 
 
@@ -211,16 +214,20 @@ def test_answers_about_another_image_are_not_believed(
         ({"status": "READY", "deprecated": {"state": "OBSOLETE"}}, ImageState.DISABLED, "obsolete"),
         ({"status": "READY", "deprecated": {"state": "DELETED"}}, ImageState.GONE, "as deleted"),
         ({"status": "READY", "deprecated": {"state": "NEW"}}, ImageState.AVAILABLE, ""),
-        ({"status": "PENDING"}, ImageState.PENDING, "still making"),
-        ({"status": "FAILED"}, ImageState.FAILED, "could not make"),
-        ({"status": "FAILED", "deprecated": {"state": "DEPRECATED"}}, ImageState.FAILED, "could"),
+        ({"status": "PENDING"}, ImageState.PENDING, "still being created"),
+        ({"status": "FAILED"}, ImageState.FAILED, "failed to create"),
+        (
+            {"status": "FAILED", "deprecated": {"state": "DEPRECATED"}},
+            ImageState.FAILED,
+            "failed to create",
+        ),
         ({"status": "DELETING"}, ImageState.GONE, "being deleted"),
-        ({"status": "NEW"}, ImageState.FAILED, "says of its state: NEW."),
-        ({}, ImageState.FAILED, "says of its state: nothing."),
+        ({"status": "NEW"}, ImageState.FAILED, "unknown state for this image: NEW."),
+        ({}, ImageState.FAILED, "unknown state for this image: none."),
     ],
 )
 def test_states(said: dict[str, Any], state: ImageState, words: str) -> None:
-    details = gce_details.details({"name": "web", **said}, WANTED)
+    details = image_details({"name": "web", **said}, WANTED)
     assert details.state is state
     assert words in details.state_note
     assert details.state_note == "" or details.state_note.endswith(".")
@@ -229,14 +236,14 @@ def test_states(said: dict[str, Any], state: ImageState, words: str) -> None:
 def test_to_be_deprecated_is_not_deprecated_yet() -> None:
     """Google says that the dates are to inform, and the state is what holds."""
     said = {"state": "ACTIVE", "deprecated": "2027-01-01T00:00:00Z", "obsolete": "2028-01-01"}
-    details = gce_details.details({"name": "web", "status": "READY", "deprecated": said}, WANTED)
+    details = image_details({"name": "web", "status": "READY", "deprecated": said}, WANTED)
     assert details.state is ImageState.AVAILABLE
     assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
     assert fact(details, "obsolete") == "2028-01-01"
 
 
 def test_an_image_of_which_little_is_said() -> None:
-    details = gce_details.details({"name": "web", "creation_timestamp": "yesterday"}, WANTED)
+    details = image_details({"name": "web", "creation_timestamp": "yesterday"}, WANTED)
     assert details.size_gb is None
     assert details.architecture == ""
     assert details.created is None
@@ -255,16 +262,18 @@ def test_facts_that_few_images_have() -> None:
         "archive_size_bytes": "269993565",
         "labels": {"plain": "", **{f"label-{number:02}": "x" for number in range(20)}},
     }
-    details = gce_details.details(said, WANTED)
+    details = image_details(said, WANTED)
     assert set(details.facts) >= {
         Fact("confidential", "Confidential computing", "Yes"),
-        Fact("encryption", "Encryption key", "Its owner's own"),
-        Fact("source", "Made from", "debian-cloud/global/images/debian-13"),
+        Fact("encryption", "Encryption key", "Supplied by the owner"),
+        Fact("source", "Created from", "debian-cloud/global/images/debian-13"),
         Fact("archive_size", "Archive size", "257 MB"),
     }
     assert (fact(details, "labels") or "").endswith("label-11: x and 9 more")
-    assert details.warnings == (
-        "It is encrypted with its owner's own key, which has to be given with every server.",
+    (warning,) = details.warnings
+    assert warning == (
+        "The image is encrypted with a key supplied by its owner. The key is required to create an "
+        "instance from it."
     )
 
 
@@ -279,7 +288,7 @@ def test_facts_that_few_images_have() -> None:
     ],
 )
 def test_what_it_was_made_from(said: dict[str, Any], source: str | None) -> None:
-    assert fact(gce_details.details({"name": "web", **said}, WANTED), "source") == source
+    assert fact(image_details({"name": "web", **said}, WANTED), "source") == source
 
 
 @pytest.mark.parametrize(
@@ -294,4 +303,4 @@ def test_what_it_was_made_from(said: dict[str, Any], source: str | None) -> None
     ],
 )
 def test_words_that_tell_of_the_system(said: dict[str, Any], texts: tuple[str, ...]) -> None:
-    assert gce_details.details({"name": "web", **said}, WANTED).os_texts == texts
+    assert image_details({"name": "web", **said}, WANTED).os_texts == texts

@@ -35,7 +35,7 @@ from webapp.clouds.base import (
     Locator,
     PermissionDenied,
 )
-from webapp.clouds.gce import sdk as gce_sdk
+from webapp.clouds.gce import sdk
 from webapp.clouds.gce.adapter import Gce
 
 IMAGE = "globex-images/global/images/web"
@@ -81,7 +81,7 @@ def checked(adapter: Gce, behaviour: Behaviour) -> CloudError:
 
 
 REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
-    (unauthenticated(), CredentialsRejected, "does not accept this key: .* Make a new key"),
+    (unauthenticated(), CredentialsRejected, "does not accept this key. .* Create a new key"),
     (unauthenticated("ACCESS_TOKEN_EXPIRED"), CredentialsRejected, "clock of this server"),
     (unauthenticated("ACCOUNT_STATE_INVALID"), CredentialsRejected, "disabled or deleted"),
     (
@@ -94,25 +94,25 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
     (not_enabled("112233445566"), PermissionDenied, "API is not enabled .* wait a few minutes"),
     (error(403, "accessNotConfigured", GONE), PermissionDenied, "deleted or suspended"),
     (error(403, "x", SUSPENDED, info="CONSUMER_SUSPENDED"), PermissionDenied, "suspended"),
-    (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "has no billing"),
-    (error(403, "forbidden", PERIMETER), PermissionDenied, "A policy of the organisation"),
-    (error(403, "insufficientPermissions", "No."), PermissionDenied, "does not accept the token"),
-    (error(403, "rateLimitExceeded", "No."), CloudThrottled, "fewer calls .* a minute"),
-    (error(403, "userRateLimitExceeded", "No."), CloudThrottled, "fewer calls"),
-    (error(403, "quotaExceeded", "No."), CloudThrottled, "fewer calls"),
-    (throttled(), CloudThrottled, "fewer calls from this project .* a minute"),
+    (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "Billing is disabled"),
+    (error(403, "forbidden", PERIMETER), PermissionDenied, "An organization policy"),
+    (error(403, "insufficientPermissions", "No."), PermissionDenied, "does not accept tokens"),
+    (error(403, "rateLimitExceeded", "No."), CloudThrottled, "limiting requests .* a minute"),
+    (error(403, "userRateLimitExceeded", "No."), CloudThrottled, "limiting requests"),
+    (error(403, "quotaExceeded", "No."), CloudThrottled, "limiting requests"),
+    (throttled(), CloudThrottled, "limiting requests from this project. .* a minute"),
     (not_found(IMAGE), ImageNotFound, f"no image {IMAGE}. .* deleted"),
     (not_found("globex-images"), ImageNotFound, "no project globex-images, so there is no"),
     (error(404, "notFound", "Failed to find project x"), ImageNotFound, "no project globex"),
-    (error(400, "invalid", "Invalid value"), InvalidImageId, "not take this for the id"),
+    (error(400, "invalid", "Invalid value"), InvalidImageId, "does not accept this as an image"),
     (
         error(412, "conditionNotMet", "No."),
         CloudUnreachable,
-        r"does not answer this request \(it said 412",
+        r"did not process this request \(HTTP 412",
     ),
-    (error(500, "backendError", "No."), CloudUnreachable, "trouble of its own .* 500"),
-    (error(502, "badGateway", "No."), CloudUnreachable, "trouble of its own .* 502"),
-    (unavailable(), CloudUnreachable, "trouble of its own .* 503"),
+    (error(500, "backendError", "No."), CloudUnreachable, "internal error .*500"),
+    (error(502, "badGateway", "No."), CloudUnreachable, "internal error .*502"),
+    (unavailable(), CloudUnreachable, "internal error .*503"),
 ]
 
 
@@ -134,12 +134,12 @@ def test_a_family_that_is_not_there(adapter: Gce) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (not_found("acme-images"), CredentialsRejected, "no such project as this key is of"),
+        (not_found("acme-images"), CredentialsRejected, "project of this key no longer exists"),
         (not_enabled("acme-images"), PermissionDenied, "API is not enabled"),
         (error(403, "forbidden", "No."), PermissionDenied, "compute.images.list in the project of"),
-        (error(400, "invalid", "No."), CloudUnreachable, "it said 400"),
+        (error(400, "invalid", "No."), CloudUnreachable, "HTTP 400"),
         (unauthenticated(), CredentialsRejected, "does not accept this key"),
-        (throttled(), CloudThrottled, "fewer calls"),
+        (throttled(), CloudThrottled, "limiting requests"),
     ],
 )
 def test_check_has_its_own_words(
@@ -195,12 +195,12 @@ def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (401, CredentialsRejected, "refuses these credentials .* 401"),
-        (403, CredentialsRejected, "refuses these credentials .* 403"),
-        (407, CloudUnreachable, "not speak like Compute Engine"),
-        (429, CloudThrottled, "fewer calls"),
-        (500, CloudUnreachable, "trouble of its own .* 500"),
-        (503, CloudUnreachable, "trouble of its own .* 503"),
+        (401, CredentialsRejected, "rejected these credentials .*401"),
+        (403, CredentialsRejected, "rejected these credentials .*403"),
+        (407, CloudUnreachable, "did not respond like Compute Engine"),
+        (429, CloudThrottled, "limiting requests"),
+        (500, CloudUnreachable, "internal error .*500"),
+        (503, CloudUnreachable, "internal error .*503"),
     ],
 )
 @pytest.mark.parametrize("body", ["", "<html>No</html>", "{}", '{"message": "No"}', "null"])
@@ -237,7 +237,7 @@ def test_garbage(adapter: Gce, body: str, status: int) -> None:
 def test_bytes_that_are_no_text(adapter: Gce) -> None:
     for status in (200, 404):
         sent = faulty.Answer(status, b"\xff\xfe\x00{", JSON)
-        assert "does not speak" in str(described(adapter, lambda _: sent))  # noqa: B023
+        assert "did not respond like" in str(described(adapter, lambda _: sent))  # noqa: B023
 
 
 def test_refused_connection(adapter: Gce) -> None:
@@ -267,7 +267,7 @@ def test_broken_off(adapter: Gce) -> None:
 
 def test_silence(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK's own timeout, which is the first to end it."""
-    monkeypatch.setattr(gce_sdk, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
     refusal = described(adapter, slow(30, answering(200)))
     assert isinstance(refusal, CloudUnreachable)
     assert "took too long to respond" in str(refusal)
@@ -358,7 +358,7 @@ def test_redirections_are_not_followed(adapter: Gce, address: str) -> None:
     with faulty.serve(elsewhere) as target:
         for status in (301, 302, 307, 308):
             sent = faulty.Answer(status, b"", JSON, {"Location": target})
-            assert "does not speak" in str(described(adapter, lambda _: sent))  # noqa: B023
+            assert "did not respond like" in str(described(adapter, lambda _: sent))  # noqa: B023
     assert asked == []
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.gce.ids import parse, reference
+from webapp.clouds.gce.ids import parse, parse_reference
 from webapp.clouds.pasted_text import MAX_LENGTH
 
 IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"
@@ -86,50 +86,53 @@ def test_understood(text: str, value: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "Enter the id of an image"),
-        (" \n", "Enter the id of an image"),
-        ("debian-13-trixie-v20261112", "project is missing: this is a name alone"),
-        ("1234567890123456789", "project is missing: this is a name alone"),
-        ("global/images/web", "project is missing: before"),
-        ("images/web", "project is missing: before"),
-        ("acme-images", "project is missing: this is a name alone"),
+        ("", "Enter an image ID"),
+        (" \n", "Enter an image ID"),
+        ("debian-13-trixie-v20261112", "project is missing. .* before the name"),
+        ("1234567890123456789", "project is missing. .* before the name"),
+        ("global/images/web", "project is missing. Enter the project ID"),
+        ("images/web", "project is missing. Enter the project ID"),
+        ("acme-images", "project is missing. .* before the name"),
         ("acme-images/global/images", "name is missing"),
         ("acme-images/global/images/", "name is missing"),
         ("acme-images/global/images/family", "name is missing"),
         ("acme-images/global/images/family/", "name is missing"),
-        ("acme-images/images/web", "belongs “global”"),
-        ("acme-images/regions/europe-west1/images/web", "no region or zone"),
-        ("acme-images/zones/europe-west1-b/images/web", "no region or zone"),
-        ("debian-cloud/debian-13", "whether an image or a family"),
-        ("acme-images/global/images/Web", "cannot have “W” in it"),
-        ("acme-images/global/images/web_1", "cannot have “_” in it"),
-        ("acme-images/global/images/web\x00", r"cannot have the character U\+0000 in it"),
-        ("acme-images/global/images/-web", "begins with a letter"),
-        ("acme-images/global/images/web-", "ends with a letter or digit"),
-        ("acme-images/global/images/0", "begins with a letter"),
-        ("acme-images/global/images/family/123", "image family begins with a letter"),
-        (f"acme-images/global/images/{'w' * 64}", "at most 63 characters, and this has 64"),
-        ("acme-images/global/images/web/more", "not the id of an image"),
-        ("-acme/global/images/web", "not the id of a project"),
-        ("Acme-Images/global/images/web", "not the id of a project"),
+        ("acme-images/images/web", "“global” is missing"),
+        ("acme-images/regions/europe-west1/images/web", "don't belong to a region or zone"),
+        ("acme-images/zones/europe-west1-b/images/web", "don't belong to a region or zone"),
+        ("debian-cloud/debian-13", "could be an image or an image family"),
+        ("acme-images/global/images/Web", "can't contain “W”"),
+        ("acme-images/global/images/web_1", "can't contain “_”"),
+        ("acme-images/global/images/web\x00", r"can't contain the character U\+0000"),
+        ("acme-images/global/images/-web", "must begin with a letter"),
+        ("acme-images/global/images/web-", "end with a letter or digit"),
+        ("acme-images/global/images/0", "must begin with a letter"),
+        ("acme-images/global/images/family/123", "image family must begin with a letter"),
+        (f"acme-images/global/images/{'w' * 64}", "at most 63 characters, but this has 64"),
+        ("acme-images/global/images/web/more", "not an image ID"),
+        ("-acme/global/images/web", "not a project ID"),
+        ("Acme-Images/global/images/web", "not a project ID"),
         ("/global/images/web", "project is missing"),
         ("acme-images/global/machineImages/web", "This is a machine image"),
         ("acme-images/global/snapshots/web", "This is a snapshot"),
         ("acme-images/zones/europe-west1-b/disks/web", "This is a disk"),
         ("projects/acme-images/regions/europe-west1/disks/web", "This is a disk"),
-        ("projects/acme-images/zones/europe-west1-b/instances/web", "This is a server"),
+        ("projects/acme-images/zones/europe-west1-b/instances/web", "This is an instance"),
         ("projects/acme-images/global/instanceTemplates/web", "This is an instance template"),
-        ("projects/debian-cloud/global/licenses/debian-13", "This is a licence"),
+        ("projects/debian-cloud/global/licenses/debian-13", "This is a license"),
         (f"{CONSOLE}/disksDetail/zones/z/disks/web?project=acme-images", "This is a disk"),
-        (f"{CONSOLE}/images?project=acme-images", "address names no image"),
-        ("https://example.com/", "address names no image"),
+        (f"{CONSOLE}/images?project=acme-images", "URL doesn't contain an image"),
+        ("https://example.com/", "URL doesn't contain an image"),
         ("ami-0123456789abcdef0", "project is missing"),
-        ("arn:aws:ec2:us-east-1::image/ami-12345678", "not the id of an image"),
-        ("Canonical:ubuntu-24_04-lts:server:latest", "not the id of an image"),
-        ("Canonical/ubuntu-24_04-lts/server/latest", "not the id of an image"),
-        ("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/web", "not the id"),
-        ("5f0c2c1e-7d63-4a53-9f57-0f2d6f4c0a11", "not the id of an image"),
-        ("w" * (MAX_LENGTH + 1), "far too long"),
+        ("arn:aws:ec2:us-east-1::image/ami-12345678", "not an image ID"),
+        ("Canonical:ubuntu-24_04-lts:server:latest", "not an image ID"),
+        ("Canonical/ubuntu-24_04-lts/server/latest", "not an image ID"),
+        (
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/web",
+            "not an image ID",
+        ),
+        ("5f0c2c1e-7d63-4a53-9f57-0f2d6f4c0a11", "not an image ID"),
+        ("w" * (MAX_LENGTH + 1), "too long for an image ID"),
     ],
 )
 def test_refused_with_what_is_wrong(text: str, words: str) -> None:
@@ -140,7 +143,7 @@ def test_refused_with_what_is_wrong(text: str, words: str) -> None:
 @given(ids, blanks, blanks)
 def test_any_id_between_blanks(image_id: str, before: str, after: str) -> None:
     assert parse(before + image_id + after) == ImageId(image_id)
-    assert str(reference(image_id)) == image_id
+    assert str(parse_reference(image_id)) == image_id
 
 
 @given(ids)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sandbox import gce_keys, tls
 from webapp.clouds.base import InvalidCredentials
 from webapp.clouds.gce.adapter import Gce
-from webapp.clouds.gce.key import MAX_LENGTH, read
+from webapp.clouds.gce.key import MAX_LENGTH, parse_key
 
 LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
 """Part of the secret."""
@@ -64,7 +64,7 @@ def refused(text: str, **others: str) -> InvalidCredentials:
 @pytest.mark.parametrize("around", ["{}", "\ufeff{}", "\n\n {} \r\n"])
 def test_a_good_key(around: str) -> None:
     text = around.replace("{}", gce_keys.key_file())
-    account = read(text)
+    account = parse_key(text)
     assert account.project == "acme-images"
     assert account.email == gce_keys.EMAIL
     assert account.universe == "googleapis.com"
@@ -72,7 +72,7 @@ def test_a_good_key(around: str) -> None:
 
 
 def test_nothing_of_the_secret_shows() -> None:
-    shown = repr(read(gce_keys.key_file()))
+    shown = repr(parse_key(gce_keys.key_file()))
     assert "acme-images" in shown
     assert "private_key=" not in shown
     assert LINE not in shown
@@ -81,37 +81,40 @@ def test_nothing_of_the_secret_shows() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "This is not JSON"),
-        ("secret", "This is not JSON"),
-        ('{"type": "service_account"', "This is not JSON"),
-        ("[" * 10_000, "This is not JSON"),
-        ("-----BEGIN PRIVATE KEY-----\nMII", "the private key alone"),
-        ("null", "This is not JSON"),
-        ("[]", "JSON, but no key"),
-        ("5", "JSON, but no key"),
-        ("{}", "no key of a service account"),
-        (key(type="authorized_user"), "own login, made by gcloud"),
+        ("", "This is not valid JSON"),
+        ("secret", "This is not valid JSON"),
+        ('{"type": "service_account"', "This is not valid JSON"),
+        ("[" * 10_000, "This is not valid JSON"),
+        ("-----BEGIN PRIVATE KEY-----\nMII", "only the private key"),
+        ("null", "This is not valid JSON"),
+        ("[]", "JSON, but not a service account key"),
+        ("5", "JSON, but not a service account key"),
+        ("{}", "not a service account key"),
+        (key(type="authorized_user"), "user credentials created by gcloud"),
         (key(type="external_account"), "workload identity federation"),
-        (key(type="impersonated_service_account"), "impersonates a service account"),
+        (key(type="impersonated_service_account"), "service account impersonation"),
         (key(type="gdch_service_account"), "Distributed Cloud"),
-        (key(type="new"), "no key of a service account"),
-        (key(type=["service_account"]), "no key of a service account"),
-        ('{"installed": {"client_id": "x"}}', "secret of an OAuth client"),
-        ('{"web": {"client_id": "x"}}', "secret of an OAuth client"),
+        (key(type="new"), "not a service account key"),
+        (key(type=["service_account"]), "not a service account key"),
+        ('{"installed": {"client_id": "x"}}', "OAuth client secret"),
+        ('{"web": {"client_id": "x"}}', "OAuth client secret"),
         (without("project_id"), "has no project_id"),
         (without("client_email"), "has no client_email"),
         (without("private_key"), "has no private_key"),
         (key(project_id=7), "has no project_id"),
         (key(project_id=" "), "has no project_id"),
         (key(project_id="../x"), "project_id in this key is not"),
-        (key(client_email="nobody"), "client_email in this key is no"),
-        (key(client_email="a b@example.com"), "client_email in this key is no"),
-        (key(universe_domain="x/y"), "universe_domain in this key is no domain"),
+        (key(client_email="nobody"), "client_email in this key is not"),
+        (key(client_email="a b@example.com"), "client_email in this key is not"),
+        (key(universe_domain="x/y"), "universe_domain in this key is not a valid domain"),
         (key(private_key="sesame"), "private_key in this key cannot be read"),
-        (key(private_key="-----BEGIN PRIVATE KEY-----\nMII\n"), "cannot be read: it is cut off"),
+        (
+            key(private_key="-----BEGIN PRIVATE KEY-----\nMII\n"),
+            "cannot be read because it is incomplete",
+        ),
         (key(private_key=encrypted()), "private_key in this key cannot be read"),
-        (key(private_key=elliptic()), "of a kind that Google does not use"),
-        (key(private_key=f"x{'y' * MAX_LENGTH}"), "far too long"),
+        (key(private_key=elliptic()), "not an RSA key"),
+        (key(private_key=f"x{'y' * MAX_LENGTH}"), "too long for a service account key"),
     ],
     ids=lambda each: each[:30],
 )
@@ -133,7 +136,7 @@ def test_no_sentence_quotes_the_secret() -> None:
 def test_an_authority_goes_with_an_endpoint() -> None:
     good, pem = gce_keys.key_file(), tls.authority().pem
     error = refused(good, ca=pem)
-    assert "goes with an endpoint URL only" in str(error)
+    assert "requires an endpoint URL" in str(error)
     assert error.field == "ca"
     error = refused(good, ca="sesame", endpoint_url="https://10.0.0.1")
     assert "not a certificate" in str(error)
@@ -150,7 +153,7 @@ def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
     assert error.field == "endpoint_url"
     endpoint = "https://compute.example-cloud.fr"
     Gce().validate({"service_account_key": foreign, "ca": "", "endpoint_url": endpoint})
-    assert read(foreign).universe == "example-cloud.fr"
+    assert parse_key(foreign).universe == "example-cloud.fr"
 
 
 @given(

@@ -20,7 +20,7 @@ from tests.clouds.gce.answers import JSON
 from tests.clouds.gce.peer import gce_credentials
 from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, ImageState, Locator
 from webapp.clouds.gce.adapter import Gce
-from webapp.clouds.gce.details import path
+from webapp.clouds.gce.details import resource_path
 from webapp.images import operating_systems
 
 # What the names of the recorded images say, by how they begin.
@@ -74,7 +74,10 @@ def pairs() -> list[tuple[dict[str, Any], ImageDetails]]:
         for image in answers:
             present = image
             found.append(
-                (image, adapter.describe(credentials, Locator("", path(image["selfLink"]))))
+                (
+                    image,
+                    adapter.describe(credentials, Locator("", resource_path(image["selfLink"]))),
+                )
             )
     return found
 
@@ -88,7 +91,7 @@ def test_real_images_become_facts(pairs: list[tuple[dict[str, Any], ImageDetails
         assert details.created == datetime.fromisoformat(image["creationTimestamp"])
         assert details.image_id == ""
         assert facts["number"] == str(int(image["id"]))
-        assert facts["project"] == path(image["selfLink"]).partition("/")[0]
+        assert facts["project"] == resource_path(image["selfLink"]).partition("/")[0]
         assert facts.get("family") == image.get("family")
         assert ("licences" in facts) == bool(image.get("licenses"))
         assert ("replacement" in facts) == ("replacement" in image.get("deprecated", {}))
@@ -166,9 +169,9 @@ def _shape(example: Any) -> dict[str, Any]:
 def _walk(url: str) -> Iterator[str]:
     """Ask for all that the sandbox can answer; the name of what came of each."""
     adapter, good = Gce(), gce_credentials(url)
-    for known in gce_images.CATALOGUE:
+    for known in gce_images.CATALOG:
         yield adapter.describe(good, Locator("", known.image_id)).state
-    for family in {known.family_id for known in gce_images.CATALOGUE if known.family}:
+    for family in {known.family_id for known in gce_images.CATALOG if known.family}:
         with suppress(ImageNotFound):
             yield f"family {adapter.describe(good, Locator('', family)).state}"
     yield adapter.check(good).account

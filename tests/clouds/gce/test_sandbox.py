@@ -119,7 +119,7 @@ def _key_of_another_process() -> str:
 
 
 def test_lists_come_in_pages(address: str) -> None:
-    own = [each.name for each in gce_images.CATALOGUE if each.project == gce_images.OWN_PROJECT]
+    own = [each.name for each in gce_images.CATALOG if each.project == gce_images.OWN_PROJECT]
     names: list[str] = []
     page = "?maxResults=3"
     while page:
@@ -135,8 +135,8 @@ def test_names_never_change() -> None:
     assert gce_images.NOBLE.image_id == (
         "ubuntu-os-cloud/global/images/ubuntu-2404-noble-amd64-v20261118"
     )
-    ids = [known.image_id for known in gce_images.CATALOGUE]
-    assert len(set(ids)) == len(ids) == len({known.number for known in gce_images.CATALOGUE})
-    for known in gce_images.CATALOGUE:
+    ids = [known.image_id for known in gce_images.CATALOG]
+    assert len(set(ids)) == len(ids) == len({known.number for known in gce_images.CATALOG})
+    for known in gce_images.CATALOG:
         assert parse(known.image_id).value == known.image_id
         assert re.fullmatch("[0-9]{19}", known.number)

@@ -21,7 +21,7 @@ from sandbox import faulty, gce, gce_images, gce_keys
 from tests.clouds.gce import answers
 from tests.clouds.gce.peer import gce_credentials
 from webapp.clouds.base import CredentialValues, Locator
-from webapp.clouds.gce import sdk as gce_sdk
+from webapp.clouds.gce import sdk
 from webapp.clouds.gce.adapter import Gce
 
 ROOT = Path(__file__).parents[3]
@@ -179,8 +179,8 @@ def test_a_key_of_another_cloud_signs_for_that_cloud(adapter: Gce) -> None:
 
 def test_an_endpoint_as_people_copy_it() -> None:
     for entered in ("https://10.0.0.1", "https://10.0.0.1/", "https://10.0.0.1/compute/v1/"):
-        assert gce_sdk.endpoint_of(entered) == "https://10.0.0.1"
-    assert gce_sdk.endpoint_of("") == "https://compute.googleapis.com"
+        assert sdk.normalize_endpoint(entered) == "https://10.0.0.1"
+    assert sdk.normalize_endpoint("") == "https://compute.googleapis.com"
 
 
 def test_a_token_is_made_once_and_again_when_it_ends(
@@ -196,19 +196,19 @@ def test_a_token_is_made_once_and_again_when_it_ends(
     with faulty.serve(behave) as url:
         credentials = gce_credentials(url)
         signed: list[object] = []
-        refresh = gce_sdk._SelfSigned.refresh
+        refresh = sdk._SelfSigned.refresh
 
         def count(own: Any, request: object) -> None:
             signed.append(own)
             refresh(own, request)
 
-        monkeypatch.setattr(gce_sdk._SelfSigned, "refresh", count)
+        monkeypatch.setattr(sdk._SelfSigned, "refresh", count)
         adapter.describe(credentials, LOCATOR)
         adapter.describe(credentials, LOCATOR)
         assert len(signed) == 1
         adapter.check(credentials)
         assert len(signed) == 2
-        monkeypatch.setattr(gce_sdk, "TOKEN_SECONDS", 60)  # less than google-auth's own margin
+        monkeypatch.setattr(sdk, "TOKEN_SECONDS", 60)  # less than google-auth's own margin
         adapter.check(credentials)
         adapter.describe(credentials, LOCATOR)
         assert len(signed) == 4

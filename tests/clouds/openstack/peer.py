@@ -27,14 +27,14 @@ class OpenStackPeer(Peer):
     known = Locator(REGION_ONE, NOBLE.image_id)
     known_name = NOBLE.name
     unknown = Locator(REGION_ONE, UNKNOWN)
-    elsewhere = Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id)
-    nowhere = Locator("Nowhere", NOBLE.image_id)
+    in_other_location = Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id)
+    at_unknown_location = Locator("Nowhere", NOBLE.image_id)
     pasted: ClassVar[Mapping[str, str]] = {
         f" {UNKNOWN.upper()}\n": UNKNOWN,
         UNKNOWN.replace("-", ""): UNKNOWN,
         f"https://cloud.example.com/dashboard/project/images/{UNKNOWN}/": UNKNOWN,
     }
-    not_ids = ("", "Ubuntu 24.04", "ami-0123456789abcdef0", UNKNOWN[:-1])
+    invalid_ids = ("", "Ubuntu 24.04", "ami-0123456789abcdef0", UNKNOWN[:-1])
     secret = openstack.PASSWORD
 
     def start(self) -> AbstractContextManager[str]:

@@ -24,14 +24,14 @@ class VMwarePeer(Peer):
     known = Locator(COPENHAGEN.path, UBUNTU.uuid)
     known_name = UBUNTU.name
     unknown = Locator(COPENHAGEN.path, UUID)
-    elsewhere = Locator(COPENHAGEN.path, LAB.uuid)
-    nowhere = Locator("Atlantis", UBUNTU.uuid)
+    in_other_location = Locator(COPENHAGEN.path, LAB.uuid)
+    at_unknown_location = Locator("Atlantis", UBUNTU.uuid)
     pasted: ClassVar[Mapping[str, str]] = {
         "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91": UUID,
         " 50 1E 5A 2B 8C 9D 0E 1F-2A 3B 4C 5D 6E 7F 80 91\n": UUID,
     }
     """Only these spellings of a UUID cannot be an OpenStack image ID as well."""
-    not_ids = (
+    invalid_ids = (
         "",
         "ubuntu",
         "vm-123",

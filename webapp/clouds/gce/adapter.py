@@ -1,8 +1,7 @@
-"""Google Compute Engine: an image belongs to a project, is common to all regions, and is read with
-Compute Engine's own API.
+"""The adapter for Google Compute Engine. An image belongs to a project, and is not regional.
 
-This file is light: whatever needs the SDK is in `gce_sdk` and `gce_errors`, and these are imported
-inside functions, on first use. Importing them costs more than everything else in the app.
+This module imports no SDK: `sdk` and `errors` do, and are imported inside functions, on first use.
+Importing them takes longer than everything else in the application.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ from webapp.clouds.base import (
     LocationRule,
     Locator,
 )
-from webapp.clouds.gce import details as gce_details
-from webapp.clouds.gce import ids as gce_ids
-from webapp.clouds.gce import package as gce_package
+from webapp.clouds.gce import ids, package
+from webapp.clouds.gce.details import image_details, is_requested_image
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:
@@ -48,8 +46,8 @@ class Gce(Cloud):
         Field(
             "service_account_key",
             "Service account key",
-            hint="The JSON file that Google Cloud gives when a key is made, under IAM & Admin, "
-            "Service Accounts, Keys. The role Compute Image User is enough for it.",
+            hint="The JSON key file that you create in the Google Cloud console under IAM & Admin "
+            "> Service Accounts > Keys. The role Compute Image User is sufficient.",
             placeholder='{"type": "service_account", …}',
             secret=True,
             multiline=True,
@@ -57,15 +55,15 @@ class Gce(Cloud):
         Field(
             "endpoint_url",
             "Endpoint URL",
-            hint="Only for a private or test endpoint. Leave empty for Google itself.",
+            hint="Only for a private or test endpoint. Leave empty to use Google Cloud.",
             placeholder="https://…",
             required=False,
         ),
         Field(
             "ca",
             "Certificate authority",
-            hint="Only with an endpoint URL: the certificates, in PEM form, of whoever issued that "
-            "of the endpoint, if it is none that is known everywhere.",
+            hint="Only with an endpoint URL whose certificate was not issued by a public "
+            "authority: the authority's certificates in PEM format.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,
@@ -75,106 +73,108 @@ class Gce(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="Images of Compute Engine are available in all regions. A whole selfLink, an address "
-        "in the console, or an image family will do, too.",
+        hint="Compute Engine images are available in all regions. You can also paste a selfLink, a "
+        "link to the Google Cloud console, or an image family.",
         placeholder="PROJECT-ID/global/images/NAME",
     )
     where_to_find = (
-        "In the Google Cloud console open Compute Engine, then Images, and click on the image that "
-        "you want to register. Click on Equivalent REST, look for selfLink, and copy the part "
-        "after “projects/”."
+        "In the Google Cloud console, open Compute Engine > Images and select the image that you "
+        "want to register. Select Equivalent REST, find selfLink, and copy the part after "
+        "“projects/”."
     )
     packer_builders = ("googlecompute",)
 
     def parse_image_id(self, text: str) -> ImageId:
-        return gce_ids.parse(text)
+        return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Packer writes the name alone."""
+        """Return the image, whose project Packer does not write into the manifest."""
         if "/" in artifact_id or custom.get("cloud_image_id"):
             return super().packer_images(artifact_id, custom)
         project = custom.get("project") or custom.get("project_id")
         if not project:
             raise InvalidImageId(
-                f"Packer writes the name of the image alone, “{artifact_id[:63]}”. Put the id of "
-                "its project into custom_data, as “project”."
+                f"The Packer manifest contains only the image name, “{artifact_id[:63]}”. Add the "
+                "project ID to custom_data as “project”."
             )
         return super().packer_images(f"{project}/global/images/{artifact_id}", custom)
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """A family has no page of its own, and a private endpoint no console."""
+        """Return the URL, or '' for a family or a private endpoint, which have no page."""
         if "/family/" in locator.image_id or settings.get("endpoint_url"):
             return ""
         return CONSOLE + quote(locator.image_id, safe="/:")
 
     def validate(self, values: Mapping[str, str]) -> None:
-        from webapp.clouds.gce import key as gce_key  # noqa: PLC0415
+        from webapp.clouds.gce import key  # noqa: PLC0415
 
-        account = gce_key.read(values["service_account_key"])
+        account = key.parse_key(values["service_account_key"])
         ca, endpoint = values.get("ca", ""), values.get("endpoint_url", "")
         if ca and not endpoint:
             raise InvalidCredentials(
-                "A certificate authority goes with an endpoint URL only. Enter that, too, or leave "
+                "A certificate authority requires an endpoint URL. Enter the URL too, or leave "
                 "both empty.",
                 "ca",
             )
         require_certificates(ca, "ca")
-        if account.universe != gce_key.UNIVERSE and not endpoint:
+        if account.universe != key.UNIVERSE and not endpoint:
             raise InvalidCredentials(
-                f"This key is of another cloud, {account.universe}. Enter the endpoint URL of "
-                f"Compute Engine there, such as compute.{account.universe} with https before it.",
+                f"This key belongs to another cloud, {account.universe}. Enter the endpoint URL of "
+                f"its Compute Engine API: https and compute.{account.universe}.",
                 "endpoint_url",
             )
 
     def warm_up(self) -> None:
-        self._clients  # noqa: B018  made, and the SDK loaded, once it has been looked at
+        self._clients  # noqa: B018  creates the cache and loads the SDK
 
     @cached_property
     def _clients(self) -> Clients:
-        gce_package.load()
+        package.load()
         from webapp.clouds.gce.sdk import Clients  # noqa: PLC0415
 
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        """Whoever may list the images of the key's own project is known to Google, and so is who
-        is told that the permission for it is missing: images may well be in other projects."""
-        from webapp.clouds.gce import errors as gce_errors  # noqa: PLC0415
+        """List the images of the key's project, to find out if Google accepts the key.
 
-        self._clients.forget(credentials)  # What is said here is true now.
+        A missing permission is not an error here, since the images may be in other projects.
+        """
+        from webapp.clouds.gce import errors  # noqa: PLC0415
+
+        self._clients.forget(credentials)  # The check must not use a cached token.
         client = self._clients.get(credentials)
         account = client.account
         try:
-            kind = client.kind_of_list()
+            kind = client.list_kind()
         except Exception as error:
-            if not gce_errors.lacks_permission(error):
+            if not errors.lacks_permission(error):
                 raise
             kind = IMAGE_LIST
         if kind != IMAGE_LIST:
-            raise CloudUnreachable(gce_errors.NOT_GOOGLE)
+            raise CloudUnreachable(errors.NOT_GOOGLE)
         return Identity(account.project, account.email)
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:  # noqa: ARG002
         return ()
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """One call, bounded by its nature."""
-        from webapp.clouds.gce import errors as gce_errors  # noqa: PLC0415
+        """Read the image with one call."""
+        from webapp.clouds.gce import errors  # noqa: PLC0415
 
-        wanted = gce_ids.reference(locator.image_id)
+        requested = ids.parse_reference(locator.image_id)
         client = self._clients.get(credentials)
         try:
-            answer = client.get(wanted)
+            answer = client.get(requested)
         except Exception as error:
-            translated = gce_errors.translate(error, wanted)
+            translated = errors.translate(error, requested)
             if translated is None:
                 raise
             raise translated from error
-        if not gce_details.answers(answer, wanted):
-            raise CloudUnreachable(gce_errors.NOT_GOOGLE)
-        return gce_details.details(answer, wanted)
+        if not is_requested_image(answer, requested):
+            raise CloudUnreachable(errors.NOT_GOOGLE)
+        return image_details(answer, requested)
 
     def _translate(self, error: Exception) -> CloudError | None:
-        from webapp.clouds.gce import errors as gce_errors  # noqa: PLC0415
+        from webapp.clouds.gce import errors  # noqa: PLC0415
 
-        return gce_errors.translate(error)
+        return errors.translate(error)

@@ -1,5 +1,7 @@
-"""From what Compute Engine says of an image to ImageDetails. Knows the names of the answer's
-fields, not the SDK."""
+"""Conversion of Compute Engine's description of an image into ImageDetails.
+
+Knows the fields of the response, but not the SDK.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,29 @@ from webapp.clouds.gce.ids import ImageRef
 
 STATUSES = {
     "READY": (ImageState.AVAILABLE, ""),
-    "PENDING": (ImageState.PENDING, "Google is still making it: it cannot be used yet."),
-    "FAILED": (ImageState.FAILED, "Google could not make it: it cannot be used."),
-    "DELETING": (ImageState.GONE, "It is being deleted: no new server can be made from it."),
+    "PENDING": (ImageState.PENDING, "The image is still being created and cannot be used yet."),
+    "FAILED": (ImageState.FAILED, "Google failed to create this image. It cannot be used."),
+    "DELETING": (
+        ImageState.GONE,
+        "The image is being deleted. No new instance can be created from it.",
+    ),
 }
 DEPRECATIONS = {
     "DEPRECATED": (
         ImageState.DEPRECATED,
-        "Its owner has deprecated it: it can still be used, but a newer one should be",
+        "The owner has deprecated this image. It can still be used, but use a newer image",
     ),
     "OBSOLETE": (
         ImageState.DISABLED,
-        "Its owner has declared it obsolete: no new server can be made from it",
+        "The owner has marked this image as obsolete. No new instance can be created from it",
     ),
     "DELETED": (
         ImageState.GONE,
-        "Its owner has marked it as deleted: no new server can be made from it",
+        "The owner has marked this image as deleted. No new instance can be created from it",
     ),
 }
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
-_TEXTS = (
+_TEXT_FIELDS = (
     "architecture",
     "archive_size_bytes",
     "creation_timestamp",
@@ -46,17 +51,17 @@ _TEXTS = (
     "source_snapshot",
     "status",
 )
-SHOWN = 12
-"""How many labels or licences are shown."""
+MAX_SHOWN = 12
+"""How many labels or licenses are shown."""
 _GIB = 1 << 30
 
 
-def details(image: Mapping[str, Any], wanted: ImageRef) -> ImageDetails:
-    """`image` as the SDK's `Image.to_dict` gives it; `wanted` is what was asked for."""
-    image = {**dict.fromkeys(_TEXTS, ""), **image}
+def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails:
+    """Convert an image as returned by the SDK's `Image.to_dict`."""
+    image = {**dict.fromkeys(_TEXT_FIELDS, ""), **image}
     deprecation = image.get("deprecated") or {}
     state, note = _state(image, deprecation)
-    found = _found(image, wanted)
+    found = _canonical_reference(image, requested)
     return ImageDetails(
         name=image["name"],
         description=image["description"],
@@ -70,57 +75,65 @@ def details(image: Mapping[str, Any], wanted: ImageRef) -> ImageDetails:
         volumes=(),
         os_texts=tuple(_os_texts(image)),
         warnings=tuple(_warnings(image)),
-        image_id="" if found == wanted else str(found),
+        image_id="" if found == requested else str(found),
     )
 
 
-def answers(image: Mapping[str, Any], wanted: ImageRef) -> bool:
-    """Whether it is about what was asked for, as far as it says."""
+def is_requested_image(image: Mapping[str, Any], requested: ImageRef) -> bool:
+    """Return whether the response is about the requested image."""
     name = image.get("name")
-    if wanted.family:
-        return bool(name) and image.get("family") == wanted.name
-    return bool(name) and wanted.name in {name, image.get("id")}
+    if requested.family:
+        return bool(name) and image.get("family") == requested.name
+    return bool(name) and requested.name in {name, image.get("id")}
 
 
-def path(link: str) -> str:
-    """The part of a link that says which resource: that after `projects/`, where there is one."""
+def resource_path(link: str) -> str:
+    """Return the part of a link after `projects/`, or the whole link."""
     return link.rpartition("/projects/")[2].removeprefix("projects/")
 
 
-def _found(image: Mapping[str, Any], wanted: ImageRef) -> ImageRef:
-    """The image by its name: what a family stands for today, or a number always."""
-    project = wanted.project
+def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> ImageRef:
+    """Return the reference by name of an image requested by its family or number."""
+    project = requested.project
     if project.isdigit():
-        project = path(image["self_link"]).partition("/global/images/")[0] or project
+        project = resource_path(image["self_link"]).partition("/global/images/")[0] or project
     return ImageRef(project, image["name"])
 
 
 def _state(image: Mapping[str, Any], deprecation: Mapping[str, Any]) -> tuple[ImageState, str]:
-    said = image["status"] or "nothing"
-    state, note = STATUSES.get(said, (ImageState.FAILED, f"Google says of its state: {said}."))
-    mark = DEPRECATIONS.get(deprecation.get("state") or "")
-    if state is not ImageState.AVAILABLE or mark is None:
+    status = image["status"] or "none"
+    state, note = STATUSES.get(
+        status,
+        (ImageState.FAILED, f"Google reports an unknown state for this image: {status}."),
+    )
+    deprecated = DEPRECATIONS.get(deprecation.get("state") or "")
+    if state is not ImageState.AVAILABLE or deprecated is None:
         return state, note
-    replacement = path(deprecation.get("replacement") or "")
-    return mark[0], f"{mark[1]}: {replacement}." if replacement else f"{mark[1]}."
+    replacement = resource_path(deprecation.get("replacement") or "")
+    state, note = deprecated
+    return state, f"{note}: {replacement}." if replacement else f"{note}."
 
 
 def _facts(
     image: Mapping[str, Any], deprecation: Mapping[str, Any], found: ImageRef
 ) -> Iterator[Fact]:
-    said = (
+    facts = (
         ("project", "Project", found.project),
         ("number", "Image number", image["id"]),
         ("family", "Image family", image["family"]),
-        ("replacement", "To be replaced by", path(deprecation.get("replacement") or "")),
+        ("replacement", "Replacement", resource_path(deprecation.get("replacement") or "")),
         ("obsolete", "Obsolete from", _day(deprecation.get("obsolete"))),
         ("deleted", "Deleted from", _day(deprecation.get("deleted"))),
-        ("licences", "Licences", _some(_last(each) for each in image.get("licenses", ()))),
+        (
+            "licences",
+            "Licenses",
+            _joined(_last_segment(each) for each in image.get("licenses", ())),
+        ),
         ("features", "Guest OS features", ", ".join(_features(image))),
         ("archive_size", "Archive size", _size(int(image["archive_size_bytes"] or 0))),
         ("locations", "Stored in", ", ".join(image.get("storage_locations", ()))),
-        ("source", "Made from", _source(image)),
-        ("encryption", "Encryption key", _key(image)),
+        ("source", "Created from", _source(image)),
+        ("encryption", "Encryption key", _encryption_key(image)),
         (
             "confidential",
             "Confidential computing",
@@ -129,30 +142,36 @@ def _facts(
         (
             "labels",
             "Labels",
-            _some(_label(*each) for each in sorted(image.get("labels", {}).items())),
+            _joined(_label(*each) for each in sorted(image.get("labels", {}).items())),
         ),
     )
-    return (Fact(key, label, str(value)) for key, label, value in said if value)
+    return (Fact(key, label, str(value)) for key, label, value in facts if value)
 
 
 def _warnings(image: Mapping[str, Any]) -> Iterator[str]:
     key = image.get("image_encryption_key") or {}
     if key.get("kms_key_name"):
         yield (
-            "It is encrypted with a key of Cloud KMS: servers can be made from it only where that "
-            "key may be used."
+            "The image is encrypted with a Cloud KMS key. Instances can be created from it only "
+            "with permission to use that key."
         )
     elif any(key.values()):
-        yield "It is encrypted with its owner's own key, which has to be given with every server."
+        yield (
+            "The image is encrypted with a key supplied by its owner. The key is required to "
+            "create an instance from it."
+        )
 
 
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
-    """Licences tell for certain what is inside, if not always the version; a family and a name are
-    what its owner calls it."""
-    licences = [_last(each) for each in image.get("licenses", ())]
+    """Return the texts that may name the operating system.
+
+    Licenses are reliable, although they do not always name the version. The owner chooses the
+    family and the name.
+    """
+    licenses = [_last_segment(each) for each in image.get("licenses", ())]
     windows = "Windows" if "WINDOWS" in _features(image) else ""
-    said = (*licences, image["family"], image["name"], image["description"], windows)
-    return filter(None, said)
+    texts = (*licenses, image["family"], image["name"], image["description"], windows)
+    return filter(None, texts)
 
 
 def _features(image: Mapping[str, Any]) -> list[str]:
@@ -161,37 +180,36 @@ def _features(image: Mapping[str, Any]) -> list[str]:
 
 
 def _source(image: Mapping[str, Any]) -> str:
-    """The first of those that are given: there is one."""
+    """Return the resource that the image was created from. Compute Engine sets only one."""
     links = (image[f"source_{kind}"] for kind in ("image", "snapshot", "disk"))
     archive = (image.get("raw_disk") or {}).get("source")
-    return next((path(link) for link in links if link), archive or "")
+    return next((resource_path(link) for link in links if link), archive or "")
 
 
-def _key(image: Mapping[str, Any]) -> str:
+def _encryption_key(image: Mapping[str, Any]) -> str:
     key = image.get("image_encryption_key") or {}
-    return key.get("kms_key_name") or ("Its owner's own" if any(key.values()) else "")
+    return key.get("kms_key_name") or ("Supplied by the owner" if any(key.values()) else "")
 
 
 def _label(name: str, value: str) -> str:
     return f"{name}: {value}" if value else name
 
 
-def _some(texts: Iterable[str]) -> str:
-    every = list(texts)
-    more = len(every) - SHOWN
-    shown = ", ".join(every[:SHOWN])
+def _joined(texts: Iterable[str]) -> str:
+    texts = list(texts)
+    more = len(texts) - MAX_SHOWN
+    shown = ", ".join(texts[:MAX_SHOWN])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _last(link: str) -> str:
+def _last_segment(link: str) -> str:
     return link.rstrip("/").rpartition("/")[2]
 
 
-def _size(number: int) -> str:
-    """To be read, not reckoned with."""
-    if number >= _GIB:
-        return f"{number / _GIB:.1f} GB"
-    return f"{number / 2**20:.0f} MB" if number else ""
+def _size(size_bytes: int) -> str:
+    if size_bytes >= _GIB:
+        return f"{size_bytes / _GIB:.1f} GB"
+    return f"{size_bytes / 2**20:.0f} MB" if size_bytes else ""
 
 
 def _day(text: str | None) -> str:
@@ -200,7 +218,7 @@ def _day(text: str | None) -> str:
 
 
 def _instant(text: str | None) -> datetime | None:
-    """None also for what is no date: an endpoint that is not Google's own may write anything."""
+    """Parse an ISO 8601 instant. Return None for other texts, as a private endpoint may send."""
     try:
         instant = datetime.fromisoformat(text or "")
     except ValueError:

@@ -1,5 +1,7 @@
-"""What Google's SDK raises, in our words. Imports the SDK, so it is itself imported only when there
-is an error to translate."""
+"""Translation of the exceptions of Google's SDK into CloudErrors.
+
+Imports the SDK, so it is itself imported only when there is an error to translate.
+"""
 
 from __future__ import annotations
 
@@ -23,34 +25,34 @@ from webapp.clouds.gce.ids import ImageRef
 
 LABEL = "Google Compute Engine"
 NOT_GOOGLE = (
-    "What answers there does not speak like Compute Engine. Check the endpoint URL of the "
-    "credentials, and whether a proxy or a login page stands before it."
+    "The server did not respond like Compute Engine. Check the endpoint URL of the credentials, "
+    "and whether a proxy or a sign-in page is in front of it."
 )
 _ACCOUNT_GONE = (
     "The service account of these credentials is disabled or deleted. Enable it in Google Cloud "
     "under IAM & Admin, or choose other credentials."
 )
 _BILLING = (
-    "The project of these credentials has no billing, or was suspended for it. Ask whoever manages "
-    "it in Google Cloud to see to its billing account."
+    "Billing is disabled for the project of these credentials. Ask its administrator to check the "
+    "billing account in Google Cloud."
 )
 _PROJECT_GONE = (
-    "The project of these credentials is deleted or suspended. Ask whoever manages it in Google "
-    "Cloud, or choose other credentials."
+    "The project of these credentials is deleted or suspended. Contact its administrator, or "
+    "choose other credentials."
 )
 _NOT_ENABLED = (
     "The Compute Engine API is not enabled in the project of these credentials. Enable it in "
-    "Google Cloud under APIs & Services, wait a few minutes and try again."
+    "Google Cloud under APIs & Services, wait a few minutes, and try again."
 )
 _POLICY = (
-    "A policy of the organisation keeps these credentials from Compute Engine: a service perimeter "
-    "or a restriction by address. Ask whoever manages VPC Service Controls there to allow it."
+    "An organization policy blocks these credentials: a service perimeter or an IP address "
+    "restriction. Ask the administrator of VPC Service Controls for access."
 )
 _SCOPE = (
-    "Google does not accept the token of this key for Compute Engine. Check the endpoint URL of "
-    "the credentials."
+    "Google does not accept tokens signed with this key for Compute Engine. Check the endpoint URL "
+    "of the credentials."
 )
-_DENIED = {
+_DENIED_REASONS = {
     "accessNotConfigured": _NOT_ENABLED,
     "SERVICE_DISABLED": _NOT_ENABLED,
     "billingNotEnabled": _BILLING,
@@ -63,7 +65,7 @@ _DENIED = {
     "SECURITY_POLICY_VIOLATED": _POLICY,
     "vpcServiceControls": _POLICY,
 }
-_THROTTLED = {
+_THROTTLED_REASONS = {
     "rateLimitExceeded",
     "userRateLimitExceeded",
     "quotaExceeded",
@@ -73,150 +75,159 @@ _THROTTLED = {
     "RESOURCE_QUOTA_EXCEEDED",
 }
 _PERMISSION = re.compile(r"Required '([a-zA-Z.]{3,80})' permission")
-_OF_PROJECT = re.compile(r"'projects/([-a-z0-9.:]{1,100})[/']")
-_NO_PROJECT = re.compile(
+_PROJECT_IN_MESSAGE = re.compile(r"'projects/([-a-z0-9.:]{1,100})[/']")
+_PROJECT_NOT_FOUND = re.compile(
     r"resource 'projects/[-a-z0-9.:]{1,100}' was not found|Failed to find project"
     r"|[Pp]roject \S{1,100} (?:is|was) not found"
 )
-_WHILE_READING = {json_format.__name__, api.__name__}
+_PARSING_MODULES = {json_format.__name__, api.__name__}
 
 
-def translate(error: Exception, wanted: ImageRef | None = None) -> CloudError | None:
-    """`wanted` is what was asked for, where it was an image."""
+def translate(error: Exception, requested: ImageRef | None = None) -> CloudError | None:
+    """Return the CloudError for `error`, or None if the SDK did not cause it.
+
+    `requested` is the image that was requested, if any.
+    """
     if isinstance(error, api.GoogleAPICallError):
-        return _of_answer(error, wanted)
-    if isinstance(error, json_format.ParseError) or _broke_while_reading(error):
+        return _translate_response(error, requested)
+    if isinstance(error, json_format.ParseError) or _failed_while_parsing(error):
         return CloudUnreachable(NOT_GOOGLE)
     return translate_connection_error(error, LABEL, "endpoint URL")
 
 
 def lacks_permission(error: Exception) -> bool:
-    """Whether Google knows who is asking, and misses nothing but a permission."""
+    """Return whether Google accepts the credentials, and only a permission is missing."""
     return isinstance(error, api.Forbidden) and _PERMISSION.search(str(error.message)) is not None
 
 
-def _of_answer(error: api.GoogleAPICallError, wanted: ImageRef | None) -> CloudError:
+def _translate_response(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     status = int(error.code or 0)
-    if status == 429 or (status == 403 and _reasons(error) & _THROTTLED):
+    if status == 429 or (status == 403 and _reasons(error) & _THROTTLED_REASONS):
         return _throttled(error)
     if status >= 500:
         return CloudUnreachable(
-            f"Google Compute Engine has trouble of its own at the moment (it answered {status}). "
-            "Wait a minute and try again."
+            f"Google Compute Engine returned an internal error (HTTP {status}). Wait a minute and "
+            "try again."
         )
-    if not _is_googles(error):
-        return _of_strangers(status)
+    if not _is_from_google(error):
+        return _translate_foreign_status(status)
     by_status = {400: _malformed, 401: _rejected, 403: _denied, 404: _not_found}
-    return by_status.get(status, _unknown)(error, wanted)
+    return by_status.get(status, _unknown)(error, requested)
 
 
 def _reasons(error: api.GoogleAPICallError) -> set[str]:
-    """Google gives one in its old form, one in its new, or both."""
-    old = {str(each.get("reason")) for each in error.errors if isinstance(each, dict)}
-    return {*old, str(error.reason)}
+    """Return the reasons for the error, which Google sends in its old format, its new, or both."""
+    reasons = {str(each.get("reason")) for each in error.errors if isinstance(each, dict)}
+    return {*reasons, str(error.reason)}
 
 
-def _is_googles(error: api.GoogleAPICallError) -> bool:
-    """Whether the answer has the form that all of Google's have."""
+def _is_from_google(error: api.GoogleAPICallError) -> bool:
+    """Return whether the response has the format of Google's errors."""
     try:
-        said: Any = error.response.json()
+        body: Any = error.response.json()
     except (AttributeError, ValueError, RecursionError):
         return False
-    return isinstance(said, dict) and isinstance(said.get("error"), dict)
+    return isinstance(body, dict) and isinstance(body.get("error"), dict)
 
 
-def _of_strangers(status: int) -> CloudError:
+def _translate_foreign_status(status: int) -> CloudError:
+    """Return the error for a response that is not from Google, but for example from a proxy."""
     if status in {401, 403}:
         return CredentialsRejected(
-            f"The endpoint refuses these credentials (it answered {status}), and not in Google's "
-            "words. Check them, the endpoint URL, and any proxy before it."
+            f"The endpoint rejected these credentials (HTTP {status}), but did not respond like "
+            "Google. Check the credentials, the endpoint URL, and any proxy in front of it."
         )
     return CloudUnreachable(NOT_GOOGLE)
 
 
 def _throttled(error: api.GoogleAPICallError) -> CloudThrottled:
-    wait = str(getattr(error.response, "headers", {}).get("Retry-After") or "")
-    long = f"{int(wait)} seconds" if re.fullmatch("[1-9][0-9]{0,3}", wait) else "a minute"
+    retry_after = str(getattr(error.response, "headers", {}).get("Retry-After") or "")
+    is_number = re.fullmatch("[1-9][0-9]{0,3}", retry_after)
+    wait = f"{int(retry_after)} seconds" if is_number else "a minute"
     return CloudThrottled(
-        f"Google asks for fewer calls from this project for now. Wait {long} and try again."
+        f"Google is limiting requests from this project. Wait {wait} and try again."
     )
 
 
-def _malformed(error: api.GoogleAPICallError, wanted: ImageRef | None) -> CloudError:
-    if wanted is None:
-        return _unknown(error, wanted)
+def _malformed(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
+    if requested is None:
+        return _unknown(error, requested)
     return InvalidImageId(
-        "Google does not take this for the id of an image. Copy it again from the image's selfLink."
+        "Google does not accept this as an image. Copy it again from the selfLink of the image."
     )
 
 
-def _unknown(error: api.GoogleAPICallError, wanted: ImageRef | None) -> CloudError:  # noqa: ARG001
+def _unknown(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
     return CloudUnreachable(
-        f"Google Compute Engine does not answer this request (it said {error.code}). Try again; if "
-        "it stays so, check the endpoint URL of the credentials."
+        f"Google Compute Engine did not process this request (HTTP {error.code}). Try again. If "
+        "the problem persists, check the endpoint URL of the credentials."
     )
 
 
-def _rejected(error: api.GoogleAPICallError, wanted: ImageRef | None) -> CloudError:  # noqa: ARG001
+def _rejected(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
     reasons = _reasons(error)
     if "ACCOUNT_STATE_INVALID" in reasons:
         return CredentialsRejected(_ACCOUNT_GONE)
     if "ACCESS_TOKEN_EXPIRED" in reasons:
         return CredentialsRejected(
-            "Google finds the request out of date: the clock of this server is wrong. Have it set, "
-            "then try again."
+            "Google rejected the request because the clock of this server is wrong. Ask its "
+            "administrator to set the clock, then try again."
         )
     return CredentialsRejected(
-        "Google does not accept this key: it was deleted or disabled, or its service account was. "
-        "Make a new key for it in Google Cloud and enter it in the credentials."
+        "Google does not accept this key. The key or its service account was deleted or disabled. "
+        "Create a new key in Google Cloud and enter it in the credentials."
     )
 
 
-def _denied(error: api.GoogleAPICallError, wanted: ImageRef | None) -> CloudError:
+def _denied(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     message = str(error.message)
-    if _NO_PROJECT.search(message):
+    if _PROJECT_NOT_FOUND.search(message):
         return PermissionDenied(_PROJECT_GONE)
-    for reason in sorted(_reasons(error) & _DENIED.keys()):
-        return PermissionDenied(_DENIED[reason])
+    for reason in sorted(_reasons(error) & _DENIED_REASONS.keys()):
+        return PermissionDenied(_DENIED_REASONS[reason])
     if "organization's policy" in message:
         return PermissionDenied(_POLICY)
-    named = _PERMISSION.search(message)
-    permission = named[1] if named else f"compute.images.{'get' if wanted else 'list'}"
-    project = _OF_PROJECT.search(message)
-    where = wanted.project if wanted else project[1] if project else "of their own"
+    match = _PERMISSION.search(message)
+    permission = match[1] if match else f"compute.images.{'get' if requested else 'list'}"
+    project = _PROJECT_IN_MESSAGE.search(message)
+    name = requested.project if requested else project[1] if project else "of the key"
     return PermissionDenied(
-        f"These credentials lack the permission {permission} in the project {where}. Ask whoever "
-        "manages it for the role Compute Image User, which has it and compute.images.useReadOnly, "
-        "or choose other credentials."
+        f"These credentials don't have the permission {permission} in the project {name}. Ask its "
+        "administrator for the role Compute Image User, which includes it and "
+        "compute.images.useReadOnly, or choose other credentials."
     )
 
 
-def _not_found(error: api.GoogleAPICallError, wanted: ImageRef | None) -> CloudError:
-    if wanted is None:
+def _not_found(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
+    if requested is None:
         return CredentialsRejected(
-            "Google knows no such project as this key is of: it was deleted. Enter the key of a "
-            "service account in another project."
+            "The project of this key no longer exists. Enter the key of a service account in "
+            "another project."
         )
-    if _NO_PROJECT.search(str(error.message)):
+    if _PROJECT_NOT_FOUND.search(str(error.message)):
         return ImageNotFound(
-            f"Google knows no project {wanted.project}, so there is no {wanted}. Check the part "
-            "before “/global/”."
+            f"There is no project {requested.project}, so there is no {requested}. Check the "
+            "project before “/global/”."
         )
-    if wanted.family:
+    if requested.family:
         return ImageNotFound(
-            f"There is no image family {wanted}, or all of its images are deprecated. Check the "
-            "project and the name, or choose an image itself."
+            f"There is no image family {requested}, or all of its images are deprecated. Check the "
+            "project and the name, or choose an image."
         )
     return ImageNotFound(
-        f"There is no image {wanted}. Check the project and the name; it may have been deleted."
+        f"There is no image {requested}. Check the project and the name. The image may have been "
+        "deleted."
     )
 
 
-def _broke_while_reading(error: Exception) -> bool:
-    """The SDK trusts an answer to be Google's: one that is not can make it fail with any error."""
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") in _WHILE_READING:
+def _failed_while_parsing(error: Exception) -> bool:
+    """Return whether the SDK raised `error` while it parsed a response.
+
+    It assumes that a response is from Google, and can fail with any exception otherwise.
+    """
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__") in _PARSING_MODULES:
             return True
-        trace = trace.tb_next
+        traceback = traceback.tb_next
     return False

@@ -1,5 +1,8 @@
-"""What people paste for an image of Compute Engine: the part of a self link that says which image,
-a whole self link, a full resource name, an address of the console, or an image family."""
+"""Parsing of pasted Compute Engine images.
+
+Accepts PROJECT/global/images/NAME, a selfLink, a full resource name, a link to the Google Cloud
+console, and an image family.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ PROJECT = re.compile(
     r"(?:(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.){1,4}[a-z]{2,20}:)?"
     r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?|[1-9][0-9]{0,18})"
 )
-"""A project's id, with its organisation's domain before it in old ones, or its number."""
+"""A project ID or number. Old IDs begin with the domain of an organization."""
 
 _OTHER_KINDS = {
     "disks": "a disk",
     "disksDetail": "a disk",
-    "instances": "a server",
-    "instancesDetail": "a server",
+    "instances": "an instance",
+    "instancesDetail": "an instance",
     "instanceTemplates": "an instance template",
     "instanceTemplatesDetail": "an instance template",
     "instantSnapshots": "an instant snapshot",
-    "licenses": "a licence",
+    "licenses": "a license",
     "machineImages": "a machine image",
     "machineImagesDetail": "a machine image",
     "repositories": "a repository",
@@ -36,13 +39,15 @@ _OTHER_KINDS = {
     "snapshotsDetail": "a snapshot",
     "storagePools": "a storage pool",
 }
-_FORM = f"An image is written PROJECT-ID/global/images/NAME, as in {EXAMPLE}."
+_FORMAT = f"The format is PROJECT-ID/global/images/NAME, for example {EXAMPLE}."
 
 
 @dataclass(frozen=True)
 class ImageRef:
-    """What a canonical id names: an image, by its name or its number, or the present one of a
-    family."""
+    """A parsed image ID: an image by its name or number, or an image family.
+
+    A family refers to its current image.
+    """
 
     project: str
     name: str
@@ -53,122 +58,126 @@ class ImageRef:
 
 
 def parse(text: str) -> ImageId:
-    """The image that `text` names. Raises InvalidImageId with what is wrong. Linear in the length
-    of `text`, which is bounded besides."""
-    return ImageId(str(reference(text)))
+    """Return the canonical ID of the image that `text` names.
+
+    Raises InvalidImageId with the problem. Runs in linear time of the length, which is limited.
+    """
+    return ImageId(str(parse_reference(text)))
 
 
-def reference(text: str) -> ImageRef:
-    """As `parse`, in parts."""
-    text = strip_pasted_text(
-        text, "This is far too long for the id of an image. Paste the id alone."
-    )
+def parse_reference(text: str) -> ImageRef:
+    """Return the parts of the ID that `text` names. Raises InvalidImageId with the problem."""
+    text = strip_pasted_text(text, "This is too long for an image ID. Paste only the ID.")
     if not text:
-        raise InvalidImageId(f"Enter the id of an image, such as {EXAMPLE}.")
-    is_address = "://" in text or text.startswith(("//", "console.")) or ".googleapis.com/" in text
+        raise InvalidImageId(f"Enter an image ID, such as {EXAMPLE}.")
+    is_url = "://" in text or text.startswith(("//", "console.")) or ".googleapis.com/" in text
     path = unquote(re.split(r"[?#]", text, maxsplit=1)[0])
     parts = path.strip("/").split("/")
     if "projects" in parts:
-        return _in_project(parts[parts.index("projects") + 1 :])
-    if is_address:
+        return _parse_path(parts[parts.index("projects") + 1 :])
+    if is_url:
         raise InvalidImageId(
             _other_kind(parts)
-            or "This address names no image. Open the image itself, then REST, and copy its "
-            "selfLink."
+            or "This URL doesn't contain an image. Open the page of the image, select Equivalent "
+            "REST, and copy its selfLink."
         )
-    return _in_project(parts)
+    return _parse_path(parts)
 
 
-def _in_project(parts: list[str]) -> ImageRef:
-    """From the project on."""
+def _parse_path(parts: list[str]) -> ImageRef:
+    """Parse the segments of a path that begins with the project."""
     match parts:
         case [project, "global", "images", "family", name] if name:
-            return ImageRef(_project(project), _name(name, "an image family"), family=True)
+            return ImageRef(
+                _valid_project(project), _valid_name(name, "an image family"), family=True
+            )
         case [project, "zones", _, "imageFamilyViews", name]:
-            return ImageRef(_project(project), _name(name, "an image family"), family=True)
+            return ImageRef(
+                _valid_project(project), _valid_name(name, "an image family"), family=True
+            )
         case [project, "global", "images", name] if name and name != "family":
             if NUMBER.fullmatch(name):
-                return ImageRef(_project(project), name)
-            return ImageRef(_project(project), _name(name, "an image"))
-    raise InvalidImageId(_what_is_wrong(parts))
+                return ImageRef(_valid_project(project), name)
+            return ImageRef(_valid_project(project), _valid_name(name, "an image"))
+    raise InvalidImageId(_problem(parts))
 
 
-def _what_is_wrong(parts: list[str]) -> str:
+def _problem(parts: list[str]) -> str:
     match parts:
         case _ if other := _other_kind(parts):
-            wrong = other
+            problem = other
         case ["global", "images", *_] | ["images", *_]:
-            wrong = (
-                "The project is missing: before “global/images/” comes the id of the project that "
-                f"has the image, as in {EXAMPLE}."
+            problem = (
+                "The project is missing. Enter the project ID of the image before “global/images/”"
+                f", for example {EXAMPLE}."
             )
         case [_, "global", "images", *rest] if len(rest) < 2 or rest == ["family", ""]:
-            wrong = (
-                "The name is missing: after “global/images/” comes the name of the image, or "
-                "“family/” and the name of a family."
+            problem = (
+                "The name is missing. Enter the image name after “global/images/”, or “family/” "
+                "and the name of an image family."
             )
         case [_, "images", *_]:
-            wrong = (
-                "Between the project and “images” belongs “global”: write "
+            problem = (
+                "“global” is missing between the project and “images”. Enter "
                 "PROJECT-ID/global/images/NAME."
             )
         case [_, "regions" | "zones", _, "images", *_]:
-            wrong = (
-                "Images of Compute Engine belong to no region or zone: write "
+            problem = (
+                "Compute Engine images don't belong to a region or zone. Enter "
                 "PROJECT-ID/global/images/NAME."
             )
         case [project, name] if PROJECT.fullmatch(project) and NAME.fullmatch(name):
-            wrong = (
-                "This does not say whether an image or a family is meant. After the project write "
-                f"“/global/images/”, or “/global/images/family/”, as in {EXAMPLE}."
+            problem = (
+                "This could be an image or an image family. Enter “/global/images/” or "
+                f"“/global/images/family/” after the project, for example {EXAMPLE}."
             )
         case [name] if NAME.fullmatch(name) or NUMBER.fullmatch(name):
-            wrong = (
-                "The project is missing: this is a name alone. Put the project that has the image "
-                f"before it, as in {EXAMPLE}."
+            problem = (
+                "The project is missing. Enter the project and “/global/images/” before the name, "
+                f"for example {EXAMPLE}."
             )
         case _:
-            wrong = f"This is not the id of an image. {_FORM}"
-    return wrong
+            problem = f"This is not an image ID. {_FORMAT}"
+    return problem
 
 
 def _other_kind(parts: list[str]) -> str:
-    """The sentence for what is something else of Compute Engine."""
+    """Return the message for another kind of Compute Engine resource, or ''."""
     found = next((_OTHER_KINDS[each] for each in parts if each in _OTHER_KINDS), "")
     return found and (
-        f"This is {found}, not an image. Make an image of it in Compute Engine, or choose one "
-        "under Images."
+        f"This is {found}, not an image. Create an image from it in Compute Engine, or choose "
+        "another image."
     )
 
 
-def _project(text: str) -> str:
+def _valid_project(text: str) -> str:
     if PROJECT.fullmatch(text):
         return text
     raise InvalidImageId(
-        "The part before “/global/images/” is not the id of a project, which has only small "
-        "letters, digits and hyphens. Copy it from the image's selfLink."
+        "The part before “/global/images/” is not a project ID, which contains only lowercase "
+        "letters, digits and hyphens. Copy it from the selfLink of the image."
     )
 
 
-def _name(text: str, what: str) -> str:
+def _valid_name(text: str, what: str) -> str:
     if NAME.fullmatch(text):
         return text
     if len(text) > 63:
         raise InvalidImageId(
-            f"The name of {what} has at most 63 characters, and this has {len(text)}. Copy it "
-            "again."
+            f"The name of {what} has at most 63 characters, but this has {len(text)}. Copy the "
+            "name again."
         )
-    wrong = re.search(r"[^-a-z0-9]", text)
-    if wrong:
+    invalid = re.search(r"[^-a-z0-9]", text)
+    if invalid:
         raise InvalidImageId(
-            f"The name of {what} cannot have {_shown(wrong[0])} in it: there are only small "
-            "letters, digits and hyphens."
+            f"The name of {what} can't contain {_printable(invalid[0])}. Only lowercase letters, "
+            "digits and hyphens are allowed."
         )
     raise InvalidImageId(
-        f"The name of {what} begins with a letter and ends with a letter or digit. Copy the whole "
-        "name."
+        f"The name of {what} must begin with a letter and end with a letter or digit. Copy the "
+        "complete name."
     )
 
 
-def _shown(character: str) -> str:
+def _printable(character: str) -> str:
     return f"“{character}”" if character.isprintable() else f"the character U+{ord(character):04X}"

@@ -1,5 +1,7 @@
-"""The key of a service account, as Google Cloud gives it out: a JSON document. Knows its form, and
-nothing of the SDK. No message quotes anything of the document."""
+"""Parsing of service account keys, which are JSON documents.
+
+Knows their format, but not the SDK. No message contains any part of the document.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +20,23 @@ from webapp.clouds.gce.ids import PROJECT
 
 FIELD = "service_account_key"
 UNIVERSE = "googleapis.com"
-"""Google's own; sovereign clouds run by others have another."""
+"""The universe domain of Google Cloud. Sovereign clouds have a different one."""
 MAX_LENGTH = 20_000
-"""A key has some 2,400 characters."""
+"""A key has about 2,400 characters."""
 
-_MAKE_ONE = (
-    "In the Google Cloud console, under IAM & Admin, Service Accounts, Keys, make a key of type "
-    "JSON."
+_CREATE_KEY = (
+    "In the Google Cloud console, create a key of type JSON under IAM & Admin > Service Accounts > "
+    "Keys."
 )
 _OTHER_TYPES = {
-    "authorized_user": "This is a person's own login, made by gcloud, not a service account's key.",
+    "authorized_user": "These are user credentials created by gcloud, not a service account key.",
     "external_account": (
-        "This describes workload identity federation, which needs another identity to begin with, "
-        "and is no key."
+        "This is a configuration for workload identity federation, not a service account key."
     ),
     "impersonated_service_account": (
-        "This impersonates a service account with another login, and is no key itself."
+        "This is a configuration for service account impersonation, not a service account key."
     ),
-    "gdch_service_account": "This is a key of Google Distributed Cloud, which is not supported.",
+    "gdch_service_account": "This is a key for Google Distributed Cloud, which is not supported.",
 }
 _EMAIL = re.compile(r"[^@\s]{1,128}@[^@\s]{1,128}")
 _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
@@ -43,8 +44,11 @@ _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """Whose key it is, and what signs for it. The document's addresses are left out on purpose:
-    nobody is to be sent a token because a pasted text says so."""
+    """A service account and its private key.
+
+    The URLs in the document are deliberately ignored: a pasted text must not decide where tokens
+    are sent.
+    """
 
     project: str
     email: str
@@ -53,49 +57,50 @@ class ServiceAccount:
     private_key: RSAPrivateKey = field(repr=False)
 
 
-def read(text: str) -> ServiceAccount:
-    """Raises InvalidCredentials with what is wrong."""
-    document = _document(text)
+def parse_key(text: str) -> ServiceAccount:
+    """Return the service account of a key file. Raises InvalidCredentials with the problem."""
+    document = _parse_document(text)
     _require_type(document)
     account = ServiceAccount(
-        project=_said(document, "project_id"),
-        email=_said(document, "client_email"),
+        project=_required_text(document, "project_id"),
+        email=_required_text(document, "client_email"),
         key_id=str(document.get("private_key_id") or ""),
         universe=str(document.get("universe_domain") or UNIVERSE),
-        private_key=_private_key(_said(document, "private_key")),
+        private_key=_private_key(_required_text(document, "private_key")),
     )
     if not PROJECT.fullmatch(account.project):
-        raise _invalid(f"The project_id in this key is not that of a project. {_MAKE_ONE}")
+        raise _invalid(f"The project_id in this key is not a valid project ID. {_CREATE_KEY}")
     if not _EMAIL.fullmatch(account.email):
-        raise _invalid(f"The client_email in this key is no service account's. {_MAKE_ONE}")
+        raise _invalid(f"The client_email in this key is not a valid email address. {_CREATE_KEY}")
     if not _UNIVERSE.fullmatch(account.universe):
-        raise _invalid(f"The universe_domain in this key is no domain. {_MAKE_ONE}")
+        raise _invalid(f"The universe_domain in this key is not a valid domain. {_CREATE_KEY}")
     return account
 
 
-def _document(text: str) -> Mapping[str, Any]:
+def _parse_document(text: str) -> Mapping[str, Any]:
     text = text.strip("\ufeff \t\r\n")
     if len(text) > MAX_LENGTH:
-        raise _invalid(
-            "This is far too long for a service account's key. Paste the key file alone."
-        )
+        raise _invalid("This is too long for a service account key. Paste only the key file.")
     if text.startswith("-----BEGIN"):
         raise _invalid(
-            "This is the private key alone. Paste the whole JSON file that it is a part of, from "
+            "This is only the private key. Paste the complete JSON key file that contains it, from "
             "the first { to the last }."
         )
-    document = _parsed(text)
+    document = _parse_json(text)
     if document is None:
         raise _invalid(
-            "This is not JSON. Paste the whole key file, from the first { to the last }."
+            "This is not valid JSON. Paste the complete key file, from the first { to the last }."
         )
     if not isinstance(document, dict):
-        raise _invalid(f"This is JSON, but no key of a service account. {_MAKE_ONE}")
+        raise _invalid(f"This is JSON, but not a service account key. {_CREATE_KEY}")
     return document
 
 
-def _parsed(text: str) -> Any:
-    """None for what is no JSON. The error itself would carry the whole text along."""
+def _parse_json(text: str) -> Any:
+    """Return the JSON value, or None if `text` is not JSON.
+
+    The exception is not raised, because it contains the whole text.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -107,16 +112,16 @@ def _require_type(document: Mapping[str, Any]) -> None:
     if kind == "service_account":
         return
     if "installed" in document or "web" in document:
-        raise _invalid(f"This is the secret of an OAuth client, not a key. {_MAKE_ONE}")
+        raise _invalid(f"This is an OAuth client secret, not a service account key. {_CREATE_KEY}")
     known = _OTHER_TYPES.get(kind) if isinstance(kind, str) else None
-    raise _invalid(f"{known or 'This is no key of a service account.'} {_MAKE_ONE}")
+    raise _invalid(f"{known or 'This is not a service account key.'} {_CREATE_KEY}")
 
 
-def _said(document: Mapping[str, Any], name: str) -> str:
+def _required_text(document: Mapping[str, Any], name: str) -> str:
     value = document.get(name)
     if isinstance(value, str) and value.strip():
         return value.strip()
-    raise _invalid(f"This key has no {name}. Paste the whole key file, unchanged.")
+    raise _invalid(f"This key has no {name}. Paste the complete, unchanged key file.")
 
 
 def _private_key(pem: str) -> RSAPrivateKey:
@@ -124,13 +129,11 @@ def _private_key(pem: str) -> RSAPrivateKey:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _invalid(
-            "The private_key in this key cannot be read: it is cut off or changed. Paste the whole "
-            "key file again, or make a new key."
+            "The private_key in this key cannot be read because it is incomplete or was changed. "
+            "Paste the complete key file again, or create a new key."
         ) from error
     if not isinstance(key, RSAPrivateKey):
-        raise _invalid(
-            f"The private_key in this key is of a kind that Google does not use. {_MAKE_ONE}"
-        )
+        raise _invalid(f"The private_key in this key is not an RSA key. {_CREATE_KEY}")
     return key
 
 

@@ -1,5 +1,8 @@
-"""Load of Google's SDK only what knows images. Its package imports the clients of all 120 services
-of Compute Engine as soon as it is touched: four times as long, for nothing that is used here."""
+"""Partial loading of Google's SDK: only the modules for images.
+
+The SDK's package imports the clients of all 120 services of Compute Engine, which takes four times
+as long and is not needed here.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,23 @@ import importlib.util
 import sys
 
 PACKAGE = "google.cloud.compute_v1"
-IMAGES = f"{PACKAGE}.services.images"
+IMAGES_SERVICE = f"{PACKAGE}.services.images"
 
 
 def load() -> None:
-    """Whoever imports a module of the package by its full name later gets it from here; the
-    package itself is still whole for whoever wants it. Harmless when done before."""
-    if PACKAGE in sys.modules or IMAGES in sys.modules:
+    """Import the modules for images, unless they are already loaded.
+
+    Later imports of these modules by their full name find them in `sys.modules`. The package itself
+    is not affected: importing it still loads all services.
+    """
+    if PACKAGE in sys.modules or IMAGES_SERVICE in sys.modules:
         return
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None:
         raise ModuleNotFoundError(PACKAGE)
-    # Stands for the package while its modules are imported, and does nothing of its own.
+    # An empty package while its modules are imported: its own code does not run.
     sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
     try:
-        importlib.import_module(IMAGES)
+        importlib.import_module(IMAGES_SERVICE)
     finally:
         del sys.modules[PACKAGE]

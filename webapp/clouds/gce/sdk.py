@@ -1,10 +1,11 @@
-"""The parts of Google's SDK that the Compute Engine adapter uses: clients, kept while they are
-warm, and the token that each sends. Imports the SDK, which takes seconds and 100 MB, so it is
-itself imported on first use only, after `gce_package.load`.
+"""The parts of Google's SDK that the Compute Engine adapter uses: cached clients and their tokens.
 
-Nothing of this server's own surroundings is used: no default credentials, no proxy, no `.netrc`,
-no client certificate. Nothing but the endpoint is ever asked, either: google-auth's own class for
-these keys would ask its IAM service from a thread of its own, and knows an address of the key's.
+Imports the SDK, which takes seconds and 100 MB, so it is itself imported only on first use, after
+`package.load`.
+
+Nothing from the environment of this server is used: no default credentials, no proxy, no `.netrc`,
+no client certificate. Only the endpoint is called. The class of google-auth for service account
+keys is not used, since it calls an IAM service in a thread and uses a URL from the key.
 """
 
 from __future__ import annotations
@@ -26,83 +27,82 @@ from urllib3.util import Retry
 
 from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
-from webapp.clouds.gce import key as gce_key
 from webapp.clouds.gce.ids import ImageRef
-from webapp.clouds.gce.key import ServiceAccount
+from webapp.clouds.gce.key import FIELD, UNIVERSE, ServiceAccount, parse_key
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 TOKEN_SECONDS = 3600
-"""How long a token is good for: what Google allows."""
+"""How long a token is valid: the longest time that Google allows."""
 
-# At its debug level the SDK logs whole requests and answers.
+# At debug level, the SDK logs complete requests and responses.
 logging.getLogger("google").setLevel(logging.INFO)
-# A second attempt is nothing to warn of.
+# urllib3 warns about every second attempt.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class Images:
-    """The images that one service account sees."""
+    """The images that one service account can read."""
 
     def __init__(self, account: ServiceAccount, endpoint: str, ca: str) -> None:
         self.account = account
         transport = _Transport(_SelfSigned(account), endpoint, ca_file(ca) if ca else True)
         self._client = ImagesClient(transport=transport)
 
-    def get(self, wanted: ImageRef) -> dict[str, Any]:
-        """What the answer holds, by the names that the SDK gives its fields."""
-        project, name = wanted.project, wanted.name
-        if wanted.family:
+    def get(self, requested: ImageRef) -> dict[str, Any]:
+        """Return the fields of the response, with the names that the SDK gives them."""
+        project, name = requested.project, requested.name
+        if requested.family:
             image = self._client.get_from_family(project=project, family=name, retry=None)
         else:
             image = self._client.get(project=project, image=name, retry=None)
         return Image.to_dict(image)
 
-    def kind_of_list(self) -> str:
-        """What the answer calls itself when the project's own images are listed, one at most."""
+    def list_kind(self) -> str:
+        """List at most one image of the project, and return the `kind` of the response."""
         request = ListImagesRequest(project=self.account.project, max_results=1)
         return str(self._client.list(request, retry=None).kind)
 
 
 class Clients:
-    """Clients by credentials. Safe to share between threads."""
+    """Cached clients by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._clients = Cache()
 
     def get(self, credentials: CredentialValues) -> Images:
-        """Raises InvalidCredentials."""
-        name = (credentials_digest(credentials),)
-        client: Images | None = self._clients.get(name)
+        """Return the client for these credentials. Raises InvalidCredentials."""
+        key = (credentials_digest(credentials),)
+        client: Images | None = self._clients.get(key)
         if client is None:
-            account = gce_key.read(credentials[gce_key.FIELD])
-            endpoint = endpoint_of(credentials.get("endpoint_url", ""), account.universe)
+            account = parse_key(credentials[FIELD])
+            endpoint = normalize_endpoint(credentials.get("endpoint_url", ""), account.universe)
             client = Images(account, endpoint, credentials.get("ca", ""))
-            self._clients.set(name, client, NEVER_EXPIRES)
+            self._clients.set(key, client, NEVER_EXPIRES)
         return client
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Sign anew next time, over a new connection."""
+        """Discard the client with its token and its connections."""
         self._clients.delete_owner(credentials_digest(credentials))
 
 
-def endpoint_of(entered: str, universe: str = gce_key.UNIVERSE) -> str:
-    """Without the path, which the SDK adds by itself."""
+def normalize_endpoint(entered: str, universe: str = UNIVERSE) -> str:
+    """Return the endpoint without its path, which the SDK adds."""
     if not entered:
         return f"https://compute.{universe}"
     return entered.rstrip("/").removesuffix("/compute/v1")
 
 
 class _SelfSigned(google_credentials.Credentials):
-    """A token that the key itself signs, for Compute Engine only: nobody is asked for it."""
+    """A token for Compute Engine only, signed with the key instead of requested from Google."""
 
     def __init__(self, account: ServiceAccount) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._account = account
         self._signer = RSASigner(account.private_key, account.key_id)  # type: ignore[no-untyped-call]
 
-    def refresh(self, request: object) -> None:  # noqa: ARG002  the base class says so
+    def refresh(self, request: object) -> None:  # noqa: ARG002  required by the base class
         now = datetime.now(UTC)
         expires = now + timedelta(seconds=TOKEN_SECONDS)
         claims = {
@@ -113,17 +113,17 @@ class _SelfSigned(google_credentials.Credentials):
             "exp": int(expires.timestamp()),
         }
         self.token = jwt.encode(self._signer, claims).decode()  # type: ignore[no-untyped-call]
-        self.expiry = expires.replace(tzinfo=None)  # google-auth counts in UTC without saying so
+        self.expiry = expires.replace(tzinfo=None)  # google-auth uses UTC without a time zone
 
 
 class _Session(AuthorizedSession):
-    """One that talks to the endpoint, in bounded time, and goes nowhere else."""
+    """A session with timeouts that calls only the endpoint."""
 
     def __init__(self, credentials: _SelfSigned, verify: str | bool) -> None:
         super().__init__(credentials, max_refresh_attempts=1)  # type: ignore[no-untyped-call]
         self.trust_env = False
         self.verify = verify
-        # The second attempt is for a connection that Google had closed meanwhile, or a hiccup.
+        # The second attempt is for a pooled connection that Google has closed, or a brief failure.
         retry = Retry(
             total=1,
             connect=0,
@@ -140,17 +140,17 @@ class _Session(AuthorizedSession):
         return super().request(method, url, **kwargs)  # type: ignore[no-untyped-call]
 
     def get_redirect_target(self, resp: object) -> None:
-        """Compute Engine sends nobody elsewhere."""
+        """Return None, so that no redirect is followed. Compute Engine sends none."""
 
 
 class _Transport(ImagesRestTransport):
-    """The SDK's own, over a session of ours."""
+    """The transport of the SDK with a session of our own."""
 
     def __init__(self, credentials: _SelfSigned, endpoint: str, verify: str | bool) -> None:
-        self._own_session = _Session(credentials, verify)
+        self._bounded_session = _Session(credentials, verify)
         super().__init__(host=endpoint, credentials=credentials)
 
     def _prep_wrapped_messages(self, client_info: ClientInfo) -> None:
-        """What is made here holds on to the session that there is by then."""
-        self._session = self._own_session
+        """Replace the session before the base class passes it to the methods that it wraps."""
+        self._session = self._bounded_session
         super()._prep_wrapped_messages(client_info)  # type: ignore[no-untyped-call]
