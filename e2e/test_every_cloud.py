@@ -1,5 +1,7 @@
-"""Each cloud by hand at an Account scope, from the main menu to the registered image; what is
-special about some: a pasted id, a reference that moves, a list to search, a compute resource."""
+"""Each cloud at an account, from the main menu to the registered image.
+
+Some clouds have special cases: a pasted ID, an alias, a searchable list, a compute resource.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ ACME = "/account/acme"
 
 @dataclass(frozen=True)
 class Given:
-    """What a person enters, and what the confirmation has to show of it."""
+    """What a person enters, and what the confirmation must show."""
 
     cloud: str
     location: str
@@ -55,9 +57,9 @@ EVERY = (
 
 
 def choose(page: Page, given: Given) -> None:
-    """Fill in SELECT IMAGE, on the page of New Image."""
+    """Fill in SELECT IMAGE on the New Image page."""
     link = page.get_by_role("navigation", name="Cloud").get_by_role("link", name=given.cloud)
-    if link.get_attribute("aria-current") is None:  # else its form would come in a second time
+    if link.get_attribute("aria-current") is None:  # otherwise its form would load a second time
         link.click()
     expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(given.cloud))
     location = page.get_by_label("Location", exact=True)
@@ -76,7 +78,7 @@ def choose(page: Page, given: Given) -> None:
 
 
 @pytest.mark.parametrize("given", EVERY, ids=lambda given: given.cloud)
-def test_by_hand_at_an_account(sign_in: SignIn, given: Given) -> None:
+def test_registering_an_image_at_an_account(sign_in: SignIn, given: Given) -> None:
     page = sign_in("account")
     page.locator("summary[aria-label='Main menu']").click()
     page.get_by_role("link", name="Add new image").click()
@@ -122,7 +124,7 @@ def test_a_pasted_id_chooses_the_cloud(
     expect(page.get_by_label("Paste any image ID")).to_be_visible()
 
 
-def test_an_id_that_two_clouds_may_have_and_one_that_none_has(sign_in: SignIn) -> None:
+def test_pasting_an_ambiguous_and_an_unknown_id(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/images/new")
     paste = page.get_by_label("Paste any image ID")

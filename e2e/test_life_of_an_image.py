@@ -1,4 +1,4 @@
-"""After registering: share off and on, promote, edit, check again, delete."""
+"""After registering: turn sharing off and on, promote, edit, check again, delete."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_edit_check_and_delete(sign_in: SignIn) -> None:
     expect(toasts(page)).to_contain_text("has not been changed")
 
 
-def test_a_viewer_only_looks(sign_in: SignIn) -> None:
+def test_a_viewer_cannot_change_an_image(sign_in: SignIn) -> None:
     admin, viewer = sign_in("account"), sign_in("viewer")
     register(admin, "/account/acme", WINDOWS.id, WINDOWS.location, name="looked at")
     viewer.reload()

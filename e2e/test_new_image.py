@@ -1,4 +1,4 @@
-"""New Image at each scope: seen below and not beside, failures in words, and nothing lost."""
+"""New Image at each scope: who sees the image, error messages, and input that is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENVIRONMENTS = ("acme/production", "acme/staging", "globex/lab")
         ("environment", "/environment/acme/production", WINDOWS, ENVIRONMENTS[:1]),
     ],
 )
-def test_registered_here_seen_below_and_not_beside(
+def test_a_registered_image_is_visible_below_but_not_at_siblings(
     sign_in: SignIn, who: str, scope: str, ami: tuple[str, str], sees: tuple[str, ...]
 ) -> None:
     page = sign_in(who)
@@ -47,7 +47,7 @@ def test_registered_here_seen_below_and_not_beside(
         expect(shown).to_have_count(1 if path in sees else 0)
 
 
-def test_a_failure_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
+def test_an_error_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto("/account/acme/images/new/aws")
     page.get_by_label("Location").select_option("eu-west-1")
@@ -65,12 +65,12 @@ def test_a_failure_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
     expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
     expect(page.get_by_label("Location")).to_have_value("eu-west-1")
     expect(image_id).to_have_value("ami-0000000000000dead")
-    # The address holds the attempt: reload asks again, Back goes back.
+    # The URL contains the input: reloading asks the cloud again, and Back goes back.
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
 
 
-def test_back_keeps_what_was_chosen_and_the_address_can_be_shared(sign_in: SignIn) -> None:
+def test_back_keeps_the_chosen_values_and_the_url_can_be_shared(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto("/account/acme/images/new")
     page.get_by_label("Location").select_option(OWN.location)
@@ -87,7 +87,7 @@ def test_back_keeps_what_was_chosen_and_the_address_can_be_shared(sign_in: SignI
     expect(page.get_by_role("heading", name="Image details")).to_be_visible()
 
 
-def test_what_is_registered_is_linked_and_not_registered_again(sign_in: SignIn) -> None:
+def test_a_registered_image_is_linked_and_not_registered_again(sign_in: SignIn) -> None:
     page = sign_in("account")
     register(page, "/account/acme", OWN.id, OWN.location, name="once")
     below = sign_in("environment")
@@ -117,8 +117,8 @@ def test_the_versions_follow_the_family(sign_in: SignIn) -> None:
     expect(page.get_by_text("Ubuntu 27.04")).to_be_visible()
 
 
-def test_the_live_locations_leave_a_choice_alone(sign_in: SignIn) -> None:
-    """They come in late; what somebody chose meanwhile stays chosen."""
+def test_live_locations_keep_the_chosen_one(sign_in: SignIn) -> None:
+    """The locations arrive late. A location that was chosen before stays chosen."""
     page = sign_in("account")
     held: list[Route] = []
     page.route("**/new/aws?live=1*", lambda route: held.append(route))  # noqa: PLW0108  it looks at its handler's signature

@@ -1,4 +1,4 @@
-"""Undoing a deletion: for a day everything comes back as it was, unless something is in its way."""
+"""Deleting images, and restoring them within a day."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def acme(scope: Scopes) -> Scope:
 
 
 def row_of(image: Image) -> Mapping[str, Any]:
-    """All columns as the database has them, but for the group, which may be another row by now."""
+    """Return the stored columns, without the group, which may be another row by now."""
     columns = Image.get_by_id(image.id).__data__
     return {name: value for name, value in columns.items() if name != "group_id"}
 
@@ -46,7 +46,7 @@ def make_older(batch: str, **ago: int) -> None:
     DeletedImage.update(deleted_at=at).where(DeletedImage.batch == batch).execute()
 
 
-def test_everything_comes_back(
+def test_restoring_brings_everything_back(
     make_image: MakeImage, editor: Actor, acme: Scope, actor_of: Actors
 ) -> None:
     successor = make_image("acme", 2)
@@ -71,7 +71,7 @@ def test_everything_comes_back(
     assert sum(group.images for group in FacetGroup.select()) == 2
 
 
-def test_what_no_cloud_verified_comes_back_so(editor: Actor, acme: Scope) -> None:
+def test_an_unverified_image_is_restored_as_unverified(editor: Actor, acme: Scope) -> None:
     locator = Locator("us-east-1", "ami-0000000000000000a")
     image = registration.register_unverified(
         editor, acme, "aws", locator, choices(), details=details()
@@ -80,7 +80,7 @@ def test_what_no_cloud_verified_comes_back_so(editor: Actor, acme: Scope) -> Non
     assert (Image.get().verified, Image.get().credentials) == (False, None)
 
 
-def test_only_once(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
+def test_a_batch_is_restored_only_once(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
     image = make_image("acme")
     batch = deletion.delete(editor, image)
     deletion.restore_batch(editor, acme, batch)
@@ -89,7 +89,7 @@ def test_only_once(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
         deletion.restore_image(editor, acme, image.id, batch)
 
 
-def test_only_with_the_right_and_at_its_own_scope(
+def test_restoring_needs_the_right_and_the_same_scope(
     make_image: MakeImage, editor: Actor, acme: Scope, actor_of: Actors, scope: Scopes
 ) -> None:
     batch = deletion.delete(editor, make_image("acme"))
@@ -103,14 +103,16 @@ def test_only_with_the_right_and_at_its_own_scope(
     assert not Image.select().exists()
 
 
-def test_for_a_day(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
+def test_images_can_be_restored_for_a_day(
+    make_image: MakeImage, editor: Actor, acme: Scope
+) -> None:
     image, other = make_image("acme", 1), make_image("acme", 2)
     batch = deletion.delete(editor, image)
     make_older(batch, hours=24, minutes=1)
     assert deletion.restorable_images(acme, batch) == []
     with pytest.raises(CannotRestore, match="too long ago"):
         deletion.restore_image(editor, acme, image.id, batch)
-    # The next deletion forgets it.
+    # The next deletion purges it.
     later = deletion.delete(editor, other)
     assert [row.batch for row in DeletedImage.select()] == [later]
     make_older(later, hours=23, minutes=59)
@@ -118,7 +120,7 @@ def test_for_a_day(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
 
 
 @pytest.mark.parametrize(("path", "in_the_way"), [("acme", True), ("", True), ("globex", False)])
-def test_what_was_registered_again_meanwhile(
+def test_an_image_that_was_registered_again_is_not_restored(
     make_image: MakeImage, editor: Actor, acme: Scope, path: str, in_the_way: bool
 ) -> None:
     image, other = make_image("acme", 1), make_image("acme", 2, name="other")
@@ -132,12 +134,12 @@ def test_what_was_registered_again_meanwhile(
     assert restored == [other]
     why = f"This image has been registered again at {there.scope.label}."
     assert refused == [("noble", why)]
-    # It is kept: once the other one is gone it can come back.
+    # It stays restorable once the other image is deleted.
     there.delete_instance()
     assert deletion.restore_batch(editor, acme, batch) == ([image], [])
 
 
-def test_what_is_not_seen_is_in_nobodys_way(
+def test_invisible_images_do_not_block_restoring(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     image = make_image("acme", 1)
@@ -147,14 +149,14 @@ def test_what_is_not_seen_is_in_nobodys_way(
     assert deletion.restore_batch(editor, acme, batch)[0] == [image]
 
 
-def test_numbers_are_never_used_again(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
+def test_ids_are_never_reused(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
     image = make_image("acme", 1)
     batch = deletion.delete(editor, image)
     assert make_image("acme", 2).id != image.id
     assert deletion.restore_batch(editor, acme, batch)[0] == [image]
 
 
-def test_credentials_and_people_that_are_gone_stay_gone(
+def test_deleted_credentials_and_people_are_left_out(
     make_credentials: MakeCredentials, editor: Actor, acme: Scope, actor_of: Actors
 ) -> None:
     credentials = make_credentials("acme", "theirs")
@@ -169,7 +171,9 @@ def test_credentials_and_people_that_are_gone_stay_gone(
     assert (back.registered_by, back.registered_by_name) == (None, "account-editor")
 
 
-def test_it_succeeds_again(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
+def test_a_restored_image_is_the_successor_again(
+    make_image: MakeImage, editor: Actor, acme: Scope
+) -> None:
     old, moved, successor, other = (make_image("acme", number) for number in (1, 2, 3, 4))
     for image in (old, moved):
         life_cycle.deprecate(editor, image, models.today(), "", successor.id)
@@ -182,7 +186,7 @@ def test_it_succeeds_again(make_image: MakeImage, editor: Actor, acme: Scope) ->
     assert Image.get_by_id(moved.id).successor == other
 
 
-def test_an_image_that_was_restored_since_has_no_successor(
+def test_an_image_that_is_active_again_gets_no_successor(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     old, successor = make_image("acme", 1), make_image("acme", 2)
@@ -194,7 +198,7 @@ def test_an_image_that_was_restored_since_has_no_successor(
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_a_chain_comes_back_whole(
+def test_a_chain_of_successors_is_restored(
     make_image: MakeImage, editor: Actor, acme: Scope, order: tuple[int, ...]
 ) -> None:
     chain = [make_image("acme", number) for number in (1, 2, 3)]
@@ -209,7 +213,7 @@ def test_a_chain_comes_back_whole(
     assert successors == [chain[1].id, chain[2].id, None]
 
 
-def test_a_day_that_came_meanwhile_takes_effect(
+def test_dates_that_passed_since_the_deletion_take_effect(
     make_image: MakeImage, editor: Actor, acme: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, tomorrow = make_image("acme"), models.today() + timedelta(days=1)
@@ -220,7 +224,7 @@ def test_a_day_that_came_meanwhile_takes_effect(
     assert Image.get().status is LifeCycle.RETIRED
 
 
-def test_what_was_read_without_its_details_comes_back_whole(
+def test_an_image_loaded_without_details_is_restored_with_them(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     before = row_of(make_image("acme"))
@@ -229,16 +233,24 @@ def test_what_was_read_without_its_details_comes_back_whole(
     assert row_of(listed) == before
 
 
-def test_nothing_is_kept_of_a_deletion_that_is_not_allowed(
-    make_image: MakeImage, actor_of: Actors
-) -> None:
+def test_a_forbidden_deletion_stores_nothing(make_image: MakeImage, actor_of: Actors) -> None:
     with pytest.raises(Forbidden):
         deletion.delete(actor_of("account-viewer"), make_image("acme"))
     assert not DeletedImage.select().exists()
     assert not AuditEntry.select().where(AuditEntry.action == "image.delete").exists()
 
 
-def test_deleting_the_scope_forgets_it(make_image: MakeImage, editor: Actor, scope: Scopes) -> None:
+def test_deleting_the_scope_removes_its_deleted_images(
+    make_image: MakeImage, editor: Actor, scope: Scopes
+) -> None:
     deletion.delete(editor, make_image("acme/staging"))
     scope("acme/staging").delete_instance()
     assert not DeletedImage.select().exists()
+
+
+def test_deleting_keeps_the_history(make_image: MakeImage, actor_of: Actors) -> None:
+    image = make_image("acme")
+    deletion.delete(actor_of("account-editor"), image)
+    assert Image.get_or_none(Image.id == image.id) is None
+    entry = AuditEntry.get(AuditEntry.action == "image.delete")
+    assert entry.changes["cloud_image_id"] == [image.cloud_image_id, None]

@@ -1,10 +1,9 @@
-"""The life of an image: deprecated, retired, restored; days that lie ahead; successors."""
+"""The life cycle of an image: deprecated, retired, active again, and dates in the future."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from itertools import pairwise
 
 import pytest
 
@@ -13,9 +12,8 @@ from models import FacetGroup, Image, LifeCycle, Scope
 from tests.conftest import MakeImage
 from webapp import audit
 from webapp.access import Actor, Forbidden
-from webapp.images import life_cycle, successors
+from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE, InvalidLifeCycle, LifeCyclePlan
-from webapp.images.successors import InvalidSuccessor
 
 Actors = Callable[[str], Actor]
 Scopes = Callable[[str], Scope]
@@ -24,7 +22,7 @@ BEFORE, AFTER, LATER = (TODAY + timedelta(days=days) for days in (-1, 1, 40))
 
 
 class Calendar:
-    """The day that it is."""
+    """A calendar with an adjustable date."""
 
     today = TODAY
 
@@ -51,7 +49,7 @@ def stored(image: Image) -> Image:
 
 
 def counted() -> dict[LifeCycle, int]:
-    """By the facet groups."""
+    """Return the number of images by status, from the facet groups."""
     return {group.status: group.images for group in FacetGroup.select()}
 
 
@@ -89,7 +87,7 @@ def test_the_same_again_is_no_change(make_image: MakeImage, editor: Actor) -> No
         (AFTER, LifeCycle.ACTIVE, LifeCycle.ACTIVE),
     ],
 )
-def test_what_lies_ahead_is_a_plan(
+def test_a_future_date_is_a_plan(
     make_image: MakeImage, editor: Actor, day: date, deprecated: LifeCycle, retired: LifeCycle
 ) -> None:
     one, other = make_image("acme", 1), make_image("acme", 2)
@@ -110,7 +108,7 @@ def test_an_earlier_deprecation_stays_when_it_is_retired(
     assert life_cycle.plan_of(stored(image)) == LifeCyclePlan(None, BEFORE)
 
 
-def test_deprecating_takes_a_retirement_back(make_image: MakeImage, editor: Actor) -> None:
+def test_deprecating_cancels_a_retirement(make_image: MakeImage, editor: Actor) -> None:
     image = make_image("acme")
     life_cycle.retire(editor, image, TODAY)
     life_cycle.deprecate(editor, image, TODAY)
@@ -119,7 +117,7 @@ def test_deprecating_takes_a_retirement_back(make_image: MakeImage, editor: Acto
 
 
 @pytest.mark.parametrize("day", [TODAY, LATER])
-def test_restore(make_image: MakeImage, editor: Actor, day: date) -> None:
+def test_make_active(make_image: MakeImage, editor: Actor, day: date) -> None:
     image, successor = make_image("acme", 1), make_image("acme", 2)
     life_cycle.deprecate(editor, image, day, "Old.", successor.id)
     assert life_cycle.make_active(editor, image)
@@ -152,92 +150,13 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> N
         ((None, None, "", 1), "status", "Only a deprecated or retired image"),
     ],
 )
-def test_lives_that_cannot_be(said: tuple[date | None, ...], field: str, words: str) -> None:
+def test_invalid_plans(said: tuple[date | None, ...], field: str, words: str) -> None:
     with pytest.raises(InvalidLifeCycle, match=words) as caught:
         LifeCyclePlan(*said)  # type: ignore[arg-type]
     assert caught.value.field == field
 
 
-def test_what_cannot_succeed(make_image: MakeImage, editor: Actor) -> None:
-    image, retired = make_image("acme", 1), make_image("acme", 2)
-    life_cycle.retire(editor, retired, TODAY)
-    unseen = [make_image("globex", 3), make_image("acme/production", 4)]
-    unseen.append(make_image("", 5, shared=False))
-    for successor, words in [
-        (image.id, "its own successor"),
-        (retired.id, "That image is retired"),
-        *((each.id, "There is no image #") for each in unseen),
-        (99_999, "There is no image #"),
-    ]:
-        with pytest.raises(InvalidSuccessor, match=words) as caught:
-            life_cycle.deprecate(editor, image, TODAY, "", successor)
-        assert caught.value.field == "successor"
-    assert life_cycle.plan_of(stored(image)) == STAYS_ACTIVE
-
-
-def test_an_inherited_image_succeeds(make_image: MakeImage, editor: Actor, scope: Scopes) -> None:
-    image, golden = make_image("acme", 1), make_image("", 2, name="golden")
-    life_cycle.deprecate(editor, image, TODAY, "", golden.id)
-    assert successors.visible_successor(stored(image), scope("acme")) == golden
-
-
-def test_successors_do_not_go_round(make_image: MakeImage, editor: Actor) -> None:
-    images = [make_image("acme", number) for number in range(1, 5)]
-    for image, following in pairwise(images):
-        life_cycle.deprecate(editor, image, TODAY, "", following.id)
-    with pytest.raises(InvalidSuccessor, match="lead back to this one"):
-        life_cycle.deprecate(editor, images[-1], TODAY, "", images[0].id)
-    # Away from the chain it may point anywhere.
-    life_cycle.deprecate(editor, images[0], TODAY, "", images[3].id)
-
-
-def test_a_successor_that_was_retired_since_may_stay(make_image: MakeImage, editor: Actor) -> None:
-    image, successor = make_image("acme", 1), make_image("acme", 2)
-    life_cycle.deprecate(editor, image, TODAY, "", successor.id)
-    life_cycle.retire(editor, successor, TODAY)
-    life_cycle.deprecate(editor, image, TODAY, "Another reason.", successor.id)
-    assert stored(image).status_reason == "Another reason."
-
-
-def test_who_does_not_see_the_successor_is_not_told_of_it(
-    make_image: MakeImage, editor: Actor, scope: Scopes
-) -> None:
-    image, hidden = make_image("acme", 1), make_image("acme", 2, shared=False, name="hidden")
-    life_cycle.deprecate(editor, image, TODAY, "", hidden.id)
-    image = stored(image)
-    assert successors.visible_successor(image, scope("acme")) == hidden
-    assert successors.visible_successor(image, scope("acme/production")) is None
-    assert successors.visible_successor(hidden, scope("acme")) is None
-    assert "hidden" not in str(audit.image_entries(image)[0].changes)
-
-
-def test_a_successor_by_number_id_and_name(make_image: MakeImage, scope: Scopes) -> None:
-    acme = scope("acme")
-    image, other = (
-        make_image("acme", 1, name="noble 24.04"),
-        make_image("acme", 2, name="000099999"),
-    )
-    for text in (
-        str(image.id),
-        f"#{image.id}",
-        successors.reference_to(image.id, image.name),
-        f" {image.cloud_image_id} ",
-        "noble 24.04",
-    ):
-        assert successors.find_image(acme, text) == image, text
-    # A name that looks like a number is a name where there is no such number.
-    assert successors.find_image(acme, "000099999") == other
-    make_image("globex", 3, name="theirs")
-    for text in ("theirs", "#99999", "99999", "99999999999999", "noble", "%", ""):
-        with pytest.raises(InvalidSuccessor, match="There is no image with"):
-            successors.find_image(acme, text)
-    make_image("acme", 4, name="noble 24.04")
-    with pytest.raises(InvalidSuccessor, match="More than one image matches “noble"):
-        successors.find_image(acme, "noble 24.04")
-    assert successors.parse_successor(acme, "  ") is None
-
-
-def test_days_take_effect_by_themselves(
+def test_dates_take_effect_on_their_day(
     make_image: MakeImage, editor: Actor, calendar: Calendar
 ) -> None:
     both, retired, never = (make_image("acme", number) for number in (1, 2, 3))
@@ -258,7 +177,7 @@ def test_days_take_effect_by_themselves(
     assert stored(both).status_reason == "Planned."
 
 
-def test_settling_is_done_once_a_day(
+def test_due_dates_are_applied_once_a_day(
     make_image: MakeImage, editor: Actor, calendar: Calendar
 ) -> None:
     image = make_image("acme")
@@ -268,7 +187,7 @@ def test_settling_is_done_once_a_day(
     calendar.go_to(AFTER)
     life_cycle.apply_due_dates_once_a_day()
     assert stored(image).status is LifeCycle.DEPRECATED
-    # What somebody else wrote over it stands until the next day.
+    # A status that was overwritten stays until the next day.
     Image.update(status=LifeCycle.ACTIVE).execute()
     life_cycle.apply_due_dates_once_a_day()
     assert stored(image).status is LifeCycle.ACTIVE

@@ -1,4 +1,4 @@
-"""Operating systems: what a cloud's own words suggest, and how versions are sorted."""
+"""Operating systems: what a cloud's own texts suggest, and how versions are sorted."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ NAMES = {
     "noble-server-cloudimg-amd64": ("ubuntu", "24.04"),
     "jammy-22.04-base": ("ubuntu", "22.04"),
     "bookworm": ("debian", "12"),
-    # VMware: guest ids and names.
+    # VMware: guest IDs and names.
     "ubuntu64Guest": ("ubuntu", ""),
     "rhel9_64Guest": ("rhel", "9"),
     "Red Hat Enterprise Linux 9 (64-bit)": ("rhel", "9"),
@@ -134,7 +134,7 @@ NAMES = {
     "Debian GNU/Linux 12 (64-bit)": ("debian", "12"),
     "VMware Photon OS (64-bit)": ("photon", ""),
 }
-# The family is named, and a number that is not its version, or not surely.
+# Texts that name the family, and a number that is not, or may not be, its version.
 NO_VERSION = [
     "ubuntu-20260101",
     "Ubuntu based, with Python 3.10",
@@ -171,25 +171,25 @@ NOTHING = [
 
 
 @pytest.mark.parametrize(("text", "expected"), NAMES.items())
-def test_guess(text: str, expected: tuple[str, str]) -> None:
+def test_suggest(text: str, expected: tuple[str, str]) -> None:
     assert suggest([text]) == Suggestion(*expected, text)
 
 
 @pytest.mark.parametrize("text", NO_VERSION)
-def test_no_version_where_none_is_surely_named(text: str) -> None:
+def test_no_version_if_it_is_uncertain(text: str) -> None:
     found = suggest([text])
     assert found is not None
     assert found.version == ""
 
 
 @pytest.mark.parametrize("text", NOTHING)
-def test_no_guess_where_nothing_is_said(text: str) -> None:
+def test_no_suggestion_from_other_texts(text: str) -> None:
     assert suggest([text]) is None
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-def test_every_family_and_version_is_known_by_its_own_name(family: Any) -> None:
-    """Of the label of each version, since a person names images after what the form shows."""
+def test_labels_suggest_their_own_family_and_version(family: Any) -> None:
+    """Test the label of each version, because people name images after what the form shows."""
     for version in family.versions:
         text = f"{family.label} {version.label}".replace("LTS ", "")
         found = suggest([text])
@@ -198,7 +198,7 @@ def test_every_family_and_version_is_known_by_its_own_name(family: Any) -> None:
         assert found.version == version.key, text
 
 
-def test_a_text_that_tells_the_version_wins_over_an_earlier_one_that_does_not() -> None:
+def test_a_text_with_a_version_wins_over_an_earlier_one_without() -> None:
     exact = "Windows_Server-2019-English"
     assert suggest(["nothing", "Windows", exact]) == Suggestion("windows-server", "2019", exact)
     assert suggest(["Windows", "golden"]) == Suggestion("windows-server", "", "Windows")
@@ -216,7 +216,7 @@ def test_a_text_that_tells_the_version_wins_over_an_earlier_one_that_does_not() 
         (["rhel-9-4", "rhel-9"], ("rhel", "9.4")),
     ],
 )
-def test_a_later_text_that_tells_the_same_more_exactly_wins(
+def test_a_later_text_with_a_more_exact_version_wins(
     texts: list[str], expected: tuple[str, str]
 ) -> None:
     found = suggest(texts)
@@ -225,7 +225,7 @@ def test_a_later_text_that_tells_the_same_more_exactly_wins(
     assert found.text in texts
 
 
-def test_a_number_that_the_limit_would_cut_is_not_read() -> None:
+def test_a_number_cut_by_the_length_limit_is_not_read() -> None:
     text = "x" * (TEXT_LENGTH - 8) + " rhel-8.10"
     assert text[:TEXT_LENGTH].endswith(" rhel-8.")
     for more in range(12):
@@ -233,14 +233,14 @@ def test_a_number_that_the_limit_would_cut_is_not_read() -> None:
         assert found is None or found.version in ("", "8.10"), found
 
 
-# Pieces of real names, so that the search meets more than noise.
+# Pieces of real names, so that the generated texts are more than noise.
 NOISE = [*" -_./:,()+\n", "\u0130", "\u0669", "\u00b2", "20260101", "64Guest", " or later"]
 WORDS = ["ubuntu", "Windows", "centos", "stream", "noble", "24.04", "2404", "9", "2012", "r2"]
 PIECES = st.sampled_from(WORDS + NOISE)
 
 
 @given(st.lists(st.text() | st.lists(PIECES).map("".join)))
-def test_a_guess_is_read_from_what_was_given(texts: list[str]) -> None:
+def test_a_suggestion_comes_from_one_of_the_texts(texts: list[str]) -> None:
     found = suggest(texts)
     if found:
         assert found.text in texts
@@ -251,8 +251,7 @@ def test_a_guess_is_read_from_what_was_given(texts: list[str]) -> None:
     "piece", ["ubuntu ", "windows-", "win", "1.", " ", "a", "centos ,", "(9", "noble ", "al2"]
 )
 def test_a_hostile_text_is_read_in_linear_time(piece: str) -> None:
-    """A long text costs what its beginning costs: milliseconds, where a search that backtracks
-    would take hours."""
+    """A long text takes milliseconds. A regular expression that backtracks would take hours."""
     begun = time.perf_counter()
     suggest([piece * 200_000])
     assert time.perf_counter() - begun < 1

@@ -1,4 +1,4 @@
-"""What the names of the vendors' real images suggest."""
+"""Suggestions from the names of real images of the vendors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tests.clouds import vendor_data
 from webapp.images.operating_systems import Suggestion, suggest
 
-# What the names of Google's recorded images say, by what is in them.
+# The operating system of Google's recorded images, by a part of the image's name.
 GOOGLE = {
     "centos-6": ("centos", "6"),
     "centos-7": ("centos", "7"),
@@ -32,7 +32,7 @@ GOOGLE = {
     "ubuntu-1404": ("ubuntu", "14.04"),
     "ubuntu-1410": ("ubuntu", "14.10"),
 }
-# What Azure's offers say, or the SKU where the offer tells only the family.
+# The operating system of Azure's offers, or of the SKU if the offer names only the family.
 AZURE = {
     "linux-data-science-vm-ubuntu": ("ubuntu", ""),
     "ubuntuserver 18": ("ubuntu", "18.04"),
@@ -64,7 +64,7 @@ AWS = {
 
 def test_real_images_of_google() -> None:
     images = _recorded("gcp/gce_images.json")["items"]
-    by_name = [([image["name"]], _said(image["name"], GOOGLE)) for image in images]
+    by_name = [([image["name"]], _expected(image["name"], GOOGLE)) for image in images]
     _judge(by_name, at_least=80)
     for image, (name, said) in zip(images, by_name, strict=True):
         licences = [each.rpartition("/")[2] for each in image.get("licenses", [])]
@@ -86,13 +86,13 @@ def test_real_images_of_azure() -> None:
     ]
     texts = [" ".join(parts[:3]) for parts in urns]
     offers = [" ".join(parts[1:3]).lower() for parts in urns]
-    pairs = [([text], _said(offer, AZURE)) for text, offer in zip(texts, offers, strict=True)]
+    pairs = [([text], _expected(offer, AZURE)) for text, offer in zip(texts, offers, strict=True)]
     _judge(pairs, at_least=40)
 
 
 def test_real_images_of_aws() -> None:
     images = _recorded("aws/aws_custodian_describe_images.json")["Images"]
-    pairs = [([image["Name"]], _said(image["Name"], AWS)) for image in images]
+    pairs = [([image["Name"]], _expected(image["Name"], AWS)) for image in images]
     _judge(pairs, at_least=13)
 
 
@@ -101,14 +101,14 @@ def _recorded(path: str) -> Any:
     return json.loads((vendor_data.folder(vendor) / name).read_text())
 
 
-def _said(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
-    """By the longest entry of the table that is in the name."""
+def _expected(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """Return the entry of `table` with the longest key that the name contains."""
     found = [each for each in table if each in name]
     return table[max(found, key=len)] if found else None
 
 
 def _judge(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
-    """At least 95 % right of those that say it, none with a wrong version."""
+    """Require 95 % correct suggestions and no wrong version, for names that are in the table."""
     telling = [(suggest(texts), said, texts) for texts, said in pairs if said]
     assert len(telling) >= at_least
     right = [1 for found, said, _ in telling if found and (found.family, found.version) == said]

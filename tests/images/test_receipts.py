@@ -1,4 +1,4 @@
-"""Receipts of look-ups: believed only as they were issued, for whom, where, and for a while."""
+"""Receipts of look-ups: valid unchanged, for one person at one scope, for a limited time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_round_trip(make_credentials: MakeCredentials, actor_of: Actors, scope: 
     assert receipts.open(who, where, receipts.issue(who, where, given)) == given
 
 
-def test_for_one_person_at_one_scope(
+def test_a_receipt_is_for_one_person_at_one_scope(
     make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
 ) -> None:
     receipts, given = Receipts("k" * 32), receipt(make_credentials())
@@ -67,7 +67,7 @@ def test_expired(
         receipts.open(who, where, text)
 
 
-def test_what_differs_is_told_by_label() -> None:
+def test_changes_are_listed_by_label() -> None:
     before = details()
     after = details(description="New", facts=(), volumes=())
     changes = image_details.changes_between(before, after)

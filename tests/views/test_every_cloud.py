@@ -1,5 +1,7 @@
-"""Every cloud through the whole app, over a socket to its sandbox: credentials, NEXT, REGISTER,
-Check now; and what a person is told of each way in which that can fail."""
+"""Every cloud in the whole application, over a socket to its sandbox.
+
+Covers credentials, NEXT, REGISTER and Check now, and the message for each way they can fail.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def client(client_of: ClientOf) -> FlaskClient:
 def save_credentials(
     client: FlaskClient, peer: Peer, values: CredentialValues, **more: str
 ) -> CloudCredentials:
-    """Enter them in the form, as a person would."""
+    """Add the credentials with the form, as a person would."""
     sent = {"name": f"{peer.cloud.label} {time.monotonic_ns()}", **values, **more}
     answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=sent)
     assert answer.status_code == 303, answer.text
@@ -100,7 +102,7 @@ def test_from_credentials_to_a_registered_image(
     assert "approved" in listed
 
 
-def test_what_moves_is_registered_as_what_it_is_today(
+def test_an_alias_is_registered_as_its_current_image(
     client: FlaskClient, peer: Peer, address: str
 ) -> None:
     row = save_credentials(client, peer, peer.credentials(address))
@@ -142,7 +144,7 @@ def _field(page: str, name: str) -> str:
     return found[0] if found else ""
 
 
-def test_the_forms_keep_what_was_chosen(client: FlaskClient, peer: Peer, address: str) -> None:
+def test_forms_keep_the_chosen_values(client: FlaskClient, peer: Peer, address: str) -> None:
     row = save_credentials(client, peer, peer.credentials(address))
     query = {"credentials": row.id, "image_id": peer.known.image_id}
     if peer.known.location:
@@ -155,7 +157,7 @@ def test_the_forms_keep_what_was_chosen(client: FlaskClient, peer: Peer, address
         assert peer.known_name in html.unescape(page)
 
 
-def test_what_is_wrong_with_a_field_is_not_replaced_by_what_comes_in_later(
+def test_a_field_with_an_error_is_not_replaced_by_live_values(
     client: FlaskClient, peer: Peer, address: str
 ) -> None:
     row = save_credentials(client, peer, peer.credentials(address))
@@ -197,14 +199,14 @@ FAILURES: dict[str, Faulty] = {
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("failure", FAILURES)
-def test_what_a_failing_cloud_shows(
+def test_messages_of_a_failing_cloud(
     client: FlaskClient, peer: Peer, failure: str, record_property: Callable[[str, str], None]
 ) -> None:
     with FAILURES[failure](peer) as url:
         row = save_credentials(client, peer, peer.credentials(url), unchecked="y")
         sentence = refusal(press_next(client, row, peer.known), peer, peer.known)
         record_property("told", f"{peer.cloud.key} | {failure} | {sentence}")
-        # The form of the credentials says it as well, when they are saved.
+        # Saving the credentials shows the same message.
         values = {"name": "another", **peer.credentials(url)}
         answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=values)
         assert peer.secret not in answer.text
@@ -214,7 +216,7 @@ def test_what_a_failing_cloud_shows(
         assert 'class="alert alert-danger"' in answer.text
 
 
-def test_what_a_wrong_locator_shows(
+def test_messages_for_a_wrong_locator(
     client: FlaskClient,
     peer: Peer,
     address: str,
@@ -236,7 +238,7 @@ def test_what_a_wrong_locator_shows(
 
 
 def refusal(answer: Any, peer: Peer, locator: Locator) -> str:
-    """What is said, in a page that keeps what was entered."""
+    """Return the message on a page that keeps the input."""
     assert answer.status_code == 422, answer.text
     page = html.unescape(answer.text)
     assert "REGISTER" not in page

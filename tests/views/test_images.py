@@ -43,7 +43,9 @@ def test_a_search_without_result(client_of: ClientOf, make_image: MakeImage) -> 
     assert "Register this image" not in page
 
 
-def test_fragment_and_page_are_told_apart(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_htmx_gets_a_fragment_and_others_the_page(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
     make_image("acme", name="only one")
     client = client_of("account-viewer")
     page = client.get(f"{ACME}/images")
@@ -72,19 +74,21 @@ def test_fragment_and_page_are_told_apart(client_of: ClientOf, make_image: MakeI
         "q=" + "a+" * 300,
     ],
 )
-def test_any_address_answers(client_of: ClientOf, make_image: MakeImage, query: str) -> None:
+def test_every_query_string_is_accepted(
+    client_of: ClientOf, make_image: MakeImage, query: str
+) -> None:
     make_image("acme")
     assert client_of("account-viewer").get(f"{ACME}/images?{query}").status_code == 200
 
 
-def test_a_nul_is_refused_anywhere(client_of: ClientOf) -> None:
+def test_nul_characters_are_refused(client_of: ClientOf) -> None:
     client = client_of("account-admin")
     assert client.get(f"{ACME}/images?q=%00").status_code == 400
     assert client.get(f"{ACME}/images/new/aws%00").status_code == 400
     assert client.post(f"{ACME}/members", data={"email": "a\x00@example.com"}).status_code == 400
 
 
-def test_hostile_text_is_only_text(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_html_in_names_is_escaped(client_of: ClientOf, make_image: MakeImage) -> None:
     image = make_image("acme", name='"><script>alert(1)</script>')
     client = client_of("account-admin")
     for path in ("", f"/{image.id}", f"/{image.id}/edit", "?q=%3Cscript%3Ealert(1)"):
@@ -161,7 +165,7 @@ def test_editing(client_of: ClientOf, make_image: MakeImage) -> None:
     assert 'value="R1"' in again
 
 
-def test_turning_shared_off_says_who_loses_sight(
+def test_turning_shared_off_lists_the_scopes_that_lose_access(
     client_of: ClientOf, make_image: MakeImage
 ) -> None:
     image = make_image("acme")
@@ -177,7 +181,7 @@ def test_turning_shared_off_says_who_loses_sight(
     assert below.get(seen).status_code == 200
 
 
-def test_promotion_in_the_way_links_to_what_is_there(
+def test_a_refused_promotion_links_to_the_registered_image(
     client_of: ClientOf, make_image: MakeImage
 ) -> None:
     below, above = make_image("acme/production"), make_image("acme")
@@ -187,7 +191,7 @@ def test_promotion_in_the_way_links_to_what_is_there(
     assert f"{ACME}/images/{above.id}" in response.text
 
 
-def test_the_present_search_can_be_pinned(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_the_current_search_can_be_pinned(client_of: ClientOf, make_image: MakeImage) -> None:
     make_image("acme")
     client = client_of("account-viewer")
     page = client.get(f"{ACME}/images?q=cloud:aws+os:ubuntu&sort=&page=").text

@@ -1,4 +1,4 @@
-"""The pages of an image's life, as requests."""
+"""The pages for the life cycle of an image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def acme(client_of: ClientOf) -> FlaskClient:
 
 
 def text_of(response: TestResponse) -> str:
-    """What a reader sees, with single blanks."""
+    """Return the visible text of a page, with single spaces."""
     words = re.sub(r"<[^>]+>", " ", response.get_data(as_text=True))
     return " ".join(words.split())
 
@@ -41,7 +41,7 @@ def again(image: Image) -> Image:
     return found
 
 
-def test_the_life_of_one_image(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_changing_the_status_of_an_image(acme: FlaskClient, make_image: MakeImage) -> None:
     image, new = make_image("acme", 1, name="old"), make_image("acme", 2, name="new")
     address, day = f"{IMAGES}/{image.id}/life-cycle", models.today()
     assert f'value="{day}"' in acme.get(address).get_data(as_text=True)
@@ -87,7 +87,7 @@ def test_the_life_of_one_image(acme: FlaskClient, make_image: MakeImage) -> None
         ({"status": "retired", "on": "2026-02-28", "successor": "old"}, "its own successor"),
     ],
 )
-def test_a_status_that_cannot_be(
+def test_invalid_status_forms(
     acme: FlaskClient, make_image: MakeImage, fields: dict[str, str], words: str
 ) -> None:
     image = make_image("acme", name="old")
@@ -97,7 +97,7 @@ def test_a_status_that_cannot_be(
     assert 'value="Kept"' in response.get_data(as_text=True)
 
 
-def test_a_successor_is_not_hinted_at_where_it_is_not_seen(
+def test_an_invisible_successor_is_not_revealed(
     client_of: ClientOf, acme: FlaskClient, make_image: MakeImage
 ) -> None:
     old, new = make_image("acme", 1), make_image("acme", 2, name="hidden-from-below", shared=False)
@@ -109,7 +109,7 @@ def test_a_successor_is_not_hinted_at_where_it_is_not_seen(
     assert "hidden-from-below" not in below.get_data(as_text=True)
 
 
-def test_successors_are_offered_while_one_types(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_successors_are_suggested_while_typing(acme: FlaskClient, make_image: MakeImage) -> None:
     image, retired = (
         make_image("acme", 1, name="noble-new"),
         make_image("acme", 2, name="noble-old"),
@@ -125,7 +125,7 @@ def test_successors_are_offered_while_one_types(acme: FlaskClient, make_image: M
     assert offered('no"ble') == offered("no") == offered(f"#{image.id} noble-new") == []
 
 
-def test_an_image_that_was_never_verified(
+def test_checking_verifies_an_image(
     acme: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = make_image("acme")

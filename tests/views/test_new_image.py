@@ -66,7 +66,7 @@ def test_the_selector_opens_at_a_cloud_with_credentials(
     assert "EC2 &gt; Images &gt; AMIs" in page
 
 
-def test_the_locations_that_may_really_be_used(
+def test_live_locations_come_from_the_cloud(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     page = client_of("account-editor").get(f"{ACME}/images/new/aws?live=1").text
@@ -126,7 +126,7 @@ def test_failures_keep_the_input(
         assert re.search(rf'<option selected value="{location}">', page)
 
 
-def test_a_dead_cloud_is_said_to_be_one(
+def test_an_unreachable_cloud_is_reported(
     client_of: ClientOf, make_credentials: MakeCredentials
 ) -> None:
     response = client_of("account-editor").get(ask(make_credentials(), NOBLE))
@@ -135,7 +135,7 @@ def test_a_dead_cloud_is_said_to_be_one(
     assert "not-a-secret-at-all" not in response.text
 
 
-def test_an_image_in_a_poor_state_is_said_to_be(
+def test_a_deprecated_or_disabled_image_is_reported(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("account-editor")
@@ -168,7 +168,7 @@ def test_facts_come_from_the_receipt_and_not_from_the_form(
 
 
 @pytest.mark.parametrize("receipt", ["", "nonsense", "a.b.c"])
-def test_no_receipt_no_record(
+def test_an_invalid_receipt_registers_nothing(
     client_of: ClientOf, credentials: CloudCredentials, receipt: str
 ) -> None:
     client = client_of("account-editor")
@@ -212,7 +212,7 @@ def test_an_old_receipt_starts_again(
         ({"size_gb": "big"}, "Not a valid"),
     ],
 )
-def test_what_people_say_is_checked_and_kept(
+def test_invalid_input_is_reported_and_stays_in_the_form(
     client_of: ClientOf, credentials: CloudCredentials, changes: dict[str, str], words: str
 ) -> None:
     client = client_of("account-editor")
@@ -226,7 +226,7 @@ def test_what_people_say_is_checked_and_kept(
     assert client.post(f"{ACME}/images", data=again).status_code == 303
 
 
-def test_what_can_be_seen_already_is_linked(
+def test_a_visible_registered_image_is_linked(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("scalr-admin")
@@ -237,7 +237,7 @@ def test_what_can_be_seen_already_is_linked(
     assert f"{ACME}/images/{Image.get().id}" in response.text
 
 
-def test_what_cannot_be_seen_is_not_hinted_at(
+def test_an_invisible_registered_image_is_not_revealed(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("scalr-admin")
@@ -258,7 +258,7 @@ def test_no_credentials(client_of: ClientOf, make_image: MakeImage) -> None:
     assert "mailto:account-admin@example.com" in page
 
 
-def test_other_peoples_credentials_do_not_exist(
+def test_credentials_of_other_scopes_do_not_exist(
     client_of: ClientOf, make_credentials: MakeCredentials, endpoint: str
 ) -> None:
     make_credentials("acme", "mine", endpoint)

@@ -1,0 +1,39 @@
+"""The rules for what people enter about an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from models import Scope
+from tests.conftest import MakeImage, choices
+from webapp.access import Actor
+from webapp.images.choices import InvalidChoices
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"name": "x"}, "name"),
+        ({"name": "x" * 256}, "name"),
+        ({"name": "line\nbreak"}, "name"),
+        ({"name": " blank"}, "name"),
+        ({"os_family": ""}, "os_family"),
+        ({"os_version": ""}, "os_version"),
+        ({"os_version": "x" * 65}, "os_version"),
+        ({"size_gb": 0}, "size_gb"),
+        ({"size_gb": 2**31}, "size_gb"),
+    ],
+)
+def test_choices_that_break_a_rule(wrong: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidChoices) as caught:
+        choices(**wrong)
+    assert caught.value.field == field
+
+
+def test_an_image_of_an_environment_is_never_shared(make_image: MakeImage) -> None:
+    assert not make_image("acme/production").shared

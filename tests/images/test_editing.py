@@ -1,0 +1,35 @@
+"""Editing an image: what changes, and its entry in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models import Image, Scope
+from tests.conftest import MakeImage, choices
+from webapp import audit
+from webapp.access import Actor
+from webapp.images import editing
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+
+
+def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: Actors) -> None:
+    image = make_image("acme")
+    changes = editing.edit(
+        actor_of("account-editor"), image, choices(os_version="22.04", size_gb=None)
+    )
+    assert changes == {"os_version": ("24.04", "22.04"), "size_gb": (8, None)}
+    assert audit.image_entries(image)[0].changes == {
+        "os_version": ["24.04", "22.04"],
+        "size_gb": [8, None],
+    }
+    assert Image.get_by_id(image.id).os_version_key < make_image("globex").os_version_key
+
+
+def test_an_edit_that_changes_nothing_leaves_no_trace(
+    make_image: MakeImage, actor_of: Actors
+) -> None:
+    image = make_image("acme")
+    assert editing.edit(actor_of("account-editor"), image, choices()) == {}
+    assert len(audit.image_entries(image)) == 1

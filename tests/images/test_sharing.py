@@ -1,0 +1,66 @@
+"""Sharing an image with lower scopes, and promoting it to the scope above."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from models import Image, Scope
+from tests.conftest import MakeCredentials, MakeImage, choices, receipt
+from webapp import audit
+from webapp.access import Actor, Forbidden
+from webapp.images import registration, sharing
+from webapp.images.identity import AlreadyRegistered
+from webapp.images.sharing import CannotPromote
+from webapp.search import catalogue
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+
+
+def test_scopes_losing_access(make_image: MakeImage) -> None:
+    below = sharing.scopes_losing_access(make_image("acme"))
+    assert [each.path for each in below] == ["acme/production", "acme/staging"]
+    assert sharing.scopes_losing_access(make_image("acme", 2, shared=False)) == []
+    assert sharing.scopes_losing_access(make_image("acme/production", 3)) == []
+
+
+def test_promotion(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
+    image = make_image("acme/production")
+    editor, admin = actor_of("environment-admin"), actor_of("account-editor")
+    assert sharing.promotion_target(editor, image) is None
+    with pytest.raises(Forbidden):
+        sharing.promote(editor, image)
+    assert sharing.promotion_target(admin, image) == scope("acme")
+    assert sharing.promote(admin, image) == scope("acme")
+    # Everybody who could see the image still can.
+    assert catalogue.get(scope("acme/production"), image.id)
+    assert catalogue.get(scope("acme/staging"), image.id)
+    assert audit.image_entries(image)[0].changes["scope"] == [
+        "Environment acme / production",
+        "Account acme",
+    ]
+
+
+def test_promotion_to_a_scope_that_has_the_image(
+    make_image: MakeImage, actor_of: Actors, scope: Scopes
+) -> None:
+    below, above = make_image("acme/production"), make_image("acme")
+    with pytest.raises(AlreadyRegistered) as caught:
+        sharing.promote(actor_of("account-admin"), below)
+    assert caught.value.image == above
+    assert Image.get_by_id(below.id).scope == scope("acme/production")
+
+
+def test_promotion_needs_credentials_at_the_target(
+    make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
+) -> None:
+    production, admin = scope("acme/production"), actor_of("scalr-admin")
+    local = make_credentials("acme/production")
+    image = registration.register(admin, production, receipt(local), choices())
+    with pytest.raises(CannotPromote, match="aren’t available at Account acme"):
+        sharing.promote(admin, image)
+    local.delete_instance()
+    with pytest.raises(CannotPromote, match="no credentials that Account acme can use"):
+        sharing.promote(admin, Image.get_by_id(image.id))

@@ -1,0 +1,120 @@
+"""Successors: which images are allowed, who sees them, and finding one from what people type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from itertools import pairwise
+
+import pytest
+
+import models
+from models import Image, Scope
+from tests.conftest import MakeImage
+from webapp import audit
+from webapp.access import Actor
+from webapp.images import life_cycle, successors
+from webapp.images.life_cycle import STAYS_ACTIVE
+from webapp.images.successors import InvalidSuccessor
+
+Actors = Callable[[str], Actor]
+Scopes = Callable[[str], Scope]
+TODAY = date(2026, 3, 10)
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "today", lambda: TODAY)
+
+
+@pytest.fixture
+def editor(actor_of: Actors) -> Actor:
+    return actor_of("account-editor")
+
+
+def stored(image: Image) -> Image:
+    found: Image = Image.get_by_id(image.id)
+    return found
+
+
+def test_invalid_successors(make_image: MakeImage, editor: Actor) -> None:
+    image, retired = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.retire(editor, retired, TODAY)
+    unseen = [make_image("globex", 3), make_image("acme/production", 4)]
+    unseen.append(make_image("", 5, shared=False))
+    for successor, words in [
+        (image.id, "its own successor"),
+        (retired.id, "That image is retired"),
+        *((each.id, "There is no image #") for each in unseen),
+        (99_999, "There is no image #"),
+    ]:
+        with pytest.raises(InvalidSuccessor, match=words) as caught:
+            life_cycle.deprecate(editor, image, TODAY, "", successor)
+        assert caught.value.field == "successor"
+    assert life_cycle.plan_of(stored(image)) == STAYS_ACTIVE
+
+
+def test_an_inherited_image_can_be_the_successor(
+    make_image: MakeImage, editor: Actor, scope: Scopes
+) -> None:
+    image, golden = make_image("acme", 1), make_image("", 2, name="golden")
+    life_cycle.deprecate(editor, image, TODAY, "", golden.id)
+    assert successors.visible_successor(stored(image), scope("acme")) == golden
+
+
+def test_successors_cannot_form_a_circle(make_image: MakeImage, editor: Actor) -> None:
+    images = [make_image("acme", number) for number in range(1, 5)]
+    for image, following in pairwise(images):
+        life_cycle.deprecate(editor, image, TODAY, "", following.id)
+    with pytest.raises(InvalidSuccessor, match="lead back to this one"):
+        life_cycle.deprecate(editor, images[-1], TODAY, "", images[0].id)
+    # An image outside the chain may point to any image in it.
+    life_cycle.deprecate(editor, images[0], TODAY, "", images[3].id)
+
+
+def test_a_successor_that_was_retired_later_may_stay(make_image: MakeImage, editor: Actor) -> None:
+    image, successor = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.deprecate(editor, image, TODAY, "", successor.id)
+    life_cycle.retire(editor, successor, TODAY)
+    life_cycle.deprecate(editor, image, TODAY, "Another reason.", successor.id)
+    assert stored(image).status_reason == "Another reason."
+
+
+def test_an_invisible_successor_is_not_revealed(
+    make_image: MakeImage, editor: Actor, scope: Scopes
+) -> None:
+    image, hidden = make_image("acme", 1), make_image("acme", 2, shared=False, name="hidden")
+    life_cycle.deprecate(editor, image, TODAY, "", hidden.id)
+    image = stored(image)
+    assert successors.visible_successor(image, scope("acme")) == hidden
+    assert successors.visible_successor(image, scope("acme/production")) is None
+    assert successors.visible_successor(hidden, scope("acme")) is None
+    assert "hidden" not in str(audit.image_entries(image)[0].changes)
+
+
+def test_finding_an_image_by_id_cloud_image_id_or_name(
+    make_image: MakeImage, scope: Scopes
+) -> None:
+    acme = scope("acme")
+    image, other = (
+        make_image("acme", 1, name="noble 24.04"),
+        make_image("acme", 2, name="000099999"),
+    )
+    for text in (
+        str(image.id),
+        f"#{image.id}",
+        successors.reference_to(image.id, image.name),
+        f" {image.cloud_image_id} ",
+        "noble 24.04",
+    ):
+        assert successors.find_image(acme, text) == image, text
+    # Text that looks like an ID is treated as a name if no image has that ID.
+    assert successors.find_image(acme, "000099999") == other
+    make_image("globex", 3, name="theirs")
+    for text in ("theirs", "#99999", "99999", "99999999999999", "noble", "%", ""):
+        with pytest.raises(InvalidSuccessor, match="There is no image with"):
+            successors.find_image(acme, text)
+    make_image("acme", 4, name="noble 24.04")
+    with pytest.raises(InvalidSuccessor, match="More than one image matches “noble"):
+        successors.find_image(acme, "noble 24.04")
+    assert successors.parse_successor(acme, "  ") is None
