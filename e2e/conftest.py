@@ -160,4 +160,4 @@ def register(page: Page, scope: str, image_id: str, location: str, **changes: st
     if "name" in changes:
         page.get_by_label("Name", exact=True).fill(changes["name"])
     page.get_by_role("button", name="REGISTER").click()
-    expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registration")).to_be_visible()

@@ -88,7 +88,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     expect(rows_of(page)).to_have_count(1)
     page.go_back()
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registration")).to_be_visible()
     expect(toasts(page)).to_contain_text("“a-noble” was restored.")
     expect(page.locator(".entries")).to_contain_text("restored the deleted image")
 
@@ -102,7 +102,7 @@ def test_the_page_of_a_job_shows_its_progress(page: Page) -> None:
     expect(rows.filter(has_text="No change")).to_have_count(2)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     rows.first.get_by_role("link").click()
-    expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registration")).to_be_visible()
 
 
 def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:

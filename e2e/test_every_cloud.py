@@ -137,7 +137,7 @@ def test_pasting_an_ambiguous_and_an_unknown_id(sign_in: SignIn) -> None:
     expect(page.get_by_label("Cloud Image ID")).to_have_value(openstack_images.NOBLE.image_id)
     paste.fill("nonsense")
     page.get_by_role("button", name="Go").click()
-    expect(main).to_contain_text("No cloud writes its image ids like this")
+    expect(main).to_contain_text("doesn’t look like an image ID")
     expect(paste).to_have_value("nonsense")
     expect(paste).to_be_focused()
 
@@ -145,18 +145,18 @@ def test_pasting_an_ambiguous_and_an_unknown_id(sign_in: SignIn) -> None:
 def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
     page = sign_in("globex")
     template = vmware_inventory.DEBIAN
-    for place in range(2):
+    for attempt in range(2):
         page.goto("/account/globex/images/new/vmware")
         choose(page, Given("VMware vSphere", vmware_inventory.COPENHAGEN.path, template.name, ()))
         page.get_by_role("button", name="NEXT").click()
         resource = page.get_by_label("Compute Resource")
-        if place:
+        if attempt:
             details = page.get_by_role("region", name="Image details")
             expect(details).to_contain_text("already registered")
         first = resource.locator("option").nth(1).text_content()
         resource.select_option(label=first)
         page.get_by_role("button", name="REGISTER").click()
-        expect(page.locator("main")).to_contain_text(f"Compute resource{first}")
+        expect(page.locator("main")).to_contain_text(f"Compute Resource{first}")
     page.goto("/account/globex/images?q=cloud%3Avmware")
     expect(page.locator("#results tbody tr")).to_have_count(2)
 

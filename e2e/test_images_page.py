@@ -125,7 +125,7 @@ def test_keys(page: Page) -> None:
     page.goto(IMAGES)
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Registered here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registration")).to_be_visible()
     page.go_back()
     page.keyboard.press("n")
     expect(page).to_have_url("/account/acme/images/new")

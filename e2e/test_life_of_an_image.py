@@ -33,7 +33,7 @@ def test_promotion(sign_in: SignIn) -> None:
     admin.get_by_role("link", name="Promote", exact=True).click()
     admin.get_by_role("button", name="Promote").click()
     expect(admin).to_have_url(re.compile(r"/account/acme/images/\d+$"))
-    expect(toasts(admin)).to_contain_text("belongs to Account acme")
+    expect(toasts(admin)).to_contain_text("Promoted to Account acme")
     admin.goto("/environment/acme/staging/images")
     expect(admin.get_by_role("link", name="promoted one")).to_be_visible()
 
@@ -57,10 +57,10 @@ def test_edit_check_and_delete(sign_in: SignIn) -> None:
 
 def test_a_viewer_cannot_change_an_image(sign_in: SignIn) -> None:
     admin, viewer = sign_in("account"), sign_in("viewer")
-    register(admin, "/account/acme", WINDOWS.id, WINDOWS.location, name="looked at")
+    register(admin, "/account/acme", WINDOWS.id, WINDOWS.location, name="visible")
     viewer.reload()
     expect(viewer.get_by_role("link", name="New Image")).to_have_count(0)
-    viewer.get_by_role("link", name="looked at").click()
+    viewer.get_by_role("link", name="visible").click()
     expect(viewer.get_by_role("heading", name="History")).to_be_visible()
     for name in ("Edit", "Delete", "Promote"):
         expect(viewer.get_by_role("link", name=name, exact=True)).to_have_count(0)
