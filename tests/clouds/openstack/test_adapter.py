@@ -235,7 +235,7 @@ def test_auth_url_as_people_write_it(adapter: OpenStack, address: str, end: str)
 
 
 @pytest.mark.parametrize(
-    ("given", "images"),
+    ("endpoint_url", "list_url"),
     [
         ("http://glance:9292", "http://glance:9292/v2/images"),
         ("http://glance:9292/", "http://glance:9292/v2/images"),
@@ -246,8 +246,8 @@ def test_auth_url_as_people_write_it(adapter: OpenStack, address: str, end: str)
         ("https://images.cloud/v2/123456", "https://images.cloud/v2/123456/images"),
     ],
 )
-def test_endpoints_as_catalogues_write_them(given: str, images: str) -> None:
-    assert sdk.image_list_url(given) == images
+def test_endpoints_as_catalogs_write_them(endpoint_url: str, list_url: str) -> None:
+    assert sdk.image_list_url(endpoint_url) == list_url
 
 
 def test_which_endpoint_of_a_region_is_taken(adapter: OpenStack) -> None:

@@ -32,7 +32,7 @@ def test_states(status: str, state: ImageState, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "size"),
+    ("fields", "size"),
     [
         ({}, None),
         ({"min_disk": 0, "virtual_size": None}, None),
@@ -44,8 +44,8 @@ def test_states(status: str, state: ImageState, words: str) -> None:
         ({"min_disk": -7, "virtual_size": True}, None),
     ],
 )
-def test_sizes(said: dict[str, Any], size: int | None) -> None:
-    assert image_details(said).size_gb == size
+def test_sizes(fields: dict[str, Any], size: int | None) -> None:
+    assert image_details(fields).size_gb == size
 
 
 @pytest.mark.parametrize(

@@ -345,8 +345,8 @@ def test_region_of_another_cloud(adapter: OpenStack) -> None:
 def test_what_keystone_repeats_of_our_secrets_is_not_logged(
     adapter: OpenStack, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = f"Wrong: {openstack.PASSWORD} and {openstack.APPLICATION_SECRET}"
-    with caplog.at_level(logging.DEBUG), faulty.serve(keystone_error(401, said)) as url:
+    message = f"Wrong: {openstack.PASSWORD} and {openstack.APPLICATION_SECRET}"
+    with caplog.at_level(logging.DEBUG), faulty.serve(keystone_error(401, message)) as url:
         for credentials in (openstack_credentials(url), application_credentials(url)):
             error = refused(lambda: adapter.check(credentials))  # noqa: B023
             assert openstack.PASSWORD not in str(error)

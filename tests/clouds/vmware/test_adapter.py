@@ -319,7 +319,7 @@ def test_a_vcenter_that_says_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("properties", "shown"),
     [
         ({"config__tools__toolsVersion": 10272}, "10.1.0"),
         ({"config__tools__toolsVersion": 9536}, "9.10.0"),
@@ -330,8 +330,8 @@ def test_a_vcenter_that_says_next_to_nothing() -> None:
         ({"guest__toolsVersion": "²", "guest__toolsStatus": "toolsOk"}, "Up to date"),
     ],
 )
-def test_versions_of_tools(said: dict[str, Any], shown: str) -> None:
-    found = fact(described(**said), "tools")
+def test_versions_of_tools(properties: dict[str, Any], shown: str) -> None:
+    found = fact(described(**properties), "tools")
     assert found is not None
     assert found.startswith(shown)
 
@@ -370,15 +370,15 @@ def test_disks_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "created"),
+    ("value", "created"),
     [
         (datetime(1970, 1, 1, tzinfo=UTC), None),
         (datetime(2026, 1, 2, 3, 4), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)),  # noqa: DTZ001
         ("yesterday", None),
     ],
 )
-def test_dates(said: Any, created: datetime | None) -> None:
-    assert described(config__createDate=said).created == created
+def test_dates(value: Any, created: datetime | None) -> None:
+    assert described(config__createDate=value).created == created
 
 
 @pytest.mark.parametrize(

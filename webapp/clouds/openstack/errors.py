@@ -122,7 +122,7 @@ def image_response_error(response: requests.Response, region: str, project: str)
         )
     if status in REDIRECT_STATUSES:
         return _redirect_error(
-            "The image service's URL in the OpenStack service catalog",
+            "The URL of the image service in the OpenStack service catalog",
             status,
             "Ask your cloud administrator to put the final URL into the catalog.",
         )

@@ -82,8 +82,8 @@ class VMware(Cloud):
         Field(
             "ca",
             "CA certificates",
-            hint="Only needed if a private certificate authority, such as vCenter's own, issued "
-            "the certificate: the certificates of that authority, in PEM format.",
+            hint="Only needed if a private certificate authority, such as the authority of the "
+            "vCenter itself, issued the certificate: its certificates, in PEM format.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,
