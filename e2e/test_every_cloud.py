@@ -18,7 +18,7 @@ ACME = "/account/acme"
 
 
 @dataclass(frozen=True)
-class Given:
+class Entry:
     """What a person enters, and what the confirmation must show."""
 
     cloud: str
@@ -28,26 +28,26 @@ class Given:
 
 
 EVERY = (
-    Given("AWS", "us-west-2", aws.NOBLE.id_in("us-west-2"), (aws.NOBLE.name, "/dev/sda1 (root)")),
-    Given(
+    Entry("AWS", "us-west-2", aws.NOBLE.id_in("us-west-2"), (aws.NOBLE.name, "/dev/sda1 (root)")),
+    Entry(
         "Google Compute Engine",
         "",
         gce_images.NOBLE.family_id,
         (gce_images.NOBLE.name, "currently stands for", "Licences"),
     ),
-    Given(
+    Entry(
         "OpenStack",
         "RegionOne",
         openstack_images.NOBLE.image_id,
         (openstack_images.NOBLE.name, "Visibility"),
     ),
-    Given(
+    Entry(
         "Azure",
         "",
         azure_images.NOBLE.urn("latest"),
         (azure_images.NOBLE.urn(), "currently stands for", "Hyper-V generation"),
     ),
-    Given(
+    Entry(
         "VMware vSphere",
         vmware_inventory.COPENHAGEN.path,
         vmware_inventory.UBUNTU.name,
@@ -56,37 +56,37 @@ EVERY = (
 )
 
 
-def choose(page: Page, given: Given) -> None:
+def choose(page: Page, entry: Entry) -> None:
     """Fill in SELECT IMAGE on the New Image page."""
-    link = page.get_by_role("navigation", name="Cloud").get_by_role("link", name=given.cloud)
+    link = page.get_by_role("navigation", name="Cloud").get_by_role("link", name=entry.cloud)
     if link.get_attribute("aria-current") is None:  # otherwise its form would load a second time
         link.click()
-    expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(given.cloud))
+    expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(entry.cloud))
     location = page.get_by_label("Location", exact=True)
-    if given.cloud == "VMware vSphere":
-        location.select_option(given.location)
+    if entry.cloud == "VMware vSphere":
+        location.select_option(entry.location)
         search = page.get_by_label("Search: Cloud Image")
-        search.fill(given.image_id[:9].upper())
+        search.fill(entry.image_id[:9].upper())
         search.press("ArrowDown")
-        page.get_by_label("Cloud Image", exact=True).select_option(label=given.image_id)
+        page.get_by_label("Cloud Image", exact=True).select_option(label=entry.image_id)
         return
-    if given.cloud == "AWS":
-        location.select_option(given.location)
-    elif given.location:
-        expect(location).to_have_value(given.location)
-    page.get_by_label("Cloud Image ID").fill(given.image_id)
+    if entry.cloud == "AWS":
+        location.select_option(entry.location)
+    elif entry.location:
+        expect(location).to_have_value(entry.location)
+    page.get_by_label("Cloud Image ID").fill(entry.image_id)
 
 
-@pytest.mark.parametrize("given", EVERY, ids=lambda given: given.cloud)
-def test_registering_an_image_at_an_account(sign_in: SignIn, given: Given) -> None:
+@pytest.mark.parametrize("entry", EVERY, ids=lambda entry: entry.cloud)
+def test_registering_an_image_at_an_account(sign_in: SignIn, entry: Entry) -> None:
     page = sign_in("account")
     page.locator("summary[aria-label='Main menu']").click()
     page.get_by_role("link", name="Add new image").click()
-    choose(page, given)
+    choose(page, entry)
     page.get_by_role("button", name="NEXT").click()
     details = page.get_by_role("region", name="Image details")
     expect(details.get_by_role("heading", name="Image details")).to_be_focused()
-    for words in given.shows:
+    for words in entry.shows:
         expect(details).to_contain_text(words)
     expect(details.get_by_label("Family", exact=True)).to_have_value("ubuntu")
     expect(details.get_by_label("Name", exact=True)).not_to_have_value("")
@@ -95,9 +95,9 @@ def test_registering_an_image_at_an_account(sign_in: SignIn, given: Given) -> No
     page.get_by_role("button", name="Check now").click()
     expect(page.get_by_text("Nothing has changed")).to_be_visible()
     below = sign_in("environment")
-    below.get_by_label("Search images").fill(f'cloud:"{given.cloud}"')
+    below.get_by_label("Search images").fill(f'cloud:"{entry.cloud}"')
     expect(below.locator("#results tbody tr")).to_have_count(1)
-    expect(below.locator("#results")).to_contain_text(given.location or "all regions")
+    expect(below.locator("#results")).to_contain_text(entry.location or "all regions")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
     template = vmware_inventory.DEBIAN
     for attempt in range(2):
         page.goto("/account/globex/images/new/vmware")
-        choose(page, Given("VMware vSphere", vmware_inventory.COPENHAGEN.path, template.name, ()))
+        choose(page, Entry("VMware vSphere", vmware_inventory.COPENHAGEN.path, template.name, ()))
         page.get_by_role("button", name="NEXT").click()
         resource = page.get_by_label("Compute Resource")
         if attempt:

@@ -1,4 +1,4 @@
-"""New Image at each scope: who sees the image, error messages, and input that is kept."""
+"""New Image at each scope: who sees the image, error messages, and input that stays."""
 
 from __future__ import annotations
 
@@ -120,15 +120,15 @@ def test_the_versions_follow_the_family(sign_in: SignIn) -> None:
 def test_live_locations_keep_the_chosen_one(sign_in: SignIn) -> None:
     """The locations arrive late. A location that was chosen before stays chosen."""
     page = sign_in("account")
-    held: list[Route] = []
-    page.route("**/new/aws?live=1*", lambda route: held.append(route))  # noqa: PLW0108  it looks at its handler's signature
+    delayed: list[Route] = []
+    page.route("**/new/aws?live=1*", lambda route: delayed.append(route))  # noqa: PLW0108  it looks at its handler's signature
     with page.expect_request("**/new/aws?live=1*"):
         page.goto("/account/acme/images/new/aws")
     location = page.get_by_label("Location")
     expect(location.locator("option", has_text="not enabled")).to_have_count(0)
     location.select_option("us-west-2")
     page.get_by_label("Cloud Image ID").focus()
-    held[0].continue_()
+    delayed[0].continue_()
     expect(location.locator("option", has_text="not enabled").first).to_be_attached()
     expect(location).to_have_value("us-west-2")
 

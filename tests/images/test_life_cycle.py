@@ -141,7 +141,7 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "field", "words"),
+    ("fields", "field", "words"),
     [
         ((TODAY, BEFORE), "on", "can’t be before the deprecation date"),
         ((TODAY, None, "x" * 256), "reason", "at most 255 characters"),
@@ -150,9 +150,9 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> N
         ((None, None, "", 1), "status", "Only a deprecated or retired image"),
     ],
 )
-def test_invalid_plans(said: tuple[date | None, ...], field: str, words: str) -> None:
+def test_invalid_plans(fields: tuple[date | None, ...], field: str, words: str) -> None:
     with pytest.raises(InvalidLifeCycle, match=words) as caught:
-        LifeCyclePlan(*said)  # type: ignore[arg-type]
+        LifeCyclePlan(*fields)  # type: ignore[arg-type]
     assert caught.value.field == field
 
 

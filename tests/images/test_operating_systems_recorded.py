@@ -66,10 +66,10 @@ def test_real_images_of_google() -> None:
     images = _recorded("gcp/gce_images.json")["items"]
     by_name = [([image["name"]], _expected(image["name"], GOOGLE)) for image in images]
     _judge(by_name, at_least=80)
-    for image, (name, said) in zip(images, by_name, strict=True):
+    for image, (name, expected) in zip(images, by_name, strict=True):
         licences = [each.rpartition("/")[2] for each in image.get("licenses", [])]
         found = suggest([*licences, image.get("description", ""), *name])
-        assert said is None or (found and found.family == said[0]), name
+        assert expected is None or (found and found.family == expected[0]), name
     for image in images:
         if image["name"] == "image-1":
             found = suggest([image["licenses"][0].rpartition("/")[2]])
@@ -109,11 +109,13 @@ def _expected(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] |
 
 def _judge(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
     """Require 95 % correct suggestions and no wrong version, for names that are in the table."""
-    telling = [(suggest(texts), said, texts) for texts, said in pairs if said]
-    assert len(telling) >= at_least
-    right = [1 for found, said, _ in telling if found and (found.family, found.version) == said]
-    assert len(right) >= 0.95 * len(telling), telling
-    for texts, said in pairs:
+    results = [(suggest(texts), expected, texts) for texts, expected in pairs if expected]
+    assert len(results) >= at_least
+    right = [
+        1 for found, expected, _ in results if found and (found.family, found.version) == expected
+    ]
+    assert len(right) >= 0.95 * len(results), results
+    for texts, expected in pairs:
         found = suggest(texts)
         if found and found.version:
-            assert said == (found.family, found.version), texts
+            assert expected == (found.family, found.version), texts

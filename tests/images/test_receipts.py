@@ -19,17 +19,20 @@ Scopes = Callable[[str], Scope]
 
 
 def test_round_trip(make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes) -> None:
-    receipts, given = Receipts("k" * 32), receipt(make_credentials(), deprecated=datetime.now(UTC))
+    receipts, original = (
+        Receipts("k" * 32),
+        receipt(make_credentials(), deprecated=datetime.now(UTC)),
+    )
     who, where = actor_of("account-editor"), scope("acme")
-    assert receipts.open(who, where, receipts.issue(who, where, given)) == given
+    assert receipts.open(who, where, receipts.issue(who, where, original)) == original
 
 
 def test_a_receipt_is_for_one_person_at_one_scope(
     make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
 ) -> None:
-    receipts, given = Receipts("k" * 32), receipt(make_credentials())
+    receipts, original = Receipts("k" * 32), receipt(make_credentials())
     who, where = actor_of("account-editor"), scope("acme")
-    text = receipts.issue(who, where, given)
+    text = receipts.issue(who, where, original)
     for other, elsewhere in (
         (actor_of("account-admin"), where),
         (who, scope("acme/production")),

@@ -55,7 +55,7 @@ def test_only_editors_register(
 
 
 @pytest.mark.parametrize(
-    ("said", "suggested"),
+    ("cloud_name", "suggested"),
     [
         ("  padded ", "padded"),
         ("", "ami-00000000000000001"),
@@ -65,9 +65,9 @@ def test_only_editors_register(
     ],
 )
 def test_a_suggested_name_is_a_valid_one(
-    make_credentials: MakeCredentials, said: str, suggested: str
+    make_credentials: MakeCredentials, cloud_name: str, suggested: str
 ) -> None:
-    name = registration.suggested_name(receipt(make_credentials(), name=said))
+    name = registration.suggested_name(receipt(make_credentials(), name=cloud_name))
     assert name == suggested
     assert choices(name=name)
 

@@ -107,12 +107,12 @@ def test_an_alias_is_registered_as_its_current_image(
 ) -> None:
     row = save_credentials(client, peer, peer.credentials(address))
     page = press_next(client, row, peer.alias or peer.known).text
-    said = html.unescape(page)
-    assert ("currently stands for" in said) == (peer.alias is not None)
+    text = html.unescape(page)
+    assert ("currently stands for" in text) == (peer.alias is not None)
     assert press_register(client, page).status_code == 303
     assert Image.get().cloud_image_id == peer.known.image_id
     if peer.alias is not None:
-        assert peer.alias.image_id in said
+        assert peer.alias.image_id in text
         assert press_next(client, row, peer.alias).status_code == 409
 
 
@@ -205,7 +205,7 @@ def test_messages_of_a_failing_cloud(
     with FAILURES[failure](peer) as url:
         row = save_credentials(client, peer, peer.credentials(url), unchecked="y")
         sentence = refusal(press_next(client, row, peer.known), peer, peer.known)
-        record_property("told", f"{peer.cloud.key} | {failure} | {sentence}")
+        record_property("message", f"{peer.cloud.key} | {failure} | {sentence}")
         # Saving the credentials shows the same message.
         values = {"name": "another", **peer.credentials(url)}
         answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=values)
@@ -234,7 +234,7 @@ def test_messages_for_a_wrong_locator(
             assert peer.cloud.location_rule is base.LocationRule.GLOBAL
             continue
         sentence = refusal(press_next(client, row, locator), peer, locator)
-        record_property("told", f"{peer.cloud.key} | {failure} | {sentence}")
+        record_property("message", f"{peer.cloud.key} | {failure} | {sentence}")
 
 
 def refusal(answer: Any, peer: Peer, locator: Locator) -> str:

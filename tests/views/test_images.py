@@ -133,14 +133,14 @@ def test_editing_keeps_input_after_an_error(client_of: ClientOf, make_image: Mak
     image = make_image("acme")
     client = client_of("account-editor")
     form = {
-        "name": "kept input",
+        "name": "typed name",
         "os_family": "ubuntu",
         "os_version": "debian|12",
         "size_gb": "0",
     }
     response = client.post(f"{ACME}/images/{image.id}/edit", data=form)
     assert response.status_code == 422
-    for words in ("kept input", "Choose a version of Ubuntu.", "at least 1"):
+    for words in ("typed name", "Choose a version of Ubuntu.", "at least 1"):
         assert words in response.text
     assert Image.get_by_id(image.id).name == "noble"
 

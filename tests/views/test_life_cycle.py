@@ -46,32 +46,32 @@ def test_changing_the_status_of_an_image(acme: FlaskClient, make_image: MakeImag
     address, day = f"{IMAGES}/{image.id}/life-cycle", models.today()
     assert f'value="{day}"' in acme.get(address).get_data(as_text=True)
     fields = {"status": "deprecated", "on": str(day + timedelta(days=9)), "reason": "It is old."}
-    told = acme.post(address, data={**fields, "successor": "new"}, follow_redirects=True)
+    page = acme.post(address, data={**fields, "successor": "new"}, follow_redirects=True)
     assert (
         f"Will be deprecated on {day + timedelta(days=9)}. It is old. Use new instead."
-        in text_of(told)
+        in text_of(page)
     )
     form = acme.get(address).get_data(as_text=True)
     assert f'value="#{new.id} new"' in form
-    told = acme.post(
+    page = acme.post(
         address,
         data={**fields, "on": str(day), "successor": f"#{new.id} new"},
         follow_redirects=True,
     )
-    assert f"Deprecated since {day}" in text_of(told)
+    assert f"Deprecated since {day}" in text_of(page)
     fields = {"status": "retired", "on": str(day), "successor": f"#{new.id} new"}
-    told = acme.post(address, data=fields, follow_redirects=True)
+    page = acme.post(address, data=fields, follow_redirects=True)
     assert (
         f"Retired since {day}. This image must not be used any more. Use new instead."
-        in text_of(told)
+        in text_of(page)
     )
-    told = acme.post(
+    page = acme.post(
         address, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
     )
-    assert "The image is now active." in text_of(told)
+    assert "The image is now active." in text_of(page)
     assert life_cycle.plan_of(again(image)) == life_cycle.STAYS_ACTIVE
-    told = acme.post(address, data={"status": "active"}, follow_redirects=True)
-    assert "There were no changes to save." in text_of(told)
+    page = acme.post(address, data={"status": "active"}, follow_redirects=True)
+    assert "There were no changes to save." in text_of(page)
 
 
 @pytest.mark.parametrize(

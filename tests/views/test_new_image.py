@@ -209,7 +209,7 @@ def test_an_old_receipt_starts_again(
         ({"os_family": "other"}, "Enter the family"),
         ({"os_version": "other"}, "Enter the version"),
         ({"size_gb": "-1"}, "at least 1"),
-        ({"size_gb": "big"}, "Not a valid"),
+        ({"size_gb": "big"}, "whole number of GB"),
     ],
 )
 def test_invalid_input_is_reported_and_stays_in_the_form(
@@ -217,7 +217,7 @@ def test_invalid_input_is_reported_and_stays_in_the_form(
 ) -> None:
     client = client_of("account-editor")
     page = client.get(ask(credentials, NOBLE)).text
-    changes = {"name": "kept", **changes}
+    changes = {"name": "typed name", **changes}
     response = client.post(f"{ACME}/images", data=form(page, **changes))
     assert response.status_code == 422
     assert words in response.text
@@ -242,12 +242,12 @@ def test_an_invisible_registered_image_is_not_revealed(
 ) -> None:
     client = client_of("scalr-admin")
     page = client.get(ask(credentials, NOBLE).replace(ACME, "/scalr")).text
-    filled = form(page, name="kept by Scalr")
+    filled = form(page, name="unshared image")
     del filled["shared"]
     client.post("/scalr/images", data=filled)
     response = client_of("account-editor").get(ask(credentials, NOBLE))
     assert response.status_code == 200
-    assert "kept by Scalr" not in response.text
+    assert "unshared image" not in response.text
 
 
 def test_no_credentials(client_of: ClientOf, make_image: MakeImage) -> None:

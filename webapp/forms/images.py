@@ -18,9 +18,19 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 from models import CloudCredentials, Image
 from webapp.forms.base import refuse, stripped
 from webapp.images import operating_systems
-from webapp.images.choices import OS_LENGTH, Choices
+from webapp.images.choices import OS_LENGTH, SIZE_MESSAGE, Choices
 
 OTHER = operating_systems.OTHER
+
+
+class SizeField(IntegerField):
+    """A size in GB. WTForms' own message for text that is not a number mentions integers."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError(SIZE_MESSAGE) from error
 
 
 class ImageForm(FlaskForm):
@@ -35,12 +45,9 @@ class ImageForm(FlaskForm):
     os_family_other = StringField("Other family", [Optional(), Length(max=OS_LENGTH)], [stripped])
     os_version = SelectField("Version", [InputRequired("Choose the version.")])
     os_version_other = StringField("Other version", [Optional(), Length(max=OS_LENGTH)], [stripped])
-    size_gb = IntegerField(
+    size_gb: IntegerField = SizeField(
         "Size",
-        [
-            Optional(),
-            NumberRange(1, 2**31 - 1, "Enter the size as a whole number of GB, at least 1."),
-        ],
+        [Optional(), NumberRange(1, 2**31 - 1, SIZE_MESSAGE)],
         description="In GB. Optional.",
     )
     compute_resource = SelectField("Compute Resource", validate_choice=False, choices={"": ""})

@@ -1,1 +1,4 @@
-"""Images: registering, editing, checking, deleting and restoring them, and their life cycle."""
+"""The use cases of images, from registration to deletion.
+
+The rule that an image may be registered only once is in `identity`.
+"""

@@ -10,6 +10,7 @@ from webapp.refusals import Refusal
 
 NAME_LENGTH = (2, 255)
 OS_LENGTH = 64
+SIZE_MESSAGE = "Enter the size as a whole number of GB, at least 1."
 
 
 class InvalidChoices(Refusal):
@@ -41,7 +42,7 @@ class Choices:
         if not 1 <= len(self.os_version) <= OS_LENGTH:
             raise InvalidChoices("Choose the version of the operating system.", "os_version")
         if self.size_gb is not None and not 1 <= self.size_gb < 2**31:
-            raise InvalidChoices("Enter the size as a whole number of GB, at least 1.", "size_gb")
+            raise InvalidChoices(SIZE_MESSAGE, "size_gb")
 
 
 CHOICE_COLUMNS = (
