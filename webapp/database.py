@@ -92,7 +92,7 @@ def init_app(app: Flask) -> None:
             models.database.close()
 
 
-def pending(database: Database) -> list[str]:
+def pending_migrations(database: Database) -> list[str]:
     """Return the names of the migrations that have not been applied."""
     return [each.name for each in Runner(database, str(MIGRATIONS)).status() if not each.applied]
 

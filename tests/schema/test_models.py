@@ -22,7 +22,7 @@ def test_migrations_and_models_agree(db: Flask) -> None:
     unknown = {each.name for each in difference.drop_indexes} - {"image_search_text"}
     assert not unknown
     assert not difference._replace(drop_indexes=[])
-    assert database.pending(models.database.obj) == []
+    assert database.pending_migrations(models.database.obj) == []
 
 
 def test_migrating_twice_changes_nothing(db: Flask) -> None:
