@@ -28,10 +28,15 @@ class Table(Model):
         legacy_table_names = False
 
 
+def is_sqlite() -> bool:
+    """Return whether the database is SQLite; the other possibility is PostgreSQL."""
+    return isinstance(database.obj, SqliteDatabase)
+
+
 def transaction() -> Any:
     """A writing transaction. SQLite takes its write lock at the start, so that two writers wait
     for each other; one that starts as a reader would fail at its first write instead."""
-    if isinstance(database.obj, SqliteDatabase):
+    if is_sqlite():
         return database.atomic("IMMEDIATE")
     return database.atomic()
 

@@ -12,8 +12,7 @@ import pytest
 from models import Level, Scope
 from tests.conftest import MakeImage
 from webapp.access import Actor
-from webapp.search import catalogue, facets
-from webapp.search import planner as finding
+from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
 from webapp.search.language import EVERYTHING, Key, parse
 from webapp.search.ordering import SORTS, Order
@@ -109,16 +108,16 @@ def test_any_text_may_come_as_a_cursor(
     make_image("acme")
     for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
         assert catalogue.find(actor_of("scalr-admin"), scope("acme"), listing).exact
-    assert Order(sort, falling=True).read("x" * 10_000) is None
+    assert Order(sort, descending=True).parse_cursor("x" * 10_000) is None
 
 
 def test_a_page_whose_images_are_gone_counts_none(
     make_image: MakeImage, actor_of: ActorOf, scope: Scopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "GATHER", 0)
+    monkeypatch.setattr(planner, "FEW", 0)
     image = make_image("acme", name="golden")
     listing = Listing(parse("-golden"), "name", descending=False)
-    listing = replace(listing, after=Order("name", falling=False).written((image.name_key, 1)))
+    listing = replace(listing, after=Order("name", descending=False).cursor((image.name_key, 1)))
     page = catalogue.find(actor_of("scalr-admin"), scope("acme"), listing)
     assert (page.images, page.count) == ([], 0)
 
@@ -141,12 +140,12 @@ def test_filter_menus_count_under_the_other_filters(
 def test_an_instant_that_utc_does_not_hold_is_no_cursor() -> None:
     text = json.dumps(["0001-01-01T00:00:00+23:59", 1]).encode()
     cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
-    assert Order("created", falling=True).read(cursor) is None
+    assert Order("created", descending=True).parse_cursor(cursor) is None
 
 
 def test_a_size_that_no_column_holds_is_no_cursor() -> None:
     cursor = base64.urlsafe_b64encode(json.dumps([10**30, 1]).encode()).decode().rstrip("=")
-    assert Order("size", falling=True).read(cursor) is None
+    assert Order("size", descending=True).parse_cursor(cursor) is None
 
 
 @pytest.mark.usefixtures("db")

@@ -17,8 +17,7 @@ from tests.search import naive
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.people import accounts
-from webapp.search import catalogue
-from webapp.search import planner as finding
+from webapp.search import catalogue, planner
 from webapp.search.catalogue import Listing
 from webapp.search.language import Query, parse
 from webapp.search.ordering import SORTS
@@ -86,12 +85,9 @@ def _image(chance: random.Random, number: int, scope: Scope, person: Person | No
 @pytest.fixture(params=[5_000, 5, 0], ids=["few", "some", "many"])
 def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """As if the database were small, or so large that images must be walked through."""
-    monkeypatch.setattr(finding, "GATHER", request.param)
-    monkeypatch.setattr(finding, "WALK", max(request.param, 3))
-    monkeypatch.setattr(finding, "TRIED", max(request.param // 2, 2))
-    monkeypatch.setattr(finding, "SPARSE", 2)
-    monkeypatch.setattr(finding, "COUNTED", max(request.param // 2, 2))
-    monkeypatch.setattr(finding, "LOOKED_UP", request.param)
+    monkeypatch.setattr(planner, "FEW", request.param)
+    monkeypatch.setattr(planner, "SAMPLE", max(request.param // 2, 2))
+    monkeypatch.setattr(planner, "RARE", 2)
     return int(request.param)
 
 

@@ -99,7 +99,7 @@ def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[L
     """From what is last in the order, by going to the previous page. The first page is always
     whole, and so may hold what was on the second."""
     first = catalogue.find(actor, scope, Listing(query, sort, descending=False, size=PAGE))
-    last = Order(sort, falling=True).written((*_keys(first.images[0], sort), 0))
+    last = Order(sort, descending=True).cursor((*_keys(first.images[0], sort), 0))
     seen: set[int] = set()
     page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, before=last))
     while True:

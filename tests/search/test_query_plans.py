@@ -15,8 +15,7 @@ import models
 from models import Scope, transaction
 from tests.search.test_catalogue_properties import PATHS, TERMS, _image
 from webapp.access import Actor
-from webapp.search import catalogue, facets
-from webapp.search import planner as finding
+from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
 from webapp.search.ordering import SORTS
@@ -34,8 +33,8 @@ SEARCHES = (
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of finding images are taken whatever the number of images."""
     if request.param == "walk":
-        for name in ("GATHER", "WALK", "TRIED", "COUNTED", "LOOKED_UP"):
-            monkeypatch.setattr(finding, name, 20)
+        for name in ("FEW", "SAMPLE"):
+            monkeypatch.setattr(planner, name, 20)
     return str(request.param)
 
 

@@ -20,13 +20,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import models
-from models import Job, JobRow, Prepared, Scope, now, transaction
+from models import Job, JobRow, Prepared, Scope, is_sqlite, now, transaction
 from webapp.access import Actor, Forbidden
 from webapp.credentials.vault import Vault
 from webapp.jobs import store
 from webapp.jobs.store import Outcome
 from webapp.people import accounts
-from webapp.search.sql import is_sqlite
 
 SHORT_JOB_ROWS = 100
 """A job with at most this many rows may be processed within a request."""

@@ -1,37 +1,39 @@
-"""What a scope sees: its own images and those that it inherits, searched, sorted, paged and
-counted. Visibility is part of the query, never of a template. How a page is found without going
-through all images is in `webapp.search.planner`."""
+"""The images that a scope sees: searched, sorted, paged and counted.
+
+A scope sees its own images and the shared images of the scopes above it. Visibility is part of
+every query, never of a template. `webapp.search.planner` finds a page without reading all images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from peewee import Field
 
 from models import Image, Scope
 from webapp.access import Actor
-from webapp.search import conditions as matching
-from webapp.search import planner as finding
-from webapp.search import rows as listed
-from webapp.search.conditions import Shelf
+from webapp.search import conditions, planner, sql
+from webapp.search.conditions import ScopeSlice
 from webapp.search.language import EVERYTHING, Query
 from webapp.search.ordering import Order
 from webapp.search.rows import ListedImage
+from webapp.search.sql import Sql
 
 CHUNK = 1_000
-"""Of images that are read one after the other."""
+"""Images that `each` reads at once."""
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  the only way to name them all
 READ = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
-"""What is read of images that are gone through: the others take longer than the rest."""
+"""The columns that are read for many images. The others take longer than all of these together."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One state of the Images page; every part of it stands in the address. `after` and `before`
-    are cursors that an earlier page gave."""
+    """One state of the Images page, all of which is in its URL.
+
+    `after` and `before` are cursors that an earlier page returned.
+    """
 
     query: Query = EVERYTHING
     sort: str = "created"
@@ -43,8 +45,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of results. `count` is of all of them, not of the page; where it is not `exact`
-    there are more. The cursors are '' where there is no such page."""
+    """One page of results.
+
+    `count` is the number of all results, not of the page; if it is not `exact`, there are more.
+    The cursors are '' if there is no such page.
+    """
 
     images: list[ListedImage]
     count: int
@@ -54,65 +59,71 @@ class Page:
 
 
 def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
-    """One page of what `scope` sees. A cursor that cannot be read means the first page."""
-    shelves = matching.shelves(scope, listing.query)
-    order = Order(listing.sort, falling=listing.descending != bool(listing.before))
-    cursor = order.read(listing.before or listing.after)
+    """Return one page of what `scope` sees. A cursor that cannot be read means the first page."""
+    slices = conditions.scope_slices(scope, listing.query)
     backwards = bool(listing.before)
+    order = Order(listing.sort, descending=listing.descending != backwards)
+    cursor = order.parse_cursor(listing.before or listing.after)
+    first_page = replace(listing, before="")
     if backwards and cursor is None:
-        return find(actor, scope, replace(listing, before=""))
-    search = finding.Search(actor, shelves, listing.query, order, cursor, listing.size)
-    places, counted, exact = search.page()
-    more, places = len(places) > listing.size, places[: listing.size]
+        return find(actor, scope, first_page)
+    search = planner.Search(actor, slices, listing.query, order, cursor, listing.size)
+    rows, count, exact = search.page()
+    has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
-        if not more:
-            # So close to the first page that it is that one.
-            return find(actor, scope, replace(listing, before=""))
-        places.reverse()
-    before = more if backwards else cursor is not None
-    after = more or backwards
+        if not has_more:
+            # The first page begins here, or would begin less than a page before.
+            return find(actor, scope, first_page)
+        rows.reverse()
+    has_previous = has_more if backwards else cursor is not None
+    has_next = has_more or backwards
     return Page(
-        images=listed.read([place[-1] for place in places], shelves),
-        count=counted,
+        images=[row.image for row in rows],
+        count=count,
         exact=exact,
-        previous=order.written(places[0]) if places and before else "",
-        next=order.written(places[-1]) if places and after else "",
+        previous=order.cursor(rows[0].key) if rows and has_previous else "",
+        next=order.cursor(rows[-1].key) if rows and has_next else "",
     )
 
 
 def get(scope: Scope, image_id: int) -> Image | None:
-    """An image that `scope` owns or inherits."""
+    """Return an image that `scope` owns or inherits."""
     image: Image | None = Image.get_or_none((Image.id == image_id) & Image.seen_from(scope))
     return image
 
 
 def count(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> int:
-    """How many match, exactly, however long that takes."""
-    shelves = matching.shelves(scope, query, own=own)
-    conditions = matching.of_each(query, actor)
-    if not conditions:
-        return finding.in_groups(shelves, query)
-    conditions += matching.facets(Image, query)
-    return sum(Image.select().where(each.holds(), *conditions).count() for each in shelves)
+    """Return the exact number of matches, which may take long."""
+    slices = conditions.scope_slices(scope, query, own=own)
+    if not conditions.ungrouped_condition(query, actor):
+        return planner.count_groups(slices, query)
+    condition = conditions.image_condition(query, actor)
+    matches = (sql.rows_of("image", sql.all_of([each.condition, condition])) for each in slices)
+    return sum(sql.fetch_number(sql.count(each)) for each in matches)
 
 
 def each(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> Iterator[Image]:
-    """All that match, without their details: shelf by shelf in the order of ids, read in chunks,
-    so that what is registered or deleted meanwhile does not disturb the others."""
-    conditions = [*matching.facets(Image, query), *matching.of_each(query, actor)]
-    for shelf in matching.shelves(scope, query, own=own):
+    """Yield all matches, without their details.
+
+    They come slice by slice in the order of IDs, and are read in chunks: what is registered or
+    deleted in the meantime does not affect the others.
+    """
+    condition = conditions.image_condition(query, actor)
+    for slice_ in conditions.scope_slices(scope, query, own=own):
         last = 0
-        while rows := _chunk(shelf, last, conditions):
-            for image in rows:
-                image.scope = shelf.scope
+        while images := _chunk(slice_, condition, last):
+            for image in images:
+                image.scope = slice_.scope
                 yield image
-            last = rows[-1].id
+            last = images[-1].id
 
 
-def _chunk(shelf: Shelf, last: int, conditions: Sequence[Any]) -> list[Image]:
-    following = shelf.holds(), Image.id > last, *conditions
-    return list(Image.select(*READ).where(*following).order_by(Image.id).limit(CHUNK))
+def _chunk(slice_: ScopeSlice, condition: Sql, last: int) -> list[Image]:
+    where = sql.as_peewee(sql.all_of([slice_.condition, condition]))
+    query = Image.select(*READ).where(where, Image.id > last)
+    return list(query.order_by(Image.id).limit(CHUNK))
 
 
 def is_empty(scope: Scope) -> bool:
-    return not finding.in_groups(matching.shelves(scope, EVERYTHING), EVERYTHING)
+    """Return whether `scope` sees no image at all."""
+    return not planner.count_groups(conditions.scope_slices(scope, EVERYTHING), EVERYTHING)

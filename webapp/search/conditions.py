@@ -1,9 +1,8 @@
-"""What a search asks of an image, as conditions of the database: the one place where the words of
-the search box become SQL. `webapp.search.catalogue` decides in which order to look.
+"""The one place where the terms of a search become conditions on tables.
 
-Three kinds of terms. Those about scopes choose shelves: a shelf holds the images of one scope that
-are shared, or those that are not. Those about facets hold for all images of a `FacetGroup` alike.
-The others have to be asked of each image.
+Terms about scopes choose scope slices. Terms about facets hold for all images of a `FacetGroup`
+alike, so the same condition works on the tables `facet_group` and `image`. The other terms are
+conditions on each image. In which order images are looked at is decided in `webapp.search.planner`.
 """
 
 from __future__ import annotations
@@ -11,253 +10,245 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import reduce
-from operator import and_, ge, gt, le, lt, or_
 from typing import Any
 
-from peewee import fn
-
-from models import FacetGroup, Image, Level, LifeCycle, Scope
+from models import Image, Level, LifeCycle, Scope
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
+from webapp.search import sql
 from webapp.search.language import Key, Query, Term
-from webapp.search.sql import Written, is_sqlite, written
+from webapp.search.sql import Sql
 
-FACETS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)
-SHELVES = (Key.SCOPE, Key.OWNER, Key.SHARED)
-TOGETHER = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
-"""Keys of which several values must all hold; of the other keys they are alternatives."""
+SCOPE_KEYS = (Key.SCOPE, Key.OWNER, Key.SHARED)
+FACET_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)
+TEXT_KEYS = (Key.WORD, Key.ID)
+RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
+"""Keys whose column is a sort order of its own, so that an index finds the images."""
+IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
+CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
+"""Several values of these keys must all hold; of the other keys, values are alternatives."""
 COLUMNS = {
     Key.CLOUD: "cloud",
+    Key.LOCATION: "location",
     Key.ARCH: "architecture",
     Key.AGENT: "agent_installed",
     Key.VERIFIED: "verified",
 }
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
-Model = type[Image | FacetGroup]
+ColumnExpression = Callable[[str], str]
+"""How a condition writes a column: `str` for its name, or `sql.without_index`."""
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """The shared, or the other, images of one scope; `rank` is 0 for the present scope and counts
-    up to Scalr."""
+class ScopeSlice:
+    """The shared or the unshared images of one scope.
+
+    `distance` is 0 for the current scope, 1 for the scope above it, and so on up to Scalr.
+    """
 
     scope: Scope
     shared: bool
-    rank: int
+    distance: int
 
     @property
-    def held(self) -> str:
-        """The condition for what stands on it, in its order, as SQL."""
-        return f"scope_id = {self.scope.id:d} AND shared = {'TRUE' if self.shared else 'FALSE'}"
-
-    @property
-    def held_if_found(self) -> str:
-        """The same for images that another index finds: no plan can begin with this one."""
-        return self.held.replace("scope_id =", "scope_id + 0 =")
-
-    def holds(self) -> Any:
-        """The same for images, in Peewee's terms."""
-        return (Image.scope == self.scope.id) & (Image.shared == self.shared)
+    def condition(self) -> Sql:
+        """The condition for the images, or the facet groups, of this slice."""
+        return sql.in_slice(self.scope.id, shared=self.shared)
 
 
-def shelves(scope: Scope, query: Query, *, own: bool = False) -> list[Shelf]:
-    """Those that `scope` sees, less those that the query leaves out, the nearest first."""
-    seen = [Shelf(scope, shared, 0) for shared in (False, True)]
+def scope_slices(scope: Scope, query: Query, *, own: bool = False) -> list[ScopeSlice]:
+    """Return the slices that `scope` sees and the query allows, the nearest first.
+
+    With `own`, only images that the scope itself owns.
+    """
+    slices = [ScopeSlice(scope, shared, 0) for shared in (False, True)]
     if not own:
-        above = scope.lineage[1:]
-        seen += [Shelf(each, shared=True, rank=rank) for rank, each in enumerate(above, start=1)]
-    return [each for each in seen if all(_stands(each, query.terms_for(key)) for key in SHELVES)]
+        inherited = enumerate(scope.lineage[1:], start=1)
+        slices += [
+            ScopeSlice(above, shared=True, distance=distance) for distance, above in inherited
+        ]
+    return [each for each in slices if _allows(query, each)]
 
 
-def _stands(shelf: Shelf, terms: Sequence[Term]) -> bool:
-    holding = [term for term in terms if _tells(shelf, term)]
-    wanted = [term for term in terms if not term.excluded]
-    if any(term.excluded for term in holding):
-        return False
-    return not wanted or any(not term.excluded for term in holding)
+def in_any_slice(slices: Sequence[ScopeSlice], *, indexed: bool = True) -> Sql:
+    """Return the condition for images of one of the slices; see `sql.in_slice` for `indexed`."""
+    return sql.any_of(
+        sql.in_slice(each.scope.id, shared=each.shared, indexed=indexed) for each in slices
+    )
 
 
-def _tells(shelf: Shelf, term: Term) -> bool:
-    if term.key is Key.SCOPE:
-        return shelf.scope.level is Level(term.value)
-    if term.key is Key.OWNER:
-        return (shelf.rank == 0) is (term.value == "here")
-    return shelf.shared is (term.value == "yes")
+def has_facets(query: Query) -> bool:
+    """Return whether the query has terms about facets."""
+    return any(query.terms_for(key) for key in FACET_KEYS)
 
 
-def facets(model: Model, query: Query) -> list[Any]:
-    """The conditions of the terms about facets."""
-    return [
-        each
-        for key in FACETS
-        for each in _all_of(query.terms_for(key), lambda term: _facet(model, term))
-    ]
+def group_condition(query: Query) -> Sql:
+    """Return the condition on facet groups: the terms about facets."""
+    return _combine(query, FACET_KEYS, lambda term: _facet(term, str))
 
 
-def of_groups(shelves: Sequence[Shelf], query: Query) -> Written:
-    """The condition for the facet groups of what stands on the shelves and has the facets."""
-    held = " OR ".join(f"({each.held})" for each in shelves)
-    asked = facets(FacetGroup, query)
-    if not asked:
-        return Written(f"({held})")
-    sql, values = written(asked)
-    return Written(f"({held}) AND {sql}", values)
+def image_condition(query: Query, actor: Actor) -> Sql:
+    """Return the condition on images that are found by scope slice: all terms but those about
+    scopes.
+    """
+    facets = _combine(query, FACET_KEYS, lambda term: _facet(term, sql.without_index))
+    return sql.all_of([facets, ungrouped_condition(query, actor)])
 
 
-def of_each(query: Query, actor: Actor) -> list[Any]:
-    """The conditions that must be asked of each image, words included."""
-    keys = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
-    name = _asked(Image, "registered_by_name")
-    return [
-        each
-        for key in keys
-        for each in _all_of(query.terms_for(key), lambda term: _row(term, actor, name))
-    ]
+def ungrouped_condition(query: Query, actor: Actor) -> Sql:
+    """Return the condition on images that are found by facet group: the terms that facet groups
+    cannot answer.
+    """
+    return _combine(query, IMAGE_KEYS, lambda term: _image(term, actor))
 
 
-def ranges(query: Query, actor: Actor) -> list[list[Any]]:
-    """Conditions that follow from `of_each`, and that the order of a shelf can answer alone: for
-    each column, its conditions."""
-
-    def condition(term: Term) -> Any:
-        if term.key is Key.BY:
-            return Image.registered_by_name == _name_of(term.value, actor)
-        return _row(term, actor, Image.registered_by_name)
-
-    found = []
-    for key in (Key.SIZE, Key.CREATED, Key.BY):
-        terms = [term for term in query.terms_for(key) if not term.excluded]
-        if terms:
-            found.append(_all_of(terms, condition))
-    return found
+def range_conditions(query: Query, actor: Actor) -> list[Sql]:
+    """Return conditions that follow from the query, each of which an index of its own answers."""
+    conditions = []
+    for key in RANGE_KEYS:
+        wanted = Query(tuple(term for term in query.terms_for(key) if not term.excluded), (), "")
+        conditions.append(_combine(wanted, [key], lambda term: _range(term, actor)))
+    return [condition for condition in conditions if condition]
 
 
-def texts(query: Query) -> list[str]:
-    """What must all be part of `Image.search_text`, so that the index of its trigrams helps."""
-    terms = (*query.terms_for(Key.WORD), *query.terms_for(Key.ID))
+def required_texts(query: Query) -> list[str]:
+    """Return the texts that `Image.search_text` must all contain, for the index of trigrams."""
+    terms = [term for key in TEXT_KEYS for term in query.terms_for(key)]
     return [term.value.lower() for term in terms if not term.excluded]
 
 
-def _all_of(terms: Sequence[Term], condition: Callable[[Term], Any]) -> list[Any]:
-    """One condition for each term that must hold; alternatives are one condition together."""
-    wanted = [condition(term) for term in terms if not term.excluded]
-    if wanted and terms[0].key not in TOGETHER:
-        wanted = [reduce(or_, wanted)]
-    return wanted + [~condition(term) for term in terms if term.excluded]
+def _allows(query: Query, slice_: ScopeSlice) -> bool:
+    """Return whether the terms about scopes hold for a slice."""
+    for key in SCOPE_KEYS:
+        terms = query.terms_for(key)
+        matching = [term for term in terms if _is_about(term, slice_)]
+        is_required = any(not term.excluded for term in terms)
+        if any(term.excluded for term in matching) or (is_required and not matching):
+            return False
+    return True
 
 
-def _facet(model: Model, term: Term) -> Any:
+def _is_about(term: Term, slice_: ScopeSlice) -> bool:
+    if term.key is Key.SCOPE:
+        return slice_.scope.level is Level(term.value)
+    if term.key is Key.OWNER:
+        return (slice_.distance == 0) is (term.value == "here")
+    return slice_.shared is (term.value == "yes")
+
+
+def _combine(query: Query, keys: Iterable[Key], condition: Callable[[Term], Sql]) -> Sql:
+    """Return the condition that all terms with these keys hold."""
+    conditions: list[Sql] = []
+    for key in keys:
+        terms = query.terms_for(key)
+        required = [condition(term) for term in terms if not term.excluded]
+        conditions += required if key in CONJUNCTIVE_KEYS else [sql.any_of(required)]
+        conditions += [sql.not_(condition(term)) for term in terms if term.excluded]
+    return sql.all_of(conditions)
+
+
+def _facet(term: Term, column: ColumnExpression) -> Sql:
     value = term.value
-    if term.key is Key.LOCATION:
-        return _asked(model, "location").in_(sorted({value, value.lower()}))
     if term.key is Key.OS:
-        return _os(model, value)
+        return _operating_system(value, column)
     if term.key is Key.STATUS:
-        return _status(model, value)
-    column = _asked(model, COLUMNS[term.key])
-    return column == (value == "yes") if term.key in {Key.AGENT, Key.VERIFIED} else column == value
+        return _status(value, column)
+    name = column(COLUMNS[term.key])
+    if term.key is Key.LOCATION:
+        return sql.one_of(name, sorted({value, value.lower()}))
+    return sql.equals(name, value == "yes" if term.key in {Key.AGENT, Key.VERIFIED} else value)
 
 
-def _asked(model: Model, name: str) -> Any:
-    """A column of images that are walked through in their order. SQLite would rather follow an
-    index of this column, and then sort all that it finds; a function of it has none."""
-    column = getattr(model, name)
-    walked = model is Image and is_sqlite()
-    return fn.LIKELY(column) if walked else column
+def _operating_system(value: str, column: ColumnExpression) -> Sql:
+    """Return the condition for a family, or for a family and a version.
 
-
-def _os(model: Model, value: str) -> Any:
-    """A family, or a family and a version; where the blank between them is, is not known of those
-    that people typed themselves."""
+    In a name that somebody typed, the version may begin after any of the blanks.
+    """
     words = value.split(" ")
-    splits = range(1, len(words))
-    if words[0] in operating_systems.FAMILIES:
-        splits = range(1, min(len(words), 2))
-    family, version = _asked(model, "os_family"), _asked(model, "os_version")
-    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in splits]
-    both = [(family == first) & (version == rest) for first, rest in pairs]
-    return reduce(or_, both, family == value)
+    last = 2 if words[0] in operating_systems.FAMILIES else len(words)
+    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, min(len(words), last))]
+    family, version = column("os_family"), column("os_version")
+    both = [sql.all_of([sql.equals(family, f), sql.equals(version, v)]) for f, v in pairs]
+    return sql.any_of([sql.equals(family, value), *both])
 
 
-def _status(model: Model, value: str) -> Any:
-    """What the owner says, or what the cloud says: both know "deprecated"."""
+def _status(value: str, column: ColumnExpression) -> Sql:
+    """Return the condition for a status of the life cycle or a state in the cloud.
+
+    "deprecated" is both.
+    """
     conditions = []
     if value in set(LifeCycle):
-        conditions.append(_asked(model, "status") == LifeCycle(value))
+        conditions.append(sql.equals(column("status"), value))
     if value in set(ImageState):
-        conditions.append(_asked(model, "state") == value)
-    return reduce(or_, conditions)
+        conditions.append(sql.equals(column("state"), value))
+    return sql.any_of(conditions)
 
 
-def _row(term: Term, actor: Actor, name: Any) -> Any:
-    """`name` is the column of who registered the image, as it is to be asked."""
+def _image(term: Term, actor: Actor) -> Sql:
+    text = term.value.lower()
     if term.key is Key.WORD:
-        return _contains(Image.search_text, term.value.lower())
+        return sql.contains("search_text", text)
     if term.key is Key.ID:
-        return _contains(fn.LOWER(Image.cloud_image_id), term.value.lower())
+        return sql.contains(sql.lowercase("cloud_image_id"), text)
+    if term.key is Key.BY:
+        return _registered_by(term, actor)
+    return _range(term, actor)
+
+
+def _range(term: Term, actor: Actor) -> Sql:
     if term.key is Key.SIZE:
         return _size(term)
     if term.key is Key.CREATED:
         return _created(term)
-    return _by(term.value, actor, name)
+    return sql.equals("registered_by_name", _registrar(term, actor))
 
 
-def _contains(column: Any, text: str) -> Any:
-    """Never by an index, which is what a walk through sorted images needs."""
-    find = fn.INSTR if is_sqlite() else fn.STRPOS
-    return find(column, text) > 0
-
-
-def _size(term: Term) -> Any:
-    """An unknown size is neither small nor large."""
+def _size(term: Term) -> Sql:
+    """Return the condition for sizes. An unknown size, stored as 0, is neither small nor large."""
     size = int(term.value)
-    compare = COMPARE.get(term.operator)
-    if compare is None:
-        return Image.size_key == size
-    if compare in {gt, ge}:
-        return compare(Image.size_key, size)
-    return (Image.size_key > 0) & compare(Image.size_key, size)
+    if not term.operator:
+        return sql.equals("size_key", size)
+    condition = sql.compare("size_key", term.operator, size)
+    if term.operator in {">", ">="}:
+        return condition
+    return sql.all_of([sql.compare("size_key", ">", 0), condition])
 
 
-def _created(term: Term) -> Any:
+def _created(term: Term) -> Sql:
+    """Return the condition for the day of registration, in UTC."""
     day = date.fromisoformat(term.value)
-    begins = datetime.combine(day, time(), UTC)
-    ends = begins + timedelta(days=1) if day < date.max else datetime.max.replace(tzinfo=UTC)
-    column = Image.registered_at
+    first = datetime.combine(day, time(), UTC)
+    next_day = first + timedelta(days=1) if day < date.max else datetime.max.replace(tzinfo=UTC)
     conditions = {
-        "<": column < begins,
-        "<=": column < ends,
-        ">": column >= ends,
-        ">=": column >= begins,
+        "<": [("<", first)],
+        "<=": [("<", next_day)],
+        ">": [(">=", next_day)],
+        ">=": [(">=", first)],
+        "": [(">=", first), ("<", next_day)],
     }
-    return conditions.get(term.operator, (column >= begins) & (column < ends))
-
-
-def _by(value: str, actor: Actor, name: Any) -> Any:
-    """People are known by name, as whoever is gone is; two of one name are told apart where one of
-    them looks for what they did themselves."""
-    named = name == _name_of(value, actor)
-    if value != "me":
-        return named
-    return named & (fn.COALESCE(Image.registered_by, 0) == actor.person.id)
-
-
-def _name_of(value: str, actor: Actor) -> str:
-    return actor.person.name if value == "me" else value
-
-
-def found_by_text(wanted: Iterable[str]) -> Any:
-    """The condition that all of `wanted` are part of the text, by the index of trigrams.
-    PostgreSQL only: SQLite keeps that index as a table, see `words_table`."""
-    patterns = (
-        text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for text in wanted
+    return sql.all_of(
+        sql.compare("registered_at", operator, _stored_instant(instant))
+        for operator, instant in conditions[term.operator]
     )
-    return reduce(and_, (Image.search_text % f"%{pattern}%" for pattern in patterns))
 
 
-def phrase(wanted: Iterable[str]) -> str:
-    """The same, for SQLite's full-text index."""
-    return " AND ".join('"' + text.replace('"', '""') + '"' for text in wanted)
+def _stored_instant(instant: datetime) -> Any:
+    return Image.registered_at.db_value(instant)
+
+
+def _registered_by(term: Term, actor: Actor) -> Sql:
+    """Return the condition for the person who registered an image.
+
+    People are known by name, because an image outlives the person. Only "me" distinguishes two
+    people of the same name.
+    """
+    name = sql.equals(sql.without_index("registered_by_name"), _registrar(term, actor))
+    if term.value != "me":
+        return name
+    return sql.all_of([name, sql.equals(sql.zero_if_null("registered_by_id"), actor.person.id)])
+
+
+def _registrar(term: Term, actor: Actor) -> str:
+    return actor.person.name if term.value == "me" else term.value

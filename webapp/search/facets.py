@@ -1,5 +1,7 @@
-"""What the search can be narrowed by: the filter menus with their counts, and what the search box
-suggests. All from the facet groups, so that it costs the same however many images there are."""
+"""The filter menus with their counts, and the values that the search box suggests.
+
+Everything is read from the facet groups, so it costs the same however many images there are.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from models import Scope
-from webapp.search import conditions as matching
+from webapp.search import conditions, planner, sql
 from webapp.search.language import EVERYTHING, Key, Query, Term, value_label
-from webapp.search.sql import rows
 
 MENUS = {
     Key.CLOUD: "Cloud",
@@ -24,15 +25,14 @@ MENUS = {
     Key.VERIFIED: "Verified",
 }
 LONGEST_MENU = 12
-"""Of a menu, the values with the most images; others are found by typing."""
+"""A menu offers the values with the most images; other values can be typed."""
 _COLUMNS = {
     Key.CLOUD: "cloud",
     Key.OS: "os_family",
     Key.LOCATION: "location",
     Key.STATUS: "status",
     Key.AGENT: "agent_installed",
-    # A function of it, so that no plan goes through the groups of all scopes in their order.
-    Key.OWNER: "ABS(scope_id)",
+    Key.OWNER: "scope_id",
     Key.ARCH: "architecture",
     Key.VERIFIED: "verified",
 }
@@ -40,8 +40,11 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a menu; `images` that have it under all other filters. `query` is what
-    choosing it, or giving it up, leads to."""
+    """One value of a menu.
+
+    `images` is how many images have the value under all other filters. `query` is the search
+    after the value is chosen, or after it is removed if it is `chosen` already.
+    """
 
     label: str
     images: int
@@ -51,61 +54,70 @@ class Choice:
 
 @dataclass(frozen=True)
 class Menu:
+    """A filter menu; its choices begin with the most frequent value."""
+
     label: str
     choices: list[Choice]
 
 
 def menus(scope: Scope, query: Query) -> list[Menu]:
-    """The filter menus under a search. What has to be asked of each image, its name say, is left
-    out of the counts."""
+    """Return the filter menus of a search.
+
+    The counts ignore terms that facet groups cannot answer, such as words.
+    """
     chosen = [key for key in MENUS if query.terms_for(key)]
-    counted = _counted(scope, query, [key for key in MENUS if key not in chosen])
+    counts = _count_values(scope, query, [key for key in MENUS if key not in chosen])
     for key in chosen:
         others = Query(tuple(term for term in query.terms if term.key is not key), (), "")
-        counted |= _counted(scope, others, [key])
-    found = [_menu(scope, query, key, counted[key]) for key in MENUS]
+        counts |= _count_values(scope, others, [key])
+    found = [_menu(scope, query, key, counts[key]) for key in MENUS]
     return [menu for menu in found if menu.choices]
 
 
 def values(scope: Scope, key: Key) -> list[str]:
-    """Those of the images that `scope` sees, the most frequent first."""
-    return [str(value) for value in _counted(scope, EVERYTHING, [key])[key] if value != ""]
+    """Return the values of the images that `scope` sees, the most frequent first."""
+    counts = _count_values(scope, EVERYTHING, [key])[key]
+    return [str(value) for value in counts if value != ""]
 
 
-def _menu(scope: Scope, query: Query, key: Key, values: Mapping[Any, int]) -> Menu:
-    counted: Counter[str] = Counter()
-    for value, images in values.items():
-        counted[_said(scope, key, value)] += images
+def _menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int]) -> Menu:
+    images: Counter[str] = Counter()
+    for value, number in counts.items():
+        images[_search_value(scope, key, value)] += number
     chosen = {term.value for term in query.terms_for(key) if not term.excluded}
-    shown = [said for said in counted if said][:LONGEST_MENU]
-    shown += [said for said in sorted(chosen) if said not in shown and " " not in said]
+    shown = [value for value in images if value][:LONGEST_MENU]
+    shown += [value for value in sorted(chosen) if value not in shown and " " not in value]
     choices = []
-    for said in shown:
-        term, label = Term(key, said), value_label(key, said)
-        choices.append(Choice(label, counted[said], said in chosen, query.with_term_toggled(term)))
+    for value in shown:
+        term, label = Term(key, value), value_label(key, value)
+        is_chosen, toggled = value in chosen, query.with_term_toggled(term)
+        choices.append(Choice(label, images[value], is_chosen, toggled))
     return Menu(MENUS[key], choices)
 
 
-def _counted(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[Any, int]]:
-    """How many images have each value of each of the keys, the most frequent first. One read of
-    the groups for all keys takes less than a sum of the database's for each."""
-    shelves = matching.shelves(scope, query)
-    if not shelves or not keys:
+def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[Any, int]]:
+    """Return for each key how many images have each value, the most frequent first.
+
+    The groups are read once for all keys. That takes less than one sum in SQL for each key.
+    """
+    slices = conditions.scope_slices(scope, query)
+    if not slices or not keys:
         return {key: {} for key in keys}
-    asked = matching.of_groups(shelves, query)
-    columns = ", ".join(_COLUMNS[key] for key in keys)
-    groups = rows(f"SELECT {columns}, images FROM facet_group WHERE {asked.sql}", asked.values)  # noqa: S608  no values
-    sums = {}
+    columns = [*(_COLUMNS[key] for key in keys), "images"]
+    sources = planner.group_sources(slices, query)
+    groups = sql.fetch(sql.union(sql.select(columns, source) for source in sources))
+    counts = {}
     for at, key in enumerate(keys):
         counted: defaultdict[Any, int] = defaultdict(int)
         for group in groups:
             counted[group[at]] += group[-1]
-        ranked = sorted(counted.items(), key=lambda each: (-each[1], str(each[0])))
-        sums[key] = dict(ranked)
-    return sums
+        ranked = sorted(counted.items(), key=lambda item: (-item[1], str(item[0])))
+        counts[key] = dict(ranked)
+    return counts
 
 
-def _said(scope: Scope, key: Key, value: Any) -> str:
+def _search_value(scope: Scope, key: Key, value: Any) -> str:
+    """Return a column's value as a search has it."""
     if key is Key.OWNER:
         return "here" if value == scope.id else "above"
     if key in {Key.AGENT, Key.VERIFIED}:

@@ -1,6 +1,8 @@
-"""The orders that images can be listed in, and cursors: places in an order that an address can
-hold, so that the next page begins where this one ended, whatever was registered or deleted
-meanwhile."""
+"""The sort orders of the Images page, and cursors.
+
+A cursor is the sort key of an image in a form for URLs. The next page begins after it, whatever
+was registered or deleted in the meantime.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from peewee import BooleanField, Field, IntegerField
 
 from models import Image
 from schema.columns import InstantField
-from webapp.search.conditions import Shelf
-from webapp.search.sql import Written, marks
+from webapp.search import sql
+from webapp.search.conditions import ScopeSlice
+from webapp.search.sql import Sql
 
 SORTS: dict[str, tuple[str, ...]] = {
     "name": ("name_key",),
@@ -32,115 +35,107 @@ SORTS: dict[str, tuple[str, ...]] = {
     "by": ("registered_by_name",),
     "checked": ("checked_at",),
 }
-"""The columns of each order; the id breaks ties. Every shelf is kept in all of these orders; by
-`shared` and by `owner` are orders of the shelves themselves."""
+"""The columns of each sort order; the image ID breaks ties. Every scope slice has an index in each
+of these orders. `shared` and `owner` sort the slices themselves."""
 
-Place = tuple[Any, ...]
-"""Where an image stands in an order: what it is sorted by, and its id."""
+SortKey = tuple[Any, ...]
+"""The values that an image is sorted by; the last one is its ID. For `shared` and `owner` the
+first value is the rank of its slice."""
 
 
 class Order:
-    """One order, read from its beginning or, `falling`, from its end. In SQL its keys are called k0
-    and so on, the id last."""
+    """One sort order and its direction.
 
-    def __init__(self, sort: str, *, falling: bool) -> None:
-        self.sort, self.falling = sort, falling
+    Statements select the values of a sort key as columns named k0, k1, …
+    """
+
+    def __init__(self, sort: str, *, descending: bool) -> None:
+        self.sort, self.descending = sort, descending
         self.fields: list[Field] = [getattr(Image, name) for name in SORTS[sort]]
+        self.names = [f"k{at}" for at in range(max(len(self.fields), 1) + 1)]
 
-    def keys(self, *shelves: Shelf) -> list[str]:
-        """What the images of these shelves are sorted by, as SQL."""
-        if self.fields:
-            first = [field.column_name for field in self.fields]
-        elif len(shelves) == 1:
-            first = [str(self._rank(shelves[0]))]
-        elif self.sort == "shared":
-            first = ["CASE WHEN shared THEN 1 ELSE 0 END"]
-        else:
-            ranks = " ".join(f"WHEN {each.scope.id} THEN {each.rank}" for each in shelves)
-            first = [f"CASE scope_id {ranks} END"]
-        return [*first, "id"]
-
-    def places(self, *shelves: Shelf) -> str:
-        """What to select of the images of these shelves to get their places, as SQL."""
-        return ", ".join(f"{key} AS k{at}" for at, key in enumerate(self.keys(*shelves)))
+    def columns(self, slices: Sequence[ScopeSlice]) -> list[str]:
+        """Return the columns to select for the sort keys of images in these slices."""
+        pairs = zip(self._expressions(slices), self.names, strict=True)
+        return [sql.named(expression, name) for expression, name in pairs]
 
     @property
-    def by(self) -> str:
-        """What to order places by, once they are selected, as SQL."""
-        return self._by(0)
+    def by_key(self) -> str:
+        """What to sort selected sort keys by."""
+        return sql.directed(self.names, descending=self.descending)
 
-    @property
-    def by_run(self) -> str:
-        """The same where `one_after_another` has put the shelves in order already."""
-        return self._by(0 if self.fields else 1)
-
-    def _by(self, first: int) -> str:
-        direction = "DESC" if self.falling else "ASC"
-        keys = range(first, max(len(self.fields), 1) + 1)
-        return ", ".join(f"k{at} {direction}" for at in keys)
-
-    def one_after_another(self, shelves: Sequence[Shelf]) -> list[list[Shelf]]:
-        """The shelves whose images are merged, and before those whose images all come later."""
+    def ranked(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
+        """Return the slices in groups: all images of a group come before those of the next."""
         if self.fields:
-            return [list(shelves)]
-        ranks = sorted({self._rank(each) for each in shelves}, reverse=self.falling)
-        return [[each for each in shelves if self._rank(each) == rank] for rank in ranks]
+            return [list(slices)]
+        ranks = sorted({self._rank(each) for each in slices}, reverse=self.descending)
+        return [[each for each in slices if self._rank(each) == rank] for rank in ranks]
 
-    def typed(self, place: Place) -> Place:
-        """The place as Python's values, whichever way it was read."""
-        if not self.fields:
-            return place
-        pairs = zip(self.fields, place[:-1], strict=True)
-        return (*(field.python_value(value) for field, value in pairs), place[-1])
+    def after(self, key: SortKey) -> Sql:
+        """Return the condition for selected sort keys that come after `key`."""
+        return sql.beyond(self.names, self._stored(key), descending=self.descending)
 
-    def begins(self, shelf: Shelf, place: Place, *, ends: bool = False) -> Written:
-        """The condition for what follows `place`, or ends with it, by the order that the shelf is
-        kept in."""
-        falling = self.falling != ends
+    def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
+        """Return the condition for images of a slice that come after `key`, for its index."""
+        return self._from_key(slice_, key, descending=self.descending)
+
+    def until_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
+        """Return the condition for images of a slice up to and including `key`, for its index."""
+        return self._from_key(slice_, key, descending=not self.descending, inclusive=True)
+
+    def key_of(self, row: Sequence[Any]) -> SortKey:
+        """Return the sort key from selected columns, as Python values."""
+        *values, image_id = row
         if self.fields:
-            return self._beyond(self.keys(shelf), place, falling=falling, including=ends)
-        rank, (there, number) = self._rank(shelf), place
-        if rank == there:
-            return self._beyond(["id"], (number,), falling=falling, including=ends)
-        return Written("id > 0" if (rank < there) == falling else "id < 0")
+            pairs = zip(self.fields, values, strict=True)
+            values = [field.python_value(value) for field, value in pairs]
+        return (*values, image_id)
 
-    def follows(self, shelves: Sequence[Shelf], place: Place) -> Written:
-        """The condition for what follows `place`, whichever shelf it stands on."""
-        return self._beyond(self.keys(*shelves), place, falling=self.falling)
-
-    def written(self, place: Place) -> str:
-        """A cursor, for an address."""
-        values = [
-            each.isoformat() if isinstance(each, datetime) else each for each in self.typed(place)
-        ]
+    def cursor(self, key: SortKey) -> str:
+        """Return a sort key as text for a URL."""
+        values = [each.isoformat() if isinstance(each, datetime) else each for each in key]
         text = json.dumps(values, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
-    def read(self, cursor: str) -> Place | None:
-        """Any text can come from an address: None for what is no place in this order."""
+    def parse_cursor(self, cursor: str) -> SortKey | None:
+        """Return the sort key of a cursor, or None if the text is no cursor of this order."""
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
-            *values, number = json.loads(base64.b64decode(padded, b"-_", validate=True))
-            if len(values) != max(len(self.fields), 1) or not _is_id(number):
+            *values, image_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
+            if len(values) != len(self.names) - 1 or not _is_id(image_id):
                 return None
             if not self.fields:
-                return (values[0], number) if _is_id(values[0]) else None
+                return (values[0], image_id) if _is_id(values[0]) else None
             pairs = zip(self.fields, values, strict=True)
-            return (*(_checked(field, value) for field, value in pairs), number)
+            return (*(_checked(field, value) for field, value in pairs), image_id)
         except (ValueError, TypeError, OverflowError, RecursionError):
             return None
 
-    def _beyond(
-        self, keys: Sequence[str], place: Place, *, falling: bool, including: bool = False
-    ) -> Written:
-        compare = ("<" if falling else ">") + ("=" if including else "")
-        pairs = zip(self.fields, place, strict=False)
-        values = [field.db_value(value) for field, value in pairs]
-        values += place[len(self.fields) :]
-        return Written(f"({', '.join(keys)}) {compare} ({marks(len(values))})", values)
+    def _expressions(self, slices: Sequence[ScopeSlice]) -> list[str]:
+        if self.fields:
+            return [*(field.column_name for field in self.fields), "id"]
+        if len(slices) == 1:
+            return [str(self._rank(slices[0])), "id"]
+        return [sql.first_match((each.condition, self._rank(each)) for each in slices), "id"]
 
-    def _rank(self, shelf: Shelf) -> int:
-        return shelf.rank if self.sort == "owner" else int(shelf.shared)
+    def _from_key(
+        self, slice_: ScopeSlice, key: SortKey, *, descending: bool, inclusive: bool = False
+    ) -> Sql:
+        columns, values = self._expressions([slice_]), self._stored(key)
+        if not self.fields:
+            rank = self._rank(slice_)
+            if rank != key[0]:
+                return sql.ALWAYS if (rank < key[0]) is descending else sql.NEVER
+            columns, values = columns[1:], values[1:]
+        return sql.beyond(columns, values, descending=descending, inclusive=inclusive)
+
+    def _stored(self, key: SortKey) -> list[Any]:
+        """Return the values as the database stores them."""
+        values = [field.db_value(value) for field, value in zip(self.fields, key, strict=False)]
+        return [*values, *key[len(self.fields) :]]
+
+    def _rank(self, slice_: ScopeSlice) -> int:
+        return slice_.distance if self.sort == "owner" else int(slice_.shared)
 
 
 def _is_id(number: object) -> bool:
@@ -148,10 +143,10 @@ def _is_id(number: object) -> bool:
 
 
 def _checked(field: Field, value: Any) -> Any:
-    """Raises ValueError and TypeError for what the column cannot hold."""
+    """Return the value for a column. Raises ValueError or TypeError if it cannot hold it."""
     if isinstance(field, InstantField):
         instant = datetime.fromisoformat(value)
-        # Here, where an instant that no calendar holds in UTC can still be refused.
+        # An instant that UTC cannot express is refused here, before it reaches the database.
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
     if type(value) is not kind or "\0" in str(value):

@@ -1,8 +1,8 @@
-"""The overview of a scope: how many of the images that it sees are of each kind. Every number is
-of a search of the Images page, and is what that search finds. Knows no request.
+"""The overview of a scope: how many of the images that it sees are of each kind.
 
-The numbers are sums of the facet groups, which are few. Ages alone are counted, by the index that
-is in their order; of very many images only so far.
+Every number belongs to a search of the Images page, and equals what that search finds. The numbers
+are sums of the facet groups, which are few. Only ages are counted image by image, in the index of
+their order, and only up to a limit if there are very many images.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from models import FacetGroup, LifeCycle, Scope, today
+from models import LifeCycle, Scope, today
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
-from webapp.search import conditions as matching
+from webapp.search import conditions, planner, sql
 from webapp.search import language as search
-from webapp.search.conditions import Shelf
+from webapp.search.conditions import ScopeSlice
 from webapp.search.language import EVERYTHING, Key, Term
-from webapp.search.sql import Written, rows, written
+from webapp.search.sql import Sql
 
 FAMILIES = 10
-"""So many operating systems have a bar of their own."""
+"""Operating systems with a bar of their own."""
 VERY_MANY = 200_000
 COUNTED = 10_000
-"""Where there are more images than `VERY_MANY`, those of one age are counted up to here."""
+"""If a scope sees more images than `VERY_MANY`, images of one age are counted up to here."""
 ATTENTION = {
     "Without agent": "agent:no",
     "Not verified": "verified:no",
@@ -49,14 +49,16 @@ AGES = {
     "1 to 2 years ago": (365, 730),
     "More than 2 years ago": (730, None),
 }
-"""From and to, in days before today."""
-_SUMMED = {text: search.parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
+"""First and last day, as a number of days before today."""
+_SUMMED_SEARCHES = {text: search.parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
 
 
 @dataclass(frozen=True)
 class Bar:
-    """`images` is how many `search` finds; where it is not `exact` there are more. A search that
-    cannot be written is ''."""
+    """A number of images and the search that finds them.
+
+    If the number is not `exact`, there are more. `search` is '' if no search can express it.
+    """
 
     label: str
     images: int
@@ -66,18 +68,20 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
+    """Bars under one title."""
+
     title: str
     bars: tuple[Bar, ...]
 
     def percent(self, bar: Bar) -> float:
-        """Its length, of that of the longest."""
+        """Return the length of a bar, in percent of the longest bar."""
         longest = max(each.images for each in self.bars)
         return max(round(100 * bar.images / longest, 1), 0.5) if bar.images else 0
 
 
 @dataclass(frozen=True)
 class Overview:
-    """`total` is of all images that the scope sees."""
+    """The charts, and the number of all images that the scope sees."""
 
     total: int
     charts: tuple[Chart, ...]
@@ -85,30 +89,31 @@ class Overview:
 
 @dataclass(frozen=True)
 class _Sum:
-    """What the facet groups of one shelf say of a cloud and an OS family."""
+    """The images of one slice, one cloud and one OS family."""
 
-    rank: int
+    distance: int
     cloud: str
     family: str
     images: int
     found: tuple[int, ...]
-    """By each of `_SUMMED`."""
+    """The number that each search of `_SUMMED_SEARCHES` finds."""
 
 
 def of(actor: Actor, scope: Scope) -> Overview:
-    shelves = matching.shelves(scope, EVERYTHING)
-    sums = _sums(shelves)
+    """Return the overview of what `scope` sees."""
+    slices = conditions.scope_slices(scope, EVERYTHING)
+    sums = _sums(slices)
     total = sum(each.images for each in sums)
     if not total:
         return Overview(0, ())
-    found = {text: sum(each.found[at] for each in sums) for at, text in enumerate(_SUMMED)}
+    found = {text: sum(each.found[at] for each in sums) for at, text in enumerate(_SUMMED_SEARCHES)}
     attention = [Bar(label, found[text], text) for label, text in ATTENTION.items()]
     statuses = [Bar(label, found[text], text) for label, text in STATUSES.items() if found[text]]
     charts = [
         Chart("Worth a look", tuple(attention)),
         Chart("By cloud", tuple(_clouds(sums))),
         Chart("By operating system", tuple(_families(sums))),
-        Chart("By age", tuple(_ages(actor, shelves, total))),
+        Chart("By age", tuple(_ages(actor, slices, total))),
         Chart("By status", tuple(statuses)),
     ]
     if scope.above:
@@ -116,19 +121,20 @@ def of(actor: Actor, scope: Scope) -> Overview:
     return Overview(total, tuple(charts))
 
 
-def _sums(shelves: Sequence[Shelf]) -> list[_Sum]:
-    """One pass over the groups of each shelf, in the order of their index."""
-    asked = [written(matching.facets(FacetGroup, query)) for query in _SUMMED.values()]
-    sums = ", ".join(["SUM(images)", *(f"SUM(images) FILTER (WHERE {each.sql})" for each in asked)])
-    runs = " UNION ALL ".join(
-        f"SELECT {shelf.rank}, cloud, os_family, {sums} FROM facet_group "  # noqa: S608  no values
-        f"WHERE {shelf.held} GROUP BY cloud, os_family"
-        for shelf in shelves
-    )
-    values = [value for each in asked for value in each.values] * len(shelves)
+def _sums(slices: Sequence[ScopeSlice]) -> list[_Sum]:
+    """Return the sums of all facet groups: one pass over each slice, in the order of its index."""
+    found = [
+        sql.total("images", conditions.group_condition(query))
+        for query in _SUMMED_SEARCHES.values()
+    ]
+    kind = ["cloud", "os_family"]
+    statements = [
+        sql.select([str(each.distance), *kind, sql.total("images"), *found], groups, group_by=kind)
+        for each, groups in zip(slices, planner.group_sources(slices, EVERYTHING), strict=True)
+    ]
     return [
-        _Sum(rank, cloud, family, int(images), tuple(int(each or 0) for each in found))
-        for rank, cloud, family, images, *found in rows(runs, values)
+        _Sum(distance, cloud, family, int(images), tuple(int(number or 0) for number in numbers))
+        for distance, cloud, family, images, *numbers in sql.fetch(sql.union(statements))
     ]
 
 
@@ -146,7 +152,7 @@ def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
 
 
 def _families(sums: Iterable[_Sum]) -> list[Bar]:
-    """The most frequent, and all others as one."""
+    """Return a bar for each of the most frequent families, and one for all others."""
     counts: Counter[str] = Counter()
     for each in sums:
         counts[each.family] += each.images
@@ -162,8 +168,10 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
 
 
 def _search_for(*terms: Term) -> str:
-    """'' where the text would be too long, or mean something else: people may have typed a family
-    that is a label of another."""
+    """Return the search for terms, or '' if its text is too long or means something else.
+
+    A family that somebody typed may be the label of another family.
+    """
     text = " ".join(map(str, terms))
     return text if search.parse(text).terms == terms else ""
 
@@ -171,35 +179,39 @@ def _search_for(*terms: Term) -> str:
 def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
     counts: Counter[int] = Counter()
     for each in sums:
-        counts[each.rank] += each.images
+        counts[each.distance] += each.images
     own = Bar(scope.label, counts[0], str(Term(Key.OWNER, "here")))
     above = [
-        Bar(each.label, counts[rank], str(Term(Key.SCOPE, each.level)))
-        for rank, each in enumerate(scope.lineage[1:], start=1)
+        Bar(each.label, counts[distance], str(Term(Key.SCOPE, each.level)))
+        for distance, each in enumerate(scope.lineage[1:], start=1)
     ]
     return [own, *above]
 
 
-def _ages(actor: Actor, shelves: Sequence[Shelf], total: int) -> list[Bar]:
-    """The one that is not counted is what the others leave, if it is only one."""
-    searches = {label: _aged(*days) for label, days in AGES.items()}
-    count = _count if total <= VERY_MANY else _count_so_far
+def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
+    """Return a bar for each age. If all ages but one are counted, the rest has the last age."""
+    searches = {label: _age_search(*days) for label, days in AGES.items()}
+    limit = None if total <= VERY_MANY else COUNTED
+
+    def count(label: str) -> int | None:
+        query = search.parse(searches[label])
+        return _count(slices, conditions.ungrouped_condition(query, actor), limit)
+
     *younger, oldest = AGES
-    counts = {label: count(shelves, _registered(actor, searches[label])) for label in younger}
-    counted = None not in counts.values()
-    counts[oldest] = None if counted else count(shelves, _registered(actor, searches[oldest]))
-    beyond = [label for label, images in counts.items() if images is None]
-    if len(beyond) == 1:
-        # Something may have been registered between the two.
-        counts[beyond[0]] = max(total - sum(images or 0 for images in counts.values()), 0)
+    counts = {label: count(label) for label in younger}
+    counts[oldest] = count(oldest) if None in counts.values() else None
+    uncounted = [label for label, images in counts.items() if images is None]
+    if len(uncounted) == 1:
+        # An image may have been registered since `total` was read.
+        counts[uncounted[0]] = max(total - sum(images or 0 for images in counts.values()), 0)
     return [
         Bar(label, COUNTED if images is None else images, searches[label], images is not None)
         for label, images in counts.items()
     ]
 
 
-def _aged(youngest: int, oldest: int | None) -> str:
-    """The search for images that were registered so many days ago."""
+def _age_search(youngest: int, oldest: int | None) -> str:
+    """Return the search for images registered between two numbers of days ago."""
     day = today()
     terms = []
     if oldest is not None:
@@ -211,27 +223,11 @@ def _aged(youngest: int, oldest: int | None) -> str:
     return " ".join(map(str, terms))
 
 
-def _registered(actor: Actor, text: str) -> Written:
-    """The condition for what a search by age finds."""
-    return written(matching.of_each(search.parse(text), actor))
-
-
-def _count(shelves: Sequence[Shelf], aged: Written) -> int | None:
-    counts = rows(*_runs("COUNT(*)", shelves, aged))
-    return sum(count for (count,) in counts)
-
-
-def _count_so_far(shelves: Sequence[Shelf], aged: Written) -> int | None:
-    """None where there are more."""
-    runs, values = _runs("1", shelves, aged)
-    limited = f"SELECT COUNT(*) FROM ({runs} LIMIT {COUNTED + 1}) AS found"  # noqa: S608  no values
-    ((images,),) = rows(limited, values)
-    return int(images) if images <= COUNTED else None
-
-
-def _runs(what: str, shelves: Sequence[Shelf], aged: Written) -> Written:
-    runs = (
-        f"SELECT {what} FROM image WHERE {each.held} AND {aged.sql}"  # noqa: S608  no values
-        for each in shelves
-    )
-    return Written(" UNION ALL ".join(runs), [*aged.values] * len(shelves))
+def _count(slices: Sequence[ScopeSlice], condition: Sql, limit: int | None) -> int | None:
+    """Return the number of images, or None if there are more than `limit`."""
+    sources = (sql.rows_of("image", sql.all_of([each.condition, condition])) for each in slices)
+    if limit is None:
+        return sql.fetch_number(sql.add(sql.count(source) for source in sources))
+    found = sql.union(sql.select(["1"], source) for source in sources)
+    number = sql.fetch_number(sql.count(sql.subquery(found, "found"), limit + 1))
+    return number if number <= limit else None

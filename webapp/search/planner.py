@@ -1,251 +1,251 @@
-"""Finding one page of a search: the places of its images, and how many there are.
+"""Finding one page of a search and the number of its matches.
 
-Each shelf (see `webapp.search.conditions`) is kept in every order that the page can be sorted by,
-so that a
-page without conditions is a merge of a few short runs. Counts come from the facet groups. With
-conditions there are two ways, and whichever must touch fewer rows is taken:
+Each scope slice has an index in every sort order. There are two strategies, and the planner takes
+the one that reads fewer rows:
 
-- gather: an index finds all that match, say by facet group or by trigrams; sort those;
-- walk: go through the sorted images, asking each, until the page is full. A walk is given up
-  after `WALK` images, when so few match that they had better be gathered.
+- *Scan in order*: merge the index ranges of the slices in sort order, and check each image until
+  the page is full.
+- *Sort all matches*: find all matches by another index, and sort them.
+
+`Search.page` holds the table that says which strategy is taken when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from models import Image
+from models import is_sqlite
 from webapp.access import Actor
-from webapp.search import conditions as matching
-from webapp.search.conditions import Shelf
+from webapp.search import conditions, rows, sql
+from webapp.search.conditions import ScopeSlice
 from webapp.search.language import Query
-from webapp.search.ordering import Order, Place
-from webapp.search.sql import Written, is_sqlite, rows, written
+from webapp.search.ordering import Order, SortKey
+from webapp.search.rows import Row
+from webapp.search.sql import ALWAYS, Sql
 
-GATHER = 5_000
-"""So many images are found by an index, and sorted, in the time that a page may take."""
-WALK = 5_000
-"""So many are walked through in that time."""
-TRIED = 1_000
-"""So many, the first in order, tell how frequent matches are, where no index tells it."""
-SPARSE = 5
-"""With fewer matches among these, the words had better be looked up."""
-COUNTED = 1_000
-"""Matches are counted up to here where counting them all would cost more than the page."""
-LOOKED_UP = 1_000
-"""So many of what the words are part of are looked at before anything else, where an index gives
-them one by one."""
+FEW = 5_000
+"""Images that may be sorted, or scanned, for one page."""
+SAMPLE = 1_000
+"""Images that are looked at to learn how frequent matches are; also the largest number of matches
+that is shown as "more than"."""
+RARE = 5
+"""Words with fewer matches in the sample are looked up in the index of trigrams."""
 
 
 class Found(NamedTuple):
-    """Up to one place more than a page; the count of all if it is `exact`, else a number that there
-    are more of."""
+    """Up to one row more than the page shows, and the number of matches.
 
-    places: list[Place]
-    counted: int
+    If `exact` is false, there are more matches than `matches`.
+    """
+
+    rows: list[Row]
+    matches: int
     exact: bool
 
 
 class Search:
-    """One page being looked for, in the direction of `order` from `cursor` on."""
+    """The search for one page, in the direction of `order`, after `cursor`."""
 
     def __init__(
         self,
         actor: Actor,
-        shelves: Sequence[Shelf],
+        slices: Sequence[ScopeSlice],
         query: Query,
         order: Order,
-        cursor: Place | None,
+        cursor: SortKey | None,
         size: int,
     ) -> None:
-        self.shelves, self.query, self.order, self.cursor = shelves, query, order, cursor
-        self.wanted = size + 1
-        self.facets = matching.facets(Image, query)
-        self.of_each = matching.of_each(query, actor)
-        self.ranges = [written(each) for each in matching.ranges(query, actor)]
-        self.texts = matching.texts(query)
-        conditions = [*self.facets, *self.of_each]
-        self.asked = [written(conditions)] if conditions else []
-        """All that is asked of each image, once it is found on a shelf."""
+        self.slices, self.query, self.order, self.cursor = slices, query, order, cursor
+        self.size = size + 1
+        self.condition = conditions.image_condition(query, actor)
+        self.ungrouped = conditions.ungrouped_condition(query, actor)
+        self.ranges = conditions.range_conditions(query, actor)
+        self.texts = conditions.required_texts(query)
 
     def page(self) -> Found:
-        if not self.shelves:
+        """Choose a strategy and find the page.
+
+        "Few" means at most FEW images. The first line that applies decides:
+
+        ===========================================  =================================  ===========
+        the search                                   strategy                           count
+        ===========================================  =================================  ===========
+        has no terms                                 scan in order                      exact
+        has only terms about facets, not few images  scan in order                      exact
+        SQLite: has words that few images contain    sort all, found by trigrams        exact
+        few images have the facets                   sort all, found by facet group,    exact
+                                                     or by slice if there are none
+        few images are in a range of size, date or   sort all, found by that index      exact
+        registrar
+        has words; they are not rare in the sample,  scan in order                      "more than"
+        and FEW images after the cursor fill a page
+        has words                                    sort all, found by trigrams        exact to FEW
+        anything else                                scan in order                      "more than"
+        ===========================================  =================================  ===========
+        """
+        if not self.slices:
             return Found([], 0, exact=True)
-        candidates = in_groups(self.shelves, self.query)
-        if not self.of_each and (not self.facets or candidates > GATHER):
-            return Found(self._walk(self.wanted), candidates, exact=True)
-        if candidates <= GATHER:
-            all_of_them = self._of_groups() if self.facets else self._of_shelves()
-            return self._gather(self._of_few_texts() or all_of_them)
-        for conditions in self.ranges:
-            if self._few(conditions):
-                return self._gather(self._of_shelves(conditions))
-        return self._by_words() if self.texts and is_sqlite() else self._walk_a_while()
+        candidates = count_groups(self.slices, self.query)
+        has_facets = conditions.has_facets(self.query)
+        if not self.ungrouped and (candidates > FEW or not has_facets):
+            return Found(self._scan(), candidates, exact=True)
+        if candidates <= FEW:
+            if self._words_are_few():
+                return self._sort_all(self._with_words())
+            return self._sort_all(self._of_groups() if has_facets else self._of_slices())
+        for condition in self.ranges:
+            if self._count_in_slices(condition) <= FEW:
+                return self._sort_all(self._of_slices(condition))
+        return self._page_with_words() if self.texts else self._page_without_words()
 
-    def _few(self, conditions: Written) -> bool:
-        """Whether they leave so few that these had better be gathered."""
-        counts = " + ".join(
-            "(SELECT COUNT(*) FROM (SELECT 1 FROM image "  # noqa: S608  no values
-            f"WHERE {each.held} AND {conditions.sql} LIMIT {GATHER + 1}) AS found)"
-            for each in self.shelves
-        )
-        ((counted,),) = rows(f"SELECT {counts}", [*conditions.values] * len(self.shelves))
-        return bool(counted <= GATHER)
+    def _page_with_words(self) -> Found:
+        if self._words_are_few():
+            return self._sort_all(self._with_words())
+        seen = self._count_sample()
+        if seen >= RARE or is_sqlite():
+            is_full = self.cursor is None and seen >= self.size and not is_sqlite()
+            found = self._scan(until=None if is_full else self._key_at(FEW))
+            if len(found) == self.size:
+                return Found(found, _more_than(seen, found), exact=False)
+        return self._sort_all(self._with_words())
 
-    def _by_words(self) -> Found:
-        """With SQLite, whose index gives what it finds one by one: by the index, where it finds
-        little; else by a short walk, where that fills the page; else by the index after all."""
-        if found := self._of_few_texts():
-            return self._gather(found)
-        places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
-        if len(places) < self.wanted:
-            return self._gather(self._of_texts())
-        seen = _count(self._of_texts(first=LOOKED_UP + 1))
-        return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
+    def _page_without_words(self) -> Found:
+        found = self._scan()
+        if self.cursor is None and len(found) < self.size:
+            return Found(found, len(found), exact=True)
+        return Found(found, _more_than(self._count_sample(), found), exact=False)
 
-    def _walk_a_while(self) -> Found:
-        """By a short walk, where that fills the page; else by the words; else by a long walk, which
-        may go through a whole shelf that has no match."""
-        from_start = self._walk(COUNTED + 1, end=self._place_at(TRIED), start=None)
-        seen = len(from_start)
-        if self.cursor is None and seen >= self.wanted:
-            return Found(from_start[: self.wanted], _fewer_than(seen), exact=False)
-        if self.texts and seen < SPARSE:
-            return self._gather(self._of_texts())
-        places = self._walk(self.wanted, end=self._place_at(WALK, self.cursor))
-        if len(places) == self.wanted:
-            return Found(places, _fewer_than(max(seen, self.wanted)), exact=False)
-        if self.texts:
-            return self._gather(self._of_texts())
-        # What is left out, and ranges that hold for very many: nothing helps but to go on.
-        places = self._walk(self.wanted)
-        if self.cursor is None and len(places) < self.wanted:
-            return Found(places, len(places), exact=True)
-        return Found(places, _fewer_than(max(seen, len(places))), exact=False)
-
-    def _walk(self, most: int, **limits: Any) -> list[Place]:
-        """Through the sorted images of all shelves at once, asking each."""
-        return self._merged(most, self.asked, **limits)
-
-    def _place_at(self, position: int, start: Place | None = None) -> Place | None:
-        """The place so many images further on, whatever they are; None where the order ends."""
-        places = self._merged(1, [], start=start, offset=position)
-        return self.order.typed(places[0]) if places else None
-
-    def _merged(self, most: int, asked: list[Written], **limits: Any) -> list[Place]:
-        """`limits`: `start`, which is the cursor unless it is given; `end`; and `offset`."""
-        start, end = limits.get("start", self.cursor), limits.get("end")
-        skipped = limits.get("offset", 0)
-        places: list[Place] = []
-        groups = self.order.one_after_another(self.shelves)
-        for shelves in groups:
-            runs: list[str] = []
-            values: list[Any] = []
-            for shelf in shelves:
-                here = [*asked]
-                if start is not None:
-                    here.append(self.order.begins(shelf, start))
-                if end is not None:
-                    here.append(self.order.begins(shelf, end, ends=True))
-                runs.append(self._run(shelf, here, most + skipped))
-                values += [value for each in here for value in each.values]
-            limit = most + skipped - len(places) if len(groups) > 1 else most
-            merged = f"{' UNION ALL '.join(runs)} ORDER BY {self.order.by_run} LIMIT {limit}"
-            if len(groups) == 1:
-                return rows(f"{merged} OFFSET {skipped}", values)
-            places.extend(rows(merged, values))
-            if len(places) == most + skipped:
+    def _scan(self, *, until: SortKey | None = None) -> list[Row]:
+        """Return the page by scanning images in order, at most up to `until`."""
+        found: list[Row] = []
+        for slices in self.order.ranked(self.slices):
+            limit = self.size - len(found)
+            keys = self._keys(slices, self.condition, limit, start=self.cursor, until=until)
+            found += rows.read(keys, self.order, slices)
+            if len(found) == self.size:
                 break
-        return places[skipped:]
+        return found
 
-    def _run(self, shelf: Shelf, conditions: list[Written], most: int) -> str:
-        """The places on one shelf, as SQL. SQLite reads a union of sorted runs no further than it
-        must, unless there are conditions; PostgreSQL might sort all that the runs find, unless each
-        is cut short on its own."""
-        wanted = " AND ".join([shelf.held, *(each.sql for each in conditions)])
-        run = f"SELECT {self.order.places(shelf)} FROM image WHERE {wanted}"  # noqa: S608  no values
-        if is_sqlite() and not conditions:
-            return run
-        return f"SELECT * FROM ({run} ORDER BY {self.order.by_run} LIMIT {most}) AS run"  # noqa: S608  no values
+    def _keys(
+        self,
+        slices: Sequence[ScopeSlice],
+        condition: Sql,
+        limit: int,
+        *,
+        start: SortKey | None = None,
+        until: SortKey | None = None,
+        offset: int = 0,
+    ) -> Sql:
+        """Return the statement for the first sort keys of slices of one rank, in order."""
+        order, ranges = self.order, []
+        for each in slices:
+            begin = order.after_in_slice(each, start) if start else ALWAYS
+            end = order.until_in_slice(each, until) if until else ALWAYS
+            where = sql.all_of([each.condition, condition, begin, end])
+            ranges.append(sql.select(order.columns([each]), sql.rows_of("image", where)))
+        filtered = bool(condition) or start is not None or until is not None
+        return sql.merge(
+            ranges, order_by=order.by_key, limit=limit, offset=offset, filtered=filtered
+        )
 
-    def _gather(self, found: list[Written]) -> Found:
-        """`found`: what comes after FROM, and finds them; to be put together."""
-        following = [self.order.follows(self.shelves, self.cursor)] if self.cursor else []
-        conditions = "".join(f" AND {each.sql}" for each in following)
-        places = self.order.places(*self.shelves)
-        runs = " UNION ALL ".join(f"SELECT {places} FROM {each.sql}{conditions}" for each in found)  # noqa: S608  no values
-        values = [value for each in found for part in (each, *following) for value in part.values]
-        ordered = f"ORDER BY {self.order.by} LIMIT {self.wanted}"
-        if self.cursor:
-            counted, answer = _count(found), rows(f"{runs} {ordered}", values)
-        else:
-            # From the start all are found, and sorted, so that they can be counted by the way.
-            answer = rows(f"SELECT run.*, COUNT(*) OVER () FROM ({runs}) AS run {ordered}", values)  # noqa: S608  no values
-            counted = answer[0][-1] if answer else 0
-            answer = [each[:-1] for each in answer]
-        return Found(answer, min(counted, GATHER), counted <= GATHER)
+    def _key_at(self, position: int) -> SortKey | None:
+        """Return the sort key `position` images after the cursor, or None if there are fewer."""
+        keys = self._keys(self.slices, ALWAYS, 1, start=self.cursor, offset=position)
+        found = sql.fetch(keys)
+        return self.order.key_of(found[0]) if found else None
 
-    def _of_shelves(self, *conditions: Written) -> list[Written]:
-        """What stands on the shelves, found by `conditions` in the order of their column."""
-        parts: list[Written | str] = [*conditions, *self.asked]
-        return [_where("image", each.held, *parts) for each in self.shelves]
+    def _sort_all(self, sources: Sequence[Sql]) -> Found:
+        """Return the page by sorting all matches, which `sources` find."""
+        columns = self.order.columns(self.slices)
+        matches = sql.union(sql.select(columns, source) for source in sources)
+        counted = sql.select(["*", sql.named(sql.ALL_ROWS, "matches")], sql.subquery(matches, "m"))
+        following = self.order.after(self.cursor) if self.cursor else ALWAYS
+        page = sql.select(
+            ["*"],
+            sql.rows_of(sql.subquery(counted, "counted"), following),
+            order_by=self.order.by_key,
+            limit=self.size,
+        )
+        found = rows.read(page, self.order, self.slices, extra=["matches"])
+        count = (
+            found[0].extra[0]
+            if found
+            else sum(sql.fetch_number(sql.count(each)) for each in sources)
+        )
+        return Found(found, min(count, FEW), exact=count <= FEW)
 
-    def _of_groups(self) -> list[Written]:
-        groups = matching.of_groups(self.shelves, self.query)
-        sql = f"group_id IN (SELECT id FROM facet_group WHERE {groups.sql})"  # noqa: S608  no values
-        asked = [written(self.of_each)] if self.of_each else []
-        return [_where("image", Written(sql, groups.values), *asked)]
+    def _of_slices(self, condition: Sql = ALWAYS) -> list[Sql]:
+        """Find all matches by slice; `condition` follows from the search and has an index."""
+        return [
+            sql.rows_of("image", sql.all_of([each.condition, condition, self.condition]))
+            for each in self.slices
+        ]
 
-    def _of_few_texts(self) -> list[Written]:
-        """With SQLite, by the index of trigrams, if that finds little; else none."""
+    def _of_groups(self) -> list[Sql]:
+        """Find all matches by their facet groups."""
+        groups = sql.union(
+            sql.select(["id"], source) for source in group_sources(self.slices, self.query)
+        )
+        return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), self.ungrouped]))]
+
+    def _with_words(self, first: int | None = None) -> list[Sql]:
+        """Find all matches by the index of trigrams, or those among its `first` images."""
+        visible = conditions.in_any_slice(self.slices, indexed=False)
+        where = sql.all_of([visible, self.condition])
+        return [sql.images_with_texts(self.texts, where, first)]
+
+    def _words_are_few(self) -> bool:
+        """Return whether few images contain the words. Only SQLite's index can tell quickly."""
         if not self.texts or not is_sqlite():
-            return []
-        found = f"SELECT 1 FROM image_words WHERE image_words MATCH ? LIMIT {LOOKED_UP + 1}"  # noqa: S608  no values
-        ((looked_up,),) = rows(f"SELECT COUNT(*) FROM ({found})", [matching.phrase(self.texts)])  # noqa: S608  no values
-        return self._of_texts() if looked_up <= LOOKED_UP else []
+            return False
+        entries = sql.count(sql.indexed_texts(self.texts), SAMPLE + 1)
+        return sql.fetch_number(entries) <= SAMPLE
 
-    def _of_texts(self, first: int | None = None) -> list[Written]:
-        """By the index of trigrams; with SQLite perhaps only of the `first` that it gives."""
-        held = " OR ".join(f"({each.held_if_found})" for each in self.shelves)
-        parts: list[Written | str] = [f"({held})", *self.asked]
-        if not is_sqlite():
-            return [_where("image", written([matching.found_by_text(self.texts)]), *parts)]
-        limit = "" if first is None else f" LIMIT {first}"
-        words = f"SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ?{limit}"  # noqa: S608  no values
-        found = Written(f"({words}) AS words CROSS JOIN image", [matching.phrase(self.texts)])
-        return [_where(found, "id = word_id", *parts)]
+    def _count_sample(self) -> int:
+        """Return how many images of a sample match.
 
+        The sample is the first images in order; with SQLite and words, the first images that the
+        index of trigrams returns.
+        """
+        if self.texts and is_sqlite():
+            (sample,) = self._with_words(first=SAMPLE + 1)
+        else:
+            keys = self._keys(self.slices, ALWAYS, SAMPLE)
+            images = sql.joined_images(keys, "sample", self.order.names[-1])
+            sample = sql.rows_of(images, self.condition)
+        return sql.fetch_number(sql.count(sample))
 
-def _fewer_than(seen: int) -> int:
-    """What may stand after "more than", once so many were seen: none, it may be, on a page that was
-    the last one before its images went."""
-    return min(max(seen, 1) - 1, COUNTED)
-
-
-def _where(source: Written | str, *conditions: Written | str) -> Written:
-    parts = [each if isinstance(each, Written) else Written(each) for each in (source, *conditions)]
-    sql = f"{parts[0].sql} WHERE {' AND '.join(each.sql for each in parts[1:])}"
-    return Written(sql, [value for each in parts for value in each.values])
-
-
-def _count(found: Sequence[Written]) -> int:
-    """How many there are, up to one more than GATHER."""
-    counted = 0
-    for each in found:
-        # One after the other: SQLite counts a union to its end, whatever the limit.
-        limited = f"SELECT 1 FROM {each.sql} LIMIT {GATHER + 1 - counted}"  # noqa: S608  no values
-        ((some,),) = rows(f"SELECT COUNT(*) FROM ({limited}) AS found", each.values)  # noqa: S608  no values
-        counted += int(some)
-        if counted > GATHER:
-            break
-    return counted
+    def _count_in_slices(self, condition: Sql) -> int:
+        """Return how many images of the slices a condition leaves; more than FEW is enough."""
+        return sql.fetch_number(
+            sql.add(
+                sql.count(sql.rows_of("image", sql.all_of([each.condition, condition])), FEW + 1)
+                for each in self.slices
+            )
+        )
 
 
-def in_groups(shelves: Sequence[Shelf], query: Query) -> int:
-    """How many there are as far as scopes and facets tell."""
-    if not shelves:
+def count_groups(slices: Sequence[ScopeSlice], query: Query) -> int:
+    """Return the number of images that the terms about scopes and facets leave.
+
+    One sum for each slice reads only the index of the facet groups, on both databases.
+    """
+    if not slices:
         return 0
-    asked = matching.of_groups(shelves, query)
-    counted = f"SELECT SUM(images) FROM facet_group WHERE {asked.sql}"  # noqa: S608  no values
-    return int(rows(counted, asked.values)[0][0] or 0)
+    sources = group_sources(slices, query)
+    return sql.fetch_number(sql.add(sql.select([sql.total("images")], each) for each in sources))
+
+
+def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
+    """Return the facet groups that a query leaves in each slice, as sources of `sql.select`."""
+    condition = conditions.group_condition(query)
+    return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
+
+
+def _more_than(seen: int, found: Sequence[Row]) -> int:
+    """Return a number of matches that there are certainly more of.
+
+    A page may be empty because its images were deleted.
+    """
+    return min(max(seen, len(found), 1) - 1, SAMPLE)

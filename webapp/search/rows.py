@@ -1,23 +1,24 @@
-"""Images as the Images page lists them."""
+"""Images as rows of the Images page, read without models: for a page, models take too long."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from schema.columns import as_instant
-from webapp.search.conditions import Shelf
-from webapp.search.sql import marks, rows
+from webapp.search import sql
+from webapp.search.conditions import ScopeSlice
+from webapp.search.ordering import Order, SortKey
+from webapp.search.sql import Sql
 
 
 class ListedImage(NamedTuple):
-    """An image as a list shows it: of so many, models would take too long."""
+    """An image as a list shows it. `level` and `owner` describe the scope that owns it."""
 
     scope_id: int
     level: str
     owner: str
-    """Of the scope that owns it: its level, and what people call it."""
     shared: bool
     registered_at: datetime
     checked_at: datetime
@@ -38,21 +39,33 @@ class ListedImage(NamedTuple):
     description: str
 
 
-_LISTED = ", ".join(["scope_id", *ListedImage._fields[3:]])
+_COLUMNS = [f"image.{name}" for name in ("scope_id", *ListedImage._fields[3:])]
 
 
-def read(numbers: Sequence[int], shelves: Sequence[Shelf]) -> list[ListedImage]:
-    """Those of these ids, in this order; one that was deleted or moved meanwhile is left out."""
-    if not numbers:
-        return []
-    seen = {(each.scope.id, each.shared): each.scope for each in shelves}
-    found = {}
-    wanted = f"SELECT {_LISTED} FROM image WHERE id IN ({marks(len(numbers))})"  # noqa: S608  no values
-    for scope_id, shared, registered_at, checked_at, *rest in rows(wanted, numbers):
-        scope = seen.get((scope_id, bool(shared)))
-        if scope is not None:
-            instants = as_instant(registered_at), as_instant(checked_at)
-            owner = scope_id, scope.level.value, scope.label
-            image = ListedImage(*owner, bool(shared), *instants, *rest)
-            found[image.id] = image
-    return [found[number] for number in numbers if number in found]
+class Row(NamedTuple):
+    """A row of a page: its sort key, the image, and the extra columns that were selected."""
+
+    key: SortKey
+    image: ListedImage
+    extra: tuple[Any, ...]
+
+
+def read(
+    keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sequence[str] = ()
+) -> list[Row]:
+    """Return the images of a statement that selects sort keys and `extra` columns, in order."""
+    columns = [*order.names, *extra]
+    source = sql.joined_images(keys, "page", order.names[-1])
+    found = sql.fetch(sql.select([*columns, *_COLUMNS], source, order_by=order.by_key))
+    owners = {each.scope.id: (each.scope.level.value, each.scope.label) for each in slices}
+    size, width = len(order.names), len(columns)
+    return [
+        Row(order.key_of(row[:size]), _listed(row[width:], owners), row[size:width])
+        for row in found
+    ]
+
+
+def _listed(row: tuple[Any, ...], owners: dict[int, tuple[str, str]]) -> ListedImage:
+    scope_id, shared, registered_at, checked_at, *rest = row
+    instants = as_instant(registered_at), as_instant(checked_at)
+    return ListedImage(scope_id, *owners[scope_id], bool(shared), *instants, *rest)

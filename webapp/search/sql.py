@@ -1,44 +1,397 @@
-"""SQL as text, for the statements that every page waits for: Peewee takes longer to write one than
-the database takes to answer it. What a search asks is still said in Peewee's terms, see
-`webapp.search.conditions`; here that is written once, and put into as many runs as there are."""
+"""All SQL text of the search: conditions, statements, and the differences between the databases.
+
+The other modules of `webapp.search` compose these functions and never write SQL themselves. Peewee
+is not used because it takes longer to write a statement than the database takes to answer it.
+The examples in the docstrings are tested; where the databases differ, they show SQLite's text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
-from operator import and_
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from peewee import SqliteDatabase
+import peewee
 
-from models import database
-
-
-class Written(NamedTuple):
-    """A condition as SQL, with the values of its marks."""
-
-    sql: str
-    values: Sequence[Any] = ()
+from models import database, is_sqlite
 
 
-def written(conditions: Sequence[Any]) -> Written:
-    """All of `conditions`, which are about one table, with the bare names of its columns. At least
-    one."""
-    context = database.get_sql_context()
-    with context.scope_values():
-        return Written(*context.sql(reduce(and_, conditions)).query())
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A piece of SQL and its parameters. The placeholder is `?` for every database.
+
+    As a condition, an empty text always holds.
+    """
+
+    text: str = ""
+    params: tuple[Any, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __repr__(self) -> str:
+        return f"Sql({self.text!r}, {self.params!r})" if self.params else f"Sql({self.text!r})"
 
 
-def marks(count: int) -> str:
-    """So many marks for values, as the database wants them."""
-    return ", ".join([database.param] * count)
+ALWAYS = Sql()
+NEVER = Sql("FALSE")
+ALL_ROWS = "COUNT(*) OVER ()"
+"""A column: the number of rows before the limit."""
 
 
-def is_sqlite() -> bool:
-    return isinstance(database.obj, SqliteDatabase)
+def equals(column: str, value: Any) -> Sql:
+    """Return the condition that a column has a value.
+
+    >>> equals("cloud", "aws")
+    Sql('cloud = ?', ('aws',))
+    """
+    return Sql(f"{column} = ?", (value,))
 
 
-def rows(sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """What the database answers."""
-    found: list[tuple[Any, ...]] = database.execute_sql(sql, values).fetchall()
-    return found
+def compare(column: str, operator: str, value: Any) -> Sql:
+    """Return the condition that a column is less or greater than a value.
+
+    >>> compare("size_key", ">=", 30)
+    Sql('size_key >= ?', (30,))
+    """
+    return Sql(f"{column} {operator} ?", (value,))
+
+
+def one_of(column: str, values: Sequence[Any]) -> Sql:
+    """Return the condition that a column has one of the values.
+
+    >>> one_of("location", ["eu", "us"])
+    Sql('location IN (?, ?)', ('eu', 'us'))
+    """
+    return Sql(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
+
+
+def contains(column: str, text: str) -> Sql:
+    """Return the condition that a column contains a text. No index answers this condition.
+
+    >>> contains("search_text", "web")
+    Sql('INSTR(search_text, ?) > 0', ('web',))
+    """
+    return Sql(f"{'INSTR' if is_sqlite() else 'STRPOS'}({column}, ?) > 0", (text,))
+
+
+def beyond(
+    columns: Sequence[str], values: Sequence[Any], *, descending: bool, inclusive: bool = False
+) -> Sql:
+    """Return the condition that a row comes after `values` in the order of `columns`.
+
+    >>> beyond(["name_key", "id"], ["web", 7], descending=True)
+    Sql('(name_key, id) < (?, ?)', ('web', 7))
+    """
+    operator = ("<" if descending else ">") + ("=" if inclusive else "")
+    placeholders = ", ".join("?" * len(values))
+    return Sql(f"({', '.join(columns)}) {operator} ({placeholders})", tuple(values))
+
+
+def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
+    """Return the condition that an image or a facet group belongs to a scope slice.
+
+    Unless `indexed`, no plan can find the rows by this condition.
+
+    >>> in_slice(3, shared=True)
+    Sql('scope_id = 3 AND shared = TRUE')
+    >>> in_slice(3, shared=False, indexed=False)
+    Sql('scope_id + 0 = 3 AND shared = FALSE')
+    """
+    column = "scope_id" if indexed else "scope_id + 0"
+    return Sql(f"{column} = {scope_id:d} AND shared = {'TRUE' if shared else 'FALSE'}")
+
+
+def all_of(conditions: Iterable[Sql]) -> Sql:
+    """Return the condition that all conditions hold.
+
+    >>> all_of([equals("cloud", "aws"), ALWAYS, equals("shared", True)])
+    Sql('cloud = ? AND shared = ?', ('aws', True))
+    """
+    return _join(" AND ", [each for each in conditions if each])
+
+
+def any_of(conditions: Iterable[Sql]) -> Sql:
+    """Return the condition that at least one condition holds; without conditions it always holds.
+
+    >>> any_of([equals("cloud", "aws"), equals("cloud", "gce")])
+    Sql('(cloud = ? OR cloud = ?)', ('aws', 'gce'))
+    """
+    joined = _join(" OR ", list(conditions))
+    return Sql(f"({joined.text})", joined.params) if joined else joined
+
+
+def not_(condition: Sql) -> Sql:
+    """Return the condition that `condition` does not hold.
+
+    >>> not_(equals("cloud", "aws"))
+    Sql('NOT (cloud = ?)', ('aws',))
+    """
+    return Sql(f"NOT ({condition.text})", condition.params)
+
+
+def without_index(column: str) -> str:
+    """Return an expression for a column that no index can answer.
+
+    It is for images that are scanned in order. SQLite would rather follow an index of this column,
+    and then sort all the rows that it finds. PostgreSQL decides by its statistics.
+
+    >>> without_index("cloud")
+    'LIKELY(cloud)'
+    """
+    return f"LIKELY({column})" if is_sqlite() else column
+
+
+def lowercase(column: str) -> str:
+    """Return the expression for the text of a column in lower case.
+
+    >>> lowercase("cloud_image_id")
+    'LOWER(cloud_image_id)'
+    """
+    return f"LOWER({column})"
+
+
+def zero_if_null(column: str) -> str:
+    """Return the expression for the value of a column, or 0 for NULL.
+
+    >>> zero_if_null("registered_by_id")
+    'COALESCE(registered_by_id, 0)'
+    """
+    return f"COALESCE({column}, 0)"
+
+
+def first_match(results: Iterable[tuple[Sql, int]]) -> str:
+    """Return the expression for the number of the first condition that holds.
+
+    >>> first_match([(in_slice(3, shared=True), 0), (in_slice(1, shared=True), 1)])
+    'CASE WHEN scope_id = 3 AND shared = TRUE THEN 0 WHEN scope_id = 1 AND shared = TRUE THEN 1 END'
+    """
+    whens = " ".join(f"WHEN {condition.text} THEN {number:d}" for condition, number in results)
+    return f"CASE {whens} END"
+
+
+def named(expression: str, name: str) -> str:
+    """Return an expression as a column with a name.
+
+    >>> named("name_key", "k0")
+    'name_key AS k0'
+    """
+    return f"{expression} AS {name}"
+
+
+def total(column: str, where: Sql = ALWAYS) -> Sql:
+    """Return the expression for the sum of a column over the rows for which `where` holds.
+
+    >>> total("images", equals("cloud", "aws"))
+    Sql('SUM(images) FILTER (WHERE cloud = ?)', ('aws',))
+    """
+    only = f" FILTER (WHERE {where.text})" if where else ""
+    return Sql(f"SUM({column}){only}", where.params)
+
+
+def directed(columns: Iterable[str], *, descending: bool) -> str:
+    """Return the text that sorts by all columns in one direction.
+
+    >>> directed(["k0", "k1"], descending=True)
+    'k0 DESC, k1 DESC'
+    """
+    return ", ".join(f"{column} {'DESC' if descending else 'ASC'}" for column in columns)
+
+
+def rows_of(table: str | Sql, where: Sql) -> Sql:
+    """Return the rows of a table or a source for which a condition holds, as a source of `select`.
+
+    >>> rows_of("image", equals("cloud", "aws"))
+    Sql('image WHERE cloud = ?', ('aws',))
+    """
+    source = table if isinstance(table, Sql) else Sql(table)
+    return _join(" WHERE ", [source, where] if where else [source])
+
+
+def images_with_texts(texts: Sequence[str], where: Sql, first: int | None = None) -> Sql:
+    """Return the images whose `search_text` contains all texts, found by the index of trigrams.
+
+    The result is a source of `select`. With SQLite, `first` limits how many images the index
+    returns before `where` is asked; PostgreSQL's index cannot return its matches one by one.
+
+    >>> images_with_texts(["web"], equals("cloud", "aws"), first=9)
+    Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ? LIMIT 9) AS words
+         CROSS JOIN image WHERE id = word_id AND cloud = ?', ('"web"', 'aws'))
+    """
+    if not is_sqlite():
+        matches = [Sql("search_text LIKE ?", (_like_pattern(text),)) for text in texts]
+        return rows_of("image", all_of([*matches, where]))
+    found = select(["rowid AS word_id"], indexed_texts(texts), limit=first)
+    source = rows_of("CROSS JOIN image", all_of([Sql("id = word_id"), where]))
+    return _join(" ", [subquery(found, "words"), source])
+
+
+def indexed_texts(texts: Iterable[str]) -> Sql:
+    """Return the entries of SQLite's index of trigrams for texts, as a source of `select`.
+
+    >>> indexed_texts(["web"])
+    Sql('image_words WHERE image_words MATCH ?', ('"web"',))
+    """
+    return rows_of("image_words", Sql("image_words MATCH ?", (_fts_phrase(texts),)))
+
+
+def images_of_groups(groups: Sql) -> Sql:
+    """Return the condition that an image belongs to one of the selected facet groups.
+
+    >>> images_of_groups(select(["id"], rows_of("facet_group", equals("cloud", "aws"))))
+    Sql('group_id IN (SELECT id FROM facet_group WHERE cloud = ?)', ('aws',))
+    """
+    return Sql(f"group_id IN ({groups.text})", groups.params)
+
+
+def select(
+    columns: Sequence[str | Sql],
+    source: Sql,
+    *,
+    group_by: Sequence[str] = (),
+    order_by: str = "",
+    limit: int | None = None,
+    offset: int = 0,
+) -> Sql:
+    """Return a SELECT statement.
+
+    >>> images = rows_of("image", equals("cloud", "aws"))
+    >>> select(["id", "name"], images, order_by="id ASC", limit=50)
+    Sql('SELECT id, name FROM image WHERE cloud = ? ORDER BY id ASC LIMIT 50', ('aws',))
+    """
+    chosen = _join(", ", [each if isinstance(each, Sql) else Sql(each) for each in columns])
+    text = f"SELECT {chosen.text} FROM {source.text}"  # noqa: S608  values are parameters
+    if group_by:
+        text += f" GROUP BY {', '.join(group_by)}"
+    return Sql(text + _end(order_by, limit, offset), chosen.params + source.params)
+
+
+def union(statements: Iterable[Sql]) -> Sql:
+    """Return the rows of all statements, one statement after the other.
+
+    >>> union([Sql("SELECT 1"), Sql("SELECT ?", (2,))])
+    Sql('SELECT 1 UNION ALL SELECT ?', (2,))
+    """
+    return _join(" UNION ALL ", list(statements))
+
+
+def merge(
+    ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, filtered: bool
+) -> Sql:
+    """Return the first rows of several index ranges, each of which is already in this order.
+
+    `filtered` says that the ranges have conditions besides their beginning and end. SQLite reads
+    a union of index ranges no further than necessary, but not with such conditions. PostgreSQL
+    might sort all rows of the ranges. In both cases each range gets the limit, too.
+
+    >>> ranges = [Sql("SELECT id FROM a"), Sql("SELECT id FROM b")]
+    >>> merge(ranges, order_by="id ASC", limit=9, filtered=False)
+    Sql('SELECT id FROM a UNION ALL SELECT id FROM b ORDER BY id ASC LIMIT 9')
+    >>> merge(ranges[:1], order_by="id ASC", limit=9, filtered=True)
+    Sql('SELECT * FROM (SELECT id FROM a ORDER BY id ASC LIMIT 9) AS part
+         ORDER BY id ASC LIMIT 9')
+    """
+    if filtered or not is_sqlite():
+        limited = _end(order_by, limit + offset, 0)
+        ranges = [
+            select(["*"], subquery(Sql(each.text + limited, each.params), "part"))
+            for each in ranges
+        ]
+    merged = union(ranges)
+    return Sql(merged.text + _end(order_by, limit, offset), merged.params)
+
+
+def subquery(statement: Sql, name: str) -> Sql:
+    """Return a statement as a source of `select`.
+
+    >>> subquery(Sql("SELECT 1"), "found")
+    Sql('(SELECT 1) AS found')
+    """
+    return Sql(f"({statement.text}) AS {name}", statement.params)
+
+
+def joined_images(statement: Sql, name: str, id_column: str) -> Sql:
+    """Return a statement's rows together with the images that `id_column` names, as a source.
+
+    >>> joined_images(Sql("SELECT 7 AS k0"), "page", "k0")
+    Sql('(SELECT 7 AS k0) AS page JOIN image ON image.id = page.k0')
+    """
+    page = subquery(statement, name)
+    return Sql(f"{page.text} JOIN image ON image.id = {name}.{id_column}", page.params)
+
+
+def count(source: Sql, limit: int | None = None) -> Sql:
+    """Return the statement that counts rows, up to a limit.
+
+    >>> count(Sql("image"))
+    Sql('SELECT COUNT(*) FROM image')
+    >>> count(Sql("image"), limit=9)
+    Sql('SELECT COUNT(*) FROM (SELECT 1 FROM image LIMIT 9) AS found')
+    """
+    if limit is not None:
+        source = subquery(select(["1"], source, limit=limit), "found")
+    return select(["COUNT(*)"], source)
+
+
+def add(statements: Iterable[Sql]) -> Sql:
+    """Return the statement for the sum of one number from each statement. NULL counts as 0.
+
+    >>> add([Sql("SELECT SUM(x) FROM a"), Sql("SELECT SUM(x) FROM b")])
+    Sql('SELECT COALESCE((SELECT SUM(x) FROM a), 0) + COALESCE((SELECT SUM(x) FROM b), 0)')
+    """
+    numbers = [Sql(f"COALESCE(({each.text}), 0)", each.params) for each in statements]
+    joined = _join(" + ", numbers)
+    return Sql(f"SELECT {joined.text}", joined.params)
+
+
+def fetch(statement: Sql) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement."""
+    text = statement.text if is_sqlite() else statement.text.replace("?", "%s")
+    rows: list[tuple[Any, ...]] = database.execute_sql(text, statement.params).fetchall()
+    return rows
+
+
+def fetch_number(statement: Sql) -> int:
+    """Return the only value of a statement, as an integer. NULL becomes 0."""
+    ((number,),) = fetch(statement)
+    return int(number or 0)
+
+
+def as_peewee(condition: Sql) -> Any:
+    """Return a condition for a Peewee query on one table, for code that needs whole models."""
+    return peewee.SQL(condition.text.replace("?", database.param), condition.params)
+
+
+def _join(separator: str, parts: Sequence[Sql]) -> Sql:
+    return Sql(
+        separator.join([each.text for each in parts]),
+        tuple([value for each in parts for value in each.params]),
+    )
+
+
+def _end(order_by: str, limit: int | None, offset: int) -> str:
+    text = f" ORDER BY {order_by}" if order_by else ""
+    if limit is not None:
+        text += f" LIMIT {limit:d}"
+    if offset:
+        text += f" OFFSET {offset:d}"
+    return text
+
+
+def _like_pattern(text: str) -> str:
+    """Return the pattern for texts that contain `text`.
+
+    >>> print(_like_pattern("100%"))
+    %100\\%%
+    """
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _fts_phrase(texts: Iterable[str]) -> str:
+    """Return the query of SQLite's full-text index for rows that contain all texts.
+
+    >>> print(_fts_phrase(["web", 'a "b" c']))
+    "web" AND "a ""b"" c"
+    """
+    return " AND ".join('"' + text.replace('"', '""') + '"' for text in texts)

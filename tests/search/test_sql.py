@@ -1,0 +1,58 @@
+"""SQL text is in one module, and its docstrings show what its functions return."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from peewee import SqliteDatabase
+
+import models
+from webapp.search import sql
+
+WEBAPP = Path(sql.__file__).parent.parent
+STATEMENT = re.compile(
+    r"\b(SELECT|WHERE|ORDER BY|GROUP BY|UNION ALL|LIMIT|CASE WHEN|COALESCE|COUNT\(|SUM\()"
+)
+OTHERS = {"database.py": "PostgreSQL's advisory lock at start-up"}
+"""Modules outside the search that have a reason to write SQL."""
+
+
+def test_the_examples_in_docstrings_are_true(db: Flask) -> None:
+    if not isinstance(models.database.obj, SqliteDatabase):
+        pytest.skip("The examples show the text for SQLite.")
+    results = doctest.testmod(sql, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert results.attempted > 30
+    assert not results.failed
+
+
+def test_sql_is_written_in_one_module() -> None:
+    found = {
+        str(path.relative_to(WEBAPP)): text
+        for path in WEBAPP.rglob("*.py")
+        if path != Path(sql.__file__)
+        for text in strings(path)
+        if STATEMENT.search(text)
+    }
+    assert found.keys() == OTHERS.keys(), found
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Yield the string constants of a module, docstrings excepted."""
+    tree = ast.parse(path.read_text())
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    yield from (
+        node.value
+        for node in constants
+        if isinstance(node.value, str) and id(node) not in docstrings
+    )
