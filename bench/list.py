@@ -1,27 +1,35 @@
-"""How long the Images page takes, beside the least that its answers can take.
+"""Measure how long the Images page takes, compared with its lower bound and with another checkout.
 
     python -m bench.list [--images 100000] [--database sqlite|postgresql] [--rounds 200] [--json]
-                         [--keep FOLDER]
+                         [--keep FOLDER] [--against FOLDER]
 
-It makes a fleet (`bench.fleet`) and serves two things from the one database, each under gunicorn
-with two workers: the app, and a floor (`bench.floor`). Both are asked by the same bare client over
-a connection that stays open, case by case and by turns; that both list the same images in the same
-order is checked first. Then eight clients at once ask the app for its first
-page. `--keep` keeps what was made for the next time; with PostgreSQL in databases of the server
-that TEST_DATABASE_URL names."""
+The fleet (`bench.fleet`) is one database. Each contender serves it under gunicorn with two workers:
+this application, its lower bound (`bench.lower_bound`) and, with `--against`, the application of
+another checkout, which must have the same schema. One client requests each page from the contenders
+in turn, so that other load on the machine affects all of them. First it checks that all contenders
+list the same images in the same order. "cold page" follows Next through pages that nobody has
+opened before; "deep page" is such a page, opened again and again. Finally, eight clients at once
+request the first page.
+
+`--keep` keeps the fleet for the next time. With PostgreSQL it is kept in a database of the server
+that TEST_DATABASE_URL names.
+"""
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,9 +38,9 @@ import psycopg
 from psycopg import sql
 
 import models
-from bench import fleet, floor, list_cases
+from bench import fleet, list_cases, lower_bound
 from bench.list_cases import Case
-from bench.measure import milliseconds, percentiles, resident_mb, signed_in
+from bench.measure import PASSWORD, milliseconds, percentiles, resident_mb, signed_in
 from tests import served
 from tests.postgresql import cluster, free_port
 from tests.served import Server
@@ -40,42 +48,56 @@ from webapp.database import close_all, open_database
 
 WORKERS = 2
 WARM_UP = 5
-"""Connections, each of which asks for every page once: they spread over the workers."""
+"""Connections, each of which requests every page once. They spread over the workers."""
 BLOCK = 10
-"""Requests to the one side before it is the other's turn, so that what else the machine does
-falls on both."""
-IDLE = 1.0
-"""Seconds after which a server may be about to close a connection that nothing came over."""
+"""Requests to one contender before the next contender's turn."""
+IDLE_SECONDS = 1.0
+"""After so long without a request, a server may be about to close a connection."""
 CLIENTS = 8
-SECONDS = 5.0
-"""How long all clients ask at once."""
-SERVER = {"shared_buffers": "1GB", "random_page_cost": "1.1", "effective_cache_size": "4GB"}
-"""As one sets PostgreSQL up for real, where its disks are fast."""
+THROUGHPUT_SECONDS = 5.0
+SERVER_SETTINGS = {
+    "shared_buffers": "1GB",
+    "random_page_cost": "1.1",
+    "effective_cache_size": "4GB",
+}
+"""Usual settings for a PostgreSQL server with fast disks."""
 _LISTED = re.compile(rb'href="[^"]*/images/(\d+)"')
 _NEXT = re.compile(r'<a [^>]*href="([^"]+)" rel="next"')
 
 
 class Client:
-    """Somebody signed in, or nobody, on one connection that stays open."""
+    """A client on one connection that stays open; with a cookie it is signed in."""
 
     def __init__(self, url: str, cookie: str = "") -> None:
-        where = urlsplit(url)
-        assert where.hostname is not None
-        self._connection = HTTPConnection(where.hostname, where.port, timeout=120)
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self._connection = HTTPConnection(parts.hostname, parts.port, timeout=120)
         self._headers = {"Cookie": cookie} if cookie else {}
-        self._asked = 0.0
+        self._last_request = 0.0
 
-    def get(self, address: str, encoding: str = "gzip") -> bytes:
-        """The body, as it was sent."""
+    def get(self, url: str, encoding: str = "gzip") -> bytes:
+        """Return the body as it was sent."""
         headers = {**self._headers, "Accept-Encoding": encoding}
-        if time.monotonic() - self._asked > IDLE:
-            self._connection.close()  # It opens again by itself.
-        self._connection.request("GET", address, headers=headers)
+        if time.monotonic() - self._last_request > IDLE_SECONDS:
+            self._connection.close()  # The next request opens it again.
+        self._connection.request("GET", url, headers=headers)
         answer = self._connection.getresponse()
         body = answer.read()
-        self._asked = time.monotonic()
-        assert answer.status == 200, (address, answer.status, body[:500])
+        self._last_request = time.monotonic()
+        assert answer.status == 200, (url, answer.status, body[:500])
         return body
+
+
+@dataclass(frozen=True)
+class Application:
+    """The application of one checkout, with the cookie of each person who is signed in."""
+
+    server: Server
+    checkout: Path
+    cookies: dict[str, str]
+
+    def client(self, case: Case) -> Client:
+        return Client(self.server.url, self.cookies[case.email])
 
 
 def main() -> None:
@@ -83,9 +105,11 @@ def main() -> None:
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        where = _sqlite if arguments.database == "sqlite" else _postgresql
-        url = stack.enter_context(where(folder, arguments.images, keep=arguments.keep is not None))
-        result = _measure(url, arguments.rounds, quiet=arguments.json)
+        database = _sqlite if arguments.database == "sqlite" else _postgresql
+        kept = arguments.keep is not None
+        url = stack.enter_context(database(folder, arguments.images, keep=kept))
+        checkouts = [served.ROOT, *([arguments.against.resolve()] if arguments.against else [])]
+        result = _measure(url, checkouts, arguments.rounds, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result))
 
@@ -95,15 +119,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--rounds", type=int, default=200, help="requests of each case")
-    parser.add_argument("--json", action="store_true", help="print JSON alone")
+    parser.add_argument("--json", action="store_true", help="print only JSON")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
     parser.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="keep or use again what is made"
+        "--against", type=Path, metavar="FOLDER", help="another checkout to compare with"
     )
     arguments: argparse.Namespace = parser.parse_args()
     if arguments.images < 1_000:
         parser.error("A fleet has at least 1000 images.")
     if arguments.keep and arguments.database == "postgresql" and not _server_url():
-        parser.error("To keep a database of PostgreSQL, name its server in TEST_DATABASE_URL.")
+        parser.error("To keep a PostgreSQL database, set TEST_DATABASE_URL to the server's URL.")
     return arguments
 
 
@@ -113,25 +138,25 @@ def _server_url() -> str:
 
 @contextmanager
 def _sqlite(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
-    """Yields the URL of a fleet in a file."""
+    """Yield the URL of a fleet in a file."""
     file = folder.absolute() / "registry.db"
     url = f"sqlite:///{file}"
     if not (keep and file.exists() and fleet.is_made(url, images)):
-        for each in folder.glob("registry.db*"):
-            each.unlink()
+        for leftover in folder.glob("registry.db*"):
+            leftover.unlink()
         fleet.make(url, images)
     yield url
 
 
 @contextmanager
 def _postgresql(_folder: Path, images: int, *, keep: bool) -> Iterator[str]:
-    """Yields the URL of a fleet in a database of its own."""
-    with cluster(SERVER) as server:
+    """Yield the URL of a fleet in a database of its own."""
+    with cluster(SERVER_SETTINGS) as server:
         name = f"fleet_{images}"
         url = urlsplit(server)._replace(path=f"/{name}").geturl()
         if not (keep and _exists(server, name) and fleet.is_made(url, images)):
             _drop(server, name)
-            _run(server, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
+            _execute(server, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
             fleet.make(url, images)
         try:
             yield url
@@ -147,58 +172,72 @@ def _exists(server: str, name: str) -> bool:
 
 
 def _drop(server: str, name: str) -> None:
-    _run(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+    _execute(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
-def _run(server: str, statement: str, name: str) -> None:
+def _execute(server: str, statement: str, name: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
-def _measure(url: str, rounds: int, *, quiet: bool) -> dict[str, object]:
+def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -> dict[str, object]:
     database = open_database(url)
     models.database.initialize(database)
     with models.database.connection_context():
-        cases = list_cases.of_fleet()
+        cases = list_cases.fleet_cases()
     close_all(database)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        floor_file = folder / "floor.json"
-        floor.write(floor_file, url, {f"/{case.name}": case.floor for case in cases})
-        bare = stack.enter_context(_serve_floor(floor_file, folder / "floor.log"))
         environ = served.app_environ(folder) | {"DATABASE_URL": url}
-        app = stack.enter_context(served.serve_app(environ, folder / "log", WORKERS))
-        cookies = {email: _cookie(app.url, email) for email in {case.email for case in cases}}
-        addresses = [_address(case, Client(app.url, cookies[case.email])) for case in cases]
+        bound = stack.enter_context(_serve_lower_bound(folder, url, cases))
+        apps = [
+            stack.enter_context(_serve(checkout, environ, folder / f"{at}.log", cases))
+            for at, checkout in enumerate(checkouts)
+        ]
+        urls = [_resolve(case, apps[0].client(case)) for case in cases]
         for _ in range(WARM_UP):
-            _check(cases, addresses, app, bare, cookies)
-        if not quiet:
-            _print_head()
-        measured = []
-        for case, address in zip(cases, addresses, strict=True):
-            told = _case(case, address, app, bare, cookies[case.email], rounds)
-            measured.append(told)
-            if not quiet:
-                _print_row(told)
-        per_second = _throughput(app.url, cookies[cases[0].email], addresses[0])
-        # Of SQLite's file much is mapped: the page cache's, not the app's.
-        memory = resident_mb(app.pid, Path(url.removeprefix("sqlite:///")))
+            _check(cases, urls, apps, bound)
+        statements = [_count_statements(app.checkout, environ, cases, urls) for app in apps]
+        table = _Table(compared=len(apps) > 1, quiet=quiet)
+        for at, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
+            counts = [each[at] for each in statements]
+            table.add(_measure_case(case, case_url, apps, bound, rounds), counts)
+            if case.hops:
+                table.add(_measure_cold_page(case, case_url, apps, rounds), counts)
+        throughput = [_throughput(app, cases[0], urls[0]) for app in apps]
+        # SQLite maps much of its file, which belongs to the page cache.
+        file = Path(url.removeprefix("sqlite:///"))
+        memory = [resident_mb(app.server.pid, file) for app in apps]
     if not quiet:
-        print(f"\n{per_second:.0f} first pages a second, {CLIENTS} clients at once")
-        print(f"{memory:.0f} MB of memory in {WORKERS} workers")
-    return {"cases": measured, "requests_per_s": round(per_second, 1), "rss_mb": round(memory, 1)}
+        rates, sizes = (" / ".join(f"{each:.0f}" for each in row) for row in (throughput, memory))
+        print(f"\n{rates} first pages per second with {CLIENTS} clients at once")
+        print(f"{sizes} MB of memory in {WORKERS} workers")
+    return {"cases": table.rows, "requests_per_s": throughput, "rss_mb": memory}
 
 
 @contextmanager
-def _serve_floor(file: Path, log: Path) -> Iterator[Server]:
-    """Under the same gunicorn, set up the same, without what our own configuration does there."""
+def _serve_lower_bound(folder: Path, url: str, cases: Sequence[Case]) -> Iterator[Server]:
+    """Yield the lower bound under the same gunicorn, without the application's configuration."""
+    file = folder / "lower_bound.json"
+    lower_bound.write(file, url, {f"/{case.name}": case.lower_bound for case in cases})
     address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "bench.floor:app()"]
-    command += ["--config", "python:bench.floor", "--bind", address, "--workers", str(WORKERS)]
+    command = [sys.executable, "-m", "gunicorn", "bench.lower_bound:app()"]
+    command += ["--config", "python:bench.lower_bound"]
+    command += ["--bind", address, "--workers", str(WORKERS)]
     command += ["--worker-class", "gthread", "--threads", "16", "--no-control-socket"]
-    environ = {**os.environ, floor.FILE: str(file)}
+    environ = {**os.environ, lower_bound.FILE: str(file)}
+    log = folder / "lower_bound.log"
     with served.serve(command, environ, log, f"http://{address}/") as server:
         yield server
+
+
+@contextmanager
+def _serve(
+    checkout: Path, environ: dict[str, str], log: Path, cases: Sequence[Case]
+) -> Iterator[Application]:
+    with served.serve_app(environ, log, WORKERS, checkout) as server:
+        emails = {case.email for case in cases}
+        yield Application(server, checkout, {each: _cookie(server.url, each) for each in emails})
 
 
 def _cookie(url: str, email: str) -> str:
@@ -206,90 +245,153 @@ def _cookie(url: str, email: str) -> str:
     return "; ".join(f"{each.name}={each.value}" for each in jar)
 
 
-def _address(case: Case, client: Client) -> str:
-    """Of the page of a case, as far as Next has to be followed to it."""
-    address = case.address
+def _resolve(case: Case, client: Client) -> str:
+    """Return the URL of a case's page, following Next as often as the case says."""
+    url = case.url
     for _ in range(case.hops):
-        found = _NEXT.search(client.get(address, "identity").decode())
-        assert found is not None, address
-        address = found[1].replace("&amp;", "&")
-    return address
+        url = _next_url(client.get(url))
+        assert url, case.name
+    return url
+
+
+def _next_url(body: bytes) -> str:
+    """Return the URL of the next page, or '' on the last page."""
+    text = gzip.decompress(body).decode()
+    found = _NEXT.search(text)
+    return found[1].replace("&amp;", "&") if found else ""
 
 
 def _check(
-    cases: Sequence[Case],
-    addresses: Sequence[str],
-    app: Server,
-    bare: Server,
-    cookies: Mapping[str, str],
+    cases: Sequence[Case], urls: Sequence[str], apps: Sequence[Application], bound: Server
 ) -> None:
-    """That the app and the floor list the same images in the same order. It warms them up, too."""
-    people = {email: Client(app.url, cookie) for email, cookie in cookies.items()}
-    floors = Client(bare.url)
-    for case, address in zip(cases, addresses, strict=True):
-        ours = _LISTED.findall(people[case.email].get(address, "identity"))
-        theirs = _LISTED.findall(floors.get(case.floor_address))
-        assert ours == theirs, (case.name, ours, theirs)
+    """Check that all contenders list the same images in the same order, and warm them up."""
+    bound_client = Client(bound.url)
+    clients = [{case.email: app.client(case) for case in cases} for app in apps]
+    for case, url in zip(cases, urls, strict=True):
+        expected = _LISTED.findall(bound_client.get(case.lower_bound_url))
+        for by_email in clients:
+            listed = _LISTED.findall(by_email[case.email].get(url, "identity"))
+            assert listed == expected, (case.name, listed, expected)
 
 
-def _case(
-    case: Case, address: str, app: Server, bare: Server, cookie: str, rounds: int
-) -> dict[str, object]:
-    ours, theirs = Client(app.url, cookie), Client(bare.url)
-    size = len(ours.get(address, "identity"))
-    times, floors = [], []
+def _count_statements(
+    checkout: Path, environ: dict[str, str], cases: Sequence[Case], urls: Sequence[str]
+) -> list[int]:
+    """Return the number of database statements of each page, as one request sends them."""
+    requests = [(case.email, url) for case, url in zip(cases, urls, strict=True)]
+    answer = subprocess.run(
+        [served.python_of(checkout), "-P", str(Path(__file__).with_name("statements.py"))],
+        input=json.dumps({"requests": requests, "password": PASSWORD}),
+        env={**environ, "PYTHONPATH": str(checkout)},
+        cwd=checkout,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    counts: list[int] = json.loads(answer.stdout)
+    return counts
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The times of one case in milliseconds: each application's, and the lower bound's."""
+
+    name: str
+    times: list[list[float]]
+    bound: list[float]
+    size: int
+
+
+def _measure_case(
+    case: Case, url: str, apps: Sequence[Application], bound: Server, rounds: int
+) -> Measured:
+    clients, bound_client = [app.client(case) for app in apps], Client(bound.url)
+    size = len(clients[0].get(url, "identity"))
+    times: list[list[float]] = [[] for _ in apps]
+    bounds: list[float] = []
     for _ in range(-(-rounds // BLOCK)):
-        times += _asked(ours, address)
-        floors += _asked(theirs, case.floor_address)
-    p50, p95, p99 = percentiles(times)
-    floor_p50, _, _ = percentiles(floors)
-    return {
-        "name": case.name,
-        "p50_ms": round(p50, 2),
-        "p95_ms": round(p95, 2),
-        "p99_ms": round(p99, 2),
-        "floor_p50_ms": round(floor_p50, 2),
-        "ratio_to_floor": round(p50 / floor_p50, 2),
-        "html_bytes": size,
-    }
+        for client, measured in zip(clients, times, strict=True):
+            measured.extend(_block(client, url))
+        bounds += _block(bound_client, case.lower_bound_url)
+    return Measured(case.name, times, bounds, size)
 
 
-def _asked(client: Client, address: str) -> list[float]:
-    client.get(address)  # What the other side threw out of the processor's caches is back then.
-    return milliseconds(lambda: client.get(address), BLOCK)
+def _block(client: Client, url: str) -> list[float]:
+    client.get(url)  # Not measured: the other contenders have used the processor's caches.
+    return milliseconds(lambda: client.get(url), BLOCK)
 
 
-def _throughput(url: str, cookie: str, address: str) -> float:
-    """Pages a second that all clients together get."""
-    ends = time.monotonic() + SECONDS
+def _measure_cold_page(case: Case, url: str, apps: Sequence[Application], rounds: int) -> Measured:
+    """Follow Next, so that each page is requested once. Each application follows its own pages."""
+    clients, urls = [app.client(case) for app in apps], [url for _ in apps]
+    times: list[list[float]] = [[] for _ in apps]
+    size = 0
+    for _ in range(rounds):
+        bodies = []
+        for client, page, measured in zip(clients, urls, times, strict=True):
+            began = time.perf_counter()
+            bodies.append(client.get(page))
+            measured.append((time.perf_counter() - began) * 1000)
+        size = len(gzip.decompress(bodies[0]))
+        urls = [_next_url(body) for body in bodies]
+        if not all(urls):
+            break
+    # The first page was opened before.
+    return Measured("cold page", [each[1:] or each for each in times], [], size)
+
+
+class _Table:
+    """The results, printed row by row unless it is quiet."""
+
+    def __init__(self, *, compared: bool, quiet: bool) -> None:
+        self.rows: list[dict[str, object]] = []
+        self._quiet, self._compared = quiet, compared
+        heads = ["p50", "p95"]
+        if compared:
+            heads += ["p50 other", "p95 other", "p50 ratio"]
+        heads += ["bound", "to bound", "statements", "HTML kB"]
+        if not quiet:
+            print(f"{'milliseconds':26}" + "".join(f"{head:>11}" for head in heads))
+
+    def add(self, measured: Measured, statements: Sequence[int]) -> None:
+        (p50, p95, p99), *others = (percentiles(times) for times in measured.times)
+        row: dict[str, object] = {"name": measured.name, "p50_ms": p50, "p95_ms": p95}
+        row |= {"p99_ms": p99, "statements": statements[0], "html_bytes": measured.size}
+        cells = [f"{p50:.2f}", f"{p95:.2f}"]
+        for other in others:
+            row |= {"other_p50_ms": other[0], "other_p95_ms": other[1]}
+            row |= {"ratio": p50 / other[0], "other_statements": statements[1]}
+            cells += [f"{other[0]:.2f}", f"{other[1]:.2f}", f"{p50 / other[0]:.2f}"]
+        if measured.bound:
+            bound, _, _ = percentiles(measured.bound)
+            row |= {"bound_p50_ms": bound, "ratio_to_bound": p50 / bound}
+            cells += [f"{bound:.2f}", f"{p50 / bound:.2f}"]
+        else:
+            cells += ["", ""]
+        cells += [" / ".join(map(str, statements)), f"{measured.size / 1000:.0f}"]
+        self.rows.append(row)
+        if not self._quiet:
+            print(f"{measured.name:26}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
+
+
+def _throughput(app: Application, case: Case, url: str) -> float:
+    """Return the number of pages per second that all clients together receive."""
+    ends = time.monotonic() + THROUGHPUT_SECONDS
     counts = [0] * CLIENTS
 
-    def ask(at: int) -> None:
-        client = Client(url, cookie)
+    def request(at: int) -> None:
+        client = app.client(case)
         while time.monotonic() < ends:
-            client.get(address)
+            client.get(url)
             counts[at] += 1
 
-    threads = [threading.Thread(target=ask, args=(at,)) for at in range(CLIENTS)]
+    threads = [threading.Thread(target=request, args=(at,)) for at in range(CLIENTS)]
     began = time.monotonic()
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return sum(counts) / (time.monotonic() - began)
-
-
-def _print_head() -> None:
-    heads = "".join(f"{head:>10}" for head in ("p50", "p95", "p99", "floor", "ratio", "HTML"))
-    print(f"{'milliseconds; HTML in kB':26}{heads}")
-
-
-def _print_row(told: dict[str, object]) -> None:
-    times = "".join(
-        f"{told[key]:>10}"
-        for key in ("p50_ms", "p95_ms", "p99_ms", "floor_p50_ms", "ratio_to_floor")
-    )
-    print(f"{told['name']:26}{times}{int(str(told['html_bytes'])) / 1000:>10.0f}", flush=True)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return round(sum(counts) / (time.monotonic() - began), 1)
 
 
 if __name__ == "__main__":

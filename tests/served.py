@@ -32,13 +32,23 @@ class Server:
     """A program that answers at `url`, in a process group of its own so that it can be ended."""
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], log: Path, url: str
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        log: Path,
+        url: str,
+        folder: Path = ROOT,
     ) -> None:
         self.url = url
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                command, env=environ, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+                command,
+                env=environ,
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     @property
@@ -70,10 +80,14 @@ class Server:
 
 @contextmanager
 def serve(
-    command: Sequence[str], environ: Mapping[str, str], log: Path, url: str
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    log: Path,
+    url: str,
+    folder: Path = ROOT,
 ) -> Iterator[Server]:
     """Yield the server as soon as it answers. Raises DoesNotAnswer."""
-    server = Server(command, environ, log, url)
+    server = Server(command, environ, log, url, folder)
     try:
         server.wait_until_it_answers()
         yield server
@@ -118,14 +132,22 @@ def seed(environ: Mapping[str, str], sandbox: Path) -> None:
     subprocess.run(command, env=environ, cwd=ROOT, check=True, capture_output=True)
 
 
+def python_of(checkout: Path) -> str:
+    """Return the Python of a checkout's virtual environment, or this one."""
+    python = checkout / ".venv" / "bin" / "python"
+    return str(python) if python.exists() else sys.executable
+
+
 @contextmanager
-def serve_app(environ: Mapping[str, str], log: Path, workers: int = 1) -> Iterator[Server]:
-    """Run the app under gunicorn and yield the server.
+def serve_app(
+    environ: Mapping[str, str], log: Path, workers: int = 1, checkout: Path = ROOT
+) -> Iterator[Server]:
+    """Run the app of a checkout under gunicorn and yield the server.
 
     Each worker loads the SDKs of the clouds that have credentials.
     """
     address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()"]
+    command = [python_of(checkout), "-m", "gunicorn", "webapp:create_app()"]
     command += ["--bind", address, "--workers", str(workers)]
-    with serve(command, environ, log, f"http://{address}") as app:
+    with serve(command, environ, log, f"http://{address}", checkout) as app:
         yield app

@@ -1,0 +1,189 @@
+"""The lower bound of the Images page: the same answers with the least work that can give them.
+
+It is a bare WSGI application under the same gunicorn. Each page runs one or two statements that are
+written by hand for it, and that may know what a search cannot know beforehand: how many images
+match. It talks to the driver on a connection that stays open, and writes fifty plain rows by
+formatting strings. There is no session, no access control and no template. The statements of
+`bench.list_cases` are composed of `rows` and `groups`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+PAGE = 50
+SHOWN = (
+    "image.id, image.name, image.cloud_image_id, image.cloud, image.location, image.os_family, "
+    "image.os_version, image.agent_installed, image.state, image.status, image.verified, "
+    "image.scope_id, image.registered_at"
+)
+SQLITE = ("cache_size = -16000", "mmap_size = 2147418112", "temp_store = memory")
+"""The application's settings, so that both read the file alike."""
+FILE = "BENCH_LOWER_BOUND"
+"""The environment variable that names the file with the statements."""
+ROW = (
+    '<tr><td><a href="/images/{}">{}</a><div>{}</div></td><td>{}<div>{}</div></td><td>{} {}</td>'
+    "<td>{}</td><td>{} {} {}</td><td>{}</td><td>{}</td></tr>\n"
+)
+Slices = Sequence[tuple[int, bool]]
+"""Scope slices: the ID of a scope and whether its images are shared, the nearest scope first."""
+
+
+@dataclass(frozen=True)
+class LowerBound:
+    """The statements for one page.
+
+    `page` selects the rows and `count` the numbers above them. Without `count`, the page shows the
+    number of its rows. With `sums`, the last column is a number, and the page shows its sums by the
+    values of each other column, which is less work here than in SQL.
+    """
+
+    page: str
+    count: str = ""
+    sums: bool = False
+
+
+def in_slices(slices: Slices) -> str:
+    """Return the condition for images of any of the slices."""
+    return "(" + " OR ".join(_in_slice(*each) for each in slices) + ")"
+
+
+def _in_slice(scope: int, shared: bool) -> str:
+    return f"(scope_id = {scope} AND shared = {shared})"
+
+
+def sorted_by(keys: Sequence[str], direction: str) -> str:
+    return ", ".join(f"{key} {direction}" for key in (*keys, "id"))
+
+
+def sort_keys(
+    slices: Slices, keys: Sequence[str], direction: str, where: str = "TRUE", most: int = PAGE
+) -> str:
+    """Return the statement for the first sort keys, merged from one index range for each slice."""
+    order = sorted_by(keys, direction)
+    ranges = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT {', '.join((*keys, 'id'))} FROM image "  # noqa: S608
+        f"WHERE {_in_slice(*each)} AND {where} ORDER BY {order} LIMIT {most}) AS range_{at}"
+        for at, each in enumerate(slices)
+    )
+    return f"{ranges} ORDER BY {order} LIMIT {most}"
+
+
+def rows(
+    slices: Slices,
+    keys: Sequence[str] = ("registered_at",),
+    direction: str = "DESC",
+    where: str = "TRUE",
+) -> str:
+    """Return the statement for the first rows, in order, for which `where` holds."""
+    order = ", ".join(f"image.{key} {direction}" for key in (*keys, "id"))
+    return (
+        f"SELECT {SHOWN} FROM ({sort_keys(slices, keys, direction, where)}) AS page "  # noqa: S608
+        f"JOIN image ON image.id = page.id ORDER BY {order}"
+    )
+
+
+def rows_by_rank(ranked: Iterable[tuple[int, Slices]]) -> str:
+    """Return the statement for the first rows if slices of a lower rank come first."""
+    ranges = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT {rank} AS rank, id FROM image WHERE {_in_slice(*each)} "  # noqa: S608
+        f"ORDER BY id LIMIT {PAGE}) AS range_{rank}_{at}"
+        for rank, slices in ranked
+        for at, each in enumerate(slices)
+    )
+    return (
+        f"SELECT {SHOWN} FROM ({ranges} ORDER BY rank, id LIMIT {PAGE}) AS page "  # noqa: S608
+        "JOIN image ON image.id = page.id ORDER BY page.rank, image.id"
+    )
+
+
+def groups(slices: Slices, where: str = "TRUE") -> str:
+    """Return the statement for the number of images, from the facet groups."""
+    sums = " UNION ALL ".join(
+        f"SELECT sum(images) AS images FROM facet_group WHERE {_in_slice(*each)} AND {where}"  # noqa: S608
+        for each in slices
+    )
+    return f"SELECT sum(images) FROM ({sums}) AS sums"  # noqa: S608
+
+
+def count_up_to(most: int, slices: Slices, where: str) -> str:
+    """Return the statement for the number of images, counted up to `most`."""
+    parts = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT 1 FROM image WHERE {_in_slice(*each)} AND {where} "  # noqa: S608
+        f"LIMIT {most}) AS part_{at}"
+        for at, each in enumerate(slices)
+    )
+    return f"SELECT count(*) FROM (SELECT * FROM ({parts}) AS parts LIMIT {most}) AS found"  # noqa: S608
+
+
+def write(file: Path, url: str, pages: dict[str, LowerBound]) -> None:
+    """Write the file that `app` reads: the database, and the statements by path."""
+    statements = {path: asdict(page) for path, page in pages.items()}
+    file.write_text(json.dumps({"url": url, "pages": statements}))
+
+
+def app() -> Callable[..., Iterable[bytes]]:
+    """Return the WSGI application."""
+    configuration = json.loads(Path(os.environ[FILE]).read_text())
+    pages = {path: LowerBound(**page) for path, page in configuration["pages"].items()}
+    local = threading.local()
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        page = pages.get(environ["PATH_INFO"])
+        if page is None:
+            start_response("404 Not Found", [("Content-Length", "0")])
+            return []
+        if not hasattr(local, "connection"):
+            local.connection = _connect(configuration["url"])
+        body = _render(local.connection, page).encode()
+        headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
+        start_response("200 OK", headers)
+        return [body]
+
+    return answer
+
+
+def _connect(url: str) -> Any:
+    if urlsplit(url).scheme == "sqlite":
+        connection = sqlite3.connect(urlsplit(url).path, isolation_level=None)
+        for setting in SQLITE:
+            connection.execute(f"PRAGMA {setting}")
+        return connection
+    return psycopg.connect(url, autocommit=True)
+
+
+def _render(connection: Any, page: LowerBound) -> str:
+    found = connection.execute(page.page).fetchall()
+    counts = [len(found)]
+    if page.count:
+        counts = [row[0] for row in connection.execute(page.count).fetchall()]
+    if page.sums:
+        body = "".join(_summed(found))
+    else:
+        texts = ([escape(str(value)) for value in row] for row in found[:PAGE])
+        body = "".join(ROW.format(*row) for row in texts)
+    return (
+        f"<!doctype html><title>Images</title><p>{', '.join(map(str, counts))} images</p>"
+        f"<table>\n{body}</table><a rel=next>Next</a>\n"
+    )
+
+
+def _summed(found: Sequence[Sequence[Any]]) -> Iterable[str]:
+    *columns, numbers = zip(*found, strict=True)
+    for column in columns:
+        sums: dict[Any, int] = {}
+        for value, number in zip(column, numbers, strict=True):
+            sums[value] = sums.get(value, 0) + number
+        for value, number in sums.items():
+            yield f"<tr><td>{escape(str(value))}</td><td>{number}</td></tr>\n"
