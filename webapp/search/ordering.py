@@ -54,7 +54,7 @@ class Order:
         self.fields: list[Field] = [getattr(Image, name) for name in SORTS[sort]]
         self.names = [f"k{at}" for at in range(max(len(self.fields), 1) + 1)]
 
-    def columns(self, slices: Sequence[ScopeSlice]) -> list[str]:
+    def columns(self, slices: Sequence[ScopeSlice]) -> list[Sql]:
         """Return the columns to select for the sort keys of images in these slices."""
         pairs = zip(self._expressions(slices), self.names, strict=True)
         return [sql.named(expression, name) for expression, name in pairs]
@@ -64,6 +64,15 @@ class Order:
         """What to sort selected sort keys by."""
         return sql.directed(self.names, descending=self.descending)
 
+    @property
+    def by_index(self) -> str:
+        """What to sort sort keys of slices with one rank by, in words that match their index.
+
+        SQLite would sort them if the rank, which is the same for all of them, were named.
+        """
+        names = self.names if self.fields else self.names[1:]
+        return sql.directed(names, descending=self.descending)
+
     def ranked(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
         """Return the slices in groups: all images of a group come before those of the next."""
         if self.fields:
@@ -71,9 +80,10 @@ class Order:
         ranks = sorted({self._rank(each) for each in slices}, reverse=self.descending)
         return [[each for each in slices if self._rank(each) == rank] for rank in ranks]
 
-    def after(self, key: SortKey) -> Sql:
-        """Return the condition for selected sort keys that come after `key`."""
-        return sql.beyond(self.names, self._stored(key), descending=self.descending)
+    def after(self, slices: Sequence[ScopeSlice], key: SortKey) -> Sql:
+        """Return the condition for images of these slices that come after `key`."""
+        values = self._stored(key)
+        return sql.beyond(self._expressions(slices), values, descending=self.descending)
 
     def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
         """Return the condition for images of a slice that come after `key`, for its index."""

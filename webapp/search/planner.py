@@ -93,7 +93,8 @@ class Search:
         if candidates <= FEW:
             if self._words_are_few():
                 return self._sort_all(self._with_words())
-            return self._sort_all(self._of_groups() if has_facets else self._of_slices())
+            total = None if self.ungrouped else candidates
+            return self._sort_all(self._of_groups() if has_facets else self._of_slices(), total)
         for condition in self.ranges:
             if self._count_in_slices(condition) <= FEW:
                 return self._sort_all(self._of_slices(condition))
@@ -144,36 +145,43 @@ class Search:
             end = order.until_in_slice(each, until) if until else ALWAYS
             where = sql.all_of([each.condition, condition, begin, end])
             ranges.append(sql.select(order.columns([each]), sql.rows_of("image", where)))
-        filtered = bool(condition) or start is not None or until is not None
+        is_plain = not (condition or start or until)
         return sql.merge(
-            ranges, order_by=order.by_key, limit=limit, offset=offset, filtered=filtered
+            ranges, order_by=order.by_index, limit=limit, offset=offset, plain=is_plain
         )
 
     def _key_at(self, position: int) -> SortKey | None:
         """Return the sort key `position` images after the cursor, or None if there are fewer."""
-        keys = self._keys(self.slices, ALWAYS, 1, start=self.cursor, offset=position)
-        found = sql.fetch(keys)
-        return self.order.key_of(found[0]) if found else None
+        for slices in self.order.ranked(self.slices):
+            found = sql.fetch(self._keys(slices, ALWAYS, 1, start=self.cursor, offset=position))
+            if found:
+                return self.order.key_of(found[0])
+            passed = sql.subquery(self._keys(slices, ALWAYS, position, start=self.cursor), "passed")
+            position -= sql.fetch_number(sql.count(passed))
+        return None
 
-    def _sort_all(self, sources: Sequence[Sql]) -> Found:
-        """Return the page by sorting all matches, which `sources` find."""
-        columns = self.order.columns(self.slices)
-        matches = sql.union(sql.select(columns, source) for source in sources)
-        counted = sql.select(["*", sql.named(sql.ALL_ROWS, "matches")], sql.subquery(matches, "m"))
-        following = self.order.after(self.cursor) if self.cursor else ALWAYS
-        page = sql.select(
-            ["*"],
-            sql.rows_of(sql.subquery(counted, "counted"), following),
-            order_by=self.order.by_key,
-            limit=self.size,
-        )
-        found = rows.read(page, self.order, self.slices, extra=["matches"])
-        count = (
-            found[0].extra[0]
-            if found
-            else sum(sql.fetch_number(sql.count(each)) for each in sources)
-        )
-        return Found(found, min(count, FEW), exact=count <= FEW)
+    def _sort_all(self, sources: Sequence[Sql], total: int | None = None) -> Found:
+        """Return the page by sorting all matches, which `sources` find.
+
+        `total` is the number of matches, if it is known.
+        """
+        counts = sql.add(sql.count(source, FEW + 1) for source in sources)
+        columns, by_key = self.order.columns(self.slices), self.order.by_key
+        after = self.order.after(self.slices, self.cursor) if self.cursor else ALWAYS
+        matches = sql.union(sql.select(columns, sql.narrow(each, after)) for each in sources)
+        if total is None and not self.cursor:
+            # The first page has to find all matches anyway, and counts them on the way.
+            counted = sql.select(["*", sql.ALL_ROWS], sql.subquery(matches, "matches"))
+            page, total_column = sql.first(counted, order_by=by_key, limit=self.size), sql.TOTAL
+        else:
+            page = sql.first(matches, order_by=by_key, limit=self.size)
+            total_column = sql.scalar(counts) if total is None else Sql(str(total))
+        found = rows.read(page, self.order, self.slices, extra=total_column)
+        if found:
+            total = found[0].extra
+        elif total is None:
+            total = sql.fetch_number(counts) if self.cursor else 0
+        return Found(found, min(total, FEW), exact=total <= FEW)
 
     def _of_slices(self, condition: Sql = ALWAYS) -> list[Sql]:
         """Find all matches by slice; `condition` follows from the search and has an index."""

@@ -43,26 +43,20 @@ _COLUMNS = [f"image.{name}" for name in ("scope_id", *ListedImage._fields[3:])]
 
 
 class Row(NamedTuple):
-    """A row of a page: its sort key, the image, and the extra columns that were selected."""
+    """A row of a page: its sort key, the image, and the extra value that was selected."""
 
     key: SortKey
     image: ListedImage
-    extra: tuple[Any, ...]
+    extra: Any
 
 
-def read(
-    keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sequence[str] = ()
-) -> list[Row]:
-    """Return the images of a statement that selects sort keys and `extra` columns, in order."""
-    columns = [*order.names, *extra]
+def read(keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sql = sql.NULL) -> list[Row]:
+    """Return the images of a statement that selects sort keys, in their order."""
     source = sql.joined_images(keys, "page", order.names[-1])
-    found = sql.fetch(sql.select([*columns, *_COLUMNS], source, order_by=order.by_key))
+    found = sql.fetch(sql.select([extra, *order.names, *_COLUMNS], source, order_by=order.by_key))
     owners = {each.scope.id: (each.scope.level.value, each.scope.label) for each in slices}
-    size, width = len(order.names), len(columns)
-    return [
-        Row(order.key_of(row[:size]), _listed(row[width:], owners), row[size:width])
-        for row in found
-    ]
+    width = len(order.names) + 1
+    return [Row(order.key_of(row[1:width]), _listed(row[width:], owners), row[0]) for row in found]
 
 
 def _listed(row: tuple[Any, ...], owners: dict[int, tuple[str, str]]) -> ListedImage:

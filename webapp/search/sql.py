@@ -35,8 +35,10 @@ class Sql:
 
 ALWAYS = Sql()
 NEVER = Sql("FALSE")
-ALL_ROWS = "COUNT(*) OVER ()"
-"""A column: the number of rows before the limit."""
+NULL = Sql("NULL")
+TOTAL = Sql("total")
+ALL_ROWS = Sql("COUNT(*) OVER () AS total")
+"""The column `TOTAL`: the number of rows before the limit."""
 
 
 def equals(column: str, value: Any) -> Sql:
@@ -170,13 +172,14 @@ def first_match(results: Iterable[tuple[Sql, int]]) -> str:
     return f"CASE {whens} END"
 
 
-def named(expression: str, name: str) -> str:
+def named(expression: str | Sql, name: str) -> Sql:
     """Return an expression as a column with a name.
 
     >>> named("name_key", "k0")
-    'name_key AS k0'
+    Sql('name_key AS k0')
     """
-    return f"{expression} AS {name}"
+    expression = expression if isinstance(expression, Sql) else Sql(expression)
+    return Sql(f"{expression.text} AS {name}", expression.params)
 
 
 def total(column: str, where: Sql = ALWAYS) -> Sql:
@@ -206,6 +209,15 @@ def rows_of(table: str | Sql, where: Sql) -> Sql:
     """
     source = table if isinstance(table, Sql) else Sql(table)
     return _join(" WHERE ", [source, where] if where else [source])
+
+
+def narrow(source: Sql, condition: Sql) -> Sql:
+    """Return the rows of a source with a condition for which another condition holds, too.
+
+    >>> narrow(rows_of("image", equals("cloud", "aws")), equals("shared", True))
+    Sql('image WHERE cloud = ? AND shared = ?', ('aws', True))
+    """
+    return all_of([source, condition])
 
 
 def images_with_texts(texts: Sequence[str], where: Sql, first: int | None = None) -> Sql:
@@ -275,30 +287,33 @@ def union(statements: Iterable[Sql]) -> Sql:
     return _join(" UNION ALL ", list(statements))
 
 
-def merge(
-    ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, filtered: bool
-) -> Sql:
+def first(statement: Sql, *, order_by: str, limit: int, offset: int = 0) -> Sql:
+    """Return the first rows of a statement, in order.
+
+    >>> first(Sql("SELECT id FROM a UNION ALL SELECT id FROM b"), order_by="id ASC", limit=9)
+    Sql('SELECT id FROM a UNION ALL SELECT id FROM b ORDER BY id ASC LIMIT 9')
+    """
+    return Sql(statement.text + _end(order_by, limit, offset), statement.params)
+
+
+def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, plain: bool) -> Sql:
     """Return the first rows of several index ranges, each of which is already in this order.
 
-    `filtered` says that the ranges have conditions besides their beginning and end. SQLite reads
-    a union of index ranges no further than necessary, but not with such conditions. PostgreSQL
-    might sort all rows of the ranges. In both cases each range gets the limit, too.
+    If the ranges are `plain`, without conditions, SQLite reads them no further than necessary.
+    Otherwise, and with PostgreSQL, the database might sort all rows of the ranges, unless each
+    range gets the limit, too.
 
     >>> ranges = [Sql("SELECT id FROM a"), Sql("SELECT id FROM b")]
-    >>> merge(ranges, order_by="id ASC", limit=9, filtered=False)
+    >>> merge(ranges, order_by="id ASC", limit=9, plain=True)
     Sql('SELECT id FROM a UNION ALL SELECT id FROM b ORDER BY id ASC LIMIT 9')
-    >>> merge(ranges[:1], order_by="id ASC", limit=9, filtered=True)
+    >>> merge(ranges[:1], order_by="id ASC", limit=9, plain=False)
     Sql('SELECT * FROM (SELECT id FROM a ORDER BY id ASC LIMIT 9) AS part
          ORDER BY id ASC LIMIT 9')
     """
-    if filtered or not is_sqlite():
-        limited = _end(order_by, limit + offset, 0)
-        ranges = [
-            select(["*"], subquery(Sql(each.text + limited, each.params), "part"))
-            for each in ranges
-        ]
-    merged = union(ranges)
-    return Sql(merged.text + _end(order_by, limit, offset), merged.params)
+    if not (plain and is_sqlite()):
+        heads = [first(each, order_by=order_by, limit=limit + offset) for each in ranges]
+        ranges = [select(["*"], subquery(head, "part")) for head in heads]
+    return first(union(ranges), order_by=order_by, limit=limit, offset=offset)
 
 
 def subquery(statement: Sql, name: str) -> Sql:
@@ -308,6 +323,15 @@ def subquery(statement: Sql, name: str) -> Sql:
     Sql('(SELECT 1) AS found')
     """
     return Sql(f"({statement.text}) AS {name}", statement.params)
+
+
+def scalar(statement: Sql) -> Sql:
+    """Return the only value of a statement as an expression.
+
+    >>> scalar(Sql("SELECT 1"))
+    Sql('(SELECT 1)')
+    """
+    return Sql(f"({statement.text})", statement.params)
 
 
 def joined_images(statement: Sql, name: str, id_column: str) -> Sql:
