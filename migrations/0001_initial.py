@@ -64,7 +64,10 @@ def _base(db: Database) -> type[Model]:
 
 
 def _by_bytes(db: Database) -> list[Node]:
-    """Sorted byte by byte, as SQLite does anyhow: other collations pass over punctuation."""
+    """Return the options of a column that is sorted by bytes, which is what SQLite always does.
+
+    Other collations of PostgreSQL ignore punctuation.
+    """
     return [] if isinstance(db, SqliteDatabase) else [SQL('COLLATE "C"')]
 
 
