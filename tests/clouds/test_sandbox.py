@@ -40,7 +40,7 @@ def running(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many in a row."""
+    """Return the first of `count` consecutive free ports."""
     while True:
         first = random.randrange(20_000, 30_000)
         with ExitStack() as stack:
@@ -52,15 +52,15 @@ def free_ports(count: int) -> int:
             return first
 
 
-def test_every_cloud_answers_also_after_a_restart_and_ends_at_once(tmp_path: Path) -> None:
-    """The demonstration stores the credentials of its first start."""
+def test_every_cloud_answers_after_a_restart_and_stops_at_once(tmp_path: Path) -> None:
+    """The demonstration keeps using the credentials of its first start."""
     port = free_ports(len(CLOUDS))
     rows: list[dict[str, Any]] = []
     for _ in range(2):
         with running(tmp_path, port) as process:
-            written = tmp_path / "sandbox.json"
-            assert written.stat().st_mode & 0o077 == 0
-            rows = rows or json.loads(written.read_text())["credentials"]
+            output = tmp_path / "sandbox.json"
+            assert output.stat().st_mode & 0o077 == 0
+            rows = rows or json.loads(output.read_text())["credentials"]
             assert [each["cloud"] for each in rows] == list(CLOUDS)
             for each in rows:
                 cloud, values = CLOUDS[each["cloud"]], CredentialValues(each["values"])
@@ -72,7 +72,7 @@ def test_every_cloud_answers_also_after_a_restart_and_ends_at_once(tmp_path: Pat
             assert time.monotonic() - began < 2
 
 
-def test_ids_are_of_amis_and_differ() -> None:
+def test_image_ids_are_valid_and_unique() -> None:
     ids = [known.id_in(region) for known in aws.CATALOG for region in known.regions]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("ami-[0-9a-f]{17}", each) for each in ids)

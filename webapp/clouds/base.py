@@ -61,8 +61,8 @@ class InvalidImageId(CloudError):
 class ImageNotFound(CloudError):
     """The cloud says that there is no such image at that location.
 
-    Only this error may mark an image as gone. `found_in` lists the locations that do have the
-    image, if they were searched.
+    This error and ImageNotVisible mark a registered image as gone. `found_in` lists the locations
+    that do have the image, if they were searched.
     """
 
     def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:

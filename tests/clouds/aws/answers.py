@@ -1,4 +1,4 @@
-"""Answers in the dialects of EC2 and STS, for faults that a simulator cannot be brought to give."""
+"""Answers of EC2 and STS, for failures that a simulator cannot produce."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
 
 
 def aws_error(code: str, message: str = "No.", status: int = 400) -> Behaviour:
-    """An error as the service that was asked words it: EC2's and STS's envelopes differ."""
-    said = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
+    """Return an error in the format of the called service: EC2 and STS differ."""
+    error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
 
     def behave(request: Request) -> Answer:
         if request.form["Action"] in STS_ACTIONS:
-            body = f"<ErrorResponse><Error><Type>Sender</Type>{said}</Error></ErrorResponse>"
+            body = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
         else:
-            body = f"<Response><Errors><Error>{said}</Error></Errors></Response>"
+            body = f"<Response><Errors><Error>{error}</Error></Errors></Response>"
         return Answer(status, body.encode())
 
     return behave
 
 
 def by_action(*, otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Behave in a way of its own for some of the actions."""
+    """Return a behaviour with exceptions for some actions."""
     return lambda request: behaviours.get(request.form["Action"], otherwise)(request)
 
 
 def by_region(*, otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Behave in a way of its own in some of the regions, named with _ for -. The region is in the
-    signature: Credential=KEY/DATE/REGION/SERVICE/aws4_request."""
+    """Return a behaviour with exceptions for some regions, which are named with _ for -.
+
+    The region is part of the signature: Credential=KEY/DATE/REGION/SERVICE/aws4_request.
+    """
 
     def behave(request: Request) -> Answer | None:
         region = request.headers["Authorization"].split("/")[2]
@@ -53,18 +55,18 @@ def caller(account: str = "123456789012") -> Behaviour:
 
 
 def regions(**status: str) -> Behaviour:
-    """The opt-in status of each, named with _ for -."""
+    """Return an answer with the opt-in status of each region, named with _ for -."""
     items = "".join(
         f"<item><regionName>{name.replace('_', '-')}</regionName>"
-        f"<optInStatus>{said.replace('_', '-')}</optInStatus></item>"
-        for name, said in status.items()
+        f"<optInStatus>{opt_in.replace('_', '-')}</optInStatus></item>"
+        for name, opt_in in status.items()
     )
     body = f"<DescribeRegionsResponse><regionInfo>{items}</regionInfo></DescribeRegionsResponse>"
     return lambda _: Answer(200, body.encode())
 
 
 def images(*described: Mapping[str, Any]) -> Behaviour:
-    """An answer of DescribeImages with these, given as botocore would return them."""
+    """Return an answer of DescribeImages. `described` has the format that botocore returns."""
     body = _xml(_output_shape(), {"Images": list(described)})
     return lambda _: Answer(
         200, f"<DescribeImagesResponse>{body}</DescribeImagesResponse>".encode()
@@ -81,7 +83,7 @@ def _output_shape() -> Any:
 
 
 def _xml(shape: Any, value: Any) -> str:
-    """`value` as EC2 writes it, by botocore's own description of the answer."""
+    """Return `value` as EC2 writes it, according to botocore's description of the answer."""
     if shape.type_name == "structure":
         members = ((name, each, shape.members.get(name)) for name, each in value.items())
         return "".join(

@@ -1,4 +1,4 @@
-"""The sandbox AWS as a peer of the contract's tests."""
+"""The sandbox's AWS as a peer for the contract tests."""
 
 from __future__ import annotations
 

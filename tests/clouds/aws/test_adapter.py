@@ -105,7 +105,7 @@ def test_in_another_region_of_the_same_credentials(adapter: Aws, good: Credentia
 
 
 def test_in_several_other_regions(adapter: Aws) -> None:
-    """An id is of one region only, but a private endpoint may give one answer for several."""
+    """An ID exists in one region only, but a private endpoint may serve several regions."""
     behaviour = answers.by_action(
         DescribeRegions=answers.regions(
             ap_south_1="opted_in", eu_west_1="opted_in", us_west_2="opted_in"
@@ -168,24 +168,24 @@ def test_console_of_each_partition(adapter: Aws, region: str, host: str) -> None
 
 
 @pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1", "eusc-de-east-1"])
-def test_region_of_another_partition_is_not_even_asked(adapter: Aws, region: str) -> None:
+def test_region_of_another_partition_is_not_called(adapter: Aws, region: str) -> None:
     with pytest.raises(UnknownLocation, match=f"{region} is a region of .*these credentials"):
         adapter.describe(aws_credentials(""), Locator(region, "ami-12345678"))
 
 
-def test_a_name_that_is_no_region_is_not_even_asked(adapter: Aws) -> None:
+def test_an_invalid_region_name_is_not_called(adapter: Aws) -> None:
     with pytest.raises(UnknownLocation, match="no such region"):
         adapter.describe(aws_credentials(""), Locator("evil.example/?", "ami-12345678"))
 
 
-def test_answers_about_another_image_are_not_believed(adapter: Aws) -> None:
+def test_answers_about_another_image_are_rejected(adapter: Aws) -> None:
     with faulty.serve(answers.images({"ImageId": "ami-87654321"})) as url:  # noqa: SIM117
         with pytest.raises(ImageNotVisible, match="ami-12345678"):
             adapter.describe(aws_credentials(url), Locator(HOME, "ami-12345678"))
 
 
 @pytest.mark.parametrize(
-    ("said", "state", "words"),
+    ("image", "state", "words"),
     [
         ({"State": "pending"}, ImageState.PENDING, "still being created"),
         ({"State": "transient"}, ImageState.PENDING, "still being created"),
@@ -202,8 +202,8 @@ def test_answers_about_another_image_are_not_believed(adapter: Aws) -> None:
         ),
     ],
 )
-def test_states(said: dict[str, Any], state: ImageState, words: str) -> None:
-    details = image_details(said)
+def test_states(image: dict[str, Any], state: ImageState, words: str) -> None:
+    details = image_details(image)
     assert details.state is state
     assert words in details.state_note
 
@@ -272,14 +272,14 @@ def test_many_shares_are_counted() -> None:
         ({}, ()),
     ],
 )
-def test_words_that_tell_of_the_system(image: dict[str, str], texts: tuple[str, ...]) -> None:
+def test_texts_that_name_the_system(image: dict[str, str], texts: tuple[str, ...]) -> None:
     found = image_details(image).os_texts
     assert len(found) == len(texts)
     assert all(text.startswith(begin) for text, begin in zip(found, texts, strict=True))
 
 
 def test_recorded_answers(adapter: Aws) -> None:
-    """Real answers of DescribeImages."""
+    """Test with real answers of DescribeImages."""
     recorded = vendor_data.folder("aws") / "aws_custodian_describe_images.json"
     described = json.loads(recorded.read_text())["Images"]
     behaviour = answers.by_action(

@@ -1,4 +1,4 @@
-"""What a person is told of each way in which AWS, or the way to it, can fail."""
+"""The error for each failure of AWS or of the connection to it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from webapp.clouds.base import (
 LOCATOR = Locator("eu-west-1", "ami-0123456789abcdef0")
 
 
-def described(adapter: Aws, behaviour: Behaviour, **changes: str) -> CloudError:
-    """What looking up an image is refused with."""
+def look_up_error(adapter: Aws, behaviour: Behaviour, **changes: str) -> CloudError:
+    """Return the error of a look-up."""
     with faulty.serve(behaviour) as url:
         return refused(lambda: adapter.describe(aws_credentials(url, **changes), LOCATOR))
 
@@ -67,25 +67,25 @@ def refused(call: Callable[[], object]) -> CloudError:
         ("InternalError", CloudUnreachable, "internal error .*500"),
     ],
 )
-def test_each_code_has_its_own_words(
+def test_each_code_has_its_own_message(
     adapter: Aws, code: str, kind: type[CloudError], words: str
 ) -> None:
     status = 500 if code == "InternalError" else 400
-    # STS is down here, so that EC2's code stands alone.
+    # STS fails, so that only EC2's code counts.
     behaviour = by_action(GetCallerIdentity=answering(503), otherwise=aws_error(code, "No", status))
-    error = described(adapter, behaviour)
+    error = look_up_error(adapter, behaviour)
     assert type(error) is kind
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
-def test_every_sentence_differs() -> None:
-    """Where two codes share one, they mean the same."""
-    sentences = {
+def test_codes_with_the_same_message_have_the_same_class() -> None:
+    """Codes share a message only if they have the same meaning."""
+    classes_by_message = {
         words: {kind for kind, each in errors.BY_CODE.values() if each == words}
         for _, words in errors.BY_CODE.values()
     }
-    assert len(sentences) >= 14
-    assert all(len(kinds) == 1 for kinds in sentences.values())
+    assert len(classes_by_message) >= 14
+    assert all(len(kinds) == 1 for kinds in classes_by_message.values())
 
 
 def test_not_found_anywhere(adapter: Aws) -> None:
@@ -93,18 +93,18 @@ def test_not_found_anywhere(adapter: Aws) -> None:
         DescribeRegions=regions(eu_west_1="opt_in_not_required", us_east_1="opt_in_not_required"),
         otherwise=aws_error("InvalidAMIID.NotFound"),
     )
-    error = described(adapter, behaviour)
+    error = look_up_error(adapter, behaviour)
     assert type(error) is ImageNotFound
     assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it is not shared" in str(error)
     assert error.found_in == ()
 
 
 def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: str) -> None:
-    asked = []
+    called = []
     forward = forwarding(sandbox_aws)
 
     def remember(request: faulty.Request) -> faulty.Answer | None:
-        asked.append(request.headers["Authorization"].split("/")[2])
+        called.append(request.headers["Authorization"].split("/")[2])
         return forward(request)
 
     behaviour = by_action(
@@ -128,7 +128,7 @@ def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: s
     assert isinstance(error, ImageNotFound)
     assert error.found_in == ("us-west-2",)
     assert "in eu-west-1, but in us-west-2. Choose that location." in str(error)
-    assert sorted(asked) == ["eu-west-1", "us-east-1", "us-west-2"]
+    assert sorted(called) == ["eu-west-1", "us-east-1", "us-west-2"]
 
 
 def test_a_slow_region_does_not_hold_up_the_answer(
@@ -151,7 +151,7 @@ def test_a_slow_region_does_not_hold_up_the_answer(
 @pytest.mark.parametrize("fault", [answering(503), aws_error("UnauthorizedOperation")])
 def test_not_found_where_the_regions_may_not_be_asked(adapter: Aws, fault: Behaviour) -> None:
     behaviour = by_action(DescribeRegions=fault, otherwise=aws_error("InvalidAMIID.NotFound"))
-    assert type(described(adapter, behaviour)) is ImageNotFound
+    assert type(look_up_error(adapter, behaviour)) is ImageNotFound
 
 
 @pytest.mark.parametrize("first", ["AuthFailure", "RequestExpired"])
@@ -165,32 +165,32 @@ def test_not_found_where_the_regions_may_not_be_asked(adapter: Aws, fault: Behav
         ("ExpiredToken", "", "session token has expired"),
     ],
 )
-def test_sts_tells_what_ec2_does_not(
+def test_sts_returns_a_more_precise_code_than_ec2(
     adapter: Aws, first: str, code: str, message: str, words: str
 ) -> None:
     behaviour = by_action(
         GetCallerIdentity=aws_error(code, message, 403), otherwise=aws_error(first, "No", 401)
     )
-    error = described(adapter, behaviour)
+    error = look_up_error(adapter, behaviour)
     assert isinstance(error, CredentialsRejected)
     assert words in str(error)
 
 
 def test_region_that_is_not_enabled(adapter: Aws) -> None:
-    """EC2 answers there as if the credentials were wrong."""
+    """EC2 returns the same code as for wrong credentials."""
     behaviour = by_action(
         GetCallerIdentity=caller(),
         DescribeRegions=regions(us_east_1="opt_in_not_required", eu_west_1="not_opted_in"),
         otherwise=aws_error("AuthFailure", "No", 401),
     )
-    error = described(adapter, behaviour)
+    error = look_up_error(adapter, behaviour)
     assert isinstance(error, UnknownLocation)
     assert "eu-west-1 is not enabled for this account" in str(error)
 
 
 def test_credentials_that_are_good_but_not_there(adapter: Aws) -> None:
     behaviour = by_action(GetCallerIdentity=caller(), otherwise=aws_error("AuthFailure", "No", 401))
-    error = described(adapter, behaviour)
+    error = look_up_error(adapter, behaviour)
     assert isinstance(error, CredentialsRejected)
     assert "accepts these credentials, but not in eu-west-1" in str(error)
 
@@ -201,10 +201,10 @@ def test_enabled_region_that_refuses_all_the_same(adapter: Aws) -> None:
         DescribeRegions=regions(eu_west_1="opted_in"),
         otherwise=aws_error("AuthFailure", "No", 401),
     )
-    assert "for EC2" in str(described(adapter, behaviour))
+    assert "for EC2" in str(look_up_error(adapter, behaviour))
 
 
-def test_role_that_may_not_be_taken_on(adapter: Aws) -> None:
+def test_role_that_cannot_be_assumed(adapter: Aws) -> None:
     message = (
         "User: arn:aws:iam::123456789012:user/x is not authorized to perform: sts:AssumeRole on "
         "resource: arn:aws:iam::123456789012:role/images"
@@ -222,7 +222,7 @@ def test_role_that_may_not_be_taken_on(adapter: Aws) -> None:
 
 def test_permission_is_the_one_that_aws_names(adapter: Aws) -> None:
     message = "You are not authorized to perform: ec2:SomethingNew because no policy allows it"
-    error = described(adapter, aws_error("UnauthorizedOperation", message, 403))
+    error = look_up_error(adapter, aws_error("UnauthorizedOperation", message, 403))
     assert "ec2:SomethingNew" in str(error)
 
 
@@ -236,10 +236,8 @@ def test_permission_is_the_one_that_aws_names(adapter: Aws) -> None:
         (503, CloudUnreachable, "internal error .*503"),
     ],
 )
-def test_codes_that_nobody_knows(
-    adapter: Aws, status: int, kind: type[CloudError], words: str
-) -> None:
-    error = described(adapter, aws_error("Nonsense", "No", status))
+def test_unknown_codes(adapter: Aws, status: int, kind: type[CloudError], words: str) -> None:
+    error = look_up_error(adapter, aws_error("Nonsense", "No", status))
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
@@ -259,7 +257,7 @@ def test_name_that_cannot_be_resolved(adapter: Aws, monkeypatch: pytest.MonkeyPa
 
 
 def test_region_that_does_not_exist(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name is well-formed, so only the missing endpoint tells."""
+    """Its name is well-formed, so only the missing endpoint reveals it."""
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     locator = Locator("eu-nowhere-1", LOCATOR.image_id)
     error = refused(lambda: adapter.describe(aws_credentials(""), locator))
@@ -272,8 +270,8 @@ def unresolvable(*_: object, **__: object) -> None:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def test_broken_off(adapter: Aws) -> None:
-    error = described(adapter, faulty.resetting)
+def test_interrupted_connection(adapter: Aws) -> None:
+    error = look_up_error(adapter, faulty.resetting)
     assert isinstance(error, CloudUnreachable)
     assert "was interrupted" in str(error)
 
@@ -294,17 +292,17 @@ def test_garbage(adapter: Aws, body: str, status: int) -> None:
 
 
 def test_silence(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore's own timeout, which is the first to end it."""
+    """botocore's own timeout ends the call first."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
-    error = described(adapter, slow(30, answering(200)))
+    error = look_up_error(adapter, slow(30, answering(200)))
     assert isinstance(error, CloudUnreachable)
     assert "took too long to respond" in str(error)
 
 
-def test_an_answer_in_drops(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout of botocore's ends it: ours does."""
+def test_trickling_answer(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only our time limit ends the call, since no timeout of botocore does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
-    error = described(adapter, faulty.trickling)
+    error = look_up_error(adapter, faulty.trickling)
     assert isinstance(error, CloudUnreachable)
     assert "did not answer within 1 seconds" in str(error)
 
@@ -333,10 +331,10 @@ def test_a_throttled_or_broken_call_is_tried_once_more(adapter: Aws, sandbox_aws
             assert adapter.describe(aws_credentials(url), locator).name == aws.NOBLE.name
 
 
-def test_what_aws_repeats_of_our_secrets_is_not_logged(
+def test_secrets_that_aws_repeats_are_not_logged(
     adapter: Aws, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a signature that does not fit it repeats all that it signed, the token included."""
+    """For a wrong signature, AWS repeats the signed text, which includes the session token."""
     token = f"token-{SECRET}"
     message = f"The Canonical String should have been 'POST x-amz-security-token:{token}'"
     behaviour = by_action(
@@ -344,7 +342,7 @@ def test_what_aws_repeats_of_our_secrets_is_not_logged(
         otherwise=aws_error("AuthFailure", message, 401),
     )
     with caplog.at_level(logging.DEBUG):
-        error = described(adapter, behaviour, session_token=token)
+        error = look_up_error(adapter, behaviour, session_token=token)
     assert "AuthFailure" in caplog.text
     assert "x-amz-security-token:…" in caplog.text
     assert SECRET not in caplog.text

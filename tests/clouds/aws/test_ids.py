@@ -1,4 +1,4 @@
-"""What people paste for an AMI."""
+"""Parsing of pasted AMI IDs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
         (f"https://console.aws.amazon.com/ec2/home#ImageDetails:imageId={NEW}", NEW, ""),
     ],
 )
-def test_understood(text: str, value: str, location: str) -> None:
+def test_accepted_texts(text: str, value: str, location: str) -> None:
     assert parse(text) == ImageId(value, location)
 
 
@@ -121,7 +121,7 @@ def test_understood(text: str, value: str, location: str) -> None:
         ("a" * (MAX_LENGTH + 1), "too long for an AMI ID"),
     ],
 )
-def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+def test_rejected_with_the_problem(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words):
         parse(text)
 
@@ -133,7 +133,7 @@ def test_any_id_in_any_case_between_blanks(image_id: str, before: str, after: st
 
 
 @given(ids, regions)
-def test_any_arn_and_any_address_of_the_console(image_id: str, region: str) -> None:
+def test_any_arn_and_any_console_url(image_id: str, region: str) -> None:
     expected = ImageId(image_id, region)
     assert parse(f"arn:aws:ec2:{region}::image/{image_id}") == expected
     host = f"https://{region}.console.aws.amazon.com/ec2/home"
@@ -146,11 +146,11 @@ def test_any_arn_and_any_address_of_the_console(image_id: str, region: str) -> N
     | st.text("ami-0123456789abcdefABCDEF \n:/#?&;=.", max_size=60)
     | st.text(string.hexdigits + "-", max_size=20).map("ami-{}".format)
 )
-def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     try:
         found = parse(text)
     except InvalidImageId as error:
-        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        assert str(error).endswith(".")  # noqa: PT017  both outcomes are correct
         return
     assert AMI.fullmatch(found.value)
     assert found.location.isascii()

@@ -1,4 +1,4 @@
-"""How the AWS adapter uses its SDK: whose keys it sends, what it keeps, and what that costs."""
+"""How the AWS adapter uses its SDK: which keys it sends, what it caches, and how long it takes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def at(known: aws.SandboxImage, region: str = HOME) -> Locator:
     return Locator(region, known.id_in(region))
 
 
-def test_a_role_is_taken_on_once(adapter: Aws, sandbox_aws: str) -> None:
+def test_a_role_is_assumed_once(adapter: Aws, sandbox_aws: str) -> None:
     actions = []
     forward = faulty.forwarding(sandbox_aws)
 
@@ -43,8 +43,8 @@ def test_a_role_is_taken_on_once(adapter: Aws, sandbox_aws: str) -> None:
         assert actions[3:] == ["AssumeRole", "GetCallerIdentity"]
 
 
-def test_nothing_of_the_servers_own_surroundings_is_read(sandbox_aws: str, tmp_path: Path) -> None:
-    """A profile, keys and an endpoint of the server's own are neither used nor in the way."""
+def test_the_environment_of_the_server_is_ignored(sandbox_aws: str, tmp_path: Path) -> None:
+    """A profile, keys and an endpoint in the environment have no effect."""
     (tmp_path / "config").write_text(
         "[default]\naws_access_key_id = AKIASERVER\naws_secret_access_key = server\n"
         "endpoint_url = http://127.0.0.1:1\nregion = eu-west-1\n"
@@ -103,8 +103,8 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
-    """Clients are made one at a time and shared; nobody gets another's."""
+def test_concurrent_calls_from_a_cold_start(good: CredentialValues) -> None:
+    """Clients are created one at a time and shared only for the same credentials and region."""
     fresh = Aws()
     barrier = threading.Barrier(16)
 
@@ -118,15 +118,15 @@ def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
     assert names == [aws.DEBIAN_13.name, aws.NOBLE.name] * 8
 
 
-def test_a_warm_look_up_costs_little_over_the_answer(adapter: Aws) -> None:
+def test_a_warm_look_up_adds_little_time_to_the_answer(adapter: Aws) -> None:
     image = {"ImageId": "ami-12345678", "State": "available", "Public": True}
     with faulty.serve(answers.images(image)) as url:
         credentials = aws_credentials(url)
         locator = Locator(HOME, "ami-12345678")
         adapter.describe(credentials, locator)
-        took = []
+        durations = []
         for _ in range(20):
             began = time.perf_counter()
             adapter.describe(credentials, locator)
-            took.append(time.perf_counter() - began)
-    assert sorted(took)[10] < 0.05
+            durations.append(time.perf_counter() - began)
+    assert sorted(durations)[10] < 0.05

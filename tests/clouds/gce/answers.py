@@ -1,4 +1,4 @@
-"""Answers of Compute Engine for `sandbox.faulty`, made for one test."""
+"""Answers of Compute Engine for `sandbox.faulty`, created for single tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JSON = "application/json"
 
 
 def image(**fields: Any) -> Behaviour:
-    """An image, by the names of its fields in JSON."""
+    """Return a behaviour that answers with an image. `fields` have their names in JSON."""
     return faulty.answering(200, json.dumps({"kind": "compute#image", **fields}), JSON)
 
 

@@ -1,4 +1,4 @@
-"""The sandbox's Compute Engine as a peer of the contract's tests."""
+"""The sandbox's Compute Engine as a peer for the contract tests."""
 
 from __future__ import annotations
 

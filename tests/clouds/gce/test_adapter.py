@@ -24,7 +24,7 @@ from webapp.clouds.gce.details import image_details
 from webapp.clouds.gce.ids import ImageRef
 from webapp.images import operating_systems
 
-WANTED = ImageRef("acme-images", "web")
+REQUESTED = ImageRef("acme-images", "web")
 LINK = "https://www.googleapis.com/compute/v1/projects/"
 
 
@@ -83,7 +83,7 @@ def test_every_image_of_the_sandbox(
     ],
     ids=lambda each: getattr(each, "name", each),
 )
-def test_words_suggest_the_system(
+def test_texts_suggest_the_operating_system(
     adapter: Gce, good: CredentialValues, known: gce_images.SandboxImage, family: str, version: str
 ) -> None:
     found = operating_systems.suggest(described(adapter, good, known.image_id).os_texts)
@@ -91,7 +91,7 @@ def test_words_suggest_the_system(
     assert (found.family, found.version) == (family, version)
 
 
-def test_own_image_with_all_that_is_said_of_it(adapter: Gce, good: CredentialValues) -> None:
+def test_all_details_of_an_own_image(adapter: Gce, good: CredentialValues) -> None:
     details = described(adapter, good, gce_images.OWN.image_id)
     assert details.state is ImageState.AVAILABLE
     assert details.state_note == ""
@@ -123,13 +123,13 @@ def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
     assert described(adapter, good, gce_images.FAILED.image_id).state is ImageState.FAILED
 
 
-def test_a_family_is_its_present_image(adapter: Gce, good: CredentialValues) -> None:
+def test_a_family_resolves_to_its_current_image(adapter: Gce, good: CredentialValues) -> None:
     details = described(adapter, good, gce_images.OWN.family_id)
     assert details.name == gce_images.OWN.name
     assert details.image_id == gce_images.OWN.image_id
 
 
-def test_a_number_is_the_image_of_that_name(adapter: Gce, good: CredentialValues) -> None:
+def test_a_number_resolves_to_the_image_name(adapter: Gce, good: CredentialValues) -> None:
     known = gce_images.DEBIAN_13
     details = described(adapter, good, f"{known.project}/global/images/{known.number}")
     assert details.name == known.name
@@ -146,14 +146,14 @@ def test_the_number_of_a_project_becomes_its_id(adapter: Gce) -> None:
         assert found.image_id == ""
 
 
-def test_check_says_project_and_account(adapter: Gce, good: CredentialValues) -> None:
+def test_check_returns_project_and_account(adapter: Gce, good: CredentialValues) -> None:
     identity = adapter.check(good)
     assert identity.account == "acme-images"
     assert identity.description == gce_keys.EMAIL
 
 
 def test_check_of_a_project_without_images_in_it(adapter: Gce) -> None:
-    """Or none that may be listed: those to register may be in another."""
+    """The images to register may be in another project."""
     answer = gce_answers.forbidden("acme-images", "compute.images.list")
     with faulty.serve(refusing(answer)) as url:
         assert adapter.check(gce_credentials(url)).account == "acme-images"
@@ -190,7 +190,7 @@ def test_console(adapter: Gce) -> None:
         ("family/web", {"name": "web"}),
     ],
 )
-def test_answers_about_another_image_are_not_believed(
+def test_answers_about_another_image_are_rejected(
     adapter: Gce, asked: str, answer: dict[str, str]
 ) -> None:
     with (
@@ -201,7 +201,7 @@ def test_answers_about_another_image_are_not_believed(
 
 
 @pytest.mark.parametrize(
-    ("said", "state", "words"),
+    ("image", "state", "words"),
     [
         ({"status": "READY"}, ImageState.AVAILABLE, ""),
         ({"status": "READY", "deprecated": {"state": "ACTIVE"}}, ImageState.AVAILABLE, ""),
@@ -226,24 +226,30 @@ def test_answers_about_another_image_are_not_believed(
         ({}, ImageState.FAILED, "unknown state for this image: none."),
     ],
 )
-def test_states(said: dict[str, Any], state: ImageState, words: str) -> None:
-    details = image_details({"name": "web", **said}, WANTED)
+def test_states(image: dict[str, Any], state: ImageState, words: str) -> None:
+    details = image_details({"name": "web", **image}, REQUESTED)
     assert details.state is state
     assert words in details.state_note
     assert details.state_note == "" or details.state_note.endswith(".")
 
 
 def test_to_be_deprecated_is_not_deprecated_yet() -> None:
-    """Google says that the dates are to inform, and the state is what holds."""
-    said = {"state": "ACTIVE", "deprecated": "2027-01-01T00:00:00Z", "obsolete": "2028-01-01"}
-    details = image_details({"name": "web", "status": "READY", "deprecated": said}, WANTED)
+    """The dates are informative, according to Google: only the state counts."""
+    deprecation = {
+        "state": "ACTIVE",
+        "deprecated": "2027-01-01T00:00:00Z",
+        "obsolete": "2028-01-01",
+    }
+    details = image_details(
+        {"name": "web", "status": "READY", "deprecated": deprecation}, REQUESTED
+    )
     assert details.state is ImageState.AVAILABLE
     assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
     assert fact(details, "obsolete") == "2028-01-01"
 
 
-def test_an_image_of_which_little_is_said() -> None:
-    details = image_details({"name": "web", "creation_timestamp": "yesterday"}, WANTED)
+def test_an_image_with_few_details() -> None:
+    details = image_details({"name": "web", "creation_timestamp": "yesterday"}, REQUESTED)
     assert details.size_gb is None
     assert details.architecture == ""
     assert details.created is None
@@ -254,7 +260,7 @@ def test_an_image_of_which_little_is_said() -> None:
 
 
 def test_facts_that_few_images_have() -> None:
-    said = {
+    image = {
         "name": "web",
         "enable_confidential_compute": True,
         "image_encryption_key": {"sha256": "FNzVtrl0s8e0o9+bqa1VvCyTzPTCzRW9Mvyk1oJbyHo="},
@@ -262,7 +268,7 @@ def test_facts_that_few_images_have() -> None:
         "archive_size_bytes": "269993565",
         "labels": {"plain": "", **{f"label-{number:02}": "x" for number in range(20)}},
     }
-    details = image_details(said, WANTED)
+    details = image_details(image, REQUESTED)
     assert set(details.facts) >= {
         Fact("confidential", "Confidential computing", "Yes"),
         Fact("encryption", "Encryption key", "Supplied by the owner"),
@@ -278,7 +284,7 @@ def test_facts_that_few_images_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "source"),
+    ("fields", "source"),
     [
         ({"source_disk": f"{LINK}p/zones/z/disks/d"}, "p/zones/z/disks/d"),
         ({"source_snapshot": "projects/p/global/snapshots/s"}, "p/global/snapshots/s"),
@@ -287,12 +293,12 @@ def test_facts_that_few_images_have() -> None:
         ({"raw_disk": {}}, None),
     ],
 )
-def test_what_it_was_made_from(said: dict[str, Any], source: str | None) -> None:
-    assert fact(image_details({"name": "web", **said}, WANTED), "source") == source
+def test_source_of_an_image(fields: dict[str, Any], source: str | None) -> None:
+    assert fact(image_details({"name": "web", **fields}, REQUESTED), "source") == source
 
 
 @pytest.mark.parametrize(
-    ("said", "texts"),
+    ("fields", "texts"),
     [
         (
             {"licenses": [f"{LINK}debian-cloud/global/licenses/debian-13-trixie"], "family": "f"},
@@ -302,5 +308,5 @@ def test_what_it_was_made_from(said: dict[str, Any], source: str | None) -> None
         ({"guest_os_features": [{"type_": "WINDOWS"}, {}]}, ("web", "Windows")),
     ],
 )
-def test_words_that_tell_of_the_system(said: dict[str, Any], texts: tuple[str, ...]) -> None:
-    assert image_details({"name": "web", **said}, WANTED).os_texts == texts
+def test_texts_that_name_the_system(fields: dict[str, Any], texts: tuple[str, ...]) -> None:
+    assert image_details({"name": "web", **fields}, REQUESTED).os_texts == texts

@@ -1,4 +1,4 @@
-"""What a person is told of each way in which Compute Engine, or the way to it, can fail."""
+"""The error for each failure of Compute Engine or of the connection to it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def address() -> Iterator[str]:
 
 
 def refused(call: Callable[[], object]) -> CloudError:
-    """What `call` is refused with: a sentence or two for people."""
+    """Return the error of `call`, after checking its message."""
     with pytest.raises(CloudError) as caught:
         call()
     message = str(caught.value)
@@ -69,8 +69,8 @@ def refused(call: Callable[[], object]) -> CloudError:
     return caught.value
 
 
-def described(adapter: Gce, behaviour: Behaviour, image_id: str = IMAGE) -> CloudError:
-    """What looking up an image is refused with."""
+def look_up_error(adapter: Gce, behaviour: Behaviour, image_id: str = IMAGE) -> CloudError:
+    """Return the error of a look-up."""
     with faulty.serve(behaviour) as url:
         return refused(lambda: adapter.describe(gce_credentials(url), Locator("", image_id)))
 
@@ -117,16 +117,16 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), REFUSALS)
-def test_each_answer_has_its_own_words(
+def test_each_answer_has_its_own_message(
     adapter: Gce, answer: Answer, kind: type[CloudError], words: str
 ) -> None:
-    refusal = described(adapter, refusing(answer))
+    refusal = look_up_error(adapter, refusing(answer))
     assert type(refusal) is kind
     assert re.search(words, str(refusal)), refusal
 
 
-def test_a_family_that_is_not_there(adapter: Gce) -> None:
-    refusal = described(adapter, refusing(not_found(FAMILY)), FAMILY)
+def test_a_family_that_does_not_exist(adapter: Gce) -> None:
+    refusal = look_up_error(adapter, refusing(not_found(FAMILY)), FAMILY)
     assert type(refusal) is ImageNotFound
     assert f"no image family {FAMILY}, or all of its images are deprecated" in str(refusal)
 
@@ -142,7 +142,7 @@ def test_a_family_that_is_not_there(adapter: Gce) -> None:
         (throttled(), CloudThrottled, "limiting requests"),
     ],
 )
-def test_check_has_its_own_words(
+def test_check_has_its_own_messages(
     adapter: Gce, answer: Answer, kind: type[CloudError], words: str
 ) -> None:
     refusal = checked(adapter, refusing(answer))
@@ -150,8 +150,8 @@ def test_check_has_its_own_words(
     assert re.search(words, str(refusal)), refusal
 
 
-def test_of_the_sandbox(adapter: Gce, address: str) -> None:
-    """Each failure that the demonstration can show."""
+def test_failures_of_the_sandbox(adapter: Gce, address: str) -> None:
+    """Test each failure that the demonstration can show."""
     known = gce_images.NOBLE
     for image_id, kind, words in (
         (f"{known.project}/global/images/nothing", ImageNotFound, "no image"),
@@ -168,7 +168,7 @@ def test_of_the_sandbox(adapter: Gce, address: str) -> None:
         assert words in str(refusal)
 
 
-def test_a_key_that_the_cloud_does_not_know(adapter: Gce, address: str) -> None:
+def test_unknown_keys(adapter: Gce, address: str) -> None:
     key = json.loads(gce.credentials(address)["service_account_key"])
     for changes in ({"client_email": "who@example.com"}, {"private_key_id": "0123456789abcdef"}):
         text = json.dumps({**key, **changes})
@@ -187,7 +187,7 @@ def test_a_key_that_the_cloud_does_not_know(adapter: Gce, address: str) -> None:
 )
 def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
     headers = {"Retry-After": after}
-    refusal = described(adapter, refusing(throttled(), **headers))
+    refusal = look_up_error(adapter, refusing(throttled(), **headers))
     assert isinstance(refusal, CloudThrottled)
     assert words in str(refusal)
 
@@ -204,10 +204,10 @@ def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
     ],
 )
 @pytest.mark.parametrize("body", ["", "<html>No</html>", "{}", '{"message": "No"}', "null"])
-def test_errors_that_are_not_googles(
+def test_errors_that_are_not_from_google(
     adapter: Gce, status: int, kind: type[CloudError], words: str, body: str
 ) -> None:
-    refusal = described(adapter, answering(status, body, "text/html"))
+    refusal = look_up_error(adapter, answering(status, body, "text/html"))
     assert type(refusal) is kind
     assert re.search(words, str(refusal)), refusal
 
@@ -234,10 +234,10 @@ def test_garbage(adapter: Gce, body: str, status: int) -> None:
             assert isinstance(refusal, CloudUnreachable | ImageNotFound | CredentialsRejected)
 
 
-def test_bytes_that_are_no_text(adapter: Gce) -> None:
+def test_answers_that_are_not_text(adapter: Gce) -> None:
     for status in (200, 404):
         sent = faulty.Answer(status, b"\xff\xfe\x00{", JSON)
-        assert "did not respond like" in str(described(adapter, lambda _: sent))  # noqa: B023
+        assert "did not respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
 
 
 def test_refused_connection(adapter: Gce) -> None:
@@ -259,24 +259,24 @@ def test_name_that_cannot_be_resolved(adapter: Gce, monkeypatch: pytest.MonkeyPa
         assert "cannot be resolved" in str(refusal)
 
 
-def test_broken_off(adapter: Gce) -> None:
-    refusal = described(adapter, faulty.resetting)
+def test_interrupted_connection(adapter: Gce) -> None:
+    refusal = look_up_error(adapter, faulty.resetting)
     assert isinstance(refusal, CloudUnreachable)
     assert "was interrupted" in str(refusal)
 
 
 def test_silence(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's own timeout, which is the first to end it."""
+    """The SDK's own timeout ends the call first."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
-    refusal = described(adapter, slow(30, answering(200)))
+    refusal = look_up_error(adapter, slow(30, answering(200)))
     assert isinstance(refusal, CloudUnreachable)
     assert "took too long to respond" in str(refusal)
 
 
-def test_an_answer_in_drops(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout of the SDK's ends it: ours does."""
+def test_trickling_answer(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only our time limit ends the call, since no timeout of the SDK does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
-    refusal = described(adapter, faulty.trickling)
+    refusal = look_up_error(adapter, faulty.trickling)
     assert isinstance(refusal, CloudUnreachable)
     assert "did not answer within 1 seconds" in str(refusal)
 
@@ -284,7 +284,7 @@ def test_an_answer_in_drops(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> No
 def test_tls(adapter: Gce) -> None:
     for context, words in (
         (tls.untrusted(), "cannot be verified"),
-        (tls.trusted(), "cannot be verified"),  # its authority has to be entered
+        (tls.trusted(), "cannot be verified"),  # the credentials do not include its authority
     ):
         with faulty.serve(answering(200), tls=context) as url:
             credentials = gce_credentials(url)
@@ -297,7 +297,7 @@ def test_tls(adapter: Gce) -> None:
     assert "No TLS connection" in str(refusal)
 
 
-def test_tls_with_an_authority_of_ones_own(adapter: Gce, address: str) -> None:
+def test_tls_with_a_private_authority(adapter: Gce, address: str) -> None:
     ca = tls.authority().pem
     locator = Locator("", gce_images.NOBLE.image_id)
     with faulty.serve(forwarding(address), tls=tls.trusted()) as url:
@@ -314,8 +314,8 @@ def test_tls_with_an_authority_of_ones_own(adapter: Gce, address: str) -> None:
         assert words in str(refusal)
 
 
-def test_a_hiccup_is_tried_once_more(adapter: Gce, address: str) -> None:
-    """And so is a token that is refused: it may have ended on the way."""
+def test_a_brief_failure_is_retried_once(adapter: Gce, address: str) -> None:
+    """A rejected token is also retried, since it may have expired on the way."""
     forward = forwarding(address)
     faults = (answering(503), answering(502), refusing(unauthenticated()), _hanging_up)
     for fault in faults:
@@ -331,7 +331,7 @@ def test_a_hiccup_is_tried_once_more(adapter: Gce, address: str) -> None:
         assert not left
 
 
-def test_nothing_is_tried_more_than_once_again(adapter: Gce) -> None:
+def test_nothing_is_retried_more_than_once(adapter: Gce) -> None:
     for fault in (answering(503), refusing(unauthenticated()), _hanging_up, refusing(throttled())):
         asked = []
 
@@ -339,16 +339,16 @@ def test_nothing_is_tried_more_than_once_again(adapter: Gce) -> None:
             asked.append(request.path)  # noqa: B023
             return fault(request)  # noqa: B023
 
-        described(adapter, behave)
+        look_up_error(adapter, behave)
         assert 1 <= len(asked) <= 2
 
 
 def _hanging_up(request: faulty.Request) -> None:
-    """As if the connection had been idle for too long."""
+    """Close the connection, as Google does with idle connections."""
     request.connection.shutdown(socket.SHUT_RDWR)
 
 
-def test_redirections_are_not_followed(adapter: Gce, address: str) -> None:
+def test_redirects_are_not_followed(adapter: Gce, address: str) -> None:
     asked: list[str] = []
 
     def elsewhere(request: faulty.Request) -> faulty.Answer:
@@ -358,7 +358,7 @@ def test_redirections_are_not_followed(adapter: Gce, address: str) -> None:
     with faulty.serve(elsewhere) as target:
         for status in (301, 302, 307, 308):
             sent = faulty.Answer(status, b"", JSON, {"Location": target})
-            assert "did not respond like" in str(described(adapter, lambda _: sent))  # noqa: B023
+            assert "did not respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
     assert asked == []
 
 
@@ -378,7 +378,7 @@ def test_what_google_repeats_of_our_secrets_is_not_logged(
         return refusing(error(403, "forbidden", f"What is this? {key} {token}"))(request)
 
     with caplog.at_level(logging.DEBUG):
-        refusal = described(adapter, repeat)
+        refusal = look_up_error(adapter, repeat)
     assert "What is this? …" in caplog.text
     assert "eyJ" not in caplog.text
     line = json.loads(key)["private_key"].splitlines()[5]

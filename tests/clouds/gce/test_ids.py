@@ -1,4 +1,4 @@
-"""What people paste for an image of Compute Engine."""
+"""Parsing of pasted Compute Engine images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ names = st.from_regex(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True).filt
 numbers = st.integers(1, 10**20 - 1).map(str)
 projects = (
     st.from_regex(r"[a-z][-a-z0-9]{4,28}[a-z0-9]", fullmatch=True).filter(
-        lambda project: project != "projects"  # of an address it would be the beginning
+        lambda project: project != "projects"  # would be read as the beginning of a path
     )
     | st.integers(1, 10**12).map(str)
     | st.sampled_from(["example.com:acme-images", "corp.example.co.uk:acme-images"])
@@ -71,8 +71,8 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
         (f"acme-images/global/images/{'w' * 63}", None),
     ],
 )
-def test_understood(text: str, value: str | None) -> None:
-    """Without a location: images are of all regions."""
+def test_accepted_texts(text: str, value: str | None) -> None:
+    """The location is always empty, since images are not regional."""
     found = parse(text)
     assert found.location == ""
     if value:
@@ -135,7 +135,7 @@ def test_understood(text: str, value: str | None) -> None:
         ("w" * (MAX_LENGTH + 1), "too long for an image ID"),
     ],
 )
-def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+def test_rejected_with_the_problem(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words):
         parse(text)
 
@@ -147,7 +147,7 @@ def test_any_id_between_blanks(image_id: str, before: str, after: str) -> None:
 
 
 @given(ids)
-def test_any_address(image_id: str) -> None:
+def test_any_url(image_id: str) -> None:
     for begin in (
         "https://www.googleapis.com/compute/v1/projects/",
         "//compute.googleapis.com/projects/",
@@ -158,7 +158,7 @@ def test_any_address(image_id: str) -> None:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A good id, or an address of one, with something put in, taken out or doubled."""
+    """Return a valid ID or URL with parts inserted, removed or repeated."""
     begins = ["", "/", "projects/", "https://www.googleapis.com/compute/v1/projects/"]
     text = draw(st.sampled_from(begins)) + draw(ids)
     for _ in range(draw(st.integers(0, 3))):
@@ -172,11 +172,11 @@ def mutated(draw: st.DrawFn) -> str:
 
 
 @given(st.text(max_size=80) | st.text("abc-/:. %?#1projectsglobalimages", max_size=60) | mutated())
-def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     try:
         found = parse(text)
     except InvalidImageId as error:
-        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        assert str(error).endswith(".")  # noqa: PT017  both outcomes are correct
         assert len(str(error)) < 300  # noqa: PT017
         return
     assert found.location == ""

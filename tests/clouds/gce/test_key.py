@@ -1,4 +1,4 @@
-"""What people paste for the key of a service account, and what else the credentials need."""
+"""Parsing of service account keys, and validation of the other credential fields."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.key import MAX_LENGTH, parse_key
 
 LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
-"""Part of the secret."""
+"""A part of the private key."""
 
 
 def key(**changes: Any) -> str:
@@ -62,7 +62,7 @@ def refused(text: str, **others: str) -> InvalidCredentials:
 
 
 @pytest.mark.parametrize("around", ["{}", "\ufeff{}", "\n\n {} \r\n"])
-def test_a_good_key(around: str) -> None:
+def test_a_valid_key(around: str) -> None:
     text = around.replace("{}", gce_keys.key_file())
     account = parse_key(text)
     assert account.project == "acme-images"
@@ -71,7 +71,7 @@ def test_a_good_key(around: str) -> None:
     Gce().validate({"service_account_key": text, "endpoint_url": "", "ca": ""})
 
 
-def test_nothing_of_the_secret_shows() -> None:
+def test_repr_contains_no_secret() -> None:
     shown = repr(parse_key(gce_keys.key_file()))
     assert "acme-images" in shown
     assert "private_key=" not in shown
@@ -118,13 +118,13 @@ def test_nothing_of_the_secret_shows() -> None:
     ],
     ids=lambda each: each[:30],
 )
-def test_each_mistake_has_its_own_words(text: str, words: str) -> None:
+def test_each_mistake_has_its_own_message(text: str, words: str) -> None:
     error = refused(text)
     assert words in str(error)
     assert error.field == "service_account_key"
 
 
-def test_no_sentence_quotes_the_secret() -> None:
+def test_no_message_contains_the_secret() -> None:
     whole = gce_keys.key_file()
     cut = whole[: len(whole) // 2]
     for text in (cut, key(private_key=LINE), key(type=LINE), key(client_email=LINE), f"{{{LINE}"):
@@ -133,7 +133,7 @@ def test_no_sentence_quotes_the_secret() -> None:
         assert LINE not in repr(vars(refused(text).__cause__ or refused(text)))
 
 
-def test_an_authority_goes_with_an_endpoint() -> None:
+def test_an_authority_requires_an_endpoint() -> None:
     good, pem = gce_keys.key_file(), tls.authority().pem
     error = refused(good, ca=pem)
     assert "requires an endpoint URL" in str(error)
@@ -146,7 +146,7 @@ def test_an_authority_goes_with_an_endpoint() -> None:
 
 
 def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
-    """A key must not say by itself where it is sent."""
+    """A key alone must not decide where its tokens are sent."""
     foreign = key(universe_domain="example-cloud.fr")
     error = refused(foreign)
     assert "another cloud, example-cloud.fr" in str(error)
@@ -168,5 +168,5 @@ def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
         st.sampled_from(["service_account", "acme-images", "a@b", LINE]) | st.text() | st.none(),
     ).map(json.dumps)
 )
-def test_whatever_it_is_it_is_refused_in_words(text: str) -> None:
+def test_any_other_text_is_rejected_with_a_message(text: str) -> None:
     assert LINE not in str(refused(text))

@@ -1,5 +1,8 @@
-"""The Compute Engine adapter and its sandbox held to Google's own truth: real images and errors
-through the adapter, and every answer of the sandbox against Google's description of the API."""
+"""The Compute Engine adapter and its sandbox, compared with data from Google.
+
+The adapter reads real images and errors. Every answer of the sandbox is validated against Google's
+description of the API.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.details import resource_path
 from webapp.images import operating_systems
 
-# What the names of the recorded images say, by how they begin.
+# The operating systems of the recorded images, by the prefix of the image name.
 SYSTEMS = {
     "backports-debian-7": ("debian", "7"),
     "centos-6": ("centos", "6"),
@@ -37,12 +40,12 @@ SYSTEMS = {
     "debian-6": ("debian", "6"),
     "debian-7": ("debian", "7"),
     "opensuse-13-1": ("opensuse", "13.1"),
-    "rhel-7": ("rhel", "7.0"),  # as its description says
+    "rhel-7": ("rhel", "7.0"),  # according to its description
     "sles-11-sp3": ("sles", "11-sp3"),
     "sles-11-sp4": ("sles", "11-sp4"),
     "sles-12-sp2": ("sles", "12-sp2"),
     "sles-12-sp3": ("sles", "12-sp3"),
-    "suse-manager-3-1": ("sles", "12-sp2"),  # as its description says
+    "suse-manager-3-1": ("sles", "12-sp2"),  # according to its description
     "ubuntu-1204": ("ubuntu", "12.04"),
     "ubuntu-1404": ("ubuntu", "14.04"),
     "ubuntu-1410": ("ubuntu", "14.10"),
@@ -61,7 +64,7 @@ def recorded(name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[tuple[dict[str, Any], ImageDetails]]:
-    """Each real image, and what the adapter makes of it."""
+    """Return each real image with the details from the adapter."""
     adapter, answers = Gce(), iter(recorded("gce_images.json")["items"])
     found: list[tuple[dict[str, Any], ImageDetails]] = []
     present: dict[str, Any] = {}
@@ -103,21 +106,21 @@ def test_real_images_become_facts(pairs: list[tuple[dict[str, Any], ImageDetails
     assert states == {ImageState.DEPRECATED: 67, ImageState.AVAILABLE: 26}
 
 
-def test_real_images_suggest_their_system(
+def test_real_images_suggest_their_operating_system(
     pairs: list[tuple[dict[str, Any], ImageDetails]],
 ) -> None:
-    telling = right = 0
+    recognizable = correct = 0
     for image, details in pairs:
         known = [each for each in SYSTEMS if image["name"].startswith(each)]
         if known:
-            telling += 1
+            recognizable += 1
             found = operating_systems.suggest(details.os_texts)
-            right += found is not None and (found.family, found.version) == SYSTEMS[known[0]]
-    assert telling == 89
-    assert right == telling
+            correct += found is not None and (found.family, found.version) == SYSTEMS[known[0]]
+    assert recognizable == 89
+    assert correct == recognizable
 
 
-def test_a_real_error_is_understood() -> None:
+def test_a_real_error_is_translated() -> None:
     answers = {key: each for key, each in recorded("gce_errors.json").items() if key[0] != "_"}
     assert answers.keys() == {"not_found"}
     body = json.dumps(answers["not_found"]).encode()
@@ -129,8 +132,11 @@ def test_a_real_error_is_understood() -> None:
 
 @pytest.fixture(scope="module")
 def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Google's, made stricter: no field that it does not name, and errors, of which it says
-    nothing, as they were recorded."""
+    """Return the path of a stricter version of Google's description of the API.
+
+    It allows only the named fields. Errors, which Google does not describe, must look like the
+    recorded error.
+    """
     said = recorded("compute.v1.images.prism.json")
     for definition in said["definitions"].values():
         if "properties" in definition:
@@ -149,7 +155,7 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _shape(example: Any) -> dict[str, Any]:
-    """The schema of whatever looks like `example`; `details` are of a newer day than that."""
+    """Return a schema for values like `example`. `details` are newer than the example."""
     if isinstance(example, dict):
         shapes = {key: _shape(each) for key, each in example.items()}
         more = (
@@ -167,7 +173,7 @@ def _shape(example: Any) -> dict[str, Any]:
 
 
 def _walk(url: str) -> Iterator[str]:
-    """Ask for all that the sandbox can answer; the name of what came of each."""
+    """Request every answer that the sandbox can give, and yield the result of each request."""
     adapter, good = Gce(), gce_credentials(url)
     for known in gce_images.CATALOG:
         yield adapter.describe(good, Locator("", known.image_id)).state
@@ -229,7 +235,7 @@ def test_a_violation_would_be_noticed(
     ):
         with pytest.raises(CloudError):
             Gce().describe(gce_credentials(url), Locator("", "acme-images/global/images/web"))
-        end = time.monotonic() + 10  # It answers before it says so.
+        end = time.monotonic() + 10  # Prism logs the violation after its answer.
         while "violation" not in log.read_text().lower():
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.05)

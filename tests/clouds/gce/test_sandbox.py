@@ -1,4 +1,4 @@
-"""The sandbox's Compute Engine: whom it lets in, and what its lists hold."""
+"""The sandbox's Compute Engine: which tokens it accepts, and what its lists contain."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def address() -> Iterator[str]:
 
 
 def own_key() -> dict[str, str]:
-    said: dict[str, str] = json.loads(gce_keys.key_file())
-    return said
+    key: dict[str, str] = json.loads(gce_keys.key_file())
+    return key
 
 
 def token(claims: object, kid: str | None = None, private: rsa.RSAPrivateKey | None = None) -> str:
@@ -56,7 +56,7 @@ def token(claims: object, kid: str | None = None, private: rsa.RSAPrivateKey | N
     return b".".join([signed, base64.urlsafe_b64encode(signature)]).decode()
 
 
-def asked(address: str, authorization: str, path: str = gce_images.OWN.image_id) -> Any:
+def get(address: str, authorization: str, path: str = gce_images.OWN.image_id) -> Any:
     return requests.get(
         f"{address}/compute/v1/projects/{path}",
         headers={"Authorization": authorization},
@@ -64,8 +64,8 @@ def asked(address: str, authorization: str, path: str = gce_images.OWN.image_id)
     )
 
 
-def test_a_good_token(address: str) -> None:
-    assert asked(address, f"Bearer {token(GOOD)}").status_code == 200
+def test_a_valid_token(address: str) -> None:
+    assert get(address, f"Bearer {token(GOOD)}").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -87,22 +87,22 @@ def test_a_good_token(address: str) -> None:
         (f"Bearer {token({**GOOD, 'exp': None})}", "ACCESS_TOKEN_EXPIRED"),
     ],
 )
-def test_who_is_turned_away(address: str, authorization: str, reason: str) -> None:
-    answer = asked(address, authorization)
+def test_rejected_tokens(address: str, authorization: str, reason: str) -> None:
+    answer = get(address, authorization)
     assert answer.status_code == 401
     assert answer.json()["error"]["details"][0]["reason"] == reason
 
 
-def test_the_private_half_of_another_key_will_not_do(address: str) -> None:
+def test_the_private_key_of_another_key_is_rejected(address: str) -> None:
     other = rsa.generate_private_key(65537, 2048)
-    assert asked(address, f"Bearer {token(GOOD, private=other)}").status_code == 401
+    assert get(address, f"Bearer {token(GOOD, private=other)}").status_code == 401
     pem = json.loads(_key_of_another_process())["private_key"]
     mixed = json.dumps({**own_key(), "private_key": pem})
     with pytest.raises(CredentialsRejected):
         Gce().check(gce_credentials(address, service_account_key=mixed))
 
 
-def test_a_key_of_an_earlier_start_is_still_good(address: str) -> None:
+def test_a_key_of_an_earlier_process_is_accepted(address: str) -> None:
     stored = _key_of_another_process()
     assert stored != gce_keys.key_file()
     credentials = gce_credentials(address, service_account_key=stored)
@@ -124,7 +124,7 @@ def test_lists_come_in_pages(address: str) -> None:
     page = "?maxResults=3"
     while page:
         path = f"{gce_images.OWN_PROJECT}/global/images{page}"
-        answer = asked(address, f"Bearer {token(GOOD)}", path).json()
+        answer = get(address, f"Bearer {token(GOOD)}", path).json()
         names += [each["name"] for each in answer["items"]]
         following = answer.get("nextPageToken")
         page = f"?maxResults=3&pageToken={following}" if following else ""

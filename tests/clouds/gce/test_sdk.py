@@ -1,4 +1,4 @@
-"""How the Compute Engine adapter uses its SDK: whom it talks to, what it keeps, what that costs."""
+"""How the Compute Engine adapter uses its SDK: what it calls and caches, and how long it takes."""
 
 from __future__ import annotations
 
@@ -42,19 +42,21 @@ def adapter() -> Gce:
 
 def claims(authorization: str) -> dict[str, Any]:
     part = authorization.split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return said
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return decoded
 
 
 def key(**changes: str) -> str:
     return json.dumps({**json.loads(gce_keys.key_file()), **changes})
 
 
-def test_nobody_but_the_endpoint_is_asked(
+def test_only_the_endpoint_is_called(
     adapter: Gce, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither an address that the key names, nor Google's IAM service, in which google-auth looks
-    up such keys in a thread of its own."""
+    """Neither a URL in the key nor Google's IAM service is called.
+
+    google-auth would look up such keys in the IAM service, in a separate thread.
+    """
     asked: set[tuple[str, int]] = set()
     real = socket.getaddrinfo
 
@@ -85,7 +87,7 @@ def test_nobody_but_the_endpoint_is_asked(
         assert adapter.describe(credentials, LOCATOR).name == KNOWN.name
         ours = [each for each in begun if each.name == "cloud"]
         for each in begun:
-            if "process_request" not in each.name:  # the sandbox's own
+            if "process_request" not in each.name:  # a thread of the sandbox
                 each.join(5)
     assert trap_asked == []
     assert {host for host, _ in asked} == {"127.0.0.1"}
@@ -94,7 +96,7 @@ def test_nobody_but_the_endpoint_is_asked(
     assert not [each for each in begun if "Boundary" in type(each).__name__]
 
 
-def test_google_itself_is_asked_where_there_is_no_endpoint(
+def test_google_is_called_without_an_endpoint_url(
     adapter: Gce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, int]] = []
@@ -109,8 +111,8 @@ def test_google_itself_is_asked_where_there_is_no_endpoint(
     assert asked == [("compute.googleapis.com", 443)]
 
 
-def test_nothing_of_the_servers_own_surroundings_is_used(address: str, tmp_path: Path) -> None:
-    """Neither its login, nor its proxy, nor its certificates, nor its `.netrc`."""
+def test_the_environment_of_the_server_is_ignored(address: str, tmp_path: Path) -> None:
+    """Default credentials, proxy, certificates and `.netrc` of the server have no effect."""
     (tmp_path / "adc.json").write_text(key(client_email="server@example.com"))
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login server password server\n")
     names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy")
@@ -177,13 +179,13 @@ def test_a_key_of_another_cloud_signs_for_that_cloud(adapter: Gce) -> None:
     assert audiences == ["https://compute.example-cloud.fr/", "https://compute.googleapis.com/"]
 
 
-def test_an_endpoint_as_people_copy_it() -> None:
+def test_endpoints_as_people_copy_them() -> None:
     for entered in ("https://10.0.0.1", "https://10.0.0.1/", "https://10.0.0.1/compute/v1/"):
         assert sdk.normalize_endpoint(entered) == "https://10.0.0.1"
     assert sdk.normalize_endpoint("") == "https://compute.googleapis.com"
 
 
-def test_a_token_is_made_once_and_again_when_it_ends(
+def test_a_token_is_reused_until_it_expires(
     adapter: Gce, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens: list[str] = []
@@ -208,14 +210,14 @@ def test_a_token_is_made_once_and_again_when_it_ends(
         assert len(signed) == 1
         adapter.check(credentials)
         assert len(signed) == 2
-        monkeypatch.setattr(sdk, "TOKEN_SECONDS", 60)  # less than google-auth's own margin
+        monkeypatch.setattr(sdk, "TOKEN_SECONDS", 60)  # less than google-auth's margin
         adapter.check(credentials)
         adapter.describe(credentials, LOCATOR)
         assert len(signed) == 4
     assert len(tokens) == 5
 
 
-def test_what_a_token_says(adapter: Gce) -> None:
+def test_claims_of_a_token(adapter: Gce) -> None:
     seen: list[str] = []
 
     def behave(request: faulty.Request) -> faulty.Answer:
@@ -224,11 +226,11 @@ def test_what_a_token_says(adapter: Gce) -> None:
 
     with faulty.serve(behave) as url:
         adapter.check(gce_credentials(url))
-    said = claims(seen[0])
-    assert said["iss"] == said["sub"] == gce_keys.EMAIL
-    assert said["exp"] - said["iat"] == 3600
-    assert abs(said["iat"] - time.time()) < 10
-    assert set(said) == {"iss", "sub", "aud", "iat", "exp"}
+    token = claims(seen[0])
+    assert token["iss"] == token["sub"] == gce_keys.EMAIL
+    assert token["exp"] - token["iat"] == 3600
+    assert abs(token["iat"] - time.time()) < 10
+    assert set(token) == {"iss", "sub", "aud", "iat", "exp"}
 
 
 def test_importing_the_adapter_loads_no_sdk() -> None:
@@ -249,8 +251,8 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_of_the_sdk_only_what_knows_images_is_loaded() -> None:
-    """And nothing stands in for the rest, for whoever wants it."""
+def test_only_the_modules_for_images_are_loaded() -> None:
+    """The package itself is not replaced, so other code can still import it."""
     code = (
         "import sys; from webapp.clouds import CLOUDS; CLOUDS['gce'].warm_up(); "
         "loaded = [each.split('.') for each in sys.modules if '.compute_v1.services.' in each]; "
@@ -262,8 +264,8 @@ def test_of_the_sdk_only_what_knows_images_is_loaded() -> None:
     assert done.stdout.strip() == "['global_operations', 'images'] False"
 
 
-def test_many_at_once_from_a_cold_start(adapter: Gce, address: str) -> None:
-    """Clients are shared, and nobody gets another's answer."""
+def test_concurrent_calls_from_a_cold_start(adapter: Gce, address: str) -> None:
+    """Clients are shared, and each call gets its own answer."""
     barrier = threading.Barrier(16)
 
     def look_up(number: int) -> str:
@@ -276,13 +278,13 @@ def test_many_at_once_from_a_cold_start(adapter: Gce, address: str) -> None:
     assert names == [gce_images.DEBIAN_13.name, KNOWN.name] * 8
 
 
-def test_a_warm_look_up_costs_little_over_the_answer(adapter: Gce) -> None:
+def test_a_warm_look_up_adds_little_time_to_the_answer(adapter: Gce) -> None:
     with faulty.serve(answers.image(**KNOWN.answer())) as url:
         credentials: CredentialValues = gce_credentials(url)
         adapter.describe(credentials, LOCATOR)
-        took = []
+        durations = []
         for _ in range(20):
             began = time.perf_counter()
             adapter.describe(credentials, LOCATOR)
-            took.append(time.perf_counter() - began)
-    assert sorted(took)[10] < 0.05
+            durations.append(time.perf_counter() - began)
+    assert sorted(durations)[10] < 0.05

@@ -123,7 +123,7 @@ class Aws(Cloud):
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         if settings.get("endpoint_url"):
-            return ""  # not AWS itself
+            return ""  # A private endpoint has no console.
         host = next(host for begin, host in CONSOLES.items() if locator.location.startswith(begin))
         region, image_id = quote(locator.location, safe=""), quote(locator.image_id, safe="")
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
