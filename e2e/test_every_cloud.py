@@ -33,7 +33,7 @@ EVERY = (
         "Google Compute Engine",
         "",
         gce_images.NOBLE.family_id,
-        (gce_images.NOBLE.name, "currently stands for", "Licences"),
+        (gce_images.NOBLE.name, "currently stands for", "Licenses"),
     ),
     Entry(
         "OpenStack",

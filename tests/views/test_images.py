@@ -123,7 +123,7 @@ def test_inherited_images_are_read_only(client_of: ClientOf, make_image: MakeIma
     image = make_image("acme")
     below = f"/environment/acme/production/images/{image.id}"
     page = client_of("environment-admin").get(below).text
-    assert "owned by Account acme" in page
+    assert "inherited from Account acme" in page
     assert "Check now" not in page
     assert f"{ACME}/images/{image.id}" not in page
     assert f"{ACME}/images/{image.id}" in client_of("account-viewer").get(below).text
