@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from webapp.clouds import base
 from webapp.clouds.base import ImageNotFound
 from webapp.clouds.deadline import call_each_within, call_within
+from webapp.clouds.messages import join_names
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,8 +66,3 @@ def image_in_other_regions(not_here: str, regions: Sequence[str]) -> ImageNotFou
     """
     choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
     return ImageNotFound(f"{not_here}, but in {join_names(regions)}. {choose}", tuple(regions))
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return "a", "a and b", or "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -23,10 +23,9 @@ from webapp.clouds.base import (
     UnknownLocation,
 )
 from webapp.clouds.connection_errors import MAX_CAUSES, translate_connection_error
+from webapp.clouds.messages import waiting_time
 
 LABEL = "Azure"
-LONGEST_WAIT = 3600
-"""Seconds. A longer Retry-After is not shown."""
 IMAGE_NOT_FOUND = {
     "NotFound",
     "ResourceNotFound",
@@ -343,10 +342,7 @@ def _invalid_id_error(code: str, status: int) -> CloudError | None:
 
 def _wait(error: sdk.HttpResponseError) -> str:
     headers = getattr(error.response, "headers", None) or {}
-    seconds = str(headers.get("Retry-After", ""))
-    if seconds.isdecimal() and 0 < int(seconds) <= LONGEST_WAIT:
-        return f"Wait {int(seconds)} seconds"
-    return "Wait a minute"
+    return f"Wait {waiting_time(str(headers.get('Retry-After', '')))}"
 
 
 def _permission_denied(error: sdk.HttpResponseError) -> PermissionDenied:

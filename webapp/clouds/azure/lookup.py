@@ -22,7 +22,8 @@ from webapp.clouds.azure.ids import (
 )
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import ImageDetails, ImageNotFound, ImageNotVisible, PermissionDenied
-from webapp.clouds.follow_up import follow_up_deadline, join_names, search_regions, try_call
+from webapp.clouds.follow_up import follow_up_deadline, search_regions, try_call
+from webapp.clouds.messages import join_names
 
 REGIONS_TRIED = 16
 LISTED_NAMES_LENGTH = 90

@@ -22,6 +22,7 @@ from webapp.clouds.base import (
 )
 from webapp.clouds.connection_errors import translate_connection_error
 from webapp.clouds.gce.ids import ImageRef
+from webapp.clouds.messages import waiting_time
 
 LABEL = "Google Compute Engine"
 NOT_GOOGLE = (
@@ -142,8 +143,7 @@ def _translate_foreign_status(status: int) -> CloudError:
 
 def _throttled(error: api.GoogleAPICallError) -> CloudThrottled:
     retry_after = str(getattr(error.response, "headers", {}).get("Retry-After") or "")
-    is_number = re.fullmatch("[1-9][0-9]{0,3}", retry_after)
-    wait = f"{int(retry_after)} seconds" if is_number else "a minute"
+    wait = waiting_time(retry_after)
     return CloudThrottled(
         f"Google is limiting requests from this project. Wait {wait} and try again."
     )

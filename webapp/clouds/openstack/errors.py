@@ -22,7 +22,7 @@ from webapp.clouds.base import (
     PermissionDenied,
 )
 from webapp.clouds.connection_errors import find_connection_failure, translate_connection_error
-from webapp.clouds.follow_up import join_names
+from webapp.clouds.messages import join_names, waiting_time
 
 LABEL = "OpenStack"
 THROTTLED_STATUSES = {413, 429}
@@ -209,8 +209,7 @@ def _busy_error(service: str, status: int, retry_after: str) -> CloudError | Non
     `retry_after` is the header of that name, in seconds.
     """
     if status in THROTTLED_STATUSES:
-        is_seconds = re.fullmatch("[1-9][0-9]{0,3}", retry_after)
-        wait = f"{retry_after} seconds" if is_seconds else "a minute"
+        wait = waiting_time(retry_after)
         return CloudThrottled(f"OpenStack is throttling requests. Wait {wait} and try again.")
     if status >= 500:
         return CloudUnreachable(

@@ -1,0 +1,21 @@
+"""Parts of sentences that the messages of several adapters share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_WAIT_SECONDS = 3600
+"""A longer waiting time is not shown."""
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return "a", "a and b", or "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def waiting_time(retry_after: str) -> str:
+    """Return "20 seconds" for the header Retry-After, or "a minute" for any other value."""
+    is_seconds = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) <= 4
+    if is_seconds and 0 < int(retry_after) <= MAX_WAIT_SECONDS:
+        return f"{int(retry_after)} seconds"
+    return "a minute"
