@@ -13,7 +13,7 @@ from schema.credentials import CloudCredentials
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
 from schema.personal import BookmarkBar, SavedView
-from schema.tenancy import Invitation, Membership, Person, Scope
+from schema.tenancy import Invitation, Membership, Person, Scope, lineage_paths
 
 __all__ = [
     "DATABASE_REFUSALS",
@@ -36,6 +36,7 @@ __all__ = [
     "Scope",
     "database",
     "is_sqlite",
+    "lineage_paths",
     "now",
     "today",
     "transaction",

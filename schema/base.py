@@ -1,6 +1,6 @@
 """The database handle, transactions, prepared queries, and the base class of all tables.
 
-Knows Peewee and nothing else of ours.
+It must not know any table.
 """
 
 from __future__ import annotations
@@ -34,31 +34,35 @@ def is_sqlite() -> bool:
 
 
 def transaction() -> Any:
-    """A writing transaction. SQLite takes its write lock at the start, so that two writers wait
-    for each other; one that starts as a reader would fail at its first write instead."""
+    """Return a context manager for a transaction that writes.
+
+    SQLite takes its write lock at the start, so that two writers wait for each other. A
+    transaction that starts as a reader would fail at its first write instead.
+    """
     if is_sqlite():
         return database.atomic("IMMEDIATE")
     return database.atomic()
 
 
 class Prepared:
-    """A query whose SQL is written once, for what every page asks: Peewee takes longer to write one
-    than the database takes to answer it."""
+    """A query whose SQL is written once, for the queries of every page.
+
+    Peewee takes longer to write a query than the database takes to answer it.
+    """
 
     def __init__(self, write: Callable[[SQL], Any]) -> None:
-        """`write` gets the mark that stands for each of the values, and gives the query."""
+        """`write` receives the placeholder for each parameter, and returns the query."""
         self._write = write
         self._written: dict[str, tuple[Any, str]] = {}
 
-    def __call__(self, *values: Any) -> list[Any]:
-        """What the query finds with these values, which are in its order and as the driver takes
-        them."""
-        mark = database.param
-        if mark not in self._written:
-            query = self._write(SQL(mark))
-            sql, others = query.sql()
-            if others:
-                raise ValueError("A value stands in it that is no mark.")
-            self._written[mark] = query, sql
-        query, sql = self._written[mark]
-        return list(query._get_cursor_wrapper(database.execute_sql(sql, values)))  # noqa: SLF001  Peewee's only way
+    def __call__(self, *params: Any) -> list[Any]:
+        """Return the rows for these parameters, in the order of their placeholders."""
+        placeholder = database.param
+        if placeholder not in self._written:
+            query = self._write(SQL(placeholder))
+            sql, other_params = query.sql()
+            if other_params:
+                raise ValueError("A prepared query holds a value that is not a placeholder.")
+            self._written[placeholder] = query, sql
+        query, sql = self._written[placeholder]
+        return list(query._get_cursor_wrapper(database.execute_sql(sql, params)))  # noqa: SLF001  Peewee's only way

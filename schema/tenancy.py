@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -21,8 +22,8 @@ class Scope(Table):
     level = EnumField(Level, max_length=16)
     parent = ForeignKeyField("self", null=True, index=False, on_delete="CASCADE")
     path = CharField(max_length=129, unique=True)
-    """'' for Scalr, 'acme', 'acme/production'. Given at creation and kept for good, so that a
-    bookmark survives a renaming."""
+    """'' for Scalr, 'acme', 'acme/production'. It never changes, so that bookmarks survive a new
+    name."""
     name = CharField(max_length=64)
     created_at = InstantField(default=now)
 
@@ -32,7 +33,7 @@ class Scope(Table):
 
     @property
     def label(self) -> str:
-        """How people call it: 'Scalr', 'Account acme', 'Environment acme / production'."""
+        """The name for people: 'Scalr', 'Account acme', 'Environment acme / production'."""
         if self.level is Level.SCALR:
             return "Scalr"
         if self.level is Level.ACCOUNT:
@@ -41,20 +42,20 @@ class Scope(Table):
 
     @cached_property
     def lineage(self) -> list[Scope]:
-        """This scope and those above it, from here up to Scalr; one query at the most."""
+        """This scope and the scopes above it, up to Scalr. Takes one query at most."""
         if self.parent_id is None:
             return [self]
-        # It may not be there itself: not yet saved, or deleted a moment ago.
-        above = (scope for scope in _along(self.path) if scope.path != self.path)
-        return _linked([self, *above])
+        # This scope itself may be missing there: not yet saved, or deleted a moment ago.
+        above = [scope for scope in _lineage(*lineage_paths(self.path)) if scope.path != self.path]
+        return _link([self, *_nearest_first(above)])
 
     @property
     def above(self) -> list[int]:
-        """The ids of the scopes above, from the nearest up."""
+        """The IDs of the scopes above, the nearest first."""
         return [scope.id for scope in self.lineage[1:]]
 
     def subtree(self) -> Any:
-        """A query for this scope and every scope below it."""
+        """Return a query for this scope and every scope below it."""
         if self.path == "":
             return Scope.select()
         below = Scope.path.startswith(f"{self.path}/")
@@ -62,27 +63,36 @@ class Scope(Table):
 
     @classmethod
     def at(cls, path: str) -> Scope | None:
-        """With those above it, in one query."""
-        found = _along(path)
-        if not found or found[0].path != path:
+        """Return the scope at `path` with the scopes above it, or None. Takes one query."""
+        return cls.from_lineage(path, _lineage(*lineage_paths(path)))
+
+    @classmethod
+    def from_lineage(cls, path: str, scopes: Iterable[Scope]) -> Scope | None:
+        """Return the scope at `path` out of the scopes at `lineage_paths`, or None."""
+        lineage = _nearest_first(scopes)
+        if not lineage or lineage[0].path != path:
             return None
-        found[0].__dict__["lineage"] = _linked(found)
-        return found[0]
+        lineage[0].__dict__["lineage"] = _link(lineage)
+        return lineage[0]
 
 
-def _along(path: str) -> list[Scope]:
-    """The scope at `path` and those above it, as far as they exist, from there up to Scalr."""
+def lineage_paths(path: str) -> tuple[str, str, str]:
+    """Return the paths of a scope and of all scopes above it. A path may occur twice."""
     account, _, _ = path.partition("/")
-    return sorted(_at_any(path, account, ""), key=lambda scope: -len(scope.path))
+    return path, account, ""
 
 
-def _linked(chain: list[Scope]) -> list[Scope]:
-    for lower, upper in pairwise(chain):
+def _nearest_first(scopes: Iterable[Scope]) -> list[Scope]:
+    return sorted(scopes, key=lambda scope: -len(scope.path))
+
+
+def _link(lineage: list[Scope]) -> list[Scope]:
+    for lower, upper in pairwise(lineage):
         lower.parent = upper
-    return chain
+    return lineage
 
 
-_at_any = Prepared(lambda mark: Scope.select().where(Scope.path.in_([mark] * 3)))
+_lineage = Prepared(lambda placeholder: Scope.select().where(Scope.path.in_([placeholder] * 3)))
 
 
 Scope.add_index(
@@ -91,7 +101,7 @@ Scope.add_index(
 
 
 class Person(Table):
-    """Somebody who signs in."""
+    """A person who can sign in."""
 
     id = AutoField()
     email = CharField(max_length=254, unique=True)
@@ -99,12 +109,12 @@ class Person(Table):
     name = CharField(max_length=128)
     password_hash = CharField(max_length=255)
     session_key = CharField(max_length=64)
-    """Part of every session's cookie; a new one ends them all."""
+    """Part of the cookie of every session. A new key ends all sessions."""
     theme = CharField(max_length=8, default="system")
     columns = CharField(max_length=255, default="")
-    """Those of the Images page that they chose, with blanks between; '' for the usual ones."""
+    """The chosen columns of the Images page, separated by spaces; '' for the default columns."""
     page_size = IntegerField(default=50)
-    """Of the Images page."""
+    """Images on one page of the Images page."""
     created_at = InstantField(default=now)
 
     class Meta:
@@ -130,7 +140,7 @@ class Membership(Table):
 
 
 class Invitation(Table):
-    """A one-time link to a role. Only a digest of the link's token is kept."""
+    """A one-time link to a role. Only a digest of the link's token is stored."""
 
     id = AutoField()
     scope_id: int

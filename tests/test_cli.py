@@ -57,7 +57,7 @@ def test_a_lost_password(db: Flask) -> None:
     before = sessions.session_id(Person.get(Person.email == email))
     assert run(db, "set-password", email, "--password", "found again")[0] == 0
     assert sessions.sign_in(email, "found again", "", FailedSignIns(""))
-    assert sessions.from_session_id(before) is None
+    assert sessions.load_session(before) is None
     assert run(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
 
 

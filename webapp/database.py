@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, request
 from peewee import Database, SqliteDatabase
-from playhouse.db_url import connect
+from playhouse.db_url import connect, register_database
 from playhouse.migrations import Runner
-from playhouse.pool import PooledDatabase
+from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 
 import models
 from models import Level, Scope, transaction
@@ -68,6 +70,27 @@ def open_database(url: str) -> Database:
             options="-c plan_cache_mode=force_custom_plan",
         )
     raise SettingsError("DATABASE_URL must begin with sqlite:/// or postgresql://.")
+
+
+class PostgresqlPool(PooledPostgresqlDatabase):
+    """A pool that recognizes a lost connection without a query.
+
+    Peewee's own pool sends a query before each use, which costs every page a round trip. An idle
+    connection has nothing to read, unless the server has closed it or is about to.
+    """
+
+    def _is_closed(self, connection: Any) -> bool:
+        if connection.closed:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return False
+        self._close_raw(connection)
+        return True
+
+
+register_database(PostgresqlPool, "postgresql+pool", "postgres+pool")
 
 
 def close_all(database: Database) -> None:

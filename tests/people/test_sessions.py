@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from models import AuditEntry
+from models import AuditEntry, Person, Scope
 from tests.cast import PASSWORD
 from webapp.access import Actor
 from webapp.people import accounts, sessions
@@ -58,14 +58,40 @@ def test_a_sign_in_clears_the_failures(db: Flask) -> None:
 def test_a_new_password_ends_every_session(actor_of: Callable[[str], Actor]) -> None:
     actor = actor_of("account-editor")
     session = sessions.session_id(actor.person)
-    assert sessions.from_session_id(session) == actor.person
+    assert _person_of(session) == actor.person
     accounts.change_password(actor, PASSWORD, "a whole new password")
-    assert sessions.from_session_id(session) is None
-    assert sessions.from_session_id(sessions.session_id(actor.person)) == actor.person
+    assert sessions.load_session(session) is None
+    assert _person_of(sessions.session_id(actor.person)) == actor.person
     entry = AuditEntry.get(AuditEntry.action == "person.password")
     assert entry.changes == {}
 
 
 @pytest.mark.parametrize("session", ["", "x", "1", "1.", ".abc", "999999.abc", "-1.abc", "²."])
 def test_session_ids_that_were_never_issued(db: Flask, session: str) -> None:
-    assert sessions.from_session_id(session) is None
+    assert sessions.load_session(session) is None
+
+
+@pytest.mark.parametrize(
+    ("person", "path", "lineage"),
+    [
+        ("scalr-admin", "acme/production", ["acme/production", "acme", ""]),
+        ("account-viewer", "acme", ["acme", ""]),
+        ("outsider", "", [""]),
+        ("account-viewer", "acme/gone", None),
+    ],
+)
+def test_a_session_has_the_roles_and_the_requested_scope(
+    actor_of: Callable[[str], Actor], person: str, path: str, lineage: list[str] | None
+) -> None:
+    actor = actor_of(person)
+    session = sessions.load_session(sessions.session_id(actor.person), path)
+    assert session is not None
+    assert (session.actor.person, session.actor.roles) == (actor.person, actor.roles)
+    assert session.scope == Scope.at(path)
+    found = session.scope and [scope.path for scope in session.scope.lineage]
+    assert found == lineage
+
+
+def _person_of(session_id: str) -> Person | None:
+    session = sessions.load_session(session_id)
+    return session.actor.person if session else None

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import Person
+import models
+from models import Person, is_sqlite
 from tests.conftest import MakeImage
+from webapp.views import person_pages
 
 ClientOf = Callable[[str], FlaskClient]
 IMAGES = "/account/acme/images"
@@ -41,6 +46,51 @@ def test_paging_links(client_of: ClientOf) -> None:
     assert 'rel="prev"' not in page
     after = client.get(f"{IMAGES}?after=WyIyMDAwLTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwxXQ").text
     assert "No images on this page" in after
+
+
+@pytest.mark.usefixtures("three_images")
+@pytest.mark.parametrize(
+    "path", ["images", "images?sort=name", "images?q=cloud:aws", "images?q=first"]
+)
+def test_a_page_sends_few_statements(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A word in the search adds one statement with SQLite, which asks its index first."""
+    client = client_of("account-editor")
+    client.get(f"/account/acme/{path}")
+    statements: list[str] = []
+    if is_sqlite():
+        database = models.database.obj
+        record(monkeypatch, database, "execute_sql", statements)
+    else:
+        # The driver also sees statements that the connection pool sends.
+        record(monkeypatch, psycopg.Cursor, "execute", statements)
+    assert "first" in client.get(f"/account/acme/{path}").text
+    assert len(statements) <= 6 + ("q=first" in path and is_sqlite()), statements
+
+
+def record(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, statements: list[str]) -> None:
+    """Append the arguments of each call of a method to `statements`."""
+    method = getattr(owner, name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        statements.append(str(arguments))
+        return method(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+@pytest.mark.usefixtures("three_images")
+def test_the_session_cookie_is_renewed_once_a_day(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-viewer")
+    client.get(IMAGES)
+    assert "Set-Cookie" not in client.get(IMAGES).headers
+    tomorrow = models.today() + timedelta(days=1)
+    monkeypatch.setattr(person_pages, "today", lambda: tomorrow)
+    assert "Set-Cookie" in client.get(IMAGES).headers
+    assert "Set-Cookie" not in client.get(IMAGES).headers
 
 
 @pytest.mark.usefixtures("three_images")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limits import RateLimitItemPerMinute
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
+from peewee import JOIN
 
-from models import Person, Prepared
+from models import Membership, Person, Prepared, Scope, lineage_paths
+from webapp.access import Actor
 from webapp.people import accounts
 from webapp.refusals import Refusal
 
@@ -77,15 +80,43 @@ def session_id(person: Person) -> str:
     return f"{person.id}.{person.session_key}"
 
 
-def from_session_id(session: str) -> Person | None:
-    """Return the person of a session, or None if a change of password ended it."""
-    number, _, key = session.partition(".")
-    if not number.isdecimal():
-        return None
-    person = next(iter(_people(int(number))), None)
-    if person is None or not secrets.compare_digest(person.session_key, key):
-        return None
-    return person
+@dataclass(frozen=True)
+class Session:
+    """The signed-in person with their roles, and the requested scope if it exists."""
+
+    actor: Actor
+    scope: Scope | None
 
 
-_people = Prepared(lambda mark: Person.select().where(Person.id == mark))
+def load_session(session: str, scope_path: str = "") -> Session | None:
+    """Return the session with an ID, or None if a change of password ended it.
+
+    Every page needs the person, their roles and the scope, so one query reads all of them. It
+    returns a row for each pair of a role and a scope of the lineage.
+    """
+    person_id, _, key = session.partition(".")
+    if not person_id.isdecimal():
+        return None
+    rows = _session_rows(*lineage_paths(scope_path), int(person_id))
+    if not rows or not secrets.compare_digest(rows[0].session_key, key):
+        return None
+    memberships = (row.membership for row in rows if row.membership)
+    roles = {membership.scope_id: membership.role for membership in memberships}
+    scopes = {row.requested.id: row.requested for row in rows if row.requested}
+    return Session(Actor(rows[0], roles), Scope.from_lineage(scope_path, scopes.values()))
+
+
+_session_rows = Prepared(
+    lambda placeholder: (
+        Person.select(Person, Membership.id, Membership.scope, Membership.role, Scope)
+        .join(Membership, JOIN.LEFT_OUTER, on=Membership.person == Person.id, attr="membership")
+        .join_from(
+            Person,
+            Scope,
+            JOIN.LEFT_OUTER,
+            on=Scope.path.in_([placeholder] * 3),
+            attr="requested",
+        )
+        .where(Person.id == placeholder)
+    )
+)

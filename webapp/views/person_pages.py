@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Flask, Response, g, request, session, url_for
 from flask_login import LoginManager, current_user, login_user
 
-from models import Person
-from webapp.people import accounts, sessions
+from models import Person, today
+from webapp.people import sessions
+from webapp.people.sessions import Session
 from webapp.web.rendering import leave
 
 pages = Blueprint("people", __name__)
@@ -24,14 +25,17 @@ def mount(app: Flask) -> None:
 
 
 class SignedIn:
-    """A signed-in person, as flask-login needs them."""
+    """A signed-in person, as flask-login needs them.
+
+    `session` is None in the request that signs them in.
+    """
 
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
-    def __init__(self, person: Person) -> None:
-        self.person = person
+    def __init__(self, person: Person, session: Session | None = None) -> None:
+        self.person, self.session = person, session
 
     def get_id(self) -> str:
         """Return the session ID, which changes with the password. So a new password signs out
@@ -65,8 +69,8 @@ def local_url(target: str) -> str:
 
 @login_manager.user_loader
 def _load_person(session_id: str) -> SignedIn | None:
-    person = sessions.from_session_id(session_id)
-    return SignedIn(person) if person else None
+    loaded = sessions.load_session(session_id, g.get("scope_path", ""))
+    return SignedIn(loaded.actor.person, loaded) if loaded else None
 
 
 @login_manager.unauthorized_handler
@@ -78,4 +82,13 @@ def _require_sign_in() -> Response:
 @pages.before_app_request
 def _load_actor() -> None:
     if request.endpoint != "static" and current_user.is_authenticated:
-        g.actor = accounts.actor_for(current_user.person)
+        g.actor = current_user.session.actor
+        g.requested_scope = current_user.session.scope
+        _renew_session()
+
+
+def _renew_session() -> None:
+    """Send the session cookie again once a day, so that it expires only if it is not used."""
+    day = today().toordinal()
+    if session.get("day") != day:
+        session["day"] = day

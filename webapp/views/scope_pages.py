@@ -1,6 +1,9 @@
-"""One blueprint for the pages of a scope, written once and mounted three times: at `/scalr`,
-`/account/<account>` and `/environment/<account>/<environment>`. Before each view it loads the
-scope into `g.scope`; a scope that the person may not see answers as one that does not exist."""
+"""One blueprint for the pages of a scope, written once and mounted three times.
+
+The URLs begin with `/scalr`, `/account/<account>` and `/environment/<account>/<environment>`.
+Before each view, the scope is in `g.scope`. A scope that the person may not see answers 404, like
+a scope that does not exist.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def mount(app: Flask) -> None:
 
 
 def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Lets a view be called only by someone who has `right` at the scope; 403 otherwise."""
+    """Return a decorator that answers 403 unless the person has `right` at the scope."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -52,15 +55,15 @@ def page_url(path: str) -> str:
 
 
 @pages.url_value_preprocessor
-def _take_scope(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+def _read_scope_path(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     values = values if values is not None else {}
     parts = [values.pop(name) for name in ("account", "environment") if name in values]
     g.scope_path = "/".join(parts)
 
 
 @pages.url_defaults
-def _give_scope(endpoint: str, values: dict[str, Any]) -> None:
-    """Links between pages of one scope need not name it."""
+def _add_scope_path(endpoint: str, values: dict[str, Any]) -> None:
+    """Let links between pages of one scope omit the scope."""
     scope = g.get("scope")
     if scope is None or endpoint.partition(".")[0] != scope.level.value:
         return
@@ -71,8 +74,8 @@ def _give_scope(endpoint: str, values: dict[str, Any]) -> None:
 
 @pages.before_request
 @login_required
-def _load_scope() -> None:
-    scope = Scope.at(g.scope_path)
+def _set_scope() -> None:
+    scope: Scope | None = g.requested_scope
     if scope is None or scope.level != request.blueprint or g.actor.role_at(scope) is None:
         abort(404)
     g.scope = scope
