@@ -46,6 +46,13 @@ NOWHERE = "http://127.0.0.1:9"
 """An endpoint without a server."""
 NewDatabase = Callable[[], AbstractContextManager[str]]
 
+# Types of the fixtures that return a function. `scope` finds a scope by its path.
+ActorOf = Callable[[str], Actor]
+ClientOf = Callable[[str], FlaskClient]
+ScopeAt = Callable[[str], Scope]
+MakeCredentials = Callable[..., CloudCredentials]
+MakeImage = Callable[..., Image]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -155,7 +162,7 @@ def vault(app: Flask) -> Vault:
 
 
 @pytest.fixture
-def client_of(app: Flask) -> Callable[[str], FlaskClient]:
+def client_of(app: Flask) -> ClientOf:
     """Return a function that signs in a person of the cast; 'nobody' gives a signed-out client."""
 
     def client_of(name: str) -> FlaskClient:
@@ -172,17 +179,13 @@ def client_of(app: Flask) -> Callable[[str], FlaskClient]:
 
 
 @pytest.fixture
-def actor_of(db: Flask) -> Callable[[str], Actor]:
+def actor_of(db: Flask) -> ActorOf:
     return lambda name: accounts.actor_for(Person.get(Person.email == f"{name}@example.com"))
 
 
 @pytest.fixture
-def scope(db: Flask) -> Callable[[str], Scope]:
+def scope(db: Flask) -> ScopeAt:
     return lambda path: Scope.get(Scope.path == path)
-
-
-MakeCredentials = Callable[..., CloudCredentials]
-MakeImage = Callable[..., Image]
 
 
 @pytest.fixture
@@ -243,7 +246,7 @@ def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -
 
 
 @pytest.fixture
-def make_image(make_credentials: MakeCredentials, actor_of: Callable[[str], Actor]) -> MakeImage:
+def make_image(make_credentials: MakeCredentials, actor_of: ActorOf) -> MakeImage:
     """Return a function that registers an image as the Scalr admin, with Scalr's credentials."""
     known: list[CloudCredentials] = []
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from models import Role, Scope
+from models import Role
+from tests.conftest import ActorOf, ScopeAt
 from webapp.access import RIGHTS, Actor, Forbidden, Right
-
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
 
 def test_rights_grow_with_the_role() -> None:
@@ -31,16 +27,16 @@ def test_rights_grow_with_the_role() -> None:
         ("outsider", "", None),
     ],
 )
-def test_role_at(actor_of: Actors, scope: Scopes, who: str, path: str, role: Role | None) -> None:
+def test_role_at(actor_of: ActorOf, scope: ScopeAt, who: str, path: str, role: Role | None) -> None:
     assert actor_of(who).role_at(scope(path)) is role
 
 
-def test_the_strongest_role_counts(actor_of: Actors, scope: Scopes) -> None:
+def test_the_strongest_role_counts(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme, production = scope("acme"), scope("acme/production")
     actor = Actor(actor_of("outsider").person, {acme.id: Role.ADMIN, production.id: Role.VIEWER})
     assert actor.role_at(production) is Role.ADMIN
 
 
-def test_require_names_the_right_and_the_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_require_names_the_right_and_the_scope(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(Forbidden, match="images:edit at Account acme"):
         actor_of("account-viewer").require(Right.EDIT_IMAGES, scope("acme"))

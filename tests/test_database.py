@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from flask.testing import FlaskClient
-
 import models
 from models import is_sqlite
+from tests.conftest import ClientOf
 from webapp import database
 from webapp.database import PostgresqlPool
 
@@ -40,7 +38,7 @@ def test_only_one_process_at_a_time_migrates_a_file(tmp_path: Path) -> None:
 
 
 def test_pages_survive_a_restart_of_the_database_server(
-    client_of: Callable[[str], FlaskClient],
+    client_of: ClientOf,
 ) -> None:
     client = client_of("account-viewer")
     assert client.get("/account/acme/images").status_code == 200

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from peewee import fn
 from playhouse.migrations import Runner
 
 import models
-from models import FacetGroup, Image, Scope
-from tests.conftest import MakeImage
+from models import FacetGroup, Image
+from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp import database
-from webapp.access import Actor
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
 
 
 def test_the_catalogue_of_images_that_were_there_before(
-    make_image: MakeImage, actor_of: Callable[[str], Actor], scope: Callable[[str], Scope]
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     make_image("", 1, name="Ünïcode golden")
     make_image("acme", 2, name="plain")

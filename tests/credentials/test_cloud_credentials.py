@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
-from flask.testing import FlaskClient
 
 from models import AuditEntry, CloudCredentials, Scope
-from tests.conftest import MakeCredentials
+from tests.conftest import ActorOf, ClientOf, MakeCredentials, ScopeAt
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import CloudUnreachable
 from webapp.credentials import cloud_credentials
 from webapp.credentials.cloud_credentials import CredentialsError
 from webapp.credentials.vault import Vault
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 VALUES = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "hunter2-hunter2"}
 
 
@@ -31,7 +27,7 @@ VALUES = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "hunter2-hunter2"
     ],
 )
 def test_usable_at_and_below_the_nearest_first(
-    make_credentials: MakeCredentials, scope: Scopes, path: str, names: list[str]
+    make_credentials: MakeCredentials, scope: ScopeAt, path: str, names: list[str]
 ) -> None:
     make_credentials("", "of Scalr")
     make_credentials("acme", "of acme")
@@ -46,7 +42,7 @@ def add(actor: Actor, scope: Scope, vault: Vault, **values: str) -> CloudCredent
     return cloud_credentials.add(actor, scope, vault, "aws", name, entered, checked=False)
 
 
-def test_added_without_a_check(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
+def test_added_without_a_check(actor_of: ActorOf, scope: ScopeAt, vault: Vault) -> None:
     row = add(actor_of("account-admin"), scope("acme"), vault, access_key_id="  AKIAEXAMPLE ")
     stored = CloudCredentials.get_by_id(row.id)
     assert (stored.account, stored.checked_at) == ("", None)
@@ -55,7 +51,7 @@ def test_added_without_a_check(actor_of: Actors, scope: Scopes, vault: Vault) ->
 
 
 def test_credentials_that_the_cloud_rejects_are_not_saved(
-    actor_of: Actors, scope: Scopes, vault: Vault
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     entered = {**VALUES, "endpoint_url": "http://127.0.0.1:9"}
     with pytest.raises(CloudUnreachable) as caught:
@@ -81,14 +77,14 @@ def test_credentials_that_the_cloud_rejects_are_not_saved(
     ],
 )
 def test_refused_input(
-    actor_of: Actors, scope: Scopes, vault: Vault, wrong: dict[str, str], field: str
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault, wrong: dict[str, str], field: str
 ) -> None:
     with pytest.raises(CredentialsError) as caught:
         add(actor_of("account-admin"), scope("acme"), vault, **wrong)
     assert caught.value.field == field
 
 
-def test_names_are_unique_in_a_scope(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
+def test_names_are_unique_in_a_scope(actor_of: ActorOf, scope: ScopeAt, vault: Vault) -> None:
     admin = actor_of("scalr-admin")
     add(admin, scope("acme"), vault)
     add(admin, scope("globex"), vault)
@@ -97,13 +93,15 @@ def test_names_are_unique_in_a_scope(actor_of: Actors, scope: Scopes, vault: Vau
 
 
 @pytest.mark.parametrize("who", ["account-editor", "environment-admin", "stranger"])
-def test_only_admins_of_the_scope(actor_of: Actors, scope: Scopes, vault: Vault, who: str) -> None:
+def test_only_admins_of_the_scope(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault, who: str
+) -> None:
     with pytest.raises(Forbidden):
         add(actor_of(who), scope("acme"), vault)
 
 
 def test_an_empty_secret_keeps_the_stored_one(
-    actor_of: Actors, scope: Scopes, vault: Vault
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     admin = actor_of("account-admin")
     row = add(admin, scope("acme"), vault, session_token="a-token")
@@ -124,7 +122,7 @@ def test_an_empty_secret_keeps_the_stored_one(
 
 
 def test_a_stored_secret_is_not_sent_to_a_new_url(
-    actor_of: Actors, scope: Scopes, vault: Vault
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     admin = actor_of("account-admin")
     row = add(admin, scope("acme"), vault)
@@ -136,7 +134,7 @@ def test_a_stored_secret_is_not_sent_to_a_new_url(
     assert vault.reveal(row)["endpoint_url"] == "https://elsewhere.example"
 
 
-def test_no_secret_reaches_the_audit_log(actor_of: Actors, scope: Scopes, vault: Vault) -> None:
+def test_no_secret_reaches_the_audit_log(actor_of: ActorOf, scope: ScopeAt, vault: Vault) -> None:
     admin = actor_of("account-admin")
     row = add(admin, scope("acme"), vault)
     cloud_credentials.edit(
@@ -150,7 +148,7 @@ def test_no_secret_reaches_the_audit_log(actor_of: Actors, scope: Scopes, vault:
 
 
 def test_inherited_credentials_are_not_owned(
-    actor_of: Actors, scope: Scopes, make_credentials: MakeCredentials
+    actor_of: ActorOf, scope: ScopeAt, make_credentials: MakeCredentials
 ) -> None:
     row, admin = make_credentials("acme"), actor_of("scalr-admin")
     assert cloud_credentials.find_owned(admin, scope("acme"), row.id) == row
@@ -166,7 +164,7 @@ def test_inherited_credentials_are_not_owned(
     ],
 )
 def test_the_titles_of_the_pages(
-    client_of: Callable[[str], FlaskClient],
+    client_of: ClientOf,
     make_credentials: MakeCredentials,
     path: str,
     title: str,

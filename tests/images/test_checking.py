@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from models import CloudCredentials, Image, Scope
-from tests.conftest import MakeCredentials, MakeImage, details
+from models import CloudCredentials, Image
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, details
 from webapp import audit
-from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images import checking, image_details
 from webapp.images.registration import CredentialsNotUsable
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
-
 
 def test_checking_again(
-    make_image: MakeImage, actor_of: Actors, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    make_image: MakeImage, actor_of: ActorOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, editor = make_image("acme"), actor_of("account-editor")
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: details(description="New"))
@@ -34,7 +28,7 @@ def test_checking_again(
 
 
 def test_a_gone_image_stays_registered(
-    make_image: MakeImage, actor_of: Actors, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    make_image: MakeImage, actor_of: ActorOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: object) -> None:
         raise ImageNotFound("There is no such AMI.")
@@ -51,7 +45,7 @@ def test_a_gone_image_stays_registered(
 def test_checking_with_other_credentials_after_a_deletion(
     make_image: MakeImage,
     make_credentials: MakeCredentials,
-    actor_of: Actors,
+    actor_of: ActorOf,
     vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from models import Scope
 from tests.conftest import MakeImage, choices
-from webapp.access import Actor
 from webapp.images.choices import InvalidChoices
-
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
 
 @pytest.mark.parametrize(

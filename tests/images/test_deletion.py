@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 import models
 from models import AuditEntry, DeletedImage, FacetGroup, Image, LifeCycle, Scope, now
-from tests.conftest import MakeCredentials, MakeImage, choices, details, receipt
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, details, receipt
 from webapp import audit
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import Locator
@@ -21,17 +21,14 @@ from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import EVERYTHING, parse
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
-
 
 @pytest.fixture
-def editor(actor_of: Actors) -> Actor:
+def editor(actor_of: ActorOf) -> Actor:
     return actor_of("account-editor")
 
 
 @pytest.fixture
-def acme(scope: Scopes) -> Scope:
+def acme(scope: ScopeAt) -> Scope:
     return scope("acme")
 
 
@@ -47,7 +44,7 @@ def make_older(batch: str, **ago: int) -> None:
 
 
 def test_restoring_brings_everything_back(
-    make_image: MakeImage, editor: Actor, acme: Scope, actor_of: Actors
+    make_image: MakeImage, editor: Actor, acme: Scope, actor_of: ActorOf
 ) -> None:
     successor = make_image("acme", 2)
     image = make_image("acme", 1, name="Größe “1”", size_gb=None, shared=False)
@@ -90,7 +87,7 @@ def test_a_batch_is_restored_only_once(make_image: MakeImage, editor: Actor, acm
 
 
 def test_restoring_needs_the_right_and_the_same_scope(
-    make_image: MakeImage, editor: Actor, acme: Scope, actor_of: Actors, scope: Scopes
+    make_image: MakeImage, editor: Actor, acme: Scope, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     batch = deletion.delete(editor, make_image("acme"))
     for who in ("account-viewer", "environment-admin", "stranger"):
@@ -157,7 +154,7 @@ def test_ids_are_never_reused(make_image: MakeImage, editor: Actor, acme: Scope)
 
 
 def test_deleted_credentials_and_people_are_left_out(
-    make_credentials: MakeCredentials, editor: Actor, acme: Scope, actor_of: Actors
+    make_credentials: MakeCredentials, editor: Actor, acme: Scope, actor_of: ActorOf
 ) -> None:
     credentials = make_credentials("acme", "theirs")
     image = registration.register(editor, acme, receipt(credentials), choices())
@@ -233,7 +230,7 @@ def test_an_image_loaded_without_details_is_restored_with_them(
     assert row_of(listed) == before
 
 
-def test_a_forbidden_deletion_stores_nothing(make_image: MakeImage, actor_of: Actors) -> None:
+def test_a_forbidden_deletion_stores_nothing(make_image: MakeImage, actor_of: ActorOf) -> None:
     with pytest.raises(Forbidden):
         deletion.delete(actor_of("account-viewer"), make_image("acme"))
     assert not DeletedImage.select().exists()
@@ -241,14 +238,14 @@ def test_a_forbidden_deletion_stores_nothing(make_image: MakeImage, actor_of: Ac
 
 
 def test_deleting_the_scope_removes_its_deleted_images(
-    make_image: MakeImage, editor: Actor, scope: Scopes
+    make_image: MakeImage, editor: Actor, scope: ScopeAt
 ) -> None:
     deletion.delete(editor, make_image("acme/staging"))
     scope("acme/staging").delete_instance()
     assert not DeletedImage.select().exists()
 
 
-def test_deleting_keeps_the_history(make_image: MakeImage, actor_of: Actors) -> None:
+def test_deleting_keeps_the_history(make_image: MakeImage, actor_of: ActorOf) -> None:
     image = make_image("acme")
     deletion.delete(actor_of("account-editor"), image)
     assert Image.get_or_none(Image.id == image.id) is None

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from models import Image, Scope
-from tests.conftest import MakeImage, choices
+from models import Image
+from tests.conftest import ActorOf, MakeImage, choices
 from webapp import audit
-from webapp.access import Actor
 from webapp.images import editing
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
-
-def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: Actors) -> None:
+def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: ActorOf) -> None:
     image = make_image("acme")
     changes = editing.edit(
         actor_of("account-editor"), image, choices(os_version="22.04", size_gb=None)
@@ -28,7 +22,7 @@ def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: Act
 
 
 def test_an_edit_that_changes_nothing_leaves_no_trace(
-    make_image: MakeImage, actor_of: Actors
+    make_image: MakeImage, actor_of: ActorOf
 ) -> None:
     image = make_image("acme")
     assert editing.edit(actor_of("account-editor"), image, choices()) == {}

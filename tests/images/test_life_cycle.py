@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
 
 import models
-from models import FacetGroup, Image, LifeCycle, Scope
-from tests.conftest import MakeImage
+from models import FacetGroup, Image, LifeCycle
+from tests.conftest import ActorOf, MakeImage
 from webapp import audit
 from webapp.access import Actor, Forbidden
 from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE, InvalidLifeCycle, LifeCyclePlan
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 TODAY = date(2026, 3, 10)
 BEFORE, AFTER, LATER = (TODAY + timedelta(days=days) for days in (-1, 1, 40))
 
@@ -39,7 +36,7 @@ def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
 
 
 @pytest.fixture
-def editor(actor_of: Actors) -> Actor:
+def editor(actor_of: ActorOf) -> Actor:
     return actor_of("account-editor")
 
 
@@ -127,7 +124,7 @@ def test_make_active(make_image: MakeImage, editor: Actor, day: date) -> None:
     assert not life_cycle.make_active(editor, image)
 
 
-def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: Actors) -> None:
+def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: ActorOf) -> None:
     image = make_image("acme")
     for who in ("account-viewer", "environment-admin", "stranger"):
         actor = actor_of(who)

@@ -8,17 +8,12 @@ from datetime import UTC, datetime
 import pytest
 from itsdangerous import TimestampSigner
 
-from models import Scope
-from tests.conftest import MakeCredentials, details, receipt
-from webapp.access import Actor
+from tests.conftest import ActorOf, MakeCredentials, ScopeAt, details, receipt
 from webapp.images import image_details
 from webapp.images.receipts import VALID_SECONDS, ReceiptExpired, ReceiptInvalid, Receipts
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
-
-def test_round_trip(make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes) -> None:
+def test_round_trip(make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt) -> None:
     receipts, original = (
         Receipts("k" * 32),
         receipt(make_credentials(), deprecated=datetime.now(UTC)),
@@ -28,7 +23,7 @@ def test_round_trip(make_credentials: MakeCredentials, actor_of: Actors, scope: 
 
 
 def test_a_receipt_is_for_one_person_at_one_scope(
-    make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     receipts, original = Receipts("k" * 32), receipt(make_credentials())
     who, where = actor_of("account-editor"), scope("acme")
@@ -44,8 +39,8 @@ def test_a_receipt_is_for_one_person_at_one_scope(
 @pytest.mark.parametrize("change", [lambda text: text[:-2] + "AA", lambda _: "", lambda _: "a.b.c"])
 def test_forged(
     make_credentials: MakeCredentials,
-    actor_of: Actors,
-    scope: Scopes,
+    actor_of: ActorOf,
+    scope: ScopeAt,
     change: Callable[[str], str],
 ) -> None:
     receipts = Receipts("k" * 32)
@@ -57,8 +52,8 @@ def test_forged(
 
 def test_expired(
     make_credentials: MakeCredentials,
-    actor_of: Actors,
-    scope: Scopes,
+    actor_of: ActorOf,
+    scope: ScopeAt,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     receipts = Receipts("k" * 32)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from models import Image, Scope
-from tests.conftest import MakeCredentials, choices, details, receipt
+from models import Image
+from tests.conftest import ActorOf, MakeCredentials, ScopeAt, choices, details, receipt
 from webapp import audit
-from webapp.access import Actor, Forbidden
+from webapp.access import Forbidden
 from webapp.clouds.base import Locator
 from webapp.images import image_details, registration
 from webapp.images.choices import choices_of
 from webapp.images.registration import CredentialsNotUsable, InvalidLocator
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
-
 
 def test_registering_saves_details_and_choices(
-    make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     credentials, actor = make_credentials(), actor_of("account-editor")
     made = registration.register(actor, scope("acme"), receipt(credentials), choices())
@@ -36,7 +31,7 @@ def test_registering_saves_details_and_choices(
 
 
 def test_credentials_of_lower_or_sibling_scopes_are_refused(
-    make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     of_acme = make_credentials("acme")
     for path in ("", "globex"):
@@ -48,7 +43,7 @@ def test_credentials_of_lower_or_sibling_scopes_are_refused(
 
 @pytest.mark.parametrize("who", ["account-viewer", "environment-admin", "stranger", "outsider"])
 def test_only_editors_register(
-    make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes, who: str
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt, who: str
 ) -> None:
     with pytest.raises(Forbidden):
         registration.register(actor_of(who), scope("acme"), receipt(make_credentials()), choices())
@@ -74,8 +69,8 @@ def test_a_suggested_name_is_a_valid_one(
 
 def test_a_change_and_its_audit_entry_are_one_transaction(
     make_credentials: MakeCredentials,
-    actor_of: Actors,
-    scope: Scopes,
+    actor_of: ActorOf,
+    scope: ScopeAt,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object, **__: object) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from models import Image, Scope
-from tests.conftest import MakeCredentials, MakeImage, choices, receipt
+from models import Image
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, receipt
 from webapp import audit
-from webapp.access import Actor, Forbidden
+from webapp.access import Forbidden
 from webapp.images import registration, sharing
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.sharing import CannotPromote
 from webapp.search import catalogue
-
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
 
 def test_scopes_losing_access(make_image: MakeImage) -> None:
@@ -26,7 +21,7 @@ def test_scopes_losing_access(make_image: MakeImage) -> None:
     assert sharing.scopes_losing_access(make_image("acme/production", 3)) == []
 
 
-def test_promotion(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
+def test_promotion(make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt) -> None:
     image = make_image("acme/production")
     editor, admin = actor_of("environment-admin"), actor_of("account-editor")
     assert sharing.promotion_target(editor, image) is None
@@ -44,7 +39,7 @@ def test_promotion(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> No
 
 
 def test_promotion_to_a_scope_that_has_the_image(
-    make_image: MakeImage, actor_of: Actors, scope: Scopes
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     below, above = make_image("acme/production"), make_image("acme")
     with pytest.raises(AlreadyRegistered) as caught:
@@ -54,7 +49,7 @@ def test_promotion_to_a_scope_that_has_the_image(
 
 
 def test_promotion_needs_credentials_at_the_target(
-    make_credentials: MakeCredentials, actor_of: Actors, scope: Scopes
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     production, admin = scope("acme/production"), actor_of("scalr-admin")
     local = make_credentials("acme/production")

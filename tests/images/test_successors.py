@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from itertools import pairwise
 
 import pytest
 
 import models
-from models import Image, Scope
-from tests.conftest import MakeImage
+from models import Image
+from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp import audit
 from webapp.access import Actor
 from webapp.images import life_cycle, successors
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.successors import InvalidSuccessor
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 TODAY = date(2026, 3, 10)
 
 
@@ -28,7 +25,7 @@ def today(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def editor(actor_of: Actors) -> Actor:
+def editor(actor_of: ActorOf) -> Actor:
     return actor_of("account-editor")
 
 
@@ -55,7 +52,7 @@ def test_invalid_successors(make_image: MakeImage, editor: Actor) -> None:
 
 
 def test_an_inherited_image_can_be_the_successor(
-    make_image: MakeImage, editor: Actor, scope: Scopes
+    make_image: MakeImage, editor: Actor, scope: ScopeAt
 ) -> None:
     image, golden = make_image("acme", 1), make_image("", 2, name="golden")
     life_cycle.deprecate(editor, image, TODAY, "", golden.id)
@@ -81,7 +78,7 @@ def test_a_successor_that_was_retired_later_may_stay(make_image: MakeImage, edit
 
 
 def test_an_invisible_successor_is_not_revealed(
-    make_image: MakeImage, editor: Actor, scope: Scopes
+    make_image: MakeImage, editor: Actor, scope: ScopeAt
 ) -> None:
     image, hidden = make_image("acme", 1), make_image("acme", 2, shared=False, name="hidden")
     life_cycle.deprecate(editor, image, TODAY, "", hidden.id)
@@ -93,7 +90,7 @@ def test_an_invisible_successor_is_not_revealed(
 
 
 def test_finding_an_image_by_id_cloud_image_id_or_name(
-    make_image: MakeImage, scope: Scopes
+    make_image: MakeImage, scope: ScopeAt
 ) -> None:
     acme = scope("acme")
     image, other = (

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from models import Job, JobRow, Scope
+from tests.conftest import ActorOf, ScopeAt
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.jobs import runner, store
@@ -20,8 +21,6 @@ THREAD_TIMEOUT_SECONDS = 30.0
 """A thread that runs longer than this is considered hung."""
 
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
-ActorOf = Callable[[str], Actor]
-ScopeAt = Callable[[str], Scope]
 Register = Callable[..., None]
 MakeJob = Callable[..., Job]
 

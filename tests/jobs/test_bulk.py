@@ -10,7 +10,7 @@ import pytest
 
 import models
 from models import AuditEntry, Image, Job, JobRow, LifeCycle, Scope
-from tests.conftest import MakeCredentials, MakeImage, choices, details, receipt
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, details, receipt
 from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState, Locator
@@ -24,18 +24,16 @@ from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
 from webapp.search.language import EVERYTHING, parse
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 Run = Callable[..., Job]
 
 
 @pytest.fixture
-def editor(actor_of: Actors) -> Actor:
+def editor(actor_of: ActorOf) -> Actor:
     return actor_of("account-editor")
 
 
 @pytest.fixture
-def acme(scope: Scopes) -> Scope:
+def acme(scope: ScopeAt) -> Scope:
     return scope("acme")
 
 
@@ -85,14 +83,14 @@ def test_every_action_is_registered_as_a_job() -> None:
         assert len(job_action.key) <= Job.action.max_length
 
 
-def test_an_environment_cannot_share(scope: Scopes) -> None:
+def test_an_environment_cannot_share(scope: ScopeAt) -> None:
     available = {action.key for action in bulk_actions.available_actions(scope("acme/production"))}
     assert available == ACTIONS.keys() - {"share", "unshare"}
     assert [action.key for action in bulk_actions.available_actions(scope(""))] == list(ACTIONS)
 
 
 def test_a_preview_of_chosen_images(
-    make_image: MakeImage, editor: Actor, acme: Scope, scope: Scopes
+    make_image: MakeImage, editor: Actor, acme: Scope, scope: ScopeAt
 ) -> None:
     images = [
         make_image("acme", 1, name="shared"),
@@ -330,7 +328,7 @@ def test_images_of_other_scopes_are_never_changed(make_image: MakeImage, run: Ru
 
 
 def test_an_image_that_is_promoted_or_deleted_before_its_row_is_processed(
-    make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault, scope: Scopes
+    make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault, scope: ScopeAt
 ) -> None:
     names = ("stays", "promoted", "deleted")
     stays, promoted, deleted = (make_image("acme", at, name=name) for at, name in enumerate(names))
@@ -362,7 +360,7 @@ def test_too_many_images(
 
 @pytest.mark.parametrize("who", ["account-viewer", "environment-admin", "stranger"])
 def test_only_editors_can_use_bulk_actions(
-    make_image: MakeImage, actor_of: Actors, acme: Scope, vault: Vault, who: str
+    make_image: MakeImage, actor_of: ActorOf, acme: Scope, vault: Vault, who: str
 ) -> None:
     selection, batch = select([make_image("acme")]), deletion.new_batch()
     actor = actor_of(who)

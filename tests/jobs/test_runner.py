@@ -12,16 +12,8 @@ import pytest
 
 import models
 from models import Image, Job, JobRow, Membership, Person, Role, Scope, now
-from tests.conftest import MakeImage, choices
-from tests.jobs.conftest import (
-    THREAD_TIMEOUT_SECONDS,
-    ActorOf,
-    MakeJob,
-    Register,
-    ScopeAt,
-    return_done,
-    wait_for_job,
-)
+from tests.conftest import ActorOf, MakeImage, ScopeAt, choices
+from tests.jobs.conftest import THREAD_TIMEOUT_SECONDS, MakeJob, Register, return_done, wait_for_job
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images import editing

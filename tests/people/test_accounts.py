@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
 from models import Person
 from tests.cast import PASSWORD
-from webapp.access import Actor
+from tests.conftest import ActorOf
 from webapp.people import accounts
 from webapp.people.accounts import PasswordRefused
 
@@ -27,7 +25,7 @@ EMAIL = "account-editor@example.com"
     ],
 )
 def test_refused_passwords(
-    actor_of: Callable[[str], Actor], current_password: str, password: str, field: str, words: str
+    actor_of: ActorOf, current_password: str, password: str, field: str, words: str
 ) -> None:
     with pytest.raises(PasswordRefused, match=words) as caught:
         accounts.change_password(actor_of("account-editor"), current_password, password)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from models import Scope
-from webapp.access import Actor
+from tests.conftest import ActorOf, ScopeAt
 from webapp.people import bookmarks
 from webapp.people.bookmarks import Bookmark, BookmarkError
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 IMAGES = Bookmark("Images", "images")
 UBUNTU = Bookmark("Images, AWS, Ubuntu", "images?q=cloud%3Aaws+os%3Aubuntu")
 MEMBERS = Bookmark("Members", "members")
 
 
-def test_the_bar_starts_with_images(actor_of: Actors, scope: Scopes) -> None:
+def test_the_bar_starts_with_images(actor_of: ActorOf, scope: ScopeAt) -> None:
     assert bookmarks.load_bookmarks(actor_of("account-viewer"), scope("acme")) == [IMAGES]
 
 
-def test_a_bookmark_belongs_to_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_a_bookmark_belongs_to_one_person_at_one_scope(actor_of: ActorOf, scope: ScopeAt) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     bookmarks.pin_bookmark(actor, acme, UBUNTU)
     bookmarks.pin_bookmark(actor, acme, UBUNTU)
@@ -31,7 +26,7 @@ def test_a_bookmark_belongs_to_one_person_at_one_scope(actor_of: Actors, scope: 
     assert bookmarks.load_bookmarks(actor_of("account-admin"), acme) == [IMAGES]
 
 
-def test_a_removed_bookmark_does_not_return(actor_of: Actors, scope: Scopes) -> None:
+def test_a_removed_bookmark_does_not_return(actor_of: ActorOf, scope: ScopeAt) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     bookmarks.remove_bookmark(actor, acme, "images")
     assert bookmarks.load_bookmarks(actor, acme) == []
@@ -47,7 +42,7 @@ def test_a_removed_bookmark_does_not_return(actor_of: Actors, scope: Scopes) -> 
     ],
 )
 def test_moving_a_bookmark(
-    actor_of: Actors, scope: Scopes, position: int, order: list[Bookmark]
+    actor_of: ActorOf, scope: ScopeAt, position: int, order: list[Bookmark]
 ) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     for bookmark in (UBUNTU, MEMBERS):
@@ -61,12 +56,12 @@ def test_moving_a_bookmark(
 @pytest.mark.parametrize(
     "path", ["", "/", "//evil.example", "../../sign-out", "images/../..", "im ages", "x" * 2000]
 )
-def test_paths_outside_the_scope_are_refused(actor_of: Actors, scope: Scopes, path: str) -> None:
+def test_paths_outside_the_scope_are_refused(actor_of: ActorOf, scope: ScopeAt, path: str) -> None:
     with pytest.raises(BookmarkError):
         bookmarks.pin_bookmark(actor_of("account-viewer"), scope("acme"), Bookmark("x", path))
 
 
-def test_the_number_of_bookmarks_is_limited(actor_of: Actors, scope: Scopes) -> None:
+def test_the_number_of_bookmarks_is_limited(actor_of: ActorOf, scope: ScopeAt) -> None:
     actor, acme = actor_of("account-viewer"), scope("acme")
     for number in range(bookmarks.MAX_BOOKMARKS - 1):
         bookmarks.pin_bookmark(actor, acme, Bookmark("x", f"images/{number}"))

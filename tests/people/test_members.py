@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from models import AuditEntry, Invitation, Membership, Role, Scope, now
+from models import AuditEntry, Invitation, Membership, Role, now
 from tests.cast import PASSWORD
-from webapp.access import Actor, Forbidden
+from tests.conftest import ActorOf, ScopeAt
+from webapp.access import Forbidden
 from webapp.people import accounts, members
 from webapp.people.members import InvalidInvitation, MemberError
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
-
-def test_inherited_members_are_listed_last(scope: Scopes) -> None:
+def test_inherited_members_are_listed_last(scope: ScopeAt) -> None:
     rows = members.members_at(scope("acme/production"))
     assert [row.scope.path for row in rows] == ["acme/production"] * 3 + ["acme"] * 3 + [""] * 3
     admins = members.admins_at(scope("acme"))
     assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
 
 
-def test_accepting_with_a_new_account(actor_of: Actors, scope: Scopes) -> None:
+def test_accepting_with_a_new_account(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme = scope("acme")
     token = members.invite(actor_of("account-admin"), acme, " New@Example.com ", Role.EDITOR)
     assert token not in str(list(Invitation.select().dicts()))
@@ -37,7 +34,9 @@ def test_accepting_with_a_new_account(actor_of: Actors, scope: Scopes) -> None:
     assert actions == ["member.invite", "member.join"]
 
 
-def test_accepting_with_an_account_keeps_the_stronger_role(actor_of: Actors, scope: Scopes) -> None:
+def test_accepting_with_an_account_keeps_the_stronger_role(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
     known, acme = actor_of("environment-viewer").person, scope("acme")
     token = members.invite(actor_of("account-admin"), acme, known.email, Role.ADMIN)
     with pytest.raises(MemberError, match="Sign in"):
@@ -48,7 +47,7 @@ def test_accepting_with_an_account_keeps_the_stronger_role(actor_of: Actors, sco
     assert Membership.get(person=known, scope=acme).role is Role.ADMIN
 
 
-def test_replaced_and_expired_invitations_are_invalid(actor_of: Actors, scope: Scopes) -> None:
+def test_replaced_and_expired_invitations_are_invalid(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     first = members.invite(admin, acme, "new@example.com", Role.VIEWER)
     second = members.invite(admin, acme, "new@example.com", Role.EDITOR)
@@ -61,7 +60,7 @@ def test_replaced_and_expired_invitations_are_invalid(actor_of: Actors, scope: S
     assert members.open_invitations(acme) == []
 
 
-def test_withdrawing(actor_of: Actors, scope: Scopes) -> None:
+def test_withdrawing(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     token = members.invite(admin, acme, "new@example.com", Role.VIEWER)
     invitation = members.find_invitation(token)
@@ -72,14 +71,14 @@ def test_withdrawing(actor_of: Actors, scope: Scopes) -> None:
         members.find_invitation(token)
 
 
-def test_members_are_not_invited_again(actor_of: Actors, scope: Scopes) -> None:
+def test_members_are_not_invited_again(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(MemberError, match="already"):
         members.invite(
             actor_of("account-admin"), scope("acme"), "account-viewer@example.com", Role.ADMIN
         )
 
 
-def test_changing_and_removing(actor_of: Actors, scope: Scopes) -> None:
+def test_changing_and_removing(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     row = Membership.get(person=actor_of("account-viewer").person, scope=acme)
     members.change_role(admin, acme, row.id, Role.EDITOR)
@@ -90,7 +89,7 @@ def test_changing_and_removing(actor_of: Actors, scope: Scopes) -> None:
         members.remove(admin, acme, row.id)
 
 
-def test_an_admin_below_does_not_touch_members_above(actor_of: Actors, scope: Scopes) -> None:
+def test_an_admin_below_does_not_touch_members_above(actor_of: ActorOf, scope: ScopeAt) -> None:
     row = Membership.get(person=actor_of("account-admin").person, scope=scope("acme"))
     admin = actor_of("environment-admin")
     with pytest.raises(MemberError):
@@ -99,7 +98,7 @@ def test_an_admin_below_does_not_touch_members_above(actor_of: Actors, scope: Sc
         members.remove(admin, scope("acme"), row.id)
 
 
-def test_scalr_keeps_an_admin(actor_of: Actors, scope: Scopes) -> None:
+def test_scalr_keeps_an_admin(actor_of: ActorOf, scope: ScopeAt) -> None:
     scalr, admin = scope(""), actor_of("scalr-admin")
     row = Membership.get(person=admin.person, scope=scalr)
     with pytest.raises(MemberError, match="last admin"):
@@ -108,7 +107,7 @@ def test_scalr_keeps_an_admin(actor_of: Actors, scope: Scopes) -> None:
         members.change_role(admin, scalr, row.id, Role.EDITOR)
 
 
-def test_a_weak_password_does_not_use_up_the_invitation(actor_of: Actors, scope: Scopes) -> None:
+def test_a_weak_password_does_not_use_up_the_invitation(actor_of: ActorOf, scope: ScopeAt) -> None:
     token = members.invite(actor_of("account-admin"), scope("acme"), "new@example.com", Role.VIEWER)
     with pytest.raises(accounts.PasswordRefused):
         members.accept_with_new_account(token, "New", "short")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from models import AuditEntry, Scope
-from tests.conftest import MakeImage
-from webapp.access import Actor, Forbidden
+from tests.conftest import ActorOf, MakeImage, ScopeAt
+from webapp.access import Forbidden
 from webapp.people import scopes
 from webapp.people.scopes import ScopeError
-
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
 
 @pytest.mark.parametrize(
@@ -25,24 +20,24 @@ Scopes = Callable[[str], Scope]
         ("outsider", []),
     ],
 )
-def test_visible_to(actor_of: Actors, who: str, seen: list[str]) -> None:
+def test_visible_to(actor_of: ActorOf, who: str, seen: list[str]) -> None:
     assert [each.path for each in scopes.visible_to(actor_of(who))] == seen
 
 
-def test_filtering_what_is_visible(actor_of: Actors) -> None:
+def test_filtering_what_is_visible(actor_of: ActorOf) -> None:
     found = scopes.visible_to(actor_of("account-viewer"), "PROD")
     assert [each.path for each in found] == ["acme/production"]
     assert scopes.visible_to(actor_of("account-viewer"), "lab") == []
 
 
-def test_home_is_the_highest(actor_of: Actors) -> None:
+def test_home_is_the_highest(actor_of: ActorOf) -> None:
     home = scopes.home_scope(actor_of("environment-viewer"))
     assert home is not None
     assert home.path == "acme/production"
     assert scopes.home_scope(actor_of("outsider")) is None
 
 
-def test_create(actor_of: Actors, scope: Scopes) -> None:
+def test_create(actor_of: ActorOf, scope: ScopeAt) -> None:
     made = scopes.create(actor_of("account-admin"), scope("acme"), "  Día  de Prüfung ")
     assert (made.path, made.name, made.level) == (
         "acme/dia-de-prufung",
@@ -56,17 +51,17 @@ def test_create(actor_of: Actors, scope: Scopes) -> None:
     ("name", "words"),
     [("", "1 to 64"), ("x" * 65, "1 to 64"), ("…", "a to z"), ("Staging", "already")],
 )
-def test_refused_names(actor_of: Actors, scope: Scopes, name: str, words: str) -> None:
+def test_refused_names(actor_of: ActorOf, scope: ScopeAt, name: str, words: str) -> None:
     with pytest.raises(ScopeError, match=words):
         scopes.create(actor_of("account-admin"), scope("acme"), name)
 
 
-def test_nothing_below_an_environment(actor_of: Actors, scope: Scopes) -> None:
+def test_nothing_below_an_environment(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(ScopeError):
         scopes.create(actor_of("environment-admin"), scope("acme/production"), "below")
 
 
-def test_renaming_keeps_the_address(actor_of: Actors, scope: Scopes) -> None:
+def test_renaming_keeps_the_address(actor_of: ActorOf, scope: ScopeAt) -> None:
     scopes.rename(actor_of("account-admin"), scope("acme/staging"), "Pre-production")
     assert scope("acme/staging").name == "Pre-production"
     with pytest.raises(ScopeError, match="already"):
@@ -74,12 +69,14 @@ def test_renaming_keeps_the_address(actor_of: Actors, scope: Scopes) -> None:
     assert scope("acme/staging").name == "Pre-production"
 
 
-def test_an_admin_of_a_scope_does_not_rename_it(actor_of: Actors, scope: Scopes) -> None:
+def test_an_admin_of_a_scope_does_not_rename_it(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(Forbidden):
         scopes.rename(actor_of("account-admin"), scope("acme"), "mine")
 
 
-def test_deleting_asks_for_the_name(actor_of: Actors, scope: Scopes, make_image: MakeImage) -> None:
+def test_deleting_asks_for_the_name(
+    actor_of: ActorOf, scope: ScopeAt, make_image: MakeImage
+) -> None:
     make_image("acme/production")
     acme, admin = scope("acme"), actor_of("scalr-admin")
     with pytest.raises(ScopeError, match="to confirm"):
@@ -91,6 +88,6 @@ def test_deleting_asks_for_the_name(actor_of: Actors, scope: Scopes, make_image:
     assert entry.changes == {"environments": [2, 0], "images": [1, 0], "members": [6, 0]}
 
 
-def test_scalr_cannot_be_deleted(actor_of: Actors, scope: Scopes) -> None:
+def test_scalr_cannot_be_deleted(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(ScopeError):
         scopes.delete(actor_of("scalr-admin"), scope(""), "Scalr")

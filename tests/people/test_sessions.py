@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from flask import Flask
 
 from models import AuditEntry, Person, Scope
 from tests.cast import PASSWORD
-from webapp.access import Actor
+from tests.conftest import ActorOf
 from webapp.people import accounts, sessions
 from webapp.people.sessions import FailedSignIns, SignInRefused, TooManyFailedSignIns
 
@@ -55,7 +53,7 @@ def test_a_sign_in_clears_the_failures(db: Flask) -> None:
     assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.2", failed)
 
 
-def test_a_new_password_ends_every_session(actor_of: Callable[[str], Actor]) -> None:
+def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
     actor = actor_of("account-editor")
     session = sessions.session_id(actor.person)
     assert _person_of(session) == actor.person
@@ -81,7 +79,7 @@ def test_session_ids_that_were_never_issued(db: Flask, session: str) -> None:
     ],
 )
 def test_a_session_has_the_roles_and_the_requested_scope(
-    actor_of: Callable[[str], Actor], person: str, path: str, lineage: list[str] | None
+    actor_of: ActorOf, person: str, path: str, lineage: list[str] | None
 ) -> None:
     actor = actor_of(person)
     session = sessions.load_session(sessions.session_id(actor.person), path)

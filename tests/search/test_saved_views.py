@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from models import AuditEntry, SavedView, Scope
+from tests.conftest import ActorOf, ScopeAt
 from webapp.access import Actor, Forbidden
 from webapp.search import saved_views
 from webapp.search.saved_views import MAX_VIEWS, NameTaken, SavedViewError
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 UBUNTU = "images?q=os%3Aubuntu&sort=-created"
 
 
@@ -26,7 +23,7 @@ def audited() -> list[tuple[str, str]]:
     return [(entry.action, entry.subject) for entry in entries]
 
 
-def test_a_view_belongs_to_one_person_at_one_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_a_view_belongs_to_one_person_at_one_scope(actor_of: ActorOf, scope: ScopeAt) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = saved_views.save_view(viewer, acme, "  Ubuntu   gold ", UBUNTU)
     assert (view.name, view.path, view.shared) == ("Ubuntu gold", UBUNTU, False)
@@ -37,7 +34,7 @@ def test_a_view_belongs_to_one_person_at_one_scope(actor_of: Actors, scope: Scop
     assert audited() == []
 
 
-def test_everyone_at_the_scope_sees_a_shared_view(actor_of: Actors, scope: Scopes) -> None:
+def test_everyone_at_the_scope_sees_a_shared_view(actor_of: ActorOf, scope: ScopeAt) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
     view = saved_views.save_view(editor, acme, "Gold", UBUNTU, shared=True)
     for who in ("account-viewer", "scalr-viewer"):
@@ -52,7 +49,7 @@ def test_everyone_at_the_scope_sees_a_shared_view(actor_of: Actors, scope: Scope
     assert audited() == [("view.share", "Gold"), ("view.unshare", "Gold")]
 
 
-def test_only_editors_share_views(actor_of: Actors, scope: Scopes) -> None:
+def test_only_editors_share_views(actor_of: ActorOf, scope: ScopeAt) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     with pytest.raises(Forbidden):
         saved_views.save_view(viewer, acme, "Gold", UBUNTU, shared=True)
@@ -62,7 +59,7 @@ def test_only_editors_share_views(actor_of: Actors, scope: Scopes) -> None:
     assert not SavedView.get().shared
 
 
-def test_a_former_editor_can_only_stop_sharing(actor_of: Actors, scope: Scopes) -> None:
+def test_a_former_editor_can_only_stop_sharing(actor_of: ActorOf, scope: ScopeAt) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = SavedView.create(scope=acme, person=viewer.person, name="Gold", path=UBUNTU, shared=True)
     with pytest.raises(Forbidden):
@@ -73,12 +70,14 @@ def test_a_former_editor_can_only_stop_sharing(actor_of: Actors, scope: Scopes) 
     assert audited() == [("view.unshare", "Gold")]
 
 
-def test_a_person_cannot_save_views_at_an_invisible_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_a_person_cannot_save_views_at_an_invisible_scope(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
     with pytest.raises(Forbidden):
         saved_views.save_view(actor_of("stranger"), scope("acme"), "Gold", UBUNTU)
 
 
-def test_names_are_unique_per_person_and_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_names_are_unique_per_person_and_scope(actor_of: ActorOf, scope: ScopeAt) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
     view = saved_views.save_view(editor, acme, "Gold", UBUNTU)
     with pytest.raises(NameTaken, match="already have a view named “Gold”") as raised:
@@ -92,7 +91,7 @@ def test_names_are_unique_per_person_and_scope(actor_of: Actors, scope: Scopes) 
     saved_views.save_view(editor, scope("acme/staging"), "Gold", UBUNTU)
 
 
-def test_changes_that_others_see_are_audited(actor_of: Actors, scope: Scopes) -> None:
+def test_changes_that_others_see_are_audited(actor_of: ActorOf, scope: ScopeAt) -> None:
     editor, acme = actor_of("account-editor"), scope("acme")
     saved_views.save_view(editor, acme, "Gold", UBUNTU)
     view = saved_views.save_view(editor, acme, "Gold", UBUNTU, shared=True, replace=True)
@@ -110,7 +109,7 @@ def test_changes_that_others_see_are_audited(actor_of: Actors, scope: Scopes) ->
     assert changes == [{}, {"path": [UBUNTU, "images?q=web"]}, {"name": ["Gold", "Silver"]}]
 
 
-def test_renaming(actor_of: Actors, scope: Scopes) -> None:
+def test_renaming(actor_of: ActorOf, scope: ScopeAt) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = saved_views.save_view(viewer, acme, "Gold", UBUNTU)
     saved_views.save_view(viewer, acme, "Silver", UBUNTU)
@@ -122,7 +121,7 @@ def test_renaming(actor_of: Actors, scope: Scopes) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "new\x00line", "\u202egold"])
-def test_invalid_names(actor_of: Actors, scope: Scopes, name: str) -> None:
+def test_invalid_names(actor_of: ActorOf, scope: ScopeAt, name: str) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     with pytest.raises(SavedViewError, match="1 to 60 printable characters") as raised:
         saved_views.save_view(viewer, acme, name, UBUNTU)
@@ -145,7 +144,7 @@ def test_invalid_names(actor_of: Actors, scope: Scopes, name: str) -> None:
         "images?q=" + 801 * "x",
     ],
 )
-def test_only_searches_of_images_are_saved(actor_of: Actors, scope: Scopes, path: str) -> None:
+def test_only_searches_of_images_are_saved(actor_of: ActorOf, scope: ScopeAt, path: str) -> None:
     with pytest.raises(SavedViewError):
         saved_views.save_view(actor_of("account-viewer"), scope("acme"), "x", path)
 
@@ -161,13 +160,13 @@ def test_only_searches_of_images_are_saved(actor_of: Actors, scope: Scopes, path
     ],
 )
 def test_a_view_opens_the_first_page(
-    actor_of: Actors, scope: Scopes, path: str, saved: str
+    actor_of: ActorOf, scope: ScopeAt, path: str, saved: str
 ) -> None:
     view = saved_views.save_view(actor_of("account-viewer"), scope("acme"), "x", path)
     assert SavedView.get_by_id(view.id).path == saved
 
 
-def test_the_number_of_views_is_limited(actor_of: Actors, scope: Scopes) -> None:
+def test_the_number_of_views_is_limited(actor_of: ActorOf, scope: ScopeAt) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     for number in range(MAX_VIEWS):
         saved_views.save_view(viewer, acme, f"view {number}", UBUNTU)
@@ -178,7 +177,7 @@ def test_the_number_of_views_is_limited(actor_of: Actors, scope: Scopes) -> None
     saved_views.save_view(actor_of("account-editor"), acme, "somebody else's", UBUNTU)
 
 
-def test_removing(actor_of: Actors, scope: Scopes) -> None:
+def test_removing(actor_of: ActorOf, scope: ScopeAt) -> None:
     editor, admin, acme = actor_of("account-editor"), actor_of("account-admin"), scope("acme")
     private = saved_views.save_view(editor, acme, "Private", UBUNTU)
     first = saved_views.save_view(editor, acme, "First", UBUNTU, shared=True)
@@ -195,7 +194,7 @@ def test_removing(actor_of: Actors, scope: Scopes) -> None:
     assert audited()[2:] == [("view.remove", "First"), ("view.remove", "Second")]
 
 
-def test_views_are_deleted_with_their_person_and_scope(actor_of: Actors, scope: Scopes) -> None:
+def test_views_are_deleted_with_their_person_and_scope(actor_of: ActorOf, scope: ScopeAt) -> None:
     editor = actor_of("account-editor")
     saved_views.save_view(editor, scope("acme"), "Gold", UBUNTU, shared=True)
     saved_views.save_view(actor_of("scalr-admin"), scope("acme/staging"), "Gold", UBUNTU)

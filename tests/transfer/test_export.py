@@ -5,18 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 
 from models import Image, LifeCycle, Scope, today
-from tests.conftest import MakeImage
+from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
 from webapp.transfer import export
-
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 
 
 def read_csv(actor: Actor, at: Scope) -> list[dict[str, str]]:
@@ -30,7 +27,7 @@ def read_json(actor: Actor, at: Scope) -> list[dict[str, object]]:
     return found
 
 
-def test_every_column(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
+def test_every_column(make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt) -> None:
     successor = make_image("acme", 2, name="plucky")
     image = make_image("acme", 1)
     image.status, image.deprecated_on = LifeCycle.DEPRECATED, date(2026, 1, 31)
@@ -76,7 +73,7 @@ def test_every_column(make_image: MakeImage, actor_of: Actors, scope: Scopes) ->
 
 
 def test_inherited_images_are_exported_with_their_owner(
-    make_image: MakeImage, actor_of: Actors, scope: Scopes
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     make_image("", 1)
     make_image("", 2, shared=False)
@@ -88,7 +85,7 @@ def test_inherited_images_are_exported_with_their_owner(
 
 
 def test_a_successor_that_is_not_visible_is_not_exported(
-    make_image: MakeImage, actor_of: Actors, scope: Scopes
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     image, hidden = make_image("", 1), make_image("", 2, shared=False)
     image.successor = hidden
@@ -99,7 +96,7 @@ def test_a_successor_that_is_not_visible_is_not_exported(
 
 
 def test_formulas_are_escaped_in_csv(
-    make_image: MakeImage, actor_of: Actors, scope: Scopes
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     for number, name in enumerate(("=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"), start=1):
         make_image("acme", number, name=name)
@@ -109,7 +106,9 @@ def test_formulas_are_escaped_in_csv(
     assert json_names == ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"]
 
 
-def test_special_characters_survive(make_image: MakeImage, actor_of: Actors, scope: Scopes) -> None:
+def test_special_characters_survive(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
     image = make_image("acme", name='“a”, "b"; c')
     image.description = "one\r\ntwo\n\t“three”"
     image.save()
@@ -120,13 +119,13 @@ def test_special_characters_survive(make_image: MakeImage, actor_of: Actors, sco
         assert (row["name"], row["description"]) == (image.name, image.description)
 
 
-def test_an_export_without_images_is_valid(actor_of: Actors, scope: Scopes) -> None:
+def test_an_export_without_images_is_valid(actor_of: ActorOf, scope: ScopeAt) -> None:
     actor, here = actor_of("scalr-viewer"), scope("globex")
     assert read_json(actor, here) == []
     assert "".join(export.csv_chunks([], here)) == ",".join(export.COLUMNS) + "\r\n"
 
 
-def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scope: Scopes) -> None:
+def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scope: ScopeAt) -> None:
     """At most one chunk of images is in memory, for any number of images."""
     image, read = make_image("acme"), 0
 
@@ -145,7 +144,7 @@ def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scop
         assert sum(chunk.count("noble") for chunk in chunks) >= 7 * export.CHUNK_SIZE
 
 
-def test_a_file_name_has_the_scope_and_the_date(scope: Scopes) -> None:
+def test_a_file_name_has_the_scope_and_the_date(scope: ScopeAt) -> None:
     day = today().isoformat()
     assert export.file_name(scope(""), "csv") == f"images-scalr-{day}.csv"
     assert export.file_name(scope("acme/production"), "json") == (

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from models import Image, Job, JobRow, LifeCycle, Scope, today
-from tests.conftest import MakeImage
-from webapp.access import Actor
+from models import Image, Job, JobRow, LifeCycle, today
+from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.credentials.vault import Vault
 from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE
@@ -37,7 +36,7 @@ def line(number: int = 1, **values: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def plan(actor_of: Callable[[str], Actor], scope: Callable[[str], Scope]) -> Callable[..., Job]:
+def plan(actor_of: ActorOf, scope: ScopeAt) -> Callable[..., Job]:
     def plan(*lines: dict[str, object]) -> Job:
         file = import_formats.parse_file(json.dumps(lines).encode())
         return import_plan.create_plan(
@@ -105,7 +104,7 @@ def life_of(number: int = 1) -> Plan:
 )
 def test_the_life_cycle_after_a_line(
     make_image: MakeImage,
-    actor_of: Callable[[str], Actor],
+    actor_of: ActorOf,
     import_lines: Import,
     before: Plan,
     columns: dict[str, Any],
@@ -176,8 +175,8 @@ def test_a_life_cycle_that_is_refused_on_import_is_reported(
 
 def test_exported_life_cycles_can_be_imported_unchanged(
     make_image: MakeImage,
-    actor_of: Callable[[str], Actor],
-    scope: Callable[[str], Scope],
+    actor_of: ActorOf,
+    scope: ScopeAt,
     import_lines: Import,
 ) -> None:
     actor, here = actor_of("account-editor"), scope("acme")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from models import AuditEntry, Image, Job, JobRow, Scope
-from tests.conftest import MakeCredentials, MakeImage, details
-from webapp.access import Actor, Forbidden
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, details
+from webapp.access import Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState
 from webapp.credentials.vault import Vault
@@ -25,8 +25,6 @@ from webapp.search.language import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, import_plan
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 UNVERIFIED = ImportOptions(look_up=False)
 
 
@@ -45,7 +43,7 @@ Run = Callable[[Job], list[tuple[str, str]]]
 
 
 @pytest.fixture
-def plan(actor_of: Actors, scope: Scopes) -> Plan:
+def plan(actor_of: ActorOf, scope: ScopeAt) -> Plan:
     """Return a function that plans the import of lines, by default at acme as its editor."""
 
     def plan(
@@ -133,8 +131,8 @@ def test_importing_a_file_again_changes_nothing(plan: Plan, run: Run) -> None:
 @pytest.mark.parametrize("chunks", [export.csv_chunks, export.json_chunks])
 def test_an_export_can_be_imported_unchanged(
     make_image: MakeImage,
-    actor_of: Actors,
-    scope: Scopes,
+    actor_of: ActorOf,
+    scope: ScopeAt,
     run: Run,
     path: str,
     chunks: Callable[[Iterable[Image], Scope], Iterator[str]],
@@ -269,14 +267,14 @@ def test_two_people_import_at_the_same_time(plan: Plan, vault: Vault) -> None:
     assert len(images_at()) == 20
 
 
-def test_only_editors_can_import(plan: Plan, run: Run, actor_of: Actors) -> None:
+def test_only_editors_can_import(plan: Plan, run: Run, actor_of: ActorOf) -> None:
     with pytest.raises(Forbidden):
         plan(line(), who="account-viewer")
     assert not Job.select().exists()
 
 
 def test_rights_can_be_lost_after_the_plan(
-    plan: Plan, actor_of: Actors, scope: Scopes, vault: Vault
+    plan: Plan, actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     job = plan(line())
     row = JobRow.get(JobRow.job == job)

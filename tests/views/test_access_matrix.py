@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 
-from models import Job, Membership, Person, Role, SavedView, Scope
+from models import Job, Membership, Person, Role, SavedView
 from tests.cast import CAST, HOMES
-from tests.conftest import MakeCredentials, MakeImage
-from webapp.access import Actor
+from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
 from webapp.people import accounts, members
 
 # levels: the levels that the row applies to: s(calr), a(ccount), e(nvironment).
@@ -165,8 +163,8 @@ def rows() -> list[Row]:
 def things(
     make_image: MakeImage,
     make_credentials: MakeCredentials,
-    actor_of: Callable[[str], Actor],
-    scope: Callable[[str], Scope],
+    actor_of: ActorOf,
+    scope: ScopeAt,
 ) -> Callable[[str], dict[str, object]]:
     """Return a function that creates one record of each kind, by the names in the table."""
 
@@ -206,9 +204,9 @@ def things(
 @pytest.mark.parametrize("level", HOMES)
 @pytest.mark.parametrize("who", CAST)
 def test_everybody_everywhere(
-    client_of: Callable[[str], FlaskClient],
-    actor_of: Callable[[str], Actor],
-    scope: Callable[[str], Scope],
+    client_of: ClientOf,
+    actor_of: ActorOf,
+    scope: ScopeAt,
     things: Callable[[str], dict[str, object]],
     level: str,
     who: str,
@@ -235,7 +233,7 @@ def test_everybody_everywhere(
 
 @pytest.mark.parametrize("level", HOMES)
 def test_signed_out_people_are_asked_to_sign_in(
-    client_of: Callable[[str], FlaskClient],
+    client_of: ClientOf,
     things: Callable[[str], dict[str, object]],
     level: str,
 ) -> None:
@@ -249,7 +247,7 @@ def test_signed_out_people_are_asked_to_sign_in(
 
 
 @pytest.mark.parametrize(("method", "path"), PERSONAL)
-def test_pages_of_a_person(client_of: Callable[[str], FlaskClient], method: str, path: str) -> None:
+def test_pages_of_a_person(client_of: ClientOf, method: str, path: str) -> None:
     outcomes = [
         client_of(who).open(path, method=method).status_code for who in ("nobody", "outsider")
     ]
@@ -268,7 +266,7 @@ def test_pages_of_a_person(client_of: Callable[[str], FlaskClient], method: str,
         "/account/acme/production/images",
     ],
 )
-def test_scopes_that_do_not_exist(client_of: Callable[[str], FlaskClient], url: str) -> None:
+def test_scopes_that_do_not_exist(client_of: ClientOf, url: str) -> None:
     assert client_of("scalr-admin").get(url, follow_redirects=True).status_code == 404
 
 
@@ -296,7 +294,7 @@ def test_the_table_is_complete(app: Flask) -> None:
     assert routes == covered
 
 
-def test_the_session_of_a_deleted_person_ends(client_of: Callable[[str], FlaskClient]) -> None:
+def test_the_session_of_a_deleted_person_ends(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     assert client.get("/account/acme/images").status_code == 200
     person = Person.get(Person.email == "account-viewer@example.com")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,14 +12,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import models
-from models import AuditEntry, Image, Job, JobRow, LifeCycle, Scope
-from tests.conftest import MakeImage, details
-from webapp.access import Actor
+from models import AuditEntry, Image, Job, JobRow, LifeCycle
+from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt, details
 from webapp.clouds import CLOUDS
 from webapp.jobs import bulk, store
 
-ClientOf = Callable[[str], FlaskClient]
-Actors = Callable[[str], Actor]
 ACME = "/account/acme"
 IMAGES = f"{ACME}/images"
 
@@ -276,7 +273,7 @@ def test_the_page_of_a_job(acme: FlaskClient, make_image: MakeImage) -> None:
 
 
 def test_rows_are_paged(
-    acme: FlaskClient, make_image: MakeImage, actor_of: Actors, scope: Callable[[str], Scope]
+    acme: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     rows = [JobRow(subject=f"row {number:03}") for number in range(120)]
     job = store.create_job(actor_of("account-editor"), scope("acme"), "image-agent", {}, rows)
@@ -305,7 +302,7 @@ def test_nobody_else_sees_a_job(
 
 
 def test_a_running_job_can_be_left_stopped_and_resumed(
-    acme: FlaskClient, make_image: MakeImage, actor_of: Actors, scope: Callable[[str], Scope]
+    acme: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     image = make_image("acme", agent_installed=False)
     rows = [JobRow(image_id=image.id, subject=image.name)]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask
-from flask.testing import FlaskClient
 
-from models import AuditEntry, Image, Scope
-from tests.conftest import MakeCredentials, receipt
-from webapp.access import Actor
+from models import AuditEntry, Image
+from tests.conftest import ActorOf, ClientOf, MakeCredentials, ScopeAt, receipt
 from webapp.web.services import Services
 
 AT_ONCE = 16
@@ -20,9 +17,9 @@ AT_ONCE = 16
 
 def test_sixteen_at_once(
     app: Flask,
-    client_of: Callable[[str], FlaskClient],
-    actor_of: Callable[[str], Actor],
-    scope: Callable[[str], Scope],
+    client_of: ClientOf,
+    actor_of: ActorOf,
+    scope: ScopeAt,
     make_credentials: MakeCredentials,
 ) -> None:
     services: Services = app.extensions["services"]

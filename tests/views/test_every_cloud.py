@@ -19,11 +19,11 @@ from models import CloudCredentials, Image
 from sandbox import faulty, tls
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
+from tests.conftest import ClientOf
 from tests.views.test_new_image import receipt_in
 from webapp.clouds import base
 from webapp.clouds.base import CredentialValues, Locator
 
-ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 pytestmark = [
     pytest.mark.usefixtures("db"),

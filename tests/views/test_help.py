@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from urllib.parse import urldefrag, urljoin
 
 import pytest
 from flask.testing import FlaskClient
 
+from tests.conftest import ClientOf
 from webapp.web import chapters
-
-ClientOf = Callable[[str], FlaskClient]
 
 
 def body(client: FlaskClient, url: str) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from flask.testing import FlaskClient
 
 import models
 from models import Person, is_sqlite
-from tests.conftest import MakeImage
+from tests.conftest import ClientOf, MakeImage
 from webapp.views import person_pages
 
-ClientOf = Callable[[str], FlaskClient]
 IMAGES = "/account/acme/images"
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from flask.testing import FlaskClient
 
 from models import Image
-from tests.conftest import MakeImage
+from tests.conftest import ClientOf, MakeImage
 
-ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,11 +11,10 @@ from werkzeug.test import TestResponse
 
 import models
 from models import Image
-from tests.conftest import MakeImage, details
+from tests.conftest import ClientOf, MakeImage, details
 from webapp.clouds import CLOUDS
 from webapp.images import life_cycle
 
-ClientOf = Callable[[str], FlaskClient]
 IMAGES = "/account/acme/images"
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from flask.testing import FlaskClient
 
 from models import CloudCredentials, Image
 from sandbox import aws
-from tests.conftest import MakeCredentials, MakeImage
+from tests.conftest import ClientOf, MakeCredentials, MakeImage
 from webapp.images.receipts import VALID_SECONDS
 
-ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 NOBLE = aws.NOBLE.id_in("us-east-1")
 NEXT = f"{ACME}/images/new/aws/confirm"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from flask.testing import FlaskClient
 
-from tests.conftest import MakeImage
+from tests.conftest import ClientOf, MakeImage
 from webapp.search import overview
 
-ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 
 

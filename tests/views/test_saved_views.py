@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import models
 from models import Membership, Person, SavedView
+from tests.conftest import ClientOf
 from webapp.people import preferences
 
-ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 UBUNTU = "images?q=os%3Aubuntu"
 

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,10 +14,9 @@ from werkzeug.test import TestResponse, encode_multipart
 
 import models
 from models import Image, Job
-from tests.conftest import MakeCredentials, MakeImage
+from tests.conftest import ClientOf, MakeCredentials, MakeImage
 from webapp.transfer import import_formats
 
-ClientOf = Callable[[str], FlaskClient]
 ACME = "/account/acme"
 AMI = "ami-0123456789abcdef0"
 HEADER = "cloud,location,cloud_image_id,name"

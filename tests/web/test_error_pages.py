@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from flask.testing import FlaskClient
 
 from models import Image
-from tests.conftest import MakeImage
+from tests.conftest import ClientOf, MakeImage
 from webapp.credentials.vault import VaultError
 from webapp.images.identity import AlreadyRegistered
 from webapp.people import scopes
@@ -19,7 +17,7 @@ MESSAGE = "The scope “x” is locked. Try again tomorrow."
 
 
 @pytest.fixture
-def client(client_of: Callable[[str], FlaskClient]) -> FlaskClient:
+def client(client_of: ClientOf) -> FlaskClient:
     return client_of("account-viewer")
 
 
