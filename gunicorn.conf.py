@@ -23,8 +23,8 @@ log = logging.getLogger("webapp")
 def post_worker_init(worker: Any) -> None:
     """Log the version, and start loading the SDKs in the background.
 
-    `gc.freeze` first: the modules that are loaded by now stay until the process ends, so the
-    garbage collector need not look at them.
+    `gc.freeze` comes first: the modules that are already loaded stay until the process ends, so
+    the garbage collector need not visit them.
     """
     app = worker.wsgi
     log.info("Image Registry %s, process %s", app.config["VERSION"], os.getpid())

@@ -54,8 +54,8 @@ class Actor:
     roles: Mapping[int, Role] = field(default_factory=dict)
 
     def role_at(self, scope: Scope) -> Role | None:
-        """Return the strongest role at `scope` or above it, or None if they may not see it."""
-        roles = [self.roles[each.id] for each in scope.lineage if each.id in self.roles]
+        """Return the strongest role that the person holds at `scope` or above it, or None."""
+        roles = [self.roles[ancestor.id] for ancestor in scope.lineage if ancestor.id in self.roles]
         return max(roles, key=lambda role: role.rank, default=None)
 
     def may(self, right: Right, scope: Scope) -> bool:

@@ -1,6 +1,6 @@
 """The settings, read once from environment variables.
 
-A value that is missing, malformed or easy to guess stops the start with a message that says what
+If a value is missing, malformed or easy to guess, the app does not start, and a message says what
 to do.
 """
 

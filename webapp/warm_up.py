@@ -1,10 +1,10 @@
 """Loading of SDKs in the background, before a person waits for them.
 
-Importing an SDK takes seconds, which neither the start nor a look-up should wait for, and up to
-160 MB, which a cloud that nobody uses should not take. A thread of each process therefore loads one
-SDK after the other: those of clouds with stored credentials, and that of a cloud whose credentials
-somebody is about to enter. It keeps checking, since another process may store the first
-credentials of a cloud.
+Importing an SDK takes seconds, so neither the start nor a look-up should wait for it. It also takes
+up to 160 MB, so the SDK of a cloud that nobody uses should not be loaded. A thread of each process
+therefore loads one SDK after the other: for each cloud with stored credentials, and for a cloud
+whose credentials somebody is about to enter. The thread keeps checking, because another process may
+store the first credentials of a cloud.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class WarmUp:
         """Load the SDK of every cloud in use that is not loaded yet."""
         for key in sorted((self._requested | _clouds_in_use()) - self._loaded):
             CLOUDS[key].warm_up()
-            # The SDK is never unloaded, so garbage collections, which delay requests, can skip it.
+            # Garbage collections delay requests. They can skip the SDK, which is never unloaded.
             gc.freeze()
             self._loaded.add(key)
             log.debug("the SDK of %s is loaded", key)
@@ -77,7 +77,7 @@ def init_app(app: Flask, warm_up: WarmUp) -> None:
 
 
 def _clouds_in_use() -> set[str]:
-    """Return the keys of clouds with stored credentials; none if the database fails."""
+    """Return the keys of the clouds with stored credentials, or an empty set if the query fails."""
     try:
         with models.database.connection_context():
             rows = CloudCredentials.select(CloudCredentials.cloud).distinct()

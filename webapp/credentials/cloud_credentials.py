@@ -155,8 +155,8 @@ def _valid_name(name: str) -> str:
 def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
     """Return a value for each field of the cloud, without surrounding whitespace.
 
-    A field that does not apply to the values of the other fields is ''. Raises CredentialsError
-    for the first invalid value.
+    The value is '' for a field that does not apply because of another field. Raises
+    CredentialsError for the first invalid value.
     """
     valid: dict[str, str] = {}
     for field in cloud.credential_fields:

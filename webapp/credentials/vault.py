@@ -1,4 +1,4 @@
-"""Encryption of stored cloud credentials. No other module sees the keys and the encrypted text."""
+"""Encryption of stored cloud credentials. No other module sees the keys or the encrypted text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts that all forms share."""
+"""Functions and a form that the other forms share."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LARGEST_ID = 2**31 - 1
 
 
 class ImageIdsField(Field):
-    """The IDs of the images whose checkboxes are selected. Anything that is no ID is ignored."""
+    """The IDs of the images whose checkboxes are selected. Ignores any text that is not an ID."""
 
     data: list[int]
 

@@ -1,4 +1,4 @@
-"""The form for cloud credentials, built from what the adapter of the cloud declares."""
+"""The form for cloud credentials, built from the fields that the cloud's adapter declares."""
 
 from __future__ import annotations
 

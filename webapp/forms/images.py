@@ -34,7 +34,7 @@ class SizeField(IntegerField):
 
 
 class ImageForm(FlaskForm):
-    """What a person enters about an image when they register or edit it."""
+    """The details that a person enters when they register or edit an image."""
 
     name = StringField(
         "Name",
@@ -75,12 +75,12 @@ class ImageForm(FlaskForm):
         }
 
     def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
-        """Offer those that the image is not registered for yet; '' is none."""
+        """Offer the compute resources that the image is not registered for yet; '' is none."""
         free = [resource for resource in ("", *offered) if resource not in registered]
         self.compute_resource.choices = {resource: resource or "None" for resource in free}
 
     def fill(self, choices: Choices) -> None:
-        """Fill in what is stored."""
+        """Fill in the stored values."""
         self.name.data = choices.name
         self.size_gb.data = choices.size_gb
         self.agent_installed.data = choices.agent_installed
@@ -88,7 +88,7 @@ class ImageForm(FlaskForm):
         self.fill_os(choices.os_family, choices.os_version)
 
     def fill_os(self, family_key: str, version_key: str) -> None:
-        """Fill in an operating system; a family or version that is not in the list is "Other"."""
+        """Fill in an operating system. Select "Other" for a family or version not in the list."""
         family = operating_systems.FAMILIES.get(family_key)
         self.os_family.data = family_key if family or not family_key else OTHER
         self.os_family_other.data = "" if family else family_key
@@ -124,7 +124,7 @@ class ImageForm(FlaskForm):
         return family, self.os_version.data.partition("|")[2]
 
     def choices(self) -> Choices:
-        """Return what was entered. Raises InvalidChoices."""
+        """Return the entered values. Raises InvalidChoices."""
         os_family, os_version = self.operating_system()
         return Choices(
             name=stripped(self.name.data),
@@ -136,7 +136,7 @@ class ImageForm(FlaskForm):
         )
 
     def _has_other_version(self) -> bool:
-        """Return whether the version is typed: a family that is not listed has no versions."""
+        """Return whether the version is typed. An "Other" family has no list of versions."""
         return OTHER in {self.os_version.data, self.os_family.data}
 
 
@@ -145,7 +145,7 @@ class SharedForm(FlaskForm):
 
 
 class CheckForm(FlaskForm):
-    """Check now. If the image's credentials have been deleted, the person chooses others."""
+    """The form of Check now. If the image's credentials were deleted, the person chooses others."""
 
     credentials = SelectField(
         "Cloud Credentials", coerce=lambda value: int(value or 0), validate_choice=False

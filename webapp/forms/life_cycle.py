@@ -49,8 +49,8 @@ class StatusForm(LifeCycleForm):
         choices={status.value: status.value.capitalize() for status in LifeCycle},
     )
 
-    def show(self, plan: LifeCyclePlan, successor: str) -> None:
-        """Fill the form with the stored values."""
+    def fill(self, plan: LifeCyclePlan, successor: str) -> None:
+        """Fill in the stored values."""
         self.status.data = (
             LifeCycle.RETIRED
             if plan.retired_on

@@ -19,9 +19,9 @@ from webapp.forms.base import stripped
 
 
 class SelectImageForm(Form):
-    """The fields that identify a cloud image. It is sent by GET, so that NEXT has a URL.
+    """The fields that identify a cloud image. The form is sent by GET, so that NEXT has a URL.
 
-    Call `for_cloud` to get a form with the fields of that cloud.
+    `for_cloud` returns a form with the fields of one cloud.
     """
 
     credentials = SelectField("Cloud Credentials", coerce=lambda value: int(value or 0))
@@ -68,7 +68,7 @@ def _field(field: CloudField, *, is_select: bool) -> Field:
 
 
 def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
-    """Offer `labels`. What the person chose before stays, even if it is not one of them."""
+    """Offer `labels`. An earlier choice stays selected, even if it is not one of them."""
     chosen = {select.data: select.data} if select.data and select.data not in labels else {}
     select.choices = {"": "Choose…", **labels, **chosen}
 

@@ -39,7 +39,7 @@ def _credentials_field(cloud: str) -> str:
 
 
 class ImportForm(FlaskForm):
-    """The form without credentials; `make_import_form` adds those."""
+    """The form without the fields for credentials, which `make_import_form` adds."""
 
     file = FileField(
         "File", description="CSV, JSON or a Packer manifest, encoded in UTF-8. Up to 10 MB."

@@ -1,4 +1,4 @@
-"""What people enter about an image, which no cloud can verify, and the rules for it."""
+"""The details that people enter about an image, which no cloud can verify, and their rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class InvalidChoices(Refusal):
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person entered about an image. The fields are named like the columns of `Image`."""
+    """The values that a person entered for an image, named like the columns of `Image`."""
 
     name: str
     os_family: str
@@ -56,7 +56,7 @@ CHOICE_COLUMNS = (
 
 
 def choices_of(image: Image) -> Choices:
-    """Return what people entered about `image`."""
+    """Return the values that people entered for `image`."""
     return Choices(
         name=image.name,
         os_family=image.os_family,

@@ -1,8 +1,8 @@
 """Deleting images, and restoring them for a day.
 
-The row of a deleted image is stored whole, so that restoring it brings everything back. Images
-that were deleted together form a batch; nobody can guess the ID of a batch. Nothing here knows the
-meaning of a column, so a new column of `Image` needs no change here.
+The complete row of a deleted image is stored, so that restoring it brings everything back. Images
+that were deleted together form a batch; nobody can guess the ID of a batch. This module does not
+know the meaning of any column, so a new column of `Image` needs no change here.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def reload(image: Image) -> None:
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
     """Return the IDs and names of the images of a batch that can be restored.
 
-    The image that was deleted last comes first. In this order every image finds its successor, and
-    the images that it is the successor of, as they were.
+    The image that was deleted last comes first. Only in this order can the links between images
+    and their successors be restored.
     """
     rows = list(DeletedImage.select().where(_restorable(scope, batch)))
     rows.sort(key=lambda row: int(row.record["order"]), reverse=True)
@@ -165,8 +165,8 @@ def _require_unregistered(image: Image) -> None:
 def _reconnect_predecessors(image: Image, predecessor_ids: list[int]) -> None:
     """Make `image` the successor of the images that have none and still need one."""
     without_successor = Image.id.in_(predecessor_ids) & Image.successor.is_null()
-    ends = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
-    Image.update(successor=image.id).where(without_successor & ends).execute()
+    ending = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
+    Image.update(successor=image.id).where(without_successor & ending).execute()
 
 
 def _store_copy(actor: Actor, image: Image, batch: str) -> None:

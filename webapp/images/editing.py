@@ -1,4 +1,4 @@
-"""Editing what people entered about an image."""
+"""Editing the values that people entered for an image."""
 
 from __future__ import annotations
 

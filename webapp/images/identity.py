@@ -23,8 +23,8 @@ from webapp.refusals import Refusal
 def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
     """Run the body in a transaction that adds the image with this identity to `scope`.
 
-    Raises AlreadyRegistered if the scope can see the image before, or somebody else adds it while
-    the body runs.
+    Raises AlreadyRegistered if the scope can already see the image, or if somebody else adds it
+    while the body runs.
     """
     try:
         with transaction():
@@ -67,10 +67,10 @@ class AlreadyRegistered(Refusal):
 
 @dataclass(frozen=True)
 class ImageIdentity:
-    """What two images must have in common to be the same image.
+    """The values that two images must have in common to be the same image.
 
     The fields are named like the columns of `Image`; '' stands for "none". `location` is '' for a
-    cloud whose images are not regional: there the same image is found from every location.
+    cloud whose images are not regional, because the same image is found from every location.
     """
 
     cloud: str

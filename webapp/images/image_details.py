@@ -1,4 +1,4 @@
-"""The details that a cloud returned for an image: to and from JSON, stored, and compared."""
+"""The details that a cloud returned for an image: converting, storing and comparing them."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
 
 
 def apply_details(image: Image, details: ImageDetails) -> None:
-    """Set the columns of `image` that hold what the cloud returned.
+    """Set the columns of `image` that contain the cloud's details.
 
-    The other compute resources are left out: they matter only while the image is registered.
+    The list of compute resources is left out: it is needed only while the image is registered.
     """
     image.details = to_json(replace(details, compute_resources=()))
     image.description = details.description
@@ -50,7 +50,7 @@ def apply_details(image: Image, details: ImageDetails) -> None:
 
 
 def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tuple[Any, Any]]:
-    """Return what a person would call a change: (from, to) by label."""
+    """Return the changes to show to people, as (old value, new value) by label."""
     old, new = _comparable(before), _comparable(after)
     return {
         label: (old.get(label), new.get(label))

@@ -1,7 +1,7 @@
-"""The life cycle of an image as its owner decides it: active, deprecated, retired.
+"""The life cycle of an image, which its owner decides: active, deprecated, retired.
 
-A date in the future is a plan, which takes effect on its day without anybody's help. Nothing here
-knows what the cloud says about an image.
+A date in the future is a plan, which takes effect on its day without anybody's help. This module
+must not know the state that the cloud reports for an image.
 """
 
 from __future__ import annotations

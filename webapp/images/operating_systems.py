@@ -183,8 +183,8 @@ def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
 def _lone_codenames(text: str) -> list[tuple[str, str]]:
     """Return (family, version) for codenames without their family's name.
 
-    Most codenames are ordinary words, as in "a precise copy". So they count only if the text holds
-    nothing else, or if their number or a typical word of image names follows.
+    Most codenames are ordinary words, as in "a precise copy". A codename therefore counts only if
+    it is the whole text, or if its version number or a typical word of image names follows.
     """
     found = []
     for match in _CODENAME.finditer(text):
@@ -252,8 +252,8 @@ _IMAGE_WORD = re.compile(
     r"(?![a-z0-9])"
 )
 
-# What may come between a family's name and its version. Anything else ends the search, because the
-# next number belongs to something else: "Debian with Postgres 12".
+# Text that may come between a family's name and its version. Any other text ends the search,
+# because the next number belongs to something else: "Debian with Postgres 12".
 _BETWEEN = re.compile(
     r"""[\s_.,:;/()\[\]-]+
         | (?: gnu|linux|os|server|desktop|datacenter|cloud|base|core|generic|genericcloud|minimal
@@ -275,7 +275,8 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 _DATE = re.compile(r"[0-9]{4}[._-][0-9]{2}[._-][0-9]{2}(?![0-9])")
-# What follows a number that is not a version: more digits or letters, "4/5", "2016 or later".
+# Text after a number that shows that the number is not a version: more digits or letters, or the
+# rest of "4/5" and "2016 or later".
 _NOT_AFTER = re.compile(
     r"""[0-9] | \s*/\s*[0-9] | \s*\+ | [ ]or[ ](?:later|newer|above|higher)
     | (?!lts|lvm|raw|byos|srv|server|guest|base|dc|sap|gen[12]|x64)[a-z]""",

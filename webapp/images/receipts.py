@@ -1,8 +1,8 @@
 """Signed receipts of look-ups.
 
-A receipt holds what the cloud returned. It goes to the browser with the confirmation form and
-comes back with REGISTER, so that an image is saved with facts from its cloud, which nobody can
-change in the form.
+A receipt contains the details that the cloud returned. It is sent to the browser with the
+confirmation form and comes back with REGISTER. Nobody can change it in the form, so an image is
+always saved with details from its cloud.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class ReceiptInvalid(Refusal):
 
 @dataclass(frozen=True)
 class Receipt:
-    """One look-up: the credentials, the image that was found, and what the cloud returned."""
+    """One look-up: the credentials, the image that was found, and its details from the cloud."""
 
     cloud: str
     credentials_id: int
     locator: Locator
     details: ImageDetails
     alias: str = ""
-    """What the person looked up if that was a name for the newest image, such as a family or
-    `latest`, and not the ID of the image in `locator`; otherwise ''."""
+    """The ID that the person looked up, if it was an alias of the image in `locator`, such as a
+    family or `latest`; otherwise ''."""
 
 
 class Receipts:

@@ -123,7 +123,7 @@ def register_unverified(
     details: ImageDetails,
     credentials_id: int | None = None,
 ) -> Image:
-    """Save an image without calling its cloud; `details` holds what is believed about it.
+    """Save an image without calling its cloud, with details that were not verified.
 
     Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
     """
@@ -172,8 +172,8 @@ def require_storable(locator: Locator) -> None:
 def _choose_location(rule: LocationRule, chosen: str, pasted: str) -> str:
     """Return the location to look in.
 
-    A pasted ARN or URL may name another location than the person chose. Looking in either of them
-    without asking could register the wrong image.
+    A pasted ARN or URL may name another location than the person chose. Choosing either of them
+    without asking could register the wrong image. Raises InvalidLocator in that case.
     """
     if pasted and chosen and pasted != chosen:
         raise InvalidLocator(

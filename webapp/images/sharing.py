@@ -1,4 +1,4 @@
-"""Who else can see an image: sharing it with lower scopes, and promoting it to the scope above."""
+"""Sharing an image with lower scopes, and promoting it to the scope above."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Successors: which image may replace another one, and finding an image from what people type."""
+"""Successors: the rules for them, and finding an image by the text that people type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models import Image, LifeCycle, Scope
 from webapp.refusals import Refusal
 
 LONGEST_CHAIN = 1_000
-"""How many successors are followed, from one to the next, to find a circle."""
+"""How many successors to follow, from one to the next, when looking for a cycle."""
 _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 

@@ -28,7 +28,7 @@ PREVIEW_NAMES = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected images: the given image IDs or, with a query, all images that match it."""
+    """The selected images: those with these IDs or, with a query, all images that match it."""
 
     image_ids: Sequence[int] = ()
     query: Query | None = None

@@ -1,4 +1,4 @@
-"""The actions that can be applied to many images: one table, and what each does to one image.
+"""The actions that can be applied to many images: a table, and a function for each action.
 
 Every action goes through the use case of the single image, so the same rules, rights and audit
 entries apply. This module must not know how images are selected.
@@ -27,7 +27,7 @@ ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
 """Apply the action to one image. Return whether it changed, and a message for the person or ''."""
 
 OPERATING_SYSTEM, LIFE_CYCLE = "os", "life"
-"""What an action asks the person for: an operating system; or a day, a reason and a successor."""
+"""Values of `asks_for`: an operating system; or a day, a reason and a successor."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ def _set_operating_system(
 
 
 def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-    """Deprecate the image, unless it is retired.
+    """Deprecate the image. Raises Refusal if it has a retirement date.
 
-    On the page of a single image, a person sees that deprecating cancels its retirement. In a bulk
-    action they don't, so it is refused.
+    Deprecating would cancel the retirement. A person sees that on the page of a single image, but
+    not in a bulk action.
     """
     if image.retired_on is not None:
         raise Refusal("This image is retired or scheduled for retirement. Make it active first.")
@@ -131,7 +131,7 @@ def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) 
 
 
 def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-    """Retire the image. An empty reason or successor leaves that of its deprecation unchanged."""
+    """Retire the image. An empty reason or successor leaves the stored one unchanged."""
     on = date.fromisoformat(arguments["on"])
     reason = arguments["reason"] or image.status_reason
     successor = arguments["successor"] or image.successor_id

@@ -107,7 +107,7 @@ def _matches(password_hash: str, password: str) -> bool:
 
 
 _memberships = Prepared(
-    lambda mark: Membership.select(Membership.scope, Membership.role).where(
-        Membership.person == mark
+    lambda placeholder: Membership.select(Membership.scope, Membership.role).where(
+        Membership.person == placeholder
     )
 )

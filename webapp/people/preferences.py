@@ -1,6 +1,6 @@
-"""How a person wants the Images page: its columns, and the number of images per page.
+"""A person's preferences for the Images page: the columns, and the number of images per page.
 
-Knows the names of the columns only; the templates decide what each column contains.
+This module knows only the names of the columns. The templates decide what each column contains.
 """
 
 from __future__ import annotations
@@ -36,14 +36,17 @@ PAGE_SIZES = (25, 50, 100, 250)
 
 @dataclass(frozen=True)
 class Preferences:
-    """`columns` are the chosen columns in the order of COLUMNS, without the required one."""
+    """The preferences of one person.
+
+    `columns` are the chosen columns in the order of COLUMNS, without the required one.
+    """
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page_size: int = 50
 
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
-        """Return the columns that can be chosen: key, label, and whether the column is shown."""
+        """The columns that can be chosen: key, label, and whether the column is shown."""
         return [
             (key, label, key in self.columns)
             for key, label in COLUMNS.items()

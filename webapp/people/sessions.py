@@ -33,7 +33,7 @@ class TooManyFailedSignIns(Refusal):
 class FailedSignIns:
     """Counts failed sign-ins: in Redis if several servers share the limit, else in this process.
 
-    The limit is 10 failures for one e-mail address or 30 from one client address in 15 minutes.
+    Within 15 minutes, 10 failures are allowed for one e-mail address, and 30 for one client.
     """
 
     PER_EMAIL: RateLimitItem = RateLimitItemPerMinute(10, LIMIT_MINUTES)
@@ -89,10 +89,10 @@ class Session:
 
 
 def load_session(session: str, scope_path: str = "") -> Session | None:
-    """Return the session with an ID, or None if a change of password ended it.
+    """Return the session with the ID `session`, or None if a change of password ended it.
 
     Every page needs the person, their roles and the scope, so one query reads all of them. It
-    returns a row for each pair of a role and a scope of the lineage.
+    returns one row for each combination of a role and a scope of the lineage.
     """
     person_id, _, key = session.partition(".")
     if not person_id.isdecimal():

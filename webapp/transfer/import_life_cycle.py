@@ -1,4 +1,4 @@
-"""The life cycle of an image after an import: the columns of a line combined with what is stored.
+"""The life cycle of an image after an import: a line of the file, combined with the stored values.
 
 The rules of a life cycle are in `webapp.images.life_cycle`.
 """
@@ -30,9 +30,9 @@ class LifeCycleResolver:
         self._successors: dict[tuple[str, str, str], int] = {}
 
     def resolve(self, line: ImportLine, image: Image | None) -> LifeCyclePlan:
-        """Return the life cycle after the line of `image`, which is None for a new image.
+        """Return the life cycle of `image` after the line is imported. Raises Refusal.
 
-        Raises Refusal.
+        `image` is None for an image that is not registered yet.
         """
         before = life_cycle.plan_of(image) if image else STAYS_ACTIVE
         columns = line.life_cycle
@@ -89,9 +89,9 @@ class LifeCycleResolver:
 
 
 def _resolve_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> LifeCyclePlan:
-    """Return the dates after the line.
+    """Return the dates after the line is imported.
 
-    An empty date stays as it is stored. If a status has no date at all, its date is today.
+    A date that the line leaves empty stays unchanged. A status without any date begins today.
     """
     today = models.today()
     deprecated = columns.deprecated_on or before.deprecated_on

@@ -69,7 +69,7 @@ class ImportLine:
 def parse_line(values: Mapping[str, str], *, can_share: bool) -> ImportLine:
     """Return the line with these texts, by column.
 
-    Without `can_share`, the image is not shared whatever the line says. Raises Refusal and
+    Without `can_share`, the image is not shared, even if the line says so. Raises Refusal and
     InvalidImageId.
     """
     cloud = _parse_cloud(values.get("cloud", ""))
@@ -101,7 +101,9 @@ def parse_line(values: Mapping[str, str], *, can_share: bool) -> ImportLine:
 
 
 def choices_for_update(line: ImportLine, image: Image) -> Choices:
-    """Return the choices of a registered image after the line. Empty columns stay unchanged.
+    """Return the choices of a registered image after the line is imported.
+
+    An empty column leaves the value unchanged.
 
     Raises InvalidLine.
     """
@@ -190,11 +192,11 @@ def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
     """Return the OS columns. A label that the interface shows becomes the key that is stored."""
     choices = {}
     if text := values.get("os_family", ""):
-        families = {each.key: each.label for each in operating_systems.FAMILIES.values()}
+        families = {key: family.label for key, family in operating_systems.FAMILIES.items()}
         choices["os_family"] = _key_for(text, families)
     if text := values.get("os_version", ""):
         family = operating_systems.FAMILIES.get(choices.get("os_family", ""))
-        versions = {each.key: each.label for each in family.versions} if family else {}
+        versions = {version.key: version.label for version in family.versions} if family else {}
         choices["os_version"] = _key_for(text, versions)
     return choices
 

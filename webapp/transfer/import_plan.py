@@ -143,7 +143,7 @@ def credentials_for(
 
 
 class _Planner:
-    """Finds out what each line of a file would do at a scope."""
+    """Determines the effect of each line of a file at a scope."""
 
     def __init__(self, scope: Scope, options: ImportOptions, lines: Sequence[FileLine]) -> None:
         self._scope, self._options, self._lines = scope, options, lines

@@ -84,10 +84,10 @@ def undelete() -> Response:
     restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)
     for name, reason in refused:
         toast(f"“{name}” was not restored. {reason}", "warning")
-    for image in restored:
-        toast(f"“{image.name}” was restored.")
-        return redirect(url_for(".image", image_id=image.id))
-    return redirect(url_for(".images"))
+    if not restored:
+        return redirect(url_for(".images"))
+    toast(f"“{restored[0].name}” was restored.")
+    return redirect(url_for(".image", image_id=restored[0].id))
 
 
 def _bulk_form() -> BulkForm:

@@ -1,5 +1,6 @@
-"""The help: the user chapters of `docs/`. Everybody who is signed in can read them, even people
-without a scope.
+"""The help pages: the user chapters of `docs/`.
+
+Everybody who is signed in can read them, even people without a scope.
 """
 
 from __future__ import annotations

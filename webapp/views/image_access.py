@@ -1,4 +1,4 @@
-"""Finding the image that a URL names, as far as the scope of the page may see or change it."""
+"""Finding the image that a URL names, if the scope of the page may see or change the image."""
 
 from __future__ import annotations
 

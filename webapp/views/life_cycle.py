@@ -1,5 +1,7 @@
-"""The page where an image is deprecated, retired or made active again, and the suggestions for its
-successor."""
+"""The page to deprecate or retire an image, or make it active again.
+
+Also suggests successors while a person types.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def image_life_cycle(image_id: int) -> Response:
     image = owned_image_or_403(image_id)
     form = StatusForm()
     if not form.is_submitted():
-        form.show(life_cycle.plan_of(image), _successor_text(image))
+        form.fill(life_cycle.plan_of(image), _successor_text(image))
     elif form.validate():
         try:
             changes = _save(image, form)

@@ -47,8 +47,8 @@ def new_image() -> Response:
 def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
-    The page requests itself a second time with `live`, to offer the locations that the credentials
-    can use and the images that a cloud lists. So nobody waits for the cloud to see the form.
+    Nobody has to wait for the cloud to see the form. The page then requests itself a second time
+    with `live`, to offer the locations that the credentials can use and the images of the cloud.
     """
     return _select_page(_cloud_or_404(cloud_key))
 

@@ -1,6 +1,6 @@
-"""The blueprint for pages of a person, at no scope, and the login of a request.
+"""The blueprint for pages that belong to a person instead of a scope, and sessions.
 
-Before each view, it loads the signed-in person with their roles into `g.actor`.
+Before each view, the signed-in person with their roles is loaded into `g.actor`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class SignedIn:
         self.person, self.session = person, session
 
     def get_id(self) -> str:
-        """Return the session ID, which changes with the password. So a new password signs out
-        every browser.
+        """Return the session ID.
+
+        It changes with the password, so a new password signs out every browser.
         """
         return sessions.session_id(self.person)
 

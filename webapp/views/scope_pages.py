@@ -50,7 +50,7 @@ def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def page_url(path: str) -> str:
-    """Return the URL of `path`, a path of this scope. It always begins with the scope's own URL."""
+    """Return the URL of the page at `path`, relative to the scope. It cannot leave the scope."""
     return url_for(".home") + path.lstrip("/\\")
 
 

@@ -1,5 +1,6 @@
-"""Pages about scopes: the start page, the list to choose from, and managing accounts at Scalr or
-environments at an account.
+"""Pages about scopes: the start page, the list to choose from, and the scopes below a scope.
+
+Scalr has a page to manage its accounts, and an account has a page to manage its environments.
 """
 
 from __future__ import annotations

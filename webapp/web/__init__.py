@@ -1,1 +1,1 @@
-"""What every page needs: rendering, HTML components, error pages, security headers, logs."""
+"""The common parts of all pages: rendering, HTML components, error pages, security, logs."""

@@ -1,7 +1,7 @@
 """The help chapters: the Markdown files of `docs/` that are written for users, as HTML.
 
-The text exists once, in `docs/`. Knows nothing of requests, so a chapter is rendered once for each
-process. Raw HTML in a chapter is shown as text.
+The text exists once, in `docs/`. A chapter does not depend on the request, so each process renders
+it only once. Raw HTML in a chapter is shown as text.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def chapter(name: str) -> Chapter:
 
 
 def parse(name: str, text: str) -> Chapter:
+    """Return the chapter with the Markdown `text`."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.add_render_rule("table_open", _table_open)
     environment: dict[str, Any] = {}

@@ -94,7 +94,7 @@ def toast(
 
 
 def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
-    """Return the URL of a page of `scope`, whatever scope the current page belongs to."""
+    """Return the URL of a page of `scope`, which may differ from the scope of the current page."""
     account, _, environment = scope.path.partition("/")
     if scope.level is not Level.SCALR:
         values["account"] = account
