@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 from urllib.parse import urlencode
 
 from flask import Response, g, request, url_for
@@ -19,26 +18,12 @@ from webapp.search.catalogue import Listing, Page
 from webapp.search.language import Key, Query
 from webapp.search.ordering import SORTS
 from webapp.views.scope_pages import needs, pages
+from webapp.web.components import RowOptions
 from webapp.web.rendering import render
 
 DEFAULT_SORT = "-created"
 UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
 """The keys that the counts of the filter menus ignore."""
-
-
-class RowOptions(NamedTuple):
-    """How the rows of the table are shown.
-
-    `columns` are keys and labels. `id_below_name` shows the cloud image ID below the name.
-    `images_url` is the URL of the Images page. `selectable` adds a checkbox to the images that
-    belong to the scope `scope_id`.
-    """
-
-    columns: tuple[tuple[str, str], ...]
-    id_below_name: bool
-    images_url: str
-    scope_id: int
-    selectable: bool
 
 
 @pages.get("/images")

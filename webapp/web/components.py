@@ -1,99 +1,242 @@
-"""Symbols, marks, times and rows in HTML: what pages show so many of that it would take too long to
-write each anew. They are macros, and what a macro gave before is remembered."""
+"""Small pieces of HTML that pages repeat: icons, badges, times, and the rows of the Images page.
+
+They are plain functions that escape each text themselves, because a page has hundreds of them and a
+Jinja macro takes many times as long. Only icons and badges, of which there are few different ones,
+are cached.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from flask import Flask, current_app, request
-from markupsafe import Markup
+from jinja2.filters import do_truncate
+from markupsafe import Markup, escape
 
-from models import Scope
+from models import LifeCycle, Scope
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageState
+from webapp.images import operating_systems
 from webapp.search.rows import ListedImage
 
 STATIC = Path(__file__).parent.parent / "static"
+DESCRIPTION_LENGTH = 120
+_STATE_COLOURS: dict[str, str] = {
+    ImageState.AVAILABLE: "state-green",
+    ImageState.DEPRECATED: "state-yellow",
+    ImageState.PENDING: "state-azure",
+}
+_STATE_ICONS: dict[str, str] = {ImageState.AVAILABLE: "circle-check", ImageState.PENDING: "clock"}
+
+
+class RowOptions(NamedTuple):
+    """How the rows of the Images page are shown.
+
+    `columns` are keys and labels. `id_below_name` shows the cloud image ID below the name.
+    `images_url` is the URL of the Images page. `selectable` adds a checkbox to the images that
+    belong to the scope `scope_id`.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    id_below_name: bool
+    images_url: str
+    scope_id: int
+    selectable: bool
 
 
 def init_app(app: Flask) -> None:
-    marks = (owner, owner_mark, cloud_name, os_name, state_badge, status_badge)
-    known: tuple[Callable[..., object], ...] = (asset, icon, when, *marks, row)
-    app.jinja_env.globals.update({each.__name__: each for each in known})
+    """Make the components known to all templates."""
+    badges = (owner, cloud_name, os_name, state_badge)
+    functions: tuple[Callable[..., object], ...] = (asset, icon, when, *badges, image_rows)
+    app.jinja_env.globals.update({function.__name__: function for function in functions})
 
 
 def asset(name: str) -> str:
-    """The address of a static file, changing with its content, so that it may be cached for
-    good."""
-    return f"{request.script_root}/static/{name}?v={_digest(name)}"
+    """Return the URL of a static file. A new content has a new URL, so browsers may cache it."""
+    return _asset(request.script_root, name)
 
 
 def icon(name: str, class_: str = "") -> Markup:
-    """A symbol of the sprite."""
-    return _icon(name, f"icon {class_}".rstrip(), asset("vendor/icons.svg"))
+    """Return an icon of the sprite."""
+    return _icon(request.script_root, name, class_)
 
 
 def when(instant: datetime | None, *, relative: bool = False) -> Markup:
-    """In UTC for a reader without JavaScript; `app.js` shows their own zone instead. `relative`
-    shows how long ago, and the instant itself on hover and focus."""
+    """Return a time.
+
+    It is in UTC for a reader without JavaScript; `app.js` shows the reader's own zone. With
+    `relative` it shows how long ago, and the instant itself on hover and focus.
+    """
     if instant is None:
         return Markup("—")
+    text = instant.astimezone(UTC).isoformat()
     attribute = " data-relative" if relative else ""
-    text = f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    return Markup(f'<time datetime="{instant.isoformat()}"{attribute}>{text}</time>')  # noqa: S704  digits alone
+    return Markup(  # noqa: S704  only digits
+        f'<time datetime="{text}"{attribute}>{text[:10]} {text[11:16]} UTC</time>'
+    )
 
 
 def owner(scope: Scope) -> Markup:
-    return owner_mark(scope.level.value, scope.label)
-
-
-def owner_mark(level: str, label: str) -> Markup:
-    return _remembered("layout/_marks.html", "owner", level, label)
+    """Return the square that shows which scope owns something: by colour, letter and label."""
+    return _owner(scope.level.value, scope.label)
 
 
 def cloud_name(key: str) -> Markup:
-    return _remembered("layout/_marks.html", "cloud_name", key)
+    """Return the icon and the name of a cloud."""
+    return _cloud_name(request.script_root, key)
 
 
 def os_name(family: str, version: str) -> Markup:
-    return _remembered("layout/_marks.html", "os_name", family, version)
+    """Return the icon and the name of an operating system."""
+    return _os_name(request.script_root, family, version)
 
 
 def state_badge(state: str) -> Markup:
-    return _remembered("layout/_marks.html", "state_badge", state)
+    """Return the badge for the state of an image in its cloud."""
+    return _state_badge(request.script_root, state)
 
 
-def status_badge(status: str, verified: bool) -> Markup:
-    return _remembered("layout/_marks.html", "status_badge", status, verified)
-
-
-def row(image: ListedImage, shown: Hashable) -> Markup:
-    """A row of the Images page; see `_row.html` for what `shown` says."""
-    return _remembered("list/_row.html", "row", image, shown)
-
-
-def _remembered(template: str, macro: str, *arguments: Hashable) -> Markup:
-    """What a macro gives, where that follows from its arguments alone."""
-    return _made(template, macro, arguments, request.script_root)
-
-
-@lru_cache(8192)
-def _made(template: str, macro: str, arguments: tuple[Hashable, ...], _root: str) -> Markup:
-    """`_root` is part of the addresses of symbols."""
-    made: Markup = getattr(current_app.jinja_env.get_template(template).module, macro)(*arguments)
-    return made
-
-
-@lru_cache(4096)
-def _icon(name: str, class_: str, sprite: str) -> Markup:
-    return Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
-        class_, sprite, name
+def image_rows(images: Iterable[ListedImage], options: RowOptions) -> Markup:
+    """Return the rows of the Images page."""
+    root, images_url = request.script_root, escape(options.images_url)
+    columns = [(escape(label), _CELLS[key]) for key, label in options.columns]
+    return Markup(  # noqa: S704  every text is escaped
+        "".join([_row(image, options, root, images_url, columns) for image in images])
     )
+
+
+Cell = Callable[[ListedImage, str], str]
+"""Returns the HTML of an image in one column; its second argument is the root of all URLs."""
+
+
+def _row(
+    image: ListedImage,
+    options: RowOptions,
+    root: str,
+    images_url: str,
+    columns: Sequence[tuple[str, Cell]],
+) -> str:
+    name, selection, image_id = escape(image.name), "", ""
+    if options.selectable and image.scope_id == options.scope_id:
+        selection = (
+            '<td class="pick"><input type="checkbox" class="form-check-input" name="image" '
+            f'value="{image.id}" form="bulk" aria-label="Select {name}"></td>'
+        )
+    elif options.selectable:
+        selection = (
+            '<td class="pick"><span role="img" aria-label="Inherited" title="Inherited: it can be '
+            f'changed at {escape(image.owner)} only">{_icon(root, "lock")}</span></td>'
+        )
+    if options.id_below_name:
+        image_id = (
+            f'<div class="mono text-secondary" data-copies>{escape(image.cloud_image_id)}</div>'
+        )
+    cells = "\n".join(
+        [f'<td data-label="{label}">{cell(image, root)}</td>' for label, cell in columns]
+    )
+    return (
+        f"<tr>\n{selection}\n<td>{_owner(image.level, image.owner)} "
+        f'<a class="fw-bold" href="{images_url}/{image.id}">{name}</a>'
+        f"{_attention_badges(root, image.status, image.verified)}{image_id}</td>\n{cells}\n</tr>\n"
+    )
+
+
+def _location(image: ListedImage, root: str) -> str:
+    location = escape(image.location or "all regions")
+    return f'{_cloud_name(root, image.cloud)}<div class="text-secondary">{location}</div>'
+
+
+def _description(image: ListedImage, _root: str) -> str:
+    return escape(do_truncate(current_app.jinja_env, image.description, DESCRIPTION_LENGTH))
+
+
+# The icons and badges that are cached. `root` is part of the URL of each icon.
+
+
+@lru_cache(256)
+def _owner(level: str, label: str) -> Markup:
+    return Markup(
+        '<span class="owner owner-{0}" role="img" aria-label="Owned by {1}:" '
+        'title="Owned by {1}">{2}</span>'
+    ).format(level, label, level[0].upper())
+
+
+@lru_cache(64)
+def _cloud_name(root: str, key: str) -> Markup:
+    cloud = CLOUDS[key]
+    html = Markup('<span class="text-nowrap">{} {}</span>')
+    return html.format(_icon(root, cloud.icon), cloud.label)
+
+
+@lru_cache(256)
+def _os_name(root: str, family: str, version: str) -> Markup:
+    known = operating_systems.FAMILIES.get(family)
+    label = operating_systems.label(family, version)
+    return Markup("<span>{} {}</span>").format(
+        _icon(root, known.icon if known else "server"), label
+    )
+
+
+@lru_cache(64)
+def _state_badge(root: str, state: str) -> Markup:
+    name = _STATE_ICONS.get(state, "alert-triangle")
+    return _badge(root, _STATE_COLOURS.get(state, "state-red"), name, state.capitalize())
+
+
+@lru_cache(64)
+def _attention_badges(root: str, status: str, verified: bool) -> Markup:
+    """Return badges for a status other than active, and for images never read from the cloud."""
+    badges = Markup()
+    if status != LifeCycle.ACTIVE:
+        colour = "state-yellow" if status == LifeCycle.DEPRECATED else "state-red"
+        badges += " " + _badge(root, colour, "alert-triangle", status.capitalize())
+    if not verified:
+        badges += " " + _badge(root, "state-yellow", "alert-circle", "Not verified")
+    return badges
+
+
+def _badge(root: str, colour: str, icon_name: str, label: str) -> Markup:
+    html = Markup('<span class="badge state {}">{} {}</span>')
+    return html.format(colour, _icon(root, icon_name), label)
+
+
+@lru_cache(512)
+def _icon(root: str, name: str, class_: str = "") -> Markup:
+    return Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
+        f"icon {class_}".rstrip(), _asset(root, "vendor/icons.svg"), name
+    )
+
+
+def _asset(root: str, name: str) -> str:
+    return f"{root}/static/{name}?v={_digest(name)}"
 
 
 @cache
 def _digest(name: str) -> str:
     content = (STATIC / name).read_bytes()
     return hashlib.sha256(content).hexdigest()[:12]
+
+
+_CELLS: dict[str, Cell] = {
+    "id": lambda image, _: f'<span class="mono" data-copies>{escape(image.cloud_image_id)}</span>',
+    "location": _location,
+    "os": lambda image, root: _os_name(root, image.os_family, image.os_version),
+    "size": lambda image, _: f"{image.size_gb} GB" if image.size_gb else "—",
+    "agent": lambda image, _: "Installed" if image.agent_installed else "Not installed",
+    "arch": lambda image, _: escape(image.architecture or "—"),
+    "shared": lambda image, _: "Shared" if image.shared else "Not shared",
+    "owner": lambda image, _: escape(image.owner),
+    "status": lambda image, root: _state_badge(root, image.state),
+    "created": lambda image, _: when(image.registered_at, relative=True),
+    "by": lambda image, _: escape(image.registered_by_name),
+    "checked": lambda image, _: (
+        when(image.checked_at, relative=True) if image.verified else "Never"
+    ),
+    "description": _description,
+}
+"""The cells of each column of the Images page, by the keys of `webapp.people.preferences`."""

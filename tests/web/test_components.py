@@ -1,0 +1,77 @@
+"""Components: the rows of the Images page show every column, and escape every text."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from flask import Flask
+
+from webapp.clouds import CLOUDS
+from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN
+from webapp.search.rows import ListedImage
+from webapp.web.components import RowOptions, image_rows
+
+HOSTILE = "<b>\"'&"
+ESCAPED = "&lt;b&gt;&#34;&#39;&amp;"
+IMAGE = ListedImage(
+    scope_id=1,
+    level="account",
+    owner=f"Account {HOSTILE}",
+    shared=True,
+    registered_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+    checked_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+    id=7,
+    name=f"name {HOSTILE}",
+    cloud=next(iter(CLOUDS)),
+    location=f"location {HOSTILE}",
+    cloud_image_id=f"id {HOSTILE}",
+    os_family=f"family {HOSTILE}",
+    os_version=f"version {HOSTILE}",
+    size_gb=8,
+    agent_installed=True,
+    architecture=f"architecture {HOSTILE}",
+    state=f"state {HOSTILE}",
+    status=f"status {HOSTILE}",
+    verified=True,
+    registered_by_name=f"person {HOSTILE}",
+    description=f"description {HOSTILE}",
+)
+TEXTS = 11
+"""Columns of `IMAGE` that hold a hostile text, without `level` and `cloud`."""
+
+
+def options(scope_id: int, *, id_below_name: bool = False) -> RowOptions:
+    columns = tuple((key, label) for key, label in COLUMNS.items() if key != REQUIRED_COLUMN)
+    return RowOptions(columns, id_below_name, "/images", scope_id, selectable=True)
+
+
+def test_every_text_of_a_row_is_escaped(app: Flask) -> None:
+    with app.test_request_context():
+        for scope_id in (1, 2):
+            html = image_rows([IMAGE], options(scope_id, id_below_name=True))
+            assert HOSTILE not in html
+            assert "<b>" not in html
+            shown = set(re.findall(rf"(\w+) {re.escape(ESCAPED)}", html, re.IGNORECASE))
+            assert len({text.lower() for text in shown}) == TEXTS
+
+
+def test_a_row_has_a_cell_for_every_column(app: Flask) -> None:
+    with app.test_request_context():
+        html = image_rows([IMAGE], options(1))
+        assert re.findall(r'data-label="([^"]+)"', html) == list(COLUMNS.values())[1:]
+
+
+def test_only_images_of_the_scope_can_be_selected(app: Flask) -> None:
+    with app.test_request_context():
+        assert 'type="checkbox"' in image_rows([IMAGE], options(1))
+        assert "Inherited" in image_rows([IMAGE], options(2))
+        assert 'class="pick"' not in image_rows([IMAGE], options(1)._replace(selectable=False))
+
+
+def test_unknown_values_have_words(app: Flask) -> None:
+    image = IMAGE._replace(size_gb=None, architecture="", location="", verified=False)
+    with app.test_request_context():
+        html = image_rows([image], options(1))
+    for text in ("—", "all regions", "Not verified", "Never"):
+        assert text in html
