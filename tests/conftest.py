@@ -76,6 +76,7 @@ def new_database(
 
 
 def _sqlite(folder: Path) -> NewDatabase:
+    """Copy one filled database file for each test."""
     golden = folder / "golden.db"
     _fill(f"sqlite:///{golden}")
 
@@ -95,15 +96,15 @@ def _postgresql(server: str) -> NewDatabase:
 
     Restoring takes 7 ms; copying a whole database takes half a second.
     """
-    name = f"tests_{uuid.uuid4().hex}"
-    url = f"{server.removesuffix(urlsplit(server).path)}/{name}"
+    database_name = f"tests_{uuid.uuid4().hex}"
+    url = f"{server.removesuffix(urlsplit(server).path)}/{database_name}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {database_name}")
     _fill(url)
     tables = [table._meta.table_name for table in models.TABLES]
-    copy = "".join(f"CREATE TABLE golden.{each} AS TABLE public.{each};" for each in tables)
-    clear = "".join(f"DELETE FROM public.{each};" for each in reversed(tables))
-    restore = "".join(f"INSERT INTO public.{each} TABLE golden.{each};" for each in tables)
+    copy = "".join(f"CREATE TABLE golden.{name} AS TABLE public.{name};" for name in tables)
+    clear = "".join(f"DELETE FROM public.{name};" for name in reversed(tables))
+    restore = "".join(f"INSERT INTO public.{name} TABLE golden.{name};" for name in tables)
     with psycopg.connect(url) as connection:
         connection.execute(f"CREATE SCHEMA golden; {copy}")
 
@@ -209,7 +210,7 @@ def make_credentials(db: Flask, vault: Vault) -> MakeCredentials:
 
 def details(**changes: object) -> ImageDetails:
     """Return image details as a cloud might report them."""
-    said = {
+    defaults = {
         "name": "ubuntu-noble-24.04",
         "description": "Ubuntu 24.04",
         "architecture": "x86_64",
@@ -222,12 +223,12 @@ def details(**changes: object) -> ImageDetails:
         "volumes": (Volume("/dev/sda1", "gp3", 8, "snap-1", encrypted=False, root=True),),
         "os_texts": ("ubuntu-noble-24.04",),
     }
-    return ImageDetails(**{**said, **changes})  # type: ignore[arg-type]
+    return ImageDetails(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
 def choices(**changes: object) -> Choices:
     """Return choices as a person might make them."""
-    said = {
+    defaults = {
         "name": "noble",
         "os_family": "ubuntu",
         "os_version": "24.04",
@@ -235,7 +236,7 @@ def choices(**changes: object) -> Choices:
         "agent_installed": True,
         "shared": True,
     }
-    return Choices(**{**said, **changes})  # type: ignore[arg-type]
+    return Choices(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
 def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -> Receipt:
@@ -248,14 +249,16 @@ def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -
 @pytest.fixture
 def make_image(make_credentials: MakeCredentials, actor_of: ActorOf) -> MakeImage:
     """Return a function that registers an image as the Scalr admin, with Scalr's credentials."""
-    known: list[CloudCredentials] = []
+    created: list[CloudCredentials] = []
 
-    def make(path: str = "", number: int = 1, location: str = "us-east-1", **said: object) -> Image:
-        if not known:
-            known.append(make_credentials())
-        at = Scope.at(path)
-        assert at is not None
-        proof = receipt(known[0], number, location=location)
-        return registration.register(actor_of("scalr-admin"), at, proof, choices(**said))
+    def make(
+        path: str = "", number: int = 1, location: str = "us-east-1", **changes: object
+    ) -> Image:
+        if not created:
+            created.append(make_credentials())
+        scope = Scope.at(path)
+        assert scope is not None
+        proof = receipt(created[0], number, location=location)
+        return registration.register(actor_of("scalr-admin"), scope, proof, choices(**changes))
 
     return make

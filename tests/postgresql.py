@@ -35,7 +35,7 @@ SETTINGS = {
 
 
 class NoPostgreSQL(RuntimeError):
-    """There is no server to use, and no programs to start one."""
+    """There is neither a server to use nor a program that could start one."""
 
 
 @contextmanager

@@ -27,7 +27,9 @@ def test_rights_grow_with_the_role() -> None:
         ("outsider", "", None),
     ],
 )
-def test_role_at(actor_of: ActorOf, scope: ScopeAt, who: str, path: str, role: Role | None) -> None:
+def test_a_role_applies_at_its_scope_and_below(
+    actor_of: ActorOf, scope: ScopeAt, who: str, path: str, role: Role | None
+) -> None:
     assert actor_of(who).role_at(scope(path)) is role
 
 

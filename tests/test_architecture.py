@@ -65,11 +65,11 @@ def test_models_imports_only_the_schema() -> None:
     assert names == {"__future__", "schema"}
 
 
-def test_few_modules_stand_directly_in_webapp() -> None:
+def test_webapp_has_few_top_level_modules() -> None:
     assert len(list((ROOT / "webapp").glob("*.py"))) <= 8
 
 
-def test_only_rendering_knows_what_htmx_sends() -> None:
+def test_only_rendering_reads_the_headers_of_htmx() -> None:
     for path in (ROOT / "webapp").rglob("*.py"):
         if path.name != "rendering.py":
             assert "HX-" not in path.read_text(), path
@@ -105,8 +105,8 @@ def test_every_template_compiles(app: Flask) -> None:
 
 
 def test_every_icon_is_in_the_sprite(app: Flask) -> None:
-    """A symbol that is missing would only show as a gap."""
+    """A missing symbol would only show as a gap."""
     sprite = (ROOT / "webapp/static/vendor/icons.svg").read_text()
-    listed = (ROOT / "webapp/static/icons.txt").read_text().split()
-    for name in listed:
+    names = (ROOT / "webapp/static/icons.txt").read_text().split()
+    for name in names:
         assert f'id="{name}"' in sprite, name

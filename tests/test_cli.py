@@ -24,7 +24,8 @@ from webapp.warm_up import WarmUp
 ROOT = Path(__file__).parent.parent
 
 
-def run(app: Flask, *arguments: str) -> tuple[int, str]:
+def run_command(app: Flask, *arguments: str) -> tuple[int, str]:
+    """Return the exit code and the output of a command."""
     if not models.database.is_closed():
         models.database.close()
     result = app.test_cli_runner().invoke(args=list(arguments))
@@ -32,49 +33,54 @@ def run(app: Flask, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_migrating_an_up_to_date_schema(db: Flask) -> None:
-    assert run(db, "migrate") == (0, "The schema is up to date.\n")
+def test_migrating_an_up_to_date_schema_changes_nothing(db: Flask) -> None:
+    assert run_command(db, "migrate") == (0, "The schema is up to date.\n")
 
 
-def test_the_first_administrator(db: Flask) -> None:
+def test_an_administrator_is_created_once(db: Flask) -> None:
     arguments = ("create-admin", "Root@Example.com", "--password", "long enough")
-    assert run(db, *arguments)[0] == 0
+    assert run_command(db, *arguments)[0] == 0
     person = sessions.sign_in("root@example.com", "long enough", "", FailedSignIns(""))
     assert Membership.get(person=person).scope == Scope.at("")
-    code, output = run(db, *arguments)
+    code, output = run_command(db, *arguments)
     assert (code, "already exists" in output) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["create-admin", "set-password"])
 def test_weak_passwords_are_refused(db: Flask, command: str) -> None:
-    code, output = run(db, command, "outsider@example.com", "--password", "short")
+    code, output = run_command(db, command, "outsider@example.com", "--password", "short")
     assert code == 1
     assert "10 to 256" in output
 
 
-def test_a_lost_password(db: Flask) -> None:
+def test_setting_a_password_ends_the_sessions(db: Flask) -> None:
     email = "outsider@example.com"
     before = sessions.session_id(Person.get(Person.email == email))
-    assert run(db, "set-password", email, "--password", "found again")[0] == 0
+    assert run_command(db, "set-password", email, "--password", "found again")[0] == 0
     assert sessions.sign_in(email, "found again", "", FailedSignIns(""))
     assert sessions.load_session(before) is None
-    assert run(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
+    assert run_command(db, "set-password", "no@example.com", "--password", "found again")[0] == 1
 
 
-def test_rotating_keys(db: Flask, make_credentials: MakeCredentials) -> None:
+def test_rotating_keys_encrypts_the_credentials_again(
+    db: Flask, make_credentials: MakeCredentials
+) -> None:
     row = make_credentials()
-    assert run(db, "rotate-keys") == (0, "Re-encrypted 1 set of credentials with the first key.\n")
+    assert run_command(db, "rotate-keys") == (
+        0,
+        "Re-encrypted 1 set of credentials with the first key.\n",
+    )
     assert CloudCredentials.get_by_id(row.id).secrets != row.secrets
     row.secrets = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
     row.save()
-    code, output = run(db, "rotate-keys")
+    code, output = run_command(db, "rotate-keys")
     assert (code, "can decrypt" in output) == (1, True)
 
 
-def test_the_version_is_the_one_of_the_project(db: Flask) -> None:
+def test_the_version_matches_pyproject(db: Flask) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert webapp.__version__ == project["project"]["version"]
-    assert run(db, "version") == (0, f"Image Registry {webapp.__version__}\n")
+    assert run_command(db, "version") == (0, f"Image Registry {webapp.__version__}\n")
 
 
 def test_each_server_process_logs_the_version(

@@ -1,4 +1,4 @@
-"""Connections that are lost, and migrating when several processes start at once."""
+"""Lost connections, and migrations when several processes start at the same time."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from webapp.database import PostgresqlPool
 def test_only_one_process_at_a_time_migrates_a_file(tmp_path: Path) -> None:
     """Each thread has its own connection, as a process would."""
     url = f"sqlite:///{tmp_path}/registry.db"
-    inside, leave = threading.Event(), threading.Event()
+    locked, release = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def hold_lock() -> None:
         with database._migration_lock(database.open_database(url)):
-            inside.set()
-            leave.wait(5)
+            locked.set()
+            release.wait(5)
 
-    first = threading.Thread(target=hold)
+    first = threading.Thread(target=hold_lock)
     first.start()
-    assert inside.wait(5)
-    inside.clear()
-    second = threading.Thread(target=hold)
+    assert locked.wait(5)
+    locked.clear()
+    second = threading.Thread(target=hold_lock)
     second.start()
-    assert not inside.wait(0.2)
-    leave.set()
-    assert inside.wait(5)
+    assert not locked.wait(0.2)
+    release.set()
+    assert locked.wait(5)
     first.join()
     second.join()
 
@@ -48,10 +48,10 @@ def test_pages_survive_a_restart_of_the_database_server(
 
 
 def end_idle_connections() -> None:
-    """End the connections in the pool, as a server does that restarts. SQLite has no server."""
+    """End the connections in the pool, as a restart of the server does. SQLite has no server."""
     if is_sqlite():
         return
-    # From a pool of its own: otherwise it would take the connection that is to be ended.
+    # A separate pool, because this one could hand out the connection that has to be ended.
     other = database.open_database(url_of(models.database.obj))
     with other.connection_context():
         other.execute_sql(
@@ -67,12 +67,14 @@ def url_of(postgresql: PostgresqlPool) -> str:
     return f"postgresql://{server}/{postgresql.database}"
 
 
-def test_a_connection_is_lost_once_its_server_has_something_to_say() -> None:
+def test_a_connection_counts_as_closed_once_the_server_closes_it() -> None:
     pool = PostgresqlPool("registry")
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        connection = SimpleNamespace(closed=False, fileno=ours.fileno, close=ours.close)
+    client_socket, server_socket = socket.socketpair()
+    with client_socket, server_socket:
+        connection = SimpleNamespace(
+            closed=False, fileno=client_socket.fileno, close=client_socket.close
+        )
         assert not pool._is_closed(connection)
-        theirs.close()
+        server_socket.close()
         assert pool._is_closed(connection)
     assert pool._is_closed(SimpleNamespace(closed=True))

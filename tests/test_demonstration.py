@@ -30,7 +30,7 @@ def test_a_database_with_people_gets_only_missing_credentials(db: Flask) -> None
 
 
 @pytest.mark.parametrize("folder", ["webapp", "schema", "migrations"])
-def test_the_application_knows_nothing_of_the_demonstration(folder: str) -> None:
+def test_the_application_does_not_mention_the_demonstration(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.*"):
         if path.suffix in {".py", ".html", ".js"} and "vendor" not in path.parts:
             text = path.read_text()
@@ -51,11 +51,11 @@ def test_only_the_demonstration_lists_its_accounts(
         monkeypatch.setenv(name, value)
     account = "<code>environment@example.com</code>: admin of acme / production"
     assert account not in app.test_client().get("/sign-in").text
-    present = models.database.obj
+    original = models.database.obj
     try:
         demonstration_app = demo_app.create_app(str(sandbox))
-        demonstration_app.testing = True  # No thread that loads SDKs.
+        demonstration_app.testing = True  # Otherwise a thread would load SDKs.
         assert account in demonstration_app.test_client().get("/sign-in").text
     finally:
         database.close_all(models.database.obj)
-        models.database.initialize(present)
+        models.database.initialize(original)

@@ -1,7 +1,8 @@
-"""The documentation is complete, and its links lead somewhere.
+"""The documentation is complete, and its links work.
 
-A setting, command, search token, column, role, status or cloud that `docs/` does not describe is a
-failure. It counts as described if it is in the first column of a table of its chapter, as code.
+The tests fail for a setting, command, search token, column, role, status or cloud that `docs/` does
+not describe. Most of them count as described if they are code in the first column of a table in
+their chapter.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def tokens_of(path: Path) -> list[Token]:
     return MarkdownIt("commonmark").enable("table").parse(path.read_text())
 
 
-def described(chapter: str) -> set[str]:
+def documented_in(chapter: str) -> set[str]:
     """Return the code in the first column of the chapter's tables."""
     found: set[str] = set()
     column = 0
@@ -61,13 +62,15 @@ def described(chapter: str) -> set[str]:
         elif token.type == "td_open":
             column += 1
         elif token.type == "inline" and column == 1:
-            found |= {each.content for each in token.children or () if each.type == "code_inline"}
+            found |= {
+                child.content for child in token.children or () if child.type == "code_inline"
+            }
         elif token.type == "table_close":
             column = 0
     return found
 
 
-def code_in(chapter: str) -> set[str]:
+def inline_code_of(chapter: str) -> set[str]:
     """Return every piece of inline code of the chapter."""
     return {
         child.content
@@ -93,7 +96,8 @@ class RecordingEnvironment(dict[str, str]):
         return super().__getitem__(name)
 
 
-def settings_read() -> list[str]:
+def setting_names() -> list[str]:
+    """Return the names of all environment variables that the application reads."""
     environ = RecordingEnvironment()
     settings.read_settings(environ)
     return sorted(environ.read)
@@ -104,41 +108,45 @@ def demonstration_settings() -> list[str]:
     return sorted(set(re.findall(r'(?:_port\(|environ\.get\()"([A-Z_]+)"', source)))
 
 
-@pytest.mark.parametrize("name", settings_read())
+@pytest.mark.parametrize("name", setting_names())
 def test_every_setting_is_described(name: str) -> None:
     in_a_file = name.endswith("_FILE")
-    assert name in (code_in("settings") if in_a_file else described("settings"))
+    assert name in (inline_code_of("settings") if in_a_file else documented_in("settings"))
 
 
-def test_the_settings_are_found() -> None:
-    assert {"SECRET_KEY", "DATABASE_URL", "DATABASE_URL_FILE", "LOG_LEVEL"} <= set(settings_read())
-    assert len(described("settings")) == len([x for x in settings_read() if x[-5:] != "_FILE"])
+def test_the_list_of_settings_is_complete() -> None:
+    assert {"SECRET_KEY", "DATABASE_URL", "DATABASE_URL_FILE", "LOG_LEVEL"} <= set(setting_names())
+    assert len(documented_in("settings")) == len([x for x in setting_names() if x[-5:] != "_FILE"])
 
 
 @pytest.mark.parametrize("name", demonstration_settings())
 def test_every_setting_of_the_demonstration_is_described(name: str) -> None:
-    assert name in described("demonstration")
+    assert name in documented_in("demonstration")
 
 
-def test_the_settings_of_the_demonstration_are_found() -> None:
+def test_the_list_of_demonstration_settings_is_complete() -> None:
     assert demonstration_settings() == ["DATA_DIR", "PORT", "SANDBOX_PORT"]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_described(command: click.Command) -> None:
-    arguments = [each.name or "" for each in command.params if isinstance(each, click.Argument)]
-    usage = " ".join([command.name or "", *(name.upper() for name in arguments)])
-    assert usage in described("operate")
+    arguments = [
+        (parameter.name or "").upper()
+        for parameter in command.params
+        if isinstance(parameter, click.Argument)
+    ]
+    usage = " ".join([command.name or "", *arguments])
+    assert usage in documented_in("operate")
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_of_a_command_is_described(option: str) -> None:
-    assert option in code_in("operate")
+    assert option in inline_code_of("operate")
 
 
 @pytest.mark.parametrize("key", language.KEYS)
 def test_every_search_token_is_described(key: language.Key) -> None:
-    assert f"{key}:" in described("searching")
+    assert f"{key}:" in documented_in("searching")
 
 
 @pytest.mark.parametrize(
@@ -160,17 +168,17 @@ def test_every_value_of_a_search_token_is_described(key: language.Key, value: st
 
 @pytest.mark.parametrize("column", export.COLUMNS)
 def test_every_column_of_an_export_is_described(column: str) -> None:
-    assert column in described("importing")
+    assert column in documented_in("importing")
 
 
 @pytest.mark.parametrize("role", Role)
 def test_every_role_is_described(role: Role) -> None:
-    assert role in described("roles")
+    assert role in documented_in("roles")
 
 
 @pytest.mark.parametrize("status", [*LifeCycle, *ImageState])
 def test_every_status_is_described(status: str) -> None:
-    assert status in described("life-cycle")
+    assert status in documented_in("life-cycle")
 
 
 @pytest.mark.parametrize("cloud", list(CLOUDS.values()), ids=lambda cloud: cloud.key)
@@ -182,7 +190,7 @@ def test_every_cloud_is_described(chapter: str, cloud: webapp.clouds.base.Cloud)
 @pytest.mark.parametrize("key", list(CLOUDS))
 @pytest.mark.parametrize("chapter", ["searching", "importing"])
 def test_the_key_of_every_cloud_is_described(chapter: str, key: str) -> None:
-    assert key in code_in(chapter)
+    assert key in inline_code_of(chapter)
 
 
 def links_of(path: Path) -> Iterator[tuple[str, str]]:
@@ -242,20 +250,20 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 
 
-def test_the_changelog_describes_the_present_version() -> None:
+def test_the_changelog_describes_the_current_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(
         rf"^## \[{re.escape(webapp.__version__)}\] - \d{{4}}-", changelog, re.MULTILINE
     )
 
 
-def test_the_license_is_the_one_that_the_project_names() -> None:
+def test_the_license_matches_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
 
 
-def strong_texts(chapter: str) -> set[str]:
+def bold_texts(chapter: str) -> set[str]:
     """Return the bold texts of a chapter, which name parts of the interface."""
     found = set()
     for token in tokens_of(DOCS / f"{chapter}.md"):
@@ -272,8 +280,8 @@ def strong_texts(chapter: str) -> set[str]:
 
 
 @cache
-def interface() -> str:
-    """Return the source of everything that may contain a text of the interface."""
+def interface_source() -> str:
+    """Return the source of everything that may contain interface text."""
     folder = ROOT / "webapp"
     paths = [*folder.rglob("*.html"), *folder.rglob("*.py")]
     return "\n".join(path.read_text() for path in paths)
@@ -281,7 +289,7 @@ def interface() -> str:
 
 @pytest.mark.parametrize("name", chapters.NAMES)
 def test_every_part_of_the_interface_that_the_help_names_exists(name: str) -> None:
-    missing = {text for text in strong_texts(name) if text not in interface()}
+    missing = {text for text in bold_texts(name) if text not in interface_source()}
     assert not missing
 
 

@@ -1,4 +1,4 @@
-"""Migrating down and up again keeps the images, and searches find them again."""
+"""Migrating down and up again preserves the images, and searches find them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.search.catalogue import Listing
 from webapp.search.language import parse
 
 
-def test_the_catalogue_of_images_that_were_there_before(
+def test_images_can_be_found_after_migrating_down_and_up(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     make_image("", 1, name="Ünïcode golden")

@@ -11,7 +11,7 @@ from webapp import settings
 from webapp.settings import SettingsError
 
 
-def test_defaults() -> None:
+def test_unset_settings_have_defaults() -> None:
     defaults = settings.read_settings(ENVIRON)
     assert defaults.database_url.startswith("sqlite:///")
     assert defaults.database_url.endswith("/data/registry.db")
@@ -34,12 +34,12 @@ def test_defaults() -> None:
         ({"REDIS_URL_FILE": "/nowhere/at/all"}, "REDIS_URL_FILE cannot be read"),
     ],
 )
-def test_refusals(changes: dict[str, str], words: str) -> None:
+def test_invalid_settings_are_refused(changes: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         settings.read_settings({**ENVIRON, **changes})
 
 
-def test_secrets_from_files(tmp_path: Path) -> None:
+def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("0123456789abcdef0123456789abcdef\n")
     environ = {**ENVIRON, "SECRET_KEY": "", "SECRET_KEY_FILE": str(file)}

@@ -22,29 +22,27 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Loaded:
     return calls
 
 
-def test_only_the_clouds_that_are_used_each_once(
+def test_each_cloud_in_use_is_loaded_once(
     make_credentials: MakeCredentials, loaded: Loaded
 ) -> None:
     warm_up = WarmUp()
     warm_up.load_missing()
     assert loaded == []
-    make_credentials()  # as another process might
+    make_credentials()  # Another process may also add credentials.
     make_credentials("acme", "More of them")
     warm_up.load_missing()
     warm_up.load_missing()
     assert loaded == ["aws"]
 
 
-def test_a_cloud_that_is_about_to_be_used(
-    loaded: Loaded, make_credentials: MakeCredentials
-) -> None:
+def test_a_requested_cloud_is_loaded(loaded: Loaded, make_credentials: MakeCredentials) -> None:
     warm_up = WarmUp()
     warm_up.request("vmware")
     warm_up.load_missing()
     assert loaded == ["vmware"]
 
 
-def test_a_database_that_does_not_answer_is_asked_again(
+def test_loading_is_retried_after_a_database_error(
     make_credentials: MakeCredentials, loaded: Loaded
 ) -> None:
     make_credentials()

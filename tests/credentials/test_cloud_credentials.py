@@ -26,7 +26,7 @@ VALUES = {"access_key_id": "AKIAEXAMPLE", "secret_access_key": "hunter2-hunter2"
         ("globex/lab", ["of Scalr"]),
     ],
 )
-def test_usable_at_and_below_the_nearest_first(
+def test_the_nearest_usable_credentials_come_first(
     make_credentials: MakeCredentials, scope: ScopeAt, path: str, names: list[str]
 ) -> None:
     make_credentials("", "of Scalr")
@@ -42,7 +42,9 @@ def add(actor: Actor, scope: Scope, vault: Vault, **values: str) -> CloudCredent
     return cloud_credentials.add(actor, scope, vault, "aws", name, entered, checked=False)
 
 
-def test_added_without_a_check(actor_of: ActorOf, scope: ScopeAt, vault: Vault) -> None:
+def test_credentials_can_be_added_without_a_check(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault
+) -> None:
     row = add(actor_of("account-admin"), scope("acme"), vault, access_key_id="  AKIAEXAMPLE ")
     stored = CloudCredentials.get_by_id(row.id)
     assert (stored.account, stored.checked_at) == ("", None)
@@ -76,7 +78,7 @@ def test_credentials_that_the_cloud_rejects_are_not_saved(
         ({"endpoint_url": "http://[broken"}, "endpoint_url"),
     ],
 )
-def test_refused_input(
+def test_invalid_input_is_refused_at_its_field(
     actor_of: ActorOf, scope: ScopeAt, vault: Vault, wrong: dict[str, str], field: str
 ) -> None:
     with pytest.raises(CredentialsError) as caught:
@@ -93,14 +95,14 @@ def test_names_are_unique_in_a_scope(actor_of: ActorOf, scope: ScopeAt, vault: V
 
 
 @pytest.mark.parametrize("who", ["account-editor", "environment-admin", "stranger"])
-def test_only_admins_of_the_scope(
+def test_only_admins_of_the_scope_add_credentials(
     actor_of: ActorOf, scope: ScopeAt, vault: Vault, who: str
 ) -> None:
     with pytest.raises(Forbidden):
         add(actor_of(who), scope("acme"), vault)
 
 
-def test_an_empty_secret_keeps_the_stored_one(
+def test_an_empty_secret_does_not_replace_the_stored_secret(
     actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     admin = actor_of("account-admin")
@@ -163,7 +165,7 @@ def test_inherited_credentials_are_not_owned(
         ("credentials/{id}/delete", "Delete Production"),
     ],
 )
-def test_the_titles_of_the_pages(
+def test_page_titles_name_the_credentials(
     client_of: ClientOf,
     make_credentials: MakeCredentials,
     path: str,

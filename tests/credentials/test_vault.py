@@ -24,7 +24,7 @@ def test_revealed_values_do_not_print_themselves(
     assert "not-a-secret-at-all" not in repr(vault.reveal(make_credentials()))
 
 
-def test_rotation(make_credentials: MakeCredentials) -> None:
+def test_rotation_encrypts_with_the_new_key(make_credentials: MakeCredentials) -> None:
     row = make_credentials()
     old_key, new_key = ENVIRON["CREDENTIALS_KEYS"], Fernet.generate_key().decode()
     assert Vault([new_key, old_key]).rotate() == 1

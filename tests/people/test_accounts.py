@@ -24,7 +24,7 @@ EMAIL = "account-editor@example.com"
         (PASSWORD, "x" * 257, "password", "10 to 256"),
     ],
 )
-def test_refused_passwords(
+def test_invalid_passwords_are_refused(
     actor_of: ActorOf, current_password: str, password: str, field: str, words: str
 ) -> None:
     with pytest.raises(PasswordRefused, match=words) as caught:

@@ -21,7 +21,9 @@ def test_inherited_members_are_listed_last(scope: ScopeAt) -> None:
     assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
 
 
-def test_accepting_with_a_new_account(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_invitation_can_be_accepted_once_with_a_new_account(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
     acme = scope("acme")
     token = members.invite(actor_of("account-admin"), acme, " New@Example.com ", Role.EDITOR)
     assert token not in str(list(Invitation.select().dicts()))
@@ -34,17 +36,17 @@ def test_accepting_with_a_new_account(actor_of: ActorOf, scope: ScopeAt) -> None
     assert actions == ["member.invite", "member.join"]
 
 
-def test_accepting_with_an_account_keeps_the_stronger_role(
+def test_an_invitation_can_be_accepted_with_an_existing_account(
     actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    known, acme = actor_of("environment-viewer").person, scope("acme")
-    token = members.invite(actor_of("account-admin"), acme, known.email, Role.ADMIN)
+    invited, acme = actor_of("environment-viewer").person, scope("acme")
+    token = members.invite(actor_of("account-admin"), acme, invited.email, Role.ADMIN)
     with pytest.raises(MemberError, match="Sign in"):
         members.accept_with_new_account(token, "Somebody else", "a long enough one")
     with pytest.raises(InvalidInvitation):
         members.accept_invitation(actor_of("outsider").person, token)
-    assert members.accept_invitation(known, token) == acme
-    assert Membership.get(person=known, scope=acme).role is Role.ADMIN
+    assert members.accept_invitation(invited, token) == acme
+    assert Membership.get(person=invited, scope=acme).role is Role.ADMIN
 
 
 def test_replaced_and_expired_invitations_are_invalid(actor_of: ActorOf, scope: ScopeAt) -> None:
@@ -60,7 +62,7 @@ def test_replaced_and_expired_invitations_are_invalid(actor_of: ActorOf, scope: 
     assert members.open_invitations(acme) == []
 
 
-def test_withdrawing(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_a_withdrawn_invitation_is_invalid(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     token = members.invite(admin, acme, "new@example.com", Role.VIEWER)
     invitation = members.find_invitation(token)
@@ -78,7 +80,7 @@ def test_members_are_not_invited_again(actor_of: ActorOf, scope: ScopeAt) -> Non
         )
 
 
-def test_changing_and_removing(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_admin_changes_roles_and_removes_members(actor_of: ActorOf, scope: ScopeAt) -> None:
     acme, admin = scope("acme"), actor_of("account-admin")
     row = Membership.get(person=actor_of("account-viewer").person, scope=acme)
     members.change_role(admin, acme, row.id, Role.EDITOR)
@@ -89,7 +91,9 @@ def test_changing_and_removing(actor_of: ActorOf, scope: ScopeAt) -> None:
         members.remove(admin, acme, row.id)
 
 
-def test_an_admin_below_does_not_touch_members_above(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_admin_of_a_lower_scope_cannot_remove_inherited_members(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
     row = Membership.get(person=actor_of("account-admin").person, scope=scope("acme"))
     admin = actor_of("environment-admin")
     with pytest.raises(MemberError):
@@ -98,7 +102,7 @@ def test_an_admin_below_does_not_touch_members_above(actor_of: ActorOf, scope: S
         members.remove(admin, scope("acme"), row.id)
 
 
-def test_scalr_keeps_an_admin(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_the_last_admin_of_scalr_cannot_be_removed(actor_of: ActorOf, scope: ScopeAt) -> None:
     scalr, admin = scope(""), actor_of("scalr-admin")
     row = Membership.get(person=admin.person, scope=scalr)
     with pytest.raises(MemberError, match="last admin"):

@@ -12,7 +12,7 @@ from webapp.people.scopes import ScopeError
 
 
 @pytest.mark.parametrize(
-    ("who", "seen"),
+    ("who", "visible"),
     [
         ("scalr-viewer", ["", "acme", "acme/production", "acme/staging", "globex", "globex/lab"]),
         ("account-viewer", ["acme", "acme/production", "acme/staging"]),
@@ -20,48 +20,52 @@ from webapp.people.scopes import ScopeError
         ("outsider", []),
     ],
 )
-def test_visible_to(actor_of: ActorOf, who: str, seen: list[str]) -> None:
-    assert [each.path for each in scopes.visible_to(actor_of(who))] == seen
+def test_people_see_their_scopes_and_lower_scopes(
+    actor_of: ActorOf, who: str, visible: list[str]
+) -> None:
+    assert [scope.path for scope in scopes.visible_to(actor_of(who))] == visible
 
 
-def test_filtering_what_is_visible(actor_of: ActorOf) -> None:
+def test_visible_scopes_can_be_filtered(actor_of: ActorOf) -> None:
     found = scopes.visible_to(actor_of("account-viewer"), "PROD")
-    assert [each.path for each in found] == ["acme/production"]
+    assert [scope.path for scope in found] == ["acme/production"]
     assert scopes.visible_to(actor_of("account-viewer"), "lab") == []
 
 
-def test_home_is_the_highest(actor_of: ActorOf) -> None:
+def test_the_home_scope_is_the_highest(actor_of: ActorOf) -> None:
     home = scopes.home_scope(actor_of("environment-viewer"))
     assert home is not None
     assert home.path == "acme/production"
     assert scopes.home_scope(actor_of("outsider")) is None
 
 
-def test_create(actor_of: ActorOf, scope: ScopeAt) -> None:
-    made = scopes.create(actor_of("account-admin"), scope("acme"), "  Día  de Prüfung ")
-    assert (made.path, made.name, made.level) == (
+def test_creating_an_environment(actor_of: ActorOf, scope: ScopeAt) -> None:
+    created = scopes.create(actor_of("account-admin"), scope("acme"), "  Día  de Prüfung ")
+    assert (created.path, created.name, created.level) == (
         "acme/dia-de-prufung",
         "Día de Prüfung",
         "environment",
     )
-    assert AuditEntry.get(AuditEntry.action == "environment.create").scope == made
+    assert AuditEntry.get(AuditEntry.action == "environment.create").scope == created
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [("", "1 to 64"), ("x" * 65, "1 to 64"), ("…", "a to z"), ("Staging", "already")],
 )
-def test_refused_names(actor_of: ActorOf, scope: ScopeAt, name: str, words: str) -> None:
+def test_invalid_names_are_refused(
+    actor_of: ActorOf, scope: ScopeAt, name: str, words: str
+) -> None:
     with pytest.raises(ScopeError, match=words):
         scopes.create(actor_of("account-admin"), scope("acme"), name)
 
 
-def test_nothing_below_an_environment(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_environment_has_no_lower_scopes(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(ScopeError):
         scopes.create(actor_of("environment-admin"), scope("acme/production"), "below")
 
 
-def test_renaming_keeps_the_address(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_renaming_does_not_change_the_path(actor_of: ActorOf, scope: ScopeAt) -> None:
     scopes.rename(actor_of("account-admin"), scope("acme/staging"), "Pre-production")
     assert scope("acme/staging").name == "Pre-production"
     with pytest.raises(ScopeError, match="already"):
@@ -74,7 +78,7 @@ def test_an_admin_of_a_scope_does_not_rename_it(actor_of: ActorOf, scope: ScopeA
         scopes.rename(actor_of("account-admin"), scope("acme"), "mine")
 
 
-def test_deleting_asks_for_the_name(
+def test_deleting_requires_the_name(
     actor_of: ActorOf, scope: ScopeAt, make_image: MakeImage
 ) -> None:
     make_image("acme/production")

@@ -14,13 +14,15 @@ from webapp.people.sessions import FailedSignIns, SignInRefused, TooManyFailedSi
 EMAIL = "account-editor@example.com"
 
 
-def test_sign_in_takes_the_address_in_any_case(db: Flask) -> None:
+def test_sign_in_ignores_the_case_of_the_address(db: Flask) -> None:
     person = sessions.sign_in(f" {EMAIL.upper()} ", PASSWORD, "127.0.0.1", FailedSignIns(""))
     assert person.email == EMAIL
 
 
 @pytest.mark.parametrize("email", [EMAIL, "nobody@example.com"])
-def test_the_refusal_does_not_say_which_half_was_wrong(db: Flask, email: str) -> None:
+def test_a_refused_sign_in_does_not_reveal_whether_the_account_exists(
+    db: Flask, email: str
+) -> None:
     with pytest.raises(SignInRefused, match="Incorrect e-mail address or password"):
         sessions.sign_in(email, "something else", "127.0.0.1", FailedSignIns(""))
 
@@ -65,7 +67,7 @@ def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
 
 
 @pytest.mark.parametrize("session", ["", "x", "1", "1.", ".abc", "999999.abc", "-1.abc", "²."])
-def test_session_ids_that_were_never_issued(db: Flask, session: str) -> None:
+def test_invalid_session_ids_are_refused(db: Flask, session: str) -> None:
     assert sessions.load_session(session) is None
 
 
