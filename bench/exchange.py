@@ -1,10 +1,11 @@
-"""How long it takes to export what is registered and to import a file, and in how much memory.
+"""Measure the time and the memory that an export and an import take.
 
     python -m bench.exchange --database sqlite|postgresql [--images 100000] [--url URL]
 
-The whole app answers, under gunicorn with two workers, over a socket. What is exported is all that
-the account with the most images sees, something less than half of them. With `--url` a database
-that `bench.fleet` made is read, and nothing is imported into it."""
+The application runs under gunicorn with two workers. The export holds all images that the largest
+account sees, which is almost half of them. With `--url`, it exports from a database that
+`bench.fleet` made, and imports nothing.
+"""
 
 from __future__ import annotations
 
@@ -36,22 +37,22 @@ EXPORTED, IMPORTED = f"/account/{fleet.LARGE}", f"/account/{fleet.SMALL}"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--images", type=int, default=100_000, help="registered in all")
-    parser.add_argument("--url", help="of a database that is made already")
-    given = parser.parse_args()
+    parser.add_argument("--images", type=int, default=100_000, help="size of the fleet")
+    parser.add_argument("--url", help="URL of an existing fleet")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if given.url:
-            _measure(given.url, folder, imports=False)
+        if arguments.url:
+            _measure(arguments.url, folder, imports=False)
             return
-        with _new_database(given.database, folder) as url:
-            fleet.make(url, given.images)
+        with _new_database(arguments.database, folder) as url:
+            fleet.make(url, arguments.images)
             _measure(url, folder, imports=True)
 
 
 @contextmanager
 def _new_database(kind: str, folder: Path) -> Iterator[str]:
-    """Yields the URL of an empty one."""
+    """Yield the URL of an empty database."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'registry.db'}"
         return
@@ -81,11 +82,11 @@ def _measure(url: str, folder: Path, *, imports: bool) -> None:
 
 
 def _export(session: requests.Session, server: served.Server, ending: str) -> None:
-    before, memory = _own_mb(server.pid), _Memory(server.pid)
+    before, memory = _private_mb(server.pid), _Memory(server.pid)
     began = time.perf_counter()
     rows = size = 0
-    address = f"{server.url}{EXPORTED}/images/export.{ending}"
-    with memory, session.get(address, stream=True, timeout=60) as answer:
+    export_url = f"{server.url}{EXPORTED}/images/export.{ending}"
+    with memory, session.get(export_url, stream=True, timeout=60) as answer:
         for piece in answer.iter_content(256 * 1024):
             rows, size = rows + piece.count(b"\n"), size + len(piece)
     seconds, megabytes = time.perf_counter() - began, size / 2**20
@@ -97,7 +98,7 @@ def _export(session: requests.Session, server: served.Server, ending: str) -> No
 
 
 class _Memory:
-    """The most memory that a process held while this was open, in MB."""
+    """Records the maximum memory of a process while it is open, in MB."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._over = pid, threading.Event()
@@ -113,20 +114,22 @@ class _Memory:
 
     def _watch(self) -> None:
         while not self._over.wait(0.25):
-            self.most = max(self.most, _own_mb(self._pid))
+            self.most = max(self.most, _private_mb(self._pid))
 
 
-def _own_mb(pid: int) -> float:
-    """The memory of a process and its descendants that no file stands behind: the database's, which
-    SQLite maps, is the system's to take back."""
+def _private_mb(pid: int) -> float:
+    """Return the memory of a process and its descendants that is not backed by a file, in MB.
+
+    SQLite maps the database file; the kernel can reclaim these pages.
+    """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    own = next(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
+    private = next(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own / 1024 + sum(_own_mb(int(child)) for child in children)
+    return private / 1024 + sum(_private_mb(int(child)) for child in children)
 
 
 def _import(session: requests.Session, url: str, what: str) -> None:
-    """Read and plan a file of LINES, and do what it says."""
+    """Plan and apply the import of a file with LINES lines."""
     began = time.perf_counter()
     plan = _send(session, f"{url}{IMPORTED}/images/import", text=_text(), how="unverified")
     planned = time.perf_counter()
@@ -141,14 +144,14 @@ def _import(session: requests.Session, url: str, what: str) -> None:
     )
 
 
-def _send(session: requests.Session, address: str, **fields: str) -> str:
-    """Send a form; returns the address that it leads to."""
-    form = session.get(address, timeout=60).text
+def _send(session: requests.Session, form_url: str, **fields: str) -> str:
+    """Submit a form and return the URL that it redirects to."""
+    form = session.get(form_url, timeout=60).text
     token = form.partition('name="csrf_token" value="')[2].partition('"')[0]
     data = {"csrf_token": token, **fields}
-    answer = session.post(address, data=data, timeout=60, allow_redirects=False)
+    answer = session.post(form_url, data=data, timeout=60, allow_redirects=False)
     assert answer.status_code == 303, answer.status_code
-    return address[: address.index("/", 8)] + answer.headers["Location"]
+    return form_url[: form_url.index("/", 8)] + answer.headers["Location"]
 
 
 def _text() -> str:

@@ -1,6 +1,9 @@
-"""A made-up installation with as many images as one likes: 500 scopes, skewed as in life, and the
-same whenever it is made on the same day. It goes straight into the tables, past the app: indexes
-and triggers are put back at the end, and what these keep is checked."""
+"""A generated installation with any number of images in 500 scopes, for benchmarks.
+
+Sizes and frequencies are skewed as in real installations. A fleet is the same whenever it is made
+on the same day. Rows are written directly to the tables. Indexes and triggers are created again at
+the end, and the columns that triggers fill are checked.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,14 @@ from webapp.people import accounts
 
 SEED = 42
 SCALR_MOST = 20_000
-"""Of 5 % of all images, which are Scalr's."""
+"""Scalr owns 5 % of all images, but at most this many."""
 LARGE, SMALL = "acme", "zenith"
 MUCH, LITTLE = f"{LARGE}/production", SMALL
 SCALR_ADMIN = "scalr@example.com"
 SEES_MUCH = "much@example.com"
-"""Admin of `MUCH`, an environment of the account that shares nearly half of all images."""
+"""Admin of `MUCH`, an environment of the account that shares almost half of all images."""
 SEES_LITTLE = "little@example.com"
-"""Admin of `LITTLE`, an account: its few images, and Scalr's."""
+"""Admin of `LITTLE`, an account that sees its few images and Scalr's."""
 ACCOUNTS = (
     f"{LARGE} globex initech umbrella hooli vandelay wonka cyberdyne tyrell aperture oscorp wayne "
     "stark soylent gringotts monarch prestige virtucon nakatomi weyland omni dunder pied sterling "
@@ -82,7 +85,7 @@ def make(url: str, images: int) -> None:
 
 
 def is_made(url: str, images: int) -> bool:
-    """Whether a database holds so many images, grouped."""
+    """Return whether a database holds a fleet of this size, counted in facet groups."""
     database = open_database(url)
     models.database.initialize(database)
     try:
@@ -95,44 +98,48 @@ def is_made(url: str, images: int) -> bool:
 
 
 def _scopes(images: int) -> list[Owner]:
-    """Scalr, 49 accounts and 450 environments; returns those that own images."""
+    """Create Scalr, 49 accounts and 450 environments. Return the scopes that own images."""
     scalr = Scope.get(Scope.path == "")
     owners = [Owner(scalr, min(0.05, SCALR_MOST / images), 0.97)]
-    # The largest account has forty, the others share the rest evenly.
+    # The largest account has forty environments. The other accounts share the rest evenly.
     left = ALL_ENVIRONMENTS - 40
-    for place, path in enumerate(ACCOUNTS):
+    for rank, path in enumerate(ACCOUNTS):
         account = Scope.create(level=Level.ACCOUNT, parent=scalr, name=path.title(), path=path)
-        owners.append(Owner(account, _weight(place), 0.9 - 0.002 * place))
+        owners.append(Owner(account, _weight(rank), 0.9 - 0.002 * rank))
         others = len(ACCOUNTS) - 1
-        number = 40 if place == 0 else left * place // others - left * (place - 1) // others
-        owners += [_environment(account, place, each) for each in range(number)]
+        number = 40 if rank == 0 else left * rank // others - left * (rank - 1) // others
+        owners += [_environment(account, rank, each) for each in range(number)]
     return [each for each in owners if each.weight]
 
 
-def _weight(place: int) -> float:
-    """The part of an account: nearly half is the largest's, every twelfth owns nothing, and the
-    small one has a few."""
-    if place == 0:
+def _weight(rank: int) -> float:
+    """Return an account's part of all images.
+
+    The largest account has almost half, every twelfth account has none, and `LITTLE` has a few.
+    """
+    if rank == 0:
         return 0.45
-    if place == len(ACCOUNTS) - 1:
+    if rank == len(ACCOUNTS) - 1:
         return 0.0005
-    return 0 if place % 12 == 11 else 0.08 / place
+    return 0 if rank % 12 == 11 else 0.08 / rank
 
 
-def _environment(account: Scope, place: int, number: int) -> Owner:
-    """Nothing is shared there: there are no scopes below. Every seventh owns nothing."""
+def _environment(account: Scope, rank: int, number: int) -> Owner:
+    """Create an environment. It shares nothing, and every seventh environment has no images."""
     turn, kind = divmod(number, len(ENVIRONMENTS))
     name = ENVIRONMENTS[kind] + (f"-{turn + 1}" if turn else "")
     scope = Scope.create(
         level=Level.ENVIRONMENT, parent=account, name=name.title(), path=f"{account.path}/{name}"
     )
-    weight = 0.006 / (place + 1) / (number + 1) ** 0.5
+    weight = 0.006 / (rank + 1) / (number + 1) ** 0.5
     return Owner(scope, 0 if number % 7 == 3 else weight, 0)
 
 
 def _people() -> list[Person]:
-    """Makes the three who sign in, and those who registered the images: these it returns, the most
-    busy first. The one who sees much is among them."""
+    """Create the people. Return those who registered images, the most active first.
+
+    Three people can sign in. `SEES_MUCH` is among those who registered images.
+    """
     holders = {SCALR_ADMIN: "", SEES_MUCH: MUCH, SEES_LITTLE: LITTLE}
     found = [accounts.create(email, email.partition("@")[0].title(), PASSWORD) for email in holders]
     for person, path in zip(found, holders.values(), strict=True):
@@ -149,9 +156,9 @@ def _people() -> list[Person]:
     return [*others[:8], found[1], *others[8:]]
 
 
-def _insert(table: str, columns: str, mark: str) -> str:
-    marks = ", ".join([mark] * len(columns.split(", ")))
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608  constants
+def _insert(table: str, columns: str, placeholder: str) -> str:
+    placeholders = ", ".join([placeholder] * len(columns.split(", ")))
+    return f"INSERT INTO {table} ({columns}) VALUES ({placeholders})"  # noqa: S608  constants
 
 
 def _in_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -181,7 +188,7 @@ def _fill_sqlite(url: str, fleet: Fleet) -> None:
         connection.executemany(_insert("facet_group", GROUP_COLUMNS, "?"), fleet.group_rows())
         say("indexes")
         run("INSERT INTO image_words (image_words) VALUES ('rebuild')")
-        # Triggers last: an index that is unique has to be there for them.
+        # Triggers come last, because they need the unique indexes.
         for _, _, sql in sorted(made):
             run(sql)
         run("INSERT INTO image_words (image_words) VALUES ('optimize')")
@@ -199,7 +206,7 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
         ).fetchall()
         for name, _ in made:
             run(f'DROP INDEX "{name}"'.encode())
-        # Those of foreign keys, too: what the rows point to is there.
+        # Also the triggers of foreign keys, whose targets exist.
         run("ALTER TABLE image DISABLE TRIGGER ALL")
         with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
             for chunk in _in_chunks(fleet.rows()):
@@ -221,7 +228,7 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
 
 
 def _grouped() -> int:
-    """How many images are in the group that is theirs, which says how many these are."""
+    """Return how many images are in the right facet group, and check that the groups count them."""
     names = [each.strip() for each in GROUP_COLUMNS.split(",")][1:-1]
     same = " AND ".join(f"facet_group.{name} = image.{name}" for name in names)
     counted, summed = models.database.execute_sql(
@@ -233,7 +240,7 @@ def _grouped() -> int:
 
 
 def _check(images: int) -> None:
-    """That the app can read what was made, and that no image is without its group."""
+    """Check that the application can read the fleet, and that each image has its facet group."""
     with models.database.connection_context():
         assert Image.select().count() == images == _grouped()
         for image in Image.select().order_by(Image.id.desc()).limit(100):
@@ -246,5 +253,5 @@ def _check(images: int) -> None:
 
 
 def say(text: str) -> None:
-    """How far it is. Standard output is for results."""
+    """Report progress on standard error. Standard output is for results."""
     print(text, file=sys.stderr, flush=True)

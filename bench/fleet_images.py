@@ -1,5 +1,7 @@
-"""The rows of made-up images: what clouds, systems, names and ages they have, and how frequent each
-is. Knows the columns of the table of images, and no database."""
+"""The rows of generated images: their clouds, systems, names and ages, and how frequent each is.
+
+It knows the columns of the table of images, but no database.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from webapp.images.operating_systems import version_key
 YEARS = 5
 COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"
 RARE_IMAGES = 40
-"""So many names hold the rare word; about half of them are shared by the largest account."""
+"""Images whose name contains the rare word. The largest account shares about half of them."""
 COLUMNS = (
     "id, scope_id, cloud, location, cloud_image_id, compute_resource, name, os_family, os_version, "
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
@@ -36,7 +38,7 @@ Row = tuple[Any, ...]
 
 
 class Chances:
-    """Values, and how frequent each is; by Zipf's law where nothing else is said."""
+    """Values and how frequent each is: by `weights`, or by Zipf's law."""
 
     def __init__(self, values: Sequence[Any], weights: Sequence[float] = ()) -> None:
         self.values = values
@@ -51,8 +53,10 @@ class Chances:
 
 @dataclass(frozen=True)
 class Owner:
-    """A scope that owns images. `weight` is its part of all of them, `shared` the part of its own
-    that is shared."""
+    """A scope that owns images.
+
+    `weight` is its part of all images, and `shared` the part of its images that is shared.
+    """
 
     scope: Scope
     weight: float
@@ -60,13 +64,13 @@ class Owner:
 
     @property
     def recipes(self) -> int:
-        """How many different kinds of images it builds: 1,500, if it were the only owner."""
+        """The number of different kinds of images it builds. A single owner would have 1,500."""
         return max(4, int(1_500 * self.weight**0.5))
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The images of one cloud. `image_id` makes an id of a name."""
+    """The images of one cloud. `image_id` returns an image ID for a name."""
 
     key: str
     image_id: Callable[[random.Random, str], str]
@@ -77,7 +81,7 @@ class Kind:
 
 
 def _systems(*favoured: str) -> Chances:
-    """All of them, those that this cloud is used for the most frequently."""
+    """Return all operating systems; `favoured` families are four times as frequent."""
     weights = (weight * (4 if family in favoured else 1) for family, _, weight in SYSTEMS)
     return Chances([system[:2] for system in SYSTEMS], list(weights))
 
@@ -176,7 +180,7 @@ STATES = Chances([str(each) for each in ImageState], (94, 2, 0.5, 0.5, 0.5, 2.5)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an owner builds again and again: its images are alike in all of this."""
+    """What all images that an owner builds in the same way have in common."""
 
     kind: Kind
     location: str
@@ -201,7 +205,7 @@ def _recipe(chance: random.Random) -> Recipe:
 
 
 class Fleet:
-    """`images` rows, the oldest first; and after them the groups that they count in."""
+    """The rows of `images` images, the oldest first, and then of their facet groups."""
 
     def __init__(
         self, chance: random.Random, owners: Sequence[Owner], people: Sequence[Person], images: int
@@ -222,14 +226,14 @@ class Fleet:
         self._counts: list[int] = []
 
     def rows(self) -> Iterator[Row]:
-        """In the order of COLUMNS."""
+        """Yield the rows of images, with the columns of COLUMNS."""
         owners = self.owners.many(self.chance, self.images)
         people = self.people.many(self.chance, self.images)
         for at, (owner, person) in enumerate(zip(owners, people, strict=True)):
             yield self._row(at, owner, person)
 
     def group_rows(self) -> Iterator[Row]:
-        """In the order of GROUP_COLUMNS."""
+        """Yield the rows of facet groups, with the columns of GROUP_COLUMNS."""
         for facets, at in self._groups.items():
             yield at + 1, *facets, self._counts[at]
 
@@ -293,12 +297,12 @@ class Fleet:
         )
 
     def _registered(self, at: int) -> datetime:
-        """Every year more than the year before."""
+        """Return when an image was registered. Each year has more images than the year before."""
         age = 365 * 86_400 * YEARS * (1 - (at + 1) / (self.images + 1)) ** 1.6
         return self.ends - timedelta(seconds=int(age))
 
     def _life(self, registered: datetime) -> tuple[str, str | None, str | None, str]:
-        """Status, the days of deprecation and retirement, and the reason."""
+        """Return the status, the days of deprecation and retirement, and the reason."""
         chance, drawn = self.chance, self.chance.random()
         since = registered + (self.ends - registered) * chance.random()
         reason = chance.choice(REASONS)
@@ -311,7 +315,7 @@ class Fleet:
         return str(LifeCycle.ACTIVE), planned, None, ""
 
     def _counted(self, facets: Row) -> int:
-        """The number of the group that has one image more now."""
+        """Count an image in its facet group and return the ID of the group."""
         at = self._groups.setdefault(facets, len(self._groups))
         if at == len(self._counts):
             self._counts.append(0)
@@ -319,7 +323,7 @@ class Fleet:
         return at + 1
 
 
-_SAID = image_details.to_json(
+_COMMON_DETAILS = image_details.to_json(
     ImageDetails(
         name="",
         description="",
@@ -334,14 +338,14 @@ _SAID = image_details.to_json(
         os_texts=(),
     )
 )
-"""What every cloud said."""
+"""The details that all images have in common."""
 
 
 def _details(texts: tuple[str, str], facets: Row, size: int, created: datetime, serial: str) -> str:
-    """As the app keeps what a cloud said, about half a kilobyte."""
+    """Return the details of an image as the application stores them, about half a kilobyte."""
     name, description = texts
-    said = {
-        **_SAID,
+    stored = {
+        **_COMMON_DETAILS,
         "name": name,
         "description": description,
         "architecture": facets[6],
@@ -351,4 +355,4 @@ def _details(texts: tuple[str, str], facets: Row, size: int, created: datetime, 
         "facts": [vars(Fact("serial", "Serial number", serial))],
         "os_texts": [name, description],
     }
-    return json.dumps(said)
+    return json.dumps(stored)

@@ -1,4 +1,4 @@
-"""What measurements share: percentiles, memory, and somebody signed in."""
+"""Functions that the benchmarks share: times, percentiles, memory and signing in."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from statistics import quantiles
 import requests
 
 _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
-PASSWORD = "demonstration"  # noqa: S105  that of the demonstration
+PASSWORD = "demonstration"  # noqa: S105  the password of the demonstration
 
 
 def milliseconds(call: Callable[[], object], rounds: int) -> list[float]:
-    """How long each of `rounds` calls took."""
+    """Return how long each of `rounds` calls took, in milliseconds."""
     times = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -25,29 +25,30 @@ def milliseconds(call: Callable[[], object], rounds: int) -> list[float]:
 
 
 def percentiles(times: list[float]) -> tuple[float, float, float]:
-    """p50, p95 and p99."""
+    """Return p50, p95 and p99."""
     cuts = quantiles(times, n=100, method="inclusive")
     return cuts[49], cuts[94], cuts[98]
 
 
-def resident_mb(pid: int, apart: Path | None = None) -> float:
-    """The memory that a process and its descendants hold for themselves, in MB of 2**20 bytes:
-    pages that forked workers share are counted once, in parts (proportional set size). What is
-    mapped of the file `apart` is left out: a database's pages, which the kernel takes back when
-    others need the room."""
-    held = 0
+def resident_mb(pid: int, excluded_file: Path | None = None) -> float:
+    """Return the memory of a process and its descendants, in MB (2**20 bytes).
+
+    It is the proportional set size: pages that forked workers share are counted once. Mapped pages
+    of `excluded_file` are not counted, because the kernel can reclaim the pages of a database.
+    """
+    kilobytes = 0
     mapped = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         if _MAPPING.match(line):
-            mapped = apart is not None and line.endswith(str(apart))
+            mapped = excluded_file is not None and line.endswith(str(excluded_file))
         elif line.startswith("Pss:") and not mapped:
-            held += int(line.split()[1])
+            kilobytes += int(line.split()[1])
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return held / 1024 + sum(resident_mb(int(child), apart) for child in children)
+    return kilobytes / 1024 + sum(resident_mb(int(child), excluded_file) for child in children)
 
 
 def signed_in(url: str, email: str) -> requests.Session:
-    """A session of somebody of the demonstration at the app that answers at `url`."""
+    """Return a session of a person of the demonstration at the application at `url`."""
     session = requests.Session()
     form = session.get(f"{url}/sign-in", timeout=30).text
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)

@@ -1,9 +1,10 @@
-"""How long a vCenter's list of templates takes, over and above the vCenter's own time.
+"""Measure how long the list of a vCenter's templates takes, beyond the vCenter's own time.
 
     python -m bench.templates [--vms 2000] [--delay 5] [--rounds 10]
 
-The vCenter is VMware's simulator; one of fifty of its virtual machines is a template. Its own time
-is that of one bare property collection: three properties of all virtual machines, in one call."""
+The vCenter is VMware's simulator, in which one of fifty virtual machines is a template. Its own
+time is the time of one property collector call for three properties of all virtual machines.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ from webapp.clouds.vmware.connection import VCenterConnection
 from webapp.clouds.vmware.sdk import Session
 
 CLUSTERS = 4
-EVERY = 50
+VMS_PER_TEMPLATE = 50
 PATHS = ["name", "config.template", "config.instanceUuid"]
-PLACE = "F0/DC0"
+LOCATION = "F0/DC0"
 
 
 def main() -> None:
@@ -35,31 +36,31 @@ def main() -> None:
     parser.add_argument("--vms", type=int, default=2000, help="virtual machines")
     parser.add_argument("--delay", type=int, default=0, help="milliseconds added to each call")
     parser.add_argument("--rounds", type=int, default=10, help="how often to measure")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     if vcsim.missing():
         sys.exit(vcsim.missing())
-    flags = {"datacenters": 1, "clusters": CLUSTERS, "hosts": 0, "every": EVERY}
-    flags |= {"machines": given.vms // CLUSTERS, "delay": given.delay}
+    flags = {"datacenters": 1, "clusters": CLUSTERS, "hosts": 0, "every": VMS_PER_TEMPLATE}
+    flags |= {"machines": arguments.vms // CLUSTERS, "delay": arguments.delay}
     with (
         tempfile.TemporaryDirectory() as folder,
         vcsim.start(Path(folder), flags=flags) as address,
     ):
-        _measure(vcsim.credentials(address), given.rounds)
+        _measure(vcsim.credentials(address), arguments.rounds)
 
 
 def _measure(credentials: CredentialValues, rounds: int) -> None:
     cloud = VMware()
-    found = cloud.images(credentials, PLACE)  # warm: the SDK is loaded, somebody is logged in
-    locator = Locator(PLACE, found[0].image_id)
-    own = _say("vCenter's own", _bare(Session(credentials)), rounds)
-    listed = _say("list", lambda: cloud.images(credentials, PLACE), rounds)
-    print(f"over and above: {listed - own:.0f} ms for {len(found)} templates")
-    _say("one template", lambda: cloud.describe(credentials, locator), rounds)
-    _say("locations", lambda: cloud.locations(credentials), rounds)
+    found = cloud.images(credentials, LOCATION)  # Loads the SDK and logs in.
+    locator = Locator(LOCATION, found[0].image_id)
+    own = _report("vCenter's own", _property_call(Session(credentials)), rounds)
+    listed = _report("list", lambda: cloud.images(credentials, LOCATION), rounds)
+    print(f"beyond that: {listed - own:.0f} ms for {len(found)} templates")
+    _report("one template", lambda: cloud.describe(credentials, locator), rounds)
+    _report("locations", lambda: cloud.locations(credentials), rounds)
 
 
-def _say(name: str, call: Callable[[], object], rounds: int) -> float:
-    with _counted() as trips:
+def _report(name: str, call: Callable[[], object], rounds: int) -> float:
+    with _recorded_calls() as trips:
         call()
     middle, late, _ = percentiles(milliseconds(call, rounds))
     print(f"{name}: p50 {middle:.0f} ms, p95 {late:.0f} ms, round trips {len(trips)}")
@@ -67,8 +68,8 @@ def _say(name: str, call: Callable[[], object], rounds: int) -> float:
 
 
 @contextmanager
-def _counted() -> Iterator[list[str]]:
-    """What is sent, one entry for each round trip."""
+def _recorded_calls() -> Iterator[list[str]]:
+    """Yield the methods that are called, one for each round trip."""
     sent: list[str] = []
     original = VCenterConnection.request
 
@@ -83,8 +84,8 @@ def _counted() -> Iterator[list[str]]:
         VCenterConnection.request = original  # type: ignore[method-assign]
 
 
-def _bare(session: Session) -> Callable[[], object]:
-    """One call for all virtual machines there are, with nothing done about the answer."""
+def _property_call(session: Session) -> Callable[[], object]:
+    """Return a function that calls the property collector for all virtual machines."""
     collector = vmodl.query.PropertyCollector
     content = session.content
     view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)

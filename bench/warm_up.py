@@ -1,12 +1,13 @@
-"""What loading the SDKs costs, and who pays for it.
+"""Measure what loading the SDKs costs.
 
     python -m bench.warm_up
 
-For each cloud, in a process of its own: how long its SDK takes to load, which is what the first
-NEXT would wait for if nothing loaded it before, and the memory that it takes. Then the whole app
-under gunicorn with two workers: the time to the first page, the time until all SDKs are loaded in
-both workers, how long pages take meanwhile and after, and the memory with credentials of no cloud
-and of all."""
+For each cloud, in a process of its own, it measures how long the SDK takes to load, and its memory.
+Without the warm-up, the first NEXT would wait for that. Then it starts the application under
+gunicorn with two workers. It measures the time to the first page, the time until both workers have
+loaded all SDKs, the time of pages during and after that, and the memory. It does so with
+credentials of no cloud and of all clouds.
+"""
 
 from __future__ import annotations
 
@@ -73,12 +74,12 @@ def _app(folder: Path, sandbox: Path | None) -> None:
             time.sleep(0.02)
         print(f"  all SDKs loaded after:  {time.perf_counter() - began:6.2f} s")
         if len(meanwhile) > 1:
-            _tell("pages meanwhile", meanwhile)
-        _tell("pages after", [page() for _ in range(300)])
+            _report("pages during that", meanwhile)
+        _report("pages after", [page() for _ in range(300)])
         print(f"  memory:                 {resident_mb(app.pid):6.0f} MB in {WORKERS} workers")
 
 
-def _tell(label: str, times: list[float]) -> None:
+def _report(label: str, times: list[float]) -> None:
     p50, p95, _ = percentiles(times)
     print(f"  {label + ':':24}p50 {p50:.1f} ms, p95 {p95:.1f} ms, longest {max(times):.0f} ms")
 

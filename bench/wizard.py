@@ -1,9 +1,10 @@
-"""How long the app takes to start, and NEXT over and above the cloud's own time.
+"""Measure how long the application takes to start, and NEXT beyond the cloud's own time.
 
     python -m bench.wizard [--rounds 200]
 
-The whole app answers, under gunicorn with two workers, over a socket, with the sandbox AWS beside
-it. The cloud's own time is that of the same call by a bare, warm boto3 client in this process."""
+The application runs under gunicorn with two workers, and AWS is the sandbox. The cloud's own time
+is the time of the same call by a boto3 client in this process.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def main() -> None:
 
 
 def _import() -> None:
-    """Print what `import webapp` costs, and which SDKs it loads."""
+    """Print how long `import webapp` takes, and which SDKs it loads."""
     program = f"import sys, webapp; print(*sorted({set(SDKS)!r} & sys.modules.keys()))"
     began = time.perf_counter()
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=served.ROOT)
@@ -61,15 +62,15 @@ def _look_ups(url: str, endpoint: str, rounds: int) -> None:
     ours = _next(session, url, form.text)
     (first,) = milliseconds(ours, 1)
     print(f"the first NEXT, a moment after the start: {first:.0f} ms")
-    for _ in range(20):  # Both workers are warm then.
+    for _ in range(20):  # Warms up both workers.
         ours()
-    cloud = _bare(endpoint)
+    cloud = _describe_call(endpoint)
     cloud()
     ours_p50, ours_p95, _ = percentiles(milliseconds(ours, rounds))
     cloud_p50, cloud_p95, _ = percentiles(milliseconds(cloud, rounds))
     print(f"NEXT:                 p50 {ours_p50:6.1f} ms   p95 {ours_p95:6.1f} ms")
     print(f"the cloud's own time: p50 {cloud_p50:6.1f} ms   p95 {cloud_p95:6.1f} ms")
-    print(f"over and above:       p50 {ours_p50 - cloud_p50:6.1f} ms")
+    print(f"beyond that:          p50 {ours_p50 - cloud_p50:6.1f} ms")
 
 
 def _next(session: requests.Session, url: str, form: str) -> Callable[[], object]:
@@ -83,7 +84,7 @@ def _next(session: requests.Session, url: str, form: str) -> Callable[[], object
     return call
 
 
-def _bare(endpoint: str) -> Callable[[], object]:
+def _describe_call(endpoint: str) -> Callable[[], object]:
     client = boto3.client(
         "ec2",
         region_name=REGION,

@@ -10,23 +10,23 @@ from schema.tenancy import Person, Scope
 
 
 class AuditEntry(Table):
-    """Who changed what, when, from what to what. Written with the change, never changed."""
+    """A change and who made it. It is written together with the change and never updated."""
 
     id = AutoField()
     at = InstantField(default=now)
     scope = ForeignKeyField(Scope, null=True, index=False, on_delete="SET NULL")
     scope_label = CharField(max_length=160)
-    """Outlives the scope."""
+    """Stays after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     person_name = CharField(max_length=254)
     action = CharField(max_length=48)
     """`noun.verb`: image.register, credentials.edit, member.remove."""
     subject = CharField(max_length=255)
-    """The name of what was changed, at that time."""
+    """The name of the changed object at that time."""
     image_id = IntegerField(null=True)
-    """For entries about an image, which the entry outlives: no foreign key."""
+    """Not a foreign key, because the entry stays after the image is deleted."""
     changes = JSONField()
-    """{"field": [from, to], …}; for a secret, only that it changed."""
+    """{"field": [from, to], …}. Secrets are listed without their values."""
 
     class Meta:
         indexes = ((("scope", "at"), False), (("image_id", "at"), False))

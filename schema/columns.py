@@ -1,4 +1,4 @@
-"""Column types, and the fixed values that a column may hold."""
+"""Column types, and the fixed values of columns."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from peewee import DateTimeField
 
 
 def now() -> datetime:
-    """The present instant, in UTC, in whole seconds: nothing here happens faster than a person
-    clicks, and whole seconds read the same on every database."""
+    """Return the current instant in UTC, in whole seconds.
+
+    Nothing here needs more precision, and whole seconds are equal on every database.
+    """
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def today() -> date:
-    """The present day, in UTC."""
+    """Return the current day in UTC."""
     return now().date()
 
 
 class InstantField(DateTimeField):
-    """An instant: stored in UTC without a zone, given and taken as an aware datetime."""
+    """A column for instants: an aware datetime in Python, UTC without a zone in the database."""
 
     def db_value(self, value: datetime | None) -> Any:
         if value is None:
@@ -34,7 +36,10 @@ class InstantField(DateTimeField):
 
 
 def as_instant(stored: Any) -> datetime:
-    """An instant as it was stored. SQLite gives text, which Peewee would take longer to read."""
+    """Return a stored instant as an aware datetime.
+
+    SQLite returns text, which this reads faster than Peewee does.
+    """
     naive = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     aware: datetime = naive.replace(tzinfo=UTC)
     return aware
@@ -49,12 +54,12 @@ class Level(enum.StrEnum):
 
     @property
     def below(self) -> Level | None:
-        """The level of the scopes directly below one of this level."""
+        """The level of the scopes directly below a scope of this level."""
         return {Level.SCALR: Level.ACCOUNT, Level.ACCOUNT: Level.ENVIRONMENT}.get(self)
 
 
 class Role(enum.StrEnum):
-    """What a person is at a scope, and so at every scope below it. From the least up."""
+    """The role of a person at a scope and all scopes below it, the weakest first."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -66,10 +71,10 @@ class Role(enum.StrEnum):
 
 
 class LifeCycle(enum.StrEnum):
-    """How far an image is in its life, as its owner says."""
+    """The status that the owner gives an image."""
 
     ACTIVE = "active"
     DEPRECATED = "deprecated"
-    """Still usable; whoever looks for an image is pointed elsewhere."""
+    """Still usable, but people should use another image."""
     RETIRED = "retired"
-    """Not to be used any more."""
+    """Must not be used any more."""

@@ -12,7 +12,7 @@ from schema.tenancy import Scope
 
 
 class CloudCredentials(Table):
-    """How to log in to one cloud. Owned by a scope; usable there and below, never above."""
+    """Credentials for one cloud. They are usable at the scope that owns them and below it."""
 
     id = AutoField()
     scope_id: int
@@ -20,11 +20,11 @@ class CloudCredentials(Table):
     cloud = CharField(max_length=32)
     name = CharField(max_length=64)
     settings = JSONField()
-    """The fields that are no secret."""
+    """The fields that are not secret."""
     secrets = TextField()
-    """The secret ones, encrypted as one by `webapp.credentials.vault`."""
+    """The secret fields, encrypted together by `webapp.credentials.vault`."""
     account = CharField(max_length=128, default="")
-    """Whom the cloud took us for when it was last asked; '' if it never was."""
+    """The cloud account that the last check reported; '' if they were never checked."""
     checked_at = InstantField(null=True)
     created_at = InstantField(default=now)
 
@@ -33,5 +33,5 @@ class CloudCredentials(Table):
 
     @classmethod
     def usable_at(cls, scope: Scope) -> Any:
-        """The condition for credentials that `scope` owns or inherits."""
+        """Return the condition for credentials that `scope` owns or inherits."""
         return cls.scope.in_([scope.id, *scope.above])

@@ -1,4 +1,4 @@
-"""Tables of images, of their counts by facet, and of deleted images."""
+"""Tables of images, facet groups and deleted images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Image(Table):
     location = CharField(max_length=128, default="")
     cloud_image_id = CharField(max_length=512)
     compute_resource = CharField(max_length=255, default="")
-    """'' stands for none in every one of these: NULLs are never equal in a unique index."""
+    """'' means none, as in the other columns of the unique index, where NULLs are never equal."""
 
     name = CharField(max_length=255)
     os_family = CharField(max_length=64)
@@ -52,33 +52,35 @@ class Image(Table):
     state = CharField(max_length=16)
     """A `webapp.clouds.base.ImageState`."""
     details = JSONField()
-    """All that the cloud said when it was last read: `ImageDetails.to_json`."""
+    """Everything that the cloud returned at the last look-up, as `image_details.to_json` has it."""
 
     credentials = ForeignKeyField(CloudCredentials, null=True, on_delete="SET NULL")
     credentials_name = CharField(max_length=64)
-    """Outlives the credentials."""
+    """Stays after the credentials are deleted."""
     registered_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
     verified = BooleanField(default=True)
-    """Whether the cloud was ever asked; what was imported without a look-up is not."""
+    """Whether the image was ever read from the cloud. An import without a look-up does not."""
 
     status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
-    """As of today: `webapp.images.life_cycle` lets the dates take effect."""
+    """The status today. `webapp.images.life_cycle` changes it when a date below is due."""
     deprecated_on = DateField(null=True)
     retired_on = DateField(null=True)
-    """From this day on, in UTC; it may lie ahead."""
+    """The first day of the status, in UTC. It may be in the future, as may `deprecated_on`."""
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
 
     name_key = CharField(max_length=255, default="")
     size_key = IntegerField(default=0)
     search_text = TextField(default="")
-    """Derived, see `save`: what names and sizes are sorted by, and what words are looked for in,
-    all in lower case by Python's rules, so that every database sorts and finds the same."""
+    """`derive` fills these columns: they sort names and sizes, and are searched for words.
+
+    Texts are in lower case by Python's rules, so that all databases sort and find the same.
+    """
     group_id = IntegerField(default=0, index=True)
-    """The `FacetGroup` that it counts in; the database's triggers keep it."""
+    """The `FacetGroup` that counts the image. Triggers of the database set it."""
 
     class Meta:
         indexes = (
@@ -93,7 +95,7 @@ class Image(Table):
         )
 
     def derive(self) -> None:
-        """Fill the columns that follow from others."""
+        """Fill the columns that follow from other columns."""
         self.name_key = self.name.lower()[:255]
         self.size_key = self.size_gb or 0
         self.search_text = f"{self.name}\n{self.cloud_image_id}\n{self.description}".lower()
@@ -104,7 +106,7 @@ class Image(Table):
 
     @classmethod
     def seen_from(cls, scope: Scope) -> Any:
-        """The condition for images that `scope` owns or inherits."""
+        """Return the condition for images that `scope` owns or inherits."""
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
 
 
@@ -122,20 +124,23 @@ for _columns in (
     ("registered_by_name",),
     ("checked_at",),
 ):
-    # What the Images page can be sorted by: each scope's images, the shared ones apart from the
-    # others, are a run in that order.
-    _run = ("scope", "shared", *_columns, "id")
+    # One index for each sort order of the Images page. A scope slice, which is the shared or the
+    # unshared images of a scope, is a range of each index.
+    _index_columns = ("scope", "shared", *_columns, "id")
     Image.add_index(
         Image.index(
-            *(getattr(Image, name) for name in _run),
+            *(getattr(Image, name) for name in _index_columns),
             name="_".join(("image_by", *(_columns or ("id",)))),
         )
     )
 
 
 class FacetGroup(Table):
-    """How many images of a scope are alike in all that can be filtered by. The database's
-    triggers keep it, so that counting costs the same however many images there are."""
+    """The number of images of a scope that are equal in everything that has a filter.
+
+    Triggers of the database update it, so that counting costs the same however many images there
+    are.
+    """
 
     id = AutoField()
     scope_id: int
@@ -184,20 +189,20 @@ FacetGroup.add_index(
         FacetGroup.state,
         FacetGroup.verified,
         FacetGroup.images,
-        # With this most sums never look at the table itself.
+        # Most sums read only this index and not the table.
         name="facet_group_counted",
     )
 )
 
 
 class DeletedImage(Table):
-    """An image that was deleted a short while ago, kept so that this can be undone."""
+    """An image that was deleted a short while ago and can be restored."""
 
     id = IntegerField(primary_key=True)
-    """That of the image."""
+    """The ID that the image had."""
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     batch = CharField(max_length=32, index=True)
-    """What was deleted together has the same, which nobody can guess."""
+    """A random ID that images deleted together have in common. Nobody can guess it."""
     record = JSONField()
     deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     deleted_at = InstantField(default=now, index=True)

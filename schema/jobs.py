@@ -10,7 +10,7 @@ from schema.tenancy import Person, Scope
 
 
 class Job(Table):
-    """Work on many images that goes on when nobody looks: a bulk action, or an import."""
+    """Work on many images in the background: a bulk action or an import."""
 
     id = AutoField()
     scope_id: int
@@ -25,7 +25,10 @@ class Job(Table):
     done = IntegerField(default=0)
     created_at = InstantField(default=now)
     seen_at = InstantField(default=now)
-    """When the process that works on it last said so; another takes over after a silence."""
+    """The last heartbeat of the process that works on the job.
+
+    If there is none for a while, another process takes over.
+    """
     finished_at = InstantField(null=True)
 
     class Meta:
@@ -33,17 +36,17 @@ class Job(Table):
 
 
 class JobRow(Table):
-    """One image, or one line of an import, of a job, and what became of it."""
+    """One image or one line of a job, and its outcome."""
 
     id = AutoField()
     job = ForeignKeyField(Job, index=False, on_delete="CASCADE")
     position = IntegerField()
     image_id = IntegerField(null=True)
-    """No foreign key: it outlives the image."""
+    """Not a foreign key, because the row stays after the image is deleted."""
     subject = CharField(max_length=512)
     arguments = JSONField(default=dict)
     outcome = CharField(max_length=16, default="")
-    """'' until its turn comes."""
+    """'' until the row is processed."""
     message = TextField(default="")
 
     class Meta:

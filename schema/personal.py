@@ -1,4 +1,4 @@
-"""Tables of what people keep for themselves at a scope: saved views and bookmarks."""
+"""Tables of saved views and bookmarks, which belong to a person at a scope."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from schema.tenancy import Person, Scope
 
 
 class SavedView(Table):
-    """A search of the Images page under a name: a person's own, or the scope's when shared."""
+    """A named search of the Images page, for one person or, if shared, for the whole scope."""
 
     id = AutoField()
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     person = ForeignKeyField(Person, on_delete="CASCADE")
     name = CharField(max_length=60)
     path = CharField(max_length=1000)
-    """As a bookmark has it: 'images?q=cloud%3Aaws'."""
+    """The page and its search, as in a bookmark: 'images?q=cloud%3Aaws'."""
     shared = BooleanField(default=False)
     created_at = InstantField(default=now)
 
@@ -26,7 +26,7 @@ class SavedView(Table):
 
 
 class BookmarkBar(Table):
-    """The bookmarks that a person keeps at a scope, in order. No row: the default ones."""
+    """A person's bookmarks at a scope, in order. Without a row, they are the default bookmarks."""
 
     id = AutoField()
     person = ForeignKeyField(Person, index=False, on_delete="CASCADE")

@@ -22,8 +22,7 @@ class Scope(Table):
     level = EnumField(Level, max_length=16)
     parent = ForeignKeyField("self", null=True, index=False, on_delete="CASCADE")
     path = CharField(max_length=129, unique=True)
-    """'' for Scalr, 'acme', 'acme/production'. It never changes, so that bookmarks survive a new
-    name."""
+    """'' for Scalr, 'acme', 'acme/production'. It stays when the scope is renamed."""
     name = CharField(max_length=64)
     created_at = InstantField(default=now)
 
