@@ -1,4 +1,4 @@
-"""What the database itself enforces, and that the migrations make what the models describe."""
+"""Constraints of the database, and that the migrations create what the models describe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from webapp import database
 
 def test_migrations_and_models_agree(db: Flask) -> None:
     difference = diff_models(models.database.obj, models.TABLES)
-    # An index of PostgreSQL's own kind, which the models have no words for.
+    # Peewee's models cannot describe this kind of PostgreSQL index.
     unknown = {each.name for each in difference.drop_indexes} - {"image_search_text"}
     assert not unknown
     assert not difference._replace(drop_indexes=[])
@@ -59,28 +59,28 @@ def test_impossible_images(make_image: MakeImage, wrong: dict[str, object]) -> N
     image = make_image()
     for name, value in wrong.items():
         setattr(image, name, value)
-    # PostgreSQL calls a text that is too long an error of data, not of integrity.
+    # PostgreSQL reports a text that is too long as a data error, not as an integrity error.
     with pytest.raises(models.DATABASE_REFUSALS), transaction():
         image.save()
 
 
-def test_deleting_a_scope_takes_what_is_below(make_image: MakeImage) -> None:
-    kept = make_image("", 1)
+def test_deleting_a_scope_deletes_everything_below_it(make_image: MakeImage) -> None:
+    remaining = make_image("", 1)
     make_image("acme", 2)
     make_image("acme/production", 3)
     Scope.get(Scope.path == "acme").delete_instance()
-    assert [image.id for image in Image.select()] == [kept.id]
+    assert [image.id for image in Image.select()] == [remaining.id]
     assert not Scope.select().where(Scope.path.startswith("acme")).exists()
     assert Membership.select().join(Scope).where(Scope.path == "acme").count() == 0
 
 
-def test_ids_are_never_given_twice(make_image: MakeImage) -> None:
+def test_ids_are_never_reused(make_image: MakeImage) -> None:
     first = make_image()
     first.delete_instance()
     assert make_image().id > first.id
 
 
-def test_instants_come_back_in_utc(db: Flask) -> None:
+def test_instants_are_returned_in_utc(db: Flask) -> None:
     person = Person.get(Person.email == "outsider@example.com")
     elsewhere = datetime(2026, 7, 1, 14, 30, tzinfo=timezone(timedelta(hours=2)))
     person.created_at = elsewhere

@@ -1,5 +1,7 @@
-"""What the catalogue must find, the slow way: every image of every scope, asked one after the other
-in Python. It shares no code with the catalogue but the parsed search."""
+"""The results that the catalogue must return, computed slowly: by checking every image in Python.
+
+It shares only the parsed search with the catalogue.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.search.language import Key, Query, Term
 
-ALL_OF = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
+CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
 
 
 def visible(scope: Scope) -> list[Image]:
+    """Return all images that a scope owns or inherits."""
     above = {each.id for each in scope.lineage[1:]}
     return [
         image
@@ -24,6 +27,7 @@ def visible(scope: Scope) -> list[Image]:
 
 
 def found(actor: Actor, scope: Scope, query: Query) -> list[Image]:
+    """Return all images that a search finds at a scope."""
     return [image for image in visible(scope) if _matches(image, query, actor, scope)]
 
 
@@ -31,7 +35,7 @@ def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
     for key in Key:
         wanted = [term for term in query.terms_for(key) if not term.excluded]
         answers = [_holds(image, term, actor, scope) for term in wanted]
-        if wanted and not (all(answers) if key in ALL_OF else any(answers)):
+        if wanted and not (all(answers) if key in CONJUNCTIVE_KEYS else any(answers)):
             return False
     excluded = [term for term in query.terms if term.excluded]
     return not any(_holds(image, term, actor, scope) for term in excluded)
@@ -74,13 +78,13 @@ def _holds(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
     return bool(rules[term.key]())
 
 
-def _compare(here: Any, operator: str, there: Any) -> bool:
+def _compare(value: Any, operator: str, limit: Any) -> bool:
     return bool(
         {
-            "": here == there,
-            "<": here < there,
-            "<=": here <= there,
-            ">": here > there,
-            ">=": here >= there,
+            "": value == limit,
+            "<": value < limit,
+            "<=": value <= limit,
+            ">": value > limit,
+            ">=": value >= limit,
         }[operator]
     )

@@ -1,4 +1,4 @@
-"""What a scope sees, in which order, and how it is counted."""
+"""The images that a scope sees, their order and their count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ActorOf = Callable[[str], Actor]
 
 @pytest.fixture
 def names(actor_of: ActorOf, scope: Scopes) -> Callable[..., list[str]]:
-    """The names of the images that a search finds at a scope, in their order."""
+    """Return the names of the images that a search finds at a scope, in order."""
 
     def names(path: str, text: str = "", **listing: object) -> list[str]:
         state = Listing(parse(text), **listing)  # type: ignore[arg-type]
@@ -38,9 +38,9 @@ Names = Callable[..., list[str]]
 
 @pytest.fixture
 def four(make_image: MakeImage) -> None:
-    """One image at each scope, and one that Scalr keeps for itself."""
+    """One image at each scope, and one of Scalr that is not shared."""
     make_image("", 1, name="of Scalr")
-    make_image("", 2, name="kept by Scalr", shared=False)
+    make_image("", 2, name="not shared by Scalr", shared=False)
     make_image("acme", 3, name="of acme", os_family="debian", os_version="12")
     make_image("acme/production", 4, name="of production", location="eu-west-1")
 
@@ -49,7 +49,7 @@ def four(make_image: MakeImage) -> None:
 @pytest.mark.parametrize(
     ("path", "seen"),
     [
-        ("", {"of Scalr", "kept by Scalr"}),
+        ("", {"of Scalr", "not shared by Scalr"}),
         ("acme", {"of Scalr", "of acme"}),
         ("acme/production", {"of Scalr", "of acme", "of production"}),
         ("acme/staging", {"of Scalr", "of acme"}),
@@ -102,7 +102,7 @@ def test_versions_are_sorted_as_numbers(make_image: MakeImage, names: Names) -> 
     "cursor",
     ["", "x", "%%%", "W10", "WzFd", "WzEsMl0", "W251bGwsMV0", "WyJhIiwiYiIsImMiLDFd", "eyJhIjoxfQ"],
 )
-def test_any_text_may_come_as_a_cursor(
+def test_any_text_can_be_a_cursor(
     make_image: MakeImage, actor_of: ActorOf, scope: Scopes, sort: str, cursor: str
 ) -> None:
     make_image("acme")
@@ -111,7 +111,7 @@ def test_any_text_may_come_as_a_cursor(
     assert Order(sort, descending=True).parse_cursor("x" * 10_000) is None
 
 
-def test_a_page_whose_images_are_gone_counts_none(
+def test_a_page_whose_images_were_deleted_counts_none(
     make_image: MakeImage, actor_of: ActorOf, scope: Scopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planner, "FEW", 0)
@@ -137,19 +137,19 @@ def test_filter_menus_count_under_the_other_filters(
     assert facets.values(scope("acme"), Key.OS) == ["debian", "ubuntu"]
 
 
-def test_an_instant_that_utc_does_not_hold_is_no_cursor() -> None:
+def test_a_cursor_cannot_have_an_instant_that_utc_cannot_express() -> None:
     text = json.dumps(["0001-01-01T00:00:00+23:59", 1]).encode()
     cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
     assert Order("created", descending=True).parse_cursor(cursor) is None
 
 
-def test_a_size_that_no_column_holds_is_no_cursor() -> None:
+def test_a_cursor_cannot_have_a_size_that_no_column_can_hold() -> None:
     cursor = base64.urlsafe_b64encode(json.dumps([10**30, 1]).encode()).decode().rstrip("=")
     assert Order("size", descending=True).parse_cursor(cursor) is None
 
 
 @pytest.mark.usefixtures("db")
-def test_the_lineage_of_a_scope_that_is_not_there(scope: Scopes) -> None:
+def test_the_lineage_of_a_scope_that_is_not_stored(scope: Scopes) -> None:
     above = scope("acme")
     gone = Scope(level=Level.ENVIRONMENT, parent=above, path="acme/gone", name="gone")
     assert [each.path for each in gone.lineage] == ["acme/gone", "acme", ""]

@@ -1,5 +1,7 @@
-"""Whatever is registered and whatever is searched for: the catalogue finds what a naive filter over
-all visible images finds, in every order, page by page, forwards and backwards."""
+"""For any images and any search, the catalogue finds what a naive filter of all images finds.
+
+This holds in every sort order, page by page, forwards and backwards.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ TERMS = (
 
 @pytest.fixture
 def many(db: Flask) -> Callable[[int], None]:
-    """Fills the database with random images, from a seed."""
+    """Return a function that fills the database with random images, from a seed."""
 
     def fill(seed: int, images: int = 60) -> None:
         chance = random.Random(seed)
@@ -84,7 +86,7 @@ def _image(chance: random.Random, number: int, scope: Scope, person: Person | No
 
 @pytest.fixture(params=[5_000, 5, 0], ids=["few", "some", "many"])
 def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """As if the database were small, or so large that images must be walked through."""
+    """Lower the planner's limits, as if the database had few, some or very many images."""
     monkeypatch.setattr(planner, "FEW", request.param)
     monkeypatch.setattr(planner, "SAMPLE", max(request.param // 2, 2))
     monkeypatch.setattr(planner, "RARE", 2)
@@ -99,7 +101,7 @@ def pages(actor: Actor, scope: Scope, listing: Listing) -> Iterator[catalogue.Pa
         page = catalogue.find(actor, scope, _at(listing, after=page.next))
         left -= 1
         yield page
-    assert left, "the pages go round in a circle"
+    assert left, "the pages repeat"
 
 
 def _at(listing: Listing, **cursor: str) -> Listing:

@@ -1,4 +1,4 @@
-"""The overview: every number is what its search finds."""
+"""The overview: every number equals what its search finds."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ FAMILIES = [
 ]
 
 
-def register(scope: Scope, number: int, **said: object) -> Image:
-    """An image that says of itself what is given, and otherwise the usual."""
-    usual = {
+def register(scope: Scope, number: int, **changes: object) -> Image:
+    """Create an image with default values, except for `changes`."""
+    defaults = {
         "cloud": next(iter(CLOUDS)),
         "name": f"image {number}",
         "os_family": "ubuntu",
@@ -44,7 +44,9 @@ def register(scope: Scope, number: int, **said: object) -> Image:
         "state": ImageState.AVAILABLE,
     }
     fixed = {"details": {}, "credentials_name": "", "registered_by_name": "", "scope": scope}
-    image: Image = Image.create(cloud_image_id=f"image-{number}", **{**usual, **fixed, **said})
+    image: Image = Image.create(
+        cloud_image_id=f"image-{number}", **{**defaults, **fixed, **changes}
+    )
     return image
 
 
@@ -97,8 +99,8 @@ def test_every_number_is_what_its_search_finds(
     assert len(charts(seen)["By operating system"].bars) == 5
 
 
-def test_what_is_seen_from_nowhere_else(actor_of: Actors, scope: Scopes) -> None:
-    """Its own, and what the scopes above share; nothing of scopes below or beside it."""
+def test_scopes_below_or_beside_are_not_counted(actor_of: Actors, scope: Scopes) -> None:
+    """A scope sees its own images and those that the scopes above share."""
     for number, (path, shared) in enumerate(
         [("", True), ("", False), ("acme", True), ("acme", False), ("acme/staging", True)]
     ):
@@ -123,7 +125,7 @@ def test_nothing_yet(actor_of: Actors, scope: Scopes) -> None:
     assert overview.of(actor_of("account-viewer"), scope("acme")) == Overview(0, ())
 
 
-def test_what_is_worth_a_look_is_always_said(actor_of: Actors, scope: Scopes) -> None:
+def test_the_worth_a_look_chart_also_shows_zero(actor_of: Actors, scope: Scopes) -> None:
     register(scope("acme"), 1)
     register(scope("acme"), 2, verified=False, agent_installed=False)
     register(scope("acme"), 3, state=ImageState.GONE, status=LifeCycle.DEPRECATED)
@@ -139,7 +141,7 @@ def test_what_is_worth_a_look_is_always_said(actor_of: Actors, scope: Scopes) ->
     assert numbers(seen["By status"]) == {"Active": 3, "Deprecated": 2, "Gone from the cloud": 1}
 
 
-def test_images_of_one_age_are_counted_so_far(
+def test_images_of_one_age_are_counted_up_to_a_limit(
     actor_of: Actors, scope: Scopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "VERY_MANY", 6)
@@ -154,7 +156,7 @@ def test_images_of_one_age_are_counted_so_far(
 
     exact = [(2, True), (1, True), (0, True), (0, True)]
     assert add(1, 0, 29, 31) == [*exact, (0, True)]
-    # One number beyond follows from the others; of two it is not known.
+    # One number above the limit follows from the others; two numbers do not.
     assert add(4, 800, 900, 1000, 2000) == [*exact, (4, True)]
     assert add(8, 1) == [(2, False), *exact[1:], (2, False)]
 
@@ -179,8 +181,8 @@ def test_ages_begin_and_end_with_a_day(
     assert {bar.label for bar in ages.bars if bar.images} == {label}
 
 
-def test_what_no_search_can_say(actor_of: Actors, scope: Scopes) -> None:
-    """The label of another family; and ten long names are more than the search box takes."""
+def test_a_bar_without_a_search(actor_of: Actors, scope: Scopes) -> None:
+    """A family can be the label of another one, and ten long names are too long for the search."""
 
     def families() -> list[Bar]:
         seen = overview.of(actor_of("account-viewer"), scope("acme"))
@@ -193,7 +195,7 @@ def test_what_no_search_can_say(actor_of: Actors, scope: Scopes) -> None:
     assert families()[-1] == Bar("Others", 1, "")
 
 
-def test_bars_are_of_the_longest_one() -> None:
+def test_bars_are_percentages_of_the_longest_bar() -> None:
     bars = tuple(Bar("", images, "") for images in (0, 1, 500, 1000))
     chart = Chart("", bars)
     assert [chart.percent(bar) for bar in bars] == [0, 0.5, 50, 100]
@@ -201,8 +203,8 @@ def test_bars_are_of_the_longest_one() -> None:
     assert nothing.percent(bars[0]) == 0
 
 
-def test_the_number_of_images_does_not_count(db: Flask) -> None:
-    """Every search that is summed is about facets alone."""
+def test_the_cost_does_not_depend_on_the_number_of_images(db: Flask) -> None:
+    """Every search that is summed has only terms about facets."""
     for text in (*overview.ATTENTION.values(), *overview.STATUSES.values()):
         query = search.parse(text)
         assert query.terms

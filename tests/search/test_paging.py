@@ -1,5 +1,7 @@
-"""Going through the pages while others register and delete: every image that was there throughout
-is seen exactly once."""
+"""Paging while others register and delete images.
+
+Every image that exists the whole time is on exactly one page.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def image(number: int, scope: Scope, chance: random.Random) -> Image:
 
 @pytest.fixture
 def settled(db: Flask, scope: Scopes) -> set[int]:
-    """The ids of images of three scopes that nobody touches; every tenth is not among them."""
+    """Return the IDs of images in three scopes that nobody deletes: all but every tenth."""
     chance = random.Random(7)
     scopes = [scope(path) for path in ("", "acme", "acme/production")]
     with transaction():
@@ -61,8 +63,9 @@ def settled(db: Flask, scope: Scopes) -> set[int]:
 
 @contextmanager
 def others(scope: Scope) -> Iterator[threading.Event]:
-    """Meanwhile, another thread registers new images and deletes every tenth; the event tells
-    that it has begun."""
+    """Let another thread register new images and delete every tenth one. Yield an event that is set
+    as soon as it has begun.
+    """
     chance, stop, begun = random.Random(8), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -96,8 +99,10 @@ def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[Li
 
 
 def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
-    """From what is last in the order, by going to the previous page. The first page is always
-    whole, and so may hold what was on the second."""
+    """Yield the images from the end of the order, by going to the previous page.
+
+    The first page is always full, so it may repeat images of the second page.
+    """
     first = catalogue.find(actor, scope, Listing(query, sort, descending=False, size=PAGE))
     last = Order(sort, descending=True).cursor((*_keys(first.images[0], sort), 0))
     seen: set[int] = set()
@@ -112,7 +117,7 @@ def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[L
 
 
 def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:
-    """What the list itself need not read."""
+    """Return the values that an image is sorted by, which the list itself does not read."""
     image = Image.get_by_id(listed.id)
     return tuple(getattr(image, name) for name in SORTS[sort])
 
