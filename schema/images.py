@@ -105,7 +105,7 @@ class Image(Table):
         return super().save(*args, **options)
 
     @classmethod
-    def seen_from(cls, scope: Scope) -> Any:
+    def visible_from(cls, scope: Scope) -> Any:
         """Return the condition for images that `scope` owns or inherits."""
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
 

@@ -53,7 +53,7 @@ def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
 
     If the scope owns one and inherits another, return the one it owns.
     """
-    found = list(Image.select().where(identity.condition & Image.seen_from(scope)))
+    found = list(Image.select().where(identity.condition & Image.visible_from(scope)))
     return next((image for image in found if image.scope_id == scope.id), next(iter(found), None))
 
 

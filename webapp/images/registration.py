@@ -80,7 +80,7 @@ def look_up(
 def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
     """Return the visible images of the same cloud image, by compute resource ('' for none)."""
     identity = ImageIdentity.from_locator(receipt.cloud, receipt.locator)
-    images = Image.select().where(identity.same_cloud_image & Image.seen_from(scope))
+    images = Image.select().where(identity.same_cloud_image & Image.visible_from(scope))
     return {image.compute_resource: image for image in images}
 
 

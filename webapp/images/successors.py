@@ -30,7 +30,7 @@ def find_image(scope: Scope, text: str) -> Image:
     Raises InvalidSuccessor if there is none, or more than one.
     """
     text = text.strip()
-    visible = Image.seen_from(scope)
+    visible = Image.visible_from(scope)
     by_id = _ID_REFERENCE.fullmatch(text)
     if by_id:
         image_id = int(by_id[1] or by_id[2])
@@ -58,14 +58,14 @@ def visible_successor(image: Image, scope: Scope) -> Image | None:
     """Return the successor of `image`, or None if there is none that `scope` can see."""
     if image.successor_id is None:
         return None
-    visible = Image.seen_from(scope) & (Image.id == image.successor_id)
+    visible = Image.visible_from(scope) & (Image.id == image.successor_id)
     successor: Image | None = Image.get_or_none(visible)
     return successor
 
 
 def require_valid_successor(image: Image, successor_id: int) -> None:
     """Raise InvalidSuccessor if the image with this ID can't be the successor of `image`."""
-    visible = Image.seen_from(image.scope) & (Image.id == successor_id)
+    visible = Image.visible_from(image.scope) & (Image.id == successor_id)
     successor = Image.select(Image.id, Image.status, Image.successor).where(visible).first()
     if successor is None:
         raise InvalidSuccessor(f"There is no image #{successor_id} at {image.scope.label}.")

@@ -141,7 +141,7 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
     if selection.query is not None:
         owned = catalogue.count(actor, scope, selection.query, own=True)
         return owned, catalogue.count(actor, scope, selection.query) - owned
-    visible = Image.id.in_(list(selection.image_ids)) & Image.seen_from(scope)
+    visible = Image.id.in_(list(selection.image_ids)) & Image.visible_from(scope)
     owner_ids = [image.scope_id for image in Image.select(Image.scope).where(visible)]
     owned = owner_ids.count(scope.id)
     return owned, len(owner_ids) - owned

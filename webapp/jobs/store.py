@@ -128,7 +128,7 @@ def _cursor_after(row: JobRow) -> str:
 def visible_image_ids(scope: Scope, rows: Iterable[JobRow]) -> set[int]:
     """Return the IDs of those images of `rows` that still exist and are visible at `scope`."""
     ids = [row.image_id for row in rows if row.image_id is not None]
-    visible = Image.id.in_(ids) & Image.seen_from(scope)
+    visible = Image.id.in_(ids) & Image.visible_from(scope)
     return {image.id for image in Image.select(Image.id).where(visible)}
 
 

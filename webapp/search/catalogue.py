@@ -88,7 +88,7 @@ def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
 
 def get(scope: Scope, image_id: int) -> Image | None:
     """Return an image that `scope` owns or inherits."""
-    image: Image | None = Image.get_or_none((Image.id == image_id) & Image.seen_from(scope))
+    image: Image | None = Image.get_or_none((Image.id == image_id) & Image.visible_from(scope))
     return image
 
 

@@ -122,7 +122,7 @@ def _successor_ids(images: Sequence[Image], scope: Scope) -> Mapping[int, str]:
     if not ids:
         return {}
     columns = Image.id, Image.cloud_image_id
-    query = Image.select(*columns).where(Image.id.in_(ids) & Image.seen_from(scope))
+    query = Image.select(*columns).where(Image.id.in_(ids) & Image.visible_from(scope))
     return {image.id: image.cloud_image_id for image in query}
 
 

@@ -75,7 +75,7 @@ class LifeCycleResolver:
     def _find_successor(self, cloud: str, location: str, text: str) -> int:
         """Return the ID of the image named by `text`, preferring the same cloud and location."""
         nearby = (Image.cloud == cloud) & (Image.location == location)
-        same_id = nearby & (Image.cloud_image_id == text) & Image.seen_from(self._scope)
+        same_id = nearby & (Image.cloud_image_id == text) & Image.visible_from(self._scope)
         found = list(Image.select(Image.id).where(same_id).limit(2))
         image = found[0] if len(found) == 1 else successors.find_image(self._scope, text)
         image_id: int = image.id
