@@ -40,9 +40,9 @@ def test_regions_without_the_image_and_failed_regions_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("regions", "message"),
     [
-        (["a"], "Not here, but in a. Choose that location."),
-        (["a", "b"], "Not here, but in a and b. Choose one of those locations."),
-        (["a", "b", "c"], "Not here, but in a, b and c. Choose one of those locations."),
+        (["a"], "Not here, but it exists in a. Choose that location."),
+        (["a", "b"], "Not here, but it exists in a and b. Choose one of those locations."),
+        (["a", "b", "c"], "Not here, but it exists in a, b and c. Choose one of those locations."),
     ],
 )
 def test_the_error_names_the_other_regions(regions: list[str], message: str) -> None:

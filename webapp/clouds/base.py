@@ -320,7 +320,7 @@ class Cloud(ABC):
         location = found.location or custom.get("location", "")
         if self.location_rule is LocationRule.REGIONAL and not location:
             raise InvalidImageId(
-                "The Packer manifest doesn't contain the location of this image. Add it to "
+                "The Packer manifest doesn’t contain the location of this image. Add it to "
                 "custom_data as “location”."
             )
         return [Locator(location, found.value, custom.get("compute_resource", ""))]
@@ -379,7 +379,7 @@ class Cloud(ABC):
             return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
         except DeadlineExceeded as error:
             raise CloudUnreachable(
-                f"{self.label} did not answer within {CALL_SECONDS:.0f} seconds. Try again. If the "
+                f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "
                 "problem persists, check the endpoint and the network connection."
             ) from error
         except CloudError as error:

@@ -57,10 +57,10 @@ def find_connection_failure(
     if any_is(ssl.SSLError) or "SSLError" in class_names:
         return _tls_failure(causes, label, url_field, ca_hint)
     if "ProxyError" in class_names:
-        problem = f"The proxy between this server and {label} cannot be reached."
+        problem = f"The proxy between this server and {label} can’t be reached."
         advice = "Contact the administrator of this server."
     elif any_is(socket.gaierror) or "NameResolutionError" in class_names:
-        problem = f"The host name of {label} cannot be resolved."
+        problem = f"The host name of {label} can’t be resolved."
         advice = (
             f"Check the {url_field} of the credentials and the network connection of this server."
         )
@@ -124,7 +124,7 @@ def _tls_failure(
         )
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return ConnectionFailure(
-            f"The TLS certificate of {label} cannot be verified.",
+            f"The TLS certificate of {label} can’t be verified.",
             f"Check the {url_field}, and {ca_hint}.",
             is_unknown_authority=True,
         )

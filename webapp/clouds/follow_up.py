@@ -65,4 +65,6 @@ def image_in_other_regions(not_here: str, regions: Sequence[str]) -> ImageNotFou
     `not_here` is the first half of the sentence: "There is no image X in Y".
     """
     choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
-    return ImageNotFound(f"{not_here}, but in {join_names(regions)}. {choose}", tuple(regions))
+    return ImageNotFound(
+        f"{not_here}, but it exists in {join_names(regions)}. {choose}", tuple(regions)
+    )

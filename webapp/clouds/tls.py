@@ -32,7 +32,7 @@ def require_certificates(pem: str, field: str) -> None:
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError, TypeError) as error:
         raise InvalidCredentials(
-            "This is not a certificate in PEM format. Paste the complete certificate, from "
+            "This isn’t a certificate in PEM format. Paste the complete certificate, from "
             "-----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.",
             field,
         ) from error

@@ -99,7 +99,7 @@ def test_deprecated_and_disabled(adapter: Aws, good: CredentialValues) -> None:
 
 def test_in_another_region_of_the_same_credentials(adapter: Aws, good: CredentialValues) -> None:
     wrong = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
-    with pytest.raises(ImageNotFound, match="in us-west-2, but in eu-west-1") as caught:
+    with pytest.raises(ImageNotFound, match="in us-west-2, but it exists in eu-west-1") as caught:
         adapter.describe(good, wrong)
     assert caught.value.found_in == ("eu-west-1",)
 
@@ -115,7 +115,7 @@ def test_in_several_other_regions(adapter: Aws) -> None:
             otherwise=answers.images({"ImageId": "ami-12345678"}),
         ),
     )
-    words = "but in eu-west-1 and us-west-2. Choose one of those"
+    words = "but it exists in eu-west-1 and us-west-2. Choose one of those"
     with faulty.serve(behaviour) as url, pytest.raises(ImageNotFound, match=words):
         adapter.describe(aws_credentials(url), Locator("ap-south-1", "ami-12345678"))
 

@@ -127,7 +127,7 @@ def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: s
         error = refused(lambda: adapter.describe(aws_credentials(url), locator))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == ("us-west-2",)
-    assert "in eu-west-1, but in us-west-2. Choose that location." in str(error)
+    assert "in eu-west-1, but it exists in us-west-2. Choose that location." in str(error)
     assert sorted(called) == ["eu-west-1", "us-east-1", "us-west-2"]
 
 
@@ -253,7 +253,7 @@ def test_name_that_cannot_be_resolved(adapter: Aws, monkeypatch: pytest.MonkeyPa
     credentials = aws_credentials("http://nowhere.invalid")
     error = refused(lambda: adapter.describe(credentials, LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "cannot be resolved" in str(error)
+    assert "can’t be resolved" in str(error)
 
 
 def test_region_that_does_not_exist(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,14 +304,14 @@ def test_trickling_answer(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     error = look_up_error(adapter, faulty.trickling)
     assert isinstance(error, CloudUnreachable)
-    assert "did not answer within 1 seconds" in str(error)
+    assert "didn’t respond within 1 seconds" in str(error)
 
 
 def test_tls(adapter: Aws) -> None:
     with faulty.serve(answering(200), tls=tls.untrusted()) as url:
         error = refused(lambda: adapter.describe(aws_credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "certificate of AWS cannot be verified" in str(error)
+    assert "certificate of AWS can’t be verified" in str(error)
     with faulty.serve(answering(200)) as url:
         credentials = aws_credentials(url.replace("http:", "https:"))
         error = refused(lambda: adapter.describe(credentials, LOCATOR))

@@ -126,12 +126,13 @@ def test_deprecated_and_soon_to_be(adapter: Azure, good: CredentialValues) -> No
     old = adapter.describe(good, Locator("", azure_images.BIONIC.urn()))
     assert old.state is ImageState.DEPRECATED
     assert old.state_note == (
-        "Its publisher has deprecated it. Azure suggests the offer ubuntu-24_04-lts instead."
+        "The publisher has deprecated this image. Azure suggests the offer ubuntu-24_04-lts "
+        "instead."
     )
     assert old.deprecated is None
     soon = adapter.describe(good, Locator("", azure_images.FOCAL.urn()))
     assert soon.state is ImageState.AVAILABLE
-    assert "plans to deprecate it" in soon.state_note
+    assert "plans to deprecate this image" in soon.state_note
     assert soon.deprecated == datetime(2027, 5, 31, tzinfo=UTC)
     assert fact(soon, "alternative") == "the offer ubuntu-24_04-lts"
 
@@ -143,7 +144,7 @@ def test_terms_of_a_plan(adapter: Azure, good: CredentialValues) -> None:
     assert "Accept the terms of the plan" in warning
     own = adapter.describe(good, Locator("", azure_images.ROCKY_GOLDEN.version_id("2.0.0")))
     assert own.warnings[0].startswith(
-        "It is sold in the Marketplace under the plan resf/rockylinux/9-base"
+        "This image is sold in the Marketplace under the plan resf/rockylinux/9-base"
     )
 
 
@@ -179,7 +180,7 @@ def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
 def test_managed_images_in_other_states(adapter: Azure, good: CredentialValues) -> None:
     broken = adapter.describe(good, Locator("", azure_images.BROKEN.resource_id))
     assert broken.state is ImageState.FAILED
-    assert "failed to create it" in broken.state_note
+    assert "failed to create this image" in broken.state_note
     special = adapter.describe(good, Locator("", azure_images.SPECIALIZED.resource_id))
     assert special.size_gb is None
     assert "specialized, not generalized" in special.warnings[0]
@@ -308,11 +309,11 @@ def test_facts_that_few_images_have() -> None:
     }
     details = azure_details.from_gallery_version({}, version, "x")
     assert details.warnings == (
-        "It was reported to Azure for violating a policy, and Azure may remove it.",
+        "This image was reported to Azure for violating a policy, and Azure may remove it.",
     )
     assert details.image_id == "x"
     regions = fact(details, "regions") or ""
-    assert regions.startswith("West US (not as latest), Region 0, ")
+    assert regions.startswith("West US (excluded from latest), Region 0, ")
     assert regions.endswith(" and 9 more")
     assert fact(details, "source") == "b/c"
     assert fact(details, "replication") == "Failed"

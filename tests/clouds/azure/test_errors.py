@@ -61,9 +61,9 @@ def sandbox() -> Iterator[CredentialValues]:
         (900023, CredentialsRejected, "neither the ID nor the domain"),
         (7000112, CredentialsRejected, "application is disabled"),
         (7000218, CredentialsRejected, "client secret is missing"),
-        (500011, CredentialsRejected, "doesn't know the management endpoint"),
+        (500011, CredentialsRejected, "management endpoint isn’t registered"),
         (53003, CredentialsRejected, "conditional access policy"),
-        (50196, CloudThrottled, "limiting the number of logins"),
+        (50196, CloudThrottled, "throttling logins"),
         (90033, CloudUnreachable, "Microsoft Entra has a temporary problem"),
         (1234567, CredentialsRejected, "with the code AADSTS1234567"),
     ],
@@ -79,14 +79,24 @@ def test_each_code_of_the_login_has_its_own_words(
 @pytest.mark.parametrize(
     ("code", "status", "kind", "words"),
     [
-        ("SubscriptionNotFound", 404, CredentialsRejected, "subscription doesn't exist"),
+        ("SubscriptionNotFound", 404, CredentialsRejected, "subscription doesn’t exist"),
         ("InvalidSubscriptionId", 400, CredentialsRejected, "rejected the subscription ID"),
         ("ResourceGroupNotFound", 404, ImageNotFound, "resource group in this resource ID"),
         ("MissingSubscriptionRegistration", 409, PermissionDenied, "Microsoft.Compute"),
         ("RequestDisallowedByPolicy", 403, PermissionDenied, "An Azure Policy of the subscription"),
-        ("InvalidAuthenticationTokenTenant", 401, CredentialsRejected, "belongs to another tenant"),
+        (
+            "InvalidAuthenticationTokenTenant",
+            401,
+            CredentialsRejected,
+            "belongs to a different tenant",
+        ),
         ("InvalidAuthenticationTokenAudience", 401, CredentialsRejected, "for a different URL"),
-        ("ExpiredAuthenticationToken", 401, CredentialsRejected, "clock of this server"),
+        (
+            "ExpiredAuthenticationToken",
+            401,
+            CredentialsRejected,
+            "administrator of this server to set its clock",
+        ),
         ("InvalidAuthenticationToken", 401, CredentialsRejected, "rejected this login .* 401"),
         ("AuthenticationFailed", 401, CredentialsRejected, "rejected this login .* 401"),
         ("LocationNotAvailableForResourceType", 400, UnknownLocation, "no images in this location"),
@@ -94,14 +104,14 @@ def test_each_code_of_the_login_has_its_own_words(
         ("AuthorizationFailed", 403, PermissionDenied, "lacks a permission"),
         ("LinkedAuthorizationFailed", 403, PermissionDenied, "lacks a permission"),
         ("SubscriptionRequestsThrottled", 429, CloudThrottled, "Wait a minute and try again"),
-        ("TooManyRequests", 429, CloudThrottled, "limiting the number of calls"),
+        ("TooManyRequests", 429, CloudThrottled, "throttling requests"),
         ("InvalidApiVersionParameter", 400, CloudUnreachable, "version of the Azure API"),
         ("InvalidResourceType", 404, CloudUnreachable, "version of the Azure API"),
         ("InvalidParameter", 400, InvalidImageId, "rejected this image ID .InvalidParameter."),
         ("InternalServerError", 500, CloudUnreachable, "temporary problem .* 500"),
         ("ServerBusy", 503, CloudUnreachable, "temporary problem .* 503"),
         ("Nonsense", 401, CredentialsRejected, "HTTP 401"),
-        ("Nonsense", 403, PermissionDenied, "denied this call .* 403"),
+        ("Nonsense", 403, PermissionDenied, "denied this request .* 403"),
     ],
 )
 def test_each_code_of_the_resource_manager_has_its_own_words(
@@ -138,7 +148,7 @@ def test_credentials_that_the_sandbox_knows_to_be_wrong(
         ("client_secret", "wrong", "client secret is wrong"),
         ("client_id", azure_images.TENANT, "no application with this client ID"),
         ("tenant_id", "elsewhere.example", "no tenant with this ID"),
-        ("subscription_id", azure_images.TENANT, "subscription doesn't exist"),
+        ("subscription_id", azure_images.TENANT, "subscription doesn’t exist"),
     ):
         error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
         assert isinstance(error, CredentialsRejected)
@@ -179,7 +189,7 @@ def test_api_version_that_an_endpoint_does_not_know(adapter: Azure) -> None:
     assert "version of the Azure API" in str(error)
 
 
-NOT_ENTRA = "isn't from Microsoft Entra"
+NOT_ENTRA = "didn’t respond like Microsoft Entra"
 TROUBLE = "Microsoft Entra has a temporary problem"
 
 
@@ -195,8 +205,8 @@ TROUBLE = "Microsoft Entra has a temporary problem"
         (404, "nothing", CloudUnreachable, NOT_ENTRA),
         (400, '{"error": "invalid_client"}', CredentialsRejected, "login server rejected"),
         (401, "<html>No</html>", CredentialsRejected, "Microsoft Entra rejected this login"),
-        (403, "<html>No</html>", PermissionDenied, "Microsoft Entra denied this call"),
-        (429, "slowly", CloudThrottled, "Microsoft Entra is limiting the number of calls"),
+        (403, "<html>No</html>", PermissionDenied, "Microsoft Entra denied this request"),
+        (429, "slowly", CloudThrottled, "Microsoft Entra is throttling requests"),
         (500, "oops", CloudUnreachable, TROUBLE),
         (503, "", CloudUnreachable, TROUBLE),
     ],
@@ -218,7 +228,7 @@ def at(credentials: CredentialValues, **addresses: str) -> CredentialValues:
 
 
 @pytest.mark.parametrize(
-    ("field", "whose"), [("authority_url", "Azure's login"), ("endpoint_url", "Azure")]
+    ("field", "whose"), [("authority_url", "Azure’s login"), ("endpoint_url", "Azure")]
 )
 def test_no_connection(
     adapter: Azure,
@@ -234,7 +244,7 @@ def test_no_connection(
         error = refused(lambda: adapter.describe(refusing, LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert f"The connection to {whose} was refused. Check the {named}" in str(error)
-    for context, words in ((tls.untrusted(), "cannot be verified"), (tls.expired(), "has expired")):
+    for context, words in ((tls.untrusted(), "can’t be verified"), (tls.expired(), "has expired")):
         with faulty.serve(answering(200), tls=context) as url:
             error = refused(lambda u=url: adapter.check(at(sandbox, **{field: u})))  # type: ignore[misc]
         assert isinstance(error, CloudUnreachable)
@@ -253,7 +263,7 @@ def test_no_connection(
     nowhere = at(sandbox, **{field: "https://nowhere.invalid"})
     error = refused(lambda: adapter.check(nowhere))
     assert isinstance(error, CloudUnreachable)
-    assert f"The host name of {whose} cannot be resolved" in str(error)
+    assert f"The host name of {whose} can’t be resolved" in str(error)
 
 
 @pytest.mark.parametrize("during", ["login", "call"])
@@ -274,7 +284,7 @@ def test_slow_broken_off_and_in_drops(
     monkeypatch.setattr(azure_sdk, "READ_SECONDS", 4)
     error = described(Azure(), failing(faulty.trickling))
     assert isinstance(error, CloudUnreachable)
-    assert "did not answer within 1 seconds" in str(error)
+    assert "didn’t respond within 1 seconds" in str(error)
 
 
 @pytest.mark.parametrize("during", ["login", "call"])

@@ -35,7 +35,7 @@ def test_values_that_the_sdk_cannot_use(adapter: Azure, sandbox: CredentialValue
     [
         ({"endpoint_url": "http://127.0.0.1"}, "endpoint_url", "begins with https"),
         ({"authority_url": "http://127.0.0.1"}, "authority_url", "begins with https"),
-        ({"ca": "nothing"}, "ca", "not a certificate"),
+        ({"ca": "nothing"}, "ca", "isn’t a certificate"),
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
     ],
 )

@@ -40,7 +40,7 @@ def test_garbage(adapter: Azure, status: int, kind: str) -> None:
             ):
                 error = refused(call)
                 assert isinstance(error, CloudUnreachable)
-                assert "isn't from Azure Resource Manager" in str(error)
+                assert "didn’t respond like Azure Resource Manager" in str(error)
 
 
 @pytest.mark.parametrize("junk", [5, "x", [], [1], {}, {"a": 1}, None, True])

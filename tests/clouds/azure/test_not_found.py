@@ -47,7 +47,7 @@ def sandbox() -> Iterator[CredentialValues]:
         (NOBLE.urn("24.04.201901010"), "no such version. The newest version is 24.04.202610150."),
         ("Canonical/ubuntu-24_04-lts/servr/latest", "SKU, but it has server and server-arm64."),
         ("Canonical/ubuntu/server/latest", "offer, but it has ubuntu-24_04-lts, ubuntu-26_04"),
-        ("Cannonical/ubuntu-24_04-lts/server/latest", "publisher doesn't exist"),
+        ("Cannonical/ubuntu-24_04-lts/server/latest", "publisher doesn’t exist"),
     ],
 )
 @pytest.mark.parametrize("place", ["", HOME])
@@ -67,7 +67,7 @@ def test_offer_without_a_sku_and_sku_without_a_version(adapter: Azure) -> None:
     missing = arm_error("NotFound", status=404)
     for found, words in (
         ({"skus__sku__versions": none, "offer__skus": skus}, "no longer has any version"),
-        ({"offer__skus": none}, "the offer is empty"),
+        ({"offer__skus": none}, "the offer has no SKUs"),
     ):
         manager = by_path(missing, **found, vmimage__offers=offers)
         error = managed(adapter, manager, Locator(HOME, "pub/offer/sku/latest"))
@@ -112,7 +112,7 @@ def test_own_images_that_are_not_there(adapter: Azure, sandbox: CredentialValues
         (OWN.image_id.replace("c0ffee00", "badc0ffe"), ImageNotVisible, "the subscription badc0"),
         (golden.version_id("9.9.9"), ImageNotFound, f"no version 9.9.9 of {golden.name}"),
         (golden.version_id("latest").replace("golden", "x"), ImageNotFound, "no version latest of"),
-        (azure_images.ONLY_DRAFTS.version_id("latest"), ImageNotFound, "counts as the latest"),
+        (azure_images.ONLY_DRAFTS.version_id("latest"), ImageNotFound, "no latest version"),
     ):
         error = refused(lambda i=image_id: adapter.describe(sandbox, Locator("", i)))  # type: ignore[misc]
         assert type(error) is kind

@@ -155,7 +155,7 @@ def _of_a_list(describe: Describe, path: str, body: Any, publisher: str, rest: s
     offer = re.search(r"offers/([^/]+)/skus$", path, re.IGNORECASE)
     if offer:
         parts[0] = offer[1]
-    with pytest.raises(ImageNotFound, match=r"has no such|publisher doesn't exist"):
+    with pytest.raises(ImageNotFound, match=r"has no such|publisher doesn’t exist"):
         describe(":".join((publisher, *parts)))
     return "read to explain an error"
 
@@ -207,7 +207,7 @@ def _of_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
 
 
 def _of_others(describe: Describe, path: str, *_: object) -> str:
-    with pytest.raises(InvalidImageId, match="can't be registered"):
+    with pytest.raises(InvalidImageId, match="can’t be registered"):
         describe(path)
     return "refused unasked"
 
@@ -300,5 +300,5 @@ def test_errors_of_the_replay_are_those_of_azure(
     replay: Replay, credentials: CredentialValues
 ) -> None:
     replay.bodies = {}
-    with pytest.raises(CloudError, match="publisher doesn't exist"):
+    with pytest.raises(CloudError, match="publisher doesn’t exist"):
         Azure().describe(credentials, Locator("westus", "Nobody/offer/sku/1.2.3"))

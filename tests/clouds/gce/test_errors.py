@@ -256,7 +256,7 @@ def test_name_that_cannot_be_resolved(adapter: Gce, monkeypatch: pytest.MonkeyPa
         credentials = gce_credentials(endpoint)
         refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
         assert isinstance(refusal, CloudUnreachable)
-        assert "cannot be resolved" in str(refusal)
+        assert "can’t be resolved" in str(refusal)
 
 
 def test_interrupted_connection(adapter: Gce) -> None:
@@ -278,13 +278,13 @@ def test_trickling_answer(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     refusal = look_up_error(adapter, faulty.trickling)
     assert isinstance(refusal, CloudUnreachable)
-    assert "did not answer within 1 seconds" in str(refusal)
+    assert "didn’t respond within 1 seconds" in str(refusal)
 
 
 def test_tls(adapter: Gce) -> None:
     for context, words in (
-        (tls.untrusted(), "cannot be verified"),
-        (tls.trusted(), "cannot be verified"),  # the credentials do not include its authority
+        (tls.untrusted(), "can’t be verified"),
+        (tls.trusted(), "can’t be verified"),  # the credentials do not include its authority
     ):
         with faulty.serve(answering(200), tls=context) as url:
             credentials = gce_credentials(url)
@@ -303,7 +303,7 @@ def test_tls_with_a_private_authority(adapter: Gce, address: str) -> None:
     with faulty.serve(forwarding(address), tls=tls.trusted()) as url:
         assert adapter.describe(gce_credentials(url, ca=ca), locator).name == gce_images.NOBLE.name
     for context, words in (
-        (tls.untrusted(), "cannot be verified"),
+        (tls.untrusted(), "can’t be verified"),
         (tls.expired(), "has expired"),
         (tls.authority().context(addresses=("127.0.0.3",)), "was issued for a different host name"),
     ):

@@ -139,7 +139,7 @@ def test_an_authority_requires_an_endpoint() -> None:
     assert "requires an endpoint URL" in str(error)
     assert error.field == "ca"
     error = refused(good, ca="sesame", endpoint_url="https://10.0.0.1")
-    assert "not a certificate" in str(error)
+    assert "isn’t a certificate" in str(error)
     assert error.field == "ca"
     values = {"service_account_key": good, "ca": pem, "endpoint_url": "https://10.0.0.1"}
     Gce().validate(values)

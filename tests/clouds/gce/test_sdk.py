@@ -106,7 +106,7 @@ def test_google_is_called_without_an_endpoint_url(
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", remember)
-    with pytest.raises(Exception, match="cannot be resolved"):
+    with pytest.raises(Exception, match="can’t be resolved"):
         adapter.describe(gce_credentials(""), LOCATOR)
     assert asked == [("compute.googleapis.com", 443)]
 

@@ -123,7 +123,7 @@ def test_hidden_deactivated_and_queued(adapter: OpenStack, good: CredentialValue
     assert "deactivated" in deactivated.state_note
     queued = adapter.describe(good, at(openstack_images.QUEUED))
     assert queued.state is ImageState.PENDING
-    assert "not been uploaded" in queued.state_note
+    assert "hasn’t been uploaded" in queued.state_note
     assert fact(queued, "file_size") is None
     assert fact(queued, "checksum") is None
 
@@ -148,7 +148,7 @@ def test_private_to_another_project_is_not_found(
 
 def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None:
     wrong = Locator(REGION_ONE, openstack_images.ONLY_IN_REGION_TWO.image_id)
-    words = "in RegionOne, but in RegionTwo. Choose that location."
+    words = "in RegionOne, but it exists in RegionTwo. Choose that location."
     with pytest.raises(ImageNotFound, match=words) as caught:
         adapter.describe(good, wrong)
     assert caught.value.found_in == (REGION_TWO,)
@@ -164,7 +164,7 @@ def test_in_several_other_regions(adapter: OpenStack) -> None:
 
     endpoints = [endpoint(f"/{place}", place) for place in places]
     with faulty.serve(cloud(missing_in_the_north, endpoints)) as url:
-        words = "in north, but in east and south. Choose one of those locations."
+        words = "in north, but it exists in east and south. Choose one of those locations."
         with pytest.raises(ImageNotFound, match=words) as caught:
             adapter.describe(openstack_credentials(url), Locator("north", UNKNOWN))
     assert caught.value.found_in == ("east", "south")
@@ -203,7 +203,7 @@ def test_who_may_log_in_and_read_nothing(adapter: OpenStack, address: str) -> No
     """Glance answers 404 to this user for every image, but 403 for the list of images."""
     auditor = openstack_credentials(address, username=openstack.AUDITOR)
     assert "acme-auditor" in adapter.check(auditor).description
-    with pytest.raises(PermissionDenied, match="cannot read images in the project acme"):
+    with pytest.raises(PermissionDenied, match="can’t read images in the project acme"):
         adapter.describe(auditor, at(openstack_images.NOBLE))
 
 
@@ -291,7 +291,7 @@ def test_private_authority(adapter: OpenStack) -> None:
         ({"auth_url": "https://cloud:5000/v2.0/"}, "auth_url", "version 2 .* /v3"),
         ({"auth_url": "https://cloud:5000/v3?x=1"}, "auth_url", "must end with its path"),
         ({"auth_url": "https://cloud:5000/v3#x"}, "auth_url", "must end with its path"),
-        ({"ca": "no certificate"}, "ca", "not a certificate"),
+        ({"ca": "no certificate"}, "ca", "isn’t a certificate"),
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
     ],
 )

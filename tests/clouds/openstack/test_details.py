@@ -19,7 +19,7 @@ from webapp.clouds.openstack.details import image_details
         ("uploading", ImageState.PENDING, "for import"),
         ("importing", ImageState.PENDING, "importing"),
         ("killed", ImageState.FAILED, "failed"),
-        ("deleted", ImageState.GONE, "is deleted"),
+        ("deleted", ImageState.GONE, "has been deleted"),
         ("pending_delete", ImageState.GONE, "being deleted"),
         ("something new", ImageState.FAILED, "something new"),
     ],

@@ -96,13 +96,13 @@ KEYSTONE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
         CredentialsRejected,
         "second factor",
     ),
-    "malformed": (keystone(400), CredentialsRejected, "could not process these credentials"),
+    "malformed": (keystone(400), CredentialsRejected, "couldn’t process these credentials"),
     "400 of another server": (
         answering(400, "<p>", "text/html"),
         CloudUnreachable,
         "like Keystone",
     ),
-    "refused": (keystone(403), PermissionDenied, "does not allow these credentials to log in"),
+    "refused": (keystone(403), PermissionDenied, "doesn’t allow these credentials to log in"),
     "wrong path": (
         answering(404, "<p>", "text/html"),
         CloudUnreachable,
@@ -119,12 +119,12 @@ KEYSTONE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
         CloudUnreachable,
         r"auth URL redirects to another URL \(HTTP 302\)",
     ),
-    "versions": (answering(300, "{}", JSON), CloudUnreachable, "did not respond like Keystone"),
-    "teapot": (answering(418), CloudUnreachable, "did not respond like Keystone"),
+    "versions": (answering(300, "{}", JSON), CloudUnreachable, "didn’t respond like Keystone"),
+    "teapot": (answering(418), CloudUnreachable, "didn’t respond like Keystone"),
 }
 GLANCE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
     "token": (glance_error(401), CredentialsRejected, "in RegionOne rejected the token"),
-    "denied": (glance_error(403), PermissionDenied, "cannot read images in the project acme"),
+    "denied": (glance_error(403), PermissionDenied, "can’t read images in the project acme"),
     "not found": (
         lambda request: glance_error(200 if "limit" in request.path else 404)(request),
         ImageNotFound,
@@ -140,7 +140,7 @@ GLANCE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
         CloudUnreachable,
         r"service catalog redirects to another URL \(HTTP 301\)",
     ),
-    "teapot": (glance_error(418), CloudUnreachable, "did not respond like Glance"),
+    "teapot": (glance_error(418), CloudUnreachable, "didn’t respond like Glance"),
 }
 
 
@@ -246,7 +246,7 @@ def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
     error = described(adapter, cloud(glance, endpoints))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == (REGION_TWO,)
-    assert "in RegionOne, but in RegionTwo. Choose that location." in str(error)
+    assert "in RegionOne, but it exists in RegionTwo. Choose that location." in str(error)
 
 
 def test_a_slow_region_does_not_hold_up_the_answer(
@@ -299,7 +299,7 @@ def test_garbage_keystone(adapter: OpenStack, body: str, status: int) -> None:
         with faulty.serve(lambda _, answer=answer: answer) as url:  # type: ignore[misc]
             for error in refusals(adapter, openstack_credentials(url)):
                 assert isinstance(error, CloudUnreachable)
-                assert "did not respond like Keystone" in str(error)
+                assert "didn’t respond like Keystone" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_garbage_keystone(adapter: OpenStack, body: str, status: int) -> None:
 def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> None:
     error = described(adapter, cloud(image(), **changes))
     assert isinstance(error, CloudUnreachable)
-    assert "did not respond like Keystone" in str(error)
+    assert "didn’t respond like Keystone" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> No
 def test_garbage_of_glance(adapter: OpenStack, body: str) -> None:
     error = described(adapter, cloud(answering(200, body, JSON)))
     assert isinstance(error, CloudUnreachable)
-    assert "as the image service in RegionOne did not respond like Glance" in str(error)
+    assert "as the image service in RegionOne didn’t respond like Glance" in str(error)
 
 
 def test_malformed_id_is_not_even_sent(adapter: OpenStack) -> None:

@@ -57,10 +57,10 @@ def test_names_that_cannot_be_resolved(adapter: OpenStack) -> None:
     credentials = openstack_credentials("http://nowhere.invalid")
     error = refused(lambda: adapter.describe(credentials, LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "host name of OpenStack cannot be resolved. Check the auth URL" in str(error)
+    assert "host name of OpenStack can’t be resolved. Check the auth URL" in str(error)
     error = described(adapter, cloud(image(), [endpoint("http://glance.invalid:9292")]))
     assert isinstance(error, CloudUnreachable)
-    assert "host name of Glance cannot be resolved. The OpenStack service catalog" in str(error)
+    assert "host name of Glance can’t be resolved. The OpenStack service catalog" in str(error)
     assert "glance.invalid:9292" in str(error)
 
 
@@ -126,7 +126,7 @@ def test_an_answer_in_drops(adapter: OpenStack, monkeypatch: pytest.MonkeyPatch)
     for behaviour in (faulty.trickling, cloud(faulty.trickling)):
         error = described(adapter, behaviour)
         assert isinstance(error, CloudUnreachable)
-        assert "did not answer within 1 seconds" in str(error)
+        assert "didn’t respond within 1 seconds" in str(error)
 
 
 def test_tls(adapter: OpenStack) -> None:
@@ -136,7 +136,7 @@ def test_tls(adapter: OpenStack) -> None:
             credentials = openstack_credentials(url, **changes)
             error = refused(lambda: adapter.describe(credentials, LOCATOR))  # noqa: B023
             assert isinstance(error, CloudUnreachable)
-            assert "certificate of OpenStack cannot be verified" in str(error)
+            assert "certificate of OpenStack can’t be verified" in str(error)
     with faulty.serve(answering(200), tls=tls.expired()) as url:
         error = refused(lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR))
         assert "certificate of OpenStack has expired" in str(error)
@@ -154,7 +154,7 @@ def test_tls_of_glance(adapter: OpenStack) -> None:
     with faulty.serve(image(), tls=tls.untrusted()) as glance:
         error = described(adapter, cloud(image(), [endpoint(glance)]))
     assert isinstance(error, CloudUnreachable)
-    assert "certificate of Glance cannot be verified. The OpenStack service catalog" in str(error)
+    assert "certificate of Glance can’t be verified. The OpenStack service catalog" in str(error)
     assert "add its certificate authority" in str(error)
 
 

@@ -179,7 +179,7 @@ def test_both_say_the_same_of_a_mistake(
 
 
 def test_where_else_an_image_is(adapter: OpenStack, real: Mapping[str, Any]) -> None:
-    with pytest.raises(ImageNotFound, match="but in RegionTwo") as caught:
+    with pytest.raises(ImageNotFound, match="but it exists in RegionTwo") as caught:
         adapter.describe(good(real), Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id))
     assert caught.value.found_in == (REGION_TWO,)
 
@@ -220,5 +220,5 @@ def test_a_token_that_was_revoked_is_replaced(adapter: OpenStack, real: Mapping[
 def test_an_image_service_in_place_of_the_identity_service(
     adapter: OpenStack, real: Mapping[str, Any]
 ) -> None:
-    with pytest.raises(CloudUnreachable, match="did not respond like Keystone"):
+    with pytest.raises(CloudUnreachable, match="didn’t respond like Keystone"):
         adapter.check(good(real, auth_url=real["glances"][0]))

@@ -115,7 +115,7 @@ def test_disks(adapter: VMware, good: CredentialValues) -> None:
             "9.4.15, Out of date",
             "VMware Tools 9.4.15, but servers need version 9.10.0 or later",
         ),
-        (NO_TOOLS, "Not installed", "is not installed in this template"),
+        (NO_TOOLS, "Not installed", "isn’t installed in this template"),
     ],
     ids=lambda each: getattr(each, "name", None),
 )
@@ -228,7 +228,9 @@ def test_names_that_nothing_tells_apart() -> None:
 
 
 def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
-    with pytest.raises(ImageNotFound, match="in Copenhagen, but in Labs/Aarhus") as caught:
+    with pytest.raises(
+        ImageNotFound, match="in Copenhagen, but it exists in Labs/Aarhus"
+    ) as caught:
         adapter.describe(good, Locator(COPENHAGEN.path, LAB.uuid))
     assert caught.value.found_in == ("Labs/Aarhus",)
     for location in ("Atlantis", "Labs", "", "Copenhagen/vm"):
@@ -273,7 +275,7 @@ def test_no_console(adapter: VMware) -> None:
             "thumbprint",
             "has 64 hexadecimal digits",
         ),
-        ({"ca": "nonsense"}, "ca", "not a certificate in PEM form"),
+        ({"ca": "nonsense"}, "ca", "isn’t a certificate in PEM form"),
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "contains a private key"),
     ],
 )
@@ -315,7 +317,7 @@ def test_a_vcenter_that_says_next_to_nothing() -> None:
     assert details.volumes == ()
     assert (details.size_gb, details.created, details.architecture) == (None, None, "")
     assert details.os_texts == ("x",)
-    assert "does not report whether VMware Tools is installed" in details.warnings[0]
+    assert "doesn’t report whether VMware Tools is installed" in details.warnings[0]
 
 
 @pytest.mark.parametrize(

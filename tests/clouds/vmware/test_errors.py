@@ -70,18 +70,18 @@ FAULTS: tuple[tuple[Any, type[CloudError], str], ...] = (
     (vim.fault.InvalidLogin(), CredentialsRejected, "rejected this username and password"),
     (vim.fault.PasswordExpired(), CredentialsRejected, "password of this user has expired"),
     (denied("System.Read"), PermissionDenied, "privilege System.Read on the datacenter dat"),
-    (vim.fault.NoPermission(), PermissionDenied, "do not have a privilege"),
+    (vim.fault.NoPermission(), PermissionDenied, "don’t have a privilege"),
     (vim.fault.HostConnectFault(), CloudUnreachable, "no connection to the host of the template"),
-    (vmodl.fault.HostNotReachable(), CloudUnreachable, "no answer from the host of the template"),
+    (vmodl.fault.HostNotReachable(), CloudUnreachable, "host of the template isn’t responding"),
     (vim.fault.Timedout(), CloudUnreachable, "timed out in the vCenter"),
-    (vmodl.fault.NotSupported(), CloudUnreachable, "does not support a required operation"),
+    (vmodl.fault.NotSupported(), CloudUnreachable, "doesn’t support a required operation"),
     (
         vmodl.fault.MethodNotFound(receiver=vim.Folder("group-d1"), method="x"),
         CloudUnreachable,
-        "not a vCenter Server",
+        "isn’t a vCenter Server",
     ),
     (vmodl.fault.SystemError(reason="x"), CloudUnreachable, "problem .*SystemError"),
-    (vmodl.RuntimeFault(), CloudUnreachable, "problem at the moment .*RuntimeFault"),
+    (vmodl.RuntimeFault(), CloudUnreachable, "temporary problem .*RuntimeFault"),
 )
 
 
@@ -110,13 +110,13 @@ def test_a_fault_that_says_that_we_asked_wrongly_is_a_bug(adapter: VMware) -> No
     [
         (301, CloudUnreachable, "redirects to another URL .*301"),
         (401, CredentialsRejected, "requires a login of its own"),
-        (403, PermissionDenied, "does not allow requests from here"),
+        (403, PermissionDenied, "doesn’t allow requests from here"),
         (404, CloudUnreachable, "no vCenter at this path"),
-        (418, CloudUnreachable, "did not respond like a vCenter"),
+        (418, CloudUnreachable, "didn’t respond like a vCenter"),
         (429, CloudThrottled, "throttling .* Wait a minute"),
-        (500, CloudUnreachable, "problem at the moment .*500"),
-        (502, CloudUnreachable, "problem at the moment .*502"),
-        (503, CloudUnreachable, "not ready .* Wait a few minutes"),
+        (500, CloudUnreachable, "temporary problem .*500"),
+        (502, CloudUnreachable, "temporary problem .*502"),
+        (503, CloudUnreachable, "isn’t ready .* Wait a few minutes"),
     ],
 )
 def test_each_status_has_its_own_words(
@@ -165,7 +165,7 @@ def test_garbage(adapter: VMware, answer: Behaviour) -> None:
         ):
             error = refused(call)
             assert isinstance(error, CloudUnreachable)
-            assert "did not respond like a vCenter" in str(error)
+            assert "didn’t respond like a vCenter" in str(error)
 
 
 @pytest.mark.parametrize("method", ["Login", "CreateContainerView", "RetrievePropertiesEx"])
@@ -182,7 +182,7 @@ def test_garbage_in_the_middle(adapter: VMware, method: str, answer: Behaviour) 
     with serve(by_method(**{method: answer})) as url:
         error = refused(lambda: adapter.images(credentials(url), LOCATOR.location))
     assert isinstance(error, CloudUnreachable)
-    assert "did not respond like a vCenter" in str(error)
+    assert "didn’t respond like a vCenter" in str(error)
 
 
 def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
@@ -236,7 +236,7 @@ def test_templates_that_may_not_be_read(adapter: VMware, names: tuple[str, ...])
 def test_a_template_whose_host_is_away(adapter: VMware) -> None:
     """The template then has a name, but no configuration."""
     error = described(adapter, missing(vmodl.fault.SystemError(reason="x"), "name"))
-    assert "cannot read the configuration of “x”" in str(error)
+    assert "can’t read the configuration of “x”" in str(error)
 
 
 def test_a_template_in_folders_that_may_not_be_seen(adapter: VMware) -> None:
@@ -309,7 +309,7 @@ def test_name_that_cannot_be_resolved(adapter: VMware, monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     error = refused(lambda: adapter.describe(credentials("https://nowhere.invalid"), LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "cannot be resolved" in str(error)
+    assert "can’t be resolved" in str(error)
 
 
 def test_broken_off(adapter: VMware) -> None:
@@ -352,7 +352,7 @@ def test_an_answer_in_drops(adapter: VMware, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     error = described(adapter, after_login(faulty.trickling))
     assert isinstance(error, CloudUnreachable)
-    assert "did not answer within 1 seconds" in str(error)
+    assert "didn’t respond within 1 seconds" in str(error)
 
 
 def test_what_is_no_tls(adapter: VMware) -> None:
@@ -364,7 +364,7 @@ def test_what_is_no_tls(adapter: VMware) -> None:
 
 def test_untrusted_and_expired(adapter: VMware) -> None:
     for context, words in (
-        (tls.untrusted(), "cannot be verified"),
+        (tls.untrusted(), "can’t be verified"),
         (tls.expired(), "certificate .* has expired"),
         (tls.authority().context(addresses=("127.0.0.2",)), "was issued for a different host name"),
     ):

@@ -216,7 +216,7 @@ def test_verified_with_an_authority_of_its_own(vcenter: vmware.VCenter, host: st
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         assert VMware().check(credentials(url)).account == INVENTORY.uuid
         for ca in ("", tls.make().pem):
-            with pytest.raises(CloudUnreachable, match=r"certificate of .* cannot be verified"):
+            with pytest.raises(CloudUnreachable, match=r"certificate of .* can’t be verified"):
                 VMware().check(credentials(url, ca=ca))
 
 
@@ -243,7 +243,7 @@ def test_another_certificate_than_the_one_with_the_thumbprint(
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint="1a" * 32)
         for _ in range(3):
-            with pytest.raises(CloudUnreachable, match="does not have this thumbprint"):
+            with pytest.raises(CloudUnreachable, match="doesn’t have this thumbprint"):
                 adapter.check(pinned)
     assert vcenter.calls == []
 
@@ -261,7 +261,7 @@ def test_a_certificate_that_is_another_one_from_now_on(
         issued(tmp_path, tls.make())
         context.load_cert_chain(tmp_path / "certificate.pem")
         vcenter.calls.clear()
-        with pytest.raises(CloudUnreachable, match="does not have this thumbprint"):
+        with pytest.raises(CloudUnreachable, match="doesn’t have this thumbprint"):
             adapter.describe(trusting, LOCATOR)
     assert vcenter.calls == []
 

@@ -169,7 +169,7 @@ def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None
         adapter.images(good, "DC1")
     with pytest.raises(ImageNotFound, match="any other datacenter"):
         adapter.describe(good, Locator("DC0", ABSENT))
-    with pytest.raises(ImageNotFound, match=r"in F0/DC1, but in DC0\. Choose") as caught:
+    with pytest.raises(ImageNotFound, match=r"in F0/DC1, but it exists in DC0\. Choose") as caught:
         adapter.describe(good, Locator("F0/DC1", GOLDEN.image_id))
     assert caught.value.found_in == ("DC0",)
 

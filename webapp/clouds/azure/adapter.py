@@ -108,7 +108,7 @@ class Azure(Cloud):
     location_field = Field(
         "location",
         "Location",
-        hint="Only for images that are not from the Marketplace: a region where the image is "
+        hint="Only for images that aren’t from the Marketplace: a region where the image is "
         "available.",
         placeholder="Leave empty for a Marketplace image",
         required=False,
@@ -134,7 +134,7 @@ class Azure(Cloud):
         """Return the image of a resource ID. Raises InvalidImageId for the URL of a VHD."""
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
             raise InvalidImageId(
-                "Packer created a VHD, which isn't an image. Create an image from it in Azure, or "
+                "Packer created a VHD, which isn’t an image. Create an image from it in Azure, or "
                 "configure Packer to create a managed image or a version in a compute gallery."
             )
         return super().packer_images(artifact_id, custom)
@@ -168,7 +168,7 @@ class Azure(Cloud):
         self._sessions.forget(credentials)  # A cached login could hide a revoked role.
         answer = self._sessions.get(credentials).subscription()
         subscription = str(answer["subscriptionId"])
-        name = answer.get("displayName") or "Without a name"
+        name = answer.get("displayName") or "Unnamed"
         tenant = answer.get("tenantId") or credentials["tenant_id"]
         return Identity(subscription, f"{name} (subscription {subscription}, tenant {tenant})")
 

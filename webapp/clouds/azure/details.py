@@ -15,7 +15,7 @@ from webapp.clouds.azure.ids import MarketplaceImage
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 
 ARCHITECTURES = {"x64": "x86_64", "arm64": "arm64"}
-_NOT_READY = "Azure is still creating or updating it. Wait until that is complete."
+_NOT_READY = "Azure is still creating or updating this image. Wait until it’s complete."
 STATES = {
     "": (ImageState.AVAILABLE, ""),
     "succeeded": (ImageState.AVAILABLE, ""),
@@ -23,8 +23,8 @@ STATES = {
     "creating": (ImageState.PENDING, _NOT_READY),
     "updating": (ImageState.PENDING, _NOT_READY),
     "migrating": (ImageState.PENDING, _NOT_READY),
-    "failed": (ImageState.FAILED, "Azure failed to create it. Servers can't be created from it."),
-    "deleting": (ImageState.GONE, "It is being deleted. Servers can't be created from it."),
+    "failed": (ImageState.FAILED, "Azure failed to create this image. It can’t be used."),
+    "deleting": (ImageState.GONE, "This image is being deleted. It can’t be used."),
 }
 """The state and its note by the provisioning state in lower case."""
 REGIONS_SHOWN = 12
@@ -171,7 +171,7 @@ def from_gallery_version(
                 ("version", "Version", text(version, "name")),
                 ("regions", "Replicated to", _joined(_replicas(publishing))),
                 ("replication", "Replication", _replication(properties)),
-                ("latest", "Counts as latest", _yes_no(_counts_as_latest(publishing))),
+                ("latest", "Included in latest", _yes_no(_counts_as_latest(publishing))),
                 ("end_of_life", "End of life", f"{end:%Y-%m-%d}" if end else ""),
                 ("source", "Created from", _source(storage)),
                 ("plan", "Marketplace plan", _plan(plan)),
@@ -287,9 +287,9 @@ def _deprecation_state(status: Mapping[str, Any]) -> tuple[ImageState, str]:
     alternative = _alternative(status)
     advice = f" Azure suggests {alternative} instead." if alternative else ""
     if state == "deprecated":
-        return ImageState.DEPRECATED, f"Its publisher has deprecated it.{advice}"
+        return ImageState.DEPRECATED, f"The publisher has deprecated this image.{advice}"
     if state == "scheduledfordeprecation":
-        return ImageState.AVAILABLE, f"Its publisher plans to deprecate it.{advice}"
+        return ImageState.AVAILABLE, f"The publisher plans to deprecate this image.{advice}"
     return ImageState.AVAILABLE, ""
 
 
@@ -301,7 +301,10 @@ def _alternative(status: Mapping[str, Any]) -> str:
 
 def _provisioning_state(properties: Mapping[str, Any]) -> tuple[ImageState, str]:
     state = text(properties, "provisioningState")
-    return STATES.get(state.lower(), (ImageState.FAILED, f"Azure reports the state {state[:60]}."))
+    return STATES.get(
+        state.lower(),
+        (ImageState.FAILED, f"Azure reports an unknown state for this image: {state[:60]}."),
+    )
 
 
 def _end_of_life_state(
@@ -309,7 +312,7 @@ def _end_of_life_state(
 ) -> tuple[ImageState, str]:
     if state is ImageState.AVAILABLE and end and end <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            "It is past the end-of-life date that its owner set. Use a newer version."
+            "This image is past the end-of-life date that its owner set. Use a newer version."
         )
     return state, note
 
@@ -344,22 +347,22 @@ def _plan(plan: Mapping[str, Any]) -> str:
 def _terms(plan: Mapping[str, Any]) -> Iterator[str]:
     if _plan(plan):
         yield (
-            f"It is sold in the Marketplace under the plan {_plan(plan)}. Accept the terms of the "
-            "plan in the subscription before creating the first server."
+            f"This image is sold in the Marketplace under the plan {_plan(plan)}. Accept the terms "
+            "of the plan in the subscription before you create the first server."
         )
 
 
 def _specialized(state: str) -> Iterator[str]:
     if state == "Specialized":
         yield (
-            "It is specialized, not generalized. Servers created from it keep the host name and "
-            "the users of the original machine."
+            "This image is specialized, not generalized. Servers created from it keep the host "
+            "name and the users of the original machine."
         )
 
 
 def _policy_violations(properties: Mapping[str, Any]) -> Iterator[str]:
     if mapping_at(properties, "safetyProfile").get("reportedForPolicyViolation") is True:
-        yield "It was reported to Azure for violating a policy, and Azure may remove it."
+        yield "This image was reported to Azure for violating a policy, and Azure may remove it."
 
 
 def _features(properties: Mapping[str, Any]) -> Iterator[str]:
@@ -375,7 +378,8 @@ def _target_regions(publishing: Mapping[str, Any]) -> Iterable[str]:
 
 def _replicas(publishing: Mapping[str, Any]) -> list[str]:
     return [
-        f"{text(each, 'name')}{' (not as latest)' if each.get('excludeFromLatest') is True else ''}"
+        text(each, "name")
+        + (" (excluded from latest)" if each.get("excludeFromLatest") is True else "")
         for each in mappings_at(publishing, "targetRegions")
         if text(each, "name")
     ]

@@ -79,28 +79,28 @@ BY_AADSTS: dict[str, tuple[type[CloudError], str]] = {
     "7000112": (
         CredentialsRejected,
         (
-            "The application is disabled. Ask its administrator in Microsoft Entra to enable "
-            "sign-in for it under Enterprise applications."
+            "The application is disabled. Ask your cloud administrator to enable sign-in for it in "
+            "Microsoft Entra, under Enterprise applications."
         ),
     ),
     "7000218": (CredentialsRejected, f"The client secret is missing. {_EDIT} and enter it."),
     "500011": (
         CredentialsRejected,
         (
-            "This tenant doesn't know the management endpoint as a resource. Check the Azure cloud "
-            "or the endpoint URL in the credentials."
+            "The management endpoint isn’t registered as a resource in this tenant. Check the "
+            "Azure cloud or the endpoint URL in the credentials."
         ),
     ),
     "53003": (
         CredentialsRejected,
         (
-            "A conditional access policy of the tenant blocks this login. Ask its administrator to "
-            "allow the application from the IP address of this server."
+            "A conditional access policy of the tenant blocks this login. Ask your cloud "
+            "administrator to allow the application from the IP address of this server."
         ),
     ),
     "50196": (
         CloudThrottled,
-        "Microsoft Entra is limiting the number of logins. Wait a minute and try again.",
+        "Microsoft Entra is throttling logins. Wait a minute and try again.",
     ),
     "90033": (CloudUnreachable, f"Microsoft Entra {_PROBLEM}. Wait a minute and try again."),
 }
@@ -110,7 +110,7 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "SubscriptionNotFound": (
         CredentialsRejected,
         (
-            "The subscription doesn't exist in this tenant, or the application has no role in it. "
+            "The subscription doesn’t exist in this tenant, or the application has no role in it. "
             "Check the subscription ID, and give the application the Reader role under Access "
             "control (IAM)."
         ),
@@ -122,26 +122,29 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "ResourceGroupNotFound": (
         ImageNotFound,
         (
-            "The resource group in this resource ID doesn't exist: it was deleted, or the ID is "
+            "The resource group in this resource ID doesn’t exist: it was deleted, or the ID is "
             "wrong. Copy the ID again."
         ),
     ),
     "MissingSubscriptionRegistration": (
         PermissionDenied,
         (
-            "The resource provider Microsoft.Compute isn't registered in the subscription. "
+            "The resource provider Microsoft.Compute isn’t registered in the subscription. "
             "Register it in the portal, under Resource providers of the subscription."
         ),
     ),
     "RequestDisallowedByPolicy": (
         PermissionDenied,
-        "An Azure Policy of the subscription forbids this call. Ask its administrator to allow it.",
+        (
+            "An Azure Policy of the subscription denies this request. Ask your cloud administrator "
+            "to allow it."
+        ),
     ),
     "InvalidAuthenticationTokenTenant": (
         CredentialsRejected,
         (
-            "The subscription belongs to another tenant than the one in the credentials. Enter the "
-            "tenant of the subscription."
+            "The subscription belongs to a different tenant from the one in the credentials. Enter "
+            "the tenant ID of the subscription."
         ),
     ),
     "InvalidAuthenticationTokenAudience": (
@@ -153,7 +156,10 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     ),
     "ExpiredAuthenticationToken": (
         CredentialsRejected,
-        "Azure reports that the login has expired. Set the clock of this server, then try again.",
+        (
+            "Azure reports that the login has expired. Ask the administrator of this server to set "
+            "its clock, then try again."
+        ),
     ),
     "LocationNotAvailableForResourceType": (
         UnknownLocation,
@@ -182,15 +188,15 @@ _AADSTS = re.compile(r"AADSTS([0-9]{4,9})")
 _HTTP_STATUS = re.compile(r"HTTP (?:status|Error): ([0-9]{3})")
 
 NOT_AZURE = (
-    "The answer from the endpoint isn't from Azure Resource Manager. Check the endpoint URL in the "
-    "credentials."
+    "The server at the endpoint didn’t respond like Azure Resource Manager. Check the endpoint URL "
+    "in the credentials."
 )
 NOT_ENTRA = (
-    "The answer from the login server isn't from Microsoft Entra. Check the authority URL and the "
-    "tenant ID in the credentials."
+    "The login server didn’t respond like Microsoft Entra. Check the authority URL and the tenant "
+    "ID in the credentials."
 )
 TOO_OLD = (
-    "The endpoint doesn't support the required version of the Azure API. Check the endpoint URL in "
+    "The endpoint doesn’t support the required version of the Azure API. Check the endpoint URL in "
     "the credentials, or ask its operator for an update."
 )
 
@@ -279,7 +285,7 @@ def _login_error(error: LoginFailed) -> CloudError | None:
         return CredentialsRejected(
             "The login server rejected this client ID and client secret. Check both."
         )
-    connection_error = translate_connection_error(error, f"{LABEL}'s login", "authority URL")
+    connection_error = translate_connection_error(error, f"{LABEL}’s login", "authority URL")
     if connection_error:
         return connection_error
     status_error = _status_error(_login_status(causes), "Microsoft Entra")
@@ -293,7 +299,7 @@ def _login_error(error: LoginFailed) -> CloudError | None:
 def _status_error(status: int, server: str, wait: str = "Wait a minute") -> CloudError | None:
     """Return the error for an HTTP status, for answers without a code or with an unknown one."""
     if status == 429:
-        return CloudThrottled(f"{server} is limiting the number of calls. {wait} and try again.")
+        return CloudThrottled(f"{server} is throttling requests. {wait} and try again.")
     if status >= 500:
         return CloudUnreachable(f"{server} {_PROBLEM} (HTTP {status}). {wait} and try again.")
     if status == 401:
@@ -303,7 +309,7 @@ def _status_error(status: int, server: str, wait: str = "Wait a minute") -> Clou
         )
     if status == 403:
         return PermissionDenied(
-            f"{server} denied this call (HTTP 403). Ask its administrator to allow it."
+            f"{server} denied this request (HTTP 403). Ask your cloud administrator to allow it."
         )
     return None
 

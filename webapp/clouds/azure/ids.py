@@ -83,11 +83,11 @@ _OTHER_RESOURCES = {
     "imagetemplates": "an image template",
 }
 _NOT_AN_IMAGE = (
-    "This isn't the resource ID of an image. In the portal, open the JSON view of a managed image "
+    "This isn’t the resource ID of an image. In the portal, open the JSON view of a managed image "
     "or of a version in a compute gallery, and copy its ID."
 )
 _FOREIGN_GALLERY = (
-    "Images in community galleries and directly shared galleries can't be registered. Copy the "
+    "Images in community galleries and directly shared galleries can’t be registered. Copy the "
     "image to your own gallery, or choose a Marketplace image."
 )
 
@@ -108,7 +108,7 @@ def parse(text: str) -> ImageId:
         return _parse_resource(segments)
     if "://" in text:
         raise InvalidImageId(
-            "This URL doesn't contain an Azure image ID. Open the image itself and copy its URL, "
+            "This URL doesn’t contain an Azure image ID. Open the image itself and copy its URL, "
             "or paste its URN or resource ID."
         )
     return ImageId(str(_parse_urn(text)))
@@ -218,7 +218,7 @@ def _gallery_version(names: dict[str, str]) -> GalleryVersion:
         version = LATEST
     elif not _GALLERY_VERSION.fullmatch(version):
         raise InvalidImageId(
-            f"“{_short(version)}” isn't a version in a compute gallery. A version is three "
+            f"“{_short(version)}” isn’t a version in a compute gallery. A version is three "
             "numbers, such as 1.0.3, or latest."
         )
     return GalleryVersion(subscription, group, gallery, definition, version)
@@ -237,7 +237,7 @@ def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
     subscription = names.get("subscriptions", "")
     if not _GUID.fullmatch(subscription):
         raise InvalidImageId(
-            "The subscription ID in this resource ID isn't valid. It looks like "
+            "The subscription ID in this resource ID isn’t valid. It looks like "
             "01234567-89ab-cdef-0123-456789abcdef. Copy the whole resource ID."
         )
     group = names.get("resourcegroups", "")
@@ -253,7 +253,7 @@ def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
 def _valid_name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidImageId(
-            f"“{_short(name)}” isn't a valid name for {_with_article(what)} in Azure. Copy the "
+            f"“{_short(name)}” isn’t a valid name for {_with_article(what)} in Azure. Copy the "
             "whole resource ID."
         )
     return name
@@ -289,7 +289,7 @@ def _urn_part_message(what: str, part: str) -> str:
     if not part:
         return f"The {what} is missing. A URN looks like {EXAMPLE}."
     return (
-        f"“{_short(part)}” isn't a valid {what}. Use only letters, digits, hyphens, dots and "
+        f"“{_short(part)}” isn’t a valid {what}. Use only letters, digits, hyphens, dots and "
         "underscores. Copy the URN again."
     )
 
@@ -301,7 +301,7 @@ def _urn_version(text: str) -> str:
         raise InvalidImageId(_urn_part_message("version", text))
     if not _VERSION.fullmatch(text):
         raise InvalidImageId(
-            f"“{_short(text)}” isn't a version of a Marketplace image. A version is numbers "
+            f"“{_short(text)}” isn’t a version of a Marketplace image. A version is numbers "
             "separated by dots, such as 24.04.202610150, or latest."
         )
     return text

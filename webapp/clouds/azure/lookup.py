@@ -69,7 +69,7 @@ def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
         if session.owns(image.subscription) or code_of(error) != "SubscriptionNotFound":
             raise
         raise ImageNotVisible(
-            f"The image is in the subscription {image.subscription}, which the application can't "
+            f"The image is in the subscription {image.subscription}, which the application can’t "
             "see. Give the application the Reader role there, or choose other credentials."
         ) from error
 
@@ -146,13 +146,13 @@ def _regions_with_image(
 def _marketplace_image_not_found(
     session: Session, image: MarketplaceImage, region: str, home: str, deadline: float
 ) -> ImageNotFound:
-    start = f"The Marketplace has no {_short(str(image))}"
+    start = f"There is no Marketplace image {_short(str(image))}"
     elsewhere = tuple(_regions_with_image(session, image, home, deadline)) if region else ()
     if elsewhere:
         return ImageNotFound(
             _first_short_enough(
-                f"{start} in {region}, but has it in {_listed(elsewhere)}. Leave the location "
-                "empty, or choose one of these locations.",
+                f"{start} in {region}, but it exists in {_listed(elsewhere)}. Leave the location "
+                "empty, or choose one of those locations.",
                 f"{start} in {region}. Leave the location empty.",
             ),
             elsewhere,
@@ -167,18 +167,18 @@ def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
     """Return a clause about the first part that Azure does not know, and what there is instead."""
     offers = _names_or_none(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:
-        return "the publisher doesn't exist"
+        return "the publisher doesn’t exist"
     if image.offer.lower() not in map(str.lower, offers):
         return f"the publisher has no such offer, but it has {_listed(offers)}"
     skus = _names_or_none(lambda: session.marketplace_skus(region, image.publisher, image.offer))
     if not skus:
-        return "the offer is empty"
+        return "the offer has no SKUs"
     if image.sku.lower() not in map(str.lower, skus):
         return f"the offer has no such SKU, but it has {_listed(skus)}"
     versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
     newest = _newest_version(versions)
     if not newest:
-        return "the SKU no longer has any version"
+        return "the SKU no longer has any versions"
     return f"the SKU has no such version. The newest version is {newest}"
 
 
@@ -199,7 +199,7 @@ def _describe_managed_image(session: Session, image: ManagedImage, region: str) 
         if is_image_not_found(error):
             raise ImageNotFound(
                 f"The resource group {image.group} has no image {image.name}, or the application "
-                "isn't allowed to see it. Check the resource ID."
+                "isn’t allowed to see it. Check the resource ID."
             ) from error
         raise
     actual = details.region_key(details.text(answer, "location"))
@@ -222,7 +222,7 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
         if is_image_not_found(error):
             raise ImageNotFound(
                 f"The gallery {image.gallery} has no version {image.version} of "
-                f"{image.definition}, or the application isn't allowed to see it. Check the "
+                f"{image.definition}, or the application isn’t allowed to see it. Check the "
                 "resource ID."
             ) from error
         raise
@@ -249,8 +249,8 @@ def _newest_in_gallery(session: Session, image: GalleryVersion, region: str) -> 
         subject = f"The latest version of {image.definition}"
         raise _in_other_regions(session, subject, region, regions)
     raise ImageNotFound(
-        f"The gallery {image.gallery} has no version of {image.definition} that counts as the "
-        "latest. Enter the ID of a version."
+        f"The gallery {image.gallery} has no latest version of {image.definition}. Enter the ID of "
+        "a version."
     )
 
 
@@ -269,12 +269,12 @@ def _in_other_regions(
         known = {}
     if known and region not in known:
         raise unknown_location()
-    choice = "that location" if len(regions) == 1 else "one of these locations"
+    choice = "that location" if len(regions) == 1 else "one of those locations"
     return ImageNotFound(
         _first_short_enough(
-            f"{subject} isn't in {region}, but in {_listed(regions)}. Choose {choice}, or leave "
-            "the location empty.",
-            f"{subject} isn't in {region}. Choose another location, or leave it empty.",
+            f"{subject} isn’t available in {region}, but it exists in {_listed(regions)}. Choose "
+            f"{choice}, or leave the location empty.",
+            f"{subject} isn’t available in {region}. Choose another location, or leave it empty.",
         ),
         regions,
     )

@@ -353,7 +353,7 @@ class _Login:
             )
         except ValueError as error:
             raise InvalidCredentials(
-                "These values aren't valid for an Azure login. Check the tenant ID and the "
+                "These values aren’t valid for an Azure login. Check the tenant ID and the "
                 "authority URL, which must begin with https.",
                 "tenant_id",
             ) from error

@@ -20,38 +20,41 @@ STATES = {
     "active": (ImageState.AVAILABLE, ""),
     "queued": (
         ImageState.PENDING,
-        "Its data has not been uploaded yet, so no server can be created from it.",
+        "The image data hasn’t been uploaded yet, so servers can’t be created from it.",
     ),
     "saving": (
         ImageState.PENDING,
-        "Its data is being uploaded, so no server can be created from it yet.",
+        "The image data is being uploaded, so servers can’t be created from it yet.",
     ),
     "uploading": (
         ImageState.PENDING,
-        "Its data is being uploaded for import, so no server can be created from it yet.",
+        "The image data is being uploaded for import, so servers can’t be created from it yet.",
     ),
     "importing": (
         ImageState.PENDING,
-        "OpenStack is importing its data, so no server can be created from it yet.",
+        "OpenStack is importing the image data, so servers can’t be created from it yet.",
     ),
     "deactivated": (
         ImageState.DISABLED,
-        "An administrator has deactivated it, so no new server can be created from it.",
+        "An administrator has deactivated this image, so new servers can’t be created from it.",
     ),
     "killed": (
         ImageState.FAILED,
-        "The upload of its data failed, so no server can be created from it.",
+        "The upload of the image data failed, so servers can’t be created from it.",
     ),
-    "deleted": (ImageState.GONE, "It is deleted, so no server can be created from it."),
+    "deleted": (
+        ImageState.GONE,
+        "This image has been deleted, so servers can’t be created from it.",
+    ),
     "pending_delete": (
         ImageState.GONE,
-        "It is being deleted, so no server can be created from it.",
+        "This image is being deleted, so servers can’t be created from it.",
     ),
 }
 """The state, and a note for people, by Glance's status."""
 HIDDEN = (
-    "Its owner has hidden it from the image lists of OpenStack, usually because a newer image has "
-    "replaced it."
+    "The owner has hidden this image from the image lists of OpenStack, usually because a newer "
+    "image has replaced it."
 )
 ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64", "x64": "x86_64", "i686": "i386"}
 """Our names for architectures that are also known by other names."""
@@ -77,7 +80,7 @@ _VAGUE_OS_TYPES = {"linux"}
 def image_details(image: Mapping[str, Any]) -> ImageDetails:
     """Return the details of `image`, which is an image as the Image API shows it."""
     status = _text(image.get("status"))
-    unknown = (ImageState.FAILED, f"OpenStack reports the status “{status}”.")
+    unknown = (ImageState.FAILED, f"OpenStack reports an unknown status for this image: {status}.")
     state, note = STATES.get(status, unknown)
     volumes = tuple(_volumes(image))
     return ImageDetails(

@@ -30,7 +30,7 @@ THROTTLED_STATUSES = {413, 429}
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NAMES_SHOWN = 6
 NOT_KEYSTONE = (
-    "The server at the auth URL did not respond like Keystone, the OpenStack identity service. "
+    "The server at the auth URL didn’t respond like Keystone, the OpenStack identity service. "
     "Check the auth URL, and whether a proxy or a login page is in front of it."
 )
 _NO_KEYSTONE_AT_PATH = (
@@ -50,7 +50,7 @@ _APPLICATION_CREDENTIAL_UNKNOWN = (
     "another cloud. Check the ID and the auth URL, or create a new one."
 )
 _SECOND_FACTOR_REQUIRED = (
-    "OpenStack requires a second factor for this user, which cannot be entered here. Create an "
+    "OpenStack requires a second factor for this user, which can’t be entered here. Create an "
     "application credential for the user and use that instead."
 )
 _USER_STATES = {
@@ -116,7 +116,7 @@ def image_response_error(response: requests.Response, region: str, project: str)
         )
     if status == 403:
         return PermissionDenied(
-            f"These credentials cannot read images in {_project(project)}: the Glance policies "
+            f"These credentials can’t read images in {_project(project)}: the Glance policies "
             "get_image and get_images deny it. Ask your cloud administrator for the reader or "
             "member role in the project."
         )
@@ -131,9 +131,9 @@ def image_response_error(response: requests.Response, region: str, project: str)
 
 def not_glance_error(region: str) -> CloudUnreachable:
     return CloudUnreachable(
-        f"The server that OpenStack lists as the image service {_in_region(region)} did not "
-        "respond like Glance. Ask your cloud administrator whether the service catalog is correct "
-        "and whether a proxy is in front of Glance."
+        f"The server that OpenStack lists as the image service {_in_region(region)} didn’t respond "
+        "like Glance. Ask your cloud administrator whether the service catalog is correct and "
+        "whether a proxy is in front of Glance."
     )
 
 
@@ -149,7 +149,7 @@ def join_region_names(regions: list[str]) -> str:
     shown = [region for region in regions if _displayable(region, "")][:NAMES_SHOWN]
     more = len(regions) - len(shown)
     if not shown:
-        return f"{more}, with names that cannot be displayed"
+        return f"{more}, with names that can’t be displayed"
     if more:
         return f"{', '.join(shown)} and {more} more"
     return join_names(shown)
@@ -175,12 +175,12 @@ def _keystone_error(error: ks.HttpError, *, uses_application_credential: bool) -
 def _other_keystone_error(error: ks.HttpError) -> CloudError:
     if error.http_status == 403:
         return PermissionDenied(
-            "OpenStack does not allow these credentials to log in (HTTP 403). Ask your cloud "
+            "OpenStack doesn’t allow these credentials to log in (HTTP 403). Ask your cloud "
             "administrator, or choose other credentials."
         )
     if error.http_status == 400 and _is_from_keystone(error):
         return CredentialsRejected(
-            "OpenStack could not process these credentials. Check the username, the project and "
+            "OpenStack couldn’t process these credentials. Check the username, the project and "
             "both domains."
         )
     return CloudUnreachable(NOT_KEYSTONE)
@@ -213,8 +213,8 @@ def _busy_error(service: str, status: int, retry_after: str) -> CloudError | Non
         return CloudThrottled(f"OpenStack is throttling requests. Wait {wait} and try again.")
     if status >= 500:
         return CloudUnreachable(
-            f"The OpenStack {service} has a problem at the moment (HTTP {status}). Wait a minute "
-            "and try again."
+            f"The OpenStack {service} has a temporary problem (HTTP {status}). Wait a minute and "
+            "try again."
         )
     return None
 
@@ -223,7 +223,7 @@ def _redirect_error(url: str, status: int, advice: str) -> CloudUnreachable:
     """Return the error for a redirect. Following it could send a password or a token to a server
     that nobody has chosen."""
     return CloudUnreachable(
-        f"{url} redirects to another URL (HTTP {status}), and redirects are not followed. {advice}"
+        f"{url} redirects to another URL (HTTP {status}), and redirects aren’t followed. {advice}"
     )
 
 

@@ -50,8 +50,8 @@ def _parse_url(url: str) -> ImageId:
     image_ids = sorted({image_id.lower() for image_id in _ID_IN_URL.findall(url)})
     if not image_ids:
         raise InvalidImageId(
-            "This URL is not the URL of an OpenStack image. Open the page of the image and copy "
-            "its URL, or paste the UUID."
+            "This URL isn’t the URL of an OpenStack image. Open the page of the image and copy its "
+            "URL, or paste the UUID."
         )
     if len(image_ids) > 1:
         raise InvalidImageId("This URL contains more than one image ID. Paste one UUID.")
@@ -69,11 +69,11 @@ def _parse_uuid(text: str) -> str:
     wrong = re.search(r"[^0-9a-f]", digits)
     if wrong and not re.fullmatch(r"[0-9a-z-]{30,40}", value):
         raise InvalidImageId(
-            f"An OpenStack image ID is a UUID, such as {EXAMPLE}. You cannot enter a name here."
+            f"An OpenStack image ID is a UUID, such as {EXAMPLE}. You can’t enter a name here."
         )
     if wrong:
         raise InvalidImageId(
-            f"“{wrong[0]}” is not allowed in a UUID, which contains only the digits 0 to 9 and the "
+            f"“{wrong[0]}” isn’t allowed in a UUID, which contains only the digits 0 to 9 and the "
             "letters a to f. Copy the ID again."
         )
     if len(digits) != _DIGITS:

@@ -45,7 +45,7 @@ def _require_region(login: Login, region: str) -> None:
             "administrator, or choose other credentials."
         )
     raise UnknownLocation(
-        "OpenStack has no region with this name and an image service. Available regions: "
+        "No OpenStack region with this name has an image service. Available regions: "
         f"{errors.join_region_names(list(login.image_urls))}. Enter the name exactly as shown."
     )
 

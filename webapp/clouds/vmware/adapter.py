@@ -51,7 +51,7 @@ class VMware(Cloud):
         Field(
             "vcenter_url",
             "vCenter URL",
-            hint="The URL of the vCenter Server, starting with https.",
+            hint="The URL of the vCenter Server, beginning with https.",
             placeholder="https://vcenter.example.com",
         ),
         Field(
@@ -68,7 +68,7 @@ class VMware(Cloud):
             options=(
                 (VERIFY, "Verify the certificate"),
                 (THUMBPRINT, "Trust one certificate by its thumbprint"),
-                (OFF, "Do not verify: anyone on the network path can read the password"),
+                (OFF, "Don’t verify: anyone on the network path can read the password"),
             ),
         ),
         Field(
@@ -121,9 +121,9 @@ class VMware(Cloud):
         machine, which does not identify it."""
         if not custom.get("cloud_image_id"):
             raise InvalidImageId(
-                f"Packer wrote only a name, “{artifact_id[:80]}”, and a template is identified by "
-                "its instance UUID. Add the UUID to custom_data as “cloud_image_id”, and the "
-                "datacenter as “location”."
+                f"The Packer manifest contains only a name, “{artifact_id[:80]}”, but a template "
+                "is identified by its instance UUID. Add the UUID to custom_data as "
+                "“cloud_image_id”, and the datacenter as “location”."
             )
         return super().packer_images(artifact_id, custom)
 
@@ -131,7 +131,7 @@ class VMware(Cloud):
         url = values["vcenter_url"]
         if not url.lower().startswith("https:"):
             raise InvalidCredentials(
-                "A vCenter accepts only https. Enter a URL that starts with https.", "vcenter_url"
+                "A vCenter accepts only https. Enter a URL that begins with https.", "vcenter_url"
             )
         if not _is_server_url(url):
             raise InvalidCredentials(
@@ -209,7 +209,7 @@ def _is_server_url(url: str) -> bool:
 def _unknown_location(location: str) -> UnknownLocation:
     return UnknownLocation(
         f"The vCenter has no datacenter {details.unescape_name(location)}, or these credentials "
-        "cannot see it. Choose a datacenter from the list."
+        "can’t see it. Choose a datacenter from the list."
     )
 
 
@@ -225,7 +225,7 @@ def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
     if machine.datacenter != locator.location:
         other = details.unescape_name(machine.datacenter)
         raise ImageNotFound(
-            f"{message}, but in {other}. Choose that location.", (machine.datacenter,)
+            f"{message}, but it exists in {other}. Choose that location.", (machine.datacenter,)
         )
 
 
@@ -234,7 +234,7 @@ def _require_template(machine: VirtualMachine) -> None:
     name = details.unescape_name(machine.properties.get("name") or "")
     if "config.template" not in machine.properties:
         raise ImageNotVisible(
-            f"The vCenter cannot read the configuration of “{name}” at the moment: its host may be "
+            f"The vCenter can’t read the configuration of “{name}” at the moment: its host may be "
             "disconnected. Try again when the host is connected."
         )
     if not machine.properties["config.template"]:

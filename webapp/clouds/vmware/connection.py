@@ -27,7 +27,7 @@ OLDEST_VERSION = "vim.version.version10"
 """The API of vSphere 6.0, which every later vCenter also supports."""
 PATH = "/sdk"
 NOT_VSPHERE = (
-    "The server at the vCenter URL did not respond like a vCenter. Check the URL in the "
+    "The server at the vCenter URL didn’t respond like a vCenter. Check the URL in the "
     "credentials, and whether a proxy answers instead of the vCenter."
 )
 _BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
@@ -116,7 +116,7 @@ class VCenterConnection(HTTPSConnection):
         if self._thumbprint and not _has_thumbprint(self.sock, self._thumbprint):
             self.close()
             raise CloudUnreachable(
-                "The certificate of the vCenter does not have this thumbprint, so the password was "
+                "The certificate of the vCenter doesn’t have this thumbprint, so the password was "
                 "not sent. Ask your vCenter administrator whether the certificate was renewed, and "
                 "enter the new thumbprint in the credentials if it was."
             )

@@ -188,12 +188,12 @@ def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
     oldest = _dotted(OLDEST_TOOLS)
     if number is None:
         yield (
-            "The vCenter does not report whether VMware Tools is installed. Servers need version "
+            "The vCenter doesn’t report whether VMware Tools is installed. Servers need version "
             f"{oldest} or later."
         )
     elif number == 0:
         yield (
-            "VMware Tools is not installed in this template. Install it, or open-vm-tools, in "
+            "VMware Tools isn’t installed in this template. Install it, or open-vm-tools, in "
             f"version {oldest} or later before you create servers from the template."
         )
     elif parse_tools_version(number) < OLDEST_TOOLS:

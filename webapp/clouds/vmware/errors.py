@@ -67,7 +67,7 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         vmodl.fault.HostCommunication,
         CloudUnreachable,
         (
-            "The vCenter gets no answer from the host of the template. Try again when the host "
+            "The host of the template isn’t responding to the vCenter. Try again when the host "
             "responds."
         ),
     ),
@@ -80,7 +80,7 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         vmodl.fault.NotSupported,
         CloudUnreachable,
         (
-            "This vCenter does not support a required operation: it may be older than version 6.0. "
+            "This vCenter doesn’t support a required operation: it may be older than version 6.0. "
             "Enter the URL of a newer vCenter."
         ),
     ),
@@ -88,7 +88,7 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         vmodl.fault.MethodNotFound,
         CloudUnreachable,
         (
-            "The server is not a vCenter Server but another VMware product. Check the vCenter URL "
+            "The server isn’t a vCenter Server but another VMware product. Check the vCenter URL "
             "in the credentials."
         ),
     ),
@@ -105,8 +105,8 @@ _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     403: (
         PermissionDenied,
         (
-            "A server in front of the vCenter does not allow requests from here (HTTP 403). Ask "
-            "the administrator of the vCenter or of the proxy in front of it."
+            "A server in front of the vCenter doesn’t allow requests from here (HTTP 403). Ask the "
+            "administrator of the vCenter or of the proxy in front of it."
         ),
     ),
     404: (
@@ -123,16 +123,16 @@ _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     503: (
         CloudUnreachable,
         (
-            "The vCenter is not ready (HTTP 503): it may be starting, or have too many sessions. "
+            "The vCenter isn’t ready (HTTP 503): it may be starting, or have too many sessions. "
             "Wait a few minutes and try again."
         ),
     ),
 }
 """The CloudError and its message by the HTTP status."""
-_PROBLEM = "The vCenter has a problem at the moment ({}). Wait a minute and try again."
+_PROBLEM = "The vCenter has a temporary problem ({}). Wait a minute and try again."
 _SELF_SIGNED = (
-    "The TLS certificate of the vCenter cannot be verified: it is self-signed. Edit the "
-    "credentials and add the certificate of its authority, or trust it by its thumbprint."
+    "The TLS certificate of the vCenter can’t be verified: it is self-signed. Edit the credentials "
+    "and add the certificate of its authority, or trust it by its thumbprint."
 )
 _SELF_SIGNED_CODES = {18, 19}
 """OpenSSL's codes for a self-signed certificate, alone or in a chain (openssl/x509_vfy.h)."""
@@ -189,7 +189,7 @@ def _permission_message(error: Exception) -> str:
             where = f" on the {_OBJECT_KINDS.get(kind, kind)} {object_id}"
     what = f"the privilege {privilege}" if _DISPLAYABLE.fullmatch(privilege) else "a privilege"
     return (
-        f"These credentials do not have {what}{where}. Ask your vCenter administrator to give the "
+        f"These credentials don’t have {what}{where}. Ask your vCenter administrator to give the "
         "user a role with this privilege, such as Read-only, or choose other credentials."
     )
 
@@ -206,7 +206,7 @@ def _status_error(status: int) -> CloudError:
         return CloudUnreachable(_PROBLEM.format(f"HTTP {status}"))
     if 300 <= status < 400:
         return CloudUnreachable(
-            f"The vCenter URL redirects to another URL (HTTP {status}), and redirects are not "
+            f"The vCenter URL redirects to another URL (HTTP {status}), and redirects aren’t "
             "followed. Enter the final URL as the vCenter URL."
         )
     return CloudUnreachable(NOT_VSPHERE)

@@ -61,17 +61,17 @@ def _explain_other_text(value: str) -> str:
     managed = _MANAGED_OBJECT_ID.search(value)
     if managed and (managed["vm"] or "urn:vmomi" in value):
         return (
-            f"IDs such as “{managed[0]}” are different in every vCenter, so they do not identify a "
+            f"IDs such as “{managed[0]}” are different in every vCenter, so they don’t identify a "
             "template. Choose the template from the list, or enter its instance UUID."
         )
     if "://" in value or "urn:" in value:
         return (
-            "A URL does not contain the instance UUID, which identifies a template. Choose the "
+            "A URL doesn’t contain the instance UUID, which identifies a template. Choose the "
             "template from the list."
         )
     if value.startswith("[") or value.endswith((".vmtx", ".vmx", ".vmdk", ".ova", ".ovf")):
         return (
-            "This is a file path, and a template is identified by its instance UUID. Choose the "
+            "This is a file path, but a template is identified by its instance UUID. Choose the "
             "template from the list."
         )
     return ""
@@ -82,12 +82,12 @@ def _explain_wrong_uuid(value: str) -> str:
     wrong = _NOT_HEX.search(value)
     if wrong and not 30 <= len(value) < 40:
         return (
-            "This is not an instance UUID, which identifies a template. Choose the template from "
+            "This isn’t an instance UUID, which identifies a template. Choose the template from "
             f"the list, or enter its instance UUID, such as {EXAMPLE}."
         )
     if wrong:
         return (
-            f"“{wrong[0]}” is not allowed in a UUID, which contains only the digits 0 to 9 and the "
+            f"“{wrong[0]}” isn’t allowed in a UUID, which contains only the digits 0 to 9 and the "
             "letters a to f. Copy the UUID again, or choose the template from the list."
         )
     if len(digits) != 32:
