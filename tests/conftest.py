@@ -190,6 +190,17 @@ def scope(db: Flask) -> ScopeAt:
 
 
 @pytest.fixture
+def acme(scope: ScopeAt) -> Scope:
+    return scope("acme")
+
+
+@pytest.fixture
+def editor(actor_of: ActorOf) -> Actor:
+    """Return the editor of acme."""
+    return actor_of("account-editor")
+
+
+@pytest.fixture
 def make_credentials(db: Flask, vault: Vault) -> MakeCredentials:
     def make(path: str = "", name: str = "AWS", endpoint: str = NOWHERE) -> CloudCredentials:
         row = CloudCredentials(scope=Scope.at(path), cloud="aws", name=name)
@@ -206,6 +217,12 @@ def make_credentials(db: Flask, vault: Vault) -> MakeCredentials:
         return row
 
     return make
+
+
+def reload(image: Image) -> Image:
+    """Return the image as it is stored now."""
+    stored: Image = Image.get_by_id(image.id)
+    return stored
 
 
 def details(**changes: object) -> ImageDetails:

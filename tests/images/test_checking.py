@@ -14,7 +14,7 @@ from webapp.images import checking, image_details
 from webapp.images.registration import CredentialsNotUsable
 
 
-def test_checking_again(
+def test_a_check_stores_what_changed_in_the_cloud(
     make_image: MakeImage, actor_of: ActorOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, editor = make_image("acme"), actor_of("account-editor")
@@ -42,7 +42,7 @@ def test_a_gone_image_stays_registered(
     assert image_details.from_json(stored.details).state_note == "There is no such AMI."
 
 
-def test_checking_with_other_credentials_after_a_deletion(
+def test_a_check_can_use_other_credentials_after_a_deletion(
     make_image: MakeImage,
     make_credentials: MakeCredentials,
     actor_of: ActorOf,

@@ -22,7 +22,7 @@ from webapp.images.choices import InvalidChoices
         ({"size_gb": 2**31}, "size_gb"),
     ],
 )
-def test_choices_that_break_a_rule(wrong: dict[str, object], field: str) -> None:
+def test_invalid_choices_are_refused(wrong: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidChoices) as caught:
         choices(**wrong)
     assert caught.value.field == field

@@ -22,41 +22,31 @@ from webapp.search.catalogue import Listing
 from webapp.search.language import EVERYTHING, parse
 
 
-@pytest.fixture
-def editor(actor_of: ActorOf) -> Actor:
-    return actor_of("account-editor")
-
-
-@pytest.fixture
-def acme(scope: ScopeAt) -> Scope:
-    return scope("acme")
-
-
-def row_of(image: Image) -> Mapping[str, Any]:
-    """Return the stored columns, without the group, which may be another row by now."""
+def stored_columns(image: Image) -> Mapping[str, Any]:
+    """Return the stored columns except the group, because restoring may change the group."""
     columns = Image.get_by_id(image.id).__data__
     return {name: value for name, value in columns.items() if name != "group_id"}
 
 
-def make_older(batch: str, **ago: int) -> None:
+def backdate_deletion(batch: str, **ago: int) -> None:
     at = now() - timedelta(**ago)
     DeletedImage.update(deleted_at=at).where(DeletedImage.batch == batch).execute()
 
 
-def test_restoring_brings_everything_back(
+def test_restoring_preserves_every_field(
     make_image: MakeImage, editor: Actor, acme: Scope, actor_of: ActorOf
 ) -> None:
     successor = make_image("acme", 2)
     image = make_image("acme", 1, name="Größe “1”", size_gb=None, shared=False)
     life_cycle.deprecate(editor, image, models.today() + timedelta(days=3), "Old.", successor.id)
-    before = row_of(image)
+    before = stored_columns(image)
     batch = deletion.delete(editor, image)
     assert Image.get_or_none(Image.id == image.id) is None
     assert deletion.restorable_images(acme, batch) == [(image.id, "Größe “1”")]
     admin = actor_of("account-admin")
     restored, refused = deletion.restore_batch(admin, acme, batch)
     assert (restored, refused) == ([image], [])
-    assert row_of(image) == before
+    assert stored_columns(image) == before
     assert not DeletedImage.select().exists()
     entries = audit.image_entries(image)
     assert [(each.action, each.person) for each in entries[:2]] == [
@@ -105,34 +95,34 @@ def test_images_can_be_restored_for_a_day(
 ) -> None:
     image, other = make_image("acme", 1), make_image("acme", 2)
     batch = deletion.delete(editor, image)
-    make_older(batch, hours=24, minutes=1)
+    backdate_deletion(batch, hours=24, minutes=1)
     assert deletion.restorable_images(acme, batch) == []
     with pytest.raises(CannotRestore, match="too long ago"):
         deletion.restore_image(editor, acme, image.id, batch)
     # The next deletion purges it.
     later = deletion.delete(editor, other)
     assert [row.batch for row in DeletedImage.select()] == [later]
-    make_older(later, hours=23, minutes=59)
+    backdate_deletion(later, hours=23, minutes=59)
     assert deletion.restore_batch(editor, acme, later)[0] == [other]
 
 
-@pytest.mark.parametrize(("path", "in_the_way"), [("acme", True), ("", True), ("globex", False)])
+@pytest.mark.parametrize(("path", "is_refused"), [("acme", True), ("", True), ("globex", False)])
 def test_an_image_that_was_registered_again_is_not_restored(
-    make_image: MakeImage, editor: Actor, acme: Scope, path: str, in_the_way: bool
+    make_image: MakeImage, editor: Actor, acme: Scope, path: str, is_refused: bool
 ) -> None:
     image, other = make_image("acme", 1), make_image("acme", 2, name="other")
     batch = deletion.delete(editor, image)
     deletion.delete(editor, other, batch)
-    there = make_image(path, 1)
+    registered = make_image(path, 1)
     restored, refused = deletion.restore_batch(editor, acme, batch)
-    if not in_the_way:
+    if not is_refused:
         assert (set(restored), refused) == ({image, other}, [])
         return
     assert restored == [other]
-    why = f"This image has been registered again at {there.scope.label}."
+    why = f"This image has been registered again at {registered.scope.label}."
     assert refused == [("noble", why)]
-    # It stays restorable once the other image is deleted.
-    there.delete_instance()
+    # The image can be restored after the other image was deleted.
+    registered.delete_instance()
     assert deletion.restore_batch(editor, acme, batch) == ([image], [])
 
 
@@ -153,7 +143,7 @@ def test_ids_are_never_reused(make_image: MakeImage, editor: Actor, acme: Scope)
     assert deletion.restore_batch(editor, acme, batch)[0] == [image]
 
 
-def test_deleted_credentials_and_people_are_left_out(
+def test_deleted_credentials_and_people_are_not_restored(
     make_credentials: MakeCredentials, editor: Actor, acme: Scope, actor_of: ActorOf
 ) -> None:
     credentials = make_credentials("acme", "theirs")
@@ -163,9 +153,9 @@ def test_deleted_credentials_and_people_are_left_out(
     credentials.delete_instance()
     editor.person.delete_instance()
     deletion.restore_batch(admin, acme, batch)
-    back = Image.get()
-    assert (back.credentials, back.credentials_name) == (None, "theirs")
-    assert (back.registered_by, back.registered_by_name) == (None, "account-editor")
+    restored = Image.get()
+    assert (restored.credentials, restored.credentials_name) == (None, "theirs")
+    assert (restored.registered_by, restored.registered_by_name) == (None, "account-editor")
 
 
 def test_a_restored_image_is_the_successor_again(
@@ -183,7 +173,7 @@ def test_a_restored_image_is_the_successor_again(
     assert Image.get_by_id(moved.id).successor == other
 
 
-def test_an_image_that_is_active_again_gets_no_successor(
+def test_an_image_that_was_made_active_again_gets_no_successor(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     old, successor = make_image("acme", 1), make_image("acme", 2)
@@ -224,10 +214,10 @@ def test_dates_that_passed_since_the_deletion_take_effect(
 def test_an_image_loaded_without_details_is_restored_with_them(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
-    before = row_of(make_image("acme"))
+    before = stored_columns(make_image("acme"))
     (listed,) = catalogue.each(editor, acme, EVERYTHING)
     deletion.restore_batch(editor, acme, deletion.delete(editor, listed))
-    assert row_of(listed) == before
+    assert stored_columns(listed) == before
 
 
 def test_a_forbidden_deletion_stores_nothing(make_image: MakeImage, actor_of: ActorOf) -> None:
@@ -245,7 +235,7 @@ def test_deleting_the_scope_removes_its_deleted_images(
     assert not DeletedImage.select().exists()
 
 
-def test_deleting_keeps_the_history(make_image: MakeImage, actor_of: ActorOf) -> None:
+def test_deleting_an_image_preserves_its_history(make_image: MakeImage, actor_of: ActorOf) -> None:
     image = make_image("acme")
     deletion.delete(actor_of("account-editor"), image)
     assert Image.get_or_none(Image.id == image.id) is None

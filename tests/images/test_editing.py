@@ -21,9 +21,7 @@ def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: Act
     assert Image.get_by_id(image.id).os_version_key < make_image("globex").os_version_key
 
 
-def test_an_edit_that_changes_nothing_leaves_no_trace(
-    make_image: MakeImage, actor_of: ActorOf
-) -> None:
+def test_an_edit_without_changes_is_not_audited(make_image: MakeImage, actor_of: ActorOf) -> None:
     image = make_image("acme")
     assert editing.edit(actor_of("account-editor"), image, choices()) == {}
     assert len(audit.image_entries(image)) == 1

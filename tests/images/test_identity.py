@@ -23,13 +23,13 @@ from webapp.images.identity import AlreadyRegistered
 def test_an_image_is_registered_once_where_it_is_visible(
     make_image: MakeImage, first: str, second: str, refused: bool
 ) -> None:
-    there = make_image(first)
+    registered = make_image(first)
     if not refused:
         assert make_image(second).scope.path == second
         return
     with pytest.raises(AlreadyRegistered) as caught:
         make_image(second)
-    assert caught.value.image == there
+    assert caught.value.image == registered
 
 
 def test_an_unshared_image_does_not_block_lower_scopes(make_image: MakeImage) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from models import FacetGroup, Image, LifeCycle
-from tests.conftest import ActorOf, MakeImage
+from tests.conftest import ActorOf, MakeImage, reload
 from webapp import audit
 from webapp.access import Actor, Forbidden
 from webapp.images import life_cycle
@@ -35,25 +35,15 @@ def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
     return calendar
 
 
-@pytest.fixture
-def editor(actor_of: ActorOf) -> Actor:
-    return actor_of("account-editor")
-
-
-def stored(image: Image) -> Image:
-    found: Image = Image.get_by_id(image.id)
-    return found
-
-
-def counted() -> dict[LifeCycle, int]:
+def counts_by_status() -> dict[LifeCycle, int]:
     """Return the number of images by status, from the facet groups."""
     return {group.status: group.images for group in FacetGroup.select()}
 
 
-def test_deprecate_today(make_image: MakeImage, editor: Actor) -> None:
+def test_deprecating_an_image_today(make_image: MakeImage, editor: Actor) -> None:
     image, successor = make_image("acme", 1), make_image("acme", 2, name="newer")
     assert life_cycle.deprecate(editor, image, TODAY, "CVE-2026-1", successor.id)
-    image = stored(image)
+    image = reload(image)
     assert image.status is LifeCycle.DEPRECATED
     assert life_cycle.plan_of(image) == LifeCyclePlan(TODAY, None, "CVE-2026-1", successor.id)
     entry = audit.image_entries(image)[0]
@@ -63,10 +53,10 @@ def test_deprecate_today(make_image: MakeImage, editor: Actor) -> None:
         "reason": [None, "CVE-2026-1"],
         "successor": [None, f"#{successor.id}"],
     }
-    assert counted() == {LifeCycle.ACTIVE: 1, LifeCycle.DEPRECATED: 1}
+    assert counts_by_status() == {LifeCycle.ACTIVE: 1, LifeCycle.DEPRECATED: 1}
 
 
-def test_the_same_again_is_no_change(make_image: MakeImage, editor: Actor) -> None:
+def test_repeating_a_change_changes_nothing(make_image: MakeImage, editor: Actor) -> None:
     image = make_image("acme")
     assert life_cycle.retire(editor, image, TODAY)
     assert not life_cycle.retire(editor, image, TODAY)
@@ -90,7 +80,7 @@ def test_a_future_date_is_a_plan(
     one, other = make_image("acme", 1), make_image("acme", 2)
     life_cycle.deprecate(editor, one, day)
     life_cycle.retire(editor, other, day)
-    assert (stored(one).status, stored(other).status) == (deprecated, retired)
+    assert (reload(one).status, reload(other).status) == (deprecated, retired)
 
 
 def test_an_earlier_deprecation_stays_when_it_is_retired(
@@ -99,32 +89,34 @@ def test_an_earlier_deprecation_stays_when_it_is_retired(
     image = make_image("acme")
     life_cycle.deprecate(editor, image, TODAY)
     life_cycle.retire(editor, image, LATER)
-    assert life_cycle.plan_of(stored(image)) == LifeCyclePlan(TODAY, LATER)
-    assert stored(image).status is LifeCycle.DEPRECATED
+    assert life_cycle.plan_of(reload(image)) == LifeCyclePlan(TODAY, LATER)
+    assert reload(image).status is LifeCycle.DEPRECATED
     life_cycle.retire(editor, image, BEFORE)
-    assert life_cycle.plan_of(stored(image)) == LifeCyclePlan(None, BEFORE)
+    assert life_cycle.plan_of(reload(image)) == LifeCyclePlan(None, BEFORE)
 
 
 def test_deprecating_cancels_a_retirement(make_image: MakeImage, editor: Actor) -> None:
     image = make_image("acme")
     life_cycle.retire(editor, image, TODAY)
     life_cycle.deprecate(editor, image, TODAY)
-    assert stored(image).status is LifeCycle.DEPRECATED
+    assert reload(image).status is LifeCycle.DEPRECATED
     assert audit.image_entries(image)[0].changes["retired_on"] == ["2026-03-10", None]
 
 
 @pytest.mark.parametrize("day", [TODAY, LATER])
-def test_make_active(make_image: MakeImage, editor: Actor, day: date) -> None:
+def test_an_image_can_be_made_active_again(make_image: MakeImage, editor: Actor, day: date) -> None:
     image, successor = make_image("acme", 1), make_image("acme", 2)
     life_cycle.deprecate(editor, image, day, "Old.", successor.id)
     assert life_cycle.make_active(editor, image)
-    assert life_cycle.plan_of(stored(image)) == STAYS_ACTIVE
-    assert stored(image).status is LifeCycle.ACTIVE
+    assert life_cycle.plan_of(reload(image)) == STAYS_ACTIVE
+    assert reload(image).status is LifeCycle.ACTIVE
     assert audit.image_entries(image)[0].action == "image.restore"
     assert not life_cycle.make_active(editor, image)
 
 
-def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: ActorOf) -> None:
+def test_only_editors_of_the_owner_change_the_life_cycle(
+    make_image: MakeImage, actor_of: ActorOf
+) -> None:
     image = make_image("acme")
     for who in ("account-viewer", "environment-admin", "stranger"):
         actor = actor_of(who)
@@ -134,7 +126,7 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: ActorOf) -> 
             life_cycle.retire(actor, image, TODAY)
         with pytest.raises(Forbidden):
             life_cycle.make_active(actor, image)
-    assert stored(image).status is LifeCycle.ACTIVE
+    assert reload(image).status is LifeCycle.ACTIVE
 
 
 @pytest.mark.parametrize(
@@ -147,7 +139,7 @@ def test_only_editors_of_the_owner(make_image: MakeImage, actor_of: ActorOf) -> 
         ((None, None, "", 1), "status", "Only a deprecated or retired image"),
     ],
 )
-def test_invalid_plans(fields: tuple[date | None, ...], field: str, words: str) -> None:
+def test_invalid_plans_are_refused(fields: tuple[date | None, ...], field: str, words: str) -> None:
     with pytest.raises(InvalidLifeCycle, match=words) as caught:
         LifeCyclePlan(*fields)  # type: ignore[arg-type]
     assert caught.value.field == field
@@ -160,7 +152,7 @@ def test_dates_take_effect_on_their_day(
     life_cycle.change(editor, both, LifeCyclePlan(AFTER, LATER, "Planned."))
     life_cycle.retire(editor, retired, AFTER)
     life_cycle.apply_due_dates()
-    assert counted() == {LifeCycle.ACTIVE: 3}
+    assert counts_by_status() == {LifeCycle.ACTIVE: 3}
     for day, expected in [
         (AFTER, [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
         (LATER - timedelta(days=1), [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
@@ -169,9 +161,9 @@ def test_dates_take_effect_on_their_day(
         calendar.go_to(day)
         for _ in range(2):
             life_cycle.apply_due_dates()
-            assert [stored(each).status for each in (both, retired, never)] == expected
-    assert counted() == {LifeCycle.ACTIVE: 1, LifeCycle.RETIRED: 2}
-    assert stored(both).status_reason == "Planned."
+            assert [reload(each).status for each in (both, retired, never)] == expected
+    assert counts_by_status() == {LifeCycle.ACTIVE: 1, LifeCycle.RETIRED: 2}
+    assert reload(both).status_reason == "Planned."
 
 
 def test_due_dates_are_applied_once_a_day(
@@ -180,14 +172,14 @@ def test_due_dates_are_applied_once_a_day(
     image = make_image("acme")
     life_cycle.deprecate(editor, image, AFTER)
     life_cycle.apply_due_dates_once_a_day()
-    assert stored(image).status is LifeCycle.ACTIVE
+    assert reload(image).status is LifeCycle.ACTIVE
     calendar.go_to(AFTER)
     life_cycle.apply_due_dates_once_a_day()
-    assert stored(image).status is LifeCycle.DEPRECATED
+    assert reload(image).status is LifeCycle.DEPRECATED
     # A status that was overwritten stays until the next day.
     Image.update(status=LifeCycle.ACTIVE).execute()
     life_cycle.apply_due_dates_once_a_day()
-    assert stored(image).status is LifeCycle.ACTIVE
+    assert reload(image).status is LifeCycle.ACTIVE
     calendar.go_to(LATER)
     life_cycle.apply_due_dates_once_a_day()
-    assert stored(image).status is LifeCycle.DEPRECATED
+    assert reload(image).status is LifeCycle.DEPRECATED

@@ -134,7 +134,7 @@ NAMES = {
     "Debian GNU/Linux 12 (64-bit)": ("debian", "12"),
     "VMware Photon OS (64-bit)": ("photon", ""),
 }
-# Texts that name the family, and a number that is not, or may not be, its version.
+# Texts that name a family and contain a number that may not be its version.
 NO_VERSION = [
     "ubuntu-20260101",
     "Ubuntu based, with Python 3.10",
@@ -154,7 +154,7 @@ NO_VERSION = [
     "fedora64Guest",
     "Amazon Linux, kernel 2.6",
 ]
-NOTHING = [
+NO_SUGGESTION = [
     "",
     "my-image",
     "LambdaCompiler",
@@ -171,19 +171,19 @@ NOTHING = [
 
 
 @pytest.mark.parametrize(("text", "expected"), NAMES.items())
-def test_suggest(text: str, expected: tuple[str, str]) -> None:
+def test_a_text_suggests_an_operating_system(text: str, expected: tuple[str, str]) -> None:
     assert suggest([text]) == Suggestion(*expected, text)
 
 
 @pytest.mark.parametrize("text", NO_VERSION)
-def test_no_version_if_it_is_uncertain(text: str) -> None:
+def test_an_uncertain_version_is_not_suggested(text: str) -> None:
     found = suggest([text])
     assert found is not None
     assert found.version == ""
 
 
-@pytest.mark.parametrize("text", NOTHING)
-def test_no_suggestion_from_other_texts(text: str) -> None:
+@pytest.mark.parametrize("text", NO_SUGGESTION)
+def test_other_texts_suggest_nothing(text: str) -> None:
     assert suggest([text]) is None
 
 
@@ -198,7 +198,7 @@ def test_labels_suggest_their_own_family_and_version(family: Any) -> None:
         assert found.version == version.key, text
 
 
-def test_a_text_with_a_version_wins_over_an_earlier_one_without() -> None:
+def test_a_text_with_a_version_takes_precedence_over_an_earlier_text() -> None:
     exact = "Windows_Server-2019-English"
     assert suggest(["nothing", "Windows", exact]) == Suggestion("windows-server", "2019", exact)
     assert suggest(["Windows", "golden"]) == Suggestion("windows-server", "", "Windows")
@@ -216,7 +216,7 @@ def test_a_text_with_a_version_wins_over_an_earlier_one_without() -> None:
         (["rhel-9-4", "rhel-9"], ("rhel", "9.4")),
     ],
 )
-def test_a_later_text_with_a_more_exact_version_wins(
+def test_a_later_text_with_a_more_exact_version_takes_precedence(
     texts: list[str], expected: tuple[str, str]
 ) -> None:
     found = suggest(texts)
@@ -252,9 +252,9 @@ def test_a_suggestion_comes_from_one_of_the_texts(texts: list[str]) -> None:
 )
 def test_a_hostile_text_is_read_in_linear_time(piece: str) -> None:
     """A long text takes milliseconds. A regular expression that backtracks would take hours."""
-    begun = time.perf_counter()
+    began = time.perf_counter()
     suggest([piece * 200_000])
-    assert time.perf_counter() - begun < 1
+    assert time.perf_counter() - began < 1
 
 
 NUMBERS = st.lists(st.integers(0, 10**12), min_size=1, max_size=4)
@@ -274,7 +274,7 @@ def test_version_keys_fit_their_column(text: str) -> None:
     assert version_key(text).isascii()
 
 
-def test_version_keys_of_the_data() -> None:
+def test_version_keys_sort_the_known_versions() -> None:
     ordered = ["9", "9.0", "9.9", "9.10", "10", "24.04", "24.10", "2012", "2012-r2", "2016", "b"]
     assert sorted(sorted(ordered), key=version_key) == ordered
     assert version_key("2018.03") < version_key("2018.4") < version_key("2018.09")
@@ -284,14 +284,14 @@ def test_version_keys_of_the_data() -> None:
         assert len(set(keys)) == len(keys), family.key
 
 
-def test_labels() -> None:
+def test_a_label_names_the_family_and_the_version() -> None:
     assert label("ubuntu", "24.04") == "Ubuntu 24.04 LTS Noble Numbat"
     assert label("ubuntu") == "Ubuntu"
     assert label("ubuntu", "6.06") == "Ubuntu 6.06"
     assert label("Haiku", "R1") == "Haiku R1"
 
 
-def test_the_data_is_whole() -> None:
+def test_the_data_is_complete() -> None:
     assert OTHER not in FAMILIES
     icons = {"brand-ubuntu", "brand-debian", "brand-redhat", "brand-windows", "server"}
     for family in FAMILIES.values():

@@ -62,10 +62,10 @@ AWS = {
 }
 
 
-def test_real_images_of_google() -> None:
+def test_suggestions_for_real_images_of_google() -> None:
     images = _recorded("gcp/gce_images.json")["items"]
     by_name = [([image["name"]], _expected(image["name"], GOOGLE)) for image in images]
-    _judge(by_name, at_least=80)
+    _require_accuracy(by_name, at_least=80)
     for image, (name, expected) in zip(images, by_name, strict=True):
         licences = [each.rpartition("/")[2] for each in image.get("licenses", [])]
         found = suggest([*licences, image.get("description", ""), *name])
@@ -79,7 +79,7 @@ def test_real_images_of_google() -> None:
             )
 
 
-def test_real_images_of_azure() -> None:
+def test_suggestions_for_real_images_of_azure() -> None:
     urns = [
         each["urn"].split("/")
         for each in _recorded("azure/azure_marketplace_images.json")["images"]
@@ -87,13 +87,13 @@ def test_real_images_of_azure() -> None:
     texts = [" ".join(parts[:3]) for parts in urns]
     offers = [" ".join(parts[1:3]).lower() for parts in urns]
     pairs = [([text], _expected(offer, AZURE)) for text, offer in zip(texts, offers, strict=True)]
-    _judge(pairs, at_least=40)
+    _require_accuracy(pairs, at_least=40)
 
 
-def test_real_images_of_aws() -> None:
+def test_suggestions_for_real_images_of_aws() -> None:
     images = _recorded("aws/aws_custodian_describe_images.json")["Images"]
     pairs = [([image["Name"]], _expected(image["Name"], AWS)) for image in images]
-    _judge(pairs, at_least=13)
+    _require_accuracy(pairs, at_least=13)
 
 
 def _recorded(path: str) -> Any:
@@ -107,7 +107,7 @@ def _expected(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] |
     return table[max(found, key=len)] if found else None
 
 
-def _judge(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
+def _require_accuracy(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
     """Require 95 % correct suggestions and no wrong version, for names that are in the table."""
     results = [(suggest(texts), expected, texts) for texts, expected in pairs if expected]
     assert len(results) >= at_least

@@ -13,56 +13,58 @@ from webapp.images import image_details
 from webapp.images.receipts import VALID_SECONDS, ReceiptExpired, ReceiptInvalid, Receipts
 
 
-def test_round_trip(make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_unchanged_receipt_can_be_opened(
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
+) -> None:
     receipts, original = (
         Receipts("k" * 32),
         receipt(make_credentials(), deprecated=datetime.now(UTC)),
     )
-    who, where = actor_of("account-editor"), scope("acme")
-    assert receipts.open(who, where, receipts.issue(who, where, original)) == original
+    actor, acme = actor_of("account-editor"), scope("acme")
+    assert receipts.open(actor, acme, receipts.issue(actor, acme, original)) == original
 
 
 def test_a_receipt_is_for_one_person_at_one_scope(
     make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     receipts, original = Receipts("k" * 32), receipt(make_credentials())
-    who, where = actor_of("account-editor"), scope("acme")
-    text = receipts.issue(who, where, original)
+    actor, acme = actor_of("account-editor"), scope("acme")
+    text = receipts.issue(actor, acme, original)
     for other, elsewhere in (
-        (actor_of("account-admin"), where),
-        (who, scope("acme/production")),
+        (actor_of("account-admin"), acme),
+        (actor, scope("acme/production")),
     ):
         with pytest.raises(ReceiptInvalid):
             receipts.open(other, elsewhere, text)
 
 
 @pytest.mark.parametrize("change", [lambda text: text[:-2] + "AA", lambda _: "", lambda _: "a.b.c"])
-def test_forged(
+def test_a_forged_receipt_is_invalid(
     make_credentials: MakeCredentials,
     actor_of: ActorOf,
     scope: ScopeAt,
     change: Callable[[str], str],
 ) -> None:
     receipts = Receipts("k" * 32)
-    who, where = actor_of("account-editor"), scope("acme")
-    text = receipts.issue(who, where, receipt(make_credentials()))
+    actor, acme = actor_of("account-editor"), scope("acme")
+    text = receipts.issue(actor, acme, receipt(make_credentials()))
     with pytest.raises(ReceiptInvalid):
-        receipts.open(who, where, change(text))
+        receipts.open(actor, acme, change(text))
 
 
-def test_expired(
+def test_a_receipt_expires(
     make_credentials: MakeCredentials,
     actor_of: ActorOf,
     scope: ScopeAt,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     receipts = Receipts("k" * 32)
-    who, where = actor_of("account-editor"), scope("acme")
-    text = receipts.issue(who, where, receipt(make_credentials()))
+    actor, acme = actor_of("account-editor"), scope("acme")
+    text = receipts.issue(actor, acme, receipt(make_credentials()))
     later = int(datetime.now(UTC).timestamp()) + VALID_SECONDS + 5
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: later)
     with pytest.raises(ReceiptExpired):
-        receipts.open(who, where, text)
+        receipts.open(actor, acme, text)
 
 
 def test_changes_are_listed_by_label() -> None:

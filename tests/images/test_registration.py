@@ -18,8 +18,8 @@ def test_registering_saves_details_and_choices(
     make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     credentials, actor = make_credentials(), actor_of("account-editor")
-    made = registration.register(actor, scope("acme"), receipt(credentials), choices())
-    image = Image.get_by_id(made.id)
+    registered = registration.register(actor, scope("acme"), receipt(credentials), choices())
+    image = Image.get_by_id(registered.id)
     assert image_details.from_json(image.details) == details()
     assert choices_of(image) == choices()
     assert (image.cloud, image.location) == ("aws", "us-east-1")
@@ -59,7 +59,7 @@ def test_only_editors_register(
         ("ubuntu/images/hvm-ssd (2026)", "ubuntu/images/hvm-ssd (2026)"),
     ],
 )
-def test_a_suggested_name_is_a_valid_one(
+def test_the_suggested_name_is_valid(
     make_credentials: MakeCredentials, cloud_name: str, suggested: str
 ) -> None:
     name = registration.suggested_name(receipt(make_credentials(), name=cloud_name))

@@ -14,14 +14,16 @@ from webapp.images.sharing import CannotPromote
 from webapp.search import catalogue
 
 
-def test_scopes_losing_access(make_image: MakeImage) -> None:
+def test_lower_scopes_lose_access_to_a_shared_image(make_image: MakeImage) -> None:
     below = sharing.scopes_losing_access(make_image("acme"))
     assert [each.path for each in below] == ["acme/production", "acme/staging"]
     assert sharing.scopes_losing_access(make_image("acme", 2, shared=False)) == []
     assert sharing.scopes_losing_access(make_image("acme/production", 3)) == []
 
 
-def test_promotion(make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_image_is_promoted_to_the_scope_above(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
     image = make_image("acme/production")
     editor, admin = actor_of("environment-admin"), actor_of("account-editor")
     assert sharing.promotion_target(editor, image) is None
@@ -38,7 +40,7 @@ def test_promotion(make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt) -> 
     ]
 
 
-def test_promotion_to_a_scope_that_has_the_image(
+def test_an_image_is_not_promoted_to_a_scope_that_has_it(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     below, above = make_image("acme/production"), make_image("acme")

@@ -8,8 +8,7 @@ from itertools import pairwise
 import pytest
 
 import models
-from models import Image
-from tests.conftest import ActorOf, MakeImage, ScopeAt
+from tests.conftest import MakeImage, ScopeAt, reload
 from webapp import audit
 from webapp.access import Actor
 from webapp.images import life_cycle, successors
@@ -24,31 +23,21 @@ def today(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "today", lambda: TODAY)
 
 
-@pytest.fixture
-def editor(actor_of: ActorOf) -> Actor:
-    return actor_of("account-editor")
-
-
-def stored(image: Image) -> Image:
-    found: Image = Image.get_by_id(image.id)
-    return found
-
-
-def test_invalid_successors(make_image: MakeImage, editor: Actor) -> None:
+def test_invalid_successors_are_refused(make_image: MakeImage, editor: Actor) -> None:
     image, retired = make_image("acme", 1), make_image("acme", 2)
     life_cycle.retire(editor, retired, TODAY)
-    unseen = [make_image("globex", 3), make_image("acme/production", 4)]
-    unseen.append(make_image("", 5, shared=False))
+    invisible = [make_image("globex", 3), make_image("acme/production", 4)]
+    invisible.append(make_image("", 5, shared=False))
     for successor, words in [
         (image.id, "its own successor"),
         (retired.id, "That image is retired"),
-        *((each.id, "There is no image #") for each in unseen),
+        *((each.id, "There is no image #") for each in invisible),
         (99_999, "There is no image #"),
     ]:
         with pytest.raises(InvalidSuccessor, match=words) as caught:
             life_cycle.deprecate(editor, image, TODAY, "", successor)
         assert caught.value.field == "successor"
-    assert life_cycle.plan_of(stored(image)) == STAYS_ACTIVE
+    assert life_cycle.plan_of(reload(image)) == STAYS_ACTIVE
 
 
 def test_an_inherited_image_can_be_the_successor(
@@ -56,7 +45,7 @@ def test_an_inherited_image_can_be_the_successor(
 ) -> None:
     image, golden = make_image("acme", 1), make_image("", 2, name="golden")
     life_cycle.deprecate(editor, image, TODAY, "", golden.id)
-    assert successors.visible_successor(stored(image), scope("acme")) == golden
+    assert successors.visible_successor(reload(image), scope("acme")) == golden
 
 
 def test_successors_cannot_form_a_circle(make_image: MakeImage, editor: Actor) -> None:
@@ -74,7 +63,7 @@ def test_a_successor_that_was_retired_later_may_stay(make_image: MakeImage, edit
     life_cycle.deprecate(editor, image, TODAY, "", successor.id)
     life_cycle.retire(editor, successor, TODAY)
     life_cycle.deprecate(editor, image, TODAY, "Another reason.", successor.id)
-    assert stored(image).status_reason == "Another reason."
+    assert reload(image).status_reason == "Another reason."
 
 
 def test_an_invisible_successor_is_not_revealed(
@@ -82,7 +71,7 @@ def test_an_invisible_successor_is_not_revealed(
 ) -> None:
     image, hidden = make_image("acme", 1), make_image("acme", 2, shared=False, name="hidden")
     life_cycle.deprecate(editor, image, TODAY, "", hidden.id)
-    image = stored(image)
+    image = reload(image)
     assert successors.visible_successor(image, scope("acme")) == hidden
     assert successors.visible_successor(image, scope("acme/production")) is None
     assert successors.visible_successor(hidden, scope("acme")) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,14 +10,12 @@ from flask import Flask
 
 from models import Job, JobRow, Scope
 from tests.conftest import ActorOf, ScopeAt
+from tests.jobs.threads import join_job_threads
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.jobs import runner, store
 from webapp.jobs.runner import JobAction
 from webapp.jobs.store import Outcome
-
-THREAD_TIMEOUT_SECONDS = 30.0
-"""A thread that runs longer than this is considered hung."""
 
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 Register = Callable[..., None]
@@ -51,22 +48,7 @@ def make_job(actor_of: ActorOf, scope: ScopeAt) -> MakeJob:
 def no_threads_left(db: Flask) -> Iterator[None]:
     """Join the threads of a test before its database is removed."""
     yield
-    for thread in job_threads():
-        thread.join(THREAD_TIMEOUT_SECONDS)
-    assert not job_threads()
-
-
-def job_threads() -> list[threading.Thread]:
-    """Return the threads that process a job, without the pool's threads that process a row."""
-    return [each for each in threading.enumerate() if each.name.startswith("job-")]
-
-
-def wait_for_job(job: Job) -> Job:
-    """Return the job as it is stored after its thread has ended."""
-    for thread in job_threads():
-        thread.join(THREAD_TIMEOUT_SECONDS)
-    fresh: Job = Job.get_by_id(job.id)
-    return fresh
+    join_job_threads()
 
 
 def return_done(*_arguments: object) -> Outcome:

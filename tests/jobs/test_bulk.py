@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -10,7 +9,17 @@ import pytest
 
 import models
 from models import AuditEntry, Image, Job, JobRow, LifeCycle, Scope
-from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, details, receipt
+from tests.conftest import (
+    ActorOf,
+    MakeCredentials,
+    MakeImage,
+    ScopeAt,
+    choices,
+    details,
+    receipt,
+    reload,
+)
+from tests.jobs.threads import wait_for_job
 from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState, Locator
@@ -24,33 +33,20 @@ from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
 from webapp.search.language import EVERYTHING, parse
 
-Run = Callable[..., Job]
+RunAction = Callable[..., Job]
 
 
 @pytest.fixture
-def editor(actor_of: ActorOf) -> Actor:
-    return actor_of("account-editor")
+def run_action(editor: Actor, acme: Scope, vault: Vault) -> RunAction:
+    """Return a function that applies an action at acme, to images or to all that match a search."""
 
-
-@pytest.fixture
-def acme(scope: ScopeAt) -> Scope:
-    return scope("acme")
-
-
-@pytest.fixture
-def run(editor: Actor, acme: Scope, vault: Vault) -> Run:
-    """Return a function that applies an action at acme, to images or to all that match a text."""
-
-    def run(key: str, images: Sequence[Image] | str, **arguments: object) -> Job:
+    def run_action(key: str, images: Sequence[Image] | str, **arguments: object) -> Job:
         job = bulk.start_action(editor, acme, vault, ACTIONS[key], select(images), arguments)
-        for thread in threading.enumerate():
-            if thread.name == f"job-{job.id}":
-                thread.join(30)
-        done: Job = Job.get_by_id(job.id)
-        assert done.state == "done"
-        return done
+        job = wait_for_job(job)
+        assert job.state == "done"
+        return job
 
-    return run
+    return run_action
 
 
 def select(images: Sequence[Image] | str) -> Selection:
@@ -59,18 +55,15 @@ def select(images: Sequence[Image] | str) -> Selection:
     return Selection([image.id for image in images])
 
 
-def arguments_for(on: int = 0, reason: str = "", successor: int | None = None) -> dict[str, object]:
-    """Return life cycle arguments from today plus `on` days."""
-    day = models.today() + timedelta(days=on)
+def life_cycle_arguments(
+    days: int = 0, reason: str = "", successor: int | None = None
+) -> dict[str, object]:
+    """Return the arguments of a life cycle action that takes effect `days` days from today."""
+    day = models.today() + timedelta(days=days)
     return {"on": day.isoformat(), "reason": reason, "successor": successor}
 
 
-def reload(image: Image) -> Image:
-    found: Image = Image.get_by_id(image.id)
-    return found
-
-
-def results(job: Job) -> dict[str, tuple[str, str]]:
+def outcomes_by_subject(job: Job) -> dict[str, tuple[str, str]]:
     """Return the outcome and message of each row by its subject."""
     rows = JobRow.select().where(JobRow.job == job)
     return {row.subject: (row.outcome, row.message) for row in rows}
@@ -89,7 +82,7 @@ def test_an_environment_cannot_share(scope: ScopeAt) -> None:
     assert [action.key for action in bulk_actions.available_actions(scope(""))] == list(ACTIONS)
 
 
-def test_a_preview_of_chosen_images(
+def test_a_preview_counts_the_selected_images(
     make_image: MakeImage, editor: Actor, acme: Scope, scope: ScopeAt
 ) -> None:
     images = [
@@ -112,7 +105,9 @@ def test_a_preview_of_chosen_images(
     assert list(found.hidden_from) == []
 
 
-def test_a_preview_of_all_that_match(make_image: MakeImage, editor: Actor, acme: Scope) -> None:
+def test_a_preview_counts_all_matching_images(
+    make_image: MakeImage, editor: Actor, acme: Scope
+) -> None:
     for number in range(bulk.PREVIEW_NAMES + 5):
         make_image("acme", number, name=f"ubuntu {number:02}", agent_installed=number == 0)
     make_image("acme", 90, os_family="debian", os_version="13")
@@ -135,7 +130,7 @@ def test_a_preview_of_all_that_match(make_image: MakeImage, editor: Actor, acme:
         ("deprecate", LifeCyclePlan(models.today()), False),
     ],
 )
-def test_images_that_an_action_would_not_change(
+def test_a_preview_counts_the_images_that_will_not_change(
     make_image: MakeImage,
     editor: Actor,
     acme: Scope,
@@ -159,15 +154,15 @@ def test_images_that_an_action_would_not_change(
     ],
 )
 def test_changing_one_field(
-    make_image: MakeImage, run: Run, key: str, field: str, value: bool
+    make_image: MakeImage, run_action: RunAction, key: str, field: str, value: bool
 ) -> None:
     images = [
         make_image("acme", 1, name="same", **{field: value}),
         make_image("acme", 2, name="different", **{field: not value}),
     ]
     before = [choices_of(image) for image in images]
-    job = run(key, images)
-    assert results(job) == {"same": ("unchanged", ""), "different": ("done", "")}
+    job = run_action(key, images)
+    assert outcomes_by_subject(job) == {"same": ("unchanged", ""), "different": ("done", "")}
     after = [choices_of(reload(image)) for image in images]
     assert after[0] == before[0]
     assert after[1] == choices(name="different", **{field: value})
@@ -175,41 +170,43 @@ def test_changing_one_field(
     assert (entry.image_id, entry.changes) == (images[1].id, {field: [not value, value]})
 
 
-def test_the_operating_system(make_image: MakeImage, run: Run) -> None:
+def test_setting_the_operating_system(make_image: MakeImage, run_action: RunAction) -> None:
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2)]
-    job = run("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
+    job = run_action("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
     assert store.outcome_counts(job) == {"done": 2}
     for image in map(reload, images):
         assert (image.os_family, image.os_version) == ("debian", "13")
         assert image.os_version_key == "0000000013" or image.os_version_key.endswith("13")
     assert store.outcome_counts(
-        run("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
+        run_action("os", images, **bulk_actions.operating_system_arguments("debian", "13"))
     ) == {"unchanged": 2}
 
 
-def test_the_life_cycle_of_several_images(make_image: MakeImage, run: Run) -> None:
+def test_changing_the_life_cycle_of_several_images(
+    make_image: MakeImage, run_action: RunAction
+) -> None:
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2)]
     successor = make_image("acme", 3, name="newer")
-    run("deprecate", images, **arguments_for(reason="Old.", successor=successor.id))
+    run_action("deprecate", images, **life_cycle_arguments(reason="Old.", successor=successor.id))
     expected = LifeCyclePlan(models.today(), None, "Old.", successor.id)
     assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
     later = models.today() + timedelta(days=30)
     # An empty reason and successor stay unchanged.
-    run("retire", images, **arguments_for(on=30))
+    run_action("retire", images, **life_cycle_arguments(days=30))
     expected = LifeCyclePlan(models.today(), later, "Old.", successor.id)
     assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
     # A bulk action must not cancel a retirement that nobody has looked at.
-    job = run("deprecate", images, **arguments_for())
+    job = run_action("deprecate", images, **life_cycle_arguments())
     assert store.outcome_counts(job) == {"refused": 2}
-    run("restore", images)
+    run_action("restore", images)
     assert {reload(image).status for image in images} == {LifeCycle.ACTIVE}
     assert [life_cycle.plan_of(reload(image)) for image in images] == [LifeCyclePlan()] * 2
 
 
-def test_the_successor_itself_is_left_out(make_image: MakeImage, run: Run) -> None:
+def test_an_image_cannot_be_its_own_successor(make_image: MakeImage, run_action: RunAction) -> None:
     image, successor = make_image("acme", 1, name="old"), make_image("acme", 2, name="new")
-    job = run("deprecate", "owner:here", **arguments_for(successor=successor.id))
-    assert results(job) == {
+    job = run_action("deprecate", "owner:here", **life_cycle_arguments(successor=successor.id))
+    assert outcomes_by_subject(job) == {
         "old": ("done", ""),
         "new": ("refused", "An image cannot be its own successor."),
     }
@@ -217,7 +214,7 @@ def test_the_successor_itself_is_left_out(make_image: MakeImage, run: Run) -> No
     assert reload(successor).status is LifeCycle.ACTIVE
 
 
-def test_arguments_that_no_image_could_have_are_refused_at_once(
+def test_invalid_arguments_are_refused_before_the_job_starts(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     retired = make_image("acme")
@@ -232,13 +229,17 @@ def test_arguments_that_no_image_could_have_are_refused_at_once(
         assert caught.value.field == field
     golden = make_image("", 2, name="golden")
     found = bulk_actions.life_cycle_arguments(acme, models.today(), "Old.", "golden")
-    assert found == arguments_for(reason="Old.", successor=golden.id)
+    assert found == life_cycle_arguments(reason="Old.", successor=golden.id)
 
 
 def test_check_reports_the_outcome_of_each_image(
-    make_image: MakeImage, make_credentials: MakeCredentials, run: Run, editor: Actor, acme: Scope,
+    make_image: MakeImage,
+    make_credentials: MakeCredentials,
+    run_action: RunAction,
+    editor: Actor,
+    acme: Scope,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     for number, name in enumerate(("same", "changed", "gone", "unreachable"), start=1):
         make_image("acme", number, name=name)
     leaving = make_credentials("acme", "leaving")
@@ -254,7 +255,7 @@ def test_check_reports_the_outcome_of_each_image(
         return details(state=ImageState.PENDING) if number == 2 else details()
 
     monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
-    found = results(run("check", "owner:here"))
+    found = outcomes_by_subject(run_action("check", "owner:here"))
     assert found["same"] == ("unchanged", "")
     assert found["changed"][0] == found["gone"][0] == "done"
     assert "State" in found["changed"][1]
@@ -270,7 +271,7 @@ def test_check_reports_the_outcome_of_each_image(
 
 
 def test_a_check_verifies_an_image(
-    make_credentials: MakeCredentials, run: Run, editor: Actor, acme: Scope,
+    make_credentials: MakeCredentials, run_action: RunAction, editor: Actor, acme: Scope,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     registration.register_unverified(
@@ -278,17 +279,17 @@ def test_a_check_verifies_an_image(
         details=details(), credentials_id=make_credentials().id,
     )  # fmt: skip
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_arguments: details())
-    run("check", "verified:no")
+    run_action("check", "verified:no")
     assert Image.get().verified
 
 
-def test_delete_and_undo(
-    make_image: MakeImage, run: Run, editor: Actor, acme: Scope, vault: Vault
+def test_undoing_a_deletion_restores_what_was_not_registered_again(
+    make_image: MakeImage, run_action: RunAction, editor: Actor, acme: Scope, vault: Vault
 ) -> None:
     images = [make_image("acme", number, name=f"image {number}") for number in (1, 2, 3)]
     inherited = make_image("", 4)
     life_cycle.deprecate(editor, images[0], models.today(), "", images[1].id)
-    job = run("delete", "")
+    job = run_action("delete", "")
     assert store.outcome_counts(job) == {"done": 3}
     assert list(Image.select()) == [inherited]
     assert bulk.can_be_undone(job)
@@ -296,7 +297,7 @@ def test_delete_and_undo(
     make_image("acme", 3)
     undoing = bulk.restore_batch(editor, acme, vault, job.arguments["batch"])
     assert undoing is not None
-    assert results(undoing) == {
+    assert outcomes_by_subject(undoing) == {
         "image 1": ("done", ""),
         "image 2": ("done", ""),
         "image 3": ("refused", "This image has been registered again at Account acme."),
@@ -312,22 +313,26 @@ def test_delete_and_undo(
     assert {image.id for image in Image.select()} == {*(each.id for each in images), inherited.id}
 
 
-def test_only_a_deletion_can_be_undone(make_image: MakeImage, run: Run, editor: Actor) -> None:
+def test_only_a_deletion_can_be_undone(
+    make_image: MakeImage, run_action: RunAction, editor: Actor
+) -> None:
     image = make_image("acme")
-    assert not bulk.can_be_undone(run("unshare", [image]))
+    assert not bulk.can_be_undone(run_action("unshare", [image]))
     deletion.delete(editor, image)
-    assert not bulk.can_be_undone(run("restore", []))
+    assert not bulk.can_be_undone(run_action("restore", []))
 
 
-def test_images_of_other_scopes_are_never_changed(make_image: MakeImage, run: Run) -> None:
+def test_images_of_other_scopes_are_never_changed(
+    make_image: MakeImage, run_action: RunAction
+) -> None:
     others = [make_image(path, 1) for path in ("globex", "acme/production")]
     others.append(make_image("", 2))
-    assert run("delete", others).total == 0
-    assert run("delete", "").total == 0
+    assert run_action("delete", others).total == 0
+    assert run_action("delete", "").total == 0
     assert {image.id for image in Image.select()} == {image.id for image in others}
 
 
-def test_an_image_that_is_promoted_or_deleted_before_its_row_is_processed(
+def test_an_image_that_was_promoted_or_deleted_is_refused(
     make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault, scope: ScopeAt
 ) -> None:
     names = ("stays", "promoted", "deleted")
@@ -338,11 +343,11 @@ def test_an_image_that_is_promoted_or_deleted_before_its_row_is_processed(
     deletion.delete(editor, deleted)
     runner.start_job(job, vault, wait=True)
     gone = ("refused", "Account acme no longer owns this image.")
-    assert results(job) == {"stays": ("done", ""), "promoted": gone, "deleted": gone}
+    assert outcomes_by_subject(job) == {"stays": ("done", ""), "promoted": gone, "deleted": gone}
     assert reload(promoted).agent_installed
 
 
-def test_too_many_images(
+def test_a_bulk_action_has_a_limited_number_of_images(
     make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

@@ -13,7 +13,8 @@ import pytest
 import models
 from models import Image, Job, JobRow, Membership, Person, Role, Scope, now
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices
-from tests.jobs.conftest import THREAD_TIMEOUT_SECONDS, MakeJob, Register, return_done, wait_for_job
+from tests.jobs.conftest import MakeJob, Register, return_done
+from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, wait_for_job
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images import editing

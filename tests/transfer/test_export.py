@@ -27,7 +27,9 @@ def read_json(actor: Actor, at: Scope) -> list[dict[str, object]]:
     return found
 
 
-def test_every_column(make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_an_export_has_every_column(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
     successor = make_image("acme", 2, name="plucky")
     image = make_image("acme", 1)
     image.status, image.deprecated_on = LifeCycle.DEPRECATED, date(2026, 1, 31)
@@ -106,7 +108,7 @@ def test_formulas_are_escaped_in_csv(
     assert json_names == ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"]
 
 
-def test_special_characters_survive(
+def test_special_characters_are_preserved(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     image = make_image("acme", name='“a”, "b"; c')

@@ -22,7 +22,7 @@ def parse(text: str) -> ParsedFile:
     return import_formats.parse_file(text.encode())
 
 
-def refusal(data: bytes | str) -> str:
+def refusal_message(data: bytes | str) -> str:
     """Return the message with which a file is refused."""
     with pytest.raises(UnreadableFile) as caught:
         import_formats.parse_file(data.encode() if isinstance(data, str) else data)
@@ -72,7 +72,7 @@ def test_every_format_gives_the_same_image(text: str) -> None:
     assert (line.values, line.error) == (VALUES, "")
 
 
-def test_the_position_of_a_line() -> None:
+def test_lines_are_numbered_as_in_the_file() -> None:
     text = f'{HEADER},description\n{ROW},"over\ntwo lines"\n\n{ROW},short\n'
     file = parse(text)
     assert file.format == "CSV"
@@ -107,7 +107,7 @@ def test_an_unreadable_line_does_not_affect_the_others() -> None:
     assert not file.lines[0].error
 
 
-def test_json_has_numbers_and_booleans() -> None:
+def test_json_numbers_and_booleans_become_text() -> None:
     (line,) = parse(
         json.dumps([{**VALUES, "size_gb": 8, "shared": False, "agent_installed": True}])
     ).lines
@@ -141,10 +141,10 @@ def test_json_has_numbers_and_booleans() -> None:
     ],
 )
 def test_an_unreadable_file_is_refused(data: bytes | str, words: str) -> None:
-    assert words in refusal(data)
+    assert words in refusal_message(data)
 
 
-def test_a_packer_manifest() -> None:
+def test_a_packer_manifest_has_a_line_for_each_image() -> None:
     second = "ami-0fedcba9876543210"
     file = parse(
         builds(
@@ -194,7 +194,7 @@ def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
         ("text", "not an object"),
     ],
 )
-def test_a_build_that_cannot_be_imported(broken: object, words: str) -> None:
+def test_an_invalid_build_does_not_affect_the_others(broken: object, words: str) -> None:
     bad, good = parse(builds(broken, build())).lines
     assert words in bad.error
     assert bad.position.startswith("build 1")

@@ -9,64 +9,31 @@ from typing import Any
 
 import pytest
 
-from models import Image, Job, JobRow, LifeCycle, today
+from models import Image, LifeCycle, today
 from tests.conftest import ActorOf, MakeImage, ScopeAt
-from webapp.credentials.vault import Vault
+from tests.transfer.conftest import ApplyPlan, PlanImport, ami_id, line
 from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.life_cycle import LifeCyclePlan as Plan
-from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
-from webapp.transfer import export, import_formats, import_job, import_plan
-from webapp.transfer.import_plan import Effect, ImportOptions
+from webapp.transfer import export, import_plan
+from webapp.transfer.import_plan import Effect
 
-Import = Callable[..., list[tuple[str, str]]]
+ImportLines = Callable[..., list[tuple[str, str]]]
 LATER = today() + timedelta(days=400)
 LONG_AGO = date(2020, 1, 31)
 
 
-def ami(number: int) -> str:
-    return f"ami-{number:017x}"
-
-
-def line(number: int = 1, **values: object) -> dict[str, object]:
-    located = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(number)}
-    return {**located, "name": "ubuntu-noble-24.04", **values}
-
-
 @pytest.fixture
-def plan(actor_of: ActorOf, scope: ScopeAt) -> Callable[..., Job]:
-    def plan(*lines: dict[str, object]) -> Job:
-        file = import_formats.parse_file(json.dumps(lines).encode())
-        return import_plan.create_plan(
-            actor_of("account-editor"), scope("acme"), file, ImportOptions(False)
-        )
-
-    return plan
+def import_lines(plan: PlanImport, apply_plan: ApplyPlan) -> ImportLines:
+    """Return a function that plans and imports lines, and returns what `apply_plan` returns."""
+    return lambda *lines: apply_plan(plan(*lines))
 
 
-@pytest.fixture
-def import_lines(plan: Callable[..., Job], vault: Vault) -> Import:
-    """Return a function that imports lines and returns the outcome and message of each.
-
-    The results are in the order of the plan.
-    """
-
-    def import_lines(*lines: dict[str, object]) -> list[tuple[str, str]]:
-        job = plan(*lines)
-        actor = accounts.actor_for(job.person)
-        rows = JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
-        outcomes = [
-            import_job.import_line(actor, job.scope, job.arguments, row, vault) for row in rows
-        ]
-        return [(each.kind, each.message) for each in outcomes]
-
-    return import_lines
-
-
-def life_of(number: int = 1) -> Plan:
-    return life_cycle.plan_of(Image.get(Image.cloud_image_id == ami(number)))
+def plan_of_image(number: int = 1) -> Plan:
+    """Return the life cycle of AMI number `number`."""
+    return life_cycle.plan_of(Image.get(Image.cloud_image_id == ami_id(number)))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +72,7 @@ def life_of(number: int = 1) -> Plan:
 def test_the_life_cycle_after_a_line(
     make_image: MakeImage,
     actor_of: ActorOf,
-    import_lines: Import,
+    import_lines: ImportLines,
     before: Plan,
     columns: dict[str, Any],
     after: Plan,
@@ -114,36 +81,34 @@ def test_the_life_cycle_after_a_line(
     life_cycle.change(actor_of("account-editor"), image, before)
     outcome = "unchanged" if before == after else "updated"
     assert import_lines(line(size_gb=8, **columns)) == [(outcome, "")]
-    assert life_of() == after
+    assert plan_of_image() == after
     assert Image.get().status is after.status
     assert import_lines(line(size_gb=8, **columns)) == [("unchanged", "")]
 
 
-def test_a_new_image_can_be_deprecated(import_lines: Import) -> None:
+def test_a_new_image_can_be_deprecated(import_lines: ImportLines) -> None:
     assert import_lines(line(status="deprecated", deprecated_on=LONG_AGO.isoformat())) == [
         ("created", "")
     ]
     assert Image.get().status is LifeCycle.DEPRECATED
 
 
-def test_a_successor_can_be_in_the_same_file(
-    plan: Callable[..., Job], import_lines: Import
-) -> None:
-    lines = [line(1, status="deprecated", successor=ami(2)), line(2)]
+def test_a_successor_can_be_in_the_same_file(plan: PlanImport, import_lines: ImportLines) -> None:
+    lines = [line(1, status="deprecated", successor=ami_id(2)), line(2)]
     (_, planned), has_next_page = import_plan.list_lines(plan(*lines), None, 1, 10)
-    assert (planned.changes["successor"], has_next_page) == ([None, ami(2)], False)
+    assert (planned.changes["successor"], has_next_page) == ([None, ami_id(2)], False)
     assert import_lines(*lines) == [("created", "")] * 2
-    assert life_of(1).successor == Image.get(Image.cloud_image_id == ami(2)).id
+    assert plan_of_image(1).successor == Image.get(Image.cloud_image_id == ami_id(2)).id
     assert import_lines(*lines) == [("unchanged", "")] * 2
 
 
 def test_a_successor_in_the_same_location_is_preferred(
-    make_image: MakeImage, import_lines: Import
+    make_image: MakeImage, import_lines: ImportLines
 ) -> None:
     make_image("acme", 2, location="eu-west-1")
     near = make_image("acme", 2, location="us-east-1")
-    assert import_lines(line(status="deprecated", successor=ami(2))) == [("created", "")]
-    assert life_of().successor == near.id
+    assert import_lines(line(status="deprecated", successor=ami_id(2))) == [("created", "")]
+    assert plan_of_image().successor == near.id
 
 
 @pytest.mark.parametrize(
@@ -155,7 +120,7 @@ def test_a_successor_in_the_same_location_is_preferred(
     ],
 )
 def test_an_invalid_life_cycle_is_an_error(
-    plan: Callable[..., Job], import_lines: Import, columns: dict[str, Any], words: str
+    plan: PlanImport, import_lines: ImportLines, columns: dict[str, Any], words: str
 ) -> None:
     (planned,), _ = import_plan.list_lines(plan(line(**columns)), None, 1, 10)
     assert planned.effect is Effect.ERROR
@@ -165,11 +130,11 @@ def test_an_invalid_life_cycle_is_an_error(
 
 
 def test_a_life_cycle_that_is_refused_on_import_is_reported(
-    make_image: MakeImage, import_lines: Import
+    make_image: MakeImage, import_lines: ImportLines
 ) -> None:
     """The image stays registered."""
-    ((kind, message),) = import_lines(line(status="deprecated", successor=ami(1)))
-    assert (kind, life_of()) == ("created", STAYS_ACTIVE)
+    ((kind, message),) = import_lines(line(status="deprecated", successor=ami_id(1)))
+    assert (kind, plan_of_image()) == ("created", STAYS_ACTIVE)
     assert "cannot be its own successor" in message
 
 
@@ -177,7 +142,7 @@ def test_exported_life_cycles_can_be_imported_unchanged(
     make_image: MakeImage,
     actor_of: ActorOf,
     scope: ScopeAt,
-    import_lines: Import,
+    import_lines: ImportLines,
 ) -> None:
     actor, here = actor_of("account-editor"), scope("acme")
     new = make_image("", 9)

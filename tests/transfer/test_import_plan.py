@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -13,64 +11,18 @@ import pytest
 
 from models import AuditEntry, Image, Job, JobRow, Scope
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, details
+from tests.jobs.threads import join_job_threads
+from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line
 from webapp.access import Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images.choices import choices_of
 from webapp.jobs import runner, store
-from webapp.people import accounts
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, import_plan
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
-
-UNVERIFIED = ImportOptions(look_up=False)
-
-
-def ami(number: int) -> str:
-    return f"ami-{number:017x}"
-
-
-def line(number: int = 1, **values: object) -> dict[str, object]:
-    """Return a line with the fewest values that an import without a look-up needs."""
-    located = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(number)}
-    return {**located, "name": "ubuntu-noble-24.04", **values}
-
-
-Plan = Callable[..., Job]
-Run = Callable[[Job], list[tuple[str, str]]]
-
-
-@pytest.fixture
-def plan(actor_of: ActorOf, scope: ScopeAt) -> Plan:
-    """Return a function that plans the import of lines, by default at acme as its editor."""
-
-    def plan(
-        *lines: Mapping[str, object],
-        path: str = "acme",
-        who: str = "account-editor",
-        options: ImportOptions = UNVERIFIED,
-    ) -> Job:
-        file = import_formats.parse_file(json.dumps(lines).encode())
-        return import_plan.create_plan(actor_of(who), scope(path), file, options)
-
-    return plan
-
-
-@pytest.fixture
-def run(vault: Vault) -> Run:
-    """Return a function that applies a plan and returns the outcome and message of each line."""
-
-    def run(job: Job) -> list[tuple[str, str]]:
-        actor = accounts.actor_for(job.person)
-        outcomes = [
-            import_job.import_line(actor, job.scope, job.arguments, row, vault)
-            for row in JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
-        ]
-        return [(each.kind, each.message) for each in outcomes]
-
-    return run
 
 
 def planned_lines(job: Job) -> list[PlannedLine]:
@@ -88,7 +40,7 @@ def images_at(path: str = "acme") -> list[Image]:
     return list(Image.select().join(Scope).where(Scope.path == path).order_by(Image.id))
 
 
-def test_a_plan_changes_nothing(plan: Plan) -> None:
+def test_a_plan_changes_nothing(plan: PlanImport) -> None:
     before = AuditEntry.select().count()
     job = plan(line())
     assert only_line(job).effect is Effect.CREATE
@@ -97,7 +49,9 @@ def test_a_plan_changes_nothing(plan: Plan) -> None:
     assert not Image.select().exists()
 
 
-def test_an_image_that_is_not_looked_up_is_not_verified(plan: Plan, run: Run) -> None:
+def test_an_image_that_is_not_looked_up_is_not_verified(
+    plan: PlanImport, apply_plan: ApplyPlan
+) -> None:
     job = plan(
         line(
             description="Ours",
@@ -108,7 +62,7 @@ def test_an_image_that_is_not_looked_up_is_not_verified(plan: Plan, run: Run) ->
             os_version="22.04",
         )
     )
-    assert run(job) == [("created", "")]
+    assert apply_plan(job) == [("created", "")]
     (image,) = images_at()
     assert (image.verified, image.credentials, image.credentials_name) == (False, None, "")
     assert (image.description, image.architecture, image.size_gb) == ("Ours", "arm64", 30)
@@ -119,12 +73,12 @@ def test_an_image_that_is_not_looked_up_is_not_verified(plan: Plan, run: Run) ->
     assert (entry.action, entry.person) == ("image.register", job.person)
 
 
-def test_importing_a_file_again_changes_nothing(plan: Plan, run: Run) -> None:
+def test_importing_a_file_again_changes_nothing(plan: PlanImport, apply_plan: ApplyPlan) -> None:
     lines = [line(number, shared=number == 1) for number in range(1, 4)]
-    assert run(plan(*lines)) == [("created", "")] * 3
+    assert apply_plan(plan(*lines)) == [("created", "")] * 3
     again = plan(*lines)
     assert [each.effect for each in planned_lines(again)] == [Effect.UNCHANGED] * 3
-    assert run(again) == [("unchanged", "")] * 3
+    assert apply_plan(again) == [("unchanged", "")] * 3
 
 
 @pytest.mark.parametrize("path", ["", "acme", "acme/production"])
@@ -133,7 +87,7 @@ def test_an_export_can_be_imported_unchanged(
     make_image: MakeImage,
     actor_of: ActorOf,
     scope: ScopeAt,
-    run: Run,
+    apply_plan: ApplyPlan,
     path: str,
     chunks: Callable[[Iterable[Image], Scope], Iterator[str]],
 ) -> None:
@@ -148,18 +102,20 @@ def test_an_export_can_be_imported_unchanged(
     assert [(each.effect, each.message) for each in planned_lines(job)] == [
         (Effect.UNCHANGED, "")
     ] * 4
-    assert run(job) == [("unchanged", "")] * 4
+    assert apply_plan(job) == [("unchanged", "")] * 4
 
 
-def test_empty_columns_stay_unchanged(make_image: MakeImage, plan: Plan, run: Run) -> None:
+def test_empty_columns_stay_unchanged(
+    make_image: MakeImage, plan: PlanImport, apply_plan: ApplyPlan
+) -> None:
     image = make_image("acme", shared=False)
     before = choices_of(image)
-    columns = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami(1), "shared": True}
+    columns = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami_id(1), "shared": True}
     job = plan({**columns, "name": "", "size_gb": 16})
     assert only_line(job).effect is Effect.UPDATE
     assert JobRow.get(JobRow.job == job).image_id == image.id
     assert only_line(job).changes == {"shared": ["no", "yes"], "size_gb": [8, 16]}
-    assert run(job) == [("updated", "")]
+    assert apply_plan(job) == [("updated", "")]
     after = choices_of(Image.get_by_id(image.id))
     assert after == replace(before, shared=True, size_gb=16)
 
@@ -172,7 +128,7 @@ def test_empty_columns_stay_unchanged(make_image: MakeImage, plan: Plan, run: Ru
         ({"cloud_image_id": None}, "The cloud_image_id is missing"),
         ({"cloud_image_id": "ami-12"}, "too short"),
         ({"location": ""}, "The location is missing"),
-        ({"cloud_image_id": f"arn:aws:ec2:eu-west-1::image/{ami(1)}"}, "so that they match"),
+        ({"cloud_image_id": f"arn:aws:ec2:eu-west-1::image/{ami_id(1)}"}, "so that they match"),
         ({"compute_resource": "cluster"}, "don’t have a compute_resource"),
         ({"name": ""}, "The name is missing"),
         ({"name": "x", "os_family": "ubuntu", "os_version": "24.04"}, "2 to 255 characters"),
@@ -191,90 +147,91 @@ def test_empty_columns_stay_unchanged(make_image: MakeImage, plan: Plan, run: Ru
         ({"location": "x" * 200}, "longer than the limit of 128 characters"),
     ],
 )
-def test_an_invalid_line(plan: Plan, run: Run, values: Mapping[str, Any], words: str) -> None:
+def test_an_invalid_line_is_refused_and_does_not_affect_the_others(
+    plan: PlanImport, apply_plan: ApplyPlan, values: Mapping[str, Any], words: str
+) -> None:
     job = plan(line(**values), line(2))
     wrong, right = planned_lines(job)
     assert (wrong.effect, wrong.position, right.effect) == (Effect.ERROR, "item 1", Effect.CREATE)
     assert words in wrong.message
-    assert run(job) == [("refused", wrong.message), ("created", "")]
-    assert [image.cloud_image_id for image in images_at()] == [ami(2)]
+    assert apply_plan(job) == [("refused", wrong.message), ("created", "")]
+    assert [image.cloud_image_id for image in images_at()] == [ami_id(2)]
 
 
-def test_the_same_image_twice_in_a_file(plan: Plan) -> None:
-    wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami(1).upper())))
+def test_a_second_line_for_the_same_image_is_an_error(plan: PlanImport) -> None:
+    wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami_id(1).upper())))
     assert (right.position, wrong.position) == ("item 1", "item 2")
     assert wrong.message == "This is the same image as in item 1. Remove one of them."
 
 
-def test_an_inherited_image_is_refused(make_image: MakeImage, plan: Plan, run: Run) -> None:
+def test_an_inherited_image_is_refused(
+    make_image: MakeImage, plan: PlanImport, apply_plan: ApplyPlan
+) -> None:
     make_image("", 1)
     make_image("", 2, shared=False)
     job = plan(line(1), line(2))
     wrong, right = planned_lines(job)
     assert wrong.message == "This image is already registered at Scalr."
     assert right.effect is Effect.CREATE
-    assert run(job)[0] == ("refused", wrong.message)
+    assert apply_plan(job)[0] == ("refused", wrong.message)
 
 
-def test_the_scope_owns_the_images_that_it_imports(
-    plan: Plan, run: Run, make_image: MakeImage
+def test_images_of_lower_and_sibling_scopes_do_not_prevent_an_import(
+    plan: PlanImport, apply_plan: ApplyPlan, make_image: MakeImage
 ) -> None:
-    """Images of lower and sibling scopes are not visible and don't prevent the import."""
+    """Such images are not visible at the scope."""
     for path in ("globex", "acme/production"):
         make_image(path)
-    assert run(plan(line())) == [("created", "")]
+    assert apply_plan(plan(line())) == [("created", "")]
 
 
-def test_an_environment_cannot_share(plan: Plan, run: Run) -> None:
+def test_an_environment_cannot_share(plan: PlanImport, apply_plan: ApplyPlan) -> None:
     job = plan(line(shared="yes"), path="acme/production")
     assert only_line(job).changes["shared"] == [None, "no"]
-    assert run(job) == [("created", "")]
+    assert apply_plan(job) == [("created", "")]
     again = plan(line(shared="yes"), path="acme/production")
     assert only_line(again).effect is Effect.UNCHANGED
 
 
-def test_images_that_were_registered_since_the_plan(
-    make_image: MakeImage, plan: Plan, run: Run
+def test_an_import_considers_images_registered_since_the_plan(
+    make_image: MakeImage, plan: PlanImport, apply_plan: ApplyPlan
 ) -> None:
     job = plan(line(1), line(2, shared="yes"), line(3))
     make_image("acme", 1, name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     make_image("acme", 2, name="another", agent_installed=False, shared=False)
     make_image("", 3)
-    assert run(job) == [
+    assert apply_plan(job) == [
         ("unchanged", ""),
         ("updated", ""),
         ("refused", "This image is already registered at Scalr."),
     ]
 
 
-def test_two_people_import_the_same_file(plan: Plan, run: Run) -> None:
+def test_two_people_import_the_same_file(plan: PlanImport, apply_plan: ApplyPlan) -> None:
     first, second = plan(line(1), line(2)), plan(line(1), line(2), who="account-admin")
-    assert run(first) == [("created", "")] * 2
-    assert run(second) == [("unchanged", "")] * 2
+    assert apply_plan(first) == [("created", "")] * 2
+    assert apply_plan(second) == [("unchanged", "")] * 2
 
 
-def test_two_people_import_at_the_same_time(plan: Plan, vault: Vault) -> None:
+def test_two_people_import_at_the_same_time(plan: PlanImport, vault: Vault) -> None:
     lines = [line(number) for number in range(1, 21)]
     both = [plan(*lines, who=who) for who in ("account-editor", "account-admin")]
     for job in both:
         runner.start_job(job, vault)
-    for _ in range(1_000):
-        if not Job.select().where(Job.state != "done").exists():
-            break
-        time.sleep(0.05)
+    join_job_threads()
     outcomes = Counter(row.outcome for row in JobRow.select())
     assert outcomes == {"created": 20, "unchanged": 20}
     assert len(images_at()) == 20
 
 
-def test_only_editors_can_import(plan: Plan, run: Run, actor_of: ActorOf) -> None:
+def test_only_editors_can_import(plan: PlanImport) -> None:
     with pytest.raises(Forbidden):
         plan(line(), who="account-viewer")
     assert not Job.select().exists()
 
 
 def test_rights_can_be_lost_after_the_plan(
-    plan: Plan, actor_of: ActorOf, scope: ScopeAt, vault: Vault
+    plan: PlanImport, actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> None:
     job = plan(line())
     row = JobRow.get(JobRow.job == job)
@@ -284,7 +241,7 @@ def test_rights_can_be_lost_after_the_plan(
     assert "no longer have permission to edit images at Account acme" in outcome.message
 
 
-def test_a_plan_is_paged_by_effect(make_image: MakeImage, plan: Plan) -> None:
+def test_a_plan_is_paged_by_effect(make_image: MakeImage, plan: PlanImport) -> None:
     for number in (1, 2):
         make_image("acme", number, name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     job = plan(line(1), line(2, size_gb=9), line(3), line(4), line(5), line(6, name=""))
@@ -300,7 +257,10 @@ def test_a_plan_is_paged_by_effect(make_image: MakeImage, plan: Plan) -> None:
 
 
 def test_a_look_up_reads_the_image_from_the_cloud(
-    make_credentials: MakeCredentials, plan: Plan, run: Run, monkeypatch: pytest.MonkeyPatch
+    make_credentials: MakeCredentials,
+    plan: PlanImport,
+    apply_plan: ApplyPlan,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The file can leave out values that the cloud returns."""
     credentials = make_credentials()
@@ -309,14 +269,17 @@ def test_a_look_up_reads_the_image_from_the_cloud(
     )
     options = ImportOptions(look_up=True, credentials={"aws": credentials.id})
     job = plan(line(name=""), options=options)
-    assert run(job) == [("created", "")]
+    assert apply_plan(job) == [("created", "")]
     (image,) = images_at()
     assert (image.name, image.os_version, image.size_gb) == ("ubuntu-noble-24.04", "24.04", 8)
     assert (image.verified, image.state, image.credentials) == (True, "pending", credentials)
 
 
 def test_an_error_of_the_cloud_is_reported(
-    make_credentials: MakeCredentials, plan: Plan, run: Run, monkeypatch: pytest.MonkeyPatch
+    make_credentials: MakeCredentials,
+    plan: PlanImport,
+    apply_plan: ApplyPlan,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def describe(_credentials: object, locator: object) -> object:
         raise ImageNotFound("There is no such image. Copy its id again.")
@@ -324,21 +287,21 @@ def test_an_error_of_the_cloud_is_reported(
     credentials = make_credentials()
     monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
     job = plan(line(), options=ImportOptions(look_up=True, credentials={"aws": credentials.id}))
-    assert run(job) == [("refused", "There is no such image. Copy its id again.")]
+    assert apply_plan(job) == [("refused", "There is no such image. Copy its id again.")]
 
 
-def test_a_look_up_needs_credentials(make_credentials: MakeCredentials, plan: Plan) -> None:
+def test_a_look_up_needs_credentials(make_credentials: MakeCredentials, plan: PlanImport) -> None:
     make_credentials("globex", "there")
     wrong = only_line(plan(line(credentials="there"), options=ImportOptions(look_up=True)))
     assert wrong.message.startswith("Looking up this image requires AWS credentials.")
 
 
-def test_credentials_in_the_line_take_precedence_over_chosen_ones(
-    make_credentials: MakeCredentials, plan: Plan, run: Run
+def test_credentials_in_the_line_take_precedence_over_chosen_credentials(
+    make_credentials: MakeCredentials, plan: PlanImport, apply_plan: ApplyPlan
 ) -> None:
     chosen, named = make_credentials("", "chosen"), make_credentials("acme", "named")
     options = ImportOptions(look_up=False, credentials={"aws": chosen.id})
-    run(
+    apply_plan(
         plan(
             line(1, credentials="named"), line(2, credentials="elsewhere"), line(3), options=options
         )
@@ -346,11 +309,11 @@ def test_credentials_in_the_line_take_precedence_over_chosen_ones(
     assert [image.credentials for image in images_at()] == [named, chosen, chosen]
 
 
-def test_an_import_runs_as_a_job(plan: Plan, vault: Vault) -> None:
+def test_an_import_runs_as_a_job(plan: PlanImport, vault: Vault) -> None:
     job = plan(line(1), line(2, name=""), line(3))
     runner.start_job(job, vault, wait=True)
     job = Job.get_by_id(job.id)
-    assert JobRow.get(JobRow.job == job).subject == f"{ami(2)} (item 2)"
+    assert JobRow.get(JobRow.job == job).subject == f"{ami_id(2)} (item 2)"
     assert (job.state, store.outcome_counts(job)) == ("done", {"created": 2, "refused": 1})
     made = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
     assert {row.image_id for row in made} == {image.id for image in Image.select()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -13,7 +12,9 @@ from werkzeug.test import TestResponse
 
 import models
 from models import AuditEntry, Image, Job, JobRow, LifeCycle
-from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt, details
+from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt, details, reload
+from tests.jobs.threads import join_job_threads
+from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
 from webapp.jobs import bulk, store
 
@@ -22,22 +23,14 @@ IMAGES = f"{ACME}/images"
 
 
 @pytest.fixture
-def acme(client_of: ClientOf) -> FlaskClient:
+def client(client_of: ClientOf) -> FlaskClient:
     return client_of("account-editor")
 
 
 @pytest.fixture(autouse=True)
 def no_threads_left() -> Iterator[None]:
     yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("job-"):
-            thread.join(10)
-
-
-def text_of(response: TestResponse) -> str:
-    """Return the visible text, with runs of whitespace collapsed."""
-    words = re.sub(r"<[^>]+>", " ", response.get_data(as_text=True))
-    return " ".join(words.split())
+    join_job_threads()
 
 
 def preview(client: FlaskClient, action: str, *images: Image, **fields: object) -> TestResponse:
@@ -50,17 +43,12 @@ def confirm(client: FlaskClient, action: str, *images: Image, **fields: object) 
     return client.post(f"{IMAGES}/bulk/confirm", data=data, follow_redirects=True)
 
 
-def reload(image: Image) -> Image:
-    found: Image = Image.get_by_id(image.id)
-    return found
-
-
 def test_a_preview_shows_what_would_change_and_changes_nothing(
-    acme: FlaskClient, make_image: MakeImage
+    client: FlaskClient, make_image: MakeImage
 ) -> None:
     shared, own = make_image("acme", 1, name="public"), make_image("acme", 2, shared=False)
     inherited, foreign = make_image("", 3), make_image("globex", 4)
-    text = text_of(preview(acme, "share", shared, own, inherited, foreign))
+    text = visible_text(preview(client, "share", shared, own, inherited, foreign))
     assert "Share 2 images" in text
     assert "1 image is inherited and will be skipped." in text
     assert "1 image won’t change." in text
@@ -69,26 +57,28 @@ def test_a_preview_shows_what_would_change_and_changes_nothing(
     assert not Job.select().exists()
 
 
-def test_active_images_are_not_made_active_again(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_active_images_are_not_made_active_again(
+    client: FlaskClient, make_image: MakeImage
+) -> None:
     active, retired = make_image("acme", 1), make_image("acme", 2)
-    confirm(acme, "retire", retired, on="2026-01-31")
-    text = text_of(preview(acme, "restore", active, retired))
+    confirm(client, "retire", retired, on="2026-01-31")
+    text = visible_text(preview(client, "restore", active, retired))
     assert "1 image won’t change." in text
     assert "Make 1 image active " in text
 
 
 def test_stop_sharing_lists_the_scopes_that_no_longer_see_the_images(
-    acme: FlaskClient, make_image: MakeImage
+    client: FlaskClient, make_image: MakeImage
 ) -> None:
-    text = text_of(preview(acme, "unshare", make_image("acme")))
+    text = visible_text(preview(client, "unshare", make_image("acme")))
     assert (
         "These scopes will no longer see the shared images: Environment acme / production" in text
     )
 
 
-def test_a_selection_without_own_images(acme: FlaskClient, make_image: MakeImage) -> None:
-    response = preview(acme, "delete", make_image("", 1))
-    assert "Account acme doesn’t own any of the selected images." in text_of(response)
+def test_a_selection_without_own_images(client: FlaskClient, make_image: MakeImage) -> None:
+    response = preview(client, "delete", make_image("", 1))
+    assert "Account acme doesn’t own any of the selected images." in visible_text(response)
     assert b"confirm" not in response.data
 
 
@@ -103,11 +93,11 @@ def test_a_selection_without_own_images(acme: FlaskClient, make_image: MakeImage
     ],
 )
 def test_an_incomplete_form_is_explained(
-    acme: FlaskClient, step: str, fields: dict[str, object], words: str
+    client: FlaskClient, step: str, fields: dict[str, object], words: str
 ) -> None:
-    response = acme.post(f"{IMAGES}/{step}", data={"q": "noble", **fields}, follow_redirects=True)
+    response = client.post(f"{IMAGES}/{step}", data={"q": "noble", **fields}, follow_redirects=True)
     assert response.request.full_path == f"{IMAGES}?q=noble"
-    assert words in text_of(response)
+    assert words in visible_text(response)
 
 
 def test_an_environment_does_not_offer_sharing(client_of: ClientOf, make_image: MakeImage) -> None:
@@ -129,7 +119,7 @@ def test_an_environment_does_not_offer_sharing(client_of: ClientOf, make_image: 
     ],
 )
 def test_changing_one_field(
-    acme: FlaskClient,
+    client: FlaskClient,
     make_image: MakeImage,
     action: str,
     before: dict[str, bool],
@@ -137,7 +127,7 @@ def test_changing_one_field(
 ) -> None:
     changed, same = make_image("acme", 1, **before), make_image("acme", 2, **after)
     inherited = make_image("", 3, **before)
-    text = text_of(confirm(acme, action, changed, same, inherited))
+    text = visible_text(confirm(client, action, changed, same, inherited))
     assert "Done. 2 of 2 processed." in text
     (name,) = after
     assert [getattr(reload(each), name) for each in (changed, same)] == [after[name]] * 2
@@ -146,66 +136,66 @@ def test_changing_one_field(
     assert [entry.image_id for entry in entries] == [changed.id]
 
 
-def test_all_own_images_that_match_a_search(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_all_own_images_that_match_a_search(client: FlaskClient, make_image: MakeImage) -> None:
     for number in range(1, 4):
         make_image("acme", number, name=f"noble {number}")
     make_image("acme", 4, name="jammy")
     make_image("", 5, name="noble from above")
     fields = {"all": "y", "q": "noble"}
-    text = text_of(preview(acme, "delete", **fields))
+    text = visible_text(preview(client, "delete", **fields))
     assert "Delete 3 images" in text
     assert "1 image is inherited" in text
-    response = confirm(acme, "delete", expected="3", **fields)
-    assert "Done. 3 of 3 processed." in text_of(response)
-    assert "Back to images" in text_of(response)
-    assert f'href="{IMAGES}?q=noble"' in response.get_data(as_text=True)
+    response = confirm(client, "delete", expected="3", **fields)
+    assert "Done. 3 of 3 processed." in visible_text(response)
+    assert "Back to images" in visible_text(response)
+    assert f'href="{IMAGES}?q=noble"' in response.text
     assert {image.name for image in Image.select()} == {"jammy", "noble from above"}
 
 
 def test_a_search_that_matches_other_images_by_now(
-    acme: FlaskClient, make_image: MakeImage
+    client: FlaskClient, make_image: MakeImage
 ) -> None:
     make_image("acme", 1), make_image("acme", 2)
-    response = confirm(acme, "delete", all="y", expected="1")
+    response = confirm(client, "delete", all="y", expected="1")
     assert response.status_code == 409
-    assert "The images that match your search have changed" in text_of(response)
+    assert "The images that match your search have changed" in visible_text(response)
     assert Image.select().count() == 2
 
 
 def test_too_many_images(
-    acme: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "MAX_IMAGES", 1)
     make_image("acme", 1), make_image("acme", 2)
     for step in ("bulk", "bulk/confirm"):
         data = {"action": "check", "all": "y", "expected": "2"}
-        response = acme.post(f"{IMAGES}/{step}", data=data, follow_redirects=True)
-        assert "Narrow your search" in text_of(response)
+        response = client.post(f"{IMAGES}/{step}", data=data, follow_redirects=True)
+        assert "Narrow your search" in visible_text(response)
     assert not Job.select().exists()
 
 
-def test_setting_the_operating_system(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_setting_the_operating_system(client: FlaskClient, make_image: MakeImage) -> None:
     image = make_image("acme")
-    page = preview(acme, "os", image).get_data(as_text=True)
+    page = preview(client, "os", image).text
     assert 'name="os_family"' in page
-    wrong = confirm(acme, "os", image, os_family="ubuntu", os_version="debian|12")
+    wrong = confirm(client, "os", image, os_family="ubuntu", os_version="debian|12")
     assert wrong.status_code == 422
-    assert "Choose a version of Ubuntu." in text_of(wrong)
-    assert f'name="image" value="{image.id}"' in wrong.get_data(as_text=True)
-    confirm(acme, "os", image, os_family="debian", os_version="debian|12")
+    assert "Choose a version of Ubuntu." in visible_text(wrong)
+    assert f'name="image" value="{image.id}"' in wrong.text
+    confirm(client, "os", image, os_family="debian", os_version="debian|12")
     assert (reload(image).os_family, reload(image).os_version) == ("debian", "12")
-    confirm(acme, "os", image, os_family="other", os_version="other", os_family_other="Haiku",
+    confirm(client, "os", image, os_family="other", os_version="other", os_family_other="Haiku",
             os_version_other="R1")  # fmt: skip
     assert (reload(image).os_family, reload(image).os_version) == ("Haiku", "R1")
 
 
-def test_deprecating_several_images(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_deprecating_several_images(client: FlaskClient, make_image: MakeImage) -> None:
     old, retired, new = (make_image("acme", number) for number in (1, 2, 3))
     today = models.today()
-    confirm(acme, "retire", retired, on=today.isoformat())
-    text = text_of(
+    confirm(client, "retire", retired, on=today.isoformat())
+    text = visible_text(
         confirm(
-            acme, "deprecate", old, retired, new,
+            client, "deprecate", old, retired, new,
             on=today.isoformat(), reason="Old.", successor=f"#{new.id}",
         )
     )  # fmt: skip
@@ -214,7 +204,7 @@ def test_deprecating_several_images(acme: FlaskClient, make_image: MakeImage) ->
     assert (reload(old).status, reload(old).successor) == (LifeCycle.DEPRECATED, new)
     assert (reload(old).status_reason, reload(retired).status) == ("Old.", LifeCycle.RETIRED)
     assert reload(new).status is LifeCycle.ACTIVE
-    confirm(acme, "restore", old, retired)
+    confirm(client, "restore", old, retired)
     assert [reload(each).status for each in (old, retired)] == [LifeCycle.ACTIVE] * 2
 
 
@@ -228,52 +218,52 @@ def test_deprecating_several_images(acme: FlaskClient, make_image: MakeImage) ->
     ],
 )
 def test_a_life_that_cannot_be(
-    acme: FlaskClient, make_image: MakeImage, fields: dict[str, str], words: str
+    client: FlaskClient, make_image: MakeImage, fields: dict[str, str], words: str
 ) -> None:
     image = make_image("acme")
-    response = confirm(acme, "deprecate", image, **{"on": "2026-01-31", "reason": "Kept", **fields})
+    response = confirm(
+        client, "deprecate", image, **{"on": "2026-01-31", "reason": "Too old", **fields}
+    )
     assert response.status_code == 422
-    assert words in text_of(response)
-    assert fields.get("reason", "Kept") in response.get_data(as_text=True)
+    assert words in visible_text(response)
+    assert fields.get("reason", "Too old") in response.text
     assert reload(image).status is LifeCycle.ACTIVE
 
 
 def test_checking_several_images(
-    acme: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = [make_image("acme", number) for number in range(1, 13)]
     described = details(architecture="arm64")
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda _credentials, _locator: described)
-    confirm(acme, "check", *images)
+    confirm(client, "check", *images)
     job = Job.get()
-    for thread in threading.enumerate():
-        if thread.name == f"job-{job.id}":
-            thread.join(20)
-    assert "Done. 12 of 12 processed." in text_of(acme.get(f"{ACME}/jobs/{job.id}"))
+    join_job_threads()
+    assert "Done. 12 of 12 processed." in visible_text(client.get(f"{ACME}/jobs/{job.id}"))
     assert {image.architecture for image in Image.select()} == {"arm64"}
     with models.database.connection_context():
         assert {row.message for row in JobRow.select()} == {"Changed in the cloud: Architecture."}
 
 
-def test_the_page_of_a_job(acme: FlaskClient, make_image: MakeImage) -> None:
-    gone, there = make_image("acme", 1, name="gone"), make_image("acme", 2, name="there")
-    confirm(acme, "agent", gone)
-    page = confirm(acme, "no-agent", there, gone)
+def test_the_page_of_a_job(client: FlaskClient, make_image: MakeImage) -> None:
+    first, second = make_image("acme", 1, name="first"), make_image("acme", 2, name="second")
+    confirm(client, "agent", first)
+    page = confirm(client, "no-agent", second, first)
     job = page.request.path
-    text = text_of(page)
+    text = visible_text(page)
     assert "Mark agent as not installed on 2 images" in text
     assert "Stop" not in text
-    assert f'href="{IMAGES}/{there.id}"' in page.get_data(as_text=True)
-    assert "hx-get" not in page.get_data(as_text=True).partition('id="job"')[2]
-    progress = acme.get(f"{job}/progress").get_data(as_text=True)
+    assert f'href="{IMAGES}/{second.id}"' in page.text
+    assert "hx-get" not in page.text.partition('id="job"')[2]
+    progress = client.get(f"{job}/progress").text
     assert progress.lstrip().startswith('<section id="job"')
     assert "Done. 2 of 2 processed." in progress
-    assert "there" in text_of(acme.get(f"{job}?show=done"))
-    assert acme.get(f"{job}?show=nonsense&after=nonsense").status_code == 200
+    assert "second" in visible_text(client.get(f"{job}?show=done"))
+    assert client.get(f"{job}?show=nonsense&after=nonsense").status_code == 200
 
 
 def test_rows_are_paged(
-    acme: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+    client: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     rows = [JobRow(subject=f"row {number:03}") for number in range(120)]
     job = store.create_job(actor_of("account-editor"), scope("acme"), "image-agent", {}, rows)
@@ -281,84 +271,84 @@ def test_rows_are_paged(
     JobRow.update(outcome="refused", message="No.").where(JobRow.position == 119).execute()
     url, seen = f"{ACME}/jobs/{job.id}", []
     while url:
-        page = acme.get(url).get_data(as_text=True)
+        page = client.get(url).text
         seen += re.findall(r"row \d{3}", page)
         next_link = re.search(r'href="([^"]+)">Next page', page)
         url = next_link[1].replace("&amp;", "&") if next_link else ""
     assert seen == ["row 119", *(f"row {number:03}" for number in range(119))]
-    assert "The remaining images were not changed." in text_of(acme.get(f"{ACME}/jobs/{job.id}"))
-    assert "row 119" not in text_of(acme.get(f"{ACME}/jobs/{job.id}?show=pending"))
+    assert "The remaining images were not changed." in visible_text(
+        client.get(f"{ACME}/jobs/{job.id}")
+    )
+    assert "row 119" not in visible_text(client.get(f"{ACME}/jobs/{job.id}?show=pending"))
 
 
 @pytest.mark.parametrize("who", ["account-admin", "scalr-admin", "account-viewer"])
 def test_nobody_else_sees_a_job(
-    client_of: ClientOf, acme: FlaskClient, make_image: MakeImage, who: str
+    client_of: ClientOf, client: FlaskClient, make_image: MakeImage, who: str
 ) -> None:
-    job = confirm(acme, "agent", make_image("acme")).request.path
+    job = confirm(client, "agent", make_image("acme")).request.path
     for path in ("", "/progress"):
         assert client_of(who).get(f"{job}{path}").status_code == 404
-        assert acme.get(f"{job}{path}".replace(ACME, "/scalr")).status_code == 404
+        assert client.get(f"{job}{path}".replace(ACME, "/scalr")).status_code == 404
     assert client_of(who).post(f"{job}/stop").status_code == 404
 
 
 def test_a_running_job_can_be_left_stopped_and_resumed(
-    acme: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+    client: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     image = make_image("acme", agent_installed=False)
     rows = [JobRow(image_id=image.id, subject=image.name)]
     job = store.create_job(actor_of("account-editor"), scope("acme"), "image-agent", {}, rows)
     Job.update(state="running").where(Job.id == job.id).execute()
-    page = acme.get(f"{ACME}/jobs/{job.id}").get_data(as_text=True)
+    page = client.get(f"{ACME}/jobs/{job.id}").text
     assert f'hx-get="{ACME}/jobs/{job.id}/progress"' in page
     assert "You can leave this page" in page
-    assert acme.post(f"{ACME}/jobs/{job.id}/stop").status_code == 303
-    page = acme.get(f"{ACME}/jobs/{job.id}").get_data(as_text=True)
+    assert client.post(f"{ACME}/jobs/{job.id}/stop").status_code == 303
+    page = client.get(f"{ACME}/jobs/{job.id}").text
     assert "Stopped." in page
     assert "hx-trigger" not in page.partition('id="job"')[2]
     long_ago = models.now() - timedelta(minutes=1)
     Job.update(state="running", seen_at=long_ago).where(Job.id == job.id).execute()
-    acme.get(f"{ACME}/jobs/{job.id}")
-    for thread in threading.enumerate():
-        if thread.name == f"job-{job.id}":
-            thread.join(10)
-    assert "Done. 1 of 1 processed." in text_of(acme.get(f"{ACME}/jobs/{job.id}"))
+    client.get(f"{ACME}/jobs/{job.id}")
+    join_job_threads()
+    assert "Done. 1 of 1 processed." in visible_text(client.get(f"{ACME}/jobs/{job.id}"))
     assert reload(image).agent_installed
 
 
-def test_a_deletion_is_undone_from_its_toast(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_a_deletion_is_undone_from_its_toast(client: FlaskClient, make_image: MakeImage) -> None:
     image = make_image("acme")
-    page = acme.post(f"{IMAGES}/{image.id}/delete", follow_redirects=True).get_data(as_text=True)
+    page = client.post(f"{IMAGES}/{image.id}/delete", follow_redirects=True).text
     assert f'action="{IMAGES}/undelete"' in page
     found = re.search(r'name="batch" value="(\w{32})"', page)
     assert found is not None
     batch = {"batch": found[1]}
-    assert acme.get(f"{IMAGES}/{image.id}").status_code == 404
-    response = acme.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
+    assert client.get(f"{IMAGES}/{image.id}").status_code == 404
+    response = client.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
     assert response.request.path == f"{IMAGES}/{image.id}"
-    assert "was restored" in text_of(response)
-    response = acme.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
-    assert "This deletion can no longer be undone." in text_of(response)
+    assert "was restored" in visible_text(response)
+    response = client.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
+    assert "This deletion can no longer be undone." in visible_text(response)
 
 
-def test_a_bulk_deletion_is_undone_from_its_job(acme: FlaskClient, make_image: MakeImage) -> None:
+def test_a_bulk_deletion_is_undone_from_its_job(client: FlaskClient, make_image: MakeImage) -> None:
     images = [make_image("acme", number) for number in range(1, 4)]
-    page = confirm(acme, "delete", *images)
+    page = confirm(client, "delete", *images)
     assert not Image.select().exists()
-    found = re.search(r'name="batch" value="(\w{32})"', page.get_data(as_text=True))
+    found = re.search(r'name="batch" value="(\w{32})"', page.text)
     assert found is not None
     make_image("acme", 2, name="again")
-    response = acme.post(f"{IMAGES}/undelete", data={"batch": found[1]}, follow_redirects=True)
-    assert "has been registered again at Account acme" in text_of(response)
-    assert "All 3 Failed 1 Done 2" in text_of(response)
+    response = client.post(f"{IMAGES}/undelete", data={"batch": found[1]}, follow_redirects=True)
+    assert "has been registered again at Account acme" in visible_text(response)
+    assert "All 3 Failed 1 Done 2" in visible_text(response)
     assert {image.id for image in Image.select()} > {images[0].id, images[2].id}
-    assert "Undo" in text_of(acme.get(page.request.path))
+    assert "Undo" in visible_text(client.get(page.request.path))
 
 
 def test_nobody_else_can_undo_a_deletion(
-    client_of: ClientOf, acme: FlaskClient, make_image: MakeImage
+    client_of: ClientOf, client: FlaskClient, make_image: MakeImage
 ) -> None:
     image = make_image("acme")
-    page = acme.post(f"{IMAGES}/{image.id}/delete", follow_redirects=True).get_data(as_text=True)
+    page = client.post(f"{IMAGES}/{image.id}/delete", follow_redirects=True).text
     found = re.search(r'name="batch" value="(\w{32})"', page)
     assert found is not None
     stranger = client_of("stranger").post(

@@ -9,14 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.conftest import ClientOf, MakeImage
+from tests.views.pages import visible_text
 from webapp.search import overview
 
 ACME = "/account/acme"
-
-
-def visible_text(page: str) -> str:
-    """Return the text of the page without its tags."""
-    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
 def test_every_number_is_a_link(client_of: ClientOf, make_image: MakeImage) -> None:
