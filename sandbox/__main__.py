@@ -1,7 +1,7 @@
 """Serve every sandbox cloud from one process: `python -m sandbox --port P --folder F`.
 
-The clouds listen on loopback, at the ports from P on. F stores what must stay the same until the
-next start. Writes valid credentials to F/sandbox.json, and prints a line when all clouds are ready.
+The clouds listen on loopback, at the ports from P on. F contains the files that the next start
+reuses. Writes valid credentials to F/sandbox.json, and prints a line when all clouds are ready.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class SandboxImage:
     platform: str = "Linux/UNIX"
     root: str = "/dev/sda1"
     size: int = 8
-    more: tuple[Disk, ...] = ()
+    more_disks: tuple[Disk, ...] = ()
     public: bool = True
     shared_with: tuple[str, ...] = ()
     deprecated: str = ""
@@ -101,7 +101,7 @@ OWN = SandboxImage(
     ACCOUNT,
     "2026-09-30T14:05:00Z",
     size=20,
-    more=(Disk("/dev/sdf", 200, "io2", encrypted=True), Disk("/dev/sdg", 50)),
+    more_disks=(Disk("/dev/sdf", 200, "io2", encrypted=True), Disk("/dev/sdg", 50)),
     public=False,
     shared_with=("210987654321",),
 )
@@ -200,42 +200,42 @@ CATALOG = (
 class SandboxAmi(Ami):
     """An image of moto, with the disks and the deprecation that moto does not model."""
 
-    def __init__(self, backend: Any, known: SandboxImage, region: str) -> None:
-        self.known = known
+    def __init__(self, backend: Any, image: SandboxImage, region: str) -> None:
+        self._image = image
         super().__init__(
             backend,
-            known.id_in(region),
-            name=known.name,
-            description=known.description,
-            owner_id=known.owner,
-            owner_alias=None if known.owner == ACCOUNT else "amazon",
-            public=known.public,
+            image.id_in(region),
+            name=image.name,
+            description=image.description,
+            owner_id=image.owner,
+            owner_alias=None if image.owner == ACCOUNT else "amazon",
+            public=image.public,
             virtualization_type="hvm",
-            architecture=known.architecture,
-            state=known.state,
-            creation_date=_instant(known.created),
-            platform="windows" if known.platform == "Windows" else None,
-            image_location=f"{known.owner}/{known.name}",
+            architecture=image.architecture,
+            state=image.state,
+            creation_date=_instant(image.created),
+            platform="windows" if image.platform == "Windows" else None,
+            image_location=f"{image.owner}/{image.name}",
             hypervisor="xen",
             root_device_type="ebs",
-            root_device_name=known.root,
+            root_device_name=image.root,
             region_name=f"{region}a",
         )
-        self.platform_details = known.platform
+        self.platform_details = image.platform
         self.ena_support = True
         self.imds_support = "v2.0"
-        self.launch_permissions += [{"UserId": account} for account in known.shared_with]
-        if known.deprecated:
-            self.deprecation_time = known.deprecated.replace("Z", ".000Z")
+        self.launch_permissions += [{"UserId": account} for account in image.shared_with]
+        if image.deprecated:
+            self.deprecation_time = image.deprecated.replace("Z", ".000Z")
 
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
-        disks = (Disk(self.known.root, self.known.size), *self.known.more)
+        disks = (Disk(self._image.root, self._image.size), *self._image.more_disks)
         return [
             {
                 "DeviceName": disk.device,
                 "Ebs": {
-                    "SnapshotId": f"snap-0{self.known.number:014x}{index:02x}",
+                    "SnapshotId": f"snap-0{self._image.number:014x}{index:02x}",
                     "VolumeSize": disk.size,
                     "VolumeType": disk.kind,
                     "DeleteOnTermination": True,
@@ -247,13 +247,13 @@ class SandboxAmi(Ami):
 
 
 def fill() -> None:
-    """Replace all images of moto by the catalog."""
+    """Replace all images of moto with those of the catalog."""
     for region in REGIONS:
         backend = ec2_backends[ACCOUNT][region]
         backend.amis = {
-            known.id_in(region): SandboxAmi(backend, known, region)
-            for known in CATALOG
-            if region in known.regions
+            image.id_in(region): SandboxAmi(backend, image, region)
+            for image in CATALOG
+            if region in image.regions
         }
 
 

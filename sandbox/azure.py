@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from sandbox import faulty, tls
 from sandbox.azure_images import CLIENT, SUBSCRIPTION, TENANT
-from sandbox.azure_manager import Refused, error, json_of, manage
+from sandbox.azure_manager import Refused, answer_request, error_answer, json_answer
 from sandbox.faulty import Answer, Request
 
 SECRET = "sandbox~8Q~wJalrXUtnFEMIbPxRfiCYEXAMPLE"  # noqa: S105
@@ -25,28 +25,28 @@ TRACE = "Trace ID: 0 Correlation ID: 0 Timestamp: 2026-11-01 00:00:00Z"
 
 @contextmanager
 def start(port: int = 0, authority: tls.Authority | None = None) -> Iterator[str]:
-    """Serve on loopback from a thread of this process. Yields the URL."""
+    """Serve on loopback from a thread of this process, and yield the URL."""
     context = (authority or tls.authority()).context()
-    with faulty.serve(Azure(), tls=context, port=port) as address:
-        yield address
+    with faulty.serve(Azure(), tls=context, port=port) as url:
+        yield url
 
 
-def credentials(address: str, authority: tls.Authority | None = None) -> dict[str, str]:
-    """Return valid credentials for a server at `address` with a certificate of `authority`."""
+def credentials(url: str, authority: tls.Authority | None = None) -> dict[str, str]:
+    """Return valid credentials for a server at `url` with a certificate of `authority`."""
     return {
         "tenant_id": TENANT,
         "client_id": CLIENT,
         "client_secret": SECRET,
         "subscription_id": SUBSCRIPTION,
         "cloud": "custom",
-        "authority_url": address,
-        "endpoint_url": address,
+        "authority_url": url,
+        "endpoint_url": url,
         "ca": (authority or tls.authority()).pem,
     }
 
 
 class Azure:
-    """Answers requests, and remembers the tokens that it issued."""
+    """Answers requests, and stores the tokens that it issued."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, float] = {}
@@ -65,7 +65,7 @@ class Azure:
         tenant, _, rest = path.strip("/").partition("/")
         if rest == "v2.0/.well-known/openid-configuration":
             _require_tenant(tenant)
-            return json_of(_configuration(request, tenant))
+            return json_answer(_configuration(request, tenant))
         if rest == "oauth2/v2.0/token":
             _require_tenant(tenant)
             return self._token(request.form)
@@ -96,7 +96,7 @@ class Azure:
             )
         token = secrets.token_urlsafe(32)
         self._tokens[token] = time.time() + TOKEN_SECONDS
-        return json_of(
+        return json_answer(
             {
                 "token_type": "Bearer",
                 "expires_in": TOKEN_SECONDS,
@@ -107,7 +107,7 @@ class Azure:
 
     def _manage(self, request: Request) -> Answer:
         self._require_token(request)
-        return manage(request.method, request.path)
+        return answer_request(request.method, request.path)
 
     def _require_token(self, request: Request) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -120,19 +120,19 @@ class Azure:
         else:
             return
         challenge = f'Bearer authorization_uri="/{TENANT}", error="invalid_token"'
-        refused = error(401, code, message)
+        answer = error_answer(401, code, message)
         raise Refused(
-            Answer(401, refused.body, refused.content_type, {"WWW-Authenticate": challenge})
+            Answer(401, answer.body, answer.content_type, {"WWW-Authenticate": challenge})
         )
 
 
 def _configuration(request: Request, tenant: str) -> dict[str, Any]:
-    here = f"https://{request.headers.get('Host')}/{tenant}"
+    tenant_url = f"https://{request.headers.get('Host')}/{tenant}"
     return {
-        "token_endpoint": f"{here}/oauth2/v2.0/token",
-        "authorization_endpoint": f"{here}/oauth2/v2.0/authorize",
-        "issuer": f"{here}/v2.0",
-        "jwks_uri": f"{here}/discovery/v2.0/keys",
+        "token_endpoint": f"{tenant_url}/oauth2/v2.0/token",
+        "authorization_endpoint": f"{tenant_url}/oauth2/v2.0/authorize",
+        "issuer": f"{tenant_url}/v2.0",
+        "jwks_uri": f"{tenant_url}/discovery/v2.0/keys",
     }
 
 
@@ -151,5 +151,7 @@ def _require_tenant(tenant: str) -> None:
 
 def _aadsts(status: int, error: str, code: int, message: str) -> Answer:
     """Return an error in the format of Microsoft Entra."""
-    said = f"AADSTS{code}: {message} {TRACE}"
-    return json_of({"error": error, "error_description": said, "error_codes": [code]}, status)
+    description = f"AADSTS{code}: {message} {TRACE}"
+    return json_answer(
+        {"error": error, "error_description": description, "error_codes": [code]}, status
+    )

@@ -1,6 +1,6 @@
 """Data of the Azure sandbox: regions, Marketplace images, and images in the subscription.
 
-IDs never change, because documents and tests name them.
+IDs never change, so documentation and tests may use them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ EVERYWHERE = tuple(REGIONS)
 
 
 @dataclass(frozen=True)
-class Offered:
-    """A Marketplace SKU with its versions, the newest last."""
+class MarketplaceSku:
+    """A SKU of the Marketplace with its versions, the newest last."""
 
     publisher: str
     offer: str
@@ -45,7 +45,8 @@ class Offered:
     plan: bool = False
     deprecation: str = "Active"
     deprecated_at: str = ""
-    instead: str = ""
+    alternative: str = ""
+    """The offer that Azure suggests instead, or ''."""
     disks: tuple[int, ...] = ()
     regions: tuple[str, ...] = EVERYWHERE
 
@@ -57,9 +58,9 @@ class Offered:
         status: dict[str, Any] = {"imageState": self.deprecation}
         if self.deprecated_at:
             status["scheduledDeprecationTime"] = self.deprecated_at
-        if self.instead:
-            status["alternativeOption"] = {"type": "Offer", "value": self.instead}
-        said: dict[str, Any] = {
+        if self.alternative:
+            status["alternativeOption"] = {"type": "Offer", "value": self.alternative}
+        properties: dict[str, Any] = {
             "hyperVGeneration": self.generation,
             "architecture": self.architecture,
             "automaticOSUpgradeProperties": {"automaticOSUpgradeSupported": True},
@@ -76,13 +77,17 @@ class Offered:
             ],
         }
         if self.plan:
-            said["plan"] = {"publisher": self.publisher, "product": self.offer, "name": self.sku}
-        return said
+            properties["plan"] = {
+                "publisher": self.publisher,
+                "product": self.offer,
+                "name": self.sku,
+            }
+        return properties
 
 
 @dataclass(frozen=True)
-class Owned:
-    """A managed image."""
+class ManagedImage:
+    """A managed image in the subscription."""
 
     name: str
     region: str
@@ -141,13 +146,14 @@ class Owned:
 
 
 @dataclass(frozen=True)
-class Version:
+class GalleryVersion:
+    """A version of an image definition in the gallery."""
+
     number: str
     published: str
     regions: tuple[str, ...] = ("westeurope", "northeurope")
     end_of_life: str = ""
-    left_out: bool = False
-    """Whether the version is excluded from latest."""
+    excluded_from_latest: bool = False
     state: str = "Succeeded"
 
     def replication(self) -> dict[str, Any]:
@@ -167,14 +173,14 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Definition:
+class GalleryDefinition:
     """An image definition in the gallery, with its versions."""
 
     name: str
     publisher: str
     offer: str
     sku: str
-    versions: tuple[Version, ...]
+    versions: tuple[GalleryVersion, ...]
     system: str = "Linux"
     os_state: str = "Generalized"
     architecture: str = "x64"
@@ -191,7 +197,7 @@ class Definition:
         return f"{self.resource_id}/versions/{number}"
 
     def body(self) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "hyperVGeneration": "V2",
             "architecture": self.architecture,
             "osType": self.system,
@@ -201,19 +207,23 @@ class Definition:
             "provisioningState": "Succeeded",
         }
         if self.description:
-            said["description"] = self.description
+            properties["description"] = self.description
         if self.plan:
-            said["purchasePlan"] = {"publisher": "resf", "product": "rockylinux", "name": "9-base"}
+            properties["purchasePlan"] = {
+                "publisher": "resf",
+                "product": "rockylinux",
+                "name": "9-base",
+            }
         return {
             "name": self.name,
             "id": self.resource_id,
             "type": "Microsoft.Compute/galleries/images",
             "location": "westeurope",
             "tags": {},
-            "properties": said,
+            "properties": properties,
         }
 
-    def version_body(self, version: Version, *, replication: bool = False) -> dict[str, Any]:
+    def version_body(self, version: GalleryVersion, *, replication: bool = False) -> dict[str, Any]:
         publishing: dict[str, Any] = {
             "targetRegions": [
                 {
@@ -224,13 +234,13 @@ class Definition:
                 for region in version.regions
             ],
             "replicaCount": 1,
-            "excludeFromLatest": version.left_out,
+            "excludeFromLatest": version.excluded_from_latest,
             "publishedDate": version.published,
             "storageAccountType": "Standard_LRS",
         }
         if version.end_of_life:
             publishing["endOfLifeDate"] = version.end_of_life
-        said: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "publishingProfile": publishing,
             "storageProfile": {
                 "source": {"id": f"{in_group(GROUP)}/images/{self.name}-{version.number}"},
@@ -247,14 +257,14 @@ class Definition:
             "provisioningState": version.state,
         }
         if replication:
-            said["replicationStatus"] = version.replication()
+            properties["replicationStatus"] = version.replication()
         return {
             "name": version.number,
             "id": self.version_id(version.number),
             "type": "Microsoft.Compute/galleries/images/versions",
             "location": "westeurope",
             "tags": {},
-            "properties": said,
+            "properties": properties,
         }
 
 
@@ -262,13 +272,13 @@ def in_group(group: str) -> str:
     return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Compute"
 
 
-NOBLE = Offered(
+NOBLE = MarketplaceSku(
     "Canonical",
     "ubuntu-24_04-lts",
     "server",
     ("24.04.202608210", "24.04.202609150", "24.04.202610150"),
 )
-WINDOWS_2025 = Offered(
+WINDOWS_2025 = MarketplaceSku(
     "MicrosoftWindowsServer",
     "WindowsServer",
     "2025-datacenter-azure-edition",
@@ -276,46 +286,50 @@ WINDOWS_2025 = Offered(
     system="Windows",
     size=127,
 )
-ORACLE_9 = Offered("Oracle", "Oracle-Linux", "ol9-lvm-gen2", ("9.6.9", "9.7.2", "9.7.10"), size=64)
+ORACLE_9 = MarketplaceSku(
+    "Oracle", "Oracle-Linux", "ol9-lvm-gen2", ("9.6.9", "9.7.2", "9.7.10"), size=64
+)
 """Its newest version is not the last when sorted as text."""
-ROCKY_9 = Offered("resf", "rockylinux-x86_64", "9-base", ("9.6.20260918",), size=10, plan=True)
-BIONIC = Offered(
+ROCKY_9 = MarketplaceSku(
+    "resf", "rockylinux-x86_64", "9-base", ("9.6.20260918",), size=10, plan=True
+)
+BIONIC = MarketplaceSku(
     "Canonical",
     "UbuntuServer",
     "18.04-LTS",
     ("18.04.202401161",),
     generation="V1",
     deprecation="Deprecated",
-    instead="ubuntu-24_04-lts",
+    alternative="ubuntu-24_04-lts",
 )
-FOCAL = Offered(
+FOCAL = MarketplaceSku(
     "Canonical",
     "0001-com-ubuntu-server-focal",
     "20_04-lts-gen2",
     ("20.04.202606100",),
     deprecation="ScheduledForDeprecation",
     deprecated_at="2027-05-31T00:00:00+00:00",
-    instead="ubuntu-24_04-lts",
+    alternative="ubuntu-24_04-lts",
 )
-ONLY_EUROPE = Offered(
+ONLY_EUROPE = MarketplaceSku(
     "acme-software", "acme-postgres", "ubuntu-24-04", ("1.4.0",), regions=("westeurope",)
 )
 MARKETPLACE = (
     NOBLE,
-    Offered(
+    MarketplaceSku(
         "Canonical",
         "ubuntu-24_04-lts",
         "server-arm64",
         ("24.04.202610150",),
         architecture="Arm64",
     ),
-    Offered("Canonical", "ubuntu-26_04-lts", "server", ("26.04.202610200",)),
-    Offered("Debian", "debian-13", "13-gen2", ("0.20261012.2262",)),
-    Offered("Debian", "debian-12", "12-gen2", ("0.20261012.2262",)),
-    Offered("RedHat", "RHEL", "10-lvm-gen2", ("10.1.2026100110",), size=64),
-    Offered("SUSE", "sles-15-sp7", "gen2", ("2026.10.05",)),
+    MarketplaceSku("Canonical", "ubuntu-26_04-lts", "server", ("26.04.202610200",)),
+    MarketplaceSku("Debian", "debian-13", "13-gen2", ("0.20261012.2262",)),
+    MarketplaceSku("Debian", "debian-12", "12-gen2", ("0.20261012.2262",)),
+    MarketplaceSku("RedHat", "RHEL", "10-lvm-gen2", ("10.1.2026100110",), size=64),
+    MarketplaceSku("SUSE", "sles-15-sp7", "gen2", ("2026.10.05",)),
     WINDOWS_2025,
-    Offered(
+    MarketplaceSku(
         "MicrosoftWindowsServer",
         "WindowsServer",
         "2022-datacenter-g2",
@@ -328,48 +342,59 @@ MARKETPLACE = (
     BIONIC,
     FOCAL,
     ONLY_EUROPE,
-    Offered("acme-software", "acme-appliance", "standard", ("2.0.1",), disks=(100, 250), plan=True),
+    MarketplaceSku(
+        "acme-software", "acme-appliance", "standard", ("2.0.1",), disks=(100, 250), plan=True
+    ),
 )
-OWN = Owned(
+OWN = ManagedImage(
     "acme-ubuntu-24.04-postgres-17",
     "westeurope",
     disks=(256, 128),
     zone_resilient=True,
     tags=(("owner", "platform"),),
 )
-OWN_WINDOWS = Owned("acme-win-2022-iis", "eastus", system="Windows", size=128)
-SPECIALIZED = Owned("acme-legacy-erp", "westeurope", size=None, os_state="Specialized")
-BROKEN = Owned("acme-debian-13-broken", "northeurope", state="Failed")
+OWN_WINDOWS = ManagedImage("acme-win-2022-iis", "eastus", system="Windows", size=128)
+SPECIALIZED = ManagedImage("acme-legacy-erp", "westeurope", size=None, os_state="Specialized")
+BROKEN = ManagedImage("acme-debian-13-broken", "northeurope", state="Failed")
 MANAGED = (OWN, OWN_WINDOWS, SPECIALIZED, BROKEN)
-GOLDEN = Definition(
+GOLDEN = GalleryDefinition(
     "ubuntu-golden",
     "acme",
     "ubuntu",
     "24_04-golden",
     (
-        Version("1.0.2", "2025-03-02T08:15:10.1234567+00:00", end_of_life="2026-03-01T00:00:00Z"),
-        Version("1.0.9", "2026-08-03T08:15:10.1234567+00:00"),
-        Version("1.0.10", "2026-09-14T08:15:10.1234567+00:00", end_of_life="2029-04-30T00:00:00Z"),
-        Version("1.1.0", "2026-10-20T08:15:10.1234567+00:00", left_out=True),
-        Version("1.2.0", "2026-10-30T08:15:10.1234567+00:00", left_out=True, state="Creating"),
+        GalleryVersion(
+            "1.0.2", "2025-03-02T08:15:10.1234567+00:00", end_of_life="2026-03-01T00:00:00Z"
+        ),
+        GalleryVersion("1.0.9", "2026-08-03T08:15:10.1234567+00:00"),
+        GalleryVersion(
+            "1.0.10", "2026-09-14T08:15:10.1234567+00:00", end_of_life="2029-04-30T00:00:00Z"
+        ),
+        GalleryVersion("1.1.0", "2026-10-20T08:15:10.1234567+00:00", excluded_from_latest=True),
+        GalleryVersion(
+            "1.2.0",
+            "2026-10-30T08:15:10.1234567+00:00",
+            excluded_from_latest=True,
+            state="Creating",
+        ),
     ),
     description="Ubuntu 24.04 with Acme's agents and settings",
     disks=(32,),
 )
-ROCKY_GOLDEN = Definition(
+ROCKY_GOLDEN = GalleryDefinition(
     "rocky-golden",
     "acme",
     "rocky",
     "9-golden",
-    (Version("2.0.0", "2026-07-01T10:00:00+00:00", regions=("eastus",)),),
+    (GalleryVersion("2.0.0", "2026-07-01T10:00:00+00:00", regions=("eastus",)),),
     plan=True,
 )
-ONLY_DRAFTS = Definition(
+ONLY_DRAFTS = GalleryDefinition(
     "windows-desk",
     "acme",
     "windows-11",
     "24h2-desk",
-    (Version("0.1.0", "2026-10-01T10:00:00+00:00", left_out=True),),
+    (GalleryVersion("0.1.0", "2026-10-01T10:00:00+00:00", excluded_from_latest=True),),
     system="Windows",
     os_state="Specialized",
 )

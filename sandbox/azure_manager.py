@@ -21,8 +21,8 @@ from sandbox.azure_images import (
     SUBSCRIPTION,
     SUBSCRIPTION_NAME,
     TENANT,
-    Definition,
-    Offered,
+    GalleryDefinition,
+    MarketplaceSku,
 )
 from sandbox.faulty import Answer
 
@@ -36,32 +36,33 @@ API_VERSIONS = {
 
 
 class Refused(Exception):
-    """An error to answer with."""
+    """The request is refused with `answer`."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
 
 
-def manage(method: str, address: str) -> Answer:
+def answer_request(method: str, url: str) -> Answer:
     """Return the answer to a request. Raises Refused."""
-    path, question = urlsplit(address).path, urlsplit(address).query
-    query = {name: each[-1] for name, each in parse_qs(question).items()}
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     if method != "GET":
-        raise Refused(error(405, "MethodNotAllowed", "The sandbox is there to be read."))
-    for pattern, answer in _ROUTES:
-        found = re.fullmatch(pattern, path, re.IGNORECASE)
-        if found:
-            names = {name: unquote(each) for name, each in found.groupdict().items()}
+        raise Refused(error_answer(405, "MethodNotAllowed", "The sandbox is read-only."))
+    for pattern, view in _ROUTES:
+        match = re.fullmatch(pattern, parts.path, re.IGNORECASE)
+        if match:
+            names = {name: unquote(value) for name, value in match.groupdict().items()}
             _require_subscription(names.pop("subscription"))
-            return answer(query, **names)
-    raise Refused(error(404, "InvalidResourceType", "The resource type could not be found in it."))
+            return view(query, **names)
+    message = "The resource type could not be found in the namespace 'Microsoft.Compute'."
+    raise Refused(error_answer(404, "InvalidResourceType", message))
 
 
 def _require_subscription(subscription: str) -> None:
     if subscription.lower() != SUBSCRIPTION:
         raise Refused(
-            error(
+            error_answer(
                 404,
                 "SubscriptionNotFound",
                 f"The subscription '{subscription}' could not be found.",
@@ -72,7 +73,7 @@ def _require_subscription(subscription: str) -> None:
 def _require_group(group: str, action: str) -> None:
     if group.lower() == LOCKED_GROUP:
         raise Refused(
-            error(
+            error_answer(
                 403,
                 "AuthorizationFailed",
                 f"The client '{CLIENT}' with object id '{OBJECT_ID}' does not have authorization "
@@ -83,33 +84,35 @@ def _require_group(group: str, action: str) -> None:
         )
     if group.lower() != GROUP:
         raise Refused(
-            error(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+            error_answer(
+                404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found."
+            )
         )
 
 
 def _require_version(query: Mapping[str, str], kind: str, location: str = "") -> None:
-    asked = query.get("api-version", "")
-    if asked in API_VERSIONS[kind] and (not location or location.lower() in REGIONS):
+    version = query.get("api-version", "")
+    if version in API_VERSIONS[kind] and (not location or location.lower() in REGIONS):
         return
     if kind == "publishers":
         raise Refused(
-            error(
+            error_answer(
                 400,
                 "NoRegisteredProviderFound",
                 f"No registered resource provider found for location '{location}' and API version "
-                f"'{asked}' for type 'locations/publishers'. The supported api-versions are "
+                f"'{version}' for type 'locations/publishers'. The supported api-versions are "
                 f"'{', '.join(API_VERSIONS[kind])}'. The supported locations are "
                 f"'{', '.join(REGIONS)}'.",
             )
         )
     raise Refused(
-        error(400, "InvalidApiVersionParameter", f"The api-version '{asked}' is invalid.")
+        error_answer(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
     )
 
 
 def _subscription(query: Mapping[str, str]) -> Answer:
     _require_version(query, "subscriptions")
-    return json_of(
+    return json_answer(
         {
             "id": f"/subscriptions/{SUBSCRIPTION}",
             "subscriptionId": SUBSCRIPTION,
@@ -125,14 +128,18 @@ def _subscription(query: Mapping[str, str]) -> Answer:
 def _locations(query: Mapping[str, str]) -> Answer:
     _require_version(query, "subscriptions")
     physical = [
-        _location(key, name, {"regionType": "Physical", "regionCategory": kind, "geography": place})
-        for key, (name, kind, place) in REGIONS.items()
+        _location(
+            key,
+            name,
+            {"regionType": "Physical", "regionCategory": category, "geography": geography},
+        )
+        for key, (name, category, geography) in REGIONS.items()
     ]
     logical = [
         _location(key, name, {"regionType": "Logical", "regionCategory": "Other"})
         for key, name in LOGICAL.items()
     ]
-    return json_of({"value": logical + physical})
+    return json_answer({"value": logical + physical})
 
 
 def _location(key: str, name: str, metadata: dict[str, str]) -> dict[str, Any]:
@@ -146,30 +153,33 @@ def _location(key: str, name: str, metadata: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _offered(location: str, publisher: str, offer: str = "", sku: str = "") -> list[Offered]:
-    """Return the matching SKUs. Names ignore case, and '' matches any name."""
+def _find_skus(
+    location: str, publisher: str, offer: str = "", sku: str = ""
+) -> list[MarketplaceSku]:
+    """Return the SKUs with these names, in any case; '' matches any name. Raises Refused."""
     found = [
-        each
-        for each in MARKETPLACE
-        if location.lower() in each.regions
-        and publisher.lower() == each.publisher.lower()
-        and offer.lower() in {"", each.offer.lower()}
-        and sku.lower() in {"", each.sku.lower()}
+        candidate
+        for candidate in MARKETPLACE
+        if location.lower() in candidate.regions
+        and publisher.lower() == candidate.publisher.lower()
+        and offer.lower() in {"", candidate.offer.lower()}
+        and sku.lower() in {"", candidate.sku.lower()}
     ]
     if not found:
-        raise Refused(error(404, "NotFound", "Artifact: VMImage was not found."))
+        raise Refused(error_answer(404, "NotFound", "Artifact: VMImage was not found."))
     return found
 
 
 def _offers(query: Mapping[str, str], location: str, publisher: str) -> Answer:
     _require_version(query, "publishers", location)
-    names = dict.fromkeys(each.offer for each in _offered(location, publisher))
+    names = dict.fromkeys(sku.offer for sku in _find_skus(location, publisher))
     return _artifacts(location, f"{publisher}/ArtifactTypes/VMImage/Offers", names)
 
 
 def _skus(query: Mapping[str, str], location: str, publisher: str, offer: str) -> Answer:
     _require_version(query, "publishers", location)
-    names = dict.fromkeys(each.sku for each in _offered(location, publisher, offer))
+    found = _find_skus(location, publisher, offer)
+    names = dict.fromkeys(candidate.sku for candidate in found)
     return _artifacts(location, f"{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus", names)
 
 
@@ -178,44 +188,47 @@ def _versions(
 ) -> Answer:
     """Return the versions sorted as text, as Azure does."""
     _require_version(query, "publishers", location)
-    [found] = _offered(location, publisher, offer, sku)
+    [found] = _find_skus(location, publisher, offer, sku)
     names = sorted(found.versions, reverse=query.get("$orderby") == "name desc")
     top = int(query.get("$top") or len(names))
-    under = f"{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions"
-    return _artifacts(location, under, dict.fromkeys(names[:top]))
+    path = f"{publisher}/ArtifactTypes/VMImage/Offers/{offer}/Skus/{sku}/Versions"
+    return _artifacts(location, path, dict.fromkeys(names[:top]))
 
 
 def _version(
     query: Mapping[str, str], location: str, publisher: str, offer: str, sku: str, version: str
 ) -> Answer:
     _require_version(query, "publishers", location)
-    [found] = _offered(location, publisher, offer, sku)
+    [found] = _find_skus(location, publisher, offer, sku)
     if version not in found.versions:
-        raise Refused(error(404, "NotFound", "Artifact: VMImage was not found."))
-    # Azure answers in its own spelling, at least of the location.
-    under = (
-        f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
-    )
-    return json_of(
+        raise Refused(error_answer(404, "NotFound", "Artifact: VMImage was not found."))
+    # Azure answers in its own spelling, except for the location.
+    path = f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
+    return json_answer(
         {
             "properties": found.properties(),
             "location": location,
             "name": version,
-            "id": f"{_artifact(location)}/{under}/{version}",
+            "id": f"{_publishers_path(location)}/{path}/{version}",
         }
     )
 
 
-def _artifacts(location: str, under: str, names: Mapping[str, Any]) -> Answer:
-    return json_of(
+def _artifacts(location: str, path: str, names: Mapping[str, Any]) -> Answer:
+    """Return the list of the resources at `path`, which is relative to the publishers."""
+    return json_answer(
         [
-            {"location": location, "name": name, "id": f"{_artifact(location)}/{under}/{name}"}
+            {
+                "location": location,
+                "name": name,
+                "id": f"{_publishers_path(location)}/{path}/{name}",
+            }
             for name in names
         ]
     )
 
 
-def _artifact(location: str) -> str:
+def _publishers_path(location: str) -> str:
     return (
         f"/Subscriptions/{SUBSCRIPTION}/Providers/Microsoft.Compute/Locations/{location}/Publishers"
     )
@@ -224,45 +237,48 @@ def _artifact(location: str) -> str:
 def _managed(query: Mapping[str, str], group: str, name: str) -> Answer:
     _require_version(query, "images")
     _require_group(group, "Microsoft.Compute/images/read")
-    for each in MANAGED:
-        if each.name.lower() == name.lower():
-            return json_of(each.body())
+    for image in MANAGED:
+        if image.name.lower() == name.lower():
+            return json_answer(image.body())
     raise Refused(_resource_not_found("images", name, group))
 
 
 def _definition(query: Mapping[str, str], group: str, gallery: str, name: str) -> Answer:
-    return json_of(_found_definition(query, group, gallery, name).body())
+    return json_answer(_find_definition(query, group, gallery, name).body())
 
 
 def _gallery_versions(query: Mapping[str, str], group: str, gallery: str, name: str) -> Answer:
-    found = _found_definition(query, group, gallery, name)
-    return json_of({"value": [found.version_body(each) for each in found.versions]})
+    found = _find_definition(query, group, gallery, name)
+    return json_answer({"value": [found.version_body(version) for version in found.versions]})
 
 
 def _gallery_version(
     query: Mapping[str, str], group: str, gallery: str, name: str, version: str
 ) -> Answer:
-    found = _found_definition(query, group, gallery, name)
-    for each in found.versions:
-        if each.number == version:
+    found = _find_definition(query, group, gallery, name)
+    for candidate in found.versions:
+        if candidate.number == version:
             replication = query.get("$expand", "").lower() == "replicationstatus"
-            return json_of(found.version_body(each, replication=replication))
+            return json_answer(found.version_body(candidate, replication=replication))
     raise Refused(
         _resource_not_found("galleries/images/versions", f"{gallery}/{name}/{version}", group)
     )
 
 
-def _found_definition(query: Mapping[str, str], group: str, gallery: str, name: str) -> Definition:
+def _find_definition(
+    query: Mapping[str, str], group: str, gallery: str, name: str
+) -> GalleryDefinition:
+    """Return the image definition. Raises Refused."""
     _require_version(query, "galleries")
     _require_group(group, "Microsoft.Compute/galleries/images/read")
-    for each in DEFINITIONS:
-        if gallery.lower() == GALLERY and each.name.lower() == name.lower():
-            return each
+    for definition in DEFINITIONS:
+        if gallery.lower() == GALLERY and definition.name.lower() == name.lower():
+            return definition
     raise Refused(_resource_not_found("galleries/images", f"{gallery}/{name}", group))
 
 
 def _resource_not_found(kind: str, name: str, group: str) -> Answer:
-    return error(
+    return error_answer(
         404,
         "ResourceNotFound",
         f"The Resource 'Microsoft.Compute/{kind}/{name}' under resource group '{group}' was not "
@@ -270,12 +286,12 @@ def _resource_not_found(kind: str, name: str, group: str) -> Answer:
     )
 
 
-def error(status: int, code: str, message: str) -> Answer:
+def error_answer(status: int, code: str, message: str) -> Answer:
     """Return an error in the format of Resource Manager."""
-    return json_of({"error": {"code": code, "message": message}}, status)
+    return json_answer({"error": {"code": code, "message": message}}, status)
 
 
-def json_of(body: Any, status: int = 200) -> Answer:
+def json_answer(body: Any, status: int = 200) -> Answer:
     return Answer(status, json.dumps(body).encode(), "application/json")
 
 

@@ -24,7 +24,7 @@ BYTE_INTERVAL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Request:
-    """One request, with what a behaviour needs in order to fail.
+    """One request, with the objects that a behaviour needs in order to fail.
 
     `connection` is the socket. `ended` is set when the server stops, so that no behaviour waits
     longer than that.

@@ -76,12 +76,12 @@ def _get(project: str, name: str) -> Answer:
         return gce_answers.throttled()
     if path == UNAVAILABLE:
         return gce_answers.unavailable()
-    return _image(project, path, gce_images.by_name(project, name))
+    return _image(project, path, gce_images.find_image(project, name))
 
 
 def _get_from_family(project: str, family: str) -> Answer:
     path = f"{project}/global/images/family/{family}"
-    return _image(project, path, gce_images.newest_of(project, family))
+    return _image(project, path, gce_images.newest_image(project, family))
 
 
 def _image(project: str, path: str, found: SandboxImage | None) -> Answer:

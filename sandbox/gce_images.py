@@ -1,4 +1,4 @@
-"""The images of the sandbox's Compute Engine: some from Google's public projects, some of our own.
+"""The images of the sandbox's Compute Engine, from Google's public projects and from a private one.
 
 Names never change, so documentation and tests may use them.
 """
@@ -25,7 +25,7 @@ class SandboxImage:
     description: str
     created: str
     family: str = ""
-    licences: tuple[str, ...] = ()
+    licenses: tuple[str, ...] = ()
     """Each as PROJECT/NAME."""
     architecture: str = "X86_64"
     size: int = 10
@@ -39,7 +39,8 @@ class SandboxImage:
     """The name of another image in the same project."""
     dates: tuple[tuple[str, str], ...] = ()
     """Pairs of "deprecated", "obsolete" or "deleted", and the instant."""
-    more: dict[str, Any] = field(default_factory=dict, hash=False)
+    more_fields: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Fields of the answer that replace or complete the others."""
 
     @property
     def image_id(self) -> str:
@@ -71,17 +72,17 @@ class SandboxImage:
             "storageLocations": ["us"],
             "architecture": self.architecture,
             "enableConfidentialCompute": False,
-            **self.more,
+            **self.more_fields,
         }
         if self.family:
             body["family"] = self.family
-        if self.licences:
+        if self.licenses:
             body["licenses"] = [
                 LINK + license_path.replace("/", "/global/licenses/")
-                for license_path in self.licences
+                for license_path in self.licenses
             ]
         if self.features:
-            body["guestOsFeatures"] = [{"type": each} for each in self.features]
+            body["guestOsFeatures"] = [{"type": feature} for feature in self.features]
         if self.state or self.dates:
             body["deprecated"] = {"state": self.state or "ACTIVE", **dict(self.dates)}
         if self.replacement:
@@ -99,7 +100,7 @@ def _debian(version: str, codename: str, day: str, suffix: str = "", **more: Any
         f"Debian, Debian GNU/Linux, {version} ({codename}), {machine} built on {day}",
         f"{day[:4]}-{day[4:6]}-{day[6:]}T09:51:13.302-08:00",
         family=f"debian-{version}{infix}",
-        licences=(f"debian-cloud/debian-{version}-{codename}",),
+        licenses=(f"debian-cloud/debian-{version}-{codename}",),
         architecture="ARM64" if suffix else "X86_64",
         **more,
     )
@@ -113,7 +114,7 @@ def _ubuntu(version: str, codename: str, machine: str, day: str) -> SandboxImage
         f"Canonical, Ubuntu, {version} LTS, {machine} {codename} image built on {day}",
         f"{day[:4]}-{day[4:6]}-{day[6:]}T04:12:30.114-08:00",
         family=f"ubuntu-{year}{month}-lts-{machine}",
-        licences=(f"ubuntu-os-cloud/ubuntu-{year}{month}-lts",),
+        licenses=(f"ubuntu-os-cloud/ubuntu-{year}{month}-lts",),
         architecture="ARM64" if machine == "arm64" else "X86_64",
     )
 
@@ -125,7 +126,7 @@ def _windows(version: str, day: str) -> SandboxImage:
         f"Microsoft, Windows Server {version} Datacenter, x64 built on {day}",
         f"{day[:4]}-{day[4:6]}-{day[6:]}T14:40:02.551-08:00",
         family=f"windows-{version}",
-        licences=(f"windows-cloud/windows-server-{version}-dc",),
+        licenses=(f"windows-cloud/windows-server-{version}-dc",),
         size=50,
         archive=14 * GIB,
         features=("MULTI_IP_SUBNET", "UEFI_COMPATIBLE", "GVNIC", "WINDOWS"),
@@ -150,7 +151,7 @@ COS = SandboxImage(
     "Google, Container-Optimized OS, 125-19216.104.94 LTS, Kernel: COS-6.12.55 Docker: 27.5.1",
     "2026-11-02T11:20:44.671-08:00",
     family="cos-125-lts",
-    licences=("cos-cloud/cos", "cos-cloud-shielded/shielded-cos"),
+    licenses=("cos-cloud/cos", "cos-cloud-shielded/shielded-cos"),
 )
 OWN = SandboxImage(
     OWN_PROJECT,
@@ -158,9 +159,9 @@ OWN = SandboxImage(
     "Acme's web image: Debian 13 with nginx",
     "2026-10-05T07:12:09.887-07:00",
     family="acme-golden-web",
-    licences=("debian-cloud/debian-13-trixie",),
+    licenses=("debian-cloud/debian-13-trixie",),
     size=20,
-    more={
+    more_fields={
         "storageLocations": ["eu"],
         "labels": {"team": "web", "tier": "golden"},
         "sourceDisk": f"{LINK}{OWN_PROJECT}/zones/europe-west1-b/disks/golden-web",
@@ -177,7 +178,7 @@ OWN_DEPRECATED = SandboxImage(
     "Acme's web image of the last quarter",
     "2026-07-01T07:10:31.024-07:00",
     family="acme-golden-web",
-    licences=("debian-cloud/debian-12-bookworm",),
+    licenses=("debian-cloud/debian-12-bookworm",),
     size=20,
     state="DEPRECATED",
     replacement=OWN.name,
@@ -188,7 +189,7 @@ OBSOLETE = SandboxImage(
     "Acme's web image of last year",
     "2025-06-30T07:09:58.410-07:00",
     family="acme-golden-web",
-    licences=("debian-cloud/debian-11-bullseye",),
+    licenses=("debian-cloud/debian-11-bullseye",),
     size=20,
     state="OBSOLETE",
     replacement=OWN.name,
@@ -227,7 +228,7 @@ RETIRED = SandboxImage(
     "Nothing current is left of its family",
     "2024-02-11T15:00:12.005-08:00",
     family="acme-legacy",
-    licences=("debian-cloud/debian-10-buster",),
+    licenses=("debian-cloud/debian-10-buster",),
     state="DELETED",
     dates=(("deleted", "2026-06-01T00:00:00.000-07:00"),),
 )
@@ -245,7 +246,7 @@ CATALOG = (
         "Rocky Linux, Rocky Linux, 9 optimized for GCP, x86_64 built on 20261104",
         "2026-11-04T13:02:51.227-08:00",
         family="rocky-linux-9-optimized-gcp",
-        licences=("rocky-linux-cloud/rocky-linux-9-optimized-gcp",),
+        licenses=("rocky-linux-cloud/rocky-linux-9-optimized-gcp",),
         size=20,
     ),
     SandboxImage(
@@ -254,7 +255,7 @@ CATALOG = (
         "Red Hat, Red Hat Enterprise Linux, 10, x86_64 built on 20261104",
         "2026-11-04T13:10:07.560-08:00",
         family="rhel-10",
-        licences=("rhel-cloud/rhel-10-server",),
+        licenses=("rhel-cloud/rhel-10-server",),
         size=20,
     ),
     WINDOWS_2025,
@@ -268,18 +269,20 @@ CATALOG = (
     PLAIN,
     RETIRED,
 )
-PROJECTS = {each.project for each in CATALOG}
+PROJECTS = {image.project for image in CATALOG}
 
 
-def by_name(project: str, name: str) -> SandboxImage | None:
-    """Also by its number."""
-    own = [each for each in CATALOG if each.project == project]
-    return next((each for each in own if name in {each.name, each.number}), None)
+def find_image(project: str, name: str) -> SandboxImage | None:
+    """Return the image with this name or number, or None."""
+    images = [image for image in CATALOG if image.project == project]
+    return next((image for image in images if name in {image.name, image.number}), None)
 
 
-def newest_of(project: str, family: str) -> SandboxImage | None:
-    """The one that the family stands for."""
-    own = [each for each in CATALOG if (each.project, each.family) == (project, family)]
-    return max(
-        (each for each in own if not each.state), key=lambda each: each.created, default=None
-    )
+def newest_image(project: str, family: str) -> SandboxImage | None:
+    """Return the image that the family refers to: the newest one that is not deprecated."""
+    images = [
+        image
+        for image in CATALOG
+        if (image.project, image.family) == (project, family) and not image.state
+    ]
+    return max(images, key=lambda image: image.created, default=None)

@@ -1,8 +1,8 @@
 """Keys of the sandbox's service account, and verification of the tokens that they sign.
 
 The `private_key_id` of a key is its public half, so the sandbox stores no secret and accepts keys
-that an earlier process created. It accepts any key, but checks as Google does that a token was
-signed with it, and for which service.
+that an earlier process created. It accepts any key. Like Google, it checks that a token was signed
+with its key, and for which service.
 """
 
 from __future__ import annotations

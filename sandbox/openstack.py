@@ -1,5 +1,7 @@
-"""A loopback OpenStack: the parts of Keystone, and of one Glance for each of two regions, that are
-needed to read an image. It has the images of `openstack_images`."""
+"""A loopback OpenStack: the parts of Keystone and Glance that are needed to read an image.
+
+It has two regions, each with its own Glance, which serve the images of `openstack_images`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
 
 @contextmanager
 def start(port: int = 0) -> Iterator[str]:
-    """Serve on loopback from a thread of this process. Yields the URL."""
+    """Serve on loopback from a thread of this process, and yield the URL."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # It logs every request otherwise.
     server = make_server("127.0.0.1", port, _Sandbox().app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -113,7 +115,7 @@ class _Sandbox:
             return _html_error(403, "Forbidden", message)
         shown = [
             image.glance_fields()
-            for image in openstack_images.IMAGES
+            for image in openstack_images.CATALOG
             if image.region == region and _is_visible(image) and not image.hidden
         ]
         limit = min(int(request.args.get("limit", MAX_LIST_LENGTH)), MAX_LIST_LENGTH)
@@ -234,7 +236,7 @@ def _format_time(time: datetime) -> str:
 
 
 def _html_error(status: int, title: str, message: str) -> Response:
-    """Return an error as Glance words it, in HTML."""
+    """Return an error in Glance's format, which is HTML."""
     heading = f"{status} {title}"
     return Response(
         f"<html>\n <head>\n  <title>{heading}</title>\n </head>\n <body>\n  <h1>{heading}</h1>\n"

@@ -1,5 +1,7 @@
-"""The images of the sandbox's OpenStack: public images, and private images of the project of the
-sandbox's user, in two regions. IDs never change, so documents and tests may name them."""
+"""The images of the sandbox's OpenStack, in two regions: public ones, and private ones of projects.
+
+IDs never change, so documentation and tests may use them.
+"""
 
 from __future__ import annotations
 
@@ -250,8 +252,8 @@ SERVER_SNAPSHOT = SandboxImage(
         root_device_name="/dev/vda",
     ),
 )
-"""The kind of image that OpenStack creates from a server with volumes as disks: it consists of
-snapshots of the volumes and has no data."""
+"""An image that OpenStack creates from a server with volumes as disks. It consists of snapshots of
+the volumes and has no data."""
 GLOBEX_IMAGE = SandboxImage(
     0x61,
     "globex-secret",
@@ -279,7 +281,7 @@ ONLY_IN_REGION_TWO = SandboxImage(
     min_disk=10,
     properties=_properties(**_linux("debian", "13", "debian")),
 )
-IMAGES = (
+CATALOG = (
     NOBLE,
     NOBLE_ARM,
     SandboxImage(
@@ -320,5 +322,5 @@ IMAGES = (
 
 def find_image(region: str, image_id: str) -> SandboxImage | None:
     return next(
-        (image for image in IMAGES if image.region == region and image.image_id == image_id), None
+        (image for image in CATALOG if image.region == region and image.image_id == image_id), None
     )

@@ -1,5 +1,4 @@
-"""A loopback vCenter that serves the inventory of `vmware_inventory` over SOAP to the sandbox's
-user."""
+"""A loopback vCenter that serves the inventory of `vmware_inventory` over SOAP."""
 
 from __future__ import annotations
 
@@ -32,14 +31,14 @@ _METHODS_WITHOUT_LOGIN = {"RetrieveServiceContent", "Login"}
 
 @contextmanager
 def start(port: int = 0, authority: tls.Authority | None = None) -> Iterator[str]:
-    """Serve the sandbox's inventory on loopback from a thread of this process. Yields the URL."""
+    """Serve the sandbox's inventory from a thread of this process, and yield the URL."""
     with serve(VCenter(INVENTORY), port, authority) as url:
         yield url
 
 
 @contextmanager
 def serve(vcenter: VCenter, port: int = 0, authority: tls.Authority | None = None) -> Iterator[str]:
-    """Serve this vCenter on loopback from a thread of this process. Yields the URL."""
+    """Serve this vCenter on loopback from a thread of this process, and yield the URL."""
     context = (authority or tls.authority()).context()
     with faulty.serve(vcenter.behave, tls=context, port=port) as url:
         yield url
@@ -140,7 +139,7 @@ class VCenter:
         page = Collector.RetrieveResult(objects=contents_with_faults(found, _not_authenticated))
         return vmware_soap.result(call.method, page if found else None)
 
-    def _RetrieveServiceContent(self, _session: Any, _call: Call) -> Any:  # noqa: N802  It is the name in SOAP.
+    def _RetrieveServiceContent(self, _session: Any, _call: Call) -> Any:  # noqa: N802  its name in SOAP
         return self._content
 
     def _Logout(self, _session: Any, _call: Call) -> None:  # noqa: N802

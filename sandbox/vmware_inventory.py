@@ -1,5 +1,7 @@
-"""Inventories of loopback vCenters as data, and the inventory of the sandbox. Instance UUIDs never
-change, so documents and tests may name them."""
+"""Inventories of loopback vCenters as data, and the inventory of the sandbox.
+
+Instance UUIDs never change, so documentation and tests may use them.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,8 @@ class Machine:
     cpus: int = 2
     memory_mb: int = 4096
     tools: int | None = 12 * 1024 + 5 * 32
-    """The version of VMware Tools as VMware writes 12.5.0. 0 if they are not installed, None if the
-    vCenter does not report it."""
+    """The version of VMware Tools as one number, by default 12.5.0. It is 0 if they are not
+    installed, and None if the vCenter does not report it."""
     tools_status: str = "toolsNotRunning"
     version: str = "vmx-19"
     firmware: str = "efi"

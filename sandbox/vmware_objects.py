@@ -1,5 +1,7 @@
-"""Turn the data of an inventory into managed objects with properties, and answer the queries of
-clients as a vCenter's property collector does."""
+"""Convert an inventory into managed objects with properties, and answer queries about them.
+
+The answers are those of a vCenter's property collector.
+"""
 
 from __future__ import annotations
 
@@ -161,9 +163,13 @@ def collect(objects: Objects, views: dict[Any, tuple[Any, type]], spec: Any) -> 
         selection.select(object_spec.obj, object_spec.selectSet, skipped=bool(object_spec.skip))
     contents = []
     for reference in selection.selected:
-        property_specs = [each for each in spec.propSet if isinstance(reference, each.type)]
+        property_specs = [
+            property_spec
+            for property_spec in spec.propSet
+            if isinstance(reference, property_spec.type)
+        ]
         if property_specs:
-            paths = [path for each in property_specs for path in each.pathSet]
+            paths = [path for property_spec in property_specs for path in property_spec.pathSet]
             contents.append(_content(reference, selection.properties(reference) or {}, paths))
     return contents
 
@@ -193,14 +199,16 @@ def _is_property(kind: Any, path: str) -> bool:
 
 
 def contents_with_faults(objects: list[Any], make_fault: Any) -> list[Any]:
-    """Return the same objects with a fault for each property. This is how a vCenter answers if the
-    session has ended."""
+    """Return the same objects with a fault for each property.
+
+    A vCenter answers like this if the session has ended.
+    """
     return [
         Collector.ObjectContent(
             obj=content.obj,
             missingSet=[
-                Collector.MissingProperty(path=each.name, fault=make_fault(content.obj))
-                for each in content.propSet
+                Collector.MissingProperty(path=prop.name, fault=make_fault(content.obj))
+                for prop in content.propSet
             ],
         )
         for content in objects
@@ -223,7 +231,9 @@ class _Selection:
         if reference in self._views:
             container, kind = self._views[reference]
             members = [
-                each for each in self._objects.descendants(container) if isinstance(each, kind)
+                member
+                for member in self._objects.descendants(container)
+                if isinstance(member, kind)
             ]
             return {"recursive": True, "view": _array(vim.ManagedEntity, members)}
         return self._objects.properties.get(reference)
@@ -236,8 +246,8 @@ class _Selection:
             raise vmodl.fault.ManagedObjectNotFound(obj=reference)
         if not skipped:
             self.selected[reference] = None
-        for each in select:
-            self._follow(reference, properties, each)
+        for traversal in select:
+            self._follow(reference, properties, traversal)
 
     def _follow(self, reference: Any, properties: dict[str, Any], spec: Any) -> None:
         if isinstance(spec, Collector.TraversalSpec):
@@ -249,5 +259,5 @@ class _Selection:
             return
         self._visited.add((reference, id(spec)))
         found = properties.get(spec.path)
-        for each in found if isinstance(found, list) else filter(None, [found]):
-            self.select(each, spec.selectSet, skipped=bool(spec.skip))
+        for target in found if isinstance(found, list) else filter(None, [found]):
+            self.select(target, spec.selectSet, skipped=bool(spec.skip))

@@ -1,5 +1,7 @@
-"""Read and write SOAP as a vCenter does. pyVmomi's own serialisers give each value the type of the
-API description."""
+"""Read and write SOAP as a vCenter does.
+
+pyVmomi's own serializers give each value the type in the API description.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Call:
 
 def read(body: bytes) -> Call:
     """Parse a request. Raises ET.ParseError, KeyError or LookupError if it is not a call."""
-    soap_body = ET.fromstring(body).find(_BODY)  # noqa: S314  Our own tests send it.
+    soap_body = ET.fromstring(body).find(_BODY)  # noqa: S314  our own tests send it
     if soap_body is None or not len(soap_body):
         raise LookupError("no call")
     sent = soap_body[0]
@@ -48,15 +50,17 @@ def read(body: bytes) -> Call:
     arguments: dict[str, Any] = {}
     for parameter in GuessWsdlMethod(method).info.params:
         values = [
-            _value(each, parameter) for each in sent if _local_name(each.tag) == parameter.name
+            _value(element, parameter)
+            for element in sent
+            if _local_name(element.tag) == parameter.name
         ]
         if issubclass(parameter.type, list):
             arguments[parameter.name] = values
         else:
             arguments[parameter.name] = values[0] if values else None
-    for each in sent:
-        if _local_name(each.tag) == "_this":
-            this = each.text or ""
+    for element in sent:
+        if _local_name(element.tag) == "_this":
+            this = element.text or ""
     return Call(method, this, arguments)
 
 

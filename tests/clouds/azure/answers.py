@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox import azure, faulty
-from sandbox.azure_manager import json_of
+from sandbox.azure_manager import json_answer
 from sandbox.faulty import Answer, Behaviour, Request
 
 LOGIN = ("/oauth2/", "/.well-known/")
@@ -45,7 +45,7 @@ def by_path(otherwise: Behaviour, **parts: Behaviour) -> Behaviour:
 
 
 def answering(body: Any, status: int = 200) -> Behaviour:
-    return lambda _: json_of(body, status)
+    return lambda _: json_answer(body, status)
 
 
 def arm_error(

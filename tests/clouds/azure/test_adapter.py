@@ -73,7 +73,7 @@ def test_every_marketplace_image(adapter: Azure, good: CredentialValues, place: 
 def test_suggested_operating_system(
     adapter: Azure,
     good: CredentialValues,
-    offered: azure_images.Offered,
+    offered: azure_images.MarketplaceSku,
     family: str,
     version: str,
 ) -> None:
@@ -105,7 +105,7 @@ def test_suggested_operating_system_of_own_images(
     [(NOBLE, "24.04.202610150"), (azure_images.ORACLE_9, "9.7.10")],
 )
 def test_latest_is_the_highest_number(
-    adapter: Azure, good: CredentialValues, offered: azure_images.Offered, newest: str
+    adapter: Azure, good: CredentialValues, offered: azure_images.MarketplaceSku, newest: str
 ) -> None:
     details = adapter.describe(good, Locator("", offered.urn("latest")))
     assert details.image_id == offered.urn(newest)
@@ -204,7 +204,7 @@ def test_every_version_in_the_gallery(adapter: Azure, good: CredentialValues) ->
             assert [each.size_gb for each in details.volumes[1:]] == list(known.disks)
             assert details.created is not None
             assert details.created.isoformat()[:10] == version.published[:10]
-            assert fact(details, "latest") == ("No" if version.left_out else "Yes")
+            assert fact(details, "latest") == ("No" if version.excluded_from_latest else "Yes")
             assert fact(details, "regions") == ", ".join(
                 azure_images.REGIONS[region][0] for region in version.regions
             )

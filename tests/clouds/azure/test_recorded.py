@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox import faulty, tls
-from sandbox.azure_manager import json_of
+from sandbox.azure_manager import json_answer
 from sandbox.faulty import Answer, Request
 from tests.clouds.azure.answers import after_login, arm_error
 from tests.clouds.azure.peer import AzurePeer
@@ -45,7 +45,7 @@ class Replay:
 
     def __call__(self, request: Request) -> Answer | None:
         body = self.bodies.get(_plain(request.path))
-        return NOT_FOUND(request) if body is None else json_of(body)
+        return NOT_FOUND(request) if body is None else json_answer(body)
 
 
 def _plain(path: str) -> str:

@@ -67,8 +67,8 @@ def test_every_image_of_the_sandbox(
     assert fact(details, "number") == known.number
     assert fact(details, "family") == (known.family or None)
     assert fact(details, "features") == (", ".join(known.features) or None)
-    assert fact(details, "licences") == (
-        ", ".join(each.partition("/")[2] for each in known.licences) or None
+    assert fact(details, "licenses") == (
+        ", ".join(each.partition("/")[2] for each in known.licenses) or None
     )
 
 

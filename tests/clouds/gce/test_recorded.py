@@ -96,7 +96,7 @@ def test_real_images_become_facts(pairs: list[tuple[dict[str, Any], ImageDetails
         assert facts["number"] == str(int(image["id"]))
         assert facts["project"] == resource_path(image["selfLink"]).partition("/")[0]
         assert facts.get("family") == image.get("family")
-        assert ("licences" in facts) == bool(image.get("licenses"))
+        assert ("licenses" in facts) == bool(image.get("licenses"))
         assert ("replacement" in facts) == ("replacement" in image.get("deprecated", {}))
         deprecated = image.get("deprecated", {}).get("state") == "DEPRECATED"
         state = ImageState.DEPRECATED if deprecated else ImageState.AVAILABLE

@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from sandbox import openstack
-from sandbox.openstack_images import ADMIN_PROJECT, IMAGES, OTHER_PROJECT, REGIONS, SandboxImage
+from sandbox.openstack_images import ADMIN_PROJECT, CATALOG, OTHER_PROJECT, REGIONS, SandboxImage
 
 ADMIN_PASSWORD = "admin"
 SECONDS = 60
@@ -68,7 +68,7 @@ def fill(auth_url: str, glances: Sequence[str]) -> dict[str, Any]:
         openstack.PROJECT: Client(auth_url, openstack.USER, openstack.PASSWORD, openstack.PROJECT),
         OTHER_PROJECT: Client(auth_url, OTHER_PROJECT, openstack.PASSWORD, OTHER_PROJECT),
     }
-    for image in IMAGES:
+    for image in CATALOG:
         glance = glances[REGIONS.index(image.region)]
         _create_image(owners[image.project], admin, f"{glance}/v2/images", image)
     user = owners[openstack.PROJECT]

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from sandbox import faulty, openstack, openstack_images, tls
-from sandbox.openstack_images import IMAGES, REGION_ONE, REGION_TWO, SandboxImage
+from sandbox.openstack_images import CATALOG, REGION_ONE, REGION_TWO, SandboxImage
 from tests.clouds.openstack.answers import cloud, endpoint, image, keystone_error
 from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
 from webapp.clouds.base import (
@@ -29,7 +29,7 @@ from webapp.clouds.openstack import sdk
 from webapp.clouds.openstack.adapter import OpenStack
 from webapp.images import operating_systems
 
-VISIBLE = [each for each in IMAGES if each is not openstack_images.GLOBEX_IMAGE]
+VISIBLE = [each for each in CATALOG if each is not openstack_images.GLOBEX_IMAGE]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import requests
 from sandbox import openstack, openstack_images
 from sandbox.openstack_images import (
     ACME_IMAGE,
-    IMAGES,
+    CATALOG,
     NOBLE,
     ONLY_IN_REGION_TWO,
     REGION_ONE,
@@ -47,7 +47,7 @@ DIFFERENT_FACTS = {
 }
 """The facts that differ between the sandbox and the real cloud. `created` differs as well: the
 images of the real cloud were created just now."""
-VISIBLE = [each for each in IMAGES if each is not openstack_images.GLOBEX_IMAGE]
+VISIBLE = [each for each in CATALOG if each is not openstack_images.GLOBEX_IMAGE]
 HERE = Locator(REGION_ONE, NOBLE.image_id)
 
 

@@ -125,7 +125,7 @@ def _facts(
         ("obsolete", "Obsolete from", _day(deprecation.get("obsolete"))),
         ("deleted", "Deleted from", _day(deprecation.get("deleted"))),
         (
-            "licences",
+            "licenses",
             "Licenses",
             _joined(_last_segment(each) for each in image.get("licenses", ())),
         ),
