@@ -17,6 +17,7 @@ import models
 import webapp
 from models import CloudCredentials, Membership, Person, Scope
 from tests.conftest import MakeCredentials
+from webapp import database
 from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.warm_up import WarmUp
@@ -44,6 +45,16 @@ def test_an_administrator_is_created_once(db: Flask) -> None:
     assert Membership.get(person=person).scope == Scope.at("")
     code, output = run_command(db, *arguments)
     assert (code, "already exists" in output) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["create-admin", "set-password", "rotate-keys"])
+def test_commands_ask_to_migrate_an_old_schema(
+    db: Flask, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(database, "pending_migrations", lambda _database: ["0009_new"])
+    arguments = () if command == "rotate-keys" else ("you@example.com", "--password", "long enough")
+    code, output = run_command(db, command, *arguments)
+    assert (code, "Run `flask --app webapp migrate` first" in output) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["create-admin", "set-password"])

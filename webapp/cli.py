@@ -37,13 +37,11 @@ def migrate() -> None:
 def create_admin(email: str, name: str, password: str) -> None:
     """Create an account with the role admin at Scalr."""
     with models.database.connection_context():
-        scalr = Scope.at("")
-        if scalr is None:
-            raise click.ClickException("Run `flask --app webapp migrate` first.")
+        _require_current_schema()
         try:
             with transaction():
                 person = accounts.create(email, name, password)
-                Membership.create(person=person, scope=scalr, role=Role.ADMIN)
+                Membership.create(person=person, scope=Scope.get(path=""), role=Role.ADMIN)
         except Refusal as error:
             raise click.ClickException(error.message) from error
         except IntegrityError as error:
@@ -58,6 +56,7 @@ def create_admin(email: str, name: str, password: str) -> None:
 def set_password(email: str, password: str) -> None:
     """Set a new password for an account and end its sessions."""
     with models.database.connection_context():
+        _require_current_schema()
         person = Person.get_or_none(Person.email == accounts.normalized_email(email))
         if person is None:
             raise click.ClickException(f"No account has the e-mail address {email}.")
@@ -71,8 +70,12 @@ def set_password(email: str, password: str) -> None:
 @click.command("rotate-keys")
 @with_appcontext
 def rotate_keys() -> None:
-    """Re-encrypt all cloud credentials with the first key of CREDENTIALS_KEYS."""
+    """Re-encrypt all cloud credentials.
+
+    The first key of CREDENTIALS_KEYS encrypts them, and any of its keys can decrypt them.
+    """
     with models.database.connection_context():
+        _require_current_schema()
         try:
             count = services().vault.rotate()
         except Refusal as error:
@@ -86,3 +89,11 @@ def rotate_keys() -> None:
 def version() -> None:
     """Print the version of the application."""
     click.echo(f"Image Registry {current_app.config['VERSION']}")
+
+
+def _require_current_schema() -> None:
+    """Stop with advice if the database has not been migrated to this version."""
+    if database.pending_migrations(models.database.obj):
+        raise click.ClickException(
+            "The database schema is not up to date. Run `flask --app webapp migrate` first."
+        )
