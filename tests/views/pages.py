@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 from werkzeug.test import TestResponse
@@ -9,5 +10,12 @@ from werkzeug.test import TestResponse
 
 def visible_text(page: TestResponse | str) -> str:
     """Return the text of a page without its tags, with single spaces."""
-    html = page if isinstance(page, str) else page.text
-    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+    source = page if isinstance(page, str) else page.text
+    return " ".join(re.sub(r"<[^>]*>", " ", source).split())
+
+
+def receipt_in(page: str) -> str:
+    """Return the receipt in the form of New Image."""
+    found = re.search(r'name="receipt"[^>]*value="([^"]+)"', page)
+    assert found, "the page has no receipt"
+    return html.unescape(found[1])

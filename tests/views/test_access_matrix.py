@@ -1,6 +1,6 @@
 """Access to every URL and method, for every role at every level, and for signed-out people.
 
-The table below is the test. A route of the app without a row fails the test too.
+The table below contains the expected status. A test also fails if a route of the app has no row.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ ae     POST   /images/{inherited}/delete           404  403    403    403
 ae     POST   /images/{inherited}/promote          404  403    403    403
 ae     POST   /images/{inherited}/share            404  403    403    403
 ae     POST   /images/{inherited}/check            404  403    403    403
-sae    GET    /images/{elsewhere}                  404  404    404    404
-sae    POST   /images/{elsewhere}/delete           404  403    404    404
+sae    GET    /images/{unrelated}                  404  404    404    404
+sae    POST   /images/{unrelated}/delete           404  403    404    404
 sae    GET    /credentials                         404  403    200    200
 sae    GET    /credentials/new                     404  403    403    200
 sae    GET    /credentials/new/aws                 404  403    403    200
@@ -107,7 +107,7 @@ sae    GET    /images/{image}/life-cycle           404  403    200    200
 sae    POST   /images/{image}/life-cycle           404  403    422    422
 ae     GET    /images/{inherited}/life-cycle       404  403    403    403
 ae     POST   /images/{inherited}/life-cycle       404  403    403    403
-sae    GET    /images/{elsewhere}/life-cycle       404  403    404    404
+sae    GET    /images/{unrelated}/life-cycle       404  403    404    404
 sae    GET    /images/successors                   404  403    200    200
 sae    POST   /images/bulk                         404  403    303    303
 sae    POST   /images/bulk/confirm                 404  403    303    303
@@ -136,7 +136,7 @@ URLS = {
     "account": "/account/acme",
     "environment": "/environment/acme/production",
 }
-BELOW = {
+CHILDREN = {
     "scalr": {"kind": "accounts", "child": "globex"},
     "account": {"kind": "environments", "child": "staging"},
     "environment": {},
@@ -151,7 +151,7 @@ class Row:
     outcomes: dict[Role | None, str]
 
 
-def rows() -> list[Row]:
+def table_rows() -> list[Row]:
     parsed = []
     for line in TABLE.strip().splitlines()[1:]:
         levels, method, path, *outcomes = line.split()
@@ -160,7 +160,7 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture
-def things(
+def create_records(
     make_image: MakeImage,
     make_credentials: MakeCredentials,
     actor_of: ActorOf,
@@ -168,7 +168,7 @@ def things(
 ) -> Callable[[str], dict[str, object]]:
     """Return a function that creates one record of each kind, by the names in the table."""
 
-    def things(level: str) -> dict[str, object]:
+    def create_records(level: str) -> dict[str, object]:
         path = HOMES[level]
         here = scope(path)
         viewer = Person.get(Person.email == f"{level}-viewer@example.com")
@@ -184,9 +184,9 @@ def things(
         }
         return {
             **own,
-            **BELOW[level],
+            **CHILDREN[level],
             "inherited": make_image("", 8).id,
-            "elsewhere": make_image("globex", 9).id,
+            "unrelated": make_image("globex", 9).id,
             "credentials": make_credentials(path, "here").id,
             "foreign": make_credentials("globex", "there").id,
             "member": Membership.get(person=viewer, scope=here).id,
@@ -198,33 +198,33 @@ def things(
             "private": SavedView.create(name="private", **of_owner).id,
         }
 
-    return things
+    return create_records
 
 
 @pytest.mark.parametrize("level", HOMES)
 @pytest.mark.parametrize("who", CAST)
-def test_everybody_everywhere(
+def test_each_row_for_each_person_at_each_level(
     client_of: ClientOf,
     actor_of: ActorOf,
     scope: ScopeAt,
-    things: Callable[[str], dict[str, object]],
+    create_records: Callable[[str], dict[str, object]],
     level: str,
     who: str,
 ) -> None:
-    names, here = things(level), scope(HOMES[level])
+    record_ids, here = create_records(level), scope(HOMES[level])
     actor, client = actor_of(who), client_of(who)
     role = actor.role_at(here)
     above = actor.role_at(here.parent) if here.parent else None
     unexpected = {}
     # The removed member may be the person who makes the requests, so removals come last.
-    for row in sorted(rows(), key=lambda row: row.path.endswith(("/remove", "{member}"))):
+    for row in sorted(table_rows(), key=lambda row: row.path.endswith(("/remove", "{member}"))):
         if level[0] not in row.levels:
             continue
         expected = row.outcomes[role]
         if expected == "up":
             reaches = above in {Role.EDITOR, Role.ADMIN}
             expected = ("200" if row.method == "GET" else "303") if reaches else "404"
-        path = row.path.format(**names)
+        path = row.path.format(**record_ids)
         status = client.open(URLS[level] + path, method=row.method).status_code
         if status != int(expected):
             unexpected[f"{row.method} {row.path}"] = f"{status} instead of {expected}"
@@ -234,20 +234,20 @@ def test_everybody_everywhere(
 @pytest.mark.parametrize("level", HOMES)
 def test_signed_out_people_are_asked_to_sign_in(
     client_of: ClientOf,
-    things: Callable[[str], dict[str, object]],
+    create_records: Callable[[str], dict[str, object]],
     level: str,
 ) -> None:
-    names, client = things(level), client_of("nobody")
-    for row in rows():
+    record_ids, client = create_records(level), client_of("nobody")
+    for row in table_rows():
         if level[0] in row.levels:
-            path = URLS[level] + row.path.format(**names)
+            path = URLS[level] + row.path.format(**record_ids)
             response = client.open(path, method=row.method)
             assert response.status_code == 303, path
             assert response.location.startswith("/sign-in"), path
 
 
 @pytest.mark.parametrize(("method", "path"), PERSONAL)
-def test_pages_of_a_person(client_of: ClientOf, method: str, path: str) -> None:
+def test_pages_outside_a_scope(client_of: ClientOf, method: str, path: str) -> None:
     outcomes = [
         client_of(who).open(path, method=method).status_code for who in ("nobody", "outsider")
     ]
@@ -266,21 +266,21 @@ def test_pages_of_a_person(client_of: ClientOf, method: str, path: str) -> None:
         "/account/acme/production/images",
     ],
 )
-def test_scopes_that_do_not_exist(client_of: ClientOf, url: str) -> None:
+def test_missing_scopes_are_not_found(client_of: ClientOf, url: str) -> None:
     assert client_of("scalr-admin").get(url, follow_redirects=True).status_code == 404
 
 
-def test_the_table_is_complete(app: Flask) -> None:
+def test_the_table_covers_every_route(app: Flask) -> None:
     adapter = app.url_map.bind("")
     covered = set()
     for level, url in URLS.items():
         numbers = {
-            "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "elsewhere": 1,
+            "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "unrelated": 1,
             "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
             "view": 1, "private": 1, "job": 1,
-            "kind": "environments", "child": "x", **BELOW[level],
+            "kind": "environments", "child": "x", **CHILDREN[level],
         }  # fmt: skip
-        for row in rows():
+        for row in table_rows():
             if level[0] in row.levels:
                 path = url + row.path.format(**numbers)
                 covered.add((row.method, adapter.match(path, method=row.method)[0]))

@@ -76,7 +76,9 @@ def test_stop_sharing_lists_the_scopes_that_no_longer_see_the_images(
     )
 
 
-def test_a_selection_without_own_images(client: FlaskClient, make_image: MakeImage) -> None:
+def test_a_selection_without_own_images_cannot_be_confirmed(
+    client: FlaskClient, make_image: MakeImage
+) -> None:
     response = preview(client, "delete", make_image("", 1))
     assert "Account acme doesn’t own any of the selected images." in visible_text(response)
     assert b"confirm" not in response.data
@@ -136,7 +138,7 @@ def test_changing_one_field(
     assert [entry.image_id for entry in entries] == [changed.id]
 
 
-def test_all_own_images_that_match_a_search(client: FlaskClient, make_image: MakeImage) -> None:
+def test_all_matching_own_images_are_deleted(client: FlaskClient, make_image: MakeImage) -> None:
     for number in range(1, 4):
         make_image("acme", number, name=f"noble {number}")
     make_image("acme", 4, name="jammy")
@@ -152,7 +154,7 @@ def test_all_own_images_that_match_a_search(client: FlaskClient, make_image: Mak
     assert {image.name for image in Image.select()} == {"jammy", "noble from above"}
 
 
-def test_a_search_that_matches_other_images_by_now(
+def test_images_are_not_deleted_if_the_search_matches_others_now(
     client: FlaskClient, make_image: MakeImage
 ) -> None:
     make_image("acme", 1), make_image("acme", 2)
@@ -162,7 +164,7 @@ def test_a_search_that_matches_other_images_by_now(
     assert Image.select().count() == 2
 
 
-def test_too_many_images(
+def test_a_bulk_action_has_a_limited_number_of_images(
     client: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "MAX_IMAGES", 1)
@@ -217,7 +219,7 @@ def test_deprecating_several_images(client: FlaskClient, make_image: MakeImage) 
         ({"successor": "#12345"}, "There is no image"),
     ],
 )
-def test_a_life_that_cannot_be(
+def test_an_invalid_life_cycle_is_refused(
     client: FlaskClient, make_image: MakeImage, fields: dict[str, str], words: str
 ) -> None:
     image = make_image("acme")
@@ -245,7 +247,7 @@ def test_checking_several_images(
         assert {row.message for row in JobRow.select()} == {"Changed in the cloud: Architecture."}
 
 
-def test_the_page_of_a_job(client: FlaskClient, make_image: MakeImage) -> None:
+def test_the_page_of_a_job_shows_its_outcome(client: FlaskClient, make_image: MakeImage) -> None:
     first, second = make_image("acme", 1, name="first"), make_image("acme", 2, name="second")
     confirm(client, "agent", first)
     page = confirm(client, "no-agent", second, first)
@@ -262,7 +264,7 @@ def test_the_page_of_a_job(client: FlaskClient, make_image: MakeImage) -> None:
     assert client.get(f"{job}?show=nonsense&after=nonsense").status_code == 200
 
 
-def test_rows_are_paged(
+def test_rows_of_a_job_are_paged(
     client: FlaskClient, make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     rows = [JobRow(subject=f"row {number:03}") for number in range(120)]

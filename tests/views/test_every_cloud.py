@@ -20,7 +20,7 @@ from sandbox import faulty, tls
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from tests.conftest import ClientOf
-from tests.views.test_new_image import receipt_in
+from tests.views.pages import receipt_in
 from webapp.clouds import base
 from webapp.clouds.base import CredentialValues, Locator
 
@@ -32,9 +32,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(peer: Peer) -> Iterator[str]:
-    with peer.start() as address:
-        yield address
+def cloud_url(peer: Peer) -> Iterator[str]:
+    with peer.start() as url:
+        yield url
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def save_credentials(
     client: FlaskClient, peer: Peer, values: CredentialValues, **more: str
 ) -> CloudCredentials:
     """Add the credentials with the form, as a person would."""
-    sent = {"name": f"{peer.cloud.label} {time.monotonic_ns()}", **values, **more}
-    answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=sent)
+    fields = {"name": f"{peer.cloud.label} {time.monotonic_ns()}", **values, **more}
+    answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=fields)
     assert answer.status_code == 303, answer.text
-    row: CloudCredentials = CloudCredentials.get(CloudCredentials.name == sent["name"])
+    row: CloudCredentials = CloudCredentials.get(CloudCredentials.name == fields["name"])
     return row
 
 
@@ -63,7 +63,7 @@ def press_next(client: FlaskClient, row: CloudCredentials, locator: Locator) -> 
 
 
 def press_register(client: FlaskClient, page: str, **changes: str) -> Any:
-    sent = {
+    fields = {
         "receipt": receipt_in(page),
         "name": "approved",
         "os_family": "ubuntu",
@@ -72,13 +72,13 @@ def press_register(client: FlaskClient, page: str, **changes: str) -> Any:
         "agent_installed": "y",
         "shared": "y",
     }
-    return client.post(f"{ACME}/images", data={**sent, **changes})
+    return client.post(f"{ACME}/images", data={**fields, **changes})
 
 
 def test_from_credentials_to_a_registered_image(
-    client: FlaskClient, peer: Peer, address: str
+    client: FlaskClient, peer: Peer, cloud_url: str
 ) -> None:
-    values = peer.credentials(address)
+    values = peer.credentials(cloud_url)
     row = save_credentials(client, peer, values)
     assert row.account
     page = press_next(client, row, peer.known)
@@ -103,9 +103,9 @@ def test_from_credentials_to_a_registered_image(
 
 
 def test_an_alias_is_registered_as_its_current_image(
-    client: FlaskClient, peer: Peer, address: str
+    client: FlaskClient, peer: Peer, cloud_url: str
 ) -> None:
-    row = save_credentials(client, peer, peer.credentials(address))
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
     page = press_next(client, row, peer.alias or peer.known).text
     text = html.unescape(page)
     assert ("currently stands for" in text) == (peer.alias is not None)
@@ -116,8 +116,10 @@ def test_an_alias_is_registered_as_its_current_image(
         assert press_next(client, row, peer.alias).status_code == 409
 
 
-def test_the_same_image_twice(client: FlaskClient, peer: Peer, address: str) -> None:
-    row = save_credentials(client, peer, peer.credentials(address))
+def test_an_image_is_registered_once_per_compute_resource(
+    client: FlaskClient, peer: Peer, cloud_url: str
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
     first = press_next(client, row, peer.known)
     assert press_register(client, first.text).status_code == 303
     again = press_next(client, row, peer.known)
@@ -144,8 +146,8 @@ def _field(page: str, name: str) -> str:
     return found[0] if found else ""
 
 
-def test_forms_keep_the_chosen_values(client: FlaskClient, peer: Peer, address: str) -> None:
-    row = save_credentials(client, peer, peer.credentials(address))
+def test_forms_keep_the_chosen_values(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
     query = {"credentials": row.id, "image_id": peer.known.image_id}
     if peer.known.location:
         query["location"] = peer.known.location
@@ -158,17 +160,17 @@ def test_forms_keep_the_chosen_values(client: FlaskClient, peer: Peer, address: 
 
 
 def test_a_field_with_an_error_is_not_replaced_by_live_values(
-    client: FlaskClient, peer: Peer, address: str
+    client: FlaskClient, peer: Peer, cloud_url: str
 ) -> None:
-    row = save_credentials(client, peer, peer.credentials(address))
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
     page = press_next(client, row, Locator(peer.known.location, "?")).text
     assert "is-invalid" in page
     assert 'id="live"' not in page
     assert not peer.cloud.lists_images or peer.known_name in html.unescape(page)
 
 
-def test_a_pasted_id_finds_its_cloud(client: FlaskClient, peer: Peer, address: str) -> None:
-    save_credentials(client, peer, peer.credentials(address))
+def test_a_pasted_id_finds_its_cloud(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
+    save_credentials(client, peer, peer.credentials(cloud_url))
     for text, canonical in peer.pasted.items():
         answer = client.get(f"{ACME}/images/new", query_string={"paste": text})
         assert answer.status_code == 303, text
@@ -177,7 +179,8 @@ def test_a_pasted_id_finds_its_cloud(client: FlaskClient, peer: Peer, address: s
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_call_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time limit of a call to one second."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
 
 
@@ -197,32 +200,32 @@ FAILURES: dict[str, Faulty] = {
 }
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_call_timeout")
 @pytest.mark.parametrize("failure", FAILURES)
-def test_messages_of_a_failing_cloud(
+def test_a_failing_cloud_is_reported_without_secrets(
     client: FlaskClient, peer: Peer, failure: str, record_property: Callable[[str, str], None]
 ) -> None:
     with FAILURES[failure](peer) as url:
         row = save_credentials(client, peer, peer.credentials(url), unchecked="y")
-        sentence = refusal(press_next(client, row, peer.known), peer, peer.known)
+        sentence = refusal_message(press_next(client, row, peer.known), peer, peer.known)
         record_property("message", f"{peer.cloud.key} | {failure} | {sentence}")
         # Saving the credentials shows the same message.
         values = {"name": "another", **peer.credentials(url)}
         answer = client.post(f"{ACME}/credentials/new/{peer.cloud.key}", data=values)
         assert peer.secret not in answer.text
         if failure == "missing permission" and answer.status_code == 303:
-            return  # One that logging in does not take.
+            return  # Checking the credentials does not need this permission.
         assert answer.status_code == 422
         assert 'class="alert alert-danger"' in answer.text
 
 
-def test_messages_for_a_wrong_locator(
+def test_a_wrong_locator_is_reported_and_stays_in_the_form(
     client: FlaskClient,
     peer: Peer,
-    address: str,
+    cloud_url: str,
     record_property: Callable[[str, str], None],
 ) -> None:
-    row = save_credentials(client, peer, peer.credentials(address))
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
     wrong = {
         "not found": peer.unknown,
         "malformed id": Locator(peer.known.location, peer.invalid_ids[1]),
@@ -233,11 +236,11 @@ def test_messages_for_a_wrong_locator(
         if locator is None:
             assert peer.cloud.location_rule is base.LocationRule.GLOBAL
             continue
-        sentence = refusal(press_next(client, row, locator), peer, locator)
+        sentence = refusal_message(press_next(client, row, locator), peer, locator)
         record_property("message", f"{peer.cloud.key} | {failure} | {sentence}")
 
 
-def refusal(answer: Any, peer: Peer, locator: Locator) -> str:
+def refusal_message(answer: Any, peer: Peer, locator: Locator) -> str:
     """Return the message on a page that keeps the input."""
     assert answer.status_code == 422, answer.text
     page = html.unescape(answer.text)

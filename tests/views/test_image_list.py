@@ -25,7 +25,7 @@ def three_images(make_image: MakeImage) -> None:
 
 
 @pytest.mark.usefixtures("three_images")
-def test_a_url_holds_the_whole_search(client_of: ClientOf) -> None:
+def test_a_url_contains_the_whole_search(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     page = client.get(f'{IMAGES}?q=cloud:aws+os:"debian"+scope:account&sort=name').text
     assert "1 image found" in page
@@ -35,7 +35,7 @@ def test_a_url_holds_the_whole_search(client_of: ClientOf) -> None:
 
 
 @pytest.mark.usefixtures("three_images")
-def test_paging_links(client_of: ClientOf) -> None:
+def test_a_single_page_has_no_paging_links(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     Person.update(page_size=25).where(Person.email == "account-viewer@example.com").execute()
     page = client.get(f"{IMAGES}?q=from").text
@@ -58,15 +58,17 @@ def test_a_page_sends_few_statements(
     statements: list[str] = []
     if is_sqlite():
         database = models.database.obj
-        record(monkeypatch, database, "execute_sql", statements)
+        record_calls(monkeypatch, database, "execute_sql", statements)
     else:
         # The driver also sees statements that the connection pool sends.
-        record(monkeypatch, psycopg.Cursor, "execute", statements)
+        record_calls(monkeypatch, psycopg.Cursor, "execute", statements)
     assert "first" in client.get(f"/account/acme/{path}").text
     assert len(statements) <= 6 + ("q=first" in path and is_sqlite()), statements
 
 
-def record(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, statements: list[str]) -> None:
+def record_calls(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, statements: list[str]
+) -> None:
     """Append the arguments of each call of a method to `statements`."""
     method = getattr(owner, name)
 
@@ -99,7 +101,7 @@ def test_only_own_images_can_be_selected(client_of: ClientOf) -> None:
 
 
 @pytest.mark.usefixtures("three_images")
-def test_filters(client_of: ClientOf) -> None:
+def test_filters_are_a_page_or_a_fragment(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     page = client.get(f"{IMAGES}/filters?q=agent:no")
     assert "<html" in page.text
@@ -122,7 +124,7 @@ def test_filters(client_of: ClientOf) -> None:
         ("by:", "by:me"),
     ],
 )
-def test_suggestions(client_of: ClientOf, text: str, suggestion: str) -> None:
+def test_search_tokens_are_suggested(client_of: ClientOf, text: str, suggestion: str) -> None:
     client = client_of("account-viewer")
     response = client.get(f"{IMAGES}/suggestions", query_string={"q": text}).text
     assert f'<span class="mono">{suggestion}</span>' in response

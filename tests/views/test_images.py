@@ -26,7 +26,9 @@ def test_the_list_names_the_owner_in_words(client_of: ClientOf, make_image: Make
     assert "Owned by Scalr:" in page
 
 
-def test_a_search_without_result(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_a_search_without_results_offers_registration_of_an_id(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
     make_image("acme")
     client = client_of("account-editor")
     page = client.get(f"{ACME}/images?q=nothing-like-it").text
@@ -93,7 +95,7 @@ def test_html_in_names_is_escaped(client_of: ClientOf, make_image: MakeImage) ->
         assert "&lt;script&gt;" in page
 
 
-def test_the_page_of_an_image(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_the_page_of_an_image_shows_its_details(client_of: ClientOf, make_image: MakeImage) -> None:
     image = make_image("acme", name="golden")
     assert image.credentials is not None
     image.credentials.settings = {"partition": "aws", "endpoint_url": ""}
@@ -141,7 +143,7 @@ def test_editing_keeps_input_after_an_error(client_of: ClientOf, make_image: Mak
     assert Image.get_by_id(image.id).name == "noble"
 
 
-def test_editing(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_editing_to_another_operating_system(client_of: ClientOf, make_image: MakeImage) -> None:
     image = make_image("acme")
     client = client_of("account-editor")
     form = {
@@ -156,9 +158,9 @@ def test_editing(client_of: ClientOf, make_image: MakeImage) -> None:
     stored = Image.get_by_id(image.id)
     assert (stored.name, stored.os_family, stored.os_version) == ("renamed", "Haiku", "R1")
     assert (stored.size_gb, stored.agent_installed, stored.shared) == (None, False, False)
-    again = client.get(f"{ACME}/images/{image.id}/edit").text
-    assert 'value="Haiku"' in again
-    assert 'value="R1"' in again
+    edit_page = client.get(f"{ACME}/images/{image.id}/edit").text
+    assert 'value="Haiku"' in edit_page
+    assert 'value="R1"' in edit_page
 
 
 def test_turning_shared_off_lists_the_scopes_that_lose_access(

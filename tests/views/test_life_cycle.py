@@ -25,40 +25,40 @@ def client(client_of: ClientOf) -> FlaskClient:
 
 
 def change(client: FlaskClient, image: Image, **fields: object) -> TestResponse:
-    address = f"{IMAGES}/{image.id}/life-cycle"
-    return client.post(address, data=fields, follow_redirects=True)
+    url = f"{IMAGES}/{image.id}/life-cycle"
+    return client.post(url, data=fields, follow_redirects=True)
 
 
 def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeImage) -> None:
     image, new = make_image("acme", 1, name="old"), make_image("acme", 2, name="new")
-    address, day = f"{IMAGES}/{image.id}/life-cycle", models.today()
-    assert f'value="{day}"' in client.get(address).text
+    url, day = f"{IMAGES}/{image.id}/life-cycle", models.today()
+    assert f'value="{day}"' in client.get(url).text
     fields = {"status": "deprecated", "on": str(day + timedelta(days=9)), "reason": "It is old."}
-    page = client.post(address, data={**fields, "successor": "new"}, follow_redirects=True)
+    page = client.post(url, data={**fields, "successor": "new"}, follow_redirects=True)
     assert (
         f"Will be deprecated on {day + timedelta(days=9)}. It is old. Use new instead."
         in visible_text(page)
     )
-    form = client.get(address).text
+    form = client.get(url).text
     assert f'value="#{new.id} new"' in form
     page = client.post(
-        address,
+        url,
         data={**fields, "on": str(day), "successor": f"#{new.id} new"},
         follow_redirects=True,
     )
     assert f"Deprecated since {day}" in visible_text(page)
     fields = {"status": "retired", "on": str(day), "successor": f"#{new.id} new"}
-    page = client.post(address, data=fields, follow_redirects=True)
+    page = client.post(url, data=fields, follow_redirects=True)
     assert (
         f"Retired since {day}. This image must not be used any more. Use new instead."
         in visible_text(page)
     )
     page = client.post(
-        address, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
+        url, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
     )
     assert "The image is now active." in visible_text(page)
     assert life_cycle.plan_of(reload(image)) == life_cycle.STAYS_ACTIVE
-    page = client.post(address, data={"status": "active"}, follow_redirects=True)
+    page = client.post(url, data={"status": "active"}, follow_redirects=True)
     assert "There were no changes to save." in visible_text(page)
 
 
@@ -75,7 +75,7 @@ def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeIm
         ({"status": "retired", "on": "2026-02-28", "successor": "old"}, "its own successor"),
     ],
 )
-def test_invalid_status_forms(
+def test_invalid_status_forms_are_refused(
     client: FlaskClient, make_image: MakeImage, fields: dict[str, str], words: str
 ) -> None:
     image = make_image("acme", name="old")

@@ -12,6 +12,7 @@ import pytest
 from models import CloudCredentials, Image
 from sandbox import aws
 from tests.conftest import ClientOf, MakeCredentials, MakeImage
+from tests.views.pages import receipt_in
 from webapp.images.receipts import VALID_SECONDS
 
 ACME = "/account/acme"
@@ -21,8 +22,8 @@ NEXT = f"{ACME}/images/new/aws/confirm"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    with aws.start() as address:
-        yield address
+    with aws.start() as url:
+        yield url
 
 
 @pytest.fixture
@@ -30,18 +31,13 @@ def credentials(make_credentials: MakeCredentials, endpoint: str) -> CloudCreden
     return make_credentials("", "Sandbox", endpoint)
 
 
-def ask(credentials: CloudCredentials, image_id: str, location: str = "us-east-1") -> str:
+def next_url(credentials: CloudCredentials, image_id: str, location: str = "us-east-1") -> str:
+    """Return the URL that NEXT opens."""
     query = {"credentials": credentials.id, "location": location, "image_id": image_id}
     return f"{NEXT}?{urlencode(query)}"
 
 
-def receipt_in(page: str) -> str:
-    found = re.search(r'name="receipt"[^>]*value="([^"]+)"', page)
-    assert found, "the page holds no receipt"
-    return html.unescape(found[1])
-
-
-def form(page: str, **changes: str) -> dict[str, str]:
+def filled_form(page: str, **changes: str) -> dict[str, str]:
     filled = {
         "receipt": receipt_in(page),
         "name": "noble",
@@ -74,7 +70,7 @@ def test_live_locations_come_from_the_cloud(
 def test_next_reads_the_image_and_suggests(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
-    response = client_of("account-editor").get(ask(credentials, f"  {NOBLE.upper()} "))
+    response = client_of("account-editor").get(next_url(credentials, f"  {NOBLE.upper()} "))
     assert response.status_code == 200
     page = html.unescape(response.text)
     for words in (
@@ -90,13 +86,11 @@ def test_next_reads_the_image_and_suggests(
     assert re.search(r'<option selected value="ubuntu\|24.04">', page)
 
 
-def test_a_pasted_arn_brings_its_location(
-    client_of: ClientOf, credentials: CloudCredentials
-) -> None:
+def test_a_pasted_arn_sets_the_location(client_of: ClientOf, credentials: CloudCredentials) -> None:
     client = client_of("account-editor")
     arn = f"arn:aws:ec2:us-east-1::image/{NOBLE}"
-    assert client.get(ask(credentials, arn, "")).status_code == 200
-    response = client.get(ask(credentials, arn, "eu-west-1"))
+    assert client.get(next_url(credentials, arn, "")).status_code == 200
+    response = client.get(next_url(credentials, arn, "eu-west-1"))
     assert response.status_code == 422
     assert "so that they match" in response.text
 
@@ -115,7 +109,7 @@ def test_a_pasted_arn_brings_its_location(
 def test_failures_keep_the_input(
     client_of: ClientOf, credentials: CloudCredentials, image_id: str, location: str, words: str
 ) -> None:
-    response = client_of("account-editor").get(ask(credentials, image_id, location))
+    response = client_of("account-editor").get(next_url(credentials, image_id, location))
     assert response.status_code == 422
     page = html.unescape(response.text)
     assert words in page
@@ -127,7 +121,7 @@ def test_failures_keep_the_input(
 def test_an_unreachable_cloud_is_reported(
     client_of: ClientOf, make_credentials: MakeCredentials
 ) -> None:
-    response = client_of("account-editor").get(ask(make_credentials(), NOBLE))
+    response = client_of("account-editor").get(next_url(make_credentials(), NOBLE))
     assert response.status_code == 422
     assert 'role="alert"' in response.text
     assert "not-a-secret-at-all" not in response.text
@@ -138,15 +132,15 @@ def test_a_deprecated_or_disabled_image_is_reported(
 ) -> None:
     client = client_of("account-editor")
     for known, words in ((aws.OLD, "deprecated"), (aws.DISABLED, "disabled")):
-        page = client.get(ask(credentials, known.id_in("us-east-1"))).text
+        page = client.get(next_url(credentials, known.id_in("us-east-1"))).text
         assert "alert-warning" in page
         assert words in page
 
 
-def test_register(client_of: ClientOf, credentials: CloudCredentials) -> None:
+def test_registering_saves_the_image(client_of: ClientOf, credentials: CloudCredentials) -> None:
     client = client_of("account-editor")
-    page = client.get(ask(credentials, NOBLE)).text
-    response = client.post(f"{ACME}/images", data=form(page), follow_redirects=True)
+    page = client.get(next_url(credentials, NOBLE)).text
+    response = client.post(f"{ACME}/images", data=filled_form(page), follow_redirects=True)
     assert "is registered at Account acme" in html.unescape(response.text)
     image = Image.get()
     assert (image.cloud_image_id, image.location) == (NOBLE, "us-east-1")
@@ -158,8 +152,8 @@ def test_facts_come_from_the_receipt_and_not_from_the_form(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("account-editor")
-    page = client.get(ask(credentials, NOBLE)).text
-    forged = form(page, architecture="pdp11", cloud_image_id="ami-00000000", location="mars")
+    page = client.get(next_url(credentials, NOBLE)).text
+    forged = filled_form(page, architecture="pdp11", cloud_image_id="ami-00000000", location="mars")
     client.post(f"{ACME}/images", data=forged)
     image = Image.get()
     assert (image.architecture, image.cloud_image_id) == ("x86_64", NOBLE)
@@ -170,29 +164,29 @@ def test_an_invalid_receipt_registers_nothing(
     client_of: ClientOf, credentials: CloudCredentials, receipt: str
 ) -> None:
     client = client_of("account-editor")
-    page = client.get(ask(credentials, NOBLE)).text
-    response = client.post(f"{ACME}/images", data=form(page, receipt=receipt))
+    page = client.get(next_url(credentials, NOBLE)).text
+    response = client.post(f"{ACME}/images", data=filled_form(page, receipt=receipt))
     assert response.status_code == 400
     assert Image.select().count() == 0
 
 
-def test_a_receipt_of_another_person_or_scope(
+def test_a_receipt_of_another_person_or_scope_is_refused(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
-    page = client_of("account-admin").get(ask(credentials, NOBLE)).text
+    page = client_of("account-admin").get(next_url(credentials, NOBLE)).text
     other, elsewhere = client_of("account-editor"), client_of("account-admin")
-    assert other.post(f"{ACME}/images", data=form(page)).status_code == 400
+    assert other.post(f"{ACME}/images", data=filled_form(page)).status_code == 400
     staging = "/environment/acme/staging/images"
-    assert elsewhere.post(staging, data=form(page)).status_code == 400
+    assert elsewhere.post(staging, data=filled_form(page)).status_code == 400
 
 
-def test_an_old_receipt_starts_again(
+def test_an_expired_receipt_requires_another_look_up(
     client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of("account-editor")
-    page = client.get(ask(credentials, NOBLE)).text
+    page = client.get(next_url(credentials, NOBLE)).text
     monkeypatch.setattr("webapp.images.receipts.VALID_SECONDS", -VALID_SECONDS)
-    response = client.post(f"{ACME}/images", data=form(page), follow_redirects=True)
+    response = client.post(f"{ACME}/images", data=filled_form(page), follow_redirects=True)
     assert "Look it up again with NEXT" in html.unescape(response.text)
 
 
@@ -214,13 +208,13 @@ def test_invalid_input_is_reported_and_stays_in_the_form(
     client_of: ClientOf, credentials: CloudCredentials, changes: dict[str, str], words: str
 ) -> None:
     client = client_of("account-editor")
-    page = client.get(ask(credentials, NOBLE)).text
+    page = client.get(next_url(credentials, NOBLE)).text
     changes = {"name": "typed name", **changes}
-    response = client.post(f"{ACME}/images", data=form(page, **changes))
+    response = client.post(f"{ACME}/images", data=filled_form(page, **changes))
     assert response.status_code == 422
     assert words in response.text
     assert Image.select().count() == 0
-    again = form(response.text)
+    again = filled_form(response.text)
     assert client.post(f"{ACME}/images", data=again).status_code == 303
 
 
@@ -228,9 +222,9 @@ def test_a_visible_registered_image_is_linked(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("scalr-admin")
-    page = client.get(ask(credentials, NOBLE).replace(ACME, "/scalr")).text
-    client.post("/scalr/images", data=form(page, name="of Scalr"))
-    response = client_of("account-editor").get(ask(credentials, NOBLE))
+    page = client.get(next_url(credentials, NOBLE).replace(ACME, "/scalr")).text
+    client.post("/scalr/images", data=filled_form(page, name="of Scalr"))
+    response = client_of("account-editor").get(next_url(credentials, NOBLE))
     assert response.status_code == 409
     assert f"{ACME}/images/{Image.get().id}" in response.text
 
@@ -239,16 +233,18 @@ def test_an_invisible_registered_image_is_not_revealed(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("scalr-admin")
-    page = client.get(ask(credentials, NOBLE).replace(ACME, "/scalr")).text
-    filled = form(page, name="unshared image")
+    page = client.get(next_url(credentials, NOBLE).replace(ACME, "/scalr")).text
+    filled = filled_form(page, name="unshared image")
     del filled["shared"]
     client.post("/scalr/images", data=filled)
-    response = client_of("account-editor").get(ask(credentials, NOBLE))
+    response = client_of("account-editor").get(next_url(credentials, NOBLE))
     assert response.status_code == 200
     assert "unshared image" not in response.text
 
 
-def test_no_credentials(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_only_admins_are_offered_to_add_credentials(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
     page = client_of("account-admin").get(f"{ACME}/images/new").text
     assert f"{ACME}/credentials/new/aws" in page
     page = client_of("account-editor").get(f"{ACME}/images/new").text
@@ -256,12 +252,12 @@ def test_no_credentials(client_of: ClientOf, make_image: MakeImage) -> None:
     assert "mailto:account-admin@example.com" in page
 
 
-def test_credentials_of_other_scopes_do_not_exist(
+def test_credentials_of_other_scopes_are_not_revealed(
     client_of: ClientOf, make_credentials: MakeCredentials, endpoint: str
 ) -> None:
     make_credentials("acme", "mine", endpoint)
     foreign = make_credentials("globex", "theirs", endpoint)
-    page = client_of("account-editor").get(ask(foreign, NOBLE)).text
+    page = client_of("account-editor").get(next_url(foreign, NOBLE)).text
     assert "theirs" not in page
     response = client_of("account-editor").post(
         f"{ACME}/images/new/aws/confirm", data={"credentials": foreign.id}
@@ -269,10 +265,12 @@ def test_credentials_of_other_scopes_do_not_exist(
     assert response.status_code == 405
 
 
-def test_checking_again_over_the_socket(client_of: ClientOf, credentials: CloudCredentials) -> None:
+def test_a_check_of_an_unchanged_image_finds_no_changes(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
     client = client_of("account-editor")
-    page = client.get(ask(credentials, aws.OWN.id_in("us-east-1"))).text
-    where = client.post(f"{ACME}/images", data=form(page)).location
-    answer = client.post(f"{where}/check", data={"credentials": credentials.id})
+    page = client.get(next_url(credentials, aws.OWN.id_in("us-east-1"))).text
+    image_url = client.post(f"{ACME}/images", data=filled_form(page)).location
+    answer = client.post(f"{image_url}/check", data={"credentials": credentials.id})
     assert answer.status_code == 200
     assert "Nothing has changed in the cloud" in answer.text

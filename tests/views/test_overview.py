@@ -42,15 +42,15 @@ def test_an_inexact_number_is_shown_as_more_than(
     monkeypatch.setattr(overview, "VERY_MANY", 3)
     monkeypatch.setattr(overview, "COUNTED", 1)
     for number in range(4):
-        made = make_image("acme", number)
-        made.registered_at -= timedelta(days=40 * (number // 2))
-        made.save()
+        image = make_image("acme", number)
+        image.registered_at -= timedelta(days=40 * (number // 2))
+        image.save()
     page = visible_text(client_of("account-viewer").get(f"{ACME}/overview").text)
     assert "In the last 30 days more than 1 image" in page
     assert "30 to 90 days ago more than 1 image" in page
 
 
-def test_a_scope_without_images(client_of: ClientOf) -> None:
+def test_a_scope_without_images_offers_the_first_step(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(f"{ACME}/overview").text
     assert "No images yet in Account acme" in page
     assert "Register the first image" in page

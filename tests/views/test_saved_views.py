@@ -21,7 +21,7 @@ def save(
     return client.post(f"{ACME}/views", data={"name": name, "path": path, **fields})
 
 
-def view_of(name: str = "Gold") -> SavedView:
+def find_view(name: str = "Gold") -> SavedView:
     models.database.connect(reuse_if_open=True)
     view: SavedView = SavedView.get(SavedView.name == name)
     return view
@@ -69,10 +69,10 @@ def test_an_existing_view_can_be_replaced(client_of: ClientOf) -> None:
     assert "Replace “Gold”" in response.text
     # A shared view stays shared unless the person clears the checkbox.
     assert "checked" in response.text
-    assert view_of().path == UBUNTU
+    assert find_view().path == UBUNTU
     response = save(client, path="images?q=web", shared="y", replace="y")
     assert response.location == f"{ACME}/images?q=web"
-    assert (view_of().path, view_of().shared) == ("images?q=web", True)
+    assert (find_view().path, find_view().shared) == ("images?q=web", True)
 
 
 def test_a_view_cannot_leave_the_scope(client_of: ClientOf) -> None:
@@ -88,10 +88,10 @@ def test_a_view_cannot_leave_the_scope(client_of: ClientOf) -> None:
     assert not view_exists()
 
 
-def test_sharing_renaming_and_deleting(client_of: ClientOf) -> None:
+def test_a_view_is_shared_renamed_and_deleted(client_of: ClientOf) -> None:
     editor, viewer = client_of("account-editor"), client_of("account-viewer")
     save(editor)
-    url = f"{ACME}/views/{view_of().id}"
+    url = f"{ACME}/views/{find_view().id}"
     assert viewer.get(f"{url}/rename").status_code == 404
     editor.post(f"{url}/share", data={"shared": "y"})
     page = viewer.get(f"{ACME}/views").text
@@ -101,28 +101,28 @@ def test_sharing_renaming_and_deleting(client_of: ClientOf) -> None:
     assert "is now shared with everyone at Account acme" in editor.get(f"{ACME}/views").text
     assert 'value="Gold"' in editor.get(f"{url}/rename").text
     response = editor.post(f"{url}/rename", data={"name": "Silver"})
-    assert (response.status_code, view_of("Silver").shared) == (303, True)
+    assert (response.status_code, find_view("Silver").shared) == (303, True)
     assert editor.post(f"{url}/rename", data={"name": ""}).status_code == 422
     assert "Everyone at Account acme will lose access" in editor.get(f"{url}/delete").text
     editor.post(f"{url}/share")
-    assert not view_of("Silver").shared
+    assert not find_view("Silver").shared
     assert editor.post(f"{url}/delete").location == f"{ACME}/views"
     assert not view_exists()
 
 
-def test_renaming_to_an_existing_name(client_of: ClientOf) -> None:
+def test_renaming_to_an_existing_name_is_refused(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     save(client)
     save(client, "Silver")
-    response = client.post(f"{ACME}/views/{view_of().id}/rename", data={"name": "Silver"})
+    response = client.post(f"{ACME}/views/{find_view().id}/rename", data={"name": "Silver"})
     assert response.status_code == 422
     assert "already have a view named “Silver”" in response.text
     assert 'value="Silver"' in response.text
 
 
-def test_an_admin_deletes_what_others_share(client_of: ClientOf) -> None:
+def test_an_admin_deletes_shared_views_of_others(client_of: ClientOf) -> None:
     save(client_of("account-editor"), shared="y")
-    url = f"{ACME}/views/{view_of().id}"
+    url = f"{ACME}/views/{find_view().id}"
     admin = client_of("account-admin")
     assert "Delete" in admin.get(f"{ACME}/views").text
     for action in ("rename", "share"):
@@ -141,7 +141,7 @@ def test_a_former_editor_sees_only_permitted_actions(client_of: ClientOf) -> Non
     page = editor.get(f"{ACME}/views").text
     assert "Stop sharing" in page
     assert "Rename" not in page
-    assert editor.post(f"{ACME}/views/{view_of().id}/share").status_code == 303
+    assert editor.post(f"{ACME}/views/{find_view().id}/share").status_code == 303
     assert "Rename" in editor.get(f"{ACME}/views").text
 
 
@@ -156,13 +156,13 @@ def test_a_view_is_pinned_to_the_bar(client_of: ClientOf) -> None:
 def test_names_are_shown_as_text(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     save(client, "<script>{bold}</script>", shared="y")
-    for path in ("views", f"views/{view_of('<script>{bold}</script>').id}/delete"):
+    for path in ("views", f"views/{find_view('<script>{bold}</script>').id}/delete"):
         page = client.get(f"{ACME}/{path}").text
         assert "&lt;script&gt;{bold}" in page
         assert "<script>{" not in page
 
 
-def test_views_on_the_images_page(client_of: ClientOf) -> None:
+def test_the_images_page_links_to_views(client_of: ClientOf) -> None:
     """The page links to each view, and a fragment updates the search that the form saves."""
     save(client_of("account-editor"), "Shared one", shared="y")
     client = client_of("account-viewer")
@@ -180,7 +180,7 @@ def test_views_on_the_images_page(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize(
-    ("back", "to"),
+    ("next_path", "redirect_path"),
     [
         ("images?q=web", "images?q=web"),
         ("overview", "overview"),
@@ -190,18 +190,18 @@ def test_views_on_the_images_page(client_of: ClientOf) -> None:
         ("../x", "images"),
     ],
 )
-def test_the_settings_of_the_list(client_of: ClientOf, back: str, to: str) -> None:
+def test_list_settings_are_saved(client_of: ClientOf, next_path: str, redirect_path: str) -> None:
     client = client_of("account-viewer")
-    form = {"columns": ["by", "os", "nothing"], "page_size": "100", "next": back}
+    form = {"columns": ["by", "os", "nothing"], "page_size": "100", "next": next_path}
     response = client.post(f"{ACME}/preferences", data=form)
-    assert (response.status_code, response.location) == (303, f"{ACME}/{to}")
+    assert (response.status_code, response.location) == (303, f"{ACME}/{redirect_path}")
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
         assert preferences.load_preferences(person) == preferences.Preferences(("os", "by"), 100)
 
 
 @pytest.mark.parametrize("size", ["33", "", "x", "-1"])
-def test_a_page_size_that_is_not_offered(client_of: ClientOf, size: str) -> None:
+def test_a_page_size_that_is_not_offered_is_refused(client_of: ClientOf, size: str) -> None:
     client = client_of("account-viewer")
     response = client.post(f"{ACME}/preferences", data={"page_size": size, "columns": "by"})
     assert response.status_code == 303
@@ -211,7 +211,7 @@ def test_a_page_size_that_is_not_offered(client_of: ClientOf, size: str) -> None
         assert preferences.load_preferences(person) == preferences.Preferences()
 
 
-def test_views_of_another_scope(client_of: ClientOf) -> None:
+def test_views_of_another_scope_are_not_found(client_of: ClientOf) -> None:
     save(client_of("account-editor"), shared="y")
-    url = f"/environment/acme/production/views/{view_of().id}/delete"
+    url = f"/environment/acme/production/views/{find_view().id}/delete"
     assert client_of("scalr-admin").get(url).status_code == 404

@@ -24,7 +24,7 @@ ROW = f"aws,us-east-1,{AMI},ubuntu-noble-24.04"
 TEXT = f"{HEADER}\n{ROW}\n"
 
 
-def send(client: FlaskClient, **fields: object) -> TestResponse:
+def send_form(client: FlaskClient, **fields: object) -> TestResponse:
     """Send the import form as a browser does."""
     boundary, body = encode_multipart({"how": "unverified", **fields})
     kind = f"multipart/form-data; boundary={boundary}"
@@ -37,7 +37,7 @@ def upload_of(content: bytes) -> FileStorage:
 
 def create_plan(client: FlaskClient, text: str = TEXT) -> str:
     """Return the URL of the plan of a text."""
-    answer = send(client, text=text)
+    answer = send_form(client, text=text)
     assert answer.status_code == 303
     return answer.location
 
@@ -65,7 +65,7 @@ def test_a_download_contains_the_images_that_match_the_search(
 def test_a_download_closes_its_connection(
     client_of: ClientOf, make_image: MakeImage, ending: str
 ) -> None:
-    """Whether it is read to its end, closed in the middle, or never read."""
+    """The connection closes if the download is read to its end, partly, or not at all."""
     make_image("acme")
     client = client_of("account-viewer")
     models.database.close()
@@ -81,7 +81,7 @@ def test_a_download_closes_its_connection(
     assert models.database.is_closed()
 
 
-def test_importing_a_text(client_of: ClientOf) -> None:
+def test_pasted_text_is_reviewed_and_then_imported(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     page = client.get(f"{ACME}/images/import").text
     assert "You can review the changes on the next page" in page
@@ -102,7 +102,7 @@ def test_importing_a_text(client_of: ClientOf) -> None:
 def test_a_file_takes_precedence_over_pasted_text(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     upload = upload_of(TEXT.replace("noble", "from-file").encode())
-    answer = send(client, file=upload, text=TEXT)
+    answer = send_form(client, file=upload, text=TEXT)
     assert "ubuntu-from-file-24.04" in client.get(answer.location).text
 
 
@@ -118,7 +118,7 @@ def test_a_file_takes_precedence_over_pasted_text(client_of: ClientOf) -> None:
 def test_the_form_keeps_its_values_after_an_error(
     client_of: ClientOf, fields: dict[str, object], words: str
 ) -> None:
-    answer = send(client_of("account-editor"), **fields)
+    answer = send_form(client_of("account-editor"), **fields)
     assert answer.status_code == 422
     assert words in answer.text
     assert str(fields.get("text", "")).strip() in answer.text
@@ -157,9 +157,9 @@ def test_a_plan_without_changes_has_no_button(client_of: ClientOf) -> None:
 def test_nobody_else_sees_a_plan(client_of: ClientOf) -> None:
     url = create_plan(client_of("account-editor"))
     for who, path in (("account-admin", ""), ("scalr-admin", ""), ("account-editor", "production")):
-        there = url.replace(ACME, "/environment/acme/production") if path else url
-        assert client_of(who).get(there).status_code == 404
-        assert client_of(who).post(there).status_code == 404
+        other_url = url.replace(ACME, "/environment/acme/production") if path else url
+        assert client_of(who).get(other_url).status_code == 404
+        assert client_of(who).post(other_url).status_code == 404
 
 
 def test_only_usable_credentials_can_be_chosen(
@@ -171,10 +171,10 @@ def test_only_usable_credentials_can_be_chosen(
     assert "ours" in page
     assert "theirs" not in page
     sent = {"text": TEXT, "how": "look-up"}
-    assert send(client, **sent, credentials_aws=str(foreign.id)).status_code == 422
-    plan = client.get(send(client, **sent, credentials_aws=str(usable.id)).location).text
+    assert send_form(client, **sent, credentials_aws=str(foreign.id)).status_code == 422
+    plan = client.get(send_form(client, **sent, credentials_aws=str(usable.id)).location).text
     assert "after a look-up in the cloud" in plan
-    plan = client.get(send(client, **sent, credentials_aws="").location).text
+    plan = client.get(send_form(client, **sent, credentials_aws="").location).text
     assert "Looking up this image requires AWS credentials." in plan
 
 
@@ -182,10 +182,10 @@ def test_only_the_import_form_accepts_large_uploads(client_of: ClientOf) -> None
     client = client_of("account-editor")
     filler = f"{ROW},{'x' * 2_000}\n" * 1_000
     text = f"{HEADER},ignored\n{filler}"
-    assert send(client, text=text).status_code == 303
-    assert send(client, file=upload_of(text.encode())).status_code == 303
+    assert send_form(client, text=text).status_code == 303
+    assert send_form(client, file=upload_of(text.encode())).status_code == 303
     too_much = "x" * (import_formats.MAX_BYTES + 1)
-    assert send(client, text=too_much).status_code == 422
-    assert send(client, text=2 * too_much).status_code == 413
+    assert send_form(client, text=too_much).status_code == 422
+    assert send_form(client, text=2 * too_much).status_code == 413
     assert client.post(f"{ACME}/bookmarks", data={"label": text}).status_code == 413
-    assert send(client_of("nobody"), text=text).status_code == 413
+    assert send_form(client_of("nobody"), text=text).status_code == 413
