@@ -60,7 +60,7 @@ def test_an_import_against_the_layers_is_reported(
 
 
 def test_models_imports_only_the_schema() -> None:
-    """import-linter analyses packages only, and `models.py` is a module."""
+    """import-linter analyzes packages only, and `models.py` is a module."""
     names = {name.partition(".")[0] for name in imports_of(ROOT / "models.py")}
     assert names == {"__future__", "schema"}
 

@@ -57,7 +57,7 @@ NAMES = {
     "bottlerocket-aws-k8s-1.29-x86_64-v1.20.0-fcdf32d9": ("bottlerocket", "1"),
     "FreeBSD 14.1-RELEASE-amd64 UEFI": ("freebsd", "14.1"),
     "alpine-3.19.1-x86_64-bios-tiny-r0": ("alpine", "3.19"),
-    # Google Compute Engine: names, families, licences, descriptions.
+    # Google Compute Engine: names, families, licenses, descriptions.
     "ubuntu-2404-noble-amd64-v20260101": ("ubuntu", "24.04"),
     "ubuntu-minimal-2604-lts": ("ubuntu", "26.04"),
     "base64-ubuntu-14-04-1456237068": ("ubuntu", "14.04"),

@@ -67,8 +67,8 @@ def test_suggestions_for_real_images_of_google() -> None:
     by_name = [([image["name"]], _expected(image["name"], GOOGLE)) for image in images]
     _require_accuracy(by_name, at_least=80)
     for image, (name, expected) in zip(images, by_name, strict=True):
-        licences = [each.rpartition("/")[2] for each in image.get("licenses", [])]
-        found = suggest([*licences, image.get("description", ""), *name])
+        licenses = [each.rpartition("/")[2] for each in image.get("licenses", [])]
+        found = suggest([*licenses, image.get("description", ""), *name])
         assert expected is None or (found and found.family == expected[0]), name
     for image in images:
         if image["name"] == "image-1":

@@ -41,7 +41,7 @@ def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return str(request.param)
 
 
-@pytest.fixture(params=["analysed", "not analysed"])
+@pytest.fixture(params=["analyzed", "not analyzed"])
 def thousand(request: pytest.FixtureRequest, db: Flask) -> None:
     """A thousand images, with and without statistics for the database's planner."""
     chance = random.Random(3)
@@ -49,7 +49,7 @@ def thousand(request: pytest.FixtureRequest, db: Flask) -> None:
     with transaction():
         for number in range(1000):
             _image(chance, number, chance.choice(scopes), None)
-    if request.param == "analysed":
+    if request.param == "analyzed":
         models.database.execute_sql("ANALYZE")
 
 
