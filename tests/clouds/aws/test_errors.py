@@ -48,23 +48,23 @@ def refused(call: Callable[[], object]) -> CloudError:
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [
-        ("InvalidAMIID.Malformed", InvalidImageId, "does not accept this as an AMI ID"),
+        ("InvalidAMIID.Malformed", InvalidImageId, "rejected this AMI ID"),
         ("InvalidAMIID.Unavailable", ImageNotVisible, "no longer available"),
-        ("InvalidClientTokenId", CredentialsRejected, "does not recognize this access key ID"),
+        ("InvalidClientTokenId", CredentialsRejected, "doesn’t recognize this access key ID"),
         ("UnrecognizedClientException", CredentialsRejected, "access key ID or its session token"),
-        ("SignatureDoesNotMatch", CredentialsRejected, "secret access key does not match"),
-        ("IncompleteSignature", CredentialsRejected, "cannot read the signature"),
-        ("AuthFailure", CredentialsRejected, "does not accept these credentials for EC2"),
+        ("SignatureDoesNotMatch", CredentialsRejected, "secret access key doesn’t match"),
+        ("IncompleteSignature", CredentialsRejected, "rejected the signature"),
+        ("AuthFailure", CredentialsRejected, "rejected these credentials for EC2"),
         ("RequestExpired", CredentialsRejected, "enter a new one.* set the clock"),
         ("ExpiredToken", CredentialsRejected, "session token has expired"),
         ("Blocked", CredentialsRejected, "blocked this account"),
-        ("OptInRequired", UnknownLocation, "not enabled for the account"),
+        ("OptInRequired", UnknownLocation, "isn’t enabled for the account"),
         ("PendingVerification", PermissionDenied, "still verifying this account"),
         ("UnauthorizedOperation", PermissionDenied, "the permission ec2:DescribeImages"),
         ("AccessDenied", PermissionDenied, "the permission ec2:DescribeImages"),
-        ("RequestLimitExceeded", CloudThrottled, "limiting requests .* Wait a minute"),
-        ("Throttling", CloudThrottled, "limiting requests"),
-        ("InternalError", CloudUnreachable, "internal error .*500"),
+        ("RequestLimitExceeded", CloudThrottled, "throttling requests .* Wait a minute"),
+        ("Throttling", CloudThrottled, "throttling requests"),
+        ("InternalError", CloudUnreachable, "temporary problem .*500"),
     ],
 )
 def test_each_code_has_its_own_message(
@@ -95,7 +95,7 @@ def test_not_found_anywhere(adapter: Aws) -> None:
     )
     error = look_up_error(adapter, behaviour)
     assert type(error) is ImageNotFound
-    assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it is not shared" in str(error)
+    assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it isn’t shared" in str(error)
     assert error.found_in == ()
 
 
@@ -158,8 +158,8 @@ def test_not_found_where_the_regions_may_not_be_asked(adapter: Aws, fault: Behav
 @pytest.mark.parametrize(
     ("code", "message", "words"),
     [
-        ("InvalidClientTokenId", "", "does not recognize this access key ID"),
-        ("SignatureDoesNotMatch", "", "secret access key does not match"),
+        ("InvalidClientTokenId", "", "doesn’t recognize this access key ID"),
+        ("SignatureDoesNotMatch", "", "secret access key doesn’t match"),
         ("SignatureDoesNotMatch", "Signature expired: 2026 is now earlier", "clock of this server"),
         ("SignatureDoesNotMatch", "Signature not yet current: 2027", "clock of this server"),
         ("ExpiredToken", "", "session token has expired"),
@@ -185,7 +185,7 @@ def test_region_that_is_not_enabled(adapter: Aws) -> None:
     )
     error = look_up_error(adapter, behaviour)
     assert isinstance(error, UnknownLocation)
-    assert "eu-west-1 is not enabled for this account" in str(error)
+    assert "eu-west-1 isn’t enabled for this account" in str(error)
 
 
 def test_credentials_that_are_good_but_not_there(adapter: Aws) -> None:
@@ -231,9 +231,9 @@ def test_permission_is_the_one_that_aws_names(adapter: Aws) -> None:
     [
         (401, CredentialsRejected, "rejected these credentials .*401"),
         (403, CredentialsRejected, "rejected these credentials .*403"),
-        (429, CloudThrottled, "limiting requests"),
-        (502, CloudUnreachable, "internal error .*502"),
-        (503, CloudUnreachable, "internal error .*503"),
+        (429, CloudThrottled, "throttling requests"),
+        (502, CloudUnreachable, "temporary problem .*502"),
+        (503, CloudUnreachable, "temporary problem .*503"),
     ],
 )
 def test_unknown_codes(adapter: Aws, status: int, kind: type[CloudError], words: str) -> None:
@@ -288,7 +288,7 @@ def test_garbage(adapter: Aws, body: str, status: int) -> None:
         ):
             error = refused(call)
             assert isinstance(error, CloudUnreachable)
-            assert "did not respond like AWS" in str(error)
+            assert "didn’t respond like AWS" in str(error)
 
 
 def test_silence(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

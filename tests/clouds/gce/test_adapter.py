@@ -114,7 +114,7 @@ def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
     assert fact(old, "replacement") == gce_images.DEBIAN_12.image_id
     obsolete = described(adapter, good, gce_images.OBSOLETE.image_id)
     assert obsolete.state is ImageState.DISABLED
-    assert "obsolete. No new instance" in obsolete.state_note
+    assert "obsolete. New instances can’t" in obsolete.state_note
     assert fact(obsolete, "obsolete") == "2026-01-01"
     retired = described(adapter, good, gce_images.RETIRED.image_id)
     assert retired.state is ImageState.GONE
@@ -195,7 +195,7 @@ def test_answers_about_another_image_are_rejected(
 ) -> None:
     with (
         faulty.serve(image(**answer)) as url,
-        pytest.raises(CloudUnreachable, match="not respond like"),
+        pytest.raises(CloudUnreachable, match="didn’t respond like"),
     ):
         described(adapter, gce_credentials(url), f"acme-images/global/images/{asked}")
 

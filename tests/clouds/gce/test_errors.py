@@ -81,7 +81,7 @@ def checked(adapter: Gce, behaviour: Behaviour) -> CloudError:
 
 
 REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
-    (unauthenticated(), CredentialsRejected, "does not accept this key. .* Create a new key"),
+    (unauthenticated(), CredentialsRejected, "rejected this key. .* Create a new key"),
     (unauthenticated("ACCESS_TOKEN_EXPIRED"), CredentialsRejected, "clock of this server"),
     (unauthenticated("ACCOUNT_STATE_INVALID"), CredentialsRejected, "disabled or deleted"),
     (
@@ -91,28 +91,28 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
     ),
     (forbidden(IMAGE, "compute.images.new"), PermissionDenied, "the permission compute.images.new"),
     (error(403, "forbidden", "No."), PermissionDenied, "compute.images.get in the project globex"),
-    (not_enabled("112233445566"), PermissionDenied, "API is not enabled .* wait a few minutes"),
+    (not_enabled("112233445566"), PermissionDenied, "API isn’t enabled .* wait a few minutes"),
     (error(403, "accessNotConfigured", GONE), PermissionDenied, "deleted or suspended"),
     (error(403, "x", SUSPENDED, info="CONSUMER_SUSPENDED"), PermissionDenied, "suspended"),
     (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "Billing is disabled"),
     (error(403, "forbidden", PERIMETER), PermissionDenied, "An organization policy"),
-    (error(403, "insufficientPermissions", "No."), PermissionDenied, "does not accept tokens"),
-    (error(403, "rateLimitExceeded", "No."), CloudThrottled, "limiting requests .* a minute"),
-    (error(403, "userRateLimitExceeded", "No."), CloudThrottled, "limiting requests"),
-    (error(403, "quotaExceeded", "No."), CloudThrottled, "limiting requests"),
-    (throttled(), CloudThrottled, "limiting requests from this project. .* a minute"),
+    (error(403, "insufficientPermissions", "No."), PermissionDenied, "rejected tokens"),
+    (error(403, "rateLimitExceeded", "No."), CloudThrottled, "throttling requests .* a minute"),
+    (error(403, "userRateLimitExceeded", "No."), CloudThrottled, "throttling requests"),
+    (error(403, "quotaExceeded", "No."), CloudThrottled, "throttling requests"),
+    (throttled(), CloudThrottled, "throttling requests from this project. .* a minute"),
     (not_found(IMAGE), ImageNotFound, f"no image {IMAGE}. .* deleted"),
     (not_found("globex-images"), ImageNotFound, "no project globex-images, so there is no"),
     (error(404, "notFound", "Failed to find project x"), ImageNotFound, "no project globex"),
-    (error(400, "invalid", "Invalid value"), InvalidImageId, "does not accept this as an image"),
+    (error(400, "invalid", "Invalid value"), InvalidImageId, "rejected this image ID"),
     (
         error(412, "conditionNotMet", "No."),
         CloudUnreachable,
-        r"did not process this request \(HTTP 412",
+        r"rejected this request \(HTTP 412",
     ),
-    (error(500, "backendError", "No."), CloudUnreachable, "internal error .*500"),
-    (error(502, "badGateway", "No."), CloudUnreachable, "internal error .*502"),
-    (unavailable(), CloudUnreachable, "internal error .*503"),
+    (error(500, "backendError", "No."), CloudUnreachable, "temporary problem .*500"),
+    (error(502, "badGateway", "No."), CloudUnreachable, "temporary problem .*502"),
+    (unavailable(), CloudUnreachable, "temporary problem .*503"),
 ]
 
 
@@ -135,11 +135,11 @@ def test_a_family_that_does_not_exist(adapter: Gce) -> None:
     ("answer", "kind", "words"),
     [
         (not_found("acme-images"), CredentialsRejected, "project of this key no longer exists"),
-        (not_enabled("acme-images"), PermissionDenied, "API is not enabled"),
+        (not_enabled("acme-images"), PermissionDenied, "API isn’t enabled"),
         (error(403, "forbidden", "No."), PermissionDenied, "compute.images.list in the project of"),
         (error(400, "invalid", "No."), CloudUnreachable, "HTTP 400"),
-        (unauthenticated(), CredentialsRejected, "does not accept this key"),
-        (throttled(), CloudThrottled, "limiting requests"),
+        (unauthenticated(), CredentialsRejected, "rejected this key"),
+        (throttled(), CloudThrottled, "throttling requests"),
     ],
 )
 def test_check_has_its_own_messages(
@@ -197,10 +197,10 @@ def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
     [
         (401, CredentialsRejected, "rejected these credentials .*401"),
         (403, CredentialsRejected, "rejected these credentials .*403"),
-        (407, CloudUnreachable, "did not respond like Compute Engine"),
-        (429, CloudThrottled, "limiting requests"),
-        (500, CloudUnreachable, "internal error .*500"),
-        (503, CloudUnreachable, "internal error .*503"),
+        (407, CloudUnreachable, "didn’t respond like Compute Engine"),
+        (429, CloudThrottled, "throttling requests"),
+        (500, CloudUnreachable, "temporary problem .*500"),
+        (503, CloudUnreachable, "temporary problem .*503"),
     ],
 )
 @pytest.mark.parametrize("body", ["", "<html>No</html>", "{}", '{"message": "No"}', "null"])
@@ -237,7 +237,7 @@ def test_garbage(adapter: Gce, body: str, status: int) -> None:
 def test_answers_that_are_not_text(adapter: Gce) -> None:
     for status in (200, 404):
         sent = faulty.Answer(status, b"\xff\xfe\x00{", JSON)
-        assert "did not respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
+        assert "didn’t respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
 
 
 def test_refused_connection(adapter: Gce) -> None:
@@ -358,7 +358,7 @@ def test_redirects_are_not_followed(adapter: Gce, address: str) -> None:
     with faulty.serve(elsewhere) as target:
         for status in (301, 302, 307, 308):
             sent = faulty.Answer(status, b"", JSON, {"Location": target})
-            assert "did not respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
+            assert "didn’t respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
     assert asked == []
 
 

@@ -110,7 +110,7 @@ class Aws(Cloud):
         region, colon, ami = text.strip().partition(":")
         if not colon:
             raise InvalidImageId(
-                f"“{text[:40]}” is not in the format REGION:AMI-ID, which Packer uses for AMIs. "
+                f"“{text[:40]}” isn’t in the format REGION:AMI-ID, which Packer uses for AMIs. "
                 "Check the manifest."
             )
         return Locator(region.strip(), ids.parse(ami).value)
@@ -268,8 +268,7 @@ class Aws(Cloud):
         if regions:
             return image_in_other_regions(not_here, regions)
         return ImageNotFound(
-            f"{not_here}, or it is not shared with these credentials. Check the ID and the "
-            "location."
+            f"{not_here}, or it isn’t shared with these credentials. Check the ID and the location."
         )
 
     def _other_regions_with_image(

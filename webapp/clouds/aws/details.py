@@ -11,24 +11,24 @@ from typing import Any
 
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 
-_PENDING = "The image is still being created and cannot be launched yet."
+_PENDING = "The image is still being created and can’t be launched yet."
 STATES = {
     "available": (ImageState.AVAILABLE, ""),
     "pending": (ImageState.PENDING, _PENDING),
     "transient": (ImageState.PENDING, _PENDING),
     "disabled": (
         ImageState.DISABLED,
-        "The owner has disabled this image. It cannot be launched.",
+        "The owner has disabled this image. It can’t be launched.",
     ),
-    "failed": (ImageState.FAILED, "AWS failed to create this image. It cannot be launched."),
+    "failed": (ImageState.FAILED, "AWS failed to create this image. It can’t be launched."),
     "invalid": (
         ImageState.FAILED,
-        "AWS reports that this image is invalid. It cannot be launched.",
+        "AWS reports that this image is invalid. It can’t be launched.",
     ),
-    "error": (ImageState.FAILED, "AWS reports an error with this image. It cannot be launched."),
+    "error": (ImageState.FAILED, "AWS reports an error with this image. It can’t be launched."),
     "deregistered": (
         ImageState.GONE,
-        "The owner has deregistered this image. It cannot be launched.",
+        "The owner has deregistered this image. It can’t be launched.",
     ),
 }
 MAX_SHARES_SHOWN = 10
@@ -68,7 +68,7 @@ def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[Image
         note = f"{note} Reason: {reason}"
     if state is ImageState.AVAILABLE and deprecated and deprecated <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            "The owner has deprecated this image. It can still be launched, but use a newer image."
+            "The owner has deprecated this image. It still works, but a newer image is recommended."
         )
     return state, note
 

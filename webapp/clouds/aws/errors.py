@@ -30,16 +30,15 @@ AMBIGUOUS = {"AuthFailure", "RequestExpired"}
 distinct code for each."""
 
 NOT_AWS = (
-    "The server at the endpoint did not respond like AWS. Check the endpoint URL of the "
-    "credentials."
+    "The server at the endpoint didn’t respond like AWS. Check the endpoint URL of the credentials."
 )
-_THROTTLED = "AWS is limiting requests from this account. Wait a minute and try again."
+_THROTTLED = "AWS is throttling requests from this account. Wait a minute and try again."
 _SESSION_EXPIRED = (
     "The session token has expired. Edit the credentials and enter new temporary credentials."
 )
 _CLOCK = (
-    "AWS rejected the request because the clock of this server is wrong. Ask its administrator to "
-    "set the clock, then try again."
+    "AWS rejected the request because the clock of this server is wrong. Ask the administrator of "
+    "this server to set the clock, then try again."
 )
 BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     IMAGE_NOT_FOUND: (
@@ -48,7 +47,7 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     ),
     "InvalidAMIID.Malformed": (
         InvalidImageId,
-        "AWS does not accept this as an AMI ID. Copy the ID again.",
+        "AWS rejected this AMI ID. Copy the ID again.",
     ),
     "InvalidAMIID.Unavailable": (
         ImageNotVisible,
@@ -60,33 +59,33 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "InvalidClientTokenId": (
         CredentialsRejected,
         (
-            "AWS does not recognize this access key ID. It may be deleted, inactive, or from "
-            "another partition. Edit the credentials."
+            "AWS doesn’t recognize this access key ID. It may be deleted, inactive, or in another "
+            "partition. Edit the credentials."
         ),
     ),
     "UnrecognizedClientException": (
         CredentialsRejected,
-        ("AWS does not recognize this access key ID or its session token. Edit the credentials."),
+        ("AWS doesn’t recognize this access key ID or its session token. Edit the credentials."),
     ),
     "SignatureDoesNotMatch": (
         CredentialsRejected,
         (
-            "The secret access key does not match the access key ID. Edit the credentials and "
-            "enter the secret access key again."
+            "The secret access key doesn’t match the access key ID. Edit the credentials and enter "
+            "the secret access key again."
         ),
     ),
     "IncompleteSignature": (
         CredentialsRejected,
         (
-            "AWS cannot read the signature made with these keys. Edit the credentials and enter "
-            "both keys again."
+            "AWS rejected the signature made with these keys. Edit the credentials and enter both "
+            "keys again."
         ),
     ),
     "AuthFailure": (
         CredentialsRejected,
         (
-            "AWS does not accept these credentials for EC2. Check the access key ID and the secret "
-            "access key."
+            "AWS rejected these credentials for EC2. Check the access key ID and the secret access "
+            "key."
         ),
     ),
     "Blocked": (
@@ -105,14 +104,14 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "OptInRequired": (
         UnknownLocation,
         (
-            "This region is not enabled for the account. Enable it in AWS under Account, or choose "
+            "This region isn’t enabled for the account. Enable it in AWS under Account, or choose "
             "another location."
         ),
     ),
     "RegionDisabledException": (
         UnknownLocation,
         (
-            "The account does not allow temporary credentials in this region. Enable them in AWS "
+            "The account doesn’t allow temporary credentials in this region. Enable them in AWS "
             "under IAM > Account settings, or choose another location."
         ),
     ),
@@ -122,7 +121,7 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     ),
     "ValidationError": (
         CredentialsRejected,
-        "AWS does not accept this role ARN. Edit the credentials and enter it again.",
+        "AWS rejected this role ARN. Edit the credentials and enter it again.",
     ),
     "RequestLimitExceeded": (CloudThrottled, _THROTTLED),
     "Throttling": (CloudThrottled, _THROTTLED),
@@ -174,8 +173,8 @@ def no_such_region() -> UnknownLocation:
 
 def region_not_enabled(region: str) -> UnknownLocation:
     return UnknownLocation(
-        f"The region {region} is not enabled for this account. Enable it in AWS under Account, "
-        "or choose another location."
+        f"The region {region} isn’t enabled for this account. Enable it in AWS under Account, or "
+        "choose another location."
     )
 
 
@@ -219,12 +218,12 @@ def _permission_denied(error: boto.ClientError) -> PermissionDenied:
     permission = match[1] if match else f"{service}:{error.operation_name}"
     if permission == "sts:AssumeRole":
         return PermissionDenied(
-            "These credentials cannot assume the role. The permission sts:AssumeRole is missing, "
-            "or the role does not trust them. Contact the administrator of the role in AWS."
+            "These credentials can’t assume the role. The permission sts:AssumeRole is missing, or "
+            "the role doesn’t trust them. Ask your cloud administrator to check the role in AWS."
         )
     return PermissionDenied(
-        f"These credentials don't have the permission {permission}. Ask your AWS administrator to "
-        "grant it, or choose other credentials."
+        f"These credentials don’t have the permission {permission}. Ask your cloud administrator "
+        "to grant it, or choose other credentials."
     )
 
 
@@ -234,7 +233,7 @@ def _translate_status(status: int) -> CloudError | None:
         return CloudThrottled(_THROTTLED)
     if status >= 500:
         return CloudUnreachable(
-            f"AWS returned an internal error (HTTP {status}). Wait a minute and try again."
+            f"AWS has a temporary problem (HTTP {status}). Wait a minute and try again."
         )
     if status in {401, 403}:
         return CredentialsRejected(

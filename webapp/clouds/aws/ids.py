@@ -46,7 +46,7 @@ def parse(text: str) -> ImageId:
         return ImageId(_canonical_id(arn[2]), arn[1].lower())
     if text.lower().startswith("arn:"):
         raise InvalidImageId(
-            "This is not the ARN of an AMI, which looks like "
+            "This isn’t the ARN of an AMI, which looks like "
             f"arn:aws:ec2:us-east-1::image/{EXAMPLE}. Paste the AMI ID instead."
         )
     return ImageId(_canonical_id(text))
@@ -56,7 +56,7 @@ def _parse_url(url: str) -> ImageId:
     found = sorted({match.lower() for match in _AMI_IN_URL.findall(url)})
     if not found:
         raise InvalidImageId(
-            "This URL doesn't contain an AMI ID. Open the page of the AMI, or paste its ID."
+            "This URL doesn’t contain an AMI ID. Open the page of the AMI, or paste its ID."
         )
     if len(found) > 1:
         raise InvalidImageId("This URL contains more than one AMI ID. Paste one of the IDs.")
@@ -78,7 +78,7 @@ def _canonical_id(text: str) -> str:
     wrong = re.search(r"[^0-9a-f]", rest)
     if wrong:
         raise InvalidImageId(
-            f"An AMI ID can't contain “{wrong[0]}”. After “ami-”, only the digits 0 to 9 and the "
+            f"An AMI ID can’t contain “{wrong[0]}”. After “ami-”, only the digits 0 to 9 and the "
             "letters a to f are allowed."
         )
     raise InvalidImageId(

@@ -62,8 +62,8 @@ class Gce(Cloud):
         Field(
             "ca",
             "Certificate authority",
-            hint="Only with an endpoint URL whose certificate was not issued by a public "
-            "authority: the authority's certificates in PEM format.",
+            hint="Only with an endpoint URL whose certificate wasn’t issued by a public "
+            "authority: the authority’s certificates in PEM format.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,

@@ -14,25 +14,25 @@ from webapp.clouds.gce.ids import ImageRef
 
 STATUSES = {
     "READY": (ImageState.AVAILABLE, ""),
-    "PENDING": (ImageState.PENDING, "The image is still being created and cannot be used yet."),
-    "FAILED": (ImageState.FAILED, "Google failed to create this image. It cannot be used."),
+    "PENDING": (ImageState.PENDING, "The image is still being created and can’t be used yet."),
+    "FAILED": (ImageState.FAILED, "Google failed to create this image. It can’t be used."),
     "DELETING": (
         ImageState.GONE,
-        "The image is being deleted. No new instance can be created from it.",
+        "The image is being deleted. New instances can’t be created from it.",
     ),
 }
 DEPRECATIONS = {
     "DEPRECATED": (
         ImageState.DEPRECATED,
-        "The owner has deprecated this image. It can still be used, but use a newer image",
+        "The owner has deprecated this image. It still works, but a newer image is recommended.",
     ),
     "OBSOLETE": (
         ImageState.DISABLED,
-        "The owner has marked this image as obsolete. No new instance can be created from it",
+        "The owner has marked this image as obsolete. New instances can’t be created from it.",
     ),
     "DELETED": (
         ImageState.GONE,
-        "The owner has marked this image as deleted. No new instance can be created from it",
+        "The owner has marked this image as deleted. New instances can’t be created from it.",
     ),
 }
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
@@ -111,7 +111,7 @@ def _state(image: Mapping[str, Any], deprecation: Mapping[str, Any]) -> tuple[Im
         return state, note
     replacement = resource_path(deprecation.get("replacement") or "")
     state, note = deprecated
-    return state, f"{note}: {replacement}." if replacement else f"{note}."
+    return state, f"{note} Use {replacement} instead." if replacement else note
 
 
 def _facts(

@@ -26,32 +26,32 @@ from webapp.clouds.messages import waiting_time
 
 LABEL = "Google Compute Engine"
 NOT_GOOGLE = (
-    "The server did not respond like Compute Engine. Check the endpoint URL of the credentials, "
-    "and whether a proxy or a sign-in page is in front of it."
+    "The server didn’t respond like Compute Engine. Check the endpoint URL of the credentials, and "
+    "whether a proxy or a sign-in page is in front of it."
 )
 _ACCOUNT_GONE = (
     "The service account of these credentials is disabled or deleted. Enable it in Google Cloud "
     "under IAM & Admin, or choose other credentials."
 )
 _BILLING = (
-    "Billing is disabled for the project of these credentials. Ask its administrator to check the "
-    "billing account in Google Cloud."
+    "Billing is disabled for the project of these credentials. Ask your cloud administrator to "
+    "check the billing account in Google Cloud."
 )
 _PROJECT_GONE = (
-    "The project of these credentials is deleted or suspended. Contact its administrator, or "
+    "The project of these credentials is deleted or suspended. Ask your cloud administrator, or "
     "choose other credentials."
 )
 _NOT_ENABLED = (
-    "The Compute Engine API is not enabled in the project of these credentials. Enable it in "
-    "Google Cloud under APIs & Services, wait a few minutes, and try again."
+    "The Compute Engine API isn’t enabled in the project of these credentials. Enable it in Google "
+    "Cloud under APIs & Services, wait a few minutes, and try again."
 )
 _POLICY = (
     "An organization policy blocks these credentials: a service perimeter or an IP address "
-    "restriction. Ask the administrator of VPC Service Controls for access."
+    "restriction. Ask your cloud administrator for access."
 )
 _SCOPE = (
-    "Google does not accept tokens signed with this key for Compute Engine. Check the endpoint URL "
-    "of the credentials."
+    "Google rejected tokens signed with this key for Compute Engine. Check the endpoint URL of the "
+    "credentials."
 )
 _DENIED_REASONS = {
     "accessNotConfigured": _NOT_ENABLED,
@@ -107,8 +107,8 @@ def _translate_response(error: api.GoogleAPICallError, requested: ImageRef | Non
         return _throttled(error)
     if status >= 500:
         return CloudUnreachable(
-            f"Google Compute Engine returned an internal error (HTTP {status}). Wait a minute and "
-            "try again."
+            f"Google Compute Engine has a temporary problem (HTTP {status}). Wait a minute and try "
+            "again."
         )
     if not _is_from_google(error):
         return _translate_foreign_status(status)
@@ -135,7 +135,7 @@ def _translate_foreign_status(status: int) -> CloudError:
     """Return the error for a response that is not from Google, but for example from a proxy."""
     if status in {401, 403}:
         return CredentialsRejected(
-            f"The endpoint rejected these credentials (HTTP {status}), but did not respond like "
+            f"The endpoint rejected these credentials (HTTP {status}), but didn’t respond like "
             "Google. Check the credentials, the endpoint URL, and any proxy in front of it."
         )
     return CloudUnreachable(NOT_GOOGLE)
@@ -145,7 +145,7 @@ def _throttled(error: api.GoogleAPICallError) -> CloudThrottled:
     retry_after = str(getattr(error.response, "headers", {}).get("Retry-After") or "")
     wait = waiting_time(retry_after)
     return CloudThrottled(
-        f"Google is limiting requests from this project. Wait {wait} and try again."
+        f"Google is throttling requests from this project. Wait {wait} and try again."
     )
 
 
@@ -153,14 +153,14 @@ def _malformed(error: api.GoogleAPICallError, requested: ImageRef | None) -> Clo
     if requested is None:
         return _unknown(error, requested)
     return InvalidImageId(
-        "Google does not accept this as an image. Copy it again from the selfLink of the image."
+        "Google rejected this image ID. Copy it again from the selfLink of the image."
     )
 
 
 def _unknown(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
     return CloudUnreachable(
-        f"Google Compute Engine did not process this request (HTTP {error.code}). Try again. If "
-        "the problem persists, check the endpoint URL of the credentials."
+        f"Google Compute Engine rejected this request (HTTP {error.code}). Try again. If the "
+        "problem persists, check the endpoint URL of the credentials."
     )
 
 
@@ -170,12 +170,12 @@ def _rejected(error: api.GoogleAPICallError, requested: ImageRef | None) -> Clou
         return CredentialsRejected(_ACCOUNT_GONE)
     if "ACCESS_TOKEN_EXPIRED" in reasons:
         return CredentialsRejected(
-            "Google rejected the request because the clock of this server is wrong. Ask its "
-            "administrator to set the clock, then try again."
+            "Google rejected the request because the clock of this server is wrong. Ask the "
+            "administrator of this server to set the clock, then try again."
         )
     return CredentialsRejected(
-        "Google does not accept this key. The key or its service account was deleted or disabled. "
-        "Create a new key in Google Cloud and enter it in the credentials."
+        "Google rejected this key. The key or its service account was deleted or disabled. Create "
+        "a new key in Google Cloud and enter it in the credentials."
     )
 
 
@@ -192,8 +192,8 @@ def _denied(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudE
     project = _PROJECT_IN_MESSAGE.search(message)
     name = requested.project if requested else project[1] if project else "of the key"
     return PermissionDenied(
-        f"These credentials don't have the permission {permission} in the project {name}. Ask its "
-        "administrator for the role Compute Image User, which includes it and "
+        f"These credentials don’t have the permission {permission} in the project {name}. Ask your "
+        "cloud administrator for the role Compute Image User, which includes it and "
         "compute.images.useReadOnly, or choose other credentials."
     )
 

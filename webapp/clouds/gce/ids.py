@@ -78,7 +78,7 @@ def parse_reference(text: str) -> ImageRef:
     if is_url:
         raise InvalidImageId(
             _other_kind(parts)
-            or "This URL doesn't contain an image. Open the page of the image, select Equivalent "
+            or "This URL doesn’t contain an image. Open the page of the image, select Equivalent "
             "REST, and copy its selfLink."
         )
     return _parse_path(parts)
@@ -123,7 +123,7 @@ def _problem(parts: list[str]) -> str:
             )
         case [_, "regions" | "zones", _, "images", *_]:
             problem = (
-                "Compute Engine images don't belong to a region or zone. Enter "
+                "Compute Engine images don’t belong to a region or zone. Enter "
                 "PROJECT-ID/global/images/NAME."
             )
         case [project, name] if PROJECT.fullmatch(project) and NAME.fullmatch(name):
@@ -137,7 +137,7 @@ def _problem(parts: list[str]) -> str:
                 f"for example {EXAMPLE}."
             )
         case _:
-            problem = f"This is not an image ID. {_FORMAT}"
+            problem = f"This isn’t an image ID. {_FORMAT}"
     return problem
 
 
@@ -154,7 +154,7 @@ def _valid_project(text: str) -> str:
     if PROJECT.fullmatch(text):
         return text
     raise InvalidImageId(
-        "The part before “/global/images/” is not a project ID, which contains only lowercase "
+        "The part before “/global/images/” isn’t a project ID, which contains only lowercase "
         "letters, digits and hyphens. Copy it from the selfLink of the image."
     )
 
@@ -170,7 +170,7 @@ def _valid_name(text: str, what: str) -> str:
     invalid = re.search(r"[^-a-z0-9]", text)
     if invalid:
         raise InvalidImageId(
-            f"The name of {what} can't contain {_printable(invalid[0])}. Only lowercase letters, "
+            f"The name of {what} can’t contain {_printable(invalid[0])}. Only lowercase letters, "
             "digits and hyphens are allowed."
         )
     raise InvalidImageId(

@@ -36,7 +36,7 @@ _OTHER_TYPES = {
     "impersonated_service_account": (
         "This is a configuration for service account impersonation, not a service account key."
     ),
-    "gdch_service_account": "This is a key for Google Distributed Cloud, which is not supported.",
+    "gdch_service_account": "This is a key for Google Distributed Cloud, which isn’t supported.",
 }
 _EMAIL = re.compile(r"[^@\s]{1,128}@[^@\s]{1,128}")
 _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
@@ -69,11 +69,11 @@ def parse_key(text: str) -> ServiceAccount:
         private_key=_private_key(_required_text(document, "private_key")),
     )
     if not PROJECT.fullmatch(account.project):
-        raise _invalid(f"The project_id in this key is not a valid project ID. {_CREATE_KEY}")
+        raise _invalid(f"The project_id in this key isn’t a valid project ID. {_CREATE_KEY}")
     if not _EMAIL.fullmatch(account.email):
-        raise _invalid(f"The client_email in this key is not a valid email address. {_CREATE_KEY}")
+        raise _invalid(f"The client_email in this key isn’t a valid e-mail address. {_CREATE_KEY}")
     if not _UNIVERSE.fullmatch(account.universe):
-        raise _invalid(f"The universe_domain in this key is not a valid domain. {_CREATE_KEY}")
+        raise _invalid(f"The universe_domain in this key isn’t a valid domain. {_CREATE_KEY}")
     return account
 
 
@@ -89,7 +89,7 @@ def _parse_document(text: str) -> Mapping[str, Any]:
     document = _parse_json(text)
     if document is None:
         raise _invalid(
-            "This is not valid JSON. Paste the complete key file, from the first { to the last }."
+            "This isn’t valid JSON. Paste the complete key file, from the first { to the last }."
         )
     if not isinstance(document, dict):
         raise _invalid(f"This is JSON, but not a service account key. {_CREATE_KEY}")
@@ -114,7 +114,7 @@ def _require_type(document: Mapping[str, Any]) -> None:
     if "installed" in document or "web" in document:
         raise _invalid(f"This is an OAuth client secret, not a service account key. {_CREATE_KEY}")
     known = _OTHER_TYPES.get(kind) if isinstance(kind, str) else None
-    raise _invalid(f"{known or 'This is not a service account key.'} {_CREATE_KEY}")
+    raise _invalid(f"{known or 'This isn’t a service account key.'} {_CREATE_KEY}")
 
 
 def _required_text(document: Mapping[str, Any], name: str) -> str:
@@ -129,11 +129,11 @@ def _private_key(pem: str) -> RSAPrivateKey:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _invalid(
-            "The private_key in this key cannot be read because it is incomplete or was changed. "
+            "The private_key in this key can’t be read because it is incomplete or was changed. "
             "Paste the complete key file again, or create a new key."
         ) from error
     if not isinstance(key, RSAPrivateKey):
-        raise _invalid(f"The private_key in this key is not an RSA key. {_CREATE_KEY}")
+        raise _invalid(f"The private_key in this key isn’t an RSA key. {_CREATE_KEY}")
     return key
 
 
