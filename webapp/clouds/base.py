@@ -279,7 +279,7 @@ class Cloud(ABC):
     lists_images: ClassVar[bool] = False
     """Whether people choose the image from the list of `images`, instead of entering its ID."""
     compute_resource_field: ClassVar[Field | None] = None
-    """Asked along with the details, if one image can be registered once per compute resource."""
+    """A field of the confirmation, if one image can be registered once per compute resource."""
     where_to_find: ClassVar[str]
     """Where to find the image ID in the vendor's console or tools."""
     packer_builders: ClassVar[tuple[str, ...]] = ()
@@ -393,9 +393,10 @@ class Cloud(ABC):
             raise translated from error
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
-        """Log the raw answer without secrets, since some clouds repeat what they were sent."""
+        """Log the error without secrets, since some clouds repeat the request in their answer."""
         text = str(error)
-        secrets = (credentials.get(each.name, "") for each in self.credential_fields if each.secret)
+        secret_names = [field.name for field in self.credential_fields if field.secret]
+        secrets = (credentials.get(name, "") for name in secret_names)
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "…")
         text = _TOKEN.sub("…", text)

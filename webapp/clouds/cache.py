@@ -1,6 +1,6 @@
-"""A cache for what an adapter uses again in its next call: clients, tokens, sessions.
+"""A cache for the values that an adapter reuses in its next call: clients, tokens, sessions.
 
-It is in memory only, and no secret can be read from its keys.
+It is in memory only, and its keys reveal no secret.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Translation of failed connections into CloudUnreachable, for every SDK.
 
-The SDKs send their requests with `requests` and `urllib3`, or directly over a socket, and wrap each
-other's exceptions, so the cause is often nested. This module imports no SDK: it recognizes most
-exceptions by the names of their classes.
+The SDKs send their requests with `requests` and `urllib3`, or directly over a socket. They wrap
+each other's exceptions, so the cause is often nested. This module imports no SDK: it recognizes
+most exceptions by the names of their classes.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 from http.client import HTTPException
 from typing import NamedTuple
@@ -90,6 +91,12 @@ def find_connection_failure(
     return ConnectionFailure(problem, advice)
 
 
+def raising_modules(error: BaseException) -> list[str]:
+    """Return the names of the modules that `error` has passed through, the raising one last."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return [str(frame.f_globals.get("__name__")) for frame in frames]
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield `error` and every exception that it wraps, up to MAX_CAUSES."""
     waiting, seen = [error], set[int]()
@@ -106,7 +113,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             getattr(cause, "inner_exception", None),
             *cause.args,
         )
-        waiting.extend(each for each in wrapped if isinstance(each, BaseException))
+        waiting.extend(item for item in wrapped if isinstance(item, BaseException))
 
 
 def _tls_failure(

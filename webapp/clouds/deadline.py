@@ -19,8 +19,8 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 _slots = threading.BoundedSemaphore(64)
-"""Limits how many calls run at once in this process, abandoned ones included: a hostile endpoint
-can hold on to them, and must not use up the machine's threads."""
+"""Limits how many calls run at once in this process, including abandoned ones. A hostile endpoint
+can keep calls open, and must not use up the machine's threads."""
 
 
 class DeadlineExceeded(Exception):
@@ -28,9 +28,10 @@ class DeadlineExceeded(Exception):
 
 
 def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return or raise what `call` does. Raises DeadlineExceeded after `seconds`.
+    """Return the result of `call`, or raise its exception. Raises DeadlineExceeded after `seconds`.
 
-    A daemon thread, unlike a thread of a ThreadPoolExecutor, does not keep the process from ending.
+    The call runs in a daemon thread. Unlike a thread of a ThreadPoolExecutor, it does not prevent
+    the process from ending.
     """
     end = time.monotonic() + seconds
     slots = _slots  # A test may replace the semaphore while a call is in progress.
@@ -72,7 +73,7 @@ def call_each_within(
                 return  # another thread took the last item
             try:
                 answers[item] = call(item)
-            except Exception:  # noqa: BLE001, S112  see above
+            except Exception:  # noqa: BLE001, S112  the item is left out
                 continue
 
     threads = [

@@ -1,7 +1,7 @@
-"""Follow-up calls: further requests after an answer that does not say enough by itself.
+"""Follow-up calls: requests that an adapter sends to understand the first answer of a cloud.
 
-Adapters use them to find out what an error means, and which other regions have an image. A
-follow-up call is optional: it must not take long, and its failure must not hide the first answer.
+They find out what an error means, or which other regions have an image. A follow-up call is
+optional: it must not take long, and its failure must not hide the first answer.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ FOLLOW_UP_SECONDS = 3.0
 """How long one follow-up call, or one search of the other regions, may take."""
 REGIONS_AT_ONCE = 8
 RESERVED_SECONDS = 1.0
-"""How much time is left after the follow-up calls, so that an answer still arrives in time."""
+"""The time to leave after the follow-up calls, so that the answer still arrives in time."""
 
 
 def follow_up_deadline() -> float:
-    """Return when all follow-up calls of a call that begins now must have ended.
+    """Return the time by which all follow-up calls of a call that begins now must end.
 
-    The value is on the clock of `time.monotonic`.
+    It is a time of `time.monotonic`.
     """
     return time.monotonic() + base.CALL_SECONDS - RESERVED_SECONDS
 
@@ -60,9 +60,9 @@ def search_regions(
 
 
 def image_in_other_regions(not_here: str, regions: Sequence[str]) -> ImageNotFound:
-    """Return the error that names the `regions` which do have the image.
+    """Return the error for an image that is only in `regions`.
 
-    `not_here` is the first half of the sentence: "There is no image X in Y".
+    `not_here` is the first half of its message: "There is no image X in Y".
     """
     choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
     return ImageNotFound(

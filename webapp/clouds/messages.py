@@ -13,6 +13,18 @@ def join_names(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
+def join_first(names: Sequence[str], most: int) -> str:
+    """Return the first names, such as "a, b and 3 more" if there are more than `most`."""
+    more = len(names) - most
+    shown = ", ".join(names[:most])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def shorten(text: str, length: int) -> str:
+    """Return `text`, cut to `length` characters and an ellipsis if it is longer."""
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
 def waiting_time(retry_after: str) -> str:
     """Return "20 seconds" for the header Retry-After, or "a minute" for any other value."""
     is_seconds = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) <= 4

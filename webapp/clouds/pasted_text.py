@@ -5,7 +5,7 @@ from __future__ import annotations
 from webapp.clouds.base import InvalidImageId
 
 MAX_LENGTH = 2000
-"""Longer than any URL of a console."""
+"""The most characters that are parsed: more than any URL of a console has."""
 SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
 """Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
 

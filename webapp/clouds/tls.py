@@ -1,4 +1,4 @@
-"""Validation of the certificates that people enter for a private cloud, and files of them."""
+"""Certificates that people enter for a private cloud: validating and storing them."""
 
 from __future__ import annotations
 

@@ -151,7 +151,10 @@ class Aws(Cloud):
         return caller
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """Return all regions of the partition, or the known ones without ec2:DescribeRegions."""
+        """Return all regions of the partition, or those that botocore lists.
+
+        The latter are returned if the credentials lack the permission ec2:DescribeRegions.
+        """
         known = self.default_locations(credentials)
         labels = {location.key: location.label for location in known}
         try:
@@ -214,7 +217,8 @@ class Aws(Cloud):
     ) -> list[str] | None:
         """Return the accounts that a private image is shared with.
 
-        None if the image is public, belongs to another account, or its shares cannot be read.
+        Returns None if the image is public, belongs to another account, or its shares cannot be
+        read.
         """
         if image.get("Public"):
             return None
@@ -285,9 +289,9 @@ class Aws(Cloud):
     def _explain_ambiguous(
         self, credentials: CredentialValues, region: str, deadline: float
     ) -> CloudError | None:
-        """Find out by STS whether the keys are wrong or the region is not enabled.
+        """Return the error, with help from STS: the keys are wrong, or the region is not enabled.
 
-        EC2 returns the same code for both.
+        EC2 returns the same code for both. Returns None if STS does not help.
         """
         from webapp.clouds.aws import errors  # noqa: PLC0415
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.messages import join_first
 
 _PENDING = "The image is still being created and can’t be launched yet."
 STATES = {
@@ -35,12 +37,12 @@ MAX_SHARES_SHOWN = 10
 
 
 def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> ImageDetails:
-    """Convert one image of a DescribeImages response.
+    """Return the details of one image of a DescribeImages response.
 
     `shares` lists the accounts that the owner has allowed to launch the image; None if unknown,
     since only the owner can read them.
     """
-    deprecated = _instant(image.get("DeprecationTime"))
+    deprecated = parse_instant(image.get("DeprecationTime"))
     state, note = _state(image, deprecated)
     volumes = tuple(_volumes(image))
     return ImageDetails(
@@ -50,7 +52,7 @@ def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None)
         size_gb=next((each.size_gb for each in volumes if each.root), None),
         state=state,
         state_note=note,
-        created=_instant(image.get("CreationDate")),
+        created=parse_instant(image.get("CreationDate")),
         deprecated=deprecated,
         facts=tuple(_facts(image, shares)),
         volumes=volumes,
@@ -113,11 +115,7 @@ def _facts(image: Mapping[str, Any], shares: Sequence[str] | None) -> Iterable[F
 def _shared_with(shares: Sequence[str] | None) -> str:
     if shares is None:
         return ""
-    if not shares:
-        return "No other account"
-    more = len(shares) - MAX_SHARES_SHOWN
-    shown = ", ".join(shares[:MAX_SHARES_SHOWN])
-    return f"{shown} and {more} more" if more > 0 else shown
+    return join_first(shares, MAX_SHARES_SHOWN) or "No other account"
 
 
 def _marketplace_products(image: Mapping[str, Any]) -> Iterable[str]:
@@ -142,12 +140,3 @@ def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
     licensed = "" if platform.startswith("Linux") else platform
     return filter(None, (licensed, image.get("Name"), image.get("Description")))
-
-
-def _instant(text: str | None) -> datetime | None:
-    """Parse an ISO 8601 instant. Return None for other texts, as a private endpoint may send."""
-    try:
-        instant = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

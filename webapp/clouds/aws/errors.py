@@ -21,7 +21,7 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.connection_errors import translate_connection_error
+from webapp.clouds.connection_errors import raising_modules, translate_connection_error
 
 LABEL = "AWS"
 IMAGE_NOT_FOUND = "InvalidAMIID.NotFound"
@@ -248,9 +248,4 @@ def _failed_while_parsing(error: Exception) -> bool:
 
     The parser assumes that a response is from AWS, and can fail with any exception otherwise.
     """
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return (
-        traceback is not None and traceback.tb_frame.f_globals.get("__name__") == parsers.__name__
-    )
+    return raising_modules(error)[-1:] == [parsers.__name__]

@@ -1,7 +1,7 @@
-"""Convert Azure's answers about an image to ImageDetails.
+"""Conversion of Azure's answers about an image into ImageDetails.
 
-Knows the shape of the answers, not the SDK. Every member may be missing or of another type, because
-real answers leave many out and a custom endpoint may not be Azure.
+Knows the fields of the answers, but not the SDK. Every member may be missing or of another type,
+because real answers leave many out and a custom endpoint may not be Azure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure.ids import MarketplaceImage
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.messages import join_first
 
 ARCHITECTURES = {"x64": "x86_64", "arm64": "arm64"}
 _NOT_READY = "Azure is still creating or updating this image. Wait until it’s complete."
@@ -27,7 +29,8 @@ STATES = {
     "deleting": (ImageState.GONE, "This image is being deleted. It can’t be used."),
 }
 """The state and its note by the provisioning state in lower case."""
-REGIONS_SHOWN = 12
+MAX_SHOWN = 12
+"""How many regions or tags are shown."""
 
 
 def from_marketplace(
@@ -58,7 +61,7 @@ def from_marketplace(
         state=state,
         state_note=note,
         created=None,
-        deprecated=instant(status.get("scheduledDeprecationTime")),
+        deprecated=parse_instant(status.get("scheduledDeprecationTime")),
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
@@ -145,7 +148,7 @@ def from_gallery_version(
             for each in mappings_at(storage, "dataDiskImages")
         ),
     )
-    end = instant(publishing.get("endOfLifeDate") or family.get("endOfLifeDate"))
+    end = parse_instant(publishing.get("endOfLifeDate") or family.get("endOfLifeDate"))
     state, note = _end_of_life_state(end, *_provisioning_state(properties))
     system, plan = text(family, "osType"), mapping_at(family, "purchasePlan")
     identifier = mapping_at(family, "identifier")
@@ -158,7 +161,7 @@ def from_gallery_version(
         size_gb=volumes[0].size_gb,
         state=state,
         state_note=note,
-        created=instant(publishing.get("publishedDate")),
+        created=parse_instant(publishing.get("publishedDate")),
         deprecated=end,
         facts=tuple(
             _facts(
@@ -169,7 +172,7 @@ def from_gallery_version(
                 ("offer", "Offer", text(identifier, "offer")),
                 ("sku", "SKU", text(identifier, "sku")),
                 ("version", "Version", text(version, "name")),
-                ("regions", "Replicated to", _joined(_replicas(publishing))),
+                ("regions", "Replicated to", join_first(_replicas(publishing), MAX_SHOWN)),
                 ("replication", "Replication", _replication(properties)),
                 ("latest", "Included in latest", _yes_no(_counts_as_latest(publishing))),
                 ("end_of_life", "End of life", f"{end:%Y-%m-%d}" if end else ""),
@@ -196,18 +199,15 @@ def regions_of(version: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
-    """Return whether Azure considers the version when resolving `latest`.
-
-    With `region`, when resolving it in that region.
-    """
+    """Return whether `latest` can refer to this version: in `region` or, if that is '', in any."""
     properties = mapping_at(version, "properties")
     publishing = mapping_at(properties, "publishingProfile")
     targets = [
-        each
-        for each in mappings_at(publishing, "targetRegions")
-        if not region or region_key(text(each, "name")) == region
+        target
+        for target in mappings_at(publishing, "targetRegions")
+        if not region or region_key(text(target, "name")) == region
     ]
-    excluded = bool(targets) and all(each.get("excludeFromLatest") is True for each in targets)
+    excluded = bool(targets) and all(target.get("excludeFromLatest") is True for target in targets)
     ready = text(properties, "provisioningState").lower() in {"", "succeeded", "updating"}
     available = bool(targets) or not region
     return ready and _counts_as_latest(publishing) and not excluded and available
@@ -248,15 +248,6 @@ def text(answer: Mapping[str, Any], name: str) -> str:
     return member if isinstance(member, str) else ""
 
 
-def instant(value: Any) -> datetime | None:
-    """Return an aware datetime, or None if `value` is not a date and time in ISO 8601."""
-    try:
-        parsed = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
 def last_segments(resource_id: str) -> str:
     """Return the type and name at the end of a resource ID: 'virtualMachines/web-1'."""
     return "/".join(resource_id.split("/")[-2:])
@@ -267,10 +258,10 @@ def _facts(*facts: tuple[str, str, str]) -> Iterator[Fact]:
 
 
 def _os_texts(system: str, *texts: str) -> tuple[str, ...]:
-    """Return the texts that may name the operating system, the most telling first.
+    """Return the texts that may name the operating system, the most reliable first.
 
-    Azure's own field is only "Windows" or "Linux". "Windows" is more reliable than a name, "Linux"
-    less telling.
+    Azure's own field is only "Windows" or "Linux". "Windows" is more reliable than a name. "Linux"
+    says less than a name.
     """
     first, final = (system, "") if system == "Windows" else ("", system)
     stripped = (each.strip() for each in (first, *texts, final))
@@ -385,12 +376,6 @@ def _replicas(publishing: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _joined(names: list[str]) -> str:
-    more = len(names) - REGIONS_SHOWN
-    shown = ", ".join(names[:REGIONS_SHOWN])
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
 def _replication(properties: Mapping[str, Any]) -> str:
     """Return the progress of replication, or '' if it is complete."""
     status = mapping_at(properties, "replicationStatus")
@@ -402,7 +387,7 @@ def _replication(properties: Mapping[str, Any]) -> str:
         for each in mappings_at(status, "summary")
         if text(each, "state") != "Completed"
     ]
-    return f"{state}: {_joined(waiting)}" if waiting else state
+    return f"{state}: {join_first(waiting, MAX_SHOWN)}" if waiting else state
 
 
 def _counts_as_latest(publishing: Mapping[str, Any]) -> bool:
@@ -422,4 +407,4 @@ def _yes_no(value: Any) -> str:
 
 def _tags(answer: Mapping[str, Any]) -> str:
     pairs = [f"{key}: {value}" for key, value in mapping_at(answer, "tags").items()]
-    return _joined(sorted(pairs))
+    return join_first(sorted(pairs), MAX_SHOWN)

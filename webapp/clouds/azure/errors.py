@@ -1,4 +1,4 @@
-"""Translate exceptions of the Azure SDK into errors of `webapp.clouds.base`.
+"""Translation of the exceptions of the Azure SDK into CloudErrors.
 
 Imports the SDK, so this module is itself imported only when there is an error to translate, or when
 the SDK is loaded already.
@@ -43,7 +43,7 @@ _PROBLEM = "has a temporary problem"
 
 
 class LoginFailed(Exception):
-    """The login gave no token. The cause, of any type, says why."""
+    """The login returned no token. The exception that caused it can have any type."""
 
 
 BY_AADSTS: dict[str, tuple[type[CloudError], str]] = {
@@ -233,9 +233,9 @@ def is_expired_login(error: BaseException) -> bool:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Return whether a second attempt can help.
+    """Return whether a second attempt can succeed.
 
-    It can if Azure had closed an idle connection, and after an error of an Azure server.
+    It can succeed after Azure has closed an idle connection, or after an error of an Azure server.
     """
     if isinstance(error, LoginFailed):
         causes = _causes(error)

@@ -1,4 +1,4 @@
-"""Parse the ID that people paste for an Azure image.
+"""Parsing of pasted Azure image IDs.
 
 Accepts the URN of a Marketplace image, the resource ID of any other image, and either of them
 inside a portal URL.
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.messages import shorten
 from webapp.clouds.pasted_text import SURROUNDING_CHARACTERS, strip_pasted_text
 
 LATEST = "latest"
@@ -185,8 +186,8 @@ def _parse_resource(segments: list[str]) -> ImageId:
 def _names_by_type(segments: list[str]) -> dict[str, str]:
     """Return the names in a resource ID by their lower-case resource types.
 
-    A resource ID alternates types and names. The first name of a type counts, because a portal URL
-    may continue with what it shows of the resource.
+    Types and names alternate in a resource ID. The first name of a type counts, because a portal
+    URL may continue after the resource ID.
     """
     types = [segment.lower() for segment in segments[0::2]]
     return dict(list(zip(types, segments[1::2], strict=False))[::-1])
@@ -218,7 +219,7 @@ def _gallery_version(names: dict[str, str]) -> GalleryVersion:
         version = LATEST
     elif not _GALLERY_VERSION.fullmatch(version):
         raise InvalidImageId(
-            f"“{_short(version)}” isn’t a version in a compute gallery. A version is three "
+            f"“{shorten(version, 40)}” isn’t a version in a compute gallery. A version is three "
             "numbers, such as 1.0.3, or latest."
         )
     return GalleryVersion(subscription, group, gallery, definition, version)
@@ -253,8 +254,8 @@ def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
 def _valid_name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidImageId(
-            f"“{_short(name)}” isn’t a valid name for {_with_article(what)} in Azure. Copy the "
-            "whole resource ID."
+            f"“{shorten(name, 40)}” isn’t a valid name for {_with_article(what)} in Azure. "
+            "Copy the whole resource ID."
         )
     return name
 
@@ -289,7 +290,7 @@ def _urn_part_message(what: str, part: str) -> str:
     if not part:
         return f"The {what} is missing. A URN looks like {EXAMPLE}."
     return (
-        f"“{_short(part)}” isn’t a valid {what}. Use only letters, digits, hyphens, dots and "
+        f"“{shorten(part, 40)}” isn’t a valid {what}. Use only letters, digits, hyphens, dots and "
         "underscores. Copy the URN again."
     )
 
@@ -301,7 +302,7 @@ def _urn_version(text: str) -> str:
         raise InvalidImageId(_urn_part_message("version", text))
     if not _VERSION.fullmatch(text):
         raise InvalidImageId(
-            f"“{_short(text)}” isn’t a version of a Marketplace image. A version is numbers "
+            f"“{shorten(text, 40)}” isn’t a version of a Marketplace image. A version is numbers "
             "separated by dots, such as 24.04.202610150, or latest."
         )
     return text
@@ -309,7 +310,3 @@ def _urn_version(text: str) -> str:
 
 def _with_article(what: str) -> str:
     return f"an {what}" if what[0] in "aeio" else f"a {what}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,6 +1,6 @@
-"""Look up one Azure image. If that fails, find other regions, or the wrong part of the ID.
+"""Looking up one Azure image. If that fails, find the regions that have it, or its wrong part.
 
-Imports the SDK through `sdk`, so this module is itself imported on first use only.
+Imports the SDK through `sdk`, so this module is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from webapp.clouds.azure.ids import (
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import ImageDetails, ImageNotFound, ImageNotVisible, PermissionDenied
 from webapp.clouds.follow_up import follow_up_deadline, search_regions, try_call
-from webapp.clouds.messages import join_names
+from webapp.clouds.messages import join_names, shorten
 
 REGIONS_TRIED = 16
 LISTED_NAMES_LENGTH = 90
-"""The most characters that a list of names may take in a sentence, its first name aside."""
+"""The most characters of a list of names in a sentence. Its first name may be longer."""
 SENTENCE_LENGTH = 300
 
 MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
-"""An image with a concrete version, and what Azure answered about it."""
+"""An image with a concrete version, and Azure's answer about it."""
 
 
 def region_names(session: Session) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _describe_marketplace_image(
 def _read_marketplace_image(
     session: Session, image: MarketplaceImage, region: str
 ) -> MarketplaceAnswer | None:
-    """Return the image in `region`, with `latest` resolved. None means it is not in `region`."""
+    """Return the image in `region`, with `latest` resolved, or None if it is not in `region`."""
     try:
         if image.version == LATEST:
             versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
@@ -132,7 +132,7 @@ def _newest_version(versions: list[Mapping[str, Any]]) -> str:
 def _regions_with_image(
     session: Session, image: MarketplaceImage, home: str, deadline: float
 ) -> dict[str, MarketplaceAnswer]:
-    """Return the image by region, in regions other than `home`, as far as time allows.
+    """Return the image by region, from as many other regions than `home` as time allows.
 
     Many images are not in every region.
     """
@@ -146,7 +146,7 @@ def _regions_with_image(
 def _marketplace_image_not_found(
     session: Session, image: MarketplaceImage, region: str, home: str, deadline: float
 ) -> ImageNotFound:
-    start = f"There is no Marketplace image {_short(str(image))}"
+    start = f"There is no Marketplace image {shorten(str(image), 120)}"
     elsewhere = tuple(_regions_with_image(session, image, home, deadline)) if region else ()
     if elsewhere:
         return ImageNotFound(
@@ -164,7 +164,7 @@ def _marketplace_image_not_found(
 
 
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
-    """Return a clause about the first part that Azure does not know, and what there is instead."""
+    """Return a clause that names the first part that Azure does not know, and the known values."""
     offers = _names_or_none(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:
         return "the publisher doesn’t exist"
@@ -281,7 +281,7 @@ def _in_other_regions(
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    """Return the names as a list in words, cut to what fits into a sentence."""
+    """Return the names as a list in words, shortened to fit into a sentence."""
     shown = [names[0]]
     for name in names[1:]:
         if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:
@@ -292,7 +292,3 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _first_short_enough(sentence: str, shorter: str) -> str:
     return sentence if len(sentence) < SENTENCE_LENGTH else shorter
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 120 else f"{name[:120]}…"

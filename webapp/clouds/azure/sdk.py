@@ -1,6 +1,6 @@
 """Logins and Resource Manager clients of the Azure SDK, cached per set of credentials.
 
-Imports the SDK, so this module is itself imported on first use only. It reads nothing from the
+Imports the SDK, so this module is itself imported only on first use. It reads nothing from the
 server's environment except its proxies: no default credentials, no configured cloud, no netrc. Only
 the stored credentials are ever sent.
 """
@@ -241,7 +241,7 @@ class Session:
         )
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Return the result of `call`, retried once if that can help.
+        """Return the result of `call`, retried once if a second attempt can succeed.
 
         A call with an expired login is retried after a new login; a broken connection or a server
         error is retried at once.

@@ -6,11 +6,13 @@ Knows the fields of the response, but not the SDK.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
+from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Fact, ImageDetails, ImageState
 from webapp.clouds.gce.ids import ImageRef
+from webapp.clouds.messages import join_first
 
 STATUSES = {
     "READY": (ImageState.AVAILABLE, ""),
@@ -57,7 +59,7 @@ _GIB = 1 << 30
 
 
 def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails:
-    """Convert an image as returned by the SDK's `Image.to_dict`."""
+    """Return the details of an image as returned by the SDK's `Image.to_dict`."""
     image = {**dict.fromkeys(_TEXT_FIELDS, ""), **image}
     deprecation = image.get("deprecated") or {}
     state, note = _state(image, deprecation)
@@ -69,8 +71,8 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         size_gb=int(image["disk_size_gb"] or 0) or None,
         state=state,
         state_note=note,
-        created=_instant(image["creation_timestamp"]),
-        deprecated=_instant(deprecation.get("deprecated")),
+        created=parse_instant(image["creation_timestamp"]),
+        deprecated=parse_instant(deprecation.get("deprecated")),
         facts=tuple(_facts(image, deprecation, found)),
         volumes=(),
         os_texts=tuple(_os_texts(image)),
@@ -127,7 +129,7 @@ def _facts(
         (
             "licenses",
             "Licenses",
-            _joined(_last_segment(each) for each in image.get("licenses", ())),
+            join_first([_last_segment(link) for link in image.get("licenses", ())], MAX_SHOWN),
         ),
         ("features", "Guest OS features", ", ".join(_features(image))),
         ("archive_size", "Archive size", _size(int(image["archive_size_bytes"] or 0))),
@@ -142,7 +144,9 @@ def _facts(
         (
             "labels",
             "Labels",
-            _joined(_label(*each) for each in sorted(image.get("labels", {}).items())),
+            join_first(
+                [_label(*pair) for pair in sorted(image.get("labels", {}).items())], MAX_SHOWN
+            ),
         ),
     )
     return (Fact(key, label, str(value)) for key, label, value in facts if value)
@@ -168,7 +172,7 @@ def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     Licenses are reliable, although they do not always name the version. The owner chooses the
     family and the name.
     """
-    licenses = [_last_segment(each) for each in image.get("licenses", ())]
+    licenses = [_last_segment(link) for link in image.get("licenses", ())]
     windows = "Windows" if "WINDOWS" in _features(image) else ""
     texts = (*licenses, image["family"], image["name"], image["description"], windows)
     return filter(None, texts)
@@ -176,7 +180,7 @@ def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
 
 def _features(image: Mapping[str, Any]) -> list[str]:
     features = image.get("guest_os_features", ())
-    return [each["type_"] for each in features if each.get("type_")]
+    return [feature["type_"] for feature in features if feature.get("type_")]
 
 
 def _source(image: Mapping[str, Any]) -> str:
@@ -195,13 +199,6 @@ def _label(name: str, value: str) -> str:
     return f"{name}: {value}" if value else name
 
 
-def _joined(texts: Iterable[str]) -> str:
-    texts = list(texts)
-    more = len(texts) - MAX_SHOWN
-    shown = ", ".join(texts[:MAX_SHOWN])
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
 def _last_segment(link: str) -> str:
     return link.rstrip("/").rpartition("/")[2]
 
@@ -213,14 +210,5 @@ def _size(size_bytes: int) -> str:
 
 
 def _day(text: str | None) -> str:
-    instant = _instant(text)
+    instant = parse_instant(text)
     return f"{instant.astimezone(UTC):%Y-%m-%d}" if instant else ""
-
-
-def _instant(text: str | None) -> datetime | None:
-    """Parse an ISO 8601 instant. Return None for other texts, as a private endpoint may send."""
-    try:
-        instant = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

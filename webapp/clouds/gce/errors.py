@@ -20,7 +20,7 @@ from webapp.clouds.base import (
     InvalidImageId,
     PermissionDenied,
 )
-from webapp.clouds.connection_errors import translate_connection_error
+from webapp.clouds.connection_errors import raising_modules, translate_connection_error
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.messages import waiting_time
 
@@ -223,11 +223,6 @@ def _not_found(error: api.GoogleAPICallError, requested: ImageRef | None) -> Clo
 def _failed_while_parsing(error: Exception) -> bool:
     """Return whether the SDK raised `error` while it parsed a response.
 
-    It assumes that a response is from Google, and can fail with any exception otherwise.
+    The SDK assumes that a response is from Google, and can fail with any exception otherwise.
     """
-    traceback = error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__") in _PARSING_MODULES:
-            return True
-        traceback = traceback.tb_next
-    return False
+    return not _PARSING_MODULES.isdisjoint(raising_modules(error))

@@ -1,8 +1,10 @@
-"""OpenStack. An image belongs to one region. Keystone, the identity service, says where the image
-service of the region (Glance) is, and Glance describes the image.
+"""The adapter for OpenStack. An image belongs to one region.
 
-This module must stay cheap to import. Everything that needs the SDK is in `sdk`, `errors` and
-`lookup`, which are imported inside functions, on first use.
+Keystone, the identity service, lists the image service (Glance) of each region, and Glance
+describes the image.
+
+This module must stay cheap to import. The modules that need the SDK are `sdk`, `errors` and
+`lookup`. They are imported inside functions, on first use.
 """
 
 from __future__ import annotations
@@ -167,8 +169,10 @@ class OpenStack(Cloud):
         return lookup.describe(self._clients.get(credentials), locator)
 
     def _translate(self, error: Exception) -> CloudError | None:  # noqa: ARG002
-        """Return None. The meaning of an error depends on which of the two services raised it, so
-        `sdk` translates it where that is known."""
+        """Return None, because `sdk` has already translated the error.
+
+        The meaning of an error depends on which of the two services raised it.
+        """
         return None
 
 

@@ -1,17 +1,17 @@
-"""Turn Glance's description of an image into ImageDetails. Knows the shape of the answer, not the
-SDK.
+"""Conversion of Glance's description of an image into ImageDetails.
 
-Besides the fields that every image has, an answer contains the properties that the creator of the
-image has set, any or none of them, as fields of the same document.
+Knows the fields of the answer, but not the SDK. Besides the fields that every image has, an answer
+contains the properties that the creator of the image has set, as fields of the same document. Any
+of them may be missing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 
 GB = 2**30
@@ -57,7 +57,7 @@ HIDDEN = (
     "image has replaced it."
 )
 ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64", "x64": "x86_64", "i686": "i386"}
-"""Our names for architectures that are also known by other names."""
+"""Our names for architectures that OpenStack may name differently."""
 PROPERTIES = (
     ("os_distro", "Distribution"),
     ("os_version", "Distribution version"),
@@ -90,7 +90,7 @@ def image_details(image: Mapping[str, Any]) -> ImageDetails:
         size_gb=_size_gb(image, volumes),
         state=state,
         state_note=note,
-        created=_instant(image.get("created_at")),
+        created=parse_instant(image.get("created_at")),
         deprecated=None,
         facts=tuple(_facts(image)),
         volumes=volumes,
@@ -105,16 +105,21 @@ def _architecture(image: Mapping[str, Any]) -> str:
 
 
 def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
-    """Return the minimum size of a root disk: the largest of what the owner requires, the disk
-    inside the image file, and the root volume of an image without a file."""
+    """Return the minimum size of a root disk, or None if it is unknown.
+
+    It is the largest of the size that the owner requires, the disk inside the image file, and the
+    root volume of an image without a file.
+    """
     root = next((volume.size_gb for volume in volumes if volume.root), None)
     virtual = -(-_number(image.get("virtual_size")) // GB)
     return max(_number(image.get("min_disk")), virtual, root or 0) or None
 
 
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
-    """Yield the volumes of an image that was created from a server with volumes as disks. Such an
-    image has snapshots and no data."""
+    """Yield the volumes of an image that was created from a server with volumes as disks.
+
+    Such an image has snapshots and no data.
+    """
     for disk in _disks(image.get("block_device_mapping")):
         if disk.get("no_device"):
             continue  # The entry says that a disk is left out.
@@ -130,8 +135,10 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 
 
 def _disks(mapping: object) -> list[dict[str, Any]]:
-    """Return the disks in the JSON text of a property, with at most one root disk. Returns [] for
-    any other text, since a person may have written it."""
+    """Return the disks in the JSON text of a property, with at most one root disk.
+
+    Returns [] for any other text, since a person may have written it.
+    """
     try:
         items = json.loads(mapping) if isinstance(mapping, str) else mapping
     except (ValueError, RecursionError):
@@ -163,8 +170,11 @@ def _facts(image: Mapping[str, Any]) -> Iterable[Fact]:
 
 
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
-    """Return the distribution that the owner states, then the name, then the operating system type
-    unless it is just Linux, then the description."""
+    """Return the texts that may name the operating system, the most reliable first.
+
+    The distribution comes first, which the owner states. The operating system type is left out if
+    it is just Linux.
+    """
     distribution, version = _text(image.get("os_distro")), _text(image.get("os_version"))
     os_type = _text(image.get("os_type"))
     texts = (
@@ -199,11 +209,3 @@ def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     return str(value).replace("\0", "").strip()
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text if isinstance(text, str) else "")
-    except ValueError:
-        return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

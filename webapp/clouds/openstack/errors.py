@@ -1,8 +1,8 @@
-"""Translate what keystoneauth raises, and what Keystone and Glance answer, into CloudError.
+"""Translation of keystoneauth's exceptions, and of OpenStack's error answers, into CloudErrors.
 
 Keystone and Glance are two servers. If Glance cannot be reached, the person has entered everything
-correctly: its URL comes from Keystone's service catalog. Imports keystoneauth, so this module is
-itself imported on first use only.
+correctly, because its URL comes from Keystone's service catalog. Imports keystoneauth, so this
+module is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from webapp.clouds.base import (
     CredentialsRejected,
     PermissionDenied,
 )
-from webapp.clouds.connection_errors import find_connection_failure, translate_connection_error
+from webapp.clouds.connection_errors import (
+    find_connection_failure,
+    raising_modules,
+    translate_connection_error,
+)
 from webapp.clouds.messages import join_names, waiting_time
 
 LABEL = "OpenStack"
 THROTTLED_STATUSES = {413, 429}
-"""OpenStack used 413 for rate limits before 429 was standardised."""
+"""OpenStack used 413 for rate limits before 429 became the standard."""
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NAMES_SHOWN = 6
 NOT_KEYSTONE = (
@@ -220,16 +224,20 @@ def _busy_error(service: str, status: int, retry_after: str) -> CloudError | Non
 
 
 def _redirect_error(url: str, status: int, advice: str) -> CloudUnreachable:
-    """Return the error for a redirect. Following it could send a password or a token to a server
-    that nobody has chosen."""
+    """Return the error for a redirect.
+
+    Following it could send a password or a token to a server that nobody has chosen.
+    """
     return CloudUnreachable(
         f"{url} redirects to another URL (HTTP {status}), and redirects aren’t followed. {advice}"
     )
 
 
 def _requests_error(error: Exception) -> BaseException:
-    """Return the error of requests behind keystoneauth's own, which describes every timeout as a
-    missing connection."""
+    """Return the error of the requests library that caused a keystoneauth error.
+
+    keystoneauth describes every timeout as a missing connection.
+    """
     return error.__context__ or error
 
 
@@ -242,16 +250,13 @@ def _project(name: str) -> str:
 
 
 def _displayable(text: str, default: str) -> str:
-    """Return `text` if it is safe to show within a sentence, else `default`. Others wrote it."""
+    """Return `text`, which others wrote, if it is safe to show in a sentence, else `default`."""
     return text if re.fullmatch(r"[\w.:@\[\] -]{1,50}", text) else default
 
 
 def _raised_by_keystoneauth(error: Exception) -> bool:
-    """Return whether keystoneauth failed while it read an answer. It assumes that every answer is
-    Keystone's, and may raise any exception if it is not."""
-    trace = error.__traceback__
-    while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__")).startswith("keystoneauth1."):
-            return True
-        trace = trace.tb_next
-    return False
+    """Return whether keystoneauth raised `error`.
+
+    It assumes that an answer is from Keystone, and can fail with any exception otherwise.
+    """
+    return any(name.startswith("keystoneauth1.") for name in raising_modules(error))

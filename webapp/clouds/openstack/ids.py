@@ -1,5 +1,7 @@
-"""Parse what people paste for an OpenStack image: its UUID in any usual spelling, or a URL of the
-dashboard (Horizon) or of the Image API."""
+"""Parsing of pasted OpenStack image IDs.
+
+Accepts a UUID in any usual spelling, and a URL of the dashboard (Horizon) or of the Image API.
+"""
 
 from __future__ import annotations
 

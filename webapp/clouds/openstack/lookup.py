@@ -1,6 +1,6 @@
-"""Read one image from Glance, and find out why it cannot be read.
+"""Reading one image from Glance, and finding out why it cannot be read.
 
-Imports keystoneauth through `errors`, so this module is itself imported on first use only.
+Imports keystoneauth through `errors`, so this module is itself imported only on first use.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Log in to Keystone and send requests to Glance with keystoneauth, which is a part of OpenStack's
-SDK. Imports it, so this module is itself imported on first use only.
+"""Logins to Keystone and requests to Glance, with keystoneauth, a part of OpenStack's SDK.
 
-The rest of the SDK is not used. It asks a server for its versions before each first call, and reads
-an image out of any answer at all. The URL of an image has been the same in every Glance of the last
-ten years. Without the rest of the SDK, nothing is read from the environment of this server either:
-no `clouds.yaml`, no `OS_…` variable, no proxy, no `.netrc`.
+Imports keystoneauth, so this module is itself imported only on first use.
+
+The rest of the SDK is not used, because it asks a server for its versions before each first call,
+and accepts any answer as an image. It is not needed either: the URL of an image has been the same
+in every Glance of the last ten years. Without the rest of the SDK, nothing is read from the
+environment of this server: no `clouds.yaml`, no `OS_…` variable, no proxy, no `.netrc`.
 """
 
 from __future__ import annotations
@@ -41,8 +42,7 @@ logging.getLogger("keystoneauth").setLevel(logging.INFO)
 
 @dataclass(frozen=True)
 class Login:
-    """The user and the project that Keystone reports for a token, and the image services in its
-    catalog."""
+    """The user, the project and the image services that Keystone reports for a token."""
 
     user: str
     user_domain: str
@@ -134,8 +134,7 @@ def uses_application_credential(credentials: CredentialValues) -> bool:
 
 
 def image_list_url(endpoint: str) -> str:
-    """Return the URL of the list of images for an endpoint, which may or may not include the
-    version."""
+    """Return the URL of the list of images for an endpoint, which may include a version."""
     url = endpoint.rstrip("/")
     if re.search(r"/v2(?:\.[0-9]{1,2})?(?:/|$)", url):
         return f"{url}/images"

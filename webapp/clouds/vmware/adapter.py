@@ -1,9 +1,11 @@
-"""VMware vSphere. An image is a template of a vCenter, which belongs to one datacenter and is
-identified by its instance UUID.
+"""The adapter for VMware vSphere.
 
-This module must stay cheap to import. Everything that needs the SDK is in `connection`, `sdk`,
-`inventory` and `errors`, which are imported inside functions, on first use: importing the SDK costs
-more than everything else in the application.
+An image is a template of a vCenter. It belongs to one datacenter and is identified by its instance
+UUID.
+
+This module must stay cheap to import, since importing the SDK takes longer than everything else in
+the application. The modules that need the SDK are `connection`, `sdk`, `inventory` and `errors`.
+They are imported inside functions, on first use.
 """
 
 from __future__ import annotations
@@ -117,8 +119,10 @@ class VMware(Cloud):
         return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Require the instance UUID in `custom`: Packer writes only the name of the virtual
-        machine, which does not identify it."""
+        """Return the template. Raises InvalidImageId if `custom` does not have its instance UUID.
+
+        Packer writes only the name of the virtual machine, which does not identify it.
+        """
         if not custom.get("cloud_image_id"):
             raise InvalidImageId(
                 f"The Packer manifest contains only a name, “{artifact_id[:80]}”, but a template "

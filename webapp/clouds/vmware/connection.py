@@ -1,9 +1,11 @@
-"""Connect to a vCenter: pyVmomi's SOAP client over connections that have time limits and verify the
-server's certificate as the credentials say, each time they connect. Imports pyVmomi, so this module
-is itself imported on first use only.
+"""Connections to a vCenter for pyVmomi's SOAP client.
 
-pyVmomi's own connection verifies nothing at 127.0.0.1 unless it receives a context. It checks a
-thumbprint only if the certificate cannot be verified otherwise, and only the first time.
+Each connection has time limits. Each time it connects, it verifies the server's certificate in the
+way that the credentials require. pyVmomi's own connection verifies nothing at 127.0.0.1 unless it
+receives a context. It checks a thumbprint only if the certificate cannot be verified otherwise, and
+only the first time.
+
+Imports pyVmomi, so this module is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ NOT_VSPHERE = (
     "credentials, and whether a proxy answers instead of the vCenter."
 )
 _BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
-"""How the paths of URLs begin that people copy from the browser."""
+"""The beginnings of the paths of URLs that people copy from the browser."""
 _HASH_NAMES = {40: "sha1", 64: "sha256"}
 """The hash algorithm by the number of digits in a thumbprint."""
 
@@ -71,7 +73,7 @@ def _ssl_context(credentials: Mapping[str, str]) -> ssl.SSLContext:
 
 
 class _Stub(SoapStubAdapter):
-    """Safe to share between threads: each call takes its own connection from a pool."""
+    """A SOAP client. Safe to share between threads: each call takes a connection from a pool."""
 
     def __init__(
         self, host: str, port: int, path: str, context: ssl.SSLContext, thumbprint: str
@@ -89,8 +91,10 @@ class _Stub(SoapStubAdapter):
 
 class _Response(HTTPResponse):
     def read(self, amt: int | None = None) -> bytes:
-        """Raise IncompleteRead if the answer ends early. Without this, an answer that is read in
-        pieces and breaks off looks complete."""
+        """Read a part of the answer. Raises IncompleteRead if the answer ends early.
+
+        Otherwise an answer that is read in parts and breaks off would look complete.
+        """
         piece = super().read(amt)
         if amt and not piece and self.length:
             raise IncompleteRead(piece, self.length)
@@ -122,8 +126,10 @@ class VCenterConnection(HTTPSConnection):
             )
 
     def getresponse(self) -> HTTPResponse:
-        """Return the answer if it is XML with a status of SOAP. pyVmomi reads any XML, and some
-        other text, as if it were vCenter's answer."""
+        """Return the answer. Raises an exception unless it is XML with an HTTP status of SOAP.
+
+        pyVmomi accepts any XML, and some other text, as an answer of a vCenter.
+        """
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()
         if response.status not in {200, 500} or (response.status == 500 and not is_xml):

@@ -1,5 +1,7 @@
-"""Turn a vCenter's description of a template into ImageDetails. Knows the shape of the answer, not
-the SDK."""
+"""Conversion of a vCenter's description of a template into ImageDetails.
+
+Knows the fields of the answer, but not the SDK.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +32,23 @@ _FIRMWARE = {"bios": "BIOS", "efi": "EFI"}
 
 
 def unescape_name(name: str) -> str:
-    """Return a name or a path for people. vCenter escapes three characters as in a URL."""
+    """Return a name or a path as people know it. vCenter escapes three characters as in a URL."""
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0].lower()], name)
 
 
 def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
-    """Return the templates sorted by name. Templates with the same name show their folder or their
-    UUID as well."""
+    """Return the templates, sorted by name.
+
+    The names of templates with the same name contain the folder or the UUID as well.
+    """
     names = Counter(template.name for template in templates)
-    places = Counter((template.folder, template.name) for template in templates)
+    names_in_folders = Counter((template.folder, template.name) for template in templates)
 
     def label(template: Template) -> str:
         name = unescape_name(template.name)
         if names[template.name] == 1:
             return name
-        if template.folder and places[template.folder, template.name] == 1:
+        if template.folder and names_in_folders[template.folder, template.name] == 1:
             return f"{name} (in the folder {unescape_name(template.folder)})"
         return f"{name} ({template.uuid})"
 
@@ -73,7 +77,7 @@ def image_details(machine: VirtualMachine) -> ImageDetails:
 
 
 def parse_tools_version(number: int) -> tuple[int, int, int]:
-    """Return a version of VMware Tools. 10.1.0 is stored as 10 * 1024 + 1 * 32 + 0."""
+    """Return the version of VMware Tools for a number. 10.1.0 is 10 * 1024 + 1 * 32 + 0."""
     return number // 1024, number % 1024 // 32, number % 32
 
 
@@ -152,8 +156,10 @@ def _memory(megabytes: int | None) -> str:
 
 
 def _tools_version(properties: Mapping[str, Any]) -> int | None:
-    """Return the version of VMware Tools as one number, 0 if they are not installed, or None if the
-    vCenter does not report it."""
+    """Return the version of VMware Tools as one number.
+
+    Returns 0 if the tools are not installed, and None if the vCenter does not report the version.
+    """
     number = properties.get("config.tools.toolsVersion")
     text = str(properties.get("guest.toolsVersion") or "")
     if not number and text.isascii() and text.isdigit():
@@ -205,15 +211,19 @@ def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _os_texts(properties: Mapping[str, Any]) -> Iterable[str]:
-    """Return the configured guest operating system first. For Linux it rarely includes the
-    version."""
+    """Return the texts that may name the operating system, the most reliable first.
+
+    The configured guest operating system comes first. For Linux it rarely includes the version.
+    """
     paths = ("config.guestFullName", "config.guestId", "name", "config.annotation")
     return filter(None, (unescape_name(str(properties.get(path) or "")) for path in paths))
 
 
 def _creation_date(value: Any) -> datetime | None:
-    """Return None for 1970, which a vCenter reports for templates that were created before it
-    recorded the date."""
+    """Return the instant, or None if the vCenter does not know it.
+
+    A vCenter reports 1970 for a template that was created before the vCenter recorded dates.
+    """
     if not isinstance(value, datetime) or value.year <= 1970:
         return None
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)

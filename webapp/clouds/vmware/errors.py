@@ -1,10 +1,13 @@
-"""Translate what pyVmomi raises into CloudError. Imports pyVmomi, so this module is itself imported
-only when there is an error to translate."""
+"""Translation of pyVmomi's exceptions into CloudErrors.
+
+Imports pyVmomi, so this module is itself imported only when there is an error to translate.
+"""
 
 from __future__ import annotations
 
 import re
 import ssl
+import traceback
 from xml.parsers.expat import ExpatError
 
 from pyVmomi import SoapAdapter, vim, vmodl
@@ -213,14 +216,16 @@ def _status_error(status: int) -> CloudError:
 
 
 def _raised_while_reading_an_answer(error: Exception) -> bool:
-    """Return whether pyVmomi failed while it read an answer. It assumes that every answer is
-    vCenter's, and may raise any exception if it is not."""
-    trace, function = error.__traceback__, ""
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") == SoapAdapter.__name__:
-            function = trace.tb_frame.f_code.co_name
-            if function == "Deserialize":
-                return True
-        trace = trace.tb_next
+    """Return whether pyVmomi raised `error` while it read an answer.
+
+    It assumes that an answer is from a vCenter, and can fail with any exception otherwise.
+    """
+    functions = [
+        frame.f_code.co_name
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == SoapAdapter.__name__
+    ]
+    if "Deserialize" in functions:
+        return True
     # pyVmomi raises a plain Exception for a SOAP fault that contains no fault.
-    return type(error) is Exception and function == "InvokeMethod"
+    return type(error) is Exception and functions[-1:] == ["InvokeMethod"]

@@ -1,5 +1,7 @@
-"""Parse what identifies a template, its instance UUID, in the spellings of VMware's tools; and the
-thumbprints of certificates."""
+"""Parsing of instance UUIDs, which identify templates, and of the thumbprints of certificates.
+
+Accepts the spellings of VMware's tools.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,7 @@ def parse(text: str) -> ImageId:
 
 
 def parse_thumbprint(text: str) -> str:
-    """Return the SHA-1 or SHA-256 thumbprint of a certificate as lower-case hexadecimal digits, or
-    '' if `text` is neither."""
+    """Return the SHA-1 or SHA-256 thumbprint in `text` as lower-case hexadecimal digits, or ''."""
     # OpenSSL prints the name of the algorithm and an equals sign first.
     digits = re.sub(r"[\s:-]", "", text.lower().rpartition("=")[2])
     return digits if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", digits) else ""

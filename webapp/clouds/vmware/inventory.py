@@ -1,8 +1,9 @@
-"""Read a vCenter's inventory in as few calls as possible, each for many objects. Imports pyVmomi,
-so this module is itself imported on first use only.
+"""Reading a vCenter's inventory in as few calls as possible, each for many objects.
 
 A path consists of the names from the root folder down, separated by slashes. vCenter writes a slash
 within a name as %2f.
+
+Imports pyVmomi, so this module is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -109,8 +110,10 @@ def templates(session: Session, location: str) -> list[Template] | None:
 
 
 def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachine | None:
-    """Return the virtual machine with this instance UUID, from the datacenter at `location` or from
-    any other. Returns None if there is no such datacenter."""
+    """Return the virtual machine with this instance UUID, or None if there is no such datacenter.
+
+    The machine may be in the datacenter at `location` or in any other.
+    """
     datacenter = _find_datacenter(session, location)
     if datacenter is None:
         return None
@@ -150,7 +153,9 @@ def _read_machine(session: Session, datacenter: Any, reference: Any) -> VirtualM
     if "config.template" not in properties and reference in denials:
         raise denials[reference]
     parents = _parents(found, reference)
-    own_datacenter = next((each for each in parents if isinstance(each, vim.Datacenter)), None)
+    own_datacenter = next(
+        (parent for parent in parents if isinstance(parent, vim.Datacenter)), None
+    )
     vm_folder = found.get(own_datacenter, {}).get("vmFolder")
     host = properties.get("runtime.host")
     resources = _compute_resource_paths(found, datacenter)
@@ -183,7 +188,7 @@ def _find_datacenter(session: Session, location: str) -> Any:
 
 
 def _host_name(session: Session, host: Any) -> str:
-    """Return '' for a host that the user may not see, or that no longer exists."""
+    """Return the name of a host, or '' if the user may not see it or it no longer exists."""
     if host is None:
         return ""
     properties = [_properties(vim.HostSystem, ["name"])]
@@ -236,8 +241,8 @@ def _read_all(
 ) -> tuple[ObjectProperties, Denials]:
     """Read the properties of all objects of a kind in a container, as `_read` does.
 
-    `where` is the container and the kind. A vCenter keeps a view until it is destroyed or the
-    session ends. After an error the view is not destroyed.
+    `where` is the container and the kind. A vCenter stores a view until it is destroyed or the
+    session ends. After an error, the view stays until then.
     """
     container, kind = where
     create_view = session.content.viewManager.CreateContainerView

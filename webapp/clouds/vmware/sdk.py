@@ -1,7 +1,7 @@
-"""Log in to vCenters, and reuse the sessions while they are valid. Imports pyVmomi, so this module
-is itself imported on first use only.
+"""Sessions of vCenters, which are reused while they are valid.
 
-Nothing is read from the environment of this server: neither a proxy nor a configuration.
+Imports pyVmomi, so this module is itself imported only on first use. Nothing is read from the
+environment of this server: neither a proxy nor a configuration.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ T = TypeVar("T")
 SESSION_SECONDS = 20 * 60
 """How long a session is reused. A vCenter ends a session that is idle for half an hour."""
 NEWER_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""Newer versions of the API, the newest first. The first that a vCenter supports is used with it:
-since 6.7 the API reports when a template was created, since 7.0 that a password has expired."""
+"""Newer versions of the API, the newest first. The first one that a vCenter supports is used.
+
+The API reports since 6.7 when a template was created, and since 7.0 that a password has expired.
+"""
 
 
 class Session:
-    """A login to a vCenter. `content` names the vCenter's services."""
+    """A login to a vCenter. `content` refers to the vCenter's services."""
 
     def __init__(self, credentials: CredentialValues) -> None:
         """Log in. Raises pyVmomi's exceptions and CloudError.
@@ -89,8 +91,10 @@ class Sessions:
         return function(self._get(credentials), *args, **kwargs)
 
     def log_in_again(self, credentials: CredentialValues) -> Session:
-        """Log in even if there is a cached session, which would prove nothing about the
-        credentials, and end that session."""
+        """Log in, and end the cached session if there is one.
+
+        A cached session would prove nothing about the credentials.
+        """
         previous = self._cached_session(credentials)
         self._cache.delete_owner(credentials_digest(credentials))
         session = self._log_in(credentials)
@@ -106,8 +110,11 @@ class Sessions:
         return session
 
     def _log_in(self, credentials: CredentialValues) -> Session:
-        """Log in and cache the session. If another thread has done so in the meantime, end the new
-        session and return the cached one."""
+        """Log in and cache the session.
+
+        If another thread has done so in the meantime, end the new session and return the cached
+        one.
+        """
         session = Session(credentials)
         with self._lock:
             other = self._cached_session(credentials)
@@ -127,7 +134,7 @@ class Sessions:
 def require_type(value: Any, kind: type) -> Any:
     """Return `value` if it is a `kind`, else raise CloudUnreachable.
 
-    pyVmomi reads any XML. For an answer that is not vCenter's it returns None, or a part of it.
+    pyVmomi accepts any XML. For an answer that is not from a vCenter, it returns None or a part.
     """
     if not isinstance(value, kind):
         raise CloudUnreachable(NOT_VSPHERE)
