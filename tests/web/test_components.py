@@ -66,7 +66,8 @@ def test_only_images_of_the_scope_can_be_selected(app: Flask) -> None:
     with app.test_request_context():
         assert 'type="checkbox"' in image_rows([IMAGE], options(1))
         assert "Inherited" in image_rows([IMAGE], options(2))
-        assert 'class="pick"' not in image_rows([IMAGE], options(1)._replace(selectable=False))
+        unselectable = options(1)._replace(selectable=False)
+        assert 'class="select-cell"' not in image_rows([IMAGE], unselectable)
 
 
 def test_unknown_values_have_words(app: Flask) -> None:

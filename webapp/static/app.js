@@ -72,7 +72,7 @@
     });
   };
 
-  // Add a copy button beside an ID. A list has many IDs, so its HTML leaves the buttons out.
+  // Add a copy button beside an ID. The HTML of a list omits the buttons, because it has many IDs.
   const addCopyButton = (id) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -220,7 +220,6 @@
   const markBusy = (button) => {
     button.dataset.idle = button.innerHTML;
     button.textContent = button.dataset.busy;
-    button.classList.add("btn-loading-text");
     button.setAttribute("aria-busy", "true");
   };
   const markIdle = (button) => {
@@ -276,8 +275,8 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => forEachMatch(event.target, "[data-busy]", markBusy));
   document.addEventListener("htmx:afterRequest", (event) => forEachMatch(event.target, "[data-busy]", markIdle));
-  // The list of locations from the cloud arrives while the person may be filling in the form. Keep
-  // what they entered, and do not replace a list that they are choosing from.
+  // The list of locations from the cloud can arrive while the person fills in the form. Keep the
+  // entered values, and do not replace a list that the person is choosing from.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const config = event.detail.requestConfig;
     if (config.elt.id !== "live") return;

@@ -17,6 +17,7 @@ from webapp.search import language as search
 from webapp.search.catalogue import Listing, Page
 from webapp.search.language import Key, Query
 from webapp.search.ordering import SORTS
+from webapp.views.arguments import number_argument
 from webapp.views.scope_pages import needs, pages
 from webapp.web.components import RowOptions
 from webapp.web.rendering import render
@@ -71,9 +72,7 @@ def image_filters() -> Response:
 @needs(Right.VIEW_IMAGES)
 def image_suggestions() -> Response:
     text = request.args.get("q", "")[: search.MAX_TEXT_LENGTH]
-    caret_text = request.args.get("caret", "")
-    is_number = caret_text.isdecimal() and len(caret_text) < 5
-    caret = min(int(caret_text), len(text)) if is_number else len(text)
+    caret = min(number_argument("caret", len(text)), len(text))
     suggested = suggestions.suggest(g.scope, text, caret)
     return render("list/_suggestions.html", suggestions=suggested)
 

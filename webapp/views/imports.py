@@ -15,6 +15,7 @@ from webapp.jobs import runner, store
 from webapp.transfer import import_formats, import_plan
 from webapp.transfer.import_formats import MAX_BYTES, UnreadableFile
 from webapp.transfer.import_plan import Effect
+from webapp.views.arguments import page_number
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 from webapp.web.services import services
@@ -48,10 +49,9 @@ def review_import(job_id: int) -> Response:
     job = _import_job_or_404(job_id)
     if job.state != "planned":
         return redirect(url_for(".job", job_id=job.id))
-    show, page = request.args.get("show", ""), request.args.get("page", "")
+    show, page = request.args.get("show", ""), page_number()
     effect = Effect(show) if show in set(Effect) else None
-    number = max(int(page), 1) if page.isdecimal() and len(page) < 6 else 1
-    lines, has_next_page = import_plan.list_lines(job, effect, number, PAGE_SIZE)
+    lines, has_next_page = import_plan.list_lines(job, effect, page, PAGE_SIZE)
     return render(
         "transfer/import_plan.html",
         fragment="transfer/_import_plan.html",
@@ -60,7 +60,7 @@ def review_import(job_id: int) -> Response:
         effects=list(Effect),
         effect=effect,
         lines=lines,
-        page=number,
+        page=page,
         has_next_page=has_next_page,
     )
 

@@ -26,7 +26,7 @@ from webapp.search.rows import ListedImage
 
 STATIC = Path(__file__).parent.parent / "static"
 DESCRIPTION_LENGTH = 120
-_STATE_COLOURS: dict[str, str] = {
+_STATE_COLORS: dict[str, str] = {
     ImageState.AVAILABLE: "state-green",
     ImageState.DEPRECATED: "state-yellow",
     ImageState.PENDING: "state-azure",
@@ -82,7 +82,7 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
 
 
 def owner(scope: Scope) -> Markup:
-    """Return the square that shows which scope owns something: by colour, letter and label."""
+    """Return the square that shows which scope owns something: by color, letter and label."""
     return _owner(scope.level.value, scope.label)
 
 
@@ -124,13 +124,13 @@ def _row(
     name, selection, image_id = escape(image.name), "", ""
     if options.selectable and image.scope_id == options.scope_id:
         selection = (
-            '<td class="pick"><input type="checkbox" class="form-check-input" name="image" '
+            '<td class="select-cell"><input type="checkbox" class="form-check-input" name="image" '
             f'value="{image.id}" form="bulk" aria-label="Select {name}"></td>'
         )
     elif options.selectable:
         selection = (
-            '<td class="pick"><span role="img" aria-label="Inherited" title="Inherited: it can be '
-            f'changed at {escape(image.owner)} only">{_icon(root, "lock")}</span></td>'
+            '<td class="select-cell"><span role="img" aria-label="Inherited" title="Inherited: it '
+            f'can be changed at {escape(image.owner)} only">{_icon(root, "lock")}</span></td>'
         )
     if options.id_below_name:
         image_id = (
@@ -185,7 +185,7 @@ def _os_name(root: str, family: str, version: str) -> Markup:
 @lru_cache(64)
 def _state_badge(root: str, state: str) -> Markup:
     name = _STATE_ICONS.get(state, "alert-triangle")
-    return _badge(root, _STATE_COLOURS.get(state, "state-red"), name, state.capitalize())
+    return _badge(root, _STATE_COLORS.get(state, "state-red"), name, state.capitalize())
 
 
 @lru_cache(64)
@@ -193,16 +193,16 @@ def _attention_badges(root: str, status: str, verified: bool) -> Markup:
     """Return badges for a status other than active, and for images never read from the cloud."""
     badges = Markup()
     if status != LifeCycle.ACTIVE:
-        colour = "state-yellow" if status == LifeCycle.DEPRECATED else "state-red"
-        badges += " " + _badge(root, colour, "alert-triangle", status.capitalize())
+        color = "state-yellow" if status == LifeCycle.DEPRECATED else "state-red"
+        badges += " " + _badge(root, color, "alert-triangle", status.capitalize())
     if not verified:
         badges += " " + _badge(root, "state-yellow", "alert-circle", "Not verified")
     return badges
 
 
-def _badge(root: str, colour: str, icon_name: str, label: str) -> Markup:
+def _badge(root: str, color: str, icon_name: str, label: str) -> Markup:
     html = Markup('<span class="badge state {}">{} {}</span>')
-    return html.format(colour, _icon(root, icon_name), label)
+    return html.format(color, _icon(root, icon_name), label)
 
 
 @lru_cache(512)
