@@ -49,7 +49,7 @@ from webapp.database import close_all, open_database
 WORKERS = 2
 WARM_UP = 5
 """Connections, each of which requests every page once. They spread over the workers."""
-BLOCK = 10
+BLOCK = 4
 """Requests to one contender before the next contender's turn."""
 IDLE_SECONDS = 1.0
 """After so long without a request, a server may be about to close a connection."""
@@ -62,7 +62,8 @@ SERVER_SETTINGS = {
 }
 """Usual settings for a PostgreSQL server with fast disks."""
 _LISTED = re.compile(rb'href="[^"]*/images/(\d+)"')
-_NEXT = re.compile(r'<a [^>]*href="([^"]+)" rel="next"')
+_NEXT = re.compile(r'<a\b[^>]*\brel="next"[^>]*>')
+_HREF = re.compile(r'\bhref="([^"]+)"')
 
 
 class Client:
@@ -257,8 +258,9 @@ def _resolve(case: Case, client: Client) -> str:
 def _next_url(body: bytes) -> str:
     """Return the URL of the next page, or '' on the last page."""
     text = gzip.decompress(body).decode()
-    found = _NEXT.search(text)
-    return found[1].replace("&amp;", "&") if found else ""
+    link = _NEXT.search(text)
+    href = _HREF.search(link[0]) if link else None
+    return href[1].replace("&amp;", "&") if href else ""
 
 
 def _check(
