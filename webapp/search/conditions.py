@@ -89,17 +89,13 @@ def group_condition(query: Query) -> Sql:
 
 
 def image_condition(query: Query, actor: Actor) -> Sql:
-    """Return the condition on images that are found by scope slice: all terms but those about
-    scopes.
-    """
+    """Return the condition on images found by scope slice: all terms but those about scopes."""
     facets = _combine(query, FACET_KEYS, lambda term: _facet(term, sql.without_index))
     return sql.all_of([facets, ungrouped_condition(query, actor)])
 
 
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
-    """Return the condition on images that are found by facet group: the terms that facet groups
-    cannot answer.
-    """
+    """Return the condition on images found by facet group: the terms that groups cannot answer."""
     return _combine(query, IMAGE_KEYS, lambda term: _image(term, actor))
 
 
@@ -166,8 +162,9 @@ def _operating_system(value: str, column: ColumnExpression) -> Sql:
     In a name that somebody typed, the version may begin after any of the blanks.
     """
     words = value.split(" ")
-    last = 2 if words[0] in operating_systems.FAMILIES else len(words)
-    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, min(len(words), last))]
+    is_known = words[0] in operating_systems.FAMILIES
+    blanks = range(1, min(len(words), 2) if is_known else len(words))
+    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in blanks]
     family, version = column("os_family"), column("os_version")
     both = [sql.all_of([sql.equals(family, f), sql.equals(version, v)]) for f, v in pairs]
     return sql.any_of([sql.equals(family, value), *both])

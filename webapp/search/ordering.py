@@ -54,6 +54,11 @@ class Order:
         self.fields: list[Field] = [getattr(Image, name) for name in SORTS[sort]]
         self.names = [f"k{at}" for at in range(max(len(self.fields), 1) + 1)]
 
+    @property
+    def sorts_slices(self) -> bool:
+        """Whether this order sorts whole slices, and images only by their ID."""
+        return not self.fields
+
     def columns(self, slices: Sequence[ScopeSlice]) -> list[Sql]:
         """Return the columns to select for the sort keys of images in these slices."""
         pairs = zip(self._expressions(slices), self.names, strict=True)

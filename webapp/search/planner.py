@@ -27,10 +27,9 @@ from webapp.search.sql import ALWAYS, Sql
 FEW = 5_000
 """Images that may be sorted, or scanned, for one page."""
 SAMPLE = 1_000
-"""Images that are looked at to learn how frequent matches are; also the largest number of matches
-that is shown as "more than"."""
+"""Images that are checked to learn how frequent matches are; also the limit of "more than"."""
 RARE = 5
-"""Words with fewer matches in the sample are looked up in the index of trigrams."""
+"""PostgreSQL: words with fewer matches in the sample are looked up in the index of trigrams."""
 
 
 class Found(NamedTuple):
@@ -78,7 +77,7 @@ class Search:
                                                      or by slice if there are none
         few images are in a range of size, date or   sort all, found by that index      exact
         registrar
-        has words; they are not rare in the sample,  scan in order                      "more than"
+        has words that are not rare in the sample,   scan in order                      "more than"
         and FEW images after the cursor fill a page
         has words                                    sort all, found by trigrams        exact to FEW
         anything else                                scan in order                      "more than"
@@ -105,8 +104,8 @@ class Search:
             return self._sort_all(self._with_words())
         seen = self._count_sample()
         if seen >= RARE or is_sqlite():
-            is_full = self.cursor is None and seen >= self.size and not is_sqlite()
-            found = self._scan(until=None if is_full else self._key_at(FEW))
+            first_images_fill_page = seen >= self.size and self._samples_first_images()
+            found = self._scan(until=None if first_images_fill_page else self._key_at(FEW))
             if len(found) == self.size:
                 return Found(found, _more_than(seen, found), exact=False)
         return self._sort_all(self._with_words())
@@ -210,11 +209,15 @@ class Search:
         entries = sql.count(sql.indexed_texts(self.texts), SAMPLE + 1)
         return sql.fetch_number(entries) <= SAMPLE
 
+    def _samples_first_images(self) -> bool:
+        """Return whether the sample is of the images at the beginning of this page."""
+        return self.cursor is None and not self.order.sorts_slices and not is_sqlite()
+
     def _count_sample(self) -> int:
         """Return how many images of a sample match.
 
-        The sample is the first images in order; with SQLite and words, the first images that the
-        index of trigrams returns.
+        The sample is the first images in order, or for orders that sort slices, the first images of
+        all slices. With SQLite and words it is the first images from the index of trigrams.
         """
         if self.texts and is_sqlite():
             (sample,) = self._with_words(first=SAMPLE + 1)

@@ -2,7 +2,10 @@
 
 The other modules of `webapp.search` compose these functions and never write SQL themselves. Peewee
 is not used because it takes longer to write a statement than the database takes to answer it.
-The examples in the docstrings are tested; where the databases differ, they show SQLite's text.
+
+There are conditions, expressions for columns, sources (what follows FROM, with its WHERE) and
+statements. The examples in the docstrings are tested; where the databases differ, they show
+SQLite's text.
 """
 
 from __future__ import annotations
@@ -39,6 +42,9 @@ NULL = Sql("NULL")
 TOTAL = Sql("total")
 ALL_ROWS = Sql("COUNT(*) OVER () AS total")
 """The column `TOTAL`: the number of rows before the limit."""
+
+
+# Conditions
 
 
 def equals(column: str, value: Any) -> Sql:
@@ -132,6 +138,18 @@ def not_(condition: Sql) -> Sql:
     return Sql(f"NOT ({condition.text})", condition.params)
 
 
+def images_of_groups(groups: Sql) -> Sql:
+    """Return the condition that an image belongs to one of the selected facet groups.
+
+    >>> images_of_groups(select(["id"], rows_of("facet_group", equals("cloud", "aws"))))
+    Sql('group_id IN (SELECT id FROM facet_group WHERE cloud = ?)', ('aws',))
+    """
+    return Sql(f"group_id IN ({groups.text})", groups.params)
+
+
+# Expressions
+
+
 def without_index(column: str) -> str:
     """Return an expression for a column that no index can answer.
 
@@ -201,6 +219,18 @@ def directed(columns: Iterable[str], *, descending: bool) -> str:
     return ", ".join(f"{column} {'DESC' if descending else 'ASC'}" for column in columns)
 
 
+def scalar(statement: Sql) -> Sql:
+    """Return the only value of a statement as an expression.
+
+    >>> scalar(Sql("SELECT 1"))
+    Sql('(SELECT 1)')
+    """
+    return Sql(f"({statement.text})", statement.params)
+
+
+# Sources
+
+
 def rows_of(table: str | Sql, where: Sql) -> Sql:
     """Return the rows of a table or a source for which a condition holds, as a source of `select`.
 
@@ -247,13 +277,26 @@ def indexed_texts(texts: Iterable[str]) -> Sql:
     return rows_of("image_words", Sql("image_words MATCH ?", (_fts_phrase(texts),)))
 
 
-def images_of_groups(groups: Sql) -> Sql:
-    """Return the condition that an image belongs to one of the selected facet groups.
+def subquery(statement: Sql, name: str) -> Sql:
+    """Return a statement as a source of `select`.
 
-    >>> images_of_groups(select(["id"], rows_of("facet_group", equals("cloud", "aws"))))
-    Sql('group_id IN (SELECT id FROM facet_group WHERE cloud = ?)', ('aws',))
+    >>> subquery(Sql("SELECT 1"), "found")
+    Sql('(SELECT 1) AS found')
     """
-    return Sql(f"group_id IN ({groups.text})", groups.params)
+    return Sql(f"({statement.text}) AS {name}", statement.params)
+
+
+def joined_images(statement: Sql, name: str, id_column: str) -> Sql:
+    """Return a statement's rows together with the images that `id_column` names, as a source.
+
+    >>> joined_images(Sql("SELECT 7 AS k0"), "page", "k0")
+    Sql('(SELECT 7 AS k0) AS page JOIN image ON image.id = page.k0')
+    """
+    page = subquery(statement, name)
+    return Sql(f"{page.text} JOIN image ON image.id = {name}.{id_column}", page.params)
+
+
+# Statements
 
 
 def select(
@@ -314,34 +357,6 @@ def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, 
         heads = [first(each, order_by=order_by, limit=limit + offset) for each in ranges]
         ranges = [select(["*"], subquery(head, "part")) for head in heads]
     return first(union(ranges), order_by=order_by, limit=limit, offset=offset)
-
-
-def subquery(statement: Sql, name: str) -> Sql:
-    """Return a statement as a source of `select`.
-
-    >>> subquery(Sql("SELECT 1"), "found")
-    Sql('(SELECT 1) AS found')
-    """
-    return Sql(f"({statement.text}) AS {name}", statement.params)
-
-
-def scalar(statement: Sql) -> Sql:
-    """Return the only value of a statement as an expression.
-
-    >>> scalar(Sql("SELECT 1"))
-    Sql('(SELECT 1)')
-    """
-    return Sql(f"({statement.text})", statement.params)
-
-
-def joined_images(statement: Sql, name: str, id_column: str) -> Sql:
-    """Return a statement's rows together with the images that `id_column` names, as a source.
-
-    >>> joined_images(Sql("SELECT 7 AS k0"), "page", "k0")
-    Sql('(SELECT 7 AS k0) AS page JOIN image ON image.id = page.k0')
-    """
-    page = subquery(statement, name)
-    return Sql(f"{page.text} JOIN image ON image.id = {name}.{id_column}", page.params)
 
 
 def count(source: Sql, limit: int | None = None) -> Sql:
