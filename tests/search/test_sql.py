@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
-from peewee import SqliteDatabase
 
-import models
 from webapp.search import sql
 
 WEBAPP = Path(sql.__file__).parent.parent
@@ -23,9 +20,9 @@ OTHERS = {"database.py": "PostgreSQL's advisory lock at start-up"}
 """Modules outside the search that have a reason to write SQL."""
 
 
-def test_the_examples_in_docstrings_are_true(db: Flask) -> None:
-    if not isinstance(models.database.obj, SqliteDatabase):
-        pytest.skip("The examples show the text for SQLite.")
+def test_the_examples_in_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples show the text for SQLite."""
+    monkeypatch.setattr(sql, "is_sqlite", lambda: True)
     results = doctest.testmod(sql, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert results.attempted > 30
     assert not results.failed

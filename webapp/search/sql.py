@@ -306,7 +306,6 @@ def select(
     group_by: Sequence[str] = (),
     order_by: str = "",
     limit: int | None = None,
-    offset: int = 0,
 ) -> Sql:
     """Return a SELECT statement.
 
@@ -318,7 +317,7 @@ def select(
     text = f"SELECT {chosen.text} FROM {source.text}"  # noqa: S608  values are parameters
     if group_by:
         text += f" GROUP BY {', '.join(group_by)}"
-    return Sql(text + _end(order_by, limit, offset), chosen.params + source.params)
+    return Sql(text + _end(order_by, limit), chosen.params + source.params)
 
 
 def union(statements: Iterable[Sql]) -> Sql:
@@ -408,7 +407,7 @@ def _join(separator: str, parts: Sequence[Sql]) -> Sql:
     )
 
 
-def _end(order_by: str, limit: int | None, offset: int) -> str:
+def _end(order_by: str, limit: int | None, offset: int = 0) -> str:
     text = f" ORDER BY {order_by}" if order_by else ""
     if limit is not None:
         text += f" LIMIT {limit:d}"
