@@ -7,7 +7,14 @@ belong there; rules that span several rows belong to the use cases under `webapp
 from __future__ import annotations
 
 from schema.audit import AuditEntry
-from schema.base import DATABASE_REFUSALS, Prepared, database, is_sqlite, transaction
+from schema.base import (
+    DATABASE_REFUSALS,
+    Prepared,
+    database,
+    is_sqlite,
+    open_connection,
+    transaction,
+)
 from schema.columns import Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
 from schema.images import DeletedImage, FacetGroup, Image
@@ -38,6 +45,7 @@ __all__ = [
     "is_sqlite",
     "lineage_paths",
     "now",
+    "open_connection",
     "today",
     "transaction",
 ]

@@ -1,7 +1,7 @@
-"""Make the Images page fast at any size: columns and indexes to sort by, a full-text index of
-trigrams, and counts for the filters, which triggers maintain.
+"""Make the Images page fast at any size, and add saved views, deleted images, and background jobs.
 
-Also add the tables of saved views, recently deleted images, and background jobs.
+Add columns and indexes to sort by, a full-text index of trigrams, and counts for the filters, which
+triggers maintain.
 """
 
 from __future__ import annotations
@@ -252,7 +252,8 @@ def _tables(db: Database) -> None:
 
 
 def _count(row: str) -> str:
-    names, values = ", ".join(DIMENSIONS), ", ".join(f"{row}.{each}" for each in DIMENSIONS)
+    """Return the SQL that adds the image `row` to its facet group."""
+    names, values = ", ".join(DIMENSIONS), ", ".join(f"{row}.{name}" for name in DIMENSIONS)
     return (
         f"INSERT INTO facet_group ({names}, images) VALUES ({values}, 1) "  # noqa: S608
         f"ON CONFLICT ({names}) DO UPDATE SET images = facet_group.images + 1"
@@ -260,6 +261,7 @@ def _count(row: str) -> str:
 
 
 def _discount(row: str) -> str:
+    """Return the SQL that removes the image `row` from its facet group."""
     return (
         f"UPDATE facet_group SET images = images - 1 WHERE id = {row}.group_id; "  # noqa: S608
         f"DELETE FROM facet_group WHERE id = {row}.group_id AND images = 0"

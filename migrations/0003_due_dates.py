@@ -1,5 +1,6 @@
-"""Replace indexes, so that finding images with a due date does not scan all images whose date has
-long passed.
+"""Replace two indexes, so that finding images with a due date is fast.
+
+The old indexes made it scan all images whose date has long passed.
 """
 
 from __future__ import annotations

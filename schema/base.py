@@ -5,7 +5,8 @@ It must not know any table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from peewee import SQL, DatabaseProxy, DataError, IntegrityError, Model, SqliteDatabase
@@ -33,6 +34,17 @@ def is_sqlite() -> bool:
     return isinstance(database.obj, SqliteDatabase)
 
 
+@contextmanager
+def open_connection() -> Iterator[None]:
+    """Open a connection for the body, unless this thread has one, which then stays open."""
+    opened = database.connect(reuse_if_open=True)
+    try:
+        yield
+    finally:
+        if opened and not database.is_closed():
+            database.close()
+
+
 def transaction() -> Any:
     """Return a context manager for a transaction that writes.
 
@@ -45,7 +57,7 @@ def transaction() -> Any:
 
 
 class Prepared:
-    """A query whose SQL is written once, for the queries of every page.
+    """A query whose SQL Peewee writes only once, for queries that every page sends.
 
     Peewee takes longer to write a query than the database takes to answer it.
     """

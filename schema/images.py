@@ -52,7 +52,8 @@ class Image(Table):
     state = CharField(max_length=16)
     """A `webapp.clouds.base.ImageState`."""
     details = JSONField()
-    """Everything that the cloud returned at the last look-up, as `image_details.to_json` has it."""
+    """Everything that the cloud returned at the last look-up, in the form of
+    `image_details.to_json`."""
 
     credentials = ForeignKeyField(CloudCredentials, null=True, on_delete="SET NULL")
     credentials_name = CharField(max_length=64)

@@ -1,8 +1,8 @@
-"""Install the browser's assets into webapp/static/vendor: htmx, Tabler's style sheet, and a sprite
-of the icons in `webapp/static/icons.txt`.
+"""Install the browser's assets: htmx, Tabler's style sheet, and a sprite of icons.
 
-Does nothing if the assets are up to date, so that only the first run needs the network. Run it as a
-script with a Python that has pip, which installs npm on machines without it.
+They are written to webapp/static/vendor; `webapp/static/icons.txt` lists the icons. Does nothing if
+the assets are up to date, so that only the first run needs the network. Run it as a script with a
+Python that has pip, which installs npm on machines without it.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Check:
     command: tuple[str, ...]
     """The arguments of Python."""
     missing: Callable[[], str] = _nothing_missing
-    """Installs what the check needs. Returns why the check cannot run, or ''."""
+    """Installs the programs that the check needs. Returns why the check cannot run, or ''."""
 
 
 @dataclass
@@ -160,7 +160,10 @@ def _count(report: Path, result: Result) -> None:
 
 
 def _peers_missing() -> str:
-    """Install what the peers need. Their tests report what is missing, so this never does."""
+    """Install the programs that the peers need, and return ''.
+
+    The tests that need a missing program report it.
+    """
     if vcsim.missing():
         _install_with_apt(*vcsim.PACKAGES)
     if shutil.which("node") is None:

@@ -1,8 +1,8 @@
-"""Install the real Keystone and Glance from requirements/openstack.txt into an environment of their
-own, build/openstack/venv.
+"""Install the real Keystone and Glance into an environment of their own, build/openstack/venv.
 
-Does nothing if the environment is up to date. Run it with the Python of .venv, which has uv beside
-it. If it runs twice at the same time, the second run waits for the first.
+The packages are those of requirements/openstack.txt. Does nothing if the environment is up to date.
+Run it with the Python of .venv, which has uv beside it. If it runs twice at the same time, the
+second run waits for the first.
 """
 
 from __future__ import annotations

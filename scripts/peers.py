@@ -1,8 +1,8 @@
-"""Install the servers that the cloud adapters are tested against: Keystone and Glance, Prism, and
-the vCenter simulator.
+"""Install the servers that the cloud adapters are tested against.
 
-Leaves what is up to date as it is. With CI=true, fails if one of them cannot be installed. The
-tests that need it report that as well.
+These are Keystone and Glance, Prism, and the vCenter simulator. A server that is up to date is not
+installed again. With CI=true, fails if one of them cannot be installed. The tests that need it
+report that as well.
 """
 
 from __future__ import annotations

@@ -99,8 +99,9 @@ def _create_environment() -> None:
 
 
 def _install_packages(lock: Path) -> None:
-    """Install with uv, which is ten times as fast as pip. If that fails, install with pip, for
-    example where the package index is configured for pip only.
+    """Install with uv, which is ten times as fast as pip, or with pip if uv fails.
+
+    uv fails, for example, where the package index is configured for pip only.
     """
     try:
         uv = (str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--no-config")

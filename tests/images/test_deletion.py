@@ -215,7 +215,7 @@ def test_an_image_loaded_without_details_is_restored_with_them(
     make_image: MakeImage, editor: Actor, acme: Scope
 ) -> None:
     before = stored_columns(make_image("acme"))
-    (listed,) = catalogue.each(editor, acme, EVERYTHING)
+    (listed,) = catalogue.iterate_images(editor, acme, EVERYTHING)
     deletion.restore_batch(editor, acme, deletion.delete(editor, listed))
     assert stored_columns(listed) == before
 

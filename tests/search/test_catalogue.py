@@ -64,7 +64,7 @@ def test_own_and_inherited(
     page = catalogue.find(actor, here, Listing())
     assert (page.count, page.exact) == (len(seen), True)
     assert all(catalogue.get(here, image.id) for image in page.images)
-    own = {image.name for image in catalogue.each(actor, here, EVERYTHING, own=True)}
+    own = {image.name for image in catalogue.iterate_images(actor, here, EVERYTHING, own=True)}
     assert own == {image.name for image in page.images if image.scope_id == here.id}
     assert catalogue.count(actor, here, EVERYTHING, own=True) == len(own)
 

@@ -145,7 +145,7 @@ def test_the_catalogue_equals_a_naive_filter(
     for page in forwards:
         assert page.count == len(expected) if page.exact else page.count < len(expected)
     assert catalogue.count(actor, scope, query) == len(expected)
-    assert {image.id for image in catalogue.each(actor, scope, query)} == expected
+    assert {image.id for image in catalogue.iterate_images(actor, scope, query)} == expected
     opposite = Listing(query, sort, not descending, size=7)
     reversed_ = [image.id for page in pages(actor, scope, opposite) for image in page.images]
     assert reversed_ == seen[::-1]

@@ -86,7 +86,7 @@ def test_every_number_is_what_its_search_finds(
 ) -> None:
     monkeypatch.setattr(overview, "FAMILIES", 4)
     actor, here = actor_of("scalr-admin"), scope(path)
-    seen = overview.of(actor, here)
+    seen = overview.load_overview(actor, here)
     assert seen.total == len(naive.visible(here)) > 0
     for chart in seen.charts:
         for bar in chart.bars:
@@ -107,22 +107,22 @@ def test_scopes_below_or_beside_are_not_counted(actor_of: Actors, scope: Scopes)
         register(scope(path), number, shared=shared)
     admin = actor_of("scalr-admin")
     totals = {
-        path: overview.of(admin, scope(path)).total
+        path: overview.load_overview(admin, scope(path)).total
         for path in ("", "acme", "acme/staging", "acme/production", "globex")
     }
     assert totals == {"": 2, "acme": 3, "acme/staging": 3, "acme/production": 2, "globex": 1}
-    by_owner = charts(overview.of(admin, scope("acme/staging")))["By owner"]
+    by_owner = charts(overview.load_overview(admin, scope("acme/staging")))["By owner"]
     assert numbers(by_owner) == {
         "Environment acme / staging": 1,
         "Account acme": 1,
         "Scalr": 1,
     }
-    assert "By owner" not in charts(overview.of(admin, scope("")))
+    assert "By owner" not in charts(overview.load_overview(admin, scope("")))
 
 
 def test_nothing_yet(actor_of: Actors, scope: Scopes) -> None:
     register(scope("globex"), 1)
-    assert overview.of(actor_of("account-viewer"), scope("acme")) == Overview(0, ())
+    assert overview.load_overview(actor_of("account-viewer"), scope("acme")) == Overview(0, ())
 
 
 def test_the_worth_a_look_chart_also_shows_zero(actor_of: Actors, scope: Scopes) -> None:
@@ -130,7 +130,7 @@ def test_the_worth_a_look_chart_also_shows_zero(actor_of: Actors, scope: Scopes)
     register(scope("acme"), 2, verified=False, agent_installed=False)
     register(scope("acme"), 3, state=ImageState.GONE, status=LifeCycle.DEPRECATED)
     register(scope("acme"), 4, state=ImageState.DEPRECATED)
-    seen = charts(overview.of(actor_of("account-viewer"), scope("acme")))
+    seen = charts(overview.load_overview(actor_of("account-viewer"), scope("acme")))
     assert numbers(seen["Worth a look"]) == {
         "Without agent": 1,
         "Not verified": 1,
@@ -145,13 +145,13 @@ def test_images_of_one_age_are_counted_up_to_a_limit(
     actor_of: Actors, scope: Scopes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "VERY_MANY", 6)
-    monkeypatch.setattr(overview, "COUNTED", 2)
+    monkeypatch.setattr(overview, "COUNT_LIMIT", 2)
     acme, viewer = scope("acme"), actor_of("account-viewer")
 
     def add(first: int, *days: int) -> list[tuple[int, bool]]:
         for number, ago in enumerate(days, start=first):
             register(acme, number, registered_at=now() - timedelta(days=ago))
-        bars = charts(overview.of(viewer, acme))["By age"].bars
+        bars = charts(overview.load_overview(viewer, acme))["By age"].bars
         return [(bar.images, bar.exact) for bar in bars]
 
     exact = [(2, True), (1, True), (0, True), (0, True)]
@@ -177,7 +177,7 @@ def test_ages_begin_and_end_with_a_day(
     actor_of: Actors, scope: Scopes, days: int, label: str
 ) -> None:
     register(scope("acme"), 1, registered_at=now() - timedelta(days=days))
-    ages = charts(overview.of(actor_of("account-viewer"), scope("acme")))["By age"]
+    ages = charts(overview.load_overview(actor_of("account-viewer"), scope("acme")))["By age"]
     assert {bar.label for bar in ages.bars if bar.images} == {label}
 
 
@@ -185,7 +185,7 @@ def test_a_bar_without_a_search(actor_of: Actors, scope: Scopes) -> None:
     """A family can be the label of another one, and ten long names are too long for the search."""
 
     def families() -> list[Bar]:
-        seen = overview.of(actor_of("account-viewer"), scope("acme"))
+        seen = overview.load_overview(actor_of("account-viewer"), scope("acme"))
         return list(charts(seen)["By operating system"].bars)
 
     register(scope("acme"), 99, os_family="Windows")

@@ -84,7 +84,7 @@ def test_no_search_reads_the_whole_table(
             facets.menus(production, query)
         page = catalogue.find(actor, production, Listing(query, sort, size=10))
         catalogue.find(actor, production, Listing(query, sort, size=10, after=page.next))
-        next(catalogue.each(actor, production, query), None)
+        next(catalogue.iterate_images(actor, production, query), None)
     plans = dict.fromkeys((sql, tuple(params or ())) for sql, params in statements)
     full_scans = {sql: plan for sql, params in plans if _reads_a_table(plan := _plan(sql, params))}
     assert not full_scans, "\n\n".join(f"{sql}\n{plan}" for sql, plan in full_scans.items())

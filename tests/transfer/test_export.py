@@ -17,12 +17,12 @@ from webapp.transfer import export
 
 
 def read_csv(actor: Actor, at: Scope) -> list[dict[str, str]]:
-    text = "".join(export.csv_chunks(catalogue.each(actor, at, EVERYTHING), at))
+    text = "".join(export.csv_chunks(catalogue.iterate_images(actor, at, EVERYTHING), at))
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def read_json(actor: Actor, at: Scope) -> list[dict[str, object]]:
-    text = "".join(export.json_chunks(catalogue.each(actor, at, EVERYTHING), at))
+    text = "".join(export.json_chunks(catalogue.iterate_images(actor, at, EVERYTHING), at))
     found: list[dict[str, object]] = json.loads(text)
     return found
 

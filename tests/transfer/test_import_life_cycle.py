@@ -155,5 +155,7 @@ def test_exported_life_cycles_can_be_imported_unchanged(
     )
     for number, plan in enumerate(plans, start=1):
         life_cycle.change(actor, make_image("acme", number), plan)
-    text = "".join(export.json_chunks(catalogue.each(actor, here, EVERYTHING, own=True), here))
+    text = "".join(
+        export.json_chunks(catalogue.iterate_images(actor, here, EVERYTHING, own=True), here)
+    )
     assert import_lines(*json.loads(text)) == [("unchanged", "")] * 5

@@ -95,7 +95,7 @@ def test_an_export_can_be_imported_unchanged(
     for number, name in enumerate(names, start=1):
         make_image(path, number, name=name, size_gb=None if number == 1 else 8, os_version="8.10 x")
     actor, here = actor_of("scalr-admin"), scope(path)
-    text = "".join(chunks(catalogue.each(actor, here, EVERYTHING), here))
+    text = "".join(chunks(catalogue.iterate_images(actor, here, EVERYTHING), here))
     job = import_plan.create_plan(actor, here, import_formats.parse_file(text.encode()), UNVERIFIED)
     assert job.arguments["unknown_columns"] == []
     assert set(job.arguments["ignored_columns"]) == set(export.READ_ONLY_COLUMNS)

@@ -40,7 +40,7 @@ def test_an_inexact_number_is_shown_as_more_than(
     client_of: ClientOf, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "VERY_MANY", 3)
-    monkeypatch.setattr(overview, "COUNTED", 1)
+    monkeypatch.setattr(overview, "COUNT_LIMIT", 1)
     for number in range(4):
         image = make_image("acme", number)
         image.registered_at -= timedelta(days=40 * (number // 2))

@@ -150,7 +150,7 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
 def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[Image]:
     """Yield the selected images that `scope` owns, by ascending ID."""
     if selection.query is not None:
-        yield from catalogue.each(actor, scope, selection.query, own=True)
+        yield from catalogue.iterate_images(actor, scope, selection.query, own=True)
         return
     owned = Image.id.in_(list(selection.image_ids)) & (Image.scope == scope)
-    yield from Image.select(*catalogue.READ).where(owned).order_by(Image.id)
+    yield from Image.select(*catalogue.LIST_COLUMNS).where(owned).order_by(Image.id)

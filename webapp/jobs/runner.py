@@ -14,13 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import models
-from models import Job, JobRow, Prepared, Scope, is_sqlite, now, transaction
+from models import Job, JobRow, Prepared, Scope, is_sqlite, now, open_connection, transaction
 from webapp.access import Actor, Forbidden
 from webapp.credentials.vault import Vault
 from webapp.jobs import store
@@ -129,7 +127,7 @@ def _start_thread(job_id: int, heartbeat: datetime, vault: Vault) -> None:
 def _process_job(job_id: int, heartbeat: datetime, vault: Vault) -> None:
     """Process a job to its end. After a database error, the job is left to be taken over."""
     try:
-        with _database_connection():
+        with open_connection():
             job = Job.get_or_none(Job.id == job_id)
             if job is not None:
                 _JobWorker(job, heartbeat, vault).process()
@@ -137,17 +135,6 @@ def _process_job(job_id: int, heartbeat: datetime, vault: Vault) -> None:
         log.info("job %d is left to another process", job_id)
     except Exception:
         log.exception("job %d was given up", job_id)
-
-
-@contextmanager
-def _database_connection() -> Iterator[None]:
-    """Open a connection for this thread, unless it has one; a request's connection stays open."""
-    opened = models.database.connect(reuse_if_open=True)
-    try:
-        yield
-    finally:
-        if opened and not models.database.is_closed():
-            models.database.close()
 
 
 # The same condition as `_JobWorker._owned`. It is checked before every row, and building the
@@ -240,7 +227,7 @@ class _JobWorker:
         self._heartbeat_sent = time.monotonic()
 
     def _process_row_in_thread(self, row: JobRow) -> None:
-        with _database_connection():
+        with open_connection():
             self._process_row(row)
 
     def _process_row(self, row: JobRow) -> None:

@@ -21,16 +21,16 @@ from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
 
 CHUNK = 1_000
-"""Images that `each` reads at once."""
+"""Images that `iterate_images` reads at once."""
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  the only way to name them all
-READ = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
-"""The columns that are read for many images. The others take longer than all of these together."""
+LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
+"""The columns to read for many images. The others take longer to read than all of these."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One state of the Images page, all of which is in its URL.
+    """One state of the Images page, which the URL of the page contains completely.
 
     `after` and `before` are cursors that an earlier page returned.
     """
@@ -47,8 +47,8 @@ class Listing:
 class Page:
     """One page of results.
 
-    `count` is the number of all results, not of the page; if it is not `exact`, there are more.
-    The cursors are '' if there is no such page.
+    `count` is the number of results on all pages; if it is not `exact`, there are more. `previous`
+    and `next` are the cursors of the neighboring pages, '' if there is no such page.
     """
 
     images: list[ListedImage]
@@ -59,7 +59,7 @@ class Page:
 
 
 def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
-    """Return one page of what `scope` sees. A cursor that cannot be read means the first page."""
+    """Return one page of the images that `scope` sees. An invalid cursor means the first page."""
     slices = conditions.scope_slices(scope, listing.query)
     backwards = bool(listing.before)
     order = Order(listing.sort, descending=listing.descending != backwards)
@@ -72,7 +72,7 @@ def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
         if not has_more:
-            # The first page begins here, or would begin less than a page before.
+            # These rows are the first page or a part of it.
             return find(actor, scope, first_page)
         rows.reverse()
     has_previous = has_more if backwards else cursor is not None
@@ -98,15 +98,17 @@ def count(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> int
     if not conditions.ungrouped_condition(query, actor):
         return planner.count_groups(slices, query)
     condition = conditions.image_condition(query, actor)
-    matches = (sql.rows_of("image", sql.all_of([each.condition, condition])) for each in slices)
-    return sum(sql.fetch_number(sql.count(each)) for each in matches)
+    sources = (sql.rows_of("image", sql.all_of([slice_.condition, condition])) for slice_ in slices)
+    return sum(sql.fetch_number(sql.count(source)) for source in sources)
 
 
-def each(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> Iterator[Image]:
-    """Yield all matches, without their details.
+def iterate_images(
+    actor: Actor, scope: Scope, query: Query, *, own: bool = False
+) -> Iterator[Image]:
+    """Yield all matches without their details, slice by slice and sorted by ID.
 
-    They come slice by slice in the order of IDs, and are read in chunks: what is registered or
-    deleted in the meantime does not affect the others.
+    They are read in chunks. Images that are registered or deleted in the meantime do not affect
+    the others.
     """
     condition = conditions.image_condition(query, actor)
     for slice_ in conditions.scope_slices(scope, query, own=own):
@@ -120,7 +122,7 @@ def each(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> Iter
 
 def _chunk(slice_: ScopeSlice, condition: Sql, last: int) -> list[Image]:
     where = sql.as_peewee(sql.all_of([slice_.condition, condition]))
-    query = Image.select(*READ).where(where, Image.id > last)
+    query = Image.select(*LIST_COLUMNS).where(where, Image.id > last)
     return list(query.order_by(Image.id).limit(CHUNK))
 
 

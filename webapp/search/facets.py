@@ -25,7 +25,7 @@ MENUS = {
     Key.VERIFIED: "Verified",
 }
 LONGEST_MENU = 12
-"""A menu offers the values with the most images; other values can be typed."""
+"""The most values that a menu offers, those with the most images. People can type the others."""
 _COLUMNS = {
     Key.CLOUD: "cloud",
     Key.OS: "os_family",
@@ -42,8 +42,8 @@ _COLUMNS = {
 class Choice:
     """One value of a menu.
 
-    `images` is how many images have the value under all other filters. `query` is the search
-    after the value is chosen, or after it is removed if it is `chosen` already.
+    `images` is the number of images that have the value and match all other filters. `query` is
+    the search after the value is chosen or, if it is already `chosen`, after it is removed.
     """
 
     label: str
@@ -96,9 +96,9 @@ def _menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int]) -> Me
 
 
 def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[Any, int]]:
-    """Return for each key how many images have each value, the most frequent first.
+    """Return the number of images by value, for each key, the most frequent value first.
 
-    The groups are read once for all keys. That takes less than one sum in SQL for each key.
+    The groups are read once for all keys, which is faster than a sum in SQL for each key.
     """
     slices = conditions.scope_slices(scope, query)
     if not slices or not keys:
@@ -117,7 +117,7 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
 
 
 def _search_value(scope: Scope, key: Key, value: Any) -> str:
-    """Return a column's value as a search has it."""
+    """Return the value of a column in the form that a search uses."""
     if key is Key.OWNER:
         return "here" if value == scope.id else "above"
     if key in {Key.AGENT, Key.VERIFIED}:

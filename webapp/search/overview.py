@@ -1,8 +1,8 @@
-"""The overview of a scope: how many of the images that it sees are of each kind.
+"""The overview of a scope: the images that it sees, counted by cloud, age and other properties.
 
-Every number belongs to a search of the Images page, and equals what that search finds. The numbers
-are sums of the facet groups, which are few. Only ages are counted image by image, in the index of
-their order, and only up to a limit if there are very many images.
+Every number belongs to a search of the Images page, and equals the number of its results. Most
+numbers are sums of the facet groups, of which there are few. Only ages are counted image by image,
+in the index by date, and only up to a limit if there are very many images.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from webapp.search.language import EVERYTHING, Key, Term
 from webapp.search.sql import Sql
 
 FAMILIES = 10
-"""Operating systems with a bar of their own."""
+"""The most operating systems that have a bar of their own."""
 VERY_MANY = 200_000
-COUNTED = 10_000
-"""If a scope sees more images than `VERY_MANY`, images of one age are counted up to here."""
+COUNT_LIMIT = 10_000
+"""The limit for counting the images of one age, if a scope sees more than `VERY_MANY` images."""
 ATTENTION = {
     "Without agent": "agent:no",
     "Not verified": "verified:no",
@@ -75,7 +75,7 @@ class Chart:
 
     def percent(self, bar: Bar) -> float:
         """Return the length of a bar, in percent of the longest bar."""
-        longest = max(each.images for each in self.bars)
+        longest = max(other.images for other in self.bars)
         return max(round(100 * bar.images / longest, 1), 0.5) if bar.images else 0
 
 
@@ -99,8 +99,8 @@ class _Sum:
     """The number that each search of `_SUMMED_SEARCHES` finds."""
 
 
-def of(actor: Actor, scope: Scope) -> Overview:
-    """Return the overview of what `scope` sees."""
+def load_overview(actor: Actor, scope: Scope) -> Overview:
+    """Return the overview of the images that `scope` sees."""
     slices = conditions.scope_slices(scope, EVERYTHING)
     sums = _sums(slices)
     total = sum(each.images for each in sums)
@@ -189,9 +189,12 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
 
 
 def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
-    """Return a bar for each age. If all ages but one are counted, the rest has the last age."""
+    """Return a bar for each age.
+
+    If all ages but one are counted, the number of the last age is the remainder of `total`.
+    """
     searches = {label: _age_search(*days) for label, days in AGES.items()}
-    limit = None if total <= VERY_MANY else COUNTED
+    limit = None if total <= VERY_MANY else COUNT_LIMIT
 
     def count(label: str) -> int | None:
         query = search.parse(searches[label])
@@ -205,7 +208,7 @@ def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
         # An image may have been registered since `total` was read.
         counts[uncounted[0]] = max(total - sum(images or 0 for images in counts.values()), 0)
     return [
-        Bar(label, COUNTED if images is None else images, searches[label], images is not None)
+        Bar(label, COUNT_LIMIT if images is None else images, searches[label], images is not None)
         for label, images in counts.items()
     ]
 

@@ -239,7 +239,9 @@ def _registered_images(scope: Scope, lines: Sequence[ImportLine]) -> dict[ImageI
     for cloud in {line.cloud.key for line in lines}:
         ids = {line.locator.image_id for line in lines if line.cloud.key == cloud}
         same_id = (Image.cloud == cloud) & Image.cloud_image_id.in_(ids)
-        for image in Image.select(*catalogue.READ).where(same_id & Image.visible_from(scope)):
+        for image in Image.select(*catalogue.LIST_COLUMNS).where(
+            same_id & Image.visible_from(scope)
+        ):
             identity = ImageIdentity.from_image(image)
             if image.scope_id == scope.id or identity not in found:
                 found[identity] = image

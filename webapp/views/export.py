@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from flask import Response, g, request
 
-import models
-from models import Image, Scope
+from models import Image, Scope, open_connection
 from webapp.access import Right
 from webapp.search import catalogue, language
 from webapp.transfer import export
@@ -31,7 +30,7 @@ def export_json() -> Response:
 def _stream(chunks: Chunks, extension: str, content_type: str) -> Response:
     """Return a download that is sent while the images are read, so memory stays bounded."""
     query = language.parse(request.args.get("q", ""))
-    text = chunks(catalogue.each(g.actor, g.scope, query), g.scope)
+    text = chunks(catalogue.iterate_images(g.actor, g.scope, query), g.scope)
     response = Response(_with_connection(text), content_type=f"{content_type}; charset=utf-8")
     name = export.file_name(g.scope, extension)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -43,9 +42,5 @@ def _with_connection(text: Iterator[str]) -> Iterator[str]:
 
     The chunks are read after the request has ended and its connection was closed.
     """
-    opened = models.database.connect(reuse_if_open=True)
-    try:
+    with open_connection():
         yield from text
-    finally:
-        if opened:
-            models.database.close()

@@ -14,5 +14,7 @@ from webapp.web.rendering import render
 @needs(Right.VIEW_IMAGES)
 def show_overview() -> Response:
     return render(
-        "overview/overview.html", label="Overview", overview=overview.of(g.actor, g.scope)
+        "overview/overview.html",
+        label="Overview",
+        overview=overview.load_overview(g.actor, g.scope),
     )

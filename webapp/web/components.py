@@ -57,7 +57,7 @@ def init_app(app: Flask) -> None:
 
 
 def asset(name: str) -> str:
-    """Return the URL of a static file. A new content has a new URL, so browsers may cache it."""
+    """Return the URL of a static file. It changes with the content, so browsers may cache it."""
     return _asset(request.script_root, name)
 
 
@@ -67,10 +67,10 @@ def icon(name: str, class_: str = "") -> Markup:
 
 
 def when(instant: datetime | None, *, relative: bool = False) -> Markup:
-    """Return a time.
+    """Return an instant as HTML, or a dash for None.
 
-    It is in UTC for a reader without JavaScript; `app.js` shows the reader's own zone. With
-    `relative` it shows how long ago, and the instant itself on hover and focus.
+    It is in UTC for a reader without JavaScript; `app.js` shows it in the reader's time zone. With
+    `relative`, `app.js` shows how long ago it was, and the instant itself on hover and focus.
     """
     if instant is None:
         return Markup("—")
@@ -82,7 +82,7 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
 
 
 def owner(scope: Scope) -> Markup:
-    """Return the square that shows which scope owns something: by color, letter and label."""
+    """Return the badge of the owning scope: a square with its color and letter, and its label."""
     return _owner(scope.level.value, scope.label)
 
 
