@@ -174,10 +174,10 @@ def _scanned(slices: Slices, word: str, where: str = "TRUE") -> LowerBound:
 
 
 def _ranged(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
-    """Return the lower bound for a range: the number by the index of the column, and the rows by
-    checking the newest images.
+    """Return the lower bound for a range.
 
-    `unindexed` is the same condition, in a form that keeps the database from sorting all matches.
+    The number is counted by the index of the column. The rows are found by checking the newest
+    images. `unindexed` is the same condition, in a form that keeps the database from sorting all matches.
     """
     return LowerBound(rows(slices, where=unindexed or where), count_up_to(COUNTED, slices, where))
 

@@ -1,6 +1,4 @@
-"""The help: from the bar and from the keyboard shortcuts, between chapters, on a phone, and without
-JavaScript.
-"""
+"""The help: how people reach it, its chapters, and its pages on a phone and without JavaScript."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Terms about scopes choose scope slices. Terms about facets hold for all images of a `FacetGroup`
 alike, so the same condition works on the tables `facet_group` and `image`. The other terms are
-conditions on each image. In which order images are looked at is decided in `webapp.search.planner`.
+conditions on each image. `webapp.search.planner` decides in which order images are read.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
 
 
 def range_conditions(query: Query, actor: Actor) -> list[Sql]:
-    """Return conditions that follow from the query, each of which an index of its own answers."""
+    """Return conditions that follow from the query. For each there is an index that finds rows."""
     conditions = []
     for key in RANGE_KEYS:
-        wanted = Query(tuple(term for term in query.terms_for(key) if not term.excluded), (), "")
-        conditions.append(_combine(wanted, [key], lambda term: _range(term, actor)))
+        required = Query(tuple(term for term in query.terms_for(key) if not term.excluded), (), "")
+        conditions.append(_combine(required, [key], lambda term: _range(term, actor)))
     return [condition for condition in conditions if condition]
 
 
@@ -159,12 +159,12 @@ def _facet(term: Term, column: ColumnExpression) -> Sql:
 def _operating_system(value: str, column: ColumnExpression) -> Sql:
     """Return the condition for a family, or for a family and a version.
 
-    In a name that somebody typed, the version may begin after any of the blanks.
+    In a name that is not in the operating system data, the version may begin after any space.
     """
     words = value.split(" ")
     is_known = words[0] in operating_systems.FAMILIES
-    blanks = range(1, min(len(words), 2) if is_known else len(words))
-    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in blanks]
+    version_starts = range(1, min(len(words), 2) if is_known else len(words))
+    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in version_starts]
     family, version = column("os_family"), column("os_version")
     both = [sql.all_of([sql.equals(family, f), sql.equals(version, v)]) for f, v in pairs]
     return sql.any_of([sql.equals(family, value), *both])

@@ -1,7 +1,7 @@
 """The sort orders of the Images page, and cursors.
 
-A cursor is the sort key of an image in a form for URLs. The next page begins after it, whatever
-was registered or deleted in the meantime.
+A cursor is the sort key of an image as text for a URL. The next page begins after that key, even if
+images were registered or deleted in the meantime.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SORTS: dict[str, tuple[str, ...]] = {
     "checked": ("checked_at",),
 }
 """The columns of each sort order; the image ID breaks ties. Every scope slice has an index in each
-of these orders. `shared` and `owner` sort the slices themselves."""
+of these orders. `shared` and `owner` do not sort images within a slice, but the slices."""
 
 SortKey = tuple[Any, ...]
 """The values that an image is sorted by; the last one is its ID. For `shared` and `owner` the
@@ -66,14 +66,14 @@ class Order:
 
     @property
     def by_key(self) -> str:
-        """What to sort selected sort keys by."""
+        """The ORDER BY text for selected sort keys."""
         return sql.directed(self.names, descending=self.descending)
 
     @property
     def by_index(self) -> str:
-        """What to sort sort keys of slices with one rank by, in words that match their index.
+        """The ORDER BY text for slices of the same rank, which matches their index.
 
-        SQLite would sort them if the rank, which is the same for all of them, were named.
+        It leaves the rank out. Otherwise SQLite would sort the rows, although their rank is equal.
         """
         names = self.names if self.fields else self.names[1:]
         return sql.directed(names, descending=self.descending)

@@ -1,4 +1,4 @@
-"""Finding one page of a search and the number of its matches.
+"""Finding one page of a search, and the number of its matches.
 
 Each scope slice has an index in every sort order. There are two strategies, and the planner takes
 the one that reads fewer rows:
@@ -27,7 +27,7 @@ from webapp.search.sql import ALWAYS, Sql
 FEW = 5_000
 """Images that may be sorted, or scanned, for one page."""
 SAMPLE = 1_000
-"""Images that are checked to learn how frequent matches are; also the limit of "more than"."""
+"""Images that are checked to estimate how frequent matches are; also the limit of "more than"."""
 RARE = 5
 """PostgreSQL: words with fewer matches in the sample are looked up in the index of trigrams."""
 
@@ -228,7 +228,10 @@ class Search:
         return sql.fetch_number(sql.count(sample))
 
     def _count_in_slices(self, condition: Sql) -> int:
-        """Return how many images of the slices a condition leaves; more than FEW is enough."""
+        """Return the number of images of the slices that meet a condition.
+
+        The count stops beyond FEW images in each slice.
+        """
         return sql.fetch_number(
             sql.add(
                 sql.count(sql.rows_of("image", sql.all_of([each.condition, condition])), FEW + 1)
@@ -238,9 +241,9 @@ class Search:
 
 
 def count_groups(slices: Sequence[ScopeSlice], query: Query) -> int:
-    """Return the number of images that the terms about scopes and facets leave.
+    """Return the number of images that match the terms about scopes and facets.
 
-    One sum for each slice reads only the index of the facet groups, on both databases.
+    It has a sum for each slice, which both databases read from an index of the facet groups alone.
     """
     if not slices:
         return 0
@@ -249,14 +252,14 @@ def count_groups(slices: Sequence[ScopeSlice], query: Query) -> int:
 
 
 def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
-    """Return the facet groups that a query leaves in each slice, as sources of `sql.select`."""
+    """Return the facet groups of each slice that match a query, as sources of `sql.select`."""
     condition = conditions.group_condition(query)
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
 
 
 def _more_than(seen: int, found: Sequence[Row]) -> int:
-    """Return a number of matches that there are certainly more of.
+    """Return a number that is certainly smaller than the number of matches.
 
-    A page may be empty because its images were deleted.
+    `found` may be empty because the images of the page were deleted.
     """
     return min(max(seen, len(found), 1) - 1, SAMPLE)

@@ -242,7 +242,7 @@ def rows_of(table: str | Sql, where: Sql) -> Sql:
 
 
 def narrow(source: Sql, condition: Sql) -> Sql:
-    """Return the rows of a source with a condition for which another condition holds, too.
+    """Return the rows of a source with a condition for which another condition holds as well.
 
     >>> narrow(rows_of("image", equals("cloud", "aws")), equals("shared", True))
     Sql('image WHERE cloud = ? AND shared = ?', ('aws', True))
@@ -254,7 +254,7 @@ def images_with_texts(texts: Sequence[str], where: Sql, first: int | None = None
     """Return the images whose `search_text` contains all texts, found by the index of trigrams.
 
     The result is a source of `select`. With SQLite, `first` limits how many images the index
-    returns before `where` is asked; PostgreSQL's index cannot return its matches one by one.
+    returns before `where` is checked; PostgreSQL's index cannot return its matches one by one.
 
     >>> images_with_texts(["web"], equals("cloud", "aws"), first=9)
     Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ? LIMIT 9) AS words
@@ -343,7 +343,7 @@ def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, 
 
     If the ranges are `plain`, without conditions, SQLite reads them no further than necessary.
     Otherwise, and with PostgreSQL, the database might sort all rows of the ranges, unless each
-    range gets the limit, too.
+    range gets the limit as well.
 
     >>> ranges = [Sql("SELECT id FROM a"), Sql("SELECT id FROM b")]
     >>> merge(ranges, order_by="id ASC", limit=9, plain=True)
