@@ -177,7 +177,8 @@ def _ranged(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
     """Return the lower bound for a range.
 
     The number is counted by the index of the column. The rows are found by checking the newest
-    images. `unindexed` is the same condition, in a form that keeps the database from sorting all matches.
+    images. `unindexed` is the same condition, in a form that keeps the database from sorting all
+    matches.
     """
     return LowerBound(rows(slices, where=unindexed or where), count_up_to(COUNTED, slices, where))
 
