@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+import pytest
 from flask import Flask
 
 from webapp.clouds import CLOUDS
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN
 from webapp.search.rows import ListedImage
-from webapp.web.components import RowOptions, image_rows
+from webapp.web.components import RowOptions, field_label, field_value, image_rows
 
 HOSTILE = "<b>\"'&"
 ESCAPED = "&lt;b&gt;&#34;&#39;&amp;"
@@ -76,3 +77,23 @@ def test_unknown_values_have_words(app: Flask) -> None:
         html = image_rows([image], options(1))
     for text in ("—", "all regions", "Not verified", "Never"):
         assert text in html
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("os_version", "OS version"),
+        ("size_gb", "Size (GB)"),
+        ("cloud_image_id", "Cloud image ID"),
+        ("endpoint_url", "Endpoint URL"),
+        ("name", "Name"),
+        ("Hyper-V generation", "Hyper-V generation"),
+        ("Name in the cloud", "Name in the cloud"),
+    ],
+)
+def test_labels_of_changed_fields(name: str, label: str) -> None:
+    assert field_label(name) == label
+
+
+def test_values_of_changed_fields() -> None:
+    assert [field_value(value) for value in (True, False, 8, "yes")] == ["Yes", "No", 8, "yes"]

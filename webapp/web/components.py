@@ -31,6 +31,7 @@ _STATE_COLORS: dict[str, str] = {
     ImageState.DEPRECATED: "state-yellow",
     ImageState.PENDING: "state-azure",
 }
+_ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 _STATE_ICONS: dict[str, str] = {ImageState.AVAILABLE: "circle-check", ImageState.PENDING: "clock"}
 
 
@@ -52,7 +53,15 @@ class RowOptions(NamedTuple):
 def init_app(app: Flask) -> None:
     """Make the components known to all templates."""
     badges = (owner, cloud_name, os_name, state_badge)
-    functions: tuple[Callable[..., object], ...] = (asset, icon, when, *badges, image_rows)
+    functions: tuple[Callable[..., object], ...] = (
+        asset,
+        icon,
+        when,
+        field_label,
+        field_value,
+        *badges,
+        image_rows,
+    )
     app.jinja_env.globals.update({function.__name__: function for function in functions})
 
 
@@ -79,6 +88,23 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
     return Markup(  # noqa: S704  only digits
         f'<time datetime="{text}"{attribute}>{text[:10]} {text[11:16]} UTC</time>'
     )
+
+
+def field_label(name: str) -> str:
+    """Return the label of a changed field: 'OS version' for `os_version`.
+
+    A name that is a label already, such as 'Hyper-V generation', stays as it is.
+    """
+    if name != name.lower():
+        return name
+    words = [_ABBREVIATIONS.get(word, word) for word in name.split("_")]
+    label = " ".join(words)
+    return label[0].upper() + label[1:]
+
+
+def field_value(value: object) -> object:
+    """Return the value of a changed field as it is shown: 'Yes' and 'No' for Booleans."""
+    return ("Yes" if value else "No") if isinstance(value, bool) else value
 
 
 def owner(scope: Scope) -> Markup:
