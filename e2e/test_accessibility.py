@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import DESKTOP, PHONE, OpenPage, SignIn, register
-from e2e.known import NOBLE, OWN
+from e2e.sandbox_amis import NOBLE, OWN
 from webapp.clouds import CLOUDS
 from webapp.web import chapters
 
@@ -37,25 +37,25 @@ def violations(page: Page) -> set[str]:
 def _run_axe(page: Page, options: dict[str, Any] | None = None) -> set[str]:
     results: dict[str, Any] = Axe().run(page, options=options).response
     return {
-        f"{page.url}: {each['id']}: {each['nodes'][0]['html'][:200]}"
-        for each in results["violations"]
+        f"{page.url}: {violation['id']}: {violation['nodes'][0]['html'][:200]}"
+        for violation in results["violations"]
     }
 
 
 @pytest.mark.parametrize("who", SCOPES)
-def test_every_page(sign_in: SignIn, who: str) -> None:
+def test_every_page_is_accessible(sign_in: SignIn, who: str) -> None:
     page = sign_in(who, color_scheme="light")
     scope, kind, child = SCOPES[who]
-    found = f"{scope}/images?q={OWN.id}"
-    page.goto(found)
+    results_url = f"{scope}/images?q={OWN.id}"
+    page.goto(results_url)
     if not page.locator("#results tbody tr").count():
         register(page, scope, OWN.id, OWN.location, name=f"own image of {who}")
-        page.goto(found)
+        page.goto(results_url)
     # If the image is inherited here, the test of the scope that owns it covers its page.
     image = page.locator("#results tbody a").first.get_attribute("href") or ""
     confirm = f"{scope}/images/new/aws/confirm?credentials=1&location={NOBLE.location}"
     urls = [
-        found,
+        results_url,
         f"{scope}/images?q=nothing+-cloud:aws+unknown:token",
         f"{scope}/images/filters?q=cloud:aws",
         f"{scope}/images/import",
@@ -93,7 +93,7 @@ def test_every_page(sign_in: SignIn, who: str) -> None:
     assert not wrong, "\n".join(sorted(wrong))
 
 
-def test_signed_out_and_open_panels(open_page: OpenPage, sign_in: SignIn) -> None:
+def test_sign_in_and_open_panels_are_accessible(open_page: OpenPage, sign_in: SignIn) -> None:
     page = open_page(color_scheme="light")
     page.goto("/sign-in")
     page.get_by_role("button", name="Sign in").click()

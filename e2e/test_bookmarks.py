@@ -9,11 +9,11 @@ from e2e.conftest import SignIn, toasts
 EXPECTED = ["Images", "Members", "Images, AWS"]
 
 
-def names(page: Page) -> list[str]:
+def bookmark_names(page: Page) -> list[str]:
     return page.get_by_role("navigation", name="Bookmarks").get_by_role("link").all_inner_texts()
 
 
-def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
+def test_bookmarks_are_pinned_reordered_and_removed(sign_in: SignIn) -> None:
     page = sign_in("account")
     bar = page.get_by_role("navigation", name="Bookmarks")
     expect(bar.get_by_role("link", name="Images")).to_have_attribute("aria-current", "page")
@@ -25,7 +25,7 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
     bar.get_by_role("button", name="Pin Images, AWS to the bookmarks bar").click()
     toast.get_by_role("link", name="Manage bookmarks").click()
     expect(page.get_by_role("heading", name="Bookmarks")).to_be_visible()
-    assert [name.upper() for name in names(page)] == [name.upper() for name in EXPECTED]
+    assert [name.upper() for name in bookmark_names(page)] == [name.upper() for name in EXPECTED]
     # Reorder with the keyboard.
     move = page.get_by_role("button", name="Move up: Members")
     move.focus()
@@ -43,7 +43,7 @@ def test_pin_reorder_and_remove(sign_in: SignIn) -> None:
 
 def test_each_person_has_their_own_bar(sign_in: SignIn) -> None:
     page = sign_in("viewer")
-    assert [name.upper() for name in names(page)] == ["IMAGES"]
+    assert [name.upper() for name in bookmark_names(page)] == ["IMAGES"]
 
 
 def test_the_menu_is_filtered(sign_in: SignIn) -> None:

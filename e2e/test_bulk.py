@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from e2e.conftest import PHONE, SignIn, register, toasts
-from e2e.known import DEBIAN, NOBLE, OWN
+from e2e.sandbox_amis import DEBIAN, NOBLE, OWN
 from e2e.test_accessibility import violations
 
 ACME = "/account/acme"
@@ -21,8 +21,8 @@ def page(sign_in: SignIn) -> Page:
     page = sign_in("account")
     page.goto(IMAGES)
     if not page.locator("#results tbody tr").count():
-        above = sign_in("scalr")
-        register(above, "/scalr", OWN.id, OWN.location, name="golden")
+        scalr_page = sign_in("scalr")
+        register(scalr_page, "/scalr", OWN.id, OWN.location, name="golden")
         register(page, ACME, NOBLE.id, NOBLE.location, name="a-noble")
         register(page, ACME, DEBIAN.id, DEBIAN.location, name="b-debian")
         page.goto(IMAGES)
@@ -34,14 +34,14 @@ def rows_of(page: Page) -> Locator:
     return page.locator("#results tbody tr")
 
 
-def preview(page: Page, action: str) -> None:
+def open_preview(page: Page, action: str) -> None:
     """Open the preview of an action for the selected images."""
     page.get_by_label("Action for the selected images").select_option(label=action)
     page.get_by_role("button", name="Continue").click()
 
 
-def done(page: Page, text: str = "Done.") -> Locator:
-    """Wait until the page shows that the job is over, and return its rows."""
+def wait_until_done(page: Page, text: str = "Done.") -> Locator:
+    """Wait until the page shows that the job has ended, and return its rows."""
     expect(page.locator("#job")).to_contain_text(text)
     return page.locator("#job tbody tr")
 
@@ -54,18 +54,18 @@ def test_selected_images_are_changed(page: Page) -> None:
     page.get_by_label("Select b-debian").uncheck()
     expect(page.locator("#bulk")).to_contain_text("1 selected")
     page.get_by_label("Select b-debian").check()
-    preview(page, "Mark agent as not installed")
+    open_preview(page, "Mark agent as not installed")
     expect(page.get_by_role("heading", level=1)).to_have_text(
         "Mark agent as not installed on 2 images"
     )
     assert not violations(page)
     page.get_by_role("button", name="Mark agent as not installed on 2 images").click()
-    expect(done(page)).to_have_count(2)
+    expect(wait_until_done(page)).to_have_count(2)
     assert not violations(page)
     page.get_by_role("link", name="Back to images").click()
     expect(rows_of(page).filter(has_text="Not installed")).to_have_count(2)
     page.get_by_label("Select a-noble").check()
-    preview(page, "Mark agent as not installed")
+    open_preview(page, "Mark agent as not installed")
     expect(page.locator("#main")).to_contain_text("There is nothing to change.")
 
 
@@ -74,7 +74,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     page.locator("#q").fill("-os:debian")
     expect(rows_of(page)).to_have_count(2)
     page.get_by_label("All matching images on every page").check()
-    preview(page, "Delete")
+    open_preview(page, "Delete")
     expect(page.get_by_role("heading", level=1)).to_have_text("Delete 1 image")
     main = page.locator("#main")
     expect(main).to_contain_text("1 image is inherited and will be skipped.")
@@ -82,7 +82,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     expect(main).to_contain_text("You can undo the deletion for 24 hours.")
     assert not violations(page)
     page.get_by_role("button", name="Delete 1 image").click()
-    expect(done(page)).to_contain_text("a-noble")
+    expect(wait_until_done(page)).to_contain_text("a-noble")
     page.get_by_role("link", name="Back to images").click()
     expect(page).to_have_url(re.compile("q=-os"))
     expect(rows_of(page)).to_have_count(1)
@@ -96,9 +96,9 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
 def test_the_page_of_a_job_shows_its_progress(page: Page) -> None:
     """A check calls the clouds, so the request does not wait for it."""
     page.get_by_label("Select all images on this page").check()
-    preview(page, "Check now")
+    open_preview(page, "Check now")
     page.get_by_role("button", name="Check 2 images now").click()
-    rows = done(page, "2 of 2")
+    rows = wait_until_done(page, "2 of 2")
     expect(rows.filter(has_text="No change")).to_have_count(2)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     rows.first.get_by_role("link").click()
@@ -113,8 +113,8 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     page.get_by_label("Reason").fill("Debian 12 is old.")
     successor = page.get_by_label("Successor")
     successor.press_sequentially("a-nob")
-    offered = page.locator("#successors option")
-    expect(offered).to_have_count(1)
+    options = page.locator("#successors option")
+    expect(options).to_have_count(1)
     successor.fill("b-debian")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("An image cannot be its own successor.")).to_be_visible()
@@ -135,19 +135,19 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     page.goto(f"{IMAGES}?q=status:deprecated")
     expect(rows_of(page)).to_contain_text("Deprecated")
     page.get_by_label("Select b-debian").check()
-    preview(page, "Make active")
+    open_preview(page, "Make active")
     page.get_by_role("button", name="Make 1 image active").click()
-    done(page)
+    wait_until_done(page)
     page.goto(f"{IMAGES}?q=status:deprecated")
     expect(page.get_by_role("heading", name="No images match your search")).to_be_visible()
 
 
 def test_refused_images_are_listed(page: Page) -> None:
     page.get_by_label("Select all images on this page").check()
-    preview(page, "Deprecate")
+    open_preview(page, "Deprecate")
     page.get_by_label("Successor").fill("a-noble")
     page.get_by_role("button", name="Deprecate 2 images").click()
-    rows = done(page)
+    rows = wait_until_done(page)
     expect(rows.first).to_contain_text("An image cannot be its own successor.")
     assert not violations(page)
     page.get_by_role("link", name=re.compile(r"Done\s*1")).click()
@@ -155,10 +155,10 @@ def test_refused_images_are_listed(page: Page) -> None:
     expect(rows).to_contain_text("b-debian")
     page.get_by_role("link", name="Back to images").click()
     page.get_by_label("Select all images on this page").check()
-    preview(page, "Make active")
+    open_preview(page, "Make active")
     expect(page.locator("#main")).to_contain_text("1 image won’t change.")
     page.get_by_role("button", name="Make 1 image active").click()
-    done(page)
+    wait_until_done(page)
 
 
 def test_a_deletion_is_undone_from_its_toast(page: Page) -> None:
@@ -174,7 +174,7 @@ def test_a_deletion_is_undone_from_its_toast(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("page")
-def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
+def test_bulk_actions_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     plain = sign_in("account", java_script_enabled=False, viewport=PHONE)
     plain.goto(IMAGES)
     plain.get_by_role("button", name="Continue").scroll_into_view_if_needed()
@@ -183,11 +183,11 @@ def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     expect(toasts(plain)).to_contain_text("Select at least one image")
     for box in ("Select a-noble", "Select b-debian"):
         plain.get_by_label(box).check()
-    preview(plain, "Retire")
+    open_preview(plain, "Retire")
     assert_fits(plain)
     plain.get_by_label("From").fill("2999-12-31")
     plain.get_by_role("button", name="Retire 2 images").click()
-    expect(done(plain)).to_have_count(2)
+    expect(wait_until_done(plain)).to_have_count(2)
     assert_fits(plain)
     plain.locator("#job").get_by_role("link", name="a-noble").click()
     expect(plain.locator("#image")).to_contain_text("Will be retired on 2999-12-31.")

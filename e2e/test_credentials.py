@@ -10,7 +10,7 @@ from e2e.conftest import SignIn, toasts
 from tests import served
 
 
-def test_add_check_edit_delete(sign_in: SignIn, sandbox: Path) -> None:
+def test_credentials_are_added_checked_edited_and_deleted(sign_in: SignIn, sandbox: Path) -> None:
     endpoint = served.sandbox_credentials(sandbox, "aws")["endpoint_url"]
     page = sign_in("account")
     page.goto("/account/acme/credentials")
@@ -51,7 +51,7 @@ def test_add_check_edit_delete(sign_in: SignIn, sandbox: Path) -> None:
     expect(page.get_by_role("row", name="Acme AWS renamed")).to_have_count(0)
 
 
-def test_saving_without_a_check(sign_in: SignIn) -> None:
+def test_credentials_are_saved_without_a_check(sign_in: SignIn) -> None:
     page = sign_in("globex")
     page.goto("/account/globex/credentials/new/aws")
     page.get_by_label("Name").fill("Unreachable")

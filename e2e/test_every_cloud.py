@@ -19,7 +19,7 @@ ACME = "/account/acme"
 
 @dataclass(frozen=True)
 class Entry:
-    """What a person enters, and what the confirmation must show."""
+    """The values that a person enters, and the texts that the confirmation must show."""
 
     cloud: str
     location: str
@@ -56,10 +56,11 @@ EVERY = (
 )
 
 
-def choose(page: Page, entry: Entry) -> None:
+def fill_in_select_image(page: Page, entry: Entry) -> None:
     """Fill in SELECT IMAGE on the New Image page."""
     link = page.get_by_role("navigation", name="Cloud").get_by_role("link", name=entry.cloud)
-    if link.get_attribute("aria-current") is None:  # otherwise its form would load a second time
+    # A click on the current cloud would load its form again.
+    if link.get_attribute("aria-current") is None:
         link.click()
     expect(page.locator(".clouds [aria-current]")).to_have_text(re.compile(entry.cloud))
     location = page.get_by_label("Location", exact=True)
@@ -82,7 +83,7 @@ def test_registering_an_image_at_an_account(sign_in: SignIn, entry: Entry) -> No
     page = sign_in("account")
     page.locator("summary[aria-label='Main menu']").click()
     page.get_by_role("link", name="Add new image").click()
-    choose(page, entry)
+    fill_in_select_image(page, entry)
     page.get_by_role("button", name="NEXT").click()
     details = page.get_by_role("region", name="Image details")
     expect(details.get_by_role("heading", name="Image details")).to_be_focused()
@@ -142,12 +143,14 @@ def test_pasting_an_ambiguous_and_an_unknown_id(sign_in: SignIn) -> None:
     expect(paste).to_be_focused()
 
 
-def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
+def test_a_template_can_be_registered_for_two_compute_resources(sign_in: SignIn) -> None:
     page = sign_in("globex")
     template = vmware_inventory.DEBIAN
     for attempt in range(2):
         page.goto("/account/globex/images/new/vmware")
-        choose(page, Entry("VMware vSphere", vmware_inventory.COPENHAGEN.path, template.name, ()))
+        fill_in_select_image(
+            page, Entry("VMware vSphere", vmware_inventory.COPENHAGEN.path, template.name, ())
+        )
         page.get_by_role("button", name="NEXT").click()
         resource = page.get_by_label("Compute Resource")
         if attempt:
@@ -161,7 +164,7 @@ def test_one_template_for_two_compute_resources(sign_in: SignIn) -> None:
     expect(page.locator("#results tbody tr")).to_have_count(2)
 
 
-def test_the_list_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
+def test_an_image_is_listed_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     template = vmware_inventory.UBUNTU
     page = sign_in("globex", java_script_enabled=False, viewport=PHONE)
     page.goto("/account/globex/images/new/vmware")
@@ -171,11 +174,11 @@ def test_the_list_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     page.get_by_label("Cloud Image", exact=True).select_option(label=template.name)
     page.get_by_role("button", name="NEXT").click()
     expect(page.get_by_role("heading", name="Image details")).to_be_visible()
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= PHONE["width"]
+    page_width = page.evaluate("document.documentElement.scrollWidth")
+    assert page_width <= PHONE["width"]
 
 
-def test_credentials_ask_for_what_their_kind_needs(sign_in: SignIn) -> None:
+def test_the_credentials_form_depends_on_the_authentication_method(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/credentials/new/openstack")
     password = page.get_by_label("Password", exact=True)

@@ -14,7 +14,7 @@ def page(sign_in: SignIn) -> Page:
     return sign_in("account")
 
 
-def test_from_the_bar_to_a_chapter_and_on_to_another(page: Page) -> None:
+def test_the_bar_links_to_the_help_and_chapters_to_each_other(page: Page) -> None:
     page.get_by_role("banner").get_by_role("link", name="Help").click()
     expect(page.get_by_role("heading", name="Help", exact=True)).to_be_visible()
     page.get_by_role("main").get_by_role("link", name="Export and import").click()
@@ -27,8 +27,8 @@ def test_from_the_bar_to_a_chapter_and_on_to_another(page: Page) -> None:
     expect(page.get_by_role("heading", name="Bulk actions")).to_be_in_viewport()
 
 
-def test_from_the_keyboard_shortcuts(page: Page) -> None:
-    page.wait_for_load_state()  # The script that handles the key.
+def test_the_keyboard_shortcuts_link_to_the_help(page: Page) -> None:
+    page.wait_for_load_state()  # The script that handles the key must be loaded.
     page.keyboard.press("?")
     page.get_by_role("dialog").get_by_role("link", name="How to search").click()
     expect(page.get_by_role("heading", name="Searching", exact=True)).to_be_visible()
@@ -41,7 +41,7 @@ def test_no_chapter_is_wider_than_a_phone(sign_in: SignIn) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name
 
 
-def test_without_javascript(sign_in: SignIn) -> None:
+def test_the_help_works_without_javascript(sign_in: SignIn) -> None:
     page = sign_in("viewer", java_script_enabled=False)
     page.goto("/account/acme/images")
     page.get_by_role("contentinfo").get_by_role("link", name="Help").click()

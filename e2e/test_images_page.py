@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import PHONE, SignIn, register
-from e2e.known import DEBIAN, NOBLE, OWN
+from e2e.sandbox_amis import DEBIAN, NOBLE, OWN
 
 IMAGES = "/account/acme/images"
 
@@ -26,7 +26,7 @@ def page(sign_in: SignIn) -> Page:
     return page
 
 
-def test_search_and_sort(page: Page) -> None:
+def test_the_list_is_searched_and_sorted(page: Page) -> None:
     rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
     expect(rows.first).to_contain_text("b-debian")
     page.get_by_role("link", name="Image", exact=True).click()
@@ -49,7 +49,7 @@ def test_search_and_sort(page: Page) -> None:
     expect(page.locator("#bulk")).to_be_visible()
 
 
-def test_tokens_and_chips(page: Page) -> None:
+def test_tokens_become_chips_that_can_be_removed(page: Page) -> None:
     rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
     box.fill("-os:debian agent:yes clod:aws")
     chips = page.get_by_role("list", name="Search terms")
@@ -61,7 +61,7 @@ def test_tokens_and_chips(page: Page) -> None:
     expect(page.get_by_label("Search images")).to_have_value("agent:yes clod:aws")
 
 
-def test_suggestions_by_keyboard(page: Page) -> None:
+def test_suggestions_are_chosen_by_keyboard(page: Page) -> None:
     rows, box = page.locator("#results tbody tr"), page.get_by_label("Search images")
     box.press_sequentially("deb")
     listbox = page.get_by_role("listbox", name="Suggestions")
@@ -79,14 +79,14 @@ def test_suggestions_by_keyboard(page: Page) -> None:
     expect(listbox.get_by_role("option").first).to_contain_text("agent:")
     box.fill("")
     box.press_sequentially("s")
-    offered = listbox.get_by_role("option")
-    expect(offered.first).to_contain_text("scope:")
+    options = listbox.get_by_role("option")
+    expect(options.first).to_contain_text("scope:")
     box.press("ArrowUp")
-    expect(offered.last).to_have_attribute("aria-selected", "true")
+    expect(options.last).to_have_attribute("aria-selected", "true")
     box.press("ArrowUp")
-    expect(offered.nth(-2)).to_have_attribute("aria-selected", "true")
+    expect(options.nth(-2)).to_have_attribute("aria-selected", "true")
     box.press("ArrowDown")
-    expect(offered.last).to_have_attribute("aria-selected", "true")
+    expect(options.last).to_have_attribute("aria-selected", "true")
     box.press("Escape")
     expect(listbox).to_be_hidden()
 
@@ -105,7 +105,7 @@ def test_filter_menus_count_and_write_tokens(page: Page) -> None:
     expect(page.locator("#results tbody tr")).to_have_count(2)
 
 
-def test_keys(page: Page) -> None:
+def test_keyboard_shortcuts(page: Page) -> None:
     page.keyboard.press("j")
     expect(page.get_by_role("link", name="b-debian")).to_be_focused()
     page.keyboard.press("j")
@@ -131,7 +131,7 @@ def test_keys(page: Page) -> None:
     expect(page).to_have_url("/account/acme/images/new")
 
 
-def test_times_and_ids(page: Page) -> None:
+def test_times_are_relative_and_ids_can_be_copied(page: Page) -> None:
     time = page.locator("#results time").first
     expect(time).to_have_text(re.compile("ago|now|second|minute"))
     expect(time).to_have_attribute("data-absolute", re.compile(r"20\d\d"))
@@ -139,7 +139,7 @@ def test_times_and_ids(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("page")
-def test_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
+def test_searching_without_javascript_and_on_a_phone(sign_in: SignIn) -> None:
     plain = sign_in("account", java_script_enabled=False, viewport=PHONE)
     plain.goto(IMAGES)
     plain.get_by_label("Search images").fill("os:debian")

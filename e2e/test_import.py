@@ -9,7 +9,7 @@ import json
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import PHONE, SignIn
-from e2e.known import DEBIAN, NOBLE
+from e2e.sandbox_amis import DEBIAN, NOBLE
 from e2e.test_accessibility import violations
 
 ACME = "/account/acme"
@@ -28,12 +28,12 @@ def manifest() -> str:
     return json.dumps({"builds": builds, "last_run_uuid": "r"})
 
 
-def apply(page: Page, images: str) -> None:
+def apply_import(page: Page, images: str) -> None:
     page.get_by_role("button", name=f"Import {images}").click()
     expect(page.locator("#main")).to_contain_text("Done")
 
 
-def exported(page: Page) -> list[dict[str, str]]:
+def exported_rows(page: Page) -> list[dict[str, str]]:
     answer = page.request.get(f"{ACME}/images/export.csv?q=owner%3Ahere")
     return list(csv.DictReader(io.StringIO(answer.text(), newline="")))
 
@@ -44,35 +44,38 @@ def test_importing_a_packer_manifest_and_an_edited_export(sign_in: SignIn) -> No
     page.get_by_label("Or paste its content").fill(manifest())
     page.get_by_role("button", name="Review import").click()
     expect(page.locator("#plan tbody tr")).to_have_count(3)
-    apply(page, "3 images")
+    apply_import(page, "3 images")
     expect(page.locator("#main")).to_contain_text(GONE)
-    rows = exported(page)
-    made = [row for row in rows if row["cloud_image_id"] in {NOBLE.id, DEBIAN.id}]
-    assert [row["verified"] for row in made] == ["yes", "yes"]
+    rows = exported_rows(page)
+    imported = [row for row in rows if row["cloud_image_id"] in {NOBLE.id, DEBIAN.id}]
+    assert [row["verified"] for row in imported] == ["yes", "yes"]
     assert GONE not in {row["cloud_image_id"] for row in rows}
 
-    for row in made:
+    for row in imported:
         row["name"], row["agent_installed"] = f"=from a sheet {row['os_family']}", "yes"
     sheet = io.StringIO(newline="")
-    writer = csv.DictWriter(sheet, made[0], delimiter=";")
+    writer = csv.DictWriter(sheet, imported[0], delimiter=";")
     writer.writeheader()
-    writer.writerows(made)
+    writer.writerows(imported)
     page.goto(IMPORT)
     file = {"name": "images.csv", "mimeType": "text/csv", "buffer": sheet.getvalue().encode()}
     page.get_by_label("File", exact=True).set_input_files(file)  # type: ignore[arg-type]
     page.get_by_role("button", name="Review import").click()
     expect(page.locator("#plan")).to_contain_text("=from a sheet debian")
-    apply(page, "2 images")
-    names = {row["name"] for row in exported(page)}
+    apply_import(page, "2 images")
+    names = {row["name"] for row in exported_rows(page)}
     assert {"'=from a sheet ubuntu", "'=from a sheet debian"} <= names
 
 
 def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
     page = sign_in("account", color_scheme="light")
-    made = f"aws,us-east-1,{NOBLE.id},renamed,1,web"
+    registered = f"aws,us-east-1,{NOBLE.id},renamed,1,web"
     new = f"gce,,acme-images/global/images/{'long-' * 11}name,debian-12,2,db"
     wrong = "nimbus,us-east-1,x,y,3,"
-    for text in ("nothing", f"cloud,location,cloud_image_id,name,ID,Team\n{made}\n{new}\n{wrong}"):
+    for text in (
+        "nothing",
+        f"cloud,location,cloud_image_id,name,ID,Team\n{registered}\n{new}\n{wrong}",
+    ):
         page.goto(IMPORT)
         page.get_by_label("Or paste its content").fill(text)
         page.get_by_label("Register as not verified").check()
@@ -105,6 +108,6 @@ def test_importing_without_javascript(sign_in: SignIn) -> None:
     expect(page.get_by_text("1 line has an error and will be skipped")).to_be_visible()
     page.get_by_role("link", name="New 1").click()
     expect(page.locator("#plan tbody tr")).to_have_count(1)
-    apply(page, "1 image")
-    made = [row for row in exported(page) if row["cloud_image_id"] == GONE]
-    assert [(row["verified"], row["os_family"]) for row in made] == [("no", "debian")]
+    apply_import(page, "1 image")
+    imported = [row for row in exported_rows(page) if row["cloud_image_id"] == GONE]
+    assert [(row["verified"], row["os_family"]) for row in imported] == [("no", "debian")]

@@ -7,10 +7,10 @@ import re
 from playwright.sync_api import expect
 
 from e2e.conftest import SignIn, register, toasts
-from e2e.known import DEBIAN, NOBLE, OWN, WINDOWS
+from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS
 
 
-def test_sharing_off_and_on(sign_in: SignIn) -> None:
+def test_sharing_is_stopped_and_started_again(sign_in: SignIn) -> None:
     owner, below = sign_in("account"), sign_in("environment")
     register(owner, "/account/acme", NOBLE.id, NOBLE.location, name="shared one")
     below.reload()
@@ -27,7 +27,7 @@ def test_sharing_off_and_on(sign_in: SignIn) -> None:
     expect(below.get_by_role("link", name="shared one")).to_be_visible()
 
 
-def test_promotion(sign_in: SignIn) -> None:
+def test_an_image_is_promoted(sign_in: SignIn) -> None:
     admin = sign_in("account")
     register(admin, "/environment/acme/production", DEBIAN.id, DEBIAN.location, name="promoted one")
     admin.get_by_role("link", name="Promote", exact=True).click()
@@ -38,7 +38,7 @@ def test_promotion(sign_in: SignIn) -> None:
     expect(admin.get_by_role("link", name="promoted one")).to_be_visible()
 
 
-def test_edit_check_and_delete(sign_in: SignIn) -> None:
+def test_an_image_is_edited_checked_and_deleted(sign_in: SignIn) -> None:
     page = sign_in("account")
     register(page, "/account/acme", OWN.id, OWN.location, name="edited one")
     page.get_by_role("link", name="Edit", exact=True).click()

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from e2e.conftest import SignIn, register, toasts
-from e2e.known import DEBIAN, NOBLE, OWN, WINDOWS
+from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS
 
 ENVIRONMENTS = ("acme/production", "acme/staging", "globex/lab")
 
@@ -40,10 +40,10 @@ def test_a_registered_image_is_visible_below_but_not_at_siblings(
     details.get_by_role("button", name="REGISTER").click()
     expect(toasts(page)).to_contain_text("is registered at")
     expect(page.get_by_role("heading", name=f"approved at {who}")).to_be_visible()
-    everybody = sign_in("scalr")
+    scalr_page = sign_in("scalr")
     for path in ENVIRONMENTS:
-        everybody.goto(f"/environment/{path}/images?q={ami[0]}")
-        shown = everybody.get_by_role("link", name=f"approved at {who}")
+        scalr_page.goto(f"/environment/{path}/images?q={ami[0]}")
+        shown = scalr_page.get_by_role("link", name=f"approved at {who}")
         expect(shown).to_have_count(1 if path in sees else 0)
 
 
@@ -56,7 +56,8 @@ def test_an_error_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
     page.get_by_role("button", name="NEXT").click()
     expect(image_id).to_be_focused()
     expect(image_id).to_have_attribute("aria-invalid", "true")
-    page.wait_for_load_state("networkidle")  # Nothing that comes in later takes it away.
+    # A response that arrives later must not remove the error.
+    page.wait_for_load_state("networkidle")
     expect(image_id).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_role("main")).to_contain_text("too short")
     expect(image_id).to_have_value("ami-123")
@@ -65,7 +66,7 @@ def test_an_error_keeps_the_input_and_says_what_to_do(sign_in: SignIn) -> None:
     expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
     expect(page.get_by_label("Location")).to_have_value("eu-west-1")
     expect(image_id).to_have_value("ami-0000000000000dead")
-    # The URL contains the input: reloading asks the cloud again, and Back goes back.
+    # The URL contains the input, so reloading repeats the look-up.
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
 
@@ -79,11 +80,11 @@ def test_back_keeps_the_chosen_values_and_the_url_can_be_shared(sign_in: SignIn)
     volumes = page.get_by_role("table")
     expect(volumes).to_contain_text("(root)")
     expect(volumes.get_by_role("row")).to_have_count(4)
-    address = page.url
+    confirm_url = page.url
     page.get_by_role("link", name="BACK").click()
     expect(page.get_by_label("Cloud Image ID")).to_have_value(OWN.id)
     expect(page.get_by_label("Location")).to_have_value(OWN.location)
-    page.goto(address)
+    page.goto(confirm_url)
     expect(page.get_by_role("heading", name="Image details")).to_be_visible()
 
 
@@ -100,7 +101,7 @@ def test_a_registered_image_is_linked_and_not_registered_again(sign_in: SignIn) 
     expect(below.get_by_role("note").filter(has_text="inherited")).to_be_visible()
 
 
-def test_the_versions_follow_the_family(sign_in: SignIn) -> None:
+def test_the_versions_depend_on_the_family(sign_in: SignIn) -> None:
     page = sign_in("globex")
     page.goto(
         "/account/globex/images/new/aws/confirm?credentials=1"
@@ -117,11 +118,11 @@ def test_the_versions_follow_the_family(sign_in: SignIn) -> None:
     expect(page.get_by_text("Ubuntu 27.04")).to_be_visible()
 
 
-def test_live_locations_keep_the_chosen_one(sign_in: SignIn) -> None:
-    """The locations arrive late. A location that was chosen before stays chosen."""
+def test_the_chosen_location_stays_when_live_locations_arrive(sign_in: SignIn) -> None:
+    """The page first shows default locations, and the cloud's own locations arrive later."""
     page = sign_in("account")
     delayed: list[Route] = []
-    page.route("**/new/aws?live=1*", lambda route: delayed.append(route))  # noqa: PLW0108  it looks at its handler's signature
+    page.route("**/new/aws?live=1*", lambda route: delayed.append(route))  # noqa: PLW0108  Playwright inspects the handler's signature
     with page.expect_request("**/new/aws?live=1*"):
         page.goto("/account/acme/images/new/aws")
     location = page.get_by_label("Location")
@@ -133,7 +134,7 @@ def test_live_locations_keep_the_chosen_one(sign_in: SignIn) -> None:
     expect(location).to_have_value("us-west-2")
 
 
-def test_no_credentials_says_who_can_add_them(sign_in: SignIn) -> None:
+def test_without_credentials_a_link_adds_them(sign_in: SignIn) -> None:
     page = sign_in("scalr")
     page.goto("/scalr/credentials")
     page.get_by_role("link", name="Delete Sandbox AWS").click()

@@ -7,12 +7,12 @@ import re
 from playwright.sync_api import expect
 
 from e2e.conftest import PHONE, SignIn, register
-from e2e.known import DEBIAN, NOBLE
+from e2e.sandbox_amis import DEBIAN, NOBLE
 
 ACME = "/account/acme"
 
 
-def test_from_a_number_to_its_images(sign_in: SignIn) -> None:
+def test_a_number_opens_its_images(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/overview")
     expect(page.get_by_role("heading", name="No images yet in Account acme")).to_be_visible()
@@ -38,7 +38,7 @@ def test_from_a_number_to_its_images(sign_in: SignIn) -> None:
         expect(number).to_be_visible()
 
 
-def test_on_a_phone(sign_in: SignIn) -> None:
+def test_the_overview_fits_a_phone(sign_in: SignIn) -> None:
     page = sign_in("account", viewport=PHONE)
     page.goto(f"{ACME}/overview")
     expect(page.get_by_role("heading", name="By cloud")).to_be_visible()

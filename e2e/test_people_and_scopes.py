@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from e2e.conftest import OpenPage, SignIn, toasts
 
 
-def test_invitation(sign_in: SignIn, open_page: OpenPage) -> None:
+def test_an_invitation_link_works_once(sign_in: SignIn, open_page: OpenPage) -> None:
     admin = sign_in("environment")
     admin.goto("/environment/acme/production/members")
     admin.get_by_label("E-mail").fill("nora@example.com")
@@ -36,7 +36,7 @@ def test_invitation(sign_in: SignIn, open_page: OpenPage) -> None:
     expect(newcomer.get_by_role("heading")).to_have_text("Page not found")
 
 
-def test_create_rename_and_delete_an_environment(sign_in: SignIn) -> None:
+def test_an_environment_is_created_renamed_and_deleted(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto("/account/acme/environments")
     page.get_by_label("Name").fill("Blue Green")

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from e2e.conftest import PASSWORD, OpenPage, SignIn, toasts
 
 
-def test_in_and_out(open_page: OpenPage) -> None:
+def test_signing_in_and_out(open_page: OpenPage) -> None:
     page = open_page()
     page.goto("/environment/acme/production/images?q=noble")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -40,7 +40,7 @@ def test_a_new_password_ends_the_other_session(sign_in: SignIn) -> None:
     expect(elsewhere.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_theme_and_scope_switcher(sign_in: SignIn) -> None:
+def test_the_theme_and_the_scope_can_be_switched(sign_in: SignIn) -> None:
     page = sign_in("account", color_scheme="light")
     theme = page.locator("summary[aria-label^='Theme']")
     theme.click()

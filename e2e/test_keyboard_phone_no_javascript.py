@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import PHONE, SignIn, register, toasts
-from e2e.known import DEBIAN, NOBLE, OWN, WINDOWS, Ami
+from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS, Ami
 
 PAGES = (
     "images",
@@ -20,7 +20,7 @@ PAGES = (
 )
 
 
-def test_without_javascript(sign_in: SignIn) -> None:
+def test_the_journey_works_without_javascript(sign_in: SignIn) -> None:
     page = sign_in("account", java_script_enabled=False)
     page.locator("summary[aria-label='Main menu']").click()
     page.get_by_role("link", name="Add new image").click()
@@ -54,16 +54,16 @@ def test_without_javascript(sign_in: SignIn) -> None:
     expect(page).to_have_url("/environment/acme/staging/images")
 
 
-def press_until(page: Page, selector: str, most: int = 80) -> None:
+def press_until(page: Page, selector: str, limit: int = 80) -> None:
     """Press Tab until the element has the focus, as a person without a mouse would."""
-    for _ in range(most):
+    for _ in range(limit):
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
         page.keyboard.press("Tab")
     pytest.fail(f"Tab does not reach {selector}")
 
 
-def test_by_keyboard_alone(sign_in: SignIn) -> None:
+def test_an_image_is_registered_by_keyboard(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -91,7 +91,7 @@ def test_by_keyboard_alone(sign_in: SignIn) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "ami"), [("light", OWN), ("dark", WINDOWS)])
-def test_on_a_phone(sign_in: SignIn, scheme: str, ami: Ami) -> None:
+def test_pages_fit_a_phone(sign_in: SignIn, scheme: str, ami: Ami) -> None:
     page = sign_in("account", viewport=PHONE, color_scheme=scheme, has_touch=True)
     register(page, "/account/acme", ami.id, ami.location, name="from-the-phone")
     page.goto(f"/account/acme/images?q={ami.id}")

@@ -1,0 +1,22 @@
+"""Images of the sandbox that the journeys register: ID and location."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sandbox import aws
+
+
+class Ami(NamedTuple):
+    id: str
+    location: str
+
+
+def _ami_in(image: aws.SandboxImage, region: str) -> Ami:
+    return Ami(image.id_in(region), region)
+
+
+NOBLE = _ami_in(aws.NOBLE, "us-east-1")
+DEBIAN = _ami_in(aws.DEBIAN_13, "eu-west-1")
+WINDOWS = _ami_in(aws.WINDOWS_2025, "us-west-2")
+OWN = _ami_in(aws.OWN, "us-east-1")
