@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--delay", type=int, default=0, help="milliseconds added to each call")
     parser.add_argument("--rounds", type=int, default=10, help="how often to measure")
     arguments = parser.parse_args()
-    if vcsim.missing():
-        sys.exit(vcsim.missing())
+    if vcsim.missing_packages():
+        sys.exit(vcsim.missing_packages())
     flags = {"datacenters": 1, "clusters": CLUSTERS, "hosts": 0, "every": VMS_PER_TEMPLATE}
     flags |= {"machines": arguments.vms // CLUSTERS, "delay": arguments.delay}
     with (

@@ -164,7 +164,7 @@ def _peers_missing() -> str:
 
     The tests that need a missing program report it.
     """
-    if vcsim.missing():
+    if vcsim.missing_packages():
         _install_with_apt(*vcsim.PACKAGES)
     if shutil.which("node") is None:
         _install_with_apt("nodejs")

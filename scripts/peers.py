@@ -18,10 +18,10 @@ from tests.served import ROOT
 
 def main() -> None:
     missing = [name for name, command in _commands().items() if not _succeeds(command)]
-    if vcsim.missing():
-        missing.append(vcsim.missing())
+    if vcsim.missing_packages():
+        missing.append(vcsim.missing_packages())
     else:
-        vcsim.program()
+        vcsim.built_program()
     print("Not installed: " + "; ".join(missing) if missing else "All peers are installed.")
     sys.exit(bool(missing) and os.environ.get("CI") == "true")
 

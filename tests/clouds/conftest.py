@@ -14,8 +14,8 @@ from webapp.clouds.base import Cloud, CredentialValues
 
 @pytest.fixture(scope="session")
 def sandbox_aws() -> Iterator[str]:
-    with aws.start() as address:
-        yield address
+    with aws.start() as url:
+        yield url
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def good(sandbox_aws: str) -> CredentialValues:
     return aws_credentials(sandbox_aws)
 
 
-def aws_credentials(address: str, **changes: str) -> CredentialValues:
-    return CredentialValues({**AwsPeer().credentials(address), "session_token": "", **changes})
+def aws_credentials(url: str, **changes: str) -> CredentialValues:
+    return CredentialValues({**AwsPeer().credentials(url), "session_token": "", **changes})
 
 
 @pytest.fixture(autouse=True)

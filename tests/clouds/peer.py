@@ -27,8 +27,10 @@ class Peer(ABC):
     at_unknown_location: ClassVar[Locator | None] = None
     """An image in a location that does not exist. None for clouds without locations."""
     alias: ClassVar[Locator | None] = None
-    """A reference that currently resolves to `known`: `latest`, a family. None if this cloud has
-    no such references."""
+    """A reference that currently resolves to `known`, such as `latest` or a family.
+
+    None if this cloud has no such references.
+    """
     pasted: ClassVar[Mapping[str, str]]
     """Pasted texts and their canonical IDs."""
     invalid_ids: ClassVar[tuple[str, ...]]
@@ -42,7 +44,7 @@ class Peer(ABC):
         """Serve the cloud and yield the URL to pass to `credentials`."""
 
     @abstractmethod
-    def credentials(self, address: str) -> CredentialValues:
+    def credentials(self, url: str) -> CredentialValues:
         """Return valid credentials for a cloud at this URL.
 
         The URL may begin with http although `tls` requires https.

@@ -34,7 +34,7 @@ def test_all_values_of_one_owner_are_deleted() -> None:
     assert cache.get(("b", "1")) == ("b", "1")
 
 
-def test_a_digest_holds_no_secret_and_differs_with_every_value() -> None:
+def test_a_digest_contains_no_secret_and_depends_on_every_value() -> None:
     one = credentials_digest(CredentialValues({"user": "a", "password": "secret"}))
     other = credentials_digest(CredentialValues({"user": "a", "password": "another"}))
     assert one != other

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from sandbox import faulty, tls
+from tests.clouds.helpers import cloud_error, run_python
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from webapp.clouds import CLOUDS, base, deadline
 from webapp.clouds.base import (
-    CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
@@ -36,32 +34,21 @@ pytestmark = pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.cloud.
 
 
 @pytest.fixture(scope="module")
-def address(peer: Peer) -> Iterator[str]:
-    with peer.start() as address:
-        yield address
+def cloud_url(peer: Peer) -> Iterator[str]:
+    with peer.start() as url:
+        yield url
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _loaded_sdk(peer: Peer) -> None:
+    """Load the SDK before the tests, so that they don't measure how long that takes."""
+    peer.cloud.warm_up()
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_call_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time limit of a call from nine seconds to one."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
-
-
-def refusal(call: Callable[[], object]) -> CloudError:
-    """Return the error that `call` raises, after checking its message.
-
-    The message is one to three sentences, and the error belongs to a subclass of CloudError.
-    """
-    with pytest.raises(CloudError) as caught:
-        call()
-    message = str(caught.value)
-    assert type(caught.value) is not CloudError
-    assert 1 <= len(re.findall(r"[.?!](?=\s|$)", message)) <= 3, message
-    assert message[0].isupper()
-    assert message.endswith(".")
-    assert len(message) < 300
-    assert "://" not in message
-    return caught.value
 
 
 def test_declared_data_is_complete(peer: Peer) -> None:
@@ -76,10 +63,10 @@ def test_declared_data_is_complete(peer: Peer) -> None:
         fields.append(cloud.location_field)
     names = [field.name for field in fields]
     assert len(set(names)) == len(names)
-    for each in fields:
-        assert each.label
-        re.compile(each.pattern)
-        assert len(dict(each.options)) == len(each.options)
+    for field in fields:
+        assert field.label
+        re.compile(field.pattern)
+        assert len(dict(field.options)) == len(field.options)
     assert any(field.secret for field in cloud.credential_fields)
     assert not any(field.secret and field.options for field in fields)
     assert set(peer.credentials("http://127.0.0.1:1")) == {f.name for f in cloud.credential_fields}
@@ -96,7 +83,7 @@ def test_pasted_ids_become_canonical(peer: Peer) -> None:
 
 def test_invalid_ids_are_rejected_with_the_reason(peer: Peer) -> None:
     reasons = {
-        str(refusal(lambda text=text: peer.cloud.parse_image_id(text)))  # type: ignore[misc]
+        str(cloud_error(lambda text=text: peer.cloud.parse_image_id(text)))  # type: ignore[misc]
         for text in peer.invalid_ids
     }
     assert len(reasons) > 1
@@ -104,7 +91,7 @@ def test_invalid_ids_are_rejected_with_the_reason(peer: Peer) -> None:
         peer.cloud.parse_image_id(peer.invalid_ids[0])
 
 
-def test_locations_known_without_asking(peer: Peer) -> None:
+def test_default_locations_include_the_known_image(peer: Peer) -> None:
     settings = dict.fromkeys(
         (field.name for field in peer.cloud.credential_fields if not field.secret), ""
     )
@@ -120,20 +107,20 @@ def test_console_link_names_the_image(peer: Peer) -> None:
     assert link == "" or (link.startswith("https://") and peer.known.image_id in link)
 
 
-def test_check_returns_the_identity(peer: Peer, address: str) -> None:
-    identity = peer.cloud.check(peer.credentials(address))
+def test_check_returns_the_identity(peer: Peer, cloud_url: str) -> None:
+    identity = peer.cloud.check(peer.credentials(cloud_url))
     assert identity.account
     assert identity.description
 
 
-def test_locations_that_the_credentials_may_use(peer: Peer, address: str) -> None:
-    found = peer.cloud.locations(peer.credentials(address))
+def test_enabled_locations_include_the_known_image(peer: Peer, cloud_url: str) -> None:
+    found = peer.cloud.locations(peer.credentials(cloud_url))
     if peer.cloud.location_rule is not LocationRule.GLOBAL:
         assert peer.known.location in {each.key for each in found if each.enabled}
 
 
-def test_describe_a_known_image(peer: Peer, address: str) -> None:
-    details = peer.cloud.describe(peer.credentials(address), peer.known)
+def test_a_known_image_is_described(peer: Peer, cloud_url: str) -> None:
+    details = peer.cloud.describe(peer.credentials(cloud_url), peer.known)
     assert details.name == peer.known_name
     assert details.state in ImageState
     assert details.os_texts
@@ -151,39 +138,39 @@ def test_describe_a_known_image(peer: Peer, address: str) -> None:
     assert details.size_gb is None or details.size_gb > 0
 
 
-def test_unknown_image(peer: Peer, address: str) -> None:
-    credentials = peer.credentials(address)
-    error = refusal(lambda: peer.cloud.describe(credentials, peer.unknown))
+def test_an_unknown_image_is_not_found(peer: Peer, cloud_url: str) -> None:
+    credentials = peer.credentials(cloud_url)
+    error = cloud_error(lambda: peer.cloud.describe(credentials, peer.unknown))
     assert isinstance(error, ImageNotFound)
     assert peer.unknown.image_id in str(error)
     assert error.found_in == ()
 
 
-def test_rejected_credentials(peer: Peer) -> None:
+def test_rejected_credentials_are_reported(peer: Peer) -> None:
     with peer.serve(peer.rejecting()) as url:
         for call in calls(peer, url):
-            assert isinstance(refusal(call), CredentialsRejected)
+            assert isinstance(cloud_error(call), CredentialsRejected)
 
 
-def test_missing_permission(peer: Peer) -> None:
+def test_a_missing_permission_is_reported(peer: Peer) -> None:
     with peer.serve(peer.denying()) as url:
-        error = refusal(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
+        error = cloud_error(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
         assert isinstance(error, PermissionDenied)
 
 
-def test_throttling(peer: Peer) -> None:
+def test_throttling_is_reported(peer: Peer) -> None:
     with peer.serve(peer.throttling()) as url:
         for call in calls(peer, url):
-            assert isinstance(refusal(call), CloudThrottled)
+            assert isinstance(cloud_error(call), CloudThrottled)
 
 
-def test_closed_port(peer: Peer) -> None:
+def test_a_closed_port_is_reported_as_unreachable(peer: Peer) -> None:
     with faulty.refusing() as url:
         for call in calls(peer, url):
-            assert isinstance(refusal(call), CloudUnreachable)
+            assert isinstance(cloud_error(call), CloudUnreachable)
 
 
-def test_other_failures_of_the_network(peer: Peer) -> None:
+def test_invalid_answers_are_reported_as_unreachable(peer: Peer) -> None:
     behaviours: tuple[faulty.Behaviour, ...] = (
         faulty.resetting,
         faulty.answering(200, "<html>Welcome</html>", "text/html"),
@@ -196,37 +183,37 @@ def test_other_failures_of_the_network(peer: Peer) -> None:
     for behaviour in behaviours:
         with peer.serve(behaviour) as url:
             for call in calls(peer, url):
-                assert isinstance(refusal(call), CloudUnreachable)
+                assert isinstance(cloud_error(call), CloudUnreachable)
 
 
-def test_certificate_that_nobody_trusts(peer: Peer) -> None:
+def test_an_untrusted_certificate_is_reported(peer: Peer) -> None:
     with faulty.serve(faulty.answering(200), tls=tls.untrusted()) as url:
         for call in calls(peer, url):
-            error = refusal(call)
+            error = cloud_error(call)
             assert isinstance(error, CloudUnreachable)
             assert "certificate" in str(error)
 
 
-@pytest.mark.usefixtures("quick")
-def test_answer_that_trickles_in_forever(peer: Peer) -> None:
+@pytest.mark.usefixtures("short_call_timeout")
+def test_a_trickling_answer_is_abandoned(peer: Peer) -> None:
     with peer.serve(faulty.trickling) as url:
         for call in calls(peer, url):
             began = time.monotonic()
-            assert isinstance(refusal(call), CloudUnreachable)
+            assert isinstance(cloud_error(call), CloudUnreachable)
             assert time.monotonic() - began < 5
 
 
-def test_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
-    """Test the real time limits once. Either the SDK's timeout or ours ends the call."""
+def test_a_call_to_a_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
+    """Test the real time limits once. The call ends because of the SDK's timeout or ours."""
     with peer.serve(faulty.slow(30, faulty.answering(200))) as url:
         began = time.monotonic()
-        error = refusal(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
+        error = cloud_error(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
         assert time.monotonic() - began < 10
         assert isinstance(error, CloudUnreachable)
 
 
-def test_hopeless_calls_do_not_keep_the_process_alive(peer: Peer) -> None:
-    """Nor does the thread of an abandoned call."""
+def test_an_abandoned_call_does_not_prevent_the_process_from_ending(peer: Peer) -> None:
+    """The thread of the abandoned call is still waiting for the cloud."""
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS, base\n"
@@ -239,35 +226,28 @@ def test_hopeless_calls_do_not_keep_the_process_alive(peer: Peer) -> None:
     )
     with peer.serve(faulty.trickling) as url:
         locator = [peer.known.location, peer.known.image_id, peer.known.compute_resource]
-        given = json.dumps([peer.cloud.key, dict(peer.credentials(url)), locator])
-        done = subprocess.run(
-            [sys.executable, "-c", code, given],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-            cwd=ROOT,
-        )
-    assert done.stdout.strip() == "unreachable"
+        argument = json.dumps([peer.cloud.key, dict(peer.credentials(url)), locator])
+        output = run_python(code, argument)
+    assert output == "unreachable"
 
 
-def test_no_secret_in_log_or_repr(
-    peer: Peer, address: str, caplog: pytest.LogCaptureFixture
+def test_secrets_are_neither_logged_nor_printed(
+    peer: Peer, cloud_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not even if the SDK logs at debug level."""
-    credentials = peer.credentials(address)
+    """This also applies if the SDK logs at debug level."""
+    credentials = peer.credentials(cloud_url)
     assert peer.secret not in repr(credentials)
     with caplog.at_level(logging.DEBUG):
         peer.cloud.check(credentials)
         peer.cloud.describe(credentials, peer.known)
-        refusal(lambda: peer.cloud.describe(credentials, peer.unknown))
+        cloud_error(lambda: peer.cloud.describe(credentials, peer.unknown))
         with peer.serve(peer.denying()) as url:
-            refusal(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
+            cloud_error(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
     assert caplog.records
     assert peer.secret not in caplog.text
 
 
-def test_bugs_stay_bugs(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_exceptions_are_not_translated(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception that the cloud did not cause is not translated."""
 
     def broken(*_: object) -> None:
@@ -285,7 +265,7 @@ def test_no_free_slot_is_reported_as_unreachable(
     monkeypatch.setattr(deadline, "_slots", threading.BoundedSemaphore(1))
     deadline._slots.acquire()
     with faulty.refusing() as url:
-        error = refusal(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
+        error = cloud_error(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
     assert isinstance(error, CloudUnreachable)
 
 

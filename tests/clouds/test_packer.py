@@ -55,7 +55,7 @@ GROUP = (
         ),
     ],
 )
-def test_images_of_a_builder(
+def test_an_artifact_becomes_locators(
     key: str, artifact: str, custom: Mapping[str, str], found: list[Locator]
 ) -> None:
     assert CLOUDS[key].packer_images(artifact, custom) == found
@@ -76,14 +76,14 @@ def test_images_of_a_builder(
         ("vmware", "web-20261101", {"cloud_image_id": UUID}, "as “location”"),
     ],
 )
-def test_missing_information(
+def test_an_incomplete_artifact_is_refused(
     key: str, artifact: str, custom: Mapping[str, str], missing: str
 ) -> None:
     with pytest.raises(InvalidImageId, match=missing):
         CLOUDS[key].packer_images(artifact, custom)
 
 
-def test_a_builder_is_of_one_cloud() -> None:
+def test_each_builder_belongs_to_one_cloud() -> None:
     builders = [each for cloud in CLOUDS.values() for each in cloud.packer_builders]
     assert len(builders) == len(set(builders))
     assert all(cloud.packer_builders for cloud in CLOUDS.values())

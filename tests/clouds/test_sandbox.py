@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def running(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def running_sandbox(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [sys.executable, "-m", "sandbox", "--port", str(port), "--folder", str(folder)],
         stdout=subprocess.PIPE,
@@ -57,7 +57,7 @@ def test_every_cloud_answers_after_a_restart_and_stops_at_once(tmp_path: Path) -
     port = free_ports(len(CLOUDS))
     rows: list[dict[str, Any]] = []
     for _ in range(2):
-        with running(tmp_path, port) as process:
+        with running_sandbox(tmp_path, port) as process:
             output = tmp_path / "sandbox.json"
             assert output.stat().st_mode & 0o077 == 0
             rows = rows or json.loads(output.read_text())["credentials"]

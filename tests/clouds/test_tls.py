@@ -14,7 +14,7 @@ from webapp.clouds.base import InvalidCredentials
 PEM = sandbox_tls.make().pem
 
 
-def test_zero_or_more_certificates() -> None:
+def test_any_number_of_certificates_is_accepted() -> None:
     for text in ("", PEM, PEM + sandbox_tls.make().pem):
         tls.require_certificates(text, "ca")
 
@@ -44,7 +44,7 @@ def test_concurrent_callers_get_one_complete_file() -> None:
     assert Path(path).read_text() == pem
 
 
-def test_the_sandbox_keeps_its_authority(tmp_path: Path) -> None:
+def test_the_sandbox_reuses_its_authority(tmp_path: Path) -> None:
     first = sandbox_tls.load_or_create(tmp_path)
     assert sandbox_tls.load_or_create(tmp_path).pem == first.pem
     assert [each.name for each in tmp_path.iterdir()] == ["sandbox_authority.pem"]

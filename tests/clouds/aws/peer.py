@@ -30,7 +30,7 @@ class AwsPeer(Peer):
     def start(self) -> AbstractContextManager[str]:
         return aws.start()
 
-    def credentials(self, address: str) -> CredentialValues:
+    def credentials(self, url: str) -> CredentialValues:
         return CredentialValues(
             {
                 "access_key_id": "AKIAIOSFODNN7EXAMPLE",
@@ -38,7 +38,7 @@ class AwsPeer(Peer):
                 "session_token": f"token-{SECRET}",
                 "role_arn": "",
                 "partition": "aws",
-                "endpoint_url": address,
+                "endpoint_url": url,
             }
         )
 

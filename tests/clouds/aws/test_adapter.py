@@ -13,12 +13,12 @@ from sandbox import aws, faulty
 from tests.clouds import vendor_data
 from tests.clouds.aws import answers
 from tests.clouds.conftest import aws_credentials
+from tests.clouds.helpers import fact
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.base import (
     CredentialValues,
     Fact,
-    ImageDetails,
     ImageNotFound,
     ImageNotVisible,
     ImageState,
@@ -33,10 +33,6 @@ HOME = "us-east-1"
 
 def at(known: aws.SandboxImage, region: str = HOME) -> Locator:
     return Locator(region, known.id_in(region))
-
-
-def fact(details: ImageDetails, key: str) -> str | None:
-    return next((each.value for each in details.facts if each.key == key), None)
 
 
 @pytest.mark.parametrize("region", aws.REGIONS)
@@ -68,9 +64,7 @@ def test_own_image_with_its_volumes_and_shares(adapter: Aws, good: CredentialVal
     assert details.state_note == ""
 
 
-def test_shares_are_not_asked_for_where_only_the_owner_may_know(
-    adapter: Aws, good: CredentialValues
-) -> None:
+def test_shares_of_foreign_images_are_not_requested(adapter: Aws, good: CredentialValues) -> None:
     assert fact(adapter.describe(good, at(aws.NOBLE)), "shared_with") is None
 
 
@@ -87,7 +81,9 @@ def test_shares_are_left_out_where_the_permission_is_missing(
     assert fact(details, "shared_with") is None
 
 
-def test_deprecated_and_disabled(adapter: Aws, good: CredentialValues) -> None:
+def test_deprecated_and_disabled_images_have_a_state_note(
+    adapter: Aws, good: CredentialValues
+) -> None:
     old = adapter.describe(good, at(aws.OLD))
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2021, 1, 22, 11, 40, tzinfo=UTC)
@@ -97,14 +93,14 @@ def test_deprecated_and_disabled(adapter: Aws, good: CredentialValues) -> None:
     assert "disabled" in disabled.state_note
 
 
-def test_in_another_region_of_the_same_credentials(adapter: Aws, good: CredentialValues) -> None:
+def test_an_image_in_another_region_is_found_there(adapter: Aws, good: CredentialValues) -> None:
     wrong = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
     with pytest.raises(ImageNotFound, match="in us-west-2, but it exists in eu-west-1") as caught:
         adapter.describe(good, wrong)
     assert caught.value.found_in == ("eu-west-1",)
 
 
-def test_in_several_other_regions(adapter: Aws) -> None:
+def test_an_image_in_several_other_regions_is_found_there(adapter: Aws) -> None:
     """An ID exists in one region only, but a private endpoint may serve several regions."""
     behaviour = answers.by_action(
         DescribeRegions=answers.regions(
@@ -136,7 +132,7 @@ def test_regions_with_names_and_status(adapter: Aws, good: CredentialValues) -> 
     assert not found["ap-east-1"].enabled
 
 
-def test_regions_without_the_permission_to_ask(adapter: Aws) -> None:
+def test_without_permission_the_default_regions_are_listed(adapter: Aws) -> None:
     with faulty.serve(answers.aws_error("UnauthorizedOperation", status=403)) as url:
         found = adapter.locations(aws_credentials(url))
     assert found == adapter.default_locations({})
@@ -160,7 +156,7 @@ def test_default_locations_of_each_partition(adapter: Aws) -> None:
         ("cn-north-1", "console.amazonaws.cn"),
     ],
 )
-def test_console_of_each_partition(adapter: Aws, region: str, host: str) -> None:
+def test_each_partition_has_its_console(adapter: Aws, region: str, host: str) -> None:
     locator = Locator(region, "ami-12345678")
     assert adapter.console_url({"endpoint_url": "http://127.0.0.1"}, locator) == ""
     link = adapter.console_url({}, locator)
@@ -202,13 +198,13 @@ def test_answers_about_another_image_are_rejected(adapter: Aws) -> None:
         ),
     ],
 )
-def test_states(image: dict[str, Any], state: ImageState, words: str) -> None:
+def test_each_state_is_translated(image: dict[str, Any], state: ImageState, words: str) -> None:
     details = image_details(image)
     assert details.state is state
     assert words in details.state_note
 
 
-def test_to_be_deprecated_is_not_deprecated_yet() -> None:
+def test_a_future_deprecation_does_not_change_the_state() -> None:
     later = datetime.now(UTC) + timedelta(days=1)
     details = image_details({"State": "available", "DeprecationTime": later.isoformat()})
     assert details.state is ImageState.AVAILABLE
@@ -232,7 +228,7 @@ def test_volumes_of_every_kind() -> None:
     assert details.size_gb == 8
 
 
-def test_facts_that_few_images_have() -> None:
+def test_rare_facts_are_read() -> None:
     image = {
         "OwnerId": "679593333241",
         "ImageOwnerAlias": "aws-marketplace",
@@ -272,13 +268,15 @@ def test_many_shares_are_counted() -> None:
         ({}, ()),
     ],
 )
-def test_texts_that_name_the_system(image: dict[str, str], texts: tuple[str, ...]) -> None:
+def test_the_texts_that_suggest_the_operating_system(
+    image: dict[str, str], texts: tuple[str, ...]
+) -> None:
     found = image_details(image).os_texts
     assert len(found) == len(texts)
     assert all(text.startswith(begin) for text, begin in zip(found, texts, strict=True))
 
 
-def test_recorded_answers(adapter: Aws) -> None:
+def test_recorded_answers_are_described(adapter: Aws) -> None:
     """Test with real answers of DescribeImages."""
     recorded = vendor_data.folder("aws") / "aws_custodian_describe_images.json"
     described = json.loads(recorded.read_text())["Images"]

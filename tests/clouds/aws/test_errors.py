@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +12,7 @@ from sandbox import aws, faulty, tls
 from sandbox.faulty import Behaviour, answering, forwarding, slow
 from tests.clouds.aws.answers import aws_error, by_action, by_region, caller, regions
 from tests.clouds.conftest import aws_credentials
+from tests.clouds.helpers import cloud_error
 from tests.clouds.peer import SECRET
 from webapp.clouds import base, follow_up
 from webapp.clouds.aws import errors, sdk
@@ -36,13 +36,7 @@ LOCATOR = Locator("eu-west-1", "ami-0123456789abcdef0")
 def look_up_error(adapter: Aws, behaviour: Behaviour, **changes: str) -> CloudError:
     """Return the error of a look-up."""
     with faulty.serve(behaviour) as url:
-        return refused(lambda: adapter.describe(aws_credentials(url, **changes), LOCATOR))
-
-
-def refused(call: Callable[[], object]) -> CloudError:
-    with pytest.raises(CloudError) as caught:
-        call()
-    return caught.value
+        return cloud_error(lambda: adapter.describe(aws_credentials(url, **changes), LOCATOR))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +82,7 @@ def test_codes_with_the_same_message_have_the_same_class() -> None:
     assert all(len(kinds) == 1 for kinds in classes_by_message.values())
 
 
-def test_not_found_anywhere(adapter: Aws) -> None:
+def test_an_image_that_no_region_has_is_not_found(adapter: Aws) -> None:
     behaviour = by_action(
         DescribeRegions=regions(eu_west_1="opt_in_not_required", us_east_1="opt_in_not_required"),
         otherwise=aws_error("InvalidAMIID.NotFound"),
@@ -99,11 +93,13 @@ def test_not_found_anywhere(adapter: Aws) -> None:
     assert error.found_in == ()
 
 
-def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: str) -> None:
+def test_an_image_is_found_elsewhere_although_some_regions_fail(
+    adapter: Aws, sandbox_aws: str
+) -> None:
     called = []
     forward = forwarding(sandbox_aws)
 
-    def remember(request: faulty.Request) -> faulty.Answer | None:
+    def record_region(request: faulty.Request) -> faulty.Answer | None:
         called.append(request.headers["Authorization"].split("/")[2])
         return forward(request)
 
@@ -119,19 +115,19 @@ def test_found_elsewhere_although_some_regions_fail(adapter: Aws, sandbox_aws: s
         otherwise=by_region(
             us_west_1=aws_error("UnauthorizedOperation"),
             ap_south_1=answering(500),
-            otherwise=remember,
+            otherwise=record_region,
         ),
     )
     with faulty.serve(behaviour) as url:
         locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
-        error = refused(lambda: adapter.describe(aws_credentials(url), locator))
+        error = cloud_error(lambda: adapter.describe(aws_credentials(url), locator))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == ("us-west-2",)
     assert "in eu-west-1, but it exists in us-west-2. Choose that location." in str(error)
     assert sorted(called) == ["eu-west-1", "us-east-1", "us-west-2"]
 
 
-def test_a_slow_region_does_not_hold_up_the_answer(
+def test_a_slow_region_does_not_delay_the_answer(
     adapter: Aws, sandbox_aws: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 2.0)
@@ -141,15 +137,18 @@ def test_a_slow_region_does_not_hold_up_the_answer(
     )
     with faulty.serve(behaviour) as url:
         locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
+        adapter.warm_up()
         began = time.monotonic()
-        error = refused(lambda: adapter.describe(aws_credentials(url), locator))
+        error = cloud_error(lambda: adapter.describe(aws_credentials(url), locator))
         assert time.monotonic() - began < 6
     assert isinstance(error, ImageNotFound)
     assert error.found_in == ("us-west-2",)
 
 
 @pytest.mark.parametrize("fault", [answering(503), aws_error("UnauthorizedOperation")])
-def test_not_found_where_the_regions_may_not_be_asked(adapter: Aws, fault: Behaviour) -> None:
+def test_an_image_is_not_found_if_the_regions_cannot_be_listed(
+    adapter: Aws, fault: Behaviour
+) -> None:
     behaviour = by_action(DescribeRegions=fault, otherwise=aws_error("InvalidAMIID.NotFound"))
     assert type(look_up_error(adapter, behaviour)) is ImageNotFound
 
@@ -176,7 +175,7 @@ def test_sts_returns_a_more_precise_code_than_ec2(
     assert words in str(error)
 
 
-def test_region_that_is_not_enabled(adapter: Aws) -> None:
+def test_a_region_that_is_not_enabled_is_reported(adapter: Aws) -> None:
     """EC2 returns the same code as for wrong credentials."""
     behaviour = by_action(
         GetCallerIdentity=caller(),
@@ -188,14 +187,14 @@ def test_region_that_is_not_enabled(adapter: Aws) -> None:
     assert "eu-west-1 isn’t enabled for this account" in str(error)
 
 
-def test_credentials_that_are_good_but_not_there(adapter: Aws) -> None:
+def test_valid_credentials_that_a_region_rejects_are_reported(adapter: Aws) -> None:
     behaviour = by_action(GetCallerIdentity=caller(), otherwise=aws_error("AuthFailure", "No", 401))
     error = look_up_error(adapter, behaviour)
     assert isinstance(error, CredentialsRejected)
     assert "accepts these credentials, but not in eu-west-1" in str(error)
 
 
-def test_enabled_region_that_refuses_all_the_same(adapter: Aws) -> None:
+def test_an_enabled_region_that_rejects_the_credentials_is_reported(adapter: Aws) -> None:
     behaviour = by_action(
         GetCallerIdentity=caller(),
         DescribeRegions=regions(eu_west_1="opted_in"),
@@ -204,7 +203,7 @@ def test_enabled_region_that_refuses_all_the_same(adapter: Aws) -> None:
     assert "for EC2" in str(look_up_error(adapter, behaviour))
 
 
-def test_role_that_cannot_be_assumed(adapter: Aws) -> None:
+def test_a_role_that_cannot_be_assumed_is_reported(adapter: Aws) -> None:
     message = (
         "User: arn:aws:iam::123456789012:user/x is not authorized to perform: sts:AssumeRole on "
         "resource: arn:aws:iam::123456789012:role/images"
@@ -213,14 +212,14 @@ def test_role_that_cannot_be_assumed(adapter: Aws) -> None:
         role = "arn:aws:iam::123456789012:role/images"
         credentials = aws_credentials(url, role_arn=role)
         for error in (
-            refused(lambda: adapter.check(credentials)),
-            refused(lambda: adapter.describe(credentials, LOCATOR)),
+            cloud_error(lambda: adapter.check(credentials)),
+            cloud_error(lambda: adapter.describe(credentials, LOCATOR)),
         ):
             assert isinstance(error, PermissionDenied)
             assert "sts:AssumeRole" in str(error)
 
 
-def test_permission_is_the_one_that_aws_names(adapter: Aws) -> None:
+def test_the_permission_that_aws_names_is_reported(adapter: Aws) -> None:
     message = "You are not authorized to perform: ec2:SomethingNew because no policy allows it"
     error = look_up_error(adapter, aws_error("UnauthorizedOperation", message, 403))
     assert "ec2:SomethingNew" in str(error)
@@ -236,33 +235,39 @@ def test_permission_is_the_one_that_aws_names(adapter: Aws) -> None:
         (503, CloudUnreachable, "temporary problem .*503"),
     ],
 )
-def test_unknown_codes(adapter: Aws, status: int, kind: type[CloudError], words: str) -> None:
+def test_unknown_codes_are_classified_by_status(
+    adapter: Aws, status: int, kind: type[CloudError], words: str
+) -> None:
     error = look_up_error(adapter, aws_error("Nonsense", "No", status))
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
-def test_refused_connection(adapter: Aws) -> None:
+def test_a_refused_connection_is_reported(adapter: Aws) -> None:
     with faulty.refusing() as url:
-        error = refused(lambda: adapter.describe(aws_credentials(url), LOCATOR))
+        error = cloud_error(lambda: adapter.describe(aws_credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert "was refused" in str(error)
 
 
-def test_name_that_cannot_be_resolved(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresolvable_host_name_is_reported(
+    adapter: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     credentials = aws_credentials("http://nowhere.invalid")
-    error = refused(lambda: adapter.describe(credentials, LOCATOR))
+    error = cloud_error(lambda: adapter.describe(credentials, LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert "can’t be resolved" in str(error)
 
 
-def test_region_that_does_not_exist(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_region_that_does_not_exist_is_unknown(
+    adapter: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its name is well-formed, so only the missing endpoint reveals it."""
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     locator = Locator("eu-nowhere-1", LOCATOR.image_id)
-    error = refused(lambda: adapter.describe(aws_credentials(""), locator))
+    error = cloud_error(lambda: adapter.describe(aws_credentials(""), locator))
     assert isinstance(error, UnknownLocation)
-    known = refused(lambda: adapter.describe(aws_credentials(""), LOCATOR))
+    known = cloud_error(lambda: adapter.describe(aws_credentials(""), LOCATOR))
     assert isinstance(known, CloudUnreachable)
 
 
@@ -270,7 +275,7 @@ def unresolvable(*_: object, **__: object) -> None:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-def test_interrupted_connection(adapter: Aws) -> None:
+def test_an_interrupted_connection_is_reported(adapter: Aws) -> None:
     error = look_up_error(adapter, faulty.resetting)
     assert isinstance(error, CloudUnreachable)
     assert "was interrupted" in str(error)
@@ -278,7 +283,7 @@ def test_interrupted_connection(adapter: Aws) -> None:
 
 @pytest.mark.parametrize("body", ["<html>Welcome</html>", "<html><p>", "", "{}", "\x00", "<a/>"])
 @pytest.mark.parametrize("status", [200, 301, 404])
-def test_garbage(adapter: Aws, body: str, status: int) -> None:
+def test_unexpected_answers_are_reported(adapter: Aws, body: str, status: int) -> None:
     with faulty.serve(answering(status, body, "text/html")) as url:
         credentials = aws_credentials(url)
         for call in (
@@ -286,12 +291,12 @@ def test_garbage(adapter: Aws, body: str, status: int) -> None:
             lambda: adapter.check(credentials),
             lambda: adapter.locations(credentials),
         ):
-            error = refused(call)
+            error = cloud_error(call)
             assert isinstance(error, CloudUnreachable)
             assert "didn’t respond like AWS" in str(error)
 
 
-def test_silence(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore's own timeout ends the call first."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
     error = look_up_error(adapter, slow(30, answering(200)))
@@ -299,7 +304,7 @@ def test_silence(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "took too long to respond" in str(error)
 
 
-def test_trickling_answer(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trickling_answer_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only our time limit ends the call, since no timeout of botocore does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     error = look_up_error(adapter, faulty.trickling)
@@ -307,24 +312,24 @@ def test_trickling_answer(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None
     assert "didn’t respond within 1 seconds" in str(error)
 
 
-def test_tls(adapter: Aws) -> None:
+def test_tls_problems_are_reported(adapter: Aws) -> None:
     with faulty.serve(answering(200), tls=tls.untrusted()) as url:
-        error = refused(lambda: adapter.describe(aws_credentials(url), LOCATOR))
+        error = cloud_error(lambda: adapter.describe(aws_credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert "certificate of AWS can’t be verified" in str(error)
     with faulty.serve(answering(200)) as url:
         credentials = aws_credentials(url.replace("http:", "https:"))
-        error = refused(lambda: adapter.describe(credentials, LOCATOR))
+        error = cloud_error(lambda: adapter.describe(credentials, LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert "No TLS connection to AWS" in str(error)
 
 
-def test_a_throttled_or_broken_call_is_tried_once_more(adapter: Aws, sandbox_aws: str) -> None:
+def test_a_throttled_or_broken_call_is_retried_once(adapter: Aws, sandbox_aws: str) -> None:
     for fault in (aws_error("RequestLimitExceeded", "No", 503), answering(503), faulty.resetting):
-        forward, left = forwarding(sandbox_aws), [fault]
+        forward, faults = forwarding(sandbox_aws), [fault]
 
         def behave(request: faulty.Request) -> faulty.Answer | None:
-            return left.pop()(request) if left else forward(request)  # noqa: B023
+            return faults.pop()(request) if faults else forward(request)  # noqa: B023
 
         with faulty.serve(behave) as url:
             locator = Locator("us-east-1", aws.NOBLE.id_in("us-east-1"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import string
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds.aws.ids import AMI, parse
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
@@ -84,7 +84,9 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
         (f"https://console.aws.amazon.com/ec2/home#ImageDetails:imageId={NEW}", NEW, ""),
     ],
 )
-def test_accepted_texts(text: str, value: str, location: str) -> None:
+def test_an_accepted_text_becomes_an_id_and_a_location(
+    text: str, value: str, location: str
+) -> None:
     assert parse(text) == ImageId(value, location)
 
 
@@ -121,7 +123,7 @@ def test_accepted_texts(text: str, value: str, location: str) -> None:
         ("a" * (MAX_LENGTH + 1), "too long for an AMI ID"),
     ],
 )
-def test_rejected_with_the_problem(text: str, words: str) -> None:
+def test_a_rejected_text_gets_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words):
         parse(text)
 
@@ -160,9 +162,5 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["ami-", "a", "-", "arn:aws:", "us-", "region=", "https://", "%41", "://ami-1", " "]
 )
-def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
-        began = time.perf_counter()
-        with pytest.raises(InvalidImageId):
-            parse(text)
-        assert time.perf_counter() - began < 0.5
+def test_hostile_input_is_rejected_quickly(piece: str) -> None:
+    assert_rejected_quickly(parse, piece, MAX_LENGTH)

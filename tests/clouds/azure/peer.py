@@ -1,4 +1,4 @@
-"""The Azure sandbox as a peer for the contract tests."""
+"""The sandbox's Azure as a peer for the contract tests."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class AzurePeer(Peer):
     def start(self) -> AbstractContextManager[str]:
         return azure.start()
 
-    def credentials(self, address: str) -> CredentialValues:
-        return CredentialValues(azure.credentials(address.replace("http:", "https:")))
+    def credentials(self, url: str) -> CredentialValues:
+        return CredentialValues(azure.credentials(url.replace("http:", "https:")))
 
     def rejecting(self) -> faulty.Behaviour:
         return aadsts(7000215)

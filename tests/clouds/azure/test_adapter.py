@@ -12,10 +12,11 @@ from sandbox import azure, azure_images, faulty, tls
 from sandbox.azure_images import GOLDEN, NOBLE
 from tests.clouds.azure.answers import after_login, arm_error, by_path
 from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.helpers import fact
 from webapp.clouds.azure import details as azure_details
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.azure.ids import MarketplaceImage
-from webapp.clouds.base import CredentialValues, Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.clouds.base import CredentialValues, Fact, ImageState, Locator, Volume
 from webapp.images import operating_systems
 
 HOME = "westeurope"
@@ -29,20 +30,18 @@ def adapter() -> Azure:
 
 @pytest.fixture(scope="module")
 def good() -> Iterator[CredentialValues]:
-    with azure.start() as address:
-        yield AzurePeer().credentials(address)
+    with azure.start() as url:
+        yield AzurePeer().credentials(url)
 
 
-def fact(details: ImageDetails, key: str) -> str | None:
-    return next((each.value for each in details.facts if each.key == key), None)
-
-
-@pytest.mark.parametrize("place", ["", "westeurope", "West Europe"])
-def test_every_marketplace_image(adapter: Azure, good: CredentialValues, place: str) -> None:
+@pytest.mark.parametrize("location", ["", "westeurope", "West Europe"])
+def test_every_marketplace_image_is_described(
+    adapter: Azure, good: CredentialValues, location: str
+) -> None:
     architectures = {"x64": "x86_64", "Arm64": "arm64"}
     for known in azure_images.MARKETPLACE:
         for version in known.versions:
-            details = adapter.describe(good, Locator(place, known.urn(version)))
+            details = adapter.describe(good, Locator(location, known.urn(version)))
             assert details.name == known.urn(version).replace("/", "-")
             assert details.image_id == ""
             assert details.architecture == architectures[known.architecture]
@@ -70,7 +69,7 @@ def test_every_marketplace_image(adapter: Azure, good: CredentialValues, place: 
         (azure_images.ONLY_EUROPE, "ubuntu", "24.04"),
     ],
 )
-def test_suggested_operating_system(
+def test_the_suggested_operating_system(
     adapter: Azure,
     good: CredentialValues,
     offered: azure_images.MarketplaceSku,
@@ -92,7 +91,7 @@ def test_suggested_operating_system(
         (azure_images.ROCKY_GOLDEN.version_id("2.0.0"), "rocky", "9"),
     ],
 )
-def test_suggested_operating_system_of_own_images(
+def test_the_suggested_operating_system_of_own_images(
     adapter: Azure, good: CredentialValues, image_id: str, family: str, version: str
 ) -> None:
     found = operating_systems.suggest(adapter.describe(good, Locator("", image_id)).os_texts)
@@ -112,7 +111,7 @@ def test_latest_is_the_highest_number(
     assert fact(details, "version") == newest
 
 
-def test_image_that_is_not_in_the_first_region_is_found_all_the_same(
+def test_without_a_location_every_region_is_searched(
     adapter: Azure, good: CredentialValues
 ) -> None:
     for version in ("1.4.0", "latest"):
@@ -122,7 +121,9 @@ def test_image_that_is_not_in_the_first_region_is_found_all_the_same(
         assert details.image_id == ("" if version != "latest" else known.urn())
 
 
-def test_deprecated_and_soon_to_be(adapter: Azure, good: CredentialValues) -> None:
+def test_past_and_planned_deprecation_have_a_state_note(
+    adapter: Azure, good: CredentialValues
+) -> None:
     old = adapter.describe(good, Locator("", azure_images.BIONIC.urn()))
     assert old.state is ImageState.DEPRECATED
     assert old.state_note == (
@@ -137,7 +138,7 @@ def test_deprecated_and_soon_to_be(adapter: Azure, good: CredentialValues) -> No
     assert fact(soon, "alternative") == "the offer ubuntu-24_04-lts"
 
 
-def test_terms_of_a_plan(adapter: Azure, good: CredentialValues) -> None:
+def test_the_terms_of_a_plan_are_a_warning(adapter: Azure, good: CredentialValues) -> None:
     details = adapter.describe(good, Locator("", azure_images.ROCKY_9.urn()))
     assert fact(details, "plan") == "resf/rockylinux-x86_64/9-base"
     [warning] = details.warnings
@@ -148,10 +149,10 @@ def test_terms_of_a_plan(adapter: Azure, good: CredentialValues) -> None:
     )
 
 
-def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
+def test_a_managed_image_is_described(adapter: Azure, good: CredentialValues) -> None:
     known = azure_images.OWN
-    for place in ("", "westeurope", "West Europe"):
-        details = adapter.describe(good, Locator(place, known.resource_id))
+    for location in ("", "westeurope", "West Europe"):
+        details = adapter.describe(good, Locator(location, known.resource_id))
         assert details.name == known.name
         assert details.size_gb == 30
         assert details.state is ImageState.AVAILABLE
@@ -177,7 +178,7 @@ def test_managed_image(adapter: Azure, good: CredentialValues) -> None:
         }
 
 
-def test_managed_images_in_other_states(adapter: Azure, good: CredentialValues) -> None:
+def test_managed_images_have_states_and_warnings(adapter: Azure, good: CredentialValues) -> None:
     broken = adapter.describe(good, Locator("", azure_images.BROKEN.resource_id))
     assert broken.state is ImageState.FAILED
     assert "failed to create this image" in broken.state_note
@@ -193,7 +194,7 @@ def test_names_are_compared_without_regard_to_case(adapter: Azure, good: Credent
         assert adapter.describe(good, Locator(HOME, canonical)).size_gb == 30
 
 
-def test_every_version_in_the_gallery(adapter: Azure, good: CredentialValues) -> None:
+def test_every_gallery_version_is_described(adapter: Azure, good: CredentialValues) -> None:
     for known in azure_images.DEFINITIONS:
         for version in known.versions:
             details = adapter.describe(good, Locator("", known.version_id(version.number)))
@@ -210,10 +211,10 @@ def test_every_version_in_the_gallery(adapter: Azure, good: CredentialValues) ->
             )
 
 
-def test_latest_in_the_gallery(adapter: Azure, good: CredentialValues) -> None:
+def test_latest_is_the_highest_gallery_version(adapter: Azure, good: CredentialValues) -> None:
     """1.0.10 is newer than 1.0.9, and 1.1.0 is excluded from latest."""
-    for place in ("", HOME):
-        details = adapter.describe(good, Locator(place, GOLDEN.version_id("latest")))
+    for location in ("", HOME):
+        details = adapter.describe(good, Locator(location, GOLDEN.version_id("latest")))
         assert details.image_id == GOLDEN.version_id("1.0.10")
         assert fact(details, "end_of_life") == "2029-04-30"
         assert details.state is ImageState.AVAILABLE
@@ -232,7 +233,7 @@ def test_end_of_life_and_replication(adapter: Azure, good: CredentialValues) -> 
     assert fact(old, "replication") is None
 
 
-def test_check_says_which_subscription_it_is(adapter: Azure, good: CredentialValues) -> None:
+def test_the_check_names_the_subscription(adapter: Azure, good: CredentialValues) -> None:
     identity = adapter.check(good)
     assert identity.account == azure_images.SUBSCRIPTION
     assert identity.description == (
@@ -241,7 +242,7 @@ def test_check_says_which_subscription_it_is(adapter: Azure, good: CredentialVal
     )
 
 
-def test_locations_are_physical_ones_by_name(adapter: Azure, good: CredentialValues) -> None:
+def test_physical_locations_are_listed_by_name(adapter: Azure, good: CredentialValues) -> None:
     found = {each.key: each.label for each in adapter.locations(good)}
     assert list(found) == sorted(azure_images.REGIONS)
     assert found["westeurope"] == "westeurope — West Europe"
@@ -258,7 +259,7 @@ def test_locations_are_physical_ones_by_name(adapter: Azure, good: CredentialVal
         ),
     ],
 )
-def test_console(adapter: Azure, image_id: str, link: str) -> None:
+def test_the_console_link(adapter: Azure, image_id: str, link: str) -> None:
     assert adapter.console_url({}, Locator("", image_id)) == link
     gov = adapter.console_url({"cloud": "usgov"}, Locator("", image_id))
     assert gov == link.replace("azure.com", "azure.us")
@@ -277,13 +278,13 @@ def test_console(adapter: Azure, image_id: str, link: str) -> None:
         ("Something new", ImageState.FAILED, "Something new"),
     ],
 )
-def test_states(word: str, state: ImageState, words: str) -> None:
+def test_each_state_is_translated(word: str, state: ImageState, words: str) -> None:
     details = azure_details.from_managed_image({"properties": {"provisioningState": word}})
     assert details.state is state
     assert words in details.state_note
 
 
-def test_end_of_life_to_come() -> None:
+def test_a_future_end_of_life_does_not_change_the_state() -> None:
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     version = {"properties": {"publishingProfile": {"endOfLifeDate": later}}}
     assert azure_details.from_gallery_version({}, version, "").state is ImageState.AVAILABLE
@@ -293,7 +294,7 @@ def test_end_of_life_to_come() -> None:
     assert details.deprecated == datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def test_facts_that_few_images_have() -> None:
+def test_rare_facts_are_read() -> None:
     version = {
         "properties": {
             "publishingProfile": {
@@ -336,44 +337,50 @@ def test_facts_that_few_images_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "answers"), [("", True), ("westus", False), ("eastus", True), ("mars", False)]
+    ("location", "is_latest"), [("", True), ("westus", False), ("eastus", True), ("mars", False)]
 )
-def test_what_counts_as_the_latest_somewhere(place: str, *, answers: bool) -> None:
+def test_a_version_can_be_excluded_from_latest_in_a_region(
+    location: str, *, is_latest: bool
+) -> None:
     regions = [{"name": "West US", "excludeFromLatest": True}, {"name": "East US"}]
     version = {"properties": {"publishingProfile": {"targetRegions": regions}}}
-    assert azure_details.can_be_latest(version, place) is answers
+    assert azure_details.can_be_latest(version, location) is is_latest
 
 
 @pytest.mark.parametrize(
-    ("said", "texts"),
+    ("os_disk_image", "texts"),
     [
         ({"operatingSystem": "Linux"}, ("offer sku", "pub offer sku", "Linux")),
         ({"operatingSystem": "Windows"}, ("Windows", "offer sku", "pub offer sku")),
         ({}, ("offer sku", "pub offer sku")),
     ],
 )
-def test_words_that_tell_of_the_system(said: dict[str, Any], texts: tuple[str, ...]) -> None:
-    answer = {"properties": {"osDiskImage": said}}
+def test_the_texts_that_suggest_the_operating_system(
+    os_disk_image: dict[str, Any], texts: tuple[str, ...]
+) -> None:
+    answer = {"properties": {"osDiskImage": os_disk_image}}
     assert azure_details.from_marketplace(IMAGE, answer, str(IMAGE)).os_texts == texts
 
 
-def test_regions_are_listed_once_for_many_look_ups(adapter: Azure) -> None:
-    server, asked = azure.Azure(), list[str]()
+def test_regions_are_listed_once_for_several_look_ups(adapter: Azure) -> None:
+    server, requested_paths = azure.Azure(), list[str]()
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
-        asked.append(request.path)
+        requested_paths.append(request.path)
         return server(request)
 
     with faulty.serve(behave, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
         for _ in range(3):
             adapter.describe(credentials, Locator("", NOBLE.urn()))
-    assert len([path for path in asked if "/locations?" in path]) == 1
-    assert len([path for path in asked if "/token" in path]) == 1
-    assert not [path for path in asked if path.split("?")[0].lower().endswith("/register")]
+    assert len([path for path in requested_paths if "/locations?" in path]) == 1
+    assert len([path for path in requested_paths if "/token" in path]) == 1
+    assert not [
+        path for path in requested_paths if path.split("?")[0].lower().endswith("/register")
+    ]
 
 
-def test_a_provider_that_is_missing_is_not_registered(adapter: Azure) -> None:
+def test_a_missing_resource_provider_is_not_registered(adapter: Azure) -> None:
     """By default the SDK registers the provider, which changes the subscription."""
     methods = []
 

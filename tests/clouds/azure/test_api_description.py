@@ -33,11 +33,11 @@ from webapp.clouds.base import (
 OWN, GOLDEN = azure_images.OWN, azure_images.GOLDEN
 
 
-class Watched:
+class RecordingProxy:
     """Sends Resource Manager requests through Prism, and records the answers."""
 
-    def __init__(self, server: azure.Azure, by_way_of: str) -> None:
-        self._server, self._forward = server, faulty.forwarding(by_way_of)
+    def __init__(self, server: azure.Azure, prism_url: str) -> None:
+        self._server, self._forward = server, faulty.forwarding(prism_url)
         self.answers: list[tuple[str, int]] = []
         self.violations: list[str] = []
 
@@ -54,33 +54,39 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watched, CredentialValues]]:
+def proxy_and_credentials(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[RecordingProxy, CredentialValues]]:
     description = folder("azure") / "azure_images.swagger.json"
     log = tmp_path_factory.mktemp("prism") / "prism.log"
     server = azure.Azure()
     with faulty.serve(server) as plain, prism.proxy(description, plain, log) as proxy:
-        watched = Watched(server, proxy)
-        with faulty.serve(watched, tls=tls.trusted()) as address:
-            yield watched, AzurePeer().credentials(address)
+        proxy_and_credentials = RecordingProxy(server, proxy)
+        with faulty.serve(proxy_and_credentials, tls=tls.trusted()) as url:
+            yield proxy_and_credentials, AzurePeer().credentials(url)
 
 
-def test_prism_notices(watched: tuple[Watched, CredentialValues], tmp_path: Path) -> None:
+def test_prism_reports_a_violation(
+    proxy_and_credentials: tuple[RecordingProxy, CredentialValues], tmp_path: Path
+) -> None:
     """Without this test, a run without violations would prove nothing."""
     description = folder("azure") / "azure_images.swagger.json"
     broken = faulty.answering(
         200, json.dumps({"properties": {"osDiskImage": {}}}), "application/json"
     )
     with faulty.serve(broken) as plain, prism.proxy(description, plain, tmp_path / "log") as proxy:
-        other = Watched(azure.Azure(), proxy)
-        with faulty.serve(other, tls=tls.trusted()) as address, pytest.raises(CloudError):
+        other = RecordingProxy(azure.Azure(), proxy)
+        with faulty.serve(other, tls=tls.trusted()) as url, pytest.raises(CloudError):
             Azure().describe(
-                AzurePeer().credentials(address), Locator("eastus", azure_images.NOBLE.urn())
+                AzurePeer().credentials(url), Locator("eastus", azure_images.NOBLE.urn())
             )
     assert "must have required property 'name'" in other.violations[0]
 
 
-def test_every_kind_of_answer(watched: tuple[Watched, CredentialValues]) -> None:
-    watch, good = watched
+def test_every_kind_of_answer_is_as_microsoft_describes(
+    proxy_and_credentials: tuple[RecordingProxy, CredentialValues],
+) -> None:
+    recorder, good = proxy_and_credentials
     adapter = Azure()
     adapter.check(good)
     adapter.locations(good)
@@ -93,33 +99,35 @@ def test_every_kind_of_answer(watched: tuple[Watched, CredentialValues]) -> None
         for version in definition.versions:
             adapter.describe(good, Locator("", definition.version_id(version.number)))
     adapter.describe(good, Locator("", GOLDEN.version_id("latest")))
-    for kind, image_id, location in _refused():
+    for kind, image_id, location in _failing_look_ups():
         with pytest.raises(kind):
             adapter.describe(good, Locator(location, image_id))
     other = CredentialValues({**good, "subscription_id": azure_images.TENANT})
     with pytest.raises(CredentialsRejected):
         Azure().check(other)
-    assert watch.violations == []
-    kinds = {(re.sub(r"/[^/]*\d[^/]*", "/x", path), status) for path, status in watch.answers}
+    assert recorder.violations == []
+    kinds = {(re.sub(r"/[^/]*\d[^/]*", "/x", path), status) for path, status in recorder.answers}
     assert {status for _, status in kinds} == {200, 400, 403, 404}
-    assert len(watch.answers) > 80
+    assert len(recorder.answers) > 80
     assert len(kinds) > 25
 
 
-def test_tokens_that_are_refused(watched: tuple[Watched, CredentialValues]) -> None:
-    watch, good = watched
+def test_rejected_tokens_are_as_microsoft_describes(
+    proxy_and_credentials: tuple[RecordingProxy, CredentialValues],
+) -> None:
+    recorder, good = proxy_and_credentials
     with pytest.raises(CredentialsRejected):
         Azure().check(CredentialValues({**good, "client_secret": "wrong"}))
-    before = len(watch.answers)
+    before = len(recorder.answers)
     adapter = Azure()
     adapter.check(good)
-    watch._server.expire_tokens()
+    recorder._server.expire_tokens()
     adapter.locations(good)
-    assert [status for _, status in watch.answers[before:]] == [200, 401, 200]
-    assert watch.violations == []
+    assert [status for _, status in recorder.answers[before:]] == [200, 401, 200]
+    assert recorder.violations == []
 
 
-def _refused() -> list[tuple[type[CloudError], str, str]]:
+def _failing_look_ups() -> list[tuple[type[CloudError], str, str]]:
     missing = OWN.resource_id.replace(OWN.name, "nothing")
     return [
         (ImageNotFound, azure_images.NOBLE.urn("1.2.3"), "eastus"),

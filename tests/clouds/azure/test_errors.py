@@ -1,4 +1,4 @@
-"""The message for each way in which Azure, or the connection to it, can fail."""
+"""The error for each failure of Azure or of the connection to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from tests.clouds.azure.answers import (
     login_answering,
 )
 from tests.clouds.azure.peer import AzurePeer
-from tests.clouds.azure.refusals import LOCATOR, NOBLE, OWN, described, managed, refused
+from tests.clouds.azure.refusals import (
+    LOCATOR,
+    NOBLE,
+    OWN,
+    look_up_error,
+    look_up_error_after_login,
+)
+from tests.clouds.helpers import cloud_error
 from webapp.clouds import base
 from webapp.clouds.azure import errors as azure_errors
 from webapp.clouds.azure import sdk as azure_sdk
@@ -68,10 +75,10 @@ def sandbox() -> Iterator[CredentialValues]:
         (1234567, CredentialsRejected, "with the code AADSTS1234567"),
     ],
 )
-def test_each_code_of_the_login_has_its_own_words(
+def test_each_code_of_the_login_has_its_own_message(
     adapter: Azure, code: int, kind: type[CloudError], words: str
 ) -> None:
-    error = described(adapter, aadsts(code))
+    error = look_up_error(adapter, aadsts(code))
     assert type(error) is kind
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
@@ -114,25 +121,25 @@ def test_each_code_of_the_login_has_its_own_words(
         ("Nonsense", 403, PermissionDenied, "denied this request .* 403"),
     ],
 )
-def test_each_code_of_the_resource_manager_has_its_own_words(
+def test_each_code_of_the_resource_manager_has_its_own_message(
     adapter: Azure, code: str, status: int, kind: type[CloudError], words: str
 ) -> None:
-    error = managed(adapter, arm_error(code, status=status))
+    error = look_up_error_after_login(adapter, arm_error(code, status=status))
     assert type(error) is kind
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
-def test_every_sentence_differs() -> None:
-    """Two codes share a message only if they mean the same."""
-    told = [*azure_errors.BY_AADSTS.values(), *azure_errors.BY_CODE.values()]
-    kinds = {words: {kind for kind, each in told if each == words} for _, words in told}
+def test_codes_with_the_same_message_have_the_same_class() -> None:
+    """Codes share a message only if they have the same meaning."""
+    errors = [*azure_errors.BY_AADSTS.values(), *azure_errors.BY_CODE.values()]
+    kinds = {words: {kind for kind, each in errors if each == words} for _, words in errors}
     assert len(kinds) >= 18
     assert all(len(each) == 1 for each in kinds.values())
     assert all(len(words) < 300 for words in kinds)
 
 
-def test_codes_that_are_no_refusal_of_ours_stay_what_they_are(adapter: Azure) -> None:
-    """For example a conflict, which would be our bug because the adapter only reads."""
+def test_codes_that_indicate_our_own_bugs_are_not_translated(adapter: Azure) -> None:
+    """An example is a conflict: it would be our bug, because the adapter only reads."""
     behaviour = after_login(arm_error("Conflict", status=409))
     with faulty.serve(behaviour, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
@@ -141,50 +148,58 @@ def test_codes_that_are_no_refusal_of_ours_stay_what_they_are(adapter: Azure) ->
     assert not isinstance(caught.value, CloudError)
 
 
-def test_credentials_that_the_sandbox_knows_to_be_wrong(
-    adapter: Azure, sandbox: CredentialValues
-) -> None:
+def test_each_wrong_credential_field_is_named(adapter: Azure, sandbox: CredentialValues) -> None:
     for name, value, words in (
         ("client_secret", "wrong", "client secret is wrong"),
         ("client_id", azure_images.TENANT, "no application with this client ID"),
         ("tenant_id", "elsewhere.example", "no tenant with this ID"),
         ("subscription_id", azure_images.TENANT, "subscription doesn’t exist"),
     ):
-        error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
+        values = CredentialValues({**sandbox, name: value})
+        error = cloud_error(lambda: adapter.check(values))  # noqa: B023
         assert isinstance(error, CredentialsRejected)
         assert words in str(error)
 
 
-def test_the_domain_of_a_tenant_will_do(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_a_tenant_can_be_named_by_its_domain(adapter: Azure, sandbox: CredentialValues) -> None:
     values = CredentialValues({**sandbox, "tenant_id": azure.TENANT_DOMAIN})
     assert adapter.check(values).account == azure_images.SUBSCRIPTION
 
 
-def test_permission_is_the_one_that_azure_names(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_the_permission_that_azure_names_is_reported(
+    adapter: Azure, sandbox: CredentialValues
+) -> None:
     locked = OWN.image_id.replace(azure_images.GROUP, azure_images.LOCKED_GROUP)
-    error = refused(lambda: adapter.describe(sandbox, Locator("", locked)))
+    error = cloud_error(lambda: adapter.describe(sandbox, Locator("", locked)))
     assert isinstance(error, PermissionDenied)
     assert "lacks the permission Microsoft.Compute/images/read." in str(error)
-    assert "Microsoft.Compute/x/y" in str(managed(adapter, denied("Microsoft.Compute/x/y")))
+    assert "Microsoft.Compute/x/y" in str(
+        look_up_error_after_login(adapter, denied("Microsoft.Compute/x/y"))
+    )
 
 
-def test_throttled_for_as_long_as_azure_says(adapter: Azure) -> None:
-    for said, words in (("17", "Wait 17 seconds"), ("soon", "Wait a minute"), ("0", "a minute")):
-        fault = arm_error("SubscriptionRequestsThrottled", "No", 429, {"Retry-After": said})
+def test_the_message_says_how_long_to_wait(adapter: Azure) -> None:
+    for waiting_time, words in (
+        ("17", "Wait 17 seconds"),
+        ("soon", "Wait a minute"),
+        ("0", "a minute"),
+    ):
+        fault = arm_error("SubscriptionRequestsThrottled", "No", 429, {"Retry-After": waiting_time})
+        adapter.warm_up()
         began = time.monotonic()
-        error = managed(adapter, fault)
+        error = look_up_error_after_login(adapter, fault)
         assert time.monotonic() - began < 3
         assert isinstance(error, CloudThrottled)
         assert words in str(error)
 
 
-def test_api_version_that_an_endpoint_does_not_know(adapter: Azure) -> None:
+def test_an_unsupported_api_version_is_reported(adapter: Azure) -> None:
     message = (
         "No registered resource provider found for location 'westeurope' and API version "
         "'2024-07-01' for type 'locations/publishers'. The supported api-versions are "
         "'2016-03-30, 2020-06-01'. The supported locations are 'local'."
     )
-    error = managed(adapter, arm_error("NoRegisteredProviderFound", message))
+    error = look_up_error_after_login(adapter, arm_error("NoRegisteredProviderFound", message))
     assert isinstance(error, CloudUnreachable)
     assert "version of the Azure API" in str(error)
 
@@ -212,14 +227,14 @@ TROUBLE = "Microsoft Entra has a temporary problem"
     ],
 )
 @pytest.mark.parametrize("at", ["token", "discovery"])
-def test_login_servers_of_other_kinds(
+def test_unexpected_answers_to_a_login_are_reported(
     adapter: Azure, status: int, body: str, kind: type[CloudError], words: str, at: str
 ) -> None:
     if at == "token":
         behaviour = login_answering(status, body)
     else:
         behaviour = answering(status, body, "application/json")
-    error = described(adapter, behaviour)
+    error = look_up_error(adapter, behaviour)
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
@@ -230,7 +245,7 @@ def at(credentials: CredentialValues, **addresses: str) -> CredentialValues:
 @pytest.mark.parametrize(
     ("field", "whose"), [("authority_url", "Azure’s login"), ("endpoint_url", "Azure")]
 )
-def test_no_connection(
+def test_each_connection_problem_is_reported(
     adapter: Azure,
     sandbox: CredentialValues,
     monkeypatch: pytest.MonkeyPatch,
@@ -241,17 +256,17 @@ def test_no_connection(
     named = field.replace("_url", " URL")
     with faulty.refusing() as url:
         refusing = at(sandbox, **{field: url.replace("http:", "https:")})
-        error = refused(lambda: adapter.describe(refusing, LOCATOR))
+        error = cloud_error(lambda: adapter.describe(refusing, LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert f"The connection to {whose} was refused. Check the {named}" in str(error)
     for context, words in ((tls.untrusted(), "can’t be verified"), (tls.expired(), "has expired")):
         with faulty.serve(answering(200), tls=context) as url:
-            error = refused(lambda u=url: adapter.check(at(sandbox, **{field: u})))  # type: ignore[misc]
+            error = cloud_error(lambda u=url: adapter.check(at(sandbox, **{field: u})))  # type: ignore[misc]
         assert isinstance(error, CloudUnreachable)
         assert f"certificate of {whose} {words}" in str(error)
     with faulty.serve(answering(200)) as url:
         plain = at(sandbox, **{field: url.replace("http:", "https:")})
-        assert "No TLS connection" in str(refused(lambda: adapter.check(plain)))
+        assert "No TLS connection" in str(cloud_error(lambda: adapter.check(plain)))
     resolve = socket.getaddrinfo
 
     def unresolvable(host: str, *args: object, **kwargs: object) -> object:
@@ -261,42 +276,42 @@ def test_no_connection(
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     nowhere = at(sandbox, **{field: "https://nowhere.invalid"})
-    error = refused(lambda: adapter.check(nowhere))
+    error = cloud_error(lambda: adapter.check(nowhere))
     assert isinstance(error, CloudUnreachable)
     assert f"The host name of {whose} can’t be resolved" in str(error)
 
 
 @pytest.mark.parametrize("during", ["login", "call"])
-def test_slow_broken_off_and_in_drops(
+def test_slow_interrupted_and_trickling_answers_are_reported(
     adapter: Azure, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
     def failing(fault: Behaviour) -> Behaviour:
         return fault if during == "login" else after_login(fault)
 
-    error = described(adapter, failing(faulty.resetting))
+    error = look_up_error(adapter, failing(faulty.resetting))
     assert isinstance(error, CloudUnreachable)
     assert "was interrupted before the response was complete" in str(error)
     monkeypatch.setattr(azure_sdk, "READ_SECONDS", 0.3)
-    error = described(Azure(), failing(slow(30, answering(200))))
+    error = look_up_error(Azure(), failing(slow(30, answering(200))))
     assert isinstance(error, CloudUnreachable)
     assert "took too long to respond" in str(error)
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     monkeypatch.setattr(azure_sdk, "READ_SECONDS", 4)
-    error = described(Azure(), failing(faulty.trickling))
+    error = look_up_error(Azure(), failing(faulty.trickling))
     assert isinstance(error, CloudUnreachable)
     assert "didn’t respond within 1 seconds" in str(error)
 
 
 @pytest.mark.parametrize("during", ["login", "call"])
 @pytest.mark.parametrize("fault", [answering(503), faulty.resetting, answering(502, "<html>")])
-def test_a_broken_call_is_tried_once_more(adapter: Azure, during: str, fault: Behaviour) -> None:
+def test_a_broken_call_is_retried_once(adapter: Azure, during: str, fault: Behaviour) -> None:
     server = azure.Azure()
     for times, works in ((1, True), (2, False)):
-        left = [fault] * times
+        faults = [fault] * times
 
         def behave(request: Request) -> Answer | None:
-            if left and is_login(request) == (during == "login"):  # noqa: B023
-                return left.pop()(request)  # noqa: B023
+            if faults and is_login(request) == (during == "login"):  # noqa: B023
+                return faults.pop()(request)  # noqa: B023
             return server(request)
 
         with faulty.serve(behave, tls=tls.trusted()) as url:
@@ -305,12 +320,12 @@ def test_a_broken_call_is_tried_once_more(adapter: Azure, during: str, fault: Be
                 assert adapter.describe(credentials, LOCATOR).image_id == ""
             else:
                 assert isinstance(
-                    refused(lambda: adapter.describe(credentials, LOCATOR)),  # noqa: B023
+                    cloud_error(lambda: adapter.describe(credentials, LOCATOR)),  # noqa: B023
                     CloudUnreachable,
                 )
 
 
-def test_a_token_that_is_not_accepted_any_more_is_renewed_once(adapter: Azure) -> None:
+def test_a_rejected_token_is_renewed_once(adapter: Azure) -> None:
     server, paths = azure.Azure(), list[str]()
 
     def behave(request: Request) -> Answer | None:
@@ -331,17 +346,20 @@ def test_a_token_that_is_not_accepted_any_more_is_renewed_once(adapter: Azure) -
         assert paths[8:] == ["openid-configuration", "token", azure_images.SUBSCRIPTION]
 
 
-def test_what_azure_repeats_of_our_secrets_is_not_logged(
+def test_secrets_that_azure_repeats_are_not_logged(
     adapter: Azure, caplog: pytest.LogCaptureFixture
 ) -> None:
     def repeat(request: Request) -> Answer:
         if "oauth2" not in request.path:
             return azure.Azure()(request)
-        said = {"error": "invalid_client", "error_description": f"AADSTS7000215: {request.form}"}
-        return Answer(401, json.dumps(said).encode(), "application/json")
+        waiting_time = {
+            "error": "invalid_client",
+            "error_description": f"AADSTS7000215: {request.form}",
+        }
+        return Answer(401, json.dumps(waiting_time).encode(), "application/json")
 
     with caplog.at_level(logging.DEBUG):
-        error = described(adapter, repeat)
+        error = look_up_error(adapter, repeat)
     assert "AADSTS7000215" in caplog.text
     assert "client_secret" in caplog.text
     assert azure.SECRET not in caplog.text

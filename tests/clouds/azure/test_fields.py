@@ -1,4 +1,4 @@
-"""Which values of Azure credentials are valid together."""
+"""Validation of the fields of Azure credentials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import azure
 from tests.clouds.azure.peer import AzurePeer
-from tests.clouds.azure.refusals import refused
+from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import CredentialValues, InvalidCredentials
 
@@ -20,13 +20,16 @@ def adapter() -> Azure:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[CredentialValues]:
-    with azure.start() as address:
-        yield AzurePeer().credentials(address)
+    with azure.start() as url:
+        yield AzurePeer().credentials(url)
 
 
-def test_values_that_the_sdk_cannot_use(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_values_that_the_sdk_rejects_are_reported(
+    adapter: Azure, sandbox: CredentialValues
+) -> None:
     for name, value in (("tenant_id", "a/b"), ("authority_url", "http://127.0.0.1:1")):
-        error = refused(lambda n=name, v=value: adapter.check(CredentialValues({**sandbox, n: v})))  # type: ignore[misc]
+        values = CredentialValues({**sandbox, name: value})
+        error = cloud_error(lambda: adapter.check(values))  # noqa: B023
         assert isinstance(error, InvalidCredentials)
 
 
@@ -39,16 +42,16 @@ def test_values_that_the_sdk_cannot_use(adapter: Azure, sandbox: CredentialValue
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
     ],
 )
-def test_fields_that_do_not_go_together(
+def test_invalid_combinations_are_refused_at_their_field(
     adapter: Azure, sandbox: CredentialValues, changes: dict[str, str], field: str, words: str
 ) -> None:
-    error = refused(lambda: adapter.validate({**sandbox, **changes}))
+    error = cloud_error(lambda: adapter.validate({**sandbox, **changes}))
     assert isinstance(error, InvalidCredentials)
     assert error.field == field
     assert words in str(error)
 
 
-def test_fields_that_go_together(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_valid_combinations_are_accepted(adapter: Azure, sandbox: CredentialValues) -> None:
     adapter.validate(sandbox)
     plain = {**sandbox, "authority_url": "", "endpoint_url": "", "ca": ""}
     for cloud in ("public", "usgov", "china"):

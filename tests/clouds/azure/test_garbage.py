@@ -12,7 +12,8 @@ from tests.clouds.azure.answers import (
     by_path,
 )
 from tests.clouds.azure.peer import AzurePeer
-from tests.clouds.azure.refusals import HOME, LOCATOR, NOBLE, OWN, managed, refused
+from tests.clouds.azure.refusals import HOME, LOCATOR, NOBLE, OWN, look_up_error_after_login
+from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import CloudUnreachable, ImageNotFound, Locator, PermissionDenied
 
@@ -27,7 +28,7 @@ GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "null", "\x00", '"x"', '{"pro
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
 @pytest.mark.parametrize("status", [200, 301, 404])
-def test_garbage(adapter: Azure, status: int, kind: str) -> None:
+def test_unexpected_answers_are_reported(adapter: Azure, status: int, kind: str) -> None:
     for body in GARBAGE:
         behaviour = after_login(answering(status, body, kind))
         with faulty.serve(behaviour, tls=tls.trusted()) as url:
@@ -38,22 +39,22 @@ def test_garbage(adapter: Azure, status: int, kind: str) -> None:
                 lambda: adapter.check(credentials),  # noqa: B023
                 lambda: adapter.locations(credentials),  # noqa: B023
             ):
-                error = refused(call)
+                error = cloud_error(call)
                 assert isinstance(error, CloudUnreachable)
                 assert "didn’t respond like Azure Resource Manager" in str(error)
 
 
 @pytest.mark.parametrize("junk", [5, "x", [], [1], {}, {"a": 1}, None, True])
-def test_parts_of_other_kinds_do_no_harm(adapter: Azure, junk: object) -> None:
+def test_values_of_unexpected_types_are_left_out(adapter: Azure, junk: object) -> None:
     """A member of an unexpected type only leaves out a fact."""
     names = (
         "plan osDiskImage dataDiskImages hyperVGeneration architecture imageDeprecationStatus "
         "features storageProfile publishingProfile provisioningState sourceVirtualMachine "
         "identifier purchasePlan endOfLifeDate safetyProfile replicationStatus osType osState"
     )
-    said = {"properties": dict.fromkeys(names.split(), junk), "name": junk, "location": junk}
-    said["tags"] = junk
-    behaviour = after_login(answers.answering(said))
+    fields = {"properties": dict.fromkeys(names.split(), junk), "name": junk, "location": junk}
+    fields["tags"] = junk
+    behaviour = after_login(answers.answering(fields))
     version = Locator("", azure_images.GOLDEN.version_id("1.0.9"))
     with faulty.serve(behaviour, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
@@ -61,7 +62,7 @@ def test_parts_of_other_kinds_do_no_harm(adapter: Azure, junk: object) -> None:
             assert adapter.describe(credentials, locator).size_gb is None
 
 
-def test_lists_with_junk_in_them(adapter: Azure) -> None:
+def test_lists_with_unexpected_items_are_reported(adapter: Azure) -> None:
     every: list[list[object]] = [[5], [None], ["x"], [[]], [{"name": 5}], [{"properties": "x"}]]
     for junk in every:
         manager = by_path(
@@ -71,9 +72,9 @@ def test_lists_with_junk_in_them(adapter: Azure) -> None:
             locations=answers.answering({"value": junk}),
         )
         latest = Locator("", azure_images.GOLDEN.version_id("latest"))
-        error = managed(adapter, manager, latest)
+        error = look_up_error_after_login(adapter, manager, latest)
         assert isinstance(error, ImageNotFound | CloudUnreachable)
-        error = managed(adapter, manager, Locator(HOME, NOBLE.urn("latest")))
+        error = look_up_error_after_login(adapter, manager, Locator(HOME, NOBLE.urn("latest")))
         assert isinstance(error, ImageNotFound)
-        error = managed(adapter, manager, Locator("", NOBLE.urn()))
+        error = look_up_error_after_login(adapter, manager, Locator("", NOBLE.urn()))
         assert isinstance(error, PermissionDenied | CloudUnreachable)

@@ -1,15 +1,15 @@
-"""Parsing the IDs that people paste for Azure images."""
+"""Parsing of pasted Azure image IDs."""
 
 from __future__ import annotations
 
 import string
-import time
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds.azure.ids import parse, parse_canonical
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
@@ -107,7 +107,7 @@ blanks = st.text(" \t\r\n\xa0\u200b", max_size=5)
         (LATEST.replace("latest", "Latest"), LATEST, ""),
     ],
 )
-def test_understood(text: str, value: str, location: str) -> None:
+def test_an_accepted_text_becomes_an_id(text: str, value: str, location: str) -> None:
     assert parse(text) == ImageId(value, location)
 
 
@@ -163,7 +163,7 @@ def test_understood(text: str, value: str, location: str) -> None:
         ("a" * (MAX_LENGTH + 1), "too long"),
     ],
 )
-def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+def test_a_rejected_text_gets_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words) as caught:
         parse(text)
     assert str(caught.value).endswith(".")
@@ -171,7 +171,7 @@ def test_refused_with_what_is_wrong(text: str, words: str) -> None:
 
 
 @given(urns, blanks, blanks, st.sampled_from(":/"))
-def test_any_urn_between_blanks(
+def test_any_urn_is_accepted_between_blanks(
     parts: tuple[str, str, str, str], before: str, after: str, separator: str
 ) -> None:
     expected = ImageId("/".join(parts))
@@ -181,7 +181,9 @@ def test_any_urn_between_blanks(
 
 
 @given(resources, blanks, blanks)
-def test_any_resource_id_also_out_of_the_portal(resource_id: str, before: str, after: str) -> None:
+def test_any_resource_id_and_portal_url_is_accepted(
+    resource_id: str, before: str, after: str
+) -> None:
     expected = ImageId(resource_id)
     assert parse(f"{before}{resource_id}{after}") == expected
     assert parse(f"{PORTAL}{resource_id}/overview") == expected
@@ -194,24 +196,24 @@ def test_any_resource_id_also_out_of_the_portal(resource_id: str, before: str, a
     | st.text("Canonical/:latest0123. \n%2Fsubscriptions", max_size=80)
     | st.lists(st.text(string.printable, max_size=8), max_size=6).map(":".join)
 )
-def test_canonical_or_refused_whatever_it_is(text: str) -> None:
-    check_canonical_or_refused(text)
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
+    assert_parsed_or_rejected(text)
 
 
 @given(
     resources | urns.map(":".join),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), st.text(max_size=3)), max_size=4),
 )
-def test_canonical_or_refused_however_mangled(
+def test_any_changed_id_is_parsed_or_rejected(
     text: str, changes: list[tuple[int, int, str]]
 ) -> None:
-    for place, gone, instead in changes:
-        at = place % (len(text) + 1)
-        text = text[:at] + instead + text[at + gone :]
-    check_canonical_or_refused(text)
+    for position, removed, inserted in changes:
+        at = position % (len(text) + 1)
+        text = text[:at] + inserted + text[at + removed :]
+    assert_parsed_or_rejected(text)
 
 
-def check_canonical_or_refused(text: str) -> None:
+def assert_parsed_or_rejected(text: str) -> None:
     try:
         found = parse(text)
     except InvalidImageId as error:
@@ -229,9 +231,5 @@ def check_canonical_or_refused(text: str) -> None:
     "piece",
     ["a", ":", "/", "a:", "%2F", "%25", "/subscriptions/", "/images/a", "https://", "1.", " ", "("],
 )
-def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
-        began = time.perf_counter()
-        with pytest.raises(InvalidImageId):
-            parse(text)
-        assert time.perf_counter() - began < 0.5
+def test_hostile_input_is_rejected_quickly(piece: str) -> None:
+    assert_rejected_quickly(parse, piece, MAX_LENGTH)

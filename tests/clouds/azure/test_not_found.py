@@ -17,7 +17,8 @@ from tests.clouds.azure.answers import (
     denied,
 )
 from tests.clouds.azure.peer import AzurePeer
-from tests.clouds.azure.refusals import HOME, NOBLE, OWN, described, managed, refused
+from tests.clouds.azure.refusals import HOME, NOBLE, OWN, look_up_error, look_up_error_after_login
+from tests.clouds.helpers import cloud_error
 from webapp.clouds import follow_up
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
@@ -50,18 +51,18 @@ def sandbox() -> Iterator[CredentialValues]:
         ("Cannonical/ubuntu-24_04-lts/server/latest", "publisher doesn’t exist"),
     ],
 )
-@pytest.mark.parametrize("place", ["", HOME])
-def test_which_part_of_a_urn_is_wrong(
-    adapter: Azure, sandbox: CredentialValues, place: str, urn: str, words: str
+@pytest.mark.parametrize("location", ["", HOME])
+def test_the_message_names_the_wrong_part_of_a_urn(
+    adapter: Azure, sandbox: CredentialValues, location: str, urn: str, words: str
 ) -> None:
-    error = refused(lambda: adapter.describe(sandbox, Locator(place, urn)))
+    error = cloud_error(lambda: adapter.describe(sandbox, Locator(location, urn)))
     assert type(error) is ImageNotFound
     assert urn in str(error)
     assert words in str(error)
     assert error.found_in == ()
 
 
-def test_offer_without_a_sku_and_sku_without_a_version(adapter: Azure) -> None:
+def test_empty_offers_and_skus_are_reported(adapter: Azure) -> None:
     offers = answers.answering([{"name": "offer"}])
     skus, none = answers.answering([{"name": "sku"}]), answers.answering([])
     missing = arm_error("NotFound", status=404)
@@ -70,37 +71,38 @@ def test_offer_without_a_sku_and_sku_without_a_version(adapter: Azure) -> None:
         ({"offer__skus": none}, "the offer has no SKUs"),
     ):
         manager = by_path(missing, **found, vmimage__offers=offers)
-        error = managed(adapter, manager, Locator(HOME, "pub/offer/sku/latest"))
+        error = look_up_error_after_login(adapter, manager, Locator(HOME, "pub/offer/sku/latest"))
         assert type(error) is ImageNotFound
         assert words in str(error)
 
 
-def test_not_found_where_nothing_else_may_be_asked(adapter: Azure) -> None:
+def test_an_image_is_not_found_if_follow_up_calls_are_denied(adapter: Azure) -> None:
     manager = by_path(denied(), versions=arm_error("NotFound", status=404))
-    error = managed(adapter, manager)
+    error = look_up_error_after_login(adapter, manager)
     assert type(error) is ImageNotFound
     assert "check each part of the URN" in str(error)
 
 
-def test_a_long_urn_is_shortened(adapter: Azure) -> None:
+def test_the_message_for_a_long_urn_is_short_enough(adapter: Azure) -> None:
     urn = "/".join(("p" * 80, "o" * 80, "s" * 80, "1.2.3"))
-    assert type(managed(adapter, arm_error("NotFound", status=404), Locator("", urn))) is (
-        ImageNotFound
-    )
+    assert type(
+        look_up_error_after_login(adapter, arm_error("NotFound", status=404), Locator("", urn))
+    ) is (ImageNotFound)
 
 
-def test_a_slow_second_look_does_not_hold_up_the_answer(
+def test_a_slow_follow_up_call_does_not_delay_the_error(
     adapter: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.3)
     missing = arm_error("NotFound", status=404)
     manager = by_path(slow(30, answering(500)), versions=missing)
+    adapter.warm_up()
     began = time.monotonic()
-    assert type(managed(adapter, manager)) is ImageNotFound
+    assert type(look_up_error_after_login(adapter, manager)) is ImageNotFound
     assert time.monotonic() - began < 3
 
 
-def test_own_images_that_are_not_there(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_missing_own_images_are_not_found(adapter: Azure, sandbox: CredentialValues) -> None:
     golden, own = azure_images.GOLDEN, azure_images.OWN
     for image_id, kind, words in (
         (own.resource_id + "x", ImageNotFound, f"no image {own.name}x"),
@@ -114,13 +116,13 @@ def test_own_images_that_are_not_there(adapter: Azure, sandbox: CredentialValues
         (golden.version_id("latest").replace("golden", "x"), ImageNotFound, "no version latest of"),
         (azure_images.ONLY_DRAFTS.version_id("latest"), ImageNotFound, "no latest version"),
     ):
-        error = refused(lambda i=image_id: adapter.describe(sandbox, Locator("", i)))  # type: ignore[misc]
+        error = cloud_error(lambda i=image_id: adapter.describe(sandbox, Locator("", i)))  # type: ignore[misc]
         assert type(error) is kind
         assert words in str(error)
 
 
 @pytest.mark.parametrize(
-    ("image_id", "place", "there"),
+    ("image_id", "location", "found_in"),
     [
         (OWN.image_id, "eastus", ("westeurope",)),
         (azure_images.GOLDEN.version_id("1.0.9"), "East US", ("westeurope", "northeurope")),
@@ -128,39 +130,43 @@ def test_own_images_that_are_not_there(adapter: Azure, sandbox: CredentialValues
         (azure_images.ONLY_EUROPE.urn(), "eastus", ("westeurope",)),
     ],
 )
-def test_in_another_location(
-    adapter: Azure, sandbox: CredentialValues, image_id: str, place: str, there: tuple[str, ...]
+def test_the_locations_of_an_image_elsewhere_are_named(
+    adapter: Azure,
+    sandbox: CredentialValues,
+    image_id: str,
+    location: str,
+    found_in: tuple[str, ...],
 ) -> None:
-    error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
+    error = cloud_error(lambda: adapter.describe(sandbox, Locator(location, image_id)))
     assert isinstance(error, ImageNotFound)
-    assert error.found_in == there
-    assert f"in {' and '.join(there)}." in str(error)
+    assert error.found_in == found_in
+    assert f"in {' and '.join(found_in)}." in str(error)
 
 
 @pytest.mark.parametrize(
     "image_id", [NOBLE.urn(), OWN.image_id, azure_images.GOLDEN.version_id("latest")]
 )
-@pytest.mark.parametrize("place", ["atlantis", "../../evil", "europe", "東京"])
-def test_location_that_there_is_not(
-    adapter: Azure, sandbox: CredentialValues, image_id: str, place: str
+@pytest.mark.parametrize("location", ["atlantis", "../../evil", "europe", "東京"])
+def test_an_unknown_location_is_reported(
+    adapter: Azure, sandbox: CredentialValues, image_id: str, location: str
 ) -> None:
-    error = refused(lambda: adapter.describe(sandbox, Locator(place, image_id)))
+    error = cloud_error(lambda: adapter.describe(sandbox, Locator(location, image_id)))
     assert isinstance(error, UnknownLocation)
     assert "no location with this name" in str(error)
 
 
-def test_another_location_where_locations_may_not_be_asked(
+def test_an_image_is_found_elsewhere_if_locations_cannot_be_listed(
     adapter: Azure, sandbox: CredentialValues
 ) -> None:
     server = azure.Azure()
     manager = by_path(server, **{"/locations?": denied()})
-    error = described(adapter, after_login(manager, server), Locator("eastus", OWN.image_id))
+    error = look_up_error(adapter, after_login(manager, server), Locator("eastus", OWN.image_id))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == (HOME,)
 
 
-def test_subscription_without_any_location(adapter: Azure) -> None:
+def test_a_subscription_without_locations_is_reported(adapter: Azure) -> None:
     manager = by_path(answers.answering({"value": []}))
-    error = managed(adapter, manager, Locator("", NOBLE.urn()))
+    error = look_up_error_after_login(adapter, manager, Locator("", NOBLE.urn()))
     assert isinstance(error, PermissionDenied)
     assert "no locations for this subscription" in str(error)

@@ -30,7 +30,7 @@ from webapp.images import image_details, operating_systems
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NOT_FOUND = arm_error("NotFound", "Artifact: VMImage was not found.", 404)
-PLACE = re.compile(r"/locations/([^/]+)/(?:edgeZones/[^/]+/)?", re.IGNORECASE)
+LOCATION = re.compile(r"/locations/([^/]+)/(?:edgeZones/[^/]+/)?", re.IGNORECASE)
 URN = re.compile(
     r"publishers/([^/]+)/artifacttypes/vmimage/offers/([^/]+)/skus/([^/]+)/versions/([^/]+)$",
     re.IGNORECASE,
@@ -59,12 +59,14 @@ def replay() -> Replay:
 
 @pytest.fixture(scope="module")
 def credentials(replay: Replay) -> Iterator[CredentialValues]:
-    with faulty.serve(after_login(replay), tls=tls.trusted()) as address:
-        good = AzurePeer().credentials(address)
+    with faulty.serve(after_login(replay), tls=tls.trusted()) as url:
+        good = AzurePeer().credentials(url)
         yield CredentialValues({**good, "subscription_id": NOBODY})
 
 
-def test_every_recorded_answer(replay: Replay, credentials: CredentialValues) -> None:
+def test_every_recorded_answer_is_described_or_explained(
+    replay: Replay, credentials: CredentialValues
+) -> None:
     """Each answer gives facts, or an error that a person can act on."""
     recordings = json.loads((folder("azure") / "azure_real_recordings.json").read_text())
     interactions = recordings["interactions"]
@@ -74,7 +76,7 @@ def test_every_recorded_answer(replay: Replay, credentials: CredentialValues) ->
     for each in interactions:
         path = each["path"].split("?")[0]
         replay.bodies = {**everything, _plain(path): each["body"]}
-        outcomes[_replayed(adapter, credentials, path, each["body"])] += 1
+        outcomes[_outcome_of(adapter, credentials, path, each["body"])] += 1
     assert sum(outcomes.values()) == 307
     assert outcomes == {
         "marketplace image: facts": 85,
@@ -88,15 +90,15 @@ def test_every_recorded_answer(replay: Replay, credentials: CredentialValues) ->
         "gallery version: facts": 30,
         "gallery latest: facts": 2,
         "locations: facts": 1,
-        "not for us: a list, to choose from: refused unasked": 3,
-        "not for us: a gallery of others: refused unasked": 37,
+        "not supported: a list of images: refused without a call": 3,
+        "not supported: a foreign gallery: refused without a call": 37,
     }
 
 
-def _replayed(adapter: Azure, credentials: CredentialValues, path: str, body: Any) -> str:
-    """Return the kind of request of `path`, after checking what the adapter makes of the answer."""
-    place = PLACE.search(path)
-    region = place[1].lower() if place else ""
+def _outcome_of(adapter: Azure, credentials: CredentialValues, path: str, body: Any) -> str:
+    """Return the kind of request of `path`, after checking how the adapter reads the answer."""
+    location = LOCATION.search(path)
+    region = location[1].lower() if location else ""
 
     def describe(image_id: str) -> ImageDetails:
         canonical = adapter.parse_image_id(image_id).value
@@ -105,10 +107,10 @@ def _replayed(adapter: Azure, credentials: CredentialValues, path: str, body: An
         assert details.os_texts
         return details
 
-    for pattern, kind, replayed in _KINDS:
+    for pattern, kind, check in _KINDS:
         found = re.search(pattern, path, re.IGNORECASE)
         if found:
-            return f"{kind}: {replayed(describe, path, body, *found.groups())}"
+            return f"{kind}: {check(describe, path, body, *found.groups())}"
     assert path.endswith("/locations")
     labels = [each.label for each in adapter.locations(credentials)]
     assert len(labels) == len(body["value"])
@@ -118,21 +120,23 @@ def _replayed(adapter: Azure, credentials: CredentialValues, path: str, body: An
 
 Describe = Callable[[str], ImageDetails]
 FACTS = "facts"
-NOT_RECORDED = "not found, as what belongs to it was not recorded"
+NOT_RECORDED = "not found, because related answers were not recorded"
 
 
-def _of_marketplace(describe: Describe, path: str, body: Mapping[str, Any], *urn: str) -> str:
+def _check_marketplace_image(
+    describe: Describe, path: str, body: Mapping[str, Any], *urn: str
+) -> str:
     details = describe(":".join(urn))
-    said = body["properties"]
-    assert details.size_gb == said["osDiskImage"]["sizeInGb"]
-    assert details.architecture == ("x86_64" if "architecture" in said else "")
+    properties = body["properties"]
+    assert details.size_gb == properties["osDiskImage"]["sizeInGb"]
+    assert details.architecture == ("x86_64" if "architecture" in properties else "")
     assert details.state is ImageState.AVAILABLE
-    assert len(details.volumes) == 1 + len(said["dataDiskImages"])
-    assert bool(details.warnings) == ("plan" in said)
+    assert len(details.volumes) == 1 + len(properties["dataDiskImages"])
+    assert bool(details.warnings) == ("plan" in properties)
     return FACTS
 
 
-def _of_latest(describe: Describe, path: str, body: Any, *sku: str) -> str:
+def _check_latest(describe: Describe, path: str, body: Any, *sku: str) -> str:
     names = [each["name"] for each in body]
     if not names:
         with pytest.raises(ImageNotFound):
@@ -143,14 +147,14 @@ def _of_latest(describe: Describe, path: str, body: Any, *sku: str) -> str:
         details = describe(":".join((*sku, "latest")))
     except ImageNotFound as error:
         reasons = (f"newest version is {newest}", "no such", ", but ")
-        assert any(reason in str(error) for reason in reasons)  # noqa: PT017  any of them is right
+        assert any(reason in str(error) for reason in reasons)  # noqa: PT017  any of them is correct
         return NOT_RECORDED
     assert details.image_id.split("/")[-1] == newest
     return FACTS
 
 
-def _of_a_list(describe: Describe, path: str, body: Any, publisher: str, rest: str) -> str:
-    """These lists are read to explain which part of an ID is wrong."""
+def _check_list(describe: Describe, path: str, body: Any, publisher: str, rest: str) -> str:
+    """The adapter reads these lists to explain which part of an ID is wrong."""
     parts = ["no-such-offer", "no-such-sku", "1.2.3"]
     offer = re.search(r"offers/([^/]+)/skus$", path, re.IGNORECASE)
     if offer:
@@ -160,7 +164,7 @@ def _of_a_list(describe: Describe, path: str, body: Any, publisher: str, rest: s
     return "read to explain an error"
 
 
-def _of_managed(describe: Describe, path: str, body: Mapping[str, Any], name: str) -> str:
+def _check_managed_image(describe: Describe, path: str, body: Mapping[str, Any], name: str) -> str:
     details = describe(path)
     assert details.name == name
     storage = body["properties"]["storageProfile"]
@@ -170,33 +174,33 @@ def _of_managed(describe: Describe, path: str, body: Mapping[str, Any], name: st
     return FACTS
 
 
-def _of_definition(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
-    """A definition is not an image by itself. With a version it is read."""
+def _check_definition(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
+    """A definition alone is not an image, but a definition with a version is."""
     with pytest.raises(InvalidImageId, match="without a version"):
         describe(path)
     try:
         details = describe(f"{path}/versions/1.1.2")
     except ImageNotFound as error:
-        assert body["name"] in str(error)  # noqa: PT017  one of two outcomes, both are right
+        assert body["name"] in str(error)  # noqa: PT017  both outcomes are correct
         return NOT_RECORDED
     assert details.name == f"{body['name']}-1.1.2"
     return FACTS
 
 
-def _of_version(describe: Describe, path: str, body: Mapping[str, Any], number: str) -> str:
-    said = body["properties"]
+def _check_version(describe: Describe, path: str, body: Mapping[str, Any], number: str) -> str:
+    properties = body["properties"]
     try:
         details = describe(path)
     except ImageNotFound as error:
         assert number in str(error)  # noqa: PT017  its definition was not recorded
         return NOT_RECORDED
     assert details.created is not None
-    assert details.created.isoformat()[:19] == said["publishingProfile"]["publishedDate"][:19]
-    assert details.size_gb == said["storageProfile"]["osDiskImage"]["sizeInGB"]
+    assert details.created.isoformat()[:19] == properties["publishingProfile"]["publishedDate"][:19]
+    assert details.size_gb == properties["storageProfile"]["osDiskImage"]["sizeInGB"]
     return FACTS
 
 
-def _of_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
+def _check_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
     try:
         details = describe(f"{path}/latest")
     except ImageNotFound as error:
@@ -206,36 +210,36 @@ def _of_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
     return FACTS
 
 
-def _of_others(describe: Describe, path: str, *_: object) -> str:
+def _check_foreign_gallery(describe: Describe, path: str, *_: object) -> str:
     with pytest.raises(InvalidImageId, match="can’t be registered"):
         describe(path)
-    return "refused unasked"
+    return "refused without a call"
 
 
-def _no_image(describe: Describe, path: str, *_: object) -> str:
+def _check_image_list(describe: Describe, path: str, *_: object) -> str:
     with pytest.raises(InvalidImageId):
         describe(path)
-    return "refused unasked"
+    return "refused without a call"
 
 
 _KINDS: tuple[tuple[str, str, Callable[..., str]], ...] = (
-    (r"/(?:community|shared)Galleries", "not for us: a gallery of others", _of_others),
-    (URN.pattern, "marketplace image", _of_marketplace),
+    (r"/(?:community|shared)Galleries", "not supported: a foreign gallery", _check_foreign_gallery),
+    (URN.pattern, "marketplace image", _check_marketplace_image),
     (
         r"publishers/([^/]+)/artifacttypes/vmimage/offers/([^/]+)/skus/([^/]+)/versions$",
         "marketplace latest",
-        _of_latest,
+        _check_latest,
     ),
     (
         r"publishers/([^/]+)/artifacttypes/vmimage/offers((?:/[^/]+/skus)?)$",
         "marketplace offers and SKUs",
-        _of_a_list,
+        _check_list,
     ),
-    (r"galleries/[^/]+/images/[^/]+/versions/([^/]+)$", "gallery version", _of_version),
-    (r"galleries/[^/]+/images/[^/]+/versions$", "gallery latest", _of_versions),
-    (r"galleries/[^/]+/images/[^/]+$", "gallery definition", _of_definition),
-    (r"Compute/images/([^/]+)$", "managed image", _of_managed),
-    (r"/images$", "not for us: a list, to choose from", _no_image),
+    (r"galleries/[^/]+/images/[^/]+/versions/([^/]+)$", "gallery version", _check_version),
+    (r"galleries/[^/]+/images/[^/]+/versions$", "gallery latest", _check_versions),
+    (r"galleries/[^/]+/images/[^/]+$", "gallery definition", _check_definition),
+    (r"Compute/images/([^/]+)$", "managed image", _check_managed_image),
+    (r"/images$", "not supported: a list of images", _check_image_list),
 )
 
 FAMILIES: tuple[tuple[str, str], ...] = (
@@ -247,27 +251,27 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"/rhel/(\d+)", "rhel"),
     (r"windows.*?/(20\d\d)(?:-(r2))?", "windows-server"),
 )
-"""The operating system that a person would read from each URN."""
+"""The operating system that a person would recognize in each URN."""
 
 
-def test_suggested_operating_system(replay: Replay, credentials: CredentialValues) -> None:
+def test_the_suggested_operating_system(replay: Replay, credentials: CredentialValues) -> None:
     data = folder("azure")
     images = json.loads((data / "azure_marketplace_images.json").read_text())["images"]
     interactions = json.loads((data / "azure_real_recordings.json").read_text())["interactions"]
     bodies = {(each["urn"], each["location"]): each["body"] for each in images}
     for each in interactions:
-        urn, place = URN.search(each["path"]), PLACE.search(each["path"])
-        if urn and place:
-            bodies["/".join(urn.groups()), place[1].lower()] = each["body"]
+        urn, location = URN.search(each["path"]), LOCATION.search(each["path"])
+        if urn and location:
+            bodies["/".join(urn.groups()), location[1].lower()] = each["body"]
     adapter = Azure()
-    right, wrong, silent = 0, [], []
+    right, wrong, unrecognizable = 0, [], []
     for (urn_text, region), body in bodies.items():
         replay.bodies = {_plain(_path_of(urn_text, region)): body}
         details = adapter.describe(credentials, Locator(region, urn_text))
-        expected = _read_by_a_person(urn_text)
+        expected = _expected_system(urn_text)
         found = operating_systems.suggest(details.os_texts)
         if expected is None:
-            silent.append((urn_text, found))
+            unrecognizable.append((urn_text, found))
         elif found and (found.family, found.version) == expected:
             right += 1
         else:
@@ -276,7 +280,7 @@ def test_suggested_operating_system(replay: Replay, credentials: CredentialValue
     assert len(bodies) >= 41
     assert right >= 0.95 * (right + len(wrong)), wrong
     assert right > 50
-    assert not [found for _, found in silent if found], silent
+    assert not [found for _, found in unrecognizable if found], unrecognizable
 
 
 def _path_of(urn: str, region: str) -> str:
@@ -287,7 +291,7 @@ def _path_of(urn: str, region: str) -> str:
     )
 
 
-def _read_by_a_person(urn: str) -> tuple[str, str] | None:
+def _expected_system(urn: str) -> tuple[str, str] | None:
     for pattern, family in FAMILIES:
         found = re.search(pattern, urn.lower())
         if found:
@@ -296,7 +300,7 @@ def _read_by_a_person(urn: str) -> tuple[str, str] | None:
     return None
 
 
-def test_errors_of_the_replay_are_those_of_azure(
+def test_answers_missing_in_the_replay_are_not_found(
     replay: Replay, credentials: CredentialValues
 ) -> None:
     replay.bodies = {}

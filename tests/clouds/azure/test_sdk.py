@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 
 from sandbox import azure, azure_images, faulty, tls
 from tests.clouds.azure.peer import AzurePeer
+from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from webapp.clouds.azure import sdk as azure_sdk
 from webapp.clouds.azure.adapter import CLOUDS, Azure
 from webapp.clouds.base import CredentialValues, Locator
@@ -32,10 +30,10 @@ def good() -> Iterator[CredentialValues]:
         yield AzurePeer().credentials(address)
 
 
-def test_nothing_of_the_servers_own_surroundings_is_read(tmp_path: Path) -> None:
-    """Settings in the environment that the adapter must ignore.
+def test_the_environment_of_the_server_is_ignored(tmp_path: Path) -> None:
+    """The environment names another cloud, other credentials, and a proxy with a password.
 
-    Another cloud, other credentials, a netrc file, and a proxy with a password.
+    There is also a netrc file with a password.
     """
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login server password server\n")
     (tmp_path / ".netrc").chmod(0o600)
@@ -69,16 +67,9 @@ def test_nothing_of_the_servers_own_surroundings_is_read(tmp_path: Path) -> None
         return server(request)
 
     with faulty.serve(behave, tls=tls.trusted()) as url:
-        given = [dict(AzurePeer().credentials(url)), [NOBLE.location, NOBLE.image_id]]
-        done = subprocess.run(
-            [sys.executable, "-c", code, json.dumps(given)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environ,
-            check=False,
-        )
-    assert done.stdout.strip() == AzurePeer.known_name, done.stderr
+        arguments = [dict(AzurePeer().credentials(url)), [NOBLE.location, NOBLE.image_id]]
+        output = run_python(code, json.dumps(arguments), environ=environ)
+    assert output == AzurePeer.known_name
     assert len(seen) == 3
     assert seen[1].form["client_id"] == azure_images.CLIENT
     assert not [each for each in seen if "server" in str(each.headers)]
@@ -91,13 +82,10 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
         "CLOUDS['azure'].parse_image_id('a:b:c:latest'); "
         "print([each for each in ('azure', 'msal', 'requests') if each in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.strip() == "[]"
+    assert run_python(code) == "[]"
 
 
-def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
+def test_concurrent_calls_from_a_cold_start(good: CredentialValues) -> None:
     """Threads share one login, and each gets its own answer."""
     fresh = Azure()
     barrier = threading.Barrier(16)
@@ -111,15 +99,9 @@ def test_many_at_once_from_a_cold_start(good: CredentialValues) -> None:
     assert names == [azure_images.OWN.name, AzurePeer.known_name] * 8
 
 
-def test_a_warm_look_up_costs_little_over_the_answer(good: CredentialValues) -> None:
+def test_a_warm_look_up_adds_little_time_to_the_answer(good: CredentialValues) -> None:
     adapter = Azure()
-    adapter.describe(good, NOBLE)
-    took = []
-    for _ in range(20):
-        began = time.perf_counter()
-        adapter.describe(good, NOBLE)
-        took.append(time.perf_counter() - began)
-    assert sorted(took)[10] < 0.05
+    assert_cached_call_is_fast(lambda: adapter.describe(good, NOBLE))
 
 
 @pytest.mark.parametrize("cloud", [key for key, _ in CLOUDS if key != "custom"])
@@ -131,13 +113,13 @@ def test_endpoints_of_microsofts_own_clouds(cloud: str) -> None:
     assert azure_sdk.endpoints_of({"cloud": ""}) == azure_sdk.ENDPOINTS["public"]
 
 
-def test_another_endpoint_is_its_own_audience() -> None:
+def test_a_custom_endpoint_is_the_audience_of_its_tokens() -> None:
     values = {"cloud": "custom", "endpoint_url": "https://arm/", "authority_url": "https://login/"}
     found = azure_sdk.endpoints_of(values)
     assert found == azure_sdk.Endpoints("https://login", "https://arm", "https://arm/.default")
 
 
-def test_proxies_of_the_server_unless_they_have_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_with_a_password_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("https_proxy", "all_proxy", "ALL_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
@@ -148,7 +130,7 @@ def test_proxies_of_the_server_unless_they_have_a_password(monkeypatch: pytest.M
     assert azure_sdk._proxies("https://arm.example") == {}
 
 
-def test_connections_are_closed_when_nobody_needs_them_any_more(good: CredentialValues) -> None:
+def test_connections_are_closed_when_no_session_uses_them(good: CredentialValues) -> None:
     sessions = azure_sdk.Sessions()
     session = sessions.get(good)
     session.subscription()
@@ -160,14 +142,14 @@ def test_connections_are_closed_when_nobody_needs_them_any_more(good: Credential
     assert not any(each.session for each in transports)
 
 
-def test_no_end_of_pages_is_not_waited_for() -> None:
-    """Serve a list that never ends: each page links to a next one."""
-    asked = list[str]()
+def test_the_number_of_pages_of_a_list_is_limited() -> None:
+    """The server returns an endless list, in which each page links to a next page."""
+    requested_paths = list[str]()
 
     def behave(request: faulty.Request) -> faulty.Answer:
         if "/versions" not in request.path:
             return server(request)
-        asked.append(request.path)
+        requested_paths.append(request.path)
         here = f"https://{request.headers['Host']}{request.path}"
         body = json.dumps({"value": [], "nextLink": here}).encode()
         return faulty.Answer(200, body, "application/json")
@@ -178,12 +160,10 @@ def test_no_end_of_pages_is_not_waited_for() -> None:
         locator = Locator("", azure_images.GOLDEN.version_id("latest"))
         with pytest.raises(Exception, match="no latest version"):
             Azure().describe(credentials, locator)
-    assert len(asked) == azure_sdk.PAGES
+    assert len(requested_paths) == azure_sdk.PAGES
 
 
-def test_the_sdk_says_nothing_of_tokens(
-    good: CredentialValues, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_sdk_logs_nothing(good: CredentialValues, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         Azure().check(good)
     assert not [each for each in caplog.records if each.name.startswith(("azure", "msal"))]

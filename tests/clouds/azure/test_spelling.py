@@ -1,4 +1,4 @@
-"""Azure ignores the case of IDs. One image has one canonical ID here."""
+"""Azure ignores the case of IDs, but the adapter returns one canonical ID per image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ NOBLE = azure_images.NOBLE.urn()
 IDS = (NOBLE, azure_images.OWN.resource_id, azure_images.GOLDEN.version_id("1.0.10"))
 
 
-def test_an_id_in_other_letters_comes_out_as_azure_spells_it() -> None:
+def test_an_id_in_upper_case_gets_the_spelling_of_azure() -> None:
     adapter = Azure()
-    with azure.start() as address:
-        credentials = AzurePeer().credentials(address)
+    with azure.start() as url:
+        credentials = AzurePeer().credentials(url)
         for image_id in IDS:
             assert adapter.describe(credentials, Locator("", image_id)).image_id == ""
-            shouted = adapter.parse_image_id(image_id.upper()).value
-            assert shouted != image_id
-            assert adapter.describe(credentials, Locator("", shouted)).image_id == image_id
+            upper_case = adapter.parse_image_id(image_id.upper()).value
+            assert upper_case != image_id
+            assert adapter.describe(credentials, Locator("", upper_case)).image_id == image_id
 
 
 @pytest.mark.parametrize(
     "answered", ["", "nonsense", "/subscriptions/x", azure_images.BIONIC.urn(), IDS[1], IDS[2]]
 )
-def test_an_answer_with_the_id_of_something_else_changes_nothing(answered: str) -> None:
+def test_the_id_of_another_image_is_ignored(answered: str) -> None:
     assert with_azure_spelling(parse_canonical(NOBLE), answered) == parse_canonical(NOBLE)

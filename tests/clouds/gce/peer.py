@@ -33,8 +33,8 @@ class GcePeer(Peer):
     def start(self) -> AbstractContextManager[str]:
         return gce.start()
 
-    def credentials(self, address: str) -> CredentialValues:
-        return gce_credentials(address)
+    def credentials(self, url: str) -> CredentialValues:
+        return gce_credentials(url)
 
     def rejecting(self) -> faulty.Behaviour:
         return refusing(gce_answers.unauthenticated())
@@ -46,5 +46,5 @@ class GcePeer(Peer):
         return refusing(gce_answers.throttled())
 
 
-def gce_credentials(address: str, **changes: str) -> CredentialValues:
-    return CredentialValues({**gce.credentials(address), **changes})
+def gce_credentials(url: str, **changes: str) -> CredentialValues:
+    return CredentialValues({**gce.credentials(url), **changes})

@@ -11,6 +11,7 @@ import pytest
 from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
 from tests.clouds.gce.answers import image, refusing
 from tests.clouds.gce.peer import gce_credentials
+from tests.clouds.helpers import fact
 from webapp.clouds.base import (
     CloudUnreachable,
     CredentialValues,
@@ -29,9 +30,9 @@ LINK = "https://www.googleapis.com/compute/v1/projects/"
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with gce.start() as address:
-        yield address
+def cloud_url() -> Iterator[str]:
+    with gce.start() as cloud_url:
+        yield cloud_url
 
 
 @pytest.fixture
@@ -40,23 +41,19 @@ def adapter() -> Gce:
 
 
 @pytest.fixture
-def good(address: str) -> CredentialValues:
-    return gce_credentials(address)
+def good(cloud_url: str) -> CredentialValues:
+    return gce_credentials(cloud_url)
 
 
-def described(adapter: Gce, good: CredentialValues, image_id: str) -> ImageDetails:
+def describe(adapter: Gce, good: CredentialValues, image_id: str) -> ImageDetails:
     return adapter.describe(good, Locator("", image_id))
-
-
-def fact(details: ImageDetails, key: str) -> str | None:
-    return next((each.value for each in details.facts if each.key == key), None)
 
 
 @pytest.mark.parametrize("known", gce_images.CATALOG, ids=lambda known: known.name)
 def test_every_image_of_the_sandbox(
     adapter: Gce, good: CredentialValues, known: gce_images.SandboxImage
 ) -> None:
-    details = described(adapter, good, known.image_id)
+    details = describe(adapter, good, known.image_id)
     assert details.name == known.name
     assert details.description == known.description
     assert details.architecture == {"X86_64": "x86_64", "ARM64": "arm64"}[known.architecture]
@@ -86,13 +83,13 @@ def test_every_image_of_the_sandbox(
 def test_texts_suggest_the_operating_system(
     adapter: Gce, good: CredentialValues, known: gce_images.SandboxImage, family: str, version: str
 ) -> None:
-    found = operating_systems.suggest(described(adapter, good, known.image_id).os_texts)
+    found = operating_systems.suggest(describe(adapter, good, known.image_id).os_texts)
     assert found is not None
     assert (found.family, found.version) == (family, version)
 
 
 def test_all_details_of_an_own_image(adapter: Gce, good: CredentialValues) -> None:
-    details = described(adapter, good, gce_images.OWN.image_id)
+    details = describe(adapter, good, gce_images.OWN.image_id)
     assert details.state is ImageState.AVAILABLE
     assert details.state_note == ""
     assert set(details.facts) >= {
@@ -107,31 +104,31 @@ def test_all_details_of_an_own_image(adapter: Gce, good: CredentialValues) -> No
 
 
 def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
-    old = described(adapter, good, gce_images.DEPRECATED.image_id)
+    old = describe(adapter, good, gce_images.DEPRECATED.image_id)
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2026, 4, 14, 7, tzinfo=UTC)
     assert gce_images.DEBIAN_12.image_id in old.state_note
     assert fact(old, "replacement") == gce_images.DEBIAN_12.image_id
-    obsolete = described(adapter, good, gce_images.OBSOLETE.image_id)
+    obsolete = describe(adapter, good, gce_images.OBSOLETE.image_id)
     assert obsolete.state is ImageState.DISABLED
     assert "obsolete. New instances can’t" in obsolete.state_note
     assert fact(obsolete, "obsolete") == "2026-01-01"
-    retired = described(adapter, good, gce_images.RETIRED.image_id)
+    retired = describe(adapter, good, gce_images.RETIRED.image_id)
     assert retired.state is ImageState.GONE
     assert fact(retired, "deleted") == "2026-06-01"
-    assert described(adapter, good, gce_images.PENDING.image_id).state is ImageState.PENDING
-    assert described(adapter, good, gce_images.FAILED.image_id).state is ImageState.FAILED
+    assert describe(adapter, good, gce_images.PENDING.image_id).state is ImageState.PENDING
+    assert describe(adapter, good, gce_images.FAILED.image_id).state is ImageState.FAILED
 
 
 def test_a_family_resolves_to_its_current_image(adapter: Gce, good: CredentialValues) -> None:
-    details = described(adapter, good, gce_images.OWN.family_id)
+    details = describe(adapter, good, gce_images.OWN.family_id)
     assert details.name == gce_images.OWN.name
     assert details.image_id == gce_images.OWN.image_id
 
 
 def test_a_number_resolves_to_the_image_name(adapter: Gce, good: CredentialValues) -> None:
     known = gce_images.DEBIAN_13
-    details = described(adapter, good, f"{known.project}/global/images/{known.number}")
+    details = describe(adapter, good, f"{known.project}/global/images/{known.number}")
     assert details.name == known.name
     assert details.image_id == known.image_id
 
@@ -139,10 +136,10 @@ def test_a_number_resolves_to_the_image_name(adapter: Gce, good: CredentialValue
 def test_the_number_of_a_project_becomes_its_id(adapter: Gce) -> None:
     link = f"{LINK}acme-images/global/images/web"
     with faulty.serve(image(name="web", selfLink=link, status="READY")) as url:
-        found = described(adapter, gce_credentials(url), "112233445566/global/images/web")
+        found = describe(adapter, gce_credentials(url), "112233445566/global/images/web")
         assert found.image_id == "acme-images/global/images/web"
     with faulty.serve(image(name="web", status="READY")) as url:
-        found = described(adapter, gce_credentials(url), "112233445566/global/images/web")
+        found = describe(adapter, gce_credentials(url), "112233445566/global/images/web")
         assert found.image_id == ""
 
 
@@ -152,7 +149,7 @@ def test_check_returns_project_and_account(adapter: Gce, good: CredentialValues)
     assert identity.description == gce_keys.EMAIL
 
 
-def test_check_of_a_project_without_images_in_it(adapter: Gce) -> None:
+def test_the_check_does_not_require_images_in_the_project(adapter: Gce) -> None:
     """The images to register may be in another project."""
     answer = gce_answers.forbidden("acme-images", "compute.images.list")
     with faulty.serve(refusing(answer)) as url:
@@ -167,7 +164,7 @@ def test_there_are_no_locations(adapter: Gce, good: CredentialValues) -> None:
     assert adapter.default_locations({}) == ()
 
 
-def test_console(adapter: Gce) -> None:
+def test_the_console_link(adapter: Gce) -> None:
     def link(image_id: str) -> str:
         return adapter.console_url({}, Locator("", image_id))
 
@@ -181,7 +178,7 @@ def test_console(adapter: Gce) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "answer"),
+    ("requested_name", "answer"),
     [
         ("web", {"name": "other"}),
         ("web", {"name": "", "id": "5"}),
@@ -191,13 +188,13 @@ def test_console(adapter: Gce) -> None:
     ],
 )
 def test_answers_about_another_image_are_rejected(
-    adapter: Gce, asked: str, answer: dict[str, str]
+    adapter: Gce, requested_name: str, answer: dict[str, str]
 ) -> None:
     with (
         faulty.serve(image(**answer)) as url,
         pytest.raises(CloudUnreachable, match="didn’t respond like"),
     ):
-        described(adapter, gce_credentials(url), f"acme-images/global/images/{asked}")
+        describe(adapter, gce_credentials(url), f"acme-images/global/images/{requested_name}")
 
 
 @pytest.mark.parametrize(
@@ -226,14 +223,14 @@ def test_answers_about_another_image_are_rejected(
         ({}, ImageState.FAILED, "unknown state for this image: none."),
     ],
 )
-def test_states(image: dict[str, Any], state: ImageState, words: str) -> None:
+def test_each_state_is_translated(image: dict[str, Any], state: ImageState, words: str) -> None:
     details = image_details({"name": "web", **image}, REQUESTED)
     assert details.state is state
     assert words in details.state_note
     assert details.state_note == "" or details.state_note.endswith(".")
 
 
-def test_to_be_deprecated_is_not_deprecated_yet() -> None:
+def test_a_future_deprecation_does_not_change_the_state() -> None:
     """The dates are informative, according to Google: only the state counts."""
     deprecation = {
         "state": "ACTIVE",
@@ -259,7 +256,7 @@ def test_an_image_with_few_details() -> None:
     assert details.os_texts == ("web",)
 
 
-def test_facts_that_few_images_have() -> None:
+def test_rare_facts_are_read() -> None:
     image = {
         "name": "web",
         "enable_confidential_compute": True,
@@ -308,5 +305,7 @@ def test_source_of_an_image(fields: dict[str, Any], source: str | None) -> None:
         ({"guest_os_features": [{"type_": "WINDOWS"}, {}]}, ("web", "Windows")),
     ],
 )
-def test_texts_that_name_the_system(fields: dict[str, Any], texts: tuple[str, ...]) -> None:
+def test_the_texts_that_suggest_the_operating_system(
+    fields: dict[str, Any], texts: tuple[str, ...]
+) -> None:
     assert image_details({"name": "web", **fields}, REQUESTED).os_texts == texts

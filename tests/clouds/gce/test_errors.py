@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +24,7 @@ from sandbox.gce_answers import (
 )
 from tests.clouds.gce.answers import JSON, authorization, refusing
 from tests.clouds.gce.peer import gce_credentials
+from tests.clouds.helpers import cloud_error
 from webapp.clouds import base
 from webapp.clouds.base import (
     CloudError,
@@ -51,33 +52,20 @@ def adapter() -> Gce:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with gce.start() as address:
-        yield address
-
-
-def refused(call: Callable[[], object]) -> CloudError:
-    """Return the error of `call`, after checking its message."""
-    with pytest.raises(CloudError) as caught:
-        call()
-    message = str(caught.value)
-    assert 1 <= len(re.findall(r"[.?!](?=\s|$)", message)) <= 3, message
-    assert message[0].isupper()
-    assert message.endswith(".")
-    assert len(message) < 300
-    assert "://" not in message
-    return caught.value
+def cloud_url() -> Iterator[str]:
+    with gce.start() as cloud_url:
+        yield cloud_url
 
 
 def look_up_error(adapter: Gce, behaviour: Behaviour, image_id: str = IMAGE) -> CloudError:
     """Return the error of a look-up."""
     with faulty.serve(behaviour) as url:
-        return refused(lambda: adapter.describe(gce_credentials(url), Locator("", image_id)))
+        return cloud_error(lambda: adapter.describe(gce_credentials(url), Locator("", image_id)))
 
 
-def checked(adapter: Gce, behaviour: Behaviour) -> CloudError:
+def check_error(adapter: Gce, behaviour: Behaviour) -> CloudError:
     with faulty.serve(behaviour) as url:
-        return refused(lambda: adapter.check(gce_credentials(url)))
+        return cloud_error(lambda: adapter.check(gce_credentials(url)))
 
 
 REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
@@ -125,7 +113,7 @@ def test_each_answer_has_its_own_message(
     assert re.search(words, str(refusal)), refusal
 
 
-def test_a_family_that_does_not_exist(adapter: Gce) -> None:
+def test_a_missing_family_is_not_found(adapter: Gce) -> None:
     refusal = look_up_error(adapter, refusing(not_found(FAMILY)), FAMILY)
     assert type(refusal) is ImageNotFound
     assert f"no image family {FAMILY}, or all of its images are deprecated" in str(refusal)
@@ -145,12 +133,12 @@ def test_a_family_that_does_not_exist(adapter: Gce) -> None:
 def test_check_has_its_own_messages(
     adapter: Gce, answer: Answer, kind: type[CloudError], words: str
 ) -> None:
-    refusal = checked(adapter, refusing(answer))
+    refusal = check_error(adapter, refusing(answer))
     assert type(refusal) is kind
     assert re.search(words, str(refusal)), refusal
 
 
-def test_failures_of_the_sandbox(adapter: Gce, address: str) -> None:
+def test_each_failure_of_the_sandbox_is_reported(adapter: Gce, cloud_url: str) -> None:
     """Test each failure that the demonstration can show."""
     known = gce_images.NOBLE
     for image_id, kind, words in (
@@ -163,17 +151,17 @@ def test_failures_of_the_sandbox(adapter: Gce, address: str) -> None:
         (gce.UNAVAILABLE, CloudUnreachable, "503"),
     ):
         locator = Locator("", image_id)
-        refusal = refused(lambda: adapter.describe(gce_credentials(address), locator))  # noqa: B023
+        refusal = cloud_error(lambda: adapter.describe(gce_credentials(cloud_url), locator))  # noqa: B023
         assert type(refusal) is kind
         assert words in str(refusal)
 
 
-def test_unknown_keys(adapter: Gce, address: str) -> None:
-    key = json.loads(gce.credentials(address)["service_account_key"])
+def test_unknown_keys_are_rejected(adapter: Gce, cloud_url: str) -> None:
+    key = json.loads(gce.credentials(cloud_url)["service_account_key"])
     for changes in ({"client_email": "who@example.com"}, {"private_key_id": "0123456789abcdef"}):
         text = json.dumps({**key, **changes})
-        credentials = gce_credentials(address, service_account_key=text)
-        assert isinstance(refused(lambda: adapter.check(credentials)), CredentialsRejected)  # noqa: B023
+        credentials = gce_credentials(cloud_url, service_account_key=text)
+        assert isinstance(cloud_error(lambda: adapter.check(credentials)), CredentialsRejected)  # noqa: B023
 
 
 @pytest.mark.parametrize(
@@ -185,7 +173,7 @@ def test_unknown_keys(adapter: Gce, address: str) -> None:
         ("Tue, 24 Nov 2026 06:00:00 GMT", "Wait a minute"),
     ],
 )
-def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
+def test_the_message_says_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
     headers = {"Retry-After": after}
     refusal = look_up_error(adapter, refusing(throttled(), **headers))
     assert isinstance(refusal, CloudThrottled)
@@ -204,7 +192,7 @@ def test_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
     ],
 )
 @pytest.mark.parametrize("body", ["", "<html>No</html>", "{}", '{"message": "No"}', "null"])
-def test_errors_that_are_not_from_google(
+def test_errors_of_other_servers_are_classified_by_status(
     adapter: Gce, status: int, kind: type[CloudError], words: str, body: str
 ) -> None:
     refusal = look_up_error(adapter, answering(status, body, "text/html"))
@@ -222,50 +210,52 @@ STRANGE = [
 
 @pytest.mark.parametrize("body", STRANGE, ids=lambda body: body[:20])
 @pytest.mark.parametrize("status", [200, 301, 404])
-def test_garbage(adapter: Gce, body: str, status: int) -> None:
+def test_unexpected_answers_are_reported(adapter: Gce, body: str, status: int) -> None:
     with faulty.serve(answering(status, body, JSON)) as url:
         credentials = gce_credentials(url)
         for call in (
             lambda: adapter.describe(credentials, Locator("", IMAGE)),
             lambda: adapter.check(credentials),
         ):
-            refusal = refused(call)
+            refusal = cloud_error(call)
             assert type(refusal) is CloudUnreachable or status == 404
             assert isinstance(refusal, CloudUnreachable | ImageNotFound | CredentialsRejected)
 
 
-def test_answers_that_are_not_text(adapter: Gce) -> None:
+def test_binary_answers_are_reported(adapter: Gce) -> None:
     for status in (200, 404):
-        sent = faulty.Answer(status, b"\xff\xfe\x00{", JSON)
-        assert "didn’t respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
+        answer = faulty.Answer(status, b"\xff\xfe\x00{", JSON)
+        assert "didn’t respond like" in str(look_up_error(adapter, lambda _: answer))  # noqa: B023
 
 
-def test_refused_connection(adapter: Gce) -> None:
+def test_a_refused_connection_is_reported(adapter: Gce) -> None:
     with faulty.refusing() as url:
-        refusal = refused(lambda: adapter.describe(gce_credentials(url), Locator("", IMAGE)))
+        refusal = cloud_error(lambda: adapter.describe(gce_credentials(url), Locator("", IMAGE)))
     assert isinstance(refusal, CloudUnreachable)
     assert "was refused" in str(refusal)
 
 
-def test_name_that_cannot_be_resolved(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresolvable_host_name_is_reported(
+    adapter: Gce, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unresolvable(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     for endpoint in ("http://nowhere.invalid", ""):
         credentials = gce_credentials(endpoint)
-        refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
+        refusal = cloud_error(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
         assert isinstance(refusal, CloudUnreachable)
         assert "can’t be resolved" in str(refusal)
 
 
-def test_interrupted_connection(adapter: Gce) -> None:
+def test_an_interrupted_connection_is_reported(adapter: Gce) -> None:
     refusal = look_up_error(adapter, faulty.resetting)
     assert isinstance(refusal, CloudUnreachable)
     assert "was interrupted" in str(refusal)
 
 
-def test_silence(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDK's own timeout ends the call first."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
     refusal = look_up_error(adapter, slow(30, answering(200)))
@@ -273,7 +263,7 @@ def test_silence(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "took too long to respond" in str(refusal)
 
 
-def test_trickling_answer(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trickling_answer_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only our time limit ends the call, since no timeout of the SDK does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     refusal = look_up_error(adapter, faulty.trickling)
@@ -281,66 +271,66 @@ def test_trickling_answer(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None
     assert "didn’t respond within 1 seconds" in str(refusal)
 
 
-def test_tls(adapter: Gce) -> None:
+def test_tls_problems_are_reported(adapter: Gce) -> None:
     for context, words in (
         (tls.untrusted(), "can’t be verified"),
         (tls.trusted(), "can’t be verified"),  # the credentials do not include its authority
     ):
         with faulty.serve(answering(200), tls=context) as url:
             credentials = gce_credentials(url)
-            refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
+            refusal = cloud_error(lambda: adapter.describe(credentials, Locator("", IMAGE)))  # noqa: B023
         assert isinstance(refusal, CloudUnreachable)
         assert words in str(refusal)
     with faulty.serve(answering(200)) as url:
         credentials = gce_credentials(url.replace("http:", "https:"))
-        refusal = refused(lambda: adapter.describe(credentials, Locator("", IMAGE)))
+        refusal = cloud_error(lambda: adapter.describe(credentials, Locator("", IMAGE)))
     assert "No TLS connection" in str(refusal)
 
 
-def test_tls_with_a_private_authority(adapter: Gce, address: str) -> None:
+def test_a_private_authority_is_trusted_if_it_is_configured(adapter: Gce, cloud_url: str) -> None:
     ca = tls.authority().pem
     locator = Locator("", gce_images.NOBLE.image_id)
-    with faulty.serve(forwarding(address), tls=tls.trusted()) as url:
+    with faulty.serve(forwarding(cloud_url), tls=tls.trusted()) as url:
         assert adapter.describe(gce_credentials(url, ca=ca), locator).name == gce_images.NOBLE.name
     for context, words in (
         (tls.untrusted(), "can’t be verified"),
         (tls.expired(), "has expired"),
         (tls.authority().context(addresses=("127.0.0.3",)), "was issued for a different host name"),
     ):
-        with faulty.serve(forwarding(address), tls=context) as url:
+        with faulty.serve(forwarding(cloud_url), tls=context) as url:
             credentials = gce_credentials(url, ca=ca)
-            refusal = refused(lambda: adapter.describe(credentials, locator))  # noqa: B023
+            refusal = cloud_error(lambda: adapter.describe(credentials, locator))  # noqa: B023
         assert isinstance(refusal, CloudUnreachable)
         assert words in str(refusal)
 
 
-def test_a_brief_failure_is_retried_once(adapter: Gce, address: str) -> None:
+def test_a_brief_failure_is_retried_once(adapter: Gce, cloud_url: str) -> None:
     """A rejected token is also retried, since it may have expired on the way."""
-    forward = forwarding(address)
+    forward = forwarding(cloud_url)
     faults = (answering(503), answering(502), refusing(unauthenticated()), _hanging_up)
     for fault in faults:
-        left = [fault]
+        faults_left = [fault]
 
         def behave(request: faulty.Request) -> faulty.Answer | None:
-            return left.pop()(request) if left else forward(request)  # noqa: B023
+            return faults_left.pop()(request) if faults_left else forward(request)  # noqa: B023
 
         with faulty.serve(behave) as url:
             locator = Locator("", gce_images.NOBLE.image_id)
             found = adapter.describe(gce_credentials(url), locator)
             assert found.name == gce_images.NOBLE.name
-        assert not left
+        assert not faults_left
 
 
 def test_nothing_is_retried_more_than_once(adapter: Gce) -> None:
     for fault in (answering(503), refusing(unauthenticated()), _hanging_up, refusing(throttled())):
-        asked = []
+        requests = []
 
         def behave(request: faulty.Request) -> faulty.Answer | None:
-            asked.append(request.path)  # noqa: B023
+            requests.append(request.path)  # noqa: B023
             return fault(request)  # noqa: B023
 
         look_up_error(adapter, behave)
-        assert 1 <= len(asked) <= 2
+        assert 1 <= len(requests) <= 2
 
 
 def _hanging_up(request: faulty.Request) -> None:
@@ -348,26 +338,26 @@ def _hanging_up(request: faulty.Request) -> None:
     request.connection.shutdown(socket.SHUT_RDWR)
 
 
-def test_redirects_are_not_followed(adapter: Gce, address: str) -> None:
-    asked: list[str] = []
+def test_redirects_are_not_followed(adapter: Gce, cloud_url: str) -> None:
+    requests: list[str] = []
 
     def elsewhere(request: faulty.Request) -> faulty.Answer:
-        asked.append(authorization(request))
+        requests.append(authorization(request))
         return faulty.Answer(200, b"{}", JSON)
 
     with faulty.serve(elsewhere) as target:
         for status in (301, 302, 307, 308):
-            sent = faulty.Answer(status, b"", JSON, {"Location": target})
-            assert "didn’t respond like" in str(look_up_error(adapter, lambda _: sent))  # noqa: B023
-    assert asked == []
+            answer = faulty.Answer(status, b"", JSON, {"Location": target})
+            assert "didn’t respond like" in str(look_up_error(adapter, lambda _: answer))  # noqa: B023
+    assert requests == []
 
 
-def test_what_is_no_id_is_not_even_asked(adapter: Gce) -> None:
+def test_an_invalid_id_is_not_sent(adapter: Gce) -> None:
     with pytest.raises(InvalidImageId):
         adapter.describe(gce_credentials(""), Locator("", "../../secrets"))
 
 
-def test_what_google_repeats_of_our_secrets_is_not_logged(
+def test_secrets_that_google_repeats_are_not_logged(
     adapter: Gce, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = gce.credentials("")["service_account_key"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.gce.ids import parse, parse_reference
 from webapp.clouds.pasted_text import MAX_LENGTH
@@ -71,7 +70,7 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
         (f"acme-images/global/images/{'w' * 63}", None),
     ],
 )
-def test_accepted_texts(text: str, value: str | None) -> None:
+def test_an_accepted_text_becomes_an_id(text: str, value: str | None) -> None:
     """The location is always empty, since images are not regional."""
     found = parse(text)
     assert found.location == ""
@@ -135,7 +134,7 @@ def test_accepted_texts(text: str, value: str | None) -> None:
         ("w" * (MAX_LENGTH + 1), "too long for an image ID"),
     ],
 )
-def test_rejected_with_the_problem(text: str, words: str) -> None:
+def test_a_rejected_text_gets_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words):
         parse(text)
 
@@ -189,9 +188,5 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
     "piece",
     ["a", "a-", "a.", "1", "/", "//", "projects/", "global/images/", "https://", "%2F", "?", " "],
 )
-def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
-        began = time.perf_counter()
-        with pytest.raises(InvalidImageId):
-            parse(text)
-        assert time.perf_counter() - began < 0.5
+def test_hostile_input_is_rejected_quickly(piece: str) -> None:
+    assert_rejected_quickly(parse, piece, MAX_LENGTH)

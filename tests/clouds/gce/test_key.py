@@ -38,20 +38,20 @@ def without(name: str) -> str:
 
 
 @cache
-def elliptic() -> str:
+def elliptic_curve_key() -> str:
     made = ec.generate_private_key(ec.SECP256R1())
     return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 @cache
-def encrypted() -> str:
+def encrypted_key() -> str:
     pem = json.loads(gce_keys.key_file())["private_key"].encode()
     made = load_pem_private_key(pem, password=None)
     form = BestAvailableEncryption(b"sesame")
     return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form).decode()
 
 
-def refused(text: str, **others: str) -> InvalidCredentials:
+def key_error(text: str, **others: str) -> InvalidCredentials:
     values = {"service_account_key": text, "endpoint_url": "", "ca": "", **others}
     with pytest.raises(InvalidCredentials) as caught:
         Gce().validate(values)
@@ -62,7 +62,7 @@ def refused(text: str, **others: str) -> InvalidCredentials:
 
 
 @pytest.mark.parametrize("around", ["{}", "\ufeff{}", "\n\n {} \r\n"])
-def test_a_valid_key(around: str) -> None:
+def test_a_valid_key_is_accepted(around: str) -> None:
     text = around.replace("{}", gce_keys.key_file())
     account = parse_key(text)
     assert account.project == "acme-images"
@@ -112,14 +112,14 @@ def test_repr_contains_no_secret() -> None:
             key(private_key="-----BEGIN PRIVATE KEY-----\nMII\n"),
             "can’t be read because it is incomplete",
         ),
-        (key(private_key=encrypted()), "private_key in this key can’t be read"),
-        (key(private_key=elliptic()), "isn’t an RSA key"),
+        (key(private_key=encrypted_key()), "private_key in this key can’t be read"),
+        (key(private_key=elliptic_curve_key()), "isn’t an RSA key"),
         (key(private_key=f"x{'y' * MAX_LENGTH}"), "too long for a service account key"),
     ],
     ids=lambda each: each[:30],
 )
 def test_each_mistake_has_its_own_message(text: str, words: str) -> None:
-    error = refused(text)
+    error = key_error(text)
     assert words in str(error)
     assert error.field == "service_account_key"
 
@@ -128,17 +128,17 @@ def test_no_message_contains_the_secret() -> None:
     whole = gce_keys.key_file()
     cut = whole[: len(whole) // 2]
     for text in (cut, key(private_key=LINE), key(type=LINE), key(client_email=LINE), f"{{{LINE}"):
-        assert LINE not in str(refused(text))
-        assert LINE[:10] not in str(refused(text))
-        assert LINE not in repr(vars(refused(text).__cause__ or refused(text)))
+        assert LINE not in str(key_error(text))
+        assert LINE[:10] not in str(key_error(text))
+        assert LINE not in repr(vars(key_error(text).__cause__ or key_error(text)))
 
 
 def test_an_authority_requires_an_endpoint() -> None:
     good, pem = gce_keys.key_file(), tls.authority().pem
-    error = refused(good, ca=pem)
+    error = key_error(good, ca=pem)
     assert "requires an endpoint URL" in str(error)
     assert error.field == "ca"
-    error = refused(good, ca="sesame", endpoint_url="https://10.0.0.1")
+    error = key_error(good, ca="sesame", endpoint_url="https://10.0.0.1")
     assert "isn’t a certificate" in str(error)
     assert error.field == "ca"
     values = {"service_account_key": good, "ca": pem, "endpoint_url": "https://10.0.0.1"}
@@ -148,7 +148,7 @@ def test_an_authority_requires_an_endpoint() -> None:
 def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
     """A key alone must not decide where its tokens are sent."""
     foreign = key(universe_domain="example-cloud.fr")
-    error = refused(foreign)
+    error = key_error(foreign)
     assert "another cloud, example-cloud.fr" in str(error)
     assert error.field == "endpoint_url"
     endpoint = "https://compute.example-cloud.fr"
@@ -169,4 +169,4 @@ def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
     ).map(json.dumps)
 )
 def test_any_other_text_is_rejected_with_a_message(text: str) -> None:
-    assert LINE not in str(refused(text))
+    assert LINE not in str(key_error(text))

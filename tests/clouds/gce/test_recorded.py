@@ -67,15 +67,15 @@ def pairs() -> list[tuple[dict[str, Any], ImageDetails]]:
     """Return each real image with the details from the adapter."""
     adapter, answers = Gce(), iter(recorded("gce_images.json")["items"])
     found: list[tuple[dict[str, Any], ImageDetails]] = []
-    present: dict[str, Any] = {}
+    current_image: dict[str, Any] = {}
 
     def replay(_: faulty.Request) -> faulty.Answer:
-        return faulty.Answer(200, json.dumps(present).encode(), JSON)
+        return faulty.Answer(200, json.dumps(current_image).encode(), JSON)
 
     with faulty.serve(replay) as url:
         credentials = gce_credentials(url)
         for image in answers:
-            present = image
+            current_image = image
             found.append(
                 (
                     image,
@@ -137,8 +137,8 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
     It allows only the named fields. Errors, which Google does not describe, must look like the
     recorded error.
     """
-    said = recorded("compute.v1.images.prism.json")
-    for definition in said["definitions"].values():
+    description = recorded("compute.v1.images.prism.json")
+    for definition in description["definitions"].values():
         if "properties" in definition:
             definition.setdefault("additionalProperties", False)
     error = {
@@ -147,10 +147,10 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "additionalProperties": False,
         "properties": {"error": _shape(recorded("gce_errors.json")["not_found"]["error"])},
     }
-    for operations in said["paths"].values():
+    for operations in description["paths"].values():
         operations["get"]["responses"]["default"] = {"description": "An error", "schema": error}
     file = tmp_path_factory.mktemp("prism") / "compute.json"
-    file.write_text(json.dumps(said))
+    file.write_text(json.dumps(description))
     return file
 
 
@@ -212,12 +212,12 @@ def test_every_answer_of_the_sandbox_is_as_google_describes(
         *("ImageNotFound", "PermissionDenied", "CloudThrottled", "CloudUnreachable"),
         *("CredentialsRejected", "globex-images"),
     }
-    said = log.read_text()
-    assert "violation" not in said.lower(), [
-        line for line in said.splitlines() if "violation" in line.lower()
+    logged = log.read_text()
+    assert "violation" not in logged.lower(), [
+        line for line in logged.splitlines() if "violation" in line.lower()
     ]
     statuses = Counter(
-        line.rpartition(" ")[2] for line in said.splitlines() if " has returned " in line
+        line.rpartition(" ")[2] for line in logged.splitlines() if " has returned " in line
     )
     assert statuses.keys() == {"200", "401", "403", "404", "429", "503"}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from sandbox import gce, gce_images, gce_keys
 from tests.clouds.gce.peer import gce_credentials
+from tests.clouds.helpers import run_python
 from webapp.clouds.base import CredentialsRejected, Locator
 from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.ids import parse
 
 ROOT = Path(__file__).parents[3]
 NOW = int(time.time())
-GOOD: dict[str, Any] = {
+VALID_CLAIMS: dict[str, Any] = {
     "iss": gce_keys.EMAIL,
     "sub": gce_keys.EMAIL,
     "aud": gce_keys.AUDIENCE,
@@ -36,9 +35,9 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with gce.start() as address:
-        yield address
+def cloud_url() -> Iterator[str]:
+    with gce.start() as cloud_url:
+        yield cloud_url
 
 
 def own_key() -> dict[str, str]:
@@ -56,16 +55,16 @@ def token(claims: object, kid: str | None = None, private: rsa.RSAPrivateKey | N
     return b".".join([signed, base64.urlsafe_b64encode(signature)]).decode()
 
 
-def get(address: str, authorization: str, path: str = gce_images.OWN.image_id) -> Any:
+def request_image(cloud_url: str, authorization: str, path: str = gce_images.OWN.image_id) -> Any:
     return requests.get(
-        f"{address}/compute/v1/projects/{path}",
+        f"{cloud_url}/compute/v1/projects/{path}",
         headers={"Authorization": authorization},
         timeout=5,
     )
 
 
-def test_a_valid_token(address: str) -> None:
-    assert get(address, f"Bearer {token(GOOD)}").status_code == 200
+def test_a_valid_token_is_accepted(cloud_url: str) -> None:
+    assert request_image(cloud_url, f"Bearer {token(VALID_CLAIMS)}").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -75,37 +74,42 @@ def test_a_valid_token(address: str) -> None:
         ("Basic c2VzYW1l", "CREDENTIALS_MISSING"),
         ("Bearer x", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
         ("Bearer a.b.c", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
-        (f"Bearer {token(GOOD)[:-20]}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token(VALID_CLAIMS)[:-20]}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
         (f"Bearer {token([])}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
-        (f"Bearer {token(GOOD, kid='0123')}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
-        (f"Bearer {token(GOOD, kid='ä')}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
-        (f"Bearer {token({**GOOD, 'iss': 'who@example.com'})}", "ACCOUNT_STATE_INVALID"),
-        (f"Bearer {token({**GOOD, 'aud': 'https://example.com/'})}", "ACCOUNT_STATE_INVALID"),
-        (f"Bearer {token({**GOOD, 'exp': NOW - 600})}", "ACCESS_TOKEN_EXPIRED"),
-        (f"Bearer {token({**GOOD, 'iat': NOW + 600})}", "ACCESS_TOKEN_EXPIRED"),
-        (f"Bearer {token({**GOOD, 'exp': NOW + 9999})}", "ACCESS_TOKEN_EXPIRED"),
-        (f"Bearer {token({**GOOD, 'exp': None})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token(VALID_CLAIMS, kid='0123')}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token(VALID_CLAIMS, kid='ä')}", "ACCESS_TOKEN_TYPE_UNSUPPORTED"),
+        (f"Bearer {token({**VALID_CLAIMS, 'iss': 'who@example.com'})}", "ACCOUNT_STATE_INVALID"),
+        (
+            f"Bearer {token({**VALID_CLAIMS, 'aud': 'https://example.com/'})}",
+            "ACCOUNT_STATE_INVALID",
+        ),
+        (f"Bearer {token({**VALID_CLAIMS, 'exp': NOW - 600})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**VALID_CLAIMS, 'iat': NOW + 600})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**VALID_CLAIMS, 'exp': NOW + 9999})}", "ACCESS_TOKEN_EXPIRED"),
+        (f"Bearer {token({**VALID_CLAIMS, 'exp': None})}", "ACCESS_TOKEN_EXPIRED"),
     ],
 )
-def test_rejected_tokens(address: str, authorization: str, reason: str) -> None:
-    answer = get(address, authorization)
+def test_invalid_tokens_are_rejected(cloud_url: str, authorization: str, reason: str) -> None:
+    answer = request_image(cloud_url, authorization)
     assert answer.status_code == 401
     assert answer.json()["error"]["details"][0]["reason"] == reason
 
 
-def test_the_private_key_of_another_key_is_rejected(address: str) -> None:
+def test_the_private_key_of_another_key_is_rejected(cloud_url: str) -> None:
     other = rsa.generate_private_key(65537, 2048)
-    assert get(address, f"Bearer {token(GOOD, private=other)}").status_code == 401
+    assert (
+        request_image(cloud_url, f"Bearer {token(VALID_CLAIMS, private=other)}").status_code == 401
+    )
     pem = json.loads(_key_of_another_process())["private_key"]
     mixed = json.dumps({**own_key(), "private_key": pem})
     with pytest.raises(CredentialsRejected):
-        Gce().check(gce_credentials(address, service_account_key=mixed))
+        Gce().check(gce_credentials(cloud_url, service_account_key=mixed))
 
 
-def test_a_key_of_an_earlier_process_is_accepted(address: str) -> None:
+def test_a_key_of_an_earlier_process_is_accepted(cloud_url: str) -> None:
     stored = _key_of_another_process()
     assert stored != gce_keys.key_file()
-    credentials = gce_credentials(address, service_account_key=stored)
+    credentials = gce_credentials(cloud_url, service_account_key=stored)
     assert Gce().check(credentials).account == gce_images.OWN_PROJECT
     locator = Locator("", gce_images.OWN.image_id)
     assert Gce().describe(credentials, locator).name == gce_images.OWN.name
@@ -113,18 +117,16 @@ def test_a_key_of_an_earlier_process_is_accepted(address: str) -> None:
 
 def _key_of_another_process() -> str:
     code = "from sandbox import gce_keys; print(gce_keys.key_file())"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    ).stdout
+    return run_python(code)
 
 
-def test_lists_come_in_pages(address: str) -> None:
+def test_lists_come_in_pages(cloud_url: str) -> None:
     own = [each.name for each in gce_images.CATALOG if each.project == gce_images.OWN_PROJECT]
     names: list[str] = []
     page = "?maxResults=3"
     while page:
         path = f"{gce_images.OWN_PROJECT}/global/images{page}"
-        answer = get(address, f"Bearer {token(GOOD)}", path).json()
+        answer = request_image(cloud_url, f"Bearer {token(VALID_CLAIMS)}", path).json()
         names += [each["name"] for each in answer["items"]]
         following = answer.get("nextPageToken")
         page = f"?maxResults=3&pageToken={following}" if following else ""

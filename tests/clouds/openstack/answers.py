@@ -1,4 +1,4 @@
-"""Answers as Keystone and Glance word them, for faults that the sandbox cannot produce."""
+"""Answers of Keystone and Glance, for faults that the sandbox cannot produce."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DOMAIN = {"id": "default", "name": "Default"}
 
 
 def keystone_error(status: int, message: str = "No.", headers: Mapping[str, str] = {}) -> Behaviour:
-    """Answer every request with this error, as Keystone words it."""
+    """Answer every request with this error, in the format of Keystone."""
     body = json.dumps({"error": {"code": status, "message": message, "title": "No"}})
     return lambda _: Answer(status, body.encode(), JSON, headers)
 
 
 def glance_error(status: int, headers: Mapping[str, str] = {}) -> Behaviour:
-    """Answer every request with this error, as Glance words it."""
+    """Answer every request with this error, in the format of Glance."""
     body = f"<html><head><title>{status} No</title></head><body><h1>{status} No</h1></body></html>"
     return lambda _: Answer(status, body.encode(), "text/html; charset=UTF-8", headers)
 

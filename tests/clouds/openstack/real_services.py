@@ -212,8 +212,10 @@ def _configure(folder: Path, auth_url: str) -> None:
 
 
 def _template_folder() -> Path:
-    """Return a folder with migrated databases, which each start copies. Creating them takes most of
-    the time of a start."""
+    """Return a folder with migrated databases, which each start copies.
+
+    Creating the databases takes longer than the rest of a start.
+    """
     made_from = LOCK.read_bytes() + Path(__file__).read_bytes()
     template = FOLDER / f"tables-{hashlib.sha256(made_from).hexdigest()[:16]}"
     if template.exists():

@@ -134,5 +134,5 @@ def _data(image: SandboxImage) -> bytes:
         return b"\0" * 512 if image.size else b""
     version, cluster_bits = 2, 16
     fields = (version, 0, 0, cluster_bits, image.disk, *(0,) * 7)
-    head = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", *fields)
-    return head.ljust(1024, b"\0")
+    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", *fields)
+    return header.ljust(1024, b"\0")

@@ -9,13 +9,13 @@ import pytest
 
 from sandbox import faulty, openstack, openstack_images, tls
 from sandbox.openstack_images import CATALOG, REGION_ONE, REGION_TWO, SandboxImage
+from tests.clouds.helpers import fact
 from tests.clouds.openstack.answers import cloud, endpoint, image, keystone_error
 from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
 from webapp.clouds.base import (
     CredentialValues,
     Fact,
     Identity,
-    ImageDetails,
     ImageNotFound,
     ImageState,
     InvalidCredentials,
@@ -33,9 +33,9 @@ VISIBLE = [each for each in CATALOG if each is not openstack_images.GLOBEX_IMAGE
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with openstack.start() as address:
-        yield address
+def cloud_url() -> Iterator[str]:
+    with openstack.start() as cloud_url:
+        yield cloud_url
 
 
 @pytest.fixture
@@ -45,16 +45,12 @@ def adapter() -> OpenStack:
 
 
 @pytest.fixture
-def good(address: str) -> CredentialValues:
-    return openstack_credentials(address)
+def good(cloud_url: str) -> CredentialValues:
+    return openstack_credentials(cloud_url)
 
 
 def at(known: SandboxImage) -> Locator:
     return Locator(known.region, known.image_id)
-
-
-def fact(details: ImageDetails, key: str) -> str | None:
-    return next((each.value for each in details.facts if each.key == key), None)
 
 
 @pytest.mark.parametrize("known", VISIBLE, ids=lambda known: known.name)
@@ -78,7 +74,7 @@ def test_every_image_of_the_sandbox(
         assert suggestion.version.split(".")[0] == properties["os_version"].split(".")[0]
 
 
-def test_an_image_with_everything(adapter: OpenStack, good: CredentialValues) -> None:
+def test_all_details_of_an_image(adapter: OpenStack, good: CredentialValues) -> None:
     details = adapter.describe(good, at(openstack_images.ACME_IMAGE))
     assert details.description == "Acme's database image: Ubuntu 24.04 with PostgreSQL 17"
     assert details.architecture == "x86_64"
@@ -100,7 +96,7 @@ def test_an_image_with_everything(adapter: OpenStack, good: CredentialValues) ->
     assert len(fact(details, "checksum") or "") == 32
 
 
-def test_size_is_that_of_the_disk_in_the_file_rounded_up(
+def test_the_size_is_the_virtual_size_rounded_up(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
     assert adapter.describe(good, at(openstack_images.NOBLE)).size_gb == 4
@@ -108,12 +104,12 @@ def test_size_is_that_of_the_disk_in_the_file_rounded_up(
     assert adapter.describe(good, at(openstack_images.DEBIAN_13)).size_gb == 4
 
 
-def test_processors_in_our_words(adapter: OpenStack, good: CredentialValues) -> None:
+def test_architectures_are_translated(adapter: OpenStack, good: CredentialValues) -> None:
     assert adapter.describe(good, at(openstack_images.NOBLE_ARM)).architecture == "arm64"
     assert adapter.describe(good, at(openstack_images.CIRROS)).architecture == ""
 
 
-def test_hidden_deactivated_and_queued(adapter: OpenStack, good: CredentialValues) -> None:
+def test_hidden_deactivated_and_queued_images(adapter: OpenStack, good: CredentialValues) -> None:
     hidden = adapter.describe(good, at(openstack_images.HIDDEN))
     assert hidden.state is ImageState.AVAILABLE
     assert hidden.warnings == (image_details.HIDDEN,)
@@ -128,7 +124,7 @@ def test_hidden_deactivated_and_queued(adapter: OpenStack, good: CredentialValue
     assert fact(queued, "checksum") is None
 
 
-def test_image_of_a_server_on_volumes(adapter: OpenStack, good: CredentialValues) -> None:
+def test_volumes_of_a_server_snapshot_are_read(adapter: OpenStack, good: CredentialValues) -> None:
     details = adapter.describe(good, at(openstack_images.SERVER_SNAPSHOT))
     assert details.size_gb == 20
     assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
@@ -138,7 +134,7 @@ def test_image_of_a_server_on_volumes(adapter: OpenStack, good: CredentialValues
     assert all(volume.snapshot.startswith("51a95307") for volume in details.volumes)
 
 
-def test_private_to_another_project_is_not_found(
+def test_a_private_image_of_another_project_is_not_found(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
     with pytest.raises(ImageNotFound, match="or it is private to another project") as caught:
@@ -146,7 +142,9 @@ def test_private_to_another_project_is_not_found(
     assert caught.value.found_in == ()
 
 
-def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None:
+def test_an_image_in_another_region_is_found_there(
+    adapter: OpenStack, good: CredentialValues
+) -> None:
     wrong = Locator(REGION_ONE, openstack_images.ONLY_IN_REGION_TWO.image_id)
     words = "in RegionOne, but it exists in RegionTwo. Choose that location."
     with pytest.raises(ImageNotFound, match=words) as caught:
@@ -154,15 +152,15 @@ def test_in_the_other_region(adapter: OpenStack, good: CredentialValues) -> None
     assert caught.value.found_in == (REGION_TWO,)
 
 
-def test_in_several_other_regions(adapter: OpenStack) -> None:
-    behave, places = image(), ("north", "south", "east")
+def test_an_image_in_several_other_regions_is_found_there(adapter: OpenStack) -> None:
+    behave, regions = image(), ("north", "south", "east")
 
     def missing_in_the_north(request: faulty.Request) -> faulty.Answer | None:
         if "/north/" in request.path and "limit" not in request.path:
             return faulty.Answer(404)
         return behave(request)
 
-    endpoints = [endpoint(f"/{place}", place) for place in places]
+    endpoints = [endpoint(f"/{place}", place) for place in regions]
     with faulty.serve(cloud(missing_in_the_north, endpoints)) as url:
         words = "in north, but it exists in east and south. Choose one of those locations."
         with pytest.raises(ImageNotFound, match=words) as caught:
@@ -170,7 +168,7 @@ def test_in_several_other_regions(adapter: OpenStack) -> None:
     assert caught.value.found_in == ("east", "south")
 
 
-def test_unknown_region_is_told_those_that_there_are(
+def test_the_error_for_an_unknown_region_lists_the_regions(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
     for region in ("Nowhere", "regionone", "", "http://evil.example/"):
@@ -180,7 +178,7 @@ def test_unknown_region_is_told_those_that_there_are(
             adapter.describe(good, Locator(region, UNKNOWN))
 
 
-def test_many_regions_are_counted(adapter: OpenStack) -> None:
+def test_the_error_counts_many_regions(adapter: OpenStack) -> None:
     endpoints = [endpoint("http://127.0.0.1:9", f"r{number}") for number in range(100, 140)]
     endpoints.append(endpoint("http://127.0.0.1:9", "http://not-fit-to-be-shown"))
     with faulty.serve(cloud(image(), endpoints)) as url:
@@ -192,27 +190,27 @@ def test_many_regions_are_counted(adapter: OpenStack) -> None:
         assert len(adapter.locations(openstack_credentials(url))) == 41
 
 
-def test_no_image_service_at_all(adapter: OpenStack) -> None:
+def test_a_cloud_without_an_image_service_is_reported(adapter: OpenStack) -> None:
     with faulty.serve(cloud(image(), catalog=[])) as url:
         assert adapter.locations(openstack_credentials(url)) == ()
         with pytest.raises(UnknownLocation, match="no image service for this project"):
             adapter.describe(openstack_credentials(url), Locator(REGION_ONE, UNKNOWN))
 
 
-def test_who_may_log_in_and_read_nothing(adapter: OpenStack, address: str) -> None:
+def test_a_user_who_cannot_read_images_is_reported(adapter: OpenStack, cloud_url: str) -> None:
     """Glance answers 404 to this user for every image, but 403 for the list of images."""
-    auditor = openstack_credentials(address, username=openstack.AUDITOR)
+    auditor = openstack_credentials(cloud_url, username=openstack.AUDITOR)
     assert "acme-auditor" in adapter.check(auditor).description
     with pytest.raises(PermissionDenied, match="can’t read images in the project acme"):
         adapter.describe(auditor, at(openstack_images.NOBLE))
 
 
 def test_check_with_a_password_and_with_an_application_credential(
-    adapter: OpenStack, good: CredentialValues, address: str
+    adapter: OpenStack, good: CredentialValues, cloud_url: str
 ) -> None:
     words = "user acme-images (Default) in project acme (Default)"
     assert adapter.check(good) == Identity("acme", words)
-    application = application_credentials(address)
+    application = application_credentials(cloud_url)
     assert adapter.check(application) == Identity("acme", words)
     assert (
         adapter.describe(application, at(openstack_images.ACME_IMAGE)).name
@@ -230,8 +228,12 @@ def test_locations_are_the_regions_with_an_image_service(
 
 
 @pytest.mark.parametrize("end", ["/v3", "/v3/", "", "/", "/v3/auth/tokens"])
-def test_auth_url_as_people_write_it(adapter: OpenStack, address: str, end: str) -> None:
-    assert adapter.check(openstack_credentials(address, auth_url=address + end)).account == "acme"
+def test_auth_urls_are_accepted_as_people_write_them(
+    adapter: OpenStack, cloud_url: str, end: str
+) -> None:
+    assert (
+        adapter.check(openstack_credentials(cloud_url, auth_url=cloud_url + end)).account == "acme"
+    )
 
 
 @pytest.mark.parametrize(
@@ -246,13 +248,17 @@ def test_auth_url_as_people_write_it(adapter: OpenStack, address: str, end: str)
         ("https://images.cloud/v2/123456", "https://images.cloud/v2/123456/images"),
     ],
 )
-def test_endpoints_as_catalogs_write_them(endpoint_url: str, list_url: str) -> None:
+def test_endpoint_urls_are_accepted_as_catalogs_write_them(
+    endpoint_url: str, list_url: str
+) -> None:
     assert sdk.image_list_url(endpoint_url) == list_url
 
 
-def test_which_endpoint_of_a_region_is_taken(adapter: OpenStack) -> None:
-    """Take the public endpoint, or else the internal one, but never the admin endpoint. A region
-    without a name is called RegionOne."""
+def test_the_public_endpoint_takes_precedence(adapter: OpenStack) -> None:
+    """If there is none, the internal endpoint is used, but never the admin endpoint.
+
+    A region without a name is called RegionOne.
+    """
     endpoints = [
         endpoint("/a", "north", "admin"),
         endpoint("/i", "north", "internal"),
@@ -271,7 +277,7 @@ def test_which_endpoint_of_a_region_is_taken(adapter: OpenStack) -> None:
     assert found == {"RegionOne": "/n", "north": "/p", "south": "/s"}
 
 
-def test_private_authority(adapter: OpenStack) -> None:
+def test_a_private_authority_is_trusted_if_it_is_configured(adapter: OpenStack) -> None:
     behave = cloud(image())
 
     def with_tls(request: faulty.Request) -> faulty.Answer | None:
@@ -295,7 +301,7 @@ def test_private_authority(adapter: OpenStack) -> None:
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "private key"),
     ],
 )
-def test_what_cannot_be_right(
+def test_invalid_values_are_refused_at_their_field(
     adapter: OpenStack, changes: dict[str, str], field: str, words: str
 ) -> None:
     with pytest.raises(InvalidCredentials, match=words) as caught:
@@ -303,28 +309,28 @@ def test_what_cannot_be_right(
     assert caught.value.field == field
 
 
-def test_what_is_right_as_it_stands(adapter: OpenStack) -> None:
+def test_valid_values_are_accepted(adapter: OpenStack) -> None:
     pem = tls.authority().pem
     adapter.validate(openstack_credentials("https://cloud:5000", ca=pem))
     adapter.validate(application_credentials("https://cloud/identity"))
 
 
-def test_only_what_the_chosen_way_to_log_in_needs_is_asked_for(adapter: OpenStack) -> None:
-    asked = {each.name: each.when and each.when[1] for each in adapter.credential_fields}
-    assert {name for name, way in asked.items() if way == "password"} == {
+def test_fields_depend_on_the_authentication_method(adapter: OpenStack) -> None:
+    shown_for = {each.name: each.when and each.when[1] for each in adapter.credential_fields}
+    assert {name for name, way in shown_for.items() if way == "password"} == {
         "username",
         "password",
         "project_name",
         "user_domain_name",
         "project_domain_name",
     }
-    assert {name for name, way in asked.items() if way == "application_credential"} == {
+    assert {name for name, way in shown_for.items() if way == "application_credential"} == {
         "application_credential_id",
         "application_credential_secret",
     }
 
 
-def test_answer_to_a_login_is_the_only_one_that_locations_need(adapter: OpenStack) -> None:
+def test_locations_come_from_the_answer_to_the_login(adapter: OpenStack) -> None:
     with faulty.serve(cloud(keystone_error(500))) as url:
         credentials = openstack_credentials(url)
         assert adapter.check(credentials).account == "acme"

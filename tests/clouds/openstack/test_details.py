@@ -24,7 +24,7 @@ from webapp.clouds.openstack.details import image_details
         ("something new", ImageState.FAILED, "something new"),
     ],
 )
-def test_states(status: str, state: ImageState, words: str) -> None:
+def test_each_state_is_translated(status: str, state: ImageState, words: str) -> None:
     details = image_details({"status": status})
     assert details.state is state
     assert words in details.state_note
@@ -44,7 +44,9 @@ def test_states(status: str, state: ImageState, words: str) -> None:
         ({"min_disk": -7, "virtual_size": True}, None),
     ],
 )
-def test_sizes(fields: dict[str, Any], size: int | None) -> None:
+def test_the_size_is_the_larger_of_minimum_and_virtual_size(
+    fields: dict[str, Any], size: int | None
+) -> None:
     assert image_details(fields).size_gb == size
 
 
@@ -52,7 +54,7 @@ def test_sizes(fields: dict[str, Any], size: int | None) -> None:
     ("word", "ours"),
     [("aarch64", "arm64"), ("AMD64", "x86_64"), ("i686", "i386"), ("ppc64le", "ppc64le")],
 )
-def test_architectures(word: str, ours: str) -> None:
+def test_architectures_are_translated(word: str, ours: str) -> None:
     assert image_details({"architecture": word}).architecture == ours
     assert image_details({"hw_architecture": word}).architecture == ours
 
@@ -69,18 +71,20 @@ def test_architectures(word: str, ours: str) -> None:
         ({}, ()),
     ],
 )
-def test_words_that_tell_of_the_system(image: dict[str, Any], texts: tuple[str, ...]) -> None:
+def test_the_texts_that_suggest_the_operating_system(
+    image: dict[str, Any], texts: tuple[str, ...]
+) -> None:
     assert image_details(image).os_texts == texts
 
 
 @pytest.mark.parametrize(
     "mapping", ["", "[", "null", "{}", "[1, null]", "[" * 100_000, '[{"no_device": true}]', 7]
 )
-def test_disks_that_are_none(mapping: object) -> None:
+def test_invalid_disks_are_left_out(mapping: object) -> None:
     assert image_details({"block_device_mapping": mapping}).volumes == ()
 
 
-def test_disks_of_every_kind() -> None:
+def test_disks_of_every_kind_are_read() -> None:
     mapping = (
         '[{"boot_index": "0", "device_name": "/dev/vda", "volume_type": "ssd", "encrypted": true,'
         ' "volume_size": "8"}, {"boot_index": 0, "device_name": "/dev/vdb"}, {"boot_index": -1}]'
@@ -91,7 +95,7 @@ def test_disks_of_every_kind() -> None:
     )
 
 
-def test_what_nobody_would_expect_in_an_answer() -> None:
+def test_values_of_unexpected_types_are_left_out() -> None:
     details = image_details(
         {
             "name": "a\0b ",

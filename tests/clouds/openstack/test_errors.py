@@ -1,5 +1,7 @@
-"""The error and its message for each failure of OpenStack or of the network. Keystone and Glance
-fail independently, so each has its own tests."""
+"""The error for each failure of OpenStack or of the connection to it.
+
+Keystone and Glance fail independently, so each has its own tests.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ import pytest
 from sandbox import faulty, openstack
 from sandbox.faulty import Answer, Behaviour, answering, slow
 from sandbox.openstack_images import ONLY_IN_REGION_TWO, REGION_ONE, REGION_TWO
+from tests.clouds.helpers import cloud_error
 from tests.clouds.openstack.answers import (
     JSON,
     cloud,
@@ -27,9 +30,8 @@ from tests.clouds.openstack.peer import (
     LOCATOR,
     UNKNOWN,
     application_credentials,
-    described,
+    look_up_error,
     openstack_credentials,
-    refused,
 )
 from webapp.clouds import base, follow_up
 from webapp.clouds.base import (
@@ -55,12 +57,12 @@ def adapter() -> OpenStack:
     return OpenStack()
 
 
-def refusals(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
+def errors_of_all_calls(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
     """Return the error that each of the calls raises."""
     return [
-        refused(lambda: adapter.check(credentials)),
-        refused(lambda: adapter.locations(credentials)),
-        refused(lambda: adapter.describe(credentials, LOCATOR)),
+        cloud_error(lambda: adapter.check(credentials)),
+        cloud_error(lambda: adapter.locations(credentials)),
+        cloud_error(lambda: adapter.describe(credentials, LOCATOR)),
     ]
 
 
@@ -145,24 +147,24 @@ GLANCE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
 
 
 @pytest.mark.parametrize("fault", KEYSTONE_ERRORS)
-def test_what_keystone_answers(adapter: OpenStack, fault: str) -> None:
+def test_each_answer_of_keystone_is_translated(adapter: OpenStack, fault: str) -> None:
     behaviour, kind, words = KEYSTONE_ERRORS[fault]
     with faulty.serve(behaviour) as url:
-        found = refusals(adapter, openstack_credentials(url))
+        found = errors_of_all_calls(adapter, openstack_credentials(url))
     assert {type(each) for each in found} == {kind}
     assert len(set(map(str, found))) == 1
     assert re.search(words, str(found[0]))
 
 
 @pytest.mark.parametrize("fault", GLANCE_ERRORS)
-def test_what_glance_answers(adapter: OpenStack, fault: str) -> None:
+def test_each_answer_of_glance_is_translated(adapter: OpenStack, fault: str) -> None:
     behaviour, kind, words = GLANCE_ERRORS[fault]
-    error = described(adapter, cloud(behaviour))
+    error = look_up_error(adapter, cloud(behaviour))
     assert type(error) is kind
     assert re.search(words, str(error))
 
 
-def test_every_sentence_differs() -> None:
+def test_every_message_is_different() -> None:
     words = [
         errors.NOT_KEYSTONE,
         errors._NO_KEYSTONE_AT_PATH,
@@ -185,35 +187,35 @@ def test_every_sentence_differs() -> None:
         (404, "The resource could not be found.", CloudUnreachable, "no Keystone at that path"),
     ],
 )
-def test_application_credentials(
+def test_wrong_application_credentials_are_reported(
     adapter: OpenStack, status: int, message: str, kind: type[CloudError], words: str
 ) -> None:
     with faulty.serve(keystone_error(status, message)) as url:
-        error = refused(lambda: adapter.check(application_credentials(url)))
+        error = cloud_error(lambda: adapter.check(application_credentials(url)))
     assert type(error) is kind
     assert words in str(error)
 
 
-def test_404_is_no_application_credential_where_there_is_none(adapter: OpenStack) -> None:
+def test_a_404_without_an_application_credential_means_a_wrong_path(adapter: OpenStack) -> None:
     with faulty.serve(keystone_error(404, NO_APPLICATION)) as url:
-        error = refused(lambda: adapter.check(openstack_credentials(url)))
+        error = cloud_error(lambda: adapter.check(openstack_credentials(url)))
     assert "no Keystone at that path" in str(error)
 
 
 def test_a_revoked_token_is_replaced_once(adapter: OpenStack) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     good = cloud(image())
 
     def refuse_the_first(request: faulty.Request) -> Answer | None:
-        asked.append("login" if request.path.endswith("/tokens") else "image")
-        return (glance_error(401) if asked == ["login", "image"] else good)(request)
+        requests.append("login" if request.path.endswith("/tokens") else "image")
+        return (glance_error(401) if requests == ["login", "image"] else good)(request)
 
     with faulty.serve(refuse_the_first) as url:
         assert adapter.describe(openstack_credentials(url), LOCATOR).name == "n"
-    assert asked == ["login", "image", "login", "image"]
+    assert requests == ["login", "image", "login", "image"]
 
 
-def test_password_changed_while_a_token_is_kept(adapter: OpenStack) -> None:
+def test_a_password_change_is_reported_when_the_token_is_rejected(adapter: OpenStack) -> None:
     logins = 0
 
     def behave(request: faulty.Request) -> Answer | None:
@@ -223,12 +225,12 @@ def test_password_changed_while_a_token_is_kept(adapter: OpenStack) -> None:
         logins += 1
         return cloud(image())(request) if logins == 1 else keystone_error(401)(request)
 
-    error = described(adapter, behave)
+    error = look_up_error(adapter, behave)
     assert isinstance(error, CredentialsRejected)
     assert "rejected this user" in str(error)
 
 
-def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
+def test_an_image_is_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
     behaviours: dict[str, Behaviour] = {
         REGION_ONE: glance_error(404),
         REGION_TWO: image(),
@@ -243,13 +245,13 @@ def test_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
         return behaviours[request.path.split("/")[1]](request)
 
     endpoints = [endpoint(f"/{region}", region) for region in behaviours]
-    error = described(adapter, cloud(glance, endpoints))
+    error = look_up_error(adapter, cloud(glance, endpoints))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == (REGION_TWO,)
     assert "in RegionOne, but it exists in RegionTwo. Choose that location." in str(error)
 
 
-def test_a_slow_region_does_not_hold_up_the_answer(
+def test_a_slow_region_does_not_delay_the_answer(
     adapter: OpenStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.5)
@@ -267,8 +269,9 @@ def test_a_slow_region_does_not_hold_up_the_answer(
         endpoint("/two", REGION_TWO),
     ]
     with faulty.serve(cloud(glance, endpoints)) as url:
+        adapter.warm_up()
         began = time.monotonic()
-        error = refused(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
+        error = cloud_error(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
         assert time.monotonic() - began < 3
     assert isinstance(error, ImageNotFound)
     assert error.found_in == (REGION_TWO,)
@@ -277,11 +280,11 @@ def test_a_slow_region_does_not_hold_up_the_answer(
 @pytest.mark.parametrize(
     "fault", [glance_error(503), faulty.resetting, slow(30, glance_error(200))]
 )
-def test_not_found_where_the_list_cannot_be_asked(
+def test_an_image_is_not_found_if_the_list_cannot_be_read(
     adapter: OpenStack, fault: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.5)
-    error = described(
+    error = look_up_error(
         adapter,
         cloud(lambda request: (fault if "limit" in request.path else glance_error(404))(request)),
     )
@@ -293,11 +296,13 @@ GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "7", "null", "\x00", '{"token
 
 @pytest.mark.parametrize("body", GARBAGE)
 @pytest.mark.parametrize("status", [200, 201])
-def test_garbage_keystone(adapter: OpenStack, body: str, status: int) -> None:
+def test_unexpected_answers_of_keystone_are_reported(
+    adapter: OpenStack, body: str, status: int
+) -> None:
     for headers in ({}, {"X-Subject-Token": "t"}):
         answer = Answer(status, body.encode(), JSON, headers)
         with faulty.serve(lambda _, answer=answer: answer) as url:  # type: ignore[misc]
-            for error in refusals(adapter, openstack_credentials(url)):
+            for error in errors_of_all_calls(adapter, openstack_credentials(url)):
                 assert isinstance(error, CloudUnreachable)
                 assert "didn’t respond like Keystone" in str(error)
 
@@ -315,8 +320,8 @@ def test_garbage_keystone(adapter: OpenStack, body: str, status: int) -> None:
         {"expires_at": "never"},
     ],
 )
-def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> None:
-    error = described(adapter, cloud(image(), **changes))
+def test_malformed_tokens_are_reported(adapter: OpenStack, changes: dict[str, Any]) -> None:
+    error = look_up_error(adapter, cloud(image(), **changes))
     assert isinstance(error, CloudUnreachable)
     assert "didn’t respond like Keystone" in str(error)
 
@@ -324,31 +329,31 @@ def test_tokens_that_are_none(adapter: OpenStack, changes: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "body", [*GARBAGE, json.dumps({"id": UNKNOWN}), '{"id": "x", "status": "a"}']
 )
-def test_garbage_of_glance(adapter: OpenStack, body: str) -> None:
-    error = described(adapter, cloud(answering(200, body, JSON)))
+def test_unexpected_answers_of_glance_are_reported(adapter: OpenStack, body: str) -> None:
+    error = look_up_error(adapter, cloud(answering(200, body, JSON)))
     assert isinstance(error, CloudUnreachable)
     assert "as the image service in RegionOne didn’t respond like Glance" in str(error)
 
 
-def test_malformed_id_is_not_even_sent(adapter: OpenStack) -> None:
+def test_a_malformed_id_is_refused(adapter: OpenStack) -> None:
     for text in ("../secrets", "a/../b", f"{ONLY_IN_REGION_TWO.image_id}/file"):
         with pytest.raises(base.InvalidImageId):
             adapter.parse_image_id(text)
 
 
-def test_region_of_another_cloud(adapter: OpenStack) -> None:
-    error = described(adapter, cloud(image()), Locator("eu-west-1", UNKNOWN))
+def test_the_region_of_another_cloud_is_unknown(adapter: OpenStack) -> None:
+    error = look_up_error(adapter, cloud(image()), Locator("eu-west-1", UNKNOWN))
     assert isinstance(error, UnknownLocation)
     assert "Available regions: RegionOne. Enter" in str(error)
 
 
-def test_what_keystone_repeats_of_our_secrets_is_not_logged(
+def test_secrets_that_keystone_repeats_are_not_logged(
     adapter: OpenStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     message = f"Wrong: {openstack.PASSWORD} and {openstack.APPLICATION_SECRET}"
     with caplog.at_level(logging.DEBUG), faulty.serve(keystone_error(401, message)) as url:
         for credentials in (openstack_credentials(url), application_credentials(url)):
-            error = refused(lambda: adapter.check(credentials))  # noqa: B023
+            error = cloud_error(lambda: adapter.check(credentials))  # noqa: B023
             assert openstack.PASSWORD not in str(error)
     assert "Unauthorized: Wrong: …" in caplog.text
     assert openstack.APPLICATION_SECRET not in caplog.text

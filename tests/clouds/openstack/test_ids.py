@@ -1,14 +1,14 @@
-"""Parsing of what people paste for an OpenStack image."""
+"""Parsing of pasted OpenStack image IDs."""
 
 from __future__ import annotations
 
 import string
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.openstack.ids import UUID, parse
 from webapp.clouds.pasted_text import MAX_LENGTH
@@ -57,7 +57,7 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
         (f"v2/images/{ID.upper()}", ID, ""),
     ],
 )
-def test_understood(text: str, value: str, location: str) -> None:
+def test_an_accepted_text_becomes_an_id(text: str, value: str, location: str) -> None:
     assert parse(text) == ImageId(value, location)
 
 
@@ -107,22 +107,24 @@ def test_understood(text: str, value: str, location: str) -> None:
         ("6" * (MAX_LENGTH + 1), "too long"),
     ],
 )
-def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+def test_a_rejected_text_gets_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words) as caught:
         parse(text)
     assert str(caught.value).endswith(".")
 
 
 @given(ids, blanks, blanks)
-def test_any_id_in_any_form_between_blanks(image_id: str, before: str, after: str) -> None:
+def test_any_form_of_an_id_is_accepted_between_blanks(
+    image_id: str, before: str, after: str
+) -> None:
     for form in (image_id, image_id.upper(), image_id.replace("-", ""), f"{{{image_id}}}"):
         assert parse(before + form + after) == ImageId(image_id)
 
 
 @given(ids, st.sampled_from(["RegionOne", "nova", "DE-1", "us_east.2"]))
-def test_any_address_of_the_dashboard_and_of_the_api(image_id: str, region: str) -> None:
-    address = f"{HORIZON}/project/images/{image_id}/?region={region}"
-    assert parse(address) == ImageId(image_id, region)
+def test_any_dashboard_and_api_url_is_accepted(image_id: str, region: str) -> None:
+    dashboard_url = f"{HORIZON}/project/images/{image_id}/?region={region}"
+    assert parse(dashboard_url) == ImageId(image_id, region)
     assert parse(f"{GLANCE}/v2/images/{image_id}/file") == ImageId(image_id)
 
 
@@ -132,21 +134,21 @@ def test_any_address_of_the_dashboard_and_of_the_api(image_id: str, region: str)
     | st.text(f"{string.hexdigits}-", min_size=30, max_size=40)
     | st.text(f"{string.hexdigits}-/", max_size=40).map(f"{GLANCE}/v2/images/{{}}".format)
 )
-def test_canonical_or_refused_whatever_it_is(text: str) -> None:
-    canonical_or_refused(text)
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
+    assert_parsed_or_rejected(text)
 
 
 @given(ids, st.integers(0, 36), st.sampled_from([*"0aAgz-–/{}:| ", "", "\0", "%41"]))
-def test_canonical_or_refused_with_one_thing_wrong(image_id: str, at: int, piece: str) -> None:
-    canonical_or_refused(image_id[:at] + piece + image_id[at:])
-    canonical_or_refused(image_id[:at] + piece + image_id[at + 1 :])
+def test_any_changed_id_is_parsed_or_rejected(image_id: str, position: int, piece: str) -> None:
+    assert_parsed_or_rejected(image_id[:position] + piece + image_id[position:])
+    assert_parsed_or_rejected(image_id[:position] + piece + image_id[position + 1 :])
 
 
-def canonical_or_refused(text: str) -> None:
+def assert_parsed_or_rejected(text: str) -> None:
     try:
         found = parse(text)
     except InvalidImageId as error:
-        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        assert str(error).endswith(".")  # noqa: PT017  both outcomes are correct
         assert "://" not in str(error)  # noqa: PT017
         return
     assert UUID.fullmatch(found.value)
@@ -156,9 +158,5 @@ def canonical_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["6", "-", "/", "v2/images/", "/project/images/", "id|", "region=", "%41", "{", " "]
 )
-def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
-        began = time.perf_counter()
-        with pytest.raises(InvalidImageId):
-            parse(text)
-        assert time.perf_counter() - began < 0.5
+def test_hostile_input_is_rejected_quickly(piece: str) -> None:
+    assert_rejected_quickly(parse, piece, MAX_LENGTH)

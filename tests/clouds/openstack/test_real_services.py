@@ -1,5 +1,7 @@
-"""The OpenStack adapter against the real Keystone and Glance. The sandbox must give the same
-answers for the same images and the same mistakes."""
+"""The OpenStack adapter against the real Keystone and Glance.
+
+The sandbox must give the same answers for the same images and the same mistakes.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,10 @@ DIFFERENT_FACTS = {
     "file_size",  # Only the header of the disk was uploaded to the real cloud.
     "checksum",
 }
-"""The facts that differ between the sandbox and the real cloud. `created` differs as well: the
-images of the real cloud were created just now."""
+"""The facts that differ between the sandbox and the real cloud.
+
+`created` also differs, because the images of the real cloud were created just now.
+"""
 VISIBLE = [each for each in CATALOG if each is not openstack_images.GLOBEX_IMAGE]
 HERE = Locator(REGION_ONE, NOBLE.image_id)
 
@@ -75,11 +79,11 @@ def adapter() -> OpenStack:
     return OpenStack()
 
 
-def good(real: Mapping[str, Any], **changes: str) -> CredentialValues:
+def password_credentials(real: Mapping[str, Any], **changes: str) -> CredentialValues:
     return openstack_credentials("", **{"auth_url": real["auth_url"], **changes})
 
 
-def application(real: Mapping[str, Any], **changes: str) -> CredentialValues:
+def application_credentials_of(real: Mapping[str, Any], **changes: str) -> CredentialValues:
     known = {
         "auth_url": real["auth_url"],
         "application_credential_id": real["application_credential_id"],
@@ -97,10 +101,10 @@ def at(known: SandboxImage) -> Locator:
 
 
 @pytest.mark.parametrize("known", VISIBLE, ids=lambda known: known.name)
-def test_both_say_the_same_of_an_image(
+def test_the_sandbox_describes_images_as_the_real_services_do(
     adapter: OpenStack, real: Mapping[str, Any], sandbox: str, known: SandboxImage
 ) -> None:
-    real_details = adapter.describe(good(real), at(known))
+    real_details = adapter.describe(password_credentials(real), at(known))
     sandbox_details = adapter.describe(openstack_credentials(sandbox), at(known))
     assert comparable(real_details) == comparable(sandbox_details)
     assert [fact.key for fact in real_details.facts] == [fact.key for fact in sandbox_details.facts]
@@ -110,7 +114,11 @@ def test_both_say_the_same_of_an_image(
 
 def test_check_and_locations(adapter: OpenStack, real: Mapping[str, Any], sandbox: str) -> None:
     who = Identity("acme", "user acme-images (Default) in project acme (Default)")
-    for credentials in (good(real), application(real), openstack_credentials(sandbox)):
+    for credentials in (
+        password_credentials(real),
+        application_credentials_of(real),
+        openstack_credentials(sandbox),
+    ):
         assert adapter.check(credentials) == who
         assert adapter.locations(credentials) == (
             Location(REGION_ONE, REGION_ONE),
@@ -118,16 +126,20 @@ def test_check_and_locations(adapter: OpenStack, real: Mapping[str, Any], sandbo
         )
 
 
-def test_application_credential_reads_what_is_private_to_its_project(
+def test_an_application_credential_reads_private_images_of_its_project(
     adapter: OpenStack, real: Mapping[str, Any]
 ) -> None:
-    assert adapter.describe(application(real), at(ACME_IMAGE)).name == ACME_IMAGE.name
+    assert (
+        adapter.describe(application_credentials_of(real), at(ACME_IMAGE)).name == ACME_IMAGE.name
+    )
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v3/", "/v3/auth/tokens"])
-def test_auth_url_as_people_write_it(adapter: OpenStack, real: Mapping[str, Any], end: str) -> None:
+def test_auth_urls_are_accepted_as_people_write_them(
+    adapter: OpenStack, real: Mapping[str, Any], end: str
+) -> None:
     root = str(real["auth_url"]).removesuffix("/v3")
-    assert adapter.check(good(real, auth_url=root + end)).account == "acme"
+    assert adapter.check(password_credentials(real, auth_url=root + end)).account == "acme"
 
 
 MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
@@ -143,7 +155,7 @@ MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
     "wrong password": (HERE, {"password": "wrong"}, CredentialsRejected),
     "unknown user": (HERE, {"username": "nobody"}, CredentialsRejected),
     "unknown project": (HERE, {"project_name": "nothing"}, CredentialsRejected),
-    "project of others": (HERE, {"project_name": "globex"}, CredentialsRejected),
+    "project without a role": (HERE, {"project_name": "globex"}, CredentialsRejected),
     "unknown domain": (HERE, {"user_domain_name": "Nowhere"}, CredentialsRejected),
     "unknown domain of the project": (
         HERE,
@@ -151,7 +163,7 @@ MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
         CredentialsRejected,
     ),
     "no right to read": (HERE, {"username": openstack.AUDITOR}, PermissionDenied),
-    "nor to know": (
+    "no right to read an unknown image": (
         Locator(REGION_ONE, UNKNOWN),
         {"username": openstack.AUDITOR},
         PermissionDenied,
@@ -162,7 +174,7 @@ MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_both_say_the_same_of_a_mistake(
+def test_the_sandbox_reports_mistakes_as_the_real_services_do(
     adapter: OpenStack, real: Mapping[str, Any], sandbox: str, mistake: str
 ) -> None:
     locator, changes, kind = MISTAKES[mistake]
@@ -178,9 +190,13 @@ def test_both_say_the_same_of_a_mistake(
     assert errors[0] == errors[1]
 
 
-def test_where_else_an_image_is(adapter: OpenStack, real: Mapping[str, Any]) -> None:
+def test_an_image_in_another_region_is_found_there(
+    adapter: OpenStack, real: Mapping[str, Any]
+) -> None:
     with pytest.raises(ImageNotFound, match="but it exists in RegionTwo") as caught:
-        adapter.describe(good(real), Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id))
+        adapter.describe(
+            password_credentials(real), Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id)
+        )
     assert caught.value.found_in == (REGION_TWO,)
 
 
@@ -194,19 +210,19 @@ def test_where_else_an_image_is(adapter: OpenStack, real: Mapping[str, Any]) -> 
         ),
     ],
 )
-def test_both_say_the_same_of_a_wrong_application_credential(
+def test_the_sandbox_rejects_application_credentials_as_keystone_does(
     adapter: OpenStack, real: Mapping[str, Any], sandbox: str, changes: dict[str, str], words: str
 ) -> None:
     for credentials in (
-        application(real, **changes),
+        application_credentials_of(real, **changes),
         application_credentials(sandbox, **changes),
     ):
         with pytest.raises(CredentialsRejected, match=words):
             adapter.check(credentials)
 
 
-def test_a_token_that_was_revoked_is_replaced(adapter: OpenStack, real: Mapping[str, Any]) -> None:
-    credentials = good(real)
+def test_a_revoked_token_is_replaced(adapter: OpenStack, real: Mapping[str, Any]) -> None:
+    credentials = password_credentials(real)
     adapter.describe(credentials, HERE)
     token = adapter._clients.get(credentials)._access().auth_token or ""
     admin = Client(str(real["auth_url"]), "admin", ADMIN_PASSWORD, "admin")
@@ -217,8 +233,8 @@ def test_a_token_that_was_revoked_is_replaced(adapter: OpenStack, real: Mapping[
     assert adapter.describe(credentials, HERE).name == NOBLE.name
 
 
-def test_an_image_service_in_place_of_the_identity_service(
+def test_the_url_of_an_image_service_is_not_an_auth_url(
     adapter: OpenStack, real: Mapping[str, Any]
 ) -> None:
     with pytest.raises(CloudUnreachable, match="didn’t respond like Keystone"):
-        adapter.check(good(real, auth_url=real["glances"][0]))
+        adapter.check(password_credentials(real, auth_url=real["glances"][0]))

@@ -18,9 +18,9 @@ from webapp.clouds.base import CredentialValues
 _METHOD = re.compile(rb"<soapenv:Body>\s*<(\w+)")
 
 
-def credentials(address: str, **changes: str) -> CredentialValues:
+def credentials(url: str, **changes: str) -> CredentialValues:
     """Return valid credentials for a vCenter of this module, whose password is `SECRET`."""
-    values = vmware.credentials(address.replace("http:", "https:"))
+    values = vmware.credentials(url.replace("http:", "https:"))
     return CredentialValues({**values, "password": SECRET, **changes})
 
 
@@ -31,13 +31,15 @@ def vcenter() -> vmware.VCenter:
 
 @contextmanager
 def serve(behaviour: Behaviour) -> Iterator[str]:
-    with faulty.serve(behaviour, tls=tls.trusted()) as address:
-        yield address
+    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+        yield url
 
 
 def by_method(otherwise: Behaviour | None = None, **behaviours: Behaviour) -> Behaviour:
-    """Answer each named method of the API with its behaviour, and all other methods with
-    `otherwise`, which is the sandbox by default."""
+    """Answer each named method of the API with its behaviour.
+
+    `otherwise` answers all other methods. It is the sandbox by default.
+    """
     default = otherwise or vcenter().behave
 
     def behave(request: faulty.Request) -> faulty.Answer | None:

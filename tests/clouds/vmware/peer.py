@@ -1,4 +1,4 @@
-"""The sandbox's vCenter as a peer of the contract tests."""
+"""The sandbox's vCenter as a peer for the contract tests."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class VMwarePeer(Peer):
     def start(self) -> AbstractContextManager[str]:
         return vmware.serve(answers.vcenter())
 
-    def credentials(self, address: str) -> CredentialValues:
-        return answers.credentials(address)
+    def credentials(self, url: str) -> CredentialValues:
+        return answers.credentials(url)
 
     def rejecting(self) -> faulty.Behaviour:
         return by_method(Login=fault(vim.fault.InvalidLogin()))

@@ -27,6 +27,7 @@ from sandbox.vmware_inventory import (
     Machine,
     templates,
 )
+from tests.clouds.helpers import fact
 from tests.clouds.vmware import answers
 from webapp.clouds.base import (
     CredentialValues,
@@ -60,17 +61,13 @@ def vcenter() -> vmware.VCenter:
 
 @pytest.fixture(scope="module")
 def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
-    with vmware.serve(vcenter) as address:
-        yield answers.credentials(address)
+    with vmware.serve(vcenter) as url:
+        yield answers.credentials(url)
 
 
 @pytest.fixture
 def adapter() -> VMware:
     return VMware()
-
-
-def fact(details: ImageDetails, key: str) -> str | None:
-    return next((each.value for each in details.facts if each.key == key), None)
 
 
 @pytest.mark.parametrize(("datacenter", "machine"), TEMPLATES, ids=lambda value: str(value)[:30])
@@ -97,7 +94,7 @@ def test_every_template_of_the_sandbox(
     assert [each.root for each in details.volumes] == [True, *[False] * (len(machine.disks) - 1)]
 
 
-def test_disks(adapter: VMware, good: CredentialValues) -> None:
+def test_the_disks_of_a_template(adapter: VMware, good: CredentialValues) -> None:
     details = adapter.describe(good, Locator(COPENHAGEN.path, ROCKY.uuid))
     assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
         ("Hard disk 1", "thick", 30, False, True),
@@ -119,7 +116,7 @@ def test_disks(adapter: VMware, good: CredentialValues) -> None:
     ],
     ids=lambda each: getattr(each, "name", None),
 )
-def test_tools(
+def test_outdated_and_missing_tools_are_a_warning(
     adapter: VMware, good: CredentialValues, machine: Machine, shown: str, warning: str
 ) -> None:
     details = adapter.describe(good, Locator(COPENHAGEN.path, machine.uuid))
@@ -141,7 +138,7 @@ def test_tools(
     ],
     ids=lambda each: getattr(each, "name", None),
 )
-def test_operating_system_that_is_suggested(
+def test_the_suggested_operating_system(
     adapter: VMware, good: CredentialValues, machine: Machine, family: str, version: str
 ) -> None:
     datacenter = AARHUS if machine is LAB else COPENHAGEN
@@ -151,18 +148,18 @@ def test_operating_system_that_is_suggested(
     assert (suggested.family, suggested.version) == (family, version)
 
 
-def test_check_says_who_and_where(adapter: VMware, good: CredentialValues) -> None:
+def test_the_check_names_the_user_and_the_vcenter(adapter: VMware, good: CredentialValues) -> None:
     line = f"{vmware.USER} at VMware vCenter Server 8.0.3 build-24322831"
     assert adapter.check(good) == Identity(INVENTORY.uuid, line)
 
 
-def test_locations_also_in_folders(adapter: VMware, good: CredentialValues) -> None:
+def test_datacenters_in_folders_are_listed(adapter: VMware, good: CredentialValues) -> None:
     found = adapter.locations(good)
     assert found == (Location("Copenhagen", "Copenhagen"), Location("Labs/Aarhus", "Labs/Aarhus"))
     assert adapter.default_locations({}) == ()
 
 
-def test_templates_by_name(adapter: VMware, good: CredentialValues) -> None:
+def test_templates_are_listed_by_name(adapter: VMware, good: CredentialValues) -> None:
     found = adapter.images(good, COPENHAGEN.path)
     assert [each.name for each in found] == [
         "appliance-freebsd-14",
@@ -176,7 +173,7 @@ def test_templates_by_name(adapter: VMware, good: CredentialValues) -> None:
     assert {each.image_id for each in found} == {each.uuid for each in templates(COPENHAGEN)}
 
 
-def test_as_few_calls_as_can_be(vcenter: vmware.VCenter, good: CredentialValues) -> None:
+def test_the_number_of_calls_is_minimal(vcenter: vmware.VCenter, good: CredentialValues) -> None:
     """The number of calls depends only on the number of pages in which the sandbox answers."""
     adapter = VMware()
     adapter.check(good)
@@ -201,14 +198,14 @@ def test_as_few_calls_as_can_be(vcenter: vmware.VCenter, good: CredentialValues)
     ]
 
 
-def test_templates_of_the_same_name_are_told_apart(adapter: VMware) -> None:
+def test_templates_with_the_same_name_show_their_folder(adapter: VMware) -> None:
     twins = tuple(
         replace(UBUNTU, uuid=f"501e0000-0000-4c5d-8091-00000000000{number}", folder=folder)
         for number, folder in enumerate(("Old", "New", "New/a %2f b", ""))
     )
     inventory = replace(INVENTORY, datacenters=(replace(COPENHAGEN, machines=(*twins, DEBIAN)),))
-    with vmware.serve(vmware.VCenter(inventory)) as address:
-        found = adapter.images(CredentialValues(vmware.credentials(address)), COPENHAGEN.path)
+    with vmware.serve(vmware.VCenter(inventory)) as url:
+        found = adapter.images(CredentialValues(vmware.credentials(url)), COPENHAGEN.path)
     assert [each.name for each in found] == [
         "debian-13-base",
         "ubuntu-24.04-server-2026-10 (in the folder a / b)",
@@ -218,7 +215,7 @@ def test_templates_of_the_same_name_are_told_apart(adapter: VMware) -> None:
     ]
 
 
-def test_names_that_nothing_tells_apart() -> None:
+def test_templates_with_the_same_name_and_folder_show_their_id() -> None:
     same = [Template("b", "one", "Old"), Template("a", "one", "Old"), Template("c", "Two")]
     assert listed_images(same) == (
         ListedImage("a", "one (a)"),
@@ -227,7 +224,9 @@ def test_names_that_nothing_tells_apart() -> None:
     )
 
 
-def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
+def test_wrong_and_unknown_datacenters_are_reported(
+    adapter: VMware, good: CredentialValues
+) -> None:
     with pytest.raises(
         ImageNotFound, match="in Copenhagen, but it exists in Labs/Aarhus"
     ) as caught:
@@ -240,12 +239,12 @@ def test_elsewhere_and_nowhere(adapter: VMware, good: CredentialValues) -> None:
             adapter.images(good, location)
 
 
-def test_a_virtual_machine_is_no_template(adapter: VMware, good: CredentialValues) -> None:
+def test_a_virtual_machine_is_not_an_image(adapter: VMware, good: CredentialValues) -> None:
     with pytest.raises(ImageNotVisible, match="“web-01” is a virtual machine, not a template"):
         adapter.describe(good, Locator(COPENHAGEN.path, NOT_A_TEMPLATE.uuid))
 
 
-def test_no_console(adapter: VMware) -> None:
+def test_there_is_no_console_link(adapter: VMware) -> None:
     assert adapter.console_url({}, Locator(COPENHAGEN.path, UBUNTU.uuid)) == ""
 
 
@@ -279,7 +278,7 @@ def test_no_console(adapter: VMware) -> None:
         ({"ca": "-----BEGIN PRIVATE KEY-----"}, "ca", "contains a private key"),
     ],
 )
-def test_what_cannot_be_right(
+def test_invalid_values_are_refused_at_their_field(
     adapter: VMware, changes: dict[str, str], field: str, words: str
 ) -> None:
     values = {**vmware.credentials("https://vcenter.example.com"), **changes}
@@ -300,19 +299,19 @@ def test_what_cannot_be_right(
         {"verification": ""},
     ],
 )
-def test_what_may_be_right(adapter: VMware, changes: dict[str, str]) -> None:
+def test_valid_values_are_accepted(adapter: VMware, changes: dict[str, str]) -> None:
     adapter.validate({**vmware.credentials("https://vcenter.example.com"), **changes})
     assert tls.authority().pem == vmware.credentials("")["ca"]
 
 
-def described(**fields: Any) -> ImageDetails:
+def details_of(**fields: Any) -> ImageDetails:
     """Return the details of a machine with only these properties. `__` stands for a dot."""
     properties = {name.replace("__", "."): value for name, value in fields.items()}
     return image_details(VirtualMachine("DC0", properties=properties))
 
 
-def test_a_vcenter_that_says_next_to_nothing() -> None:
-    details = described(name="x")
+def test_a_template_with_few_properties_is_described() -> None:
+    details = details_of(name="x")
     assert details.facts == ()
     assert details.volumes == ()
     assert (details.size_gb, details.created, details.architecture) == (None, None, "")
@@ -332,8 +331,8 @@ def test_a_vcenter_that_says_next_to_nothing() -> None:
         ({"guest__toolsVersion": "²", "guest__toolsStatus": "toolsOk"}, "Up to date"),
     ],
 )
-def test_versions_of_tools(properties: dict[str, Any], shown: str) -> None:
-    found = fact(described(**properties), "tools")
+def test_versions_of_tools_are_formatted(properties: dict[str, Any], shown: str) -> None:
+    found = fact(details_of(**properties), "tools")
     assert found is not None
     assert found.startswith(shown)
 
@@ -349,12 +348,14 @@ def test_versions_of_tools(properties: dict[str, Any], shown: str) -> None:
         ("", "Ubuntu Linux (64-bit)", "x86_64"),
     ],
 )
-def test_architectures(guest_id: str, full_name: str, architecture: str) -> None:
-    details = described(config__guestId=guest_id, config__guestFullName=full_name)
+def test_architectures_are_derived_from_the_guest(
+    guest_id: str, full_name: str, architecture: str
+) -> None:
+    details = details_of(config__guestId=guest_id, config__guestFullName=full_name)
     assert details.architecture == architecture
 
 
-def test_disks_of_every_kind() -> None:
+def test_disks_of_every_kind_are_read() -> None:
     label = SimpleNamespace(label="Hard disk 1")
     raw = SimpleNamespace(compatibilityMode="physicalMode")
     devices = [
@@ -363,7 +364,7 @@ def test_disks_of_every_kind() -> None:
         SimpleNamespace(capacityInKB=0, capacityInBytes=2**30 + 1, backing=SimpleNamespace()),
         SimpleNamespace(capacityInKB=0),
     ]
-    volumes = described(config__hardware__device=devices).volumes
+    volumes = details_of(config__hardware__device=devices).volumes
     assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in volumes] == [
         ("Hard disk 1", "raw device", 1, False, True),
         ("Disk 2", "", 2, False, False),
@@ -379,8 +380,8 @@ def test_disks_of_every_kind() -> None:
         ("yesterday", None),
     ],
 )
-def test_dates(value: Any, created: datetime | None) -> None:
-    assert described(config__createDate=value).created == created
+def test_invalid_dates_are_left_out(value: Any, created: datetime | None) -> None:
+    assert details_of(config__createDate=value).created == created
 
 
 @pytest.mark.parametrize(
@@ -389,4 +390,4 @@ def test_dates(value: Any, created: datetime | None) -> None:
 )
 def test_names_are_decoded_once(name: str, shown: str) -> None:
     assert unescape_name(name) == shown
-    assert described(name=name).name == shown
+    assert details_of(name=name).name == shown

@@ -1,16 +1,16 @@
-"""Parsing of what people paste for a template, and for the thumbprint of a certificate."""
+"""Parsing of pasted instance UUIDs, and of thumbprints of certificates."""
 
 from __future__ import annotations
 
 import re
 import string
-import time
 import uuid
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
 from webapp.clouds.vmware.ids import UUID, parse, parse_thumbprint
@@ -42,7 +42,7 @@ blanks = st.text(" \t\r\n\xa0\u200b\ufeff", max_size=5)
         f'"{VMX}"',
     ],
 )
-def test_understood(text: str) -> None:
+def test_an_accepted_text_becomes_an_id(text: str) -> None:
     assert parse(text) == ImageId(CANONICAL)
 
 
@@ -78,13 +78,13 @@ def test_understood(text: str) -> None:
         ("a" * (MAX_LENGTH + 1), "too long"),
     ],
 )
-def test_refused_with_what_is_wrong(text: str, words: str) -> None:
+def test_a_rejected_text_gets_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words):
         parse(text)
 
 
 @given(uuids, blanks, blanks)
-def test_any_uuid_in_any_spelling(value: str, before: str, after: str) -> None:
+def test_any_spelling_of_a_uuid_is_accepted(value: str, before: str, after: str) -> None:
     pairs = re.findall("..", value.replace("-", ""))
     spellings = (value, value.upper(), "".join(pairs), f"{{{value}}}", " ".join(pairs))
     for each in (*spellings, f"{' '.join(pairs[:8])}-{' '.join(pairs[8:])}"):
@@ -105,11 +105,11 @@ def mutated(draw: st.DrawFn) -> str:
     | st.text(string.hexdigits, min_size=30, max_size=34)
     | mutated()
 )
-def test_canonical_or_refused_whatever_it_is(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     try:
         found = parse(text)
     except InvalidImageId as error:
-        assert str(error).endswith(".")  # noqa: PT017  one of two outcomes, both are right
+        assert str(error).endswith(".")  # noqa: PT017  both outcomes are correct
         return
     assert UUID.fullmatch(found.value)
     assert found.location == ""
@@ -120,12 +120,8 @@ def test_canonical_or_refused_whatever_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["a", "-", "0-", "vm-", "vm-1 ", "urn:vmomi:", "urn:", "50 ", "{", "://", "group-d1"]
 )
-def test_hostile_input_takes_no_time(piece: str) -> None:
-    for text in (piece * 1_000_000, piece * (MAX_LENGTH // len(piece))):
-        began = time.perf_counter()
-        with pytest.raises(InvalidImageId):
-            parse(text)
-        assert time.perf_counter() - began < 0.5
+def test_hostile_input_is_rejected_quickly(piece: str) -> None:
+    assert_rejected_quickly(parse, piece, MAX_LENGTH)
 
 
 @pytest.mark.parametrize(
@@ -144,5 +140,5 @@ def test_hostile_input_takes_no_time(piece: str) -> None:
         ("", ""),
     ],
 )
-def test_thumbprints(text: str, digits: str) -> None:
+def test_a_thumbprint_becomes_its_digits(text: str, digits: str) -> None:
     assert parse_thumbprint(text) == digits

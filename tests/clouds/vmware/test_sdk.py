@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ from pyVmomi import vim
 
 from sandbox import faulty, tls, vmware
 from sandbox.vmware_inventory import COPENHAGEN, DEBIAN, INVENTORY, UBUNTU
+from tests.clouds.helpers import run_python
 from tests.clouds.peer import SECRET
 from tests.clouds.vmware import answers
 from tests.clouds.vmware.answers import credentials
@@ -28,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
 OTHER = Locator(COPENHAGEN.path, DEBIAN.uuid)
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""At the first address, pyVmomi's own connections verify nothing."""
+"""pyVmomi's own connections to the first address do not verify certificates."""
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def vcenter() -> vmware.VCenter:
 
 @pytest.fixture
 def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
-    with vmware.serve(vcenter) as address:
-        yield credentials(address)
+    with vmware.serve(vcenter) as url:
+        yield credentials(url)
 
 
 def issued(tmp_path: Path, authority: tls.Authority) -> tuple[ssl.SSLContext, x509.Certificate]:
@@ -56,7 +55,7 @@ def issued(tmp_path: Path, authority: tls.Authority) -> tuple[ssl.SSLContext, x5
     return context, x509.load_pem_x509_certificate(path.read_bytes())
 
 
-def test_the_sdk_is_loaded_on_first_use_only() -> None:
+def test_the_sdk_is_loaded_on_first_use() -> None:
     code = (
         "import sys\n"
         "from webapp.clouds import CLOUDS\n"
@@ -65,11 +64,11 @@ def test_the_sdk_is_loaded_on_first_use_only() -> None:
         "CLOUDS['vmware'].warm_up()\n"
         "print(before, 'pyVmomi' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT)
-    assert done.stdout.split() == [b"False", b"True"]
+    output = run_python(code)
+    assert output.split() == ["False", "True"]
 
 
-def test_a_session_is_used_again(
+def test_a_session_is_reused(
     adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
 ) -> None:
     adapter.describe(good, LOCATOR)
@@ -80,7 +79,7 @@ def test_a_session_is_used_again(
     assert "Logout" not in vcenter.calls
 
 
-def test_check_logs_in_anew_and_ends_the_session_before(
+def test_a_check_logs_in_again_and_ends_the_earlier_session(
     adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
 ) -> None:
     adapter.check(good)
@@ -94,7 +93,7 @@ def test_check_logs_in_anew_and_ends_the_session_before(
     assert len(vcenter._sessions) == 1
 
 
-def test_other_credentials_have_another_session(
+def test_each_set_of_credentials_has_a_session(
     adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
 ) -> None:
     adapter.describe(good, LOCATOR)
@@ -105,7 +104,7 @@ def test_other_credentials_have_another_session(
     assert vcenter.calls.count("Login") == 2
 
 
-def test_a_restarted_vcenter_is_logged_in_to_once_more(
+def test_the_adapter_logs_in_again_after_a_restart(
     adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
 ) -> None:
     for work in (
@@ -120,7 +119,9 @@ def test_a_restarted_vcenter_is_logged_in_to_once_more(
         assert vcenter.calls.count("Login") == 1
 
 
-def test_a_session_lost_between_two_calls(adapter: VMware, vcenter: vmware.VCenter) -> None:
+def test_a_session_that_is_lost_during_a_look_up_is_replaced(
+    adapter: VMware, vcenter: vmware.VCenter
+) -> None:
     """A vCenter then answers with objects without properties, and reports no error."""
     remaining = [1]
 
@@ -139,7 +140,7 @@ def test_a_session_lost_between_two_calls(adapter: VMware, vcenter: vmware.VCent
     assert vcenter.calls.count("Login") == 2
 
 
-def test_a_connection_that_was_closed_meanwhile(adapter: VMware, vcenter: vmware.VCenter) -> None:
+def test_a_closed_connection_is_replaced(adapter: VMware, vcenter: vmware.VCenter) -> None:
     """A vCenter closes connections that are idle for a while."""
     closing = threading.Event()
 
@@ -156,7 +157,7 @@ def test_a_connection_that_was_closed_meanwhile(adapter: VMware, vcenter: vmware
     assert not closing.is_set()
 
 
-def test_old_sessions_are_not_used(
+def test_old_sessions_are_replaced(
     adapter: VMware,
     vcenter: vmware.VCenter,
     good: CredentialValues,
@@ -168,8 +169,10 @@ def test_old_sessions_are_not_used(
     assert vcenter.calls.count("Login") == 2
 
 
-def test_many_at_once(adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues) -> None:
-    """A thread that logs in although another thread already has ends its own session."""
+def test_concurrent_calls_use_one_session(
+    adapter: VMware, vcenter: vmware.VCenter, good: CredentialValues
+) -> None:
+    """A thread ends its own session if another thread has logged in first."""
     with ThreadPoolExecutor(8) as threads:
         found = list(
             threads.map(
@@ -194,7 +197,7 @@ def test_many_at_once(adapter: VMware, vcenter: vmware.VCenter, good: Credential
         ("", "urn:vim25/6.0", False),
     ],
 )
-def test_versions(
+def test_each_version_of_vcenter_is_supported(
     adapter: VMware, vcenter: vmware.VCenter, version: str, spoken: str, created: bool
 ) -> None:
     """The adapter does not request properties that an older vCenter does not have."""
@@ -212,7 +215,9 @@ def test_versions(
 
 
 @pytest.mark.parametrize("host", ADDRESSES)
-def test_verified_with_an_authority_of_its_own(vcenter: vmware.VCenter, host: str) -> None:
+def test_a_certificate_is_verified_with_the_configured_authority(
+    vcenter: vmware.VCenter, host: str
+) -> None:
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         assert VMware().check(credentials(url)).account == INVENTORY.uuid
         for ca in ("", tls.make().pem):
@@ -222,13 +227,17 @@ def test_verified_with_an_authority_of_its_own(vcenter: vmware.VCenter, host: st
 
 @pytest.mark.parametrize("host", ADDRESSES)
 @pytest.mark.parametrize("algorithm", [SHA1(), SHA256()], ids=["SHA-1", "SHA-256"])  # noqa: S303
-@pytest.mark.parametrize("written", ["{}", "{}:"])
-def test_one_certificate_by_its_thumbprint(
-    vcenter: vmware.VCenter, tmp_path: Path, host: str, algorithm: HashAlgorithm, written: str
+@pytest.mark.parametrize("thumbprint_format", ["{}", "{}:"])
+def test_a_certificate_can_be_pinned_by_its_thumbprint(
+    vcenter: vmware.VCenter,
+    tmp_path: Path,
+    host: str,
+    algorithm: HashAlgorithm,
+    thumbprint_format: str,
 ) -> None:
     context, certificate = issued(tmp_path, tls.make())
     digits = certificate.fingerprint(algorithm).hex()
-    if ":" in written:
+    if ":" in thumbprint_format:
         digits = ":".join(digits[index : index + 2] for index in range(0, len(digits), 2)).upper()
     with faulty.serve(vcenter.behave, tls=context, host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint=digits, ca="")
@@ -236,7 +245,7 @@ def test_one_certificate_by_its_thumbprint(
 
 
 @pytest.mark.parametrize("host", ADDRESSES)
-def test_another_certificate_than_the_one_with_the_thumbprint(
+def test_a_certificate_with_another_thumbprint_is_rejected(
     adapter: VMware, vcenter: vmware.VCenter, host: str
 ) -> None:
     """Each attempt fails before anything is sent, although the authority would be trusted."""
@@ -248,7 +257,7 @@ def test_another_certificate_than_the_one_with_the_thumbprint(
     assert vcenter.calls == []
 
 
-def test_a_certificate_that_is_another_one_from_now_on(
+def test_a_replaced_certificate_is_rejected(
     adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
 ) -> None:
     """A cached session connects again, and verifies the certificate again."""
@@ -267,7 +276,7 @@ def test_a_certificate_that_is_another_one_from_now_on(
 
 
 @pytest.mark.parametrize("host", ADDRESSES)
-def test_unverified_only_if_so_wanted(vcenter: vmware.VCenter, host: str) -> None:
+def test_verification_can_be_turned_off(vcenter: vmware.VCenter, host: str) -> None:
     with faulty.serve(vcenter.behave, tls=tls.untrusted(), host=host) as url:
         unverified = credentials(url, verification="off", ca="")
         assert VMware().check(unverified).account == INVENTORY.uuid
@@ -276,7 +285,7 @@ def test_unverified_only_if_so_wanted(vcenter: vmware.VCenter, host: str) -> Non
                 VMware().check(credentials(url, verification=how))
 
 
-def test_a_self_signed_certificate_has_words_of_its_own(
+def test_a_self_signed_certificate_has_its_own_message(
     adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
 ) -> None:
     authority = tls.make()
@@ -292,7 +301,7 @@ def test_a_self_signed_certificate_has_words_of_its_own(
         adapter.check(credentials(url))
 
 
-def test_nothing_of_this_servers_surroundings_is_used(
+def test_proxies_of_the_server_are_ignored(
     adapter: VMware, good: CredentialValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"):
@@ -300,7 +309,7 @@ def test_nothing_of_this_servers_surroundings_is_used(
     assert adapter.check(good).account == INVENTORY.uuid
 
 
-def test_the_sandbox_checks_who_is_asking(vcenter: vmware.VCenter, good: CredentialValues) -> None:
+def test_the_sandbox_requires_a_session(vcenter: vmware.VCenter, good: CredentialValues) -> None:
     session = sdk.Session(good)
     assert session.user == vmware.USER
     with pytest.raises(vim.fault.InvalidLogin):
@@ -310,9 +319,9 @@ def test_the_sandbox_checks_who_is_asking(vcenter: vmware.VCenter, good: Credent
         session.content.searchIndex.FindByInventoryPath(COPENHAGEN.path)
 
 
-def test_credentials_of_the_sandbox_are_good_there() -> None:
+def test_the_credentials_of_the_sandbox_are_valid() -> None:
     authority = tls.make()
-    with vmware.start(authority=authority) as address:
-        values = CredentialValues(vmware.credentials(address, authority))
+    with vmware.start(authority=authority) as url:
+        values = CredentialValues(vmware.credentials(url, authority))
         VMware().validate(values)
         assert VMware().describe(values, LOCATOR).name == UBUNTU.name

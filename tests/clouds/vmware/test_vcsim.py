@@ -1,5 +1,7 @@
-"""The VMware adapter against VMware's own simulator of a vCenter. The sandbox's vCenter must give
-the same answers as the simulator."""
+"""The VMware adapter against VMware's own simulator of a vCenter.
+
+The sandbox's vCenter must give the same answers as the simulator.
+"""
 
 from __future__ import annotations
 
@@ -91,8 +93,10 @@ INVENTORY = Inventory(
         ),
     ),
 )
-"""The templates in the simulator's inventory, as the sandbox describes them. `_settings` passes the
-simulator every value that it would otherwise choose itself."""
+"""The templates in the simulator's inventory, as the sandbox describes them.
+
+`_settings` passes the simulator every value that it would otherwise choose itself.
+"""
 
 
 def _settings(name: str, machine: Machine) -> dict[str, dict[str, Any]]:
@@ -131,8 +135,8 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings: dict[str, Any] = {}
     for prefix, (_, machine) in zip(NAME_PREFIXES, TEMPLATES, strict=True):
         settings |= _settings(f"{prefix}_VM0", machine)
-    with vcsim.start(tmp_path_factory.mktemp("vcsim"), settings) as address:
-        yield address
+    with vcsim.start(tmp_path_factory.mktemp("vcsim"), settings) as url:
+        yield url
 
 
 @pytest.fixture
@@ -161,7 +165,9 @@ def test_templates_of_each_datacenter(adapter: VMware, good: CredentialValues) -
     assert names == ["DC1_C0_RP0_VM0", "DC1_C1_RP0_VM0", "DC1_H0_VM0"]
 
 
-def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None:
+def test_a_wrong_password_and_a_wrong_datacenter_are_reported(
+    adapter: VMware, simulator: str
+) -> None:
     good = vcsim.credentials(simulator)
     with pytest.raises(CredentialsRejected, match="rejected this username and password"):
         adapter.check(vcsim.credentials(simulator, password="sandbox"))
@@ -174,7 +180,7 @@ def test_wrong_password_and_wrong_place(adapter: VMware, simulator: str) -> None
     assert caught.value.found_in == ("DC0",)
 
 
-def test_a_session_that_is_over_is_begun_anew(adapter: VMware, good: CredentialValues) -> None:
+def test_an_ended_session_is_replaced(adapter: VMware, good: CredentialValues) -> None:
     """The simulator then answers as vCenter does: with empty objects and without an error."""
     before = adapter.images(good, "DC0")
     session = adapter._sessions._get(good)
@@ -193,27 +199,31 @@ def _names_of(session: sdk.Session) -> tuple[list[Any], list[Any]]:
     return objects, [inventory._properties(vim.Folder, ["name"])]
 
 
-def test_many_at_once(adapter: VMware, good: CredentialValues) -> None:
+def test_concurrent_look_ups_agree(adapter: VMware, good: CredentialValues) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: adapter.describe(good, GOLDEN), range(24)))
     assert len(set(found)) == 1
 
 
-def test_what_a_deletion_meanwhile_does(adapter: VMware, good: CredentialValues) -> None:
+def test_a_deleted_machine_does_not_affect_the_others(
+    adapter: VMware, good: CredentialValues
+) -> None:
     """A deleted machine does not affect the others."""
     session = adapter._sessions._get(good)
     gone = vim.VirtualMachine("vm-99999", session.content.rootFolder._stub)
-    there = session.content.searchIndex.FindByUuid(None, GOLDEN.image_id, True, True)
-    objects = [inventory.Query.ObjectSpec(obj=each) for each in (gone, there)]
-    wanted = [inventory._properties(vim.VirtualMachine, ["name"])]
-    found, denied = inventory._read(session, objects, wanted)
-    assert list(found) == [there]
+    machine = session.content.searchIndex.FindByUuid(None, GOLDEN.image_id, True, True)
+    objects = [inventory.Query.ObjectSpec(obj=each) for each in (gone, machine)]
+    properties = [inventory._properties(vim.VirtualMachine, ["name"])]
+    found, denied = inventory._read(session, objects, properties)
+    assert list(found) == [machine]
     assert denied == {}
     none = inventory._read_machine(session, session.content.rootFolder, gone)
     assert none == inventory.VirtualMachine()
 
 
-def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
+def test_a_template_that_became_a_machine_is_not_an_image(
+    adapter: VMware, good: CredentialValues
+) -> None:
     session = adapter._sessions._get(good)
     machine = session.content.searchIndex.FindByUuid(None, TEMPLATES[4][1].uuid, True, True)
     pool = vim.ResourcePool("resgroup-1", machine._stub)
@@ -228,7 +238,7 @@ def test_no_template_any_more(adapter: VMware, good: CredentialValues) -> None:
         machine.MarkAsTemplate()
 
 
-def test_the_wrong_path(adapter: VMware, simulator: str) -> None:
+def test_the_path_of_the_url_is_ignored(adapter: VMware, simulator: str) -> None:
     assert adapter.check(vcsim.credentials(f"{simulator}/ui/")).account == INVENTORY.uuid
     stub = make_stub(vcsim.credentials(f"{simulator}/sdk/"))
     assert stub.path == "/sdk"
@@ -254,7 +264,7 @@ def both(simulator: str) -> Iterator[tuple[CredentialValues, CredentialValues]]:
     ],
     ids=["check", "locations", "images", "images in a folder"],
 )
-def test_the_sandbox_says_what_the_simulator_says(
+def test_the_sandbox_answers_as_the_simulator_does(
     adapter: VMware, both: tuple[CredentialValues, CredentialValues], query: Query
 ) -> None:
     assert query(adapter, both[0]) == query(adapter, both[1])
@@ -299,8 +309,8 @@ def test_two_thousand_virtual_machines(adapter: VMware, tmp_path: Path) -> None:
     """Forty of them are templates. Each call to the vCenter takes 5 ms longer."""
     vcsim.require()
     many = {"datacenters": 1, "clusters": 4, "hosts": 0, "machines": 500, "every": 50, "delay": 5}
-    with vcsim.start(tmp_path, flags=many) as address:
-        credentials = vcsim.credentials(address)
+    with vcsim.start(tmp_path, flags=many) as url:
+        credentials = vcsim.credentials(url)
         found = adapter.images(credentials, "F0/DC0")
         assert len({each.image_id for each in found}) == 40
         details = adapter.describe(credentials, Locator("F0/DC0", found[-1].image_id))

@@ -29,14 +29,14 @@ GOPATH = Path("/usr/share/gocode")
 LIBRARY = GOPATH / "src" / "github.com" / "vmware" / "govmomi" / "simulator"
 
 
-def missing() -> str:
+def missing_packages() -> str:
     """Return a message about the packages that this machine lacks, or '' if it has them all."""
     if shutil.which("go") and LIBRARY.is_dir():
         return ""
     return f"vcsim needs Debian's packages {' and '.join(PACKAGES)}"
 
 
-def program() -> Path:
+def built_program() -> Path:
     """Return the path of the program, and build it if necessary. Safe in parallel processes."""
     BUILD.mkdir(parents=True, exist_ok=True)
     built = BUILD / f"vcsim-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]}"
@@ -75,7 +75,7 @@ def start(
     certificate = folder / "certificate.pem"
     certificate.touch(mode=0o600)
     certificate.write_bytes(tls.authority().issue())
-    command = [str(program()), "-certificate", str(certificate), "-user", USER]
+    command = [str(built_program()), "-certificate", str(certificate), "-user", USER]
     command += [f"-{name}={value}" for name, value in (flags or {}).items()]
     environ = {**os.environ, "TMPDIR": str(folder), "VCSIM_PASSWORD": PASSWORD}
     with (
@@ -94,10 +94,10 @@ def start(
         try:
             process.stdin.write(json.dumps(settings or {}))
             process.stdin.flush()
-            address = process.stdout.readline().strip()
-            if not address:
+            url = process.stdout.readline().strip()
+            if not url:
                 raise RuntimeError(f"vcsim did not start:\n{(folder / 'vcsim.log').read_text()}")
-            yield f"https://{address}"
+            yield f"https://{url}"
         finally:
             process.stdin.close()  # The simulator then removes its files and ends.
             try:
@@ -106,10 +106,10 @@ def start(
                 process.kill()
 
 
-def credentials(address: str, **changes: str) -> CredentialValues:
+def credentials(url: str, **changes: str) -> CredentialValues:
     """Return the credentials of the simulator's user."""
     values = {
-        "vcenter_url": address,
+        "vcenter_url": url,
         "username": USER,
         "password": PASSWORD,
         "verification": "verify",
@@ -121,7 +121,7 @@ def credentials(address: str, **changes: str) -> CredentialValues:
 
 def require() -> None:
     """Skip the test if the simulator cannot be built. Fail it in CI."""
-    reason = missing()
+    reason = missing_packages()
     if reason and os.environ.get("CI") == "true":
         pytest.fail(reason)
     if reason:
