@@ -5,18 +5,15 @@ It serves the images of `gce_images` to clients with a key of `gce_keys`.
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from flask import Flask, request
-from werkzeug.serving import make_server
 
 from sandbox import gce_answers, gce_images, gce_keys
 from sandbox.gce_answers import Answer
 from sandbox.gce_images import LINK, OWN_PROJECT, SandboxImage
+from sandbox.wsgi import serve_app
 
 THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
@@ -25,19 +22,9 @@ MAX_PAGE_SIZE = 500
 """How many images one page of a list contains at most."""
 
 
-@contextmanager
-def start(port: int = 0) -> Iterator[str]:
-    """Serve on loopback from a thread of this process, and yield the URL."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise it logs every request
-    server = make_server("127.0.0.1", port, _app(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def start(port: int = 0) -> AbstractContextManager[str]:
+    """Serve on loopback from a thread of this process. The context manager returns the URL."""
+    return serve_app(_app(), port)
 
 
 def credentials(url: str) -> dict[str, str]:

@@ -6,19 +6,16 @@ It has two regions, each with its own Glance, which serve the images of `opensta
 from __future__ import annotations
 
 import hmac
-import logging
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask, Response, request
-from werkzeug.serving import make_server
 
 from sandbox import openstack_images
 from sandbox.openstack_images import ADMIN_PROJECT, OWN_PROJECT, REGIONS, SandboxImage, id_for
+from sandbox.wsgi import serve_app
 
 PROJECT = OWN_PROJECT
 USER, AUDITOR = "acme-images", "acme-auditor"
@@ -33,19 +30,9 @@ MAX_LIST_LENGTH = 25
 Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
 
 
-@contextmanager
-def start(port: int = 0) -> Iterator[str]:
-    """Serve on loopback from a thread of this process, and yield the URL."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # It logs every request otherwise.
-    server = make_server("127.0.0.1", port, _Sandbox().app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def start(port: int = 0) -> AbstractContextManager[str]:
+    """Serve on loopback from a thread of this process. The context manager returns the URL."""
+    return serve_app(_Sandbox().app, port)
 
 
 def credentials(url: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 DAY = timedelta(days=1)
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""VMware's SDK does not verify certificates at the first by default; tests use the second."""
+"""VMware's SDK verifies no certificate at the first address by default, so tests use the second."""
 
 
 @dataclass(frozen=True)

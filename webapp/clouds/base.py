@@ -252,7 +252,7 @@ class ImageDetails:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the credentials belong to, according to the cloud.
+    """The owner of the credentials, according to the cloud.
 
     `account` is a number, tenant or project; `description` is for people.
     """

@@ -1,6 +1,6 @@
 """Calls that are abandoned when their time is up.
 
-An SDK's read timeout starts anew with every byte, so an answer that trickles in never triggers it.
+An SDK's read timeout restarts with every byte, so an answer that trickles in never triggers it.
 The only reliable limit is to wait for the call in another thread, and to stop waiting at the
 deadline.
 """

@@ -42,7 +42,7 @@ def try_call(deadline: float, call: Callable[P, T], *args: P.args, **kwargs: P.k
     """Return the result of `call`, or None if it fails or takes too long."""
     try:
         return call_within(seconds_left(deadline), call, *args, **kwargs)
-    except Exception:  # noqa: BLE001  the first answer is reported instead, whatever failed here
+    except Exception:  # noqa: BLE001  the first answer is reported instead
         return None
 
 

@@ -64,7 +64,7 @@ def credential_values(cloud: Cloud, form: FlaskForm) -> dict[str, str]:
     for field in cloud.credential_fields:
         upload = form[f"{field.name}_file"].data if field.multiline else None
         if upload:
-            # A binary file is invalid as well; the adapter's message says so best.
+            # A binary file cannot be valid. The adapter's message explains what is expected.
             values[field.name] = upload.read().decode(errors="replace").strip()
     return values
 
@@ -77,7 +77,7 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [Length(max=4096)]
-    # The use case checks fields that may come as a file or depend on another field.
+    # The use case checks the fields that can be uploaded as a file or depend on another field.
     required_here = field.required and not field.multiline and not field.when
     if required_here and not (field.secret and has_stored):
         validators.append(InputRequired(f"{field.label} is required."))

@@ -36,7 +36,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Preview:
-    """What an action would do to a selection.
+    """The effect that an action would have on a selection.
 
     `changed` images would change, `unchanged` ones would not. `inherited` images are excluded,
     since other scopes own them. `names` are the first names of the changed images. The scopes

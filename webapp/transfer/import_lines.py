@@ -1,7 +1,7 @@
 """The meaning of a line of an imported file: its texts as the values of an image.
 
-This module knows the rules of the columns. It must not ask the database, so it does not know
-whether the image is registered already.
+This module knows the rules of the columns. It must not query the database, so it does not know
+whether an image is already registered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The plan of an import: what each line of a file would do at a scope, stored as a job.
+"""The plan of an import: the effect of each line of a file at a scope, stored as a job.
 
-Nothing is imported here: `webapp.transfer.import_job` carries out the plan. The formats of files
-are in `import_formats`, the meaning of a line in `import_lines`.
+This module imports nothing: `webapp.transfer.import_job` carries out the plan. The formats of files
+are in `import_formats`, and the meaning of a line is in `import_lines`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CHUNK_SIZE = 500
 
 
 class Effect(enum.StrEnum):
-    """What a line would do, in the order in which a plan shows the lines."""
+    """The effect of a line, in the order in which a plan shows the lines."""
 
     ERROR = "error"
     CREATE = "create"
@@ -48,8 +48,8 @@ class Effect(enum.StrEnum):
 class ImportOptions:
     """How to import new images.
 
-    With `look_up`, each is read from its cloud. `credentials` are the IDs of the credentials by
-    cloud, for lines that don't name credentials which the scope can use.
+    With `look_up`, each image is read from its cloud. `credentials` are the IDs of credentials by
+    cloud. They are used for lines that don't name credentials that the scope can use.
     """
 
     look_up: bool

@@ -171,7 +171,7 @@ def _select_form(cloud: Cloud) -> SelectImageForm:
 def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     """Offer the locations that are known without a call to the cloud.
 
-    With `live`, ask the cloud for its locations and for the images at the chosen one. An error is
+    With `live`, request the locations from the cloud, and the images at the chosen one. An error is
     shown only if the form depends on the answer; otherwise NEXT will show what is wrong.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)

@@ -165,12 +165,12 @@ def _marketplace_image_not_found(
 
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
     """Return a clause that names the first part that Azure does not know, and the known values."""
-    offers = _names_or_none(lambda: session.marketplace_offers(region, image.publisher))
+    offers = _list_names(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:
         return "the publisher doesn’t exist"
     if image.offer.lower() not in map(str.lower, offers):
         return f"the publisher has no such offer, but it has {_listed(offers)}"
-    skus = _names_or_none(lambda: session.marketplace_skus(region, image.publisher, image.offer))
+    skus = _list_names(lambda: session.marketplace_skus(region, image.publisher, image.offer))
     if not skus:
         return "the offer has no SKUs"
     if image.sku.lower() not in map(str.lower, skus):
@@ -182,9 +182,10 @@ def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
     return f"the SKU has no such version. The newest version is {newest}"
 
 
-def _names_or_none(ask: Callable[[], list[Mapping[str, Any]]]) -> tuple[str, ...]:
+def _list_names(read: Callable[[], list[Mapping[str, Any]]]) -> tuple[str, ...]:
+    """Return the names in a list of Azure's, or () if Azure has no such list."""
     try:
-        answer = ask()
+        answer = read()
     except Exception as error:
         if is_image_not_found(error):
             return ()

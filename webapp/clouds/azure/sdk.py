@@ -147,7 +147,7 @@ class Session:
     def subscription(self) -> Mapping[str, Any]:
         """Return Azure's description of the subscription in the credentials."""
         client = self._subscription_client()
-        answer = self.ask(
+        answer = self.send(
             lambda: client.subscriptions.get(
                 self._subscription, api_version=SUBSCRIPTIONS_API, cls=_raw
             )
@@ -156,7 +156,7 @@ class Session:
 
     def locations(self) -> list[Mapping[str, Any]]:
         subscriptions = self._subscription_client().subscriptions
-        return self.ask(
+        return self.send(
             lambda: _all_pages(
                 subscriptions.list_locations, self._subscription, api_version=SUBSCRIPTIONS_API
             )
@@ -166,7 +166,7 @@ class Session:
         self, region: str, publisher: str, offer: str, sku: str, version: str
     ) -> Mapping[str, Any]:
         images = self._client().virtual_machine_images
-        answer = self.ask(
+        answer = self.send(
             lambda: images.get(
                 region, publisher, offer, sku, version, api_version=IMAGES_API, cls=_raw
             )
@@ -178,7 +178,7 @@ class Session:
     ) -> list[Mapping[str, Any]]:
         images = self._client().virtual_machine_images
         return _require_list(
-            self.ask(
+            self.send(
                 lambda: images.list(region, publisher, offer, sku, api_version=IMAGES_API, cls=_raw)
             )
         )
@@ -186,7 +186,7 @@ class Session:
     def marketplace_skus(self, region: str, publisher: str, offer: str) -> list[Mapping[str, Any]]:
         images = self._client().virtual_machine_images
         return _require_list(
-            self.ask(
+            self.send(
                 lambda: images.list_skus(region, publisher, offer, api_version=IMAGES_API, cls=_raw)
             )
         )
@@ -194,21 +194,21 @@ class Session:
     def marketplace_offers(self, region: str, publisher: str) -> list[Mapping[str, Any]]:
         images = self._client().virtual_machine_images
         return _require_list(
-            self.ask(
+            self.send(
                 lambda: images.list_offers(region, publisher, api_version=IMAGES_API, cls=_raw)
             )
         )
 
     def managed_image(self, subscription: str, group: str, name: str) -> Mapping[str, Any]:
         images = self._client(subscription).images
-        answer = self.ask(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
+        answer = self.send(lambda: images.get(group, name, api_version=IMAGES_API, cls=_raw))
         return require_member(answer, "properties")
 
     def gallery_definition(
         self, subscription: str, group: str, gallery: str, name: str
     ) -> Mapping[str, Any]:
         images = self._client(subscription).gallery_images
-        answer = self.ask(
+        answer = self.send(
             lambda: images.get(group, gallery, name, api_version=GALLERIES_API, cls=_raw)
         )
         return require_member(answer, "properties")
@@ -217,7 +217,7 @@ class Session:
         self, subscription: str, group: str, gallery: str, name: str, version: str
     ) -> Mapping[str, Any]:
         versions = self._client(subscription).gallery_image_versions
-        answer = self.ask(
+        answer = self.send(
             lambda: versions.get(
                 group,
                 gallery,
@@ -234,13 +234,13 @@ class Session:
         self, subscription: str, group: str, gallery: str, name: str
     ) -> list[Mapping[str, Any]]:
         versions = self._client(subscription).gallery_image_versions
-        return self.ask(
+        return self.send(
             lambda: _all_pages(
                 versions.list_by_gallery_image, group, gallery, name, api_version=GALLERIES_API
             )
         )
 
-    def ask(self, call: Callable[[], T]) -> T:
+    def send(self, call: Callable[[], T]) -> T:
         """Return the result of `call`, retried once if a second attempt can succeed.
 
         A call with an expired login is retried after a new login; a broken connection or a server

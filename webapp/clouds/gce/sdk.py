@@ -22,13 +22,12 @@ from google.auth.transport.requests import AuthorizedSession
 from google.cloud.compute_v1.services.images import ImagesClient
 from google.cloud.compute_v1.services.images.transports.rest import ImagesRestTransport
 from google.cloud.compute_v1.types.compute import Image, ListImagesRequest
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.gce.key import FIELD, UNIVERSE, ServiceAccount, parse_key
+from webapp.clouds.requests_session import configure_session
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
@@ -121,19 +120,8 @@ class _Session(AuthorizedSession):
 
     def __init__(self, credentials: _SelfSigned, verify: str | bool) -> None:
         super().__init__(credentials, max_refresh_attempts=1)  # type: ignore[no-untyped-call]
-        self.trust_env = False
+        configure_session(self)
         self.verify = verify
-        # The second attempt is for a pooled connection that Google has closed, or a brief failure.
-        retry = Retry(
-            total=1,
-            connect=0,
-            backoff_factor=0,
-            status_forcelist=(502, 503, 504),
-            raise_on_status=False,
-            respect_retry_after_header=False,
-        )
-        for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(max_retries=retry))
 
     def request(self, method: str, url: str, **kwargs: Any) -> Any:  # type: ignore[override]
         kwargs["timeout"] = (CONNECT_SECONDS, READ_SECONDS)

@@ -21,12 +21,11 @@ from keystoneauth1.access import AccessInfo
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from webapp.clouds.base import CloudUnreachable, CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.openstack import errors
+from webapp.clouds.requests_session import configure_session
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
@@ -205,20 +204,7 @@ class _RequestsSession(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trust_env = False
-        # The retry is for a connection that the server has closed in the meantime, or a brief
-        # failure. A login may be repeated as well.
-        retry = Retry(
-            total=1,
-            connect=0,
-            allowed_methods=None,
-            backoff_factor=0,
-            status_forcelist=(502, 503, 504),
-            raise_on_status=False,
-            respect_retry_after_header=False,
-        )
-        for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(max_retries=retry))
+        configure_session(self)
 
     def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
         kwargs["timeout"] = (CONNECT_SECONDS, READ_SECONDS)
