@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -12,7 +11,7 @@ from playhouse.schema_diff import diff_models
 
 import models
 from models import Image, Level, Membership, Person, Scope, transaction
-from tests.conftest import MakeImage
+from tests.conftest import MakeImage, ScopeAt
 from webapp import database
 
 
@@ -38,14 +37,14 @@ def test_migrating_twice_changes_nothing(db: Flask) -> None:
         (Level.ACCOUNT, "", "acme"),  # a path that is taken
     ],
 )
-def test_impossible_scopes(db: Flask, level: Level, parent: str | None, path: str) -> None:
-    above = None if parent is None else Scope.at(parent)
+def test_invalid_scopes_are_refused(db: Flask, level: Level, parent: str | None, path: str) -> None:
+    parent_scope = None if parent is None else Scope.at(parent)
     with pytest.raises(IntegrityError), transaction():
-        Scope.create(level=level, parent=above, path=path, name="new")
+        Scope.create(level=level, parent=parent_scope, path=path, name="new")
 
 
-def test_one_record_of_an_image_in_a_scope_at_every_level(
-    make_image: MakeImage, scope: Callable[[str], Scope]
+def test_an_image_is_registered_once_per_scope_at_every_level(
+    make_image: MakeImage, scope: ScopeAt
 ) -> None:
     for number, path in enumerate(("", "acme", "acme/production"), start=1):
         image = make_image(path, number)
@@ -55,7 +54,7 @@ def test_one_record_of_an_image_in_a_scope_at_every_level(
 
 
 @pytest.mark.parametrize("wrong", [{"size_gb": 0}, {"name": "x"}, {"name": "x" * 256}])
-def test_impossible_images(make_image: MakeImage, wrong: dict[str, object]) -> None:
+def test_invalid_images_are_refused(make_image: MakeImage, wrong: dict[str, object]) -> None:
     image = make_image()
     for name, value in wrong.items():
         setattr(image, name, value)
@@ -82,15 +81,15 @@ def test_ids_are_never_reused(make_image: MakeImage) -> None:
 
 def test_instants_are_returned_in_utc(db: Flask) -> None:
     person = Person.get(Person.email == "outsider@example.com")
-    elsewhere = datetime(2026, 7, 1, 14, 30, tzinfo=timezone(timedelta(hours=2)))
-    person.created_at = elsewhere
+    in_other_zone = datetime(2026, 7, 1, 14, 30, tzinfo=timezone(timedelta(hours=2)))
+    person.created_at = in_other_zone
     person.save()
-    read = Person.get_by_id(person.id).created_at
-    assert read == elsewhere
-    assert read.tzinfo is UTC
+    stored = Person.get_by_id(person.id).created_at
+    assert stored == in_other_zone
+    assert stored.tzinfo is UTC
 
 
-def test_lineage_and_subtree(scope: Callable[[str], Scope]) -> None:
+def test_the_lineage_and_the_subtree_of_a_scope(scope: ScopeAt) -> None:
     production = scope("acme/production")
     assert [each.path for each in production.lineage] == ["acme/production", "acme", ""]
     assert {each.path for each in scope("acme").subtree()} == {

@@ -1,4 +1,4 @@
-"""The results that the catalogue must return, computed slowly: by checking every image in Python.
+"""The results that the catalogue must return, computed by checking every image in Python.
 
 It shares only the parsed search with the catalogue.
 """
@@ -16,7 +16,7 @@ from webapp.search.language import Key, Query, Term
 CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
 
 
-def visible(scope: Scope) -> list[Image]:
+def visible_images(scope: Scope) -> list[Image]:
     """Return all images that a scope owns or inherits."""
     above = {each.id for each in scope.lineage[1:]}
     return [
@@ -26,22 +26,22 @@ def visible(scope: Scope) -> list[Image]:
     ]
 
 
-def found(actor: Actor, scope: Scope, query: Query) -> list[Image]:
+def matching_images(actor: Actor, scope: Scope, query: Query) -> list[Image]:
     """Return all images that a search finds at a scope."""
-    return [image for image in visible(scope) if _matches(image, query, actor, scope)]
+    return [image for image in visible_images(scope) if _matches(image, query, actor, scope)]
 
 
 def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
     for key in Key:
-        wanted = [term for term in query.terms_for(key) if not term.excluded]
-        answers = [_holds(image, term, actor, scope) for term in wanted]
-        if wanted and not (all(answers) if key in CONJUNCTIVE_KEYS else any(answers)):
+        included = [term for term in query.terms_for(key) if not term.excluded]
+        answers = [_term_matches(image, term, actor, scope) for term in included]
+        if included and not (all(answers) if key in CONJUNCTIVE_KEYS else any(answers)):
             return False
     excluded = [term for term in query.terms if term.excluded]
-    return not any(_holds(image, term, actor, scope) for term in excluded)
+    return not any(_term_matches(image, term, actor, scope) for term in excluded)
 
 
-def _holds(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
+def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
     value = term.value
     yes = value == "yes"
     rules: dict[Key, Any] = {

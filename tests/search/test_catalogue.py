@@ -10,19 +10,15 @@ from dataclasses import replace
 import pytest
 
 from models import Level, Scope
-from tests.conftest import MakeImage
-from webapp.access import Actor
+from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
 from webapp.search.language import EVERYTHING, Key, parse
 from webapp.search.ordering import SORTS, Order
 
-Scopes = Callable[[str], Scope]
-ActorOf = Callable[[str], Actor]
-
 
 @pytest.fixture
-def names(actor_of: ActorOf, scope: Scopes) -> Callable[..., list[str]]:
+def names(actor_of: ActorOf, scope: ScopeAt) -> Callable[..., list[str]]:
     """Return the names of the images that a search finds at a scope, in order."""
 
     def names(path: str, text: str = "", **listing: object) -> list[str]:
@@ -37,17 +33,17 @@ Names = Callable[..., list[str]]
 
 
 @pytest.fixture
-def four(make_image: MakeImage) -> None:
-    """One image at each scope, and one of Scalr that is not shared."""
+def four_images(make_image: MakeImage) -> None:
+    """Create an image at each scope, and an image of Scalr that is not shared."""
     make_image("", 1, name="of Scalr")
     make_image("", 2, name="not shared by Scalr", shared=False)
     make_image("acme", 3, name="of acme", os_family="debian", os_version="12")
     make_image("acme/production", 4, name="of production", location="eu-west-1")
 
 
-@pytest.mark.usefixtures("four")
+@pytest.mark.usefixtures("four_images")
 @pytest.mark.parametrize(
-    ("path", "seen"),
+    ("path", "expected"),
     [
         ("", {"of Scalr", "not shared by Scalr"}),
         ("acme", {"of Scalr", "of acme"}),
@@ -56,22 +52,22 @@ def four(make_image: MakeImage) -> None:
         ("globex/lab", {"of Scalr"}),
     ],
 )
-def test_own_and_inherited(
-    names: Names, actor_of: ActorOf, scope: Scopes, path: str, seen: set[str]
+def test_a_scope_sees_its_own_and_inherited_images(
+    names: Names, actor_of: ActorOf, scope: ScopeAt, path: str, expected: set[str]
 ) -> None:
-    assert set(names(path)) == seen
+    assert set(names(path)) == expected
     actor, here = actor_of("scalr-admin"), scope(path)
     page = catalogue.find(actor, here, Listing())
-    assert (page.count, page.exact) == (len(seen), True)
+    assert (page.count, page.exact) == (len(expected), True)
     assert all(catalogue.get(here, image.id) for image in page.images)
     own = {image.name for image in catalogue.iterate_images(actor, here, EVERYTHING, own=True)}
     assert own == {image.name for image in page.images if image.scope_id == here.id}
     assert catalogue.count(actor, here, EVERYTHING, own=True) == len(own)
 
 
-@pytest.mark.usefixtures("four")
+@pytest.mark.usefixtures("four_images")
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "expected"),
     [
         ("PROD", {"of production"}),
         ("location:eu-west-1", {"of production"}),
@@ -87,8 +83,8 @@ def test_own_and_inherited(
         ('"of " os:ubuntu', {"of Scalr", "of production"}),
     ],
 )
-def test_search(names: Names, text: str, seen: set[str]) -> None:
-    assert set(names("acme/production", text)) == seen
+def test_a_search_finds_the_matching_images(names: Names, text: str, expected: set[str]) -> None:
+    assert set(names("acme/production", text)) == expected
 
 
 def test_versions_are_sorted_as_numbers(make_image: MakeImage, names: Names) -> None:
@@ -103,7 +99,7 @@ def test_versions_are_sorted_as_numbers(make_image: MakeImage, names: Names) -> 
     ["", "x", "%%%", "W10", "WzFd", "WzEsMl0", "W251bGwsMV0", "WyJhIiwiYiIsImMiLDFd", "eyJhIjoxfQ"],
 )
 def test_any_text_can_be_a_cursor(
-    make_image: MakeImage, actor_of: ActorOf, scope: Scopes, sort: str, cursor: str
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, sort: str, cursor: str
 ) -> None:
     make_image("acme")
     for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
@@ -112,7 +108,7 @@ def test_any_text_can_be_a_cursor(
 
 
 def test_a_page_whose_images_were_deleted_counts_none(
-    make_image: MakeImage, actor_of: ActorOf, scope: Scopes, monkeypatch: pytest.MonkeyPatch
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planner, "FEW", 0)
     image = make_image("acme", name="golden")
@@ -122,8 +118,8 @@ def test_a_page_whose_images_were_deleted_counts_none(
     assert (page.images, page.count) == ([], 0)
 
 
-def test_filter_menus_count_under_the_other_filters(
-    make_image: MakeImage, scope: Scopes, names: Names
+def test_filter_menus_consider_the_other_filters(
+    make_image: MakeImage, scope: ScopeAt, names: Names
 ) -> None:
     assert facets.menus(scope("acme"), EVERYTHING) == []
     make_image("acme", 1, os_family="debian")
@@ -137,19 +133,19 @@ def test_filter_menus_count_under_the_other_filters(
     assert facets.values(scope("acme"), Key.OS) == ["debian", "ubuntu"]
 
 
-def test_a_cursor_cannot_have_an_instant_that_utc_cannot_express() -> None:
+def test_a_cursor_with_an_instant_before_utc_begins_is_invalid() -> None:
     text = json.dumps(["0001-01-01T00:00:00+23:59", 1]).encode()
     cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
     assert Order("created", descending=True).parse_cursor(cursor) is None
 
 
-def test_a_cursor_cannot_have_a_size_that_no_column_can_hold() -> None:
+def test_a_cursor_with_a_size_too_large_for_its_column_is_invalid() -> None:
     cursor = base64.urlsafe_b64encode(json.dumps([10**30, 1]).encode()).decode().rstrip("=")
     assert Order("size", descending=True).parse_cursor(cursor) is None
 
 
 @pytest.mark.usefixtures("db")
-def test_the_lineage_of_a_scope_that_is_not_stored(scope: Scopes) -> None:
-    above = scope("acme")
-    gone = Scope(level=Level.ENVIRONMENT, parent=above, path="acme/gone", name="gone")
-    assert [each.path for each in gone.lineage] == ["acme/gone", "acme", ""]
+def test_a_scope_has_a_lineage_before_it_is_stored(scope: ScopeAt) -> None:
+    parent = scope("acme")
+    child = Scope(level=Level.ENVIRONMENT, parent=parent, path="acme/new", name="new")
+    assert [each.path for each in child.lineage] == ["acme/new", "acme", ""]

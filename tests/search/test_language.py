@@ -55,7 +55,7 @@ from webapp.search.language import EVERYTHING, KEYS, MAX_TERMS, Key, Term, parse
         ('os:"ubuntu 2', Term(Key.OS, "ubuntu 2")),
     ],
 )
-def test_terms(text: str, term: Term | None) -> None:
+def test_a_text_becomes_a_term(text: str, term: Term | None) -> None:
     query = parse(text)
     assert not query.problems
     assert query.terms == (term or Term(Key.WORD, text),)
@@ -81,7 +81,7 @@ def test_terms(text: str, term: Term | None) -> None:
         ("-", ["too short"]),
     ],
 )
-def test_problems_say_what_to_do(text: str, message_parts: list[str]) -> None:
+def test_problems_explain_what_to_do(text: str, message_parts: list[str]) -> None:
     query = parse(f"golden {text}")
     assert query.terms == (Term(Key.WORD, "golden"),)
     (problem,) = query.problems

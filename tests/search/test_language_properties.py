@@ -33,7 +33,7 @@ typed = st.text(printable, max_size=MAX_TEXT_LENGTH + 100) | st.lists(parts, max
 )
 
 
-def _is_free(term: Term) -> bool:
+def _is_not_me(term: Term) -> bool:
     """Return whether the value is not "me", which means the person who searches."""
     return term.value.lower() != "me"
 
@@ -53,7 +53,7 @@ values = (
 )
 free = st.builds(
     Term, st.sampled_from([Key.WORD, Key.LOCATION, Key.BY, Key.ID]), values, st.booleans()
-).filter(_is_free)
+).filter(_is_not_me)
 chosen = st.sampled_from(
     [
         *(Term(Key.CLOUD, cloud) for cloud in CLOUDS),
@@ -173,9 +173,9 @@ def test_adding_and_removing_a_term_undo_each_other(query: Query, term: Term) ->
 @given(queries().filter(bool), st.data())
 def test_a_term_can_be_replaced_by_its_opposite(query: Query, data: st.DataObject) -> None:
     term = data.draw(st.sampled_from(query.terms))
-    turned = query.with_term(_opposite(term))
-    assert term not in turned.terms
-    assert set(turned.terms) ^ set(query.terms) == {term, _opposite(term)}
+    replaced = query.with_term(_opposite(term))
+    assert term not in replaced.terms
+    assert set(replaced.terms) ^ set(query.terms) == {term, _opposite(term)}
     assert set(query.with_term_toggled(term).with_term_toggled(term).terms) == set(query.terms)
 
 

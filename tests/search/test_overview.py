@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 
 from models import Image, LifeCycle, Scope, now, transaction
+from tests.conftest import ActorOf, ScopeAt
 from tests.search import naive
-from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.search import language as search
 from webapp.search import overview
 from webapp.search.overview import Bar, Chart, Overview
 
-Actors = Callable[[str], Actor]
-Scopes = Callable[[str], Scope]
 FAMILIES = [
     "ubuntu",
     "debian",
@@ -51,8 +48,8 @@ def register(scope: Scope, number: int, **changes: object) -> Image:
 
 
 @pytest.fixture
-def many(scope: Scopes) -> None:
-    """Images of all kinds at five scopes."""
+def many_images(scope: ScopeAt) -> None:
+    """Create images of all kinds at five scopes."""
     chance = random.Random(7)
     scopes = [scope(path) for path in ("", "acme", "acme/production", "acme/staging", "globex")]
     with transaction():
@@ -71,8 +68,8 @@ def many(scope: Scopes) -> None:
             )
 
 
-def charts(seen: Overview) -> dict[str, Chart]:
-    return {chart.title: chart for chart in seen.charts}
+def charts_by_title(loaded: Overview) -> dict[str, Chart]:
+    return {chart.title: chart for chart in loaded.charts}
 
 
 def numbers(chart: Chart) -> dict[str, int]:
@@ -80,26 +77,28 @@ def numbers(chart: Chart) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("path", ["", "acme", "acme/production", "globex/lab"])
-@pytest.mark.usefixtures("many")
-def test_every_number_is_what_its_search_finds(
-    actor_of: Actors, scope: Scopes, monkeypatch: pytest.MonkeyPatch, path: str
+@pytest.mark.usefixtures("many_images")
+def test_every_number_equals_the_number_of_results_of_its_search(
+    actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(overview, "FAMILIES", 4)
     actor, here = actor_of("scalr-admin"), scope(path)
-    seen = overview.load_overview(actor, here)
-    assert seen.total == len(naive.visible(here)) > 0
-    for chart in seen.charts:
+    loaded = overview.load_overview(actor, here)
+    assert loaded.total == len(naive.visible_images(here)) > 0
+    for chart in loaded.charts:
         for bar in chart.bars:
             query = search.parse(bar.search)
             assert not query.problems
             assert bar.exact
-            assert bar.images == len(naive.found(actor, here, query)), (chart.title, bar)
+            assert bar.images == len(naive.matching_images(actor, here, query)), (chart.title, bar)
     for title in ("By cloud", "By operating system", "By age"):
-        assert sum(numbers(charts(seen)[title]).values()) == seen.total
-    assert len(charts(seen)["By operating system"].bars) == 5
+        assert sum(numbers(charts_by_title(loaded)[title]).values()) == loaded.total
+    assert len(charts_by_title(loaded)["By operating system"].bars) == 5
 
 
-def test_scopes_below_or_beside_are_not_counted(actor_of: Actors, scope: Scopes) -> None:
+def test_images_of_lower_and_sibling_scopes_are_not_counted(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
     """A scope sees its own images and those that the scopes above share."""
     for number, (path, shared) in enumerate(
         [("", True), ("", False), ("acme", True), ("acme", False), ("acme/staging", True)]
@@ -111,38 +110,39 @@ def test_scopes_below_or_beside_are_not_counted(actor_of: Actors, scope: Scopes)
         for path in ("", "acme", "acme/staging", "acme/production", "globex")
     }
     assert totals == {"": 2, "acme": 3, "acme/staging": 3, "acme/production": 2, "globex": 1}
-    by_owner = charts(overview.load_overview(admin, scope("acme/staging")))["By owner"]
+    by_owner = charts_by_title(overview.load_overview(admin, scope("acme/staging")))["By owner"]
     assert numbers(by_owner) == {
         "Environment acme / staging": 1,
         "Account acme": 1,
         "Scalr": 1,
     }
-    assert "By owner" not in charts(overview.load_overview(admin, scope("")))
+    assert "By owner" not in charts_by_title(overview.load_overview(admin, scope("")))
 
 
-def test_nothing_yet(actor_of: Actors, scope: Scopes) -> None:
+def test_a_scope_without_images_has_no_charts(actor_of: ActorOf, scope: ScopeAt) -> None:
     register(scope("globex"), 1)
     assert overview.load_overview(actor_of("account-viewer"), scope("acme")) == Overview(0, ())
 
 
-def test_the_worth_a_look_chart_also_shows_zero(actor_of: Actors, scope: Scopes) -> None:
+def test_the_worth_a_look_chart_also_shows_zero(actor_of: ActorOf, scope: ScopeAt) -> None:
     register(scope("acme"), 1)
     register(scope("acme"), 2, verified=False, agent_installed=False)
     register(scope("acme"), 3, state=ImageState.GONE, status=LifeCycle.DEPRECATED)
     register(scope("acme"), 4, state=ImageState.DEPRECATED)
-    seen = charts(overview.load_overview(actor_of("account-viewer"), scope("acme")))
-    assert numbers(seen["Worth a look"]) == {
+    loaded = overview.load_overview(actor_of("account-viewer"), scope("acme"))
+    charts = charts_by_title(loaded)
+    assert numbers(charts["Worth a look"]) == {
         "Without agent": 1,
         "Not verified": 1,
         "Deprecated": 2,
         "Retired": 0,
         "Failed or gone": 1,
     }
-    assert numbers(seen["By status"]) == {"Active": 3, "Deprecated": 2, "Gone from the cloud": 1}
+    assert numbers(charts["By status"]) == {"Active": 3, "Deprecated": 2, "Gone from the cloud": 1}
 
 
 def test_images_of_one_age_are_counted_up_to_a_limit(
-    actor_of: Actors, scope: Scopes, monkeypatch: pytest.MonkeyPatch
+    actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "VERY_MANY", 6)
     monkeypatch.setattr(overview, "COUNT_LIMIT", 2)
@@ -151,7 +151,7 @@ def test_images_of_one_age_are_counted_up_to_a_limit(
     def add(first: int, *days: int) -> list[tuple[int, bool]]:
         for number, ago in enumerate(days, start=first):
             register(acme, number, registered_at=now() - timedelta(days=ago))
-        bars = charts(overview.load_overview(viewer, acme))["By age"].bars
+        bars = charts_by_title(overview.load_overview(viewer, acme))["By age"].bars
         return [(bar.images, bar.exact) for bar in bars]
 
     exact = [(2, True), (1, True), (0, True), (0, True)]
@@ -173,20 +173,24 @@ def test_images_of_one_age_are_counted_up_to_a_limit(
         (9999, "More than 2 years ago"),
     ],
 )
-def test_ages_begin_and_end_with_a_day(
-    actor_of: Actors, scope: Scopes, days: int, label: str
+def test_ages_are_counted_in_whole_days(
+    actor_of: ActorOf, scope: ScopeAt, days: int, label: str
 ) -> None:
     register(scope("acme"), 1, registered_at=now() - timedelta(days=days))
-    ages = charts(overview.load_overview(actor_of("account-viewer"), scope("acme")))["By age"]
+    ages = charts_by_title(overview.load_overview(actor_of("account-viewer"), scope("acme")))[
+        "By age"
+    ]
     assert {bar.label for bar in ages.bars if bar.images} == {label}
 
 
-def test_a_bar_without_a_search(actor_of: Actors, scope: Scopes) -> None:
-    """A family can be the label of another one, and ten long names are too long for the search."""
+def test_a_bar_has_no_search_if_none_would_find_its_images(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    """A family can be the label of another family, or its search can be too long."""
 
     def families() -> list[Bar]:
-        seen = overview.load_overview(actor_of("account-viewer"), scope("acme"))
-        return list(charts(seen)["By operating system"].bars)
+        loaded = overview.load_overview(actor_of("account-viewer"), scope("acme"))
+        return list(charts_by_title(loaded)["By operating system"].bars)
 
     register(scope("acme"), 99, os_family="Windows")
     assert families() == [Bar("Windows", 1, "")]
@@ -203,7 +207,7 @@ def test_bars_are_percentages_of_the_longest_bar() -> None:
     assert nothing.percent(bars[0]) == 0
 
 
-def test_the_cost_does_not_depend_on_the_number_of_images(db: Flask) -> None:
+def test_summed_searches_use_only_facets(db: Flask) -> None:
     """Every search that is summed has only terms about facets."""
     for text in (*overview.ATTENTION.values(), *overview.STATUSES.values()):
         query = search.parse(text)

@@ -1,4 +1,4 @@
-"""Paging while others register and delete images.
+"""Paging while another thread registers and deletes images.
 
 Every image that exists the whole time is on exactly one page.
 """
@@ -16,6 +16,7 @@ from flask import Flask
 
 import models
 from models import Image, Scope, now, transaction
+from tests.conftest import ActorOf, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
@@ -25,12 +26,11 @@ from webapp.search.rows import ListedImage
 
 IMAGES = 5_000
 PAGE = 250
-Scopes = Callable[[str], Scope]
-Go = Callable[[Actor, Scope, Query, str], Iterator[Image]]
+Direction = Callable[[Actor, Scope, Query, str], Iterator[Image]]
 
 
-def image(number: int, scope: Scope, chance: random.Random) -> Image:
-    made = Image(
+def create_image(number: int, scope: Scope, chance: random.Random) -> Image:
+    created = Image(
         scope=scope,
         cloud="aws",
         location="us-east-1",
@@ -46,51 +46,52 @@ def image(number: int, scope: Scope, chance: random.Random) -> Image:
         registered_by_name="Pipeline",
         registered_at=now() - timedelta(hours=chance.randrange(1000)),
     )
-    made.derive()
-    return made
+    created.derive()
+    return created
 
 
 @pytest.fixture
-def settled(db: Flask, scope: Scopes) -> set[int]:
-    """Return the IDs of images in three scopes that nobody deletes: all but every tenth."""
+def permanent_images(db: Flask, scope: ScopeAt) -> set[int]:
+    """Create images in three scopes, and return the IDs of those that stay: all but every tenth."""
     chance = random.Random(7)
     scopes = [scope(path) for path in ("", "acme", "acme/production")]
     with transaction():
         for number in range(IMAGES):
-            image(number, chance.choice(scopes), chance).save(force_insert=True)
+            create_image(number, chance.choice(scopes), chance).save(force_insert=True)
     return {each.id for each in Image.select(Image.id) if each.id % 10}
 
 
 @contextmanager
-def others(scope: Scope) -> Iterator[threading.Event]:
-    """Let another thread register new images and delete every tenth one. Yield an event that is set
-    as soon as it has begun.
-    """
-    chance, stop, begun = random.Random(8), threading.Event(), threading.Event()
+def other_thread(scope: Scope) -> Iterator[threading.Event]:
+    """Let another thread register images and delete every tenth one.
 
-    def work() -> None:
+    Yield an event that is set after its first change.
+    """
+    chance, stop, has_written = random.Random(8), threading.Event(), threading.Event()
+
+    def change_images() -> None:
         with models.database.connection_context():
             number = IMAGES
-            doomed = [each.id for each in Image.select(Image.id) if each.id % 10 == 0]
+            to_delete = [each.id for each in Image.select(Image.id) if each.id % 10 == 0]
             while not stop.wait(0.02):
                 with transaction():
                     for _ in range(5):
                         number += 1
-                        image(number, scope, chance).save(force_insert=True)
-                    if doomed:
-                        Image.delete().where(Image.id == doomed.pop()).execute()
-                begun.set()
+                        create_image(number, scope, chance).save(force_insert=True)
+                    if to_delete:
+                        Image.delete().where(Image.id == to_delete.pop()).execute()
+                has_written.set()
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=change_images)
     thread.start()
     try:
-        yield begun
+        yield has_written
     finally:
         stop.set()
         thread.join()
 
 
-def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
+def page_forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
     page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE))
     yield from page.images
     while page.next:
@@ -98,7 +99,7 @@ def forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[Li
         yield from page.images
 
 
-def backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
+def page_backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
     """Yield the images from the end of the order, by going to the previous page.
 
     The first page is always full, so it may repeat images of the second page.
@@ -122,19 +123,19 @@ def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:
     return tuple(getattr(image, name) for name in SORTS[sort])
 
 
-@pytest.mark.parametrize("go", [forwards, backwards])
-def test_all_that_stays_is_seen_once(
-    settled: set[int], actor_of: Callable[[str], Actor], scope: Scopes, go: Go
+@pytest.mark.parametrize("direction", [page_forwards, page_backwards])
+def test_every_permanent_image_is_on_exactly_one_page(
+    permanent_images: set[int], actor_of: ActorOf, scope: ScopeAt, direction: Direction
 ) -> None:
     actor, production = actor_of("scalr-admin"), scope("acme/production")
-    assert len(settled) == IMAGES * 9 / 10
+    assert len(permanent_images) == IMAGES * 9 / 10
     golden = {each.id for each in Image.select().where(Image.name.startswith("golden"))}
-    cases = [("", sort, settled) for sort in ("created", "name", "agent")]
-    cases += [("golden os:ubuntu", "name", settled & golden)]
-    with others(production) as begun:
-        assert begun.wait(10)
-        for text, sort, staying in cases:
-            seen = [image.id for image in go(actor, production, parse(text), sort)]
+    cases = [("", sort, permanent_images) for sort in ("created", "name", "agent")]
+    cases += [("golden os:ubuntu", "name", permanent_images & golden)]
+    with other_thread(production) as has_written:
+        assert has_written.wait(10)
+        for text, sort, expected in cases:
+            seen = [image.id for image in direction(actor, production, parse(text), sort)]
             assert len(seen) == len(set(seen)), (text, sort)
-            assert staying <= set(seen), (text, sort)
+            assert expected <= set(seen), (text, sort)
     assert Image.select().where(Image.id > IMAGES).count() > 5

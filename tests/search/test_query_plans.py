@@ -7,7 +7,6 @@ images, some of which the scope sees.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from peewee import SqliteDatabase
 
 import models
 from models import Scope, transaction
-from tests.search.test_catalogue_properties import PATHS, TERMS, _image
-from webapp.access import Actor
+from tests.conftest import ActorOf, ScopeAt
+from tests.search.random_images import PATHS, TERMS, create_random_image
 from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
@@ -42,13 +41,13 @@ def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(params=["analyzed", "not analyzed"])
-def thousand(request: pytest.FixtureRequest, db: Flask) -> None:
-    """A thousand images, with and without statistics for the database's planner."""
+def thousand_images(request: pytest.FixtureRequest, db: Flask) -> None:
+    """Create a thousand images, with and without statistics for the database's planner."""
     chance = random.Random(3)
     scopes = [Scope.get(Scope.path == path) for path in PATHS]
     with transaction():
         for number in range(1000):
-            _image(chance, number, chance.choice(scopes), None)
+            create_random_image(chance, number, chance.choice(scopes), None)
     if request.param == "analyzed":
         models.database.execute_sql("ANALYZE")
 
@@ -56,24 +55,24 @@ def thousand(request: pytest.FixtureRequest, db: Flask) -> None:
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch, db: Flask) -> list[tuple[str, Any]]:
     """Return a list to which every SELECT about images is appended."""
-    sent: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
     database = models.database.obj
     send = database.execute_sql
 
     def execute_sql(sql: str, params: Any = None) -> Any:
         if sql.startswith("SELECT") and ("image" in sql or "facet_group" in sql):
-            sent.append((sql, params))
+            statements.append((sql, params))
         return send(sql, params)
 
     monkeypatch.setattr(database, "execute_sql", execute_sql)
-    return sent
+    return statements
 
 
-@pytest.mark.usefixtures("thousand", "strategy")
+@pytest.mark.usefixtures("thousand_images", "strategy")
 def test_no_search_reads_the_whole_table(
     statements: list[tuple[str, Any]],
-    actor_of: Callable[[str], Actor],
-    scope: Callable[[str], Scope],
+    actor_of: ActorOf,
+    scope: ScopeAt,
 ) -> None:
     actor, production = actor_of("scalr-admin"), scope("acme/production")
     searches = [(text, "created") for text in SEARCHES]
@@ -113,7 +112,7 @@ def _reads_a_table(plan: str) -> bool:
     """
     lines = [line.split() for line in plan.splitlines()]
     parts = {words[1] for words in lines if words[0] in {"CO-ROUTINE", "MATERIALIZE"}}
-    for what in (words[1] for words in lines if words[0] == "SCAN" and "VIRTUAL" not in words):
-        if what not in parts | {"CONSTANT"} and not what.startswith("(subquery"):
+    for table in (words[1] for words in lines if words[0] == "SCAN" and "VIRTUAL" not in words):
+        if table not in parts | {"CONSTANT"} and not table.startswith("(subquery"):
             return True
     return "Seq Scan on image" in plan or "Seq Scan on facet_group" in plan

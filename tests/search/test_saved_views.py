@@ -18,7 +18,7 @@ def names(actor: Actor, scope: Scope) -> tuple[list[str], list[str]]:
     return [view.name for view in own], [view.name for view in shared]
 
 
-def audited() -> list[tuple[str, str]]:
+def audited_actions() -> list[tuple[str, str]]:
     entries = AuditEntry.select().order_by(AuditEntry.id)
     return [(entry.action, entry.subject) for entry in entries]
 
@@ -31,7 +31,7 @@ def test_a_view_belongs_to_one_person_at_one_scope(actor_of: ActorOf, scope: Sco
     assert names(viewer, acme) == (["arm", "Ubuntu gold"], [])
     assert names(viewer, scope("acme/production")) == ([], [])
     assert names(actor_of("account-admin"), acme) == ([], [])
-    assert audited() == []
+    assert audited_actions() == []
 
 
 def test_everyone_at_the_scope_sees_a_shared_view(actor_of: ActorOf, scope: ScopeAt) -> None:
@@ -46,7 +46,7 @@ def test_everyone_at_the_scope_sees_a_shared_view(actor_of: ActorOf, scope: Scop
     saved_views.set_shared(editor, view, shared=False)
     assert names(actor_of("account-viewer"), acme) == ([], [])
     assert saved_views.find_visible_view(actor_of("account-viewer"), acme, view.id) is None
-    assert audited() == [("view.share", "Gold"), ("view.unshare", "Gold")]
+    assert audited_actions() == [("view.share", "Gold"), ("view.unshare", "Gold")]
 
 
 def test_only_editors_share_views(actor_of: ActorOf, scope: ScopeAt) -> None:
@@ -67,7 +67,7 @@ def test_a_former_editor_can_only_stop_sharing(actor_of: ActorOf, scope: ScopeAt
     saved_views.set_shared(viewer, view, shared=False)
     saved_views.rename_view(viewer, view, "Silver")
     assert names(viewer, acme) == (["Silver"], [])
-    assert audited() == [("view.unshare", "Gold")]
+    assert audited_actions() == [("view.unshare", "Gold")]
 
 
 def test_a_person_cannot_save_views_at_an_invisible_scope(
@@ -85,7 +85,7 @@ def test_names_are_unique_per_person_and_scope(actor_of: ActorOf, scope: ScopeAt
     assert raised.value.view == view
     again = saved_views.save_view(editor, acme, "Gold", "images?q=web", replace=True)
     assert (again.id, SavedView.get().path) == (view.id, "images?q=web")
-    assert audited() == []
+    assert audited_actions() == []
     # Other people and other scopes can use the same name.
     saved_views.save_view(actor_of("account-admin"), acme, "Gold", UBUNTU)
     saved_views.save_view(editor, scope("acme/staging"), "Gold", UBUNTU)
@@ -100,7 +100,7 @@ def test_changes_that_others_see_are_audited(actor_of: ActorOf, scope: ScopeAt) 
     saved_views.rename_view(
         editor, saved_views.find_visible_view(editor, acme, view.id) or view, "Silver"
     )
-    assert audited() == [
+    assert audited_actions() == [
         ("view.share", "Gold"),
         ("view.edit", "Gold"),
         ("view.edit", "Silver"),
@@ -109,7 +109,7 @@ def test_changes_that_others_see_are_audited(actor_of: ActorOf, scope: ScopeAt) 
     assert changes == [{}, {"path": [UBUNTU, "images?q=web"]}, {"name": ["Gold", "Silver"]}]
 
 
-def test_renaming(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_a_view_is_renamed_unless_the_name_is_taken(actor_of: ActorOf, scope: ScopeAt) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     view = saved_views.save_view(viewer, acme, "Gold", UBUNTU)
     saved_views.save_view(viewer, acme, "Silver", UBUNTU)
@@ -121,7 +121,7 @@ def test_renaming(actor_of: ActorOf, scope: ScopeAt) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "new\x00line", "\u202egold"])
-def test_invalid_names(actor_of: ActorOf, scope: ScopeAt, name: str) -> None:
+def test_invalid_names_are_refused(actor_of: ActorOf, scope: ScopeAt, name: str) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
     with pytest.raises(SavedViewError, match="1 to 60 printable characters") as raised:
         saved_views.save_view(viewer, acme, name, UBUNTU)
@@ -177,7 +177,7 @@ def test_the_number_of_views_is_limited(actor_of: ActorOf, scope: ScopeAt) -> No
     saved_views.save_view(actor_of("account-editor"), acme, "somebody else's", UBUNTU)
 
 
-def test_removing(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_owners_and_admins_delete_views(actor_of: ActorOf, scope: ScopeAt) -> None:
     editor, admin, acme = actor_of("account-editor"), actor_of("account-admin"), scope("acme")
     private = saved_views.save_view(editor, acme, "Private", UBUNTU)
     first = saved_views.save_view(editor, acme, "First", UBUNTU, shared=True)
@@ -191,7 +191,7 @@ def test_removing(actor_of: ActorOf, scope: ScopeAt) -> None:
     saved_views.delete_view(editor, first)
     saved_views.delete_view(admin, second)
     assert not SavedView.select().exists()
-    assert audited()[2:] == [("view.remove", "First"), ("view.remove", "Second")]
+    assert audited_actions()[2:] == [("view.remove", "First"), ("view.remove", "Second")]
 
 
 def test_views_are_deleted_with_their_person_and_scope(actor_of: ActorOf, scope: ScopeAt) -> None:

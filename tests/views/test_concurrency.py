@@ -1,4 +1,4 @@
-"""Sixteen requests to register the same image at once: one record, and nobody sees an error."""
+"""Simultaneous requests to register one image: one succeeds, and the others get a message."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_an_image_in_several_other_regions_is_found_there(adapter: OpenStack) ->
             return faulty.Answer(404)
         return behave(request)
 
-    endpoints = [endpoint(f"/{place}", place) for place in regions]
+    endpoints = [endpoint(f"/{region}", region) for region in regions]
     with faulty.serve(cloud(missing_in_the_north, endpoints)) as url:
         words = "in north, but it exists in east and south. Choose one of those locations."
         with pytest.raises(ImageNotFound, match=words) as caught:

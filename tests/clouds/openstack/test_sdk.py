@@ -160,17 +160,17 @@ def test_concurrent_calls_from_a_cold_start(cloud_url: str) -> None:
     """Every call waits for one login or logs in itself, and gets the answer to its own request."""
     fresh = OpenStack()
     barrier = threading.Barrier(12)
-    wanted = (NOBLE, DEBIAN_13, ONLY_IN_REGION_TWO)
+    images_to_read = (NOBLE, DEBIAN_13, ONLY_IN_REGION_TWO)
 
     def look_up(number: int) -> str:
         barrier.wait()
-        known = wanted[number % 3]
+        known = images_to_read[number % 3]
         credentials = openstack_credentials(cloud_url)
         return fresh.describe(credentials, Locator(known.region, known.image_id)).name
 
     with ThreadPoolExecutor(12) as pool:
         names = list(pool.map(look_up, range(12)))
-    assert names == [each.name for each in wanted] * 4
+    assert names == [each.name for each in images_to_read] * 4
 
 
 def test_a_warm_look_up_adds_little_time_to_the_answer(adapter: OpenStack) -> None:
