@@ -24,9 +24,9 @@ BYTE_INTERVAL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Request:
-    """One request, with the objects that a behaviour needs in order to fail.
+    """One request, with the objects that a behavior needs in order to fail.
 
-    `connection` is the socket. `ended` is set when the server stops, so that no behaviour waits
+    `connection` is the socket. `ended` is set when the server stops, so that no behavior waits
     longer than that.
     """
 
@@ -51,25 +51,25 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Behaviour = Callable[[Request], Answer | None]
+Behavior = Callable[[Request], Answer | None]
 """Handles a request. Returns None if no answer is to be sent."""
 
 
 @contextmanager
 def serve(
-    behaviour: Behaviour,
+    behavior: Behavior,
     *,
     tls: ssl.SSLContext | None = None,
     host: str = LOOPBACK,
     port: int = 0,
 ) -> Iterator[str]:
-    """Serve `behaviour` and yield the URL. `sandbox.tls` has valid and invalid TLS contexts."""
+    """Serve `behavior` and yield the URL. `sandbox.tls` has valid and invalid TLS contexts."""
     ended = threading.Event()
 
     class Handler(_Handler):
         pass
 
-    Handler.behaviour, Handler.ended = staticmethod(behaviour), ended
+    Handler.behavior, Handler.ended = staticmethod(behavior), ended
     server = _Server((host, port), Handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -92,12 +92,12 @@ def refusing() -> Iterator[str]:
         yield f"http://{LOOPBACK}:{taken.getsockname()[1]}"
 
 
-def answering(status: int, body: str = "", content_type: str = "text/xml") -> Behaviour:
+def answering(status: int, body: str = "", content_type: str = "text/xml") -> Behavior:
     return lambda _: Answer(status, body.encode(), content_type)
 
 
-def forwarding(upstream: str) -> Behaviour:
-    """Return a behaviour that forwards requests to another server."""
+def forwarding(upstream: str) -> Behavior:
+    """Return a behavior that forwards requests to another server."""
     address = urlsplit(upstream).netloc
 
     def behave(request: Request) -> Answer:
@@ -112,8 +112,8 @@ def forwarding(upstream: str) -> Behaviour:
     return behave
 
 
-def slow(seconds: float, then: Behaviour) -> Behaviour:
-    """Return a behaviour that waits before it does what `then` does."""
+def slow(seconds: float, then: Behavior) -> Behavior:
+    """Return a behavior that waits before it does what `then` does."""
 
     def behave(request: Request) -> Answer | None:
         return None if request.ended.wait(seconds) else then(request)
@@ -146,7 +146,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # otherwise head and body arrive 40 ms apart
-    behaviour: Behaviour
+    behavior: Behavior
     ended: threading.Event
 
     def do_POST(self) -> None:
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection,
             self.ended,
         )
-        answer = self.behaviour(request)
+        answer = self.behavior(request)
         self.close_connection = answer is None
         if answer is not None:
             self.send_response(answer.status)

@@ -1,5 +1,6 @@
-"""The people in the tests: one for each role at each level of acme, a stranger who is an admin of
-another account, and an outsider without any role.
+"""The people in the tests: one for each role at each level of acme, a stranger, and an outsider.
+
+The stranger is an admin of another account. The outsider has no role.
 """
 
 from __future__ import annotations

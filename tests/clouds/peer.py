@@ -51,15 +51,15 @@ class Peer(ABC):
         """
 
     @abstractmethod
-    def rejecting(self) -> faulty.Behaviour:
+    def rejecting(self) -> faulty.Behavior:
         """Return a cloud that does not accept the credentials."""
 
     @abstractmethod
-    def denying(self) -> faulty.Behaviour:
+    def denying(self) -> faulty.Behavior:
         """Return a cloud that accepts the credentials, but denies the call."""
 
     @abstractmethod
-    def throttling(self) -> faulty.Behaviour: ...
+    def throttling(self) -> faulty.Behavior: ...
 
-    def serve(self, behaviour: faulty.Behaviour) -> AbstractContextManager[str]:
-        return faulty.serve(behaviour, tls=self.tls)
+    def serve(self, behavior: faulty.Behavior) -> AbstractContextManager[str]:
+        return faulty.serve(behavior, tls=self.tls)

@@ -1,4 +1,4 @@
-"""The behaviour that all adapters share: each test runs for each peer in `peers.PEERS`."""
+"""The behavior that all adapters share: each test runs for each peer in `peers.PEERS`."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_closed_port_is_reported_as_unreachable(peer: Peer) -> None:
 
 
 def test_invalid_answers_are_reported_as_unreachable(peer: Peer) -> None:
-    behaviours: tuple[faulty.Behaviour, ...] = (
+    behaviors: tuple[faulty.Behavior, ...] = (
         faulty.resetting,
         faulty.answering(200, "<html>Welcome</html>", "text/html"),
         faulty.answering(200, "", "text/plain"),
@@ -180,8 +180,8 @@ def test_invalid_answers_are_reported_as_unreachable(peer: Peer) -> None:
         faulty.answering(502, "<html>Bad gateway</html>", "text/html"),
         faulty.answering(503),
     )
-    for behaviour in behaviours:
-        with peer.serve(behaviour) as url:
+    for behavior in behaviors:
+        with peer.serve(behavior) as url:
             for call in calls(peer, url):
                 assert isinstance(cloud_error(call), CloudUnreachable)
 

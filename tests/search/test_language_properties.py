@@ -1,5 +1,8 @@
-"""Properties of the search language: every text can be parsed, no part of it is lost, and a query
-that is written as text is parsed to the same query."""
+"""Properties of the search language, for any text.
+
+Every text can be parsed, no part of it is lost, and a query that is written as text is parsed to
+the same query.
+"""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ from xml.sax.saxutils import escape
 
 import botocore.session
 
-from sandbox.faulty import Answer, Behaviour, Request
+from sandbox.faulty import Answer, Behavior, Request
 
 STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
 
 
-def aws_error(code: str, message: str = "No.", status: int = 400) -> Behaviour:
+def aws_error(code: str, message: str = "No.", status: int = 400) -> Behavior:
     """Return an error in the format of the called service: EC2 and STS differ."""
     error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
 
@@ -27,25 +27,25 @@ def aws_error(code: str, message: str = "No.", status: int = 400) -> Behaviour:
     return behave
 
 
-def by_action(*, otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Return a behaviour with exceptions for some actions."""
-    return lambda request: behaviours.get(request.form["Action"], otherwise)(request)
+def by_action(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
+    """Return a behavior with exceptions for some actions."""
+    return lambda request: behaviors.get(request.form["Action"], otherwise)(request)
 
 
-def by_region(*, otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Return a behaviour with exceptions for some regions, which are named with _ for -.
+def by_region(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
+    """Return a behavior with exceptions for some regions, which are named with _ for -.
 
     The region is part of the signature: Credential=KEY/DATE/REGION/SERVICE/aws4_request.
     """
 
     def behave(request: Request) -> Answer | None:
         region = request.headers["Authorization"].split("/")[2]
-        return behaviours.get(region.replace("-", "_"), otherwise)(request)
+        return behaviors.get(region.replace("-", "_"), otherwise)(request)
 
     return behave
 
 
-def caller(account: str = "123456789012") -> Behaviour:
+def caller(account: str = "123456789012") -> Behavior:
     body = (
         f"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{account}</Account>"
         f"<Arn>arn:aws:iam::{account}:user/somebody</Arn><UserId>AIDA</UserId>"
@@ -54,7 +54,7 @@ def caller(account: str = "123456789012") -> Behaviour:
     return lambda _: Answer(200, body.encode())
 
 
-def regions(**status: str) -> Behaviour:
+def regions(**status: str) -> Behavior:
     """Return an answer with the opt-in status of each region, named with _ for -."""
     items = "".join(
         f"<item><regionName>{name.replace('_', '-')}</regionName>"
@@ -65,7 +65,7 @@ def regions(**status: str) -> Behaviour:
     return lambda _: Answer(200, body.encode())
 
 
-def images(*described: Mapping[str, Any]) -> Behaviour:
+def images(*described: Mapping[str, Any]) -> Behavior:
     """Return an answer of DescribeImages. `described` has the format that botocore returns."""
     body = _xml(_output_shape(), {"Images": list(described)})
     return lambda _: Answer(

@@ -42,14 +42,14 @@ class AwsPeer(Peer):
             }
         )
 
-    def rejecting(self) -> faulty.Behaviour:
+    def rejecting(self) -> faulty.Behavior:
         return by_action(
             GetCallerIdentity=aws_error("InvalidClientTokenId", status=403),
             otherwise=aws_error("AuthFailure", status=401),
         )
 
-    def denying(self) -> faulty.Behaviour:
+    def denying(self) -> faulty.Behavior:
         return aws_error("UnauthorizedOperation", status=403)
 
-    def throttling(self) -> faulty.Behaviour:
+    def throttling(self) -> faulty.Behavior:
         return aws_error("RequestLimitExceeded", status=503)

@@ -71,11 +71,11 @@ def test_shares_of_foreign_images_are_not_requested(adapter: Aws, good: Credenti
 def test_shares_are_left_out_where_the_permission_is_missing(
     adapter: Aws, sandbox_aws: str
 ) -> None:
-    behaviour = answers.by_action(
+    behavior = answers.by_action(
         DescribeImageAttribute=answers.aws_error("UnauthorizedOperation", status=403),
         otherwise=faulty.forwarding(sandbox_aws),
     )
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         details = adapter.describe(aws_credentials(url), at(aws.OWN))
     assert details.name == aws.OWN.name
     assert fact(details, "shared_with") is None
@@ -102,7 +102,7 @@ def test_an_image_in_another_region_is_found_there(adapter: Aws, good: Credentia
 
 def test_an_image_in_several_other_regions_is_found_there(adapter: Aws) -> None:
     """An ID exists in one region only, but a private endpoint may serve several regions."""
-    behaviour = answers.by_action(
+    behavior = answers.by_action(
         DescribeRegions=answers.regions(
             ap_south_1="opted_in", eu_west_1="opted_in", us_west_2="opted_in"
         ),
@@ -112,7 +112,7 @@ def test_an_image_in_several_other_regions_is_found_there(adapter: Aws) -> None:
         ),
     )
     words = "but it exists in eu-west-1 and us-west-2. Choose one of those"
-    with faulty.serve(behaviour) as url, pytest.raises(ImageNotFound, match=words):
+    with faulty.serve(behavior) as url, pytest.raises(ImageNotFound, match=words):
         adapter.describe(aws_credentials(url), Locator("ap-south-1", "ami-12345678"))
 
 
@@ -280,10 +280,10 @@ def test_recorded_answers_are_described(adapter: Aws) -> None:
     """Test with real answers of DescribeImages."""
     recorded = vendor_data.folder("aws") / "aws_custodian_describe_images.json"
     described = json.loads(recorded.read_text())["Images"]
-    behaviour = answers.by_action(
+    behavior = answers.by_action(
         DescribeImages=answers.images(*described), otherwise=answers.caller("1")
     )
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         for image in described:
             details = adapter.describe(aws_credentials(url), Locator(HOME, image["ImageId"]))
             assert details.name == image.get("Name", "")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from sandbox import aws, faulty, tls
-from sandbox.faulty import Behaviour, answering, forwarding, slow
+from sandbox.faulty import Behavior, answering, forwarding, slow
 from tests.clouds.aws.answers import aws_error, by_action, by_region, caller, regions
 from tests.clouds.conftest import aws_credentials
 from tests.clouds.helpers import cloud_error
@@ -33,9 +33,9 @@ from webapp.clouds.base import (
 LOCATOR = Locator("eu-west-1", "ami-0123456789abcdef0")
 
 
-def look_up_error(adapter: Aws, behaviour: Behaviour, **changes: str) -> CloudError:
+def look_up_error(adapter: Aws, behavior: Behavior, **changes: str) -> CloudError:
     """Return the error of a look-up."""
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         return cloud_error(lambda: adapter.describe(aws_credentials(url, **changes), LOCATOR))
 
 
@@ -66,8 +66,8 @@ def test_each_code_has_its_own_message(
 ) -> None:
     status = 500 if code == "InternalError" else 400
     # STS fails, so that only EC2's code counts.
-    behaviour = by_action(GetCallerIdentity=answering(503), otherwise=aws_error(code, "No", status))
-    error = look_up_error(adapter, behaviour)
+    behavior = by_action(GetCallerIdentity=answering(503), otherwise=aws_error(code, "No", status))
+    error = look_up_error(adapter, behavior)
     assert type(error) is kind
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
@@ -83,11 +83,11 @@ def test_codes_with_the_same_message_have_the_same_class() -> None:
 
 
 def test_an_image_that_no_region_has_is_not_found(adapter: Aws) -> None:
-    behaviour = by_action(
+    behavior = by_action(
         DescribeRegions=regions(eu_west_1="opt_in_not_required", us_east_1="opt_in_not_required"),
         otherwise=aws_error("InvalidAMIID.NotFound"),
     )
-    error = look_up_error(adapter, behaviour)
+    error = look_up_error(adapter, behavior)
     assert type(error) is ImageNotFound
     assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it isn’t shared" in str(error)
     assert error.found_in == ()
@@ -103,7 +103,7 @@ def test_an_image_is_found_elsewhere_although_some_regions_fail(
         called.append(request.headers["Authorization"].split("/")[2])
         return forward(request)
 
-    behaviour = by_action(
+    behavior = by_action(
         DescribeRegions=regions(
             eu_west_1="opt_in_not_required",
             us_east_1="opt_in_not_required",
@@ -118,7 +118,7 @@ def test_an_image_is_found_elsewhere_although_some_regions_fail(
             otherwise=record_region,
         ),
     )
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
         error = cloud_error(lambda: adapter.describe(aws_credentials(url), locator))
     assert isinstance(error, ImageNotFound)
@@ -131,11 +131,11 @@ def test_a_slow_region_does_not_delay_the_answer(
     adapter: Aws, sandbox_aws: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 2.0)
-    behaviour = by_action(
+    behavior = by_action(
         DescribeRegions=regions(eu_west_1="opted_in", us_east_1="opted_in", us_west_2="opted_in"),
         otherwise=by_region(us_east_1=slow(30, answering(500)), otherwise=forwarding(sandbox_aws)),
     )
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         locator = Locator("eu-west-1", aws.NOBLE.id_in("us-west-2"))
         adapter.warm_up()
         began = time.monotonic()
@@ -147,10 +147,10 @@ def test_a_slow_region_does_not_delay_the_answer(
 
 @pytest.mark.parametrize("fault", [answering(503), aws_error("UnauthorizedOperation")])
 def test_an_image_is_not_found_if_the_regions_cannot_be_listed(
-    adapter: Aws, fault: Behaviour
+    adapter: Aws, fault: Behavior
 ) -> None:
-    behaviour = by_action(DescribeRegions=fault, otherwise=aws_error("InvalidAMIID.NotFound"))
-    assert type(look_up_error(adapter, behaviour)) is ImageNotFound
+    behavior = by_action(DescribeRegions=fault, otherwise=aws_error("InvalidAMIID.NotFound"))
+    assert type(look_up_error(adapter, behavior)) is ImageNotFound
 
 
 @pytest.mark.parametrize("first", ["AuthFailure", "RequestExpired"])
@@ -167,40 +167,40 @@ def test_an_image_is_not_found_if_the_regions_cannot_be_listed(
 def test_sts_returns_a_more_precise_code_than_ec2(
     adapter: Aws, first: str, code: str, message: str, words: str
 ) -> None:
-    behaviour = by_action(
+    behavior = by_action(
         GetCallerIdentity=aws_error(code, message, 403), otherwise=aws_error(first, "No", 401)
     )
-    error = look_up_error(adapter, behaviour)
+    error = look_up_error(adapter, behavior)
     assert isinstance(error, CredentialsRejected)
     assert words in str(error)
 
 
 def test_a_region_that_is_not_enabled_is_reported(adapter: Aws) -> None:
     """EC2 returns the same code as for wrong credentials."""
-    behaviour = by_action(
+    behavior = by_action(
         GetCallerIdentity=caller(),
         DescribeRegions=regions(us_east_1="opt_in_not_required", eu_west_1="not_opted_in"),
         otherwise=aws_error("AuthFailure", "No", 401),
     )
-    error = look_up_error(adapter, behaviour)
+    error = look_up_error(adapter, behavior)
     assert isinstance(error, UnknownLocation)
     assert "eu-west-1 isn’t enabled for this account" in str(error)
 
 
 def test_valid_credentials_that_a_region_rejects_are_reported(adapter: Aws) -> None:
-    behaviour = by_action(GetCallerIdentity=caller(), otherwise=aws_error("AuthFailure", "No", 401))
-    error = look_up_error(adapter, behaviour)
+    behavior = by_action(GetCallerIdentity=caller(), otherwise=aws_error("AuthFailure", "No", 401))
+    error = look_up_error(adapter, behavior)
     assert isinstance(error, CredentialsRejected)
     assert "accepts these credentials, but not in eu-west-1" in str(error)
 
 
 def test_an_enabled_region_that_rejects_the_credentials_is_reported(adapter: Aws) -> None:
-    behaviour = by_action(
+    behavior = by_action(
         GetCallerIdentity=caller(),
         DescribeRegions=regions(eu_west_1="opted_in"),
         otherwise=aws_error("AuthFailure", "No", 401),
     )
-    assert "for EC2" in str(look_up_error(adapter, behaviour))
+    assert "for EC2" in str(look_up_error(adapter, behavior))
 
 
 def test_a_role_that_cannot_be_assumed_is_reported(adapter: Aws) -> None:
@@ -342,12 +342,12 @@ def test_secrets_that_aws_repeats_are_not_logged(
     """For a wrong signature, AWS repeats the signed text, which includes the session token."""
     token = f"token-{SECRET}"
     message = f"The Canonical String should have been 'POST x-amz-security-token:{token}'"
-    behaviour = by_action(
+    behavior = by_action(
         GetCallerIdentity=aws_error("SignatureDoesNotMatch", message, 403),
         otherwise=aws_error("AuthFailure", message, 401),
     )
     with caplog.at_level(logging.DEBUG):
-        error = look_up_error(adapter, behaviour, session_token=token)
+        error = look_up_error(adapter, behavior, session_token=token)
     assert "AuthFailure" in caplog.text
     assert "x-amz-security-token:…" in caplog.text
     assert SECRET not in caplog.text

@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox import azure, faulty
 from sandbox.azure_manager import json_answer
-from sandbox.faulty import Answer, Behaviour, Request
+from sandbox.faulty import Answer, Behavior, Request
 
 LOGIN = ("/oauth2/", "/.well-known/")
 TRACE = "Trace ID: 1 Correlation ID: 2 Timestamp: 2026-11-01 00:00:00Z"
@@ -19,8 +19,8 @@ def is_login(request: Request) -> bool:
     return any(part in request.path for part in LOGIN)
 
 
-def after_login(manager: Behaviour, login: Behaviour | None = None) -> Behaviour:
-    """Return the behaviour of one server for both the login and the Resource Manager.
+def after_login(manager: Behavior, login: Behavior | None = None) -> Behavior:
+    """Return the behavior of one server for both the login and the Resource Manager.
 
     Logins succeed unless `login` is given. `manager` answers all other requests.
     """
@@ -32,7 +32,7 @@ def after_login(manager: Behaviour, login: Behaviour | None = None) -> Behaviour
     return behave
 
 
-def by_path(otherwise: Behaviour, **parts: Behaviour) -> Behaviour:
+def by_path(otherwise: Behavior, **parts: Behavior) -> Behavior:
     """Answer by path: each keyword of `parts` is a piece of the path, with "__" for "/"."""
 
     def behave(request: Request) -> Answer | None:
@@ -44,18 +44,18 @@ def by_path(otherwise: Behaviour, **parts: Behaviour) -> Behaviour:
     return behave
 
 
-def answering(body: Any, status: int = 200) -> Behaviour:
+def answering(body: Any, status: int = 200) -> Behavior:
     return lambda _: json_answer(body, status)
 
 
 def arm_error(
     code: str, message: str = "No.", status: int = 400, headers: Mapping[str, str] | None = None
-) -> Behaviour:
+) -> Behavior:
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     return lambda _: Answer(status, body, "application/json", headers or {})
 
 
-def denied(action: str = MISSING_ACTION) -> Behaviour:
+def denied(action: str = MISSING_ACTION) -> Behavior:
     message = (
         f"The client 'a' with object id 'b' does not have authorization to perform action "
         f"'{action}' over scope '/subscriptions/s' or the scope is invalid."
@@ -63,8 +63,8 @@ def denied(action: str = MISSING_ACTION) -> Behaviour:
     return arm_error("AuthorizationFailed", message, 403)
 
 
-def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behaviour:
-    """Return the behaviour of a token server that knows its tenant but refuses the token."""
+def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behavior:
+    """Return the behavior of a token server that knows its tenant but refuses the token."""
     body = {
         "error": error,
         "error_description": f"AADSTS{code}: No. {TRACE}",
@@ -73,6 +73,6 @@ def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behav
     return by_path(otherwise=azure.Azure(), oauth2=answering(body, status))
 
 
-def login_answering(status: int, body: str, content_type: str = "application/json") -> Behaviour:
-    """Return the behaviour of a token server that sends this instead of a token."""
+def login_answering(status: int, body: str, content_type: str = "application/json") -> Behavior:
+    """Return the behavior of a token server that sends this instead of a token."""
     return by_path(otherwise=azure.Azure(), oauth2=faulty.answering(status, body, content_type))

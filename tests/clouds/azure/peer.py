@@ -50,13 +50,13 @@ class AzurePeer(Peer):
     def credentials(self, url: str) -> CredentialValues:
         return CredentialValues(azure.credentials(url.replace("http:", "https:")))
 
-    def rejecting(self) -> faulty.Behaviour:
+    def rejecting(self) -> faulty.Behavior:
         return aadsts(7000215)
 
-    def denying(self) -> faulty.Behaviour:
+    def denying(self) -> faulty.Behavior:
         return after_login(denied())
 
-    def throttling(self) -> faulty.Behaviour:
+    def throttling(self) -> faulty.Behavior:
         return after_login(
             arm_error("SubscriptionRequestsThrottled", status=429, headers={"Retry-After": "17"})
         )

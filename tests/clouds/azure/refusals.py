@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox import azure_images, faulty, tls
-from sandbox.faulty import Behaviour
+from sandbox.faulty import Behavior
 from tests.clouds.azure.answers import after_login
 from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.helpers import cloud_error
@@ -17,16 +17,16 @@ OWN = Locator("", azure_images.OWN.resource_id)
 
 
 def look_up_error(
-    adapter: Azure, behaviour: Behaviour, locator: Locator = LOCATOR, **changes: str
+    adapter: Azure, behavior: Behavior, locator: Locator = LOCATOR, **changes: str
 ) -> CloudError:
-    """Return the error of a look-up at a server with this behaviour."""
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+    """Return the error of a look-up at a server with this behavior."""
+    with faulty.serve(behavior, tls=tls.trusted()) as url:
         credentials = CredentialValues({**AzurePeer().credentials(url), **changes})
         return cloud_error(lambda: adapter.describe(credentials, locator))
 
 
 def look_up_error_after_login(
-    adapter: Azure, behaviour: Behaviour, locator: Locator = LOCATOR
+    adapter: Azure, behavior: Behavior, locator: Locator = LOCATOR
 ) -> CloudError:
     """Return the error of a look-up that fails after a successful login."""
-    return look_up_error(adapter, after_login(behaviour), locator)
+    return look_up_error(adapter, after_login(behavior), locator)

@@ -388,8 +388,8 @@ def test_a_missing_resource_provider_is_not_registered(adapter: Azure) -> None:
         methods.append(request.method)
         return arm_error("MissingSubscriptionRegistration", "No.", 409)(request)
 
-    behaviour = by_path(after_login(behave))
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:  # noqa: SIM117
+    behavior = by_path(after_login(behave))
+    with faulty.serve(behavior, tls=tls.trusted()) as url:  # noqa: SIM117
         with pytest.raises(Exception, match="Register it in the portal"):
             adapter.describe(AzurePeer().credentials(url), Locator(HOME, NOBLE.urn()))
     assert methods == ["GET"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox import azure, azure_images, faulty, tls
-from sandbox.faulty import Answer, Behaviour, Request, answering, slow
+from sandbox.faulty import Answer, Behavior, Request, answering, slow
 from tests.clouds.azure.answers import (
     aadsts,
     after_login,
@@ -140,8 +140,8 @@ def test_codes_with_the_same_message_have_the_same_class() -> None:
 
 def test_codes_that_indicate_our_own_bugs_are_not_translated(adapter: Azure) -> None:
     """An example is a conflict: it would be our bug, because the adapter only reads."""
-    behaviour = after_login(arm_error("Conflict", status=409))
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+    behavior = after_login(arm_error("Conflict", status=409))
+    with faulty.serve(behavior, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
         with pytest.raises(Exception, match="Conflict") as caught:
             adapter.describe(credentials, LOCATOR)
@@ -231,10 +231,10 @@ def test_unexpected_answers_to_a_login_are_reported(
     adapter: Azure, status: int, body: str, kind: type[CloudError], words: str, at: str
 ) -> None:
     if at == "token":
-        behaviour = login_answering(status, body)
+        behavior = login_answering(status, body)
     else:
-        behaviour = answering(status, body, "application/json")
-    error = look_up_error(adapter, behaviour)
+        behavior = answering(status, body, "application/json")
+    error = look_up_error(adapter, behavior)
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
@@ -285,7 +285,7 @@ def test_each_connection_problem_is_reported(
 def test_slow_interrupted_and_trickling_answers_are_reported(
     adapter: Azure, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
-    def failing(fault: Behaviour) -> Behaviour:
+    def failing(fault: Behavior) -> Behavior:
         return fault if during == "login" else after_login(fault)
 
     error = look_up_error(adapter, failing(faulty.resetting))
@@ -304,7 +304,7 @@ def test_slow_interrupted_and_trickling_answers_are_reported(
 
 @pytest.mark.parametrize("during", ["login", "call"])
 @pytest.mark.parametrize("fault", [answering(503), faulty.resetting, answering(502, "<html>")])
-def test_a_broken_call_is_retried_once(adapter: Azure, during: str, fault: Behaviour) -> None:
+def test_a_broken_call_is_retried_once(adapter: Azure, during: str, fault: Behavior) -> None:
     server = azure.Azure()
     for times, works in ((1, True), (2, False)):
         faults = [fault] * times

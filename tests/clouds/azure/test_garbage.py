@@ -30,8 +30,8 @@ GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "null", "\x00", '"x"', '{"pro
 @pytest.mark.parametrize("status", [200, 301, 404])
 def test_unexpected_answers_are_reported(adapter: Azure, status: int, kind: str) -> None:
     for body in GARBAGE:
-        behaviour = after_login(answering(status, body, kind))
-        with faulty.serve(behaviour, tls=tls.trusted()) as url:
+        behavior = after_login(answering(status, body, kind))
+        with faulty.serve(behavior, tls=tls.trusted()) as url:
             credentials = AzurePeer().credentials(url)
             for call in (
                 lambda: adapter.describe(credentials, LOCATOR),  # noqa: B023
@@ -54,9 +54,9 @@ def test_values_of_unexpected_types_are_left_out(adapter: Azure, junk: object) -
     )
     fields = {"properties": dict.fromkeys(names.split(), junk), "name": junk, "location": junk}
     fields["tags"] = junk
-    behaviour = after_login(answers.answering(fields))
+    behavior = after_login(answers.answering(fields))
     version = Locator("", azure_images.GOLDEN.version_id("1.0.9"))
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+    with faulty.serve(behavior, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
         for locator in (LOCATOR, OWN, version):
             assert adapter.describe(credentials, locator).size_gb is None

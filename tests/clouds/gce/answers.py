@@ -6,17 +6,17 @@ import json
 from typing import Any
 
 from sandbox import faulty, gce_answers
-from sandbox.faulty import Behaviour
+from sandbox.faulty import Behavior
 
 JSON = "application/json"
 
 
-def image(**fields: Any) -> Behaviour:
-    """Return a behaviour that answers with an image. `fields` have their names in JSON."""
+def image(**fields: Any) -> Behavior:
+    """Return a behavior that answers with an image. `fields` have their names in JSON."""
     return faulty.answering(200, json.dumps({"kind": "compute#image", **fields}), JSON)
 
 
-def refusing(answer: gce_answers.Answer, **headers: str) -> Behaviour:
+def refusing(answer: gce_answers.Answer, **headers: str) -> Behavior:
     body, status = answer
     sent = faulty.Answer(status, json.dumps(body).encode(), JSON, headers)
     return lambda _: sent

@@ -36,13 +36,13 @@ class GcePeer(Peer):
     def credentials(self, url: str) -> CredentialValues:
         return gce_credentials(url)
 
-    def rejecting(self) -> faulty.Behaviour:
+    def rejecting(self) -> faulty.Behavior:
         return refusing(gce_answers.unauthenticated())
 
-    def denying(self) -> faulty.Behaviour:
+    def denying(self) -> faulty.Behavior:
         return refusing(gce_answers.forbidden(NOBLE.image_id))
 
-    def throttling(self) -> faulty.Behaviour:
+    def throttling(self) -> faulty.Behavior:
         return refusing(gce_answers.throttled())
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox import faulty, gce, gce_images, tls
-from sandbox.faulty import Behaviour, answering, forwarding, slow
+from sandbox.faulty import Behavior, answering, forwarding, slow
 from sandbox.gce_answers import (
     Answer,
     error,
@@ -57,14 +57,14 @@ def cloud_url() -> Iterator[str]:
         yield cloud_url
 
 
-def look_up_error(adapter: Gce, behaviour: Behaviour, image_id: str = IMAGE) -> CloudError:
+def look_up_error(adapter: Gce, behavior: Behavior, image_id: str = IMAGE) -> CloudError:
     """Return the error of a look-up."""
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         return cloud_error(lambda: adapter.describe(gce_credentials(url), Locator("", image_id)))
 
 
-def check_error(adapter: Gce, behaviour: Behaviour) -> CloudError:
-    with faulty.serve(behaviour) as url:
+def check_error(adapter: Gce, behavior: Behavior) -> CloudError:
+    with faulty.serve(behavior) as url:
         return cloud_error(lambda: adapter.check(gce_credentials(url)))
 
 

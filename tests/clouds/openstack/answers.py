@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sandbox.faulty import Answer, Behaviour, Request
+from sandbox.faulty import Answer, Behavior, Request
 
 JSON = "application/json"
 REGION = "RegionOne"
@@ -14,21 +14,19 @@ NEVER = "2100-01-01T00:00:00.000000Z"
 DOMAIN = {"id": "default", "name": "Default"}
 
 
-def keystone_error(status: int, message: str = "No.", headers: Mapping[str, str] = {}) -> Behaviour:
+def keystone_error(status: int, message: str = "No.", headers: Mapping[str, str] = {}) -> Behavior:
     """Answer every request with this error, in the format of Keystone."""
     body = json.dumps({"error": {"code": status, "message": message, "title": "No"}})
     return lambda _: Answer(status, body.encode(), JSON, headers)
 
 
-def glance_error(status: int, headers: Mapping[str, str] = {}) -> Behaviour:
+def glance_error(status: int, headers: Mapping[str, str] = {}) -> Behavior:
     """Answer every request with this error, in the format of Glance."""
     body = f"<html><head><title>{status} No</title></head><body><h1>{status} No</h1></body></html>"
     return lambda _: Answer(status, body.encode(), "text/html; charset=UTF-8", headers)
 
 
-def cloud(
-    glance: Behaviour, endpoints: Sequence[Mapping[str, Any]] = (), **token: Any
-) -> Behaviour:
+def cloud(glance: Behavior, endpoints: Sequence[Mapping[str, Any]] = (), **token: Any) -> Behavior:
     """Serve a Keystone that accepts every login, and an image service that behaves like `glance`.
 
     The image service is in `REGION` unless `endpoints` names others. An endpoint whose URL is a
@@ -68,7 +66,7 @@ def token_answer(endpoints: Sequence[Mapping[str, Any]], **changes: Any) -> Answ
     return Answer(201, body.encode(), JSON, {"X-Subject-Token": "a-token"})
 
 
-def image(**fields: Any) -> Behaviour:
+def image(**fields: Any) -> Behavior:
     """Answer every request for an image, whatever its ID is."""
 
     def behave(request: Request) -> Answer:

@@ -42,13 +42,13 @@ class OpenStackPeer(Peer):
         secret = openstack.APPLICATION_SECRET
         return openstack_credentials(url, application_credential_secret=secret)
 
-    def rejecting(self) -> faulty.Behaviour:
+    def rejecting(self) -> faulty.Behavior:
         return answers.keystone_error(401)
 
-    def denying(self) -> faulty.Behaviour:
+    def denying(self) -> faulty.Behavior:
         return answers.cloud(answers.glance_error(403))
 
-    def throttling(self) -> faulty.Behaviour:
+    def throttling(self) -> faulty.Behavior:
         return answers.keystone_error(429)
 
 
@@ -72,8 +72,8 @@ def application_credentials(url: str, **changes: str) -> CredentialValues:
 
 
 def look_up_error(
-    adapter: OpenStack, behaviour: faulty.Behaviour, locator: Locator = LOCATOR, **changes: str
+    adapter: OpenStack, behavior: faulty.Behavior, locator: Locator = LOCATOR, **changes: str
 ) -> CloudError:
     """Return the error that looking up an image raises."""
-    with faulty.serve(behaviour) as url:
+    with faulty.serve(behavior) as url:
         return cloud_error(lambda: adapter.describe(openstack_credentials(url, **changes), locator))

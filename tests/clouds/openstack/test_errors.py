@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox import faulty, openstack
-from sandbox.faulty import Answer, Behaviour, answering, slow
+from sandbox.faulty import Answer, Behavior, answering, slow
 from sandbox.openstack_images import ONLY_IN_REGION_TWO, REGION_ONE, REGION_TWO
 from tests.clouds.helpers import cloud_error
 from tests.clouds.openstack.answers import (
@@ -66,11 +66,11 @@ def errors_of_all_calls(adapter: OpenStack, credentials: CredentialValues) -> li
     ]
 
 
-def keystone(status: int, message: str = "No.", **headers: str) -> Behaviour:
+def keystone(status: int, message: str = "No.", **headers: str) -> Behavior:
     return keystone_error(status, message, headers)
 
 
-KEYSTONE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
+KEYSTONE_ERRORS: Mapping[str, tuple[Behavior, type[CloudError], str]] = {
     "rejected": (keystone(401), CredentialsRejected, "rejected this user for this project"),
     "password expired": (
         keystone(401, "The password is expired and needs to be changed for user: 0."),
@@ -124,7 +124,7 @@ KEYSTONE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
     "versions": (answering(300, "{}", JSON), CloudUnreachable, "didn’t respond like Keystone"),
     "teapot": (answering(418), CloudUnreachable, "didn’t respond like Keystone"),
 }
-GLANCE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
+GLANCE_ERRORS: Mapping[str, tuple[Behavior, type[CloudError], str]] = {
     "token": (glance_error(401), CredentialsRejected, "in RegionOne rejected the token"),
     "denied": (glance_error(403), PermissionDenied, "can’t read images in the project acme"),
     "not found": (
@@ -148,8 +148,8 @@ GLANCE_ERRORS: Mapping[str, tuple[Behaviour, type[CloudError], str]] = {
 
 @pytest.mark.parametrize("fault", KEYSTONE_ERRORS)
 def test_each_answer_of_keystone_is_translated(adapter: OpenStack, fault: str) -> None:
-    behaviour, kind, words = KEYSTONE_ERRORS[fault]
-    with faulty.serve(behaviour) as url:
+    behavior, kind, words = KEYSTONE_ERRORS[fault]
+    with faulty.serve(behavior) as url:
         found = errors_of_all_calls(adapter, openstack_credentials(url))
     assert {type(each) for each in found} == {kind}
     assert len(set(map(str, found))) == 1
@@ -158,8 +158,8 @@ def test_each_answer_of_keystone_is_translated(adapter: OpenStack, fault: str) -
 
 @pytest.mark.parametrize("fault", GLANCE_ERRORS)
 def test_each_answer_of_glance_is_translated(adapter: OpenStack, fault: str) -> None:
-    behaviour, kind, words = GLANCE_ERRORS[fault]
-    error = look_up_error(adapter, cloud(behaviour))
+    behavior, kind, words = GLANCE_ERRORS[fault]
+    error = look_up_error(adapter, cloud(behavior))
     assert type(error) is kind
     assert re.search(words, str(error))
 
@@ -231,7 +231,7 @@ def test_a_password_change_is_reported_when_the_token_is_rejected(adapter: OpenS
 
 
 def test_an_image_is_found_elsewhere_although_some_regions_fail(adapter: OpenStack) -> None:
-    behaviours: dict[str, Behaviour] = {
+    behaviors: dict[str, Behavior] = {
         REGION_ONE: glance_error(404),
         REGION_TWO: image(),
         "three": glance_error(503),
@@ -242,9 +242,9 @@ def test_an_image_is_found_elsewhere_although_some_regions_fail(adapter: OpenSta
     def glance(request: faulty.Request) -> Answer | None:
         if "limit" in request.path:
             return answering(200, "{}", JSON)(request)
-        return behaviours[request.path.split("/")[1]](request)
+        return behaviors[request.path.split("/")[1]](request)
 
-    endpoints = [endpoint(f"/{region}", region) for region in behaviours]
+    endpoints = [endpoint(f"/{region}", region) for region in behaviors]
     error = look_up_error(adapter, cloud(glance, endpoints))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == (REGION_TWO,)
@@ -281,7 +281,7 @@ def test_a_slow_region_does_not_delay_the_answer(
     "fault", [glance_error(503), faulty.resetting, slow(30, glance_error(200))]
 )
 def test_an_image_is_not_found_if_the_list_cannot_be_read(
-    adapter: OpenStack, fault: Behaviour, monkeypatch: pytest.MonkeyPatch
+    adapter: OpenStack, fault: Behavior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.5)
     error = look_up_error(

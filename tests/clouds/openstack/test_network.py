@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import faulty, tls
-from sandbox.faulty import Answer, Behaviour, answering, slow
+from sandbox.faulty import Answer, Behavior, answering, slow
 from tests.clouds.helpers import cloud_error
 from tests.clouds.openstack.answers import cloud, endpoint, image
 from tests.clouds.openstack.peer import LOCATOR, look_up_error, openstack_credentials
@@ -128,8 +128,8 @@ def test_a_trickling_answer_is_reported(
 ) -> None:
     """Only our time limit ends the call, since no timeout of the SDK does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
-    for behaviour in (faulty.trickling, cloud(faulty.trickling)):
-        error = look_up_error(adapter, behaviour)
+    for behavior in (faulty.trickling, cloud(faulty.trickling)):
+        error = look_up_error(adapter, behavior)
         assert isinstance(error, CloudUnreachable)
         assert "didn’t respond within 1 seconds" in str(error)
 
@@ -179,7 +179,7 @@ def test_messages_with_long_names_are_short_enough(adapter: OpenStack) -> None:
 
 
 @pytest.mark.parametrize("fault", [answering(503), answering(502), lambda _: None])
-def test_a_broken_call_is_retried_once(adapter: OpenStack, fault: Behaviour) -> None:
+def test_a_broken_call_is_retried_once(adapter: OpenStack, fault: Behavior) -> None:
     for faults in ([fault], [cloud(image()), fault]):
         faults_left = faults[::-1]
         good = cloud(image())

@@ -35,12 +35,12 @@ def cloud_url() -> Iterator[str]:
         yield cloud_url
 
 
-def recording(seen: list[faulty.Request], behaviour: faulty.Behaviour) -> faulty.Behaviour:
-    """Behave like `behaviour`, and append each request to `seen`."""
+def recording(seen: list[faulty.Request], behavior: faulty.Behavior) -> faulty.Behavior:
+    """Behave like `behavior`, and append each request to `seen`."""
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
         seen.append(request)
-        return behaviour(request)
+        return behavior(request)
 
     return behave
 

@@ -1,4 +1,4 @@
-"""Behaviours of a vCenter for `sandbox.faulty`, for single tests."""
+"""Behaviors of a vCenter for `sandbox.faulty`, for single tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pyVmomi import vim
 
 from sandbox import faulty, tls, vmware, vmware_soap
-from sandbox.faulty import Behaviour
+from sandbox.faulty import Behavior
 from sandbox.vmware_inventory import INVENTORY
 from tests.clouds.peer import SECRET
 from webapp.clouds.base import CredentialValues
@@ -30,13 +30,13 @@ def vcenter() -> vmware.VCenter:
 
 
 @contextmanager
-def serve(behaviour: Behaviour) -> Iterator[str]:
-    with faulty.serve(behaviour, tls=tls.trusted()) as url:
+def serve(behavior: Behavior) -> Iterator[str]:
+    with faulty.serve(behavior, tls=tls.trusted()) as url:
         yield url
 
 
-def by_method(otherwise: Behaviour | None = None, **behaviours: Behaviour) -> Behaviour:
-    """Answer each named method of the API with its behaviour.
+def by_method(otherwise: Behavior | None = None, **behaviors: Behavior) -> Behavior:
+    """Answer each named method of the API with its behavior.
 
     `otherwise` answers all other methods. It is the sandbox by default.
     """
@@ -45,17 +45,17 @@ def by_method(otherwise: Behaviour | None = None, **behaviours: Behaviour) -> Be
     def behave(request: faulty.Request) -> faulty.Answer | None:
         match = _METHOD.search(request.body)
         method = match[1].decode() if match else ""
-        return behaviours.get(method, default)(request)
+        return behaviors.get(method, default)(request)
 
     return behave
 
 
-def fault(error: Any, message: str = "") -> Behaviour:
+def fault(error: Any, message: str = "") -> Behavior:
     answer = vmware_soap.fault(error, message)
     return lambda _: answer
 
 
-def returning(method: str, value: Any) -> Behaviour:
+def returning(method: str, value: Any) -> Behavior:
     answer = vmware_soap.result(method, value)
     return lambda _: answer
 
@@ -64,7 +64,7 @@ def denied(privilege: str = "System.View") -> Any:
     return vim.fault.NoPermission(object=vim.Datacenter("datacenter-2"), privilegeId=privilege)
 
 
-def after_login(behaviour: Behaviour) -> Behaviour:
-    """Accept the login, and then behave like `behaviour`."""
+def after_login(behavior: Behavior) -> Behavior:
+    """Accept the login, and then behave like `behavior`."""
     sandbox = vcenter().behave
-    return by_method(behaviour, RetrieveServiceContent=sandbox, Login=sandbox)
+    return by_method(behavior, RetrieveServiceContent=sandbox, Login=sandbox)

@@ -48,11 +48,11 @@ class VMwarePeer(Peer):
     def credentials(self, url: str) -> CredentialValues:
         return answers.credentials(url)
 
-    def rejecting(self) -> faulty.Behaviour:
+    def rejecting(self) -> faulty.Behavior:
         return by_method(Login=fault(vim.fault.InvalidLogin()))
 
-    def denying(self) -> faulty.Behaviour:
+    def denying(self) -> faulty.Behavior:
         return after_login(fault(denied()))
 
-    def throttling(self) -> faulty.Behaviour:
+    def throttling(self) -> faulty.Behavior:
         return faulty.answering(429)

@@ -12,7 +12,7 @@ import pytest
 from pyVmomi import vim, vmodl
 
 from sandbox import faulty, tls, vmware
-from sandbox.faulty import Behaviour, answering, slow
+from sandbox.faulty import Behavior, answering, slow
 from sandbox.vmware_inventory import COPENHAGEN, UBUNTU
 from tests.clouds.helpers import cloud_error
 from tests.clouds.peer import SECRET
@@ -49,9 +49,9 @@ def adapter() -> VMware:
     return VMware()
 
 
-def look_up_error(adapter: VMware, behaviour: Behaviour, **changes: str) -> CloudError:
+def look_up_error(adapter: VMware, behavior: Behavior, **changes: str) -> CloudError:
     """Return the error that looking up a template raises."""
-    with serve(behaviour) as url:
+    with serve(behavior) as url:
         return cloud_error(lambda: adapter.describe(credentials(url, **changes), LOCATOR))
 
 
@@ -113,8 +113,8 @@ def test_each_status_has_its_own_message(
 ) -> None:
     """The status is either the first answer, or follows a successful login."""
     answer = faulty.Answer(status, b"<html>No</html>", "text/html", {"Retry-After": "30"})
-    for behaviour in (lambda _: answer, after_login(lambda _: answer)):
-        error = look_up_error(adapter, behaviour)
+    for behavior in (lambda _: answer, after_login(lambda _: answer)):
+        error = look_up_error(adapter, behavior)
         assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
@@ -143,7 +143,7 @@ def test_each_status_has_its_own_message(
         )),
     ],
 )  # fmt: skip
-def test_unexpected_answers_are_reported(adapter: VMware, answer: Behaviour) -> None:
+def test_unexpected_answers_are_reported(adapter: VMware, answer: Behavior) -> None:
     with serve(answer) as url:
         good = credentials(url)
         for call in (
@@ -167,7 +167,7 @@ def test_unexpected_answers_are_reported(adapter: VMware, answer: Behaviour) -> 
     ],
 )
 def test_unexpected_answers_after_the_login_are_reported(
-    adapter: VMware, method: str, answer: Behaviour
+    adapter: VMware, method: str, answer: Behavior
 ) -> None:
     """The result must not look like a datacenter without templates."""
     with serve(by_method(**{method: answer})) as url:
@@ -192,7 +192,7 @@ def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
     assert not any(SECRET.encode() in each for each in bodies)
 
 
-def missing(error: Any, *names: str) -> Behaviour:
+def missing(error: Any, *names: str) -> Behavior:
     """Answer with a virtual machine that has the properties `names`, and `error` for the others."""
     machine = vim.VirtualMachine("vm-1")
     content = Collector.ObjectContent(
@@ -238,13 +238,13 @@ def test_a_template_in_an_unreadable_folder_is_described(adapter: VMware) -> Non
         obj=machine,
         propSet=[vmodl.DynamicProperty(name=name, val=val) for name, val in properties.items()],
     )
-    behaviour = by_method(
+    behavior = by_method(
         FindByUuid=returning("FindByUuid", machine),
         RetrievePropertiesEx=returning(
             "RetrievePropertiesEx", Collector.RetrieveResult(objects=[content])
         ),
     )
-    with serve(behaviour) as url:
+    with serve(behavior) as url:
         assert adapter.describe(credentials(url), LOCATOR).name == "x"
 
 
@@ -306,8 +306,8 @@ def test_an_unresolvable_host_name_is_reported(
 
 
 def test_interrupted_connections_are_reported(adapter: VMware) -> None:
-    for behaviour in (faulty.resetting, after_login(faulty.resetting)):
-        error = look_up_error(adapter, behaviour)
+    for behavior in (faulty.resetting, after_login(faulty.resetting)):
+        error = look_up_error(adapter, behavior)
         assert isinstance(error, CloudUnreachable)
         assert "was interrupted" in str(error)
 
@@ -315,8 +315,8 @@ def test_interrupted_connections_are_reported(adapter: VMware) -> None:
 def test_a_silent_vcenter_is_reported(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "READ_SECONDS", 0.3)
     silent = slow(30, answering(200))
-    for behaviour in (silent, after_login(silent)):
-        error = look_up_error(adapter, behaviour)
+    for behavior in (silent, after_login(silent)):
+        error = look_up_error(adapter, behavior)
         assert isinstance(error, CloudUnreachable)
         assert "took too long to respond" in str(error)
 

@@ -1,5 +1,7 @@
-"""VMware's own vCenter simulator as a separate process: the Go program in `vcsim/`, which is built
-from Debian's packages on first use."""
+"""VMware's own vCenter simulator as a separate process.
+
+It is the Go program in `vcsim/`, which is built from Debian's packages on first use.
+"""
 
 from __future__ import annotations
 
