@@ -20,7 +20,7 @@ def test_bookmarks_are_pinned_reordered_and_removed(sign_in: SignIn) -> None:
     page.goto("/account/acme/members")
     bar.get_by_role("button", name="Pin Members to the bookmarks bar").click()
     toast = toasts(page)
-    expect(toast).to_contain_text("Added Members to your bookmarks bar")
+    expect(toast).to_contain_text("Members added to your bookmarks bar")
     page.goto("/account/acme/images?q=cloud%3Aaws")
     bar.get_by_role("button", name="Pin Images, AWS to the bookmarks bar").click()
     toast.get_by_role("link", name="Manage bookmarks").click()
@@ -49,7 +49,7 @@ def test_each_person_has_their_own_bar(sign_in: SignIn) -> None:
 def test_the_menu_is_filtered(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.locator("summary[aria-label='Main menu']").click()
-    search = page.get_by_placeholder("Menu filter")
+    search = page.get_by_placeholder("Filter menu")
     expect(search).to_be_focused()
     search.fill("cred")
     menu = page.get_by_role("navigation", name="Main menu")

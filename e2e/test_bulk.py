@@ -89,7 +89,7 @@ def test_all_matching_images_are_deleted_and_restored(page: Page) -> None:
     page.go_back()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("heading", name="Registration")).to_be_visible()
-    expect(toasts(page)).to_contain_text("“a-noble” was restored.")
+    expect(toasts(page)).to_contain_text("“a-noble” restored.")
     expect(page.locator(".entries")).to_contain_text("restored the deleted image")
 
 
@@ -117,7 +117,7 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     expect(options).to_have_count(1)
     successor.fill("b-debian")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("An image cannot be its own successor.")).to_be_visible()
+    expect(page.get_by_text("An image can’t be its own successor.")).to_be_visible()
     expect(successor).to_be_focused()
     expect(page.get_by_label("Reason")).to_have_value("Debian 12 is old.")
     assert not violations(page)
@@ -135,8 +135,8 @@ def test_the_life_cycle_of_an_image(page: Page, sign_in: SignIn) -> None:
     page.goto(f"{IMAGES}?q=status:deprecated")
     expect(rows_of(page)).to_contain_text("Deprecated")
     page.get_by_label("Select b-debian").check()
-    open_preview(page, "Make active")
-    page.get_by_role("button", name="Make 1 image active").click()
+    open_preview(page, "Reactivate")
+    page.get_by_role("button", name="Reactivate 1 image").click()
     wait_until_done(page)
     page.goto(f"{IMAGES}?q=status:deprecated")
     expect(page.get_by_role("heading", name="No images match your search")).to_be_visible()
@@ -148,16 +148,16 @@ def test_refused_images_are_listed(page: Page) -> None:
     page.get_by_label("Successor").fill("a-noble")
     page.get_by_role("button", name="Deprecate 2 images").click()
     rows = wait_until_done(page)
-    expect(rows.first).to_contain_text("An image cannot be its own successor.")
+    expect(rows.first).to_contain_text("An image can’t be its own successor.")
     assert not violations(page)
     page.get_by_role("link", name=re.compile(r"Done\s*1")).click()
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("b-debian")
     page.get_by_role("link", name="Back to images").click()
     page.get_by_label("Select all images on this page").check()
-    open_preview(page, "Make active")
+    open_preview(page, "Reactivate")
     expect(page.locator("#main")).to_contain_text("1 image won’t change.")
-    page.get_by_role("button", name="Make 1 image active").click()
+    page.get_by_role("button", name="Reactivate 1 image").click()
     wait_until_done(page)
 
 
@@ -202,7 +202,7 @@ def test_bulk_actions_without_javascript_and_on_a_phone(sign_in: SignIn) -> None
     plain.get_by_role("link", name="Delete").click()
     plain.get_by_role("button", name="Delete").click()
     toasts(plain).get_by_role("button", name="Undo").click()
-    expect(toasts(plain)).to_contain_text("“a-noble” was restored.")
+    expect(toasts(plain)).to_contain_text("“a-noble” restored.")
 
 
 def assert_fits(page: Page) -> None:

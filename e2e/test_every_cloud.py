@@ -33,7 +33,7 @@ EVERY = (
         "Google Compute Engine",
         "",
         gce_images.NOBLE.family_id,
-        (gce_images.NOBLE.name, "currently stands for", "Licenses"),
+        (gce_images.NOBLE.name, "currently refers to", "Licenses"),
     ),
     Entry(
         "OpenStack",
@@ -45,7 +45,7 @@ EVERY = (
         "Azure",
         "",
         azure_images.NOBLE.urn("latest"),
-        (azure_images.NOBLE.urn(), "currently stands for", "Hyper-V generation"),
+        (azure_images.NOBLE.urn(), "currently refers to", "Hyper-V generation"),
     ),
     Entry(
         "VMware vSphere",

@@ -33,7 +33,7 @@ def test_an_image_is_promoted(sign_in: SignIn) -> None:
     admin.get_by_role("link", name="Promote", exact=True).click()
     admin.get_by_role("button", name="Promote").click()
     expect(admin).to_have_url(re.compile(r"/account/acme/images/\d+$"))
-    expect(toasts(admin)).to_contain_text("Promoted to Account acme")
+    expect(toasts(admin)).to_contain_text("Image promoted to Account acme")
     admin.goto("/environment/acme/staging/images")
     expect(admin.get_by_role("link", name="promoted one")).to_be_visible()
 
@@ -52,7 +52,7 @@ def test_an_image_is_edited_checked_and_deleted(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Delete", exact=True).click()
     expect(page.locator("main")).to_contain_text("isn’t affected")
     page.get_by_role("button", name="Delete").click()
-    expect(toasts(page)).to_contain_text("has not been changed")
+    expect(toasts(page)).to_contain_text("isn’t affected")
 
 
 def test_a_viewer_cannot_change_an_image(sign_in: SignIn) -> None:

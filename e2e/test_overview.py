@@ -15,7 +15,7 @@ ACME = "/account/acme"
 def test_a_number_opens_its_images(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.goto(f"{ACME}/overview")
-    expect(page.get_by_role("heading", name="No images yet in Account acme")).to_be_visible()
+    expect(page.get_by_role("heading", name="No images at Account acme yet")).to_be_visible()
     register(page, ACME, NOBLE.id, NOBLE.location, name="a-noble")
     register(page, ACME, DEBIAN.id, DEBIAN.location, name="b-debian")
     page.locator("summary[aria-label='Main menu']").click()

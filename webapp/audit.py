@@ -16,17 +16,17 @@ SECRET = "(secret)"  # noqa: S105  a replacement for a secret
 """Recorded instead of a secret's value: the log shows that it changed, never the value."""
 
 ACTIONS = {
-    "image.register": "registered",
-    "image.edit": "edited",
-    "image.promote": "promoted",
-    "image.check": "checked",
+    "image.register": "registered the image",
+    "image.edit": "edited the image",
+    "image.promote": "promoted the image",
+    "image.check": "checked the image",
     "image.delete": "deleted the image",
     "image.undelete": "restored the deleted image",
-    "image.deprecate": "deprecated",
-    "image.retire": "retired",
-    "image.restore": "reactivated",
+    "image.deprecate": "deprecated the image",
+    "image.retire": "retired the image",
+    "image.restore": "reactivated the image",
     "view.share": "shared the view",
-    "view.edit": "changed the shared view",
+    "view.edit": "edited the shared view",
     "view.unshare": "stopped sharing the view",
     "view.remove": "deleted the shared view",
     "credentials.add": "added the credentials",
@@ -34,7 +34,7 @@ ACTIONS = {
     "credentials.delete": "deleted the credentials",
     "member.invite": "invited",
     "member.withdraw": "withdrew the invitation for",
-    "member.join": "accepted the invitation as",
+    "member.join": "accepted the invitation for",
     "member.edit": "changed the role of",
     "member.remove": "removed the member",
     "account.create": "created the account",
@@ -43,7 +43,7 @@ ACTIONS = {
     "environment.create": "created the environment",
     "environment.rename": "renamed the environment",
     "environment.delete": "deleted the environment",
-    "person.password": "changed the password of",
+    "person.password": "changed the password for",
 }
 """The text of each action, which is shown between the person's name and the subject."""
 

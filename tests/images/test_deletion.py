@@ -97,7 +97,7 @@ def test_images_can_be_restored_for_a_day(
     batch = deletion.delete(editor, image)
     backdate_deletion(batch, hours=24, minutes=1)
     assert deletion.restorable_images(acme, batch) == []
-    with pytest.raises(CannotRestore, match="too long ago"):
+    with pytest.raises(CannotRestore, match="more than 24 hours ago"):
         deletion.restore_image(editor, acme, image.id, batch)
     # The next deletion purges it.
     later = deletion.delete(editor, other)

@@ -93,6 +93,6 @@ def test_a_change_and_its_audit_entry_are_one_transaction(
     ],
 )
 def test_values_longer_than_their_columns_are_refused(locator: Locator, field: str) -> None:
-    with pytest.raises(InvalidLocator, match="longer than") as caught:
+    with pytest.raises(InvalidLocator, match="too long") as caught:
         registration.require_storable(locator)
     assert caught.value.field == field

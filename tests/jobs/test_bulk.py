@@ -208,7 +208,7 @@ def test_an_image_cannot_be_its_own_successor(make_image: MakeImage, run_action:
     job = run_action("deprecate", "owner:here", **life_cycle_arguments(successor=successor.id))
     assert outcomes_by_subject(job) == {
         "old": ("done", ""),
-        "new": ("refused", "An image cannot be its own successor."),
+        "new": ("refused", "An image can’t be its own successor. Choose another image."),
     }
     assert reload(image).successor == successor
     assert reload(successor).status is LifeCycle.ACTIVE
@@ -245,6 +245,9 @@ def test_check_reports_the_outcome_of_each_image(
     leaving = make_credentials("acme", "leaving")
     registration.register(editor, acme, receipt(leaving, 5), choices(name="without credentials"))
     leaving.delete_instance()
+    imported = make_image("acme", 6, name="imported")
+    imported.credentials, imported.credentials_name = None, ""
+    imported.save()
 
     def describe(_credentials: object, locator: Locator) -> object:
         number = int(locator.image_id.removeprefix("ami-"), 16)
@@ -264,6 +267,7 @@ def test_check_reports_the_outcome_of_each_image(
     assert (
         "“leaving” used to register this image have been deleted" in found["without credentials"][1]
     )
+    assert "was registered without credentials" in found["imported"][1]
     states = {image.name: image.state for image in Image.select()}
     assert (states["changed"], states["gone"], states["unreachable"]) == (
         "pending", "gone", "available",

@@ -100,7 +100,7 @@ def test_an_unreadable_line_does_not_affect_the_others() -> None:
     assert file.lines[2].values == {"cloud": "aws"}
     file = parse(json.dumps([VALUES, 7, {**VALUES, "name": ["a"]}, {**VALUES, "name": "a\x00"}]))
     assert [line.error[:20] for line in file.lines[1:3]] == [
-        "This item is not an ",
+        "This item isn’t a JS",
         "The value of name mu",
     ]
     assert "contains an invalid character" in file.lines[3].error
@@ -127,15 +127,15 @@ def test_json_numbers_and_booleans_become_text() -> None:
         ("name,location\nnoble,us-east-1\n", "column cloud is missing."),
         ("cloud,name\naws,noble\n", "column cloud_image_id is missing."),
         (f"{HEADER},Name\n{ROW},noble\n", "Two columns are named “name”"),
-        (f'{HEADER}\n{ROW}\n"aws,us-east-1\n', "begins in line 3"),
-        (f'{HEADER}\n"aws"x,us-east-1,{AMI},noble\n', "begins in line 2"),
-        ('{"cloud": "aws"}', "not a list of images"),
+        (f'{HEADER}\n{ROW}\n"aws,us-east-1\n', "begins on line 3"),
+        (f'{HEADER}\n"aws"x,us-east-1,{AMI},noble\n', "begins on line 2"),
+        ('{"cloud": "aws"}', "isn’t a list of images"),
         ('[{"cloud" "aws"}]', "line 1, column 11"),
         ("[" * 100_000, "nested too deeply"),
         ("[" + "1" * 5_000 + "]", "too long"),
         (f"{HEADER}\n{ROW}é".encode("latin-1"), "line 2"),
         (f"{HEADER}\n{ROW}".encode("utf-16"), "UTF-8"),
-        (f"{HEADER}\n{ROW}\x00\n", "not a text file"),
+        (f"{HEADER}\n{ROW}\x00\n", "isn’t a text file"),
         (b"x" * (import_formats.MAX_BYTES + 1), "10 MB"),
         ("cloud,cloud_image_id\n" + "a,b\n" * (import_formats.MAX_LINES + 1), "20,000"),
     ],
@@ -188,10 +188,10 @@ def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
         (build(builder_type="docker"), "“docker” doesn’t build images"),
         (build(builder_type=None), "doesn’t build images"),
         (build("web", builder_type="vsphere-iso"), "instance UUID"),
-        (build(custom_data="text"), "custom_data of this build is not an object"),
+        (build(custom_data="text"), "custom_data of this build isn’t a JSON object"),
         (build(custom_data={"tags": {"a": "b"}}), "tags must be a string"),
         (build(artifact_id=None), "REGION:AMI-ID"),
-        ("text", "not an object"),
+        ("text", "isn’t a JSON object"),
     ],
 )
 def test_an_invalid_build_does_not_affect_the_others(broken: object, words: str) -> None:

@@ -135,7 +135,7 @@ def test_a_life_cycle_that_is_refused_on_import_is_reported(
     """The image stays registered."""
     ((kind, message),) = import_lines(line(status="deprecated", successor=ami_id(1)))
     assert (kind, plan_of_image()) == ("created", STAYS_ACTIVE)
-    assert "cannot be its own successor" in message
+    assert "can’t be its own successor" in message
 
 
 def test_exported_life_cycles_can_be_imported_unchanged(

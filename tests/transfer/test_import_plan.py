@@ -124,7 +124,7 @@ def test_empty_columns_stay_unchanged(
     ("values", "words"),
     [
         ({"cloud": None}, "The cloud is missing"),
-        ({"cloud": "nimbus"}, "“nimbus” is not a known cloud"),
+        ({"cloud": "nimbus"}, "“nimbus” isn’t a known cloud"),
         ({"cloud_image_id": None}, "The cloud_image_id is missing"),
         ({"cloud_image_id": "ami-12"}, "too short"),
         ({"location": ""}, "The location is missing"),
@@ -140,11 +140,11 @@ def test_empty_columns_stay_unchanged(
         ({"size_gb": 1.5}, "a whole number of GB"),
         ({"size_gb": 1e300}, "a whole number of GB"),
         ({"agent_installed": "maybe"}, "agent_installed must be yes or no"),
-        ({"status": "new"}, "“new” is not a status"),
+        ({"status": "new"}, "“new” isn’t a status"),
         ({"status": "retired", "retired_on": "31.1.2026"}, "retired_on must be a date"),
-        ({"status_reason": "Old."}, "needs the status"),
+        ({"status_reason": "Old."}, "requires the status"),
         ({"description": "x" * 5_000}, "longer than 4,096 characters"),
-        ({"location": "x" * 200}, "longer than the limit of 128 characters"),
+        ({"location": "x" * 200}, "Use at most 128 characters"),
     ],
 )
 def test_an_invalid_line_is_refused_and_does_not_affect_the_others(

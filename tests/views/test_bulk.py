@@ -64,7 +64,7 @@ def test_active_images_are_not_made_active_again(
     confirm(client, "retire", retired, on="2026-01-31")
     text = visible_text(preview(client, "restore", active, retired))
     assert "1 image won’t change." in text
-    assert "Make 1 image active " in text
+    assert "Reactivate 1 image " in text
 
 
 def test_stop_sharing_lists_the_scopes_that_no_longer_see_the_images(
@@ -201,8 +201,8 @@ def test_deprecating_several_images(client: FlaskClient, make_image: MakeImage) 
             on=today.isoformat(), reason="Old.", successor=f"#{new.id}",
         )
     )  # fmt: skip
-    assert "Make it active first" in text
-    assert "An image cannot be its own successor" in text
+    assert "Reactivate it first" in text
+    assert "An image can’t be its own successor" in text
     assert (reload(old).status, reload(old).successor) == (LifeCycle.DEPRECATED, new)
     assert (reload(old).status_reason, reload(retired).status) == ("Old.", LifeCycle.RETIRED)
     assert reload(new).status is LifeCycle.ACTIVE
@@ -278,7 +278,7 @@ def test_rows_of_a_job_are_paged(
         next_link = re.search(r'href="([^"]+)">Next page', page)
         url = next_link[1].replace("&amp;", "&") if next_link else ""
     assert seen == ["row 119", *(f"row {number:03}" for number in range(119))]
-    assert "The remaining images were not changed." in visible_text(
+    assert "The remaining images weren’t changed." in visible_text(
         client.get(f"{ACME}/jobs/{job.id}")
     )
     assert "row 119" not in visible_text(client.get(f"{ACME}/jobs/{job.id}?show=pending"))
@@ -327,7 +327,7 @@ def test_a_deletion_is_undone_from_its_toast(client: FlaskClient, make_image: Ma
     assert client.get(f"{IMAGES}/{image.id}").status_code == 404
     response = client.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
     assert response.request.path == f"{IMAGES}/{image.id}"
-    assert "was restored" in visible_text(response)
+    assert "restored." in visible_text(response)
     response = client.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
     assert "This deletion can no longer be undone." in visible_text(response)
 

@@ -108,7 +108,7 @@ def test_an_alias_is_registered_as_its_current_image(
     row = save_credentials(client, peer, peer.credentials(cloud_url))
     page = press_next(client, row, peer.alias or peer.known).text
     text = html.unescape(page)
-    assert ("currently stands for" in text) == (peer.alias is not None)
+    assert ("currently refers to" in text) == (peer.alias is not None)
     assert press_register(client, page).status_code == 303
     assert Image.get().cloud_image_id == peer.known.image_id
     if peer.alias is not None:

@@ -12,7 +12,7 @@ ACME = "/account/acme"
 
 def test_an_empty_list_explains_and_offers_the_first_step(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(f"{ACME}/images").text
-    assert "No images yet in Account acme" in page
+    assert "No images at Account acme yet" in page
     assert "Register the first image" in page
     page = client_of("account-viewer").get(f"{ACME}/images").text
     assert "Register the first image" not in page
@@ -110,7 +110,7 @@ def test_the_page_of_an_image_shows_its_details(client_of: ClientOf, make_image:
         "Owner account",
         "/dev/sda1 (root)",
         "Check now",
-        "scalr-admin registered <strong>golden",
+        "scalr-admin registered the image <strong>golden",
     ):
         assert words in page, words
     assert "Promote" not in page

@@ -49,9 +49,8 @@ def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeIm
     assert f"Deprecated since {day}" in visible_text(page)
     fields = {"status": "retired", "on": str(day), "successor": f"#{new.id} new"}
     page = client.post(url, data=fields, follow_redirects=True)
-    assert (
-        f"Retired since {day}. This image must not be used any more. Use new instead."
-        in visible_text(page)
+    assert f"Retired since {day}. Don’t use this image anymore. Use new instead." in visible_text(
+        page
     )
     page = client.post(
         url, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
@@ -59,7 +58,7 @@ def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeIm
     assert "The image is now active." in visible_text(page)
     assert life_cycle.plan_of(reload(image)) == life_cycle.STAYS_ACTIVE
     page = client.post(url, data={"status": "active"}, follow_redirects=True)
-    assert "There were no changes to save." in visible_text(page)
+    assert "No changes to save." in visible_text(page)
 
 
 @pytest.mark.parametrize(

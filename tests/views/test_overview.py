@@ -52,7 +52,7 @@ def test_an_inexact_number_is_shown_as_more_than(
 
 def test_a_scope_without_images_offers_the_first_step(client_of: ClientOf) -> None:
     page = client_of("account-editor").get(f"{ACME}/overview").text
-    assert "No images yet in Account acme" in page
+    assert "No images at Account acme yet" in page
     assert "Register the first image" in page
     assert (
         "Register the first image" not in client_of("account-viewer").get(f"{ACME}/overview").text

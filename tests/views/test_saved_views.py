@@ -37,7 +37,7 @@ def test_a_search_is_saved_and_opened(client_of: ClientOf) -> None:
     response = save(client)
     assert (response.status_code, response.location) == (303, f"{ACME}/{UBUNTU}")
     page = client.get(f"{ACME}/views").text
-    assert "Saved view “Gold”." in page
+    assert "View “Gold” saved." in page
     assert f'href="{ACME}/{UBUNTU}"' in page
     assert "Share" not in page
 

@@ -112,7 +112,7 @@ def test_a_file_takes_precedence_over_pasted_text(client_of: ClientOf) -> None:
         ({}, "There is nothing to import"),
         ({"text": "name\nnoble\n"}, "The column cloud is missing"),
         ({"text": TEXT, "how": "somehow"}, "Not a valid choice"),
-        ({"file": upload_of(b"\xff\xfe")}, "not encoded in UTF-8"),
+        ({"file": upload_of(b"\xff\xfe")}, "isn’t encoded in UTF-8"),
     ],
 )
 def test_the_form_keeps_its_values_after_an_error(
@@ -134,9 +134,9 @@ def test_a_plan_shows_errors_and_changes(client_of: ClientOf, make_image: MakeIm
     plan = client.get(url).text
     assert "registered at Account acme as not verified. 1 image will be updated." in plan
     assert "1 line has an error and will be skipped" in plan
-    assert "“nimbus” is not a known cloud" in plan
-    assert "Unknown columns, which are ignored: Team." in plan
-    assert "Read-only columns, which are ignored: id." in plan
+    assert "“nimbus” isn’t a known cloud" in plan
+    assert "Unknown columns, which will be ignored: Team." in plan
+    assert "Read-only columns, which will be ignored: id." in plan
     assert "<del>to be changed</del> → <ins>better</ins>" in plan
     assert plan.index("Line 3") < plan.index("Line 4") < plan.index("Line 2")
     part = client.get(f"{url}?show=update", headers={"HX-Request": "true"}).text

@@ -198,7 +198,7 @@ def _require_secrets_for_new_url(
         changed = field.name.endswith("_url") and before.get(field.name) != after[field.name]
         if changed and after[field.name] and any(reused_secrets.values()):
             raise CredentialsError(
-                f"Enter the secrets again. They would be sent to the new {field.label}.",
+                f"Enter the secrets again, because they will be sent to the new {field.label}.",
                 next(name for name, value in reused_secrets.items() if value),
             )
 

@@ -133,7 +133,8 @@ def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Imag
             )
             if row is None:
                 raise CannotRestore(
-                    "This image has already been restored, or was deleted too long ago."
+                    "This image has already been restored, or it was deleted more than 24 hours "
+                    "ago."
                 )
             image = _image_from(row.record["columns"])
             _require_unregistered(image)

@@ -165,7 +165,7 @@ def require_storable(locator: Locator) -> None:
     ):
         if len(value) > column.max_length:
             raise InvalidLocator(
-                f"The {label} is longer than the limit of {column.max_length} characters.", field
+                f"The {label} is too long. Use at most {column.max_length} characters.", field
             )
 
 

@@ -70,7 +70,7 @@ def require_valid_successor(image: Image, successor_id: int) -> None:
     if successor is None:
         raise InvalidSuccessor(f"There is no image #{successor_id} at {image.scope.label}.")
     if successor.id == image.id:
-        raise InvalidSuccessor("An image cannot be its own successor.")
+        raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
     _require_not_retired(successor)
     if image.id in _following_ids(successor):
         raise InvalidSuccessor(

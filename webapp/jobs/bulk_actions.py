@@ -124,7 +124,7 @@ def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) 
     not in a bulk action.
     """
     if image.retired_on is not None:
-        raise Refusal("This image is retired or scheduled for retirement. Make it active first.")
+        raise Refusal("This image is retired or scheduled for retirement. Reactivate it first.")
     on = date.fromisoformat(arguments["on"])
     successor = arguments["successor"]
     return bool(life_cycle.deprecate(actor, image, on, arguments["reason"], successor)), ""
@@ -146,9 +146,14 @@ def _make_active(
 
 def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> tuple[bool, str]:
     if image.credentials_id is None:
+        if image.credentials_name:
+            raise Refusal(
+                f"The credentials “{image.credentials_name}” used to register this image have been "
+                "deleted. Open the image, choose other credentials and select “Check now”."
+            )
         raise Refusal(
-            f"The credentials “{image.credentials_name}” used to register this image have been "
-            "deleted. Open the image, select “Check now”, and choose other credentials."
+            "This image was registered without credentials. Open the image, choose credentials and "
+            "select “Check now”."
         )
     was_verified = image.verified
     changes = checking.check_again(actor, image, vault)
@@ -221,8 +226,8 @@ ACTIONS: Mapping[str, BulkAction] = {
         ),
         BulkAction(
             key="restore",
-            label="Make active",
-            title="Make {images} active",
+            label="Reactivate",
+            title="Reactivate {images}",
             apply=_make_active,
             is_no_op=lambda image: not life_cycle.plan_of(image).ends,
         ),

@@ -73,7 +73,7 @@ def require_strength(password: str) -> None:
         raise PasswordRefused(f"Use {low} to {high} characters.", "password")
     if len(set(password)) < 5:
         raise PasswordRefused(
-            "This password is too easy to guess. Use more different characters.", "password"
+            "This password is too easy to guess. Use a greater variety of characters.", "password"
         )
 
 

@@ -48,7 +48,7 @@ def pin_bookmark(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
             return
         if len(bar) >= MAX_BOOKMARKS:
             raise BookmarkError(
-                f"The bookmarks bar is full ({MAX_BOOKMARKS} bookmarks). Remove one first."
+                f"Your bookmarks bar is full ({MAX_BOOKMARKS} bookmarks). Remove one first."
             )
         _store_bar(actor, scope, [*bar, Bookmark(label, bookmark.path)])
 

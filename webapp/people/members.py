@@ -204,7 +204,7 @@ def _join(person: Person, invitation: Invitation) -> Scope:
     if invitation.delete_instance() != 1:
         raise InvalidInvitation
     changes = {"role": (before, invitation.role)}
-    audit.record(Actor(person), invitation.scope, "member.join", person.name, changes=changes)
+    audit.record(Actor(person), invitation.scope, "member.join", invitation.email, changes=changes)
     return invitation.scope
 
 

@@ -12,7 +12,7 @@ from webapp.search.language import FIXED_VALUES, KEYS, Key, Term, find_pieces, p
 MAX_SUGGESTIONS = 8
 HINTS = {
     Key.CLOUD: "cloud provider",
-    Key.LOCATION: "region or data center",
+    Key.LOCATION: "region or datacenter",
     Key.OS: "operating system, with or without version",
     Key.SCOPE: "scalr, account or environment",
     Key.OWNER: "here or above",

@@ -82,11 +82,11 @@ def _decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         raise UnreadableFile(
-            f"The file is not encoded in UTF-8: line {number} has an invalid byte. Save the file "
-            "as UTF-8 (“CSV UTF-8” in a spreadsheet) and try again."
+            f"The file isn’t encoded in UTF-8: line {number} has an invalid byte. Save the file as "
+            "UTF-8 (“CSV UTF-8” in a spreadsheet) and try again."
         ) from error
     if "\x00" in text:
-        raise UnreadableFile("This is not a text file. Choose a CSV or JSON file.")
+        raise UnreadableFile("This isn’t a text file. Choose a CSV or JSON file.")
     if not text.strip():
         raise UnreadableFile("There is nothing to import. Choose a file, or paste its content.")
     return text
@@ -147,7 +147,7 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise UnreadableFile(
-                f"The row that begins in line {number} is not valid CSV: {error}. Check its quotes "
+                f"The row that begins on line {number} isn’t valid CSV: {error}. Check its quotes "
                 "and try again."
             ) from error
         if any(cell.strip() for cell in row):
@@ -172,17 +172,18 @@ def _parse_json(text: str) -> ParsedFile:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise UnreadableFile(
-            f"This is not valid JSON: {error.msg}, in line {error.lineno}, column {error.colno}."
+            f"This isn’t valid JSON: {error.msg} (line {error.lineno}, column {error.colno}). "
+            "Correct the file and try again."
         ) from error
     except (RecursionError, ValueError) as error:
         raise UnreadableFile(
-            "This JSON cannot be read. It is nested too deeply, or a number in it is too long."
+            "This JSON can’t be read. It is nested too deeply, or a number in it is too long."
         ) from error
     if isinstance(data, dict) and isinstance(data.get("builds"), list):
         return _parse_manifest(data["builds"])
     if not isinstance(data, list):
         raise UnreadableFile(
-            "This JSON is not a list of images. Use an array with one object per image, as in an "
+            "This JSON isn’t a list of images. Use an array with one object per image, as in an "
             "export, or a Packer manifest."
         )
     columns = {
@@ -197,7 +198,7 @@ def _parse_json(text: str) -> ParsedFile:
 
 def _json_line(position: str, item: Any) -> FileLine:
     if not isinstance(item, dict):
-        return FileLine(position, error="This item is not an object with columns and values.")
+        return FileLine(position, error="This item isn’t a JSON object. Use one object per image.")
     try:
         return FileLine(position, _json_values(item))
     except UnreadableValue as error:
@@ -220,7 +221,7 @@ def _json_text(name: str, value: Any) -> str:
         raise UnreadableValue(f"The value of {name} must be a string, a number, true or false.")
     text = str(value).strip()
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise UnreadableValue(f"The value of {name} contains an invalid character.")
+        raise UnreadableValue(f"The value of {name} contains an invalid character. Remove it.")
     return text
 
 
@@ -248,7 +249,7 @@ def _parse_manifest(builds: list[Any]) -> ParsedFile:
 
 def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     if not isinstance(build, dict):
-        yield FileLine(f"build {number}", error="This build is not an object.")
+        yield FileLine(f"build {number}", error="This build isn’t a JSON object.")
         return
     builder, name = str(build.get("builder_type") or ""), str(build.get("name") or "")
     position = f"build {number} ({name})" if name else f"build {number}"
@@ -279,7 +280,7 @@ def _custom_data(build: Mapping[str, Any]) -> dict[str, str]:
     """Return the custom_data that people add to their Packer template. Raises UnreadableValue."""
     custom = build.get("custom_data") or {}
     if not isinstance(custom, dict):
-        raise UnreadableValue("The custom_data of this build is not an object.")
+        raise UnreadableValue("The custom_data of this build isn’t a JSON object.")
     return _json_values(custom)
 
 

@@ -126,7 +126,7 @@ class _LineImporter:
         try:
             self._update_life_cycle(line, image)
         except Refusal as error:
-            message = f"The image was registered, but its status could not be set. {error.message}"
+            message = f"The image was registered, but its status couldn’t be set. {error.message}"
             return Outcome("created", message, image.id)
         return Outcome("created", image_id=image.id)
 

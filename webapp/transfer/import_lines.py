@@ -162,13 +162,13 @@ def _parse_cloud(text: str) -> Cloud:
     keys = ", ".join(CLOUDS)
     if not text:
         raise InvalidLine(f"The cloud is missing. Use one of: {keys}.")
-    raise InvalidLine(f"“{text[:40]}” is not a known cloud. Use one of: {keys}.")
+    raise InvalidLine(f"“{text[:40]}” isn’t a known cloud. Use one of: {keys}.")
 
 
 def _parse_locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
     text = values.get("cloud_image_id", "")
     if not text:
-        raise InvalidLine("The cloud_image_id is missing.")
+        raise InvalidLine("The cloud_image_id is missing. Add the ID of the image.")
     parsed = cloud.parse_image_id(text)
     location = values.get("location", "") or parsed.location
     if parsed.location and location != parsed.location:
@@ -232,7 +232,7 @@ def _parse_life_cycle(values: Mapping[str, str]) -> LifeCycleColumns | None:
     ends = deprecated or retired or status in {LifeCycle.DEPRECATED, LifeCycle.RETIRED}
     if (reason or successor) and not ends:
         raise InvalidLine(
-            "A status_reason or successor needs the status deprecated or retired, or a date."
+            "A status_reason or successor requires the status deprecated or retired, or a date."
         )
     if status is None and not ends:
         return None
@@ -246,7 +246,7 @@ def _parse_status(text: str) -> LifeCycle | None:
         return LifeCycle(text.lower())
     except ValueError as error:
         known = ", ".join(LifeCycle)
-        raise InvalidLine(f"“{text[:40]}” is not a status. Use one of: {known}.") from error
+        raise InvalidLine(f"“{text[:40]}” isn’t a status. Use one of: {known}.") from error
 
 
 def _parse_date(values: Mapping[str, str], column: str) -> date | None:

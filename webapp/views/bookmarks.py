@@ -32,7 +32,7 @@ def pin_bookmark() -> Response:
         toast(error.message, "danger")
     else:
         toast(
-            "Added {page} to your bookmarks bar. {settings}",
+            "{page} added to your bookmarks bar. {settings}",
             page=(bookmark.label, url),
             settings=("Manage bookmarks", url_for(".bookmark_settings")),
         )

@@ -83,10 +83,10 @@ def undelete() -> Response:
         return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
     restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)
     for name, reason in refused:
-        toast(f"“{name}” was not restored. {reason}", "warning")
+        toast(f"“{name}” wasn’t restored. {reason}", "warning")
     if not restored:
         return redirect(url_for(".images"))
-    toast(f"“{restored[0].name}” was restored.")
+    toast(f"“{restored[0].name}” restored.")
     return redirect(url_for(".image", image_id=restored[0].id))
 
 

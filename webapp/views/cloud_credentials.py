@@ -142,4 +142,4 @@ def _show_error(form: Any, error: Refusal | CloudError) -> dict[str, Any]:
 def _saved_message(row: CloudCredentials) -> str:
     if row.checked_at is None:
         return f"“{row.name}” saved without a check."
-    return f"“{row.name}” saved. These credentials belong to account {row.account}."
+    return f"“{row.name}” saved. Cloud account: {row.account}."

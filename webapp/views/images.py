@@ -52,7 +52,7 @@ def edit_image(image_id: int) -> Response:
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            toast("Your changes have been saved." if changes else "There were no changes to save.")
+            toast("Changes saved." if changes else "No changes to save.")
             return redirect(image_url(image))
     return render(
         "images/edit.html",
@@ -107,7 +107,7 @@ def promote_image(image_id: int) -> Response:
             registered = error.image if isinstance(error, AlreadyRegistered) else None
             refuse(form, error.message)
         else:
-            toast(f"Promoted to {target.label} and shared with all scopes below.")
+            toast(f"Image promoted to {target.label} and shared with all scopes below.")
             return redirect(scope_url(target, "image", image_id=image.id))
     return render(
         "images/promote.html",
@@ -130,7 +130,7 @@ def delete_image(image_id: int) -> Response:
         except ImageDeleted:
             abort(404)
         toast(
-            f"Deleted “{image.name}”. The image in the cloud has not been changed.",
+            f"“{image.name}” deleted. The image in the cloud isn’t affected.",
             action=("Undo", url_for(".undelete"), {"batch": batch}),
         )
         return redirect(url_for(".images"))

@@ -41,7 +41,7 @@ def image_life_cycle(image_id: int) -> Response:
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            toast(_status_message(image) if changes else "There were no changes to save.")
+            toast(_status_message(image) if changes else "No changes to save.")
             return redirect(image_url(image))
     status = 422 if form.is_submitted() else 200
     return render("images/life_cycle.html", image=image, form=form, status=status)

@@ -156,8 +156,8 @@ def _unrecognized_message(text: str) -> str:
     if not text:
         return "Paste an image ID, or choose a cloud below."
     return (
-        "This doesn’t look like an image ID of any cloud. Check that you copied all of it, or "
-        "choose a cloud below."
+        "This doesn’t look like an image ID from any supported cloud. Check that you copied all of "
+        "it, or choose a cloud below."
     )
 
 

@@ -42,7 +42,7 @@ def save_view() -> Response:
         except SavedViewError as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"Saved view “{view.name}”.")
+            toast(f"View “{view.name}” saved.")
             return redirect(page_url(view.path))
     return _render_views(form, existing, status=422)
 
@@ -58,7 +58,7 @@ def rename_view(view_id: int) -> Response:
         except SavedViewError as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"Renamed the view to “{view.name}”.")
+            toast(f"View renamed to “{view.name}”.")
             return redirect(url_for(".view_list"))
     status = 422 if form.is_submitted() else 200
     return render("saved_views/rename.html", view=view, form=form, status=status)
@@ -89,7 +89,7 @@ def delete_view(view_id: int) -> Response:
     form = ActionForm()
     if form.validate_on_submit():
         saved_views.delete_view(g.actor, view)
-        toast(f"Deleted the view “{view.name}”.")
+        toast(f"View “{view.name}” deleted.")
         return redirect(url_for(".view_list"))
     return render("saved_views/delete.html", view=view, form=form)
 

@@ -73,7 +73,7 @@ def rename_child_scope(kind: str, slug: str) -> Response:
         except ScopeError as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"Renamed to {child.name}. Its URL has not changed.")
+            toast(f"{child.label} renamed. Its URL hasn’t changed.")
             return redirect(url_for(".child_scopes", kind=kind))
     status = 422 if form.is_submitted() else 200
     return render("scopes/rename.html", child=child, form=form, kind=kind, status=status)

@@ -58,7 +58,8 @@ def chapter(name: str) -> Chapter:
 
 def parse(name: str, text: str) -> Chapter:
     """Return the chapter with the Markdown `text`."""
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
+    markdown.enable(["table", "smartquotes"])
     markdown.add_render_rule("table_open", _table_open)
     environment: dict[str, Any] = {}
     tokens = markdown.parse(text, environment)

@@ -24,7 +24,7 @@ TEXTS = {
     400: ("Bad request", "The server couldn’t read this request. Go back, reload, and try again."),
     403: (
         "You don’t have permission to do this",
-        "It needs another role at this scope. Ask an admin of the scope.",
+        "You need a different role at this scope. Ask one of its admins.",
     ),
     404: (
         "Page not found",
@@ -72,7 +72,7 @@ def _csrf_error(_error: CSRFError) -> Response:
     return _error_page(
         400,
         "This form has expired",
-        "You may have signed out or signed in again since it was opened. Reload the page and try "
+        "You may have signed out or signed in again since you opened it. Reload the page and try "
         "again.",
     )
 
