@@ -98,7 +98,7 @@ def test_registering_an_image_at_an_account(sign_in: SignIn, entry: Entry) -> No
     below = sign_in("environment")
     below.get_by_label("Search images").fill(f'cloud:"{entry.cloud}"')
     expect(below.locator("#results tbody tr")).to_have_count(1)
-    expect(below.locator("#results")).to_contain_text(entry.location or "all regions")
+    expect(below.locator("#results")).to_contain_text(entry.location or "All regions")
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_the_worth_a_look_chart_also_shows_zero(actor_of: ActorOf, scope: ScopeA
     register(scope("acme"), 4, state=ImageState.DEPRECATED)
     loaded = overview.load_overview(actor_of("account-viewer"), scope("acme"))
     charts = charts_by_title(loaded)
-    assert numbers(charts["Worth a look"]) == {
+    assert numbers(charts["Needs attention"]) == {
         "Without agent": 1,
         "Not verified": 1,
         "Deprecated": 2,

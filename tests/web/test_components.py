@@ -75,7 +75,7 @@ def test_unknown_values_have_words(app: Flask) -> None:
     image = IMAGE._replace(size_gb=None, architecture="", location="", verified=False)
     with app.test_request_context():
         html = image_rows([image], options(1))
-    for text in ("—", "all regions", "Not verified", "Never"):
+    for text in ("—", "All regions", "Not verified", "Never"):
         assert text in html
 
 

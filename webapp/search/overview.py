@@ -110,7 +110,7 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
     attention = [Bar(label, found[text], text) for label, text in ATTENTION.items()]
     statuses = [Bar(label, found[text], text) for label, text in STATUSES.items() if found[text]]
     charts = [
-        Chart("Worth a look", tuple(attention)),
+        Chart("Needs attention", tuple(attention)),
         Chart("By cloud", tuple(_clouds(sums))),
         Chart("By operating system", tuple(_families(sums))),
         Chart("By age", tuple(_ages(actor, slices, total))),

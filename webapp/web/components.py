@@ -155,8 +155,8 @@ def _row(
         )
     elif options.selectable:
         selection = (
-            '<td class="select-cell"><span role="img" aria-label="Inherited" title="Inherited: it '
-            f'can be changed at {escape(image.owner)} only">{_icon(root, "lock")}</span></td>'
+            '<td class="select-cell"><span role="img" aria-label="Inherited" title="Inherited. It '
+            f'can be changed only at {escape(image.owner)}.">{_icon(root, "lock")}</span></td>'
         )
     if options.id_below_name:
         image_id = (
@@ -173,7 +173,7 @@ def _row(
 
 
 def _location(image: ListedImage, root: str) -> str:
-    location = escape(image.location or "all regions")
+    location = escape(image.location or "All regions")
     return f'{_cloud_name(root, image.cloud)}<div class="text-secondary">{location}</div>'
 
 
