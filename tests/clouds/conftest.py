@@ -1,36 +1,9 @@
-"""Peers on loopback, started once for all tests of a process."""
+"""Fixtures for the tests of all adapters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from botocore.retries.standard import ExponentialBackoff
-
-from sandbox import aws
-from tests.clouds.aws.peer import AwsPeer
-from webapp.clouds.base import Cloud, CredentialValues
-
-
-@pytest.fixture(scope="session")
-def sandbox_aws() -> Iterator[str]:
-    with aws.start() as url:
-        yield url
-
-
-@pytest.fixture
-def adapter() -> Cloud:
-    """Return a new adapter for each test, since adapters cache sessions."""
-    return type(AwsPeer.cloud)()
-
-
-@pytest.fixture
-def good(sandbox_aws: str) -> CredentialValues:
-    return aws_credentials(sandbox_aws)
-
-
-def aws_credentials(url: str, **changes: str) -> CredentialValues:
-    return CredentialValues({**AwsPeer().credentials(url), "session_token": "", **changes})
 
 
 @pytest.fixture(autouse=True)

@@ -53,3 +53,8 @@ class AwsPeer(Peer):
 
     def throttling(self) -> faulty.Behavior:
         return aws_error("RequestLimitExceeded", status=503)
+
+
+def aws_credentials(url: str, **changes: str) -> CredentialValues:
+    """Return valid credentials without a session token, except for `changes`."""
+    return CredentialValues({**AwsPeer().credentials(url), "session_token": "", **changes})

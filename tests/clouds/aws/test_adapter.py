@@ -12,7 +12,7 @@ import pytest
 from sandbox import aws, faulty
 from tests.clouds import vendor_data
 from tests.clouds.aws import answers
-from tests.clouds.conftest import aws_credentials
+from tests.clouds.aws.peer import aws_credentials
 from tests.clouds.helpers import fact
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.details import image_details

@@ -11,7 +11,7 @@ import pytest
 from sandbox import aws, faulty, tls
 from sandbox.faulty import Behavior, answering, forwarding, slow
 from tests.clouds.aws.answers import aws_error, by_action, by_region, caller, regions
-from tests.clouds.conftest import aws_credentials
+from tests.clouds.aws.peer import aws_credentials
 from tests.clouds.helpers import cloud_error
 from tests.clouds.peer import SECRET
 from webapp.clouds import base, follow_up

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox import aws, faulty
 from tests.clouds.aws import answers
-from tests.clouds.conftest import aws_credentials
+from tests.clouds.aws.peer import aws_credentials
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.base import CredentialValues, Locator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,17 +20,6 @@ from webapp.images import operating_systems
 
 HOME = "westeurope"
 IMAGE = MarketplaceImage("pub", "offer", "sku", "1.0.0")
-
-
-@pytest.fixture
-def adapter() -> Azure:
-    return Azure()
-
-
-@pytest.fixture(scope="module")
-def good() -> Iterator[CredentialValues]:
-    with azure.start() as url:
-        yield AzurePeer().credentials(url)
 
 
 @pytest.mark.parametrize("location", ["", "westeurope", "West Europe"])

@@ -6,7 +6,6 @@ import json
 import logging
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -45,17 +44,6 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-
-
-@pytest.fixture
-def adapter() -> Azure:
-    return Azure()
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[CredentialValues]:
-    with azure.start() as address:
-        yield AzurePeer().credentials(address)
 
 
 @pytest.mark.parametrize(
@@ -148,29 +136,29 @@ def test_codes_that_indicate_our_own_bugs_are_not_translated(adapter: Azure) -> 
     assert not isinstance(caught.value, CloudError)
 
 
-def test_each_wrong_credential_field_is_named(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_each_wrong_credential_field_is_named(adapter: Azure, good: CredentialValues) -> None:
     for name, value, words in (
         ("client_secret", "wrong", "client secret is wrong"),
         ("client_id", azure_images.TENANT, "no application with this client ID"),
         ("tenant_id", "elsewhere.example", "no tenant with this ID"),
         ("subscription_id", azure_images.TENANT, "subscription doesn’t exist"),
     ):
-        values = CredentialValues({**sandbox, name: value})
+        values = CredentialValues({**good, name: value})
         error = cloud_error(lambda: adapter.check(values))  # noqa: B023
         assert isinstance(error, CredentialsRejected)
         assert words in str(error)
 
 
-def test_a_tenant_can_be_named_by_its_domain(adapter: Azure, sandbox: CredentialValues) -> None:
-    values = CredentialValues({**sandbox, "tenant_id": azure.TENANT_DOMAIN})
+def test_a_tenant_can_be_named_by_its_domain(adapter: Azure, good: CredentialValues) -> None:
+    values = CredentialValues({**good, "tenant_id": azure.TENANT_DOMAIN})
     assert adapter.check(values).account == azure_images.SUBSCRIPTION
 
 
 def test_the_permission_that_azure_names_is_reported(
-    adapter: Azure, sandbox: CredentialValues
+    adapter: Azure, good: CredentialValues
 ) -> None:
     locked = OWN.image_id.replace(azure_images.GROUP, azure_images.LOCKED_GROUP)
-    error = cloud_error(lambda: adapter.describe(sandbox, Locator("", locked)))
+    error = cloud_error(lambda: adapter.describe(good, Locator("", locked)))
     assert isinstance(error, PermissionDenied)
     assert "lacks the permission Microsoft.Compute/images/read." in str(error)
     assert "Microsoft.Compute/x/y" in str(
@@ -247,7 +235,7 @@ def at(credentials: CredentialValues, **addresses: str) -> CredentialValues:
 )
 def test_each_connection_problem_is_reported(
     adapter: Azure,
-    sandbox: CredentialValues,
+    good: CredentialValues,
     monkeypatch: pytest.MonkeyPatch,
     field: str,
     whose: str,
@@ -255,17 +243,17 @@ def test_each_connection_problem_is_reported(
     """The login and the calls after it both report a broken connection."""
     named = field.replace("_url", " URL")
     with faulty.refusing() as url:
-        refusing = at(sandbox, **{field: url.replace("http:", "https:")})
+        refusing = at(good, **{field: url.replace("http:", "https:")})
         error = cloud_error(lambda: adapter.describe(refusing, LOCATOR))
     assert isinstance(error, CloudUnreachable)
     assert f"The connection to {whose} was refused. Check the {named}" in str(error)
     for context, words in ((tls.untrusted(), "can’t be verified"), (tls.expired(), "has expired")):
         with faulty.serve(answering(200), tls=context) as url:
-            error = cloud_error(lambda u=url: adapter.check(at(sandbox, **{field: u})))  # type: ignore[misc]
+            error = cloud_error(lambda u=url: adapter.check(at(good, **{field: u})))  # type: ignore[misc]
         assert isinstance(error, CloudUnreachable)
         assert f"certificate of {whose} {words}" in str(error)
     with faulty.serve(answering(200)) as url:
-        plain = at(sandbox, **{field: url.replace("http:", "https:")})
+        plain = at(good, **{field: url.replace("http:", "https:")})
         assert "No TLS connection" in str(cloud_error(lambda: adapter.check(plain)))
     resolve = socket.getaddrinfo
 
@@ -275,7 +263,7 @@ def test_each_connection_problem_is_reported(
         return resolve(host, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
-    nowhere = at(sandbox, **{field: "https://nowhere.invalid"})
+    nowhere = at(good, **{field: "https://nowhere.invalid"})
     error = cloud_error(lambda: adapter.check(nowhere))
     assert isinstance(error, CloudUnreachable)
     assert f"The host name of {whose} can’t be resolved" in str(error)

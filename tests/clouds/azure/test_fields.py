@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from sandbox import azure
-from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import CredentialValues, InvalidCredentials
 
 
-@pytest.fixture
-def adapter() -> Azure:
-    return Azure()
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[CredentialValues]:
-    with azure.start() as url:
-        yield AzurePeer().credentials(url)
-
-
-def test_values_that_the_sdk_rejects_are_reported(
-    adapter: Azure, sandbox: CredentialValues
-) -> None:
+def test_values_that_the_sdk_rejects_are_reported(adapter: Azure, good: CredentialValues) -> None:
     for name, value in (("tenant_id", "a/b"), ("authority_url", "http://127.0.0.1:1")):
-        values = CredentialValues({**sandbox, name: value})
+        values = CredentialValues({**good, name: value})
         error = cloud_error(lambda: adapter.check(values))  # noqa: B023
         assert isinstance(error, InvalidCredentials)
 
@@ -43,16 +26,16 @@ def test_values_that_the_sdk_rejects_are_reported(
     ],
 )
 def test_invalid_combinations_are_refused_at_their_field(
-    adapter: Azure, sandbox: CredentialValues, changes: dict[str, str], field: str, words: str
+    adapter: Azure, good: CredentialValues, changes: dict[str, str], field: str, words: str
 ) -> None:
-    error = cloud_error(lambda: adapter.validate({**sandbox, **changes}))
+    error = cloud_error(lambda: adapter.validate({**good, **changes}))
     assert isinstance(error, InvalidCredentials)
     assert error.field == field
     assert words in str(error)
 
 
-def test_valid_combinations_are_accepted(adapter: Azure, sandbox: CredentialValues) -> None:
-    adapter.validate(sandbox)
-    plain = {**sandbox, "authority_url": "", "endpoint_url": "", "ca": ""}
+def test_valid_combinations_are_accepted(adapter: Azure, good: CredentialValues) -> None:
+    adapter.validate(good)
+    plain = {**good, "authority_url": "", "endpoint_url": "", "ca": ""}
     for cloud in ("public", "usgov", "china"):
         adapter.validate({**plain, "cloud": cloud})

@@ -17,12 +17,6 @@ from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import CloudUnreachable, ImageNotFound, Locator, PermissionDenied
 
-
-@pytest.fixture
-def adapter() -> Azure:
-    return Azure()
-
-
 GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "null", "\x00", '"x"', '{"properties": null}']
 
 

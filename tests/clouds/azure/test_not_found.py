@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +15,6 @@ from tests.clouds.azure.answers import (
     by_path,
     denied,
 )
-from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.azure.refusals import HOME, NOBLE, OWN, look_up_error, look_up_error_after_login
 from tests.clouds.helpers import cloud_error
 from webapp.clouds import follow_up
@@ -31,17 +29,6 @@ from webapp.clouds.base import (
 )
 
 
-@pytest.fixture
-def adapter() -> Azure:
-    return Azure()
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[CredentialValues]:
-    with azure.start() as address:
-        yield AzurePeer().credentials(address)
-
-
 @pytest.mark.parametrize(
     ("urn", "words"),
     [
@@ -53,9 +40,9 @@ def sandbox() -> Iterator[CredentialValues]:
 )
 @pytest.mark.parametrize("location", ["", HOME])
 def test_the_message_names_the_wrong_part_of_a_urn(
-    adapter: Azure, sandbox: CredentialValues, location: str, urn: str, words: str
+    adapter: Azure, good: CredentialValues, location: str, urn: str, words: str
 ) -> None:
-    error = cloud_error(lambda: adapter.describe(sandbox, Locator(location, urn)))
+    error = cloud_error(lambda: adapter.describe(good, Locator(location, urn)))
     assert type(error) is ImageNotFound
     assert urn in str(error)
     assert words in str(error)
@@ -102,7 +89,7 @@ def test_a_slow_follow_up_call_does_not_delay_the_error(
     assert time.monotonic() - began < 3
 
 
-def test_missing_own_images_are_not_found(adapter: Azure, sandbox: CredentialValues) -> None:
+def test_missing_own_images_are_not_found(adapter: Azure, good: CredentialValues) -> None:
     golden, own = azure_images.GOLDEN, azure_images.OWN
     for image_id, kind, words in (
         (own.resource_id + "x", ImageNotFound, f"no image {own.name}x"),
@@ -116,7 +103,7 @@ def test_missing_own_images_are_not_found(adapter: Azure, sandbox: CredentialVal
         (golden.version_id("latest").replace("golden", "x"), ImageNotFound, "no version latest of"),
         (azure_images.ONLY_DRAFTS.version_id("latest"), ImageNotFound, "no latest version"),
     ):
-        error = cloud_error(lambda i=image_id: adapter.describe(sandbox, Locator("", i)))  # type: ignore[misc]
+        error = cloud_error(lambda i=image_id: adapter.describe(good, Locator("", i)))  # type: ignore[misc]
         assert type(error) is kind
         assert words in str(error)
 
@@ -132,12 +119,12 @@ def test_missing_own_images_are_not_found(adapter: Azure, sandbox: CredentialVal
 )
 def test_the_locations_of_an_image_elsewhere_are_named(
     adapter: Azure,
-    sandbox: CredentialValues,
+    good: CredentialValues,
     image_id: str,
     location: str,
     found_in: tuple[str, ...],
 ) -> None:
-    error = cloud_error(lambda: adapter.describe(sandbox, Locator(location, image_id)))
+    error = cloud_error(lambda: adapter.describe(good, Locator(location, image_id)))
     assert isinstance(error, ImageNotFound)
     assert error.found_in == found_in
     assert f"in {' and '.join(found_in)}." in str(error)
@@ -148,15 +135,15 @@ def test_the_locations_of_an_image_elsewhere_are_named(
 )
 @pytest.mark.parametrize("location", ["atlantis", "../../evil", "europe", "東京"])
 def test_an_unknown_location_is_reported(
-    adapter: Azure, sandbox: CredentialValues, image_id: str, location: str
+    adapter: Azure, good: CredentialValues, image_id: str, location: str
 ) -> None:
-    error = cloud_error(lambda: adapter.describe(sandbox, Locator(location, image_id)))
+    error = cloud_error(lambda: adapter.describe(good, Locator(location, image_id)))
     assert isinstance(error, UnknownLocation)
     assert "no location with this name" in str(error)
 
 
 def test_an_image_is_found_elsewhere_if_locations_cannot_be_listed(
-    adapter: Azure, sandbox: CredentialValues
+    adapter: Azure, good: CredentialValues
 ) -> None:
     server = azure.Azure()
     manager = by_path(server, **{"/locations?": denied()})

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,12 +21,6 @@ from webapp.clouds.base import CredentialValues, Locator
 ROOT = Path(__file__).parents[3]
 NOBLE = Locator("westeurope", azure_images.NOBLE.urn())
 OWN = Locator("", azure_images.OWN.resource_id)
-
-
-@pytest.fixture(scope="module")
-def good() -> Iterator[CredentialValues]:
-    with azure.start() as address:
-        yield AzurePeer().credentials(address)
 
 
 def test_the_environment_of_the_server_is_ignored(tmp_path: Path) -> None:

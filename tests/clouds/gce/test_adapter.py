@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
+from sandbox import faulty, gce_answers, gce_images, gce_keys
 from tests.clouds.gce.answers import image, refusing
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import fact
@@ -27,22 +26,6 @@ from webapp.images import operating_systems
 
 REQUESTED = ImageRef("acme-images", "web")
 LINK = "https://www.googleapis.com/compute/v1/projects/"
-
-
-@pytest.fixture(scope="module")
-def cloud_url() -> Iterator[str]:
-    with gce.start() as cloud_url:
-        yield cloud_url
-
-
-@pytest.fixture
-def adapter() -> Gce:
-    return Gce()
-
-
-@pytest.fixture
-def good(cloud_url: str) -> CredentialValues:
-    return gce_credentials(cloud_url)
 
 
 def describe(adapter: Gce, good: CredentialValues, image_id: str) -> ImageDetails:

@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -44,17 +43,6 @@ FAMILY = "globex-images/global/images/family/web"
 PERIMETER = "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x"
 SUSPENDED = "Consumer 'projects/acme-images' has been suspended."
 GONE = "Project 112233445566 is not found and cannot be used for API calls."
-
-
-@pytest.fixture
-def adapter() -> Gce:
-    return Gce()
-
-
-@pytest.fixture(scope="module")
-def cloud_url() -> Iterator[str]:
-    with gce.start() as cloud_url:
-        yield cloud_url
 
 
 def look_up_error(adapter: Gce, behavior: Behavior, image_id: str = IMAGE) -> CloudError:

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from sandbox import gce, gce_images, gce_keys
+from sandbox import gce_images, gce_keys
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import run_python
 from webapp.clouds.base import CredentialsRejected, Locator
@@ -32,12 +31,6 @@ VALID_CLAIMS: dict[str, Any] = {
     "iat": NOW,
     "exp": NOW + 3600,
 }
-
-
-@pytest.fixture(scope="module")
-def cloud_url() -> Iterator[str]:
-    with gce.start() as cloud_url:
-        yield cloud_url
 
 
 def own_key() -> dict[str, str]:

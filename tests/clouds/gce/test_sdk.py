@@ -8,14 +8,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import faulty, gce, gce_images, gce_keys
+from sandbox import faulty, gce_images, gce_keys
 from tests.clouds.gce import answers
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
@@ -26,17 +25,6 @@ from webapp.clouds.gce.adapter import Gce
 ROOT = Path(__file__).parents[3]
 KNOWN = gce_images.NOBLE
 LOCATOR = Locator("", KNOWN.image_id)
-
-
-@pytest.fixture(scope="module")
-def cloud_url() -> Iterator[str]:
-    with gce.start() as cloud_url:
-        yield cloud_url
-
-
-@pytest.fixture
-def adapter() -> Gce:
-    return Gce()
 
 
 def claims(authorization: str) -> dict[str, Any]:

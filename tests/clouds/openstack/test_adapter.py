@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -30,23 +29,6 @@ from webapp.clouds.openstack.adapter import OpenStack
 from webapp.images import operating_systems
 
 VISIBLE = [each for each in CATALOG if each is not openstack_images.GLOBEX_IMAGE]
-
-
-@pytest.fixture(scope="module")
-def cloud_url() -> Iterator[str]:
-    with openstack.start() as cloud_url:
-        yield cloud_url
-
-
-@pytest.fixture
-def adapter() -> OpenStack:
-    """Return a new adapter for each test, because an adapter caches its logins."""
-    return OpenStack()
-
-
-@pytest.fixture
-def good(cloud_url: str) -> CredentialValues:
-    return openstack_credentials(cloud_url)
 
 
 def at(known: SandboxImage) -> Locator:

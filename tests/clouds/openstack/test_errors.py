@@ -52,11 +52,6 @@ RETRY_AFTER = {"Retry-After": "20"}
 NO_APPLICATION = "Could not find Application Credential: 0123."
 
 
-@pytest.fixture
-def adapter() -> OpenStack:
-    return OpenStack()
-
-
 def errors_of_all_calls(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
     """Return the error that each of the calls raises."""
     return [

@@ -19,11 +19,6 @@ from webapp.clouds.openstack.adapter import OpenStack
 
 
 @pytest.fixture
-def adapter() -> OpenStack:
-    return OpenStack()
-
-
-@pytest.fixture
 def no_host_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Resolve no host names, only the IP address of this machine."""
     getaddrinfo = socket.getaddrinfo

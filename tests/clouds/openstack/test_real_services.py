@@ -57,7 +57,7 @@ HERE = Locator(REGION_ONE, NOBLE.image_id)
 
 @pytest.fixture(scope="session")
 def real() -> Iterator[Mapping[str, Any]]:
-    """All processes of a test run share the cloud. The first one starts it."""
+    """Yield the state of the real cloud. All processes of a test run share it."""
     with ExitStack() as stack:
         try:
             state = stack.enter_context(real_services.shared())
@@ -66,17 +66,6 @@ def real() -> Iterator[Mapping[str, Any]]:
                 raise
             pytest.skip(f"*** NOT RUN: {error} ***")
         yield state
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[str]:
-    with openstack.start() as address:
-        yield address
-
-
-@pytest.fixture
-def adapter() -> OpenStack:
-    return OpenStack()
 
 
 def password_credentials(real: Mapping[str, Any], **changes: str) -> CredentialValues:
@@ -102,22 +91,22 @@ def at(known: SandboxImage) -> Locator:
 
 @pytest.mark.parametrize("known", VISIBLE, ids=lambda known: known.name)
 def test_the_sandbox_describes_images_as_the_real_services_do(
-    adapter: OpenStack, real: Mapping[str, Any], sandbox: str, known: SandboxImage
+    adapter: OpenStack, real: Mapping[str, Any], cloud_url: str, known: SandboxImage
 ) -> None:
     real_details = adapter.describe(password_credentials(real), at(known))
-    sandbox_details = adapter.describe(openstack_credentials(sandbox), at(known))
+    sandbox_details = adapter.describe(openstack_credentials(cloud_url), at(known))
     assert comparable(real_details) == comparable(sandbox_details)
     assert [fact.key for fact in real_details.facts] == [fact.key for fact in sandbox_details.facts]
     assert real_details.created is not None
     assert sandbox_details.created is not None
 
 
-def test_check_and_locations(adapter: OpenStack, real: Mapping[str, Any], sandbox: str) -> None:
+def test_check_and_locations(adapter: OpenStack, real: Mapping[str, Any], cloud_url: str) -> None:
     who = Identity("acme", "user acme-images (Default) in project acme (Default)")
     for credentials in (
         password_credentials(real),
         application_credentials_of(real),
-        openstack_credentials(sandbox),
+        openstack_credentials(cloud_url),
     ):
         assert adapter.check(credentials) == who
         assert adapter.locations(credentials) == (
@@ -175,11 +164,11 @@ MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_sandbox_reports_mistakes_as_the_real_services_do(
-    adapter: OpenStack, real: Mapping[str, Any], sandbox: str, mistake: str
+    adapter: OpenStack, real: Mapping[str, Any], cloud_url: str, mistake: str
 ) -> None:
     locator, changes, kind = MISTAKES[mistake]
     errors = []
-    for root in (str(real["auth_url"]).removesuffix("/v3"), sandbox):
+    for root in (str(real["auth_url"]).removesuffix("/v3"), cloud_url):
         path = changes.get("auth_url", "/v3")
         credentials = openstack_credentials("", **{**changes, "auth_url": root + path})
         with pytest.raises(kind) as caught:
@@ -211,11 +200,11 @@ def test_an_image_in_another_region_is_found_there(
     ],
 )
 def test_the_sandbox_rejects_application_credentials_as_keystone_does(
-    adapter: OpenStack, real: Mapping[str, Any], sandbox: str, changes: dict[str, str], words: str
+    adapter: OpenStack, real: Mapping[str, Any], cloud_url: str, changes: dict[str, str], words: str
 ) -> None:
     for credentials in (
         application_credentials_of(real, **changes),
-        application_credentials(sandbox, **changes),
+        application_credentials(cloud_url, **changes),
     ):
         with pytest.raises(CredentialsRejected, match=words):
             adapter.check(credentials)

@@ -6,11 +6,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pytest
 
 from sandbox import faulty, openstack
 from sandbox.openstack_images import DEBIAN_13, NOBLE, ONLY_IN_REGION_TWO, REGION_ONE, REGION_TWO
@@ -22,17 +19,6 @@ from webapp.clouds.openstack.adapter import OpenStack
 
 ROOT = Path(__file__).parents[3]
 SOON = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + 20))
-
-
-@pytest.fixture
-def adapter() -> OpenStack:
-    return OpenStack()
-
-
-@pytest.fixture(scope="module")
-def cloud_url() -> Iterator[str]:
-    with openstack.start() as cloud_url:
-        yield cloud_url
 
 
 def recording(seen: list[faulty.Request], behavior: faulty.Behavior) -> faulty.Behavior:

@@ -65,11 +65,6 @@ def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
         yield answers.credentials(url)
 
 
-@pytest.fixture
-def adapter() -> VMware:
-    return VMware()
-
-
 @pytest.mark.parametrize(("datacenter", "machine"), TEMPLATES, ids=lambda value: str(value)[:30])
 def test_every_template_of_the_sandbox(
     adapter: VMware, good: CredentialValues, datacenter: Any, machine: Machine

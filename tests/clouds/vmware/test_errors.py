@@ -44,11 +44,6 @@ Collector = vmodl.query.PropertyCollector
 XML = "text/xml"
 
 
-@pytest.fixture
-def adapter() -> VMware:
-    return VMware()
-
-
 def look_up_error(adapter: VMware, behavior: Behavior, **changes: str) -> CloudError:
     """Return the error that looking up a template raises."""
     with serve(behavior) as url:

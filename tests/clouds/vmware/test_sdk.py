@@ -31,11 +31,6 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
 
 @pytest.fixture
-def adapter() -> VMware:
-    return VMware()
-
-
-@pytest.fixture
 def vcenter() -> vmware.VCenter:
     return answers.vcenter()
 
@@ -46,8 +41,10 @@ def good(vcenter: vmware.VCenter) -> Iterator[CredentialValues]:
         yield credentials(url)
 
 
-def issued(tmp_path: Path, authority: tls.Authority) -> tuple[ssl.SSLContext, x509.Certificate]:
-    """Return the context of a server with a certificate of `authority`, and the certificate."""
+def issue_certificate(
+    tmp_path: Path, authority: tls.Authority
+) -> tuple[ssl.SSLContext, x509.Certificate]:
+    """Issue a certificate, and return it with the context of a server that uses it."""
     path = tmp_path / "certificate.pem"
     path.write_bytes(authority.issue())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -235,7 +232,7 @@ def test_a_certificate_can_be_pinned_by_its_thumbprint(
     algorithm: HashAlgorithm,
     thumbprint_format: str,
 ) -> None:
-    context, certificate = issued(tmp_path, tls.make())
+    context, certificate = issue_certificate(tmp_path, tls.make())
     digits = certificate.fingerprint(algorithm).hex()
     if ":" in thumbprint_format:
         digits = ":".join(digits[index : index + 2] for index in range(0, len(digits), 2)).upper()
@@ -261,13 +258,13 @@ def test_a_replaced_certificate_is_rejected(
     adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
 ) -> None:
     """A cached session connects again, and verifies the certificate again."""
-    context, certificate = issued(tmp_path, tls.make())
+    context, certificate = issue_certificate(tmp_path, tls.make())
     pinned = certificate.fingerprint(SHA256()).hex()
     with faulty.serve(vcenter.behave, tls=context) as url:
         trusting = credentials(url, verification="thumbprint", thumbprint=pinned, ca="")
         adapter.describe(trusting, LOCATOR)
         adapter._sessions._get(trusting).content.searchIndex._stub.DropConnections()
-        issued(tmp_path, tls.make())
+        issue_certificate(tmp_path, tls.make())
         context.load_cert_chain(tmp_path / "certificate.pem")
         vcenter.calls.clear()
         with pytest.raises(CloudUnreachable, match="doesn’t have this thumbprint"):

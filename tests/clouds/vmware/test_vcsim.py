@@ -140,11 +140,6 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def adapter() -> VMware:
-    return VMware()
-
-
-@pytest.fixture
 def good(simulator: str) -> CredentialValues:
     return vcsim.credentials(simulator)
 
