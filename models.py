@@ -15,7 +15,7 @@ from schema.base import (
     open_connection,
     transaction,
 )
-from schema.columns import Level, LifeCycle, Role, now, today
+from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
@@ -24,6 +24,7 @@ from schema.tenancy import Invitation, Membership, Person, Scope, lineage_paths
 
 __all__ = [
     "DATABASE_REFUSALS",
+    "LARGEST_ID",
     "AuditEntry",
     "BookmarkBar",
     "CloudCredentials",

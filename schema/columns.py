@@ -8,6 +8,9 @@ from typing import Any
 
 from peewee import DateTimeField
 
+LARGEST_ID = 2**31 - 1
+"""The largest ID that every database can store."""
+
 
 def now() -> datetime:
     """Return the current instant in UTC, in whole seconds.

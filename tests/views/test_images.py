@@ -6,6 +6,7 @@ import pytest
 
 from models import Image
 from tests.conftest import ClientOf, MakeImage
+from webapp.images.choices import SIZE_MESSAGE
 
 ACME = "/account/acme"
 
@@ -200,3 +201,24 @@ def test_the_current_search_can_be_pinned(client_of: ClientOf, make_image: MakeI
     assert "to your bookmarks bar" in shown
     assert f'href="{ACME}/bookmarks"' in shown
     assert 'class="pin"' not in shown
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30])
+@pytest.mark.parametrize(
+    "path",
+    ["images/{}", "images/{}/edit", "jobs/{}", "credentials/{}/edit", "images/import/{}"],
+)
+def test_an_id_that_no_database_can_store_is_not_found(
+    client_of: ClientOf, path: str, number: int
+) -> None:
+    assert client_of("scalr-admin").get(f"/scalr/{path.format(number)}").status_code == 404
+
+
+def test_a_wrong_size_has_one_message(client_of: ClientOf, make_image: MakeImage) -> None:
+    image = make_image("acme", 1)
+    client = client_of("account-editor")
+    for size in ("abc", "1.5", "0"):
+        data = {"name": image.name, "size_gb": size}
+        page = client.post(f"/account/acme/images/{image.id}/edit", data=data)
+        assert page.status_code == 422
+        assert page.text.count(SIZE_MESSAGE) == 1

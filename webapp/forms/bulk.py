@@ -8,14 +8,13 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, HiddenField, SelectField
 from wtforms.validators import InputRequired
 
+from models import LARGEST_ID
 from webapp.forms.base import stripped
 from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk import Selection
 from webapp.jobs.bulk_actions import Arguments, BulkAction
 from webapp.search import language
-
-LARGEST_ID = 2**31 - 1
 
 
 class ImageIdsField(Field):
@@ -32,7 +31,7 @@ class ImageIdsField(Field):
 
 
 class BulkForm(FlaskForm):
-    """An action and its images: those with a selected checkbox, or all that match the search."""
+    """The action, and its images: the selected ones, or all images that match the search."""
 
     action = SelectField(validators=[InputRequired("Choose an action.")])
     image = ImageIdsField()

@@ -8,6 +8,8 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
+    Field,
+    Form,
     HiddenField,
     IntegerField,
     SelectField,
@@ -33,6 +35,14 @@ class SizeField(IntegerField):
             raise ValueError(SIZE_MESSAGE) from error
 
 
+class SizeRange(NumberRange):
+    """Checks only numbers. For other text the field has a message already."""
+
+    def __call__(self, form: Form, field: Field) -> None:
+        if field.data is not None:
+            super().__call__(form, field)
+
+
 class ImageForm(FlaskForm):
     """The details that a person enters when they register or edit an image."""
 
@@ -47,7 +57,7 @@ class ImageForm(FlaskForm):
     os_version_other = StringField("Other version", [Optional(), Length(max=OS_LENGTH)], [stripped])
     size_gb: IntegerField = SizeField(
         "Size",
-        [Optional(), NumberRange(1, 2**31 - 1, SIZE_MESSAGE)],
+        [Optional(), SizeRange(1, 2**31 - 1, SIZE_MESSAGE)],
         description="In GB. Optional.",
     )
     compute_resource = SelectField("Compute Resource", validate_choice=False, choices={"": ""})

@@ -28,6 +28,7 @@ from webapp.views import (
     scopes,
     sign_in,
 )
+from webapp.views.arguments import IdConverter
 
 __all__ = [
     "account",
@@ -56,6 +57,7 @@ __all__ = [
 
 def mount_views(app: Flask) -> None:
     """Register the blueprints. Importing the modules above adds their views to them."""
+    app.url_map.converters["int"] = IdConverter
     person_pages.mount(app)
     app.register_blueprint(help_pages.pages)
     scope_pages.mount(app)

@@ -1,10 +1,22 @@
-"""Reading numbers from the query string of the current request."""
+"""Reading numbers from the URL of the current request."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import request
+from werkzeug.routing import IntegerConverter, Map
+
+from models import LARGEST_ID
 
 MAX_DIGITS = 7
+
+
+class IdConverter(IntegerConverter):
+    """A whole number in the path of a URL. A larger one than any ID does not match."""
+
+    def __init__(self, url_map: Map, *args: Any, **kwargs: Any) -> None:
+        super().__init__(url_map, *args, **{"max": LARGEST_ID, **kwargs})
 
 
 def number_argument(name: str, default: int) -> int:
