@@ -6,12 +6,12 @@ Every use case that adds an image to a scope does so inside `registering`. The u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import IntegrityError
+from peewee import Field, IntegrityError
 
 from models import Image, Scope, transaction
 from webapp.clouds import CLOUDS
@@ -53,8 +53,26 @@ def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
 
     If the scope owns one and inherits another, return the one it owns.
     """
-    found = list(Image.select().where(identity.condition & Image.visible_from(scope)))
-    return next((image for image in found if image.scope_id == scope.id), next(iter(found), None))
+    return find_all_registered(scope, [identity]).get(identity)
+
+
+def find_all_registered(
+    scope: Scope, identities: Collection[ImageIdentity], columns: Sequence[Field] = ()
+) -> dict[ImageIdentity, Image]:
+    """Return the images with these identities that `scope` can see.
+
+    If the scope owns one and inherits another, return the one it owns. `columns` limits the columns
+    that are read.
+    """
+    found: dict[ImageIdentity, Image] = {}
+    for cloud in {identity.cloud for identity in identities}:
+        ids = {each.cloud_image_id for each in identities if each.cloud == cloud}
+        same_id = (Image.cloud == cloud) & Image.cloud_image_id.in_(ids)
+        for image in Image.select(*columns).where(same_id & Image.visible_from(scope)):
+            identity = ImageIdentity.from_image(image)
+            if identity in identities and (image.scope_id == scope.id or identity not in found):
+                found[identity] = image
+    return found
 
 
 class AlreadyRegistered(Refusal):
@@ -91,11 +109,6 @@ class ImageIdentity:
     @classmethod
     def from_image(cls, image: Image) -> ImageIdentity:
         return cls(image.cloud, image.location, image.cloud_image_id, image.compute_resource)
-
-    @property
-    def condition(self) -> Any:
-        """The query condition for images with this identity, at any scope."""
-        return self.same_cloud_image & (Image.compute_resource == self.compute_resource)
 
     @property
     def same_cloud_image(self) -> Any:

@@ -1,6 +1,6 @@
 """The plan of an import: the effect of each line of a file at a scope, stored as a job.
 
-This module imports nothing: `webapp.transfer.import_job` carries out the plan. The formats of files
+This module never adds or changes an image; `webapp.transfer.import_job` carries out the plan. The formats of files
 are in `import_formats`, and the meaning of a line is in `import_lines`.
 """
 
@@ -18,7 +18,7 @@ from webapp.clouds.base import CloudError
 from webapp.credentials import cloud_credentials
 from webapp.images import life_cycle
 from webapp.images.choices import choices_of
-from webapp.images.identity import AlreadyRegistered, ImageIdentity
+from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_all_registered
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.jobs import store
 from webapp.refusals import Refusal
@@ -156,7 +156,9 @@ class _Planner:
         for start in range(0, len(self._lines), CHUNK_SIZE):
             chunk = [(line, self._parse(line)) for line in self._lines[start : start + CHUNK_SIZE]]
             parsed_lines = [parsed for _, parsed in chunk if isinstance(parsed, ImportLine)]
-            registered = _registered_images(self._scope, parsed_lines)
+            registered = find_all_registered(
+                self._scope, {line.identity for line in parsed_lines}, catalogue.LIST_COLUMNS
+            )
             for line, parsed in chunk:
                 try:
                     yield self._plan_line(line, parsed, registered)
@@ -231,21 +233,6 @@ class _Planner:
         if line.life_cycle.successor and after.ends and after.successor is None:
             changes["successor"] = (None, line.life_cycle.successor)
         return changes
-
-
-def _registered_images(scope: Scope, lines: Sequence[ImportLine]) -> dict[ImageIdentity, Image]:
-    """Return the images of the lines that `scope` can see; its own take precedence."""
-    found: dict[ImageIdentity, Image] = {}
-    for cloud in {line.cloud.key for line in lines}:
-        ids = {line.locator.image_id for line in lines if line.cloud.key == cloud}
-        same_id = (Image.cloud == cloud) & Image.cloud_image_id.in_(ids)
-        for image in Image.select(*catalogue.LIST_COLUMNS).where(
-            same_id & Image.visible_from(scope)
-        ):
-            identity = ImageIdentity.from_image(image)
-            if image.scope_id == scope.id or identity not in found:
-                found[identity] = image
-    return found
 
 
 def _error_line(line: FileLine, message: str) -> PlannedLine:
