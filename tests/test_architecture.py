@@ -41,6 +41,11 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
         ("webapp/clouds/base.py", "import models"),
         ("webapp/clouds/aws/ids.py", "from webapp.clouds.gce import ids"),
         ("webapp/views/images.py", "import boto3"),
+        ("webapp/views/images.py", "import peewee"),
+        ("webapp/views/images.py", "from webapp.clouds.aws import ids"),
+        ("webapp/refusals.py", "from flask import request"),
+        ("webapp/settings.py", "import flask"),
+        ("webapp/credentials/vault.py", "import sandbox"),
         ("schema/images.py", "from webapp import audit"),
     ],
 )
@@ -102,6 +107,13 @@ def test_every_template_compiles(app: Flask) -> None:
     assert len(names) > 20
     for name in names:
         assert app.jinja_env.get_template(name)
+
+
+def test_every_template_opens_with_its_context() -> None:
+    for path in (ROOT / "webapp" / "templates").rglob("*.html"):
+        text = path.read_text()
+        assert text.startswith("{#"), path
+        assert any(word in text.partition("#}")[0] for word in ("Context", "Macro")), path
 
 
 def test_every_icon_is_in_the_sprite(app: Flask) -> None:
