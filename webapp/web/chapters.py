@@ -61,6 +61,7 @@ def parse(name: str, text: str) -> Chapter:
     markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
     markdown.enable(["table", "smartquotes"])
     markdown.add_render_rule("table_open", _table_open)
+    markdown.add_render_rule("table_close", _table_close)
     environment: dict[str, Any] = {}
     tokens = markdown.parse(text, environment)
     sections = _give_ids_to_headings(tokens)
@@ -123,4 +124,15 @@ def _table_open(
     _options: OptionsDict,
     _environment: dict[str, Any],
 ) -> str:
-    return '<table class="table">\n'
+    """Return the start of a table that scrolls by itself where the screen is too narrow for it."""
+    return '<div class="table-responsive" tabindex="0"><table class="table">\n'
+
+
+def _table_close(
+    _renderer: RendererHTML,
+    _tokens: Sequence[Token],
+    _index: int,
+    _options: OptionsDict,
+    _environment: dict[str, Any],
+) -> str:
+    return "</table></div>\n"
