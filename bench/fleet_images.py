@@ -180,7 +180,7 @@ STATES = Chances([str(each) for each in ImageState], (94, 2, 0.5, 0.5, 0.5, 2.5)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all images that an owner builds in the same way have in common."""
+    """The properties that an owner's images of one kind share."""
 
     kind: Kind
     location: str

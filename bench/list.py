@@ -119,13 +119,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--rounds", type=int, default=200, help="requests of each case")
+    parser.add_argument("--rounds", type=int, default=200, help="requests of each case, at least 2")
     parser.add_argument("--json", action="store_true", help="print only JSON")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
     parser.add_argument(
         "--against", type=Path, metavar="FOLDER", help="another checkout to compare with"
     )
     arguments: argparse.Namespace = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds must be at least 2.")
     if arguments.images < 1_000:
         parser.error("A fleet has at least 1000 images.")
     if arguments.keep and arguments.database == "postgresql" and not _server_url():

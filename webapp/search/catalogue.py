@@ -93,7 +93,7 @@ def get(scope: Scope, image_id: int) -> Image | None:
 
 
 def count(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> int:
-    """Return the exact number of matches, which may take long."""
+    """Return the exact number of matches. This may be slow."""
     slices = conditions.scope_slices(scope, query, own=own)
     if not conditions.ungrouped_condition(query, actor):
         return planner.count_groups(slices, query)

@@ -25,7 +25,7 @@ MENUS = {
     Key.VERIFIED: "Verified",
 }
 LONGEST_MENU = 12
-"""The most values that a menu offers, those with the most images. People can type the others."""
+"""The number of values in a menu: those with the most images. People can type the others."""
 _COLUMNS = {
     Key.CLOUD: "cloud",
     Key.OS: "os_family",

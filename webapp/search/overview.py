@@ -24,7 +24,7 @@ from webapp.search.language import EVERYTHING, Key, Term
 from webapp.search.sql import Sql
 
 FAMILIES = 10
-"""The most operating systems that have a bar of their own."""
+"""The number of operating systems with a separate bar. The others share one bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
 """The limit for counting the images of one age, if a scope sees more than `VERY_MANY` images."""
