@@ -1,7 +1,7 @@
 """The plan of an import: the effect of each line of a file at a scope, stored as a job.
 
-This module never adds or changes an image; `webapp.transfer.import_job` carries out the plan. The formats of files
-are in `import_formats`, and the meaning of a line is in `import_lines`.
+This module never adds or changes an image; `webapp.transfer.import_job` carries out the plan. The
+formats of files are in `import_formats`, and the meaning of a line is in `import_lines`.
 """
 
 from __future__ import annotations
