@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ENVIRON
+from tests.served import ROOT
 from webapp import settings
 from webapp.settings import SettingsError
 
@@ -48,3 +52,14 @@ def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:
 
 def test_settings_do_not_print_their_secrets() -> None:
     assert ENVIRON["SECRET_KEY"] not in repr(settings.read_settings(ENVIRON))
+
+
+def test_a_command_reports_a_missing_setting_without_a_traceback() -> None:
+    environ = {name: value for name, value in os.environ.items() if "SECRET_KEY" not in name}
+    command = [sys.executable, "-m", "flask", "--app", "webapp", "migrate"]
+    done = subprocess.run(
+        command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: SECRET_KEY is missing.")
+    assert "Traceback" not in done.stderr

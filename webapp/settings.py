@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from click import ClickException
 from cryptography.fernet import Fernet
 
 KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong, so the app cannot start."""
+class SettingsError(ClickException):
+    """A setting is missing or wrong, so the app cannot start.
+
+    Commands show the message of a ClickException without a traceback.
+    """
 
 
 @dataclass(frozen=True, repr=False)
