@@ -85,6 +85,7 @@ class Image(Table):
 
     class Meta:
         indexes = (
+            # Unique: a scope registers an image only once. See `webapp.images.identity`.
             (("scope", "cloud", "location", "cloud_image_id", "compute_resource"), True),
             (("cloud", "cloud_image_id"), False),
             (("status", "deprecated_on"), False),

@@ -40,7 +40,7 @@ def preview(client: FlaskClient, action: str, *images: Image, **fields: object) 
 
 def confirm(client: FlaskClient, action: str, *images: Image, **fields: object) -> TestResponse:
     data = {"action": action, "image": [image.id for image in images], **fields}
-    return client.post(f"{IMAGES}/bulk/confirm", data=data, follow_redirects=True)
+    return client.post(f"{IMAGES}/bulk/start", data=data, follow_redirects=True)
 
 
 def test_a_preview_shows_what_would_change_and_changes_nothing(
@@ -84,7 +84,7 @@ def test_a_selection_without_own_images_cannot_be_confirmed(
     assert b"confirm" not in response.data
 
 
-@pytest.mark.parametrize("step", ["bulk", "bulk/confirm"])
+@pytest.mark.parametrize("step", ["bulk", "bulk/start"])
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -169,7 +169,7 @@ def test_a_bulk_action_has_a_limited_number_of_images(
 ) -> None:
     monkeypatch.setattr(bulk, "MAX_IMAGES", 1)
     make_image("acme", 1), make_image("acme", 2)
-    for step in ("bulk", "bulk/confirm"):
+    for step in ("bulk", "bulk/start"):
         data = {"action": "check", "all": "y", "expected": "2"}
         response = client.post(f"{IMAGES}/{step}", data=data, follow_redirects=True)
         assert "Narrow your search" in visible_text(response)

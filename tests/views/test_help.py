@@ -64,14 +64,14 @@ def test_every_page_links_to_the_help_and_shows_the_version(client_of: ClientOf)
 
 
 def test_raw_html_is_shown_as_text() -> None:
-    chapter = chapters.parse("x", "# A\n\nB <b>c</b>\n\n<script>d</script>\n\n[e](javascript:f)\n")
+    chapter = chapters.render("x", "# A\n\nB <b>c</b>\n\n<script>d</script>\n\n[e](javascript:f)\n")
     assert "<b>" not in chapter.html
     assert "<script>" not in chapter.html
     assert "javascript:f" not in re.findall(r'href="([^"]*)"', chapter.html)
 
 
 def test_headings_get_the_anchors_of_github() -> None:
-    chapter = chapters.parse("x", "# Title\n\nText.\n\n## What `status:` means, and why\n")
+    chapter = chapters.render("x", "# Title\n\nText.\n\n## What `status:` means, and why\n")
     assert chapter.sections == (
         chapters.Section("what-status-means-and-why", "What status: means, and why"),
     )
@@ -79,5 +79,5 @@ def test_headings_get_the_anchors_of_github() -> None:
 
 
 def test_links_to_other_chapters_lose_their_ending() -> None:
-    chapter = chapters.parse("x", "# A\n\n[b](roles.md) [c](searching.md#tokens) [d](#e)\n")
+    chapter = chapters.render("x", "# A\n\n[b](roles.md) [c](searching.md#tokens) [d](#e)\n")
     assert re.findall(r'href="([^"]*)"', chapter.html) == ["roles", "searching#tokens", "#e"]

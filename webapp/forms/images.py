@@ -26,7 +26,10 @@ OTHER = operating_systems.OTHER
 
 
 class SizeField(IntegerField):
-    """A size in GB. WTForms' own message for text that is not a number mentions integers."""
+    """A size in GB.
+
+    It replaces the message of WTForms for text that is not a number, which mentions integers.
+    """
 
     def process_formdata(self, valuelist: list[str]) -> None:
         try:
@@ -36,7 +39,7 @@ class SizeField(IntegerField):
 
 
 class SizeRange(NumberRange):
-    """Checks only numbers. For other text the field has a message already."""
+    """Checks the range of a number. `SizeField` has already reported text that is not a number."""
 
     def __call__(self, form: Form, field: Field) -> None:
         if field.data is not None:
@@ -85,7 +88,7 @@ class ImageForm(FlaskForm):
         }
 
     def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
-        """Offer the compute resources that the image is not registered for yet; '' is none."""
+        """Offer the compute resources that the image is not registered for yet, and “None”."""
         free = [resource for resource in ("", *offered) if resource not in registered]
         self.compute_resource.choices = {resource: resource or "None" for resource in free}
 
@@ -119,8 +122,9 @@ class ImageForm(FlaskForm):
             valid = False
         elif self.os_version.data and not self._has_other_version():
             family, _, _ = self.os_version.data.partition("|")
-            if family != self.os_family.data in operating_systems.FAMILIES:
-                label = operating_systems.label(self.os_family.data)
+            chosen = self.os_family.data
+            if chosen in operating_systems.FAMILIES and family != chosen:
+                label = operating_systems.label(chosen)
                 refuse(self, f"Choose a version of {label}.", "os_version")
                 valid = False
         return valid

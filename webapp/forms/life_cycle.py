@@ -15,8 +15,8 @@ from webapp.images.life_cycle import REASON_LENGTH, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
 SUCCESSOR_HINT = (
-    "The image to use instead. Enter the number, cloud image ID or name of an image that is "
-    "visible here, or type to search."
+    "The image to use instead. Enter the number (such as #12), cloud image ID or name of an image "
+    "that is visible here, or type to search."
 )
 
 

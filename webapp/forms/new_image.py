@@ -19,9 +19,10 @@ from webapp.forms.base import stripped
 
 
 class SelectImageForm(Form):
-    """The fields that identify a cloud image. The form is sent by GET, so that NEXT has a URL.
+    """The fields that identify a cloud image.
 
-    `for_cloud` returns a form with the fields of one cloud.
+    NEXT sends the form by GET, so that the next page has a URL. `for_cloud` returns a form with the
+    fields of one cloud.
     """
 
     credentials = SelectField("Cloud Credentials", coerce=lambda value: int(value or 0))

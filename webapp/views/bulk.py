@@ -43,9 +43,9 @@ def preview_bulk() -> Response:
     return _render_preview(form, arguments_form(formdata=None) if arguments_form else None)
 
 
-@pages.post("/images/bulk/confirm")
+@pages.post("/images/bulk/start")
 @needs(Right.EDIT_IMAGES)
-def confirm_bulk() -> Response:
+def start_bulk() -> Response:
     """Start the action, unless the search now matches another number of images."""
     form = _bulk_form()
     if not _is_complete(form):

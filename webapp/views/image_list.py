@@ -56,7 +56,7 @@ def images() -> Response:
 @pages.get("/images/filters")
 @needs(Right.VIEW_IMAGES)
 def image_filters() -> Response:
-    """Render the filter menus of a search: a page without JavaScript, otherwise a panel."""
+    """Render the filter menus of a search. Without JavaScript, they are a page of their own."""
     listing = _requested_listing(preferences.load_preferences(g.actor.person).page_size)
     return render(
         "list/filters.html",

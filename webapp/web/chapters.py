@@ -29,7 +29,7 @@ _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the second level: the target of a link, and its text."""
+    """A second-level heading: its anchor and its text."""
 
     slug: str
     title: str
@@ -53,11 +53,11 @@ def all_chapters() -> tuple[Chapter, ...]:
 @cache
 def chapter(name: str) -> Chapter:
     """Return the chapter `name`, which must be one of NAMES."""
-    return parse(name, (DOCS / f"{name}.md").read_text())
+    return render(name, (DOCS / f"{name}.md").read_text())
 
 
-def parse(name: str, text: str) -> Chapter:
-    """Return the chapter with the Markdown `text`."""
+def render(name: str, text: str) -> Chapter:
+    """Return the chapter that the Markdown `text` describes."""
     markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
     markdown.enable(["table", "smartquotes"])
     markdown.add_render_rule("table_open", _table_open)
@@ -72,12 +72,12 @@ def parse(name: str, text: str) -> Chapter:
         title=_first_text(tokens, "heading_open"),
         summary=_first_text(tokens, "paragraph_open"),
         sections=sections,
-        html=Markup(html),  # noqa: S704  markdown-it escapes everything else, html is off
+        html=Markup(html),  # noqa: S704  raw HTML is off, so markdown-it escapes all text
     )
 
 
 def slug(heading: str) -> str:
-    """Return the anchor that GitHub gives to a heading, so that links work in both places."""
+    """Return the anchor that GitHub gives to a heading, so that links work on GitHub and here."""
     return _NOT_IN_SLUG.sub("", heading.lower()).replace(" ", "-")
 
 
@@ -93,7 +93,7 @@ def _give_ids_to_headings(tokens: Sequence[Token]) -> tuple[Section, ...]:
 
 
 def _link_chapters_to_each_other(tokens: Sequence[Token]) -> None:
-    """Point links to other chapters at their pages: `roles.md#admin` becomes `roles#admin`.
+    """Rewrite links between chapters: `roles.md#admin` becomes `roles#admin`.
 
     The links stay relative, so that the cached HTML is right under any URL prefix.
     """
@@ -124,7 +124,7 @@ def _table_open(
     _options: OptionsDict,
     _environment: dict[str, Any],
 ) -> str:
-    """Return the start of a table that scrolls by itself where the screen is too narrow for it."""
+    """Return the start of a table that scrolls sideways on its own on a narrow screen."""
     return '<div class="table-responsive" tabindex="0"><table class="table">\n'
 
 

@@ -178,13 +178,13 @@ def test_a_token_is_reused_until_it_expires(
     with faulty.serve(behave) as url:
         credentials = gce_credentials(url)
         signed: list[object] = []
-        refresh = sdk._SelfSigned.refresh
+        refresh = sdk._SelfSignedCredentials.refresh
 
         def count(own: Any, request: object) -> None:
             signed.append(own)
             refresh(own, request)
 
-        monkeypatch.setattr(sdk._SelfSigned, "refresh", count)
+        monkeypatch.setattr(sdk._SelfSignedCredentials, "refresh", count)
         adapter.describe(credentials, LOCATOR)
         adapter.describe(credentials, LOCATOR)
         assert len(signed) == 1

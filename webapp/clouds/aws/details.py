@@ -78,7 +78,7 @@ def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[Image
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
     for mapping in image.get("BlockDeviceMappings") or ():
         if "NoDevice" in mapping:
-            continue  # removes a disk of the instance that the image was created from
+            continue  # this entry only leaves out a disk of the source instance
         disk = mapping.get("Ebs")
         device = mapping.get("DeviceName") or ""
         yield Volume(
@@ -134,8 +134,8 @@ def _imds(image: Mapping[str, Any]) -> str:
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system.
 
-    The platform is certain for systems that AWS charges a license for. For other Linux systems it
-    is only "Linux/UNIX" or "Linux with SQL Server", which says less than any name.
+    The platform is reliable for systems with a license fee. For other Linux systems it is only
+    "Linux/UNIX" or "Linux with SQL Server", which says less than any name.
     """
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
     licensed = "" if platform.startswith("Linux") else platform

@@ -40,7 +40,7 @@ def region_names(session: Session) -> dict[str, str]:
     Logical regions, such as "europe", are left out because they hold no images. The answer is
     cached with the login for an hour.
     """
-    names: dict[str, str] | None = session.facts.get(("locations",))
+    names: dict[str, str] | None = session.answers.get(("locations",))
     if names is None:
         regions = [each for each in session.locations() if _is_physical_region(each)]
         regions.sort(key=lambda each: not _is_recommended(each))  # otherwise in Azure's order
@@ -49,7 +49,7 @@ def region_names(session: Session) -> dict[str, str]:
             or details.text(each, "name")
             for each in regions
         }
-        session.facts.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
+        session.answers.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
     return names
 
 

@@ -54,7 +54,7 @@ LOCATIONS_SECONDS = 3600.0
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
-"""Pinned because the SDK's default is newer than the versions that the service documents."""
+"""These API versions are pinned: the SDK's defaults are newer than what the service documents."""
 
 # At lower levels the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
@@ -103,19 +103,19 @@ class Sessions:
 
     def __init__(self) -> None:
         self._sessions = Cache(64)
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
 
     def get(self, credentials: CredentialValues) -> Session:
         """Return the session for `credentials`.
 
         Raises InvalidCredentials for values that the SDK cannot use.
         """
-        name = (credentials_digest(credentials),)
-        with self._making:  # Two threads at once would log in twice.
-            session: Session | None = self._sessions.get(name)
+        key = (credentials_digest(credentials),)
+        with self._lock:  # Two threads at once would log in twice.
+            session: Session | None = self._sessions.get(key)
             if session is None:
                 session = Session(credentials)
-                self._sessions.set(name, session, NEVER_EXPIRES)
+                self._sessions.set(key, session, NEVER_EXPIRES)
         return session
 
     def forget(self, credentials: CredentialValues) -> None:
@@ -127,17 +127,20 @@ class Session:
     """The login of one set of credentials, and its clients, one per subscription."""
 
     def __init__(self, credentials: CredentialValues) -> None:
-        self._at = endpoints_of(credentials)
+        self._endpoints = endpoints_of(credentials)
         self._transports: list[RequestsTransport] = []
-        # A dropped session may still have a call in progress, so close only when it is unused.
+        # A dropped session may still have a call in progress. Its connections are closed when
+        # nothing uses the session any more.
         weakref.finalize(self, _close, self._transports)
         self._verify: bool | str = ca_file(credentials["ca"]) if credentials.get("ca") else True
-        self._login = _Login(credentials, self._at.authority, self._pipeline(self._at.authority))
+        self._login = _Login(
+            credentials, self._endpoints.authority, self._pipeline(self._endpoints.authority)
+        )
         self._subscription = credentials["subscription_id"].lower()
         self._lock = threading.Lock()
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
-        self.facts = Cache(8)
+        self.answers = Cache(8)
         """Answers cached with this login."""
 
     def owns(self, subscription: str) -> bool:
@@ -244,7 +247,7 @@ class Session:
         """Return the result of `call`, retried once if a second attempt can succeed.
 
         A call with an expired login is retried after a new login; a broken connection or a server
-        error is retried at once.
+        error is retried immediately.
         """
         had_token = self._login.has_given_token
         try:
@@ -263,10 +266,10 @@ class Session:
                 self._compute[subscription] = ComputeManagementClient(
                     self._login,
                     subscription,
-                    self._at.manager,
+                    self._endpoints.manager,
                     cloud_setting=AzureClouds.AZURE_PUBLIC_CLOUD,  # else read from the environment
-                    credential_scopes=[self._at.scope],
-                    **self._pipeline(self._at.manager, self._authorize()),
+                    credential_scopes=[self._endpoints.scope],
+                    **self._pipeline(self._endpoints.manager, self._authorize()),
                 )
             return self._compute[subscription]
 
@@ -275,14 +278,14 @@ class Session:
             if self._subscriptions is None:
                 self._subscriptions = SubscriptionClient(
                     self._login,
-                    self._at.manager,
-                    credential_scopes=[self._at.scope],
-                    **self._pipeline(self._at.manager, self._authorize()),
+                    self._endpoints.manager,
+                    credential_scopes=[self._endpoints.scope],
+                    **self._pipeline(self._endpoints.manager, self._authorize()),
                 )
             return self._subscriptions
 
     def _authorize(self) -> BearerTokenCredentialPolicy[Any, Any]:
-        return BearerTokenCredentialPolicy(self._login, self._at.scope)
+        return BearerTokenCredentialPolicy(self._login, self._endpoints.scope)
 
     def _pipeline(self, address: str, *more: Any) -> dict[str, Any]:
         """Return the arguments that tell a client how to send requests.
@@ -305,7 +308,7 @@ class Session:
                 UserAgentPolicy("image-registry", user_agent_use_env=False),
                 ProxyPolicy(_proxies(address)),
                 ContentDecodePolicy(),
-                RetryPolicy.no_retries(),  # Removes the options that the login passes along.
+                RetryPolicy.no_retries(),  # Removes the retry options that the login passes along.
                 *more,
                 CustomHookPolicy(),
             ],
@@ -348,7 +351,7 @@ class _Login:
                 self._credentials["client_id"],
                 self._credentials["client_secret"],
                 authority=self._authority,
-                disable_instance_discovery=True,  # saves a call, and private clouds have none
+                disable_instance_discovery=True,  # saves a call; not all clouds support it
                 **self._pipeline,
             )
         except ValueError as error:
@@ -368,7 +371,7 @@ class _SecretCredential(ClientSecretCredential):
 
 
 def require_member(answer: Any, name: str) -> Mapping[str, Any]:
-    """Return `answer` if it has the member `name`, as an answer of Azure has.
+    """Return `answer` if it has the member `name`, which every valid answer of Azure has.
 
     Raises CloudUnreachable otherwise.
     """

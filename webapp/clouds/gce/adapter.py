@@ -145,7 +145,7 @@ class Gce(Cloud):
         client = self._clients.get(credentials)
         account = client.account
         try:
-            kind = client.list_kind()
+            kind = client.response_kind()
         except Exception as error:
             if not errors.lacks_permission(error):
                 raise

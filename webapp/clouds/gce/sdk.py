@@ -1,11 +1,11 @@
 """The parts of Google's SDK that the Compute Engine adapter uses: cached clients and their tokens.
 
-Imports the SDK, which takes seconds and 100 MB, so it is itself imported only on first use, after
+Importing the SDK takes seconds and 100 MB. Import this module only on first use, after
 `package.load`.
 
 Nothing from the environment of this server is used: no default credentials, no proxy, no `.netrc`,
-no client certificate. Only the endpoint is called. The class of google-auth for service account
-keys is not used, since it calls an IAM service in a thread and uses a URL from the key.
+no client certificate. Only the endpoint is called. The class that google-auth has for service
+account keys is not used, because it calls an IAM service in a thread and a URL from the key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TOKEN_SECONDS = 3600
 
 # At debug level, the SDK logs complete requests and responses.
 logging.getLogger("google").setLevel(logging.INFO)
-# urllib3 warns about every second attempt.
+# urllib3 logs a warning for each retry.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
@@ -46,7 +46,9 @@ class Images:
 
     def __init__(self, account: ServiceAccount, endpoint: str, ca: str) -> None:
         self.account = account
-        transport = _Transport(_SelfSigned(account), endpoint, ca_file(ca) if ca else True)
+        transport = _Transport(
+            _SelfSignedCredentials(account), endpoint, ca_file(ca) if ca else True
+        )
         self._client = ImagesClient(transport=transport)
 
     def get(self, requested: ImageRef) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class Images:
             image = self._client.get(project=project, image=name, retry=None)
         return Image.to_dict(image)
 
-    def list_kind(self) -> str:
+    def response_kind(self) -> str:
         """List at most one image of the project, and return the `kind` of the response."""
         request = ListImagesRequest(project=self.account.project, max_results=1)
         return str(self._client.list(request, retry=None).kind)
@@ -71,7 +73,7 @@ class Clients:
         self._clients = Cache()
 
     def get(self, credentials: CredentialValues) -> Images:
-        """Return the client for these credentials. Raises InvalidCredentials."""
+        """Return the `Images` of these credentials. Raises InvalidCredentials."""
         key = (credentials_digest(credentials),)
         client: Images | None = self._clients.get(key)
         if client is None:
@@ -93,8 +95,11 @@ def normalize_endpoint(entered: str, universe: str = UNIVERSE) -> str:
     return entered.rstrip("/").removesuffix("/compute/v1")
 
 
-class _SelfSigned(google_credentials.Credentials):
-    """A token for Compute Engine only, signed with the key instead of requested from Google."""
+class _SelfSignedCredentials(google_credentials.Credentials):
+    """Credentials whose tokens are valid for Compute Engine only.
+
+    The tokens are signed here with the key instead of requested from Google.
+    """
 
     def __init__(self, account: ServiceAccount) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -118,7 +123,7 @@ class _SelfSigned(google_credentials.Credentials):
 class _Session(AuthorizedSession):
     """A session with timeouts that calls only the endpoint."""
 
-    def __init__(self, credentials: _SelfSigned, verify: str | bool) -> None:
+    def __init__(self, credentials: _SelfSignedCredentials, verify: str | bool) -> None:
         super().__init__(credentials, max_refresh_attempts=1)  # type: ignore[no-untyped-call]
         configure_session(self)
         self.verify = verify
@@ -134,7 +139,9 @@ class _Session(AuthorizedSession):
 class _Transport(ImagesRestTransport):
     """The transport of the SDK with a session of our own."""
 
-    def __init__(self, credentials: _SelfSigned, endpoint: str, verify: str | bool) -> None:
+    def __init__(
+        self, credentials: _SelfSignedCredentials, endpoint: str, verify: str | bool
+    ) -> None:
         self._bounded_session = _Session(credentials, verify)
         super().__init__(host=endpoint, credentials=credentials)
 

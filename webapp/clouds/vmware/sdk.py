@@ -25,10 +25,11 @@ T = TypeVar("T")
 
 SESSION_SECONDS = 20 * 60
 """How long a session is reused. A vCenter ends a session that is idle for half an hour."""
-NEWER_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""Newer versions of the API, the newest first. The first one that a vCenter supports is used.
+API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
+"""Versions of the API that are preferred to pyVmomi's default, by the vCenter that introduced them.
 
-The API reports since 6.7 when a template was created, and since 7.0 that a password has expired.
+The newest supported version is used. Version 6.7 added the creation date of a template, and version
+7.0 the report of an expired password.
 """
 
 
@@ -43,7 +44,7 @@ class Session:
         stub = make_stub(credentials)
         self.content = _read_content(vim.ServiceInstance("ServiceInstance", stub))
         version = _parse_version(self.content.about.apiVersion)
-        newer = next((name for since, name in NEWER_VERSIONS if version >= since), None)
+        newer = next((name for since, name in API_VERSIONS if version >= since), None)
         self.reports_creation_date = newer is not None
         if newer:
             stub.ComputeVersionInfo(newer)
@@ -134,7 +135,8 @@ class Sessions:
 def require_type(value: Any, kind: type) -> Any:
     """Return `value` if it is a `kind`, else raise CloudUnreachable.
 
-    pyVmomi accepts any XML. For an answer that is not from a vCenter, it returns None or a part.
+    pyVmomi accepts any XML. For an answer that is not from a vCenter, it returns None or an
+    incomplete object.
     """
     if not isinstance(value, kind):
         raise CloudUnreachable(NOT_VSPHERE)
