@@ -206,7 +206,7 @@ def test_a_failing_cloud_is_reported_without_secrets(
     client: FlaskClient, peer: Peer, failure: str, record_property: Callable[[str, str], None]
 ) -> None:
     with FAILURES[failure](peer) as url:
-        row = save_credentials(client, peer, peer.credentials(url), unchecked="y")
+        row = save_credentials(client, peer, peer.credentials(url), skip_check="y")
         sentence = refusal_message(press_next(client, row, peer.known), peer, peer.known)
         record_property("message", f"{peer.cloud.key} | {failure} | {sentence}")
         # Saving the credentials shows the same message.

@@ -44,7 +44,7 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
             [stripped],
             description="Shown when people choose credentials in New Image.",
         ),
-        "unchecked": BooleanField("Save without checking"),
+        "skip_check": BooleanField("Save without checking"),
     }
     for field in cloud.credential_fields:
         fields[field.name] = _cloud_field(field, has_stored=stored is not None)

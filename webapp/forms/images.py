@@ -28,7 +28,7 @@ OTHER = operating_systems.OTHER
 class SizeField(IntegerField):
     """A size in GB.
 
-    It replaces the message of WTForms for text that is not a number, which mentions integers.
+    For text that is not a number, SIZE_MESSAGE replaces the message of WTForms.
     """
 
     def process_formdata(self, valuelist: list[str]) -> None:
@@ -159,7 +159,10 @@ class SharedForm(FlaskForm):
 
 
 class CheckForm(FlaskForm):
-    """The form of Check now. If the image's credentials were deleted, the person chooses others."""
+    """The form of the “Check now” button.
+
+    If the image's credentials were deleted, the person chooses others.
+    """
 
     credentials = SelectField(
         "Cloud Credentials", coerce=lambda value: int(value or 0), validate_choice=False

@@ -1,4 +1,4 @@
-"""The filter menus with their counts, and the values that the search box suggests.
+"""The menus of the Filters panel with their counts, and the values that the search box suggests.
 
 Everything is read from the facet groups, so it costs the same however many images there are.
 """

@@ -52,7 +52,7 @@ def add_credentials(cloud_key: str) -> Response:
                 cloud.key,
                 form.name.data,
                 credential_values(cloud, form),
-                checked=not form.unchecked.data,
+                checked=not form.skip_check.data,
             )
         except (Refusal, CloudError) as error:
             context = _show_error(form, error)
@@ -78,7 +78,7 @@ def edit_credentials(credentials_id: int) -> Response:
                 form.name.data,
                 credential_values(cloud, form),
                 cleared=cleared_secrets(cloud, form),
-                checked=not form.unchecked.data,
+                checked=not form.skip_check.data,
             )
         except (Refusal, CloudError) as error:
             context = _show_error(form, error)
@@ -136,7 +136,7 @@ def _show_error(form: Any, error: Refusal | CloudError) -> dict[str, Any]:
         refuse(form, error.message, error.field)
         return {}
     refuse(form, str(error), getattr(error, "field", ""))
-    return {"offer_unchecked": True}
+    return {"offer_skip_check": True}
 
 
 def _saved_message(row: CloudCredentials) -> str:

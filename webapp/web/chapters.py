@@ -124,7 +124,7 @@ def _table_open(
     _options: OptionsDict,
     _environment: dict[str, Any],
 ) -> str:
-    """Return the start of a table that scrolls sideways on its own on a narrow screen."""
+    """Return the start of a table that scrolls sideways, not the whole page."""
     return '<div class="table-responsive" tabindex="0"><table class="table">\n'
 
 

@@ -78,7 +78,7 @@ def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[Image
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
     for mapping in image.get("BlockDeviceMappings") or ():
         if "NoDevice" in mapping:
-            continue  # this entry only leaves out a disk of the source instance
+            continue  # the image leaves out this disk of the source instance
         disk = mapping.get("Ebs")
         device = mapping.get("DeviceName") or ""
         yield Volume(
@@ -134,8 +134,8 @@ def _imds(image: Mapping[str, Any]) -> str:
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system.
 
-    The platform is reliable for systems with a license fee. For other Linux systems it is only
-    "Linux/UNIX" or "Linux with SQL Server", which says less than any name.
+    The platform names commercial systems exactly, such as Windows and RHEL. For the others it
+    begins with "Linux" and names no distribution, so any other text says more.
     """
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
     licensed = "" if platform.startswith("Linux") else platform

@@ -413,7 +413,7 @@ def _close(transports: list[RequestsTransport]) -> None:
 def _proxies(address: str) -> dict[str, str]:
     """Return the server's proxies, without those that need a password.
 
-    Only the stored credentials are ever sent.
+    A proxy password is not a stored credential, and only those are sent.
     """
     proxies = get_environ_proxies(address)
     return {

@@ -4,8 +4,9 @@ Importing the SDK takes seconds and 100 MB. Import this module only on first use
 `package.load`.
 
 Nothing from the environment of this server is used: no default credentials, no proxy, no `.netrc`,
-no client certificate. Only the endpoint is called. The class that google-auth has for service
-account keys is not used, because it calls an IAM service in a thread and a URL from the key.
+no client certificate. Only the Compute Engine endpoint is called. The class that google-auth has
+for service account keys is not used, because it calls an IAM service from a thread, and a URL that
+it takes from the key.
 """
 
 from __future__ import annotations

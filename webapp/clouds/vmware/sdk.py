@@ -26,7 +26,7 @@ T = TypeVar("T")
 SESSION_SECONDS = 20 * 60
 """How long a session is reused. A vCenter ends a session that is idle for half an hour."""
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""Versions of the API that are preferred to pyVmomi's default, by the vCenter that introduced them.
+"""API versions to use instead of pyVmomi's default, by the vCenter that introduced them.
 
 The newest supported version is used. Version 6.7 added the creation date of a template, and version
 7.0 the report of an expired password.
