@@ -44,7 +44,7 @@ class LifeCyclePlan:
 
     def __post_init__(self) -> None:
         """Raise InvalidLifeCycle for the first field that breaks a rule."""
-        if not self.ends and (self.reason or self.successor):
+        if not self.has_dates and (self.reason or self.successor):
             raise InvalidLifeCycle(
                 "Only a deprecated or retired image can have a reason and a successor. Choose "
                 "another status, or clear both fields.",
@@ -62,7 +62,7 @@ class LifeCyclePlan:
             raise InvalidLifeCycle("Enter the reason as one line of text.", "reason")
 
     @property
-    def ends(self) -> bool:
+    def has_dates(self) -> bool:
         """Whether the image is, or will be, deprecated or retired."""
         return bool(self.deprecated_on or self.retired_on)
 

@@ -229,7 +229,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             label="Reactivate",
             title="Reactivate {images}",
             apply=_make_active,
-            is_no_op=lambda image: not life_cycle.plan_of(image).ends,
+            is_no_op=lambda image: not life_cycle.plan_of(image).has_dates,
         ),
         BulkAction(
             key="check",

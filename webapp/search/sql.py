@@ -99,7 +99,8 @@ def beyond(
 def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope slice.
 
-    Unless `indexed`, no plan can find the rows by this condition.
+    A scope slice is the shared or the unshared images of one scope. Without `indexed`, the database
+    cannot use an index for this condition, and only filters rows that it finds in another way.
 
     >>> in_slice(3, shared=True)
     Sql('scope_id = 3 AND shared = TRUE')
@@ -151,10 +152,10 @@ def images_of_groups(groups: Sql) -> Sql:
 
 
 def without_index(column: str) -> str:
-    """Return an expression for a column that no index can answer.
+    """Return an expression for a column that keeps SQLite from using an index of the column.
 
-    It is for images that are scanned in order. SQLite would rather follow an index of this column,
-    and then sort all the rows that it finds. PostgreSQL decides by its statistics.
+    It is for images that are read in sort order. Otherwise, SQLite would use the index of this
+    column, and then sort all the rows that it finds. PostgreSQL decides by its statistics.
 
     >>> without_index("cloud")
     'LIKELY(cloud)'
@@ -242,7 +243,7 @@ def rows_of(table: str | Sql, where: Sql) -> Sql:
 
 
 def narrow(source: Sql, condition: Sql) -> Sql:
-    """Return the rows of a source with a condition for which another condition holds as well.
+    """Add a condition to a source that already has one. Both must hold.
 
     >>> narrow(rows_of("image", equals("cloud", "aws")), equals("shared", True))
     Sql('image WHERE cloud = ? AND shared = ?', ('aws', True))
@@ -341,9 +342,9 @@ def first(statement: Sql, *, order_by: str, limit: int, offset: int = 0) -> Sql:
 def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, plain: bool) -> Sql:
     """Return the first rows of several index ranges, each of which is already in this order.
 
-    If the ranges are `plain`, without conditions, SQLite reads them no further than necessary.
-    Otherwise, and with PostgreSQL, the database might sort all rows of the ranges, unless each
-    range gets the limit as well.
+    If the ranges are `plain`, with no condition besides the range itself, SQLite reads them no
+    further than necessary. Otherwise, and with PostgreSQL, the database might sort all rows of the
+    ranges, unless each range gets the limit as well.
 
     >>> ranges = [Sql("SELECT id FROM a"), Sql("SELECT id FROM b")]
     >>> merge(ranges, order_by="id ASC", limit=9, plain=True)

@@ -144,7 +144,7 @@
     input.className = "form-control mb-1";
     input.placeholder = "Type to search";
     input.autocomplete = "off";
-    input.setAttribute("aria-label", `Search: ${select.dataset.filtered}`);
+    input.setAttribute("aria-label", `Search: ${select.dataset.filterLabel}`);
     input.setAttribute("aria-controls", select.id);
     const count = document.createElement("p");
     count.className = "form-hint mb-1";
@@ -212,7 +212,7 @@
     forEachMatch(root, "[data-menu-filter]", once(enableMenuFilter));
     forEachMatch(root, "[data-sortable]", once(enableDragging));
     forEachMatch(root, "[data-when]", once(enableDependentFields));
-    forEachMatch(root, "[data-filtered]", once(enableSelectFilter));
+    forEachMatch(root, "[data-filter-label]", once(enableSelectFilter));
   };
 
   // Show on a button that its request is running. The button stays enabled, so that it keeps the

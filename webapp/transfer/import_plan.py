@@ -230,7 +230,7 @@ class _Planner:
         changes = audit.difference(
             self._life_cycles.as_columns(before), self._life_cycles.as_columns(after)
         )
-        if line.life_cycle.successor and after.ends and after.successor is None:
+        if line.life_cycle.successor and after.has_dates and after.successor is None:
             changes["successor"] = (None, line.life_cycle.successor)
         return changes
 

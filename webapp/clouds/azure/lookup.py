@@ -1,4 +1,6 @@
-"""Looking up one Azure image. If that fails, find the regions that have it, or its wrong part.
+"""Look up one Azure image.
+
+If that fails, find out which other regions have the image, or which part of its ID is wrong.
 
 Imports the SDK through `sdk`, so this module is itself imported only on first use.
 """
