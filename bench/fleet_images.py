@@ -42,7 +42,7 @@ class Chances:
 
     def __init__(self, values: Sequence[Any], weights: Sequence[float] = ()) -> None:
         self.values = values
-        self.sums = list(accumulate(weights or (1 / (at + 1) for at in range(len(values)))))
+        self.sums = list(accumulate(weights or (1 / (index + 1) for index in range(len(values)))))
 
     def one(self, chance: random.Random) -> Any:
         return chance.choices(self.values, cum_weights=self.sums)[0]
@@ -215,7 +215,7 @@ class Fleet:
         self.recipes = {
             each.scope.id: Chances(
                 [_recipe(chance) for _ in range(each.recipes)],
-                [(at + 1) ** -0.7 for at in range(each.recipes)],
+                [(index + 1) ** -0.7 for index in range(each.recipes)],
             )
             for each in owners
         }
@@ -229,20 +229,20 @@ class Fleet:
         """Yield the rows of images, with the columns of COLUMNS."""
         owners = self.owners.many(self.chance, self.images)
         people = self.people.many(self.chance, self.images)
-        for at, (owner, person) in enumerate(zip(owners, people, strict=True)):
-            yield self._row(at, owner, person)
+        for index, (owner, person) in enumerate(zip(owners, people, strict=True)):
+            yield self._row(index, owner, person)
 
     def group_rows(self) -> Iterator[Row]:
         """Yield the rows of facet groups, with the columns of GROUP_COLUMNS."""
-        for facets, at in self._groups.items():
-            yield at + 1, *facets, self._counts[at]
+        for facets, index in self._groups.items():
+            yield index + 1, *facets, self._counts[index]
 
-    def _row(self, at: int, owner: Owner, person: Person) -> Row:
+    def _row(self, index: int, owner: Owner, person: Person) -> Row:
         chance = self.chance
         recipe: Recipe = self.recipes[owner.scope.id].one(chance)
         kind, family, version = recipe.kind, recipe.family, recipe.version
-        registered = self._registered(at)
-        role = RARE_WORD if at % max(self.images // RARE_IMAGES, 1) == 0 else ROLES.one(chance)
+        registered = self._registered(index)
+        role = RARE_WORD if index % max(self.images // RARE_IMAGES, 1) == 0 else ROLES.one(chance)
         serial = f"{chance.getrandbits(64):016x}"
         name = f"{family}-{version}-{role}-{registered:%Y%m%d}-{serial[:6]}"
         image_id = kind.image_id(chance, name)
@@ -265,7 +265,7 @@ class Fleet:
         )
         checked = registered + (self.ends - registered) * chance.random()
         return (
-            at + 1,
+            index + 1,
             facets[0],
             kind.key,
             facets[3],
@@ -296,9 +296,9 @@ class Fleet:
             self._counted(facets),
         )
 
-    def _registered(self, at: int) -> datetime:
+    def _registered(self, index: int) -> datetime:
         """Return when an image was registered. Each year has more images than the year before."""
-        age = 365 * 86_400 * YEARS * (1 - (at + 1) / (self.images + 1)) ** 1.6
+        age = 365 * 86_400 * YEARS * (1 - (index + 1) / (self.images + 1)) ** 1.6
         return self.ends - timedelta(seconds=int(age))
 
     def _life(self, registered: datetime) -> tuple[str, str | None, str | None, str]:
@@ -316,11 +316,11 @@ class Fleet:
 
     def _counted(self, facets: Row) -> int:
         """Count an image in its facet group and return the ID of the group."""
-        at = self._groups.setdefault(facets, len(self._groups))
-        if at == len(self._counts):
+        index = self._groups.setdefault(facets, len(self._groups))
+        if index == len(self._counts):
             self._counts.append(0)
-        self._counts[at] += 1
-        return at + 1
+        self._counts[index] += 1
+        return index + 1
 
 
 _COMMON_DETAILS = image_details.to_json(

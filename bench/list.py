@@ -194,16 +194,16 @@ def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -
         environ = served.app_environ(folder) | {"DATABASE_URL": url}
         bound = stack.enter_context(_serve_lower_bound(folder, url, cases))
         apps = [
-            stack.enter_context(_serve(checkout, environ, folder / f"{at}.log", cases))
-            for at, checkout in enumerate(checkouts)
+            stack.enter_context(_serve(checkout, environ, folder / f"{index}.log", cases))
+            for index, checkout in enumerate(checkouts)
         ]
         urls = [_resolve(case, apps[0].client(case)) for case in cases]
         for _ in range(WARM_UP):
             _check(cases, urls, apps, bound)
         statements = [_count_statements(app.checkout, environ, cases, urls) for app in apps]
         table = _Table(compared=len(apps) > 1, quiet=quiet)
-        for at, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
-            counts = [each[at] for each in statements]
+        for index, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
+            counts = [each[index] for each in statements]
             table.add(_measure_case(case, case_url, apps, bound, rounds), counts)
             if case.hops:
                 table.add(_measure_cold_page(case, case_url, apps, rounds), counts)
@@ -383,13 +383,13 @@ def _throughput(app: Application, case: Case, url: str) -> float:
     ends = time.monotonic() + THROUGHPUT_SECONDS
     counts = [0] * CLIENTS
 
-    def request(at: int) -> None:
+    def request(index: int) -> None:
         client = app.client(case)
         while time.monotonic() < ends:
             client.get(url)
-            counts[at] += 1
+            counts[index] += 1
 
-    threads = [threading.Thread(target=request, args=(at,)) for at in range(CLIENTS)]
+    threads = [threading.Thread(target=request, args=(index,)) for index in range(CLIENTS)]
     began = time.monotonic()
     for thread in threads:
         thread.start()

@@ -95,8 +95,8 @@ def _deep(first: Case, slices: Slices) -> Case:
     (count,) = models.database.execute_sql(groups(slices)).fetchone()
     hops = min(HOPS, (int(count) - 1) // lower_bound.PAGE)
     before = lower_bound.sort_keys(slices, ("registered_at",), "DESC", most=hops * lower_bound.PAGE)
-    *_, (at, number) = models.database.execute_sql(before).fetchall()
-    after = f"(registered_at, id) < ('{at}', {number})"
+    *_, (registered_at, number) = models.database.execute_sql(before).fetchall()
+    after = f"(registered_at, id) < ('{registered_at}', {number})"
     return replace(
         first,
         name="deep page",

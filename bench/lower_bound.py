@@ -74,8 +74,8 @@ def sort_keys(
     order = sorted_by(keys, direction)
     ranges = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {', '.join((*keys, 'id'))} FROM image "  # noqa: S608
-        f"WHERE {_in_slice(*each)} AND {where} ORDER BY {order} LIMIT {most}) AS range_{at}"
-        for at, each in enumerate(slices)
+        f"WHERE {_in_slice(*each)} AND {where} ORDER BY {order} LIMIT {most}) AS range_{index}"
+        for index, each in enumerate(slices)
     )
     return f"{ranges} ORDER BY {order} LIMIT {most}"
 
@@ -98,9 +98,9 @@ def rows_by_rank(ranked: Iterable[tuple[int, Slices]]) -> str:
     """Return the statement for the first rows if slices of a lower rank come first."""
     ranges = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {rank} AS rank, id FROM image WHERE {_in_slice(*each)} "  # noqa: S608
-        f"ORDER BY id LIMIT {PAGE}) AS range_{rank}_{at}"
+        f"ORDER BY id LIMIT {PAGE}) AS range_{rank}_{index}"
         for rank, slices in ranked
-        for at, each in enumerate(slices)
+        for index, each in enumerate(slices)
     )
     return (
         f"SELECT {SHOWN} FROM ({ranges} ORDER BY rank, id LIMIT {PAGE}) AS page "  # noqa: S608
@@ -121,8 +121,8 @@ def count_up_to(most: int, slices: Slices, where: str) -> str:
     """Return the statement for the number of images, counted up to `most`."""
     parts = " UNION ALL ".join(
         f"SELECT * FROM (SELECT 1 FROM image WHERE {_in_slice(*each)} AND {where} "  # noqa: S608
-        f"LIMIT {most}) AS part_{at}"
-        for at, each in enumerate(slices)
+        f"LIMIT {most}) AS part_{index}"
+        for index, each in enumerate(slices)
     )
     return f"SELECT count(*) FROM (SELECT * FROM ({parts}) AS parts LIMIT {most}) AS found"  # noqa: S608
 

@@ -27,5 +27,5 @@ def test_images_can_be_found_after_migrating_down_and_up(
     assert FacetGroup.select(fn.SUM(FacetGroup.images)).scalar() == 2
     assert Image.select().where(Image.group_id == 0).count() == 0
     for text, count in (("ünï", 1), ("owner:here", 1), ("ami-0000", 2)):
-        page = catalogue.find(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
+        page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
         assert (page.count, len(page.images)) == (count, count)

@@ -53,7 +53,7 @@ def test_restoring_preserves_every_field(
         ("image.undelete", admin.person),
         ("image.delete", editor.person),
     ]
-    found = catalogue.find(admin, acme, Listing(query=parse("größe")))
+    found = catalogue.find_page(admin, acme, Listing(query=parse("größe")))
     assert [each.id for each in found.images] == [image.id]
     assert sum(group.images for group in FacetGroup.select()) == 2
 

@@ -32,8 +32,8 @@ def test_an_image_is_promoted_to_the_scope_above(
     assert sharing.promotion_target(admin, image) == scope("acme")
     assert sharing.promote(admin, image) == scope("acme")
     # Everybody who could see the image still can.
-    assert catalogue.get(scope("acme/production"), image.id)
-    assert catalogue.get(scope("acme/staging"), image.id)
+    assert catalogue.find_visible_image(scope("acme/production"), image.id)
+    assert catalogue.find_visible_image(scope("acme/staging"), image.id)
     assert audit.image_entries(image)[0].changes["scope"] == [
         "Environment acme / production",
         "Account acme",

@@ -23,7 +23,7 @@ def names(actor_of: ActorOf, scope: ScopeAt) -> Callable[..., list[str]]:
 
     def names(path: str, text: str = "", **listing: object) -> list[str]:
         state = Listing(parse(text), **listing)  # type: ignore[arg-type]
-        page = catalogue.find(actor_of("scalr-admin"), scope(path), state)
+        page = catalogue.find_page(actor_of("scalr-admin"), scope(path), state)
         return [image.name for image in page.images]
 
     return names
@@ -57,12 +57,14 @@ def test_a_scope_sees_its_own_and_inherited_images(
 ) -> None:
     assert set(names(path)) == expected
     actor, here = actor_of("scalr-admin"), scope(path)
-    page = catalogue.find(actor, here, Listing())
+    page = catalogue.find_page(actor, here, Listing())
     assert (page.count, page.exact) == (len(expected), True)
-    assert all(catalogue.get(here, image.id) for image in page.images)
-    own = {image.name for image in catalogue.iterate_images(actor, here, EVERYTHING, own=True)}
+    assert all(catalogue.find_visible_image(here, image.id) for image in page.images)
+    own = {
+        image.name for image in catalogue.iterate_images(actor, here, EVERYTHING, owned_only=True)
+    }
     assert own == {image.name for image in page.images if image.scope_id == here.id}
-    assert catalogue.count(actor, here, EVERYTHING, own=True) == len(own)
+    assert catalogue.count_images(actor, here, EVERYTHING, owned_only=True) == len(own)
 
 
 @pytest.mark.usefixtures("four_images")
@@ -103,7 +105,7 @@ def test_any_text_can_be_a_cursor(
 ) -> None:
     make_image("acme")
     for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
-        assert catalogue.find(actor_of("scalr-admin"), scope("acme"), listing).exact
+        assert catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing).exact
     assert Order(sort, descending=True).parse_cursor("x" * 10_000) is None
 
 
@@ -114,23 +116,26 @@ def test_a_page_whose_images_were_deleted_counts_none(
     image = make_image("acme", name="golden")
     listing = Listing(parse("-golden"), "name", descending=False)
     listing = replace(listing, after=Order("name", descending=False).cursor((image.name_key, 1)))
-    page = catalogue.find(actor_of("scalr-admin"), scope("acme"), listing)
+    page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing)
     assert (page.images, page.count) == ([], 0)
 
 
 def test_filter_menus_consider_the_other_filters(
     make_image: MakeImage, scope: ScopeAt, names: Names
 ) -> None:
-    assert facets.menus(scope("acme"), EVERYTHING) == []
+    assert facets.filter_menus(scope("acme"), EVERYTHING) == []
     make_image("acme", 1, os_family="debian")
     make_image("acme", 2, os_family="ubuntu", agent_installed=False)
     make_image("globex", 3, os_family="rhel")
-    menus = {menu.label: menu for menu in facets.menus(scope("acme/production"), parse("agent:no"))}
+    menus = {
+        menu.label: menu
+        for menu in facets.filter_menus(scope("acme/production"), parse("agent:no"))
+    }
     assert [(each.label, each.images) for each in menus["OS"].choices] == [("Ubuntu", 1)]
     agents = [(each.label, each.images, each.chosen) for each in menus["Scalr agent"].choices]
     assert sorted(agents) == [("No", 1, True), ("Yes", 1, False)]
     assert str(menus["OS"].choices[0].query) == "agent:no os:ubuntu"
-    assert facets.values(scope("acme"), Key.OS) == ["debian", "ubuntu"]
+    assert facets.visible_values(scope("acme"), Key.OS) == ["debian", "ubuntu"]
 
 
 def test_a_cursor_with_an_instant_before_utc_begins_is_invalid() -> None:

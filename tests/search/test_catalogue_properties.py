@@ -52,11 +52,11 @@ def planner_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 def pages(actor: Actor, scope: Scope, listing: Listing) -> Iterator[catalogue.Page]:
-    page = catalogue.find(actor, scope, listing)
+    page = catalogue.find_page(actor, scope, listing)
     yield page
     pages_left = 20
     while page.next and pages_left:
-        page = catalogue.find(actor, scope, _at(listing, after=page.next))
+        page = catalogue.find_page(actor, scope, _at(listing, after=page.next))
         pages_left -= 1
         yield page
     assert pages_left, "the pages repeat"
@@ -102,11 +102,11 @@ def test_the_catalogue_equals_a_naive_filter(
     assert set(seen) == expected
     for page in forwards:
         assert page.count == len(expected) if page.exact else page.count < len(expected)
-    assert catalogue.count(actor, scope, query) == len(expected)
+    assert catalogue.count_images(actor, scope, query) == len(expected)
     assert {image.id for image in catalogue.iterate_images(actor, scope, query)} == expected
     opposite = Listing(query, sort, not descending, size=7)
     from_the_end = [image.id for page in pages(actor, scope, opposite) for image in page.images]
     assert from_the_end == seen[::-1]
     if len(forwards) > 1:
-        back = catalogue.find(actor, scope, _at(listing, before=forwards[-1].previous))
+        back = catalogue.find_page(actor, scope, _at(listing, before=forwards[-1].previous))
         assert [image.id for image in back.images] == [image.id for image in forwards[-2].images]

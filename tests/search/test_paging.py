@@ -92,10 +92,10 @@ def other_thread(scope: Scope) -> Iterator[threading.Event]:
 
 
 def page_forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
-    page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE))
+    page = catalogue.find_page(actor, scope, Listing(query, sort, size=PAGE))
     yield from page.images
     while page.next:
-        page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, after=page.next))
+        page = catalogue.find_page(actor, scope, Listing(query, sort, size=PAGE, after=page.next))
         yield from page.images
 
 
@@ -104,17 +104,19 @@ def page_backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Itera
 
     The first page is always full, so it may repeat images of the second page.
     """
-    first = catalogue.find(actor, scope, Listing(query, sort, descending=False, size=PAGE))
+    first = catalogue.find_page(actor, scope, Listing(query, sort, descending=False, size=PAGE))
     last = Order(sort, descending=True).cursor((*_keys(first.images[0], sort), 0))
     seen: set[int] = set()
-    page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, before=last))
+    page = catalogue.find_page(actor, scope, Listing(query, sort, size=PAGE, before=last))
     while True:
         fresh = [image for image in page.images if page.previous or image.id not in seen]
         seen |= {image.id for image in fresh}
         yield from fresh
         if not page.previous:
             return
-        page = catalogue.find(actor, scope, Listing(query, sort, size=PAGE, before=page.previous))
+        page = catalogue.find_page(
+            actor, scope, Listing(query, sort, size=PAGE, before=page.previous)
+        )
 
 
 def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:

@@ -80,9 +80,9 @@ def test_no_search_reads_the_whole_table(
     for text, sort in searches:
         query = parse(text)
         if sort == "created":
-            facets.menus(production, query)
-        page = catalogue.find(actor, production, Listing(query, sort, size=10))
-        catalogue.find(actor, production, Listing(query, sort, size=10, after=page.next))
+            facets.filter_menus(production, query)
+        page = catalogue.find_page(actor, production, Listing(query, sort, size=10))
+        catalogue.find_page(actor, production, Listing(query, sort, size=10, after=page.next))
         next(catalogue.iterate_images(actor, production, query), None)
     plans = dict.fromkeys((sql, tuple(params or ())) for sql, params in statements)
     full_scans = {sql: plan for sql, params in plans if _reads_a_table(plan := _plan(sql, params))}

@@ -156,6 +156,6 @@ def test_exported_life_cycles_can_be_imported_unchanged(
     for number, plan in enumerate(plans, start=1):
         life_cycle.change(actor, make_image("acme", number), plan)
     text = "".join(
-        export.json_chunks(catalogue.iterate_images(actor, here, EVERYTHING, own=True), here)
+        export.json_chunks(catalogue.iterate_images(actor, here, EVERYTHING, owned_only=True), here)
     )
     assert import_lines(*json.loads(text)) == [("unchanged", "")] * 5

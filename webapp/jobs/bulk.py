@@ -139,8 +139,8 @@ def count_owned(actor: Actor, scope: Scope, selection: Selection) -> int:
 def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[int, int]:
     """Return how many of the selected images `scope` owns, and how many it inherits."""
     if selection.query is not None:
-        owned = catalogue.count(actor, scope, selection.query, own=True)
-        return owned, catalogue.count(actor, scope, selection.query) - owned
+        owned = catalogue.count_images(actor, scope, selection.query, owned_only=True)
+        return owned, catalogue.count_images(actor, scope, selection.query) - owned
     visible = Image.id.in_(list(selection.image_ids)) & Image.visible_from(scope)
     owner_ids = [image.scope_id for image in Image.select(Image.scope).where(visible)]
     owned = owner_ids.count(scope.id)
@@ -150,7 +150,7 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
 def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[Image]:
     """Yield the selected images that `scope` owns, by ascending ID."""
     if selection.query is not None:
-        yield from catalogue.iterate_images(actor, scope, selection.query, own=True)
+        yield from catalogue.iterate_images(actor, scope, selection.query, owned_only=True)
         return
     owned = Image.id.in_(list(selection.image_ids)) & (Image.scope == scope)
     yield from Image.select(*catalogue.LIST_COLUMNS).where(owned).order_by(Image.id)

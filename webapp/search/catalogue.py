@@ -58,7 +58,7 @@ class Page:
     next: str
 
 
-def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
+def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     """Return one page of the images that `scope` sees. An invalid cursor means the first page."""
     slices = conditions.scope_slices(scope, listing.query)
     backwards = bool(listing.before)
@@ -66,14 +66,14 @@ def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
     cursor = order.parse_cursor(listing.before or listing.after)
     first_page = replace(listing, before="")
     if backwards and cursor is None:
-        return find(actor, scope, first_page)
+        return find_page(actor, scope, first_page)
     search = planner.Search(actor, slices, listing.query, order, cursor, listing.size)
     rows, count, exact = search.page()
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
         if not has_more:
             # These rows are the first page or a part of it.
-            return find(actor, scope, first_page)
+            return find_page(actor, scope, first_page)
         rows.reverse()
     has_previous = has_more if backwards else cursor is not None
     has_next = has_more or backwards
@@ -86,15 +86,15 @@ def find(actor: Actor, scope: Scope, listing: Listing) -> Page:
     )
 
 
-def get(scope: Scope, image_id: int) -> Image | None:
+def find_visible_image(scope: Scope, image_id: int) -> Image | None:
     """Return an image that `scope` owns or inherits."""
     image: Image | None = Image.get_or_none((Image.id == image_id) & Image.visible_from(scope))
     return image
 
 
-def count(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> int:
+def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False) -> int:
     """Return the exact number of matches. This may be slow."""
-    slices = conditions.scope_slices(scope, query, own=own)
+    slices = conditions.scope_slices(scope, query, owned_only=owned_only)
     if not conditions.ungrouped_condition(query, actor):
         return planner.count_groups(slices, query)
     condition = conditions.image_condition(query, actor)
@@ -103,7 +103,7 @@ def count(actor: Actor, scope: Scope, query: Query, *, own: bool = False) -> int
 
 
 def iterate_images(
-    actor: Actor, scope: Scope, query: Query, *, own: bool = False
+    actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False
 ) -> Iterator[Image]:
     """Yield all matches without their details, slice by slice and sorted by ID.
 
@@ -111,7 +111,7 @@ def iterate_images(
     the others.
     """
     condition = conditions.image_condition(query, actor)
-    for slice_ in conditions.scope_slices(scope, query, own=own):
+    for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only):
         last = 0
         while images := _chunk(slice_, condition, last):
             for image in images:

@@ -57,18 +57,18 @@ class ScopeSlice:
         return sql.in_slice(self.scope.id, shared=self.shared)
 
 
-def scope_slices(scope: Scope, query: Query, *, own: bool = False) -> list[ScopeSlice]:
+def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> list[ScopeSlice]:
     """Return the slices that `scope` sees and the query allows, the nearest first.
 
-    With `own`, only images that the scope itself owns.
+    With `owned_only`, only images that the scope itself owns.
     """
     slices = [ScopeSlice(scope, shared, 0) for shared in (False, True)]
-    if not own:
+    if not owned_only:
         inherited = enumerate(scope.lineage[1:], start=1)
         slices += [
             ScopeSlice(above, shared=True, distance=distance) for distance, above in inherited
         ]
-    return [each for each in slices if _allows(query, each)]
+    return [each for each in slices if _slice_matches(query, each)]
 
 
 def in_any_slice(slices: Sequence[ScopeSlice], *, indexed: bool = True) -> Sql:
@@ -85,18 +85,18 @@ def has_facets(query: Query) -> bool:
 
 def group_condition(query: Query) -> Sql:
     """Return the condition on facet groups: the terms about facets."""
-    return _combine(query, FACET_KEYS, lambda term: _facet(term, str))
+    return _combine(query, FACET_KEYS, lambda term: _facet_condition(term, str))
 
 
 def image_condition(query: Query, actor: Actor) -> Sql:
     """Return the condition on images found by scope slice: all terms but those about scopes."""
-    facets = _combine(query, FACET_KEYS, lambda term: _facet(term, sql.without_index))
+    facets = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, sql.without_index))
     return sql.all_of([facets, ungrouped_condition(query, actor)])
 
 
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
     """Return the condition on images found by facet group: the terms that groups cannot answer."""
-    return _combine(query, IMAGE_KEYS, lambda term: _image(term, actor))
+    return _combine(query, IMAGE_KEYS, lambda term: _ungrouped_condition(term, actor))
 
 
 def range_conditions(query: Query, actor: Actor) -> list[Sql]:
@@ -104,7 +104,7 @@ def range_conditions(query: Query, actor: Actor) -> list[Sql]:
     conditions = []
     for key in RANGE_KEYS:
         required = Query(tuple(term for term in query.terms_for(key) if not term.excluded), (), "")
-        conditions.append(_combine(required, [key], lambda term: _range(term, actor)))
+        conditions.append(_combine(required, [key], lambda term: _range_condition(term, actor)))
     return [condition for condition in conditions if condition]
 
 
@@ -114,18 +114,18 @@ def required_texts(query: Query) -> list[str]:
     return [term.value.lower() for term in terms if not term.excluded]
 
 
-def _allows(query: Query, slice_: ScopeSlice) -> bool:
+def _slice_matches(query: Query, slice_: ScopeSlice) -> bool:
     """Return whether the terms about scopes hold for a slice."""
     for key in SCOPE_KEYS:
         terms = query.terms_for(key)
-        matching = [term for term in terms if _is_about(term, slice_)]
+        matching = [term for term in terms if _term_matches_slice(term, slice_)]
         is_required = any(not term.excluded for term in terms)
         if any(term.excluded for term in matching) or (is_required and not matching):
             return False
     return True
 
 
-def _is_about(term: Term, slice_: ScopeSlice) -> bool:
+def _term_matches_slice(term: Term, slice_: ScopeSlice) -> bool:
     if term.key is Key.SCOPE:
         return slice_.scope.level is Level(term.value)
     if term.key is Key.OWNER:
@@ -144,19 +144,19 @@ def _combine(query: Query, keys: Iterable[Key], condition: Callable[[Term], Sql]
     return sql.all_of(conditions)
 
 
-def _facet(term: Term, column: ColumnExpression) -> Sql:
+def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
     value = term.value
     if term.key is Key.OS:
-        return _operating_system(value, column)
+        return _os_condition(value, column)
     if term.key is Key.STATUS:
-        return _status(value, column)
+        return _status_condition(value, column)
     name = column(COLUMNS[term.key])
     if term.key is Key.LOCATION:
         return sql.one_of(name, sorted({value, value.lower()}))
     return sql.equals(name, value == "yes" if term.key in {Key.AGENT, Key.VERIFIED} else value)
 
 
-def _operating_system(value: str, column: ColumnExpression) -> Sql:
+def _os_condition(value: str, column: ColumnExpression) -> Sql:
     """Return the condition for a family, or for a family and a version.
 
     In a name that is not in the operating system data, the version may begin after any space.
@@ -164,13 +164,13 @@ def _operating_system(value: str, column: ColumnExpression) -> Sql:
     words = value.split(" ")
     is_known = words[0] in operating_systems.FAMILIES
     version_starts = range(1, min(len(words), 2) if is_known else len(words))
-    pairs = [(" ".join(words[:at]), " ".join(words[at:])) for at in version_starts]
+    pairs = [(" ".join(words[:index]), " ".join(words[index:])) for index in version_starts]
     family, version = column("os_family"), column("os_version")
     both = [sql.all_of([sql.equals(family, f), sql.equals(version, v)]) for f, v in pairs]
     return sql.any_of([sql.equals(family, value), *both])
 
 
-def _status(value: str, column: ColumnExpression) -> Sql:
+def _status_condition(value: str, column: ColumnExpression) -> Sql:
     """Return the condition for a status of the life cycle or a state in the cloud.
 
     "deprecated" is both.
@@ -183,26 +183,26 @@ def _status(value: str, column: ColumnExpression) -> Sql:
     return sql.any_of(conditions)
 
 
-def _image(term: Term, actor: Actor) -> Sql:
+def _ungrouped_condition(term: Term, actor: Actor) -> Sql:
     text = term.value.lower()
     if term.key is Key.WORD:
         return sql.contains("search_text", text)
     if term.key is Key.ID:
         return sql.contains(sql.lowercase("cloud_image_id"), text)
     if term.key is Key.BY:
-        return _registered_by(term, actor)
-    return _range(term, actor)
+        return _registrar_condition(term, actor)
+    return _range_condition(term, actor)
 
 
-def _range(term: Term, actor: Actor) -> Sql:
+def _range_condition(term: Term, actor: Actor) -> Sql:
     if term.key is Key.SIZE:
-        return _size(term)
+        return _size_condition(term)
     if term.key is Key.CREATED:
-        return _created(term)
-    return sql.equals("registered_by_name", _registrar(term, actor))
+        return _created_condition(term)
+    return sql.equals("registered_by_name", _registrar_name(term, actor))
 
 
-def _size(term: Term) -> Sql:
+def _size_condition(term: Term) -> Sql:
     """Return the condition for sizes. An unknown size, stored as 0, is neither small nor large."""
     size = int(term.value)
     if not term.operator:
@@ -213,7 +213,7 @@ def _size(term: Term) -> Sql:
     return sql.all_of([sql.compare("size_key", ">", 0), condition])
 
 
-def _created(term: Term) -> Sql:
+def _created_condition(term: Term) -> Sql:
     """Return the condition for the day of registration, in UTC."""
     day = date.fromisoformat(term.value)
     first = datetime.combine(day, time(), UTC)
@@ -235,17 +235,17 @@ def _stored_instant(instant: datetime) -> Any:
     return Image.registered_at.db_value(instant)
 
 
-def _registered_by(term: Term, actor: Actor) -> Sql:
+def _registrar_condition(term: Term, actor: Actor) -> Sql:
     """Return the condition for the person who registered an image.
 
     People are known by name, because an image outlives the person. Only "me" distinguishes two
     people of the same name.
     """
-    name = sql.equals(sql.without_index("registered_by_name"), _registrar(term, actor))
+    name = sql.equals(sql.without_index("registered_by_name"), _registrar_name(term, actor))
     if term.value != "me":
         return name
     return sql.all_of([name, sql.equals(sql.zero_if_null("registered_by_id"), actor.person.id)])
 
 
-def _registrar(term: Term, actor: Actor) -> str:
+def _registrar_name(term: Term, actor: Actor) -> str:
     return actor.person.name if term.value == "me" else term.value

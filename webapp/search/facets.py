@@ -60,7 +60,7 @@ class Menu:
     choices: list[Choice]
 
 
-def menus(scope: Scope, query: Query) -> list[Menu]:
+def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     """Return the filter menus of a search.
 
     The counts ignore terms that facet groups cannot answer, such as words.
@@ -74,7 +74,7 @@ def menus(scope: Scope, query: Query) -> list[Menu]:
     return [menu for menu in found if menu.choices]
 
 
-def values(scope: Scope, key: Key) -> list[str]:
+def visible_values(scope: Scope, key: Key) -> list[str]:
     """Return the values of the images that `scope` sees, the most frequent first."""
     counts = _count_values(scope, EVERYTHING, [key])[key]
     return [str(value) for value in counts if value != ""]
@@ -107,10 +107,10 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
     sources = planner.group_sources(slices, query)
     groups = sql.fetch(sql.union(sql.select(columns, source) for source in sources))
     counts = {}
-    for at, key in enumerate(keys):
+    for index, key in enumerate(keys):
         counted: defaultdict[Any, int] = defaultdict(int)
         for group in groups:
-            counted[group[at]] += group[-1]
+            counted[group[index]] += group[-1]
         ranked = sorted(counted.items(), key=lambda item: (-item[1], str(item[0])))
         counts[key] = dict(ranked)
     return counts

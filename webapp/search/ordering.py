@@ -52,7 +52,7 @@ class Order:
     def __init__(self, sort: str, *, descending: bool) -> None:
         self.sort, self.descending = sort, descending
         self.fields: list[Field] = [getattr(Image, name) for name in SORTS[sort]]
-        self.names = [f"k{at}" for at in range(max(len(self.fields), 1) + 1)]
+        self.names = [f"k{index}" for index in range(max(len(self.fields), 1) + 1)]
 
     @property
     def sorts_slices(self) -> bool:
@@ -67,7 +67,7 @@ class Order:
     @property
     def by_key(self) -> str:
         """The ORDER BY text for selected sort keys."""
-        return sql.directed(self.names, descending=self.descending)
+        return sql.order_by_text(self.names, descending=self.descending)
 
     @property
     def by_index(self) -> str:
@@ -76,9 +76,9 @@ class Order:
         It leaves the rank out. Otherwise SQLite would sort the rows, although their rank is equal.
         """
         names = self.names if self.fields else self.names[1:]
-        return sql.directed(names, descending=self.descending)
+        return sql.order_by_text(names, descending=self.descending)
 
-    def ranked(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
+    def slices_by_rank(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
         """Return the slices in groups: all images of a group come before those of the next."""
         if self.fields:
             return [list(slices)]
@@ -87,16 +87,16 @@ class Order:
 
     def after(self, slices: Sequence[ScopeSlice], key: SortKey) -> Sql:
         """Return the condition for images of these slices that come after `key`."""
-        values = self._stored(key)
-        return sql.beyond(self._expressions(slices), values, descending=self.descending)
+        values = self._database_values(key)
+        return sql.comes_after(self._expressions(slices), values, descending=self.descending)
 
     def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
         """Return the condition for images of a slice that come after `key`, for its index."""
-        return self._from_key(slice_, key, descending=self.descending)
+        return self._key_condition(slice_, key, descending=self.descending)
 
     def until_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
         """Return the condition for images of a slice up to and including `key`, for its index."""
-        return self._from_key(slice_, key, descending=not self.descending, inclusive=True)
+        return self._key_condition(slice_, key, descending=not self.descending, inclusive=True)
 
     def key_of(self, row: Sequence[Any]) -> SortKey:
         """Return the sort key from selected columns, as Python values."""
@@ -122,7 +122,7 @@ class Order:
             if not self.fields:
                 return (values[0], image_id) if _is_id(values[0]) else None
             pairs = zip(self.fields, values, strict=True)
-            return (*(_checked(field, value) for field, value in pairs), image_id)
+            return (*(_parse_value(field, value) for field, value in pairs), image_id)
         except (ValueError, TypeError, OverflowError, RecursionError):
             return None
 
@@ -133,18 +133,18 @@ class Order:
             return [str(self._rank(slices[0])), "id"]
         return [sql.first_match((each.condition, self._rank(each)) for each in slices), "id"]
 
-    def _from_key(
+    def _key_condition(
         self, slice_: ScopeSlice, key: SortKey, *, descending: bool, inclusive: bool = False
     ) -> Sql:
-        columns, values = self._expressions([slice_]), self._stored(key)
+        columns, values = self._expressions([slice_]), self._database_values(key)
         if not self.fields:
             rank = self._rank(slice_)
             if rank != key[0]:
                 return sql.ALWAYS if (rank < key[0]) is descending else sql.NEVER
             columns, values = columns[1:], values[1:]
-        return sql.beyond(columns, values, descending=descending, inclusive=inclusive)
+        return sql.comes_after(columns, values, descending=descending, inclusive=inclusive)
 
-    def _stored(self, key: SortKey) -> list[Any]:
+    def _database_values(self, key: SortKey) -> list[Any]:
         """Return the values as the database stores them."""
         values = [field.db_value(value) for field, value in zip(self.fields, key, strict=False)]
         return [*values, *key[len(self.fields) :]]
@@ -157,7 +157,7 @@ def _is_id(number: object) -> bool:
     return type(number) is int and 0 <= number < 2**63
 
 
-def _checked(field: Field, value: Any) -> Any:
+def _parse_value(field: Field, value: Any) -> Any:
     """Return the value for a column. Raises ValueError or TypeError if it cannot hold it."""
     if isinstance(field, InstantField):
         instant = datetime.fromisoformat(value)

@@ -106,7 +106,9 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
     total = sum(each.images for each in sums)
     if not total:
         return Overview(0, ())
-    found = {text: sum(each.found[at] for each in sums) for at, text in enumerate(_SUMMED_SEARCHES)}
+    found = {
+        text: sum(each.found[index] for each in sums) for index, text in enumerate(_SUMMED_SEARCHES)
+    }
     attention = [Bar(label, found[text], text) for label, text in ATTENTION.items()]
     statuses = [Bar(label, found[text], text) for label, text in STATUSES.items() if found[text]]
     charts = [
@@ -124,12 +126,12 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
 def _sums(slices: Sequence[ScopeSlice]) -> list[_Sum]:
     """Return the sums of all facet groups: one pass over each slice, in the order of its index."""
     found = [
-        sql.total("images", conditions.group_condition(query))
+        sql.sum_of("images", conditions.group_condition(query))
         for query in _SUMMED_SEARCHES.values()
     ]
     kind = ["cloud", "os_family"]
     statements = [
-        sql.select([str(each.distance), *kind, sql.total("images"), *found], groups, group_by=kind)
+        sql.select([str(each.distance), *kind, sql.sum_of("images"), *found], groups, group_by=kind)
         for each, groups in zip(slices, planner.group_sources(slices, EVERYTHING), strict=True)
     ]
     return [
@@ -230,7 +232,7 @@ def _count(slices: Sequence[ScopeSlice], condition: Sql, limit: int | None) -> i
     """Return the number of images, or None if there are more than `limit`."""
     sources = (sql.rows_of("image", sql.all_of([each.condition, condition])) for each in slices)
     if limit is None:
-        return sql.fetch_number(sql.add(sql.count(source) for source in sources))
+        return sql.fetch_number(sql.sum_of_results(sql.count(source) for source in sources))
     found = sql.union(sql.select(["1"], source) for source in sources)
     number = sql.fetch_number(sql.count(sql.subquery(found, "found"), limit + 1))
     return number if number <= limit else None

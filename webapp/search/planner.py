@@ -32,7 +32,7 @@ RARE = 5
 """PostgreSQL: words with fewer matches in the sample are looked up in the index of trigrams."""
 
 
-class Found(NamedTuple):
+class PageResult(NamedTuple):
     """Up to one row more than the page shows, and the number of matches.
 
     If `exact` is false, there are more matches than `matches`.
@@ -62,7 +62,7 @@ class Search:
         self.ranges = conditions.range_conditions(query, actor)
         self.texts = conditions.required_texts(query)
 
-    def page(self) -> Found:
+    def page(self) -> PageResult:
         """Choose a strategy and find the page.
 
         "Few" means at most FEW images. The first line that applies decides:
@@ -84,50 +84,54 @@ class Search:
         ===========================================  =================================  ===========
         """
         if not self.slices:
-            return Found([], 0, exact=True)
+            return PageResult([], 0, exact=True)
         candidates = count_groups(self.slices, self.query)
         has_facets = conditions.has_facets(self.query)
         if not self.ungrouped and (candidates > FEW or not has_facets):
-            return Found(self._scan(), candidates, exact=True)
+            return PageResult(self._scan_in_order(), candidates, exact=True)
         if candidates <= FEW:
-            if self._words_are_few():
-                return self._sort_all(self._with_words())
+            if self._few_images_contain_words():
+                return self._sort_all_matches(self._matches_by_words())
             total = None if self.ungrouped else candidates
-            return self._sort_all(self._of_groups() if has_facets else self._of_slices(), total)
+            return self._sort_all_matches(
+                self._matches_by_group() if has_facets else self._matches_by_slice(), total
+            )
         for condition in self.ranges:
             if self._count_in_slices(condition) <= FEW:
-                return self._sort_all(self._of_slices(condition))
+                return self._sort_all_matches(self._matches_by_slice(condition))
         return self._page_with_words() if self.texts else self._page_without_words()
 
-    def _page_with_words(self) -> Found:
-        if self._words_are_few():
-            return self._sort_all(self._with_words())
+    def _page_with_words(self) -> PageResult:
+        if self._few_images_contain_words():
+            return self._sort_all_matches(self._matches_by_words())
         seen = self._count_sample()
         if seen >= RARE or is_sqlite():
             first_images_fill_page = seen >= self.size and self._samples_first_images()
-            found = self._scan(until=None if first_images_fill_page else self._key_at(FEW))
+            found = self._scan_in_order(
+                until=None if first_images_fill_page else self._key_after_images(FEW)
+            )
             if len(found) == self.size:
-                return Found(found, _more_than(seen, found), exact=False)
-        return self._sort_all(self._with_words())
+                return PageResult(found, _certain_minimum(seen, found), exact=False)
+        return self._sort_all_matches(self._matches_by_words())
 
-    def _page_without_words(self) -> Found:
-        found = self._scan()
+    def _page_without_words(self) -> PageResult:
+        found = self._scan_in_order()
         if self.cursor is None and len(found) < self.size:
-            return Found(found, len(found), exact=True)
-        return Found(found, _more_than(self._count_sample(), found), exact=False)
+            return PageResult(found, len(found), exact=True)
+        return PageResult(found, _certain_minimum(self._count_sample(), found), exact=False)
 
-    def _scan(self, *, until: SortKey | None = None) -> list[Row]:
+    def _scan_in_order(self, *, until: SortKey | None = None) -> list[Row]:
         """Return the page by scanning images in order, at most up to `until`."""
         found: list[Row] = []
-        for slices in self.order.ranked(self.slices):
+        for slices in self.order.slices_by_rank(self.slices):
             limit = self.size - len(found)
-            keys = self._keys(slices, self.condition, limit, start=self.cursor, until=until)
+            keys = self._first_keys(slices, self.condition, limit, start=self.cursor, until=until)
             found += rows.read(keys, self.order, slices)
             if len(found) == self.size:
                 break
         return found
 
-    def _keys(
+    def _first_keys(
         self,
         slices: Sequence[ScopeSlice],
         condition: Sql,
@@ -149,60 +153,67 @@ class Search:
             ranges, order_by=order.by_index, limit=limit, offset=offset, plain=is_plain
         )
 
-    def _key_at(self, position: int) -> SortKey | None:
+    def _key_after_images(self, position: int) -> SortKey | None:
         """Return the sort key `position` images after the cursor, or None if there are fewer."""
-        for slices in self.order.ranked(self.slices):
-            found = sql.fetch(self._keys(slices, ALWAYS, 1, start=self.cursor, offset=position))
+        for slices in self.order.slices_by_rank(self.slices):
+            found = sql.fetch(
+                self._first_keys(slices, ALWAYS, 1, start=self.cursor, offset=position)
+            )
             if found:
                 return self.order.key_of(found[0])
-            passed = sql.subquery(self._keys(slices, ALWAYS, position, start=self.cursor), "passed")
+            passed = sql.subquery(
+                self._first_keys(slices, ALWAYS, position, start=self.cursor), "passed"
+            )
             position -= sql.fetch_number(sql.count(passed))
         return None
 
-    def _sort_all(self, sources: Sequence[Sql], total: int | None = None) -> Found:
+    def _sort_all_matches(self, sources: Sequence[Sql], total: int | None = None) -> PageResult:
         """Return the page by sorting all matches, which `sources` find.
 
         `total` is the number of matches, if it is known.
         """
-        counts = sql.add(sql.count(source, FEW + 1) for source in sources)
+        counts = sql.sum_of_results(sql.count(source, FEW + 1) for source in sources)
         columns, by_key = self.order.columns(self.slices), self.order.by_key
         after = self.order.after(self.slices, self.cursor) if self.cursor else ALWAYS
         matches = sql.union(sql.select(columns, sql.narrow(each, after)) for each in sources)
         if total is None and not self.cursor:
             # The first page has to find all matches anyway, and counts them on the way.
-            counted = sql.select(["*", sql.ALL_ROWS], sql.subquery(matches, "matches"))
-            page, total_column = sql.first(counted, order_by=by_key, limit=self.size), sql.TOTAL
+            counted = sql.select(["*", sql.TOTAL_COLUMN], sql.subquery(matches, "matches"))
+            page, total_column = (
+                sql.first_rows(counted, order_by=by_key, limit=self.size),
+                sql.TOTAL,
+            )
         else:
-            page = sql.first(matches, order_by=by_key, limit=self.size)
+            page = sql.first_rows(matches, order_by=by_key, limit=self.size)
             total_column = sql.scalar(counts) if total is None else Sql(str(total))
         found = rows.read(page, self.order, self.slices, extra=total_column)
         if found:
             total = found[0].extra
         elif total is None:
             total = sql.fetch_number(counts) if self.cursor else 0
-        return Found(found, min(total, FEW), exact=total <= FEW)
+        return PageResult(found, min(total, FEW), exact=total <= FEW)
 
-    def _of_slices(self, condition: Sql = ALWAYS) -> list[Sql]:
+    def _matches_by_slice(self, condition: Sql = ALWAYS) -> list[Sql]:
         """Find all matches by slice; `condition` follows from the search and has an index."""
         return [
             sql.rows_of("image", sql.all_of([each.condition, condition, self.condition]))
             for each in self.slices
         ]
 
-    def _of_groups(self) -> list[Sql]:
+    def _matches_by_group(self) -> list[Sql]:
         """Find all matches by their facet groups."""
         groups = sql.union(
             sql.select(["id"], source) for source in group_sources(self.slices, self.query)
         )
         return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), self.ungrouped]))]
 
-    def _with_words(self, first: int | None = None) -> list[Sql]:
+    def _matches_by_words(self, first: int | None = None) -> list[Sql]:
         """Find all matches by the index of trigrams, or those among its `first` images."""
         visible = conditions.in_any_slice(self.slices, indexed=False)
         where = sql.all_of([visible, self.condition])
         return [sql.images_with_texts(self.texts, where, first)]
 
-    def _words_are_few(self) -> bool:
+    def _few_images_contain_words(self) -> bool:
         """Return whether few images contain the words. Only SQLite's index can tell quickly."""
         if not self.texts or not is_sqlite():
             return False
@@ -220,9 +231,9 @@ class Search:
         all slices. With SQLite and words it is the first images from the index of trigrams.
         """
         if self.texts and is_sqlite():
-            (sample,) = self._with_words(first=SAMPLE + 1)
+            (sample,) = self._matches_by_words(first=SAMPLE + 1)
         else:
-            keys = self._keys(self.slices, ALWAYS, SAMPLE)
+            keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
             images = sql.joined_images(keys, "sample", self.order.names[-1])
             sample = sql.rows_of(images, self.condition)
         return sql.fetch_number(sql.count(sample))
@@ -233,7 +244,7 @@ class Search:
         The count stops beyond FEW images in each slice.
         """
         return sql.fetch_number(
-            sql.add(
+            sql.sum_of_results(
                 sql.count(sql.rows_of("image", sql.all_of([each.condition, condition])), FEW + 1)
                 for each in self.slices
             )
@@ -248,7 +259,9 @@ def count_groups(slices: Sequence[ScopeSlice], query: Query) -> int:
     if not slices:
         return 0
     sources = group_sources(slices, query)
-    return sql.fetch_number(sql.add(sql.select([sql.total("images")], each) for each in sources))
+    return sql.fetch_number(
+        sql.sum_of_results(sql.select([sql.sum_of("images")], each) for each in sources)
+    )
 
 
 def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
@@ -257,7 +270,7 @@ def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
 
 
-def _more_than(seen: int, found: Sequence[Row]) -> int:
+def _certain_minimum(seen: int, found: Sequence[Row]) -> int:
     """Return a number that is certainly smaller than the number of matches.
 
     `found` may be empty because the images of the page were deleted.

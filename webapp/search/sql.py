@@ -40,7 +40,7 @@ ALWAYS = Sql()
 NEVER = Sql("FALSE")
 NULL = Sql("NULL")
 TOTAL = Sql("total")
-ALL_ROWS = Sql("COUNT(*) OVER () AS total")
+TOTAL_COLUMN = Sql("COUNT(*) OVER () AS total")
 """The column `TOTAL`: the number of rows before the limit."""
 
 
@@ -83,12 +83,12 @@ def contains(column: str, text: str) -> Sql:
     return Sql(f"{'INSTR' if is_sqlite() else 'STRPOS'}({column}, ?) > 0", (text,))
 
 
-def beyond(
+def comes_after(
     columns: Sequence[str], values: Sequence[Any], *, descending: bool, inclusive: bool = False
 ) -> Sql:
     """Return the condition that a row comes after `values` in the order of `columns`.
 
-    >>> beyond(["name_key", "id"], ["web", 7], descending=True)
+    >>> comes_after(["name_key", "id"], ["web", 7], descending=True)
     Sql('(name_key, id) < (?, ?)', ('web', 7))
     """
     operator = ("<" if descending else ">") + ("=" if inclusive else "")
@@ -201,20 +201,20 @@ def named(expression: str | Sql, name: str) -> Sql:
     return Sql(f"{expression.text} AS {name}", expression.params)
 
 
-def total(column: str, where: Sql = ALWAYS) -> Sql:
+def sum_of(column: str, where: Sql = ALWAYS) -> Sql:
     """Return the expression for the sum of a column over the rows for which `where` holds.
 
-    >>> total("images", equals("cloud", "aws"))
+    >>> sum_of("images", equals("cloud", "aws"))
     Sql('SUM(images) FILTER (WHERE cloud = ?)', ('aws',))
     """
     only = f" FILTER (WHERE {where.text})" if where else ""
     return Sql(f"SUM({column}){only}", where.params)
 
 
-def directed(columns: Iterable[str], *, descending: bool) -> str:
+def order_by_text(columns: Iterable[str], *, descending: bool) -> str:
     """Return the text that sorts by all columns in one direction.
 
-    >>> directed(["k0", "k1"], descending=True)
+    >>> order_by_text(["k0", "k1"], descending=True)
     'k0 DESC, k1 DESC'
     """
     return ", ".join(f"{column} {'DESC' if descending else 'ASC'}" for column in columns)
@@ -330,10 +330,10 @@ def union(statements: Iterable[Sql]) -> Sql:
     return _join(" UNION ALL ", list(statements))
 
 
-def first(statement: Sql, *, order_by: str, limit: int, offset: int = 0) -> Sql:
+def first_rows(statement: Sql, *, order_by: str, limit: int, offset: int = 0) -> Sql:
     """Return the first rows of a statement, in order.
 
-    >>> first(Sql("SELECT id FROM a UNION ALL SELECT id FROM b"), order_by="id ASC", limit=9)
+    >>> first_rows(Sql("SELECT id FROM a UNION ALL SELECT id FROM b"), order_by="id ASC", limit=9)
     Sql('SELECT id FROM a UNION ALL SELECT id FROM b ORDER BY id ASC LIMIT 9')
     """
     return Sql(statement.text + _end(order_by, limit, offset), statement.params)
@@ -354,9 +354,9 @@ def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, 
          ORDER BY id ASC LIMIT 9')
     """
     if not (plain and is_sqlite()):
-        heads = [first(each, order_by=order_by, limit=limit + offset) for each in ranges]
+        heads = [first_rows(each, order_by=order_by, limit=limit + offset) for each in ranges]
         ranges = [select(["*"], subquery(head, "part")) for head in heads]
-    return first(union(ranges), order_by=order_by, limit=limit, offset=offset)
+    return first_rows(union(ranges), order_by=order_by, limit=limit, offset=offset)
 
 
 def count(source: Sql, limit: int | None = None) -> Sql:
@@ -372,10 +372,10 @@ def count(source: Sql, limit: int | None = None) -> Sql:
     return select(["COUNT(*)"], source)
 
 
-def add(statements: Iterable[Sql]) -> Sql:
+def sum_of_results(statements: Iterable[Sql]) -> Sql:
     """Return the statement for the sum of one number from each statement. NULL counts as 0.
 
-    >>> add([Sql("SELECT SUM(x) FROM a"), Sql("SELECT SUM(x) FROM b")])
+    >>> sum_of_results([Sql("SELECT SUM(x) FROM a"), Sql("SELECT SUM(x) FROM b")])
     Sql('SELECT COALESCE((SELECT SUM(x) FROM a), 0) + COALESCE((SELECT SUM(x) FROM b), 0)')
     """
     numbers = [Sql(f"COALESCE(({each.text}), 0)", each.params) for each in statements]

@@ -96,7 +96,7 @@ def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
 
 def _values(scope: Scope, key: Key) -> list[str]:
     if key in IMAGE_KEYS:
-        return facets.values(scope, key)
+        return facets.visible_values(scope, key)
     if key in FIXED_VALUES:
         return list(dict.fromkeys(FIXED_VALUES[key].values()))
     return ["me"] if key is Key.BY else []

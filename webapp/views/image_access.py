@@ -10,7 +10,7 @@ from webapp.search import catalogue
 
 def visible_image_or_404(image_id: int) -> Image:
     """Return an image that the scope owns or inherits."""
-    image = catalogue.get(g.scope, image_id)
+    image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:
         abort(404)
     return image

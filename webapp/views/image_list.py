@@ -32,7 +32,7 @@ UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
 def images() -> Response:
     chosen = preferences.load_preferences(g.actor.person)
     listing = _requested_listing(chosen.page_size)
-    page, query = catalogue.find(g.actor, g.scope, listing), listing.query
+    page, query = catalogue.find_page(g.actor, g.scope, listing), listing.query
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     return render(
         "list/images.html",
@@ -61,7 +61,7 @@ def image_filters() -> Response:
     return render(
         "list/filters.html",
         fragment="list/_filters.html",
-        menus=facets.menus(g.scope, listing.query),
+        menus=facets.filter_menus(g.scope, listing.query),
         has_uncounted_terms=any(listing.query.terms_for(key) for key in UNCOUNTED_KEYS),
         listing=listing,
         listing_url=partial(_listing_url, url_for(".images")),

@@ -56,7 +56,9 @@ def successors() -> Response:
     if len(text) >= SHORTEST_SEARCH and not text.startswith("#"):
         retired = Term(Key.STATUS, LifeCycle.RETIRED.value, excluded=True)
         query = Query((Term(Key.WORD, text), retired), (), "")
-        images = catalogue.find(g.actor, g.scope, Listing(query=query, size=MAX_SUGGESTIONS)).images
+        images = catalogue.find_page(
+            g.actor, g.scope, Listing(query=query, size=MAX_SUGGESTIONS)
+        ).images
     return render("images/_successors.html", images=images, reference_to=reference_to)
 
 
