@@ -1,6 +1,6 @@
-"""Cloud credentials: owned by a scope, usable there and below.
+"""Cloud credentials. A scope owns them; this scope and the scopes below it can use them.
 
-They are checked against the cloud when they are saved.
+Saving credentials also checks them: the registry logs in to the cloud with them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ NAME_LENGTH = 64
 
 
 class CredentialsError(Refusal):
-    """The credentials cannot be saved like this. `field` is the name of a credential field."""
+    """The credentials cannot be saved like this.
+
+    `field` is 'name' or the name of a credential field.
+    """
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
-    """Return the credentials that `scope` owns or inherits, its own first."""
+    """Return the credentials that `scope` owns, then those that it inherits, nearest first."""
     query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
     if cloud:
         query = query.where(CloudCredentials.cloud == cloud)
@@ -61,7 +64,7 @@ def add(
     *,
     checked: bool = True,
 ) -> CloudCredentials:
-    """Add credentials to `scope`, after a check against the cloud if `checked`.
+    """Add credentials to `scope` and return them. If `checked`, log in to the cloud first.
 
     Raises Forbidden, CredentialsError and, if `checked`, CloudError.
     """
@@ -89,10 +92,11 @@ def edit(
     cleared: Collection[str] = (),
     checked: bool = True,
 ) -> None:
-    """Change stored credentials, after a check against the cloud if `checked`.
+    """Change stored credentials. If `checked`, log in to the cloud first.
 
-    An empty secret field keeps its stored value, unless it is named in `cleared`. Raises
-    Forbidden, CredentialsError, VaultError and, if `checked`, CloudError.
+    If a secret field is empty in `values`, its stored secret does not change, unless `cleared` has
+    the name of the field. Raises Forbidden, CredentialsError, VaultError and, if `checked`,
+    CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     cloud = CLOUDS[row.cloud]
@@ -121,7 +125,7 @@ def edit(
 
 
 def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
-    """Log in to the cloud with stored credentials and save the account that they belong to.
+    """Log in to the cloud with stored credentials, and save the account to which they belong.
 
     Raises Forbidden, VaultError and CloudError.
     """
@@ -153,10 +157,10 @@ def _valid_name(name: str) -> str:
 
 
 def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
-    """Return a value for each field of the cloud, without surrounding whitespace.
+    """Return a value for each credential field of the cloud, without surrounding whitespace.
 
-    The value is '' for a field that does not apply because of another field. Raises
-    CredentialsError for the first invalid value.
+    A field can apply only while another field has a certain value (`Field.when`). If the field
+    does not apply, its value is ''. Raises CredentialsError for the first invalid value.
     """
     valid: dict[str, str] = {}
     for field in cloud.credential_fields:
@@ -192,7 +196,8 @@ def _require_secrets_for_new_url(
 ) -> None:
     """Raise CredentialsError if stored secrets would be sent to a new URL.
 
-    Otherwise an admin could have secrets that they do not know sent to a server of their own.
+    Without this check, an admin could enter the URL of their own server and so receive secrets
+    that they do not know.
     """
     for field in cloud.credential_fields:
         changed = field.name.endswith("_url") and before.get(field.name) != after[field.name]
@@ -213,7 +218,7 @@ def _is_http_url(value: str) -> bool:
 
 @contextmanager
 def _unique_name(scope: Scope, name: str) -> Iterator[None]:
-    """Translate the database's refusal of a duplicate name into CredentialsError."""
+    """Raise CredentialsError if the database refuses the name as a duplicate."""
     try:
         yield
     except IntegrityError as error:

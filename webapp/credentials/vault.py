@@ -25,14 +25,14 @@ class Vault:
     def store(
         self, row: CloudCredentials, fields: Iterable[Field], values: Mapping[str, str]
     ) -> None:
-        """Put `values` into `row`, with the secret ones encrypted. Does not save the row."""
+        """Set the columns of `row` from `values`. Encrypt the secret fields. Don't save the row."""
         secret_names = {field.name for field in fields if field.secret}
         row.settings = {name: value for name, value in values.items() if name not in secret_names}
         secrets = {name: value for name, value in values.items() if name in secret_names}
         row.secrets = self._fernet.encrypt(json.dumps(secrets).encode()).decode()
 
     def reveal(self, row: CloudCredentials) -> CredentialValues:
-        """Return all fields in plain text. Raises VaultError."""
+        """Return all fields of `row` in plain text. Raises VaultError."""
         try:
             secrets = json.loads(self._fernet.decrypt(row.secrets.encode()))
         except InvalidToken as error:

@@ -28,7 +28,11 @@ PREVIEW_NAMES = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected images: those with these IDs or, with a query, all images that match it."""
+    """The images that a person selected.
+
+    If `query` is None, these are the images in `image_ids`. Otherwise, these are all images that
+    match the query.
+    """
 
     image_ids: Sequence[int] = ()
     query: Query | None = None
@@ -38,9 +42,10 @@ class Selection:
 class Preview:
     """The effect that an action would have on a selection.
 
-    `changed` images would change, `unchanged` ones would not. `inherited` images are excluded,
-    since other scopes own them. `names` are the first names of the changed images. The scopes
-    `hidden_from` would no longer see some of them.
+    `changed` and `unchanged` are numbers of images that the scope owns. `inherited` is the number
+    of selected images that a scope above owns; the action leaves these images out. `names` are the
+    names of the first images that would change. `hidden_from` are the lower scopes that would no
+    longer see some of the images.
     """
 
     changed: int
@@ -65,7 +70,7 @@ class TooManyImages(Refusal):
 
 
 def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Selection) -> Preview:
-    """Return what the action would do. Raises Forbidden and TooManyImages."""
+    """Return the effect that the action would have. Raises Forbidden and TooManyImages."""
     actor.require(Right.EDIT_IMAGES, scope)
     owned, inherited = _count_by_owner(actor, scope, selection)
     if owned > MAX_IMAGES:
@@ -92,16 +97,17 @@ def start_action(
     selection: Selection,
     arguments: Arguments,
 ) -> Job:
-    """Start the action as a job and return it.
+    """Start the action as a job and return the job.
 
-    `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, plus any value
-    that the job's page needs. Raises Forbidden and TooManyImages.
+    `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, or are empty. The
+    caller may add values that the job's page needs. Raises Forbidden and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
     rows = [JobRow(image_id=image.id, subject=image.name) for image in images]
     if len(rows) > MAX_IMAGES:
         raise TooManyImages(count_owned(actor, scope, selection))
+    # Only Delete uses the batch ID, under which the job's images can be restored together.
     deletion.purge()
     arguments = {**arguments, "batch": deletion.new_batch()}
     job = store.create_job(actor, scope, action.job_action.key, arguments, rows)
@@ -110,9 +116,10 @@ def start_action(
 
 
 def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job | None:
-    """Start a job that restores the images of a deletion batch and return it.
+    """Start a job that restores a batch, and return the job.
 
-    Returns None if no image of the batch can be restored. Raises Forbidden.
+    A batch is the images that were deleted together. Returns None if no image of the batch can be
+    restored. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     deleted = deletion.restorable_images(scope, batch)
@@ -125,7 +132,10 @@ def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job |
 
 
 def can_be_undone(job: Job) -> bool:
-    """Return whether the job is over and deleted images that can still be restored."""
+    """Return whether the job deleted images that can still be restored.
+
+    A running job cannot be undone.
+    """
     if job.action != ACTIONS["delete"].job_action.key or job.state not in {"done", "stopped"}:
         return False
     return deletion.can_restore(job.scope, job.arguments["batch"])

@@ -1,6 +1,6 @@
-"""The actions that can be applied to many images: a table, and a function for each action.
+"""The bulk actions: a table of them, and the functions that apply an action to one image.
 
-Every action goes through the use case of the single image, so the same rules, rights and audit
+Every action calls the function that changes a single image, so the same rules, rights and audit
 entries apply. This module must not know how images are selected.
 """
 
@@ -24,19 +24,27 @@ from webapp.refusals import Refusal
 
 Arguments = Mapping[str, Any]
 ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
-"""Apply the action to one image. Return whether it changed, and a message for the person or ''."""
+"""Apply an action to one image.
+
+Return whether the image changed, and a message for the person, or '' if there is no message.
+"""
 
 OPERATING_SYSTEM, LIFE_CYCLE = "os", "life"
-"""Values of `asks_for`: an operating system; or a day, a reason and a successor."""
+"""Values of `BulkAction.asks_for`.
+
+OPERATING_SYSTEM asks for a family and a version. LIFE_CYCLE asks for a date, a reason and a
+successor.
+"""
 
 
 @dataclass(frozen=True)
 class BulkAction:
-    """One action.
+    """An action that can be applied to many images.
 
-    `label` is its name in the menu, `title` the text of its button and heading, with `{images}`
-    for the number of images. `is_no_op` tells whether the action would leave an image unchanged,
-    as far as that is known without the arguments. `asks_for` names the arguments, '' for none.
+    `label` is the name in the menu. `title` is the text of the button and of the heading;
+    `{images}` in the title is replaced, for example by '12 images'. `is_no_op` returns whether the
+    action would leave an image unchanged; it returns False if that depends on the arguments.
+    `asks_for` is OPERATING_SYSTEM or LIFE_CYCLE, or '' for an action without arguments.
     """
 
     key: str
@@ -46,8 +54,9 @@ class BulkAction:
     is_no_op: Callable[[Image], bool] = lambda _image: False
     asks_for: str = ""
     at_environments: bool = True
+    """Whether environments offer the action."""
     hides_image: bool = False
-    """Whether scopes below no longer see the image."""
+    """Whether lower scopes no longer see a shared image after the action."""
     calls_cloud: bool = False
 
     @property
@@ -79,28 +88,32 @@ class BulkAction:
 
 
 def available_actions(scope: Scope) -> list[BulkAction]:
-    """Return the actions that make sense at `scope`. An environment has no scopes to share with."""
+    """Return the actions that `scope` offers.
+
+    An environment has no lower scopes, so it does not offer to share images.
+    """
     is_environment = scope.level is Level.ENVIRONMENT
     return [action for action in ACTIONS.values() if action.at_environments or not is_environment]
 
 
 def operating_system_arguments(family: str, version: str) -> Arguments:
+    """Return the arguments of “Set operating system”."""
     return {"os_family": family, "os_version": version}
 
 
 def life_cycle_arguments(scope: Scope, on: date, reason: str, successor: str) -> Arguments:
     """Return the arguments of Deprecate and Retire.
 
-    `successor` names an image as `successors.find_image` understands it, or is ''. Raises
-    Refusal for values that no image could have.
+    `successor` is '' or a text that `successors.find_image` understands, for example '#12 noble'.
+    Raises InvalidLifeCycle for an invalid reason, and InvalidSuccessor.
     """
-    LifeCyclePlan(on, None, reason)
+    LifeCyclePlan(on, None, reason)  # Raises InvalidLifeCycle.
     successor_id = successors.parse_successor(scope, successor)
     return {"on": on.isoformat(), "reason": reason, "successor": successor_id}
 
 
 def _edit(**changes: Any) -> ApplyToImage:
-    """Return a function that sets these fields of an image."""
+    """Return a function that changes these fields of an image."""
 
     def edit(actor: Actor, image: Image, _arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
         choices = replace(choices_of(image), **changes)
@@ -118,10 +131,10 @@ def _set_operating_system(
 
 
 def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-    """Deprecate the image. Raises Refusal if it has a retirement date.
+    """Deprecate the image. Raises Refusal if the image has a retirement date.
 
-    Deprecating would cancel the retirement. A person sees that on the page of a single image, but
-    not in a bulk action.
+    Deprecating an image removes its retirement date. The page of a single image shows the date
+    before a person deprecates the image; a bulk action does not show it.
     """
     if image.retired_on is not None:
         raise Refusal("This image is retired or scheduled for retirement. Reactivate it first.")
@@ -263,6 +276,6 @@ def _restore_deleted(
 RESTORE_DELETED = JobAction(
     key="image-undelete", title="Restore {images}", process_row=_restore_deleted, atomic=True
 )
-"""Restores a batch of deleted images: the undo of Delete. It is not in the menu."""
+"""Undoes Delete: restores the images that were deleted together. The menu does not list it."""
 
 JOB_ACTIONS = (*(action.job_action for action in ACTIONS.values()), RESTORE_DELETED)

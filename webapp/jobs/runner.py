@@ -1,10 +1,11 @@
-"""Processing jobs: work on many rows that continues without a request and survives restarts.
+"""Process jobs. A job continues after its request has ended, and survives restarts.
 
-This module must not know what a job does: use cases register their actions here.
+A job has rows, and does the same work for each row. This module must not know what that work is:
+other modules define actions, and `create_app` registers them here.
 
 One thread of one process works on a job and stores a heartbeat in `Job.seen_at` about once a
 second. Another process may take over a job whose heartbeat is old. The heartbeat is also the lock
-token: a thread continues only while the stored heartbeat is the one that it wrote last.
+token: a thread stops as soon as the stored heartbeat differs from the last one that it wrote.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from webapp.jobs.store import Outcome
 from webapp.people import accounts
 
 SHORT_JOB_ROWS = 100
-"""A job with at most this many rows may be processed within a request."""
+"""The most rows of a job that may be processed within a request."""
 CONCURRENT_ROWS = 8
-"""Rows that one process handles at the same time while they wait for a cloud."""
+"""The most rows that one process handles at the same time. Such rows wait for a cloud."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """The age of a heartbeat after which a job counts as abandoned."""
 HEARTBEAT_SECONDS = 1.0
 SQLITE_PAUSE_SECONDS = 0.002
-"""Pause between two rows on SQLite, which allows one writer at a time, so that others can write."""
+"""Pause after each row on SQLite. SQLite allows one writer at a time; others write in the pause."""
 READ_SIZE = 500
-"""Rows that are read at once."""
+"""Rows per SELECT statement."""
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,10 @@ ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 class JobAction:
     """One kind of job.
 
-    `key` is stored in `Job.action`. `title` is the heading of the job's page; it can contain
-    `{images}` for the number of images. With `atomic`, a row and its outcome are one transaction;
-    use it for rows that call no cloud. With `concurrent`, several rows are processed at the same
-    time, in any order; use it for rows that wait for a cloud.
+    `key` is stored in `Job.action`. `title` is the heading of the job's page; `{images}` in the
+    title is replaced, for example by '12 images'. If `atomic`, the work for a row and its outcome
+    are saved in one transaction; use it for rows that call no cloud. If `concurrent`, several rows
+    are processed at the same time, in any order; use it for rows that wait for a cloud.
     """
 
     key: str
@@ -70,18 +71,18 @@ _row_threads = ThreadPoolExecutor(CONCURRENT_ROWS, thread_name_prefix="rows-of-j
 
 
 class ProcessIsShuttingDown(Exception):
-    """This process accepts no more work. Another process will take over the job."""
+    """This process starts no more threads. Another process will take over the job."""
 
 
 def register(actions: Iterable[JobAction]) -> None:
-    """Add actions to the table. Registering an action again is harmless."""
+    """Add actions to JOB_ACTIONS. Registering the same action twice is harmless."""
     JOB_ACTIONS.update({action.key: action for action in actions})
 
 
 def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
-    """Start a planned job, exactly once however often this is called, and update `job`.
+    """Start a planned job, and reload `job`. A job that was already started is not started again.
 
-    With `wait`, a short job without concurrent rows is finished when this returns.
+    If `wait` is true, a short job without concurrent rows is finished when this function returns.
     """
     heartbeat = now()
     planned = (Job.id == job.id) & (Job.state == "planned")
@@ -95,7 +96,7 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
 
 
 def resume_if_abandoned(job: Job, vault: Vault) -> None:
-    """Take the job over if its process has ended or hangs."""
+    """Take the job over if its heartbeat is old: its process has ended or hangs."""
     heartbeat = now()
     if job.state != "running" or job.seen_at > heartbeat - ABANDONED_AFTER:
         return
@@ -113,9 +114,12 @@ def resume_abandoned_jobs(vault: Vault) -> None:
 
 
 def stop_job(actor: Actor, job: Job) -> None:
-    """Stop the actor's own running job and update `job`. Unprocessed rows stay unprocessed."""
-    own = (Job.id == job.id) & (Job.person == actor.person) & (Job.state == "running")
-    Job.update(state="stopped", finished_at=now()).where(own).execute()
+    """Stop a running job that the actor started, and reload `job`.
+
+    Unprocessed rows stay unprocessed. A job that another person started is not stopped.
+    """
+    may_stop = (Job.id == job.id) & (Job.person == actor.person) & (Job.state == "running")
+    Job.update(state="stopped", finished_at=now()).where(may_stop).execute()
     store.reload_job(job)
 
 
@@ -125,7 +129,11 @@ def _start_thread(job_id: int, heartbeat: datetime, vault: Vault) -> None:
 
 
 def _process_job(job_id: int, heartbeat: datetime, vault: Vault) -> None:
-    """Process a job to its end. After a database error, the job is left to be taken over."""
+    """Process a job to its end.
+
+    After an unexpected error, for example of the database, the job still counts as running. It is
+    taken over when its heartbeat is old.
+    """
     try:
         with open_connection():
             job = Job.get_or_none(Job.id == job_id)
@@ -137,8 +145,8 @@ def _process_job(job_id: int, heartbeat: datetime, vault: Vault) -> None:
         log.exception("job %d was given up", job_id)
 
 
-# The same condition as `_JobWorker._owned`. It is checked before every row, and building the
-# Peewee query took longer than executing it.
+# The same condition as `_JobWorker._owned`, as a prepared query. The worker sends this query before
+# every row, and Peewee took longer to build it than the database took to execute it.
 _select_owned = Prepared(
     lambda placeholder: Job.select(Job.id).where(
         Job.id == placeholder, Job.state == placeholder, Job.seen_at == placeholder
@@ -156,6 +164,7 @@ class _JobWorker:
         self._heartbeat_sent = time.monotonic()
 
     def process(self) -> None:
+        """Process the rows without an outcome. Then store that the job is done, or was stopped."""
         if self._action.concurrent:
             self._process_concurrently()
         else:
@@ -182,7 +191,7 @@ class _JobWorker:
             pending = self._wait_for_one(pending)
 
     def _wait_for_one(self, pending: set[Future[None]]) -> set[Future[None]]:
-        """Wait until a row is finished or a heartbeat is due; return the rows still pending."""
+        """Wait until a row is finished or a heartbeat is due. Return the pending rows."""
         finished, unfinished = wait(pending, HEARTBEAT_SECONDS, FIRST_COMPLETED)
         for future in finished:
             future.result()
@@ -208,14 +217,14 @@ class _JobWorker:
 
     @property
     def _owned(self) -> Any:
-        """The condition that nobody has stopped the job or taken it over."""
+        """Return the query condition that the job was neither stopped nor taken over."""
         running = (Job.id == self._job.id) & (Job.state == "running")
         return running & (Job.seen_at == self._heartbeat)
 
     def _send_heartbeat(self) -> None:
-        """Store a heartbeat, if it is due, and read the person's roles again.
+        """If a heartbeat is due, store it and read the person's roles again.
 
-        The roles may have been taken away since the job was started.
+        The person may have lost roles since the job was started.
         """
         if time.monotonic() - self._heartbeat_sent < HEARTBEAT_SECONDS:
             return

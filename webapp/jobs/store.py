@@ -1,4 +1,4 @@
-"""Jobs and their rows in the database: create, find, list, count and delete.
+"""Create, find, list, count and delete jobs and their rows in the database.
 
 This module must not know how jobs are processed.
 """
@@ -16,7 +16,7 @@ from models import Image, Job, JobRow, Prepared, Scope, now, transaction
 from webapp.access import Actor
 
 OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
-"""All outcomes of a row, in display order. A row that is not processed yet has the outcome ''."""
+"""All outcomes of a processed row, in display order. An unprocessed row has the outcome ''."""
 RETENTION = timedelta(days=7)
 """The age at which a job is deleted."""
 INSERT_SIZE = 500
@@ -27,8 +27,8 @@ INSERT_SIZE = 500
 class Outcome:
     """The result of processing one row.
 
-    `kind` is one of OUTCOMES, `message` a sentence for the person or ''. `image_id` is the image
-    that the row created or changed, if the row did not name it before.
+    `kind` is one of OUTCOMES. `message` is text for the person, or ''. `image_id` is the ID of the
+    image that was created or changed, or None to leave the row's image ID unchanged.
     """
 
     kind: str
@@ -39,20 +39,20 @@ class Outcome:
 def create_job(
     actor: Actor, scope: Scope, action: str, arguments: Mapping[str, Any], rows: Iterable[JobRow]
 ) -> Job:
-    """Store a planned job with its rows, in their order, and return it. Nothing is started.
+    """Store a planned job with its rows and return the job. The job is not started.
 
-    `rows` are unsaved. Old jobs are deleted first.
+    `rows` are unsaved, in the order in which they will be processed. Old jobs are deleted first.
     """
     delete_old_jobs()
-    planned = list(rows)
+    unsaved_rows = list(rows)
     job: Job = Job.create(
         scope=scope,
         person=actor.person,
         action=action,
         arguments=dict(arguments),
-        total=len(planned),
+        total=len(unsaved_rows),
     )
-    for start in range(0, len(planned), INSERT_SIZE):
+    for start in range(0, len(unsaved_rows), INSERT_SIZE):
         values = [
             {
                 "job": job,
@@ -61,7 +61,7 @@ def create_job(
                 "subject": row.subject[:512],
                 "arguments": row.arguments,
             }
-            for position, row in enumerate(planned[start : start + INSERT_SIZE], start)
+            for position, row in enumerate(unsaved_rows[start : start + INSERT_SIZE], start)
         ]
         with transaction():
             JobRow.insert_many(values).execute()
@@ -69,9 +69,12 @@ def create_job(
 
 
 def find_job(actor: Actor, scope: Scope, job_id: int) -> Job | None:
-    """Return the actor's own job at `scope`, or None. Nobody can see another person's jobs."""
-    own = (Job.id == job_id) & (Job.person == actor.person) & (Job.scope == scope)
-    job: Job | None = Job.get_or_none(own)
+    """Return a job that the actor started at `scope`, or None.
+
+    Nobody can see another person's jobs.
+    """
+    visible = (Job.id == job_id) & (Job.person == actor.person) & (Job.scope == scope)
+    job: Job | None = Job.get_or_none(visible)
     return job
 
 
@@ -90,9 +93,9 @@ _select_jobs = Prepared(
 
 
 def outcome_counts(job: Job) -> dict[str, int]:
-    """Return the number of rows by outcome, without zeros.
+    """Return the number of rows for each outcome that at least one row has.
 
-    The keys are in the order of OUTCOMES, followed by '' for rows that are not processed yet.
+    The keys are in the order of OUTCOMES, followed by '' for unprocessed rows.
     """
     query = JobRow.select(JobRow.outcome, fn.COUNT(JobRow.id)).where(JobRow.job == job)
     counts: dict[str, int] = dict(query.group_by(JobRow.outcome).tuples().execute())
@@ -102,10 +105,11 @@ def outcome_counts(job: Job) -> dict[str, int]:
 def list_rows(
     job: Job, outcome: str | None = None, *, after: str = "", size: int = 50
 ) -> tuple[list[JobRow], str]:
-    """Return one page of rows and the cursor of the next page, '' if there is none.
+    """Return one page of rows, and the cursor of the next page or '' if this is the last page.
 
-    Refused rows come first. `outcome` limits the rows to one outcome, `after` is the cursor of an
-    earlier page. An invalid cursor selects the first page.
+    Refused rows come first. If `outcome` is not None, only rows with this outcome are returned.
+    `after` is a cursor that an earlier call returned, or '' for the first page. An invalid cursor
+    also selects the first page.
     """
     rank = Case(None, [(JobRow.outcome == "refused", 0)], 1)
     query = JobRow.select().where(JobRow.job == job)
@@ -126,7 +130,7 @@ def _cursor_after(row: JobRow) -> str:
 
 
 def visible_image_ids(scope: Scope, rows: Iterable[JobRow]) -> set[int]:
-    """Return the IDs of those images of `rows` that still exist and are visible at `scope`."""
+    """Return the IDs of the images of `rows` that exist and are visible at `scope`."""
     ids = [row.image_id for row in rows if row.image_id is not None]
     visible = Image.id.in_(ids) & Image.visible_from(scope)
     return {image.id for image in Image.select(Image.id).where(visible)}
@@ -146,7 +150,7 @@ def count_processed(job: Job) -> int:
 
 
 def reload_job(job: Job) -> None:
-    """Read the columns of `job` from the database again, if it still exists."""
+    """Update `job` with the values in the database, unless the job was deleted."""
     fresh = Job.get_or_none(Job.id == job.id)
     if fresh is not None:
         job.__data__.update(fresh.__data__)

@@ -1,4 +1,4 @@
-"""Accounts: creating them, their passwords, and the roles that a person holds.
+"""Create accounts, check and change passwords, and load the roles of a person.
 
 Sign-in and sessions are in `sessions.py`.
 """
@@ -16,6 +16,7 @@ from webapp.access import Actor
 from webapp.refusals import Refusal
 
 PASSWORD_LENGTH = (10, 256)
+"""Minimum and maximum number of characters."""
 _hasher = PasswordHasher()
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
@@ -41,17 +42,17 @@ def create(email: str, name: str, password: str) -> Person:
 
 
 def normalized_email(text: str) -> str:
-    """Return an e-mail address as the table stores it."""
+    """Return an e-mail address as the database stores it: in lower case, without whitespace."""
     return text.strip().lower()
 
 
-def change_password(actor: Actor, current_password: str, password: str) -> None:
+def change_password(actor: Actor, current_password: str, new_password: str) -> None:
     """Replace the actor's password and end all their sessions. Raises PasswordRefused."""
     person = actor.person
     if not _matches(person.password_hash, current_password):
         raise PasswordRefused("Your current password is incorrect.", "current_password")
     with transaction():
-        set_password(person, password)
+        set_password(person, new_password)
         audit.record(actor, None, "person.password", person.name)
 
 
@@ -78,10 +79,11 @@ def require_strength(password: str) -> None:
 
 
 def verify_password(person: Person | None, password: str) -> bool:
-    """Return whether `password` is the person's, and renew a hash made with old parameters.
+    """Return whether `password` is the password of `person`.
 
-    For None, a hash is checked as well, so that the answer for an unknown e-mail address takes as
-    long as the answer for a wrong password.
+    If the stored hash was made with old parameters, replace it. If `person` is None, check a dummy
+    hash and return False. An unknown e-mail address then takes as long as a wrong password, so the
+    time does not reveal which accounts exist.
     """
     if person is None:
         _matches(_DUMMY_HASH, password)
@@ -95,7 +97,7 @@ def verify_password(person: Person | None, password: str) -> bool:
 
 
 def actor_for(person: Person) -> Actor:
-    """Return the person with the roles they hold."""
+    """Return the person as an Actor, with the roles that the person holds."""
     return Actor(person, {row.scope_id: row.role for row in _memberships(person.id)})
 
 

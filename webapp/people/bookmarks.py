@@ -12,7 +12,10 @@ from webapp.refusals import Refusal
 MAX_BOOKMARKS = 20
 LABEL_LENGTH = 60
 PAGE_PATH = re.compile(r"[a-z][\w/-]{0,200}(\?[!-~]{1,800})?")
-"""A page of the scope, optionally with a query string. Such a path cannot leave the scope's URL."""
+"""The path of a page below the scope's URL, optionally with a query string.
+
+A matching path cannot lead out of the scope.
+"""
 
 
 class BookmarkError(Refusal):
@@ -62,7 +65,7 @@ def remove_bookmark(actor: Actor, scope: Scope, path: str) -> None:
 def move_bookmark(actor: Actor, scope: Scope, path: str, position: int) -> None:
     """Move a bookmark to `position`, counted from 0.
 
-    A position outside the bar means its nearer end.
+    If the position is outside the bar, move the bookmark to the nearer end of the bar.
     """
     with transaction():
         bar = load_bookmarks(actor, scope)

@@ -22,9 +22,9 @@ class MemberError(Refusal):
 
 
 class InvalidInvitation(Refusal):
-    """The invitation was used, withdrawn, has expired, or never existed.
+    """The invitation was used or withdrawn, has expired, or never existed.
 
-    The message does not say which.
+    The message does not say which of these happened.
     """
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ def open_invitations(scope: Scope) -> list[Invitation]:
 def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     """Create an invitation and return its token, which cannot be shown again.
 
-    Replaces another invitation of the same e-mail address to the same scope. Raises Forbidden and
-    MemberError.
+    The new invitation replaces an earlier invitation of the same e-mail address to the same scope.
+    Raises Forbidden and MemberError.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     email = accounts.normalized_email(email)
@@ -101,7 +101,7 @@ def withdraw_invitation(actor: Actor, scope: Scope, invitation_id: int) -> Invit
 
 
 def find_invitation(token: str) -> Invitation:
-    """Return the invitation with this token, with its scope. Raises InvalidInvitation."""
+    """Return the invitation with this token, and load its scope. Raises InvalidInvitation."""
     usable = (Invitation.token_digest == _digest(token)) & (Invitation.expires_at > now())
     invitation: Invitation | None = (
         Invitation.select(Invitation, Scope).join(Scope).where(usable).first()
@@ -112,9 +112,10 @@ def find_invitation(token: str) -> Invitation:
 
 
 def accept_invitation(person: Person, token: str) -> Scope:
-    """Give an existing person the role of an invitation to their e-mail address.
+    """Accept an invitation for a person who has an account, and return the invitation's scope.
 
-    A stronger role that the person already holds at the scope stays. Raises InvalidInvitation.
+    The person gets the role of the invitation, unless they already hold a stronger role at the
+    scope. Raises InvalidInvitation, also if the invitation is for another e-mail address.
     """
     with transaction():
         invitation = find_invitation(token)
@@ -124,9 +125,10 @@ def accept_invitation(person: Person, token: str) -> Scope:
 
 
 def accept_with_new_account(token: str, name: str, password: str) -> tuple[Person, Scope]:
-    """Create an account for the e-mail address of an invitation, with its role.
+    """Accept an invitation with a new account. Return the new person and the invitation's scope.
 
-    Raises InvalidInvitation, PasswordRefused, and MemberError if the e-mail address has an account.
+    The account gets the e-mail address and the role of the invitation. Raises InvalidInvitation,
+    PasswordRefused, and MemberError if the e-mail address already has an account.
     """
     try:
         with transaction():
@@ -173,9 +175,10 @@ def _find_membership(scope: Scope, membership_id: int) -> Membership:
 
 
 def _require_another_admin(membership: Membership) -> None:
-    """Raise MemberError for the last admin of Scalr, since nobody above could appoint another.
+    """Raise MemberError if the member is the last admin of Scalr.
 
-    The lock on the rows keeps two admins from removing each other at the same moment.
+    Scalr is the highest scope, so nobody above it could appoint another admin. The rows are
+    locked, so two admins cannot remove each other at the same moment.
     """
     scope = membership.scope
     if scope.parent_id is not None:
@@ -192,7 +195,10 @@ def _require_another_admin(membership: Membership) -> None:
 
 
 def _join(person: Person, invitation: Invitation) -> Scope:
-    """Use up an invitation. Raises InvalidInvitation if another request did so first."""
+    """Give the person the role of the invitation, delete the invitation, and return its scope.
+
+    Raises InvalidInvitation if another request has already deleted the invitation.
+    """
     membership = Membership.get_or_none(person=person, scope=invitation.scope)
     before = membership.role if membership else None
     if membership is None:
@@ -200,7 +206,7 @@ def _join(person: Person, invitation: Invitation) -> Scope:
     elif membership.role.rank < invitation.role.rank:
         membership.role = invitation.role
         membership.save(only=[Membership.role])
-    # Only one of two requests at the same moment deletes the row.
+    # If two requests accept the invitation at the same moment, only one of them deletes the row.
     if invitation.delete_instance() != 1:
         raise InvalidInvitation
     changes = {"role": (before, invitation.role)}

@@ -26,8 +26,10 @@ COLUMNS = {
     "checked": "Last checked",
     "description": "Description",
 }
-"""Label by key, in the order of the page. Without a column of its own, the cloud image ID is shown
-below the name."""
+"""The label of each column by key, in the order of the page.
+
+If the column `id` is not shown, the cloud image ID is shown below the name.
+"""
 REQUIRED_COLUMN = "name"
 """The column that is always shown, and therefore never offered as a choice."""
 DEFAULT_COLUMNS = ("location", "os", "agent", "status", "created")
@@ -38,7 +40,7 @@ PAGE_SIZES = (25, 50, 100, 250)
 class Preferences:
     """The preferences of one person.
 
-    `columns` are the chosen columns in the order of COLUMNS, without the required one.
+    `columns` are the chosen columns in the order of COLUMNS, without REQUIRED_COLUMN.
     """
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
@@ -46,7 +48,7 @@ class Preferences:
 
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
-        """The columns that can be chosen: key, label, and whether the column is shown."""
+        """Return the key and label of each optional column, and whether the column is shown."""
         return [
             (key, label, key in self.columns)
             for key, label in COLUMNS.items()
@@ -59,14 +61,18 @@ class Preferences:
 
 
 def load_preferences(person: Person) -> Preferences:
-    """Return what the person chose, or the defaults. Columns that no longer exist are left out."""
+    """Return the person's preferences, or the defaults. Ignore columns that no longer exist."""
     columns = person.columns.split() or DEFAULT_COLUMNS
     return Preferences(_existing_columns(columns), person.page_size)
 
 
 def save_preferences(person: Person, columns: Iterable[str], page_size: int) -> None:
-    """Store the person's choice. Unknown columns are ignored; `page_size` is one of PAGE_SIZES."""
-    # The required column is stored too, because an empty text means the default columns.
+    """Store the person's preferences. Ignore unknown columns.
+
+    `page_size` is one of PAGE_SIZES.
+    """
+    # An empty text means the default columns. REQUIRED_COLUMN is stored too, so that the text is
+    # not empty if the person hides all other columns.
     person.columns = " ".join([REQUIRED_COLUMN, *_existing_columns(columns)])
     person.page_size = page_size
     person.save(only=[Person.columns, Person.page_size])

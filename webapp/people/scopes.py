@@ -1,4 +1,4 @@
-"""The scope tree: which scopes a person sees, and creating, renaming and deleting scopes."""
+"""The scope tree: find the scopes that a person can see; create, rename and delete scopes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
 
 
 def home_scope(actor: Actor) -> Scope | None:
-    """Return the highest scope at which the actor holds a role: where sign-in leads to."""
+    """Return the scope that opens after sign-in, or None if the actor holds no role.
+
+    This is the highest scope at which the actor holds a role.
+    """
     direct = Scope.select().where(Scope.id.in_(list(actor.roles)))
     return min(direct, key=lambda scope: (len(scope.lineage), scope.path), default=None)
 
@@ -72,7 +75,7 @@ def create(actor: Actor, parent: Scope, name: str) -> Scope:
 
 
 def rename(actor: Actor, scope: Scope, name: str) -> None:
-    """Rename a scope. Its path stays, so that bookmarks keep working.
+    """Rename a scope. The path of the scope does not change, so bookmarks still work.
 
     Raises Forbidden and ScopeError.
     """
@@ -98,7 +101,7 @@ def rename(actor: Actor, scope: Scope, name: str) -> None:
 
 @dataclass(frozen=True)
 class Contents:
-    """How many records a scope and the scopes below it own."""
+    """The numbers of records in a scope and the scopes below it."""
 
     environments: int
     images: int
@@ -107,7 +110,7 @@ class Contents:
 
 
 def count_contents(scope: Scope) -> Contents:
-    """Count what is deleted together with `scope`."""
+    """Return the numbers of records that are deleted together with `scope`."""
     ids = [each.id for each in scope.subtree()]
     return Contents(
         environments=len(ids) - 1,
@@ -142,7 +145,10 @@ def _valid_name(name: str) -> str:
 
 
 def _slug(name: str) -> str:
-    """Return the name as part of a URL: letters, digits and hyphens."""
+    """Return the name in the form for a URL: 'Día de Prüfung' becomes 'dia-de-prufung'.
+
+    Raises ScopeError if no letter or digit remains.
+    """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if not slug:

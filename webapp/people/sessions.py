@@ -23,17 +23,19 @@ LIMIT_MINUTES = 15
 
 
 class SignInRefused(Refusal):
-    """The e-mail address or the password is wrong. The message does not say which."""
+    """The e-mail address or the password is wrong. The message does not say which of the two."""
 
 
 class TooManyFailedSignIns(Refusal):
-    """The e-mail address or the client has to wait before the next attempt."""
+    """Too many sign-ins failed for the e-mail address or the client. The person has to wait."""
 
 
 class FailedSignIns:
-    """Counts failed sign-ins: in Redis if several servers share the limit, else in this process.
+    """Counts failed sign-ins.
 
-    Within 15 minutes, 10 failures are allowed for one e-mail address, and 30 for one client.
+    Within 15 minutes, 10 failures are allowed for one e-mail address, and 30 for one client. The
+    counts are stored in Redis if there is a `redis_url`, so that several servers share the limits.
+    Otherwise, the counts are stored in this process.
     """
 
     PER_EMAIL: RateLimitItem = RateLimitItemPerMinute(10, LIMIT_MINUTES)
@@ -53,10 +55,12 @@ class FailedSignIns:
             )
 
     def add(self, email: str, client: str) -> None:
+        """Count a failed sign-in."""
         self._limiter.hit(self.PER_EMAIL, "email", email)
         self._limiter.hit(self.PER_CLIENT, "client", client)
 
     def clear(self, email: str) -> None:
+        """Forget the failed sign-ins of an e-mail address."""
         self._limiter.clear(self.PER_EMAIL, "email", email)
 
 
@@ -88,13 +92,14 @@ class Session:
     scope: Scope | None
 
 
-def load_session(session: str, scope_path: str = "") -> Session | None:
-    """Return the session with the ID `session`, or None if a change of password ended it.
+def load_session(cookie_id: str, scope_path: str = "") -> Session | None:
+    """Return the session whose ID is in the cookie, or None if the ID is not valid.
 
-    Every page needs the person, their roles and the scope, so one query reads all of them. It
-    returns one row for each combination of a role and a scope of the lineage.
+    An ID is no longer valid after the person's password was changed. Every page needs the person,
+    their roles and the scope, so one query reads all of them. The query returns one row for each
+    combination of a role and a scope of the lineage.
     """
-    person_id, _, key = session.partition(".")
+    person_id, _, key = cookie_id.partition(".")
     if not person_id.isdecimal():
         return None
     rows = _session_rows(*lineage_paths(scope_path), int(person_id))

@@ -1,1 +1,1 @@
-"""Images as files: export, and import in two steps, a plan and its application."""
+"""Export and import of images as files. An import has two steps: plan it, then carry it out."""

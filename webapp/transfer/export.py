@@ -1,6 +1,7 @@
-"""Exporting images as CSV or JSON: the columns, and the text in chunks, for any number of images.
+"""Export images as CSV or JSON.
 
-This module must not know who requests the export or how it is sent.
+The text is produced in chunks, so an export can have any number of images. This module must not
+know who requests the export or how it is sent.
 """
 
 from __future__ import annotations
@@ -88,20 +89,21 @@ def json_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
 
 
 def file_name(scope: Scope, extension: str) -> str:
-    """Return the name of an export: 'images-acme-production-2026-11-24.csv'."""
+    """Return the file name of an export: 'images-acme-production-2026-11-24.csv'."""
     return f"images-{scope.path.replace('/', '-') or 'scalr'}-{today().isoformat()}.{extension}"
 
 
 def escape_formula(text: str) -> str:
     """Return `text` as a cell that a spreadsheet does not run as a formula.
 
-    Text that looks escaped already is escaped once more, so that `unescape_formula` returns the
-    original text.
+    For example, `=1` becomes `'=1`. Text that already looks escaped is escaped once more: `'=1`
+    becomes `''=1`. So `unescape_formula` always returns the original text.
     """
     return f"{ESCAPE}{text}" if _needs_escape(text) else text
 
 
 def unescape_formula(cell: str) -> str:
+    """Return the text from which `escape_formula` made a cell."""
     return cell[1:] if cell[:1] == ESCAPE and _needs_escape(cell) else cell
 
 
@@ -117,7 +119,7 @@ def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Recor
 
 
 def _successor_ids(images: Sequence[Image], scope: Scope) -> Mapping[int, str]:
-    """Return the cloud image IDs of the successors that `scope` can see, by image ID."""
+    """Return the cloud image ID of each successor that `scope` can see, by the successor's ID."""
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:
         return {}

@@ -1,7 +1,7 @@
-"""Parsing a file of images: CSV, JSON, or a manifest of HashiCorp Packer.
+"""Parse a file of images: CSV, JSON, or a manifest that HashiCorp Packer wrote.
 
-Every format becomes lines of text by column. This module must not know what the texts mean or
-whether they are valid.
+The result is the same for every format: one line per image, with a text for each column. This
+module must not know what the texts mean or whether they are valid.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REQUIRED_COLUMNS = ("cloud", "cloud_image_id")
 DELIMITERS = ",;\t"
 
 Values = Mapping[str, str]
-"""The non-empty texts of a line, by column."""
+"""The texts of a line by column, without empty texts."""
 
 
 class UnreadableFile(Refusal):
@@ -40,8 +40,8 @@ class UnreadableValue(Refusal):
 class FileLine:
     """One image in the file.
 
-    `position` tells people where it is, such as 'line 3'. `error` says why the line cannot be
-    read, or is ''.
+    `position` is the position of the image in the file, for example 'line 3'. `error` is a message
+    if the line cannot be read, otherwise ''.
     """
 
     position: str
@@ -53,8 +53,9 @@ class FileLine:
 class ParsedFile:
     """A file that could be read.
 
-    `unknown_columns` are columns that the registry doesn't have, as the file writes them.
-    `ignored_columns` are those that only the registry fills. `notes` are sentences about the file.
+    `unknown_columns` are columns that the registry doesn't have, spelled as in the file.
+    `ignored_columns` are the READ_ONLY_COLUMNS that the file has. `notes` are sentences about the
+    file for the person.
     """
 
     format: str
@@ -65,7 +66,7 @@ class ParsedFile:
 
 
 def parse_file(data: bytes) -> ParsedFile:
-    """Parse the file, after detecting its format from the content. Raises UnreadableFile."""
+    """Detect the format of a file from its content, and parse the file. Raises UnreadableFile."""
     text = _decode(data)
     if text.lstrip()[:1] in {"[", "{"}:
         return _parse_json(text)
@@ -93,7 +94,10 @@ def _decode(data: bytes) -> str:
 
 
 def _parsed_file(file_format: str, lines: list[FileLine], columns: Mapping[str, str]) -> ParsedFile:
-    """Return the file. `columns` has the columns as the file writes them, by normalized name."""
+    """Return the parsed file. Raises UnreadableFile if it has no lines or too many.
+
+    `columns` maps the normalized name of each column to its spelling in the file.
+    """
     if not lines:
         raise UnreadableFile("The file contains no images. Add at least one and try again.")
     if len(lines) > MAX_LINES:
@@ -206,7 +210,7 @@ def _json_line(position: str, item: Any) -> FileLine:
 
 
 def _json_values(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a JSON object as text, without empty ones. Raises UnreadableValue."""
+    """Return the values of a JSON object as text, without empty texts. Raises UnreadableValue."""
     texts = {_column_name(name): _json_text(name, value) for name, value in item.items()}
     return {name: text for name, text in texts.items() if text}
 
@@ -226,28 +230,29 @@ def _json_text(name: str, value: Any) -> str:
 
 
 def _parse_manifest(builds: list[Any]) -> ParsedFile:
-    """Parse all builds of a Packer manifest, to which every run of Packer adds its own.
+    """Parse all builds of a Packer manifest. Every run of Packer adds its builds to the manifest.
 
-    If several builds produced the same image, only the newest one is used.
+    If several builds produced the same image, only the newest build is used.
     """
     newest: dict[ImageIdentity, tuple[int | float, FileLine]] = {}
     errors: list[FileLine] = []
-    older = 0
+    older_count = 0
     for number, build in enumerate(builds, start=1):
         for line in _build_lines(number, build):
             if line.error:
                 errors.append(line)
                 continue
             identity, built_at = _identity(line.values), _build_time(build)
-            older += identity in newest
+            older_count += identity in newest
             if identity not in newest or built_at >= newest[identity][0]:
                 newest[identity] = (built_at, line)
     parsed = _parsed_file("Packer manifest", [*errors, *(line for _, line in newest.values())], {})
-    note = f"Older builds of the same images were skipped: {older}."
-    return ParsedFile(parsed.format, parsed.lines, notes=(note,) if older else ())
+    note = f"Older builds of the same images were skipped: {older_count}."
+    return ParsedFile(parsed.format, parsed.lines, notes=(note,) if older_count else ())
 
 
 def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
+    """Yield a line for each image of a build, or one line with an error."""
     if not isinstance(build, dict):
         yield FileLine(f"build {number}", error="This build isn’t a JSON object.")
         return
@@ -269,15 +274,19 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
         return
     custom_values = {column: custom[column] for column in IMPORT_COLUMNS if column in custom}
     for locator in locators:
-        # Packer names a build without a name after its builder. That name would say nothing.
-        named = name not in {"", builder}
-        image_name = name if named else locator.image_id.rpartition("/")[2]
-        located = _locator_values(cloud.key, locator)
-        yield FileLine(position, {"name": image_name, **custom_values, **located})
+        # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`.
+        # That name says nothing about the image.
+        has_name = name not in {"", builder}
+        image_name = name if has_name else locator.image_id.rpartition("/")[2]
+        locator_values = _locator_values(cloud.key, locator)
+        yield FileLine(position, {"name": image_name, **custom_values, **locator_values})
 
 
 def _custom_data(build: Mapping[str, Any]) -> dict[str, str]:
-    """Return the custom_data that people add to their Packer template. Raises UnreadableValue."""
+    """Return the custom_data of a build, which people add to their Packer template.
+
+    Raises UnreadableValue.
+    """
     custom = build.get("custom_data") or {}
     if not isinstance(custom, dict):
         raise UnreadableValue("The custom_data of this build isn’t a JSON object.")
@@ -302,5 +311,6 @@ def _identity(values: Values) -> ImageIdentity:
 
 
 def _build_time(build: Mapping[str, Any]) -> int | float:
+    """Return when an image was built, in Unix seconds, or 0 if the build does not say."""
     built_at = build.get("build_time")
     return built_at if isinstance(built_at, int | float) else 0

@@ -1,7 +1,7 @@
-"""Carrying out the plan of an import, line by line.
+"""Carry out the plan of an import, line by line.
 
-Every line goes through the use cases for a single image, so the same rules, rights and audit
-entries apply as for an image that is registered by hand.
+Every line calls the functions that register or change a single image. So the same rules, rights
+and audit entries apply as for an image that a person registers in the browser.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def import_line(
 ) -> Outcome:
     """Import one line of a plan.
 
-    The plan may be old, so the line is compared with the registered images again.
+    The plan may be old, so compare the line with the registered images again.
     """
     if row.arguments["effect"] == Effect.ERROR:
         return Outcome("refused", row.arguments["message"])
@@ -70,17 +70,18 @@ class _LineImporter:
         self._options, self._vault = options, vault
 
     def register_or_update(self, line: ImportLine, *, was_registered: bool) -> Outcome:
-        """Register the image, or update the registered one.
+        """Register the image of the line, or update the image if it is already registered.
 
-        `was_registered` says whether it was registered when the plan was made. Raises Forbidden,
-        Refusal and CloudError.
+        `was_registered` is whether the image was registered when the plan was created. Raises
+        Forbidden, Refusal and CloudError.
         """
         image = find_registered(self._scope, line.identity) if was_registered else None
         if image is None:
             try:
                 image = self._register(line)
             except AlreadyRegistered as error:
-                # Someone registered it since, or the cloud returned another ID for the image.
+                # Somebody registered the image after the plan was created. Or the cloud returned
+                # another ID than the line has, and an image with that ID is registered.
                 image = find_registered(self._scope, line.identity) or error.image
             else:
                 return self._set_first_life_cycle(line, image)
@@ -112,7 +113,10 @@ class _LineImporter:
         return registration.register(self._actor, self._scope, receipt, choices, compute_resource)
 
     def _credentials_id(self, line: ImportLine) -> int | None:
-        """Return the credentials to register with; registering checks that they are usable."""
+        """Return the ID of the credentials for registering the image, or None.
+
+        Registering checks that the scope can use them.
+        """
         if not line.credentials:
             return self._options.credentials.get(line.cloud.key)
         usable = cloud_credentials.usable_at(self._scope, line.cloud.key)
@@ -121,7 +125,7 @@ class _LineImporter:
     def _set_first_life_cycle(self, line: ImportLine, image: Image) -> Outcome:
         """Set the life cycle of an image that was just registered.
 
-        If that is refused, the image stays registered and active.
+        If the life cycle is refused, the image stays registered and active.
         """
         try:
             self._update_life_cycle(line, image)
@@ -142,7 +146,10 @@ class _LineImporter:
         )
 
     def _update_life_cycle(self, line: ImportLine, image: Image) -> audit.Changes:
-        """Return what changed. Raises Forbidden and Refusal."""
+        """Change the life cycle as the line says, and return the changes.
+
+        Raises Forbidden and Refusal.
+        """
         plan = LifeCycleResolver(self._scope).resolve(line, image)
         if plan == life_cycle.plan_of(image):
             return {}
@@ -150,7 +157,7 @@ class _LineImporter:
 
 
 def _unverified_details(line: ImportLine) -> ImageDetails:
-    """Return the details of an image that was not read from its cloud, taken from the line."""
+    """Return the details of an image, taken from the line instead of the cloud."""
     return ImageDetails(
         name="",
         description=line.description,

@@ -1,4 +1,4 @@
-"""The life cycle of an image after an import: a line of the file, combined with the stored values.
+"""Determine the life cycle of an image after an import, from its line and its stored values.
 
 The rules of a life cycle are in `webapp.images.life_cycle`.
 """
@@ -18,10 +18,10 @@ from webapp.transfer.import_lines import ImportLine, LifeCycleColumns
 
 
 class LifeCycleResolver:
-    """Finds the life cycles that the lines of one file ask for, for images of `scope`.
+    """Determines the life cycle of images of `scope` after the lines of one file are imported.
 
-    `file_image_ids` are the cloud image IDs in the file. They may be successors although they are
-    not registered yet.
+    `file_image_ids` are the cloud image IDs in the file. A line can name one of these images as
+    the successor, even if that image is not registered yet.
     """
 
     def __init__(self, scope: Scope, file_image_ids: Collection[str] = ()) -> None:
@@ -46,7 +46,7 @@ class LifeCycleResolver:
         return replace(dates, reason=reason, successor=successor)
 
     def as_columns(self, plan: LifeCyclePlan) -> dict[str, Any]:
-        """Return the life cycle by column, as in a file; None for an empty column."""
+        """Return the life cycle as values by column, as in a file. An empty column has None."""
         dates = {"deprecated_on": plan.deprecated_on, "retired_on": plan.retired_on}
         return {
             "status": plan.status.value,
@@ -58,7 +58,11 @@ class LifeCycleResolver:
     def _resolve_successor(
         self, line: ImportLine, columns: LifeCycleColumns, before: LifeCyclePlan
     ) -> int | None:
-        """Return the ID of the successor; None while it is only in the file. Raises Refusal."""
+        """Return the ID of the successor, or None if there is none.
+
+        Also returns None if the successor is in the file but not registered yet. Raises Refusal if
+        no image matches, or more than one.
+        """
         text = columns.successor
         if not text or (before.successor and self._cloud_image_id(before.successor) == text):
             return before.successor
@@ -74,9 +78,9 @@ class LifeCycleResolver:
 
     def _find_successor(self, cloud: str, location: str, text: str) -> int:
         """Return the ID of the image named by `text`, preferring the same cloud and location."""
-        nearby = (Image.cloud == cloud) & (Image.location == location)
-        same_id = nearby & (Image.cloud_image_id == text) & Image.visible_from(self._scope)
-        found = list(Image.select(Image.id).where(same_id).limit(2))
+        same_location = (Image.cloud == cloud) & (Image.location == location)
+        matches = same_location & (Image.cloud_image_id == text) & Image.visible_from(self._scope)
+        found = list(Image.select(Image.id).where(matches).limit(2))
         image = found[0] if len(found) == 1 else successors.find_image(self._scope, text)
         image_id: int = image.id
         return image_id
@@ -89,9 +93,15 @@ class LifeCycleResolver:
 
 
 def _resolve_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> LifeCyclePlan:
-    """Return the dates after the line is imported.
+    """Return a plan with only the dates, as they are after the line is imported.
 
-    A date that the line leaves empty stays unchanged. A status without any date begins today.
+    An empty date column leaves the stored date unchanged. The status in the line can also set or
+    remove a date:
+
+    - `retired` sets the retirement date to today if there is none. If the line has no dates,
+      `retired` also replaces a stored retirement date that is in the future.
+    - `deprecated` sets the deprecation date to today if there is none. If the image is already
+      retired, `deprecated` removes the stored retirement date.
     """
     today = models.today()
     deprecated = columns.deprecated_on or before.deprecated_on

@@ -1,4 +1,4 @@
-"""The meaning of a line of an imported file: its texts as the values of an image.
+"""Convert the texts in a line of an imported file to the values of an image.
 
 This module knows the rules of the columns. It must not query the database, so it does not know
 whether an image is already registered.
@@ -32,7 +32,7 @@ class InvalidLine(Refusal):
 
 @dataclass(frozen=True)
 class LifeCycleColumns:
-    """The columns about the life cycle. An empty column is None or ''."""
+    """The life-cycle columns of a line. An empty column is None or ''."""
 
     status: LifeCycle | None
     deprecated_on: date | None
@@ -47,10 +47,10 @@ class LifeCycleColumns:
 
 @dataclass(frozen=True)
 class ImportLine:
-    """A valid line.
+    """A valid line, with its texts converted to values.
 
-    `choices` has the fields of `Choices` that the line fills. `credentials` is the name of
-    credentials. `life_cycle` is None if the line leaves the life cycle unchanged.
+    `choices` has values for the fields of `Choices` whose column is not empty. `credentials` is the
+    name of credentials, or ''. `life_cycle` is None if the line leaves the life cycle unchanged.
     """
 
     cloud: Cloud
@@ -67,10 +67,10 @@ class ImportLine:
 
 
 def parse_line(values: Mapping[str, str], *, can_share: bool) -> ImportLine:
-    """Return the line with these texts, by column.
+    """Convert the texts of a line, by column, to an ImportLine.
 
-    Without `can_share`, the image is not shared, even if the line says so. Raises Refusal and
-    InvalidImageId.
+    If `can_share` is false, the result has `shared=False`, even if the line says `yes`. Raises
+    Refusal and InvalidImageId.
     """
     cloud = _parse_cloud(values.get("cloud", ""))
     description = values.get("description", "")
@@ -103,9 +103,7 @@ def parse_line(values: Mapping[str, str], *, can_share: bool) -> ImportLine:
 def choices_for_update(line: ImportLine, image: Image) -> Choices:
     """Return the choices of a registered image after the line is imported.
 
-    An empty column leaves the value unchanged.
-
-    Raises InvalidLine.
+    An empty column leaves the stored value unchanged. Raises InvalidLine.
     """
     family = line.choices.get("os_family", image.os_family)
     if family != image.os_family and "os_version" not in line.choices:
@@ -116,8 +114,9 @@ def choices_for_update(line: ImportLine, image: Image) -> Choices:
 def choices_for_new_image(line: ImportLine, receipt: Receipt | None = None) -> Choices:
     """Return the choices of an image that is not registered yet.
 
-    Empty columns are filled from what the cloud returned, or else from the name in the line.
-    Raises InvalidLine.
+    `receipt` is the record of a look-up, with the details that the cloud returned; None without a
+    look-up. It supplies the values of empty columns. An empty operating system is detected from
+    the details, the name and the description. Raises InvalidLine.
     """
     name = line.choices.get("name") or (suggested_name(receipt) if receipt else "")
     if not name:
@@ -135,9 +134,10 @@ def choices_for_new_image(line: ImportLine, receipt: Receipt | None = None) -> C
 
 
 def _detect_operating_system(line: ImportLine, texts: Sequence[str]) -> tuple[str, str]:
-    """Return the OS family and version from the line, or detected in `texts`.
+    """Return the OS family and version of the line.
 
-    Raises InvalidLine.
+    If a column is empty, detect its value from `texts` and the description. Raises InvalidLine if
+    that is impossible.
     """
     suggestion = operating_systems.suggest([*texts, line.description])
     family = line.choices.get("os_family") or (suggestion.family if suggestion else "")
@@ -189,7 +189,7 @@ def _parse_locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
 
 
 def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
-    """Return the OS columns. A label that the interface shows becomes the key that is stored."""
+    """Return the OS columns. A label, such as 'Ubuntu', is converted to its key, 'ubuntu'."""
     choices = {}
     if text := values.get("os_family", ""):
         families = {key: family.label for key, family in operating_systems.FAMILIES.items()}
@@ -202,7 +202,10 @@ def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _key_for(text: str, labels: Mapping[str, str]) -> str:
-    """Return the key whose key or label is `text`, in any case; `text` itself if there is none."""
+    """Return the key that equals `text` or whose label equals `text`, ignoring case.
+
+    If there is no such key, return `text`.
+    """
     lower = text.lower()
     return next(
         (key for key, label in labels.items() if lower in {key.lower(), label.lower()}), text
@@ -226,15 +229,16 @@ def _parse_boolean(column: str, text: str) -> bool:
 
 
 def _parse_life_cycle(values: Mapping[str, str]) -> LifeCycleColumns | None:
+    """Return the life-cycle columns, or None if all of them are empty. Raises InvalidLine."""
     status = _parse_status(values.get("status", ""))
     deprecated, retired = (_parse_date(values, name) for name in ("deprecated_on", "retired_on"))
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
-    ends = deprecated or retired or status in {LifeCycle.DEPRECATED, LifeCycle.RETIRED}
-    if (reason or successor) and not ends:
+    is_inactive = status in {LifeCycle.DEPRECATED, LifeCycle.RETIRED}
+    if (reason or successor) and not (is_inactive or deprecated or retired):
         raise InvalidLine(
             "A status_reason or successor requires the status deprecated or retired, or a date."
         )
-    if status is None and not ends:
+    if status is None and not (deprecated or retired):
         return None
     return LifeCycleColumns(status, deprecated, retired, reason, successor)
 

@@ -1,7 +1,7 @@
-"""The plan of an import: the effect of each line of a file at a scope, stored as a job.
+"""Plan an import: determine the effect of each line of a file at a scope.
 
-This module never adds or changes an image; `webapp.transfer.import_job` carries out the plan. The
-formats of files are in `import_formats`, and the meaning of a line is in `import_lines`.
+The plan is stored as a job. This module never adds or changes an image; `import_job` carries out
+the plan. `import_formats` parses files, and `import_lines` converts a line to values.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from webapp.transfer.import_life_cycle import LifeCycleResolver
 from webapp.transfer.import_lines import ImportLine
 
 WITHOUT_LOOK_UP, WITH_LOOK_UP = "import", "import-look-up"
-"""The keys of the job actions, by whether each new image is looked up in its cloud."""
+"""Keys of the job actions: import new images without, or with, a look-up in their cloud."""
 ACTION_KEYS = frozenset({WITHOUT_LOOK_UP, WITH_LOOK_UP})
 CHUNK_SIZE = 500
-"""Lines for which the registered images are read at once."""
+"""Lines per query for registered images."""
 
 
 class Effect(enum.StrEnum):
@@ -48,8 +48,9 @@ class Effect(enum.StrEnum):
 class ImportOptions:
     """How to import new images.
 
-    With `look_up`, each image is read from its cloud. `credentials` are the IDs of credentials by
-    cloud. They are used for lines that don't name credentials that the scope can use.
+    If `look_up` is true, each new image is read from its cloud. `credentials` maps a cloud to the
+    ID of the credentials that the person chose. A line uses them unless it names other credentials
+    that the scope can use.
     """
 
     look_up: bool
@@ -60,8 +61,8 @@ class ImportOptions:
 class PlannedLine:
     """One line of a plan.
 
-    `changes` are (before, after) by column. `message` is the error, or ''. `image_id` is the ID of
-    the registered image, if there is one.
+    `changes` has a pair (before, after) for each column that changes. `message` is the error, or
+    ''. `image_id` is the ID of the registered image, or None if the image is not registered.
     """
 
     position: str
@@ -77,7 +78,7 @@ def create_plan(actor: Actor, scope: Scope, file: ParsedFile, options: ImportOpt
     """Store the plan of a file as a planned job and return it. Raises Forbidden."""
     actor.require(Right.EDIT_IMAGES, scope)
     lines = list(_Planner(scope, options, file.lines).plan())
-    # A successor in the same file must be registered before the image that it succeeds.
+    # If a line names a successor that is in the same file, the successor must be registered first.
     order = list(Effect)
     lines.sort(key=lambda line: (order.index(line.effect), "successor" in line.values))
     arguments = {
@@ -105,7 +106,8 @@ def list_lines(
 ) -> tuple[list[PlannedLine], bool]:
     """Return one page of a plan, and whether more lines follow.
 
-    `effect` limits the lines to one effect. Lines with the same effect have consecutive positions.
+    If `effect` is not None, only lines with this effect are returned. They have consecutive
+    positions, because `create_plan` sorts the lines by effect.
     """
     counts = job.arguments["counts"]
     first, end = 0, job.total
@@ -125,16 +127,20 @@ def list_lines(
 
 
 def parse_line_at(scope: Scope, values: Mapping[str, str]) -> ImportLine:
-    """Return the line as an image of `scope`. Raises Refusal and InvalidImageId."""
+    """Convert the texts of a line to an ImportLine for `scope`. Environments cannot share images.
+
+    Raises Refusal and InvalidImageId.
+    """
     return import_lines.parse_line(values, can_share=scope.level is not Level.ENVIRONMENT)
 
 
 def credentials_for(
     line: ImportLine, usable: Sequence[CloudCredentials], options: ImportOptions
 ) -> int | None:
-    """Return the ID of the usable credentials that the line names.
+    """Return the ID of the credentials for a line, or None.
 
-    Otherwise, return the credentials chosen for its cloud if they are usable, or None.
+    If the line names usable credentials, return them. Otherwise, return the credentials that
+    `options` has for the cloud of the line, if they are usable.
     """
     rows = [row for row in usable if row.cloud == line.cloud.key]
     named = [row.id for row in rows if row.name == line.credentials]
@@ -177,7 +183,7 @@ class _Planner:
     def _plan_line(
         self, line: FileLine, parsed: ImportLine | str, registered: Mapping[ImageIdentity, Image]
     ) -> PlannedLine:
-        """Raise Refusal if the line cannot be imported."""
+        """Return the plan of one line. Raises Refusal if the line cannot be imported."""
         if isinstance(parsed, str):
             return _error_line(line, parsed)
         position = self._positions.setdefault(parsed.identity, line.position)
@@ -222,7 +228,7 @@ class _Planner:
         )
 
     def _life_cycle_changes(self, line: ImportLine, image: Image | None) -> audit.Changes:
-        """Return the changes of the life cycle, by column. Raises Refusal."""
+        """Return the changes of the life-cycle columns. Raises Refusal."""
         if line.life_cycle is None:
             return {}
         before = life_cycle.plan_of(image) if image else STAYS_ACTIVE
@@ -230,6 +236,7 @@ class _Planner:
         changes = audit.difference(
             self._life_cycles.as_columns(before), self._life_cycles.as_columns(after)
         )
+        # If the successor is in the same file but not registered yet, `after` has no ID for it.
         if line.life_cycle.successor and after.has_dates and after.successor is None:
             changes["successor"] = (None, line.life_cycle.successor)
         return changes
