@@ -1,4 +1,4 @@
-"""Reading values that the answers of several clouds contain in the same format."""
+"""Parsers for values that several clouds return in the same format."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 
 def parse_instant(value: object) -> datetime | None:
-    """Return the instant that an ISO 8601 text contains; it is in UTC unless it has a time zone.
+    """Return the instant in an ISO 8601 text. A text without a time zone is in UTC.
 
-    Returns None for any other value, which a private endpoint may send.
+    Returns None for any other value, because a private endpoint may send anything.
     """
     try:
         instant = datetime.fromisoformat(value if isinstance(value, str) else "")

@@ -1,9 +1,9 @@
 """The adapter contract: what every cloud adapter declares, does and raises.
 
-Everything above this package knows clouds only through the names in this file. An adapter knows
+Code outside this package uses a cloud only through the names in this file. An adapter knows
 one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
-The errors, each with one message that is safe to show and says what to do next:
+These are the errors. The message of each error is safe to show and says what to do next.
 
     CloudError
     ├── InvalidCredentials    the fields are wrong, alone or together; nothing was sent
@@ -61,8 +61,9 @@ class InvalidImageId(CloudError):
 class ImageNotFound(CloudError):
     """The cloud says that there is no such image at that location.
 
-    This error and ImageNotVisible mark a registered image as gone. `found_in` lists the locations
-    that do have the image, if they were searched.
+    If a check of a registered image raises this error or ImageNotVisible, the state of the image
+    becomes `gone`. `found_in` lists the other locations that have the image. It is empty if the
+    adapter did not search them.
     """
 
     def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
@@ -95,12 +96,12 @@ class CloudUnreachable(CloudError):
 
 
 class LocationRule(enum.Enum):
-    """The meaning of a location for images of one cloud."""
+    """What a location means for the images of one cloud."""
 
     REGIONAL = "regional"
-    """Part of the image's identity: AWS, OpenStack, VMware."""
+    """The location is part of the image's identity: AWS, OpenStack, VMware."""
     LOOKUP_ONLY = "lookup-only"
-    """Needed only to look the image up; images are common to all regions: Azure."""
+    """The location is needed only to look up the image, which all regions share: Azure."""
     GLOBAL = "global"
     """There are no locations: Google Compute Engine."""
 
@@ -114,7 +115,7 @@ class ImageState(enum.StrEnum):
     DISABLED = "disabled"
     FAILED = "failed"
     GONE = "gone"
-    """No longer returned: deregistered, or no longer shared with us."""
+    """The cloud no longer returns the image: it is deregistered or no longer shared."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,14 @@ class Field:
     multiline: bool = False
     """The value has several lines and can be pasted or uploaded: a key file, certificates."""
     options: tuple[tuple[str, str], ...] = ()
-    """(value, label) pairs. They make the field a select, and the first is the default."""
+    """(value, label) pairs. A field with options is a select. The first option is the default."""
     default: str = ""
     """The value in a new form."""
     when: tuple[str, str] | None = None
-    """(name of a select, value). The field is shown, and can be required, only while that select
-    has that value."""
+    """(name of a select, value). If the select has another value, the field is neither shown nor
+    required."""
     free_text: bool = False
-    """The offered values are suggestions: any other text is accepted."""
+    """The field offers values as suggestions, and accepts any other text too."""
 
 
 class CredentialValues(Mapping[str, str]):
@@ -184,7 +185,10 @@ class Locator:
 
 @dataclass(frozen=True)
 class Location:
-    """A location to choose: `key` is the cloud's name for it, `label` is for people."""
+    """A location that people can choose, such as an AWS region.
+
+    `key` is the cloud's name for the location, for example `us-east-1`. `label` is for people.
+    """
 
     key: str
     label: str
@@ -193,7 +197,7 @@ class Location:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image to choose from a list: its canonical ID, and its name for people."""
+    """An image in the list that a cloud offers: its canonical ID, and its name for people."""
 
     image_id: str
     name: str
@@ -222,7 +226,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class ImageDetails:
-    """The details of one image as the cloud reports them: facts only, no suggestions."""
+    """The details of one image as the cloud reports them, without any suggestions."""
 
     name: str
     description: str
@@ -243,8 +247,8 @@ class ImageDetails:
     warnings: tuple[str, ...] = ()
     """One sentence for each problem to know about before relying on the image."""
     image_id: str = ""
-    """The canonical ID of the image found, if it differs from the requested ID: the version that
-    `latest` refers to today, or the current image of a family. Otherwise ''."""
+    """The canonical ID of the image that was found, or '' if it equals the requested ID. It differs
+    if the requested ID is an alias, such as `latest` or the name of a family."""
     compute_resources: tuple[str, ...] = ()
     """The compute resources that the image can be registered for, for clouds that have a
     `compute_resource_field`."""
@@ -277,9 +281,10 @@ class Cloud(ABC):
     location_field: ClassVar[Field | None]
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
-    """Whether people choose the image from the list of `images`, instead of entering its ID."""
+    """Whether people choose an image from the list that `images` returns, and enter no image ID."""
     compute_resource_field: ClassVar[Field | None] = None
-    """A field of the confirmation, if one image can be registered once per compute resource."""
+    """The field for the compute resource in the confirmation form. None if the cloud has no compute
+    resources. If it has, one image can be registered once for each compute resource."""
     where_to_find: ClassVar[str]
     """Where to find the image ID in the vendor's console or tools."""
     packer_builders: ClassVar[tuple[str, ...]] = ()
@@ -293,7 +298,10 @@ class Cloud(ABC):
         """
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
-        """Return the locations known without a call to the cloud. Needs no secret field."""
+        """Return the locations known without a call to the cloud.
+
+        `credentials` may lack the secret fields.
+        """
         return ()
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:  # noqa: ARG002
@@ -313,8 +321,8 @@ class Cloud(ABC):
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
         """Return the images that a Packer manifest lists for one of `packer_builders`.
 
-        `custom` is the manifest's custom_data, to which people add what the builder leaves out.
-        Raises InvalidImageId.
+        `custom` is the manifest's custom_data. People can add values to it that the builder leaves
+        out, such as the location. Raises InvalidImageId.
         """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = found.location or custom.get("location", "")
@@ -347,7 +355,7 @@ class Cloud(ABC):
     def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
         """Load the SDK, which may take seconds. Does nothing if it is already loaded.
 
-        Called in the background, so that the first person does not have to wait.
+        Called in the background, so that the first request does not have to wait.
         """
 
     @abstractmethod
@@ -374,7 +382,7 @@ class Cloud(ABC):
         **kwargs: P.kwargs,
     ) -> T:
         """Return the result of `call`, limited to CALL_SECONDS, and translate its exceptions."""
-        self.warm_up()  # Outside the time limit: a slow disk is not the cloud's fault.
+        self.warm_up()  # Not limited: a slow disk is not the cloud's fault.
         try:
             return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
         except DeadlineExceeded as error:
@@ -393,7 +401,7 @@ class Cloud(ABC):
             raise translated from error
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
-        """Log the error without secrets, since some clouds repeat the request in their answer."""
+        """Log the error without secrets, because some clouds repeat the request in an error."""
         text = str(error)
         secret_names = [field.name for field in self.credential_fields if field.secret]
         secrets = (credentials.get(name, "") for name in secret_names)

@@ -23,7 +23,7 @@ def credentials_digest(credentials: CredentialValues) -> str:
 
 
 class Cache:
-    """A cache of the most recently used values, each until it expires.
+    """A cache of the most recently used values. Each value expires at its own time.
 
     The first part of a key is its owner: the digest of the credentials. Safe to share between
     threads.
@@ -35,7 +35,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, key: tuple[str, ...]) -> Any:
-        """Return the value, or None if there is none or it has expired."""
+        """Return the value, or None if the key is unknown or its value has expired."""
         with self._lock:
             expires, value = self._entries.get(key, (0.0, None))
             if time.time() >= expires:

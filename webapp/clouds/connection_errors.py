@@ -92,7 +92,7 @@ def find_connection_failure(
 
 
 def raising_modules(error: BaseException) -> list[str]:
-    """Return the names of the modules that `error` has passed through, the raising one last."""
+    """Return the names of the modules in the traceback of `error`, with the raising module last."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return [str(frame.f_globals.get("__name__")) for frame in frames]
 

@@ -19,8 +19,8 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 _slots = threading.BoundedSemaphore(64)
-"""Limits how many calls run at once in this process, including abandoned ones. A hostile endpoint
-can keep calls open, and must not use up the machine's threads."""
+"""Limits how many calls run at once in this process, including abandoned calls. Without a limit, a
+hostile endpoint that keeps calls open could use up the machine's threads."""
 
 
 class DeadlineExceeded(Exception):
@@ -30,8 +30,8 @@ class DeadlineExceeded(Exception):
 def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return the result of `call`, or raise its exception. Raises DeadlineExceeded after `seconds`.
 
-    The call runs in a daemon thread. Unlike a thread of a ThreadPoolExecutor, it does not prevent
-    the process from ending.
+    The call runs in a daemon thread. Unlike a thread of a ThreadPoolExecutor, a daemon thread does
+    not prevent the process from ending.
     """
     end = time.monotonic() + seconds
     slots = _slots  # A test may replace the semaphore while a call is in progress.
@@ -59,7 +59,8 @@ def call_each_within(
 ) -> dict[K, T]:
     """Return the results of `call` by item, with up to `at_once` calls in parallel.
 
-    An item whose call fails or is too slow is left out, so use this only for optional answers.
+    If the call for an item fails or is too slow, the item is left out. Use this only for optional
+    answers.
     """
     end = time.monotonic() + seconds
     waiting = deque(items)

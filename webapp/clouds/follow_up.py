@@ -1,7 +1,7 @@
 """Follow-up calls: requests that an adapter sends to understand the first answer of a cloud.
 
-They find out what an error means, or which other regions have an image. A follow-up call is
-optional: it must not take long, and its failure must not hide the first answer.
+For example, an adapter asks what an error means, or which other regions have an image. A follow-up
+call is optional: it must not take long, and its failure must not hide the first answer.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ FOLLOW_UP_SECONDS = 3.0
 """How long one follow-up call, or one search of the other regions, may take."""
 REGIONS_AT_ONCE = 8
 RESERVED_SECONDS = 1.0
-"""The time to leave after the follow-up calls, so that the answer still arrives in time."""
+"""How long before the time limit of the adapter's whole call its follow-up calls must end."""
 
 
 def follow_up_deadline() -> float:
-    """Return the time by which all follow-up calls of a call that begins now must end.
+    """Return the time when all follow-up calls must end, for an adapter call that starts now.
 
-    It is a time of `time.monotonic`.
+    Compare the time with `time.monotonic()`.
     """
     return time.monotonic() + base.CALL_SECONDS - RESERVED_SECONDS
 
@@ -49,10 +49,10 @@ def try_call(deadline: float, call: Callable[P, T], *args: P.args, **kwargs: P.k
 def search_regions(
     find: Callable[[str], T | None], regions: Iterable[str], deadline: float
 ) -> dict[str, T]:
-    """Return what `find` finds, by region, in the order of `regions`.
+    """Return the results of `find` by region, in the order of `regions`.
 
-    `find` returns a false value for a region that does not have the image. Regions that fail or
-    take too long are left out.
+    `find` returns a false value if a region does not have the image. Such a region is left out, and
+    so is a region for which `find` fails or takes too long.
     """
     regions = list(regions)
     found = call_each_within(seconds_left(deadline), find, regions, REGIONS_AT_ONCE)
@@ -62,7 +62,7 @@ def search_regions(
 def image_in_other_regions(not_here: str, regions: Sequence[str]) -> ImageNotFound:
     """Return the error for an image that is only in `regions`.
 
-    `not_here` is the first half of its message: "There is no image X in Y".
+    `not_here` is the first half of the message: "There is no image X in Y".
     """
     choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
     return ImageNotFound(

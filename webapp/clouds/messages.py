@@ -14,7 +14,7 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def join_first(names: Sequence[str], most: int) -> str:
-    """Return the first names, such as "a, b and 3 more" if there are more than `most`."""
+    """Return at most `most` of the names as a list in words, such as "a, b and 3 more"."""
     more = len(names) - most
     shown = ", ".join(names[:most])
     return f"{shown} and {more} more" if more > 0 else shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from webapp.clouds.base import InvalidImageId
 
 MAX_LENGTH = 2000
-"""The most characters that are parsed: more than any URL of a console has."""
+"""The most characters that are parsed. No URL of a cloud's console is longer."""
 SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
 """Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
 
@@ -13,8 +13,8 @@ SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
     """Return `text` without the characters around it that are not part of an ID.
 
-    Raises InvalidImageId with the message `too_long` if `text` exceeds MAX_LENGTH, so that no
-    parser reads a text without bounds.
+    If `text` is longer than MAX_LENGTH, raises InvalidImageId with the message `too_long`. So no
+    parser has to read a text of unlimited length.
     """
     if len(text) > MAX_LENGTH:
         raise InvalidImageId(too_long)

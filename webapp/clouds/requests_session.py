@@ -1,4 +1,4 @@
-"""Settings that the sessions of the `requests` library have in common, for several SDKs."""
+"""Settings for sessions of the `requests` library, which several SDKs use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib3.util import Retry
 def configure_session(session: requests.Session) -> None:
     """Make a session retry once, and ignore the environment of this server.
 
-    The retry is for a pooled connection that the server has closed, or a brief failure. It applies
-    to every method, since the adapters only read images and log in.
+    The retry helps if the server has closed a pooled connection, or has failed briefly. It applies
+    to every HTTP method, because the adapters only read images and log in.
     """
     session.trust_env = False
     retry = Retry(

@@ -1,4 +1,4 @@
-"""Check now: reading a registered image from its cloud again."""
+"""The "Check now" button: reading a registered image from its cloud again."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def check_again(
 ) -> audit.Changes:
     """Read the image from its cloud again and return what changed since the last time.
 
-    With `credentials_id`, the image uses those credentials from now on. If the cloud no longer
-    returns the image, it stays registered and its state becomes `gone`. In either case the image
-    counts as verified afterwards. Raises Forbidden, CredentialsNotUsable, ImageDeleted, VaultError
-    and CloudError.
+    If `credentials_id` is not None, the image uses those credentials from now on. If the cloud no
+    longer returns the image, the image stays registered and its state becomes `gone`. Afterwards
+    the image is verified, even if its state is `gone`. Raises Forbidden, CredentialsNotUsable,
+    ImageDeleted, VaultError and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = usable_credentials(

@@ -1,4 +1,7 @@
-"""The details that people enter about an image, which no cloud can verify, and their rules."""
+"""The values that people enter for an image, such as its operating system, and the rules for them.
+
+No cloud can verify these values.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SIZE_MESSAGE = "Enter the size as a whole number of GB, at least 1."
 
 
 class InvalidChoices(Refusal):
-    """Something that a person entered breaks a rule."""
+    """A value that a person entered breaks a rule."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ CHOICE_COLUMNS = (
     "size_key",
     "search_text",
 )
-"""The columns that `apply_choices` changes, and those that `Image.save` derives from them."""
+"""The columns that `apply_choices` sets, and the columns that `Image.save` derives from them."""
 
 
 def choices_of(image: Image) -> Choices:
@@ -68,7 +71,7 @@ def choices_of(image: Image) -> Choices:
 
 
 def apply_choices(image: Image, choices: Choices) -> None:
-    """Set the columns of `image`. The image of an environment is never shared."""
+    """Copy `choices` to the columns of `image`. An image of an environment is never shared."""
     for name, value in asdict(choices).items():
         setattr(image, name, value)
     image.os_version_key = operating_systems.version_key(choices.os_version)

@@ -1,8 +1,8 @@
-"""Deleting images, and restoring them for a day.
+"""Deleting images, and restoring them within 24 hours.
 
-The complete row of a deleted image is stored, so that restoring it brings everything back. Images
-that were deleted together form a batch; nobody can guess the ID of a batch. This module does not
-know the meaning of any column, so a new column of `Image` needs no change here.
+Deleting an image stores a copy of its complete row. Restoring the image inserts that row again.
+Images that were deleted together form a batch. Nobody can guess the ID of a batch. This module
+copies columns without knowing what they mean, so a new column of `Image` needs no change here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from webapp.refusals import Refusal
 
 RESTORABLE_FOR = timedelta(hours=24)
 DERIVED_COLUMNS = frozenset({"group_id", "name_key", "size_key", "search_text"})
-"""Columns that follow from the others and are not stored."""
+"""Columns that are computed from other columns. The stored copy leaves them out."""
 
 
 class ImageDeleted(Refusal):
@@ -44,10 +44,10 @@ class CannotRestore(Refusal):
 
 
 def delete(actor: Actor, image: Image, batch: str = "") -> str:
-    """Delete an image and return the ID of its batch, with which it can be restored.
+    """Delete an image from the registry and return the ID of its batch.
 
-    The image in the cloud is not changed. Without `batch`, start a new one. Raises Forbidden and
-    ImageDeleted.
+    The ID of the batch is needed to restore the image. The image in the cloud is not changed. If
+    `batch` is empty, the image starts a new batch. Raises Forbidden and ImageDeleted.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     if not batch:
@@ -73,10 +73,10 @@ def purge() -> None:
 
 
 def reload(image: Image) -> None:
-    """Replace the values of `image` with those in the database. Raises ImageDeleted.
+    """Replace the values of `image` with the values in the database. Raises ImageDeleted.
 
-    Call this in the transaction that changes or deletes an image which was loaded earlier, so that
-    other people's changes are not overwritten.
+    If an image was loaded before a transaction that changes or deletes it, call this at the start
+    of the transaction. Otherwise the transaction overwrites the changes of other people.
     """
     stored = Image.get_or_none(Image.id == image.id)
     if stored is None:
@@ -87,8 +87,8 @@ def reload(image: Image) -> None:
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
     """Return the IDs and names of the images of a batch that can be restored.
 
-    The image that was deleted last comes first. Only in this order can the links between images
-    and their successors be restored.
+    The image that was deleted last comes first. The links between images and their successors can
+    be restored only in this order.
     """
     rows = list(DeletedImage.select().where(_restorable(scope, batch)))
     rows.sort(key=lambda row: int(row.record["order"]), reverse=True)
@@ -105,7 +105,8 @@ def restore_batch(
 ) -> tuple[list[Image], list[tuple[str, str]]]:
     """Restore every image of a batch that can be restored.
 
-    Return the restored images, and the name and reason for each of the others. Raises Forbidden.
+    Return the restored images, and a (name, reason) pair for each image that could not be restored.
+    Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     restored: list[Image] = []
@@ -121,9 +122,9 @@ def restore_batch(
 def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Image:
     """Restore one image with its ID and history.
 
-    The image also becomes the successor again of the images that pointed to it, unless they have
-    another successor by now. Credentials and successors that no longer exist are left out. Raises
-    Forbidden and CannotRestore.
+    The image also becomes the successor again of the images whose successor it was. An image that
+    has another successor by now keeps the other successor. If the credentials or the successor of
+    the restored image no longer exist, the image has none. Raises Forbidden and CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     try:
@@ -143,7 +144,7 @@ def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Imag
             row.delete_instance()
             audit.record(actor, scope, "image.undelete", image.name, image=image)
     except IntegrityError as error:
-        # Somebody else registered or restored it between the check and the insert.
+        # Somebody else registered or restored the image between the check and the insert.
         raise CannotRestore(
             "This image has already been registered again. Reload the page."
         ) from error
@@ -164,14 +165,18 @@ def _require_unregistered(image: Image) -> None:
 
 
 def _reconnect_predecessors(image: Image, predecessor_ids: list[int]) -> None:
-    """Make `image` the successor of the images that have none and still need one."""
+    """Make `image` the successor of its former predecessors again.
+
+    Skip a predecessor that has another successor by now, and a predecessor that no longer has a
+    deprecation or retirement date.
+    """
     without_successor = Image.id.in_(predecessor_ids) & Image.successor.is_null()
-    ending = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
-    Image.update(successor=image.id).where(without_successor & ending).execute()
+    has_dates = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
+    Image.update(successor=image.id).where(without_successor & has_dates).execute()
 
 
 def _store_copy(actor: Actor, image: Image, batch: str) -> None:
-    """Store a copy of `image`, whose columns must all be loaded, before it is deleted."""
+    """Store a copy of `image` before its deletion. All its columns must be loaded."""
     predecessors = Image.select(Image.id).where(Image.successor == image.id)
     columns = {
         name: _to_json(value)
@@ -195,7 +200,7 @@ def _to_json(value: Any) -> Any:
 
 
 def _image_from(columns: Mapping[str, Any]) -> Image:
-    """Return the unsaved image that was stored as `columns`.
+    """Return an unsaved image with the stored `columns`.
 
     A column that is not in `columns` gets its default. Life-cycle dates that have passed since the
     deletion take effect.
@@ -207,7 +212,7 @@ def _image_from(columns: Mapping[str, Any]) -> Image:
 
 
 def _from_json(field: Field, value: Any) -> Any:
-    """Reverse `_to_json`; return None for a foreign key whose row no longer exists."""
+    """Return the value of `field` from JSON, or None for a reference to a deleted row."""
     if value is None:
         return None
     if isinstance(field, ForeignKeyField):

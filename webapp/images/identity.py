@@ -1,7 +1,7 @@
 """The rule that an image may be registered only once, and what makes two images the same.
 
-Every use case that adds an image to a scope does so inside `registering`. The unique index of the
-`Image` table enforces the same rule when two people act at the same moment.
+Every use case that adds an image to a scope adds it inside `with registering(...)`. The unique
+index of the `Image` table enforces the same rule if two people act at the same moment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webapp.refusals import Refusal
 
 @contextmanager
 def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
-    """Run the body in a transaction that adds the image with this identity to `scope`.
+    """Run the `with` body, which adds the image with this identity to `scope`, in a transaction.
 
     Raises AlreadyRegistered if the scope can already see the image, or if somebody else adds it
     while the body runs.
@@ -40,8 +40,8 @@ def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
 def require_unregistered(scope: Scope, identity: ImageIdentity) -> None:
     """Raise AlreadyRegistered if `scope` can see an image with this identity.
 
-    Lower and sibling scopes do not count, nor do images above that are not shared: a refusal never
-    hints at an image that the person may not see.
+    Images of lower and sibling scopes do not count. Images of higher scopes count only if they are
+    shared. So the error never reveals an image that the person may not see.
     """
     image = find_registered(scope, identity)
     if image is not None:
@@ -51,7 +51,7 @@ def require_unregistered(scope: Scope, identity: ImageIdentity) -> None:
 def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
     """Return the image with this identity that `scope` can see, or None.
 
-    If the scope owns one and inherits another, return the one it owns.
+    If the scope owns such an image and inherits another, return the image that it owns.
     """
     return find_all_registered(scope, [identity]).get(identity)
 
@@ -61,8 +61,8 @@ def find_all_registered(
 ) -> dict[ImageIdentity, Image]:
     """Return the images with these identities that `scope` can see.
 
-    If the scope owns one and inherits another, return the one it owns. `columns` limits the columns
-    that are read.
+    If the scope owns an image and inherits another with the same identity, return the image that it
+    owns. If `columns` is not empty, only these columns are read.
     """
     found: dict[ImageIdentity, Image] = {}
     for cloud in {identity.cloud for identity in identities}:
@@ -88,7 +88,7 @@ class ImageIdentity:
     """The values that two images must have in common to be the same image.
 
     The fields are named like the columns of `Image`; '' stands for "none". `location` is '' for a
-    cloud whose images are not regional, because the same image is found from every location.
+    cloud whose images are not regional, because every location has the same image.
     """
 
     cloud: str
@@ -112,7 +112,7 @@ class ImageIdentity:
 
     @property
     def same_cloud_image(self) -> Any:
-        """The query condition for images of the same cloud image, for any compute resource."""
+        """The query condition for images with the same cloud image and any compute resource."""
         return (
             (Image.cloud == self.cloud)
             & (Image.location == self.location)

@@ -13,7 +13,7 @@ ARCHITECTURE_LENGTH = 32
 
 
 def to_json(details: ImageDetails) -> dict[str, Any]:
-    """Return plain JSON values, with instants in ISO 8601 and UTC."""
+    """Return `details` as plain JSON values. Instants become ISO 8601 texts in UTC."""
     return {
         **asdict(details),
         "created": _to_iso(details.created),
@@ -22,7 +22,7 @@ def to_json(details: ImageDetails) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> ImageDetails:
-    """Reverse `to_json`."""
+    """Return the details that `to_json` converted to `data`."""
     return ImageDetails(
         **{
             **data,
@@ -41,7 +41,7 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
 def apply_details(image: Image, details: ImageDetails) -> None:
     """Set the columns of `image` that contain the cloud's details.
 
-    The list of compute resources is left out: it is needed only while the image is registered.
+    Leave out the list of compute resources, which is needed only during the registration.
     """
     image.details = to_json(replace(details, compute_resources=()))
     image.description = details.description

@@ -1,7 +1,7 @@
 """The life cycle of an image, which its owner decides: active, deprecated, retired.
 
-A date in the future is a plan, which takes effect on its day without anybody's help. This module
-must not know the state that the cloud reports for an image.
+A date in the future is a plan: the application changes the status of the image on that day. This
+module must not know the state that the cloud reports for an image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _dates_applied_on: date | None = None
 
 
 class InvalidLifeCycle(Refusal):
-    """The dates, reason and successor of an image don't go together."""
+    """The dates, reason or successor of an image break a rule or contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,11 @@ def _audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
 
 
 def apply_due_dates_once_a_day() -> None:
-    """Call `apply_due_dates` once per day (in UTC) and process.
+    """Call `apply_due_dates` once per UTC day in each process.
 
-    A request that arrives while another one is doing so does not wait.
+    If another request is applying the dates at this moment, return without waiting for it.
     """
-    global _dates_applied_on  # noqa: PLW0603  one for the process
+    global _dates_applied_on  # noqa: PLW0603  one value for the whole process
     today = models.today()
     if _dates_applied_on == today or not _applying_dates.acquire(blocking=False):
         return
@@ -183,7 +183,10 @@ def apply_due_dates_once_a_day() -> None:
 
 
 def apply_due_dates() -> None:
-    """Change the status of all images whose date has come. Calling this twice does no harm."""
+    """Change the status of all images whose deprecation or retirement date has been reached.
+
+    Calling this twice does no harm.
+    """
     today = models.today()
     not_retired = Image.status.in_((LifeCycle.ACTIVE, LifeCycle.DEPRECATED))
     due = Image.retired_on <= today, not_retired

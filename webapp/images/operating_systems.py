@@ -1,7 +1,8 @@
-"""The operating systems that people choose from, and suggesting one from a cloud's own texts.
+"""The operating systems that people choose from, and suggestions from the texts of a cloud.
 
-The families and versions are data: `operating_systems.toml`. A family or version that is not in the
-data is stored as the person typed it: 1 to 64 characters, in the same column as a key of the data.
+`operating_systems.toml` lists the families and versions, each with a key. The database stores the
+key. A family or version that is not in the list is stored as the person typed it, in the same
+column: 1 to 64 characters.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OTHER = "other"
-"""The value in forms for a family or version that is not in the data. Never stored."""
+"""The value in forms for a family or version that is not in the list. Never stored."""
 
 TEXT_LENGTH = 300
-"""How many characters of a text are read. Names are at its beginning."""
+"""How many characters of a text are searched. Names are at the beginning of a text."""
 
 VERSION_KEY_LENGTH = 64
 
@@ -42,7 +43,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A suggested operating system, and the text that it was read from.
+    """A suggested operating system, and the text that names it.
 
     `version` is '' if the text names only the family.
     """
@@ -71,7 +72,7 @@ FAMILIES = {
 def label(family: str, version: str = "") -> str:
     """Return the name to show, such as 'Ubuntu 24.04 LTS Noble Numbat'.
 
-    A family or version that is not in the data is shown as it was typed.
+    A family or version that is not in the list is shown as it was typed.
     """
     known = FAMILIES.get(family)
     if known is None:
@@ -83,8 +84,8 @@ def label(family: str, version: str = "") -> str:
 def version_key(version: str) -> str:
     """Return a text of at most 64 characters that sorts versions by their numbers.
 
-    So 9.10 comes after 9.9, and 2012 R2 after 2012. Each number is preceded by the number of its
-    digits, written as a letter from ten on: 9.10 becomes '19.210'.
+    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. Each number is preceded by its count
+    of digits: 9.10 becomes '19.210'. A count of ten or more is written as a letter.
     """
     parts = re.findall(r"[0-9]+|[a-z]+", version.lower())
     return ".".join(_sortable(part) for part in parts)[:VERSION_KEY_LENGTH]
@@ -100,13 +101,14 @@ def _sortable(part: str) -> str:
 def suggest(texts: Sequence[str]) -> Suggestion | None:
     """Return the operating system that the cloud's own texts name, or None.
 
-    The first text wins, unless a later one adds a version or names the version more exactly: the
-    name "SLES 12 SP5" wins over a license for SLES 12.
+    The first text that names an operating system wins, unless a later text names a version and the
+    first does not, or a later text names the version more exactly. For example, the image name
+    "SLES 12 SP5" wins over a license for SLES 12.
 
-    No suggestion is better than a wrong one. A number counts only next to the family's name, with
-    nothing but words such as "server" or "amd64" between them. A text that names two families, or
-    two versions, suggests neither. Pass texts that belong together, such as the publisher, offer
-    and SKU of an Azure image, as one text.
+    A wrong suggestion is worse than none. So a number counts only next to the family's name, with
+    nothing but words such as "server" or "amd64" between them. A text with two families suggests
+    nothing. A text with two versions suggests only the family. Pass texts that belong together,
+    such as the publisher, offer and SKU of an Azure image, as one text.
     """
     best: Suggestion | None = None
     for text in texts:
@@ -132,6 +134,7 @@ def _suggest_from(text: str) -> Suggestion | None:
     mentions = [
         (match.lastgroup or "", *_read_mention(words, match)) for match in _MENTION.finditer(words)
     ]
+    # If other words name a family, ignore the vague words of other families.
     clear = {family for group, family, _ in mentions if not group.startswith("vague")}
     named = [
         (family, version) for _, family, version in mentions if not clear or family in clear
@@ -144,21 +147,27 @@ def _suggest_from(text: str) -> Suggestion | None:
 
 
 def _beginning(text: str) -> str:
-    """Return the part of the text that is read, without half a word at its end."""
+    """Return the part of `text` to search, without an incomplete word at its end."""
     if len(text) <= TEXT_LENGTH:
         return text
     return text[:TEXT_LENGTH].rstrip(string.ascii_letters + string.digits + ".")
 
 
 def _most_exact(versions: set[str]) -> str:
-    """Return 9.4 for 9 and 9.4, and '' for 8 and 9."""
+    """Return the most exact version, or '' if the versions contradict each other.
+
+    For example, return '9.4' for 9 and 9.4, and '' for 8 and 9.
+    """
     exact = max(versions, key=len, default="")
     agree = all(exact == version or _is_within(exact, version) for version in versions)
     return exact if agree else ""
 
 
 def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
-    """Return the mentioned family, and the version that its codename and number agree on."""
+    """Return the mentioned family, and its version from the words and numbers that follow.
+
+    The version is '' if there is none, or if a codename and a number contradict each other.
+    """
     group = mention.lastgroup or ""
     if group == "id":
         return _IDS[mention[0]]
@@ -197,7 +206,7 @@ def _lone_codenames(text: str) -> list[tuple[str, str]]:
 
 
 def _version_of_number(family: str, text: str, number: re.Match[str] | None) -> str:
-    """Return the most exact version in the data that the number names, or ''."""
+    """Return the most exact listed version of `family` that the number names, or ''."""
     if not number or _DATE.match(text, number.start()) or _NOT_AFTER.match(text, number.end()):
         return ""
     first, dot, second, suffix = number.group("first", "dot", "second", "suffix")
@@ -229,7 +238,8 @@ _IDS = {
     for key, entry in _DATA.items()
     for word, version in entry.get("ids", {}).items()
 }
-# Names of the groups in `_MENTION`, one for each family's words and one for its vague words.
+# The family of each group in `_MENTION`. A family has one group for its words, and one for its
+# vague words, which `operating_systems.toml` explains.
 _GROUPS = {
     f"{kind}{number}": key
     for kind in ("words", "vague")

@@ -1,8 +1,8 @@
-"""Signed receipts of look-ups.
+"""Receipts: signed records of look-ups.
 
-A receipt contains the details that the cloud returned. It is sent to the browser with the
-confirmation form and comes back with REGISTER. Nobody can change it in the form, so an image is
-always saved with details from its cloud.
+NEXT looks up an image and puts a receipt, with the details from the cloud, into the confirmation
+form. REGISTER sends the receipt back. The signature shows whether somebody changed the receipt in
+the browser, so an image is always saved with details from its cloud.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Receipt:
 
 
 class Receipts:
-    """Issues and opens receipts. A receipt is valid for one person at one scope."""
+    """Signs receipts and verifies them. A receipt is valid for one person at one scope."""
 
     def __init__(self, secret_key: str) -> None:
         self._serializer = URLSafeTimedSerializer(secret_key, salt="look-up receipt")
 
     def issue(self, actor: Actor, scope: Scope, receipt: Receipt) -> str:
-        """Return the receipt as signed text."""
+        """Return `receipt` as a signed text."""
         locator = receipt.locator
         text: str = self._serializer.dumps(
             {
@@ -72,7 +72,7 @@ class Receipts:
         return text
 
     def open(self, actor: Actor, scope: Scope, text: str) -> Receipt:
-        """Return the receipt in a signed text. Raises ReceiptExpired and ReceiptInvalid."""
+        """Return the receipt from a signed text. Raises ReceiptExpired and ReceiptInvalid."""
         try:
             data = self._serializer.loads(text, max_age=VALID_SECONDS)
         except SignatureExpired as error:

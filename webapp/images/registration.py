@@ -1,7 +1,8 @@
 """Looking up a cloud image (NEXT) and registering it (REGISTER).
 
-`look_up` returns a receipt of what the cloud answered; `register` saves an image from a receipt.
-The rule that an image is registered only once is in `webapp.images.identity`.
+`look_up` reads an image from its cloud and returns a receipt, which contains the details of the
+image. `register` saves the image from the receipt. The rule that an image may be registered only
+once is in `webapp.images.identity`.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ def look_up(
     location: str,
     image_id: str,
 ) -> Receipt:
-    """Read one image from its cloud.
+    """Read one image from its cloud and return the receipt for `register`.
 
     Raises Forbidden, CredentialsNotUsable, InvalidLocator, AlreadyRegistered, VaultError and
-    CloudError. AlreadyRegistered is raised before the cloud is called if the image ID alone shows
-    that the image is registered.
+    CloudError. If the image ID alone shows that the image is registered, AlreadyRegistered is
+    raised before the cloud is called.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     cloud = CLOUDS[cloud_key]
@@ -66,9 +67,11 @@ def look_up(
     if details.image_id in {"", locator.image_id}:
         receipt = Receipt(cloud_key, credentials.id, locator, details)
         registered = registered_by_compute_resource(scope, receipt)
-        if registered and not {"", *details.compute_resources} - registered.keys():
+        unregistered = {"", *details.compute_resources} - registered.keys()
+        if registered and not unregistered:
             raise AlreadyRegistered(next(iter(registered.values())))
         return receipt
+    # The cloud returned another image ID: an alias was requested, or upper and lower case differ.
     found = replace(locator, image_id=details.image_id)
     require_storable(found)
     require_unregistered(scope, ImageIdentity.from_locator(cloud_key, found))
@@ -78,14 +81,20 @@ def look_up(
 
 
 def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
-    """Return the visible images of the same cloud image, by compute resource ('' for none)."""
+    """Return the registered images of this cloud image that `scope` can see, by compute resource.
+
+    The key is '' for an image that was registered without a compute resource.
+    """
     identity = ImageIdentity.from_locator(receipt.cloud, receipt.locator)
     images = Image.select().where(identity.same_cloud_image & Image.visible_from(scope))
     return {image.compute_resource: image for image in images}
 
 
 def suggested_name(receipt: Receipt) -> str:
-    """Return the cloud's name of the image, changed to fit our rules, or else the image ID."""
+    """Return the cloud's name for the image, changed to follow the rules for names.
+
+    If that name is too short, return the image ID, or its end if the ID is longer than a name.
+    """
     name = "".join(char for char in receipt.details.name if char.isprintable()).strip()
     shortest, longest = NAME_LENGTH
     if len(name) >= shortest:
@@ -149,9 +158,9 @@ def usable_credentials(scope: Scope, cloud: str, credentials_id: int | None) -> 
 
 
 def require_storable(locator: Locator) -> None:
-    """Raise InvalidLocator if a part is longer than its column.
+    """Raise InvalidLocator if a part of `locator` is longer than its database column.
 
-    A cloud with deep folders, such as vSphere, can have longer names than the columns hold.
+    In a cloud with nested folders, such as vSphere, a name can be longer than its column.
     """
     for column, value, field, label in (
         (Image.location, locator.location, "location", "location"),
@@ -170,10 +179,11 @@ def require_storable(locator: Locator) -> None:
 
 
 def _choose_location(rule: LocationRule, chosen: str, pasted: str) -> str:
-    """Return the location to look in.
+    """Return the location in which to look up the image.
 
-    A pasted ARN or URL may name another location than the person chose. Choosing either of them
-    without asking could register the wrong image. Raises InvalidLocator in that case.
+    Raises InvalidLocator if a location is required and there is none. Also raises it if the pasted
+    ARN or URL names a different location from the chosen one, because picking one of the two could
+    register the wrong image.
     """
     if pasted and chosen and pasted != chosen:
         raise InvalidLocator(
@@ -188,7 +198,7 @@ def _choose_location(rule: LocationRule, chosen: str, pasted: str) -> str:
 
 
 def _new_image(scope: Scope, cloud_key: str, locator: Locator) -> Image:
-    """Return an unsaved image that has its identity and nothing else yet."""
+    """Return an unsaved image that has only its scope and identity."""
     return Image(scope=scope, **asdict(ImageIdentity.from_locator(cloud_key, locator)))
 
 

@@ -23,7 +23,7 @@ def set_shared(actor: Actor, image: Image, *, shared: bool) -> audit.Changes:
 
 
 def scopes_losing_access(image: Image) -> list[Scope]:
-    """Return the scopes that can't see the image any more once it is no longer shared."""
+    """Return the scopes that will no longer see the image if Shared is turned off."""
     return scopes_below(image.scope) if image.shared else []
 
 
@@ -33,7 +33,7 @@ def scopes_below(scope: Scope) -> list[Scope]:
 
 
 def promotion_target(actor: Actor, image: Image) -> Scope | None:
-    """Return the scope above if the person may promote the image to it, or None."""
+    """Return the scope above the image's scope if the person may promote the image, or None."""
     target: Scope | None = image.scope.parent
     if target is None or not actor.may(Right.EDIT_IMAGES, target):
         return None
@@ -41,7 +41,7 @@ def promotion_target(actor: Actor, image: Image) -> Scope | None:
 
 
 def promote(actor: Actor, image: Image) -> Scope:
-    """Move an image to the scope above and share it there; return that scope.
+    """Move an image to the scope above, share it there, and return that scope.
 
     Everybody who could see the image can still see it. Raises Forbidden, CannotPromote and
     AlreadyRegistered.

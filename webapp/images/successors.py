@@ -1,4 +1,7 @@
-"""Successors: the rules for them, and finding an image by the text that people type."""
+"""The rules for successors, and finding an image by the text that a person types.
+
+The successor of an image is the image that replaces it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from models import Image, LifeCycle, Scope
 from webapp.refusals import Refusal
 
 LONGEST_CHAIN = 1_000
-"""How many successors to follow, from one to the next, when looking for a cycle."""
+"""The most successors to follow when looking for a cycle."""
 _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 
@@ -25,9 +28,10 @@ def reference_to(image_id: int, name: str) -> str:
 
 
 def find_image(scope: Scope, text: str) -> Image:
-    """Return the visible image with an ID ('12', '#12 noble'), a cloud image ID or a name.
+    """Return the image that `text` identifies, among the images that `scope` can see.
 
-    Raises InvalidSuccessor if there is none, or more than one.
+    `text` is an ID ('12' or '#12 noble'), a cloud image ID, or a name. Raises InvalidSuccessor if
+    no image or more than one image matches.
     """
     text = text.strip()
     visible = Image.visible_from(scope)
@@ -35,16 +39,16 @@ def find_image(scope: Scope, text: str) -> Image:
     if by_id:
         image_id = int(by_id[1] or by_id[2])
         found = list(Image.select().where(visible & (Image.id == image_id)))
-        if found or by_id[1]:
+        if found or by_id[1]:  # Without "#", the number can also be a cloud image ID or a name.
             return _only_one(found, text, scope)
     matches = (Image.cloud_image_id == text) | (Image.name == text)
     return _only_one(list(Image.select().where(visible & matches).limit(2)), text, scope)
 
 
 def parse_successor(scope: Scope, text: str) -> int | None:
-    """Return the ID of the image that `text` names, or None for an empty text.
+    """Return the ID of the successor that `text` identifies, or None for an empty text.
 
-    Raises InvalidSuccessor.
+    Raises InvalidSuccessor, also if the image is retired.
     """
     if not text.strip():
         return None
@@ -55,7 +59,7 @@ def parse_successor(scope: Scope, text: str) -> int | None:
 
 
 def visible_successor(image: Image, scope: Scope) -> Image | None:
-    """Return the successor of `image`, or None if there is none that `scope` can see."""
+    """Return the successor of `image` if `scope` can see it, or None."""
     if image.successor_id is None:
         return None
     visible = Image.visible_from(scope) & (Image.id == image.successor_id)
@@ -84,7 +88,7 @@ def _require_not_retired(successor: Image) -> None:
 
 
 def _following_ids(image: Image) -> set[int]:
-    """Return the IDs of the successor of `image`, of its successor, and so on."""
+    """Return the IDs of the successor of `image`, the successor of that image, and so on."""
     following: set[int] = set()
     next_id = image.successor_id
     while next_id is not None and next_id not in following and len(following) < LONGEST_CHAIN:

@@ -1,7 +1,8 @@
 """The AWS adapter. An image is an AMI: it belongs to one region and is read with DescribeImages.
 
-This module imports no SDK: `sdk` and `errors` do, and are imported inside functions, on first use.
-Importing them takes longer than everything else in the application.
+This module does not import botocore, because that takes longer than importing everything else in
+the application. The modules `sdk` and `errors` import botocore. Functions import these two modules
+on first use.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Aws(Cloud):
         return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:  # noqa: ARG002
-        """Return an AMI for each region, from `us-east-1:ami-…,eu-west-1:ami-…`."""
+        """Return one AMI for each region in `us-east-1:ami-…,eu-west-1:ami-…`."""
         return [self._packer_image(part) for part in artifact_id.split(",")]
 
     def _packer_image(self, text: str) -> Locator:
@@ -124,8 +125,9 @@ class Aws(Cloud):
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         if settings.get("endpoint_url"):
             return ""  # A private endpoint has no console.
-        host = next(host for begin, host in CONSOLES.items() if locator.location.startswith(begin))
-        region, image_id = quote(locator.location, safe=""), quote(locator.image_id, safe="")
+        location = locator.location
+        host = next(host for prefix, host in CONSOLES.items() if location.startswith(prefix))
+        region, image_id = quote(location, safe=""), quote(locator.image_id, safe="")
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
 
     def warm_up(self) -> None:
@@ -151,9 +153,10 @@ class Aws(Cloud):
         return caller
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        """Return all regions of the partition, or those that botocore lists.
+        """Return all regions of the partition, as AWS reports them.
 
-        The latter are returned if the credentials lack the permission ec2:DescribeRegions.
+        If the credentials lack the permission ec2:DescribeRegions, return the regions that botocore
+        lists.
         """
         known = self.default_locations(credentials)
         labels = {location.key: location.label for location in known}
@@ -163,10 +166,13 @@ class Aws(Cloud):
             if isinstance(self._translate(error), PermissionDenied):
                 return known
             raise
-        return tuple(Location(key, labels.get(key, key), on) for key, on in sorted(enabled.items()))
+        return tuple(
+            Location(key, labels.get(key, key), is_enabled)
+            for key, is_enabled in sorted(enabled.items())
+        )
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Read the image with one call by ID, and spend limited time on follow-up calls."""
+        """Return the image's details, after one call and follow-up calls that take limited time."""
         deadline = follow_up_deadline()
         self._require_same_partition(credentials, locator.location)
         ec2 = self._clients.get(credentials, "ec2", locator.location)
@@ -200,16 +206,20 @@ class Aws(Cloud):
         return sdk.HOME_REGION[sdk.partition_of(credentials)]
 
     def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
-        """Raise UnknownLocation for a region of another partition, where no call can succeed."""
+        """Raise UnknownLocation if the region is not in the partition of the credentials.
+
+        AWS accepts credentials only in their partition.
+        """
         from webapp.clouds.aws import sdk  # noqa: PLC0415
 
-        own = sdk.partition_of(credentials)
-        actual = next((name for name, known in sdk.regions().items() if region in known), own)
-        if actual != own and not credentials.get("endpoint_url"):
+        expected = sdk.partition_of(credentials)
+        partitions = sdk.regions().items()
+        actual = next((name for name, regions in partitions if region in regions), expected)
+        if actual != expected and not credentials.get("endpoint_url"):
             labels = dict(PARTITIONS)
             raise UnknownLocation(
                 f"{region} is a region of {labels.get(actual, actual)}, but these credentials are "
-                f"for {labels[own]}. Choose another location or other credentials."
+                f"for {labels[expected]}. Choose another location or other credentials."
             )
 
     def _shares(
@@ -250,7 +260,7 @@ class Aws(Cloud):
     def _explain(
         self, error: Exception, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> CloudError | None:
-        """Return a more precise error found by follow-up calls, or None."""
+        """Return a more precise error than `error` after follow-up calls, or None."""
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
         region = locator.location
@@ -283,15 +293,20 @@ class Aws(Cloud):
             return bool(ec2.describe_images(ImageIds=[locator.image_id])["Images"])
 
         enabled = try_call(deadline, self._enabled_by_region, credentials) or {}
-        others = [name for name, on in sorted(enabled.items()) if on and name != locator.location]
+        others = [
+            name
+            for name, is_enabled in sorted(enabled.items())
+            if is_enabled and name != locator.location
+        ]
         return tuple(search_regions(has_image, others, deadline))
 
     def _explain_ambiguous(
         self, credentials: CredentialValues, region: str, deadline: float
     ) -> CloudError | None:
-        """Return the error, with help from STS: the keys are wrong, or the region is not enabled.
+        """Return the error for wrong keys or for a region that is not enabled.
 
-        EC2 returns the same code for both. Returns None if STS does not help.
+        EC2 returns the same code for both problems, and a call to STS can tell which problem it is.
+        Returns None if the call to STS does not help.
         """
         from webapp.clouds.aws import errors  # noqa: PLC0415
 
@@ -320,9 +335,9 @@ class Aws(Cloud):
 
 
 def _require_fields(answer: Mapping[str, Any], *names: str) -> None:
-    """Raise CloudUnreachable unless `answer` has these fields.
+    """Raise CloudUnreachable unless `answer` has the fields `names`.
 
-    botocore parses any XML, and leaves out the fields that it does not find.
+    botocore accepts any XML, even if it is not from AWS, and leaves out missing fields.
     """
     if not all(name in answer for name in names):
         from webapp.clouds.aws import errors  # noqa: PLC0415

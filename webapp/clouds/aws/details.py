@@ -39,8 +39,8 @@ MAX_SHARES_SHOWN = 10
 def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> ImageDetails:
     """Return the details of one image of a DescribeImages response.
 
-    `shares` lists the accounts that the owner has allowed to launch the image; None if unknown,
-    since only the owner can read them.
+    `shares` lists the accounts that the owner has allowed to launch the image. It is None if the
+    list is unknown, because only the owner can read the list.
     """
     deprecated = parse_instant(image.get("DeprecationTime"))
     state, note = _state(image, deprecated)
@@ -83,7 +83,7 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
         device = mapping.get("DeviceName") or ""
         yield Volume(
             device=device,
-            # A disk that is not on EBS is an instance store volume: "ephemeral0".
+            # A disk without `Ebs` is an instance store volume with a name such as "ephemeral0".
             kind=(mapping.get("VirtualName") if disk is None else disk.get("VolumeType")) or "",
             size_gb=disk.get("VolumeSize") if disk else None,
             snapshot=(disk.get("SnapshotId") if disk else "") or "",
@@ -134,8 +134,8 @@ def _imds(image: Mapping[str, Any]) -> str:
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system.
 
-    The platform names commercial systems exactly, such as Windows and RHEL. For the others it
-    begins with "Linux" and names no distribution, so any other text says more.
+    The platform names a commercial system exactly, for example Windows or RHEL. The platform of any
+    other system begins with "Linux" and does not name the distribution, so it is left out.
     """
     platform = image.get("PlatformDetails") or image.get("Platform") or ""
     licensed = "" if platform.startswith("Linux") else platform

@@ -26,8 +26,8 @@ from webapp.clouds.connection_errors import raising_modules, translate_connectio
 LABEL = "AWS"
 IMAGE_NOT_FOUND = "InvalidAMIID.NotFound"
 AMBIGUOUS = {"AuthFailure", "RequestExpired"}
-"""Codes that EC2 returns for several problems. STS, called with the same credentials, returns a
-distinct code for each."""
+"""Codes that EC2 returns for several problems. A call to STS with the same credentials returns a
+distinct code for each problem."""
 
 NOT_AWS = (
     "The server at the endpoint didn’t respond like AWS. Check the endpoint URL of the credentials."
@@ -151,7 +151,7 @@ def translate(error: Exception) -> CloudError | None:
 
 
 def error_code(error: BaseException) -> str:
-    """Return the code that AWS gave, or ''."""
+    """Return the error code in AWS's response, or ''."""
     if isinstance(error, boto.ClientError):
         return str(error.response.get("Error", {}).get("Code") or "")
     return ""
@@ -179,7 +179,7 @@ def region_not_enabled(region: str) -> UnknownLocation:
 
 
 def rejected_in_region(region: str) -> CredentialsRejected:
-    """Return the error for credentials that are valid in other regions."""
+    """Return the error for credentials that AWS accepts in other regions, but not in `region`."""
     return CredentialsRejected(
         f"AWS accepts these credentials, but not in {region}. The region may not be enabled for "
         "the account. Choose another location, or enable this one in AWS under Account."
@@ -209,9 +209,10 @@ def _is_clock_error(error: boto.ClientError) -> bool:
 
 
 def _permission_denied(error: boto.ClientError) -> PermissionDenied:
-    """Return the error that names the permission.
+    """Return the error that names the missing permission.
 
-    AWS names it in most of its messages; otherwise it is the permission for the call itself.
+    Most messages from AWS name it. If a message does not, the missing permission is the permission
+    for the failed operation, for example ec2:DescribeImages.
     """
     match = _PERMISSION.search(_message(error))
     service = "sts" if error.operation_name in _STS_OPERATIONS else "ec2"
@@ -246,6 +247,6 @@ def _translate_status(status: int) -> CloudError | None:
 def _failed_while_parsing(error: Exception) -> bool:
     """Return whether botocore's parser raised `error`.
 
-    The parser assumes that a response is from AWS, and can fail with any exception otherwise.
+    The parser assumes that a response is from AWS. Otherwise it can raise any exception.
     """
     return raising_modules(error)[-1:] == [parsers.__name__]

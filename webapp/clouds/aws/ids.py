@@ -34,7 +34,8 @@ _OTHER_KINDS = {
 def parse(text: str) -> ImageId:
     """Return the AMI that `text` names, and its region if `text` contains it.
 
-    Raises InvalidImageId with the problem. Runs in linear time of the length, which is limited.
+    Raises InvalidImageId with an explanation of the problem. Takes time linear in the length of
+    `text`, which is limited.
     """
     text = strip_pasted_text(text, "This is too long for an AMI ID. Paste only the ID.")
     if not text:
@@ -68,22 +69,22 @@ def _canonical_id(text: str) -> str:
     value = text.lower()
     if AMI.fullmatch(value):
         return value
-    kind, dash, rest = value.partition("-")
-    if kind in _OTHER_KINDS and rest:
+    kind, dash, suffix = value.partition("-")
+    if kind in _OTHER_KINDS and suffix:
         raise InvalidImageId(
             f"This is the ID of {_OTHER_KINDS[kind]}. An AMI ID begins with “ami-”."
         )
     if kind != "ami" or not dash:
         raise InvalidImageId(f"An AMI ID begins with “ami-”, for example {EXAMPLE}.")
-    wrong = re.search(r"[^0-9a-f]", rest)
-    if wrong:
+    invalid = re.search(r"[^0-9a-f]", suffix)
+    if invalid:
         raise InvalidImageId(
-            f"An AMI ID can’t contain “{wrong[0]}”. After “ami-”, only the digits 0 to 9 and the "
+            f"An AMI ID can’t contain “{invalid[0]}”. After “ami-”, only the digits 0 to 9 and the "
             "letters a to f are allowed."
         )
     raise InvalidImageId(
-        f"This AMI ID is {_length_problem(len(rest))}. It has {len(rest)} characters after “ami-” "
-        "instead of 17, or 8 in older IDs. Copy the complete ID."
+        f"This AMI ID is {_length_problem(len(suffix))}. It has {len(suffix)} characters after "
+        "“ami-” instead of 17, or 8 in older IDs. Copy the complete ID."
     )
 
 

@@ -1,7 +1,8 @@
 """The parts of botocore that the AWS adapter uses: cached clients, and the list of regions.
 
-Imports botocore, so it is itself imported only on first use. Nothing from the environment of this
-server is read: no profile, no keys, no configured endpoint. Only the stored credentials are sent.
+Imports botocore, so this module is itself imported only on first use. It reads nothing from the
+environment of this server: no profile, no keys, no configured endpoint. Only the stored credentials
+are sent.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ OPERATIONS = {
     "ec2": {"DescribeImages", "DescribeImageAttribute", "DescribeRegions"},
     "sts": {"AssumeRole", "GetCallerIdentity"},
 }
+"""The operations that the adapter calls, by service."""
 HOME_REGION = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
 """A region that is enabled for every account, by partition. STS and DescribeRegions are called
 there."""
@@ -92,7 +94,7 @@ class Clients:
         return client
 
     def account(self, credentials: CredentialValues) -> str:
-        """Return the number of the account that the credentials belong to, which never changes."""
+        """Return the account number of `credentials`, which is cached because it never changes."""
         role = credentials.get("role_arn")
         if role:
             return role.split(":")[4]
@@ -105,23 +107,24 @@ class Clients:
         return account or ""
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Discard the session, since the role or its trust policy may have changed."""
+        """Delete the cached keys and clients: the role or its trust policy may have changed."""
         owner = credentials_digest(credentials)
         self._keys.delete_owner(owner)
         self._clients.delete_owner(owner)
 
     def _keys_for(self, credentials: CredentialValues, owner: str) -> _Keys:
-        own = _Keys(
+        stored_keys = _Keys(
             credentials["access_key_id"],
             credentials["secret_access_key"],
             credentials.get("session_token") or None,
         )
         role = credentials.get("role_arn")
         if not role:
-            return own
+            return stored_keys
         role_keys: _Keys | None = self._keys.get((owner,))
         if role_keys is None:
-            sts = self._create(credentials, "sts", HOME_REGION[partition_of(credentials)], own)
+            region = HOME_REGION[partition_of(credentials)]
+            sts = self._create(credentials, "sts", region, stored_keys)
             answer = sts.assume_role(
                 RoleArn=role, RoleSessionName="image-registry", DurationSeconds=ROLE_SECONDS
             )["Credentials"]

@@ -1,8 +1,8 @@
 """The adapter for Azure.
 
 An image is either a Marketplace image, identified by its URN and common to all regions, or an image
-in a subscription, identified by its resource ID. This module does not import the SDK, which takes
-more than a second: modules that need it are imported inside functions, on first use.
+in a subscription, identified by its resource ID. This module does not import the SDK, because that
+takes more than a second. Functions import the modules that need the SDK on first use.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Azure(Cloud):
         return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Return the image of a resource ID. Raises InvalidImageId for the URL of a VHD."""
+        """Return the image with the resource ID. Raises InvalidImageId for the URL of a VHD."""
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
             raise InvalidImageId(
                 "Packer created a VHD, which isn’t an image. Create an image from it in Azure, or "

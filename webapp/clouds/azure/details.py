@@ -1,7 +1,7 @@
 """Conversion of Azure's answers about an image into ImageDetails.
 
-Knows the fields of the answers, but not the SDK. Every member may be missing or of another type,
-because real answers leave many out and a custom endpoint may not be Azure.
+Knows the fields of the answers, but not the SDK. Any field may be missing or have an unexpected
+type, because real answers leave out many fields and a custom endpoint may not be Azure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STATES = {
     "failed": (ImageState.FAILED, "Azure failed to create this image. It can’t be used."),
     "deleting": (ImageState.GONE, "This image is being deleted. It can’t be used."),
 }
-"""The state and its note by the provisioning state in lower case."""
+"""Our state and its note, by Azure's provisioning state in lower case."""
 MAX_SHOWN = 12
 """How many regions or tags are shown."""
 
@@ -38,7 +38,8 @@ def from_marketplace(
 ) -> ImageDetails:
     """Return the details of a Marketplace image.
 
-    `requested_id` is the ID of the look-up; `image` is what it resolved to.
+    `requested_id` is the ID that was looked up. `image` is the image that it refers to, with a
+    concrete version instead of `latest`.
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
@@ -81,7 +82,7 @@ def from_marketplace(
             f"{image.offer} {image.sku}",
             f"{image.publisher} {image.offer} {image.sku}",
         ),
-        warnings=tuple(_terms(plan)),
+        warnings=tuple(_terms_warning(plan)),
         image_id="" if str(image) == requested_id else str(image),
     )
 
@@ -126,7 +127,7 @@ def from_managed_image(answer: Mapping[str, Any]) -> ImageDetails:
         ),
         volumes=volumes,
         os_texts=_os_texts(system, name, _tags(answer)),
-        warnings=tuple(_specialized(text(disk, "osState"))),
+        warnings=tuple(_specialized_warning(text(disk, "osState"))),
     )
 
 
@@ -135,8 +136,8 @@ def from_gallery_version(
 ) -> ImageDetails:
     """Return the details of a version in a compute gallery.
 
-    `definition` is the answer about its image definition. `image_id` is the canonical ID of the
-    version, or '' if that is the requested ID.
+    `definition` and `version` are Azure's answers about the image definition and the version.
+    `image_id` is the canonical ID of the version, or '' if it equals the requested ID.
     """
     family, properties = mapping_at(definition, "properties"), mapping_at(version, "properties")
     storage = mapping_at(properties, "storageProfile")
@@ -184,9 +185,9 @@ def from_gallery_version(
         volumes=volumes,
         os_texts=_os_texts(system, offer_and_sku, name, text(family, "description")),
         warnings=(
-            *_specialized(text(family, "osState")),
-            *_terms(plan),
-            *_policy_violations(properties),
+            *_specialized_warning(text(family, "osState")),
+            *_terms_warning(plan),
+            *_policy_warning(properties),
         ),
         image_id=image_id,
     )
@@ -199,7 +200,7 @@ def regions_of(version: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
-    """Return whether `latest` can refer to this version: in `region` or, if that is '', in any."""
+    """Return whether `latest` can refer to this version in `region`; '' means any region."""
     properties = mapping_at(version, "properties")
     publishing = mapping_at(properties, "publishingProfile")
     targets = [
@@ -214,7 +215,7 @@ def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers to sort a version by, so that 1.0.10 follows 1.0.9.
+    """Return the numbers of a version, which sort 1.0.10 after 1.0.9.
 
     Returns () for text that is not a version.
     """
@@ -229,7 +230,7 @@ def region_key(name: str) -> str:
 
 
 def mapping_at(answer: Any, name: str) -> Mapping[str, Any]:
-    """Return the member `name` if it is an object, else an empty one."""
+    """Return the member `name` if it is an object, else an empty object."""
     member = answer.get(name) if isinstance(answer, Mapping) else None
     return member if isinstance(member, Mapping) else {}
 
@@ -260,8 +261,8 @@ def _facts(*facts: tuple[str, str, str]) -> Iterator[Fact]:
 def _os_texts(system: str, *texts: str) -> tuple[str, ...]:
     """Return the texts that may name the operating system, the most reliable first.
 
-    Azure's own field is only "Windows" or "Linux". "Windows" is more reliable than a name. "Linux"
-    says less than a name.
+    `system` is "Windows" or "Linux". "Windows" comes first, because it is more reliable than any
+    name. "Linux" comes last, because it says less than a name.
     """
     first, final = (system, "") if system == "Windows" else ("", system)
     stripped = (each.strip() for each in (first, *texts, final))
@@ -314,13 +315,13 @@ def _disk(device: str, kind: str, size: Any, *, root: bool = False) -> Volume:
 
 
 def _managed_disk(device: str, disk: Mapping[str, Any], *, root: bool = False) -> Volume:
-    plain = _disk(device, text(disk, "storageAccountType"), disk.get("diskSizeGB"), root=root)
+    volume = _disk(device, text(disk, "storageAccountType"), disk.get("diskSizeGB"), root=root)
     source = text(mapping_at(disk, "snapshot"), "id") or text(mapping_at(disk, "managedDisk"), "id")
     key = text(mapping_at(disk, "diskEncryptionSet"), "id")
     return Volume(
-        plain.device,
-        plain.kind,
-        plain.size_gb,
+        volume.device,
+        volume.kind,
+        volume.size_gb,
         last_segments(source) or text(disk, "blobUri"),
         encrypted=True if key else None,
         root=root,
@@ -335,7 +336,7 @@ def _plan(plan: Mapping[str, Any]) -> str:
     return "/".join(filter(None, (text(plan, each) for each in ("publisher", "product", "name"))))
 
 
-def _terms(plan: Mapping[str, Any]) -> Iterator[str]:
+def _terms_warning(plan: Mapping[str, Any]) -> Iterator[str]:
     if _plan(plan):
         yield (
             f"This image is sold in the Marketplace under the plan {_plan(plan)}. Accept the terms "
@@ -343,7 +344,7 @@ def _terms(plan: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _specialized(state: str) -> Iterator[str]:
+def _specialized_warning(state: str) -> Iterator[str]:
     if state == "Specialized":
         yield (
             "This image is specialized, not generalized. Servers created from it keep the host "
@@ -351,7 +352,7 @@ def _specialized(state: str) -> Iterator[str]:
         )
 
 
-def _policy_violations(properties: Mapping[str, Any]) -> Iterator[str]:
+def _policy_warning(properties: Mapping[str, Any]) -> Iterator[str]:
     if mapping_at(properties, "safetyProfile").get("reportedForPolicyViolation") is True:
         yield "This image was reported to Azure for violating a policy, and Azure may remove it."
 

@@ -36,14 +36,14 @@ IMAGE_NOT_FOUND = {
     "ParentResourceNotFound",
 }
 EXPIRED_LOGIN = {"ExpiredAuthenticationToken", "InvalidAuthenticationToken", "AuthenticationFailed"}
-"""Codes with which Azure may refuse a token that it accepted before."""
+"""Codes with which Azure rejects a token, even if it accepted the same token before."""
 
 _EDIT = "Edit the credentials"
 _PROBLEM = "has a temporary problem"
 
 
 class LoginFailed(Exception):
-    """The login returned no token. The exception that caused it can have any type."""
+    """The login returned no token. The cause can be an exception of any type."""
 
 
 BY_AADSTS: dict[str, tuple[type[CloudError], str]] = {
@@ -105,6 +105,7 @@ BY_AADSTS: dict[str, tuple[type[CloudError], str]] = {
     "90033": (CloudUnreachable, f"Microsoft Entra {_PROBLEM}. Wait a minute and try again."),
 }
 BY_AADSTS["7000216"] = BY_AADSTS["7000218"]
+"""Errors by the number after "AADSTS" in a message from Microsoft Entra."""
 
 BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "SubscriptionNotFound": (
@@ -235,7 +236,7 @@ def is_expired_login(error: BaseException) -> bool:
 def is_retryable(error: BaseException) -> bool:
     """Return whether a second attempt can succeed.
 
-    It can succeed after Azure has closed an idle connection, or after an error of an Azure server.
+    A second attempt can succeed if Azure closed an idle connection, or if an Azure server failed.
     """
     if isinstance(error, LoginFailed):
         causes = _causes(error)
@@ -250,7 +251,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:
-    """Return the chain of causes. The login library wraps errors, often without `from`."""
+    """Return the chain of causes. The login library often wraps errors without `from`."""
     causes: list[BaseException] = []
     while (inner := error.__cause__ or error.__context__) and len(causes) < MAX_CAUSES:
         causes.append(inner)
@@ -297,7 +298,7 @@ def _login_error(error: LoginFailed) -> CloudError | None:
 
 
 def _status_error(status: int, server: str, wait: str = "Wait a minute") -> CloudError | None:
-    """Return the error for an HTTP status, for answers without a code or with an unknown one."""
+    """Return the error for the HTTP status of an answer with an unknown code or no code."""
     if status == 429:
         return CloudThrottled(f"{server} is throttling requests. {wait} and try again.")
     if status >= 500:
@@ -340,7 +341,10 @@ def _code_error(error: sdk.HttpResponseError, code: str) -> CloudError | None:
 
 
 def _invalid_id_error(code: str, status: int) -> CloudError | None:
-    """Return the error for status 400, with which Azure rejects parts of the ID; None otherwise."""
+    """Return the error for status 400, or None for any other status.
+
+    Azure returns status 400 if a part of the image ID is invalid.
+    """
     if status != 400:
         return None
     return InvalidImageId(f"Azure rejected this image ID ({code[:60]}). Copy the ID again.")
@@ -364,7 +368,7 @@ def _permission_denied(error: sdk.HttpResponseError) -> PermissionDenied:
 def _no_provider_error(error: sdk.HttpResponseError) -> CloudError:
     """Return the error for a code that means either an unknown location or an unknown API version.
 
-    Azure's message names the versions that it supports, which tells the two apart.
+    Azure's message lists the API versions that it supports, so the two cases can be distinguished.
     """
     version = re.search(r"API version '([0-9A-Za-z-]{1,30})'", error.message)
     supported = re.search(r"supported api-versions are '([^']{0,8000})'", error.message)

@@ -70,7 +70,7 @@ Image = TypeVar("Image", bound=AnyImage)
 _BRACKETS = "()[]{}"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9_+-])?")
-"""A publisher, an offer, a SKU, an image, a gallery or an image definition."""
+"""The name of a publisher, an offer, a SKU, an image, a gallery or an image definition."""
 _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")
@@ -96,8 +96,8 @@ _FOREIGN_GALLERY = (
 def parse(text: str) -> ImageId:
     """Return the canonical ID of the image that `text` names, and its region if `text` has one.
 
-    Raises InvalidImageId with an explanation of the problem. Runs in time linear in the length of
-    `text`, which is also bounded.
+    Raises InvalidImageId with an explanation of the problem. Takes time linear in the length of
+    `text`, which is limited.
     """
     text = strip_pasted_text(
         text, "This is too long for an Azure image ID. Paste only the ID.", _BRACKETS
@@ -226,7 +226,7 @@ def _gallery_version(names: dict[str, str]) -> GalleryVersion:
 
 
 def _marketplace_resource(names: dict[str, str]) -> ImageId:
-    """Parse the resource ID that Azure's API gives a Marketplace image."""
+    """Return the ID of a Marketplace image from the resource ID that Azure's API uses for it."""
     parts = (names["publishers"], names.get("offers", ""), names["skus"], names.get("versions", ""))
     region = names.get("locations", "").lower()
     if not _REGION.fullmatch(region):
@@ -251,10 +251,10 @@ def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
     return subscription.lower(), group
 
 
-def _valid_name(name: str, what: str) -> str:
+def _valid_name(name: str, kind: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidImageId(
-            f"“{shorten(name, 40)}” isn’t a valid name for {_with_article(what)} in Azure. "
+            f"“{shorten(name, 40)}” isn’t a valid name for {_with_article(kind)} in Azure. "
             "Copy the whole resource ID."
         )
     return name
@@ -266,7 +266,7 @@ def _parse_urn(text: str) -> MarketplaceImage:
         for part in re.split("[:/]", text.strip("/" + SURROUNDING_CHARACTERS + _BRACKETS))
     ]
     if parts[0].lower() == "urn" and len(parts) == 5:
-        parts = parts[1:]  # `"urn": "…"`, copied from a JSON document
+        parts = parts[1:]  # The text is `"urn": "…"`, copied from a JSON document.
     if len(parts) == 1:
         raise InvalidImageId(
             "The URN of a Marketplace image has four parts: publisher, offer, SKU and version, as "
@@ -280,17 +280,17 @@ def _parse_urn(text: str) -> MarketplaceImage:
     if [part.lower() for part in parts[1:3]] == ["global", "images"]:
         raise InvalidImageId("This is the ID of a Google Cloud image. Choose that cloud instead.")
     publisher, offer, sku, version = parts
-    for what, part in (("publisher", publisher), ("offer", offer), ("SKU", sku)):
+    for label, part in (("publisher", publisher), ("offer", offer), ("SKU", sku)):
         if not _NAME.fullmatch(part):
-            raise InvalidImageId(_urn_part_message(what, part))
+            raise InvalidImageId(_urn_part_message(label, part))
     return MarketplaceImage(publisher, offer, sku, _urn_version(version))
 
 
-def _urn_part_message(what: str, part: str) -> str:
+def _urn_part_message(label: str, part: str) -> str:
     if not part:
-        return f"The {what} is missing. A URN looks like {EXAMPLE}."
+        return f"The {label} is missing. A URN looks like {EXAMPLE}."
     return (
-        f"“{shorten(part, 40)}” isn’t a valid {what}. Use only letters, digits, hyphens, dots and "
+        f"“{shorten(part, 40)}” isn’t a valid {label}. Use only letters, digits, hyphens, dots and "
         "underscores. Copy the URN again."
     )
 
@@ -308,5 +308,5 @@ def _urn_version(text: str) -> str:
     return text
 
 
-def _with_article(what: str) -> str:
-    return f"an {what}" if what[0] in "aeio" else f"a {what}"
+def _with_article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"

@@ -1,6 +1,6 @@
 """Look up one Azure image.
 
-If that fails, find out which other regions have the image, or which part of its ID is wrong.
+If the look-up fails, find out which other regions have the image, or which part of its ID is wrong.
 
 Imports the SDK through `sdk`, so this module is itself imported only on first use.
 """
@@ -29,7 +29,7 @@ from webapp.clouds.messages import join_names, shorten
 
 REGIONS_TRIED = 16
 LISTED_NAMES_LENGTH = 90
-"""The most characters of a list of names in a sentence. Its first name may be longer."""
+"""The most characters of a list of names in a sentence. The first name alone may be longer."""
 SENTENCE_LENGTH = 300
 
 MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
@@ -88,17 +88,19 @@ def _is_recommended(answer: Mapping[str, Any]) -> bool:
 def _describe_marketplace_image(
     session: Session, image: MarketplaceImage, region: str, deadline: float
 ) -> ImageDetails:
-    home = region or next(iter(region_names(session)), "")
-    if not home:
+    first_region = region or next(iter(region_names(session)), "")
+    if not first_region:
         raise PermissionDenied(
             "Azure lists no locations for this subscription. Enter a location, or ask the owner "
             "of the subscription whether it is enabled."
         )
-    found = _read_marketplace_image(session, image, home)
+    found = _read_marketplace_image(session, image, first_region)
     if found is None and not region:
-        found = next(iter(_regions_with_image(session, image, home, deadline).values()), None)
+        found = next(
+            iter(_regions_with_image(session, image, first_region, deadline).values()), None
+        )
     if found is None:
-        raise _marketplace_image_not_found(session, image, region, home, deadline)
+        raise _marketplace_image_not_found(session, image, region, first_region, deadline)
     concrete, answer = found
     concrete = with_azure_spelling(concrete, details.text(answer, "id"))
     return details.from_marketplace(concrete, answer, str(image))
@@ -107,7 +109,7 @@ def _describe_marketplace_image(
 def _read_marketplace_image(
     session: Session, image: MarketplaceImage, region: str
 ) -> MarketplaceAnswer | None:
-    """Return the image in `region`, with `latest` resolved, or None if it is not in `region`."""
+    """Return the image in `region`, or None if it is not there. Replace `latest` by a version."""
     try:
         if image.version == LATEST:
             versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
@@ -125,58 +127,61 @@ def _read_marketplace_image(
 
 
 def _newest_version(versions: list[Mapping[str, Any]]) -> str:
-    """Return the newest version, or ''. Azure sorts versions as text: 1.0.9 after 1.0.10."""
+    """Return the newest version, or ''. Azure's order is wrong: it puts 1.0.9 after 1.0.10."""
     names = [details.text(each, "name") for each in versions]
     newest = max(names, key=details.version_numbers, default="")
     return newest if details.version_numbers(newest) else ""
 
 
 def _regions_with_image(
-    session: Session, image: MarketplaceImage, home: str, deadline: float
+    session: Session, image: MarketplaceImage, first_region: str, deadline: float
 ) -> dict[str, MarketplaceAnswer]:
-    """Return the image by region, from as many other regions than `home` as time allows.
+    """Return the image by region, from regions other than `first_region`.
 
-    Many images are not in every region.
+    Searches at most REGIONS_TRIED regions, until `deadline`. Many images are not in every region.
     """
     names = try_call(deadline, region_names, session) or {}
-    others = [each for each in names if each != home][:REGIONS_TRIED]
+    others = [each for each in names if each != first_region][:REGIONS_TRIED]
     return search_regions(
         lambda region: _read_marketplace_image(session, image, region), others, deadline
     )
 
 
 def _marketplace_image_not_found(
-    session: Session, image: MarketplaceImage, region: str, home: str, deadline: float
+    session: Session, image: MarketplaceImage, region: str, first_region: str, deadline: float
 ) -> ImageNotFound:
     start = f"There is no Marketplace image {shorten(str(image), 120)}"
-    elsewhere = tuple(_regions_with_image(session, image, home, deadline)) if region else ()
+    elsewhere = tuple(_regions_with_image(session, image, first_region, deadline)) if region else ()
     if elsewhere:
         return ImageNotFound(
             _first_short_enough(
-                f"{start} in {region}, but it exists in {_listed(elsewhere)}. Leave the location "
-                "empty, or choose one of those locations.",
+                f"{start} in {region}, but it exists in {_list_in_words(elsewhere)}. Leave the "
+                "location empty, or choose one of those locations.",
                 f"{start} in {region}. Leave the location empty.",
             ),
             elsewhere,
         )
-    reason = try_call(deadline, _wrong_part, session, image, home) or "check each part of the URN"
+    reason = (
+        try_call(deadline, _wrong_part, session, image, first_region)
+        or "check each part of the URN"
+    )
     return ImageNotFound(
         _first_short_enough(f"{start}: {reason}.", f"{start}. Check each part of the URN.")
     )
 
 
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
-    """Return a clause that names the first part that Azure does not know, and the known values."""
+    """Return a clause that names the first unknown part of the URN, and the values that exist."""
     offers = _list_names(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:
         return "the publisher doesn’t exist"
     if image.offer.lower() not in map(str.lower, offers):
-        return f"the publisher has no such offer, but it has {_listed(offers)}"
+        return f"the publisher has no such offer, but it has {_list_in_words(offers)}"
     skus = _list_names(lambda: session.marketplace_skus(region, image.publisher, image.offer))
     if not skus:
         return "the offer has no SKUs"
     if image.sku.lower() not in map(str.lower, skus):
-        return f"the offer has no such SKU, but it has {_listed(skus)}"
+        return f"the offer has no such SKU, but it has {_list_in_words(skus)}"
     versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
     newest = _newest_version(versions)
     if not newest:
@@ -185,7 +190,7 @@ def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
 
 
 def _list_names(read: Callable[[], list[Mapping[str, Any]]]) -> tuple[str, ...]:
-    """Return the names in a list of Azure's, or () if Azure has no such list."""
+    """Return the names in the list that `read` returns, or () if Azure has no such list."""
     try:
         answer = read()
     except Exception as error:
@@ -275,16 +280,16 @@ def _in_other_regions(
     choice = "that location" if len(regions) == 1 else "one of those locations"
     return ImageNotFound(
         _first_short_enough(
-            f"{subject} isn’t available in {region}, but it exists in {_listed(regions)}. Choose "
-            f"{choice}, or leave the location empty.",
+            f"{subject} isn’t available in {region}, but it exists in {_list_in_words(regions)}. "
+            f"Choose {choice}, or leave the location empty.",
             f"{subject} isn’t available in {region}. Choose another location, or leave it empty.",
         ),
         regions,
     )
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    """Return the names as a list in words, shortened to fit into a sentence."""
+def _list_in_words(names: tuple[str, ...]) -> str:
+    """Return the names as a list in words, such as "a, b and 3 more", that fits a sentence."""
     shown = [names[0]]
     for name in names[1:]:
         if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:

@@ -1,8 +1,8 @@
 """Logins and Resource Manager clients of the Azure SDK, cached per set of credentials.
 
 Imports the SDK, so this module is itself imported only on first use. It reads nothing from the
-server's environment except its proxies: no default credentials, no configured cloud, no netrc. Only
-the stored credentials are ever sent.
+server's environment except the proxy settings: no default credentials, no configured cloud, no
+netrc. Only the stored credentials are sent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LOCATIONS_SECONDS = 3600.0
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
-"""These API versions are pinned: the SDK's defaults are newer than what the service documents."""
+"""These API versions are pinned: the SDK's defaults are newer than the documented versions."""
 
 # At lower levels the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
@@ -63,7 +63,7 @@ for _name in ("azure", "msal"):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The URLs of one Azure cloud, and the scope of its tokens."""
+    """The URLs of one Azure cloud, and the OAuth scope of its tokens."""
 
     authority: str
     manager: str
@@ -90,7 +90,7 @@ ENDPOINTS = {
 
 
 def endpoints_of(credentials: Mapping[str, str]) -> Endpoints:
-    """Return the endpoints of the cloud that the credentials name."""
+    """Return the endpoints of the Azure cloud that the credentials are for."""
     known = ENDPOINTS.get(credentials.get("cloud") or "public")
     if known:
         return known
@@ -119,7 +119,7 @@ class Sessions:
         return session
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Drop the session, so that the next call logs in again and sees changed roles."""
+        """Delete the session, so that the next call logs in again and sees changed roles."""
         self._sessions.delete_owner(credentials_digest(credentials))
 
 
@@ -129,8 +129,8 @@ class Session:
     def __init__(self, credentials: CredentialValues) -> None:
         self._endpoints = endpoints_of(credentials)
         self._transports: list[RequestsTransport] = []
-        # A dropped session may still have a call in progress. Its connections are closed when
-        # nothing uses the session any more.
+        # A call may still use a session that was deleted from the cache. So the connections are
+        # closed only when nothing refers to the session any more.
         weakref.finalize(self, _close, self._transports)
         self._verify: bool | str = ca_file(credentials["ca"]) if credentials.get("ca") else True
         self._login = _Login(
@@ -244,12 +244,12 @@ class Session:
         )
 
     def send(self, call: Callable[[], T]) -> T:
-        """Return the result of `call`, retried once if a second attempt can succeed.
+        """Return the result of `call`. Retry the call once if a second attempt can succeed.
 
-        A call with an expired login is retried after a new login; a broken connection or a server
-        error is retried immediately.
+        If the login has expired, log in again before the retry. After a broken connection or a
+        server error, retry immediately.
         """
-        had_token = self._login.has_given_token
+        had_token = self._login.has_returned_token
         try:
             return call()
         except Exception as error:
@@ -267,9 +267,9 @@ class Session:
                     self._login,
                     subscription,
                     self._endpoints.manager,
-                    cloud_setting=AzureClouds.AZURE_PUBLIC_CLOUD,  # else read from the environment
+                    cloud_setting=AzureClouds.AZURE_PUBLIC_CLOUD,  # not from the environment
                     credential_scopes=[self._endpoints.scope],
-                    **self._pipeline(self._endpoints.manager, self._authorize()),
+                    **self._pipeline(self._endpoints.manager, self._token_policy()),
                 )
             return self._compute[subscription]
 
@@ -280,15 +280,15 @@ class Session:
                     self._login,
                     self._endpoints.manager,
                     credential_scopes=[self._endpoints.scope],
-                    **self._pipeline(self._endpoints.manager, self._authorize()),
+                    **self._pipeline(self._endpoints.manager, self._token_policy()),
                 )
             return self._subscriptions
 
-    def _authorize(self) -> BearerTokenCredentialPolicy[Any, Any]:
+    def _token_policy(self) -> BearerTokenCredentialPolicy[Any, Any]:
         return BearerTokenCredentialPolicy(self._login, self._endpoints.scope)
 
-    def _pipeline(self, address: str, *more: Any) -> dict[str, Any]:
-        """Return the arguments that tell a client how to send requests.
+    def _pipeline(self, url: str, *extra_policies: Any) -> dict[str, Any]:
+        """Return the arguments that tell a client of the SDK how to send requests.
 
         Unlike the SDK's default pipeline, this one follows no redirects, registers no resource
         providers, and neither retries nor logs.
@@ -306,10 +306,10 @@ class Session:
                 RequestIdPolicy(),
                 HeadersPolicy(),
                 UserAgentPolicy("image-registry", user_agent_use_env=False),
-                ProxyPolicy(_proxies(address)),
+                ProxyPolicy(_proxies(url)),
                 ContentDecodePolicy(),
                 RetryPolicy.no_retries(),  # Removes the retry options that the login passes along.
-                *more,
+                *extra_policies,
                 CustomHookPolicy(),
             ],
             "transport": transport,
@@ -324,7 +324,7 @@ class _Login:
     ) -> None:
         self._credentials, self._authority, self._pipeline = credentials, authority, pipeline
         self._credential = self._new_credential()
-        self.has_given_token = False
+        self.has_returned_token = False
 
     def get_token_info(
         self, *scopes: str, options: TokenRequestOptions | None = None
@@ -333,7 +333,7 @@ class _Login:
             token = self._credential.get_token_info(*scopes, options=options)
         except Exception as error:
             raise LoginFailed(str(error)) from error
-        self.has_given_token = True
+        self.has_returned_token = True
         return token
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
@@ -342,7 +342,7 @@ class _Login:
 
     def renew(self) -> None:
         """Discard all tokens, so that the next call logs in again."""
-        self._credential, self.has_given_token = self._new_credential(), False
+        self._credential, self.has_returned_token = self._new_credential(), False
 
     def _new_credential(self) -> ClientSecretCredential:
         try:
@@ -392,7 +392,7 @@ def _require_list(answer: Any) -> list[Mapping[str, Any]]:
 
 
 def _all_pages(call: Callable[..., Any], *args: str, api_version: str) -> list[Mapping[str, Any]]:
-    """Return the decoded items of a paged list."""
+    """Return the decoded items of a paged list, from at most PAGES pages."""
     items: list[Any] = []
 
     def collect(response: Any) -> None:
@@ -410,12 +410,12 @@ def _close(transports: list[RequestsTransport]) -> None:
         each.close()
 
 
-def _proxies(address: str) -> dict[str, str]:
-    """Return the server's proxies, without those that need a password.
+def _proxies(url: str) -> dict[str, str]:
+    """Return the proxies for `url` that the server's environment configures, by scheme.
 
-    A proxy password is not a stored credential, and only those are sent.
+    A proxy that needs a password is left out, because only stored credentials may be sent.
     """
-    proxies = get_environ_proxies(address)
+    proxies = get_environ_proxies(url)
     return {
         scheme: proxy
         for scheme, proxy in proxies.items()
