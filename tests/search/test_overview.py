@@ -81,7 +81,7 @@ def numbers(chart: Chart) -> dict[str, int]:
 def test_every_number_equals_the_number_of_results_of_its_search(
     actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(overview, "FAMILIES", 4)
+    monkeypatch.setattr(overview, "MAX_FAMILY_BARS", 4)
     actor, here = actor_of("scalr-admin"), scope(path)
     loaded = overview.load_overview(actor, here)
     assert loaded.total == len(naive.visible_images(here)) > 0
@@ -194,7 +194,7 @@ def test_a_bar_has_no_search_if_none_would_find_its_images(
 
     register(scope("acme"), 99, os_family="Windows")
     assert families() == [Bar("Windows", 1, "")]
-    for number in range(overview.FAMILIES):
+    for number in range(overview.MAX_FAMILY_BARS):
         register(scope("acme"), number, os_family=f"{number:02}" + "x" * 60)
     assert families()[-1] == Bar("Others", 1, "")
 

@@ -1,4 +1,4 @@
-"""Search: from the text of the search box to a page of results.
+"""Search the images: parse the text of the search box, and find a page of results.
 
 `catalogue` is the public interface.
 """

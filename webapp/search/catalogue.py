@@ -1,7 +1,8 @@
-"""The images that a scope sees: searched, sorted, paged and counted.
+"""Find, sort, page and count the images that a scope sees.
 
-A scope sees its own images and the shared images of the scopes above it. Visibility is part of
-every query, never of a template. `webapp.search.planner` finds a page without reading all images.
+A scope sees its own images and the shared images of the scopes above it. Every query in this
+module selects only these images, so templates never have to check visibility.
+`webapp.search.planner` finds a page without reading all images.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
 
 CHUNK = 1_000
-"""Images that `iterate_images` reads at once."""
+"""The number of images that `iterate_images` reads with one statement."""
 
-_FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  the only way to name them all
+_FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
-"""The columns to read for many images. The others take longer to read than all of these."""
+"""The columns to read if many images are read.
+
+`details` and `search_text` take longer to read than all other columns together.
+"""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One state of the Images page, which the URL of the page contains completely.
+    """The search, the sort order and the position of the Images page, as in the page's URL.
 
-    `after` and `before` are cursors that an earlier page returned.
+    `after` and `before` are cursors from an earlier `Page`. The results begin after the image of
+    `after`, or end before the image of `before`. If both are set, `before` applies.
     """
 
     query: Query = EVERYTHING
@@ -47,8 +52,9 @@ class Listing:
 class Page:
     """One page of results.
 
-    `count` is the number of results on all pages; if it is not `exact`, there are more. `previous`
-    and `next` are the cursors of the neighboring pages, '' if there is no such page.
+    `count` is the number of results on all pages. If `exact` is False, there are more results than
+    `count`. `previous` and `next` are the cursors of the neighboring pages. A cursor is '' if there
+    is no such page.
     """
 
     images: list[ListedImage]
@@ -59,7 +65,10 @@ class Page:
 
 
 def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
-    """Return one page of the images that `scope` sees. An invalid cursor means the first page."""
+    """Return one page of the images that `scope` sees.
+
+    If the cursor is invalid, return the first page.
+    """
     slices = conditions.scope_slices(scope, listing.query)
     backwards = bool(listing.before)
     order = Order(listing.sort, descending=listing.descending != backwards)
@@ -72,7 +81,7 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
         if not has_more:
-            # These rows are the first page or a part of it.
+            # No image comes before these rows. They may be too few to fill the first page.
             return find_page(actor, scope, first_page)
         rows.reverse()
     has_previous = has_more if backwards else cursor is not None
@@ -87,16 +96,19 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
 
 
 def find_visible_image(scope: Scope, image_id: int) -> Image | None:
-    """Return an image that `scope` owns or inherits."""
+    """Return the image with this ID, or None if `scope` neither owns nor inherits it."""
     image: Image | None = Image.get_or_none((Image.id == image_id) & Image.visible_from(scope))
     return image
 
 
 def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False) -> int:
-    """Return the exact number of matches. This may be slow."""
+    """Return the exact number of images that match. This may be slow.
+
+    With `owned_only`, inherited images are not counted.
+    """
     slices = conditions.scope_slices(scope, query, owned_only=owned_only)
     if not conditions.ungrouped_condition(query, actor):
-        return planner.count_groups(slices, query)
+        return planner.count_grouped_images(slices, query)
     condition = conditions.image_condition(query, actor)
     sources = (sql.rows_of("image", sql.all_of([slice_.condition, condition])) for slice_ in slices)
     return sum(sql.fetch_number(sql.count(source)) for source in sources)
@@ -105,27 +117,28 @@ def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool =
 def iterate_images(
     actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False
 ) -> Iterator[Image]:
-    """Yield all matches without their details, slice by slice and sorted by ID.
+    """Yield all images that match, with only the columns `LIST_COLUMNS`.
 
-    They are read in chunks. Images that are registered or deleted in the meantime do not affect
-    the others.
+    The images of one scope slice follow those of another. Within a slice, images are sorted by ID.
+    With `owned_only`, inherited images are left out. Images are read in chunks: if an image is
+    registered or deleted meanwhile, no other image is skipped or repeated.
     """
     condition = conditions.image_condition(query, actor)
     for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only):
-        last = 0
-        while images := _chunk(slice_, condition, last):
+        last_id = 0
+        while images := _read_chunk(slice_, condition, last_id):
             for image in images:
                 image.scope = slice_.scope
                 yield image
-            last = images[-1].id
+            last_id = images[-1].id
 
 
-def _chunk(slice_: ScopeSlice, condition: Sql, last: int) -> list[Image]:
+def _read_chunk(slice_: ScopeSlice, condition: Sql, last_id: int) -> list[Image]:
     where = sql.as_peewee(sql.all_of([slice_.condition, condition]))
-    query = Image.select(*LIST_COLUMNS).where(where, Image.id > last)
+    query = Image.select(*LIST_COLUMNS).where(where, Image.id > last_id)
     return list(query.order_by(Image.id).limit(CHUNK))
 
 
 def is_empty(scope: Scope) -> bool:
-    """Return whether `scope` sees no image at all."""
-    return not planner.count_groups(conditions.scope_slices(scope, EVERYTHING), EVERYTHING)
+    """Return whether `scope` sees no images."""
+    return not planner.count_grouped_images(conditions.scope_slices(scope, EVERYTHING), EVERYTHING)

@@ -1,8 +1,11 @@
-"""The one place where the terms of a search become conditions on tables.
+"""Translate the terms of a search into SQL conditions. No other module does this.
 
-Terms about scopes choose scope slices. Terms about facets hold for all images of a `FacetGroup`
-alike, so the same condition works on the tables `facet_group` and `image`. The other terms are
-conditions on each image. `webapp.search.planner` decides in which order images are read.
+A scope slice is the shared or the unshared images of one scope. Terms about scopes, such as
+`owner:here`, select scope slices. A facet is a property that all images of a `FacetGroup` have in
+common, such as the cloud. Terms about facets become conditions that work on the tables
+`facet_group` and `image`. The remaining terms, such as words, become conditions on `image`.
+
+`webapp.search.planner` decides in which order images are read.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ SCOPE_KEYS = (Key.SCOPE, Key.OWNER, Key.SHARED)
 FACET_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)
 TEXT_KEYS = (Key.WORD, Key.ID)
 RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
-"""Keys whose column is a sort order of its own, so that an index finds the images."""
+"""The list can be sorted by the columns of these keys, so each of the columns has an index."""
 IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
 CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
-"""Several values of these keys must all hold; of the other keys, values are alternatives."""
+"""An image must match all terms with one of these keys. For any other key, one term is enough."""
 COLUMNS = {
     Key.CLOUD: "cloud",
     Key.LOCATION: "location",
@@ -37,7 +40,8 @@ COLUMNS = {
 }
 
 ColumnExpression = Callable[[str], str]
-"""How a condition writes a column: `str` for its name, or `sql.without_index`."""
+"""Returns the SQL expression for a column. `str` returns the name of the column unchanged;
+`sql.without_index` returns an expression for which SQLite does not use the index of the column."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,15 @@ class ScopeSlice:
 
     @property
     def condition(self) -> Sql:
-        """The condition for the images, or the facet groups, of this slice."""
+        """The condition that an image or a facet group belongs to this slice."""
         return sql.in_slice(self.scope.id, shared=self.shared)
 
 
 def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> list[ScopeSlice]:
-    """Return the slices that `scope` sees and the query allows, the nearest first.
+    """Return the slices that `scope` sees and that match the query's terms about scopes.
 
-    With `owned_only`, only images that the scope itself owns.
+    The slices of `scope` come first, then the slice of the next scope above it, and so on up to
+    Scalr. With `owned_only`, only the slices of `scope` are returned.
     """
     slices = [ScopeSlice(scope, shared, 0) for shared in (False, True)]
     if not owned_only:
@@ -72,35 +77,50 @@ def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> lis
 
 
 def in_any_slice(slices: Sequence[ScopeSlice], *, indexed: bool = True) -> Sql:
-    """Return the condition for images of one of the slices; see `sql.in_slice` for `indexed`."""
+    """Return the condition that an image belongs to one of the slices.
+
+    `sql.in_slice` explains `indexed`.
+    """
     return sql.any_of(
         sql.in_slice(each.scope.id, shared=each.shared, indexed=indexed) for each in slices
     )
 
 
-def has_facets(query: Query) -> bool:
+def has_facet_terms(query: Query) -> bool:
     """Return whether the query has terms about facets."""
     return any(query.terms_for(key) for key in FACET_KEYS)
 
 
 def group_condition(query: Query) -> Sql:
-    """Return the condition on facet groups: the terms about facets."""
+    """Return the condition that a facet group matches the terms about facets."""
     return _combine(query, FACET_KEYS, lambda term: _facet_condition(term, str))
 
 
 def image_condition(query: Query, actor: Actor) -> Sql:
-    """Return the condition on images found by scope slice: all terms but those about scopes."""
+    """Return the condition that an image matches all terms except the terms about scopes.
+
+    This condition is for images that are read by scope slice: `scope_slices` has already applied
+    the terms about scopes.
+    """
     facets = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, sql.without_index))
     return sql.all_of([facets, ungrouped_condition(query, actor)])
 
 
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
-    """Return the condition on images found by facet group: the terms that groups cannot answer."""
-    return _combine(query, IMAGE_KEYS, lambda term: _ungrouped_condition(term, actor))
+    """Return the condition that an image matches the terms about neither scopes nor facets.
+
+    This condition is for images that are read by facet group: `group_condition` has already
+    applied the terms about facets.
+    """
+    return _combine(query, IMAGE_KEYS, lambda term: _ungrouped_term_condition(term, actor))
 
 
 def range_conditions(query: Query, actor: Actor) -> list[Sql]:
-    """Return conditions that follow from the query. For each there is an index that finds rows."""
+    """Return a condition for each key of `RANGE_KEYS` that has a term that is not excluded.
+
+    All images that the query finds meet each of these conditions. For each condition, there is an
+    index that finds the images that meet it.
+    """
     conditions = []
     for key in RANGE_KEYS:
         required = Query(tuple(term for term in query.terms_for(key) if not term.excluded), (), "")
@@ -109,13 +129,16 @@ def range_conditions(query: Query, actor: Actor) -> list[Sql]:
 
 
 def required_texts(query: Query) -> list[str]:
-    """Return the texts that `Image.search_text` must all contain, for the index of trigrams."""
+    """Return the texts that the `search_text` of every matching image contains, in lower case.
+
+    The index of trigrams finds images by these texts.
+    """
     terms = [term for key in TEXT_KEYS for term in query.terms_for(key)]
     return [term.value.lower() for term in terms if not term.excluded]
 
 
 def _slice_matches(query: Query, slice_: ScopeSlice) -> bool:
-    """Return whether the terms about scopes hold for a slice."""
+    """Return whether a slice matches the terms about scopes."""
     for key in SCOPE_KEYS:
         terms = query.terms_for(key)
         matching = [term for term in terms if _term_matches_slice(term, slice_)]
@@ -134,7 +157,10 @@ def _term_matches_slice(term: Term, slice_: ScopeSlice) -> bool:
 
 
 def _combine(query: Query, keys: Iterable[Key], condition: Callable[[Term], Sql]) -> Sql:
-    """Return the condition that all terms with these keys hold."""
+    """Return the condition that an image matches the terms with these keys.
+
+    `condition` returns the condition for one term.
+    """
     conditions: list[Sql] = []
     for key in keys:
         terms = query.terms_for(key)
@@ -159,21 +185,25 @@ def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
 def _os_condition(value: str, column: ColumnExpression) -> Sql:
     """Return the condition for a family, or for a family and a version.
 
-    In a name that is not in the operating system data, the version may begin after any space.
+    If the family is not in the operating system data, the version can begin after any space. For
+    example, "My Linux 9" can be version "9" of "My Linux", or version "Linux 9" of "My".
     """
     words = value.split(" ")
     is_known = words[0] in operating_systems.FAMILIES
     version_starts = range(1, min(len(words), 2) if is_known else len(words))
     pairs = [(" ".join(words[:index]), " ".join(words[index:])) for index in version_starts]
-    family, version = column("os_family"), column("os_version")
-    both = [sql.all_of([sql.equals(family, f), sql.equals(version, v)]) for f, v in pairs]
-    return sql.any_of([sql.equals(family, value), *both])
+    family_column, version_column = column("os_family"), column("os_version")
+    pair_conditions = [
+        sql.all_of([sql.equals(family_column, family), sql.equals(version_column, version)])
+        for family, version in pairs
+    ]
+    return sql.any_of([sql.equals(family_column, value), *pair_conditions])
 
 
 def _status_condition(value: str, column: ColumnExpression) -> Sql:
     """Return the condition for a status of the life cycle or a state in the cloud.
 
-    "deprecated" is both.
+    "deprecated" is a status and a state, so either matches.
     """
     conditions = []
     if value in set(LifeCycle):
@@ -183,7 +213,7 @@ def _status_condition(value: str, column: ColumnExpression) -> Sql:
     return sql.any_of(conditions)
 
 
-def _ungrouped_condition(term: Term, actor: Actor) -> Sql:
+def _ungrouped_term_condition(term: Term, actor: Actor) -> Sql:
     text = term.value.lower()
     if term.key is Key.WORD:
         return sql.contains("search_text", text)
@@ -203,7 +233,7 @@ def _range_condition(term: Term, actor: Actor) -> Sql:
 
 
 def _size_condition(term: Term) -> Sql:
-    """Return the condition for sizes. An unknown size, stored as 0, is neither small nor large."""
+    """Return the condition for a size in GB. An unknown size, stored as 0, never matches."""
     size = int(term.value)
     if not term.operator:
         return sql.equals("size_key", size)
@@ -216,14 +246,14 @@ def _size_condition(term: Term) -> Sql:
 def _created_condition(term: Term) -> Sql:
     """Return the condition for the day of registration, in UTC."""
     day = date.fromisoformat(term.value)
-    first = datetime.combine(day, time(), UTC)
-    next_day = first + timedelta(days=1) if day < date.max else datetime.max.replace(tzinfo=UTC)
+    day_start = datetime.combine(day, time(), UTC)
+    next_day = day_start + timedelta(days=1) if day < date.max else datetime.max.replace(tzinfo=UTC)
     conditions = {
-        "<": [("<", first)],
+        "<": [("<", day_start)],
         "<=": [("<", next_day)],
         ">": [(">=", next_day)],
-        ">=": [(">=", first)],
-        "": [(">=", first), ("<", next_day)],
+        ">=": [(">=", day_start)],
+        "": [(">=", day_start), ("<", next_day)],
     }
     return sql.all_of(
         sql.compare("registered_at", operator, _stored_instant(instant))
@@ -238,8 +268,8 @@ def _stored_instant(instant: datetime) -> Any:
 def _registrar_condition(term: Term, actor: Actor) -> Sql:
     """Return the condition for the person who registered an image.
 
-    People are known by name, because an image outlives the person. Only "me" distinguishes two
-    people of the same name.
+    The condition compares names, because an image remains after the person's account is deleted.
+    Only "me" also compares the ID, and so distinguishes two people who have the same name.
     """
     name = sql.equals(sql.without_index("registered_by_name"), _registrar_name(term, actor))
     if term.value != "me":

@@ -1,6 +1,6 @@
-"""The menus of the Filters panel with their counts, and the values that the search box suggests.
+"""Count images by property, for the menus of the Filters panel and the search box's suggestions.
 
-Everything is read from the facet groups, so it costs the same however many images there are.
+All counts are sums over the facet groups, so the time does not depend on the number of images.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MENUS = {
     Key.ARCH: "Architecture",
     Key.VERIFIED: "Verified",
 }
-LONGEST_MENU = 12
-"""The number of values in a menu: those with the most images. People can type the others."""
+MAX_MENU_VALUES = 12
+"""A menu offers the values with the most images, up to this number. People can type the others."""
 _COLUMNS = {
     Key.CLOUD: "cloud",
     Key.OS: "os_family",
@@ -42,8 +42,9 @@ _COLUMNS = {
 class Choice:
     """One value of a menu.
 
-    `images` is the number of images that have the value and match all other filters. `query` is
-    the search after the value is chosen or, if it is already `chosen`, after it is removed.
+    `images` is the number of images that have the value and match all other filters. `chosen` says
+    whether the search already contains the value. `query` is the search after a click on the
+    choice: a click adds the value or, if it is already chosen, removes it.
     """
 
     label: str
@@ -54,7 +55,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Menu:
-    """A filter menu; its choices begin with the most frequent value."""
+    """A filter menu. Its most frequent value comes first."""
 
     label: str
     choices: list[Choice]
@@ -68,24 +69,27 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     chosen = [key for key in MENUS if query.terms_for(key)]
     counts = _count_values(scope, query, [key for key in MENUS if key not in chosen])
     for key in chosen:
-        others = Query(tuple(term for term in query.terms if term.key is not key), (), "")
-        counts |= _count_values(scope, others, [key])
-    found = [_menu(scope, query, key, counts[key]) for key in MENUS]
-    return [menu for menu in found if menu.choices]
+        # The values of one menu are alternatives, so they do not reduce each other's counts.
+        other_terms = tuple(term for term in query.terms if term.key is not key)
+        counts |= _count_values(scope, Query(other_terms, (), ""), [key])
+    menus = [_build_menu(scope, query, key, counts[key]) for key in MENUS]
+    return [menu for menu in menus if menu.choices]
 
 
 def visible_values(scope: Scope, key: Key) -> list[str]:
-    """Return the values of the images that `scope` sees, the most frequent first."""
+    """Return the values of `key` among the images that `scope` sees, the most frequent first."""
     counts = _count_values(scope, EVERYTHING, [key])[key]
     return [str(value) for value in counts if value != ""]
 
 
-def _menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int]) -> Menu:
+def _build_menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int]) -> Menu:
     images: Counter[str] = Counter()
     for value, number in counts.items():
         images[_search_value(scope, key, value)] += number
     chosen = {term.value for term in query.terms_for(key) if not term.excluded}
-    shown = [value for value in images if value][:LONGEST_MENU]
+    shown = [value for value in images if value][:MAX_MENU_VALUES]
+    # A chosen value is always shown. A value with a space, such as "ubuntu 24.04", also names a
+    # version, which is not a value of this menu.
     shown += [value for value in sorted(chosen) if value not in shown and " " not in value]
     choices = []
     for value in shown:
@@ -96,9 +100,9 @@ def _menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int]) -> Me
 
 
 def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[Any, int]]:
-    """Return the number of images by value, for each key, the most frequent value first.
+    """Return for each key how many images have each value, the most frequent value first.
 
-    The groups are read once for all keys, which is faster than a sum in SQL for each key.
+    The facet groups are read once for all keys. This is faster than one sum in SQL for each key.
     """
     slices = conditions.scope_slices(scope, query)
     if not slices or not keys:

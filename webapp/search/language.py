@@ -1,12 +1,12 @@
-"""The language of the search box: parses text into a `Query`, and writes a query back as text.
+"""Parse the text of the search box into a `Query`, and write a query as text.
 
-This module is pure: it never queries the database. `webapp.search.conditions` translates terms
-into conditions on images.
+This module never queries the database. `webapp.search.conditions` translates terms into SQL.
 
-Terms are separated by spaces. A term is a plain word or `key:value`; a leading minus excludes what
-it matches. Quotes keep words together. Terms with different keys must all match. Several values of
-the same key are alternatives, except for words, `id`, `size` and `created`, which must all match.
-Excluded terms must not match.
+A search consists of terms, separated by spaces. A term is a word or `key:value`. Quotes keep
+several words together in one term. An image matches if it matches a term of each key: for example,
+`cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of AWS and of Google Cloud. Words, `id`,
+`size` and `created` are stricter: an image must match every one of these terms. A leading minus
+excludes images: `-cloud:aws` finds the images of all other clouds.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from webapp.refusals import Refusal
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
-"""Characters of the text; the rest is ignored."""
+"""Characters of a search. `parse` ignores the text after them."""
 MIN_WORD_LENGTH = 3
-"""Characters of a word, because the text index consists of trigrams."""
+"""Characters of a word. The text index finds only texts of three characters (trigrams) or more."""
 
 
 class Key(enum.StrEnum):
@@ -65,7 +65,7 @@ KEY_LABELS = {
     Key.BY: "Registered by",
     Key.ID: "ID contains",
 }
-"""Keys whose terms are labeled “Key: value”. The other keys have labels of their own."""
+"""The terms of these keys have labels such as “Cloud: AWS”. See `_phrase` for the other labels."""
 YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
 OWNERS = {"here": "here", "me": "here", "own": "here", "above": "above", "inherited": "above"}
 STATUSES = dict.fromkeys([*map(str, LifeCycle), *map(str, ImageState)])
@@ -77,7 +77,8 @@ FIXED_VALUES = {
     Key.VERIFIED: YES_NO,
     Key.STATUS: {status: status for status in STATUSES},
 }
-"""The accepted values of keys that have a fixed set: canonical value by spelling."""
+"""The keys that accept only certain values. For each key, the accepted spellings are mapped to
+canonical values. For example, "inherited" is a spelling of "above"."""
 FIXED_VALUE_PHRASES = {
     Key.OWNER: {"here": "owned here", "above": "inherited"},
     Key.SHARED: {"yes": "shared", "no": "not shared"},
@@ -85,7 +86,7 @@ FIXED_VALUE_PHRASES = {
     Key.VERIFIED: {"yes": "verified", "no": "not verified"},
 }
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
-"""Other names of architectures: canonical value by spelling."""
+"""Other names of architectures, mapped to their canonical names."""
 DATE_OPERATORS = {
     "<": "before",
     "<=": "on or before",
@@ -101,18 +102,22 @@ _OS_FAMILY_NAMES = sorted(
     ),
     key=lambda entry: -len(entry[0]),
 )
-"""Longest name first: "Rocky Linux 9" must not be read as version "Linux 9" of "rocky"."""
+"""The lower-case names of each OS family, with the family. The longest name comes first, so that
+"Rocky Linux 9" is not parsed as version "Linux 9" of "rocky"."""
 _PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*(?:"|\\?\Z)|[^\s"])+', re.DOTALL)
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)', re.DOTALL)
 _KEY_AND_VALUE = re.compile(r"([A-Za-z]+):(?!//)(.*)", re.DOTALL)
-"""A URL such as https://… is a word."""
+"""Does not match a URL such as https://…, which is a word."""
 _COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
 _UNQUOTED = re.compile(r'[^\s"]+')
 
 
 @dataclass(frozen=True)
 class Term:
-    """One condition of a search. `operator` is '' or, for sizes and dates, a comparison."""
+    """One condition of a search.
+
+    `operator` compares sizes and dates, for example ">". It is '' for equality, and for other keys.
+    """
 
     key: Key
     value: str
@@ -137,7 +142,7 @@ class Term:
 
     @property
     def short_label(self) -> str:
-        """Return the label without the name of the key where the value alone is clear."""
+        """Return the label without its key if the value alone is clear, for example “AWS”."""
         if self.excluded or self.key not in KEY_LABELS:
             return self.label
         return value_label(self.key, self.value)
@@ -153,14 +158,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Query:
-    """A parsed search. `text` is the text as the person typed it, with single spaces."""
+    """A parsed search. `text` is the typed text with single spaces between terms."""
 
     terms: tuple[Term, ...]
     problems: tuple[Problem, ...]
     text: str
 
     def __str__(self) -> str:
-        """Return the terms as text, without the pieces that could not be parsed."""
+        """Return the terms as text. Pieces that could not be parsed are left out."""
         return " ".join(map(str, self.terms))
 
     def __bool__(self) -> bool:
@@ -200,13 +205,13 @@ EVERYTHING = Query((), (), "")
 
 
 class InvalidValue(Refusal):
-    """A key does not accept the value that was typed."""
+    """A person typed a value that the key does not accept."""
 
 
 def parse(text: str) -> Query:
     """Return the query that `text` describes.
 
-    Never fails: a piece that cannot be parsed becomes one of the query's problems.
+    Any text can be parsed: a piece that is not a valid term becomes a problem of the query.
     """
     text = text[:MAX_TEXT_LENGTH]
     terms: dict[Term, None] = {}
@@ -219,17 +224,20 @@ def parse(text: str) -> Query:
         elif len(terms) < MAX_TERMS:
             terms[parsed] = None
         elif parsed not in terms:
-            problems[Problem(piece, _too_many(piece))] = None
+            problems[Problem(piece, _too_many_terms_message(piece))] = None
     return Query(tuple(terms), tuple(problems), " ".join(pieces))
 
 
 def find_pieces(text: str) -> Iterator[re.Match[str]]:
-    """Return a match for each piece of `text`; a piece becomes one term or one problem."""
+    """Return a match for each piece of `text`.
+
+    Spaces outside quotes separate pieces. Each piece becomes one term or one problem.
+    """
     return _PIECE.finditer(text)
 
 
 def value_label(key: Key, value: str) -> str:
-    """Return the name that people know a value of `key` by."""
+    """Return the name of a value in the interface, for example "This scope" for `owner:here`."""
     if key is Key.CLOUD:
         return CLOUDS[value].label if value in CLOUDS else value
     if key is Key.OS:
@@ -241,20 +249,20 @@ def value_label(key: Key, value: str) -> str:
 
 def _parse_piece(piece: str) -> Term | Problem:
     excluded = piece.startswith("-") and len(piece) > 1
-    rest = piece[1:] if excluded else piece
-    match = _KEY_AND_VALUE.fullmatch(rest)
-    if match is None or _is_image_id(rest):
-        return _parse_word(piece, _unquote(rest), excluded=excluded)
+    included = piece[1:] if excluded else piece
+    match = _KEY_AND_VALUE.fullmatch(included)
+    if match is None or _is_image_id(included):
+        return _parse_word(piece, _unquote(included), excluded=excluded)
     name, value = match[1].lower(), match[2]
     if name not in KEYS:
-        return Problem(piece, _unknown_key(name, rest))
+        return Problem(piece, _unknown_key_message(name, included))
     key = Key(name)
     operator = ""
     if key in {Key.SIZE, Key.CREATED}:
         operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
     value = _unquote(value).strip()
     if not value:
-        return Problem(piece, f"“{piece}” needs a value, for example {_example(key)}.")
+        return Problem(piece, f"“{piece}” needs a value, for example {_example_term(key)}.")
     try:
         return Term(key, _canonical_value(key, value), excluded, operator)
     except InvalidValue as error:
@@ -264,7 +272,8 @@ def _parse_piece(piece: str) -> Term | Problem:
 def _is_image_id(text: str) -> bool:
     """Return whether a text with a colon is an image ID.
 
-    A text that begins with a key never is, although a publisher could be named "os".
+    For example, `Canonical:ubuntu-24_04-lts:server:latest` is an image ID of Azure. A text that
+    begins with a key is never an image ID, although an Azure publisher could be named "os".
     """
     return text.partition(":")[0].lower() not in KEYS and bool(clouds_for_image_id(text))
 
@@ -272,7 +281,7 @@ def _is_image_id(text: str) -> bool:
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
     value = value.strip()
     if len(value) < MIN_WORD_LENGTH:
-        return Problem(piece, _too_short(value or piece))
+        return Problem(piece, _too_short_message(value or piece))
     return Term(Key.WORD, value, excluded)
 
 
@@ -293,7 +302,10 @@ def _canonical_value(key: Key, value: str) -> str:
 
 
 def _choose_value(key: Key, value: str, choices: dict[str, str]) -> str:
-    """Return the canonical value; `choices` maps lower-case spellings to canonical values."""
+    """Return the canonical value. Raises InvalidValue.
+
+    `choices` maps lower-case spellings to canonical values.
+    """
     chosen = choices.get(value.lower())
     if chosen is None:
         accepted = ", ".join(dict.fromkeys(choices.values()))
@@ -309,7 +321,8 @@ def _parse_cloud(value: str) -> str:
 def _parse_os(value: str) -> str:
     """Return a family, or a family and a version, such as 'ubuntu 24.04'.
 
-    Names in the operating system data become its keys; any other text stays as it is.
+    A name in the operating system data is replaced by its key: "Rocky Linux 9" becomes "rocky 9".
+    Any other text is returned unchanged.
     """
     text = value.lower()
     for name, family in _OS_FAMILY_NAMES:
@@ -317,7 +330,7 @@ def _parse_os(value: str) -> str:
             return family.key
         if text.startswith(f"{name} "):
             return f"{family.key} {_parse_os_version(family, value[len(name) :].strip())}"
-    # A single word, such as a code name, identifies a version if only one label contains it.
+    # A single word, such as the code name "noble", identifies a version if it is in only one label.
     matches = {
         f"{family.key} {version.key}"
         for family in operating_systems.FAMILIES.values()
@@ -340,48 +353,48 @@ def _parse_size(value: str) -> str:
     digits = value.lower().removesuffix("gb").strip()
     if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) < 2**31:
         raise InvalidValue(
-            f"“{value}” isn’t a valid size. Use whole GB, for example {_example(Key.SIZE)}."
+            f"“{value}” isn’t a valid size. Use whole GB, for example {_example_term(Key.SIZE)}."
         )
     return str(int(digits))
 
 
 def _parse_date(value: str) -> str:
     with contextlib.suppress(ValueError):
-        # Python also accepts week dates, and dates without hyphens.
+        # `fromisoformat` also accepts week dates, and dates without hyphens.
         if date.fromisoformat(value).isoformat() == value:
             return value
     raise InvalidValue(
-        f"“{value}” isn’t a valid date. Use YYYY-MM-DD, for example {_example(Key.CREATED)}."
+        f"“{value}” isn’t a valid date. Use YYYY-MM-DD, for example {_example_term(Key.CREATED)}."
     )
 
 
 def _parse_id(value: str) -> str:
     if len(value) < MIN_WORD_LENGTH:
-        raise InvalidValue(_too_short(value))
+        raise InvalidValue(_too_short_message(value))
     return value
 
 
-def _too_short(value: str) -> str:
+def _too_short_message(value: str) -> str:
     return f"“{value}” is too short. Type at least {MIN_WORD_LENGTH} characters."
 
 
-def _too_many(piece: str) -> str:
+def _too_many_terms_message(piece: str) -> str:
     return (
         f"“{piece}” was ignored because a search can have at most {MAX_TERMS} terms. "
         "Remove another term first."
     )
 
 
-def _unknown_key(name: str, rest: str) -> str:
+def _unknown_key_message(name: str, text: str) -> str:
     similar = get_close_matches(name, KEYS, n=1, cutoff=0.5)
     suggestion = f" Did you mean “{similar[0]}:”?" if similar else ""
     return (
         f"“{name}:” isn’t a search token.{suggestion} Available tokens: {', '.join(KEYS)}. "
-        f"To search for the text itself, put it in quotes: {_quote(rest, always=True)}"
+        f"To search for the text itself, put it in quotes: {_quote(text, always=True)}"
     )
 
 
-def _example(key: Key) -> str:
+def _example_term(key: Key) -> str:
     examples = {
         Key.CLOUD: f"cloud:{next(iter(CLOUDS))}",
         Key.LOCATION: "location:us-east-1",
@@ -396,7 +409,7 @@ def _example(key: Key) -> str:
 
 
 def _phrase(term: Term) -> str:
-    """Return the label of a term in lower case, ignoring whether it is excluded."""
+    """Return the label of a term, without "not". The first letter may be a small letter."""
     key, value = term.key, term.value
     if key is Key.WORD:
         return f"“{value}”"
@@ -426,6 +439,6 @@ def _quote(value: str, *, always: bool = False) -> str:
 
 
 def _needs_quotes(word: str) -> bool:
-    """Return whether a word would be parsed as something else without quotes."""
+    """Return whether a word without quotes would not be parsed as the same word."""
     has_key = _KEY_AND_VALUE.fullmatch(word) is not None and not _is_image_id(word)
     return word.startswith("-") or has_key

@@ -1,7 +1,8 @@
 """The sort orders of the Images page, and cursors.
 
-A cursor is the sort key of an image as text for a URL. The next page begins after that key, even if
-images were registered or deleted in the meantime.
+The sort key of an image is the values that it is sorted by. A cursor is a sort key as text for a
+URL. The next page begins after the cursor's sort key, even if images were registered or deleted
+meanwhile.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ SORTS: dict[str, tuple[str, ...]] = {
     "by": ("registered_by_name",),
     "checked": ("checked_at",),
 }
-"""The columns of each sort order; the image ID breaks ties. Every scope slice has an index in each
-of these orders. `shared` and `owner` do not sort images within a slice, but the slices."""
+"""The columns of each sort order. Images with equal values are sorted by ID.
+
+For each order, an index contains the images of a scope slice in this order. `shared` and `owner`
+sort the slices; within a slice, images are sorted by ID."""
 
 SortKey = tuple[Any, ...]
-"""The values that an image is sorted by; the last one is its ID. For `shared` and `owner` the
-first value is the rank of its slice."""
+"""The values that an image is sorted by. The last value is the ID of the image. For `shared` and
+`owner`, the first value is the rank of the image's slice, which is its position in the order."""
 
 
 class Order:
@@ -56,7 +59,7 @@ class Order:
 
     @property
     def sorts_slices(self) -> bool:
-        """Whether this order sorts whole slices, and images only by their ID."""
+        """Whether this order sorts whole slices, and the images of a slice only by their ID."""
         return not self.fields
 
     def columns(self, slices: Sequence[ScopeSlice]) -> list[Sql]:
@@ -73,33 +76,44 @@ class Order:
     def by_index(self) -> str:
         """The ORDER BY text for slices of the same rank, which matches their index.
 
-        It leaves the rank out. Otherwise SQLite would sort the rows, although their rank is equal.
+        The text does not contain the rank: otherwise SQLite would sort the rows, although all of
+        them have the same rank.
         """
         names = self.names if self.fields else self.names[1:]
         return sql.order_by_text(names, descending=self.descending)
 
     def slices_by_rank(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
-        """Return the slices in groups: all images of a group come before those of the next."""
+        """Return groups of slices. All images of a group come before all images of the next group.
+
+        The slices of one group have the same rank. If this order does not sort slices, all slices
+        are in one group.
+        """
         if self.fields:
             return [list(slices)]
         ranks = sorted({self._rank(each) for each in slices}, reverse=self.descending)
         return [[each for each in slices if self._rank(each) == rank] for rank in ranks]
 
     def after(self, slices: Sequence[ScopeSlice], key: SortKey) -> Sql:
-        """Return the condition for images of these slices that come after `key`."""
+        """Return the condition that an image of these slices comes after `key`."""
         values = self._database_values(key)
         return sql.comes_after(self._expressions(slices), values, descending=self.descending)
 
     def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
-        """Return the condition for images of a slice that come after `key`, for its index."""
+        """Return the condition that an image of one slice comes after `key`.
+
+        Unlike the condition of `after`, this condition can be answered by the slice's index.
+        """
         return self._key_condition(slice_, key, descending=self.descending)
 
     def until_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
-        """Return the condition for images of a slice up to and including `key`, for its index."""
+        """Return the condition that an image of one slice does not come after `key`.
+
+        The slice's index can answer this condition.
+        """
         return self._key_condition(slice_, key, descending=not self.descending, inclusive=True)
 
     def key_of(self, row: Sequence[Any]) -> SortKey:
-        """Return the sort key from selected columns, as Python values."""
+        """Return the sort key in a row of selected columns. Its values are Python values."""
         *values, image_id = row
         if self.fields:
             pairs = zip(self.fields, values, strict=True)
@@ -113,7 +127,7 @@ class Order:
         return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
     def parse_cursor(self, cursor: str) -> SortKey | None:
-        """Return the sort key of a cursor, or None if the text is no cursor of this order."""
+        """Return the sort key of a cursor, or None if the text is not a cursor of this order."""
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             *values, image_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
@@ -127,6 +141,7 @@ class Order:
             return None
 
     def _expressions(self, slices: Sequence[ScopeSlice]) -> list[str]:
+        """Return the SQL expressions for the values of a sort key."""
         if self.fields:
             return [*(field.column_name for field in self.fields), "id"]
         if len(slices) == 1:
@@ -145,11 +160,12 @@ class Order:
         return sql.comes_after(columns, values, descending=descending, inclusive=inclusive)
 
     def _database_values(self, key: SortKey) -> list[Any]:
-        """Return the values as the database stores them."""
+        """Return the values of a sort key as the database stores them."""
         values = [field.db_value(value) for field, value in zip(self.fields, key, strict=False)]
         return [*values, *key[len(self.fields) :]]
 
     def _rank(self, slice_: ScopeSlice) -> int:
+        """Return the position of a slice in the order `shared` or `owner`."""
         return slice_.distance if self.sort == "owner" else int(slice_.shared)
 
 
@@ -158,10 +174,13 @@ def _is_id(number: object) -> bool:
 
 
 def _parse_value(field: Field, value: Any) -> Any:
-    """Return the value for a column. Raises ValueError or TypeError if it cannot hold it."""
+    """Return a value of a cursor as the Python value of a column.
+
+    Raises ValueError, TypeError or OverflowError if the column cannot hold the value.
+    """
     if isinstance(field, InstantField):
         instant = datetime.fromisoformat(value)
-        # An instant that UTC cannot express is refused here, before it reaches the database.
+        # An instant that UTC cannot express raises OverflowError here, not in the database.
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
     if type(value) is not kind or "\0" in str(value):

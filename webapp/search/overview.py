@@ -1,8 +1,8 @@
-"""The overview of a scope: the images that it sees, counted by cloud, age and other properties.
+"""Count the images that a scope sees by cloud, age and other properties, for the Overview page.
 
-Every number belongs to a search of the Images page, and equals the number of its results. Most
-numbers are sums of the facet groups, of which there are few. Only ages are counted image by image,
-in the index by date, and only up to a limit if there are very many images.
+Each number has a search on the Images page and equals the number of the search's results. Most
+numbers are sums over the facet groups, because there are few groups. Only ages are counted image by
+image, with the index by date. If there are very many images, ages are counted only up to a limit.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from webapp.search.conditions import ScopeSlice
 from webapp.search.language import EVERYTHING, Key, Term
 from webapp.search.sql import Sql
 
-FAMILIES = 10
-"""The number of operating systems with a separate bar. The others share one bar."""
+MAX_FAMILY_BARS = 10
+"""The most frequent OS families have a bar each, up to this number. The others share one bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
-"""The limit for counting the images of one age, if a scope sees more than `VERY_MANY` images."""
+"""If a scope sees more than `VERY_MANY` images, the images of one age are counted up to this."""
 ATTENTION = {
     "Without agent": "agent:no",
     "Not verified": "verified:no",
@@ -49,15 +49,19 @@ AGES = {
     "1 to 2 years ago": (365, 730),
     "More than 2 years ago": (730, None),
 }
-"""First and last day, as a number of days before today."""
+"""Two days for each age, as numbers of days before today. An image has this age if it was
+registered before the first day, and on or after the second day. If a day is 0 or None, there is no
+such limit."""
 _SUMMED_SEARCHES = {text: search.parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
+"""The searches whose numbers are sums over the facet groups."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A number of images and the search that finds them.
+    """A number of images, and the search that finds these images.
 
-    If the number is not `exact`, there are more. `search` is '' if no search can express it.
+    If `exact` is False, there are more than `images` images. `search` is '' if no search finds
+    exactly these images.
     """
 
     label: str
@@ -74,7 +78,10 @@ class Chart:
     bars: tuple[Bar, ...]
 
     def percent(self, bar: Bar) -> float:
-        """Return the length of a bar, in percent of the longest bar."""
+        """Return the length of a bar in percent of the longest bar.
+
+        A bar with at least one image has at least 0.5 percent.
+        """
         longest = max(other.images for other in self.bars)
         return max(round(100 * bar.images / longest, 1), 0.5) if bar.images else 0
 
@@ -89,28 +96,33 @@ class Overview:
 
 @dataclass(frozen=True)
 class _Sum:
-    """The images of one slice, one cloud and one OS family."""
+    """The number of images of one scope slice, one cloud and one OS family."""
 
     distance: int
     cloud: str
     family: str
     images: int
-    found: tuple[int, ...]
-    """The number that each search of `_SUMMED_SEARCHES` finds."""
+    search_counts: tuple[int, ...]
+    """How many of these images each search of `_SUMMED_SEARCHES` finds."""
 
 
 def load_overview(actor: Actor, scope: Scope) -> Overview:
     """Return the overview of the images that `scope` sees."""
     slices = conditions.scope_slices(scope, EVERYTHING)
-    sums = _sums(slices)
+    sums = _sum_facet_groups(slices)
     total = sum(each.images for each in sums)
     if not total:
         return Overview(0, ())
-    found = {
-        text: sum(each.found[index] for each in sums) for index, text in enumerate(_SUMMED_SEARCHES)
+    images_by_search = {
+        text: sum(each.search_counts[index] for each in sums)
+        for index, text in enumerate(_SUMMED_SEARCHES)
     }
-    attention = [Bar(label, found[text], text) for label, text in ATTENTION.items()]
-    statuses = [Bar(label, found[text], text) for label, text in STATUSES.items() if found[text]]
+    attention = [Bar(label, images_by_search[text], text) for label, text in ATTENTION.items()]
+    statuses = [
+        Bar(label, images_by_search[text], text)
+        for label, text in STATUSES.items()
+        if images_by_search[text]
+    ]
     charts = [
         Chart("Needs attention", tuple(attention)),
         Chart("By cloud", tuple(_clouds(sums))),
@@ -123,15 +135,20 @@ def load_overview(actor: Actor, scope: Scope) -> Overview:
     return Overview(total, tuple(charts))
 
 
-def _sums(slices: Sequence[ScopeSlice]) -> list[_Sum]:
-    """Return the sums of all facet groups: one pass over each slice, in the order of its index."""
-    found = [
+def _sum_facet_groups(slices: Sequence[ScopeSlice]) -> list[_Sum]:
+    """Return the sums over the facet groups.
+
+    One statement reads the groups of each slice once, in the order of their index.
+    """
+    search_counts = [
         sql.sum_of("images", conditions.group_condition(query))
         for query in _SUMMED_SEARCHES.values()
     ]
     kind = ["cloud", "os_family"]
     statements = [
-        sql.select([str(each.distance), *kind, sql.sum_of("images"), *found], groups, group_by=kind)
+        sql.select(
+            [str(each.distance), *kind, sql.sum_of("images"), *search_counts], groups, group_by=kind
+        )
         for each, groups in zip(slices, planner.group_sources(slices, EVERYTHING), strict=True)
     ]
     return [
@@ -145,34 +162,36 @@ def _clouds(sums: Iterable[_Sum]) -> list[Bar]:
     for each in sums:
         counts[each.cloud] += each.images
     return [
-        Bar(CLOUDS[key].label, images, str(Term(Key.CLOUD, key))) for key, images in _ranked(counts)
+        Bar(CLOUDS[key].label, images, str(Term(Key.CLOUD, key)))
+        for key, images in _most_frequent_first(counts)
     ]
 
 
-def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+def _most_frequent_first(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
 
 
 def _families(sums: Iterable[_Sum]) -> list[Bar]:
-    """Return a bar for each of the most frequent families, and one for all others."""
+    """Return a bar for each of the most frequent families, and one bar for all other families."""
     counts: Counter[str] = Counter()
     for each in sums:
         counts[each.family] += each.images
-    most = _ranked(counts)[:FAMILIES]
+    most_frequent = _most_frequent_first(counts)[:MAX_FAMILY_BARS]
     bars = [
         Bar(operating_systems.label(family), images, _search_for(Term(Key.OS, family)))
-        for family, images in most
+        for family, images in most_frequent
     ]
-    if others := counts.total() - sum(images for _, images in most):
-        without = (Term(Key.OS, family, excluded=True) for family, _ in most)
-        bars.append(Bar("Others", others, _search_for(*without)))
+    if others := counts.total() - sum(images for _, images in most_frequent):
+        excluded = (Term(Key.OS, family, excluded=True) for family, _ in most_frequent)
+        bars.append(Bar("Others", others, _search_for(*excluded)))
     return bars
 
 
 def _search_for(*terms: Term) -> str:
-    """Return the search for terms, or '' if its text is too long or means something else.
+    """Return the text of the search with these terms, or '' if there is no such text.
 
-    A family that somebody typed may be the label of another family.
+    The text can be too long, or `parse` can return other terms. For example, a person can register
+    an image with the family "Windows", which is also the label of a family in the data.
     """
     text = " ".join(map(str, terms))
     return text if search.parse(text).terms == terms else ""
@@ -193,21 +212,23 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
 def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
     """Return a bar for each age.
 
-    If all ages but one are counted, the number of the last age is the remainder of `total`.
+    If all ages except one are counted, the number of that age is `total` minus the other numbers.
+    So the oldest age is counted only if another age has more images than the limit. If several ages
+    have more images than the limit, their bars are not exact.
     """
     searches = {label: _age_search(*days) for label, days in AGES.items()}
     limit = None if total <= VERY_MANY else COUNT_LIMIT
 
     def count(label: str) -> int | None:
         query = search.parse(searches[label])
-        return _count(slices, conditions.ungrouped_condition(query, actor), limit)
+        return _count_images(slices, conditions.ungrouped_condition(query, actor), limit)
 
     *younger, oldest = AGES
     counts = {label: count(label) for label in younger}
     counts[oldest] = count(oldest) if None in counts.values() else None
     uncounted = [label for label, images in counts.items() if images is None]
     if len(uncounted) == 1:
-        # An image may have been registered since `total` was read.
+        # Images that were registered after `total` was read can make the difference negative.
         counts[uncounted[0]] = max(total - sum(images or 0 for images in counts.values()), 0)
     return [
         Bar(label, COUNT_LIMIT if images is None else images, searches[label], images is not None)
@@ -216,7 +237,7 @@ def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
 
 
 def _age_search(youngest: int, oldest: int | None) -> str:
-    """Return the search for images registered between two numbers of days ago."""
+    """Return the search for the images of one age. See `AGES` for the meaning of the numbers."""
     day = today()
     terms = []
     if oldest is not None:
@@ -228,8 +249,8 @@ def _age_search(youngest: int, oldest: int | None) -> str:
     return " ".join(map(str, terms))
 
 
-def _count(slices: Sequence[ScopeSlice], condition: Sql, limit: int | None) -> int | None:
-    """Return the number of images, or None if there are more than `limit`."""
+def _count_images(slices: Sequence[ScopeSlice], condition: Sql, limit: int | None) -> int | None:
+    """Return the number of images that meet a condition, or None if it is more than `limit`."""
     sources = (sql.rows_of("image", sql.all_of([each.condition, condition])) for each in slices)
     if limit is None:
         return sql.fetch_number(sql.sum_of_results(sql.count(source) for source in sources))

@@ -1,13 +1,13 @@
-"""Finding one page of a search, and the number of its matches.
+"""Find one page of a search, and the number of images that match.
 
-Each scope slice has an index in every sort order. There are two strategies, and the planner takes
-the one that reads fewer rows:
+For each sort order, an index contains the images of each scope slice in that order. There are two
+strategies, and the planner chooses the strategy that probably reads fewer rows:
 
 - *Scan in order*: merge the index ranges of the slices in sort order, and check each image until
   the page is full.
 - *Sort all matches*: find all matches by another index, and sort them.
 
-`Search.page` holds the table that says which strategy is taken when.
+The docstring of `Search.page` has a table that shows when each strategy is chosen.
 """
 
 from __future__ import annotations
@@ -25,17 +25,21 @@ from webapp.search.rows import Row
 from webapp.search.sql import ALWAYS, Sql
 
 FEW = 5_000
-"""Images that may be sorted, or scanned, for one page."""
+"""The planner prefers to sort, or to scan, at most this number of images for one page."""
 SAMPLE = 1_000
-"""Images that are checked to estimate how frequent matches are; also the limit of "more than"."""
+"""The number of images that are checked to estimate how frequent matches are.
+
+It is also the highest number in a count such as "more than 1,000".
+"""
 RARE = 5
-"""PostgreSQL: words with fewer matches in the sample are looked up in the index of trigrams."""
+"""With PostgreSQL, if the sample has fewer matches, words are found by the index of trigrams."""
 
 
 class PageResult(NamedTuple):
-    """Up to one row more than the page shows, and the number of matches.
+    """The rows of a page, and the number of images that match the search.
 
-    If `exact` is false, there are more matches than `matches`.
+    If there is a next page, `rows` has one row more than the page shows. If `exact` is False, more
+    images match than `matches`.
     """
 
     rows: list[Row]
@@ -44,7 +48,7 @@ class PageResult(NamedTuple):
 
 
 class Search:
-    """The search for one page, in the direction of `order`, after `cursor`."""
+    """The search for one page: the first images after `cursor` in the sort order `order`."""
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Search:
         size: int,
     ) -> None:
         self.slices, self.query, self.order, self.cursor = slices, query, order, cursor
+        # One more row shows whether there is a next page.
         self.size = size + 1
         self.condition = conditions.image_condition(query, actor)
         self.ungrouped = conditions.ungrouped_condition(query, actor)
@@ -65,28 +70,35 @@ class Search:
     def page(self) -> PageResult:
         """Choose a strategy and find the page.
 
-        "Few" means at most FEW images. The first line that applies decides:
+        "Few" means at most FEW images. The first row that applies decides:
 
         ===========================================  =================================  ===========
         the search                                   strategy                           count
         ===========================================  =================================  ===========
-        has no terms                                 scan in order                      exact
-        has only terms about facets, not few images  scan in order                      exact
-        SQLite: has words that few images contain    sort all, found by trigrams        exact
-        few images have the facets                   sort all, found by facet group,    exact
-                                                     or by slice if there are none
-        few images are in a range of size, date or   sort all, found by that index      exact
-        registrar
+        has no terms, or only terms about scopes     scan in order                      exact
+        has only terms about scopes and facets,      scan in order                      exact
+        which many images match
+        SQLite: few images match the scopes and      sort all, found by trigrams        exact
+        facets, and at most SAMPLE images contain
+        the words
+        few images match the scopes and facets       sort all, found by facet group,    exact
+                                                     or by slice without facet terms
+        few images are in a range of size, date or   sort all, found by the index of    exact
+        registrar                                    that range
+        SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
+        words
         has words that are not rare in the sample,   scan in order                      "more than"
         and FEW images after the cursor fill a page
         has words                                    sort all, found by trigrams        exact to FEW
         anything else                                scan in order                      "more than"
         ===========================================  =================================  ===========
+
+        In the last case, the count is exact if the first page is not full.
         """
         if not self.slices:
             return PageResult([], 0, exact=True)
-        candidates = count_groups(self.slices, self.query)
-        has_facets = conditions.has_facets(self.query)
+        candidates = count_grouped_images(self.slices, self.query)
+        has_facets = conditions.has_facet_terms(self.query)
         if not self.ungrouped and (candidates > FEW or not has_facets):
             return PageResult(self._scan_in_order(), candidates, exact=True)
         if candidates <= FEW:
@@ -104,24 +116,24 @@ class Search:
     def _page_with_words(self) -> PageResult:
         if self._few_images_contain_words():
             return self._sort_all_matches(self._matches_by_words())
-        seen = self._count_sample()
-        if seen >= RARE or is_sqlite():
-            first_images_fill_page = seen >= self.size and self._samples_first_images()
-            found = self._scan_in_order(
-                until=None if first_images_fill_page else self._key_after_images(FEW)
-            )
+        sample_matches = self._count_sample()
+        if sample_matches >= RARE or is_sqlite():
+            # If the sample contains the whole page, the scan ends soon and needs no limit.
+            sample_fills_page = sample_matches >= self.size and self._samples_page()
+            until = None if sample_fills_page else self._key_after_images(FEW)
+            found = self._scan_in_order(until=until)
             if len(found) == self.size:
-                return PageResult(found, _certain_minimum(seen, found), exact=False)
+                return PageResult(found, _exceeded_count(sample_matches, found), exact=False)
         return self._sort_all_matches(self._matches_by_words())
 
     def _page_without_words(self) -> PageResult:
         found = self._scan_in_order()
         if self.cursor is None and len(found) < self.size:
             return PageResult(found, len(found), exact=True)
-        return PageResult(found, _certain_minimum(self._count_sample(), found), exact=False)
+        return PageResult(found, _exceeded_count(self._count_sample(), found), exact=False)
 
     def _scan_in_order(self, *, until: SortKey | None = None) -> list[Row]:
-        """Return the page by scanning images in order, at most up to `until`."""
+        """Return the page by scanning images in order. Stop at the sort key `until`."""
         found: list[Row] = []
         for slices in self.order.slices_by_rank(self.slices):
             limit = self.size - len(found)
@@ -141,7 +153,10 @@ class Search:
         until: SortKey | None = None,
         offset: int = 0,
     ) -> Sql:
-        """Return the statement for the first sort keys of slices of one rank, in order."""
+        """Return the statement for the first sort keys after `start`, in order.
+
+        If the slices have different ranks, the sort keys are ordered without the rank.
+        """
         order, ranges = self.order, []
         for each in slices:
             begin = order.after_in_slice(each, start) if start else ALWAYS
@@ -154,7 +169,10 @@ class Search:
         )
 
     def _key_after_images(self, position: int) -> SortKey | None:
-        """Return the sort key `position` images after the cursor, or None if there are fewer."""
+        """Return the sort key of the image that is `position` images after the cursor.
+
+        Return None if there are fewer images after the cursor.
+        """
         for slices in self.order.slices_by_rank(self.slices):
             found = sql.fetch(
                 self._first_keys(slices, ALWAYS, 1, start=self.cursor, offset=position)
@@ -168,21 +186,19 @@ class Search:
         return None
 
     def _sort_all_matches(self, sources: Sequence[Sql], total: int | None = None) -> PageResult:
-        """Return the page by sorting all matches, which `sources` find.
+        """Return the page by sorting all matches. `sources` find the matches.
 
-        `total` is the number of matches, if it is known.
+        `total` is the number of matches, or None if it is unknown.
         """
         counts = sql.sum_of_results(sql.count(source, FEW + 1) for source in sources)
         columns, by_key = self.order.columns(self.slices), self.order.by_key
         after = self.order.after(self.slices, self.cursor) if self.cursor else ALWAYS
         matches = sql.union(sql.select(columns, sql.narrow(each, after)) for each in sources)
         if total is None and not self.cursor:
-            # The first page has to find all matches anyway, and counts them on the way.
+            # Sorting reads all matches anyway, so the same statement counts them.
             counted = sql.select(["*", sql.TOTAL_COLUMN], sql.subquery(matches, "matches"))
-            page, total_column = (
-                sql.first_rows(counted, order_by=by_key, limit=self.size),
-                sql.TOTAL,
-            )
+            page = sql.first_rows(counted, order_by=by_key, limit=self.size)
+            total_column = sql.TOTAL
         else:
             page = sql.first_rows(matches, order_by=by_key, limit=self.size)
             total_column = sql.scalar(counts) if total is None else Sql(str(total))
@@ -194,44 +210,54 @@ class Search:
         return PageResult(found, min(total, FEW), exact=total <= FEW)
 
     def _matches_by_slice(self, condition: Sql = ALWAYS) -> list[Sql]:
-        """Find all matches by slice; `condition` follows from the search and has an index."""
+        """Return the sources that find all matches by scope slice.
+
+        All matches meet `condition`, and an index finds the images that meet it.
+        """
         return [
             sql.rows_of("image", sql.all_of([each.condition, condition, self.condition]))
             for each in self.slices
         ]
 
     def _matches_by_group(self) -> list[Sql]:
-        """Find all matches by their facet groups."""
+        """Return the source that finds all matches by facet group."""
         groups = sql.union(
             sql.select(["id"], source) for source in group_sources(self.slices, self.query)
         )
         return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), self.ungrouped]))]
 
-    def _matches_by_words(self, first: int | None = None) -> list[Sql]:
-        """Find all matches by the index of trigrams, or those among its `first` images."""
+    def _matches_by_words(self, index_limit: int | None = None) -> list[Sql]:
+        """Return the source that finds all matches by the index of trigrams.
+
+        With SQLite and `index_limit`, only that number of images from the index is checked.
+        """
         visible = conditions.in_any_slice(self.slices, indexed=False)
         where = sql.all_of([visible, self.condition])
-        return [sql.images_with_texts(self.texts, where, first)]
+        return [sql.images_with_texts(self.texts, where, index_limit)]
 
     def _few_images_contain_words(self) -> bool:
-        """Return whether few images contain the words. Only SQLite's index can tell quickly."""
+        """Return whether at most SAMPLE images contain the words.
+
+        With PostgreSQL, return False: only SQLite's index can answer this quickly.
+        """
         if not self.texts or not is_sqlite():
             return False
         entries = sql.count(sql.indexed_texts(self.texts), SAMPLE + 1)
         return sql.fetch_number(entries) <= SAMPLE
 
-    def _samples_first_images(self) -> bool:
-        """Return whether the sample is of the images at the beginning of this page."""
+    def _samples_page(self) -> bool:
+        """Return whether the sample begins with the images of this page."""
         return self.cursor is None and not self.order.sorts_slices and not is_sqlite()
 
     def _count_sample(self) -> int:
         """Return how many images of a sample match.
 
-        The sample is the first images in order, or for orders that sort slices, the first images of
-        all slices. With SQLite and words it is the first images from the index of trigrams.
+        With SQLite, if the search has words, the sample is the first images that the index of
+        trigrams returns. Otherwise, the sample is the first images of all slices in sort order. If
+        the order sorts slices, these are the images with the first IDs.
         """
         if self.texts and is_sqlite():
-            (sample,) = self._matches_by_words(first=SAMPLE + 1)
+            (sample,) = self._matches_by_words(index_limit=SAMPLE + 1)
         else:
             keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
             images = sql.joined_images(keys, "sample", self.order.names[-1])
@@ -241,7 +267,7 @@ class Search:
     def _count_in_slices(self, condition: Sql) -> int:
         """Return the number of images of the slices that meet a condition.
 
-        The count stops beyond FEW images in each slice.
+        In each slice, counting stops after FEW + 1 images.
         """
         return sql.fetch_number(
             sql.sum_of_results(
@@ -251,10 +277,11 @@ class Search:
         )
 
 
-def count_groups(slices: Sequence[ScopeSlice], query: Query) -> int:
+def count_grouped_images(slices: Sequence[ScopeSlice], query: Query) -> int:
     """Return the number of images that match the terms about scopes and facets.
 
-    It has a sum for each slice, which both databases read from an index of the facet groups alone.
+    The statement has one sum for each slice. Both databases can compute such a sum from an index of
+    the facet groups, without reading the table.
     """
     if not slices:
         return 0
@@ -270,9 +297,9 @@ def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
 
 
-def _certain_minimum(seen: int, found: Sequence[Row]) -> int:
-    """Return a number that is certainly smaller than the number of matches.
+def _exceeded_count(sample_matches: int, found: Sequence[Row]) -> int:
+    """Return N for the count "more than N": there are certainly more matches than N.
 
-    `found` may be empty because the images of the page were deleted.
+    N is not negative, although `found` can be empty because the page's images were deleted.
     """
-    return min(max(seen, len(found), 1) - 1, SAMPLE)
+    return min(max(sample_matches, len(found), 1) - 1, SAMPLE)

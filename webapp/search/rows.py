@@ -1,4 +1,4 @@
-"""Images as rows of the Images page, read without models: for a page, models take too long."""
+"""Read the rows of the Images page as tuples, because creating a model for each takes too long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.search.sql import Sql
 
 
 class ListedImage(NamedTuple):
-    """An image as a list shows it. `level` and `owner` describe the scope that owns it."""
+    """An image as a list shows it. `level` and `owner` describe the scope that owns the image."""
 
     scope_id: int
     level: str
@@ -43,7 +43,7 @@ _COLUMNS = [f"image.{name}" for name in ("scope_id", *ListedImage._fields[3:])]
 
 
 class Row(NamedTuple):
-    """A row of a page: its sort key, the image, and the extra value that was selected."""
+    """One row of a page: the sort key, the image, and the value of the extra column."""
 
     key: SortKey
     image: ListedImage
@@ -51,15 +51,20 @@ class Row(NamedTuple):
 
 
 def read(keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sql = sql.NULL) -> list[Row]:
-    """Return the images of a statement that selects sort keys, in their order."""
+    """Return the rows for a statement that selects sort keys, in sort order.
+
+    `extra` is one more column to select.
+    """
     source = sql.joined_images(keys, "page", order.names[-1])
     found = sql.fetch(sql.select([extra, *order.names, *_COLUMNS], source, order_by=order.by_key))
     owners = {each.scope.id: (each.scope.level.value, each.scope.label) for each in slices}
     width = len(order.names) + 1
-    return [Row(order.key_of(row[1:width]), _listed(row[width:], owners), row[0]) for row in found]
+    return [
+        Row(order.key_of(row[1:width]), _to_image(row[width:], owners), row[0]) for row in found
+    ]
 
 
-def _listed(row: tuple[Any, ...], owners: dict[int, tuple[str, str]]) -> ListedImage:
-    scope_id, shared, registered_at, checked_at, *rest = row
+def _to_image(row: tuple[Any, ...], owners: dict[int, tuple[str, str]]) -> ListedImage:
+    scope_id, shared, registered_at, checked_at, *others = row
     instants = as_instant(registered_at), as_instant(checked_at)
-    return ListedImage(scope_id, *owners[scope_id], bool(shared), *instants, *rest)
+    return ListedImage(scope_id, *owners[scope_id], bool(shared), *instants, *others)

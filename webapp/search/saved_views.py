@@ -19,10 +19,10 @@ from webapp.refusals import Refusal
 
 IMAGES_PAGE = "images"
 MAX_VIEWS = 50
-"""The most views that a person can have at a scope."""
+"""The most views that a person can have at one scope."""
 NAME_LENGTH = 60
 PAGING_PARAMETERS = frozenset({"after", "before"})
-"""The parameters that select a page of results. They are not saved: a view opens the first page."""
+"""Parameters that select one page of results. They are not saved: a view opens the first page."""
 
 
 class SavedViewError(Refusal):
@@ -30,7 +30,10 @@ class SavedViewError(Refusal):
 
 
 class NameTaken(SavedViewError):
-    """The person already has a view with this name here: `view`, which can be replaced."""
+    """The person already has a view with this name at the scope.
+
+    `view` is that view. The person can choose to replace it.
+    """
 
     def __init__(self, view: SavedView) -> None:
         super().__init__(f"You already have a view named “{view.name}” here.", "name")
@@ -41,8 +44,8 @@ def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[Sav
     """Return the person's own views and the views that others share, both sorted by name."""
     visible = _select_visible(scope.id, actor.person.id)
     views = sorted(visible, key=lambda view: (view.name.lower(), view.id))
-    own = [view for view in views if view.person == actor.person]
-    return own, [view for view in views if view.person != actor.person]
+    own_views = [view for view in views if view.person == actor.person]
+    return own_views, [view for view in views if view.person != actor.person]
 
 
 _select_visible = Prepared(
@@ -56,8 +59,8 @@ _select_visible = Prepared(
 
 def find_visible_view(actor: Actor, scope: Scope, view_id: int) -> SavedView | None:
     """Return the view with this ID, or None if the person does not see it at `scope`."""
-    own, shared = visible_views(actor, scope)
-    return next((view for view in (*own, *shared) if view.id == view_id), None)
+    own_views, shared_views = visible_views(actor, scope)
+    return next((view for view in (*own_views, *shared_views) if view.id == view_id), None)
 
 
 def save_view(
@@ -65,8 +68,8 @@ def save_view(
 ) -> SavedView:
     """Store a view of `path`, which is relative to the scope's URL.
 
-    With `replace`, an own view with the same name is overwritten. Raises SavedViewError, and
-    Forbidden.
+    With `replace`, overwrite the person's view of the same name, if there is one. Raises
+    SavedViewError if the view cannot be saved, and Forbidden if the person lacks the right.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = _checked_name(name), _checked_path(path)
@@ -76,8 +79,10 @@ def save_view(
             if not replace:
                 raise NameTaken(existing)
             return _update(actor, existing, path=path, shared=shared)
-        own = SavedView.scope == scope, SavedView.person == actor.person
-        if SavedView.select().where(*own).count() >= MAX_VIEWS:
+        views_here = SavedView.select().where(
+            SavedView.scope == scope, SavedView.person == actor.person
+        )
+        if views_here.count() >= MAX_VIEWS:
             raise SavedViewError(f"You already have {MAX_VIEWS} views here. Delete one first.")
         view = SavedView(scope=scope, person=actor.person, name=name, path=path, shared=shared)
         _write(actor, view)
@@ -110,8 +115,8 @@ def set_shared(actor: Actor, view: SavedView, *, shared: bool) -> None:
 
 def may_delete(actor: Actor, view: SavedView) -> bool:
     """Return whether the actor owns the view, or is an admin and the view is shared."""
-    own = bool(view.person == actor.person)
-    return own or (view.shared and actor.may(Right.MANAGE_MEMBERS, view.scope))
+    is_owner = bool(view.person == actor.person)
+    return is_owner or (view.shared and actor.may(Right.MANAGE_MEMBERS, view.scope))
 
 
 def delete_view(actor: Actor, view: SavedView) -> None:
@@ -126,11 +131,11 @@ def delete_view(actor: Actor, view: SavedView) -> None:
 
 def _update(actor: Actor, view: SavedView, **values: Any) -> SavedView:
     """Store new values, and audit the changes that other people see."""
-    before = {name: getattr(view, name) for name in values}
+    old_values = {name: getattr(view, name) for name in values}
     was_shared = view.shared
     for name, value in values.items():
         setattr(view, name, value)
-    changes = audit.difference(before, values)
+    changes = audit.difference(old_values, values)
     if changes:
         _write(actor, view)
         _record_changes(actor, view, changes, was_shared=was_shared)
@@ -146,7 +151,7 @@ def _record_changes(actor: Actor, view: SavedView, changes: Changes, *, was_shar
 
 
 def _write(actor: Actor, view: SavedView) -> None:
-    """Save the row. Raises NameTaken if a concurrent request has just used the same name."""
+    """Save the view. Raises NameTaken if a concurrent request has just used the same name."""
     try:
         with database.atomic():
             view.save()
@@ -171,7 +176,7 @@ def _checked_name(name: str) -> str:
 
 
 def _checked_path(path: str) -> str:
-    """Return the path without the position in the results. Raises SavedViewError."""
+    """Return the path without `PAGING_PARAMETERS`. Raises SavedViewError."""
     page, _, query_string = path.partition("?")
     parameters = [
         (name, value) for name, value in parse_qsl(query_string) if name not in PAGING_PARAMETERS

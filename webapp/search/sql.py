@@ -1,11 +1,11 @@
 """All SQL text of the search: conditions, statements, and the differences between the databases.
 
-The other modules of `webapp.search` compose these functions and never write SQL themselves. Peewee
-is not used because it takes longer to write a statement than the database takes to answer it.
+The other modules of `webapp.search` call these functions and never write SQL themselves. Peewee is
+not used here, because it takes longer to compose a statement than the database takes to execute it.
 
-There are conditions, expressions for columns, sources (what follows FROM, with its WHERE) and
-statements. The examples in the docstrings are tested; where the databases differ, they show
-SQLite's text.
+The functions return conditions, expressions, sources or statements. A source is the text that
+follows FROM, including WHERE. The examples in the docstrings are tested. They show the text for
+SQLite.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models import database, is_sqlite
 class Sql:
     """A piece of SQL and its parameters. The placeholder is `?` for every database.
 
-    As a condition, an empty text always holds.
+    An empty text is the condition that always holds (`ALWAYS`).
     """
 
     text: str = ""
@@ -39,9 +39,10 @@ class Sql:
 ALWAYS = Sql()
 NEVER = Sql("FALSE")
 NULL = Sql("NULL")
-TOTAL = Sql("total")
 TOTAL_COLUMN = Sql("COUNT(*) OVER () AS total")
-"""The column `TOTAL`: the number of rows before the limit."""
+"""A column with the number of rows before the limit."""
+TOTAL = Sql("total")
+"""The value of `TOTAL_COLUMN`, for a statement that selects from a subquery with this column."""
 
 
 # Conditions
@@ -75,7 +76,7 @@ def one_of(column: str, values: Sequence[Any]) -> Sql:
 
 
 def contains(column: str, text: str) -> Sql:
-    """Return the condition that a column contains a text. No index answers this condition.
+    """Return the condition that a column contains a text. No index can be used for this condition.
 
     >>> contains("search_text", "web")
     Sql('INSTR(search_text, ?) > 0', ('web',))
@@ -99,8 +100,9 @@ def comes_after(
 def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope slice.
 
-    A scope slice is the shared or the unshared images of one scope. Without `indexed`, the database
-    cannot use an index for this condition, and only filters rows that it finds in another way.
+    A scope slice is the shared or the unshared images of one scope. If `indexed` is False, the
+    database cannot use an index for this condition. It then only filters rows that it finds by
+    another condition.
 
     >>> in_slice(3, shared=True)
     Sql('scope_id = 3 AND shared = TRUE')
@@ -121,7 +123,7 @@ def all_of(conditions: Iterable[Sql]) -> Sql:
 
 
 def any_of(conditions: Iterable[Sql]) -> Sql:
-    """Return the condition that at least one condition holds; without conditions it always holds.
+    """Return the condition that at least one condition holds, or `ALWAYS` without conditions.
 
     >>> any_of([equals("cloud", "aws"), equals("cloud", "gce")])
     Sql('(cloud = ? OR cloud = ?)', ('aws', 'gce'))
@@ -152,10 +154,10 @@ def images_of_groups(groups: Sql) -> Sql:
 
 
 def without_index(column: str) -> str:
-    """Return an expression for a column that keeps SQLite from using an index of the column.
+    """Return an expression for a column that prevents SQLite from using an index of the column.
 
-    It is for images that are read in sort order. Otherwise, SQLite would use the index of this
-    column, and then sort all the rows that it finds. PostgreSQL decides by its statistics.
+    Use it to read images in sort order. Without it, SQLite would find rows by the index of this
+    column and then sort all of them. PostgreSQL chooses an index by its statistics.
 
     >>> without_index("cloud")
     'LIKELY(cloud)'
@@ -212,7 +214,7 @@ def sum_of(column: str, where: Sql = ALWAYS) -> Sql:
 
 
 def order_by_text(columns: Iterable[str], *, descending: bool) -> str:
-    """Return the text that sorts by all columns in one direction.
+    """Return the ORDER BY text for columns that all sort in the same direction.
 
     >>> order_by_text(["k0", "k1"], descending=True)
     'k0 DESC, k1 DESC'
@@ -233,7 +235,7 @@ def scalar(statement: Sql) -> Sql:
 
 
 def rows_of(table: str | Sql, where: Sql) -> Sql:
-    """Return the rows of a table or a source for which a condition holds, as a source of `select`.
+    """Return the source for the rows of a table, or of a source, for which a condition holds.
 
     >>> rows_of("image", equals("cloud", "aws"))
     Sql('image WHERE cloud = ?', ('aws',))
@@ -243,7 +245,7 @@ def rows_of(table: str | Sql, where: Sql) -> Sql:
 
 
 def narrow(source: Sql, condition: Sql) -> Sql:
-    """Add a condition to a source that already has one. Both must hold.
+    """Add a condition to a source that already has a condition. Both must hold.
 
     >>> narrow(rows_of("image", equals("cloud", "aws")), equals("shared", True))
     Sql('image WHERE cloud = ? AND shared = ?', ('aws', True))
@@ -251,26 +253,27 @@ def narrow(source: Sql, condition: Sql) -> Sql:
     return all_of([source, condition])
 
 
-def images_with_texts(texts: Sequence[str], where: Sql, first: int | None = None) -> Sql:
-    """Return the images whose `search_text` contains all texts, found by the index of trigrams.
+def images_with_texts(texts: Sequence[str], where: Sql, index_limit: int | None = None) -> Sql:
+    """Return the source for images whose `search_text` contains all texts.
 
-    The result is a source of `select`. With SQLite, `first` limits how many images the index
-    returns before `where` is checked; PostgreSQL's index cannot return its matches one by one.
+    The index of trigrams finds the images. With SQLite, `index_limit` limits how many images the
+    index returns before `where` is checked. With PostgreSQL, `index_limit` is ignored, because the
+    index cannot return its matches one by one.
 
-    >>> images_with_texts(["web"], equals("cloud", "aws"), first=9)
+    >>> images_with_texts(["web"], equals("cloud", "aws"), index_limit=9)
     Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ? LIMIT 9) AS words
          CROSS JOIN image WHERE id = word_id AND cloud = ?', ('"web"', 'aws'))
     """
     if not is_sqlite():
         matches = [Sql("search_text LIKE ?", (_like_pattern(text),)) for text in texts]
         return rows_of("image", all_of([*matches, where]))
-    found = select(["rowid AS word_id"], indexed_texts(texts), limit=first)
+    found = select(["rowid AS word_id"], indexed_texts(texts), limit=index_limit)
     source = rows_of("CROSS JOIN image", all_of([Sql("id = word_id"), where]))
     return _join(" ", [subquery(found, "words"), source])
 
 
 def indexed_texts(texts: Iterable[str]) -> Sql:
-    """Return the entries of SQLite's index of trigrams for texts, as a source of `select`.
+    """Return the source for the entries of SQLite's index of trigrams that contain all texts.
 
     >>> indexed_texts(["web"])
     Sql('image_words WHERE image_words MATCH ?', ('"web"',))
@@ -279,7 +282,7 @@ def indexed_texts(texts: Iterable[str]) -> Sql:
 
 
 def subquery(statement: Sql, name: str) -> Sql:
-    """Return a statement as a source of `select`.
+    """Return the source for the rows of a statement.
 
     >>> subquery(Sql("SELECT 1"), "found")
     Sql('(SELECT 1) AS found')
@@ -288,7 +291,7 @@ def subquery(statement: Sql, name: str) -> Sql:
 
 
 def joined_images(statement: Sql, name: str, id_column: str) -> Sql:
-    """Return a statement's rows together with the images that `id_column` names, as a source.
+    """Return the source for the rows of a statement, joined with the image whose ID is in a column.
 
     >>> joined_images(Sql("SELECT 7 AS k0"), "page", "k0")
     Sql('(SELECT 7 AS k0) AS page JOIN image ON image.id = page.k0')
@@ -322,7 +325,7 @@ def select(
 
 
 def union(statements: Iterable[Sql]) -> Sql:
-    """Return the rows of all statements, one statement after the other.
+    """Return the statement for the rows of all statements.
 
     >>> union([Sql("SELECT 1"), Sql("SELECT ?", (2,))])
     Sql('SELECT 1 UNION ALL SELECT ?', (2,))
@@ -331,7 +334,7 @@ def union(statements: Iterable[Sql]) -> Sql:
 
 
 def first_rows(statement: Sql, *, order_by: str, limit: int, offset: int = 0) -> Sql:
-    """Return the first rows of a statement, in order.
+    """Return the statement for the first rows of a statement, in order.
 
     >>> first_rows(Sql("SELECT id FROM a UNION ALL SELECT id FROM b"), order_by="id ASC", limit=9)
     Sql('SELECT id FROM a UNION ALL SELECT id FROM b ORDER BY id ASC LIMIT 9')
@@ -340,11 +343,11 @@ def first_rows(statement: Sql, *, order_by: str, limit: int, offset: int = 0) ->
 
 
 def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, plain: bool) -> Sql:
-    """Return the first rows of several index ranges, each of which is already in this order.
+    """Return the statement for the first rows of several index ranges, in order.
 
-    If the ranges are `plain`, with no condition besides the range itself, SQLite reads them no
-    further than necessary. Otherwise, and with PostgreSQL, the database might sort all rows of the
-    ranges, unless each range gets the limit as well.
+    The rows of each range must already be in this order in the index. `plain` means that the ranges
+    have no other conditions. SQLite then reads no more rows of each range than necessary. In all
+    other cases, the database might sort all rows of the ranges, so each range gets the limit too.
 
     >>> ranges = [Sql("SELECT id FROM a"), Sql("SELECT id FROM b")]
     >>> merge(ranges, order_by="id ASC", limit=9, plain=True)
@@ -373,7 +376,7 @@ def count(source: Sql, limit: int | None = None) -> Sql:
 
 
 def sum_of_results(statements: Iterable[Sql]) -> Sql:
-    """Return the statement for the sum of one number from each statement. NULL counts as 0.
+    """Return the statement that adds the numbers that the statements return. NULL counts as 0.
 
     >>> sum_of_results([Sql("SELECT SUM(x) FROM a"), Sql("SELECT SUM(x) FROM b")])
     Sql('SELECT COALESCE((SELECT SUM(x) FROM a), 0) + COALESCE((SELECT SUM(x) FROM b), 0)')
@@ -397,7 +400,7 @@ def fetch_number(statement: Sql) -> int:
 
 
 def as_peewee(condition: Sql) -> Any:
-    """Return a condition for a Peewee query on one table, for code that needs whole models."""
+    """Return a condition for a Peewee query on one table. Use it if whole models are needed."""
     return peewee.SQL(condition.text.replace("?", database.param), condition.params)
 
 

@@ -1,4 +1,4 @@
-"""Suggestions of the search box while a person types: keys, and values of the visible images."""
+"""Suggest keys, and values of the visible images, while a person types in the search box."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HINTS = {
     Key.BY: "person who registered it, for example by:me",
     Key.ID: "part of the cloud image ID",
 }
-IMAGE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
+VISIBLE_VALUE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
 """The keys whose suggested values are read from the visible images."""
 
 
@@ -34,8 +34,8 @@ IMAGE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
 class Suggestion:
     """One suggestion.
 
-    `text` and `caret` are the content of the search box and the position of its caret after the
-    person accepts the suggestion.
+    If the person accepts the suggestion, the search box contains `text` and its caret is at the
+    position `caret`.
     """
 
     text: str
@@ -78,24 +78,24 @@ def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
         if key.startswith(name):
             yield f"{key}:", HINTS[key]
     if len(name) > 1:
-        for value_key in (*IMAGE_KEYS, Key.STATUS):
+        for value_key in (*VISIBLE_VALUE_KEYS, Key.STATUS):
             yield from _terms(scope, value_key, name)
 
 
 def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
     """Yield the terms of `key` whose value or label contains `part`, each with its hint."""
-    for value in _values(scope, key):
+    for value in _possible_values(scope, key):
         label = "registered by you" if key is Key.BY else value_label(key, value)
         if part not in value.lower() and part not in label.lower():
             continue
         term = str(Term(key, value))
-        # The database can contain a value that the language does not accept.
+        # The database can contain a value that the search language does not accept.
         if parse(term).terms:
             yield term, label if label.lower() != value.lower() else ""
 
 
-def _values(scope: Scope, key: Key) -> list[str]:
-    if key in IMAGE_KEYS:
+def _possible_values(scope: Scope, key: Key) -> list[str]:
+    if key in VISIBLE_VALUE_KEYS:
         return facets.visible_values(scope, key)
     if key in FIXED_VALUES:
         return list(dict.fromkeys(FIXED_VALUES[key].values()))
