@@ -1,7 +1,8 @@
-"""The adapter for Google Compute Engine. An image belongs to a project, and is not regional.
+"""The adapter for Google Compute Engine. An image belongs to a project, not to a region.
 
-This module imports no SDK: `sdk` and `errors` do, and are imported inside functions, on first use.
-Importing them takes longer than everything else in the application.
+This module must stay cheap to import. The modules that need the SDK are `sdk` and `errors`. They
+are imported inside functions, on first use, because importing them takes longer than importing
+everything else in the application.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CONSOLE = "https://console.cloud.google.com/compute/imagesDetail/projects/"
 IMAGE_LIST = "compute#imageList"
+"""The `kind` of Google's answer to a request for a list of images."""
 
 
 class Gce(Cloud):
@@ -88,7 +90,11 @@ class Gce(Cloud):
         return ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Return the image, whose project Packer does not write into the manifest."""
+        """Return the image. Raises InvalidImageId if the project is unknown.
+
+        Packer writes only the name of the image. The project must be in `custom`, unless
+        `artifact_id` or `custom` contains the complete image ID.
+        """
         if "/" in artifact_id or custom.get("cloud_image_id"):
             return super().packer_images(artifact_id, custom)
         project = custom.get("project") or custom.get("project_id")
@@ -100,7 +106,10 @@ class Gce(Cloud):
         return super().packer_images(f"{project}/global/images/{artifact_id}", custom)
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """Return the URL, or '' for a family or a private endpoint, which have no page."""
+        """Return the URL of the image's page in Google's console.
+
+        Returns '' for an image family or a private endpoint, because there is no such page.
+        """
         if "/family/" in locator.image_id or settings.get("endpoint_url"):
             return ""
         return CONSOLE + quote(locator.image_id, safe="/:")
@@ -125,7 +134,7 @@ class Gce(Cloud):
             )
 
     def warm_up(self) -> None:
-        self._clients  # noqa: B018  creates the cache and loads the SDK
+        self._clients  # noqa: B018  The first access loads the SDK.
 
     @cached_property
     def _clients(self) -> Clients:
@@ -135,9 +144,10 @@ class Gce(Cloud):
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        """List the images of the key's project, to find out if Google accepts the key.
+        """List the images of the key's project, to find out whether Google accepts the key.
 
-        A missing permission is not an error here, since the images may be in other projects.
+        If only the permission to list images is missing, the check succeeds, because the images to
+        register may be in other projects.
         """
         from webapp.clouds.gce import errors  # noqa: PLC0415
 

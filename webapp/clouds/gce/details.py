@@ -54,16 +54,16 @@ _TEXT_FIELDS = (
     "status",
 )
 MAX_SHOWN = 12
-"""How many labels or licenses are shown."""
+"""The maximum number of labels, and of licenses, to show."""
 _GIB = 1 << 30
 
 
 def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails:
-    """Return the details of an image as returned by the SDK's `Image.to_dict`."""
+    """Return the details of `image`, which is a result of the SDK's `Image.to_dict`."""
     image = {**dict.fromkeys(_TEXT_FIELDS, ""), **image}
     deprecation = image.get("deprecated") or {}
     state, note = _state(image, deprecation)
-    found = _canonical_reference(image, requested)
+    reference = _canonical_reference(image, requested)
     return ImageDetails(
         name=image["name"],
         description=image["description"],
@@ -73,11 +73,11 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         state_note=note,
         created=parse_instant(image["creation_timestamp"]),
         deprecated=parse_instant(deprecation.get("deprecated")),
-        facts=tuple(_facts(image, deprecation, found)),
+        facts=tuple(_facts(image, deprecation, reference)),
         volumes=(),
         os_texts=tuple(_os_texts(image)),
         warnings=tuple(_warnings(image)),
-        image_id="" if found == requested else str(found),
+        image_id="" if reference == requested else str(reference),
     )
 
 
@@ -90,12 +90,15 @@ def is_requested_image(image: Mapping[str, Any], requested: ImageRef) -> bool:
 
 
 def resource_path(link: str) -> str:
-    """Return the part of a link after `projects/`, or the whole link."""
+    """Return the part of `link` after `projects/`, or the whole link if it has no such part."""
     return link.rpartition("/projects/")[2].removeprefix("projects/")
 
 
 def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> ImageRef:
-    """Return the reference by name of an image requested by its family or number."""
+    """Return the reference to the image by its name and its project ID.
+
+    The request may have named the family or the number of the image, and the number of the project.
+    """
     project = requested.project
     if project.isdigit():
         project = resource_path(image["self_link"]).partition("/global/images/")[0] or project
@@ -117,10 +120,10 @@ def _state(image: Mapping[str, Any], deprecation: Mapping[str, Any]) -> tuple[Im
 
 
 def _facts(
-    image: Mapping[str, Any], deprecation: Mapping[str, Any], found: ImageRef
+    image: Mapping[str, Any], deprecation: Mapping[str, Any], reference: ImageRef
 ) -> Iterator[Fact]:
     facts = (
-        ("project", "Project", found.project),
+        ("project", "Project", reference.project),
         ("number", "Image number", image["id"]),
         ("family", "Image family", image["family"]),
         ("replacement", "Replacement", resource_path(deprecation.get("replacement") or "")),
@@ -169,8 +172,8 @@ def _warnings(image: Mapping[str, Any]) -> Iterator[str]:
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system.
 
-    Licenses are reliable, although they do not always name the version. The owner chooses the
-    family and the name.
+    The licenses come first. They are reliable, although they do not always name the version. The
+    family and the name are less reliable, because the owner of the image chooses them.
     """
     licenses = [_last_segment(link) for link in image.get("licenses", ())]
     windows = "Windows" if "WINDOWS" in _features(image) else ""
@@ -184,7 +187,7 @@ def _features(image: Mapping[str, Any]) -> list[str]:
 
 
 def _source(image: Mapping[str, Any]) -> str:
-    """Return the resource that the image was created from. Compute Engine sets only one."""
+    """Return the resource from which the image was created. An image has at most one."""
     links = (image[f"source_{kind}"] for kind in ("image", "snapshot", "disk"))
     archive = (image.get("raw_disk") or {}).get("source")
     return next((resource_path(link) for link in links if link), archive or "")

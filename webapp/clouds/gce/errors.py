@@ -1,6 +1,6 @@
 """Translation of the exceptions of Google's SDK into CloudErrors.
 
-Imports the SDK, so it is itself imported only when there is an error to translate.
+This module imports the SDK, so it is imported inside functions, on first use.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ _DENIED_REASONS = {
     "SECURITY_POLICY_VIOLATED": _POLICY,
     "vpcServiceControls": _POLICY,
 }
+"""The message by the reason that Google sends with status 403."""
 _THROTTLED_REASONS = {
     "rateLimitExceeded",
     "userRateLimitExceeded",
@@ -75,6 +76,7 @@ _THROTTLED_REASONS = {
     "RATE_LIMIT_EXCEEDED",
     "RESOURCE_QUOTA_EXCEEDED",
 }
+"""The reasons that mean throttling if Google sends them with status 403."""
 _PERMISSION = re.compile(r"Required '([a-zA-Z.]{3,80})' permission")
 _PROJECT_IN_MESSAGE = re.compile(r"'projects/([-a-z0-9.:]{1,100})[/']")
 _PROJECT_NOT_FOUND = re.compile(
@@ -85,9 +87,10 @@ _PARSING_MODULES = {json_format.__name__, api.__name__}
 
 
 def translate(error: Exception, requested: ImageRef | None = None) -> CloudError | None:
-    """Return the CloudError for `error`, or None if the SDK did not cause it.
+    """Return the CloudError for `error`.
 
-    `requested` is the image that was requested, if any.
+    Returns None if neither Google nor the connection caused `error`. `requested` is the image of
+    the request, or None if the request was not about one image.
     """
     if isinstance(error, api.GoogleAPICallError):
         return _translate_response(error, requested)
@@ -97,14 +100,14 @@ def translate(error: Exception, requested: ImageRef | None = None) -> CloudError
 
 
 def lacks_permission(error: Exception) -> bool:
-    """Return whether Google accepts the credentials, and only a permission is missing."""
+    """Return whether Google accepts the credentials and only a permission is missing."""
     return isinstance(error, api.Forbidden) and _PERMISSION.search(str(error.message)) is not None
 
 
 def _translate_response(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     status = int(error.code or 0)
     if status == 429 or (status == 403 and _reasons(error) & _THROTTLED_REASONS):
-        return _throttled(error)
+        return _throttled_error(error)
     if status >= 500:
         return CloudUnreachable(
             f"Google Compute Engine has a temporary problem (HTTP {status}). Wait a minute and try "
@@ -112,12 +115,17 @@ def _translate_response(error: api.GoogleAPICallError, requested: ImageRef | Non
         )
     if not _is_from_google(error):
         return _translate_foreign_status(status)
-    by_status = {400: _malformed, 401: _rejected, 403: _denied, 404: _not_found}
-    return by_status.get(status, _unknown)(error, requested)
+    translate_status = {
+        400: _bad_request_error,
+        401: _unauthorized_error,
+        403: _forbidden_error,
+        404: _not_found_error,
+    }
+    return translate_status.get(status, _other_error)(error, requested)
 
 
 def _reasons(error: api.GoogleAPICallError) -> set[str]:
-    """Return the reasons for the error, which Google sends in its old format, its new, or both."""
+    """Return the reasons for the error, which Google sends in an old and in a new format."""
     reasons = {str(each.get("reason")) for each in error.errors if isinstance(each, dict)}
     return {*reasons, str(error.reason)}
 
@@ -132,7 +140,7 @@ def _is_from_google(error: api.GoogleAPICallError) -> bool:
 
 
 def _translate_foreign_status(status: int) -> CloudError:
-    """Return the error for a response that is not from Google, but for example from a proxy."""
+    """Return the error for a response that another server sent, for example a proxy."""
     if status in {401, 403}:
         return CredentialsRejected(
             f"The endpoint rejected these credentials (HTTP {status}), but didn’t respond like "
@@ -141,7 +149,7 @@ def _translate_foreign_status(status: int) -> CloudError:
     return CloudUnreachable(NOT_GOOGLE)
 
 
-def _throttled(error: api.GoogleAPICallError) -> CloudThrottled:
+def _throttled_error(error: api.GoogleAPICallError) -> CloudThrottled:
     retry_after = str(getattr(error.response, "headers", {}).get("Retry-After") or "")
     wait = waiting_time(retry_after)
     return CloudThrottled(
@@ -149,22 +157,22 @@ def _throttled(error: api.GoogleAPICallError) -> CloudThrottled:
     )
 
 
-def _malformed(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
+def _bad_request_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     if requested is None:
-        return _unknown(error, requested)
+        return _other_error(error, requested)
     return InvalidImageId(
         "Google rejected this image ID. Copy it again from the selfLink of the image."
     )
 
 
-def _unknown(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
+def _other_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
     return CloudUnreachable(
         f"Google Compute Engine rejected this request (HTTP {error.code}). Try again. If the "
         "problem persists, check the endpoint URL of the credentials."
     )
 
 
-def _rejected(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
+def _unauthorized_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
     reasons = _reasons(error)
     if "ACCOUNT_STATE_INVALID" in reasons:
         return CredentialsRejected(_ACCOUNT_GONE)
@@ -179,7 +187,7 @@ def _rejected(error: api.GoogleAPICallError, requested: ImageRef | None) -> Clou
     )
 
 
-def _denied(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
+def _forbidden_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     message = str(error.message)
     if _PROJECT_NOT_FOUND.search(message):
         return PermissionDenied(_PROJECT_GONE)
@@ -198,7 +206,7 @@ def _denied(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudE
     )
 
 
-def _not_found(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
+def _not_found_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     if requested is None:
         return CredentialsRejected(
             "The project of this key no longer exists. Enter the key of a service account in "
@@ -223,6 +231,7 @@ def _not_found(error: api.GoogleAPICallError, requested: ImageRef | None) -> Clo
 def _failed_while_parsing(error: Exception) -> bool:
     """Return whether the SDK raised `error` while it parsed a response.
 
-    The SDK assumes that a response is from Google, and can fail with any exception otherwise.
+    The SDK assumes that each response is from Google. For any other response, the SDK can raise any
+    exception.
     """
     return not _PARSING_MODULES.isdisjoint(raising_modules(error))

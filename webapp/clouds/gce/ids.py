@@ -1,4 +1,4 @@
-"""Parsing of pasted Compute Engine images.
+"""Parsing of pasted Compute Engine image IDs.
 
 Accepts PROJECT/global/images/NAME, a selfLink, a full resource name, a link to the Google Cloud
 console, and an image family.
@@ -44,9 +44,10 @@ _FORMAT = f"The format is PROJECT-ID/global/images/NAME, for example {EXAMPLE}."
 
 @dataclass(frozen=True)
 class ImageRef:
-    """A parsed image ID: an image by its name or number, or an image family.
+    """A parsed image ID, which refers to an image or to an image family.
 
-    A family refers to its current image.
+    `name` is the name or the number of the image, or the name of the family. Compute Engine
+    resolves a family to its current image.
     """
 
     project: str
@@ -60,13 +61,14 @@ class ImageRef:
 def parse(text: str) -> ImageId:
     """Return the canonical ID of the image that `text` names.
 
-    Raises InvalidImageId with the problem. Runs in linear time of the length, which is limited.
+    Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
+    limited.
     """
     return ImageId(str(parse_reference(text)))
 
 
 def parse_reference(text: str) -> ImageRef:
-    """Return the parts of the ID that `text` names. Raises InvalidImageId with the problem."""
+    """Return the image or family that `text` names. Raises InvalidImageId with the reason."""
     text = strip_pasted_text(text, "This is too long for an image ID. Paste only the ID.")
     if not text:
         raise InvalidImageId(f"Enter an image ID, such as {EXAMPLE}.")
@@ -77,7 +79,7 @@ def parse_reference(text: str) -> ImageRef:
         return _parse_path(parts[parts.index("projects") + 1 :])
     if is_url:
         raise InvalidImageId(
-            _other_kind(parts)
+            _explain_other_kind(parts)
             or "This URL doesn’t contain an image. Open the page of the image, select Equivalent "
             "REST, and copy its selfLink."
         )
@@ -99,12 +101,13 @@ def _parse_path(parts: list[str]) -> ImageRef:
             if NUMBER.fullmatch(name):
                 return ImageRef(_valid_project(project), name)
             return ImageRef(_valid_project(project), _valid_name(name, "an image"))
-    raise InvalidImageId(_problem(parts))
+    raise InvalidImageId(_explain_wrong_path(parts))
 
 
-def _problem(parts: list[str]) -> str:
+def _explain_wrong_path(parts: list[str]) -> str:
+    """Return the reason why a path is not an image ID."""
     match parts:
-        case _ if other := _other_kind(parts):
+        case _ if other := _explain_other_kind(parts):
             problem = other
         case ["global", "images", *_] | ["images", *_]:
             problem = (
@@ -141,11 +144,14 @@ def _problem(parts: list[str]) -> str:
     return problem
 
 
-def _other_kind(parts: list[str]) -> str:
-    """Return the message for another kind of Compute Engine resource, or ''."""
-    found = next((_OTHER_KINDS[each] for each in parts if each in _OTHER_KINDS), "")
-    return found and (
-        f"This is {found}, not an image. Create an image from it in Compute Engine, or choose "
+def _explain_other_kind(parts: list[str]) -> str:
+    """Return the reason why another kind of resource, such as a disk, is not an image.
+
+    Returns '' if the path does not name another kind of resource.
+    """
+    kind = next((_OTHER_KINDS[part] for part in parts if part in _OTHER_KINDS), "")
+    return kind and (
+        f"This is {kind}, not an image. Create an image from it in Compute Engine, or choose "
         "another image."
     )
 

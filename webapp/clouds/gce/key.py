@@ -22,7 +22,7 @@ FIELD = "service_account_key"
 UNIVERSE = "googleapis.com"
 """The universe domain of Google Cloud. Sovereign clouds have a different one."""
 MAX_LENGTH = 20_000
-"""A key has about 2,400 characters."""
+"""The longest accepted text. A key file has about 2,400 characters."""
 
 _CREATE_KEY = (
     "In the Google Cloud console, create a key of type JSON under IAM & Admin > Service Accounts > "
@@ -38,6 +38,7 @@ _OTHER_TYPES = {
     ),
     "gdch_service_account": "This is a key for Google Distributed Cloud, which isn’t supported.",
 }
+"""The message by the `type` of a JSON document that is not a service account key."""
 _EMAIL = re.compile(r"[^@\s]{1,128}@[^@\s]{1,128}")
 _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 
@@ -46,7 +47,7 @@ _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 class ServiceAccount:
     """A service account and its private key.
 
-    The URLs in the document are deliberately ignored: a pasted text must not decide where tokens
+    The URLs in the key file are deliberately ignored: a pasted text must not decide where tokens
     are sent.
     """
 
@@ -58,7 +59,7 @@ class ServiceAccount:
 
 
 def parse_key(text: str) -> ServiceAccount:
-    """Return the service account of a key file. Raises InvalidCredentials with the problem."""
+    """Return the service account of a key file. Raises InvalidCredentials with the reason."""
     document = _parse_document(text)
     _require_type(document)
     account = ServiceAccount(
@@ -99,7 +100,7 @@ def _parse_document(text: str) -> Mapping[str, Any]:
 def _parse_json(text: str) -> Any:
     """Return the JSON value, or None if `text` is not JSON.
 
-    The exception is not raised, because it contains the whole text.
+    The JSON parser's exception is not raised, because it contains the whole text with the key.
     """
     try:
         return json.loads(text)
@@ -113,8 +114,8 @@ def _require_type(document: Mapping[str, Any]) -> None:
         return
     if "installed" in document or "web" in document:
         raise _invalid(f"This is an OAuth client secret, not a service account key. {_CREATE_KEY}")
-    known = _OTHER_TYPES.get(kind) if isinstance(kind, str) else None
-    raise _invalid(f"{known or 'This isn’t a service account key.'} {_CREATE_KEY}")
+    explanation = _OTHER_TYPES.get(kind) if isinstance(kind, str) else None
+    raise _invalid(f"{explanation or 'This isn’t a service account key.'} {_CREATE_KEY}")
 
 
 def _required_text(document: Mapping[str, Any], name: str) -> str:

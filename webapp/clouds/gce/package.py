@@ -1,7 +1,7 @@
 """Partial loading of Google's SDK: only the modules for images.
 
-The SDK's package imports the clients of all 120 services of Compute Engine, which takes four times
-as long and is not needed here.
+The SDK's package imports the clients of all 120 services of Compute Engine. That takes four times
+as long, and the adapter does not need the other services.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def load() -> None:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None:
         raise ModuleNotFoundError(PACKAGE)
-    # An empty package while its modules are imported: its own code does not run.
+    # While the modules are imported, an empty package replaces the real package, so that the code
+    # of the real package does not run.
     sys.modules[PACKAGE] = importlib.util.module_from_spec(spec)
     try:
         importlib.import_module(IMAGES_SERVICE)

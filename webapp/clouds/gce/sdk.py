@@ -4,9 +4,10 @@ Importing the SDK takes seconds and 100 MB. Import this module only on first use
 `package.load`.
 
 Nothing from the environment of this server is used: no default credentials, no proxy, no `.netrc`,
-no client certificate. Only the Compute Engine endpoint is called. The class that google-auth has
-for service account keys is not used, because it calls an IAM service from a thread, and a URL that
-it takes from the key.
+no client certificate.
+
+Only the Compute Engine endpoint is called. google-auth's own class for service account keys is not
+used, because it calls two other servers: an IAM service, from a thread, and the URL in the key.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ logging.getLogger("google").setLevel(logging.INFO)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
-class Images:
-    """The images that one service account can read."""
+class Client:
+    """A client that reads images with one service account."""
 
     def __init__(self, account: ServiceAccount, endpoint: str, ca: str) -> None:
         self.account = account
@@ -53,7 +54,7 @@ class Images:
         self._client = ImagesClient(transport=transport)
 
     def get(self, requested: ImageRef) -> dict[str, Any]:
-        """Return the fields of the response, with the names that the SDK gives them."""
+        """Return the fields of the image under the SDK's names, for example `self_link`."""
         project, name = requested.project, requested.name
         if requested.family:
             image = self._client.get_from_family(project=project, family=name, retry=None)
@@ -68,19 +69,19 @@ class Images:
 
 
 class Clients:
-    """Cached clients by credentials. Safe to share between threads."""
+    """One cached client for each set of credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._clients = Cache()
 
-    def get(self, credentials: CredentialValues) -> Images:
-        """Return the `Images` of these credentials. Raises InvalidCredentials."""
+    def get(self, credentials: CredentialValues) -> Client:
+        """Return the client. Raises InvalidCredentials if the service account key is invalid."""
         key = (credentials_digest(credentials),)
-        client: Images | None = self._clients.get(key)
+        client: Client | None = self._clients.get(key)
         if client is None:
             account = parse_key(credentials[FIELD])
             endpoint = normalize_endpoint(credentials.get("endpoint_url", ""), account.universe)
-            client = Images(account, endpoint, credentials.get("ca", ""))
+            client = Client(account, endpoint, credentials.get("ca", ""))
             self._clients.set(key, client, NEVER_EXPIRES)
         return client
 
@@ -90,7 +91,10 @@ class Clients:
 
 
 def normalize_endpoint(entered: str, universe: str = UNIVERSE) -> str:
-    """Return the endpoint without its path, which the SDK adds."""
+    """Return the endpoint URL that a person entered, without its path, which the SDK adds.
+
+    If `entered` is empty, return the endpoint of `universe`.
+    """
     if not entered:
         return f"https://compute.{universe}"
     return entered.rstrip("/").removesuffix("/compute/v1")
@@ -99,7 +103,7 @@ def normalize_endpoint(entered: str, universe: str = UNIVERSE) -> str:
 class _SelfSignedCredentials(google_credentials.Credentials):
     """Credentials whose tokens are valid for Compute Engine only.
 
-    The tokens are signed here with the key instead of requested from Google.
+    This class signs the tokens with the key, instead of requesting tokens from Google.
     """
 
     def __init__(self, account: ServiceAccount) -> None:
@@ -122,7 +126,7 @@ class _SelfSignedCredentials(google_credentials.Credentials):
 
 
 class _Session(AuthorizedSession):
-    """A session with timeouts that calls only the endpoint."""
+    """An HTTP session that has timeouts and follows no redirects."""
 
     def __init__(self, credentials: _SelfSignedCredentials, verify: str | bool) -> None:
         super().__init__(credentials, max_refresh_attempts=1)  # type: ignore[no-untyped-call]
@@ -138,15 +142,15 @@ class _Session(AuthorizedSession):
 
 
 class _Transport(ImagesRestTransport):
-    """The transport of the SDK with a session of our own."""
+    """The SDK's transport, with `_Session` instead of the SDK's own session."""
 
     def __init__(
         self, credentials: _SelfSignedCredentials, endpoint: str, verify: str | bool
     ) -> None:
-        self._bounded_session = _Session(credentials, verify)
+        self._session_with_timeouts = _Session(credentials, verify)
         super().__init__(host=endpoint, credentials=credentials)
 
     def _prep_wrapped_messages(self, client_info: ClientInfo) -> None:
-        """Replace the session before the base class passes it to the methods that it wraps."""
-        self._session = self._bounded_session
+        """Replace the session, and then let the base class pass it to the wrapped methods."""
+        self._session = self._session_with_timeouts
         super()._prep_wrapped_messages(client_info)  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
 """Conversion of Glance's description of an image into ImageDetails.
 
-Knows the fields of the answer, but not the SDK. Besides the fields that every image has, an answer
-contains the properties that the creator of the image has set, as fields of the same document. Any
-of them may be missing.
+Knows the fields of the answer, but not the SDK. An answer is one JSON document. It contains the
+fields that every image has, and the properties that the creator of the image has set. Any field may
+be missing.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ STATES = {
         "This image is being deleted, so servers can’t be created from it.",
     ),
 }
-"""The state, and a note for people, by Glance's status."""
+"""The state and its note, by Glance's status."""
 HIDDEN = (
     "The owner has hidden this image from the image lists of OpenStack, usually because a newer "
     "image has replaced it."
 )
 ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64", "x64": "x86_64", "i686": "i386"}
-"""Our names for architectures that OpenStack may name differently."""
+"""The registry's name of an architecture, by another name that OpenStack may use for it."""
 PROPERTIES = (
     ("os_distro", "Distribution"),
     ("os_version", "Distribution version"),
@@ -74,11 +74,11 @@ PROPERTIES = (
     ("hw_tpm_version", "Trusted platform module"),
 )
 _VAGUE_OS_TYPES = {"linux"}
-"""Operating system types that say less than any name."""
+"""Operating system types that are too general to suggest an operating system."""
 
 
 def image_details(image: Mapping[str, Any]) -> ImageDetails:
-    """Return the details of `image`, which is an image as the Image API shows it."""
+    """Return the details of `image`, which is a JSON document of the Image API."""
     status = _text(image.get("status"))
     unknown = (ImageState.FAILED, f"OpenStack reports an unknown status for this image: {status}.")
     state, note = STATES.get(status, unknown)
@@ -105,10 +105,10 @@ def _architecture(image: Mapping[str, Any]) -> str:
 
 
 def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
-    """Return the minimum size of a root disk, or None if it is unknown.
+    """Return the minimum size of a root disk in GB, or None if the size is unknown.
 
-    It is the largest of the size that the owner requires, the disk inside the image file, and the
-    root volume of an image without a file.
+    The minimum is the largest of three sizes: the size that the owner requires, the size of the
+    disk inside the image file, and the size of the root volume if the image has no file.
     """
     root = next((volume.size_gb for volume in volumes if volume.root), None)
     virtual = -(-_number(image.get("virtual_size")) // GB)
@@ -116,13 +116,14 @@ def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
 
 
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
-    """Yield the volumes of an image that was created from a server with volumes as disks.
+    """Yield the volumes of an image that was created from a server whose disks are volumes.
 
-    Such an image has snapshots and no data.
+    Such an image consists of snapshots of the volumes and has no data. Other images have no
+    volumes.
     """
     for disk in _disks(image.get("block_device_mapping")):
         if disk.get("no_device"):
-            continue  # The entry says that a disk is left out.
+            continue  # The entry means that the image leaves out this disk.
         encrypted = disk.get("encrypted")
         yield Volume(
             device=_text(disk.get("device_name")),
@@ -135,9 +136,10 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 
 
 def _disks(mapping: object) -> list[dict[str, Any]]:
-    """Return the disks in the JSON text of a property, with at most one root disk.
+    """Return the disks in `mapping`, the JSON text of the property `block_device_mapping`.
 
-    Returns [] for any other text, since a person may have written it.
+    If the text names several root disks, only the first one is returned. Returns [] if the text is
+    not a list in JSON, because a person may have written it.
     """
     try:
         items = json.loads(mapping) if isinstance(mapping, str) else mapping
@@ -172,8 +174,8 @@ def _facts(image: Mapping[str, Any]) -> Iterable[Fact]:
 def _os_texts(image: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system, the most reliable first.
 
-    The distribution comes first, which the owner states. The operating system type is left out if
-    it is just Linux.
+    The distribution comes first, because the owner states it. The operating system type is left out
+    if it is just "linux".
     """
     distribution, version = _text(image.get("os_distro")), _text(image.get("os_version"))
     os_type = _text(image.get("os_type"))
@@ -198,14 +200,14 @@ def _with_unit(value: object, unit: str) -> str:
 
 
 def _number(value: object) -> int:
-    """Return a positive number as int, and 0 for anything else."""
+    """Return `value` as int if it is a positive whole number or its text, else 0."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _text(value: object) -> str:
-    """Return a text or a number as text, and '' for a missing or any other value."""
+    """Return `value` as text if it is a text or a whole number, else ''."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     return str(value).replace("\0", "").strip()

@@ -1,8 +1,10 @@
 """Translation of keystoneauth's exceptions, and of OpenStack's error answers, into CloudErrors.
 
-Keystone and Glance are two servers. If Glance cannot be reached, the person has entered everything
-correctly, because its URL comes from Keystone's service catalog. Imports keystoneauth, so this
-module is itself imported only on first use.
+Keystone and Glance are two servers. The person enters only the URL of Keystone. The URL of Glance
+comes from Keystone's service catalog. If Glance cannot be reached, the person has therefore entered
+everything correctly.
+
+This module imports keystoneauth, so it is imported only on first use.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ THROTTLED_STATUSES = {413, 429}
 """OpenStack used 413 for rate limits before 429 became the standard."""
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 NAMES_SHOWN = 6
+"""The maximum number of region names in a message."""
 NOT_KEYSTONE = (
     "The server at the auth URL didn’t respond like Keystone, the OpenStack identity service. "
     "Check the auth URL, and whether a proxy or a login page is in front of it."
@@ -71,7 +74,7 @@ _USER_STATES = {
         "other credentials."
     ),
 }
-"""Messages by the words in Keystone's own message. Few clouds are configured to give the reason."""
+"""The message by words in Keystone's own message. Few clouds are configured to send these words."""
 
 
 def login_error(error: Exception, *, uses_application_credential: bool) -> CloudError | None:
@@ -109,7 +112,7 @@ def image_connection_error(error: Exception, region: str, server: str) -> CloudE
 
 
 def image_response_error(response: requests.Response, region: str, project: str) -> CloudError:
-    """Return the CloudError for any answer of the image service but 200 and 404."""
+    """Return the CloudError for an answer of the image service that is neither 200 nor 404."""
     status = response.status_code
     if busy := _busy_error("image service", status, response.headers.get("Retry-After", "")):
         return busy
@@ -210,7 +213,7 @@ def _invalid_response_error(status: int) -> CloudError:
 def _busy_error(service: str, status: int, retry_after: str) -> CloudError | None:
     """Return the error for a service that cannot answer at the moment, or None for other answers.
 
-    `retry_after` is the header of that name, in seconds.
+    `retry_after` is the value of the header Retry-After, or ''.
     """
     if status in THROTTLED_STATUSES:
         wait = waiting_time(retry_after)
@@ -226,7 +229,7 @@ def _busy_error(service: str, status: int, retry_after: str) -> CloudError | Non
 def _redirect_error(url: str, status: int, advice: str) -> CloudUnreachable:
     """Return the error for a redirect.
 
-    Following it could send a password or a token to a server that nobody has chosen.
+    Redirects are not followed, because a redirect could send a password or a token to any server.
     """
     return CloudUnreachable(
         f"{url} redirects to another URL (HTTP {status}), and redirects aren’t followed. {advice}"
@@ -236,7 +239,8 @@ def _redirect_error(url: str, status: int, advice: str) -> CloudUnreachable:
 def _requests_error(error: Exception) -> BaseException:
     """Return the error of the requests library that caused a keystoneauth error.
 
-    keystoneauth describes every timeout as a missing connection.
+    The keystoneauth error is not precise enough: it describes every timeout as a missing
+    connection.
     """
     return error.__context__ or error
 
@@ -250,13 +254,14 @@ def _project(name: str) -> str:
 
 
 def _displayable(text: str, default: str) -> str:
-    """Return `text`, which others wrote, if it is safe to show in a sentence, else `default`."""
+    """Return `text` from the cloud if it is safe to show in a sentence, else `default`."""
     return text if re.fullmatch(r"[\w.:@\[\] -]{1,50}", text) else default
 
 
 def _raised_by_keystoneauth(error: Exception) -> bool:
     """Return whether keystoneauth raised `error`.
 
-    It assumes that an answer is from Keystone, and can fail with any exception otherwise.
+    keystoneauth assumes that each answer is from Keystone. For any other answer, keystoneauth can
+    raise any exception.
     """
     return any(name.startswith("keystoneauth1.") for name in raising_modules(error))

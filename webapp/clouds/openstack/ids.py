@@ -16,9 +16,10 @@ EXAMPLE = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
 
 _FLAGS = re.IGNORECASE | re.ASCII
 _EXTRA_CHARACTERS = "|"
+"""The border of the tables that OpenStack's command line prints."""
 _ID_LABEL = re.compile(r"(?:image[_ ]?)?id[\"'\s]{0,3}[|:=][\"'\s]{0,3}", _FLAGS)
-"""The start of a line that the command line prints about an image: `| id | 6f2b… |`,
-`"id": "6f2b…"`."""
+"""The label before the ID in a line that OpenStack's command line prints, for example in
+`| id | 6f2b… |` or `"id": "6f2b…"`."""
 _ID_IN_URL = re.compile(
     r"(?:(?:^|/)(?:v[12](?:\.[0-9])?|project|admin)/images(?:_and_snapshots)?/"
     r"|OS::Glance::Image/)([0-9a-z-]+)",

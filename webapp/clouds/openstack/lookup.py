@@ -1,6 +1,6 @@
-"""Reading one image from Glance, and finding out why it cannot be read.
+"""Read one image from Glance. If this fails, find out why.
 
-Imports keystoneauth through `errors`, so this module is itself imported only on first use.
+This module imports keystoneauth through `errors`, so it is imported only on first use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def describe(client: Client, locator: Locator) -> ImageDetails:
     """Return the details of the image. Raises CloudError.
 
-    Reading the image takes one request by ID. Follow-up calls find out why an image was not found.
+    Reading the image takes one request. If the image is not found, follow-up requests find out why.
     """
     deadline = follow_up_deadline()
     login = client.login()
@@ -32,11 +32,12 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
     image = _read_image(client, login, locator.location, locator.image_id)
     if image is None:
         _require_image_list(client, login, locator.location, deadline)
-        raise _not_found(client, login, locator, deadline)
+        raise _not_found_error(client, login, locator, deadline)
     return details.image_details(image)
 
 
 def _require_region(login: Login, region: str) -> None:
+    """Raise UnknownLocation if `region` has no image service."""
     if region in login.image_urls:
         return
     if not login.image_urls:
@@ -69,8 +70,9 @@ def _read_image(client: Client, login: Login, region: str, image_id: str) -> dic
 def _require_image_list(client: Client, login: Login, region: str, deadline: float) -> None:
     """Raise CloudError if Glance does not list images for these credentials.
 
-    Any server answers 404 to an unknown path, and Glance answers 404 to every request for an image
-    if the user may not read images. For its list of images, Glance then answers 403.
+    If the answer for an image is 404, this request finds out whether the image is really missing. A
+    server that is not Glance answers 404 for the list as well. If the user may not read images,
+    Glance answers 404 for every image but 403 for the list.
     """
     url = f"{login.image_urls[region]}?limit=1"
     try:
@@ -83,7 +85,9 @@ def _require_image_list(client: Client, login: Login, region: str, deadline: flo
         raise errors.image_response_error(response, region, login.project)
 
 
-def _not_found(client: Client, login: Login, locator: Locator, deadline: float) -> ImageNotFound:
+def _not_found_error(
+    client: Client, login: Login, locator: Locator, deadline: float
+) -> ImageNotFound:
     """Return the error for a missing image. Its message names the other regions that have it."""
     message = f"There is no image {locator.image_id} in {locator.location}"
 

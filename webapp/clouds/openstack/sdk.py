@@ -1,11 +1,13 @@
-"""Logins to Keystone and requests to Glance, with keystoneauth, a part of OpenStack's SDK.
+"""Logins to Keystone and requests to Glance, with keystoneauth, which is a part of OpenStack's SDK.
 
-Imports keystoneauth, so this module is itself imported only on first use.
+This module imports keystoneauth, so it is imported only on first use.
 
-The rest of the SDK is not used, because it asks a server for its versions before each first call,
-and accepts any answer as an image. It is not needed either: the URL of an image has been the same
-in every Glance of the last ten years. Without the rest of the SDK, nothing is read from the
-environment of this server: no `clouds.yaml`, no `OS_…` variable, no proxy, no `.netrc`.
+The rest of the SDK is not used, because it requests the versions of each server before the first
+call to the server, and because it accepts any answer as an image. The rest of the SDK is not needed
+either: the URL of an image has been the same in every Glance of the last ten years.
+
+Without the rest of the SDK, nothing is read from the environment of this server: no `clouds.yaml`,
+no `OS_…` variable, no proxy, no `.netrc`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from webapp.clouds.tls import ca_file
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 INTERFACES = ("public", "internal")
-"""The usable kinds of endpoints, the preferred one first."""
+"""The kinds of endpoints that can be used, in order of preference."""
 NO_REGION = "RegionOne"
 """The name for a region without a name, as in OpenStack's own tools."""
 
@@ -53,7 +55,7 @@ class Login:
 
 
 class Client:
-    """One set of credentials and its current token. Safe to share between threads."""
+    """A client for one set of credentials. Safe to share between threads."""
 
     def __init__(self, credentials: CredentialValues) -> None:
         self._uses_application_credential = uses_application_credential(credentials)
@@ -67,14 +69,14 @@ class Client:
         )
 
     def login(self) -> Login:
-        """Return the login of the current token, or log in if it has expired. Raises CloudError."""
+        """Return the current login. Logs in again if the token has expired. Raises CloudError."""
         return _parse_login(self._access())
 
     def get(self, region: str, url: str) -> requests.Response:
         """Return the answer of the image service of `region` to a GET request.
 
-        A token that the service rejects, for example because it was revoked, is replaced once.
-        Raises CloudError if there is no answer.
+        If the service rejects the token, for example because the token was revoked, this method
+        logs in again and repeats the request once. Raises CloudError if there is no answer.
         """
         response = self._get_once(region, url)
         if response.status_code == 401:
@@ -110,7 +112,7 @@ class Client:
 
 
 class Clients:
-    """Clients by credentials. Safe to share between threads."""
+    """One cached client for each set of credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._cache = Cache()
@@ -133,7 +135,7 @@ def uses_application_credential(credentials: CredentialValues) -> bool:
 
 
 def image_list_url(endpoint: str) -> str:
-    """Return the URL of the list of images for an endpoint, which may include a version."""
+    """Return the URL of the image list at `endpoint`, which may contain a version such as v2."""
     url = endpoint.rstrip("/")
     if re.search(r"/v2(?:\.[0-9]{1,2})?(?:/|$)", url):
         return f"{url}/images"
@@ -141,7 +143,10 @@ def image_list_url(endpoint: str) -> str:
 
 
 def _auth_plugin(credentials: CredentialValues) -> v3.Auth:
-    """Return the plugin that logs in. The plugin adds the version to an auth URL without one."""
+    """Return the plugin that logs in.
+
+    If the auth URL contains no version, the plugin adds the version.
+    """
     url = credentials["auth_url"].rstrip("/").removesuffix("/auth/tokens")
     if uses_application_credential(credentials):
         return v3.ApplicationCredential(
@@ -160,7 +165,11 @@ def _auth_plugin(credentials: CredentialValues) -> v3.Auth:
 
 
 def _parse_login(access: AccessInfo) -> Login:
-    """Read Keystone's answer. keystoneauth accepts any document that contains "token"."""
+    """Return the login that Keystone's answer describes.
+
+    Raises CloudUnreachable if the answer is malformed: keystoneauth accepts any document that
+    contains "token".
+    """
     try:
         return Login(
             user=access.username or "",
@@ -175,7 +184,7 @@ def _parse_login(access: AccessInfo) -> Login:
 
 
 def _image_urls(catalog: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the URL of each region's list of images, by region."""
+    """Return the URL of the list of images, by region."""
     urls: dict[str, str] = {}
     endpoints = [
         endpoint

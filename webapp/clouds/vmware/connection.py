@@ -1,11 +1,13 @@
 """Connections to a vCenter for pyVmomi's SOAP client.
 
 Each connection has time limits. Each time it connects, it verifies the server's certificate in the
-way that the credentials require. pyVmomi's own connection verifies nothing at 127.0.0.1 unless it
-receives a context. It checks a thumbprint only if the certificate cannot be verified otherwise, and
-only the first time.
+way that the credentials require.
 
-Imports pyVmomi, so this module is itself imported only on first use.
+pyVmomi's own connections are not used, because they verify too little. At 127.0.0.1, they verify
+nothing unless they receive an SSL context. They check a thumbprint only when they connect for the
+first time, and only if the certificate cannot be verified otherwise.
+
+This module imports pyVmomi, so it is imported only on first use.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ NOT_VSPHERE = (
     "credentials, and whether a proxy answers instead of the vCenter."
 )
 _BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
-"""The beginnings of the paths of URLs that people copy from the browser."""
+"""The first segment of the path in a URL that a person copied from the browser."""
 _HASH_NAMES = {40: "sha1", 64: "sha256"}
 """The hash algorithm by the number of digits in a thumbprint."""
 
@@ -42,7 +44,7 @@ class ConnectTimeout(TimeoutError):
     """The connection was not established in time."""
 
 
-class HttpStatus(HTTPException):
+class UnexpectedHttpStatus(HTTPException):
     """The server answered with an HTTP status that vCenter does not use for SOAP answers."""
 
     def __init__(self, status: int) -> None:
@@ -51,7 +53,7 @@ class HttpStatus(HTTPException):
 
 
 def make_stub(credentials: Mapping[str, str]) -> SoapStubAdapter:
-    """Return a client for the vCenter. Sends nothing."""
+    """Return a SOAP client for the vCenter, which pyVmomi calls a stub. Does not connect yet."""
     url = urlsplit(credentials["vcenter_url"])
     path = url.path.rstrip("/")
     if not path or path.split("/")[1] in _BROWSER_PATHS:
@@ -93,7 +95,8 @@ class _Response(HTTPResponse):
     def read(self, amt: int | None = None) -> bytes:
         """Read a part of the answer. Raises IncompleteRead if the answer ends early.
 
-        Otherwise an answer that is read in parts and breaks off would look complete.
+        The base class does not raise it when an answer is read in parts. An incomplete answer would
+        look complete.
         """
         piece = super().read(amt)
         if amt and not piece and self.length:
@@ -102,7 +105,7 @@ class _Response(HTTPResponse):
 
 
 class VCenterConnection(HTTPSConnection):
-    """A connection that verifies the server each time it connects, also after it was closed."""
+    """A connection that verifies the server each time it connects, also when it reconnects."""
 
     response_class = _Response
 
@@ -126,22 +129,22 @@ class VCenterConnection(HTTPSConnection):
             )
 
     def getresponse(self) -> HTTPResponse:
-        """Return the answer. Raises an exception unless it is XML with an HTTP status of SOAP.
+        """Return the answer. Raises an exception unless it is XML with the status 200 or 500.
 
-        pyVmomi accepts any XML, and some other text, as an answer of a vCenter.
+        A vCenter always answers in this way. pyVmomi would accept any XML, and some other text.
         """
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()
         if response.status not in {200, 500} or (response.status == 500 and not is_xml):
             self.close()
-            raise HttpStatus(response.status)
+            raise UnexpectedHttpStatus(response.status)
         if not is_xml:
             self.close()
             raise CloudUnreachable(NOT_VSPHERE)
         return response
 
 
-def _has_thumbprint(connected: Any, thumbprint: str) -> bool:
-    certificate = connected.getpeercert(binary_form=True) or b""
+def _has_thumbprint(tls_socket: Any, thumbprint: str) -> bool:
+    certificate = tls_socket.getpeercert(binary_form=True) or b""
     digest = hashlib.new(_HASH_NAMES[len(thumbprint)], certificate).hexdigest()
     return hmac.compare_digest(digest, thumbprint)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from webapp.clouds.vmware.inventory import Template, VirtualMachine
 
 OLDEST_TOOLS = (9, 10, 0)
+"""The oldest version of VMware Tools that servers can use."""
 UNMANAGED_TOOLS = 2**31 - 1
 """The version number of tools that do not report their version."""
 _GIB = 2**30
@@ -32,14 +33,18 @@ _FIRMWARE = {"bios": "BIOS", "efi": "EFI"}
 
 
 def unescape_name(name: str) -> str:
-    """Return a name or a path as people know it. vCenter escapes three characters as in a URL."""
+    """Return a name or a path as the vSphere Client shows it.
+
+    In the API, three characters are escaped as in a URL, for example a slash as %2f.
+    """
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0].lower()], name)
 
 
 def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
     """Return the templates, sorted by name.
 
-    The names of templates with the same name contain the folder or the UUID as well.
+    If several templates have the same name, their folder is added to the name. If the folder is
+    also the same, or unknown, the UUID is added instead.
     """
     names = Counter(template.name for template in templates)
     names_in_folders = Counter((template.folder, template.name) for template in templates)
@@ -82,7 +87,10 @@ def parse_tools_version(number: int) -> tuple[int, int, int]:
 
 
 def _architecture(properties: Mapping[str, Any]) -> str:
-    """Return the architecture of the configured guest, which servers created from it will have."""
+    """Return the architecture of the guest operating system that the template is configured for.
+
+    Servers that are created from the template have the same architecture.
+    """
     guest = properties.get("config.guestId") or ""
     name = properties.get("config.guestFullName") or ""
     if guest.lower().startswith("arm") or "ARM" in name:
@@ -93,7 +101,7 @@ def _architecture(properties: Mapping[str, Any]) -> str:
 
 
 def _volumes(devices: Iterable[Any]) -> Iterator[Volume]:
-    """Yield the disks, which are the devices with a capacity. A server boots from the first."""
+    """Yield the disks: the devices that have a capacity. A server boots from the first disk."""
     disks = [device for device in devices if getattr(device, "capacityInKB", None) is not None]
     for index, disk in enumerate(disks):
         label = getattr(getattr(disk, "deviceInfo", None), "label", None)
@@ -109,7 +117,7 @@ def _volumes(devices: Iterable[Any]) -> Iterator[Volume]:
 
 
 def _size_gb(disk: Any) -> int | None:
-    """Return the size rounded up, because the disk of a server must not be smaller."""
+    """Return the size in GB. It is rounded up, because a server's disk must not be smaller."""
     size = getattr(disk, "capacityInBytes", None) or disk.capacityInKB * 1024
     return -(-size // _GIB) or None
 
@@ -180,7 +188,7 @@ def _tools(properties: Mapping[str, Any]) -> str:
     status = str(properties.get("guest.toolsStatus") or "")
     state = _TOOLS_STATES.get(status, status)
     if status == "toolsNotRunning":
-        state = ""  # Nothing runs in a template.
+        state = ""  # A template never runs, so this state says nothing.
     version = ""
     if number == UNMANAGED_TOOLS:
         version = "Version not reported"

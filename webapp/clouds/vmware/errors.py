@@ -1,6 +1,6 @@
 """Translation of pyVmomi's exceptions into CloudErrors.
 
-Imports pyVmomi, so this module is itself imported only when there is an error to translate.
+This module imports pyVmomi, so it is imported only when there is an error to translate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webapp.clouds.base import (
     PermissionDenied,
 )
 from webapp.clouds.connection_errors import translate_connection_error
-from webapp.clouds.vmware.connection import NOT_VSPHERE, HttpStatus
+from webapp.clouds.vmware.connection import NOT_VSPHERE, UnexpectedHttpStatus
 
 LABEL, URL_LABEL = "VMware vSphere", "vCenter URL"
 _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
@@ -96,7 +96,7 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         ),
     ),
 )
-"""The CloudError and its message by the fault. A subclass comes before its base class."""
+"""Each fault, its CloudError and the message. A subclass comes before its base class."""
 _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     401: (
         CredentialsRejected,
@@ -144,7 +144,7 @@ _INVALID_REQUESTS = (
     vmodl.fault.InvalidType,
     vmodl.query.InvalidProperty,
 )
-"""Faults that mean that our request was wrong, which is a bug of ours."""
+"""Faults that report an invalid request. They mean that this adapter has a bug."""
 _OBJECT_KINDS = {
     "Datacenter": "datacenter",
     "Folder": "folder",
@@ -155,10 +155,13 @@ _DISPLAYABLE = re.compile(r"[\w.-]{1,60}")
 
 
 def translate(error: Exception) -> CloudError | None:
-    """Return the CloudError for `error`, or None if the vCenter did not cause it."""
+    """Return the CloudError for `error`.
+
+    Returns None if neither the vCenter nor the connection caused `error`.
+    """
     if isinstance(error, vmodl.MethodFault):
         return _fault_error(error)
-    if isinstance(error, HttpStatus):
+    if isinstance(error, UnexpectedHttpStatus):
         return _status_error(error.status)
     if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _SELF_SIGNED_CODES:
         return CloudUnreachable(_SELF_SIGNED)
@@ -181,7 +184,10 @@ def _fault_error(error: Exception) -> CloudError | None:
 
 
 def _permission_message(error: Exception) -> str:
-    """Return a message with the privilege and the object, which vCenter names by its ID."""
+    """Return a message that names the missing privilege and the object.
+
+    The vCenter reports only the ID of the object, for example `datacenter-2`.
+    """
     privilege = str(getattr(error, "privilegeId", "") or "")
     denied_object = getattr(error, "object", None)
     where = ""
@@ -218,7 +224,8 @@ def _status_error(status: int) -> CloudError:
 def _raised_while_reading_an_answer(error: Exception) -> bool:
     """Return whether pyVmomi raised `error` while it read an answer.
 
-    It assumes that an answer is from a vCenter, and can fail with any exception otherwise.
+    pyVmomi assumes that each answer is from a vCenter. For any other answer, pyVmomi can raise any
+    exception.
     """
     functions = [
         frame.f_code.co_name
@@ -227,5 +234,5 @@ def _raised_while_reading_an_answer(error: Exception) -> bool:
     ]
     if "Deserialize" in functions:
         return True
-    # pyVmomi raises a plain Exception for a SOAP fault that contains no fault.
+    # pyVmomi raises a plain Exception for a SOAP fault without a vCenter fault inside.
     return type(error) is Exception and functions[-1:] == ["InvokeMethod"]

@@ -1,6 +1,6 @@
-"""Parsing of instance UUIDs, which identify templates, and of the thumbprints of certificates.
+"""Parsing of pasted instance UUIDs and of certificate thumbprints.
 
-Accepts the spellings of VMware's tools.
+An instance UUID identifies a template. All spellings that VMware's tools use are accepted.
 """
 
 from __future__ import annotations
@@ -52,13 +52,16 @@ def parse(text: str) -> ImageId:
 
 def parse_thumbprint(text: str) -> str:
     """Return the SHA-1 or SHA-256 thumbprint in `text` as lower-case hexadecimal digits, or ''."""
-    # OpenSSL prints the name of the algorithm and an equals sign first.
+    # OpenSSL prints "SHA1 Fingerprint=" before the digits.
     digits = re.sub(r"[\s:-]", "", text.lower().rpartition("=")[2])
     return digits if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", digits) else ""
 
 
 def _explain_other_text(value: str) -> str:
-    """Return the reason why text of another known kind cannot be used, or '' for other text."""
+    """Return the reason why another kind of text, such as a URL, cannot be used.
+
+    Returns '' if the kind of text is unknown.
+    """
     managed = _MANAGED_OBJECT_ID.search(value)
     if managed and (managed["vm"] or "urn:vmomi" in value):
         return (
@@ -79,6 +82,7 @@ def _explain_other_text(value: str) -> str:
 
 
 def _explain_wrong_uuid(value: str) -> str:
+    """Return the reason why `value` is not a UUID."""
     digits = value.replace("-", "")
     wrong = _NOT_HEX.search(value)
     if wrong and not 30 <= len(value) < 40:

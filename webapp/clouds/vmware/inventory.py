@@ -1,9 +1,9 @@
-"""Reading a vCenter's inventory in as few calls as possible, each for many objects.
+"""Read a vCenter's inventory in as few calls as possible. Each call reads many objects.
 
 A path consists of the names from the root folder down, separated by slashes. vCenter writes a slash
 within a name as %2f.
 
-Imports pyVmomi, so this module is itself imported only on first use.
+This module imports pyVmomi, so it is imported only on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webapp.clouds.vmware.connection import NOT_VSPHERE
 from webapp.clouds.vmware.sdk import Session, require_type
 
 OBJECTS_PER_PAGE = 1000
-"""How many objects to request from a vCenter at once."""
+"""The maximum number of objects to request from a vCenter at once."""
 _TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
 _MACHINE_PATHS = [
     *("name", "parent", "runtime.host", "config.template", "config.instanceUuid"),
@@ -37,7 +37,7 @@ Properties = dict[str, Any]
 ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
 Denials = dict[Any, Exception]
-"""The fault for each object that has a property which the user may not read, by the object."""
+"""The fault by the object, for each object with a property that the user may not read."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class Template:
 
 @dataclass(frozen=True)
 class VirtualMachine:
-    """A virtual machine or a template. `datacenter` is None if there is no such machine."""
+    """A virtual machine or a template. It has no properties if it was not found."""
 
     datacenter: str | None = None
+    """The path of the datacenter, or None if the user may not see it."""
     folder: str = ""
     """The path below the datacenter's folder of virtual machines; '' for that folder itself."""
     host: str = ""
@@ -67,7 +68,8 @@ def datacenters(session: Session) -> list[str]:
     # The names of the folders above a datacenter are part of its path.
     found, denials = _read_all(
         session,
-        (session.content.rootFolder, vim.Datacenter),
+        session.content.rootFolder,
+        vim.Datacenter,
         [_to_parents()],
         [_properties(vim.Datacenter, _NAME_AND_PARENT), _properties(vim.Folder, _NAME_AND_PARENT)],
     )
@@ -80,14 +82,16 @@ def datacenters(session: Session) -> list[str]:
 def templates(session: Session, location: str) -> list[Template] | None:
     """Return the templates of a datacenter, or None if there is no such datacenter.
 
-    This reads all virtual machines of the datacenter, because a vCenter has no list of templates.
+    This function reads all virtual machines of the datacenter, because a vCenter has no list of
+    templates.
     """
     datacenter = _find_datacenter(session, location)
     if datacenter is None:
         return None
     found, denials = _read_all(
         session,
-        (datacenter, vim.VirtualMachine),
+        datacenter,
+        vim.VirtualMachine,
         [],
         [_properties(vim.VirtualMachine, _TEMPLATE_PATHS)],
     )
@@ -110,9 +114,10 @@ def templates(session: Session, location: str) -> list[Template] | None:
 
 
 def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachine | None:
-    """Return the virtual machine with this instance UUID, or None if there is no such datacenter.
+    """Return the virtual machine with this instance UUID, from any datacenter.
 
-    The machine may be in the datacenter at `location` or in any other.
+    Returns None if there is no datacenter at `location`. Returns an empty VirtualMachine if no
+    machine has this UUID.
     """
     datacenter = _find_datacenter(session, location)
     if datacenter is None:
@@ -126,7 +131,7 @@ def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachin
         return VirtualMachine()
     machine = _read_machine(session, datacenter, reference)
     if machine.properties and machine.datacenter is None and in_datacenter:
-        # The user may not see the folders above the machine.
+        # The user is not allowed to see the folders above the machine.
         return replace(machine, datacenter=location)
     return machine
 
@@ -197,7 +202,7 @@ def _host_name(session: Session, host: Any) -> str:
 
 
 def _with_shared_names(found: ObjectProperties) -> list[Any]:
-    """Return the objects whose name another object has as well."""
+    """Return the objects that have the same name as another object."""
     names = Counter(properties.get("name") for properties in found.values())
     return [entity for entity in found if names[found[entity].get("name")] > 1]
 
@@ -219,7 +224,7 @@ def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
 
 
 def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
-    """Yield the objects that contain `entity`, the nearest first, as far as they were read."""
+    """Yield the parent of `entity`, then its parent, and so on, up to the last that was read."""
     seen = set()
     while (entity := found.get(entity, {}).get("parent")) is not None and entity not in seen:
         seen.add(entity)
@@ -227,7 +232,7 @@ def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
 
 
 def _path(found: ObjectProperties, entity: Any, root: Any = None) -> str:
-    """Return the path to `entity` from `root`, or from the root folder, which has no name."""
+    """Return the path to `entity`, beginning below `root` or, by default, below the root folder."""
     names: list[str] = []
     for each in (entity, *_parents(found, entity)):
         if each is None or each == root or found.get(each, {}).get("parent") is None:
@@ -237,14 +242,13 @@ def _path(found: ObjectProperties, entity: Any, root: Any = None) -> str:
 
 
 def _read_all(
-    session: Session, where: tuple[Any, type], select: list[Any], properties: list[Any]
+    session: Session, container: Any, kind: type, select: list[Any], properties: list[Any]
 ) -> tuple[ObjectProperties, Denials]:
-    """Read the properties of all objects of a kind in a container, as `_read` does.
+    """Read the properties of all objects of type `kind` in `container`, as `_read` does.
 
-    `where` is the container and the kind. A vCenter stores a view until it is destroyed or the
-    session ends. After an error, the view stays until then.
+    This function creates a view. A vCenter stores a view until it is destroyed or the session ends.
+    If reading fails, the view is not destroyed and remains until the session ends.
     """
-    container, kind = where
     create_view = session.content.viewManager.CreateContainerView
     view = require_type(create_view(container, [kind], True), vim.view.ContainerView)
     traversal = _traversal(vim.view.ContainerView, "view", select)
@@ -271,7 +275,7 @@ def _to_parents() -> Any:
 
 
 def _to_compute_resources() -> Any:
-    """Return a traversal from a datacenter through its folders of hosts."""
+    """Return a traversal from a datacenter to everything in its folder of hosts."""
     repeat = Query.SelectionSpec(name="children")
     to_children = _traversal(vim.Folder, "childEntity", [repeat], "children")
     return _traversal(vim.Datacenter, "hostFolder", [to_children])
@@ -284,9 +288,10 @@ def _properties(kind: type, paths: list[str]) -> Any:
 def _read(
     session: Session, objects: list[Any], properties: list[Any]
 ) -> tuple[ObjectProperties, Denials]:
-    """Return the properties of many objects, and the faults for those that may not be read.
+    """Return the properties of many objects, and the faults of objects that may not be read.
 
-    Raises NotAuthenticated if the session has ended. A vCenter then answers with empty objects.
+    Raises NotAuthenticated if the session has ended. In this case, a vCenter does not report an
+    error but answers with objects without properties.
     """
     spec = Query.FilterSpec(
         objectSet=objects, propSet=properties, reportMissingObjectsInResults=True
@@ -294,7 +299,7 @@ def _read(
     try:
         contents = _read_pages(session.content.propertyCollector, spec)
     except vmodl.fault.ManagedObjectNotFound:
-        # An object was deleted during the call. Another call does not include it.
+        # An object was deleted during the call. A second call no longer includes the object.
         contents = _read_pages(session.content.propertyCollector, spec)
     found: ObjectProperties = {}
     denials: Denials = {}

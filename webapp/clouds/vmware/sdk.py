@@ -1,6 +1,6 @@
-"""Sessions of vCenters, which are reused while they are valid.
+"""Sessions with vCenters. A session is reused while it is valid.
 
-Imports pyVmomi, so this module is itself imported only on first use. Nothing is read from the
+This module imports pyVmomi, so it is imported only on first use. Nothing is read from the
 environment of this server: neither a proxy nor a configuration.
 """
 
@@ -26,10 +26,10 @@ T = TypeVar("T")
 SESSION_SECONDS = 20 * 60
 """How long a session is reused. A vCenter ends a session that is idle for half an hour."""
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""API versions to use instead of pyVmomi's default, by the vCenter that introduced them.
+"""API versions to use instead of `connection.OLDEST_VERSION`, by the vCenter that introduced them.
 
-The newest supported version is used. Version 6.7 added the creation date of a template, and version
-7.0 the report of an expired password.
+The newest version that the vCenter supports is used. Version 6.7 added the creation date of a
+template, and version 7.0 added the report of an expired password.
 """
 
 
@@ -54,7 +54,7 @@ class Session:
             raise CloudUnreachable(NOT_VSPHERE)
 
     def end(self) -> None:
-        """Log out if possible. Raises nothing."""
+        """Log out. Ignores all errors."""
         with contextlib.suppress(Exception):
             self.content.sessionManager.Logout()
 
@@ -78,10 +78,10 @@ class Sessions:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `function`, which gets a session and must only read.
+        """Call `function` with a session, and return its result.
 
         If a cached session has ended, or its connection was closed, the function is called once
-        more with a new session.
+        more with a new session. The function must therefore only read.
         """
         session = self._cached_session(credentials)
         if session is not None:
