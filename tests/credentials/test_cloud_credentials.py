@@ -1,4 +1,4 @@
-"""Cloud credentials: where they can be used, how they are checked, and that secrets stay secret."""
+"""Cloud credentials: the scopes that can use them, how they are checked, and who sees secrets."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def test_an_empty_secret_does_not_replace_the_stored_secret(
     cloud_credentials.edit(
         admin, row, vault, "renamed", entered, cleared=["session_token"], checked=False
     )
-    now = vault.reveal(CloudCredentials.get_by_id(row.id))
-    assert now["secret_access_key"] == VALUES["secret_access_key"]
-    assert now["session_token"] == ""
-    assert now["access_key_id"] == "AKIAOTHER"
+    stored = vault.reveal(CloudCredentials.get_by_id(row.id))
+    assert stored["secret_access_key"] == VALUES["secret_access_key"]
+    assert stored["session_token"] == ""
+    assert stored["access_key_id"] == "AKIAOTHER"
     entry = AuditEntry.get(AuditEntry.action == "credentials.edit")
     assert entry.changes == {
         "name": ["mine", "renamed"],

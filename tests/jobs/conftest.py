@@ -1,4 +1,4 @@
-"""Fixtures for jobs: a job action of the test's own, and jobs for it."""
+"""Fixtures for jobs: register an action that only one test uses, and create jobs for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulk actions: the preview, and that the job does what the preview announced."""
+"""Bulk actions: the preview, and whether the job has the effect that the preview shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ RunAction = Callable[..., Job]
 
 @pytest.fixture
 def run_action(editor: Actor, acme: Scope, vault: Vault) -> RunAction:
-    """Return a function that applies an action at acme, to images or to all that match a search."""
+    """Return a function that applies an action at acme.
+
+    `images` is a list of images, or a search that selects all matching images.
+    """
 
     def run_action(key: str, images: Sequence[Image] | str, **arguments: object) -> Job:
         job = bulk.start_action(editor, acme, vault, ACTIONS[key], select(images), arguments)
@@ -58,7 +61,7 @@ def select(images: Sequence[Image] | str) -> Selection:
 def life_cycle_arguments(
     days: int = 0, reason: str = "", successor: int | None = None
 ) -> dict[str, object]:
-    """Return the arguments of a life cycle action that takes effect `days` days from today."""
+    """Return the arguments of a life-cycle action that takes effect `days` days from today."""
     day = models.today() + timedelta(days=days)
     return {"on": day.isoformat(), "reason": reason, "successor": successor}
 
@@ -195,7 +198,7 @@ def test_changing_the_life_cycle_of_several_images(
     run_action("retire", images, **life_cycle_arguments(days=30))
     expected = LifeCyclePlan(models.today(), later, "Old.", successor.id)
     assert [life_cycle.plan_of(reload(image)) for image in images] == [expected] * 2
-    # A bulk action must not cancel a retirement that nobody has looked at.
+    # A bulk action must not cancel a retirement, because the person did not see its date.
     job = run_action("deprecate", images, **life_cycle_arguments())
     assert store.outcome_counts(job) == {"refused": 2}
     run_action("restore", images)
@@ -242,9 +245,9 @@ def test_check_reports_the_outcome_of_each_image(
 ) -> None:
     for number, name in enumerate(("same", "changed", "gone", "unreachable"), start=1):
         make_image("acme", number, name=name)
-    leaving = make_credentials("acme", "leaving")
-    registration.register(editor, acme, receipt(leaving, 5), choices(name="without credentials"))
-    leaving.delete_instance()
+    deleted = make_credentials("acme", "deleted")
+    registration.register(editor, acme, receipt(deleted, 5), choices(name="without credentials"))
+    deleted.delete_instance()
     imported = make_image("acme", 6, name="imported")
     imported.credentials, imported.credentials_name = None, ""
     imported.save()
@@ -258,16 +261,15 @@ def test_check_reports_the_outcome_of_each_image(
         return details(state=ImageState.PENDING) if number == 2 else details()
 
     monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
-    found = outcomes_by_subject(run_action("check", "owner:here"))
-    assert found["same"] == ("unchanged", "")
-    assert found["changed"][0] == found["gone"][0] == "done"
-    assert "State" in found["changed"][1]
-    assert found["unreachable"] == ("refused", "AWS does not answer.")
-    assert found["without credentials"][0] == "refused"
-    assert (
-        "“leaving” used to register this image have been deleted" in found["without credentials"][1]
-    )
-    assert "was registered without credentials" in found["imported"][1]
+    outcomes = outcomes_by_subject(run_action("check", "owner:here"))
+    assert outcomes["same"] == ("unchanged", "")
+    assert outcomes["changed"][0] == outcomes["gone"][0] == "done"
+    assert "State" in outcomes["changed"][1]
+    assert outcomes["unreachable"] == ("refused", "AWS does not answer.")
+    kind, message = outcomes["without credentials"]
+    assert kind == "refused"
+    assert "“deleted” used to register this image have been deleted" in message
+    assert "was registered without credentials" in outcomes["imported"][1]
     states = {image.name: image.state for image in Image.select()}
     assert (states["changed"], states["gone"], states["unreachable"]) == (
         "pending", "gone", "available",
@@ -299,9 +301,9 @@ def test_undoing_a_deletion_restores_what_was_not_registered_again(
     assert bulk.can_be_undone(job)
     assert store.visible_image_ids(acme, store.list_rows(job)[0]) == set()
     make_image("acme", 3)
-    undoing = bulk.restore_batch(editor, acme, vault, job.arguments["batch"])
-    assert undoing is not None
-    assert outcomes_by_subject(undoing) == {
+    restore_job = bulk.restore_batch(editor, acme, vault, job.arguments["batch"])
+    assert restore_job is not None
+    assert outcomes_by_subject(restore_job) == {
         "image 1": ("done", ""),
         "image 2": ("done", ""),
         "image 3": ("refused", "This image has been registered again at Account acme."),
@@ -340,14 +342,20 @@ def test_an_image_that_was_promoted_or_deleted_is_refused(
     make_image: MakeImage, editor: Actor, acme: Scope, vault: Vault, scope: ScopeAt
 ) -> None:
     names = ("stays", "promoted", "deleted")
-    stays, promoted, deleted = (make_image("acme", at, name=name) for at, name in enumerate(names))
+    stays, promoted, deleted = (
+        make_image("acme", number, name=name) for number, name in enumerate(names)
+    )
     rows = [JobRow(image_id=each.id, subject=each.name) for each in (stays, promoted, deleted)]
     job = store.create_job(editor, acme, ACTIONS["no-agent"].job_action.key, {}, rows)
     Image.update(scope=scope("")).where(Image.id == promoted.id).execute()
     deletion.delete(editor, deleted)
     runner.start_job(job, vault, wait=True)
-    gone = ("refused", "Account acme no longer owns this image.")
-    assert outcomes_by_subject(job) == {"stays": ("done", ""), "promoted": gone, "deleted": gone}
+    refusal = ("refused", "Account acme no longer owns this image.")
+    assert outcomes_by_subject(job) == {
+        "stays": ("done", ""),
+        "promoted": refusal,
+        "deleted": refusal,
+    }
     assert reload(promoted).agent_installed
 
 

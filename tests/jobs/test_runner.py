@@ -1,4 +1,4 @@
-"""Processing jobs: every row once, whatever goes wrong; stopping a job and taking it over."""
+"""Processing jobs: each row is processed once despite errors; jobs are stopped and taken over."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_process_row_gets_each_row(
     calls: list[tuple[str, Scope, object, str, Vault]] = []
 
     def process_row(
-        actor: Actor, at: Scope, arguments: Mapping[str, Any], row: JobRow, secrets: Vault
+        actor: Actor, job_scope: Scope, arguments: Mapping[str, Any], row: JobRow, job_vault: Vault
     ) -> Outcome:
-        calls.append((actor.person.name, at, arguments["colour"], row.subject, secrets))
-        assert actor.may(Right.EDIT_IMAGES, at)
+        calls.append((actor.person.name, job_scope, arguments["colour"], row.subject, job_vault))
+        assert actor.may(Right.EDIT_IMAGES, job_scope)
         return Outcome("done", f"did {row.subject}")
 
     register(process_row)
@@ -86,7 +86,7 @@ def test_a_job_starts_only_once(register: Register, make_job: MakeJob, vault: Va
 def test_a_job_continues_in_the_background(
     register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    """The thread has a database connection although `process_row` opens none."""
+    """The job's thread opens the database connection; `process_row` doesn't need to."""
     may_continue = threading.Event()
 
     def process_row(*_arguments: object) -> Outcome:
@@ -220,8 +220,7 @@ def test_an_abandoned_job_is_taken_over_once(
 
     register(process_row)
     job = make_job(4)
-    first = JobRow.update(outcome="unchanged").where(JobRow.position == 0)
-    first.execute()
+    JobRow.update(outcome="unchanged").where(JobRow.position == 0).execute()
     abandoned = now() - ABANDONED_AFTER - timedelta(seconds=1)
     Job.update(state="running", seen_at=abandoned).execute()
     copies = [Job.get_by_id(job.id) for _ in range(3)]
@@ -249,7 +248,7 @@ def test_a_job_with_a_recent_heartbeat_is_not_taken_over(
 def test_a_thread_that_lost_its_job_stops_processing(
     register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    """A process that was hanging continues after another process took its job over."""
+    """A process hangs, another process takes its job over, and then the first one continues."""
     other_heartbeat = now() + timedelta(seconds=40)
 
     def process_row(*arguments: Any) -> Outcome:

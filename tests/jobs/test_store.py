@@ -24,11 +24,11 @@ def test_rows_are_paged_with_refused_rows_first(register: Register, make_job: Ma
     job = make_job(7)
     for position, outcome in enumerate(["done", "refused", "done", "", "refused", "done", ""]):
         JobRow.update(outcome=outcome).where(JobRow.position == position).execute()
-    pages, after = [], ""
+    pages, cursor = [], ""
     while True:
-        rows, after = store.list_rows(job, after=after, size=3)
+        rows, cursor = store.list_rows(job, after=cursor, size=3)
         pages.append([row.position for row in rows])
-        if not after:
+        if not cursor:
             break
     assert pages == [[1, 4, 0], [2, 3, 5], [6]]
     done_rows, next_cursor = store.list_rows(job, "done", size=2)

@@ -1,4 +1,4 @@
-"""Passwords: which are refused, and how they are stored."""
+"""Passwords: the ones that are refused, and how passwords are stored."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def test_an_invitation_can_be_accepted_once_with_a_new_account(
     acme = scope("acme")
     token = members.invite(actor_of("account-admin"), acme, " New@Example.com ", Role.EDITOR)
     assert token not in str(list(Invitation.select().dicts()))
-    person, where = members.accept_with_new_account(token, "New One", "a long enough one")
-    assert (person.email, where) == ("new@example.com", acme)
+    person, joined = members.accept_with_new_account(token, "New One", "a long enough one")
+    assert (person.email, joined) == ("new@example.com", acme)
     assert accounts.actor_for(person).role_at(scope("acme/staging")) is Role.EDITOR
     with pytest.raises(InvalidInvitation):
         members.accept_with_new_account(token, "Again", "a long enough one")

@@ -1,4 +1,4 @@
-"""The scope tree: which scopes a person sees, and creating, renaming and deleting scopes."""
+"""The scope tree: find the scopes that a person can see; create, rename and delete scopes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,10 @@ UNVERIFIED = ImportOptions(look_up=False)
 
 @pytest.fixture
 def plan(actor_of: ActorOf, scope: ScopeAt) -> PlanImport:
-    """Return a function that plans the import of lines, by default at acme as its editor."""
+    """Return a function that plans the import of lines.
+
+    By default, the editor of the account acme imports them at acme.
+    """
 
     def plan(
         *lines: Mapping[str, object],
@@ -58,6 +61,6 @@ def ami_id(number: int) -> str:
 
 
 def line(number: int = 1, **values: object) -> dict[str, object]:
-    """Return a line with the fewest values that an import without a look-up needs."""
-    located = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami_id(number)}
-    return {**located, "name": "ubuntu-noble-24.04", **values}
+    """Return a line with only the values that an import without a look-up requires."""
+    locator = {"cloud": "aws", "location": "us-east-1", "cloud_image_id": ami_id(number)}
+    return {**locator, "name": "ubuntu-noble-24.04", **values}

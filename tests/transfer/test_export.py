@@ -1,4 +1,4 @@
-"""Exports: every column, escaped formulas, and images that must not be visible."""
+"""Exports: the columns, escaped formulas, and images that an export must leave out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from webapp.search.language import EVERYTHING
 from webapp.transfer import export
 
 
-def read_csv(actor: Actor, at: Scope) -> list[dict[str, str]]:
-    text = "".join(export.csv_chunks(catalogue.iterate_images(actor, at, EVERYTHING), at))
+def read_csv(actor: Actor, scope: Scope) -> list[dict[str, str]]:
+    text = "".join(export.csv_chunks(catalogue.iterate_images(actor, scope, EVERYTHING), scope))
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def read_json(actor: Actor, at: Scope) -> list[dict[str, object]]:
-    text = "".join(export.json_chunks(catalogue.iterate_images(actor, at, EVERYTHING), at))
-    found: list[dict[str, object]] = json.loads(text)
-    return found
+def read_json(actor: Actor, scope: Scope) -> list[dict[str, object]]:
+    text = "".join(export.json_chunks(catalogue.iterate_images(actor, scope, EVERYTHING), scope))
+    records: list[dict[str, object]] = json.loads(text)
+    return records
 
 
 def test_an_export_has_every_column(
@@ -129,20 +129,20 @@ def test_an_export_without_images_is_valid(actor_of: ActorOf, scope: ScopeAt) ->
 
 def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scope: ScopeAt) -> None:
     """At most one chunk of images is in memory, for any number of images."""
-    image, read = make_image("acme"), 0
+    image, images_read = make_image("acme"), 0
 
     def images() -> Iterator[Image]:
-        nonlocal read
+        nonlocal images_read
         for _ in range(10 * export.CHUNK_SIZE):
-            read += 1
+            images_read += 1
             yield image
 
-    for chunks_of in (export.csv_chunks, export.json_chunks):
-        read = 0
-        chunks = chunks_of(images(), scope("acme"))
+    for export_chunks in (export.csv_chunks, export.json_chunks):
+        images_read = 0
+        chunks = export_chunks(images(), scope("acme"))
         for number in range(3):
             assert next(chunks)
-            assert read <= (number + 1) * export.CHUNK_SIZE
+            assert images_read <= (number + 1) * export.CHUNK_SIZE
         assert sum(chunk.count("noble") for chunk in chunks) >= 7 * export.CHUNK_SIZE
 
 

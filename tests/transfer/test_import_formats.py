@@ -1,4 +1,4 @@
-"""Parsing files: the three formats, as real programs write them, and files that are refused."""
+"""Parsing files: the three formats as real programs write them, and files that are refused."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def refusal_message(data: bytes | str) -> str:
     return message
 
 
-def builds(*each: object) -> str:
-    return json.dumps({"builds": each, "last_run_uuid": "r"})
+def manifest(*builds: object) -> str:
+    """Return a Packer manifest with these builds."""
+    return json.dumps({"builds": builds, "last_run_uuid": "r"})
 
 
-def build(artifact: str = f"us-east-1:{AMI}", **more: object) -> dict[str, object]:
+def build(artifact: str = f"us-east-1:{AMI}", **values: object) -> dict[str, object]:
+    """Return one build of a Packer manifest. `values` replace the defaults."""
     return {
         "name": "web",
         "builder_type": "amazon-ebs",
@@ -45,7 +47,7 @@ def build(artifact: str = f"us-east-1:{AMI}", **more: object) -> dict[str, objec
         "artifact_id": artifact,
         "packer_run_uuid": "r",
         "custom_data": None,
-        **more,
+        **values,
     }
 
 
@@ -123,7 +125,7 @@ def test_json_numbers_and_booleans_become_text() -> None:
         ("\ufeff", "nothing to import"),
         (HEADER, "contains no images"),
         ("[]", "contains no images"),
-        (builds(), "contains no images"),
+        (manifest(), "contains no images"),
         ("name,location\nnoble,us-east-1\n", "column cloud is missing."),
         ("cloud,name\naws,noble\n", "column cloud_image_id is missing."),
         (f"{HEADER},Name\n{ROW},noble\n", "Two columns are named “name”"),
@@ -147,7 +149,7 @@ def test_an_unreadable_file_is_refused(data: bytes | str, words: str) -> None:
 def test_a_packer_manifest_has_a_line_for_each_image() -> None:
     second = "ami-0fedcba9876543210"
     file = parse(
-        builds(
+        manifest(
             build(
                 f"us-east-1:{AMI},eu-west-1:{second}",
                 custom_data={"os_family": "ubuntu", "os_version": "24.04", "team": "web"},
@@ -166,7 +168,7 @@ def test_a_packer_manifest_has_a_line_for_each_image() -> None:
 def test_only_the_newest_build_of_an_image_is_used() -> None:
     gce = {"builder_type": "googlecompute", "artifact_id": "web"}
     file = parse(
-        builds(
+        manifest(
             build(**gce, build_time=2, custom_data={"project": "acme-images", "name": "newest"}),
             build(**gce, build_time=1, custom_data={"project": "acme-images", "name": "older"}),
             build(),
@@ -178,7 +180,7 @@ def test_only_the_newest_build_of_an_image_is_used() -> None:
 
 
 def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
-    (line,) = parse(builds(build(name="amazon-ebs"))).lines
+    (line,) = parse(manifest(build(name="amazon-ebs"))).lines
     assert line.values["name"] == AMI
 
 
@@ -195,7 +197,7 @@ def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
     ],
 )
 def test_an_invalid_build_does_not_affect_the_others(broken: object, words: str) -> None:
-    bad, good = parse(builds(broken, build())).lines
+    bad, good = parse(manifest(broken, build())).lines
     assert words in bad.error
     assert bad.position.startswith("build 1")
     assert not good.error
@@ -224,20 +226,20 @@ def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=9),
-        lambda each: (
-            st.lists(each)
+        lambda values: (
+            st.lists(values)
             | st.dictionaries(
                 st.sampled_from(
                     ["builds", "name", "builder_type", "artifact_id", "custom_data", "build_time"]
                 ),
-                each,
+                values,
             )
         ),
         max_leaves=30,
     )
 )
 def test_any_json_is_parsed_or_refused(data: object) -> None:
-    for text in (json.dumps(data), json.dumps([data]), builds(data)):
+    for text in (json.dumps(data), json.dumps([data]), manifest(data)):
         try:
             assert parse(text).lines
         except UnreadableFile:

@@ -27,12 +27,12 @@ LONG_AGO = date(2020, 1, 31)
 
 @pytest.fixture
 def import_lines(plan: PlanImport, apply_plan: ApplyPlan) -> ImportLines:
-    """Return a function that plans and imports lines, and returns what `apply_plan` returns."""
+    """Return a function that plans and imports lines, and returns the result of `apply_plan`."""
     return lambda *lines: apply_plan(plan(*lines))
 
 
 def plan_of_image(number: int = 1) -> Plan:
-    """Return the life cycle of AMI number `number`."""
+    """Return the life cycle of the image with the ID `ami_id(number)`."""
     return life_cycle.plan_of(Image.get(Image.cloud_image_id == ami_id(number)))
 
 

@@ -1,4 +1,4 @@
-"""Importing: the plan of a file, and that the import does what the plan announced."""
+"""Importing: the plan of a file, and whether the import has the effect that the plan shows."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_an_inherited_image_is_refused(
 def test_images_of_lower_and_sibling_scopes_do_not_prevent_an_import(
     plan: PlanImport, apply_plan: ApplyPlan, make_image: MakeImage
 ) -> None:
-    """Such images are not visible at the scope."""
+    """The images of lower and sibling scopes are not visible at the scope."""
     for path in ("globex", "acme/production"):
         make_image(path)
     assert apply_plan(plan(line())) == [("created", "")]
@@ -215,8 +215,7 @@ def test_two_people_import_the_same_file(plan: PlanImport, apply_plan: ApplyPlan
 
 def test_two_people_import_at_the_same_time(plan: PlanImport, vault: Vault) -> None:
     lines = [line(number) for number in range(1, 21)]
-    both = [plan(*lines, who=who) for who in ("account-editor", "account-admin")]
-    for job in both:
+    for job in [plan(*lines, who=who) for who in ("account-editor", "account-admin")]:
         runner.start_job(job, vault)
     join_job_threads()
     outcomes = Counter(row.outcome for row in JobRow.select())
@@ -315,6 +314,6 @@ def test_an_import_runs_as_a_job(plan: PlanImport, vault: Vault) -> None:
     job = Job.get_by_id(job.id)
     assert JobRow.get(JobRow.job == job).subject == f"{ami_id(2)} (item 2)"
     assert (job.state, store.outcome_counts(job)) == ("done", {"created": 2, "refused": 1})
-    made = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
-    assert {row.image_id for row in made} == {image.id for image in Image.select()}
+    created = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
+    assert {row.image_id for row in created} == {image.id for image in Image.select()}
     assert runner.JOB_ACTIONS[job.action].title_for(job.total) == "Import"

@@ -1,6 +1,7 @@
 """Cloud credentials. A scope owns them; this scope and the scopes below it can use them.
 
-Saving credentials also checks them: the registry logs in to the cloud with them.
+Credentials are checked when they are saved, unless the person skips the check: the registry logs
+in to the cloud with them.
 """
 
 from __future__ import annotations
@@ -115,6 +116,7 @@ def edit(
     if checked:
         _set_identity(row, cloud.check(CredentialValues(values)))
     elif changes.keys() - {"name"}:
+        # The result of the last check does not apply to the new values.
         row.account, row.checked_at = "", None
     for secret_name in changes.keys() & secret_names:
         changes[secret_name] = (audit.SECRET, audit.SECRET)

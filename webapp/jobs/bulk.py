@@ -42,10 +42,10 @@ class Selection:
 class Preview:
     """The effect that an action would have on a selection.
 
-    `changed` and `unchanged` are numbers of images that the scope owns. `inherited` is the number
-    of selected images that a scope above owns; the action leaves these images out. `names` are the
-    names of the first images that would change. `hidden_from` are the lower scopes that would no
-    longer see some of the images.
+    The scope owns `changed` images that would change, and `unchanged` images that would stay the
+    same. `inherited` is the number of selected images that a scope above owns; the action leaves
+    these images out. `names` are the names of the first images that would change. `hidden_from`
+    are the lower scopes that would no longer see some of the images.
     """
 
     changed: int
@@ -56,6 +56,7 @@ class Preview:
 
     @property
     def owned(self) -> int:
+        """Return the number of selected images that the scope owns."""
         return self.changed + self.unchanged
 
 
@@ -107,7 +108,8 @@ def start_action(
     rows = [JobRow(image_id=image.id, subject=image.name) for image in images]
     if len(rows) > MAX_IMAGES:
         raise TooManyImages(count_owned(actor, scope, selection))
-    # Only Delete uses the batch ID, under which the job's images can be restored together.
+    # Delete stores the images under this batch ID, so that they can be restored together. The other
+    # actions ignore the batch ID.
     deletion.purge()
     arguments = {**arguments, "batch": deletion.new_batch()}
     job = store.create_job(actor, scope, action.job_action.key, arguments, rows)

@@ -133,8 +133,8 @@ def _set_operating_system(
 def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
     """Deprecate the image. Raises Refusal if the image has a retirement date.
 
-    Deprecating an image removes its retirement date. The page of a single image shows the date
-    before a person deprecates the image; a bulk action does not show it.
+    Deprecating an image removes its retirement date. On the page of a single image, the person
+    sees this date first. In a bulk action, the person does not see it.
     """
     if image.retired_on is not None:
         raise Refusal("This image is retired or scheduled for retirement. Reactivate it first.")

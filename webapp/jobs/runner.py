@@ -87,8 +87,8 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
     heartbeat = now()
     planned = (Job.id == job.id) & (Job.state == "planned")
     if Job.update(state="running", seen_at=heartbeat).where(planned).execute():
-        short = job.total <= SHORT_JOB_ROWS and not JOB_ACTIONS[job.action].concurrent
-        if wait and short:
+        is_short = job.total <= SHORT_JOB_ROWS and not JOB_ACTIONS[job.action].concurrent
+        if wait and is_short:
             _process_job(job.id, heartbeat, vault)
         else:
             _start_thread(job.id, heartbeat, vault)
@@ -96,7 +96,7 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
 
 
 def resume_if_abandoned(job: Job, vault: Vault) -> None:
-    """Take the job over if its heartbeat is old: its process has ended or hangs."""
+    """Take the job over if its heartbeat is old, because its process has ended or hangs."""
     heartbeat = now()
     if job.state != "running" or job.seen_at > heartbeat - ABANDONED_AFTER:
         return
@@ -186,34 +186,34 @@ class _JobWorker:
             except RuntimeError as error:
                 raise ProcessIsShuttingDown from error
             while len(pending) >= CONCURRENT_ROWS:
-                pending = self._wait_for_one(pending)
+                pending = self._wait_for_finished_row(pending)
         while pending:
-            pending = self._wait_for_one(pending)
+            pending = self._wait_for_finished_row(pending)
 
-    def _wait_for_one(self, pending: set[Future[None]]) -> set[Future[None]]:
+    def _wait_for_finished_row(self, pending: set[Future[None]]) -> set[Future[None]]:
         """Wait until a row is finished or a heartbeat is due. Return the pending rows."""
         finished, unfinished = wait(pending, HEARTBEAT_SECONDS, FIRST_COMPLETED)
         for future in finished:
-            future.result()
-        self._send_heartbeat()
+            future.result()  # Raises the exception of the thread, if there was one.
+        self._send_heartbeat_if_due()
         return unfinished
 
     def _unprocessed_rows(self) -> Iterator[JobRow]:
         """Yield the rows without an outcome, until the job is stopped or taken over."""
-        last = -1
+        last_position = -1
         unprocessed = (JobRow.job == self._job) & (JobRow.outcome == "")
         while True:
-            query = JobRow.select().where(unprocessed & (JobRow.position > last))
+            query = JobRow.select().where(unprocessed & (JobRow.position > last_position))
             rows = list(query.order_by(JobRow.position).limit(READ_SIZE))
             for row in rows:
-                self._send_heartbeat()
+                self._send_heartbeat_if_due()
                 heartbeat = Job.seen_at.db_value(self._heartbeat)
                 if not _select_owned(self._job.id, "running", heartbeat):
                     return
                 yield row
             if not rows:
                 return
-            last = rows[-1].position
+            last_position = rows[-1].position
 
     @property
     def _owned(self) -> Any:
@@ -221,8 +221,8 @@ class _JobWorker:
         running = (Job.id == self._job.id) & (Job.state == "running")
         return running & (Job.seen_at == self._heartbeat)
 
-    def _send_heartbeat(self) -> None:
-        """If a heartbeat is due, store it and read the person's roles again.
+    def _send_heartbeat_if_due(self) -> None:
+        """If a heartbeat is due, store it, and read the person's roles again.
 
         The person may have lost roles since the job was started.
         """

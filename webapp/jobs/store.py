@@ -93,7 +93,7 @@ _select_jobs = Prepared(
 
 
 def outcome_counts(job: Job) -> dict[str, int]:
-    """Return the number of rows for each outcome that at least one row has.
+    """Return the number of rows by outcome. Outcomes without rows are left out.
 
     The keys are in the order of OUTCOMES, followed by '' for unprocessed rows.
     """
@@ -151,9 +151,9 @@ def count_processed(job: Job) -> int:
 
 def reload_job(job: Job) -> None:
     """Update `job` with the values in the database, unless the job was deleted."""
-    fresh = Job.get_or_none(Job.id == job.id)
-    if fresh is not None:
-        job.__data__.update(fresh.__data__)
+    stored = Job.get_or_none(Job.id == job.id)
+    if stored is not None:
+        job.__data__.update(stored.__data__)
 
 
 def delete_old_jobs() -> None:

@@ -42,7 +42,7 @@ def create(email: str, name: str, password: str) -> Person:
 
 
 def normalized_email(text: str) -> str:
-    """Return an e-mail address as the database stores it: in lower case, without whitespace."""
+    """Return an e-mail address as the database stores it: stripped, and in lower case."""
     return text.strip().lower()
 
 

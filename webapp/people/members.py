@@ -140,7 +140,10 @@ def accept_with_new_account(token: str, name: str, password: str) -> tuple[Perso
 
 
 def change_role(actor: Actor, scope: Scope, membership_id: int, role: Role) -> Membership:
-    """Change the role of a member of `scope`. Raises Forbidden and MemberError."""
+    """Change the role of a member of `scope` and return the membership.
+
+    Raises Forbidden and MemberError.
+    """
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
         membership = _find_membership(scope, membership_id)
@@ -155,7 +158,7 @@ def change_role(actor: Actor, scope: Scope, membership_id: int, role: Role) -> M
 
 
 def remove(actor: Actor, scope: Scope, membership_id: int) -> Membership:
-    """End a membership at `scope`. Raises Forbidden and MemberError."""
+    """Delete a membership at `scope` and return it. Raises Forbidden and MemberError."""
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
         membership = _find_membership(scope, membership_id)
@@ -178,7 +181,8 @@ def _require_another_admin(membership: Membership) -> None:
     """Raise MemberError if the member is the last admin of Scalr.
 
     Scalr is the highest scope, so nobody above it could appoint another admin. The rows are
-    locked, so two admins cannot remove each other at the same moment.
+    locked, so two admins cannot remove each other at the same moment. SQLite needs no row locks,
+    because `transaction` locks the whole database.
     """
     scope = membership.scope
     if scope.parent_id is not None:

@@ -25,11 +25,11 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
 
     With `text`, return only scopes whose name or path contains it.
     """
-    direct = Scope.select().where(Scope.id.in_(list(actor.roles)))
-    condition = Scope.id.in_([])
-    for scope in direct:
+    scopes_with_role = Scope.select().where(Scope.id.in_(list(actor.roles)))
+    condition = Scope.id.in_([])  # Matches no scope.
+    for scope in scopes_with_role:
         if scope.path == "":
-            condition = Scope.id.is_null(False)
+            condition = Scope.id.is_null(False)  # A role at Scalr applies at every scope.
             break
         condition |= (Scope.path == scope.path) | Scope.path.startswith(f"{scope.path}/")
     query = Scope.select().where(condition)
@@ -43,8 +43,8 @@ def home_scope(actor: Actor) -> Scope | None:
 
     This is the highest scope at which the actor holds a role.
     """
-    direct = Scope.select().where(Scope.id.in_(list(actor.roles)))
-    return min(direct, key=lambda scope: (len(scope.lineage), scope.path), default=None)
+    scopes_with_role = Scope.select().where(Scope.id.in_(list(actor.roles)))
+    return min(scopes_with_role, key=lambda scope: (len(scope.lineage), scope.path), default=None)
 
 
 def child_scopes(scope: Scope) -> list[Scope]:

@@ -93,9 +93,9 @@ class Session:
 
 
 def load_session(cookie_id: str, scope_path: str = "") -> Session | None:
-    """Return the session whose ID is in the cookie, or None if the ID is not valid.
+    """Return the session with the ID from a cookie, or None if the ID is not valid.
 
-    An ID is no longer valid after the person's password was changed. Every page needs the person,
+    Changing a person's password makes their earlier IDs invalid. Every page needs the person,
     their roles and the scope, so one query reads all of them. The query returns one row for each
     combination of a role and a scope of the lineage.
     """

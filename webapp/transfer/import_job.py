@@ -81,7 +81,7 @@ class _LineImporter:
                 image = self._register(line)
             except AlreadyRegistered as error:
                 # Somebody registered the image after the plan was created. Or the cloud returned
-                # another ID than the line has, and an image with that ID is registered.
+                # a different ID than the one in the line, and that ID is already registered.
                 image = find_registered(self._scope, line.identity) or error.image
             else:
                 return self._set_first_life_cycle(line, image)

@@ -58,10 +58,11 @@ class LifeCycleResolver:
     def _resolve_successor(
         self, line: ImportLine, columns: LifeCycleColumns, before: LifeCyclePlan
     ) -> int | None:
-        """Return the ID of the successor, or None if there is none.
+        """Return the ID of the successor, or None if the image has none.
 
-        Also returns None if the successor is in the file but not registered yet. Raises Refusal if
-        no image matches, or more than one.
+        If the line names no successor, this is the stored successor. If the successor is in the
+        file but not registered yet, the result is None. Raises Refusal if the line names no image,
+        or more than one.
         """
         text = columns.successor
         if not text or (before.successor and self._cloud_image_id(before.successor) == text):

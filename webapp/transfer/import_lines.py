@@ -114,9 +114,9 @@ def choices_for_update(line: ImportLine, image: Image) -> Choices:
 def choices_for_new_image(line: ImportLine, receipt: Receipt | None = None) -> Choices:
     """Return the choices of an image that is not registered yet.
 
-    `receipt` is the record of a look-up, with the details that the cloud returned; None without a
-    look-up. It supplies the values of empty columns. An empty operating system is detected from
-    the details, the name and the description. Raises InvalidLine.
+    `receipt` is the record of a look-up, with the details that the cloud returned. Without a
+    look-up, `receipt` is None. Empty columns get the values in the receipt. An empty operating
+    system is detected from the receipt, the name and the description. Raises InvalidLine.
     """
     name = line.choices.get("name") or (suggested_name(receipt) if receipt else "")
     if not name:

@@ -48,9 +48,9 @@ class Effect(enum.StrEnum):
 class ImportOptions:
     """How to import new images.
 
-    If `look_up` is true, each new image is read from its cloud. `credentials` maps a cloud to the
-    ID of the credentials that the person chose. A line uses them unless it names other credentials
-    that the scope can use.
+    If `look_up` is true, each new image is read from its cloud. `credentials` maps the key of a
+    cloud to the ID of the credentials that the person chose. A line uses the chosen credentials
+    unless the line names other credentials that the scope can use.
     """
 
     look_up: bool
@@ -186,10 +186,10 @@ class _Planner:
         """Return the plan of one line. Raises Refusal if the line cannot be imported."""
         if isinstance(parsed, str):
             return _error_line(line, parsed)
-        position = self._positions.setdefault(parsed.identity, line.position)
-        if position != line.position:
+        first_position = self._positions.setdefault(parsed.identity, line.position)
+        if first_position != line.position:
             return _error_line(
-                line, f"This is the same image as in {position}. Remove one of them."
+                line, f"This is the same image as in {first_position}. Remove one of them."
             )
         image = registered.get(parsed.identity)
         if image is None:
