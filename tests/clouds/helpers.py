@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def cloud_error(call: Callable[[], object]) -> CloudError:
     """Return the error that `call` raises, after checking its message.
 
-    The message is one to three sentences, and the error belongs to a subclass of CloudError.
+    The message must have one to three sentences. The error must belong to a subclass of CloudError.
     """
     with pytest.raises(CloudError) as caught:
         call()
@@ -57,7 +57,7 @@ def run_python(
 
 
 def assert_cached_call_is_fast(call: Callable[[], object]) -> None:
-    """Assert that half of 20 calls take less than 50 ms, after a first call that fills caches."""
+    """Assert that half of 20 calls take less than 50 ms, after one call that fills the caches."""
     call()
     durations = []
     for _ in range(20):

@@ -1,6 +1,6 @@
-"""The description of an adapter for the contract tests.
+"""Peers: what the contract tests need to know about each adapter.
 
-A peer is a server on loopback that takes the part of the cloud, and has a known image.
+A peer starts a server on this machine that takes the role of the cloud and has a known image.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Peer(ABC):
     """Pasted texts and their canonical IDs."""
     invalid_ids: ClassVar[tuple[str, ...]]
     secret: ClassVar[str] = SECRET
-    """A text that must not appear anywhere: each secret field contains it or is part of it."""
+    """A text that no log or repr may contain. Each secret field contains it or is part of it."""
     tls: ClassVar[ssl.SSLContext | None] = None
     """The TLS context that this cloud's SDK trusts, if the SDK uses only TLS."""
 
@@ -47,16 +47,16 @@ class Peer(ABC):
     def credentials(self, url: str) -> CredentialValues:
         """Return valid credentials for a cloud at this URL.
 
-        The URL may begin with http although `tls` requires https.
+        `url` may begin with http although `tls` requires https.
         """
 
     @abstractmethod
     def rejecting(self) -> faulty.Behavior:
-        """Return a cloud that does not accept the credentials."""
+        """Return the behavior of a cloud that does not accept the credentials."""
 
     @abstractmethod
     def denying(self) -> faulty.Behavior:
-        """Return a cloud that accepts the credentials, but denies the call."""
+        """Return the behavior of a cloud that accepts the credentials, but denies the call."""
 
     @abstractmethod
     def throttling(self) -> faulty.Behavior: ...

@@ -20,8 +20,8 @@ PROGRAM = FOLDER / "node_modules" / ".bin" / "prism"
 def proxy(description: Path, upstream: str, log: Path) -> Iterator[str]:
     """Run the proxy and yield its URL.
 
-    For a request or answer that violates `description`, Prism returns an error whose body describes
-    the problem. It is also written to `log`.
+    If a request or an answer violates `description`, Prism returns an error that describes the
+    problem, and writes the error to `log`.
     """
     subprocess.run(
         [sys.executable, served.ROOT / "scripts" / "npm.py", FOLDER], check=True, cwd=served.ROOT

@@ -41,7 +41,7 @@ def cloud_url(peer: Peer) -> Iterator[str]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _loaded_sdk(peer: Peer) -> None:
-    """Load the SDK before the tests, so that they don't measure how long that takes."""
+    """Load the SDK before the tests, so that no test measures how long the loading takes."""
     peer.cloud.warm_up()
 
 
@@ -234,7 +234,7 @@ def test_an_abandoned_call_does_not_prevent_the_process_from_ending(peer: Peer) 
 def test_secrets_are_neither_logged_nor_printed(
     peer: Peer, cloud_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """This also applies if the SDK logs at debug level."""
+    """The SDK does not log a secret, even at debug level."""
     credentials = peer.credentials(cloud_url)
     assert peer.secret not in repr(credentials)
     with caplog.at_level(logging.DEBUG):
@@ -270,14 +270,14 @@ def test_no_free_slot_is_reported_as_unreachable(
 
 
 def calls(peer: Peer, url: str) -> list[Callable[[], object]]:
-    """Return every method of the adapter that calls the cloud."""
+    """Return one call for each method of the adapter that calls the cloud."""
     cloud, credentials = peer.cloud, peer.credentials(url)
-    every: list[Callable[[], object]] = [
+    adapter_calls: list[Callable[[], object]] = [
         lambda: cloud.check(credentials),
         lambda: cloud.describe(credentials, peer.known),
     ]
     if cloud.location_rule is not LocationRule.GLOBAL:
-        every.append(lambda: cloud.locations(credentials))
+        adapter_calls.append(lambda: cloud.locations(credentials))
     if cloud.lists_images:
-        every.append(lambda: cloud.images(credentials, peer.known.location))
-    return every
+        adapter_calls.append(lambda: cloud.images(credentials, peer.known.location))
+    return adapter_calls

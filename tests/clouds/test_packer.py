@@ -18,7 +18,7 @@ GROUP = (
 
 
 @pytest.mark.parametrize(
-    ("key", "artifact", "custom", "found"),
+    ("key", "artifact", "custom", "locators"),
     [
         ("aws", f"us-east-1:{AMI}", {}, [Locator("us-east-1", AMI)]),
         (
@@ -56,13 +56,13 @@ GROUP = (
     ],
 )
 def test_an_artifact_becomes_locators(
-    key: str, artifact: str, custom: Mapping[str, str], found: list[Locator]
+    key: str, artifact: str, custom: Mapping[str, str], locators: list[Locator]
 ) -> None:
-    assert CLOUDS[key].packer_images(artifact, custom) == found
+    assert CLOUDS[key].packer_images(artifact, custom) == locators
 
 
 @pytest.mark.parametrize(
-    ("key", "artifact", "custom", "missing"),
+    ("key", "artifact", "custom", "words"),
     [
         ("aws", AMI, {}, "REGION:AMI-ID"),
         ("aws", "us-east-1:vol-0123456789abcdef0", {}, "a volume"),
@@ -77,9 +77,9 @@ def test_an_artifact_becomes_locators(
     ],
 )
 def test_an_incomplete_artifact_is_refused(
-    key: str, artifact: str, custom: Mapping[str, str], missing: str
+    key: str, artifact: str, custom: Mapping[str, str], words: str
 ) -> None:
-    with pytest.raises(InvalidImageId, match=missing):
+    with pytest.raises(InvalidImageId, match=words):
         CLOUDS[key].packer_images(artifact, custom)
 
 

@@ -1,4 +1,4 @@
-"""The sandbox as the process that the demonstration starts."""
+"""The sandbox in a separate process, as the demonstration starts it."""
 
 from __future__ import annotations
 

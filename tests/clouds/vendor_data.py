@@ -1,7 +1,7 @@
 """Data from the vendors, if available: recorded answers, and descriptions of their APIs.
 
-The license does not allow copies in this repository, so the data is beside the checkout, or in the
-folder that CLOUD_DATA names.
+The license does not allow copies in this repository. So the data is beside the checkout, or in
+the folder that the variable CLOUD_DATA names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Check now: what changes when an image is read from its cloud again."""
+"""The "Check now" button: what changes when an image is read from its cloud again."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_a_check_stores_what_changed_in_the_cloud(
 def test_a_gone_image_stays_registered(
     make_image: MakeImage, actor_of: ActorOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: object) -> None:
+    def not_found(*_: object) -> None:
         raise ImageNotFound("There is no such AMI.")
 
     image = make_image("acme")
-    monkeypatch.setattr(CLOUDS["aws"], "describe", gone)
+    monkeypatch.setattr(CLOUDS["aws"], "describe", not_found)
     changes = checking.check_again(actor_of("account-editor"), image, vault)
     assert changes == {"State": ("available", "gone")}
     stored = Image.get_by_id(image.id)

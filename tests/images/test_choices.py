@@ -1,4 +1,4 @@
-"""The rules for what people enter about an image."""
+"""The rules for the values that people enter for an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webapp.images.choices import InvalidChoices
 
 
 @pytest.mark.parametrize(
-    ("wrong", "field"),
+    ("invalid", "field"),
     [
         ({"name": "x"}, "name"),
         ({"name": "x" * 256}, "name"),
@@ -22,9 +22,9 @@ from webapp.images.choices import InvalidChoices
         ({"size_gb": 2**31}, "size_gb"),
     ],
 )
-def test_invalid_choices_are_refused(wrong: dict[str, object], field: str) -> None:
+def test_invalid_choices_are_refused(invalid: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidChoices) as caught:
-        choices(**wrong)
+        choices(**invalid)
     assert caught.value.field == field
 
 

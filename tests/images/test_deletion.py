@@ -1,4 +1,4 @@
-"""Deleting images, and restoring them within a day."""
+"""Deleting images, and restoring them within 24 hours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webapp.search.language import EVERYTHING, parse
 
 
 def stored_columns(image: Image) -> Mapping[str, Any]:
-    """Return the stored columns except the group, because restoring may change the group."""
+    """Return the stored columns without the group, because restoring may change the group."""
     columns = Image.get_by_id(image.id).__data__
     return {name: value for name, value in columns.items() if name != "group_id"}
 
@@ -99,7 +99,7 @@ def test_images_can_be_restored_for_a_day(
     assert deletion.restorable_images(acme, batch) == []
     with pytest.raises(CannotRestore, match="more than 24 hours ago"):
         deletion.restore_image(editor, acme, image.id, batch)
-    # The next deletion purges it.
+    # The next deletion removes the image that can no longer be restored.
     later = deletion.delete(editor, other)
     assert [row.batch for row in DeletedImage.select()] == [later]
     backdate_deletion(later, hours=23, minutes=59)
@@ -119,9 +119,9 @@ def test_an_image_that_was_registered_again_is_not_restored(
         assert (set(restored), refused) == ({image, other}, [])
         return
     assert restored == [other]
-    why = f"This image has been registered again at {registered.scope.label}."
-    assert refused == [("noble", why)]
-    # The image can be restored after the other image was deleted.
+    reason = f"This image has been registered again at {registered.scope.label}."
+    assert refused == [("noble", reason)]
+    # After the newly registered image is deleted, the first image can be restored.
     registered.delete_instance()
     assert deletion.restore_batch(editor, acme, batch) == ([image], [])
 
@@ -192,8 +192,8 @@ def test_a_chain_of_successors_is_restored(
     for image, following in pairwise(chain):
         life_cycle.deprecate(editor, image, models.today(), "", following.id)
     batch = deletion.new_batch()
-    for at in order:
-        deletion.delete(editor, Image.get_by_id(chain[at].id), batch)
+    for index in order:
+        deletion.delete(editor, Image.get_by_id(chain[index].id), batch)
     restored, refused = deletion.restore_batch(editor, acme, batch)
     assert (set(restored), refused) == (set(chain), [])
     successors = [Image.get_by_id(image.id).successor_id for image in chain]

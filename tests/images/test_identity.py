@@ -1,4 +1,4 @@
-"""An image is registered once where people can see it, and what makes two images the same."""
+"""The rule that a scope sees each image only once, and what makes two images the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.images.identity import AlreadyRegistered
         ("", "acme/production", True),
         ("acme", "acme/production", True),
         ("acme", "", False),  # lower scopes do not count
-        ("acme", "globex", False),  # nor do sibling scopes
+        ("acme", "globex", False),  # sibling scopes do not count
         ("acme/production", "acme/staging", False),
     ],
 )

@@ -15,7 +15,7 @@ from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE, InvalidLifeCycle, LifeCyclePlan
 
 TODAY = date(2026, 3, 10)
-BEFORE, AFTER, LATER = (TODAY + timedelta(days=days) for days in (-1, 1, 40))
+YESTERDAY, TOMORROW, LATER = (TODAY + timedelta(days=days) for days in (-1, 1, 40))
 
 
 class Calendar:
@@ -69,9 +69,9 @@ def test_repeating_a_change_changes_nothing(make_image: MakeImage, editor: Actor
 @pytest.mark.parametrize(
     ("day", "deprecated", "retired"),
     [
-        (BEFORE, LifeCycle.DEPRECATED, LifeCycle.RETIRED),
+        (YESTERDAY, LifeCycle.DEPRECATED, LifeCycle.RETIRED),
         (TODAY, LifeCycle.DEPRECATED, LifeCycle.RETIRED),
-        (AFTER, LifeCycle.ACTIVE, LifeCycle.ACTIVE),
+        (TOMORROW, LifeCycle.ACTIVE, LifeCycle.ACTIVE),
     ],
 )
 def test_a_future_date_is_a_plan(
@@ -91,8 +91,8 @@ def test_an_earlier_deprecation_stays_when_it_is_retired(
     life_cycle.retire(editor, image, LATER)
     assert life_cycle.plan_of(reload(image)) == LifeCyclePlan(TODAY, LATER)
     assert reload(image).status is LifeCycle.DEPRECATED
-    life_cycle.retire(editor, image, BEFORE)
-    assert life_cycle.plan_of(reload(image)) == LifeCyclePlan(None, BEFORE)
+    life_cycle.retire(editor, image, YESTERDAY)
+    assert life_cycle.plan_of(reload(image)) == LifeCyclePlan(None, YESTERDAY)
 
 
 def test_deprecating_cancels_a_retirement(make_image: MakeImage, editor: Actor) -> None:
@@ -132,7 +132,7 @@ def test_only_editors_of_the_owner_change_the_life_cycle(
 @pytest.mark.parametrize(
     ("fields", "field", "words"),
     [
-        ((TODAY, BEFORE), "on", "can’t be before the deprecation date"),
+        ((TODAY, YESTERDAY), "on", "can’t be before the deprecation date"),
         ((TODAY, None, "x" * 256), "reason", "at most 255 characters"),
         ((TODAY, None, "two\nlines"), "reason", "one line"),
         ((None, None, "why"), "status", "Only a deprecated or retired image"),
@@ -149,12 +149,12 @@ def test_dates_take_effect_on_their_day(
     make_image: MakeImage, editor: Actor, calendar: Calendar
 ) -> None:
     both, retired, never = (make_image("acme", number) for number in (1, 2, 3))
-    life_cycle.change(editor, both, LifeCyclePlan(AFTER, LATER, "Planned."))
-    life_cycle.retire(editor, retired, AFTER)
+    life_cycle.change(editor, both, LifeCyclePlan(TOMORROW, LATER, "Planned."))
+    life_cycle.retire(editor, retired, TOMORROW)
     life_cycle.apply_due_dates()
     assert counts_by_status() == {LifeCycle.ACTIVE: 3}
     for day, expected in [
-        (AFTER, [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
+        (TOMORROW, [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
         (LATER - timedelta(days=1), [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
         (LATER, [LifeCycle.RETIRED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
     ]:
@@ -170,10 +170,10 @@ def test_due_dates_are_applied_once_a_day(
     make_image: MakeImage, editor: Actor, calendar: Calendar
 ) -> None:
     image = make_image("acme")
-    life_cycle.deprecate(editor, image, AFTER)
+    life_cycle.deprecate(editor, image, TOMORROW)
     life_cycle.apply_due_dates_once_a_day()
     assert reload(image).status is LifeCycle.ACTIVE
-    calendar.go_to(AFTER)
+    calendar.go_to(TOMORROW)
     life_cycle.apply_due_dates_once_a_day()
     assert reload(image).status is LifeCycle.DEPRECATED
     # A status that was overwritten stays until the next day.

@@ -189,7 +189,7 @@ def test_other_texts_suggest_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_labels_suggest_their_own_family_and_version(family: Any) -> None:
-    """Test the label of each version, because people name images after what the form shows."""
+    """People name images after the labels in the form, so each label must suggest its version."""
     for version in family.versions:
         text = f"{family.label} {version.label}".replace("LTS ", "")
         found = suggest([text])
@@ -233,7 +233,7 @@ def test_a_number_cut_by_the_length_limit_is_not_read() -> None:
         assert found is None or found.version in ("", "8.10"), found
 
 
-# Pieces of real names, so that the generated texts are more than noise.
+# Parts of real names. With them, the generated texts resemble names.
 NOISE = [*" -_./:,()+\n", "\u0130", "\u0669", "\u00b2", "20260101", "64Guest", " or later"]
 WORDS = ["ubuntu", "Windows", "centos", "stream", "noble", "24.04", "2404", "9", "2012", "r2"]
 PIECES = st.sampled_from(WORDS + NOISE)

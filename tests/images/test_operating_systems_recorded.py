@@ -1,4 +1,4 @@
-"""Suggestions from the names of real images of the vendors."""
+"""Suggestions for the names of real images that the vendors publish."""
 
 from __future__ import annotations
 
@@ -108,13 +108,16 @@ def _expected(name: str, table: dict[str, tuple[str, str]]) -> tuple[str, str] |
 
 
 def _require_accuracy(pairs: list[tuple[list[str], tuple[str, str] | None]], at_least: int) -> None:
-    """Require 95 % correct suggestions and no wrong version, for names that are in the table."""
+    """Assert that 95 % of the suggestions are correct, and that no suggested version is wrong.
+
+    Names without an entry in the table do not count for the 95 %.
+    """
     results = [(suggest(texts), expected, texts) for texts, expected in pairs if expected]
     assert len(results) >= at_least
-    right = [
+    correct = [
         1 for found, expected, _ in results if found and (found.family, found.version) == expected
     ]
-    assert len(right) >= 0.95 * len(results), results
+    assert len(correct) >= 0.95 * len(results), results
     for texts, expected in pairs:
         found = suggest(texts)
         if found and found.version:

@@ -1,4 +1,4 @@
-"""Receipts of look-ups: valid unchanged, for one person at one scope, for a limited time."""
+"""A receipt is valid if it is unchanged, for one person at one scope, for a limited time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from webapp.images.receipts import VALID_SECONDS, ReceiptExpired, ReceiptInvalid
 def test_an_unchanged_receipt_can_be_opened(
     make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    receipts, original = (
-        Receipts("k" * 32),
-        receipt(make_credentials(), deprecated=datetime.now(UTC)),
-    )
+    receipts = Receipts("k" * 32)
+    original = receipt(make_credentials(), deprecated=datetime.now(UTC))
     actor, acme = actor_of("account-editor"), scope("acme")
     assert receipts.open(actor, acme, receipts.issue(actor, acme, original)) == original
 
@@ -30,12 +28,12 @@ def test_a_receipt_is_for_one_person_at_one_scope(
     receipts, original = Receipts("k" * 32), receipt(make_credentials())
     actor, acme = actor_of("account-editor"), scope("acme")
     text = receipts.issue(actor, acme, original)
-    for other, elsewhere in (
+    for other_actor, other_scope in (
         (actor_of("account-admin"), acme),
         (actor, scope("acme/production")),
     ):
         with pytest.raises(ReceiptInvalid):
-            receipts.open(other, elsewhere, text)
+            receipts.open(other_actor, other_scope, text)
 
 
 @pytest.mark.parametrize("change", [lambda text: text[:-2] + "AA", lambda _: "", lambda _: "a.b.c"])

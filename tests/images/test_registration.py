@@ -1,4 +1,4 @@
-"""Registering an image: what is saved, with whose rights and which credentials."""
+"""Registering an image: what is saved, who may register, and which credentials are allowed."""
 
 from __future__ import annotations
 

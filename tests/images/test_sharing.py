@@ -31,7 +31,7 @@ def test_an_image_is_promoted_to_the_scope_above(
         sharing.promote(editor, image)
     assert sharing.promotion_target(admin, image) == scope("acme")
     assert sharing.promote(admin, image) == scope("acme")
-    # Everybody who could see the image still can.
+    # Everybody who could see the image can still see it.
     assert catalogue.find_visible_image(scope("acme/production"), image.id)
     assert catalogue.find_visible_image(scope("acme/staging"), image.id)
     assert audit.image_entries(image)[0].changes["scope"] == [

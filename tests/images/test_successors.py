@@ -1,4 +1,4 @@
-"""Successors: which images are allowed, who sees them, and finding one from what people type."""
+"""Successors: which images are allowed, who sees them, and finding an image by typed text."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
 
 
 def aws_error(code: str, message: str = "No.", status: int = 400) -> Behavior:
-    """Return an error in the format of the called service: EC2 and STS differ."""
+    """Return the behavior of a service that reports an error, in the format of EC2 or of STS."""
     error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
 
     def behave(request: Request) -> Answer:
@@ -28,14 +28,15 @@ def aws_error(code: str, message: str = "No.", status: int = 400) -> Behavior:
 
 
 def by_action(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
-    """Return a behavior with exceptions for some actions."""
+    """Return a behavior that uses `behaviors` by action, and `otherwise` for all other actions."""
     return lambda request: behaviors.get(request.form["Action"], otherwise)(request)
 
 
 def by_region(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
-    """Return a behavior with exceptions for some regions, which are named with _ for -.
+    """Return a behavior that uses `behaviors` by region, and `otherwise` for all other regions.
 
-    The region is part of the signature: Credential=KEY/DATE/REGION/SERVICE/aws4_request.
+    A region is written with _ instead of -, for example `eu_west_1`. The region of a request is in
+    its signature: Credential=KEY/DATE/REGION/SERVICE/aws4_request.
     """
 
     def behave(request: Request) -> Answer | None:
@@ -55,7 +56,7 @@ def caller(account: str = "123456789012") -> Behavior:
 
 
 def regions(**status: str) -> Behavior:
-    """Return an answer with the opt-in status of each region, named with _ for -."""
+    """Return an answer with the opt-in status of each region, written like `eu_west_1`."""
     items = "".join(
         f"<item><regionName>{name.replace('_', '-')}</regionName>"
         f"<optInStatus>{opt_in.replace('_', '-')}</optInStatus></item>"

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 HOME = "us-east-1"
 
 
-def at(known: aws.SandboxImage, region: str = HOME) -> Locator:
+def locator_of(known: aws.SandboxImage, region: str = HOME) -> Locator:
     return Locator(region, known.id_in(region))
 
 
@@ -40,7 +40,7 @@ def test_every_image_of_the_sandbox(adapter: Aws, good: CredentialValues, region
     for known in aws.CATALOG:
         if region not in known.regions:
             continue
-        details = adapter.describe(good, at(known, region))
+        details = adapter.describe(good, locator_of(known, region))
         assert details.name == known.name
         assert details.description == known.description
         assert details.architecture == known.architecture
@@ -52,7 +52,7 @@ def test_every_image_of_the_sandbox(adapter: Aws, good: CredentialValues, region
 
 
 def test_own_image_with_its_volumes_and_shares(adapter: Aws, good: CredentialValues) -> None:
-    details = adapter.describe(good, at(aws.OWN))
+    details = adapter.describe(good, locator_of(aws.OWN))
     assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
         ("/dev/sda1", "gp3", 20, False, True),
         ("/dev/sdf", "io2", 200, True, False),
@@ -65,7 +65,7 @@ def test_own_image_with_its_volumes_and_shares(adapter: Aws, good: CredentialVal
 
 
 def test_shares_of_foreign_images_are_not_requested(adapter: Aws, good: CredentialValues) -> None:
-    assert fact(adapter.describe(good, at(aws.NOBLE)), "shared_with") is None
+    assert fact(adapter.describe(good, locator_of(aws.NOBLE)), "shared_with") is None
 
 
 def test_shares_are_left_out_where_the_permission_is_missing(
@@ -76,7 +76,7 @@ def test_shares_are_left_out_where_the_permission_is_missing(
         otherwise=faulty.forwarding(sandbox_aws),
     )
     with faulty.serve(behavior) as url:
-        details = adapter.describe(aws_credentials(url), at(aws.OWN))
+        details = adapter.describe(aws_credentials(url), locator_of(aws.OWN))
     assert details.name == aws.OWN.name
     assert fact(details, "shared_with") is None
 
@@ -84,11 +84,11 @@ def test_shares_are_left_out_where_the_permission_is_missing(
 def test_deprecated_and_disabled_images_have_a_state_note(
     adapter: Aws, good: CredentialValues
 ) -> None:
-    old = adapter.describe(good, at(aws.OLD))
+    old = adapter.describe(good, locator_of(aws.OLD))
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2021, 1, 22, 11, 40, tzinfo=UTC)
     assert "deprecated" in old.state_note
-    disabled = adapter.describe(good, at(aws.DISABLED))
+    disabled = adapter.describe(good, locator_of(aws.DISABLED))
     assert disabled.state is ImageState.DISABLED
     assert "disabled" in disabled.state_note
 

@@ -176,7 +176,7 @@ def test_sts_returns_a_more_precise_code_than_ec2(
 
 
 def test_a_region_that_is_not_enabled_is_reported(adapter: Aws) -> None:
-    """EC2 returns the same code as for wrong credentials."""
+    """EC2 returns the same code for this problem as for wrong credentials."""
     behavior = by_action(
         GetCallerIdentity=caller(),
         DescribeRegions=regions(us_east_1="opt_in_not_required", eu_west_1="not_opted_in"),
@@ -262,7 +262,7 @@ def test_an_unresolvable_host_name_is_reported(
 def test_a_region_that_does_not_exist_is_unknown(
     adapter: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its name is well-formed, so only the missing endpoint reveals it."""
+    """The name is well-formed. Only the missing endpoint shows that there is no such region."""
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     locator = Locator("eu-nowhere-1", LOCATOR.image_id)
     error = cloud_error(lambda: adapter.describe(aws_credentials(""), locator))
@@ -297,7 +297,7 @@ def test_unexpected_answers_are_reported(adapter: Aws, body: str, status: int) -
 
 
 def test_a_silent_server_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore's own timeout ends the call first."""
+    """The timeout of botocore ends the call before our time limit does."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
     error = look_up_error(adapter, slow(30, answering(200)))
     assert isinstance(error, CloudUnreachable)
@@ -305,7 +305,7 @@ def test_a_silent_server_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_trickling_answer_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only our time limit ends the call, since no timeout of botocore does."""
+    """No timeout of botocore ends the call, so our time limit ends it."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     error = look_up_error(adapter, faulty.trickling)
     assert isinstance(error, CloudUnreachable)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 HOME = "us-east-1"
 
 
-def at(known: aws.SandboxImage, region: str = HOME) -> Locator:
+def locator_of(known: aws.SandboxImage, region: str = HOME) -> Locator:
     return Locator(region, known.id_in(region))
 
 
@@ -34,8 +34,8 @@ def test_a_role_is_assumed_once(adapter: Aws, sandbox_aws: str) -> None:
     with faulty.serve(behave) as url:
         role = f"arn:aws:iam::{aws.ACCOUNT}:role/images"
         credentials = aws_credentials(url, role_arn=role)
-        adapter.describe(credentials, at(aws.NOBLE))
-        adapter.describe(credentials, at(aws.NOBLE, "eu-west-1"))
+        adapter.describe(credentials, locator_of(aws.NOBLE))
+        adapter.describe(credentials, locator_of(aws.NOBLE, "eu-west-1"))
         assert actions == ["AssumeRole", "DescribeImages", "DescribeImages"]
         adapter.check(credentials)
         assert actions[3:] == ["AssumeRole", "GetCallerIdentity"]
@@ -73,7 +73,7 @@ def test_the_environment_of_the_server_is_ignored(sandbox_aws: str, tmp_path: Pa
         return forward(request)
 
     with faulty.serve(behave) as url:
-        locator = at(aws.NOBLE)
+        locator = locator_of(aws.NOBLE)
         argument = json.dumps([dict(aws_credentials(url)), [locator.location, locator.image_id]])
         output = run_python(code, argument, environ=environ)
     assert output == aws.NOBLE.name
@@ -99,7 +99,7 @@ def test_concurrent_calls_from_a_cold_start(good: CredentialValues) -> None:
     def look_up(number: int) -> str:
         barrier.wait()
         known, region = (aws.NOBLE, HOME) if number % 2 else (aws.DEBIAN_13, "eu-west-1")
-        return fresh.describe(good, at(known, region)).name
+        return fresh.describe(good, locator_of(known, region)).name
 
     with ThreadPoolExecutor(16) as pool:
         names = list(pool.map(look_up, range(16)))

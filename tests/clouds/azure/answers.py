@@ -22,7 +22,7 @@ def is_login(request: Request) -> bool:
 def after_login(manager: Behavior, login: Behavior | None = None) -> Behavior:
     """Return the behavior of one server for both the login and the Resource Manager.
 
-    Logins succeed unless `login` is given. `manager` answers all other requests.
+    `login` answers logins; by default they succeed. `manager` answers all other requests.
     """
     login = login or azure.Azure()
 
@@ -33,7 +33,10 @@ def after_login(manager: Behavior, login: Behavior | None = None) -> Behavior:
 
 
 def by_path(otherwise: Behavior, **parts: Behavior) -> Behavior:
-    """Answer by path: each keyword of `parts` is a piece of the path, with "__" for "/"."""
+    """Return a behavior that uses `parts` by path, and `otherwise` for all other paths.
+
+    Each keyword in `parts` is a part of a path, with "__" instead of "/".
+    """
 
     def behave(request: Request) -> Answer | None:
         for name, each in parts.items():
@@ -64,7 +67,7 @@ def denied(action: str = MISSING_ACTION) -> Behavior:
 
 
 def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behavior:
-    """Return the behavior of a token server that knows its tenant but refuses the token."""
+    """Return the behavior of a token server that finds the tenant, but returns the error `code`."""
     body = {
         "error": error,
         "error_description": f"AADSTS{code}: No. {TRACE}",
@@ -74,5 +77,5 @@ def aadsts(code: int, error: str = "invalid_client", status: int = 401) -> Behav
 
 
 def login_answering(status: int, body: str, content_type: str = "application/json") -> Behavior:
-    """Return the behavior of a token server that sends this instead of a token."""
+    """Return the behavior of a token server that sends `body` instead of a token."""
     return by_path(otherwise=azure.Azure(), oauth2=faulty.answering(status, body, content_type))

@@ -127,7 +127,7 @@ def test_codes_with_the_same_message_have_the_same_class() -> None:
 
 
 def test_codes_that_indicate_our_own_bugs_are_not_translated(adapter: Azure) -> None:
-    """An example is a conflict: it would be our bug, because the adapter only reads."""
+    """For example, a conflict would be our bug, because the adapter only reads."""
     behavior = after_login(arm_error("Conflict", status=409))
     with faulty.serve(behavior, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
@@ -226,35 +226,35 @@ def test_unexpected_answers_to_a_login_are_reported(
     assert pytest.RaisesExc(kind, match=words).matches(error)
 
 
-def at(credentials: CredentialValues, **addresses: str) -> CredentialValues:
-    return CredentialValues({**credentials, **addresses})
+def with_urls(credentials: CredentialValues, **urls: str) -> CredentialValues:
+    return CredentialValues({**credentials, **urls})
 
 
 @pytest.mark.parametrize(
-    ("field", "whose"), [("authority_url", "Azure’s login"), ("endpoint_url", "Azure")]
+    ("field", "server_name"), [("authority_url", "Azure’s login"), ("endpoint_url", "Azure")]
 )
 def test_each_connection_problem_is_reported(
     adapter: Azure,
     good: CredentialValues,
     monkeypatch: pytest.MonkeyPatch,
     field: str,
-    whose: str,
+    server_name: str,
 ) -> None:
     """The login and the calls after it both report a broken connection."""
-    named = field.replace("_url", " URL")
+    label = field.replace("_url", " URL")
     with faulty.refusing() as url:
-        refusing = at(good, **{field: url.replace("http:", "https:")})
+        refusing = with_urls(good, **{field: url.replace("http:", "https:")})
         error = cloud_error(lambda: adapter.describe(refusing, LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert f"The connection to {whose} was refused. Check the {named}" in str(error)
+    assert f"The connection to {server_name} was refused. Check the {label}" in str(error)
     for context, words in ((tls.untrusted(), "can’t be verified"), (tls.expired(), "has expired")):
         with faulty.serve(answering(200), tls=context) as url:
-            error = cloud_error(lambda u=url: adapter.check(at(good, **{field: u})))  # type: ignore[misc]
+            error = cloud_error(lambda u=url: adapter.check(with_urls(good, **{field: u})))  # type: ignore[misc]
         assert isinstance(error, CloudUnreachable)
-        assert f"certificate of {whose} {words}" in str(error)
+        assert f"certificate of {server_name} {words}" in str(error)
     with faulty.serve(answering(200)) as url:
-        plain = at(good, **{field: url.replace("http:", "https:")})
-        assert "No TLS connection" in str(cloud_error(lambda: adapter.check(plain)))
+        without_tls = with_urls(good, **{field: url.replace("http:", "https:")})
+        assert "No TLS connection" in str(cloud_error(lambda: adapter.check(without_tls)))
     resolve = socket.getaddrinfo
 
     def unresolvable(host: str, *args: object, **kwargs: object) -> object:
@@ -263,10 +263,10 @@ def test_each_connection_problem_is_reported(
         return resolve(host, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
-    nowhere = at(good, **{field: "https://nowhere.invalid"})
+    nowhere = with_urls(good, **{field: "https://nowhere.invalid"})
     error = cloud_error(lambda: adapter.check(nowhere))
     assert isinstance(error, CloudUnreachable)
-    assert f"The host name of {whose} can’t be resolved" in str(error)
+    assert f"The host name of {server_name} can’t be resolved" in str(error)
 
 
 @pytest.mark.parametrize("during", ["login", "call"])

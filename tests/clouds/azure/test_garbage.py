@@ -40,7 +40,7 @@ def test_unexpected_answers_are_reported(adapter: Azure, status: int, kind: str)
 
 @pytest.mark.parametrize("junk", [5, "x", [], [1], {}, {"a": 1}, None, True])
 def test_values_of_unexpected_types_are_left_out(adapter: Azure, junk: object) -> None:
-    """A member of an unexpected type only leaves out a fact."""
+    """If a member has an unexpected type, only the fact or size from that member is left out."""
     names = (
         "plan osDiskImage dataDiskImages hyperVGeneration architecture imageDeprecationStatus "
         "features storageProfile publishingProfile provisioningState sourceVirtualMachine "

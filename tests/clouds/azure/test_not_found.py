@@ -1,4 +1,4 @@
-"""Messages about Azure images that do not exist, or not in the chosen location."""
+"""Messages about Azure images that do not exist at all, or not in the chosen location."""
 
 from __future__ import annotations
 

@@ -38,17 +38,17 @@ URN = re.compile(
 
 
 class Replay:
-    """Replay the recorded answer for a path, with or without an edge zone in it."""
+    """A server that returns the recorded answer for a path. It ignores an edge zone in the path."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, Any] = {}
 
     def __call__(self, request: Request) -> Answer | None:
-        body = self.bodies.get(_plain(request.path))
+        body = self.bodies.get(_without_edge_zone(request.path))
         return NOT_FOUND(request) if body is None else json_answer(body)
 
 
-def _plain(path: str) -> str:
+def _without_edge_zone(path: str) -> str:
     return re.sub(r"/edgezones/[^/]+", "", path.split("?", maxsplit=1)[0].lower())
 
 
@@ -67,15 +67,15 @@ def credentials(replay: Replay) -> Iterator[CredentialValues]:
 def test_every_recorded_answer_is_described_or_explained(
     replay: Replay, credentials: CredentialValues
 ) -> None:
-    """Each answer gives facts, or an error that a person can act on."""
+    """The adapter turns each answer into facts, or into an error that a person can act on."""
     recordings = json.loads((folder("azure") / "azure_real_recordings.json").read_text())
     interactions = recordings["interactions"]
-    everything = {_plain(each["path"]): each["body"] for each in interactions}
+    everything = {_without_edge_zone(each["path"]): each["body"] for each in interactions}
     adapter = Azure()
     outcomes: Counter[str] = Counter()
     for each in interactions:
         path = each["path"].split("?")[0]
-        replay.bodies = {**everything, _plain(path): each["body"]}
+        replay.bodies = {**everything, _without_edge_zone(path): each["body"]}
         outcomes[_outcome_of(adapter, credentials, path, each["body"])] += 1
     assert sum(outcomes.values()) == 307
     assert outcomes == {
@@ -96,7 +96,7 @@ def test_every_recorded_answer_is_described_or_explained(
 
 
 def _outcome_of(adapter: Azure, credentials: CredentialValues, path: str, body: Any) -> str:
-    """Return the kind of request of `path`, after checking how the adapter reads the answer."""
+    """Check how the adapter reads an answer. Return the kind of the answer and the outcome."""
     location = LOCATION.search(path)
     region = location[1].lower() if location else ""
 
@@ -147,13 +147,13 @@ def _check_latest(describe: Describe, path: str, body: Any, *sku: str) -> str:
         details = describe(":".join((*sku, "latest")))
     except ImageNotFound as error:
         reasons = (f"newest version is {newest}", "no such", ", but ")
-        assert any(reason in str(error) for reason in reasons)  # noqa: PT017  any of them is correct
+        assert any(reason in str(error) for reason in reasons)  # noqa: PT017  any reason is correct
         return NOT_RECORDED
     assert details.image_id.split("/")[-1] == newest
     return FACTS
 
 
-def _check_list(describe: Describe, path: str, body: Any, publisher: str, rest: str) -> str:
+def _check_list(describe: Describe, path: str, body: Any, publisher: str, _skus: str) -> str:
     """The adapter reads these lists to explain which part of an ID is wrong."""
     parts = ["no-such-offer", "no-such-sku", "1.2.3"]
     offer = re.search(r"offers/([^/]+)/skus$", path, re.IGNORECASE)
@@ -192,7 +192,7 @@ def _check_version(describe: Describe, path: str, body: Mapping[str, Any], numbe
     try:
         details = describe(path)
     except ImageNotFound as error:
-        assert number in str(error)  # noqa: PT017  its definition was not recorded
+        assert number in str(error)  # noqa: PT017  the definition was not recorded
         return NOT_RECORDED
     assert details.created is not None
     assert details.created.isoformat()[:19] == properties["publishingProfile"]["publishedDate"][:19]
@@ -204,7 +204,7 @@ def _check_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> s
     try:
         details = describe(f"{path}/latest")
     except ImageNotFound as error:
-        assert "latest" in str(error)  # noqa: PT017  its definition was not recorded
+        assert "latest" in str(error)  # noqa: PT017  the definition was not recorded
         return NOT_RECORDED
     assert details.image_id.endswith(f"/versions/{body['value'][-1]['name']}")
     return FACTS
@@ -251,7 +251,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"/rhel/(\d+)", "rhel"),
     (r"windows.*?/(20\d\d)(?:-(r2))?", "windows-server"),
 )
-"""The operating system that a person would recognize in each URN."""
+"""(pattern, family) pairs. A URN that matches the pattern names the family, and the version in the
+groups of the pattern."""
 
 
 def test_the_suggested_operating_system(replay: Replay, credentials: CredentialValues) -> None:
@@ -264,22 +265,22 @@ def test_the_suggested_operating_system(replay: Replay, credentials: CredentialV
         if urn and location:
             bodies["/".join(urn.groups()), location[1].lower()] = each["body"]
     adapter = Azure()
-    right, wrong, unrecognizable = 0, [], []
+    correct, wrong, unrecognizable = 0, [], []
     for (urn_text, region), body in bodies.items():
-        replay.bodies = {_plain(_path_of(urn_text, region)): body}
+        replay.bodies = {_without_edge_zone(_path_of(urn_text, region)): body}
         details = adapter.describe(credentials, Locator(region, urn_text))
         expected = _expected_system(urn_text)
         found = operating_systems.suggest(details.os_texts)
         if expected is None:
             unrecognizable.append((urn_text, found))
         elif found and (found.family, found.version) == expected:
-            right += 1
+            correct += 1
         else:
             wrong.append((urn_text, found))
     assert len(images) == 41
     assert len(bodies) >= 41
-    assert right >= 0.95 * (right + len(wrong)), wrong
-    assert right > 50
+    assert correct >= 0.95 * (correct + len(wrong)), wrong
+    assert correct > 50
     assert not [found for _, found in unrecognizable if found], unrecognizable
 
 

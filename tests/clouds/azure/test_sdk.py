@@ -24,9 +24,9 @@ OWN = Locator("", azure_images.OWN.resource_id)
 
 
 def test_the_environment_of_the_server_is_ignored(tmp_path: Path) -> None:
-    """The environment names another cloud, other credentials, and a proxy with a password.
+    """The environment contains another cloud, other credentials, and a proxy with a password.
 
-    There is also a netrc file with a password.
+    It also names a netrc file with a password.
     """
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login server password server\n")
     (tmp_path / ".netrc").chmod(0o600)
@@ -79,7 +79,7 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
 
 
 def test_concurrent_calls_from_a_cold_start(good: CredentialValues) -> None:
-    """Threads share one login, and each gets its own answer."""
+    """Threads share one login, and each thread gets the answer to its own call."""
     fresh = Azure()
     barrier = threading.Barrier(16)
 
@@ -136,7 +136,7 @@ def test_connections_are_closed_when_no_session_uses_them(good: CredentialValues
 
 
 def test_the_number_of_pages_of_a_list_is_limited() -> None:
-    """The server returns an endless list, in which each page links to a next page."""
+    """The server returns an endless list: each page links to a next page."""
     requested_paths = list[str]()
 
     def behave(request: faulty.Request) -> faulty.Answer:
