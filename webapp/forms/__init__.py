@@ -1,1 +1,1 @@
-"""Forms: they parse and check input; rules that need the database belong to the use cases."""
+"""Forms parse and check input. The use cases check the rules that need the database."""

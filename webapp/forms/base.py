@@ -1,4 +1,4 @@
-"""Functions and a form that the other forms share."""
+"""Functions that the forms share, and a form without fields."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from wtforms import Form
 
 
 def stripped(value: str | None) -> str:
-    """Return the text without surrounding whitespace: a WTForms filter."""
+    """Return the text without surrounding whitespace. The forms use this as a WTForms filter."""
     return (value or "").strip()
 
 
 def refuse(form: Form, message: str, field: str = "") -> None:
-    """Show a use case's refusal at the field it is about, or above the form if there is none."""
+    """Show the message of a use case at `field`, or above the form if it has no such field."""
     if field and field in form:
         form[field].errors = [*form[field].errors, message]
     else:
@@ -20,4 +20,4 @@ def refuse(form: Form, message: str, field: str = "") -> None:
 
 
 class ActionForm(FlaskForm):
-    """A form that is only a button: it checks the CSRF token and has no fields."""
+    """A form that consists of a button. It has no fields except the CSRF token."""

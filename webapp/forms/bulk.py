@@ -31,14 +31,14 @@ class ImageIdsField(Field):
 
 
 class BulkForm(FlaskForm):
-    """The action, and its images: the selected ones, or all images that match the search."""
+    """An action and its images: the selected images, or all images that match the search."""
 
     action = SelectField(validators=[InputRequired("Choose an action.")])
     image = ImageIdsField()
     all = BooleanField()
     q = HiddenField(filters=[stripped])
     expected = HiddenField(filters=[stripped])
-    """The number of images that the preview announced."""
+    """The number of images that the preview showed."""
 
     @property
     def chosen_action(self) -> BulkAction:
@@ -61,7 +61,7 @@ class RestoreForm(FlaskForm):
 
 
 class OperatingSystemForm(ImageForm):
-    """An operating system: the form of an image without its other fields."""
+    """The form for an operating system: the form of an image, without all other fields."""
 
     name = size_gb = compute_resource = agent_installed = shared = receipt = None
 

@@ -22,7 +22,7 @@ from webapp.clouds.base import Field as CloudField
 from webapp.forms.base import stripped
 
 MULTILINE_LENGTH = 64 * 1024
-"""Longest key file or list of certificates, in characters."""
+"""Maximum length of a key file or a list of certificates, in characters."""
 
 
 class SecretTextField(TextAreaField):
@@ -35,7 +35,8 @@ class SecretTextField(TextAreaField):
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
     """Return the form for one cloud's credentials, with the fields that its adapter declares.
 
-    Secret fields are never filled in. With `stored`, an empty secret field keeps the stored value.
+    Secret fields are never filled in. `stored` are the credentials to edit: if the person leaves a
+    secret field empty, its stored value stays.
     """
     fields: dict[str, Any] = {
         "name": StringField(
@@ -59,7 +60,7 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
 
 
 def credential_values(cloud: Cloud, form: FlaskForm) -> dict[str, str]:
-    """Return the entered values. An uploaded file takes precedence over text typed beside it."""
+    """Return the entered values. An uploaded file takes precedence over typed text."""
     values = {field.name: form[field.name].data or "" for field in cloud.credential_fields}
     for field in cloud.credential_fields:
         upload = form[f"{field.name}_file"].data if field.multiline else None
@@ -77,7 +78,8 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [Length(max=4096)]
-    # The use case checks the fields that can be uploaded as a file or depend on another field.
+    # A field that can be uploaded as a file, or that depends on another field, may be empty here.
+    # The use case checks such fields.
     required_here = field.required and not field.multiline and not field.when
     if required_here and not (field.secret and has_stored):
         validators.append(InputRequired(f"{field.label} is required."))

@@ -28,7 +28,7 @@ OTHER = operating_systems.OTHER
 class SizeField(IntegerField):
     """A size in GB.
 
-    For text that is not a number, SIZE_MESSAGE replaces the message of WTForms.
+    If the text is not a number, the error is SIZE_MESSAGE instead of the message of WTForms.
     """
 
     def process_formdata(self, valuelist: list[str]) -> None:
@@ -67,6 +67,7 @@ class ImageForm(FlaskForm):
     agent_installed = BooleanField("Scalr Agent Installed")
     shared = BooleanField("Shared")
     receipt = HiddenField()
+    """The signed record of the look-up, which NEXT hands to REGISTER. See `images/receipts.py`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,8 +90,8 @@ class ImageForm(FlaskForm):
 
     def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
         """Offer the compute resources that the image is not registered for yet, and “None”."""
-        free = [resource for resource in ("", *offered) if resource not in registered]
-        self.compute_resource.choices = {resource: resource or "None" for resource in free}
+        available = [resource for resource in ("", *offered) if resource not in registered]
+        self.compute_resource.choices = {resource: resource or "None" for resource in available}
 
     def fill(self, choices: Choices) -> None:
         """Fill in the stored values."""
@@ -130,7 +131,7 @@ class ImageForm(FlaskForm):
         return valid
 
     def operating_system(self) -> tuple[str, str]:
-        """Return the family and the version, as a key or as the person typed them."""
+        """Return the family and the version, each as a key or as the text that the person typed."""
         has_other_family = self.os_family.data == OTHER
         family = self.os_family_other.data if has_other_family else self.os_family.data
         if self._has_other_version():
@@ -150,7 +151,10 @@ class ImageForm(FlaskForm):
         )
 
     def _has_other_version(self) -> bool:
-        """Return whether the version is typed. An "Other" family has no list of versions."""
+        """Return whether the person types the version instead of choosing it from a list.
+
+        The family "Other" has no list of versions.
+        """
         return OTHER in {self.os_version.data, self.os_family.data}
 
 
@@ -169,7 +173,7 @@ class CheckForm(FlaskForm):
     )
 
     def set_credentials(self, usable: Sequence[CloudCredentials], image: Image) -> None:
-        """Offer the usable credentials, with those of the image selected."""
+        """Offer the usable credentials, and select the credentials of the image."""
         self.credentials.choices = {str(row.id): row.name for row in usable}
         if self.credentials.data is None:
             self.credentials.data = image.credentials_id

@@ -62,7 +62,7 @@ class StatusForm(LifeCycleForm):
         self.reason.data, self.successor.data = plan.reason, successor
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Validate the form. An active image needs no date."""
+        """Validate the form. The date is optional if the status is active."""
         if self.status.data == LifeCycle.ACTIVE:
             self.on.validators = [Optional()]
         return bool(super().validate(extra_validators))

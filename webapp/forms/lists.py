@@ -1,4 +1,4 @@
-"""The forms around the Images page: saved views, and the settings of the list."""
+"""The forms of saved views and of the settings of the Images page."""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ from webapp.forms.base import stripped
 class SelectImageForm(Form):
     """The fields that identify a cloud image.
 
-    NEXT sends the form by GET, so that the next page has a URL. `for_cloud` returns a form with the
-    fields of one cloud.
+    NEXT sends the form with GET, so that the next page has a URL. `for_cloud` returns a form with
+    the fields of one cloud.
     """
 
     credentials = SelectField("Cloud Credentials", coerce=lambda value: int(value or 0))
     suggested_locations: Mapping[str, str] = {}
-    """Labels by key, for a cloud where the location may also be typed."""
+    """Labels of locations by key. Filled in only for a cloud whose location may also be typed."""
 
     @staticmethod
     def for_cloud(
@@ -69,7 +69,7 @@ def _field(field: CloudField, *, is_select: bool) -> Field:
 
 
 def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
-    """Offer `labels`. An earlier choice stays selected, even if it is not one of them."""
+    """Offer `labels`. The current value stays selected, even if `labels` does not contain it."""
     chosen = {select.data: select.data} if select.data and select.data not in labels else {}
     select.choices = {"": "Choose…", **labels, **chosen}
 

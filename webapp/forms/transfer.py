@@ -17,7 +17,7 @@ LOOK_UP, UNVERIFIED = "look-up", "unverified"
 
 
 def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
-    """Return a form with a choice of credentials for each cloud that has usable ones."""
+    """Return a form with one field for each cloud that has usable credentials."""
     fields: dict[str, Any] = {}
     for cloud in CLOUDS.values():
         names = {str(row.id): row.name for row in usable if row.cloud == cloud.key}
@@ -39,7 +39,7 @@ def _credentials_field(cloud: str) -> str:
 
 
 class ImportForm(FlaskForm):
-    """The form without the fields for credentials, which `make_import_form` adds."""
+    """The form of an import. `make_import_form` adds the fields for credentials."""
 
     file = FileField(
         "File", description="CSV, JSON or a Packer manifest, encoded in UTF-8. Up to 10 MB."

@@ -1,4 +1,4 @@
-"""The views: each parses a request, calls one use case, and renders the answer."""
+"""The views: each parses a request, calls one use case, and renders the response."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ __all__ = [
 
 
 def mount_views(app: Flask) -> None:
-    """Register the blueprints. Importing the modules above adds their views to them."""
+    """Register the blueprints.
+
+    The imports above have already added the views to the blueprints.
+    """
     app.url_map.converters["int"] = IdConverter
     person_pages.mount(app)
     app.register_blueprint(help_pages.pages)

@@ -11,7 +11,7 @@ from webapp.forms.people import PasswordForm, ThemeForm
 from webapp.people import accounts
 from webapp.people.accounts import PasswordRefused
 from webapp.views.person_pages import local_url, pages, start_session
-from webapp.web.rendering import leave, redirect, render, toast
+from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 
 
 @pages.route("/password", methods=["GET", "POST"])
@@ -37,4 +37,4 @@ def theme() -> Response:
     if form.validate_on_submit():
         g.actor.person.theme = form.theme.data
         g.actor.person.save(only=[Person.theme])
-    return leave(local_url(request.form.get("next", "")))
+    return redirect_whole_page(local_url(request.form.get("next", "")))

@@ -1,4 +1,4 @@
-"""Reading numbers from the URL of the current request."""
+"""Read numbers from the URL of the current request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_DIGITS = 7
 
 
 class IdConverter(IntegerConverter):
-    """A whole number in the path of a URL. A larger one than any ID does not match."""
+    """A converter for IDs in URLs. A number larger than LARGEST_ID matches no page (404)."""
 
     def __init__(self, url_map: Map, *args: Any, **kwargs: Any) -> None:
         super().__init__(url_map, *args, **{"max": LARGEST_ID, **kwargs})

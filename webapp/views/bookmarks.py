@@ -1,4 +1,4 @@
-"""Bookmarks: pin the current page, and the page where bookmarks are reordered and removed."""
+"""Pin the current page to the bookmarks bar, and reorder and remove bookmarks."""
 
 from __future__ import annotations
 

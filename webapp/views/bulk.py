@@ -28,14 +28,14 @@ ARGUMENTS_FORMS: dict[str, type[ArgumentsForm]] = {
 
 @pages.context_processor
 def _add_bulk_actions() -> dict[str, Any]:
-    """Let the list of images offer the actions."""
+    """Give templates a function that returns the available actions."""
     return {"bulk_actions": lambda: bulk_actions.available_actions(g.scope)}
 
 
 @pages.post("/images/bulk", endpoint="bulk")
 @needs(Right.EDIT_IMAGES)
 def preview_bulk() -> Response:
-    """Show what the action would do. Nothing is changed."""
+    """Show what the action would do, without changing anything."""
     form = _bulk_form()
     if not _is_complete(form):
         return _redirect_to_images(form)
@@ -46,7 +46,7 @@ def preview_bulk() -> Response:
 @pages.post("/images/bulk/start")
 @needs(Right.EDIT_IMAGES)
 def start_bulk() -> Response:
-    """Start the action, unless the search now matches another number of images."""
+    """Start the action, unless the number of matching images has changed since the preview."""
     form = _bulk_form()
     if not _is_complete(form):
         return _redirect_to_images(form)
@@ -70,7 +70,10 @@ def start_bulk() -> Response:
 @pages.post("/images/undelete")
 @needs(Right.EDIT_IMAGES)
 def undelete() -> Response:
-    """Restore a batch of deleted images: one image at once, several as a job."""
+    """Restore the images that were deleted together.
+
+    A single image is restored at once. Several images are restored by a job.
+    """
     form = RestoreForm()
     deleted = []
     if form.validate_on_submit():
@@ -97,7 +100,7 @@ def _bulk_form() -> BulkForm:
 
 
 def _is_complete(form: BulkForm) -> bool:
-    """Return whether an action and images are chosen. If not, a toast says what is missing."""
+    """Return whether an action and images are chosen. If not, show a toast about it."""
     if not form.validate():
         toast("Choose an action for the selected images.", "warning")
         return False
@@ -131,7 +134,7 @@ def _render_preview(
 
 
 def _read_arguments(form: ArgumentsForm | None) -> Arguments | None:
-    """Return the arguments of the action, or None if the form has errors, which it then shows."""
+    """Return the arguments of the action. If they are invalid, show errors and return None."""
     if form is None:
         return {}
     if not form.validate():

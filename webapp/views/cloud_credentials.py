@@ -30,7 +30,7 @@ def credentials() -> Response:
 @pages.get("/credentials/new")
 @needs(Right.MANAGE_CREDENTIALS)
 def new_credentials() -> Response:
-    """Choose the cloud."""
+    """Show the list of clouds to choose from."""
     return render("credentials/new.html", label="New Cloud Credentials")
 
 
@@ -131,7 +131,10 @@ def _form_page(cloud: Cloud, form: Any, **context: Any) -> Response:
 
 
 def _show_error(form: Any, error: Refusal | CloudError) -> dict[str, Any]:
-    """Show the error on the form. If it came from the cloud, offer to save without the check."""
+    """Show the error on the form and return the template's context.
+
+    If the error came from the cloud, the page offers to save without the check.
+    """
     if isinstance(error, Refusal):
         refuse(form, error.message, error.field)
         return {}

@@ -28,19 +28,22 @@ def export_json() -> Response:
 
 
 def _stream(chunks: Chunks, extension: str, content_type: str) -> Response:
-    """Return a download that is sent while the images are read, so memory stays bounded."""
+    """Return a download that is sent while the images are read.
+
+    Memory use therefore does not grow with the number of images.
+    """
     query = language.parse(request.args.get("q", ""))
-    text = chunks(catalogue.iterate_images(g.actor, g.scope, query), g.scope)
-    response = Response(_with_connection(text), content_type=f"{content_type}; charset=utf-8")
+    texts = chunks(catalogue.iterate_images(g.actor, g.scope, query), g.scope)
+    response = Response(_with_connection(texts), content_type=f"{content_type}; charset=utf-8")
     name = export.file_name(g.scope, extension)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-def _with_connection(text: Iterator[str]) -> Iterator[str]:
-    """Yield the text with a database connection.
+def _with_connection(texts: Iterator[str]) -> Iterator[str]:
+    """Yield the chunks of text with an open database connection.
 
-    The chunks are read after the request has ended and its connection was closed.
+    Flask reads the chunks after the request has ended and its connection is closed.
     """
     with open_connection():
-        yield from text
+        yield from texts

@@ -1,4 +1,4 @@
-"""Finding the image that a URL names, if the scope of the page may see or change the image."""
+"""Find the image whose ID is in the URL, if the scope of the page may see or change it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webapp.search import catalogue
 
 
 def visible_image_or_404(image_id: int) -> Image:
-    """Return an image that the scope owns or inherits."""
+    """Return an image that the scope owns or inherits. Answers 404 if there is none."""
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:
         abort(404)
@@ -19,8 +19,8 @@ def visible_image_or_404(image_id: int) -> Image:
 def owned_image_or_403(image_id: int) -> Image:
     """Return an image that the scope owns.
 
-    Answers 404 if the scope can't see the image, and 403 if it inherits the image: an inherited
-    image can be changed only at the scope that owns it.
+    Answers 404 if the scope can't see the image. Answers 403 if the scope inherits the image,
+    because an inherited image can be changed only at the scope that owns it.
     """
     image = visible_image_or_404(image_id)
     if image.scope_id != g.scope.id:

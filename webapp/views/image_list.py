@@ -1,4 +1,4 @@
-"""The Images page of a scope: search, filters, sorting and paging. Every state has its own URL."""
+"""The Images page of a scope. Every search, filter, sort order and page has its own URL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webapp.web.rendering import render
 
 DEFAULT_SORT = "-created"
 UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
-"""The keys that the counts of the filter menus ignore."""
+"""Search keys that do not change the counts in the filter menus."""
 
 
 @pages.get("/images")
@@ -56,7 +56,7 @@ def images() -> Response:
 @pages.get("/images/filters")
 @needs(Right.VIEW_IMAGES)
 def image_filters() -> Response:
-    """Render the filter menus of a search. Without JavaScript, they are a page of their own."""
+    """Render the filter menus for a search: a fragment, or without JavaScript a separate page."""
     listing = _requested_listing(preferences.load_preferences(g.actor.person).page_size)
     return render(
         "list/filters.html",
@@ -80,7 +80,8 @@ def image_suggestions() -> Response:
 def _requested_listing(page_size: int) -> Listing:
     """Return the listing that the URL describes.
 
-    Invalid parameters are ignored: a bookmark must still work after its subject is gone.
+    Ignores invalid parameters, so that a bookmark still works after something that it names was
+    removed.
     """
     arguments = request.args
     sort = arguments.get("sort") or DEFAULT_SORT
@@ -108,7 +109,8 @@ def _listing_url(
 ) -> str:
     """Return the URL of a listing, omitting default parameters.
 
-    `query` and `sort` replace the ones of `listing`; `cursor` is `after` or `before`.
+    `query` and `sort` replace the query and the sort order of `listing`. `cursor` is `after=…` or
+    `before=…`.
     """
     sort = sort or ("-" if listing.descending else "") + listing.sort
     text = (listing.query if query is None else query).text
@@ -125,6 +127,9 @@ def _page_label(query: Query) -> str:
 
 
 def _matching_clouds(query: Query, page: Page) -> str:
-    """Return the clouds whose image IDs look like a search without results, or ''."""
+    """If a search finds no image but looks like an image ID, name the clouds of such IDs.
+
+    Otherwise return ''.
+    """
     clouds = clouds_for_image_id(query.text) if not page.count else []
     return " or ".join(cloud.label for cloud, _ in clouds)

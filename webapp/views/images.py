@@ -1,4 +1,4 @@
-"""The page of one image, and what can be done to the image: edit, share, promote, delete, check."""
+"""The page of one image, and its actions: edit, share, promote, delete, check."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def edit_image(image_id: int) -> Response:
 @pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def share_image(image_id: int) -> Response:
-    """Turn Shared on or off; the page lists the scopes that lose access.
+    """Turn Shared on or off. The page lists the scopes that lose access.
 
-    An environment has no scopes below it to share with.
+    Answers 404 at an environment, which has no scopes below it to share with.
     """
     image = owned_image_or_403(image_id)
     if g.scope.level is Level.ENVIRONMENT:

@@ -22,13 +22,16 @@ from webapp.web.services import services
 
 PAGE_SIZE = 100
 FORM_OVERHEAD_BYTES = 64 * 1024
-"""Bytes that a form may have besides its file."""
+"""Largest size of the rest of the form, without the file."""
 
 
 @pages.route("/images/import", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def import_images() -> Response:
-    """Show the form. On POST, store a plan of the file and show it. Nothing is imported."""
+    """Show the form. On POST, store a plan of the import and redirect to the plan.
+
+    Nothing is imported before the person applies the plan.
+    """
     form = make_import_form(cloud_credentials.usable_at(g.scope))
     if form.validate_on_submit():
         try:
@@ -45,7 +48,7 @@ def import_images() -> Response:
 @pages.get("/images/import/<int:job_id>")
 @needs(Right.EDIT_IMAGES)
 def review_import(job_id: int) -> Response:
-    """Show a plan, or the job's page once the plan was applied."""
+    """Show a plan. If the plan was already applied, redirect to the page of its job."""
     job = _import_job_or_404(job_id)
     if job.state != "planned":
         return redirect(url_for(".job", job_id=job.id))
@@ -80,7 +83,8 @@ def apply_import(job_id: int) -> Response:
 def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) -> None:
     """Raise the size limit of the import form for people who have signed in.
 
-    The limit must be set before anything reads the form, which is before the person is loaded.
+    The limit must be set before anything reads the form. The person is not loaded at that time, so
+    this function only checks that the session has a user ID.
     """
     if endpoint and endpoint.endswith(".import_images") and "_user_id" in session:
         request.max_content_length = MAX_BYTES + FORM_OVERHEAD_BYTES
@@ -88,7 +92,7 @@ def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) ->
 
 
 def _import_job_or_404(job_id: int) -> Job:
-    """Return the person's own import at this scope."""
+    """Return an import that the person started at this scope."""
     job = store.find_job(g.actor, g.scope, job_id)
     if job is None or job.action not in import_plan.ACTION_KEYS:
         abort(404)

@@ -29,7 +29,7 @@ def job(job_id: int) -> Response:
 @pages.get("/jobs/<int:job_id>/progress")
 @needs(Right.VIEW_IMAGES)
 def job_progress(job_id: int) -> Response:
-    """Return the part of the page that changes while the job is running."""
+    """Render the part of the page that changes while the job is running."""
     return _render_job("jobs/_job.html", _started_job_or_404(job_id), announce=True)
 
 
@@ -43,14 +43,17 @@ def stop_job(job_id: int) -> Response:
 
 
 class _LastResume:
-    """When this process last looked for abandoned jobs, in seconds of the monotonic clock."""
+    """The time when this process last looked for abandoned jobs.
+
+    `at` is in seconds of the monotonic clock.
+    """
 
     at = 0.0
 
 
 @pages.before_app_request
 def _resume_abandoned_jobs() -> None:
-    """Resume the jobs of ended processes, on any request, at most once per interval."""
+    """On any request, resume the jobs of ended processes, at most once per interval."""
     elapsed = time.monotonic() - _LastResume.at
     if request.endpoint == "static" or elapsed < RESUME_INTERVAL_SECONDS:
         return
@@ -59,12 +62,12 @@ def _resume_abandoned_jobs() -> None:
 
 
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
-    """Render the job. `announce` adds the result for screen readers, once the job is over."""
+    """Render the job. With `announce`, a finished job tells screen readers its result."""
     runner.resume_if_abandoned(found, services().vault)
     shown = request.args.get("show", "")
     outcome = "" if shown == PENDING else shown if shown in OUTCOMES else None
     if outcome is None:
-        # While the job is running, refused rows are of interest, and pending rows are not.
+        # By default, a running job lists only its refused rows: its pending rows say nothing new.
         shown, outcome = "", "refused" if found.state == "running" else None
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))
     return render(
@@ -82,7 +85,7 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
 
 
 def _started_job_or_404(job_id: int) -> Job:
-    """Return the person's own job. A planned job has no page yet."""
+    """Return a job that the person started. A planned job has no page yet (404)."""
     found = store.find_job(g.actor, g.scope, job_id)
     if found is None or found.state == "planned":
         abort(404)

@@ -24,7 +24,7 @@ from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 
 SHORTEST_SEARCH = 3
-"""How many characters somebody must type before images are suggested."""
+"""Number of characters that a person must type before images are suggested."""
 MAX_SUGGESTIONS = 8
 
 
@@ -50,7 +50,7 @@ def image_life_cycle(image_id: int) -> Response:
 @pages.get("/images/successors")
 @needs(Right.EDIT_IMAGES)
 def successors() -> Response:
-    """Suggest images that match what somebody types into the field for a successor."""
+    """Suggest images that match the text in the field for a successor."""
     text = " ".join(request.args.get("successor", "")[:255].split())
     images: list[ListedImage] = []
     if len(text) >= SHORTEST_SEARCH and not text.startswith("#"):
@@ -77,7 +77,8 @@ def _save(image: Image, form: StatusForm) -> audit.Changes:
 def _successor_id(image: Image, text: str) -> int | None:
     """Return the ID of the successor that `text` names. Raises Refusal.
 
-    A successor that was saved earlier may stay, even if it has been retired since.
+    A saved successor that the person does not change stays valid, even if it has been retired
+    since.
     """
     if text and text == _successor_text(image):
         return image.successor_id
@@ -85,7 +86,7 @@ def _successor_id(image: Image, text: str) -> int | None:
 
 
 def _successor_text(image: Image) -> str:
-    """Return how the form shows the saved successor, or '' if there is none to see."""
+    """Return the form's text for the saved successor, or '' if no successor is visible."""
     successor = visible_successor(image, g.scope)
     return reference_to(successor.id, successor.name) if successor else ""
 

@@ -23,7 +23,7 @@ def member_list() -> Response:
 @pages.post("/members")
 @needs(Right.MANAGE_MEMBERS)
 def invite() -> Response:
-    """Create an invitation. Its link is shown once, on the page that this view answers with."""
+    """Create an invitation. Only the response to this request shows the link."""
     form = InviteForm()
     if form.validate_on_submit():
         try:

@@ -1,4 +1,8 @@
-"""New Image: choose a cloud and the image (NEXT), confirm its details (REGISTER)."""
+"""New Image: choose a cloud and an image, then confirm the details of the image.
+
+NEXT looks up the chosen image in its cloud. REGISTER saves the image. NEXT hands a receipt to
+REGISTER: the signed record of the look-up.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,8 @@ LABEL = "New Image"
 def new_image() -> Response:
     """Show the form of the first cloud that this scope has credentials for.
 
-    With a pasted image ID, go to the form of the cloud that the ID belongs to.
+    If the URL has a pasted image ID (`paste`), redirect to the form of the cloud that the ID
+    belongs to.
     """
     usable = {credentials.cloud for credentials in cloud_credentials.usable_at(g.scope)}
     if "paste" in request.args:
@@ -47,8 +52,9 @@ def new_image() -> Response:
 def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
-    Nobody has to wait for the cloud to see the form. The page then requests itself a second time
-    with `live`, to offer the locations that the credentials can use and the images of the cloud.
+    The first request does not contact the cloud, so the form appears at once. The page then
+    requests itself a second time with `live`. The second request reads from the cloud which
+    locations the credentials can use, and which images there are.
     """
     return _select_page(_cloud_or_404(cloud_key))
 
@@ -56,7 +62,7 @@ def select_image(cloud_key: str) -> Response:
 @pages.get("/images/new/<cloud_key>/confirm")
 @needs(Right.EDIT_IMAGES)
 def confirm_image(cloud_key: str) -> Response:
-    """NEXT: read the image and show the confirmation. Saves nothing, so it is safe to reload."""
+    """NEXT: look up the image and show its details. Saves nothing, so reloading is safe."""
     cloud = _cloud_or_404(cloud_key)
     form = _select_form(cloud)
     try:
@@ -121,8 +127,8 @@ def _cloud_or_404(key: str) -> Cloud:
 def _detect_cloud(usable: AbstractSet[str]) -> Response:
     """Redirect to the form of the cloud that the pasted image ID belongs to.
 
-    If the ID may belong to several clouds, prefer those that this scope has credentials for
-    (`usable`). If several remain, the person chooses.
+    If the ID may belong to several clouds, prefer the clouds that this scope has credentials for
+    (`usable`). If several clouds remain, show them, so that the person can choose.
     """
     form = PasteForm(request.args)
     found = clouds_for_image_id(form.paste.data)
@@ -143,7 +149,7 @@ def _detect_cloud(usable: AbstractSet[str]) -> Response:
 
 
 def _select_url(cloud: Cloud, image_id: ImageId) -> str:
-    """Return the URL of the cloud's form, filled in with the image ID."""
+    """Return the URL of the cloud's form with the image ID filled in."""
     return url_for(
         ".select_image",
         cloud_key=cloud.key,
@@ -171,8 +177,9 @@ def _select_form(cloud: Cloud) -> SelectImageForm:
 def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     """Offer the locations that are known without a call to the cloud.
 
-    With `live`, request the locations from the cloud, and the images at the chosen one. An error is
-    shown only if the form depends on the answer; otherwise NEXT will show what is wrong.
+    With `live`, also read the locations from the cloud, and the images at the chosen location. If
+    that fails, show the error only if the person must choose the image from a list. Otherwise the
+    person can type the image ID, and NEXT shows what is wrong.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
     chosen = next((row for row in usable if row.id == form.credentials.data), None)

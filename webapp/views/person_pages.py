@@ -1,6 +1,6 @@
-"""The blueprint for pages that belong to a person instead of a scope, and sessions.
+"""The blueprint for pages that belong to a person instead of a scope, and the sign-in session.
 
-Before each view, the signed-in person with their roles is loaded into `g.actor`.
+Before each view, `g.actor` is set to the signed-in person with their roles.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flask_login import LoginManager, current_user, login_user
 from models import Person, today
 from webapp.people import sessions
 from webapp.people.sessions import Session
-from webapp.web.rendering import leave
+from webapp.web.rendering import redirect_whole_page
 
 pages = Blueprint("people", __name__)
 login_manager = LoginManager()
@@ -25,9 +25,9 @@ def mount(app: Flask) -> None:
 
 
 class SignedIn:
-    """A signed-in person, as flask-login needs them.
+    """A signed-in person, with the attributes that flask-login requires.
 
-    `session` is None in the request that signs them in.
+    `session` is None in the request that signs the person in.
     """
 
     is_authenticated = True
@@ -40,7 +40,7 @@ class SignedIn:
     def get_id(self) -> str:
         """Return the session ID.
 
-        It changes with the password, so a new password signs out every browser.
+        The ID changes with the password, so a new password signs out every browser.
         """
         return sessions.session_id(self.person)
 
@@ -53,9 +53,9 @@ def start_session(person: Person) -> None:
 
 
 def local_url(target: str) -> str:
-    """Return `target` if it is a path of this site, else the start page.
+    """Return `target` if it is a path of this site, otherwise the URL of the start page.
 
-    Otherwise a forged sign-in link could lead to another site.
+    Without this check, a forged sign-in link could lead to another site.
     """
     parts = urlsplit(target)
     if (
@@ -77,7 +77,7 @@ def _load_person(session_id: str) -> SignedIn | None:
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
     return_to = request.full_path.rstrip("?") if request.method == "GET" else ""
-    return leave(url_for("people.sign_in", next=return_to or None))
+    return redirect_whole_page(url_for("people.sign_in", next=return_to or None))
 
 
 @pages.before_app_request
@@ -89,7 +89,7 @@ def _load_actor() -> None:
 
 
 def _renew_session() -> None:
-    """Send the session cookie again once a day, so that it expires only if it is not used."""
+    """Send the session cookie again once a day. It therefore expires only if nobody uses it."""
     day = today().toordinal()
     if session.get("day") != day:
         session["day"] = day

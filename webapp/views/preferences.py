@@ -1,4 +1,4 @@
-"""Save which columns and how many images per page a person wants on the Images page."""
+"""Save a person's settings for the Images page: the columns and the number of images per page."""
 
 from __future__ import annotations
 

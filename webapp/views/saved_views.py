@@ -99,7 +99,8 @@ def _render_views(
 ) -> Response:
     """Render the page of all views.
 
-    `form` is a search that could not be saved; `existing` is the view that already has its name.
+    `form` is the form of a search that could not be saved. `existing` is the view that already has
+    the name in the form.
     """
     own, shared = saved_views.visible_views(g.actor, g.scope)
     return render(
@@ -121,7 +122,10 @@ def _visible_view_or_404(view_id: int) -> SavedView:
 
 
 def _own_view_or_error(view_id: int) -> SavedView:
-    """Return the person's own view; 404 if they don't see it, 403 if another person owns it."""
+    """Return the person's own view.
+
+    Answers 404 if the person can't see the view, and 403 if another person owns it.
+    """
     view = _visible_view_or_404(view_id)
     if view.person != g.actor.person:
         abort(403)

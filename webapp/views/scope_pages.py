@@ -1,8 +1,8 @@
-"""One blueprint for the pages of a scope, written once and mounted three times.
+"""The blueprint for the pages of a scope, which is mounted three times: once for each level.
 
-The URLs begin with `/scalr`, `/account/<account>` and `/environment/<account>/<environment>`.
-Before each view, the scope is in `g.scope`. A scope that the person may not see answers 404, like
-a scope that does not exist.
+The URLs begin with `/scalr`, `/account/<account>` or `/environment/<account>/<environment>`.
+Before each view, `g.scope` is set to the scope. If the scope does not exist, or if the person may
+not see the scope, the response is 404.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def page_url(path: str) -> str:
-    """Return the URL of the page at `path`, relative to the scope. It cannot leave the scope."""
+    """Return the URL of the page at `path`, which is relative to the scope.
+
+    Slashes at the start of `path` are removed, because they would lead out of the scope.
+    """
     return url_for(".home") + path.lstrip("/\\")
 
 
@@ -63,7 +66,7 @@ def _read_scope_path(_endpoint: str | None, values: dict[str, Any] | None) -> No
 
 @pages.url_defaults
 def _add_scope_path(endpoint: str, values: dict[str, Any]) -> None:
-    """Let links between pages of one scope omit the scope."""
+    """Add the current scope to the URLs of its pages, so that `url_for(".images")` suffices."""
     scope = g.get("scope")
     if scope is None or endpoint.partition(".")[0] != scope.level.value:
         return

@@ -1,4 +1,4 @@
-"""Pages about scopes: the start page, the list to choose from, and the scopes below a scope.
+"""Pages about scopes: the start page, the list of scopes, and the scopes directly below a scope.
 
 Scalr has a page to manage its accounts, and an account has a page to manage its environments.
 """
@@ -19,7 +19,9 @@ from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
 
 KINDS = {"account": "accounts", "environment": "environments"}
+"""The word for child scopes in URLs, by the level of the child scopes."""
 KIND = f"<any({', '.join(KINDS.values())}):kind>"
+"""The part of a URL rule that matches one of KINDS."""
 
 
 @person_pages.pages.get("/")
@@ -103,7 +105,7 @@ def delete_child_scope(kind: str, slug: str) -> Response:
 
 
 def _require_kind(kind: str) -> None:
-    """Answer 404 unless the scopes directly below this one are of this kind."""
+    """Answer 404 unless the child scopes of the current scope are of this kind."""
     below = g.scope.level.below
     if below is None or KINDS[below] != kind:
         abort(404)

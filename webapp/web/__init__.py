@@ -1,1 +1,1 @@
-"""The common parts of all pages: rendering, HTML components, error pages, security, logs."""
+"""The parts that all pages share: rendering, HTML components, error pages, security, logs."""

@@ -1,7 +1,7 @@
-"""The help chapters: the Markdown files of `docs/` that are written for users, as HTML.
+"""Render the help chapters: the Markdown files in `docs/` that are written for users.
 
-The text exists once, in `docs/`. A chapter does not depend on the request, so each process renders
-it only once. Raw HTML in a chapter is shown as text.
+A chapter does not depend on the request, so each process renders each chapter only once. Raw HTML
+in a chapter is shown as text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("new-image", "searching", "life-cycle", "importing", "roles", "clouds")
-"""The user chapters in reading order. Each is a file of `docs/` and a page of the help."""
+"""The user chapters in reading order. `roles`, for example, is the file `docs/roles.md`."""
 _CHAPTER_LINK = re.compile(rf"({'|'.join(NAMES)})\.md(#.*)?")
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
@@ -57,7 +57,7 @@ def chapter(name: str) -> Chapter:
 
 
 def render(name: str, text: str) -> Chapter:
-    """Return the chapter that the Markdown `text` describes."""
+    """Return the chapter `name`, rendered from the Markdown `text`."""
     markdown = MarkdownIt("commonmark", {"html": False, "typographer": True})
     markdown.enable(["table", "smartquotes"])
     markdown.add_render_rule("table_open", _table_open)
@@ -77,7 +77,7 @@ def render(name: str, text: str) -> Chapter:
 
 
 def slug(heading: str) -> str:
-    """Return the anchor that GitHub gives to a heading, so that links work on GitHub and here."""
+    """Return the same anchor for a heading as GitHub, so that links work on GitHub and here."""
     return _NOT_IN_SLUG.sub("", heading.lower()).replace(" ", "-")
 
 
@@ -95,7 +95,7 @@ def _give_ids_to_headings(tokens: Sequence[Token]) -> tuple[Section, ...]:
 def _link_chapters_to_each_other(tokens: Sequence[Token]) -> None:
     """Rewrite links between chapters: `roles.md#admin` becomes `roles#admin`.
 
-    The links stay relative, so that the cached HTML is right under any URL prefix.
+    The links stay relative, so that the cached HTML works under any URL prefix.
     """
     for inline in tokens:
         for token in inline.children or ():
@@ -124,7 +124,7 @@ def _table_open(
     _options: OptionsDict,
     _environment: dict[str, Any],
 ) -> str:
-    """Return the start of a table that scrolls sideways, not the whole page."""
+    """Return the opening tags of a table. On a narrow screen, only the table scrolls sideways."""
     return '<div class="table-responsive" tabindex="0"><table class="table">\n'
 
 

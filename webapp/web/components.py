@@ -1,8 +1,8 @@
 """Small pieces of HTML that pages repeat: icons, badges, times, and the rows of the Images page.
 
-They are plain functions that escape each text themselves, because a page has hundreds of them and a
-Jinja macro takes many times as long. Only icons and badges, of which there are few different ones,
-are cached.
+The pieces are made by plain functions, which escape each text themselves. A page has hundreds of
+pieces, and a Jinja macro takes many times as long. Only icons and badges are cached, because there
+are only a few different icons and badges.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _STATE_ICONS: dict[str, str] = {ImageState.AVAILABLE: "circle-check", ImageState
 class RowOptions(NamedTuple):
     """How the rows of the Images page are shown.
 
-    `columns` are keys and labels. `id_below_name` shows the cloud image ID below the name.
-    `images_url` is the URL of the Images page. `selectable` adds a checkbox to the images that
-    belong to the scope `scope_id`.
+    `columns` are pairs of a key and a label. `id_below_name` shows the cloud image ID below the
+    name. `images_url` is the URL of the Images page. `selectable` adds a checkbox to each image
+    that belongs to the scope `scope_id`.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -51,7 +51,7 @@ class RowOptions(NamedTuple):
 
 
 def init_app(app: Flask) -> None:
-    """Make the components known to all templates."""
+    """Make the components available in all templates."""
     badges = (owner, cloud_name, os_name, state_badge)
     functions: tuple[Callable[..., object], ...] = (
         asset,
@@ -66,20 +66,24 @@ def init_app(app: Flask) -> None:
 
 
 def asset(name: str) -> str:
-    """Return the URL of a static file. It changes with the content, so browsers may cache it."""
+    """Return the URL of a static file.
+
+    The URL changes with the content of the file, so browsers may cache the file.
+    """
     return _asset(request.script_root, name)
 
 
 def icon(name: str, class_: str = "") -> Markup:
-    """Return an icon of the sprite."""
+    """Return an icon of `vendor/icons.svg` as HTML."""
     return _icon(request.script_root, name, class_)
 
 
 def when(instant: datetime | None, *, relative: bool = False) -> Markup:
     """Return an instant as HTML, or a dash for None.
 
-    It is in UTC for a reader without JavaScript; `app.js` shows it in the reader's time zone. With
-    `relative`, `app.js` shows how long ago it was, and the instant itself on hover and focus.
+    The HTML shows the instant in UTC. If JavaScript is enabled, `app.js` then shows the instant in
+    the reader's time zone. With `relative`, `app.js` shows how long ago the instant was, and shows
+    the instant itself on hover and focus.
     """
     if instant is None:
         return Markup("—")
@@ -91,9 +95,10 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
 
 
 def field_label(name: str) -> str:
-    """Return the label of a changed field: 'OS version' for `os_version`.
+    """Return the label of a changed field, for example 'OS version' for `os_version`.
 
-    A name that is a label already, such as 'Hyper-V generation', stays as it is.
+    Some fields already have a label as their name, for example 'Hyper-V generation'. Such a name is
+    returned unchanged.
     """
     if name != name.lower():
         return name
@@ -103,12 +108,15 @@ def field_label(name: str) -> str:
 
 
 def field_value(value: object) -> object:
-    """Return the value of a changed field as it is shown: 'Yes' and 'No' for Booleans."""
+    """Return the value of a changed field for display: 'Yes' or 'No' for a Boolean."""
     return ("Yes" if value else "No") if isinstance(value, bool) else value
 
 
 def owner(scope: Scope) -> Markup:
-    """Return the badge of the owning scope: a square with its color and letter, and its label."""
+    """Return the badge of the owning scope: a colored square with the first letter of its level.
+
+    The tooltip of the badge is the label of the scope.
+    """
     return _owner(scope.level.value, scope.label)
 
 
@@ -137,7 +145,10 @@ def image_rows(images: Iterable[ListedImage], options: RowOptions) -> Markup:
 
 
 Cell = Callable[[ListedImage, str], str]
-"""Returns the HTML of an image in one column; its second argument is the root of all URLs."""
+"""A function that returns the HTML of one cell. Its arguments are an image and the URL root.
+
+The URL root is the path under which the app is mounted, for example `/registry`, or ''.
+"""
 
 
 def _row(
@@ -181,7 +192,7 @@ def _description(image: ListedImage, _root: str) -> str:
     return escape(do_truncate(current_app.jinja_env, image.description, DESCRIPTION_LENGTH))
 
 
-# The icons and badges that are cached. `root` is part of the URL of each icon.
+# The icons and badges that are cached. `root` is the URL root, with which each icon URL begins.
 
 
 @lru_cache(256)
@@ -265,4 +276,4 @@ _CELLS: dict[str, Cell] = {
     ),
     "description": _description,
 }
-"""The cells of each column of the Images page, by the keys of `webapp.people.preferences`."""
+"""The function for each column of the Images page, by column key (`webapp.people.preferences`)."""

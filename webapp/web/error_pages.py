@@ -1,4 +1,4 @@
-"""Error pages, for every error that a view does not handle itself.
+"""Error pages for every error that a view does not handle itself.
 
 Each page says what happened and what to do next.
 """

@@ -1,4 +1,4 @@
-"""Logging: one line per event. Each line gets the request ID, the person and the scope here."""
+"""Logging: one line per event, with the request ID, the person and the scope."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class RequestFilter(logging.Filter):
 
 
 def request_id() -> str:
-    """Return the ID of this request. Error pages show it, so that the log lines can be found."""
+    """Return the ID of this request.
+
+    Error pages show the ID, so that an administrator can find the log lines of the request.
+    """
     if "request_id" not in g:
         g.request_id = uuid.uuid4().hex[:12]
     current: str = g.request_id

@@ -31,7 +31,7 @@ ASSETS = ("vendor/htmx.min.js", "vendor/tabler.min.css", "vendor/icons.svg")
 def render(
     page: str, /, *, fragment: str = "", label: str = "", status: int = 200, **context: Any
 ) -> Response:
-    """Return the page, or only its fragment if HTMX requests one.
+    """Return the page, or only its fragment if HTMX requests a fragment.
 
     `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned.
     """
@@ -45,12 +45,12 @@ def render(
 
 
 def redirect(url: str) -> Response:
-    """Redirect to `url` after a change. HTMX follows and gets the fragment of that page."""
+    """Redirect to `url` after a change. HTMX follows and gets the fragment of the page at `url`."""
     response: Response = flask_redirect(url, 303)  # type: ignore[assignment]
     return response
 
 
-def leave(url: str) -> Response:
+def redirect_whole_page(url: str) -> Response:
     """Make the browser load `url` as a whole page, even if HTMX sent the request."""
     if not htmx:
         return redirect(url)
@@ -62,7 +62,7 @@ def leave(url: str) -> Response:
 def render_refusal(title: str, message: str, status: int) -> Response:
     """Return a page with a message, or only a toast if HTMX requests a fragment.
 
-    The toast leaves the page as it is, with everything that the person has typed.
+    A toast does not replace the page, so everything that the person has typed stays.
     """
     if _wants_fragment():
         body = render_template("layout/_refusal.html", message=message)
@@ -83,8 +83,8 @@ def toast(
 ) -> None:
     """Show a message on the next page.
 
-    `links` holds (text, URL) by name, and `{name}` in the message becomes that link. `action` is a
-    button: its text, the URL that it posts to, and the values that it posts.
+    `links` are pairs of a text and a URL. `{name}` in the message is replaced by the link `name`.
+    `action` describes a button: its text, the URL that it posts to, and the values that it posts.
     """
     anchors = {
         name: Markup('<a href="{}">{}</a>').format(url, text) for name, (text, url) in links.items()
@@ -104,7 +104,7 @@ def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
 
 
 def current_path() -> str:
-    """Return the current path and query relative to the scope, as bookmarks store them."""
+    """Return the current path and query relative to the scope, in the format of bookmarks."""
     base = scope_url(g.scope, "home")
     path = request.path.removeprefix(base)
     arguments = [(name, value) for name, value in request.args.items(multi=True) if value]
@@ -112,7 +112,10 @@ def current_path() -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Raise SettingsError if the browser's assets are not installed."""
+    """Set up HTMX and the names that templates may use.
+
+    Raises SettingsError if the browser's assets are not installed.
+    """
     missing = [name for name in ASSETS if not (components.STATIC / name).is_file()]
     if missing:
         raise SettingsError(
@@ -134,6 +137,7 @@ def init_app(app: Flask) -> None:
 
 
 def _wants_fragment() -> bool:
+    """Return whether HTMX requests a fragment. Boosted links and the history need whole pages."""
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 

@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
 
 
 def _reject_nul() -> None:
-    """Answer 400 to text with a NUL: nobody types one, and PostgreSQL cannot store it."""
+    """Answer 400 if a text contains NUL. Nobody types a NUL, and PostgreSQL cannot store it."""
     texts = [request.path, *request.args.values(), *request.form.values()]
     if any("\x00" in text for text in texts):
         abort(400)
@@ -32,6 +32,7 @@ def _add_headers(response: Response) -> Response:
     headers["Content-Security-Policy"] = POLICY
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
-    # Pages may contain data that only this person may see. Static files set their own value.
+    # Pages may contain data that only this person may see. Responses with static files already have
+    # a Cache-Control header.
     headers.setdefault("Cache-Control", "no-store")
     return response

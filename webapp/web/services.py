@@ -1,4 +1,4 @@
-"""The objects that views need besides the request. `create_app` builds them, once per process."""
+"""The objects that views need besides the request. Each process creates them once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from webapp.warm_up import WarmUp
 
 @dataclass(frozen=True)
 class Services:
+    """The objects that `create_app` creates for the views."""
+
     settings: Settings
     vault: Vault
     receipts: Receipts
