@@ -1,4 +1,4 @@
-"""Every table by name, with the database handle and transactions.
+"""Export every table, the database handle, and transactions.
 
 The tables are defined in `schema/`, by subject. Columns, constraints, and queries about one table
 belong there; rules that span several rows belong to the use cases under `webapp/`.

@@ -1,1 +1,1 @@
-"""Tables, columns and the database handle. `models.py` exports every table by name."""
+"""The tables, their columns and the database handle. `models.py` exports every table."""

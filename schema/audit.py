@@ -10,23 +10,23 @@ from schema.tenancy import Person, Scope
 
 
 class AuditEntry(Table):
-    """A change and who made it. It is written together with the change and never updated."""
+    """A change and who made it. An entry is written together with the change and never updated."""
 
     id = AutoField()
     at = InstantField(default=now)
     scope = ForeignKeyField(Scope, null=True, index=False, on_delete="SET NULL")
     scope_label = CharField(max_length=160)
-    """Stays after the scope is deleted."""
+    """The label of the scope, which stays here after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     person_name = CharField(max_length=254)
     action = CharField(max_length=48)
-    """`noun.verb`: image.register, credentials.edit, member.remove."""
+    """`noun.verb`, for example `image.register`. See `webapp.audit.ACTIONS`."""
     subject = CharField(max_length=255)
     """The name of the changed object at that time."""
     image_id = IntegerField(null=True)
     """Not a foreign key, because the entry stays after the image is deleted."""
     changes = JSONField()
-    """{"field": [from, to], …}. Secrets are listed without their values."""
+    """{"field": [old value, new value], …}. Secrets are listed without their values."""
 
     class Meta:
         indexes = ((("scope", "at"), False), (("image_id", "at"), False))

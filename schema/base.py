@@ -1,6 +1,6 @@
 """The database handle, transactions, prepared queries, and the base class of all tables.
 
-It must not know any table.
+This module must not know any table.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from peewee import SQL, DatabaseProxy, DataError, IntegrityError, Model, SqliteD
 database = DatabaseProxy()
 
 DATABASE_REFUSALS = (IntegrityError, DataError)
-"""A broken constraint. PostgreSQL reports a text that is too long as a data error."""
+"""The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""
 
 
 class Table(Model):
     """The base class of all tables.
 
-    `migrations/` creates the tables; these classes never do. A foreign key has no index of its own
-    where a longer index begins with the same column.
+    Only `migrations/` creates tables. If a longer index begins with the column of a foreign key,
+    the foreign key has no index of its own.
     """
 
     class Meta:
@@ -30,13 +30,16 @@ class Table(Model):
 
 
 def is_sqlite() -> bool:
-    """Return whether the database is SQLite; the other possibility is PostgreSQL."""
+    """Return whether the database is SQLite. Otherwise, it is PostgreSQL."""
     return isinstance(database.obj, SqliteDatabase)
 
 
 @contextmanager
 def open_connection() -> Iterator[None]:
-    """Open a connection for the body, unless this thread has one, which then stays open."""
+    """Open a connection for the body of the `with` statement.
+
+    If this thread already has a connection, the body uses that connection, which stays open.
+    """
     opened = database.connect(reuse_if_open=True)
     try:
         yield
@@ -48,8 +51,8 @@ def open_connection() -> Iterator[None]:
 def transaction() -> Any:
     """Return a context manager for a transaction that writes.
 
-    SQLite takes its write lock at the start, so that two writers wait for each other. A
-    transaction that starts as a reader would fail at its first write instead.
+    On SQLite, the transaction takes the write lock at its start. If another transaction holds the
+    lock, it waits. A transaction that starts as a reader would fail at its first write instead.
     """
     if is_sqlite():
         return database.atomic("IMMEDIATE")
@@ -57,24 +60,28 @@ def transaction() -> Any:
 
 
 class Prepared:
-    """A query whose SQL Peewee writes only once, for queries that every page sends.
+    """A query whose SQL Peewee generates only once. Use it for queries that every page sends.
 
-    Peewee takes longer to write a query than the database takes to answer it.
+    To generate the SQL takes Peewee longer than the database takes to execute it.
     """
 
-    def __init__(self, write: Callable[[SQL], Any]) -> None:
-        """`write` receives the placeholder for each parameter, and returns the query."""
-        self._write = write
-        self._written: dict[str, tuple[Any, str]] = {}
+    def __init__(self, build_query: Callable[[SQL], Any]) -> None:
+        """Store the function that builds the query.
+
+        `build_query` receives the database's placeholder and uses it for every parameter.
+        """
+        self._build_query = build_query
+        self._queries: dict[str, tuple[Any, str]] = {}
+        """The query and its SQL, by placeholder."""
 
     def __call__(self, *params: Any) -> list[Any]:
-        """Return the rows for these parameters, in the order of their placeholders."""
+        """Return the rows. `params` have the same order as the placeholders in the query."""
         placeholder = database.param
-        if placeholder not in self._written:
-            query = self._write(SQL(placeholder))
+        if placeholder not in self._queries:
+            query = self._build_query(SQL(placeholder))
             sql, other_params = query.sql()
             if other_params:
                 raise ValueError("A prepared query holds a value that is not a placeholder.")
-            self._written[placeholder] = query, sql
-        query, sql = self._written[placeholder]
+            self._queries[placeholder] = query, sql
+        query, sql = self._queries[placeholder]
         return list(query._get_cursor_wrapper(database.execute_sql(sql, params)))  # noqa: SLF001  Peewee's only way

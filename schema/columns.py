@@ -15,7 +15,7 @@ LARGEST_ID = 2**31 - 1
 def now() -> datetime:
     """Return the current instant in UTC, in whole seconds.
 
-    Nothing here needs more precision, and whole seconds are equal on every database.
+    No table needs more precision, and every database stores whole seconds exactly.
     """
     return datetime.now(UTC).replace(microsecond=0)
 
@@ -41,7 +41,7 @@ class InstantField(DateTimeField):
 def as_instant(stored: Any) -> datetime:
     """Return a stored instant as an aware datetime.
 
-    SQLite returns text, which this reads faster than Peewee does.
+    SQLite returns text. `fromisoformat` parses the text faster than Peewee does.
     """
     naive = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     aware: datetime = naive.replace(tzinfo=UTC)
@@ -49,7 +49,7 @@ def as_instant(stored: Any) -> datetime:
 
 
 class Level(enum.StrEnum):
-    """The three levels of scope, from the top."""
+    """The three levels of scopes, from the top to the bottom."""
 
     SCALR = "scalr"
     ACCOUNT = "account"
@@ -62,7 +62,7 @@ class Level(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """The role of a person at a scope and all scopes below it, the weakest first."""
+    """The role of a person at a scope and all scopes below it, from weakest to strongest."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -74,7 +74,7 @@ class Role(enum.StrEnum):
 
 
 class LifeCycle(enum.StrEnum):
-    """The status that the owner gives an image."""
+    """The status of an image, which an editor of the owning scope sets."""
 
     ACTIVE = "active"
     DEPRECATED = "deprecated"

@@ -12,7 +12,7 @@ from schema.tenancy import Scope
 
 
 class CloudCredentials(Table):
-    """Credentials for one cloud. They are usable at the scope that owns them and below it."""
+    """Credentials for one cloud. They are usable at the scope that owns them and at scopes below."""
 
     id = AutoField()
     scope_id: int
@@ -33,5 +33,5 @@ class CloudCredentials(Table):
 
     @classmethod
     def usable_at(cls, scope: Scope) -> Any:
-        """Return the condition for credentials that `scope` owns or inherits."""
+        """Return the query condition for credentials that `scope` owns or inherits."""
         return cls.scope.in_([scope.id, *scope.above])

@@ -24,7 +24,7 @@ from schema.tenancy import Person, Scope
 
 
 class Image(Table):
-    """Our record of one cloud image. `webapp.images.identity` says when two images are the same."""
+    """A registered image. `webapp.images.identity` defines when two images are the same."""
 
     id = AutoField()
     scope_id: int
@@ -36,13 +36,16 @@ class Image(Table):
     location = CharField(max_length=128, default="")
     cloud_image_id = CharField(max_length=512)
     compute_resource = CharField(max_length=255, default="")
-    """'' means none, as in the other columns of the unique index, where NULLs are never equal."""
+    """'' means no compute resource.
+
+    The columns of the unique index contain '' instead of NULL, because two NULLs are never equal.
+    """
 
     name = CharField(max_length=255)
     os_family = CharField(max_length=64)
     os_version = CharField(max_length=64)
     os_version_key = CharField(max_length=64, default="")
-    """Sorts versions as numbers: `webapp.images.operating_systems.version_key`."""
+    """Sort key, so that 9 comes before 10. See `webapp.images.operating_systems.version_key`."""
     size_gb = IntegerField(null=True)
     agent_installed = BooleanField()
     shared = BooleanField()
@@ -52,36 +55,45 @@ class Image(Table):
     state = CharField(max_length=16)
     """A `webapp.clouds.base.ImageState`."""
     details = JSONField()
-    """Everything that the cloud returned at the last look-up, in the form of
-    `image_details.to_json`."""
+    """All details that the cloud returned at the last look-up.
+
+    `webapp.images.image_details.to_json` defines the format.
+    """
 
     credentials = ForeignKeyField(CloudCredentials, null=True, on_delete="SET NULL")
     credentials_name = CharField(max_length=64)
-    """Stays after the credentials are deleted."""
+    """The name of the credentials, which stays here after the credentials are deleted."""
     registered_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
     verified = BooleanField(default=True)
-    """Whether the image was ever read from the cloud. An import without a look-up does not."""
+    """Whether the image was ever read from the cloud. False after an import without a look-up."""
 
     status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
-    """The status today. `webapp.images.life_cycle` changes it when a date below is due."""
+    """The status today.
+
+    `webapp.images.life_cycle` changes the status when `deprecated_on` or `retired_on` is due.
+    """
     deprecated_on = DateField(null=True)
     retired_on = DateField(null=True)
-    """The first day of the status, in UTC. It may be in the future, as may `deprecated_on`."""
+    """`deprecated_on` and `retired_on` are the first days of a status, in UTC.
+
+    They may be in the future.
+    """
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
 
     name_key = CharField(max_length=255, default="")
     size_key = IntegerField(default=0)
     search_text = TextField(default="")
-    """`derive` fills these columns: they sort names and sizes, and are searched for words.
+    """`derive` fills `name_key`, `size_key` and `search_text`.
 
-    Texts are in lower case by Python's rules, so that all databases sort and find the same.
+    The Images page sorts by the keys and searches the text. Python converts the texts to lower
+    case, so that all databases sort and find the same.
     """
     group_id = IntegerField(default=0, index=True)
-    """The `FacetGroup` that counts the image. Triggers of the database set it."""
+    """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
 
     class Meta:
         indexes = (
@@ -97,7 +109,7 @@ class Image(Table):
         )
 
     def derive(self) -> None:
-        """Fill the columns that follow from other columns."""
+        """Fill the columns that are computed from other columns."""
         self.name_key = self.name.lower()[:255]
         self.size_key = self.size_gb or 0
         self.search_text = f"{self.name}\n{self.cloud_image_id}\n{self.description}".lower()
@@ -108,7 +120,7 @@ class Image(Table):
 
     @classmethod
     def visible_from(cls, scope: Scope) -> Any:
-        """Return the condition for images that `scope` owns or inherits."""
+        """Return the query condition for images that `scope` owns or inherits."""
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
 
 
@@ -126,8 +138,8 @@ for _columns in (
     ("registered_by_name",),
     ("checked_at",),
 ):
-    # One index for each sort order of the Images page. A scope slice, which is the shared or the
-    # unshared images of a scope, is a range of each index.
+    # One index for each sort order of the Images page. A scope slice is the shared or the unshared
+    # images of one scope. Each index contains a scope slice as one contiguous range.
     _index_columns = ("scope", "shared", *_columns, "id")
     Image.add_index(
         Image.index(
@@ -138,10 +150,10 @@ for _columns in (
 
 
 class FacetGroup(Table):
-    """The number of images of a scope that are equal in everything that has a filter.
+    """The number of images of a scope that have the same value in every column with a filter.
 
-    Triggers of the database update it, so that counting costs the same however many images there
-    are.
+    Database triggers update the number. The time to count therefore does not grow with the number
+    of images.
     """
 
     id = AutoField()
@@ -191,7 +203,7 @@ FacetGroup.add_index(
         FacetGroup.state,
         FacetGroup.verified,
         FacetGroup.images,
-        # Most sums read only this index and not the table.
+        # Most counts need only the columns of this index, so they don't read the table.
         name="facet_group_counted",
     )
 )
@@ -204,7 +216,7 @@ class DeletedImage(Table):
     """The ID that the image had."""
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     batch = CharField(max_length=32, index=True)
-    """A random ID that images deleted together have in common. Nobody can guess it."""
+    """The ID shared by all images that were deleted together. It is random and cannot be guessed."""
     record = JSONField()
     deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     deleted_at = InstantField(default=now, index=True)

@@ -25,9 +25,9 @@ class Job(Table):
     done = IntegerField(default=0)
     created_at = InstantField(default=now)
     seen_at = InstantField(default=now)
-    """The last heartbeat of the process that works on the job.
+    """The time of the last heartbeat of the process that works on the job.
 
-    If there is none for a while, another process takes over.
+    If the last heartbeat is too old, another process takes over.
     """
     finished_at = InstantField(null=True)
 
@@ -36,7 +36,7 @@ class Job(Table):
 
 
 class JobRow(Table):
-    """One image or one line of a job, and its outcome."""
+    """One image of a bulk action, or one line of an import, and its outcome."""
 
     id = AutoField()
     job = ForeignKeyField(Job, index=False, on_delete="CASCADE")

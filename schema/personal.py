@@ -17,7 +17,7 @@ class SavedView(Table):
     person = ForeignKeyField(Person, on_delete="CASCADE")
     name = CharField(max_length=60)
     path = CharField(max_length=1000)
-    """The page and its search, as in a bookmark: 'images?q=cloud%3Aaws'."""
+    """The path and query of the page, relative to the scope: 'images?q=cloud%3Aaws'."""
     shared = BooleanField(default=False)
     created_at = InstantField(default=now)
 
@@ -26,13 +26,13 @@ class SavedView(Table):
 
 
 class BookmarkBar(Table):
-    """A person's bookmarks at a scope, in order. Without a row, they are the default bookmarks."""
+    """A person's bookmarks at a scope, in order. Without a row, the default bookmarks apply."""
 
     id = AutoField()
     person = ForeignKeyField(Person, index=False, on_delete="CASCADE")
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     items = JSONField()
-    """[{"label": "Images", "path": "images?q=cloud%3Aaws"}, …], the path relative to the scope."""
+    """[{"label": "Images", "path": "images?q=cloud%3Aaws"}, …]. Paths are relative to the scope."""
 
     class Meta:
         indexes = ((("person", "scope"), True),)

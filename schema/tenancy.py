@@ -22,7 +22,7 @@ class Scope(Table):
     level = EnumField(Level, max_length=16)
     parent = ForeignKeyField("self", null=True, index=False, on_delete="CASCADE")
     path = CharField(max_length=129, unique=True)
-    """'' for Scalr, 'acme', 'acme/production'. It stays when the scope is renamed."""
+    """For example '' (Scalr), 'acme' or 'acme/production'. Renaming a scope doesn't change it."""
     name = CharField(max_length=64)
     created_at = InstantField(default=now)
 
@@ -32,7 +32,7 @@ class Scope(Table):
 
     @property
     def label(self) -> str:
-        """The name for people: 'Scalr', 'Account acme', 'Environment acme / production'."""
+        """The name on pages: 'Scalr', 'Account acme', 'Environment acme / production'."""
         if self.level is Level.SCALR:
             return "Scalr"
         if self.level is Level.ACCOUNT:
@@ -41,10 +41,10 @@ class Scope(Table):
 
     @cached_property
     def lineage(self) -> list[Scope]:
-        """This scope and the scopes above it, up to Scalr. Takes one query at most."""
+        """This scope and the scopes above it, up to Scalr. Takes at most one query."""
         if self.parent_id is None:
             return [self]
-        # This scope itself may be missing there: not yet saved, or deleted a moment ago.
+        # The query doesn't find this scope if it is not saved yet or was just deleted.
         above = [scope for scope in _lineage(*lineage_paths(self.path)) if scope.path != self.path]
         return _link([self, *_nearest_first(above)])
 
@@ -67,7 +67,7 @@ class Scope(Table):
 
     @classmethod
     def from_lineage(cls, path: str, scopes: Iterable[Scope]) -> Scope | None:
-        """Return the scope at `path` out of the scopes at `lineage_paths`, or None."""
+        """Return the scope at `path`, or None. `scopes` are those at `lineage_paths(path)`."""
         lineage = _nearest_first(scopes)
         if not lineage or lineage[0].path != path:
             return None
@@ -76,7 +76,10 @@ class Scope(Table):
 
 
 def lineage_paths(path: str) -> tuple[str, str, str]:
-    """Return the paths of a scope and of all scopes above it. A path may occur twice."""
+    """Return the path of a scope and the paths of its account and of Scalr.
+
+    The paths may be equal. For an account, for example, the first two paths are the same.
+    """
     account, _, _ = path.partition("/")
     return path, account, ""
 
@@ -86,6 +89,7 @@ def _nearest_first(scopes: Iterable[Scope]) -> list[Scope]:
 
 
 def _link(lineage: list[Scope]) -> list[Scope]:
+    """Set the parent of each scope to the next scope, without a query. Return `lineage`."""
     for lower, upper in pairwise(lineage):
         lower.parent = upper
     return lineage
@@ -139,7 +143,7 @@ class Membership(Table):
 
 
 class Invitation(Table):
-    """A one-time link to a role. Only a digest of the link's token is stored."""
+    """A link through which a person gets a role, once. Only a digest of its token is stored."""
 
     id = AutoField()
     scope_id: int

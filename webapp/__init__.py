@@ -1,4 +1,4 @@
-"""The image registry as a WSGI app. This module is wiring only."""
+"""Create the image registry as a WSGI app. This module only connects the other modules."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from webapp.web.services import Services
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
-    """Return the app, configured by `environ`, or by the environment of the process.
+    """Return the app, configured by `environ` or, if it is None, by the environment variables.
 
-    Raises SettingsError.
+    Raises SettingsError if a setting is missing or wrong.
     """
     settings = read_settings(os.environ if environ is None else environ)
     services = _services(settings)
@@ -43,7 +43,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         MAX_CONTENT_LENGTH=1024 * 1024,
         SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
         WTF_CSRF_TIME_LIMIT=None,
-        # A page is built in a few milliseconds; higher levels would add too much to that.
+        # A page takes a few milliseconds. Higher levels of compression would add too much time.
         COMPRESS_LEVEL=1,
         COMPRESS_BR_LEVEL=1,
         VERSION=__version__,

@@ -1,7 +1,7 @@
 """Rights: what a person may do at a scope. Uses neither the database nor the request.
 
-A role applies at the scope where it was granted and at every scope below. A person cannot see a
-scope at which they hold no role, granted there or inherited from above.
+A role applies at the scope where it was granted and at every scope below. If a person has no role
+at a scope or at a scope above it, they cannot see the scope.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from models import Person, Role, Scope
 
 
 class Right(enum.StrEnum):
-    """Permission for one kind of action at a scope, written `thing:action`."""
+    """A permission for one kind of action at a scope. The values have the form `thing:action`."""
 
     VIEW_IMAGES = "images:view"
     EDIT_IMAGES = "images:edit"
@@ -48,7 +48,7 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """A signed-in person with their roles by scope ID."""
+    """A signed-in person. `roles` are the roles granted to the person, by scope ID."""
 
     person: Person
     roles: Mapping[int, Role] = field(default_factory=dict)

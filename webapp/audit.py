@@ -1,6 +1,7 @@
 """The audit log: who changed what, and when.
 
-Call `record` inside the transaction of the change, so that neither exists without the other.
+Call `record` inside the transaction of the change, so that the database stores the change and its
+entry together or not at all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from webapp.access import Actor
 
 Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
-"""Recorded instead of a secret's value: the log shows that it changed, never the value."""
+"""Recorded instead of the value of a secret. The log only shows that the secret changed."""
 
 ACTIONS = {
     "image.register": "registered the image",
@@ -45,7 +46,7 @@ ACTIONS = {
     "environment.delete": "deleted the environment",
     "person.password": "changed the password for",
 }
-"""The text of each action, which is shown between the person's name and the subject."""
+"""The text of each action. Pages show it between the name of the person and the subject."""
 
 
 def record(
@@ -57,7 +58,10 @@ def record(
     changes: Changes | None = None,
     image: Image | None = None,
 ) -> None:
-    """Write one entry. `action` is a key of ACTIONS. `scope` is None for a person's own account."""
+    """Write one entry. `action` is a key of ACTIONS.
+
+    `scope` is None if the change is to a person's own account.
+    """
     if action not in ACTIONS:
         raise ValueError(action)
     AuditEntry.create(
@@ -88,13 +92,14 @@ def image_entries(image: Image) -> list[AuditEntry]:
 
 
 def scope_entries(scope: Scope, *, page: int, page_size: int) -> tuple[list[AuditEntry], bool]:
-    """Return one page of the entries at `scope` and below, newest first, and whether more follow.
+    """Return one page of entries, newest first, and whether another page follows.
 
-    At Scalr, the entries of deleted scopes are included.
+    The entries are about `scope` and the scopes below it. At Scalr, the entries of deleted scopes
+    are included.
     """
     query = AuditEntry.select().order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
     if scope.parent_id is not None:
-        below = [each.id for each in scope.subtree()]
-        query = query.where(AuditEntry.scope.in_(below))
+        scope_ids = [descendant.id for descendant in scope.subtree()]
+        query = query.where(AuditEntry.scope.in_(scope_ids))
     rows = list(query.limit(page_size + 1).offset((page - 1) * page_size))
     return rows[:page_size], len(rows) > page_size

@@ -72,7 +72,7 @@ def set_password(email: str, password: str) -> None:
 def rotate_keys() -> None:
     """Re-encrypt all cloud credentials.
 
-    The first key of CREDENTIALS_KEYS encrypts them, and any of its keys can decrypt them.
+    Decrypt with any key of CREDENTIALS_KEYS, and encrypt with the first key.
     """
     with models.database.connection_context():
         _require_current_schema()
@@ -92,7 +92,7 @@ def version() -> None:
 
 
 def _require_current_schema() -> None:
-    """Stop with advice if the database has not been migrated to this version."""
+    """Raise ClickException if the database has not been migrated to this version."""
     if database.pending_migrations(models.database.obj):
         raise click.ClickException(
             "The database schema is not up to date. Run `flask --app webapp migrate` first."

@@ -1,4 +1,4 @@
-"""Opening the database at a URL, and migrating its schema."""
+"""Open the database at a URL, and migrate its schema."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MAPPED_BYTES = 2**31 - 2**16
-"""SQLite's limit for the part of a file that is memory-mapped, which reads without copying."""
+"""How many bytes of the file SQLite maps into memory: its maximum. Mapped pages are not copied."""
 MIGRATION_LOCK = 7_305_842
 """ID of the advisory lock for migrations. The number is arbitrary."""
 
 
 def open_database(url: str) -> Database:
-    """Return the database at `sqlite:///file` or `postgresql://user:password@host/name`.
+    """Return the database at `url`, with a pool of connections.
 
-    Raises SettingsError for another kind of URL.
+    The URL is `sqlite:///file` or `postgresql://user:password@host/name`. Raises SettingsError for
+    any other kind of URL.
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
-        # Opening a file and reading its schema takes longer than most requests.
+        # The pool keeps files open. To open a file and read its schema takes longer than most
+        # requests.
         database: Database = connect(
             url.replace("sqlite:", "sqlite+pool:", 1),
             pragmas={
@@ -58,15 +60,14 @@ def open_database(url: str) -> Database:
             Path(database.database).parent.mkdir(parents=True, exist_ok=True)
         return database
     if scheme in {"postgresql", "postgres"}:
-        pooled = url.replace(f"{scheme}:", f"{scheme}+pool:", 1)
         return connect(
-            pooled,
+            url.replace(f"{scheme}:", f"{scheme}+pool:", 1),
             unquote_user=True,
             unquote_password=True,
             max_connections=32,
             timeout=10,
-            # The number of matching images varies a thousandfold from one value to the next, so
-            # a plan that PostgreSQL reuses for all values would be wrong for most.
+            # PostgreSQL must plan each query for its values. One value may match a thousand times
+            # as many images as another, so one plan for all values would be wrong for most values.
             options="-c plan_cache_mode=force_custom_plan",
         )
     raise SettingsError("DATABASE_URL must begin with sqlite:/// or postgresql://.")
@@ -75,8 +76,9 @@ def open_database(url: str) -> Database:
 class PostgresqlPool(PooledPostgresqlDatabase):
     """A pool that recognizes a lost connection without a query.
 
-    Peewee's own pool sends a query before each use, which costs every page a round trip. An idle
-    connection has nothing to read, unless the server has closed it or is about to.
+    Peewee's own pool sends a query before each use of a connection, which adds a round trip to
+    every page. This pool only asks the operating system whether the connection has data to read. An
+    idle connection has no data to read, unless the server has closed it or is about to close it.
     """
 
     def _is_closed(self, connection: Any) -> bool:
@@ -117,11 +119,12 @@ def init_app(app: Flask) -> None:
 
 def pending_migrations(database: Database) -> list[str]:
     """Return the names of the migrations that have not been applied."""
-    return [each.name for each in Runner(database, str(MIGRATIONS)).status() if not each.applied]
+    migrations = Runner(database, str(MIGRATIONS)).status()
+    return [migration.name for migration in migrations if not migration.applied]
 
 
 def migrate(database: Database) -> list[str]:
-    """Apply pending migrations, create the Scalr scope if missing, and return the names applied."""
+    """Apply the pending migrations and return their names. If Scalr is missing, create it."""
     with _migration_lock(database):
         applied: list[str] = Runner(database, str(MIGRATIONS)).up()
         with transaction():
@@ -136,8 +139,9 @@ def migrate(database: Database) -> list[str]:
 def _migration_lock(database: Database) -> Iterator[None]:
     """Make processes that start together migrate one after the other.
 
-    PostgreSQL has an advisory lock for that. For SQLite, a file beside the database is locked,
-    because pending migrations are read before a migration takes the database's own lock.
+    For PostgreSQL, take an advisory lock. For SQLite, lock a file beside the database. The lock of
+    the SQLite database itself would be too late: a migration takes it after the pending migrations
+    have been read.
     """
     if isinstance(database, SqliteDatabase):
         with Path(f"{database.database}.migrating").open("w") as lock:

@@ -7,10 +7,11 @@ class Refusal(Exception):
     """A rule forbids what the person requested.
 
     `message` is safe to show. It says what is wrong and, where possible, what to do next. `field`
-    is the name of the input that the message is about, or '' for the form as a whole.
+    is the name of the input that the message is about. If the message is about the whole form,
+    `field` is ''.
 
-    Each use case raises a subclass of its own. Views show the message on the form; the handler in
-    `web/error_pages.py` shows it if a view does not catch the refusal.
+    Each use case raises its own subclasses. Views show the message on the form. If a view does not
+    catch a refusal, the handler in `web/error_pages.py` shows the message.
     """
 
     def __init__(self, message: str, field: str = "") -> None:

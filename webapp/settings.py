@@ -1,4 +1,4 @@
-"""The settings, read once from environment variables.
+"""Read the settings from environment variables, once per process.
 
 If a value is missing, malformed or easy to guess, the app does not start, and a message says what
 to do.
@@ -25,15 +25,18 @@ class SettingsError(ClickException):
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """All settings. There is no repr, because two of the fields are secrets."""
+    """All settings. The class has no repr, because several of the fields contain secrets."""
 
     secret_key: str
     """Signs sessions and receipts. It has at least 32 characters."""
     credentials_keys: tuple[str, ...]
-    """Fernet keys for cloud credentials: the first one encrypts, and all of them decrypt."""
+    """Fernet keys for cloud credentials. The first key encrypts. Every key can decrypt."""
     database_url: str
     redis_url: str
-    """Redis for the rate limits that several servers share; '' counts in this process only."""
+    """URL of the Redis server that holds the rate limits of all processes.
+
+    If it is '', each process has its own rate limits.
+    """
     trusted_proxies: int
     """Number of reverse proxies whose X-Forwarded headers are trusted."""
     secure_cookies: bool
@@ -42,7 +45,7 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings. Raises SettingsError for the first one that is missing or wrong."""
+    """Return the settings. Raises SettingsError if a setting is missing or wrong."""
     data_dir = Path(environ.get("DATA_DIR") or "data").absolute()
     demonstration = _boolean(environ, "DEMONSTRATION", default=False)
     return Settings(
@@ -58,7 +61,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:
-    """Return the value of NAME, else the content of the file named by NAME_FILE, else ''."""
+    """Return the value of the variable `name`, or '' if it is not set.
+
+    If `name` + "_FILE" is set, it is the path of a file that contains the value.
+    """
     path = environ.get(f"{name}_FILE")
     if not path:
         return environ.get(name, "")
@@ -72,16 +78,16 @@ def _text(environ: Mapping[str, str], name: str) -> str:
 
 def _secret_key(environ: Mapping[str, str]) -> str:
     value = _text(environ, "SECRET_KEY")
-    generate = "Generate one with: python -c 'import secrets; print(secrets.token_hex(32))'"
+    advice = "Generate one with: python -c 'import secrets; print(secrets.token_hex(32))'"
     if not value:
-        raise SettingsError(f"SECRET_KEY is missing. {generate}")
+        raise SettingsError(f"SECRET_KEY is missing. {advice}")
     if len(value) < 32 or value.lower() in KNOWN_SECRETS or len(set(value)) < 8:
-        raise SettingsError(f"SECRET_KEY is too easy to guess. {generate}")
+        raise SettingsError(f"SECRET_KEY is too easy to guess. {advice}")
     return value
 
 
 def _credentials_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
-    generate = (
+    advice = (
         "Generate one with: python -c "
         "'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
     )
@@ -89,12 +95,12 @@ def _credentials_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
         key.strip() for key in _text(environ, "CREDENTIALS_KEYS").split(",") if key.strip()
     )
     if not keys:
-        raise SettingsError(f"CREDENTIALS_KEYS is missing. {generate}")
+        raise SettingsError(f"CREDENTIALS_KEYS is missing. {advice}")
     for number, key in enumerate(keys, start=1):
         try:
             Fernet(key)
         except ValueError as error:
-            message = f"Key {number} in CREDENTIALS_KEYS is not a Fernet key. {generate}"
+            message = f"Key {number} in CREDENTIALS_KEYS is not a Fernet key. {advice}"
             raise SettingsError(message) from error
     return keys
 

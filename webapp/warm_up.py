@@ -1,10 +1,11 @@
-"""Loading of SDKs in the background, before a person waits for them.
+"""Load the SDKs of the clouds in the background, so that nobody has to wait for them.
 
-Importing an SDK takes seconds, so neither the start nor a look-up should wait for it. It also takes
-up to 160 MB, so the SDK of a cloud that nobody uses should not be loaded. A thread of each process
-therefore loads one SDK after the other: for each cloud with stored credentials, and for a cloud
-whose credentials somebody is about to enter. The thread keeps checking, because another process may
-store the first credentials of a cloud.
+To import an SDK takes seconds, so neither the start of the app nor a look-up should wait for it. An
+SDK also needs up to 160 MB of memory, so an SDK that nobody uses should not be loaded.
+
+Therefore each process has a thread that loads one SDK after the other. The thread loads the SDK of
+each cloud with stored credentials, and of each cloud whose credentials somebody is about to enter.
+The thread checks regularly, because another process may store the first credentials of a cloud.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from models import CloudCredentials
 from webapp.clouds import CLOUDS
 
 CHECK_SECONDS = 5.0
-"""How often to check for newly used clouds: less than it takes to fill in a form."""
+"""Seconds between two checks for newly used clouds. Filling in a form takes longer."""
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +37,15 @@ class WarmUp:
         self._started = threading.Lock()
 
     def start(self) -> None:
-        """Start the thread, unless it was started before.
+        """Start the thread if it is not running yet.
 
-        Call this only after the server has forked, since a fork does not copy threads.
+        Call this only after the server has forked, because a fork does not copy threads.
         """
         if self._started.acquire(blocking=False):
             threading.Thread(target=self._run, name="warm-up", daemon=True).start()
 
     def request(self, key: str) -> None:
-        """Load the SDK of this cloud next, because somebody is about to use it."""
+        """Make the thread load the SDK of this cloud now, because somebody is about to use it."""
         self._requested.add(key)
         self._wake.set()
 
@@ -52,7 +53,8 @@ class WarmUp:
         """Load the SDK of every cloud in use that is not loaded yet."""
         for key in sorted((self._requested | _clouds_in_use()) - self._loaded):
             CLOUDS[key].warm_up()
-            # Garbage collections delay requests. They can skip the SDK, which is never unloaded.
+            # Exclude the objects of the SDK from garbage collection, which delays requests. An SDK
+            # is never unloaded.
             gc.freeze()
             self._loaded.add(key)
             log.debug("the SDK of %s is loaded", key)
@@ -77,7 +79,10 @@ def init_app(app: Flask, warm_up: WarmUp) -> None:
 
 
 def _clouds_in_use() -> set[str]:
-    """Return the keys of the clouds with stored credentials, or an empty set if the query fails."""
+    """Return the keys of the clouds with stored credentials.
+
+    If the query fails, log the error and return an empty set.
+    """
     try:
         with models.database.connection_context():
             rows = CloudCredentials.select(CloudCredentials.cloud).distinct()
