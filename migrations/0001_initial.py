@@ -35,21 +35,21 @@ TABLES = (
 
 
 def up(_migrator: Any, db: Database) -> None:
-    scope, person = _tree_and_people(db)
-    credentials = _credentials(db, scope)
-    _images(db, scope, person, credentials)
-    _bookmarks_and_audit(db, scope, person)
+    scope, person = _create_scopes_and_people(db)
+    credentials = _create_credentials(db, scope)
+    _create_images(db, scope, person, credentials)
+    _create_bookmarks_and_audit(db, scope, person)
 
 
 def down(migrator: Any, _db: Database) -> None:
     migrator.migrate(*(migrator.drop_table(name) for name in TABLES))
 
 
-def _base(db: Database) -> type[Model]:
-    """Return the base class of the tables, with an ID that is never used twice.
+def _base_class(db: Database) -> type[Model]:
+    """Return the base class of the tables, whose IDs are never reused.
 
-    A URL or an audit entry must never point to another record. PostgreSQL's sequences guarantee
-    this. SQLite needs AUTOINCREMENT.
+    If an ID were reused, an old URL or audit entry would point to the wrong record. PostgreSQL's
+    sequences never reuse an ID. SQLite needs AUTOINCREMENT.
     """
     key = AutoIncrementField if isinstance(db, SqliteDatabase) else AutoField
 
@@ -63,16 +63,16 @@ def _base(db: Database) -> type[Model]:
     return Base
 
 
-def _by_bytes(db: Database) -> list[Node]:
-    """Return the options of a column that is sorted by bytes, which is what SQLite always does.
+def _byte_order(db: Database) -> list[Node]:
+    """Return the constraints that make a column sort by bytes.
 
-    Other collations of PostgreSQL ignore punctuation.
+    SQLite always sorts by bytes. On PostgreSQL, other collations than "C" ignore punctuation.
     """
     return [] if isinstance(db, SqliteDatabase) else [SQL('COLLATE "C"')]
 
 
-def _tree_and_people(db: Database) -> tuple[type[Model], type[Model]]:
-    class Scope(_base(db)):  # type: ignore[misc]
+def _create_scopes_and_people(db: Database) -> tuple[type[Model], type[Model]]:
+    class Scope(_base_class(db)):  # type: ignore[misc]
         level = CharField(max_length=16)
         parent = ForeignKeyField("self", null=True, index=False, on_delete="CASCADE")
         path = CharField(max_length=129, unique=True)
@@ -90,7 +90,7 @@ def _tree_and_people(db: Database) -> tuple[type[Model], type[Model]]:
         Scope.index(Scope.level, unique=True, where=SQL("level = 'scalr'"), name="scope_one_scalr")
     )
 
-    class Person(_base(db)):  # type: ignore[misc]
+    class Person(_base_class(db)):  # type: ignore[misc]
         email = CharField(max_length=254, unique=True)
         name = CharField(max_length=128)
         password_hash = CharField(max_length=255)
@@ -101,7 +101,7 @@ def _tree_and_people(db: Database) -> tuple[type[Model], type[Model]]:
         class Meta:
             constraints = (Check("theme IN ('system', 'light', 'dark')"),)
 
-    class Membership(_base(db)):  # type: ignore[misc]
+    class Membership(_base_class(db)):  # type: ignore[misc]
         person = ForeignKeyField(Person, index=False, on_delete="CASCADE")
         scope = ForeignKeyField(Scope, on_delete="CASCADE")
         role = CharField(max_length=8)
@@ -111,7 +111,7 @@ def _tree_and_people(db: Database) -> tuple[type[Model], type[Model]]:
             indexes = ((("person", "scope"), True),)
             constraints = (Check("role IN ('viewer', 'editor', 'admin')"),)
 
-    class Invitation(_base(db)):  # type: ignore[misc]
+    class Invitation(_base_class(db)):  # type: ignore[misc]
         scope = ForeignKeyField(Scope, index=False, on_delete="CASCADE")
         email = CharField(max_length=254)
         role = CharField(max_length=8)
@@ -128,8 +128,8 @@ def _tree_and_people(db: Database) -> tuple[type[Model], type[Model]]:
     return Scope, Person
 
 
-def _credentials(db: Database, scope: type[Model]) -> type[Model]:
-    class CloudCredentials(_base(db)):  # type: ignore[misc]
+def _create_credentials(db: Database, scope: type[Model]) -> type[Model]:
+    class CloudCredentials(_base_class(db)):  # type: ignore[misc]
         cloud = CharField(max_length=32)
         name = CharField(max_length=64)
         settings = JSONField()
@@ -146,10 +146,10 @@ def _credentials(db: Database, scope: type[Model]) -> type[Model]:
     return CloudCredentials
 
 
-def _images(
+def _create_images(
     db: Database, scope: type[Model], person: type[Model], credentials: type[Model]
 ) -> None:
-    class Image(_base(db)):  # type: ignore[misc]
+    class Image(_base_class(db)):  # type: ignore[misc]
         scope_ = ForeignKeyField(scope, column_name="scope_id", index=False, on_delete="CASCADE")
         cloud = CharField(max_length=32)
         location = CharField(max_length=128)
@@ -158,7 +158,7 @@ def _images(
         name = CharField(max_length=255)
         os_family = CharField(max_length=64)
         os_version = CharField(max_length=64)
-        os_version_key = CharField(max_length=64, constraints=_by_bytes(db))
+        os_version_key = CharField(max_length=64, constraints=_byte_order(db))
         size_gb = IntegerField(null=True)
         agent_installed = BooleanField()
         shared = BooleanField()
@@ -189,8 +189,8 @@ def _images(
     db.create_tables([Image])
 
 
-def _bookmarks_and_audit(db: Database, scope: type[Model], person: type[Model]) -> None:
-    class BookmarkBar(_base(db)):  # type: ignore[misc]
+def _create_bookmarks_and_audit(db: Database, scope: type[Model], person: type[Model]) -> None:
+    class BookmarkBar(_base_class(db)):  # type: ignore[misc]
         person_ = ForeignKeyField(person, column_name="person_id", index=False, on_delete="CASCADE")
         scope_ = ForeignKeyField(scope, column_name="scope_id", on_delete="CASCADE")
         items = JSONField()
@@ -198,7 +198,7 @@ def _bookmarks_and_audit(db: Database, scope: type[Model], person: type[Model]) 
         class Meta:
             indexes = ((("person_", "scope_"), True),)
 
-    class AuditEntry(_base(db)):  # type: ignore[misc]
+    class AuditEntry(_base_class(db)):  # type: ignore[misc]
         at = DateTimeField()
         scope_ = ForeignKeyField(
             scope, column_name="scope_id", null=True, index=False, on_delete="SET NULL"

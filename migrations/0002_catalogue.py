@@ -1,7 +1,7 @@
 """Make the Images page fast at any size, and add saved views, deleted images, and background jobs.
 
-Add columns and indexes to sort by, a full-text index of trigrams, and counts for the filters, which
-triggers maintain.
+Add columns and indexes for each sort order, a full-text index of trigrams, and facet groups: the
+counts for the filters. Triggers update the facet groups.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ COUNTED = (
     "images",
 )
 """The columns of a facet group that most sums need."""
-SORTED_BY_BYTES = {
+BYTE_ORDER_COLUMNS = {
     "cloud": 32,
     "location": 128,
     "cloud_image_id": 512,
@@ -98,6 +98,7 @@ SORTED_BY_BYTES = {
     "registered_by_name": 254,
     "name_key": 255,
 }
+"""The columns that PostgreSQL must sort by bytes, with their maximum lengths."""
 TRIGGERS = ("image_grouped", "image_regrouped", "image_ungrouped")
 
 
@@ -108,25 +109,25 @@ def up(_migrator: Any, db: Database) -> None:
             true = "1" if sqlite else "TRUE"
             db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind.format(true=true)}")
     if not sqlite:
-        # Compare bytes, as SQLite does. Other collations ignore punctuation and differ between
-        # machines.
-        for name, length in SORTED_BY_BYTES.items():
+        # SQLite sorts by bytes. On PostgreSQL, other collations than "C" ignore punctuation and
+        # differ between machines.
+        for name, length in BYTE_ORDER_COLUMNS.items():
             kind = f'VARCHAR({length}) COLLATE "C"'
             db.execute_sql(f"ALTER TABLE image ALTER COLUMN {name} TYPE {kind}")
-    _derive(db)
+    _fill_derived_columns(db)
     db.execute_sql("DROP INDEX image_scope_id_registered_at")
     for name, columns_ in INDEXES.items():
         db.execute_sql(f"CREATE INDEX {name} ON image ({columns_})")
-    _tables(db)
-    (_sqlite if sqlite else _postgresql)(db)
-    same = " AND ".join(f"facet_group.{each} = image.{each}" for each in DIMENSIONS)
+    _create_tables(db)
+    (_create_sqlite_triggers if sqlite else _create_postgresql_triggers)(db)
+    same_group = " AND ".join(f"facet_group.{name} = image.{name}" for name in DIMENSIONS)
     names = ", ".join(DIMENSIONS)
     db.execute_sql(
         f"INSERT INTO facet_group ({names}, images) "  # noqa: S608  constants of this file
         f"SELECT {names}, count(*) FROM image GROUP BY {names}"
     )
     db.execute_sql(
-        f"UPDATE image SET group_id = (SELECT id FROM facet_group WHERE {same})"  # noqa: S608
+        f"UPDATE image SET group_id = (SELECT id FROM facet_group WHERE {same_group})"  # noqa: S608
     )
 
 
@@ -150,8 +151,8 @@ def down(migrator: Any, db: Database) -> None:
     db.execute_sql("CREATE INDEX image_scope_id_registered_at ON image (scope_id, registered_at)")
 
 
-def _derive(db: Database) -> None:
-    """Fill the derived columns, in lower case by Python's rules, as the application does."""
+def _fill_derived_columns(db: Database) -> None:
+    """Fill the derived columns. Python converts the texts to lower case, as in the application."""
     placeholder = "?" if isinstance(db, SqliteDatabase) else "%s"
     columns = ", ".join(
         f"{name} = {placeholder}" for name in ("name_key", "size_key", "search_text")
@@ -163,7 +164,7 @@ def _derive(db: Database) -> None:
         db.execute_sql(fill, (name.lower()[:255], size or 0, text, number))
 
 
-def _tables(db: Database) -> None:
+def _create_tables(db: Database) -> None:
     key = AutoIncrementField if isinstance(db, SqliteDatabase) else AutoField
 
     class Base(Model):
@@ -251,7 +252,7 @@ def _tables(db: Database) -> None:
     db.execute_sql(f"CREATE INDEX facet_group_counted ON facet_group ({', '.join(COUNTED)})")
 
 
-def _count(row: str) -> str:
+def _add_to_group(row: str) -> str:
     """Return the SQL that adds the image `row` to its facet group."""
     names, values = ", ".join(DIMENSIONS), ", ".join(f"{row}.{name}" for name in DIMENSIONS)
     return (
@@ -260,7 +261,7 @@ def _count(row: str) -> str:
     )
 
 
-def _discount(row: str) -> str:
+def _remove_from_group(row: str) -> str:
     """Return the SQL that removes the image `row` from its facet group."""
     return (
         f"UPDATE facet_group SET images = images - 1 WHERE id = {row}.group_id; "  # noqa: S608
@@ -268,10 +269,12 @@ def _discount(row: str) -> str:
     )
 
 
-def _sqlite(db: Database) -> None:
-    same = " AND ".join(f"{each} = NEW.{each}" for each in DIMENSIONS)
-    assign = (
-        f"UPDATE image SET group_id = (SELECT id FROM facet_group WHERE {same}) WHERE id = NEW.id"  # noqa: S608
+def _create_sqlite_triggers(db: Database) -> None:
+    """Create the full-text index of trigrams, and the triggers."""
+    same_group = " AND ".join(f"{name} = NEW.{name}" for name in DIMENSIONS)
+    set_group_id = (
+        f"UPDATE image SET group_id = (SELECT id FROM facet_group WHERE {same_group}) "  # noqa: S608
+        "WHERE id = NEW.id"
     )
     drop_text = (
         "INSERT INTO image_words (image_words, rowid, search_text) "
@@ -291,29 +294,36 @@ def _sqlite(db: Database) -> None:
             "WHEN OLD.search_text IS NOT NEW.search_text "
             f"BEGIN {drop_text}; {add_text}; END"
         ),
-        f"CREATE TRIGGER image_grouped AFTER INSERT ON image BEGIN {_count('NEW')}; {assign}; END",
+        (
+            "CREATE TRIGGER image_grouped AFTER INSERT ON image "
+            f"BEGIN {_add_to_group('NEW')}; {set_group_id}; END"
+        ),
         (
             f"CREATE TRIGGER image_regrouped AFTER UPDATE OF {', '.join(DIMENSIONS)} ON image "
-            f"BEGIN {_count('NEW')}; {_discount('OLD')}; {assign}; END"
+            f"BEGIN {_add_to_group('NEW')}; {_remove_from_group('OLD')}; {set_group_id}; END"
         ),
-        f"CREATE TRIGGER image_ungrouped AFTER DELETE ON image BEGIN {_discount('OLD')}; END",
+        (
+            "CREATE TRIGGER image_ungrouped AFTER DELETE ON image "
+            f"BEGIN {_remove_from_group('OLD')}; END"
+        ),
     ):
         db.execute_sql(statement)
 
 
-def _postgresql(db: Database) -> None:
+def _create_postgresql_triggers(db: Database) -> None:
+    """Create the index of trigrams, and the triggers."""
     function = "CREATE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {}; END $$"
-    insert = f"{_count('NEW')} RETURNING id INTO NEW.group_id; RETURN NEW"
-    update = f"{_count('NEW')} RETURNING id INTO NEW.group_id; {_discount('OLD')}; RETURN NEW"
+    add = f"{_add_to_group('NEW')} RETURNING id INTO NEW.group_id"
+    remove = _remove_from_group("OLD")
     for statement in (
         "CREATE EXTENSION IF NOT EXISTS pg_trgm",
         (
             "CREATE INDEX image_search_text ON image "
             "USING gin (search_text gin_trgm_ops) WITH (fastupdate = off)"
         ),
-        function.format("image_grouped", insert),
-        function.format("image_regrouped", update),
-        function.format("image_ungrouped", f"{_discount('OLD')}; RETURN OLD"),
+        function.format("image_grouped", f"{add}; RETURN NEW"),
+        function.format("image_regrouped", f"{add}; {remove}; RETURN NEW"),
+        function.format("image_ungrouped", f"{remove}; RETURN OLD"),
         (
             "CREATE TRIGGER image_grouped BEFORE INSERT ON image "
             "FOR EACH ROW EXECUTE FUNCTION image_grouped()"

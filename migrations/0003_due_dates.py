@@ -1,6 +1,6 @@
-"""Replace two indexes, so that finding images with a due date is fast.
+"""Replace two indexes, so that images with a due date are found fast.
 
-The old indexes made it scan all images whose date has long passed.
+With the old indexes, the query also read all images whose date had passed long ago.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from schema.tenancy import Scope
 
 
 class CloudCredentials(Table):
-    """Credentials for one cloud. They are usable at the scope that owns them and at scopes below."""
+    """Credentials for one cloud. They are usable at the scope that owns them and below it."""
 
     id = AutoField()
     scope_id: int

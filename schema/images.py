@@ -216,7 +216,7 @@ class DeletedImage(Table):
     """The ID that the image had."""
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     batch = CharField(max_length=32, index=True)
-    """The ID shared by all images that were deleted together. It is random and cannot be guessed."""
+    """A random ID that nobody can guess. All images that were deleted together have the same ID."""
     record = JSONField()
     deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     deleted_at = InstantField(default=now, index=True)

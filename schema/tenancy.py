@@ -45,7 +45,9 @@ class Scope(Table):
         if self.parent_id is None:
             return [self]
         # The query doesn't find this scope if it is not saved yet or was just deleted.
-        above = [scope for scope in _lineage(*lineage_paths(self.path)) if scope.path != self.path]
+        above = [
+            scope for scope in _select_lineage(*lineage_paths(self.path)) if scope.path != self.path
+        ]
         return _link([self, *_nearest_first(above)])
 
     @property
@@ -63,7 +65,7 @@ class Scope(Table):
     @classmethod
     def at(cls, path: str) -> Scope | None:
         """Return the scope at `path` with the scopes above it, or None. Takes one query."""
-        return cls.from_lineage(path, _lineage(*lineage_paths(path)))
+        return cls.from_lineage(path, _select_lineage(*lineage_paths(path)))
 
     @classmethod
     def from_lineage(cls, path: str, scopes: Iterable[Scope]) -> Scope | None:
@@ -95,7 +97,9 @@ def _link(lineage: list[Scope]) -> list[Scope]:
     return lineage
 
 
-_lineage = Prepared(lambda placeholder: Scope.select().where(Scope.path.in_([placeholder] * 3)))
+_select_lineage = Prepared(
+    lambda placeholder: Scope.select().where(Scope.path.in_([placeholder] * 3))
+)
 
 
 Scope.add_index(

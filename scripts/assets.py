@@ -1,8 +1,8 @@
-"""Install the browser's assets: htmx, Tabler's style sheet, and a sprite of icons.
+"""Install the browser's assets: htmx, Tabler's style sheet, and an SVG file with all icons.
 
-They are written to webapp/static/vendor; `webapp/static/icons.txt` lists the icons. Does nothing if
-the assets are up to date, so that only the first run needs the network. Run it as a script with a
-Python that has pip, which installs npm on machines without it.
+Writes the assets to webapp/static/vendor. `webapp/static/icons.txt` lists the icons. If the assets
+are up to date, does nothing, so only the first run needs the network. Run this file as a script,
+with a Python that has pip. On a machine without npm, pip installs npm.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.npm import STAMP, digest, install, stamped  # noqa: E402  from the folder above
+from scripts.npm import STAMP, digest, install, is_up_to_date  # noqa: E402  from the folder above
 
 LOCK = ROOT / "package-lock.json"
 MODULES = ROOT / "node_modules"
@@ -31,8 +31,8 @@ FILES = {
 
 
 def main() -> None:
-    made_from = digest(LOCK, ICONS, Path(__file__))
-    if stamped(VENDOR, made_from):
+    source_digest = digest(LOCK, ICONS, Path(__file__))
+    if is_up_to_date(VENDOR, source_digest):
         return
     print("Installing the browser's assets …", flush=True)
     install(ROOT)
@@ -41,7 +41,7 @@ def main() -> None:
     for name, source in FILES.items():
         shutil.copyfile(MODULES / source, VENDOR / name)
     (VENDOR / "icons.svg").write_text(_sprite(ICONS.read_text().split()))
-    (VENDOR / STAMP).write_text(made_from)
+    (VENDOR / STAMP).write_text(source_digest)
 
 
 def _sprite(names: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Run every check: lint, types, and the tests on SQLite, on PostgreSQL and in a browser.
 
-Installs PostgreSQL and a browser for the tests if the machine has none and allows it. A check that
-cannot run is reported, and is a failure with CI=true. Ends with a summary.
+If the machine has no PostgreSQL or no browser, this script tries to install them for the tests. If
+a check cannot run, the summary at the end says so. With CI=true, such a check is a failure.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ WORKERS = "--numprocesses=2"
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
 """import-linter has no module that `python -m` can run."""
 END_SECONDS = 20
+"""How long an interrupted command may take to clean up."""
 PEERS = {
     "test_contract": "of the adapter contract",
     "openstack.test_real_services": "against the real Keystone and Glance",
@@ -41,10 +42,13 @@ PEERS = {
     "azure.test_recorded": "against Azure's recorded answers",
     "gce.test_recorded": "against Google's API description, with Prism, and real images",
 }
-"""Test modules of the clouds that the summary counts separately: what they run against."""
+"""The test modules of the clouds that the summary counts separately, and their text there.
+
+A peer is a server that plays the part of a cloud in the tests.
+"""
 
 
-def _nothing_missing() -> str:
+def _no_preparation() -> str:
     return ""
 
 
@@ -53,7 +57,7 @@ class Check:
     name: str
     command: tuple[str, ...]
     """The arguments of Python."""
-    missing: Callable[[], str] = _nothing_missing
+    prepare: Callable[[], str] = _no_preparation
     """Installs the programs that the check needs. Returns why the check cannot run, or ''."""
 
 
@@ -62,7 +66,8 @@ class Result:
     name: str
     code: int = 0
     seconds: float = 0.0
-    missing: str = ""
+    obstacle: str = ""
+    """The reason why the check could not run, or ''."""
     counts: Counter[str] = field(default_factory=Counter)
     """The number of tests by outcome: passed, failed, skipped."""
     kinds: Counter[str] = field(default_factory=Counter)
@@ -79,7 +84,7 @@ def main() -> None:
         results = [_run(check, strict=strict) for check in _checks()]
     except KeyboardInterrupt:
         sys.exit("\nInterrupted.")
-    sys.exit(_sum_up(results))
+    sys.exit(_print_summary(results))
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -94,28 +99,29 @@ def _checks() -> tuple[Check, ...]:
         Check("spelling", ("-m", "codespell_lib")),
         Check("layers", (LINT_IMPORTS,)),
         Check("types", ("-m", "mypy")),
-        # Before the tests of the adapters, whose timings it would distort.
-        Check("peers of the clouds", ("-m", "scripts.peers"), missing=_peers_missing),
+        # The peers are installed before the tests of the adapters, because an installation during
+        # these tests would distort their timings.
+        Check("peers of the clouds", ("-m", "scripts.peers"), prepare=_prepare_peers),
         Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests")),
         # The tests of the clouds use no database.
         Check(
             "tests on PostgreSQL",
             ("-m", "pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
-            missing=_postgresql_missing,
+            prepare=_prepare_postgresql,
         ),
         Check(
             "tests in a browser",
             ("-m", "pytest", WORKERS, "--dist=loadfile", "e2e"),
-            missing=_browser_missing,
+            prepare=_prepare_browser,
         ),
     )
 
 
 def _run(check: Check, *, strict: bool) -> Result:
     print(f"\n--- {check.name} ---", flush=True)
-    result = Result(check.name, missing=check.missing())
-    if result.missing:
-        print(f"\n*** NOT RUN: {check.name}. {result.missing} ***\n", flush=True)
+    result = Result(check.name, obstacle=check.prepare())
+    if result.obstacle:
+        print(f"\n*** NOT RUN: {check.name}. {result.obstacle} ***\n", flush=True)
         result.code = int(strict)
         return result
     report = REPORTS / f"{check.name.replace(' ', '-')}.xml"
@@ -126,12 +132,15 @@ def _run(check: Check, *, strict: bool) -> Result:
     result.code = _wait([sys.executable, *arguments])
     result.seconds = time.monotonic() - started
     if report.exists():
-        _count(report, result)
+        _count_tests(report, result)
     return result
 
 
 def _wait(command: list[str]) -> int:
-    """Run a command. On an interrupt, let the command clean up, then stop its children."""
+    """Run a command and return its exit code.
+
+    On an interrupt, let the command clean up for END_SECONDS. Then kill its child processes.
+    """
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -147,7 +156,8 @@ def _wait(command: list[str]) -> int:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _count(report: Path, result: Result) -> None:
+def _count_tests(report: Path, result: Result) -> None:
+    """Add the tests in a JUnit report to the counts of `result`."""
     for case in ET.parse(report).iter("testcase"):  # noqa: S314  pytest wrote it just now
         outcomes = {child.tag for child in case}
         outcome = "passed"
@@ -159,10 +169,10 @@ def _count(report: Path, result: Result) -> None:
         result.kinds[_kind(case.get("classname", ""))] += 1
 
 
-def _peers_missing() -> str:
-    """Install the programs that the peers need, and return ''.
+def _prepare_peers() -> str:
+    """Install the programs that the peers need. Return '', because the check can always run.
 
-    The tests that need a missing program report it.
+    If a program is still missing, the tests that need it report it.
     """
     if vcsim.missing_packages():
         _install_with_apt(*vcsim.PACKAGES)
@@ -172,14 +182,15 @@ def _peers_missing() -> str:
 
 
 def _kind(module: str) -> str:
-    """Return the kind of a test of the clouds, or '' for other tests."""
+    """Return the summary's text for a test module of the clouds, or '' for other tests."""
     if not module.startswith("tests.clouds."):
         return ""
     name = module.removeprefix("tests.clouds.")
     return PEERS.get(name, "other tests of the clouds")
 
 
-def _postgresql_missing() -> str:
+def _prepare_postgresql() -> str:
+    """Install PostgreSQL if it is missing. Return why that failed, or ''."""
     if os.environ.get("TEST_DATABASE_URL"):
         return ""
     try:
@@ -195,7 +206,8 @@ def _postgresql_missing() -> str:
     return ""
 
 
-def _browser_missing() -> str:
+def _prepare_browser() -> str:
+    """Install Chromium if it is missing. Return why that failed, or ''."""
     if importlib.util.find_spec("playwright") is None:
         return "Playwright is not installed. The reason is above."
     if not _has_browser():
@@ -209,13 +221,15 @@ def _browser_missing() -> str:
 
 def _has_browser() -> bool:
     """Return whether Playwright has its own Chromium or the machine has one."""
-    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright").expanduser()
+    folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright"
     names = ("chromium", "google-chrome")
-    return any(own.glob("chromium-*")) or any(shutil.which(name) for name in names)
+    return any(Path(folder).expanduser().glob("chromium-*")) or any(
+        shutil.which(name) for name in names
+    )
 
 
 def _install_with_apt(*packages: str) -> None:
-    """Try to install packages. This needs root, or sudo without a password."""
+    """Try to install packages with apt. That needs root, or sudo without a password."""
     if not shutil.which("apt-get"):
         return
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -227,30 +241,31 @@ def _install_with_apt(*packages: str) -> None:
         _wait([*apt, "install", "-y", "-q", *packages])
 
 
-def _sum_up(results: list[Result]) -> int:
-    """Print a line for each check, and the totals. Return the exit code."""
+def _print_summary(results: list[Result]) -> int:
+    """Print one line for each check, and the totals. Return the exit code of this script."""
     print("\n--- summary ---")
     for result in results:
-        print(f"{result.name:20}{_outcome(result):12}{result.seconds:7.1f} s   {_counts(result)}")
+        outcome, counts = _outcome_text(result), _counts_text(result)
+        print(f"{result.name:20}{outcome:12}{result.seconds:7.1f} s   {counts}")
     failed = [result.name for result in results if result.code]
-    missing = [result.name for result in results if result.missing]
+    not_run = [result.name for result in results if result.obstacle]
     if failed:
         print(f"FAILED: {', '.join(failed)}")
-    if missing:
-        print(f"NOT RUN: {', '.join(missing)}")
+    if not_run:
+        print(f"NOT RUN: {', '.join(not_run)}")
     totals: Counter[str] = sum((result.counts for result in results), Counter())
-    counts = ", ".join(f"{totals[outcome]} {outcome}" for outcome in sorted(totals))
-    print(f"{counts or 'no tests'} in {sum(result.seconds for result in results):.1f}s")
+    total = ", ".join(f"{totals[outcome]} {outcome}" for outcome in sorted(totals))
+    print(f"{total or 'no tests'} in {sum(result.seconds for result in results):.1f}s")
     return next((result.code for result in results if result.code), 0)
 
 
-def _outcome(result: Result) -> str:
-    if result.missing:
+def _outcome_text(result: Result) -> str:
+    if result.obstacle:
         return "NOT RUN"
     return f"FAILED ({result.code})" if result.code else "passed"
 
 
-def _counts(result: Result) -> str:
+def _counts_text(result: Result) -> str:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.counts.items()))
     kinds = ", ".join(f"{count} {kind}" for kind, count in result.kinds.items() if kind)
     return f"{counts} ({kinds})" if kinds else counts

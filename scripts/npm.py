@@ -1,7 +1,7 @@
 """Install the packages of FOLDER/package-lock.json into FOLDER/node_modules: `npm.py FOLDER`.
 
-Never runs the scripts of the packages. Does nothing if the packages are up to date. Run it with a
-Python that has pip, which installs npm on machines without it.
+Never runs the scripts of the packages. If the packages are up to date, does nothing. Run this file
+with a Python that has pip. On a machine without npm, pip installs npm.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = ".made-from"
+"""Name of a file that contains a digest of the files that its folder was made from."""
 NODE_MAJOR = 20
 
 
 def install(folder: Path) -> None:
     """Install the packages of `folder`. Exit with a message if that fails."""
-    modules, lock = folder / "node_modules", digest(folder / "package-lock.json")
-    if stamped(modules, lock):
+    modules, lock_digest = folder / "node_modules", digest(folder / "package-lock.json")
+    if is_up_to_date(modules, lock_digest):
         return
     if npm := _system_npm():
         _install_with([npm], folder)
     else:
         with tempfile.TemporaryDirectory(prefix="npm-") as temporary:
             _install_with(_npm_from_pypi(Path(temporary)), folder)
-    (modules / STAMP).write_text(lock)
+    (modules / STAMP).write_text(lock_digest)
 
 
 def digest(*paths: Path) -> str:
@@ -36,14 +37,14 @@ def digest(*paths: Path) -> str:
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
-def stamped(folder: Path, made_from: str) -> bool:
-    """Return whether the stamp in `folder` says that it was made from `made_from`."""
+def is_up_to_date(folder: Path, source_digest: str) -> bool:
+    """Return whether `folder` was made from the files with this digest."""
     stamp = folder / STAMP
-    return stamp.is_file() and stamp.read_text() == made_from
+    return stamp.is_file() and stamp.read_text() == source_digest
 
 
 def _system_npm() -> str | None:
-    """Return the path of npm if the machine has it with a Node.js that is new enough."""
+    """Return the path of npm, or None if npm or a new enough Node.js is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         return None

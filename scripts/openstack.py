@@ -1,8 +1,8 @@
-"""Install the real Keystone and Glance into an environment of their own, build/openstack/venv.
+"""Install the real Keystone and Glance into their own virtual environment, build/openstack/venv.
 
-The packages are those of requirements/openstack.txt. Does nothing if the environment is up to date.
-Run it with the Python of .venv, which has uv beside it. If it runs twice at the same time, the
-second run waits for the first.
+requirements/openstack.txt lists the packages. If the environment is up to date, does nothing. Run
+this file with the Python of .venv, because uv is beside that Python. If this script runs twice at
+the same time, the second run waits for the first.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ LOCK = ROOT / "requirements" / "openstack.txt"
 FOLDER = ROOT / "build" / "openstack"
 VENV = FOLDER / "venv"
 STAMP = VENV / ".made-from"
+"""A file that contains a digest of the lock and of Python's version."""
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    made_from = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
+    source_digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
     with locked(FOLDER):
-        if STAMP.is_file() and STAMP.read_text() == made_from:
+        if STAMP.is_file() and STAMP.read_text() == source_digest:
             return
         print("Installing Keystone and Glance …", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         if not (_with_uv() or _with_pip()):
             sys.exit("Keystone and Glance could not be installed. The reason is above.")
-        STAMP.write_text(made_from)
+        STAMP.write_text(source_digest)
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock `folder`. Other processes that lock it wait. The lock ends with the process."""
+    """Lock `folder`. If another process has locked it, wait. The lock ends with the process."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -70,8 +71,8 @@ def _with_pip() -> bool:
 
 def _run(*command: str | Path) -> bool:
     environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, check=False)
-    return done.returncode == 0
+    result = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, check=False)
+    return result.returncode == 0
 
 
 if __name__ == "__main__":

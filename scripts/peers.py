@@ -1,8 +1,8 @@
-"""Install the servers that the cloud adapters are tested against.
+"""Install the peers: the servers that the cloud adapters are tested against.
 
-These are Keystone and Glance, Prism, and the vCenter simulator. A server that is up to date is not
-installed again. With CI=true, fails if one of them cannot be installed. The tests that need it
-report that as well.
+The peers are Keystone and Glance, Prism, and the vCenter simulator. If a peer is up to date, it is
+not installed again. With CI=true, this script fails if a peer cannot be installed. The tests that
+need the missing peer report it as well.
 """
 
 from __future__ import annotations

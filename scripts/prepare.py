@@ -3,10 +3,10 @@
     prepare.py LOCK [LOCK?…] -- PROGRAM [ARGUMENT…]
 
 A LOCK is the name of a file in requirements/. A LOCK with a question mark is optional: if it cannot
-be installed, a warning is printed, unless CI=true. A lock that is already installed is skipped, so
-that later starts are fast and need no network.
+be installed, this script prints a warning and continues. With CI=true, no LOCK is optional. A lock
+that is already installed is skipped, so that later starts are fast and need no network.
 
-Runs on the machine's own Python and therefore uses only the standard library.
+This script runs on the machine's own Python. It therefore uses only the standard library.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "locks"
+"""A folder with one file for each installed lock, which contains a digest of the lock."""
 
 
 class Failed(Exception):
-    """A command failed. It has already printed the reason."""
+    """A command failed. The command has already printed the reason."""
 
 
 def main(locks: list[str], program: list[str]) -> NoReturn:
@@ -50,13 +51,13 @@ def main(locks: list[str], program: list[str]) -> NoReturn:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End on a signal as on Ctrl-C."""
+    """Handle a signal in the same way as Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """Lock the checkout: if two set-ups start at the same time, the second waits for the first."""
+    """Lock the checkout. If two set-ups start at the same time, the second waits for the first."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -99,7 +100,7 @@ def _create_environment() -> None:
 
 
 def _install_packages(lock: Path) -> None:
-    """Install with uv, which is ten times as fast as pip, or with pip if uv fails.
+    """Install with uv, which is ten times as fast as pip. If uv fails, install with pip.
 
     uv fails, for example, where the package index is configured for pip only.
     """
@@ -117,7 +118,7 @@ def _pip(lock: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    """Run a command. If this process is stopped meanwhile, stop the command and its children."""
+    """Run a command. If this process is interrupted, stop the command and its child processes."""
     environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     with subprocess.Popen(
         command, env=environ, stdin=subprocess.DEVNULL, start_new_session=True
