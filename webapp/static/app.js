@@ -1,4 +1,4 @@
-/* Enhancements of the pages. Every page also works without this file. */
+/* Enhancements for every page. The pages also work without this script. */
 (() => {
   "use strict";
 
@@ -16,7 +16,8 @@
     root.querySelectorAll(selector).forEach(action);
   };
 
-  // Show times in the reader's time zone. The server writes UTC, for readers without JavaScript.
+  // Show times in the reader's time zone. The HTML contains UTC times, for readers without
+  // JavaScript.
   const UNITS = [["year", 31557600], ["month", 2629800], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60]];
   const relativeTime = (instant) => {
     const seconds = (instant - Date.now()) / 1000;
@@ -72,7 +73,8 @@
     });
   };
 
-  // Add a copy button beside an ID. The HTML of a list omits the buttons, because it has many IDs.
+  // Add a copy button beside an ID. The HTML of a list contains no copy buttons, because a list has
+  // many IDs.
   const addCopyButton = (id) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -120,14 +122,14 @@
     input.parentElement.hidden = false;
     const panel = input.closest(".menu");
     input.addEventListener("input", () => {
-      const words = input.value.trim().toLowerCase();
+      const text = input.value.trim().toLowerCase();
       const items = [...panel.querySelectorAll("li")];
-      items.forEach((item) => { item.hidden = !item.textContent.toLowerCase().includes(words); });
+      items.forEach((item) => { item.hidden = !item.textContent.toLowerCase().includes(text); });
       panel.querySelector(".menu-none").hidden = items.some((item) => !item.hidden);
     });
   };
 
-  // Show a part of a form only while a select has the value that the part depends on.
+  // Show a part of a form only while the select named by data-when has the value in data-is.
   const enableDependentFields = (part) => {
     const select = part.closest("form").elements[part.dataset.when];
     const update = () => { part.hidden = select.value !== part.dataset.is; };
@@ -135,7 +137,7 @@
     update();
   };
 
-  // Add a search field to a long select.
+  // Add a search field above a select.
   const enableSelectFilter = (select) => {
     const options = [...select.options].filter((o) => o.value);
     if (options.length < 2) return;
@@ -171,7 +173,7 @@
     update();
   };
 
-  // Reorder a list by dragging. The buttons beside each entry do the same.
+  // Reorder a list by dragging. Without a mouse, the buttons beside each entry move it.
   const enableDragging = (list) => {
     let dragged = null;
     list.addEventListener("dragstart", (event) => {
@@ -206,7 +208,7 @@
   const enhance = (root) => {
     forEachMatch(root, "time[datetime]", once(showTime));
     forEachMatch(root, ".toast", once(enableToast));
-    forEachMatch(root, "[data-copies]", once(addCopyButton));
+    forEachMatch(root, "[data-copyable]", once(addCopyButton));
     forEachMatch(root, "[data-copy]", once(enableCopy));
     forEachMatch(root, "[data-os]", once(enableOsFields));
     forEachMatch(root, "[data-menu-filter]", once(enableMenuFilter));
@@ -215,8 +217,8 @@
     forEachMatch(root, "[data-filter-label]", once(enableSelectFilter));
   };
 
-  // Show on a button that its request is running. The button stays enabled, so that it keeps the
-  // focus for screen readers.
+  // Change the text of a button while its request is running. Do not disable the button, because a
+  // disabled button loses the focus.
   const markBusy = (button) => {
     button.dataset.idle = button.innerHTML;
     button.textContent = button.dataset.busy;
@@ -241,7 +243,7 @@
       form.querySelectorAll("[data-busy]").forEach(markBusy);
     }
   });
-  // After the browser's back button, the form can be sent again.
+  // If the browser's back button restores the page, allow its forms to be sent again.
   window.addEventListener("pageshow", () => {
     document.querySelectorAll("form[data-sent]").forEach((form) => {
       delete form.dataset.sent;
@@ -253,7 +255,7 @@
     document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
       if (!panel.contains(event.target)) panel.open = false;
     });
-    // CANCEL during a look-up aborts the request and stays on the page.
+    // If a look-up is running, CANCEL aborts the request and stays on the page.
     const cancel = event.target.closest("[data-abort]");
     const form = cancel && document.querySelector(cancel.dataset.abort);
     if (form?.classList.contains("htmx-request")) {
@@ -275,8 +277,9 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => forEachMatch(event.target, "[data-busy]", markBusy));
   document.addEventListener("htmx:afterRequest", (event) => forEachMatch(event.target, "[data-busy]", markIdle));
-  // The list of locations from the cloud can arrive while the person fills in the form. Keep the
-  // entered values, and do not replace a list that the person is choosing from.
+  // New Image: the location and image fields are loaded again with values from the cloud. The answer
+  // can arrive while the person fills in the form. Keep the entered values, and do not replace a
+  // list that has the focus.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const config = event.detail.requestConfig;
     if (config.elt.id !== "live") return;
@@ -286,11 +289,11 @@
       event.detail.shouldSwap = false;
       return;
     }
-    config.entered = [...located.querySelectorAll("[name]")].map((input) => [input.name, input.value]);
+    config.enteredValues = [...located.querySelectorAll("[name]")].map((input) => [input.name, input.value]);
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const located = document.getElementById("located");
-    (event.detail.requestConfig.entered ?? []).forEach(([name, value]) => {
+    (event.detail.requestConfig.enteredValues ?? []).forEach(([name, value]) => {
       const input = located.querySelector(`[name="${name}"]`);
       const accepts = input && (!input.options || [...input.options].some((o) => o.value === value));
       if (value && accepts) input.value = value;
@@ -304,8 +307,8 @@
       : `The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
   });
   document.addEventListener("htmx:sendError", () => showError("Can’t reach the server. Check your connection and try again."));
-  // Toasts are removed and added again after the page has loaded, so that the live region announces
-  // them.
+  // Screen readers announce only changes of a live region. Remove the toasts, and add them again
+  // after the page has loaded.
   document.addEventListener("DOMContentLoaded", () => {
     const region = document.getElementById("toasts");
     const toasts = [...region.children];

@@ -1,5 +1,5 @@
-/* The Images page: suggestions of the search box, filters, selection and keyboard shortcuts. The
-   page also works without this script. */
+/* Enhancements for the Images page: search suggestions, filters, selection and keyboard shortcuts.
+   The page also works without this script. */
 (() => {
   "use strict";
 
@@ -7,7 +7,7 @@
   const suggestionPanel = document.getElementById("suggestions");
   const results = () => document.getElementById("results");
 
-  // Suggestions: a combobox whose list of options the server renders.
+  // Suggestions: the search box is a combobox. The server renders the list of options.
   searchBox.setAttribute("role", "combobox");
   searchBox.setAttribute("aria-autocomplete", "list");
   searchBox.setAttribute("aria-controls", "suggested");
@@ -23,7 +23,7 @@
     else searchBox.setAttribute("aria-activedescendant", options()[index].id);
   };
   const closeSuggestions = () => {
-    // An answer that is still on its way must not open the panel again.
+    // Ignore the answer to a pending request, so that it does not open the panel again.
     lastRequest += 1;
     suggestionPanel.hidden = true;
     suggestionPanel.replaceChildren();
@@ -50,7 +50,8 @@
     searchBox.setSelectionRange(caret, caret);
     closeSuggestions();
     searchBox.focus();
-    // The search reacts to input. If only a key was accepted, this also suggests its values.
+    // The input event starts the search, and loads the next suggestions: after a key such as "os:",
+    // the values of this key.
     searchBox.dispatchEvent(new Event("input", { bubbles: true }));
   };
   closeSuggestions();
@@ -86,8 +87,8 @@
     acceptOption(option);
   });
 
-  // The filter menus are loaded when the panel opens, for the search of that moment. Loading
-  // replaces the link in the panel, so its URL is stored with the panel.
+  // When the panel opens, load the filter menus for the current search. The menus replace the link
+  // in the panel, so store the URL of the link on the panel first.
   const filters = document.getElementById("filters");
   filters.addEventListener("toggle", () => {
     if (!filters.open) return;
@@ -97,7 +98,8 @@
     htmx.ajax("GET", url.pathname + url.search, { target: "#filter-panel", swap: "innerHTML" });
   });
 
-  // After HTMX replaced the results, update everything outside them that depends on the search.
+  // After HTMX has replaced the results, update the elements outside the results that depend on the
+  // search.
   document.addEventListener("htmx:afterSettle", () => {
     const q = results().dataset.q;
     if (document.activeElement !== searchBox) searchBox.value = q;
@@ -110,7 +112,7 @@
     showSelection();
   });
 
-  // Selection.
+  // The selected images.
   const checkboxes = () => [...document.querySelectorAll("#results [name=image]")];
   const bulkForm = document.getElementById("bulk");
   const showSelection = () => {
@@ -125,7 +127,7 @@
     if (!bulkForm) return;
     bulkForm.querySelector("[data-selected-count]").textContent = selected ? `${selected} selected` : "None selected";
     bulkForm.hidden = !document.querySelector("#results tbody tr");
-    // On a small screen the bar is shown only while something is selected.
+    // On a small screen, hide the bar while no image is selected.
     bulkForm.classList.toggle("idle", !selected && !bulkForm.elements.all.checked);
   };
   document.addEventListener("change", (event) => {
@@ -135,7 +137,7 @@
     if (event.target.matches("[data-select-page], #results [name=image]")) showSelection();
   });
 
-  // Keyboard shortcuts, which are ignored while a person types.
+  // Keyboard shortcuts. They are ignored while the person types text.
   const shortcutsDialog = document.getElementById("shortcuts");
   document.querySelectorAll("[data-shortcuts]").forEach((button) => {
     button.hidden = false;

@@ -17,5 +17,11 @@ PAGE_SIZE = 50
 @needs(Right.VIEW_AUDIT)
 def audit_log() -> Response:
     page = page_number()
-    entries, more = audit.scope_entries(g.scope, page=page, page_size=PAGE_SIZE)
-    return render("audit/audit_log.html", label="Audit log", entries=entries, page=page, more=more)
+    entries, has_older_entries = audit.scope_entries(g.scope, page=page, page_size=PAGE_SIZE)
+    return render(
+        "audit/audit_log.html",
+        label="Audit log",
+        entries=entries,
+        page=page,
+        has_older_entries=has_older_entries,
+    )

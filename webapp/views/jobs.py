@@ -64,11 +64,13 @@ def _resume_abandoned_jobs() -> None:
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
     """Render the job. With `announce`, a finished job tells screen readers its result."""
     runner.resume_if_abandoned(found, services().vault)
-    shown = request.args.get("show", "")
-    outcome = "" if shown == PENDING else shown if shown in OUTCOMES else None
+    shown_outcome = request.args.get("show", "")
+    outcome = (
+        "" if shown_outcome == PENDING else shown_outcome if shown_outcome in OUTCOMES else None
+    )
     if outcome is None:
         # By default, a running job lists only its refused rows: its pending rows say nothing new.
-        shown, outcome = "", "refused" if found.state == "running" else None
+        shown_outcome, outcome = "", "refused" if found.state == "running" else None
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))
     return render(
         template,
@@ -78,7 +80,7 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
         rows=rows,
         next_cursor=next_cursor,
         visible_image_ids=store.visible_image_ids(g.scope, rows),
-        shown=shown,
+        shown_outcome=shown_outcome,
         can_be_undone=bulk.can_be_undone(found),
         announce=announce,
     )

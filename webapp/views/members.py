@@ -32,7 +32,9 @@ def invite() -> Response:
             refuse(form, error.message, error.field)
         else:
             link = url_for("people.invitation", token=token, _external=True)
-            return _members_page(InviteForm(formdata=None), link=link, invited=form.email.data)
+            return _members_page(
+                InviteForm(formdata=None), invitation_link=link, invited_email=form.email.data
+            )
     return _members_page(form, status=422)
 
 
@@ -81,15 +83,15 @@ _WITH_ARTICLE = {Role.VIEWER: "a viewer", Role.EDITOR: "an editor", Role.ADMIN: 
 
 
 def _members_page(
-    form: InviteForm, status: int = 200, link: str = "", invited: str = ""
+    form: InviteForm, status: int = 200, invitation_link: str = "", invited_email: str = ""
 ) -> Response:
     return render(
         "people/members.html",
         label="Members",
         status=status,
         form=form,
-        link=link,
-        invited=invited,
+        invitation_link=invitation_link,
+        invited_email=invited_email,
         members=members.members_at(g.scope),
         invitations=members.open_invitations(g.scope),
         roles=list(Role),

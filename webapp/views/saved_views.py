@@ -102,12 +102,12 @@ def _render_views(
     `form` is the form of a search that could not be saved. `existing` is the view that already has
     the name in the form.
     """
-    own, shared = saved_views.visible_views(g.actor, g.scope)
+    own_views, shared_views = saved_views.visible_views(g.actor, g.scope)
     return render(
         "saved_views/saved_views.html",
         label="Views",
-        own=own,
-        shared=shared,
+        own_views=own_views,
+        shared_views=shared_views,
         form=form,
         existing=existing,
         status=status,

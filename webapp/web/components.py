@@ -171,7 +171,7 @@ def _row(
         )
     if options.id_below_name:
         image_id = (
-            f'<div class="mono text-secondary" data-copies>{escape(image.cloud_image_id)}</div>'
+            f'<div class="mono text-secondary" data-copyable>{escape(image.cloud_image_id)}</div>'
         )
     cells = "\n".join(
         [f'<td data-label="{label}">{cell(image, root)}</td>' for label, cell in columns]
@@ -260,7 +260,9 @@ def _digest(name: str) -> str:
 
 
 _CELLS: dict[str, Cell] = {
-    "id": lambda image, _: f'<span class="mono" data-copies>{escape(image.cloud_image_id)}</span>',
+    "id": lambda image, _: (
+        f'<span class="mono" data-copyable>{escape(image.cloud_image_id)}</span>'
+    ),
     "location": _location,
     "os": lambda image, root: _os_name(root, image.os_family, image.os_version),
     "size": lambda image, _: f"{image.size_gb} GB" if image.size_gb else "—",
