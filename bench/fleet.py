@@ -1,8 +1,9 @@
-"""A generated installation with any number of images in 500 scopes, for benchmarks.
+"""Create a fleet: an installation with any number of images in 500 scopes, for benchmarks.
 
-Sizes and frequencies are skewed as in real installations. A fleet is the same whenever it is made
-on the same day. Rows are written directly to the tables. Indexes and triggers are created again at
-the end, and the columns that triggers fill are checked.
+Sizes and frequencies are skewed as in real installations. Two fleets of the same size that are
+created on the same day are identical. Rows are written directly to the tables, without indexes and
+triggers. Then the indexes and triggers are created again, and the columns that triggers normally
+fill are checked.
 """
 
 from __future__ import annotations
@@ -28,21 +29,23 @@ from webapp.images import image_details
 from webapp.people import accounts
 
 SEED = 42
-SCALR_MOST = 20_000
+SCALR_MAX_IMAGES = 20_000
 """Scalr owns 5 % of all images, but at most this many."""
-LARGE, SMALL = "acme", "zenith"
-MUCH, LITTLE = f"{LARGE}/production", SMALL
+LARGE_ACCOUNT, SMALL_ACCOUNT = "acme", "zenith"
+"""The paths of the accounts with the most and the fewest images."""
+PATH_SEEING_MUCH, PATH_SEEING_LITTLE = f"{LARGE_ACCOUNT}/production", SMALL_ACCOUNT
 SCALR_ADMIN = "scalr@example.com"
-SEES_MUCH = "much@example.com"
-"""Admin of `MUCH`, an environment of the account that shares almost half of all images."""
-SEES_LITTLE = "little@example.com"
-"""Admin of `LITTLE`, an account that sees its few images and Scalr's."""
+EMAIL_SEEING_MUCH = "much@example.com"
+"""The admin of `PATH_SEEING_MUCH`. This environment belongs to `LARGE_ACCOUNT`, which shares almost
+half of all images."""
+EMAIL_SEEING_LITTLE = "little@example.com"
+"""The admin of `PATH_SEEING_LITTLE`. This account sees only its few images and Scalr's images."""
 ACCOUNTS = (
-    f"{LARGE} globex initech umbrella hooli vandelay wonka cyberdyne tyrell aperture oscorp wayne "
-    "stark soylent gringotts monarch prestige virtucon nakatomi weyland omni dunder pied sterling "
-    "bluth massive vehement oceanic rekall buynlarge krusty duff planet momcorp sirius zorg "
-    "lexcorp lumon veidt gekko ewing primatech delos abstergo macmillan contoso fabrikam "
-    f"northwind {SMALL}"
+    f"{LARGE_ACCOUNT} globex initech umbrella hooli vandelay wonka cyberdyne tyrell aperture "
+    "oscorp wayne stark soylent gringotts monarch prestige virtucon nakatomi weyland omni "
+    "dunder pied sterling bluth massive vehement oceanic rekall buynlarge krusty duff "
+    "planet momcorp sirius zorg lexcorp lumon veidt gekko ewing primatech delos abstergo "
+    f"macmillan contoso fabrikam northwind {SMALL_ACCOUNT}"
 ).split()
 ENVIRONMENTS = (
     "production",
@@ -58,7 +61,7 @@ ENVIRONMENTS = (
     "payments",
     "search",
 )
-ALL_ENVIRONMENTS = 450
+ENVIRONMENT_COUNT = 450
 REGISTRARS = [
     f"{first} {last}"
     for last in ("Adler", "Brandt", "Costa", "Dahl")
@@ -67,25 +70,25 @@ REGISTRARS = [
 CHUNK = 10_000
 
 
-def make(url: str, images: int) -> None:
-    """Fill the empty database that `url` names."""
+def create_fleet(url: str, images: int) -> None:
+    """Create a fleet with `images` images in the empty database at `url`."""
     database = open_database(url)
     models.database.initialize(database)
     migrate(database)
     with transaction():
-        owners = _scopes(images)
-        registrars = _people()
+        owners = _create_scopes(images)
+        registrars = _create_people()
     close_all(database)
     chance = random.Random(SEED)  # noqa: S311  not a secret
     fleet = Fleet(chance, owners, registrars, images)
     fill = _fill_sqlite if urlsplit(url).scheme == "sqlite" else _fill_postgresql
     fill(url, fleet)
-    _check(images)
+    _check_fleet(images)
     close_all(database)
 
 
-def is_made(url: str, images: int) -> bool:
-    """Return whether a database holds a fleet of this size, counted in facet groups."""
+def is_complete(url: str, images: int) -> bool:
+    """Return whether a database contains a fleet of this size, with its facet groups."""
     database = open_database(url)
     models.database.initialize(database)
     try:
@@ -97,25 +100,30 @@ def is_made(url: str, images: int) -> bool:
         close_all(database)
 
 
-def _scopes(images: int) -> list[Owner]:
+def _create_scopes(images: int) -> list[Owner]:
     """Create Scalr, 49 accounts and 450 environments. Return the scopes that own images."""
     scalr = Scope.get(Scope.path == "")
-    owners = [Owner(scalr, min(0.05, SCALR_MOST / images), 0.97)]
+    owners = [Owner(scalr, min(0.05, SCALR_MAX_IMAGES / images), 0.97)]
     # The largest account has forty environments. The other accounts share the rest evenly.
-    left = ALL_ENVIRONMENTS - 40
+    other_environments = ENVIRONMENT_COUNT - 40
     for rank, path in enumerate(ACCOUNTS):
         account = Scope.create(level=Level.ACCOUNT, parent=scalr, name=path.title(), path=path)
         owners.append(Owner(account, _weight(rank), 0.9 - 0.002 * rank))
-        others = len(ACCOUNTS) - 1
-        number = 40 if rank == 0 else left * rank // others - left * (rank - 1) // others
+        other_accounts = len(ACCOUNTS) - 1
+        if rank == 0:
+            number = 40
+        else:
+            number = other_environments * rank // other_accounts
+            number -= other_environments * (rank - 1) // other_accounts
         owners += [_environment(account, rank, each) for each in range(number)]
     return [each for each in owners if each.weight]
 
 
 def _weight(rank: int) -> float:
-    """Return an account's part of all images.
+    """Return the fraction of all images that an account owns. `rank` is its index in `ACCOUNTS`.
 
-    The largest account has almost half, every twelfth account has none, and `LITTLE` has a few.
+    The largest account owns almost half of them. `SMALL_ACCOUNT` owns a few. Every twelfth account
+    owns none.
     """
     if rank == 0:
         return 0.45
@@ -125,9 +133,12 @@ def _weight(rank: int) -> float:
 
 
 def _environment(account: Scope, rank: int, number: int) -> Owner:
-    """Create an environment. It shares nothing, and every seventh environment has no images."""
-    turn, kind = divmod(number, len(ENVIRONMENTS))
-    name = ENVIRONMENTS[kind] + (f"-{turn + 1}" if turn else "")
+    """Create an environment. It shares no images. Every seventh environment has no images.
+
+    `rank` is the index of the account in `ACCOUNTS`, and `number` the number of the environment.
+    """
+    repetition, name_index = divmod(number, len(ENVIRONMENTS))
+    name = ENVIRONMENTS[name_index] + (f"-{repetition + 1}" if repetition else "")
     scope = Scope.create(
         level=Level.ENVIRONMENT, parent=account, name=name.title(), path=f"{account.path}/{name}"
     )
@@ -135,25 +146,32 @@ def _environment(account: Scope, rank: int, number: int) -> Owner:
     return Owner(scope, 0 if number % 7 == 3 else weight, 0)
 
 
-def _people() -> list[Person]:
-    """Create the people. Return those who registered images, the most active first.
+def _create_people() -> list[Person]:
+    """Create all people. Return the people who registered images, the most active person first.
 
-    Three people can sign in. `SEES_MUCH` is among those who registered images.
+    Three people can sign in. One of them, `EMAIL_SEEING_MUCH`, has also registered images.
     """
-    holders = {SCALR_ADMIN: "", SEES_MUCH: MUCH, SEES_LITTLE: LITTLE}
-    found = [accounts.create(email, email.partition("@")[0].title(), PASSWORD) for email in holders]
-    for person, path in zip(found, holders.values(), strict=True):
+    paths_by_email = {
+        SCALR_ADMIN: "",
+        EMAIL_SEEING_MUCH: PATH_SEEING_MUCH,
+        EMAIL_SEEING_LITTLE: PATH_SEEING_LITTLE,
+    }
+    members = [
+        accounts.create(email, email.partition("@")[0].title(), PASSWORD)
+        for email in paths_by_email
+    ]
+    for person, path in zip(members, paths_by_email.values(), strict=True):
         Membership.create(person=person, scope=Scope.at(path), role=Role.ADMIN)
     others = [
         Person.create(
             email=f"{name.lower().replace(' ', '.')}@example.com",
             name=name,
-            password_hash=found[0].password_hash,
+            password_hash=members[0].password_hash,
             session_key=f"{number:032x}",
         )
         for number, name in enumerate(REGISTRARS)
     ]
-    return [*others[:8], found[1], *others[8:]]
+    return [*others[:8], members[1], *others[8:]]
 
 
 def _insert(table: str, columns: str, placeholder: str) -> str:
@@ -167,47 +185,47 @@ def _in_chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield chunk
         done += len(chunk)
         if done % 100_000 == 0:
-            say(f"{done:,} images are in")
+            report_progress(f"{done:,} images written")
 
 
 def _fill_sqlite(url: str, fleet: Fleet) -> None:
     with closing(sqlite3.connect(urlsplit(url).path, isolation_level=None)) as connection:
-        run = connection.execute
+        execute = connection.execute
         for pragma in ("journal_mode = off", "synchronous = off", "cache_size = -500000"):
-            run(f"PRAGMA {pragma}")
-        run("PRAGMA threads = 2")
-        made = run(
+            execute(f"PRAGMA {pragma}")
+        execute("PRAGMA threads = 2")
+        definitions = execute(
             "SELECT type, name, sql FROM sqlite_master "
             "WHERE tbl_name = 'image' AND type IN ('index', 'trigger') AND sql IS NOT NULL"
         ).fetchall()
-        for kind, name, _ in made:
-            run(f"DROP {kind} {name}")
+        for kind, name, _ in definitions:
+            execute(f"DROP {kind} {name}")
         insert = _insert("image", COLUMNS, "?")
         for chunk in _in_chunks(fleet.rows()):
             connection.executemany(insert, chunk)
         connection.executemany(_insert("facet_group", GROUP_COLUMNS, "?"), fleet.group_rows())
-        say("indexes")
-        run("INSERT INTO image_words (image_words) VALUES ('rebuild')")
-        # Triggers come last, because they need the unique indexes.
-        for _, _, sql in sorted(made):
-            run(sql)
-        run("INSERT INTO image_words (image_words) VALUES ('optimize')")
-        run("ANALYZE")
-        run("PRAGMA journal_mode = wal")
+        report_progress("indexes")
+        execute("INSERT INTO image_words (image_words) VALUES ('rebuild')")
+        # Triggers are created after indexes, because they need the unique indexes.
+        for _, _, sql in sorted(definitions):
+            execute(sql)
+        execute("INSERT INTO image_words (image_words) VALUES ('optimize')")
+        execute("ANALYZE")
+        execute("PRAGMA journal_mode = wal")
 
 
 def _fill_postgresql(url: str, fleet: Fleet) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        run = connection.execute
-        run("SET maintenance_work_mem = '512MB'")
-        made = run(
+        execute = connection.execute
+        execute("SET maintenance_work_mem = '512MB'")
+        definitions = execute(
             "SELECT indexname, indexdef FROM pg_indexes "
             "WHERE tablename = 'image' AND indexname <> 'image_pkey'"
         ).fetchall()
-        for name, _ in made:
-            run(f'DROP INDEX "{name}"'.encode())
-        # Also the triggers of foreign keys, whose targets exist.
-        run("ALTER TABLE image DISABLE TRIGGER ALL")
+        for name, _ in definitions:
+            execute(f'DROP INDEX "{name}"'.encode())
+        # This also disables the checks of foreign keys. The rows that they refer to exist.
+        execute("ALTER TABLE image DISABLE TRIGGER ALL")
         with connection.cursor().copy(f"COPY image ({COLUMNS}) FROM STDIN".encode()) as copy:
             for chunk in _in_chunks(fleet.rows()):
                 for row in chunk:
@@ -216,42 +234,45 @@ def _fill_postgresql(url: str, fleet: Fleet) -> None:
             cursor.executemany(
                 _insert("facet_group", GROUP_COLUMNS, "%s").encode(), list(fleet.group_rows())
             )
-        say("indexes")
-        for _, sql in made:
-            run(sql.encode())
-        run("ALTER TABLE image ENABLE TRIGGER ALL")
+        report_progress("indexes")
+        for _, sql in definitions:
+            execute(sql.encode())
+        execute("ALTER TABLE image ENABLE TRIGGER ALL")
         for table in ("image", "facet_group"):
             highest = f"(SELECT max(id) FROM {table})"  # noqa: S608  constants
-            run(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {highest})".encode())
-        run("VACUUM ANALYZE")
-        run("CHECKPOINT")
+            execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {highest})".encode())
+        execute("VACUUM ANALYZE")
+        execute("CHECKPOINT")
 
 
-def _grouped() -> int:
-    """Return how many images are in the right facet group, and check that the groups count them."""
+def _count_grouped_images() -> int:
+    """Return how many images are in a facet group with the same facets as the image.
+
+    Check that the counts of the groups add up to this number.
+    """
     names = [each.strip() for each in GROUP_COLUMNS.split(",")][1:-1]
-    same = " AND ".join(f"facet_group.{name} = image.{name}" for name in names)
+    same_facets = " AND ".join(f"facet_group.{name} = image.{name}" for name in names)
     counted, summed = models.database.execute_sql(
         "SELECT (SELECT count(*) FROM image JOIN facet_group ON facet_group.id = image.group_id "  # noqa: S608
-        f"AND {same}), (SELECT sum(images) FROM facet_group)"
+        f"AND {same_facets}), (SELECT sum(images) FROM facet_group)"
     ).fetchone()
     assert counted == summed, (counted, summed)
     return int(counted)
 
 
-def _check(images: int) -> None:
-    """Check that the application can read the fleet, and that each image has its facet group."""
+def _check_fleet(images: int) -> None:
+    """Check that the application can read the fleet, and that the facet groups are right."""
     with models.database.connection_context():
-        assert Image.select().count() == images == _grouped()
+        assert Image.select().count() == images == _count_grouped_images()
         for image in Image.select().order_by(Image.id.desc()).limit(100):
             assert CLOUDS[image.cloud].parse_image_id(image.cloud_image_id).value
             image_details.from_json(image.details)
             before = image.search_text, image.name_key, image.size_key
             image.derive()
             assert before == (image.search_text, image.name_key, image.size_key)
-        say(f"{images:,} images in {FacetGroup.select().count():,} groups")
+        report_progress(f"{images:,} images in {FacetGroup.select().count():,} groups")
 
 
-def say(text: str) -> None:
+def report_progress(text: str) -> None:
     """Report progress on standard error. Standard output is for results."""
     print(text, file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""The rows of generated images: their clouds, systems, names and ages, and how frequent each is.
+"""Generate the rows of images, with realistic frequencies of clouds, systems, names and ages.
 
-It knows the columns of the table of images, but no database.
+This module knows the columns of the table of images, but it does not access a database.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from webapp.images.operating_systems import version_key
 YEARS = 5
 COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"
 RARE_IMAGES = 40
-"""Images whose name contains the rare word. The largest account shares about half of them."""
+"""The number of images whose name contains `RARE_WORD`.
+
+The largest account shares about half of them.
+"""
 COLUMNS = (
     "id, scope_id, cloud, location, cloud_image_id, compute_resource, name, os_family, os_version, "
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
@@ -37,25 +40,28 @@ REASONS = ("End of life", "Replaced by a newer build", "Vulnerable library", "")
 Row = tuple[Any, ...]
 
 
-class Chances:
-    """Values and how frequent each is: by `weights`, or by Zipf's law."""
+class WeightedValues:
+    """Values to draw from, with `weights` or, by default, with weights by Zipf's law."""
 
     def __init__(self, values: Sequence[Any], weights: Sequence[float] = ()) -> None:
         self.values = values
-        self.sums = list(accumulate(weights or (1 / (index + 1) for index in range(len(values)))))
+        self.cumulative_weights = list(
+            accumulate(weights or (1 / (index + 1) for index in range(len(values))))
+        )
 
-    def one(self, chance: random.Random) -> Any:
-        return chance.choices(self.values, cum_weights=self.sums)[0]
+    def draw(self, chance: random.Random) -> Any:
+        return chance.choices(self.values, cum_weights=self.cumulative_weights)[0]
 
-    def many(self, chance: random.Random, number: int) -> list[Any]:
-        return chance.choices(self.values, cum_weights=self.sums, k=number)
+    def draw_many(self, chance: random.Random, number: int) -> list[Any]:
+        return chance.choices(self.values, cum_weights=self.cumulative_weights, k=number)
 
 
 @dataclass(frozen=True)
 class Owner:
     """A scope that owns images.
 
-    `weight` is its part of all images, and `shared` the part of its images that is shared.
+    `weight` is the fraction of all images that the scope owns. `shared` is the fraction of these
+    images that is shared.
     """
 
     scope: Scope
@@ -64,33 +70,37 @@ class Owner:
 
     @property
     def recipes(self) -> int:
-        """The number of different kinds of images it builds. A single owner would have 1,500."""
+        """The number of recipes of the owner. An owner of all images would have 1,500 recipes."""
         return max(4, int(1_500 * self.weight**0.5))
 
 
 @dataclass(frozen=True)
-class Kind:
-    """The images of one cloud. `image_id` returns an image ID for a name."""
+class CloudImages:
+    """The properties of the generated images of one cloud.
+
+    `image_id` returns an image ID for the name of an image. `agent` is the fraction of the recipes
+    whose images have the Scalr agent.
+    """
 
     key: str
     image_id: Callable[[random.Random, str], str]
-    systems: Chances
-    locations: Chances
+    systems: WeightedValues
+    locations: WeightedValues
     agent: float = 0.7
     resources: tuple[str, ...] = ("",)
 
 
-def _systems(*favoured: str) -> Chances:
-    """Return all operating systems; `favoured` families are four times as frequent."""
-    weights = (weight * (4 if family in favoured else 1) for family, _, weight in SYSTEMS)
-    return Chances([system[:2] for system in SYSTEMS], list(weights))
+def _systems(*favored: str) -> WeightedValues:
+    """Return all operating systems. The families `favored` are four times as frequent as usual."""
+    weights = (weight * (4 if family in favored else 1) for family, _, weight in SYSTEMS)
+    return WeightedValues([system[:2] for system in SYSTEMS], list(weights))
 
 
 def _uuid(chance: random.Random, _name: str) -> str:
     return str(uuid.UUID(int=chance.getrandbits(128), version=4))
 
 
-def _plain(name: str) -> str:
+def _without_dots(name: str) -> str:
     return name.replace(".", "-")
 
 
@@ -135,54 +145,56 @@ REGIONS = (
     "ca-central-1",
     "eu-west-2",
 )
-KINDS = Chances(
+KINDS = WeightedValues(
     [
-        Kind(
+        CloudImages(
             "aws",
             lambda chance, _: f"ami-{chance.getrandbits(68):017x}",
             _systems("amazon-linux", "ubuntu"),
-            Chances(REGIONS),
+            WeightedValues(REGIONS),
         ),
-        Kind("azure", _gallery_version, _systems("windows-server"), Chances([""])),
-        Kind(
+        CloudImages("azure", _gallery_version, _systems("windows-server"), WeightedValues([""])),
+        CloudImages(
             "gce",
-            lambda chance, name: f"images-{chance.randrange(40)}/global/images/{_plain(name)}",
+            lambda chance, name: (
+                f"images-{chance.randrange(40)}/global/images/{_without_dots(name)}"
+            ),
             _systems("debian", "ubuntu"),
-            Chances([""]),
+            WeightedValues([""]),
             agent=0.8,
         ),
-        Kind(
+        CloudImages(
             "openstack",
             _uuid,
             _systems("ubuntu", "rocky"),
-            Chances([f"region-{letter}" for letter in "abcdef"]),
+            WeightedValues([f"region-{letter}" for letter in "abcdef"]),
             agent=0.6,
         ),
-        Kind(
+        CloudImages(
             "vmware",
             _uuid,
             _systems("windows-server", "rhel"),
-            Chances([f"datacenter-{number}" for number in range(1, 9)]),
+            WeightedValues([f"datacenter-{number}" for number in range(1, 9)]),
             agent=0.5,
             resources=("cluster-1", "cluster-2", "cluster-3", ""),
         ),
     ],
     (50, 20, 14, 9, 7),
 )
-ROLES = Chances(
+ROLES = WeightedValues(
     (
         f"base {COMMON_WORD} api worker database golden cache runner gateway bastion broker "
         "monitor build desktop proxy ledger search training"
     ).split()
 )
-STATES = Chances([str(each) for each in ImageState], (94, 2, 0.5, 0.5, 0.5, 2.5))
+STATES = WeightedValues([str(each) for each in ImageState], (94, 2, 0.5, 0.5, 0.5, 2.5))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The properties that an owner's images of one kind share."""
+    """The properties that several images of one owner have in common."""
 
-    kind: Kind
+    kind: CloudImages
     location: str
     family: str
     version: str
@@ -191,12 +203,12 @@ class Recipe:
 
 
 def _recipe(chance: random.Random) -> Recipe:
-    kind: Kind = KINDS.one(chance)
-    family, version = kind.systems.one(chance)
+    kind: CloudImages = KINDS.draw(chance)
+    family, version = kind.systems.draw(chance)
     arm = family not in X86_ONLY and chance.random() < 0.24
     return Recipe(
         kind=kind,
-        location=kind.locations.one(chance),
+        location=kind.locations.draw(chance),
         family=family,
         version=version,
         architecture="arm64" if arm else "x86_64",
@@ -205,51 +217,54 @@ def _recipe(chance: random.Random) -> Recipe:
 
 
 class Fleet:
-    """The rows of `images` images, the oldest first, and then of their facet groups."""
+    """Generates the rows of `images` images, and the rows of their facet groups.
+
+    The facet groups are complete after all rows of images have been generated.
+    """
 
     def __init__(
         self, chance: random.Random, owners: Sequence[Owner], people: Sequence[Person], images: int
     ) -> None:
         self.chance, self.images = chance, images
-        self.owners = Chances(owners, [each.weight for each in owners])
+        self.owners = WeightedValues(owners, [each.weight for each in owners])
         self.recipes = {
-            each.scope.id: Chances(
+            each.scope.id: WeightedValues(
                 [_recipe(chance) for _ in range(each.recipes)],
                 [(index + 1) ** -0.7 for index in range(each.recipes)],
             )
             for each in owners
         }
-        self.people = Chances(people)
-        self.ends = datetime.combine(today(), time(), UTC)
+        self.people = WeightedValues(people)
+        self.end = datetime.combine(today(), time(), UTC)
         self.version_keys = {version: version_key(version) for _, version, _ in SYSTEMS}
         self._groups: dict[Row, int] = {}
         self._counts: list[int] = []
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows of images, with the columns of COLUMNS."""
-        owners = self.owners.many(self.chance, self.images)
-        people = self.people.many(self.chance, self.images)
+        """Yield the rows of images, the oldest image first, with the columns `COLUMNS`."""
+        owners = self.owners.draw_many(self.chance, self.images)
+        people = self.people.draw_many(self.chance, self.images)
         for index, (owner, person) in enumerate(zip(owners, people, strict=True)):
             yield self._row(index, owner, person)
 
     def group_rows(self) -> Iterator[Row]:
-        """Yield the rows of facet groups, with the columns of GROUP_COLUMNS."""
+        """Yield the rows of facet groups, with the columns `GROUP_COLUMNS`."""
         for facets, index in self._groups.items():
             yield index + 1, *facets, self._counts[index]
 
     def _row(self, index: int, owner: Owner, person: Person) -> Row:
         chance = self.chance
-        recipe: Recipe = self.recipes[owner.scope.id].one(chance)
+        recipe: Recipe = self.recipes[owner.scope.id].draw(chance)
         kind, family, version = recipe.kind, recipe.family, recipe.version
-        registered = self._registered(index)
-        role = RARE_WORD if index % max(self.images // RARE_IMAGES, 1) == 0 else ROLES.one(chance)
+        registered = self._registration_time(index)
+        role = RARE_WORD if index % max(self.images // RARE_IMAGES, 1) == 0 else ROLES.draw(chance)
         serial = f"{chance.getrandbits(64):016x}"
         name = f"{family}-{version}-{role}-{registered:%Y%m%d}-{serial[:6]}"
         image_id = kind.image_id(chance, name)
         size = min(500, 8 + 2 * int(chance.expovariate(1 / 20)))
         description = f"{role.capitalize()} image of {owner.scope.name}, built by {person.name}."
-        state = STATES.one(chance)
-        status, *life = self._life(registered)
+        state = STATES.draw(chance)
+        status, *life_cycle = self._life_cycle(registered)
         facets = (
             owner.scope.id,
             chance.random() < owner.shared,
@@ -263,7 +278,7 @@ class Fleet:
             state,
             chance.random() < 0.97,
         )
-        checked = registered + (self.ends - registered) * chance.random()
+        checked = registered + (self.end - registered) * chance.random()
         return (
             index + 1,
             facets[0],
@@ -289,33 +304,33 @@ class Fleet:
             f"{checked:%Y-%m-%d %H:%M:%S}",
             facets[10],
             status,
-            *life,
+            *life_cycle,
             name.lower(),
             size,
             f"{name}\n{image_id}\n{description}".lower(),
-            self._counted(facets),
+            self._count_in_group(facets),
         )
 
-    def _registered(self, index: int) -> datetime:
+    def _registration_time(self, index: int) -> datetime:
         """Return when an image was registered. Each year has more images than the year before."""
         age = 365 * 86_400 * YEARS * (1 - (index + 1) / (self.images + 1)) ** 1.6
-        return self.ends - timedelta(seconds=int(age))
+        return self.end - timedelta(seconds=int(age))
 
-    def _life(self, registered: datetime) -> tuple[str, str | None, str | None, str]:
-        """Return the status, the days of deprecation and retirement, and the reason."""
+    def _life_cycle(self, registered: datetime) -> tuple[str, str | None, str | None, str]:
+        """Return the status, the day of deprecation, the day of retirement, and the reason."""
         chance, drawn = self.chance, self.chance.random()
-        since = registered + (self.ends - registered) * chance.random()
+        since = registered + (self.end - registered) * chance.random()
         reason = chance.choice(REASONS)
         if drawn < 0.03:
             return str(LifeCycle.RETIRED), None, f"{since:%Y-%m-%d}", reason
         if drawn < 0.12:
             return str(LifeCycle.DEPRECATED), f"{since:%Y-%m-%d}", None, reason
-        ahead = self.ends + timedelta(days=chance.randrange(30, 400))
-        planned = f"{ahead:%Y-%m-%d}" if drawn < 0.15 else None
+        planned_day = self.end + timedelta(days=chance.randrange(30, 400))
+        planned = f"{planned_day:%Y-%m-%d}" if drawn < 0.15 else None
         return str(LifeCycle.ACTIVE), planned, None, ""
 
-    def _counted(self, facets: Row) -> int:
-        """Count an image in its facet group and return the ID of the group."""
+    def _count_in_group(self, facets: Row) -> int:
+        """Add an image to the count of its facet group, and return the ID of the group."""
         index = self._groups.setdefault(facets, len(self._groups))
         if index == len(self._counts):
             self._counts.append(0)
@@ -338,11 +353,11 @@ _COMMON_DETAILS = image_details.to_json(
         os_texts=(),
     )
 )
-"""The details that all images have in common."""
+"""The part of the stored details that is equal for all images."""
 
 
 def _details(texts: tuple[str, str], facets: Row, size: int, created: datetime, serial: str) -> str:
-    """Return the details of an image as the application stores them, about half a kilobyte."""
+    """Return the details of an image as the application stores them: about half a kilobyte."""
     name, description = texts
     stored = {
         **_COMMON_DETAILS,

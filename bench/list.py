@@ -1,18 +1,20 @@
-"""Measure how long the Images page takes, compared with its lower bound and with another checkout.
+"""Measure how long the Images page takes, compared with a lower bound and with another checkout.
 
     python -m bench.list [--images 100000] [--database sqlite|postgresql] [--rounds 200] [--json]
                          [--keep FOLDER] [--against FOLDER]
 
-The fleet (`bench.fleet`) is one database. Each contender serves it under gunicorn with two workers:
-this application, its lower bound (`bench.lower_bound`) and, with `--against`, the application of
-another checkout, which must have the same schema. One client requests each page from the contenders
-in turn, so that other load on the machine affects all of them. First it checks that all contenders
-list the same images in the same order. "cold page" follows Next through pages that nobody has
-opened before; "deep page" is such a page, opened again and again. Finally, eight clients at once
-request the first page.
+There are two or three contenders: this application, the lower bound (`bench.lower_bound`) and, with
+`--against`, the application of another checkout, which must have the same schema. Each contender
+runs under gunicorn with two workers. All contenders read the same database (`bench.fleet`).
 
-`--keep` keeps the fleet for the next time. With PostgreSQL it is kept in a database of the server
-that TEST_DATABASE_URL names.
+First, the benchmark checks that all contenders list the same images in the same order. Then, one
+client requests each page from the contenders in turn, so that other load on the machine affects all
+of them. The case "cold page" follows Next through pages that nobody has opened before. The case
+"deep page" requests one of these pages repeatedly. Finally, eight clients request the first page at
+the same time.
+
+`--keep` keeps the database for the next time. A PostgreSQL database is kept on the server that
+TEST_DATABASE_URL names.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from psycopg import sql
 import models
 from bench import fleet, list_cases, lower_bound
 from bench.list_cases import Case
-from bench.measure import PASSWORD, milliseconds, percentiles, resident_mb, signed_in
+from bench.measure import PASSWORD, milliseconds, percentiles, resident_mb, sign_in
 from tests import served
 from tests.postgresql import cluster, free_port
 from tests.served import Server
@@ -48,11 +50,15 @@ from webapp.database import close_all, open_database
 
 WORKERS = 2
 WARM_UP = 5
-"""Connections, each of which requests every page once. They spread over the workers."""
+"""The number of connections that request every page once before measuring. The connections are
+distributed over the workers."""
 BLOCK = 4
-"""Requests to one contender before the next contender's turn."""
+"""The number of consecutive requests to one contender, before the turn of the next contender."""
 IDLE_SECONDS = 1.0
-"""After so long without a request, a server may be about to close a connection."""
+"""After this time without a request, `Client` opens a new connection.
+
+The server may be about to close the old connection.
+"""
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
 SERVER_SETTINGS = {
@@ -67,7 +73,7 @@ _HREF = re.compile(r'\bhref="([^"]+)"')
 
 
 class Client:
-    """A client on one connection that stays open; with a cookie it is signed in."""
+    """A client with one connection that stays open. With a cookie, the client is signed in."""
 
     def __init__(self, url: str, cookie: str = "") -> None:
         parts = urlsplit(url)
@@ -77,21 +83,21 @@ class Client:
         self._last_request = 0.0
 
     def get(self, url: str, encoding: str = "gzip") -> bytes:
-        """Return the body as it was sent."""
+        """Return the body of the response as it was sent, which may be compressed."""
         headers = {**self._headers, "Accept-Encoding": encoding}
         if time.monotonic() - self._last_request > IDLE_SECONDS:
             self._connection.close()  # The next request opens it again.
         self._connection.request("GET", url, headers=headers)
-        answer = self._connection.getresponse()
-        body = answer.read()
+        response = self._connection.getresponse()
+        body = response.read()
         self._last_request = time.monotonic()
-        assert answer.status == 200, (url, answer.status, body[:500])
+        assert response.status == 200, (url, response.status, body[:500])
         return body
 
 
 @dataclass(frozen=True)
 class Application:
-    """The application of one checkout, with the cookie of each person who is signed in."""
+    """The running application of one checkout. `cookies` are session cookies by e-mail address."""
 
     server: Server
     checkout: Path
@@ -106,9 +112,9 @@ def main() -> None:
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        database = _sqlite if arguments.database == "sqlite" else _postgresql
-        kept = arguments.keep is not None
-        url = stack.enter_context(database(folder, arguments.images, keep=kept))
+        provide_fleet = _sqlite_fleet if arguments.database == "sqlite" else _postgresql_fleet
+        keep = arguments.keep is not None
+        url = stack.enter_context(provide_fleet(folder, arguments.images, keep=keep))
         checkouts = [served.ROOT, *([arguments.against.resolve()] if arguments.against else [])]
         result = _measure(url, checkouts, arguments.rounds, quiet=arguments.json)
     if arguments.json:
@@ -140,27 +146,27 @@ def _server_url() -> str:
 
 
 @contextmanager
-def _sqlite(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
-    """Yield the URL of a fleet in a file."""
+def _sqlite_fleet(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
+    """Yield the URL of a fleet in an SQLite file."""
     file = folder.absolute() / "registry.db"
     url = f"sqlite:///{file}"
-    if not (keep and file.exists() and fleet.is_made(url, images)):
+    if not (keep and file.exists() and fleet.is_complete(url, images)):
         for leftover in folder.glob("registry.db*"):
             leftover.unlink()
-        fleet.make(url, images)
+        fleet.create_fleet(url, images)
     yield url
 
 
 @contextmanager
-def _postgresql(_folder: Path, images: int, *, keep: bool) -> Iterator[str]:
-    """Yield the URL of a fleet in a database of its own."""
+def _postgresql_fleet(_folder: Path, images: int, *, keep: bool) -> Iterator[str]:
+    """Yield the URL of a fleet in a separate PostgreSQL database."""
     with cluster(SERVER_SETTINGS) as server:
         name = f"fleet_{images}"
         url = urlsplit(server)._replace(path=f"/{name}").geturl()
-        if not (keep and _exists(server, name) and fleet.is_made(url, images)):
+        if not (keep and _exists(server, name) and fleet.is_complete(url, images)):
             _drop(server, name)
             _execute(server, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
-            fleet.make(url, images)
+            fleet.create_fleet(url, images)
         try:
             yield url
         finally:
@@ -199,7 +205,7 @@ def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -
         ]
         urls = [_resolve(case, apps[0].client(case)) for case in cases]
         for _ in range(WARM_UP):
-            _check(cases, urls, apps, bound)
+            _check_contenders(cases, urls, apps, bound)
         statements = [_count_statements(app.checkout, environ, cases, urls) for app in apps]
         table = _Table(compared=len(apps) > 1, quiet=quiet)
         for index, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
@@ -208,7 +214,7 @@ def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -
             if case.hops:
                 table.add(_measure_cold_page(case, case_url, apps, rounds), counts)
         throughput = [_throughput(app, cases[0], urls[0]) for app in apps]
-        # SQLite maps much of its file, which belongs to the page cache.
+        # SQLite maps much of its file into memory. These pages belong to the kernel's page cache.
         file = Path(url.removeprefix("sqlite:///"))
         memory = [resident_mb(app.server.pid, file) for app in apps]
     if not quiet:
@@ -220,7 +226,7 @@ def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -
 
 @contextmanager
 def _serve_lower_bound(folder: Path, url: str, cases: Sequence[Case]) -> Iterator[Server]:
-    """Yield the lower bound under the same gunicorn, without the application's configuration."""
+    """Serve the lower bound with the same gunicorn, without the application's configuration."""
     file = folder / "lower_bound.json"
     lower_bound.write(file, url, {f"/{case.name}": case.lower_bound for case in cases})
     address = f"127.0.0.1:{free_port()}"
@@ -244,12 +250,12 @@ def _serve(
 
 
 def _cookie(url: str, email: str) -> str:
-    jar = signed_in(url, email).cookies
+    jar = sign_in(url, email).cookies
     return "; ".join(f"{each.name}={each.value}" for each in jar)
 
 
 def _resolve(case: Case, client: Client) -> str:
-    """Return the URL of a case's page, following Next as often as the case says."""
+    """Return the URL of a case's page, after following Next `case.hops` times."""
     url = case.url
     for _ in range(case.hops):
         url = _next_url(client.get(url))
@@ -265,7 +271,7 @@ def _next_url(body: bytes) -> str:
     return href[1].replace("&amp;", "&") if href else ""
 
 
-def _check(
+def _check_contenders(
     cases: Sequence[Case], urls: Sequence[str], apps: Sequence[Application], bound: Server
 ) -> None:
     """Check that all contenders list the same images in the same order, and warm them up."""
@@ -281,9 +287,9 @@ def _check(
 def _count_statements(
     checkout: Path, environ: dict[str, str], cases: Sequence[Case], urls: Sequence[str]
 ) -> list[int]:
-    """Return the number of database statements of each page, as one request sends them."""
+    """Return for each page the number of database statements that one request sends."""
     requests = [(case.email, url) for case, url in zip(cases, urls, strict=True)]
-    answer = subprocess.run(
+    response = subprocess.run(
         [served.python_of(checkout), "-P", str(Path(__file__).with_name("statements.py"))],
         input=json.dumps({"requests": requests, "password": PASSWORD}),
         env={**environ, "PYTHONPATH": str(checkout)},
@@ -292,13 +298,17 @@ def _count_statements(
         stdout=subprocess.PIPE,
         text=True,
     )
-    counts: list[int] = json.loads(answer.stdout)
+    counts: list[int] = json.loads(response.stdout)
     return counts
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The times of one case in milliseconds: each application's, and the lower bound's."""
+class Measurement:
+    """The times of one case in milliseconds.
+
+    `times` has a list for each application, and `bound` the times of the lower bound. `size` is the
+    size of the page in bytes.
+    """
 
     name: str
     times: list[list[float]]
@@ -308,25 +318,32 @@ class Measured:
 
 def _measure_case(
     case: Case, url: str, apps: Sequence[Application], bound: Server, rounds: int
-) -> Measured:
+) -> Measurement:
     clients, bound_client = [app.client(case) for app in apps], Client(bound.url)
     size = len(clients[0].get(url, "identity"))
     times: list[list[float]] = [[] for _ in apps]
     bounds: list[float] = []
     for _ in range(-(-rounds // BLOCK)):
         for client, measured in zip(clients, times, strict=True):
-            measured.extend(_block(client, url))
-        bounds += _block(bound_client, case.lower_bound_url)
-    return Measured(case.name, times, bounds, size)
+            measured.extend(_measure_block(client, url))
+        bounds += _measure_block(bound_client, case.lower_bound_url)
+    return Measurement(case.name, times, bounds, size)
 
 
-def _block(client: Client, url: str) -> list[float]:
-    client.get(url)  # Not measured: the other contenders have used the processor's caches.
+def _measure_block(client: Client, url: str) -> list[float]:
+    client.get(
+        url
+    )  # Not measured, because the other contenders have just filled the processor's caches.
     return milliseconds(lambda: client.get(url), BLOCK)
 
 
-def _measure_cold_page(case: Case, url: str, apps: Sequence[Application], rounds: int) -> Measured:
-    """Follow Next, so that each page is requested once. Each application follows its own pages."""
+def _measure_cold_page(
+    case: Case, url: str, apps: Sequence[Application], rounds: int
+) -> Measurement:
+    """Measure pages that have not been requested before, by following Next from `url`.
+
+    Each application follows the links on its own pages.
+    """
     clients, urls = [app.client(case) for app in apps], [url for _ in apps]
     times: list[list[float]] = [[] for _ in apps]
     size = 0
@@ -340,24 +357,24 @@ def _measure_cold_page(case: Case, url: str, apps: Sequence[Application], rounds
         urls = [_next_url(body) for body in bodies]
         if not all(urls):
             break
-    # The first page was opened before.
-    return Measured("cold page", [each[1:] or each for each in times], [], size)
+    # The page at `url` has been requested before, so its time does not count.
+    return Measurement("cold page", [each[1:] or each for each in times], [], size)
 
 
 class _Table:
-    """The results, printed row by row unless it is quiet."""
+    """The table of results. It prints each row immediately, unless `quiet` is set."""
 
     def __init__(self, *, compared: bool, quiet: bool) -> None:
         self.rows: list[dict[str, object]] = []
         self._quiet, self._compared = quiet, compared
-        heads = ["p50", "p95"]
+        headings = ["p50", "p95"]
         if compared:
-            heads += ["p50 other", "p95 other", "p50 ratio"]
-        heads += ["bound", "to bound", "statements", "HTML kB"]
+            headings += ["p50 other", "p95 other", "p50 ratio"]
+        headings += ["bound", "to bound", "statements", "HTML kB"]
         if not quiet:
-            print(f"{'milliseconds':26}" + "".join(f"{head:>11}" for head in heads))
+            print(f"{'milliseconds':26}" + "".join(f"{heading:>11}" for heading in headings))
 
-    def add(self, measured: Measured, statements: Sequence[int]) -> None:
+    def add(self, measured: Measurement, statements: Sequence[int]) -> None:
         (p50, p95, p99), *others = (percentiles(times) for times in measured.times)
         row: dict[str, object] = {"name": measured.name, "p50_ms": p50, "p95_ms": p95}
         row |= {"p99_ms": p99, "statements": statements[0], "html_bytes": measured.size}
@@ -379,13 +396,13 @@ class _Table:
 
 
 def _throughput(app: Application, case: Case, url: str) -> float:
-    """Return the number of pages per second that all clients together receive."""
-    ends = time.monotonic() + THROUGHPUT_SECONDS
+    """Return how many pages per second `CLIENTS` clients receive in total."""
+    deadline = time.monotonic() + THROUGHPUT_SECONDS
     counts = [0] * CLIENTS
 
     def request(index: int) -> None:
         client = app.client(case)
-        while time.monotonic() < ends:
+        while time.monotonic() < deadline:
             client.get(url)
             counts[index] += 1
 

@@ -1,4 +1,7 @@
-"""The cases of `bench.list`: a page of the application, who requests it, and its lower bound."""
+"""The cases that `bench.list` measures.
+
+A case is a page of the application, the person who requests the page, and the page's lower bound.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,15 @@ from models import Image, Scope, today
 from webapp.search.ordering import SORTS
 
 HOPS = 40
-"""How often Next is followed to reach the deep page."""
-COUNTED = 1_000
-"""Matches of a word are counted up to this number, as in the application."""
+"""The number of times that Next is followed to reach the deep page."""
+COUNT_LIMIT = 1_000
+"""The matches of a word are counted up to this number, as in the application."""
 SAMPLE = 1_000
-"""If no index helps, matches are counted among the newest images, as in the application."""
+"""If no index can count matches, they are counted among this number of the newest images, as in the
+application."""
 AGES = (0, 30, 90, 365, 730, 3_650)
-AGED = 10_000
-"""The overview counts images of one age up to this number."""
+AGE_COUNT_LIMIT = 10_000
+"""The images of one age are counted up to this number on the Overview page."""
 MENUS = (
     "cloud",
     "os_family",
@@ -41,9 +45,10 @@ CHARTS = ("cloud", "os_family", "scope_id", "status", "state", "agent_installed"
 
 @dataclass(frozen=True)
 class Case:
-    """One page, and who requests it.
+    """One page, and the e-mail address of the person who requests it.
 
-    `scope` is the URL of the scope's pages. With `hops`, Next is followed so often first.
+    `scope` is the beginning of the URL of all pages of a scope. `hops` is the number of times that
+    Next is followed from this page to reach the page that is measured.
     """
 
     name: str
@@ -64,37 +69,44 @@ class Case:
 
 def fleet_cases() -> list[Case]:
     """Return all cases for the fleet in the open database."""
-    little, much = Scope.at(fleet.LITTLE), Scope.at(fleet.MUCH)
+    little, much = Scope.at(fleet.PATH_SEEING_LITTLE), Scope.at(fleet.PATH_SEEING_MUCH)
     assert little is not None
     assert much is not None
-    slices, url = _slices(much), f"/environment/{fleet.MUCH}"
+    slices, url = _slices(much), f"/environment/{fleet.PATH_SEEING_MUCH}"
     first = Case(
         "first page, sees little",
-        fleet.SEES_LITTLE,
-        f"/account/{fleet.LITTLE}",
+        fleet.EMAIL_SEEING_LITTLE,
+        f"/account/{fleet.PATH_SEEING_LITTLE}",
         "images",
         LowerBound(rows(_slices(little)), groups(_slices(little))),
     )
     pages = {
         ("first page", "images"): LowerBound(rows(slices), groups(slices)),
-        **_searches(slices, fleet.SEES_MUCH.partition("@")[0].title()),
-        **{(f"sort by {key}", f"images?sort={key}"): _sorted(slices, key) for key in SORTS},
-        ("filter menus", "images/filters?q="): LowerBound(_groups_by(slices, MENUS), sums=True),
-        ("overview", "overview"): LowerBound(_groups_by(slices, CHARTS), _ages(slices), sums=True),
+        **_searches(slices, fleet.EMAIL_SEEING_MUCH.partition("@")[0].title()),
+        **{(f"sort by {key}", f"images?sort={key}"): _sorted_page(slices, key) for key in SORTS},
+        ("filter menus", "images/filters?q="): LowerBound(_group_values(slices, MENUS), sums=True),
+        ("overview", "overview"): LowerBound(
+            _group_values(slices, CHARTS), _ages(slices), sums=True
+        ),
     }
-    cases = [Case(name, fleet.SEES_MUCH, url, page, bound) for (name, page), bound in pages.items()]
-    return [first, cases[0], _deep(cases[0], slices), *cases[1:]]
+    cases = [
+        Case(name, fleet.EMAIL_SEEING_MUCH, url, page, bound)
+        for (name, page), bound in pages.items()
+    ]
+    return [first, cases[0], _deep_page(cases[0], slices), *cases[1:]]
 
 
 def _slices(scope: Scope) -> Slices:
     return [(scope.id, False), (scope.id, True), *((above, True) for above in scope.above)]
 
 
-def _deep(first: Case, slices: Slices) -> Case:
-    """Return the page after HOPS others, or the last page if there are fewer."""
+def _deep_page(first: Case, slices: Slices) -> Case:
+    """Return the case of the page after `HOPS` pages, or of the last page if that comes earlier."""
     (count,) = models.database.execute_sql(groups(slices)).fetchone()
     hops = min(HOPS, (int(count) - 1) // lower_bound.PAGE)
-    before = lower_bound.sort_keys(slices, ("registered_at",), "DESC", most=hops * lower_bound.PAGE)
+    before = lower_bound.sort_keys(
+        slices, ("registered_at",), "DESC", limit=hops * lower_bound.PAGE
+    )
     *_, (registered_at, number) = models.database.execute_sql(before).fetchall()
     after = f"(registered_at, id) < ('{registered_at}', {number})"
     return replace(
@@ -106,19 +118,21 @@ def _deep(first: Case, slices: Slices) -> Case:
 
 
 def _searches(slices: Slices, name: str) -> dict[tuple[str, str], LowerBound]:
-    """Return lower bounds by the name of the case and its URL.
+    """Return the lower bounds of searches, by case name and URL. `name` is the person's name.
 
-    Few matches are found by an index and sorted. Among many, the newest images are checked one
-    after the other until the page is full.
+    If there are few matches, an index finds them, and they are sorted. If there are many matches,
+    the newest images are checked one by one until the page is full.
     """
-    some = Image.select().where(Image.cloud == "aws", Image.shared, Image.scope == slices[-2][0])
-    fragment = some.order_by(Image.id.desc()).get().cloud_image_id[6:14]
+    shared_images = Image.select().where(
+        Image.cloud == "aws", Image.shared, Image.scope == slices[-2][0]
+    )
+    fragment = shared_images.order_by(Image.id.desc()).get().cloud_image_id[6:14]
     long_ago, lately = (f"{today() - timedelta(days=days)}" for days in (1_400, 7))
-    three = (
+    many_matches = (
         "cloud:aws os:ubuntu agent:yes",
         ("cloud = 'aws' AND os_family = 'ubuntu' AND agent_installed = TRUE"),
     )
-    rare = (
+    few_matches = (
         "cloud:openstack os:debian status:retired",
         ("cloud = 'openstack' AND os_family = 'debian' AND status = 'retired'"),
     )
@@ -126,31 +140,37 @@ def _searches(slices: Slices, name: str) -> dict[tuple[str, str], LowerBound]:
     filters = "cloud = 'aws' AND os_family = 'ubuntu'"
     by = "registered_by_name"
     searches = {
-        "word, many hits": (COMMON_WORD, _scanned(slices, COMMON_WORD)),
+        "word, many hits": (COMMON_WORD, _scanned_page(slices, COMMON_WORD)),
         "word, few hits": (RARE_WORD, _sorted_matches(slices, RARE_WORD)),
         "word, no hit": (MISSING_WORD, _sorted_matches(slices, MISSING_WORD)),
         "id:fragment": (f"id:{fragment}", _sorted_matches(slices, fragment, contains_id)),
         "part of an id": (fragment, _sorted_matches(slices, fragment)),
         "three filters, many": (
-            three[0],
-            LowerBound(rows(slices, where=three[1]), groups(slices, three[1])),
+            many_matches[0],
+            LowerBound(rows(slices, where=many_matches[1]), groups(slices, many_matches[1])),
         ),
         "three filters, few": (
-            rare[0],
-            LowerBound(_of_groups(slices, rare[1]), groups(slices, rare[1])),
+            few_matches[0],
+            LowerBound(_rows_of_groups(slices, few_matches[1]), groups(slices, few_matches[1])),
         ),
         "word and filters": (
             f"{COMMON_WORD} cloud:aws os:ubuntu",
-            _scanned(slices, COMMON_WORD, filters),
+            _scanned_page(slices, COMMON_WORD, filters),
         ),
         "excluded filter": (
             "-cloud:aws",
             LowerBound(rows(slices, where="cloud <> 'aws'"), groups(slices, "cloud <> 'aws'")),
         ),
-        "created:<date": (f"created:<{long_ago}", _ranged(slices, f"registered_at < '{long_ago}'")),
-        "created:>=date": (f"created:>={lately}", _ranged(slices, f"registered_at >= '{lately}'")),
-        "size:>n": ("size:>150", _ranged(slices, "size_key > 150", "size_key + 0 > 150")),
-        "by:me": ("by:me", _ranged(slices, f"{by} = '{name}'", f"{by} || '' = '{name}'")),
+        "created:<date": (
+            f"created:<{long_ago}",
+            _range_page(slices, f"registered_at < '{long_ago}'"),
+        ),
+        "created:>=date": (
+            f"created:>={lately}",
+            _range_page(slices, f"registered_at >= '{lately}'"),
+        ),
+        "size:>n": ("size:>150", _range_page(slices, "size_key > 150", "size_key + 0 > 150")),
+        "by:me": ("by:me", _range_page(slices, f"{by} = '{name}'", f"{by} || '' = '{name}'")),
     }
     return {
         (name, "images?" + urlencode({"q": text})): statements
@@ -158,40 +178,46 @@ def _searches(slices: Slices, name: str) -> dict[tuple[str, str], LowerBound]:
     }
 
 
-def _scanned(slices: Slices, word: str, where: str = "TRUE") -> LowerBound:
-    """Return the lower bound for a frequent word: the rows by checking the newest images.
+def _scanned_page(slices: Slices, word: str, where: str = "TRUE") -> LowerBound:
+    """Return the lower bound for a search with a frequent word.
 
-    The number is counted up to a limit. SQLite's index returns matches one by one. PostgreSQL's
-    index returns only all of them, so the matches among the newest images are counted.
+    The newest images are checked until the page is full. Matches are counted up to a limit. SQLite
+    counts matches in its index of trigrams, which returns them one by one. PostgreSQL's index can
+    only return all matches at once, so PostgreSQL counts matches among the newest images.
     """
     condition = f"{_contains('search_text', word)} AND {where}"
     if _is_sqlite():
-        some = f"SELECT 1 FROM {_found(slices, word)} AND {where} LIMIT {COUNTED}"  # noqa: S608
+        some = f"SELECT 1 FROM {_trigram_matches(slices, word)} AND {where} LIMIT {COUNT_LIMIT}"  # noqa: S608
     else:
-        newest = lower_bound.sort_keys(slices, ("registered_at",), "DESC", most=SAMPLE)
+        newest = lower_bound.sort_keys(slices, ("registered_at",), "DESC", limit=SAMPLE)
         some = f"SELECT 1 FROM ({newest}) AS newest JOIN image USING (id) WHERE {condition}"  # noqa: S608
     return LowerBound(rows(slices, where=condition), f"SELECT count(*) FROM ({some}) AS found")  # noqa: S608
 
 
-def _ranged(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
-    """Return the lower bound for a range.
+def _range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
+    """Return the lower bound for a search for a range of values.
 
-    The number is counted by the index of the column. The rows are found by checking the newest
-    images. `unindexed` is the same condition, in a form that keeps the database from sorting all
-    matches.
+    Matches are counted by the index of the column. The rows are found by checking the newest
+    images. `unindexed` is the same condition in a form for which the database cannot use the index
+    of the column. Otherwise, it could find all matches by that index and sort them.
     """
-    return LowerBound(rows(slices, where=unindexed or where), count_up_to(COUNTED, slices, where))
+    return LowerBound(
+        rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT, slices, where)
+    )
 
 
 def _sorted_matches(slices: Slices, text: str, where: str = "TRUE") -> LowerBound:
     return LowerBound(
-        f"SELECT {lower_bound.SHOWN} FROM {_found(slices, text)} AND {where} "  # noqa: S608
-        f"ORDER BY registered_at DESC, image.id DESC LIMIT {COUNTED}"
+        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM {_trigram_matches(slices, text)} AND {where} "  # noqa: S608
+        f"ORDER BY registered_at DESC, image.id DESC LIMIT {COUNT_LIMIT}"
     )
 
 
-def _found(slices: Slices, text: str) -> str:
-    """Return the source of matches that the index of trigrams finds, before the slices do."""
+def _trigram_matches(slices: Slices, text: str) -> str:
+    """Return the text after FROM that finds images by the index of trigrams.
+
+    "scope_id + 0" prevents the database from finding images by scope slice first.
+    """
     visible = in_slices(slices).replace("scope_id", "scope_id + 0")
     if _is_sqlite():
         return (
@@ -201,10 +227,10 @@ def _found(slices: Slices, text: str) -> str:
     return f"image WHERE search_text LIKE '%{text}%' AND {visible}"
 
 
-def _of_groups(slices: Slices, where: str) -> str:
+def _rows_of_groups(slices: Slices, where: str) -> str:
     found = f"SELECT id FROM facet_group WHERE {in_slices(slices)} AND {where}"  # noqa: S608
     return (
-        f"SELECT {lower_bound.SHOWN} FROM image WHERE group_id IN ({found}) "  # noqa: S608
+        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM image WHERE group_id IN ({found}) "  # noqa: S608
         f"ORDER BY registered_at DESC, id DESC LIMIT {lower_bound.PAGE}"
     )
 
@@ -214,11 +240,11 @@ def _is_sqlite() -> bool:
 
 
 def _contains(column: str, text: str) -> str:
-    """Return the condition that a column contains a text, without an index."""
+    """Return the condition that a column contains a text. No index can be used for it."""
     return f"{'instr' if _is_sqlite() else 'strpos'}({column}, '{text}') > 0"
 
 
-def _sorted(slices: Slices, key: str) -> LowerBound:
+def _sorted_page(slices: Slices, key: str) -> LowerBound:
     if key == "owner":
         ranks = [slices[:2], *([each] for each in slices[2:])]
         return LowerBound(lower_bound.rows_by_rank(enumerate(ranks)), groups(slices))
@@ -228,14 +254,16 @@ def _sorted(slices: Slices, key: str) -> LowerBound:
     return LowerBound(rows(slices, SORTS[key], "ASC"), groups(slices))
 
 
-def _groups_by(slices: Slices, columns: Sequence[str]) -> str:
+def _group_values(slices: Slices, columns: Sequence[str]) -> str:
     return f"SELECT {', '.join(columns)}, images FROM facet_group WHERE {in_slices(slices)}"  # noqa: S608
 
 
 def _ages(slices: Slices) -> str:
     days = [today() - timedelta(days=age) for age in AGES]
     counts = (
-        count_up_to(AGED, slices, f"registered_at >= '{since}' AND registered_at < '{until}'")
+        count_up_to(
+            AGE_COUNT_LIMIT, slices, f"registered_at >= '{since}' AND registered_at < '{until}'"
+        )
         for until, since in pairwise(days)
     )
     return " UNION ALL ".join(f"SELECT ({count})" for count in counts)

@@ -1,10 +1,11 @@
-"""The lower bound of the Images page: the same answers with the least work that can give them.
+"""The lower bound of the Images page: the same results with the least possible work.
 
-It is a bare WSGI application under the same gunicorn. Each page runs one or two statements that are
-written by hand for it, and that may know what a search cannot know beforehand: how many images
-match. It talks to the driver on a connection that stays open, and writes fifty plain rows by
-formatting strings. There is no session, no access control and no template. The statements of
-`bench.list_cases` are composed of `rows` and `groups`.
+This is a minimal WSGI application that runs under the same gunicorn as the product. It has no
+session, no access control and no templates. Each page executes one or two SQL statements that were
+written by hand for this page. The author of a statement knows whether many or few images match;
+a search has to find that out first. The application uses the database driver directly, on a
+connection that stays open, and formats fifty plain rows as strings. `bench.list_cases` composes the
+statements from functions of this module, such as `rows` and `groups`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from urllib.parse import urlsplit
 import psycopg
 
 PAGE = 50
-SHOWN = (
+SHOWN_COLUMNS = (
     "image.id, image.name, image.cloud_image_id, image.cloud, image.location, image.os_family, "
     "image.os_version, image.agent_installed, image.state, image.status, image.verified, "
     "image.scope_id, image.registered_at"
 )
-SQLITE = ("cache_size = -16000", "mmap_size = 2147418112", "temp_store = memory")
-"""The application's settings, so that both read the file alike."""
+SQLITE_PRAGMAS = ("cache_size = -16000", "mmap_size = 2147418112", "temp_store = memory")
+"""The same settings as in the product, so that both read the file in the same way."""
 FILE = "BENCH_LOWER_BOUND"
 """The environment variable that names the file with the statements."""
-ROW = (
+ROW_HTML = (
     '<tr><td><a href="/images/{}">{}</a><div>{}</div></td><td>{}<div>{}</div></td><td>{} {}</td>'
     "<td>{}</td><td>{} {} {}</td><td>{}</td><td>{}</td></tr>\n"
 )
@@ -44,9 +45,10 @@ Slices = Sequence[tuple[int, bool]]
 class LowerBound:
     """The statements for one page.
 
-    `page` selects the rows and `count` the numbers above them. Without `count`, the page shows the
-    number of its rows. With `sums`, the last column is a number, and the page shows its sums by the
-    values of each other column, which is less work here than in SQL.
+    `page` selects the rows. `count` selects the numbers that the page shows above the rows. Without
+    `count`, the page shows the number of rows. With `sums`, the last column of `page` is a number.
+    For each other column, the page shows the sum of the numbers by value. Adding the numbers in
+    Python is less work than in SQL.
     """
 
     page: str
@@ -55,7 +57,7 @@ class LowerBound:
 
 
 def in_slices(slices: Slices) -> str:
-    """Return the condition for images of any of the slices."""
+    """Return the condition that an image belongs to one of the slices."""
     return "(" + " OR ".join(_in_slice(*each) for each in slices) + ")"
 
 
@@ -68,16 +70,16 @@ def sorted_by(keys: Sequence[str], direction: str) -> str:
 
 
 def sort_keys(
-    slices: Slices, keys: Sequence[str], direction: str, where: str = "TRUE", most: int = PAGE
+    slices: Slices, keys: Sequence[str], direction: str, where: str = "TRUE", limit: int = PAGE
 ) -> str:
-    """Return the statement for the first sort keys, merged from one index range for each slice."""
+    """Return the statement that merges the first sort keys of each slice's index range."""
     order = sorted_by(keys, direction)
     ranges = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {', '.join((*keys, 'id'))} FROM image "  # noqa: S608
-        f"WHERE {_in_slice(*each)} AND {where} ORDER BY {order} LIMIT {most}) AS range_{index}"
+        f"WHERE {_in_slice(*each)} AND {where} ORDER BY {order} LIMIT {limit}) AS range_{index}"
         for index, each in enumerate(slices)
     )
-    return f"{ranges} ORDER BY {order} LIMIT {most}"
+    return f"{ranges} ORDER BY {order} LIMIT {limit}"
 
 
 def rows(
@@ -89,13 +91,13 @@ def rows(
     """Return the statement for the first rows, in order, for which `where` holds."""
     order = ", ".join(f"image.{key} {direction}" for key in (*keys, "id"))
     return (
-        f"SELECT {SHOWN} FROM ({sort_keys(slices, keys, direction, where)}) AS page "  # noqa: S608
+        f"SELECT {SHOWN_COLUMNS} FROM ({sort_keys(slices, keys, direction, where)}) AS page "  # noqa: S608
         f"JOIN image ON image.id = page.id ORDER BY {order}"
     )
 
 
 def rows_by_rank(ranked: Iterable[tuple[int, Slices]]) -> str:
-    """Return the statement for the first rows if slices of a lower rank come first."""
+    """Return the statement for the first rows. Images of slices with a lower rank come first."""
     ranges = " UNION ALL ".join(
         f"SELECT * FROM (SELECT {rank} AS rank, id FROM image WHERE {_in_slice(*each)} "  # noqa: S608
         f"ORDER BY id LIMIT {PAGE}) AS range_{rank}_{index}"
@@ -103,13 +105,13 @@ def rows_by_rank(ranked: Iterable[tuple[int, Slices]]) -> str:
         for index, each in enumerate(slices)
     )
     return (
-        f"SELECT {SHOWN} FROM ({ranges} ORDER BY rank, id LIMIT {PAGE}) AS page "  # noqa: S608
+        f"SELECT {SHOWN_COLUMNS} FROM ({ranges} ORDER BY rank, id LIMIT {PAGE}) AS page "  # noqa: S608
         "JOIN image ON image.id = page.id ORDER BY page.rank, image.id"
     )
 
 
 def groups(slices: Slices, where: str = "TRUE") -> str:
-    """Return the statement for the number of images, from the facet groups."""
+    """Return the statement that counts images by adding the numbers of facet groups."""
     sums = " UNION ALL ".join(
         f"SELECT sum(images) AS images FROM facet_group WHERE {_in_slice(*each)} AND {where}"  # noqa: S608
         for each in slices
@@ -117,18 +119,18 @@ def groups(slices: Slices, where: str = "TRUE") -> str:
     return f"SELECT sum(images) FROM ({sums}) AS sums"  # noqa: S608
 
 
-def count_up_to(most: int, slices: Slices, where: str) -> str:
-    """Return the statement for the number of images, counted up to `most`."""
+def count_up_to(limit: int, slices: Slices, where: str) -> str:
+    """Return the statement that counts images up to `limit`."""
     parts = " UNION ALL ".join(
         f"SELECT * FROM (SELECT 1 FROM image WHERE {_in_slice(*each)} AND {where} "  # noqa: S608
-        f"LIMIT {most}) AS part_{index}"
+        f"LIMIT {limit}) AS part_{index}"
         for index, each in enumerate(slices)
     )
-    return f"SELECT count(*) FROM (SELECT * FROM ({parts}) AS parts LIMIT {most}) AS found"  # noqa: S608
+    return f"SELECT count(*) FROM (SELECT * FROM ({parts}) AS parts LIMIT {limit}) AS found"  # noqa: S608
 
 
 def write(file: Path, url: str, pages: dict[str, LowerBound]) -> None:
-    """Write the file that `app` reads: the database, and the statements by path."""
+    """Write the file that `app` reads: the URL of the database, and the statements by URL path."""
     statements = {path: asdict(page) for path, page in pages.items()}
     file.write_text(json.dumps({"url": url, "pages": statements}))
 
@@ -139,7 +141,7 @@ def app() -> Callable[..., Iterable[bytes]]:
     pages = {path: LowerBound(**page) for path, page in configuration["pages"].items()}
     local = threading.local()
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    def handle_request(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         page = pages.get(environ["PATH_INFO"])
         if page is None:
             start_response("404 Not Found", [("Content-Length", "0")])
@@ -151,13 +153,13 @@ def app() -> Callable[..., Iterable[bytes]]:
         start_response("200 OK", headers)
         return [body]
 
-    return answer
+    return handle_request
 
 
 def _connect(url: str) -> Any:
     if urlsplit(url).scheme == "sqlite":
         connection = sqlite3.connect(urlsplit(url).path, isolation_level=None)
-        for setting in SQLITE:
+        for setting in SQLITE_PRAGMAS:
             connection.execute(f"PRAGMA {setting}")
         return connection
     return psycopg.connect(url, autocommit=True)
@@ -169,17 +171,17 @@ def _render(connection: Any, page: LowerBound) -> str:
     if page.count:
         counts = [row[0] for row in connection.execute(page.count).fetchall()]
     if page.sums:
-        body = "".join(_summed(found))
+        body = "".join(_render_sums(found))
     else:
         texts = ([escape(str(value)) for value in row] for row in found[:PAGE])
-        body = "".join(ROW.format(*row) for row in texts)
+        body = "".join(ROW_HTML.format(*row) for row in texts)
     return (
         f"<!doctype html><title>Images</title><p>{', '.join(map(str, counts))} images</p>"
         f"<table>\n{body}</table><a rel=next>Next</a>\n"
     )
 
 
-def _summed(found: Sequence[Sequence[Any]]) -> Iterable[str]:
+def _render_sums(found: Sequence[Sequence[Any]]) -> Iterable[str]:
     *columns, numbers = zip(*found, strict=True)
     for column in columns:
         sums: dict[Any, int] = {}

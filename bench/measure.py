@@ -1,4 +1,4 @@
-"""Functions that the benchmarks share: times, percentiles, memory and signing in."""
+"""Functions that all benchmarks use: they measure times and memory, and sign in."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def percentiles(times: list[float]) -> tuple[float, float, float]:
 def resident_mb(pid: int, excluded_file: Path | None = None) -> float:
     """Return the memory of a process and its descendants, in MB (2**20 bytes).
 
-    It is the proportional set size: pages that forked workers share are counted once. Mapped pages
-    of `excluded_file` are not counted, because the kernel can reclaim the pages of a database.
+    The result is the proportional set size, which counts pages that forked workers share only once.
+    Mapped pages of `excluded_file` are not counted. For example, the kernel can reclaim the pages
+    of a database file.
     """
     kilobytes = 0
     mapped = False
@@ -47,16 +48,16 @@ def resident_mb(pid: int, excluded_file: Path | None = None) -> float:
     return kilobytes / 1024 + sum(resident_mb(int(child), excluded_file) for child in children)
 
 
-def signed_in(url: str, email: str) -> requests.Session:
-    """Return a session of a person of the demonstration at the application at `url`."""
+def sign_in(url: str, email: str) -> requests.Session:
+    """Sign in a person of the demonstration to the application at `url`, and return the session."""
     session = requests.Session()
     form = session.get(f"{url}/sign-in", timeout=30).text
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
     assert token is not None
-    answer = session.post(
+    response = session.post(
         f"{url}/sign-in",
         data={"csrf_token": token[1], "email": email, "password": PASSWORD},
         timeout=30,
     )
-    assert answer.ok, answer.status_code
+    assert response.ok, response.status_code
     return session

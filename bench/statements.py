@@ -1,8 +1,9 @@
-"""Count the database statements of pages, in a process of its own.
+"""Count the database statements that each page sends.
 
-It is a script that `bench.list` runs once for each checkout, with that checkout as the working
-directory. It knows nothing of a checkout but `webapp.create_app` and `models.database`. It reads
-{"requests": [[e-mail address, URL], …], "password": …} from standard input and prints the counts.
+`bench.list` runs this script once for each checkout, in a separate process whose working directory
+is the checkout. The script uses only `webapp.create_app` and `models.database`, so it also works
+with other versions of the application. It reads {"requests": [[e-mail address, URL], …],
+"password": …} from standard input, and prints the list of counts as JSON.
 """
 
 from __future__ import annotations
@@ -21,32 +22,32 @@ import webapp
 
 
 def main() -> None:
-    wanted = json.load(sys.stdin)
+    task = json.load(sys.stdin)
     app = webapp.create_app()
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
     statements = _record_statements()
     clients: dict[str, FlaskClient] = {}
     counts = []
-    for email, url in wanted["requests"]:
+    for email, url in task["requests"]:
         if email not in clients:
-            clients[email] = _signed_in(app, email, wanted["password"])
+            clients[email] = _sign_in(app, email, task["password"])
         client = clients[email]
-        client.get(url)  # The first request also sets up what later requests reuse.
+        client.get(url)  # The first request fills caches that later requests use.
         statements.clear()
         assert client.get(url).status_code == 200, url
         counts.append(len(statements))
     json.dump(counts, sys.stdout)
 
 
-def _signed_in(app: Flask, email: str, password: str) -> FlaskClient:
+def _sign_in(app: Flask, email: str, password: str) -> FlaskClient:
     client = app.test_client()
-    answer = client.post("/sign-in", data={"email": email, "password": password})
-    assert answer.status_code == 303, answer.status_code
+    response = client.post("/sign-in", data={"email": email, "password": password})
+    assert response.status_code == 303, response.status_code
     return client
 
 
 def _record_statements() -> list[str]:
-    """Return a list to which every statement is appended from now on."""
+    """Return a list to which every statement is appended when it is executed."""
     statements: list[str] = []
 
     def recorded(execute: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +59,7 @@ def _record_statements() -> list[str]:
 
     database = models.database.obj
     if models.database.param == "%s":
-        # The driver also sees statements of the connection pool.
+        # The driver also executes the statements of the connection pool.
         psycopg.Cursor.execute = recorded(psycopg.Cursor.execute)  # type: ignore[method-assign]
     else:
         database.execute_sql = recorded(database.execute_sql)

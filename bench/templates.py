@@ -1,9 +1,10 @@
-"""Measure how long the list of a vCenter's templates takes, beyond the vCenter's own time.
+"""Measure how long it takes to list a vCenter's templates, compared with the vCenter's own time.
 
     python -m bench.templates [--vms 2000] [--delay 5] [--rounds 10]
 
-The vCenter is VMware's simulator, in which one of fifty virtual machines is a template. Its own
-time is the time of one property collector call for three properties of all virtual machines.
+The vCenter is VMware's simulator. One of fifty of its virtual machines is a template. The vCenter's
+own time is the time of one property collector call that reads three properties of all virtual
+machines.
 """
 
 from __future__ import annotations
@@ -52,24 +53,24 @@ def _measure(credentials: CredentialValues, rounds: int) -> None:
     cloud = VMware()
     found = cloud.images(credentials, LOCATION)  # Loads the SDK and logs in.
     locator = Locator(LOCATION, found[0].image_id)
-    own = _report("vCenter's own", _property_call(Session(credentials)), rounds)
-    listed = _report("list", lambda: cloud.images(credentials, LOCATION), rounds)
-    print(f"beyond that: {listed - own:.0f} ms for {len(found)} templates")
+    vcenter_ms = _report("vCenter's own", _property_call(Session(credentials)), rounds)
+    list_ms = _report("list", lambda: cloud.images(credentials, LOCATION), rounds)
+    print(f"difference: {list_ms - vcenter_ms:.0f} ms for {len(found)} templates")
     _report("one template", lambda: cloud.describe(credentials, locator), rounds)
     _report("locations", lambda: cloud.locations(credentials), rounds)
 
 
 def _report(name: str, call: Callable[[], object], rounds: int) -> float:
-    with _recorded_calls() as trips:
+    with _recorded_calls() as calls:
         call()
-    middle, late, _ = percentiles(milliseconds(call, rounds))
-    print(f"{name}: p50 {middle:.0f} ms, p95 {late:.0f} ms, round trips {len(trips)}")
-    return middle
+    p50, p95, _ = percentiles(milliseconds(call, rounds))
+    print(f"{name}: p50 {p50:.0f} ms, p95 {p95:.0f} ms, round trips {len(calls)}")
+    return p50
 
 
 @contextmanager
 def _recorded_calls() -> Iterator[list[str]]:
-    """Yield the methods that are called, one for each round trip."""
+    """Yield a list to which the method of each round trip is appended."""
     sent: list[str] = []
     original = VCenterConnection.request
 

@@ -1,12 +1,14 @@
-"""Measure what loading the SDKs costs.
+"""Measure the time and the memory that loading the SDKs takes.
 
     python -m bench.warm_up
 
-For each cloud, in a process of its own, it measures how long the SDK takes to load, and its memory.
-Without the warm-up, the first NEXT would wait for that. Then it starts the application under
-gunicorn with two workers. It measures the time to the first page, the time until both workers have
-loaded all SDKs, the time of pages during and after that, and the memory. It does so with
-credentials of no cloud and of all clouds.
+First, a separate process for each cloud measures how long its SDK takes to load, and how much
+memory. The application loads the SDKs in the background (the warm-up). Without the warm-up, the
+first NEXT would have to wait until the SDK is loaded.
+
+Then, the application is started under gunicorn with two workers: once without any credentials, and
+once with credentials for all clouds. The benchmark measures the time to the first page, the time
+until both workers have loaded the SDKs, the time of pages before and after that, and the memory.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.measure import percentiles, resident_mb, signed_in
+from bench.measure import percentiles, resident_mb, sign_in
 from tests import served
 from webapp.clouds import CLOUDS
 
 WORKERS = 2
 LOADED = "is loaded"
-ALONE = """
+LOAD_ONE_SDK = """
 import sys, time
 from pathlib import Path
 from webapp.clouds import CLOUDS
@@ -39,17 +41,17 @@ print(f"{time.perf_counter() - began:.2f} {memory() - before:.0f}")
 def main() -> None:
     print(f"{'SDK of':26}{'loads in':>10}{'takes':>10}")
     for key, cloud in CLOUDS.items():
-        command = [sys.executable, "-c", ALONE, key]
+        command = [sys.executable, "-c", LOAD_ONE_SDK, key]
         seconds, memory = subprocess.check_output(command, text=True, cwd=served.ROOT).split()
         print(f"{cloud.label:26}{seconds:>8} s{memory:>7} MB")
     with tempfile.TemporaryDirectory() as name, served.sandbox(Path(name)) as sandbox:
         for credentials in (None, sandbox):
             folder = Path(name) / ("all" if credentials else "none")
             folder.mkdir()
-            _app(folder, credentials)
+            _measure_app(folder, credentials)
 
 
-def _app(folder: Path, sandbox: Path | None) -> None:
+def _measure_app(folder: Path, sandbox: Path | None) -> None:
     environ = served.app_environ(folder) | {"LOG_LEVEL": "DEBUG"}
     if sandbox is None:
         sandbox = folder / "sandbox.json"
@@ -61,21 +63,21 @@ def _app(folder: Path, sandbox: Path | None) -> None:
     began = time.perf_counter()
     with served.serve_app(environ, log, WORKERS) as app:
         print(f"  first page after:       {time.perf_counter() - began:6.2f} s")
-        session = signed_in(app.url, "scalr@example.com")
+        session = sign_in(app.url, "scalr@example.com")
 
-        def page() -> float:
+        def request_page() -> float:
             before = time.perf_counter()
             assert session.get(f"{app.url}/scalr/images", timeout=30).ok
             return (time.perf_counter() - before) * 1000
 
-        meanwhile = []
+        while_loading = []
         while log.read_text().count(LOADED) < WORKERS * clouds:
-            meanwhile.append(page())
+            while_loading.append(request_page())
             time.sleep(0.02)
         print(f"  all SDKs loaded after:  {time.perf_counter() - began:6.2f} s")
-        if len(meanwhile) > 1:
-            _report("pages during that", meanwhile)
-        _report("pages after", [page() for _ in range(300)])
+        if len(while_loading) > 1:
+            _report("pages while loading", while_loading)
+        _report("pages after", [request_page() for _ in range(300)])
         print(f"  memory:                 {resident_mb(app.pid):6.0f} MB in {WORKERS} workers")
 
 

@@ -1,9 +1,10 @@
-"""Measure how long the application takes to start, and NEXT beyond the cloud's own time.
+"""Measure how long the application takes to start, and how long NEXT takes.
 
     python -m bench.wizard [--rounds 200]
 
-The application runs under gunicorn with two workers, and AWS is the sandbox. The cloud's own time
-is the time of the same call by a boto3 client in this process.
+The application runs under gunicorn with two workers. A sandbox simulates AWS. The time of
+NEXT is compared with the cloud's own time, which is the time of the same call to the sandbox by a
+boto3 client in this process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 import boto3
 import requests
 
-from bench.measure import milliseconds, percentiles, resident_mb, signed_in
+from bench.measure import milliseconds, percentiles, resident_mb, sign_in
 from sandbox.aws import NOBLE
 from tests import served
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200, help="look-ups to measure")
     rounds = parser.parse_args().rounds
-    _import()
+    _measure_import()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with served.sandbox(folder) as sandbox:
@@ -45,46 +46,48 @@ def main() -> None:
                 print(f"memory of the app: {resident_mb(server.pid):.0f} MB")
 
 
-def _import() -> None:
+def _measure_import() -> None:
     """Print how long `import webapp` takes, and which SDKs it loads."""
     program = f"import sys, webapp; print(*sorted({set(SDKS)!r} & sys.modules.keys()))"
     began = time.perf_counter()
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=served.ROOT)
     took = time.perf_counter() - began
     print(
-        f"import webapp: {took:.2f} s with Python itself; SDKs loaded: {loaded.strip() or 'none'}"
+        f"import webapp: {took:.2f} s with Python's start; SDKs loaded: {loaded.strip() or 'none'}"
     )
 
 
 def _look_ups(url: str, endpoint: str, rounds: int) -> None:
-    session = signed_in(url, "scalr@example.com")
+    session = sign_in(url, "scalr@example.com")
     form = session.get(f"{url}/scalr/images/new/aws", timeout=30)
-    ours = _next(session, url, form.text)
-    (first,) = milliseconds(ours, 1)
-    print(f"the first NEXT, a moment after the start: {first:.0f} ms")
+    request_next = _next_request(session, url, form.text)
+    (first,) = milliseconds(request_next, 1)
+    print(f"the first NEXT after the start: {first:.0f} ms")
     for _ in range(20):  # Warms up both workers.
-        ours()
-    cloud = _describe_call(endpoint)
-    cloud()
-    ours_p50, ours_p95, _ = percentiles(milliseconds(ours, rounds))
-    cloud_p50, cloud_p95, _ = percentiles(milliseconds(cloud, rounds))
-    print(f"NEXT:                 p50 {ours_p50:6.1f} ms   p95 {ours_p95:6.1f} ms")
+        request_next()
+    call_cloud = _describe_call(endpoint)
+    call_cloud()
+    next_p50, next_p95, _ = percentiles(milliseconds(request_next, rounds))
+    cloud_p50, cloud_p95, _ = percentiles(milliseconds(call_cloud, rounds))
+    print(f"NEXT:                 p50 {next_p50:6.1f} ms   p95 {next_p95:6.1f} ms")
     print(f"the cloud's own time: p50 {cloud_p50:6.1f} ms   p95 {cloud_p95:6.1f} ms")
-    print(f"beyond that:          p50 {ours_p50 - cloud_p50:6.1f} ms")
+    print(f"difference:           p50 {next_p50 - cloud_p50:6.1f} ms")
 
 
-def _next(session: requests.Session, url: str, form: str) -> Callable[[], object]:
+def _next_request(session: requests.Session, url: str, form: str) -> Callable[[], object]:
+    """Return a function that submits the form with NEXT."""
     credentials = form.split('name="credentials"', 1)[1].split('value="', 1)[1].split('"', 1)[0]
     query = {"credentials": credentials, "location": REGION, "image_id": NOBLE.id_in(REGION)}
 
     def call() -> None:
-        answer = session.get(f"{url}/scalr/images/new/aws/confirm", params=query, timeout=30)
-        assert "REGISTER" in answer.text, answer.status_code
+        response = session.get(f"{url}/scalr/images/new/aws/confirm", params=query, timeout=30)
+        assert "REGISTER" in response.text, response.status_code
 
     return call
 
 
 def _describe_call(endpoint: str) -> Callable[[], object]:
+    """Return a function that calls the cloud in the same way as NEXT."""
     client = boto3.client(
         "ec2",
         region_name=REGION,

@@ -1,6 +1,6 @@
-"""The results that the catalogue must return, computed by checking every image in Python.
+"""Compute the results that the catalogue must return, by checking every image in Python.
 
-It shares only the parsed search with the catalogue.
+This module uses the parsed search, but no other code of `webapp.search`.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def visible_images(scope: Scope) -> list[Image]:
 
 
 def matching_images(actor: Actor, scope: Scope, query: Query) -> list[Image]:
-    """Return all images that a search finds at a scope."""
+    """Return all images that a search at a scope must find."""
     return [image for image in visible_images(scope) if _matches(image, query, actor, scope)]
 
 
 def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
     for key in Key:
         included = [term for term in query.terms_for(key) if not term.excluded]
-        answers = [_term_matches(image, term, actor, scope) for term in included]
-        if included and not (all(answers) if key in CONJUNCTIVE_KEYS else any(answers)):
+        results = [_term_matches(image, term, actor, scope) for term in included]
+        if included and not (all(results) if key in CONJUNCTIVE_KEYS else any(results)):
             return False
     excluded = [term for term in query.terms if term.excluded]
     return not any(_term_matches(image, term, actor, scope) for term in excluded)

@@ -1,4 +1,4 @@
-"""Random images, and search terms that find some of them."""
+"""Create random images. `TERMS` are search terms that find some of these images."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from webapp.search.ordering import SORTS, Order
 
 @pytest.fixture
 def names(actor_of: ActorOf, scope: ScopeAt) -> Callable[..., list[str]]:
-    """Return the names of the images that a search finds at a scope, in order."""
+    """Return a function that returns the names of the images that a search finds, in order."""
 
     def names(path: str, text: str = "", **listing: object) -> list[str]:
         state = Listing(parse(text), **listing)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""For any images and any search, the catalogue finds what a naive filter of all images finds.
+"""For any images and any search, the catalogue finds the same images as a naive filter.
 
-This holds in every sort order, page by page, forwards and backwards.
+The tests compare the results in every sort order, page by page, forwards and backwards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from webapp.search.ordering import SORTS
 
 @pytest.fixture
 def fill_database(db: Flask) -> Callable[[int], None]:
-    """Return a function that fills the database with random images, from a seed."""
+    """Return a function that replaces all images by random images. A seed determines the images."""
 
     def fill(seed: int, images: int = 60) -> None:
         chance = random.Random(seed)

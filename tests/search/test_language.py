@@ -1,6 +1,6 @@
-"""The language of the search box: the meaning of each term, problems, and a query as text.
+"""The language of the search box: the meaning of each term, problems, and queries as text.
 
-`test_language_properties` tests that every text can be parsed, and that no part of it is lost.
+`test_language_properties` tests that any text can be parsed, and that no part of the text is lost.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Properties of the search language, for any text.
 
-Every text can be parsed, no part of it is lost, and a query that is written as text is parsed to
-the same query.
+Any text can be parsed, and no part of the text is lost. If a query is written as text and parsed
+again, the result is the same query.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from webapp.search.language import (
 
 thorough = settings(max_examples=80, deadline=None)
 
-# One line, like the content of the search box. The second kind is dense in syntax.
+# One line, like the content of the search box. The second strategy draws many special characters.
 printable = st.characters(exclude_categories=("C", "Zl", "Zp"))
 parts = st.sampled_from([*'ab:-"\\ <>=.0', "os:", "clod:", "size:", "by:"])
 typed = st.text(printable, max_size=MAX_TEXT_LENGTH + 100) | st.lists(parts, max_size=120).map(
@@ -37,7 +37,7 @@ typed = st.text(printable, max_size=MAX_TEXT_LENGTH + 100) | st.lists(parts, max
 
 
 def _is_not_me(term: Term) -> bool:
-    """Return whether the value is not "me", which means the person who searches."""
+    """Return whether the value is not "me", because "me" means the person who searches."""
     return term.value.lower() != "me"
 
 
@@ -145,7 +145,7 @@ many = st.lists(st.integers(100, 150).map(str) | pieces(), min_size=MAX_TERMS + 
 @thorough
 @given(few | many, st.sampled_from([" ", "  ", "\t", "\u3000"]))
 def test_every_piece_becomes_one_term_or_one_problem(typed_pieces: list[str], blank: str) -> None:
-    """Equal terms and equal problems appear once; terms beyond the limit become problems."""
+    """Equal terms and equal problems appear only once. Terms beyond the limit become problems."""
     text = blank.join(typed_pieces)
     assume(len(text) <= MAX_TEXT_LENGTH)
     alone = [parse(piece) for piece in typed_pieces]

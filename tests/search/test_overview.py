@@ -1,4 +1,4 @@
-"""The overview: every number equals what its search finds."""
+"""The overview: every number equals the number of images that its search finds."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_every_number_equals_the_number_of_results_of_its_search(
 def test_images_of_lower_and_sibling_scopes_are_not_counted(
     actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    """A scope sees its own images and those that the scopes above share."""
+    """A scope sees its own images, and the images that the scopes above it share."""
     for number, (path, shared) in enumerate(
         [("", True), ("", False), ("acme", True), ("acme", False), ("acme/staging", True)]
     ):
@@ -124,7 +124,7 @@ def test_a_scope_without_images_has_no_charts(actor_of: ActorOf, scope: ScopeAt)
     assert overview.load_overview(actor_of("account-viewer"), scope("acme")) == Overview(0, ())
 
 
-def test_the_worth_a_look_chart_also_shows_zero(actor_of: ActorOf, scope: ScopeAt) -> None:
+def test_the_needs_attention_chart_also_shows_zero(actor_of: ActorOf, scope: ScopeAt) -> None:
     register(scope("acme"), 1)
     register(scope("acme"), 2, verified=False, agent_installed=False)
     register(scope("acme"), 3, state=ImageState.GONE, status=LifeCycle.DEPRECATED)
@@ -156,7 +156,7 @@ def test_images_of_one_age_are_counted_up_to_a_limit(
 
     exact = [(2, True), (1, True), (0, True), (0, True)]
     assert add(1, 0, 29, 31) == [*exact, (0, True)]
-    # One number above the limit follows from the others; two numbers do not.
+    # If one number is above the limit, it is computed from the others. Two numbers cannot be.
     assert add(4, 800, 900, 1000, 2000) == [*exact, (4, True)]
     assert add(8, 1) == [(2, False), *exact[1:], (2, False)]
 
@@ -183,10 +183,10 @@ def test_ages_are_counted_in_whole_days(
     assert {bar.label for bar in ages.bars if bar.images} == {label}
 
 
-def test_a_bar_has_no_search_if_none_would_find_its_images(
+def test_a_bar_has_no_search_if_no_search_finds_its_images(
     actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    """A family can be the label of another family, or its search can be too long."""
+    """The name of a family can be the label of another family. Or the search can be too long."""
 
     def families() -> list[Bar]:
         loaded = overview.load_overview(actor_of("account-viewer"), scope("acme"))
@@ -208,7 +208,7 @@ def test_bars_are_percentages_of_the_longest_bar() -> None:
 
 
 def test_summed_searches_use_only_facets(db: Flask) -> None:
-    """Every search that is summed has only terms about facets."""
+    """The searches whose numbers are sums of facet groups must have only terms about facets."""
     for text in (*overview.ATTENTION.values(), *overview.STATUSES.values()):
         query = search.parse(text)
         assert query.terms

@@ -1,6 +1,6 @@
 """Paging while another thread registers and deletes images.
 
-Every image that exists the whole time is on exactly one page.
+Every image that exists during the whole test must be on exactly one page.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def create_image(number: int, scope: Scope, chance: random.Random) -> Image:
 
 @pytest.fixture
 def permanent_images(db: Flask, scope: ScopeAt) -> set[int]:
-    """Create images in three scopes, and return the IDs of those that stay: all but every tenth."""
+    """Create images in three scopes. Return the IDs of the images that no thread deletes."""
     chance = random.Random(7)
     scopes = [scope(path) for path in ("", "acme", "acme/production")]
     with transaction():
@@ -62,10 +62,10 @@ def permanent_images(db: Flask, scope: ScopeAt) -> set[int]:
 
 
 @contextmanager
-def other_thread(scope: Scope) -> Iterator[threading.Event]:
-    """Let another thread register images and delete every tenth one.
+def concurrent_changes(scope: Scope) -> Iterator[threading.Event]:
+    """Register images, and delete every tenth image, in another thread.
 
-    Yield an event that is set after its first change.
+    Yield an event that is set after the thread's first change.
     """
     chance, stop, has_written = random.Random(8), threading.Event(), threading.Event()
 
@@ -100,7 +100,7 @@ def page_forwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterat
 
 
 def page_backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Iterator[ListedImage]:
-    """Yield the images from the end of the order, by going to the previous page.
+    """Yield the images of each page, from the last page to the first page.
 
     The first page is always full, so it may repeat images of the second page.
     """
@@ -109,9 +109,9 @@ def page_backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Itera
     seen: set[int] = set()
     page = catalogue.find_page(actor, scope, Listing(query, sort, size=PAGE, before=last))
     while True:
-        fresh = [image for image in page.images if page.previous or image.id not in seen]
-        seen |= {image.id for image in fresh}
-        yield from fresh
+        new_images = [image for image in page.images if page.previous or image.id not in seen]
+        seen |= {image.id for image in new_images}
+        yield from new_images
         if not page.previous:
             return
         page = catalogue.find_page(
@@ -120,7 +120,7 @@ def page_backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Itera
 
 
 def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:
-    """Return the values that an image is sorted by, which the list itself does not read."""
+    """Return the values that an image is sorted by. The list does not contain all of them."""
     image = Image.get_by_id(listed.id)
     return tuple(getattr(image, name) for name in SORTS[sort])
 
@@ -134,7 +134,7 @@ def test_every_permanent_image_is_on_exactly_one_page(
     golden = {each.id for each in Image.select().where(Image.name.startswith("golden"))}
     cases = [("", sort, permanent_images) for sort in ("created", "name", "agent")]
     cases += [("golden os:ubuntu", "name", permanent_images & golden)]
-    with other_thread(production) as has_written:
+    with concurrent_changes(production) as has_written:
         assert has_written.wait(10)
         for text, sort, expected in cases:
             seen = [image.id for image in direction(actor, production, parse(text), sort)]

@@ -1,7 +1,7 @@
 """No search reads the whole table of images.
 
-The tests ask the database for the plan of every statement that a search sends, with a thousand
-images, some of which the scope sees.
+The test asks the database for the plan of every statement that a search sends. The database has a
+thousand images, and the scope sees some of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEARCHES = (
 
 @pytest.fixture(params=["sort all matches", "scan in order"])
 def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Make the planner use each strategy, whatever the number of images."""
+    """Make the planner use each strategy, independent of the number of images."""
     if request.param == "scan in order":
         for name in ("FEW", "SAMPLE"):
             monkeypatch.setattr(planner, name, 20)
@@ -96,7 +96,7 @@ def _plan(sql: str, params: Any) -> str:
         rows = database.connection().execute(f"EXPLAIN QUERY PLAN {sql}", params or ())
         return "\n".join(row[3] for row in rows)
     with database.connection().cursor() as cursor:
-        # PostgreSQL prefers to read the few pages of such a small table.
+        # Without this setting, PostgreSQL reads the whole table, because the table is so small.
         cursor.execute("SET enable_seqscan = off")
         cursor.execute(f"EXPLAIN {sql}", params)
         plan = "\n".join(row[0] for row in cursor.fetchall())

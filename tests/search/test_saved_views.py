@@ -1,4 +1,4 @@
-"""Saved views: a person's own views and the views that others share, at one scope."""
+"""Saved views: a person's own views, and the views that other people share at the same scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL text is in one module, and its docstrings show what its functions return."""
+"""All SQL text is in `webapp.search.sql`, and the examples in its docstrings are true."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ WEBAPP = Path(sql.__file__).parent.parent
 STATEMENT = re.compile(
     r"\b(SELECT|WHERE|ORDER BY|GROUP BY|UNION ALL|LIMIT|CASE WHEN|COALESCE|COUNT\(|SUM\()"
 )
-OTHERS = {"database.py": "PostgreSQL's advisory lock at start-up"}
-"""Modules outside the search that have a reason to write SQL."""
+OTHER_MODULES_WITH_SQL = {"database.py": "PostgreSQL's advisory lock at start-up"}
+"""Other modules that may contain SQL, with the reason."""
 
 
 def test_the_examples_in_docstrings_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,11 +36,11 @@ def test_sql_is_written_in_one_module() -> None:
         for text in strings(path)
         if STATEMENT.search(text)
     }
-    assert found.keys() == OTHERS.keys(), found
+    assert found.keys() == OTHER_MODULES_WITH_SQL.keys(), found
 
 
 def strings(path: Path) -> Iterator[str]:
-    """Yield the string constants of a module, docstrings excepted."""
+    """Yield the string constants of a module, except docstrings."""
     tree = ast.parse(path.read_text())
     docstrings = {
         id(node.value)
