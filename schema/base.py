@@ -62,7 +62,7 @@ def transaction() -> Any:
 class Prepared:
     """A query whose SQL Peewee generates only once. Use it for queries that every page sends.
 
-    To generate the SQL takes Peewee longer than the database takes to execute it.
+    Peewee takes longer to generate the SQL than the database takes to execute it.
     """
 
     def __init__(self, build_query: Callable[[SQL], Any]) -> None:

@@ -46,7 +46,7 @@ def main(locks: list[str], program: list[str]) -> NoReturn:
     except Failed as error:
         sys.exit(f"\nSet-up failed: {error}")
     except KeyboardInterrupt:
-        sys.exit("\nSet-up was interrupted. The next start continues it.")
+        sys.exit("\nSet-up was interrupted. The next start continues the set-up.")
     os.execv(PYTHON, [str(PYTHON), *program])
 
 

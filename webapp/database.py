@@ -38,8 +38,8 @@ def open_database(url: str) -> Database:
     """
     scheme = urlsplit(url).scheme
     if scheme == "sqlite":
-        # The pool keeps files open. To open a file and read its schema takes longer than most
-        # requests.
+        # The pool keeps the file open, because opening a file and reading its schema takes longer
+        # than most requests.
         database: Database = connect(
             url.replace("sqlite:", "sqlite+pool:", 1),
             pragmas={

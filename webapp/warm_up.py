@@ -1,6 +1,6 @@
 """Load the SDKs of the clouds in the background, so that nobody has to wait for them.
 
-To import an SDK takes seconds, so neither the start of the app nor a look-up should wait for it. An
+Importing an SDK takes seconds, so neither the start of the app nor a look-up should wait for it. An
 SDK also needs up to 160 MB of memory, so an SDK that nobody uses should not be loaded.
 
 Therefore each process has a thread that loads one SDK after the other. The thread loads the SDK of
