@@ -19,4 +19,4 @@ def _ami_in(image: aws.SandboxImage, region: str) -> Ami:
 NOBLE = _ami_in(aws.NOBLE, "us-east-1")
 DEBIAN = _ami_in(aws.DEBIAN_13, "eu-west-1")
 WINDOWS = _ami_in(aws.WINDOWS_2025, "us-west-2")
-OWN = _ami_in(aws.OWN, "us-east-1")
+OWN = _ami_in(aws.ACME_IMAGE, "us-east-1")

@@ -9,7 +9,7 @@ CLOUDS = {
 }
 """The protocol of each cloud, in the order of their ports.
 
-The module `sandbox.<key>` has two functions. `start(port)` serves from threads of this process and
-yields the URL. `credentials(url)` returns every credential field. With https, both also take the
-certificate authority to use.
+The module `sandbox.<key>` serves one cloud and has two functions. `start(port)` serves from threads
+of this process and yields the URL. `credentials(url)` returns a value for every credential field.
+For a cloud with https, both functions also have a parameter for the certificate authority.
 """

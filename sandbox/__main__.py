@@ -1,7 +1,8 @@
 """Serve every sandbox cloud from one process: `python -m sandbox --port P --folder F`.
 
-The clouds listen on loopback, at the ports from P on. F contains the files that the next start
-reuses. Writes valid credentials to F/sandbox.json, and prints a line when all clouds are ready.
+The clouds listen on loopback, at P and the ports after it. F contains the files that the next start
+reuses. This program writes valid credentials to F/sandbox.json, and prints a line when all clouds
+are ready.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))  # At once, since there is nothing to save.
+        signal.signal(number, lambda *_: os._exit(0))  # Nothing to save.
     authority = tls.load_or_create(arguments.folder)
     with ExitStack() as stack:
         rows = []
@@ -43,11 +44,11 @@ def main() -> None:
 
 def _write(path: Path, content: object) -> None:
     """Write JSON atomically. Only the owner can read it, because it contains keys."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(content, indent=1))
-    fresh.replace(path)
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(json.dumps(content, indent=1))
+    new.replace(path)
 
 
 if __name__ == "__main__":

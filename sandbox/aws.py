@@ -1,4 +1,4 @@
-"""A loopback AWS: moto's EC2 and STS, with a small catalog of images instead of moto's.
+"""A loopback AWS: moto's EC2 and STS, with a small catalog of images instead of moto's images.
 
 Image IDs never change, so documentation and tests may use them.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-# Must be set before moto is imported: loading its hundreds of old AMIs per region takes seconds.
+# Set this before importing moto, which would otherwise spend seconds on loading hundreds of AMIs.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 from moto.ec2.models import ec2_backends
@@ -33,6 +33,8 @@ REGIONS = ("us-east-1", "eu-west-1", "us-west-2")
 
 @dataclass(frozen=True)
 class Disk:
+    """An EBS volume. `size` is in GiB, and `kind` is the volume type."""
+
     device: str
     size: int
     kind: str = "gp3"
@@ -41,7 +43,10 @@ class Disk:
 
 @dataclass(frozen=True)
 class SandboxImage:
-    """An image of the catalog. In the n-th of REGIONS, its ID ends in n."""
+    """An image of the catalog.
+
+    The last digit of its ID is the index of the region in REGIONS, for example 1 in eu-west-1.
+    """
 
     number: int
     name: str
@@ -94,7 +99,7 @@ WINDOWS_2025 = SandboxImage(
     platform="Windows",
     size=30,
 )
-OWN = SandboxImage(
+ACME_IMAGE = SandboxImage(
     0xACE1,
     "acme-golden-postgres-17",
     "Acme's database image: Ubuntu 24.04 with PostgreSQL 17",
@@ -190,7 +195,7 @@ CATALOG = (
         platform="Red Hat Enterprise Linux",
         size=10,
     ),
-    OWN,
+    ACME_IMAGE,
     OLD,
     DISABLED,
     ONLY_IRELAND,
@@ -198,7 +203,7 @@ CATALOG = (
 
 
 class SandboxAmi(Ami):
-    """An image of moto, with the disks and the deprecation that moto does not model."""
+    """An image of moto's, with disks and a deprecation date, which moto does not model."""
 
     def __init__(self, backend: Any, image: SandboxImage, region: str) -> None:
         self._image = image
@@ -247,7 +252,7 @@ class SandboxAmi(Ami):
 
 
 def fill() -> None:
-    """Replace all images of moto with those of the catalog."""
+    """Replace all of moto's images with the images of the catalog."""
     for region in REGIONS:
         backend = ec2_backends[ACCOUNT][region]
         backend.amis = {
@@ -260,7 +265,7 @@ def fill() -> None:
 @contextmanager
 def start(port: int = 0) -> Iterator[str]:
     """Serve on loopback from a thread of this process, and yield the URL."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise it logs every request
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # By default it logs each request.
     fill()
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()

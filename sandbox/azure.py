@@ -1,6 +1,6 @@
-"""Azure on loopback, over TLS: the parts of Microsoft Entra and Resource Manager that look-ups use.
+"""A loopback Azure: the parts of Microsoft Entra and Resource Manager that look-ups use, over TLS.
 
-It has one application in one tenant, which may read one subscription.
+There is one application in one tenant. The application may read one subscription.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def credentials(url: str, authority: tls.Authority | None = None) -> dict[str, s
 
 
 class Azure:
-    """Answers requests, and stores the tokens that it issued."""
+    """A server that answers requests, and stores the tokens that it issues."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, float] = {}

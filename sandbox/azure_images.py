@@ -51,7 +51,7 @@ class MarketplaceSku:
     regions: tuple[str, ...] = EVERYWHERE
 
     def urn(self, version: str = "") -> str:
-        """Return the canonical ID of a version, by default of the newest one."""
+        """Return the canonical ID of `version`, or of the newest version by default."""
         return "/".join((self.publisher, self.offer, self.sku, version or self.versions[-1]))
 
     def properties(self) -> dict[str, Any]:
@@ -269,6 +269,7 @@ class GalleryDefinition:
 
 
 def in_group(group: str) -> str:
+    """Return the path to the compute resources of a resource group."""
     return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Compute"
 
 
@@ -289,7 +290,7 @@ WINDOWS_2025 = MarketplaceSku(
 ORACLE_9 = MarketplaceSku(
     "Oracle", "Oracle-Linux", "ol9-lvm-gen2", ("9.6.9", "9.7.2", "9.7.10"), size=64
 )
-"""Its newest version is not the last when sorted as text."""
+"""Sorted as text, the newest version, 9.7.10, does not come last."""
 ROCKY_9 = MarketplaceSku(
     "resf", "rockylinux-x86_64", "9-base", ("9.6.20260918",), size=10, plan=True
 )
@@ -346,17 +347,17 @@ MARKETPLACE = (
         "acme-software", "acme-appliance", "standard", ("2.0.1",), disks=(100, 250), plan=True
     ),
 )
-OWN = ManagedImage(
+ACME_IMAGE = ManagedImage(
     "acme-ubuntu-24.04-postgres-17",
     "westeurope",
     disks=(256, 128),
     zone_resilient=True,
     tags=(("owner", "platform"),),
 )
-OWN_WINDOWS = ManagedImage("acme-win-2022-iis", "eastus", system="Windows", size=128)
+ACME_WINDOWS = ManagedImage("acme-win-2022-iis", "eastus", system="Windows", size=128)
 SPECIALIZED = ManagedImage("acme-legacy-erp", "westeurope", size=None, os_state="Specialized")
 BROKEN = ManagedImage("acme-debian-13-broken", "northeurope", state="Failed")
-MANAGED = (OWN, OWN_WINDOWS, SPECIALIZED, BROKEN)
+MANAGED = (ACME_IMAGE, ACME_WINDOWS, SPECIALIZED, BROKEN)
 GOLDEN = GalleryDefinition(
     "ubuntu-golden",
     "acme",

@@ -36,7 +36,7 @@ API_VERSIONS = {
 
 
 class Refused(Exception):
-    """The request is refused with `answer`."""
+    """Resource Manager or Entra refuses the request with `answer`."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -156,7 +156,10 @@ def _location(key: str, name: str, metadata: dict[str, str]) -> dict[str, Any]:
 def _find_skus(
     location: str, publisher: str, offer: str = "", sku: str = ""
 ) -> list[MarketplaceSku]:
-    """Return the SKUs with these names, in any case; '' matches any name. Raises Refused."""
+    """Return the SKUs with these names. Raises Refused if there is none.
+
+    Upper and lower case are equal. The name '' matches any name.
+    """
     found = [
         candidate
         for candidate in MARKETPLACE
@@ -202,7 +205,7 @@ def _version(
     [found] = _find_skus(location, publisher, offer, sku)
     if version not in found.versions:
         raise Refused(error_answer(404, "NotFound", "Artifact: VMImage was not found."))
-    # Azure answers in its own spelling, except for the location.
+    # Azure returns its own spelling of each name, but the requested spelling of the location.
     path = f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
     return json_answer(
         {
@@ -215,7 +218,7 @@ def _version(
 
 
 def _artifacts(location: str, path: str, names: Mapping[str, Any]) -> Answer:
-    """Return the list of the resources at `path`, which is relative to the publishers."""
+    """Return the list of the resources `names` at `path`, which begins below the publishers."""
     return json_answer(
         [
             {
@@ -268,7 +271,7 @@ def _gallery_version(
 def _find_definition(
     query: Mapping[str, str], group: str, gallery: str, name: str
 ) -> GalleryDefinition:
-    """Return the image definition. Raises Refused."""
+    """Return the image definition. Raises Refused if it does not exist or may not be read."""
     _require_version(query, "galleries")
     _require_group(group, "Microsoft.Compute/galleries/images/read")
     for definition in DEFINITIONS:

@@ -1,6 +1,7 @@
-"""The app as the demonstration serves it: it first migrates and fills its database.
+"""The app that the demonstration serves. It migrates and fills its database before it serves.
 
-This happens in the serving process, because imports take most of the time of a start.
+A separate process for the database would have to import the app as well, and imports take most of
+the start time.
 """
 
 from __future__ import annotations

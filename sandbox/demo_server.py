@@ -1,8 +1,8 @@
 """Run the demonstration on loopback: the sandbox clouds and the app.
 
-Every child has a process group of its own, so that stopping it also stops what it started. When a
-child ends, or this process receives a signal to stop, all children are stopped. Uses only the
-standard library.
+Each child process has its own process group, so that stopping a child also stops the processes that
+the child started. When a child ends, or this process receives a signal to stop, all children are
+stopped. This module uses only the standard library.
 """
 
 from __future__ import annotations
@@ -98,9 +98,10 @@ def _listen(name: str, port: int) -> socket.socket:
 
 
 def _sandbox_port(record: Path) -> int:
-    """Return SANDBOX_PORT, by default the port of the first start.
+    """Return SANDBOX_PORT, or by default the port that the first start recorded in a file.
 
-    The stored credentials contain this port and the ports after it.
+    The port must not change, because the stored credentials contain this port and the ports after
+    it.
     """
     recorded = int(record.read_text()) if record.exists() else 5001
     port = _port("SANDBOX_PORT", recorded)
@@ -129,7 +130,7 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
         # Start both at the same time, because each takes seconds. The first start must wait for the
         # sandbox, because the app stores the credentials that the sandbox writes.
         sandbox = _start_sandbox(children, data_dir, sandbox_port)
-        if not _is_written(data_dir / SANDBOX, sandbox_port):
+        if not _has_credentials(data_dir / SANDBOX, sandbox_port):
             await sandbox
             sandbox = asyncio.sleep(0)
         await asyncio.gather(sandbox, _start_app(children, listener, data_dir / SANDBOX))
@@ -160,19 +161,19 @@ def _environ(data_dir: Path) -> dict[str, str]:
     }
 
 
-def _secret_file(path: Path, make: Callable[[], str]) -> Path:
-    """Create the file atomically if it does not exist. Only the owner can read it."""
+def _secret_file(path: Path, make_secret: Callable[[], str]) -> Path:
+    """Return `path`, and create the file atomically if necessary. Only its owner can read it."""
     if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        fresh.touch(mode=0o600)
-        fresh.write_text(make())
-        fresh.replace(path)
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_text(make_secret())
+        new.replace(path)
     return path
 
 
-def _is_written(sandbox: Path, port: int) -> bool:
-    """Return whether an earlier start at this port wrote the credentials."""
+def _has_credentials(sandbox: Path, port: int) -> bool:
+    """Return whether an earlier start at this port wrote the credentials to `sandbox`."""
     return sandbox.exists() and json.loads(sandbox.read_text())["port"] == port
 
 

@@ -1,6 +1,6 @@
 """The organization of the demonstration: its scopes, people and credentials.
 
-`python -m sandbox.demonstration SANDBOX_JSON` fills the database of the settings.
+`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def seed(vault: Vault, sandbox: Mapping[str, Any]) -> bool:
     """Fill a migrated database, and return whether it was empty.
 
     People and scopes are created only if there is no person yet. `sandbox` is the content of
-    sandbox.json. Its credentials are stored at Scalr, for each cloud without credentials there.
+    sandbox.json. If the Scalr scope has no credentials for a cloud yet, the credentials from
+    `sandbox` are stored there.
     """
     with transaction():
         is_empty = not Person.select().exists()
@@ -68,7 +69,10 @@ def _create_scopes() -> dict[str, Scope]:
 
 
 def _store_credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) -> None:
-    """Store credentials without checking them, so that the start need not wait for the sandbox."""
+    """Store credentials at Scalr, unless there are any for this cloud.
+
+    The credentials are not checked, so that the start does not have to wait for the sandbox.
+    """
     scalr = Scope.get(Scope.path == "")
     existing = (CloudCredentials.scope == scalr) & (CloudCredentials.cloud == cloud.key)
     if CloudCredentials.select().where(existing).exists():

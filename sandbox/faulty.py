@@ -1,7 +1,7 @@
 """A loopback server that fails in the same ways as a cloud, or the network in front of it.
 
-`serve` takes a function that handles each request: one of the functions below, or a combination.
-It knows only HTTP, so the tests of all clouds can use it.
+The parameter of `serve` is a behavior: a function that handles each request. The behaviors below
+can be combined. This module knows only HTTP, so the tests of all clouds can use it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ BYTE_INTERVAL_SECONDS = 0.5
 class Request:
     """One request, with the objects that a behavior needs in order to fail.
 
-    `connection` is the socket. `ended` is set when the server stops, so that no behavior waits
-    longer than that.
+    `connection` is the socket. `ended` is set when the server stops. A behavior that waits must
+    then stop waiting.
     """
 
     method: str
@@ -52,7 +52,7 @@ class Answer:
 
 
 Behavior = Callable[[Request], Answer | None]
-"""Handles a request. Returns None if no answer is to be sent."""
+"""A function that handles a request. It returns None to send no answer."""
 
 
 @contextmanager
@@ -80,19 +80,21 @@ def serve(
     finally:
         server.shutdown()
         server.server_close()
-        ended.set()  # Last, since a waiting client would immediately send another request.
+        # Set this last. Otherwise a waiting client would send another request to a running server.
+        ended.set()
         thread.join()
 
 
 @contextmanager
 def refusing() -> Iterator[str]:
     """Yield a URL that refuses connections: its port is bound, but no server listens."""
-    with socket.socket() as taken:
-        taken.bind((LOOPBACK, 0))
-        yield f"http://{LOOPBACK}:{taken.getsockname()[1]}"
+    with socket.socket() as not_listening:
+        not_listening.bind((LOOPBACK, 0))
+        yield f"http://{LOOPBACK}:{not_listening.getsockname()[1]}"
 
 
 def answering(status: int, body: str = "", content_type: str = "text/xml") -> Behavior:
+    """Return a behavior that gives the same answer to each request."""
     return lambda _: Answer(status, body.encode(), content_type)
 
 
@@ -113,7 +115,7 @@ def forwarding(upstream: str) -> Behavior:
 
 
 def slow(seconds: float, then: Behavior) -> Behavior:
-    """Return a behavior that waits before it does what `then` does."""
+    """Return a behavior that waits, and then behaves like `then`."""
 
     def behave(request: Request) -> Answer | None:
         return None if request.ended.wait(seconds) else then(request)
@@ -122,7 +124,7 @@ def slow(seconds: float, then: Behavior) -> Behavior:
 
 
 def trickling(request: Request) -> None:
-    """Begin an answer, and send the rest byte by byte, which never triggers a read timeout."""
+    """Begin an answer, and send the rest byte by byte. This never triggers a read timeout."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
@@ -140,12 +142,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore clients that close the connection, which these faults cause."""
+        """Ignore errors: the faults make clients close their connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # otherwise head and body arrive 40 ms apart
+    disable_nagle_algorithm = True  # Otherwise the head and the body arrive 40 ms apart.
     behavior: Behavior
     ended: threading.Event
 

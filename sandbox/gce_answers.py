@@ -1,4 +1,4 @@
-"""Errors of Compute Engine in Google's format and words: (body, status)."""
+"""Compute Engine's errors, in Google's format and words. Each is a body and a status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Answer = tuple[dict[str, Any], int]
 def error(
     status: int, reason: str, message: str, *, domain: str = "global", info: str = ""
 ) -> Answer:
-    """Return an error. `info` is the reason in the newer format, or ''."""
+    """Return an error. `info` is the reason in Google's newer format, or '' for no such reason."""
     body: dict[str, Any] = {
         "code": status,
         "message": message,

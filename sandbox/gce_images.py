@@ -1,4 +1,4 @@
-"""The images of the sandbox's Compute Engine, from Google's public projects and from a private one.
+"""The images of the sandbox's Compute Engine, in Google's public projects and a private project.
 
 Names never change, so documentation and tests may use them.
 """
@@ -34,13 +34,13 @@ class SandboxImage:
     features: tuple[str, ...] = ("UEFI_COMPATIBLE", "VIRTIO_SCSI_MULTIQUEUE", "GVNIC")
     status: str = "READY"
     state: str = ""
-    """The state of its deprecation, or ''."""
+    """The state of the deprecation, for example OBSOLETE, or ''."""
     replacement: str = ""
-    """The name of another image in the same project."""
+    """The name of the image in the same project that replaces this image, or ''."""
     dates: tuple[tuple[str, str], ...] = ()
     """Pairs of "deprecated", "obsolete" or "deleted", and the instant."""
     more_fields: dict[str, Any] = field(default_factory=dict, hash=False)
-    """Fields of the answer that replace or complete the others."""
+    """Fields of the answer to add or to replace."""
 
     @property
     def image_id(self) -> str:
@@ -153,7 +153,7 @@ COS = SandboxImage(
     family="cos-125-lts",
     licenses=("cos-cloud/cos", "cos-cloud-shielded/shielded-cos"),
 )
-OWN = SandboxImage(
+ACME_IMAGE = SandboxImage(
     OWN_PROJECT,
     "acme-golden-web-v7",
     "Acme's web image: Debian 13 with nginx",
@@ -172,7 +172,7 @@ OWN = SandboxImage(
         },
     },
 )
-OWN_DEPRECATED = SandboxImage(
+ACME_DEPRECATED = SandboxImage(
     OWN_PROJECT,
     "acme-golden-web-v6",
     "Acme's web image of the last quarter",
@@ -181,7 +181,7 @@ OWN_DEPRECATED = SandboxImage(
     licenses=("debian-cloud/debian-12-bookworm",),
     size=20,
     state="DEPRECATED",
-    replacement=OWN.name,
+    replacement=ACME_IMAGE.name,
 )
 OBSOLETE = SandboxImage(
     OWN_PROJECT,
@@ -192,7 +192,7 @@ OBSOLETE = SandboxImage(
     licenses=("debian-cloud/debian-11-bullseye",),
     size=20,
     state="OBSOLETE",
-    replacement=OWN.name,
+    replacement=ACME_IMAGE.name,
     dates=(
         ("deprecated", "2025-10-01T00:00:00.000-07:00"),
         ("obsolete", "2026-01-01T00:00:00.000-08:00"),
@@ -209,7 +209,7 @@ PENDING = SandboxImage(
 FAILED = SandboxImage(
     OWN_PROJECT,
     "acme-import-2026-10",
-    "An import that did not work out",
+    "A failed import",
     "2026-10-24T05:58:00.130-07:00",
     archive=0,
     status="FAILED",
@@ -225,7 +225,7 @@ PLAIN = SandboxImage(
 RETIRED = SandboxImage(
     OWN_PROJECT,
     "acme-legacy-v1",
-    "Nothing current is left of its family",
+    "All images of this family are deprecated",
     "2024-02-11T15:00:12.005-08:00",
     family="acme-legacy",
     licenses=("debian-cloud/debian-10-buster",),
@@ -261,8 +261,8 @@ CATALOG = (
     WINDOWS_2025,
     _windows("2022", "20261111"),
     COS,
-    OWN,
-    OWN_DEPRECATED,
+    ACME_IMAGE,
+    ACME_DEPRECATED,
     OBSOLETE,
     PENDING,
     FAILED,
@@ -279,7 +279,7 @@ def find_image(project: str, name: str) -> SandboxImage | None:
 
 
 def newest_image(project: str, family: str) -> SandboxImage | None:
-    """Return the image that the family refers to: the newest one that is not deprecated."""
+    """Return the image that the family refers to: the newest image that is not deprecated."""
     images = [
         image
         for image in CATALOG

@@ -1,8 +1,8 @@
-"""Keys of the sandbox's service account, and verification of the tokens that they sign.
+"""Keys of the sandbox's service account, and verification of the tokens that the keys sign.
 
-The `private_key_id` of a key is its public half, so the sandbox stores no secret and accepts keys
-that an earlier process created. It accepts any key. Like Google, it checks that a token was signed
-with its key, and for which service.
+The `private_key_id` of a key is its public key. The sandbox therefore stores no secret, and accepts
+any key, for example a key that an earlier process created. Like Google, the sandbox verifies the
+signature of a token, and that the token is for Compute Engine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class BadToken(Exception):
 
 @cache
 def key_file() -> str:
-    """Return a JSON key file. Each process creates only one key, since that takes a while."""
+    """Return a JSON key file. Each process creates only one key, because creating a key is slow."""
     key = rsa.generate_private_key(EXPONENT, BITS)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     modulus = key.public_key().public_numbers().n.to_bytes(BITS // 8, "big")
@@ -57,7 +57,7 @@ def key_file() -> str:
 
 
 def require_token(authorization: str) -> None:
-    """Raise BadToken unless this header contains a token that is valid for Compute Engine."""
+    """Raise BadToken unless the header Authorization contains a valid token for Compute Engine."""
     scheme, _, token = authorization.partition(" ")
     if scheme != "Bearer":
         raise BadToken

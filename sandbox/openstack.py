@@ -1,6 +1,7 @@
 """A loopback OpenStack: the parts of Keystone and Glance that are needed to read an image.
 
-It has two regions, each with its own Glance, which serve the images of `openstack_images`.
+There are two regions. Each region has its own Glance, which serves the region's images from
+`openstack_images`.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class _Refused(Exception):
 
 
 class _Sandbox:
-    """One cloud. `tokens` maps each issued token to its user."""
+    """Keystone and Glance in one app. `tokens` maps each issued token to its user."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, str] = {}
@@ -175,6 +176,7 @@ def _check_application_credential(application_id: str, secret: str) -> str:
 
 
 def _are_equal(one: str, other: str) -> bool:
+    """Return whether two texts are equal, in a time that does not depend on their content."""
     return hmac.compare_digest(one.encode(), other.encode())
 
 

@@ -1,4 +1,4 @@
-"""The images of the sandbox's OpenStack, in two regions: public ones, and private ones of projects.
+"""The images of the sandbox's OpenStack, public and private, in two regions.
 
 IDs never change, so documentation and tests may use them.
 """
@@ -23,7 +23,7 @@ _NAMESPACE = UUID("6f70656e-7374-4163-8b73-616e64626f78")
 
 @dataclass(frozen=True)
 class SandboxImage:
-    """An image of the sandbox, as data."""
+    """An image of the sandbox."""
 
     number: int
     name: str
@@ -95,7 +95,7 @@ class SandboxImage:
 
 
 def id_for(name: str) -> str:
-    """Return the ID of the project, user, role or other object with this name. It never changes."""
+    """Return the ID of a project, user or other object. It depends only on the name."""
     return uuid5(_NAMESPACE, name).hex
 
 

@@ -1,6 +1,6 @@
 """TLS certificates for loopback servers.
 
-There is an authority that clients can trust, and server certificates that are valid, expired, or
+Clients can trust the authority of this process. Server certificates can be valid, expired, or
 issued by an unknown authority.
 """
 
@@ -32,7 +32,7 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority. Clients that trust `pem` trust the certificates that it issues."""
+    """A certificate authority. Clients that trust `pem` trust its certificates."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -44,7 +44,7 @@ class Authority:
     def context(
         self, *, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
     ) -> ssl.SSLContext:
-        """Return the context for a server at `addresses`; expired if `valid_for` is negative."""
+        """Return a server's context. If `valid_for` is negative, its certificate has expired."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "both.pem"
@@ -64,7 +64,7 @@ class Authority:
         return _pem(key) + builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM)
 
 
-def make() -> Authority:
+def create_authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Sandbox authority")])
     builder = _builder("Sandbox authority", key, subject, 3650 * DAY)
@@ -75,18 +75,21 @@ def make() -> Authority:
 @cache
 def authority() -> Authority:
     """Return the authority of this process."""
-    return make()
+    return create_authority()
 
 
 def load_or_create(folder: Path) -> Authority:
-    """Return the authority in `folder`, so that stored credentials trust it after a restart."""
+    """Return the authority in `folder`, and create it if necessary.
+
+    Credentials that were stored before a restart then still trust the sandbox.
+    """
     path = folder / "sandbox_authority.pem"
     if not path.exists():
-        fresh = make()
+        created = create_authority()
         new = path.with_suffix(".new")  # An interruption must not leave an incomplete file.
         new.unlink(missing_ok=True)
         new.touch(mode=0o600)
-        new.write_bytes(_pem(fresh.key) + fresh.pem.encode())
+        new.write_bytes(_pem(created.key) + created.pem.encode())
         new.replace(path)
     text = path.read_bytes()
     key = load_pem_private_key(text, password=None)
@@ -105,7 +108,7 @@ def expired() -> ssl.SSLContext:
 
 def untrusted() -> ssl.SSLContext:
     """Return the context of a server with a certificate of an unknown authority."""
-    return make().context()
+    return create_authority().context()
 
 
 def _builder(

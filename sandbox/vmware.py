@@ -25,7 +25,7 @@ USER, PASSWORD = "registry@vsphere.local", "sandbox"
 COOKIE = "vmware_soap_session"
 PATH = "/sdk"
 OBJECTS_PER_PAGE = 7
-"""The limit of objects in one answer. A real vCenter has a higher limit."""
+"""The maximum number of objects in one answer. A real vCenter has a higher limit."""
 _METHODS_WITHOUT_LOGIN = {"RetrieveServiceContent", "Login"}
 
 
@@ -139,7 +139,7 @@ class VCenter:
         page = Collector.RetrieveResult(objects=contents_with_faults(found, _not_authenticated))
         return vmware_soap.result(call.method, page if found else None)
 
-    def _RetrieveServiceContent(self, _session: Any, _call: Call) -> Any:  # noqa: N802  its name in SOAP
+    def _RetrieveServiceContent(self, _session: Any, _call: Call) -> Any:  # noqa: N802  the name in SOAP
         return self._content
 
     def _Logout(self, _session: Any, _call: Call) -> None:  # noqa: N802
@@ -173,7 +173,7 @@ class VCenter:
         return Collector.RetrieveResult(token=token, objects=found[:OBJECTS_PER_PAGE])
 
     def _FindByInventoryPath(self, _session: Any, call: Call) -> Any:  # noqa: N802
-        """Find only datacenters. The adapter asks for no other objects by path."""
+        """Find a datacenter. The adapter requests no other kind of object by its path."""
         return self._objects.datacenters.get(call.arguments["inventoryPath"].strip("/"))
 
     def _FindByUuid(self, _session: Any, call: Call) -> Any:  # noqa: N802

@@ -37,14 +37,14 @@ class Machine:
     cpus: int = 2
     memory_mb: int = 4096
     tools: int | None = 12 * 1024 + 5 * 32
-    """The version of VMware Tools as one number, by default 12.5.0. It is 0 if they are not
-    installed, and None if the vCenter does not report it."""
+    """The version of VMware Tools as one number, by default 12.5.0. It is 0 if the tools are not
+    installed, and None if the vCenter does not report the version."""
     tools_status: str = "toolsNotRunning"
     version: str = "vmx-19"
     firmware: str = "efi"
     datastore: str = "vsanDatastore"
     created: str = ""
-    """ISO 8601."""
+    """The creation date in ISO 8601, or ''."""
     is_template: bool = True
 
 

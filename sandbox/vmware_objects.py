@@ -1,6 +1,6 @@
-"""Convert an inventory into managed objects with properties, and answer queries about them.
+"""Convert an inventory into managed objects with properties, and answer queries about the objects.
 
-The answers are those of a vCenter's property collector.
+The answers have the format of a vCenter's property collector.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ Collector = vmodl.query.PropertyCollector
 
 @dataclass
 class Objects:
-    """All managed objects. Each has its properties by path, without the unset ones."""
+    """All managed objects."""
 
     properties: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    """The properties of each object by path, without unset properties."""
     datacenters: dict[str, Any] = field(default_factory=dict)
     """The datacenters by path."""
     machines: dict[str, tuple[Any, Any]] = field(default_factory=dict)
@@ -157,7 +158,7 @@ def _array(kind: Any, items: Sequence[Any] = ()) -> Any:
 
 
 def collect(objects: Objects, views: dict[Any, tuple[Any, type]], spec: Any) -> list[Any]:
-    """Return a property collector's answer to one filter. Raises faults."""
+    """Return a property collector's answer to one filter. Raises the faults of the API."""
     selection = _Selection(objects, views, bool(spec.reportMissingObjectsInResults))
     for object_spec in spec.objectSet:
         selection.select(object_spec.obj, object_spec.selectSet, skipped=bool(object_spec.skip))
@@ -189,7 +190,7 @@ def _content(reference: Any, properties: dict[str, Any], paths: list[str]) -> An
 
 
 def _is_property(kind: Any, path: str) -> bool:
-    """Return whether the API description has this property for this type."""
+    """Return whether objects of this type have this property in the API."""
     for name in path.split("."):
         try:
             kind = kind._GetPropertyInfo(name).type  # noqa: SLF001

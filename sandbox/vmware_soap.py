@@ -1,6 +1,6 @@
 """Read and write SOAP as a vCenter does.
 
-pyVmomi's own serializers give each value the type in the API description.
+The serializers are pyVmomi's. They give each value the type that the API description requires.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Call:
 
 def read(body: bytes) -> Call:
     """Parse a request. Raises ET.ParseError, KeyError or LookupError if it is not a call."""
-    soap_body = ET.fromstring(body).find(_BODY)  # noqa: S314  our own tests send it
+    soap_body = ET.fromstring(body).find(_BODY)  # noqa: S314  only tests and the demonstration send it
     if soap_body is None or not len(soap_body):
         raise LookupError("no call")
     sent = soap_body[0]

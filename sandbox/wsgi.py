@@ -16,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 @contextmanager
 def serve_app(app: Flask, port: int = 0) -> Iterator[str]:
     """Serve `app` until the context ends, and yield the URL. Port 0 means any free port."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise it logs every request
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # By default it logs each request.
     server = make_server(LOOPBACK, port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

@@ -11,11 +11,11 @@ from sandbox import tls as sandbox_tls
 from webapp.clouds import tls
 from webapp.clouds.base import InvalidCredentials
 
-PEM = sandbox_tls.make().pem
+PEM = sandbox_tls.create_authority().pem
 
 
 def test_any_number_of_certificates_is_accepted() -> None:
-    for text in ("", PEM, PEM + sandbox_tls.make().pem):
+    for text in ("", PEM, PEM + sandbox_tls.create_authority().pem):
         tls.require_certificates(text, "ca")
 
 
@@ -37,7 +37,7 @@ def test_other_texts_are_rejected(text: str) -> None:
 
 
 def test_concurrent_callers_get_one_complete_file() -> None:
-    pem = sandbox_tls.make().pem
+    pem = sandbox_tls.create_authority().pem
     with ThreadPoolExecutor(8) as pool:
         paths = set(pool.map(lambda _: tls.ca_file(pem), range(64)))
     (path,) = paths

@@ -269,7 +269,7 @@ def test_a_check_of_an_unchanged_image_finds_no_changes(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:
     client = client_of("account-editor")
-    page = client.get(next_url(credentials, aws.OWN.id_in("us-east-1"))).text
+    page = client.get(next_url(credentials, aws.ACME_IMAGE.id_in("us-east-1"))).text
     image_url = client.post(f"{ACME}/images", data=filled_form(page)).location
     answer = client.post(f"{image_url}/check", data={"credentials": credentials.id})
     assert answer.status_code == 200

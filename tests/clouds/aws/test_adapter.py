@@ -52,7 +52,7 @@ def test_every_image_of_the_sandbox(adapter: Aws, good: CredentialValues, region
 
 
 def test_own_image_with_its_volumes_and_shares(adapter: Aws, good: CredentialValues) -> None:
-    details = adapter.describe(good, locator_of(aws.OWN))
+    details = adapter.describe(good, locator_of(aws.ACME_IMAGE))
     assert [(v.device, v.kind, v.size_gb, v.encrypted, v.root) for v in details.volumes] == [
         ("/dev/sda1", "gp3", 20, False, True),
         ("/dev/sdf", "io2", 200, True, False),
@@ -76,8 +76,8 @@ def test_shares_are_left_out_where_the_permission_is_missing(
         otherwise=faulty.forwarding(sandbox_aws),
     )
     with faulty.serve(behavior) as url:
-        details = adapter.describe(aws_credentials(url), locator_of(aws.OWN))
-    assert details.name == aws.OWN.name
+        details = adapter.describe(aws_credentials(url), locator_of(aws.ACME_IMAGE))
+    assert details.name == aws.ACME_IMAGE.name
     assert fact(details, "shared_with") is None
 
 

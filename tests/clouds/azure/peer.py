@@ -13,7 +13,7 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import CredentialValues, Locator
 
 NOBLE = azure_images.NOBLE
-OWN = azure_images.OWN
+OWN = azure_images.ACME_IMAGE
 HOME = "westeurope"
 
 

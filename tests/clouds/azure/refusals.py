@@ -13,7 +13,7 @@ from webapp.clouds.base import CloudError, CredentialValues, Locator
 HOME = "westeurope"
 NOBLE = azure_images.NOBLE
 LOCATOR = Locator(HOME, NOBLE.urn())
-OWN = Locator("", azure_images.OWN.resource_id)
+OWN = Locator("", azure_images.ACME_IMAGE.resource_id)
 
 
 def look_up_error(

@@ -73,8 +73,8 @@ def test_the_suggested_operating_system(
 @pytest.mark.parametrize(
     ("image_id", "family", "version"),
     [
-        (azure_images.OWN.resource_id, "ubuntu", "24.04"),
-        (azure_images.OWN_WINDOWS.resource_id, "windows-server", "2022"),
+        (azure_images.ACME_IMAGE.resource_id, "ubuntu", "24.04"),
+        (azure_images.ACME_WINDOWS.resource_id, "windows-server", "2022"),
         (GOLDEN.version_id("1.0.9"), "ubuntu", "24.04"),
         (azure_images.ROCKY_GOLDEN.version_id("2.0.0"), "rocky", "9"),
     ],
@@ -138,7 +138,7 @@ def test_the_terms_of_a_plan_are_a_warning(adapter: Azure, good: CredentialValue
 
 
 def test_a_managed_image_is_described(adapter: Azure, good: CredentialValues) -> None:
-    known = azure_images.OWN
+    known = azure_images.ACME_IMAGE
     for location in ("", "westeurope", "West Europe"):
         details = adapter.describe(good, Locator(location, known.resource_id))
         assert details.name == known.name
@@ -173,11 +173,11 @@ def test_managed_images_have_states_and_warnings(adapter: Azure, good: Credentia
     special = adapter.describe(good, Locator("", azure_images.SPECIALIZED.resource_id))
     assert special.size_gb is None
     assert "specialized, not generalized" in special.warnings[0]
-    assert adapter.describe(good, Locator("", azure_images.OWN_WINDOWS.resource_id)).warnings == ()
+    assert adapter.describe(good, Locator("", azure_images.ACME_WINDOWS.resource_id)).warnings == ()
 
 
 def test_names_are_compared_without_regard_to_case(adapter: Azure, good: CredentialValues) -> None:
-    for image_id in (NOBLE.urn().upper(), azure_images.OWN.resource_id.upper()):
+    for image_id in (NOBLE.urn().upper(), azure_images.ACME_IMAGE.resource_id.upper()):
         canonical = adapter.parse_image_id(image_id).value
         assert adapter.describe(good, Locator(HOME, canonical)).size_gb == 30
 
@@ -242,8 +242,8 @@ def test_physical_locations_are_listed_by_name(adapter: Azure, good: CredentialV
     [
         (NOBLE.urn(), ""),
         (
-            azure_images.OWN.resource_id,
-            f"https://portal.azure.com/#@/resource{azure_images.OWN.resource_id}",
+            azure_images.ACME_IMAGE.resource_id,
+            f"https://portal.azure.com/#@/resource{azure_images.ACME_IMAGE.resource_id}",
         ),
     ],
 )

@@ -30,7 +30,7 @@ from webapp.clouds.base import (
     UnknownLocation,
 )
 
-OWN, GOLDEN = azure_images.OWN, azure_images.GOLDEN
+OWN, GOLDEN = azure_images.ACME_IMAGE, azure_images.GOLDEN
 
 
 class RecordingProxy:

@@ -90,7 +90,7 @@ def test_a_slow_follow_up_call_does_not_delay_the_error(
 
 
 def test_missing_own_images_are_not_found(adapter: Azure, good: CredentialValues) -> None:
-    golden, own = azure_images.GOLDEN, azure_images.OWN
+    golden, own = azure_images.GOLDEN, azure_images.ACME_IMAGE
     for image_id, kind, words in (
         (own.resource_id + "x", ImageNotFound, f"no image {own.name}x"),
         (

@@ -20,7 +20,7 @@ from webapp.clouds.base import CredentialValues, Locator
 
 ROOT = Path(__file__).parents[3]
 NOBLE = Locator("westeurope", azure_images.NOBLE.urn())
-OWN = Locator("", azure_images.OWN.resource_id)
+OWN = Locator("", azure_images.ACME_IMAGE.resource_id)
 
 
 def test_the_environment_of_the_server_is_ignored(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_concurrent_calls_from_a_cold_start(good: CredentialValues) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         names = list(pool.map(look_up, range(16)))
-    assert names == [azure_images.OWN.name, AzurePeer.known_name] * 8
+    assert names == [azure_images.ACME_IMAGE.name, AzurePeer.known_name] * 8
 
 
 def test_a_warm_look_up_adds_little_time_to_the_answer(good: CredentialValues) -> None:

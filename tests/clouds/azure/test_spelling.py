@@ -11,7 +11,7 @@ from webapp.clouds.azure.ids import parse_canonical, with_azure_spelling
 from webapp.clouds.base import Locator
 
 NOBLE = azure_images.NOBLE.urn()
-IDS = (NOBLE, azure_images.OWN.resource_id, azure_images.GOLDEN.version_id("1.0.10"))
+IDS = (NOBLE, azure_images.ACME_IMAGE.resource_id, azure_images.GOLDEN.version_id("1.0.10"))
 
 
 def test_an_id_in_upper_case_gets_the_spelling_of_azure() -> None:

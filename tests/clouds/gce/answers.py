@@ -12,16 +12,18 @@ JSON = "application/json"
 
 
 def image(**fields: Any) -> Behavior:
-    """Return a behavior that answers with an image. `fields` have their names in JSON."""
+    """Return a behavior that answers with an image. `fields` have the names of the JSON fields."""
     return faulty.answering(200, json.dumps({"kind": "compute#image", **fields}), JSON)
 
 
 def refusing(answer: gce_answers.Answer, **headers: str) -> Behavior:
+    """Return a behavior that gives this answer to each request."""
     body, status = answer
     sent = faulty.Answer(status, json.dumps(body).encode(), JSON, headers)
     return lambda _: sent
 
 
 def authorization(request: faulty.Request) -> str:
+    """Return the value of the header Authorization, or ''."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     return headers.get("authorization", "")

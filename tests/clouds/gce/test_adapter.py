@@ -1,4 +1,4 @@
-"""The Compute Engine adapter against the sandbox's, over a socket."""
+"""The Compute Engine adapter against the sandbox's Compute Engine, over a socket."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_every_image_of_the_sandbox(
         (gce_images.DEBIAN_13, "debian", "13"),
         (gce_images.WINDOWS_2025, "windows-server", "2025"),
         (gce_images.COS, "cos", "125"),
-        (gce_images.OWN, "debian", "13"),
+        (gce_images.ACME_IMAGE, "debian", "13"),
     ],
     ids=lambda each: getattr(each, "name", each),
 )
@@ -71,8 +71,8 @@ def test_texts_suggest_the_operating_system(
     assert (found.family, found.version) == (family, version)
 
 
-def test_all_details_of_an_own_image(adapter: Gce, good: CredentialValues) -> None:
-    details = describe(adapter, good, gce_images.OWN.image_id)
+def test_all_details_of_a_private_image(adapter: Gce, good: CredentialValues) -> None:
+    details = describe(adapter, good, gce_images.ACME_IMAGE.image_id)
     assert details.state is ImageState.AVAILABLE
     assert details.state_note == ""
     assert set(details.facts) >= {
@@ -104,9 +104,9 @@ def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
 
 
 def test_a_family_resolves_to_its_current_image(adapter: Gce, good: CredentialValues) -> None:
-    details = describe(adapter, good, gce_images.OWN.family_id)
-    assert details.name == gce_images.OWN.name
-    assert details.image_id == gce_images.OWN.image_id
+    details = describe(adapter, good, gce_images.ACME_IMAGE.family_id)
+    assert details.name == gce_images.ACME_IMAGE.name
+    assert details.image_id == gce_images.ACME_IMAGE.image_id
 
 
 def test_a_number_resolves_to_the_image_name(adapter: Gce, good: CredentialValues) -> None:

@@ -42,11 +42,11 @@ IMAGE = "globex-images/global/images/web"
 FAMILY = "globex-images/global/images/family/web"
 PERIMETER = "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x"
 SUSPENDED = "Consumer 'projects/acme-images' has been suspended."
-GONE = "Project 112233445566 is not found and cannot be used for API calls."
+PROJECT_NOT_FOUND = "Project 112233445566 is not found and cannot be used for API calls."
 
 
 def look_up_error(adapter: Gce, behavior: Behavior, image_id: str = IMAGE) -> CloudError:
-    """Return the error of a look-up."""
+    """Return the error that looking up an image raises."""
     with faulty.serve(behavior) as url:
         return cloud_error(lambda: adapter.describe(gce_credentials(url), Locator("", image_id)))
 
@@ -68,7 +68,11 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
     (forbidden(IMAGE, "compute.images.new"), PermissionDenied, "the permission compute.images.new"),
     (error(403, "forbidden", "No."), PermissionDenied, "compute.images.get in the project globex"),
     (not_enabled("112233445566"), PermissionDenied, "API isn’t enabled .* wait a few minutes"),
-    (error(403, "accessNotConfigured", GONE), PermissionDenied, "deleted or suspended"),
+    (
+        error(403, "accessNotConfigured", PROJECT_NOT_FOUND),
+        PermissionDenied,
+        "deleted or suspended",
+    ),
     (error(403, "x", SUSPENDED, info="CONSUMER_SUSPENDED"), PermissionDenied, "suspended"),
     (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "Billing is disabled"),
     (error(403, "forbidden", PERIMETER), PermissionDenied, "An organization policy"),
@@ -252,7 +256,7 @@ def test_a_silent_server_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_trickling_answer_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only our time limit ends the call, since no timeout of the SDK does."""
+    """No timeout of the SDK ends the call. Only the adapter's own time limit does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     refusal = look_up_error(adapter, faulty.trickling)
     assert isinstance(refusal, CloudUnreachable)
@@ -262,7 +266,7 @@ def test_a_trickling_answer_is_reported(adapter: Gce, monkeypatch: pytest.Monkey
 def test_tls_problems_are_reported(adapter: Gce) -> None:
     for context, words in (
         (tls.untrusted(), "can’t be verified"),
-        (tls.trusted(), "can’t be verified"),  # the credentials do not include its authority
+        (tls.trusted(), "can’t be verified"),  # The credentials do not include the authority.
     ):
         with faulty.serve(answering(200), tls=context) as url:
             credentials = gce_credentials(url)
@@ -293,7 +297,7 @@ def test_a_private_authority_is_trusted_if_it_is_configured(adapter: Gce, cloud_
 
 
 def test_a_brief_failure_is_retried_once(adapter: Gce, cloud_url: str) -> None:
-    """A rejected token is also retried, since it may have expired on the way."""
+    """The call is also retried after a rejected token, which may have expired on the way."""
     forward = forwarding(cloud_url)
     faults = (answering(503), answering(502), refusing(unauthenticated()), _hanging_up)
     for fault in faults:

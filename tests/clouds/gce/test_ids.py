@@ -1,4 +1,4 @@
-"""Parsing of pasted Compute Engine images."""
+"""Parsing of pasted Compute Engine image IDs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ names = st.from_regex(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True).filt
 numbers = st.integers(1, 10**20 - 1).map(str)
 projects = (
     st.from_regex(r"[a-z][-a-z0-9]{4,28}[a-z0-9]", fullmatch=True).filter(
-        lambda project: project != "projects"  # would be read as the beginning of a path
+        # This name would be read as the beginning of a path.
+        lambda project: project != "projects"
     )
     | st.integers(1, 10**12).map(str)
     | st.sampled_from(["example.com:acme-images", "corp.example.co.uk:acme-images"])
@@ -71,7 +72,7 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
     ],
 )
 def test_an_accepted_text_becomes_an_id(text: str, value: str | None) -> None:
-    """The location is always empty, since images are not regional."""
+    """The location is always empty, because images do not belong to a region."""
     found = parse(text)
     assert found.location == ""
     if value:

@@ -28,10 +28,12 @@ LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
 
 
 def key(**changes: Any) -> str:
+    """Return a key file with changed fields."""
     return json.dumps({**json.loads(gce_keys.key_file()), **changes})
 
 
 def without(name: str) -> str:
+    """Return a key file without the field `name`."""
     document = json.loads(gce_keys.key_file())
     del document[name]
     return json.dumps(document)
@@ -39,16 +41,16 @@ def without(name: str) -> str:
 
 @cache
 def elliptic_curve_key() -> str:
-    made = ec.generate_private_key(ec.SECP256R1())
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 @cache
 def encrypted_key() -> str:
     pem = json.loads(gce_keys.key_file())["private_key"].encode()
-    made = load_pem_private_key(pem, password=None)
-    form = BestAvailableEncryption(b"sesame")
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, form).decode()
+    private_key = load_pem_private_key(pem, password=None)
+    encryption = BestAvailableEncryption(b"sesame")
+    return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
 def key_error(text: str, **others: str) -> InvalidCredentials:

@@ -1,7 +1,7 @@
 """The Compute Engine adapter and its sandbox, compared with data from Google.
 
-The adapter reads real images and errors. Every answer of the sandbox is validated against Google's
-description of the API.
+The adapter reads images and errors that were recorded from Google. Every answer of the sandbox is
+validated against Google's description of the API.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SYSTEMS = {
     "debian-6": ("debian", "6"),
     "debian-7": ("debian", "7"),
     "opensuse-13-1": ("opensuse", "13.1"),
-    "rhel-7": ("rhel", "7.0"),  # according to its description
+    "rhel-7": ("rhel", "7.0"),  # according to the description of the image
     "sles-11-sp3": ("sles", "11-sp3"),
     "sles-11-sp4": ("sles", "11-sp4"),
     "sles-12-sp2": ("sles", "12-sp2"),
     "sles-12-sp3": ("sles", "12-sp3"),
-    "suse-manager-3-1": ("sles", "12-sp2"),  # according to its description
+    "suse-manager-3-1": ("sles", "12-sp2"),  # according to the description of the image
     "ubuntu-1204": ("ubuntu", "12.04"),
     "ubuntu-1404": ("ubuntu", "14.04"),
     "ubuntu-1410": ("ubuntu", "14.10"),
@@ -64,7 +64,7 @@ def recorded(name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[tuple[dict[str, Any], ImageDetails]]:
-    """Return each real image with the details from the adapter."""
+    """Return each recorded image with the details that the adapter reads from it."""
     adapter, answers = Gce(), iter(recorded("gce_images.json")["items"])
     found: list[tuple[dict[str, Any], ImageDetails]] = []
     current_image: dict[str, Any] = {}
@@ -134,8 +134,8 @@ def test_a_real_error_is_translated() -> None:
 def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of a stricter version of Google's description of the API.
 
-    It allows only the named fields. Errors, which Google does not describe, must look like the
-    recorded error.
+    The stricter version allows only the fields that it describes. Google does not describe errors,
+    so errors must have the same fields as the recorded error.
     """
     description = recorded("compute.v1.images.prism.json")
     for definition in description["definitions"].values():
@@ -155,7 +155,10 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _shape(example: Any) -> dict[str, Any]:
-    """Return a schema for values like `example`. `details` are newer than the example."""
+    """Return a schema for values like `example`.
+
+    It also allows `details`, which only newer errors have.
+    """
     if isinstance(example, dict):
         shapes = {key: _shape(each) for key, each in example.items()}
         more = (

@@ -33,22 +33,24 @@ VALID_CLAIMS: dict[str, Any] = {
 }
 
 
-def own_key() -> dict[str, str]:
+def sandbox_key() -> dict[str, str]:
     key: dict[str, str] = json.loads(gce_keys.key_file())
     return key
 
 
 def token(claims: object, kid: str | None = None, private: rsa.RSAPrivateKey | None = None) -> str:
-    own = load_pem_private_key(own_key()["private_key"].encode(), password=None)
-    assert isinstance(own, rsa.RSAPrivateKey)
-    head = {"alg": "RS256", "kid": own_key()["private_key_id"] if kid is None else kid}
+    sandbox_private = load_pem_private_key(sandbox_key()["private_key"].encode(), password=None)
+    assert isinstance(sandbox_private, rsa.RSAPrivateKey)
+    head = {"alg": "RS256", "kid": sandbox_key()["private_key_id"] if kid is None else kid}
     parts = [base64.urlsafe_b64encode(json.dumps(each).encode()) for each in (head, claims)]
     signed = b".".join(parts)
-    signature = (private or own).sign(signed, padding.PKCS1v15(), SHA256())
+    signature = (private or sandbox_private).sign(signed, padding.PKCS1v15(), SHA256())
     return b".".join([signed, base64.urlsafe_b64encode(signature)]).decode()
 
 
-def request_image(cloud_url: str, authorization: str, path: str = gce_images.OWN.image_id) -> Any:
+def request_image(
+    cloud_url: str, authorization: str, path: str = gce_images.ACME_IMAGE.image_id
+) -> Any:
     return requests.get(
         f"{cloud_url}/compute/v1/projects/{path}",
         headers={"Authorization": authorization},
@@ -94,7 +96,7 @@ def test_the_private_key_of_another_key_is_rejected(cloud_url: str) -> None:
         request_image(cloud_url, f"Bearer {token(VALID_CLAIMS, private=other)}").status_code == 401
     )
     pem = json.loads(_key_of_another_process())["private_key"]
-    mixed = json.dumps({**own_key(), "private_key": pem})
+    mixed = json.dumps({**sandbox_key(), "private_key": pem})
     with pytest.raises(CredentialsRejected):
         Gce().check(gce_credentials(cloud_url, service_account_key=mixed))
 
@@ -104,8 +106,8 @@ def test_a_key_of_an_earlier_process_is_accepted(cloud_url: str) -> None:
     assert stored != gce_keys.key_file()
     credentials = gce_credentials(cloud_url, service_account_key=stored)
     assert Gce().check(credentials).account == gce_images.OWN_PROJECT
-    locator = Locator("", gce_images.OWN.image_id)
-    assert Gce().describe(credentials, locator).name == gce_images.OWN.name
+    locator = Locator("", gce_images.ACME_IMAGE.image_id)
+    assert Gce().describe(credentials, locator).name == gce_images.ACME_IMAGE.name
 
 
 def _key_of_another_process() -> str:

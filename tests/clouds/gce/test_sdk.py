@@ -42,7 +42,7 @@ def test_only_the_endpoint_is_called(
 ) -> None:
     """Neither a URL in the key nor Google's IAM service is called.
 
-    google-auth would look up such keys in the IAM service, in a separate thread.
+    google-auth's own class for such keys would call the IAM service in a separate thread.
     """
     requested_hosts: set[tuple[str, int]] = set()
     real = socket.getaddrinfo
@@ -180,17 +180,18 @@ def test_a_token_is_reused_until_it_expires(
         signed: list[object] = []
         refresh = sdk._SelfSignedCredentials.refresh
 
-        def count(own: Any, request: object) -> None:
-            signed.append(own)
-            refresh(own, request)
+        def record_refresh(credentials: Any, request: object) -> None:
+            signed.append(credentials)
+            refresh(credentials, request)
 
-        monkeypatch.setattr(sdk._SelfSignedCredentials, "refresh", count)
+        monkeypatch.setattr(sdk._SelfSignedCredentials, "refresh", record_refresh)
         adapter.describe(credentials, LOCATOR)
         adapter.describe(credentials, LOCATOR)
         assert len(signed) == 1
         adapter.check(credentials)
         assert len(signed) == 2
-        monkeypatch.setattr(sdk, "TOKEN_SECONDS", 60)  # less than google-auth's margin
+        # google-auth replaces a token that expires within its safety margin.
+        monkeypatch.setattr(sdk, "TOKEN_SECONDS", 60)
         adapter.check(credentials)
         adapter.describe(credentials, LOCATOR)
         assert len(signed) == 4
@@ -235,7 +236,7 @@ def test_only_the_modules_for_images_are_loaded() -> None:
 
 
 def test_concurrent_calls_from_a_cold_start(adapter: Gce, cloud_url: str) -> None:
-    """Clients are shared, and each call gets its own answer."""
+    """Threads share clients, and each call gets the answer to its own request."""
     barrier = threading.Barrier(16)
 
     def look_up(number: int) -> str:

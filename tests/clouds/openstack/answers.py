@@ -15,31 +15,34 @@ DOMAIN = {"id": "default", "name": "Default"}
 
 
 def keystone_error(status: int, message: str = "No.", headers: Mapping[str, str] = {}) -> Behavior:
-    """Answer every request with this error, in the format of Keystone."""
+    """Return a behavior that answers every request with this error, in Keystone's format."""
     body = json.dumps({"error": {"code": status, "message": message, "title": "No"}})
     return lambda _: Answer(status, body.encode(), JSON, headers)
 
 
 def glance_error(status: int, headers: Mapping[str, str] = {}) -> Behavior:
-    """Answer every request with this error, in the format of Glance."""
+    """Return a behavior that answers every request with this error, in Glance's format."""
     body = f"<html><head><title>{status} No</title></head><body><h1>{status} No</h1></body></html>"
     return lambda _: Answer(status, body.encode(), "text/html; charset=UTF-8", headers)
 
 
 def cloud(glance: Behavior, endpoints: Sequence[Mapping[str, Any]] = (), **token: Any) -> Behavior:
-    """Serve a Keystone that accepts every login, and an image service that behaves like `glance`.
+    """Return a behavior that accepts each login like Keystone, and otherwise behaves like `glance`.
 
-    The image service is in `REGION` unless `endpoints` names others. An endpoint whose URL is a
-    path is on the same server.
+    The image service is in `REGION` unless `endpoints` names other regions. If the URL of an
+    endpoint is only a path, the endpoint is on the same server.
     """
     catalog = endpoints or [endpoint("/image")]
 
     def behave(request: Request) -> Answer | None:
         if not request.path.endswith("/auth/tokens"):
             return glance(request)
-        here = f"http://{request.headers['Host']}"
+        server_url = f"http://{request.headers['Host']}"
         absolute = [
-            {**each, "url": here + each["url"] if each["url"].startswith("/") else each["url"]}
+            {
+                **each,
+                "url": server_url + each["url"] if each["url"].startswith("/") else each["url"],
+            }
             for each in catalog
         ]
         return token_answer(absolute, **token)
@@ -67,7 +70,7 @@ def token_answer(endpoints: Sequence[Mapping[str, Any]], **changes: Any) -> Answ
 
 
 def image(**fields: Any) -> Behavior:
-    """Answer every request for an image, whatever its ID is."""
+    """Return a behavior that answers with an image that has the requested ID."""
 
     def behave(request: Request) -> Answer:
         image_id = request.path.rpartition("/")[2]

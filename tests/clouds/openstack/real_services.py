@@ -1,8 +1,9 @@
-"""The real Keystone, and a real Glance for each of two regions, with the sandbox's images in them.
+"""The real Keystone, and a real Glance for each of two regions. They contain the sandbox's images.
 
 All processes of a test run share one cloud. Its servers belong to a keeper: a separate process
-that runs this file as a module. Every process that uses the cloud has a shared lock on a file. The
-keeper ends when it can lock that file exclusively, which is also possible after a crash.
+that runs this file as a module. Every process that uses the cloud has a shared lock on a file. When
+the keeper can lock this file exclusively, no process uses the cloud any more, and the keeper ends.
+This also works after a crash, which releases the locks of a process.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from tests.postgresql import free_port
 BIN = VENV / "bin"
 USERS, KEEPER, STATE, LOG = (FOLDER / name for name in ("users", "keeper", "state.json", "log"))
 RUN = FOLDER / "run"
-"""The folder that the servers write to. A keeper that was killed leaves it behind."""
+"""The folder that the servers write to. A keeper that is killed does not remove it."""
 START_SECONDS = 180
 """How long the start may take on a busy machine."""
 PLACEHOLDER_URL = "http://127.0.0.1:1/v3"
-"""The URL of Keystone in the database until it has a port."""
+"""The URL of Keystone in the database until Keystone has a port."""
 KEYSTONE = """\
 [database]
 connection = sqlite:///{folder}/keystone.db
@@ -136,9 +137,10 @@ def _start_keeper() -> None:
     keeper.returncode = 0  # The keeper may outlive this process, which does not wait for it.
 
 
-def _keep() -> None:
+def _run_keeper() -> None:
     """Run a cloud until no process uses it."""
-    # The servers read from a pipe to which only this process could write, so they end when it ends.
+    # The servers read from a pipe that only this process can write to. When this process ends, the
+    # pipe is closed and the servers end.
     read, _ = os.pipe()
     os.dup2(read, 0)
     with KEEPER.open("a") as keeper, USERS.open("a") as users:
@@ -193,9 +195,9 @@ def _serve(service: str, port: int, folder: Path) -> Iterator[served.Server]:
 
 def _environ(folder: Path) -> dict[str, str]:
     """Return the environment of the servers, without the OpenStack settings of this machine."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
     return {
-        **own,
+        **inherited,
         "OS_KEYSTONE_CONFIG_FILES": str(folder / "keystone.conf"),
         "OS_GLANCE_CONFIG_DIR": str(folder / "glance"),
         "PYTHONWARNINGS": "ignore",
@@ -216,8 +218,8 @@ def _template_folder() -> Path:
 
     Creating the databases takes longer than the rest of a start.
     """
-    made_from = LOCK.read_bytes() + Path(__file__).read_bytes()
-    template = FOLDER / f"tables-{hashlib.sha256(made_from).hexdigest()[:16]}"
+    inputs = LOCK.read_bytes() + Path(__file__).read_bytes()
+    template = FOLDER / f"tables-{hashlib.sha256(inputs).hexdigest()[:16]}"
     if template.exists():
         return template
     for old in FOLDER.glob("tables-*"):
@@ -251,4 +253,4 @@ def _manage(program: str, folder: Path, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    _keep()
+    _run_keeper()

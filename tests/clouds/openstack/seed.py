@@ -43,15 +43,15 @@ class Client:
         return answer.json() if answer.text else None
 
     def create(self, kind: str, **fields: Any) -> Any:
-        """Create a user, a project, or another object of Keystone's."""
+        """Create an object in Keystone, for example a user or a project, and return it."""
         url = f"{self.auth_url}/{kind}s"
         return self.call("POST", url, json={kind: fields})[kind]
 
 
 def fill(auth_url: str, glances: Sequence[str]) -> dict[str, Any]:
-    """Fill the cloud. Returns what the tests need to know about it.
+    """Fill the cloud, and return the values that tests need, such as URLs.
 
-    `glances` has the URL of the Glance of each region.
+    `glances` contains the URL of each region's Glance, in the order of REGIONS.
     """
     admin = Client(auth_url, "admin", ADMIN_PASSWORD, "admin")
     _create_endpoints(admin, auth_url, glances)

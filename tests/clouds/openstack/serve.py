@@ -1,7 +1,8 @@
 """Serve the real Keystone or Glance: `serve.py keystone|glance PORT`.
 
-This runs with the Python of their own environment, which contains nothing of ours. `real_services`
-sets where they read their configuration. The process ends at the end of standard input.
+Keystone and Glance have their own Python environment, which does not contain the registry. This
+program runs in that environment. `real_services` sets the environment variables that name the
+configuration files. The process ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,6 @@ if __name__ == "__main__":
     service, port = sys.argv[1:]
     sys.argv[1:] = []  # Keystone parses the command line as well.
     threading.Thread(target=_end_with_input, daemon=True).start()
-    waitress = importlib.import_module("waitress")  # It is in their environment, not in ours.
+    waitress = importlib.import_module("waitress")  # Not installed for the registry.
     application = importlib.import_module(f"{service}.wsgi.api").application
     waitress.serve(application, host="127.0.0.1", port=int(port), threads=8)

@@ -180,7 +180,7 @@ def test_a_cloud_without_an_image_service_is_reported(adapter: OpenStack) -> Non
 
 
 def test_a_user_who_cannot_read_images_is_reported(adapter: OpenStack, cloud_url: str) -> None:
-    """Glance answers 404 to this user for every image, but 403 for the list of images."""
+    """Glance answers this user with 404 for every image, but with 403 for the list of images."""
     auditor = openstack_credentials(cloud_url, username=openstack.AUDITOR)
     assert "acme-auditor" in adapter.check(auditor).description
     with pytest.raises(PermissionDenied, match="can’t read images in the project acme"):
@@ -237,7 +237,7 @@ def test_endpoint_urls_are_accepted_as_catalogs_write_them(
 
 
 def test_the_public_endpoint_takes_precedence(adapter: OpenStack) -> None:
-    """If there is none, the internal endpoint is used, but never the admin endpoint.
+    """Without a public endpoint, the internal endpoint is used, but never the admin endpoint.
 
     A region without a name is called RegionOne.
     """

@@ -53,7 +53,7 @@ NO_APPLICATION = "Could not find Application Credential: 0123."
 
 
 def errors_of_all_calls(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
-    """Return the error that each of the calls raises."""
+    """Return the error that each call of the adapter raises."""
     return [
         cloud_error(lambda: adapter.check(credentials)),
         cloud_error(lambda: adapter.locations(credentials)),

@@ -39,7 +39,7 @@ def test_a_refused_connection_to_keystone_is_reported(adapter: OpenStack) -> Non
 
 
 def test_a_refused_connection_to_glance_is_reported(adapter: OpenStack) -> None:
-    """The message says that the catalog, not the person, names this server."""
+    """The message says that the URL of the server comes from the catalog, not from the person."""
     with faulty.refusing() as closed:
         error = look_up_error(adapter, cloud(image(), [endpoint(closed)]))
         host_and_port = closed.removeprefix("http://")
@@ -104,7 +104,7 @@ def test_silent_servers_are_reported(adapter: OpenStack, monkeypatch: pytest.Mon
 def test_a_connection_timeout_is_reported(
     adapter: OpenStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue of connections that the server does not accept is full."""
+    """The server accepts no connections, and its queue of waiting connections is full."""
     monkeypatch.setattr(sdk, "CONNECT_SECONDS", 0.2)
     with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
         deaf.bind(("127.0.0.1", 0))
@@ -121,7 +121,7 @@ def test_a_connection_timeout_is_reported(
 def test_a_trickling_answer_is_reported(
     adapter: OpenStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only our time limit ends the call, since no timeout of the SDK does."""
+    """No timeout of the SDK ends the call. Only the adapter's own time limit does."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     for behavior in (faulty.trickling, cloud(faulty.trickling)):
         error = look_up_error(adapter, behavior)
@@ -142,8 +142,8 @@ def test_tls_problems_are_reported(adapter: OpenStack) -> None:
             lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR)
         )
         assert "certificate of OpenStack has expired" in str(error)
-    elsewhere = tls.authority().context(addresses=("127.0.0.2",))
-    with faulty.serve(answering(200), tls=elsewhere) as url:
+    other_address = tls.authority().context(addresses=("127.0.0.2",))
+    with faulty.serve(answering(200), tls=other_address) as url:
         error = cloud_error(
             lambda: adapter.describe(openstack_credentials(url, **trusting), LOCATOR)
         )

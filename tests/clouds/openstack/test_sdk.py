@@ -22,7 +22,7 @@ SOON = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() + 20))
 
 
 def recording(seen: list[faulty.Request], behavior: faulty.Behavior) -> faulty.Behavior:
-    """Behave like `behavior`, and append each request to `seen`."""
+    """Return a behavior like `behavior` that also appends each request to `seen`."""
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
         seen.append(request)
@@ -143,7 +143,7 @@ def test_importing_the_adapter_loads_no_sdk() -> None:
 
 
 def test_concurrent_calls_from_a_cold_start(cloud_url: str) -> None:
-    """Every call waits for one login or logs in itself, and gets the answer to its own request."""
+    """Calls may log in separately or share a login. Each gets the answer to its own request."""
     fresh = OpenStack()
     barrier = threading.Barrier(12)
     images_to_read = (NOBLE, DEBIAN_13, ONLY_IN_REGION_TWO)

@@ -36,9 +36,9 @@ def serve(behavior: Behavior) -> Iterator[str]:
 
 
 def by_method(otherwise: Behavior | None = None, **behaviors: Behavior) -> Behavior:
-    """Answer each named method of the API with its behavior.
+    """Return a behavior that answers each named method of the API with the behavior of that name.
 
-    `otherwise` answers all other methods. It is the sandbox by default.
+    `otherwise` answers all other methods. By default, the sandbox does.
     """
     default = otherwise or vcenter().behave
 
@@ -51,11 +51,13 @@ def by_method(otherwise: Behavior | None = None, **behaviors: Behavior) -> Behav
 
 
 def fault(error: Any, message: str = "") -> Behavior:
+    """Return a behavior that answers every call with this fault."""
     answer = vmware_soap.fault(error, message)
     return lambda _: answer
 
 
 def returning(method: str, value: Any) -> Behavior:
+    """Return a behavior that answers every call as `method` does when it returns `value`."""
     answer = vmware_soap.result(method, value)
     return lambda _: answer
 
@@ -65,6 +67,6 @@ def denied(privilege: str = "System.View") -> Any:
 
 
 def after_login(behavior: Behavior) -> Behavior:
-    """Accept the login, and then behave like `behavior`."""
+    """Return a behavior that accepts the login, and then behaves like `behavior`."""
     sandbox = vcenter().behave
     return by_method(behavior, RetrieveServiceContent=sandbox, Login=sandbox)

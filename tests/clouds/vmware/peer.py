@@ -30,7 +30,7 @@ class VMwarePeer(Peer):
         "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91": UUID,
         " 50 1E 5A 2B 8C 9D 0E 1F-2A 3B 4C 5D 6E 7F 80 91\n": UUID,
     }
-    """Only these spellings of a UUID cannot be an OpenStack image ID as well."""
+    """These are the only spellings of a UUID that cannot also be an OpenStack image ID."""
     invalid_ids = (
         "",
         "ubuntu",

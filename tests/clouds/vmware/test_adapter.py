@@ -169,7 +169,7 @@ def test_templates_are_listed_by_name(adapter: VMware, good: CredentialValues) -
 
 
 def test_the_number_of_calls_is_minimal(vcenter: vmware.VCenter, good: CredentialValues) -> None:
-    """The number of calls depends only on the number of pages in which the sandbox answers."""
+    """The number of calls depends only on the number of pages of the sandbox's answer."""
     adapter = VMware()
     adapter.check(good)
     vcenter.calls.clear()

@@ -106,7 +106,7 @@ def test_a_fault_that_indicates_our_own_bug_is_not_translated(adapter: VMware) -
 def test_each_status_has_its_own_message(
     adapter: VMware, status: int, kind: type[CloudError], words: str
 ) -> None:
-    """The status is either the first answer, or follows a successful login."""
+    """Test the status as the first answer, and as the answer after a successful login."""
     answer = faulty.Answer(status, b"<html>No</html>", "text/html", {"Retry-After": "30"})
     for behavior in (lambda _: answer, after_login(lambda _: answer)):
         error = look_up_error(adapter, behavior)
@@ -164,7 +164,7 @@ def test_unexpected_answers_are_reported(adapter: VMware, answer: Behavior) -> N
 def test_unexpected_answers_after_the_login_are_reported(
     adapter: VMware, method: str, answer: Behavior
 ) -> None:
-    """The result must not look like a datacenter without templates."""
+    """The adapter must not report a datacenter without templates instead."""
     with serve(by_method(**{method: answer})) as url:
         error = cloud_error(lambda: adapter.images(credentials(url), LOCATOR.location))
     assert isinstance(error, CloudUnreachable)
@@ -188,7 +188,10 @@ def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
 
 
 def missing(error: Any, *names: str) -> Behavior:
-    """Answer with a virtual machine that has the properties `names`, and `error` for the others."""
+    """Return a behavior that answers with a virtual machine.
+
+    The machine has the properties `names`, and `error` instead of the property `config.template`.
+    """
     machine = vim.VirtualMachine("vm-1")
     content = Collector.ObjectContent(
         obj=machine,
@@ -206,7 +209,10 @@ def missing(error: Any, *names: str) -> Behavior:
 
 @pytest.mark.parametrize("names", [(), ("name",)])
 def test_unreadable_templates_are_reported(adapter: VMware, names: tuple[str, ...]) -> None:
-    """A vCenter answers with objects without properties. That does not mean "no templates"."""
+    """The vCenter answers with objects without properties.
+
+    The adapter must not report that there are no templates.
+    """
     with serve(missing(denied("System.Read"), *names)) as url:
         good = credentials(url)
         for call in (
@@ -244,7 +250,7 @@ def test_a_template_in_an_unreadable_folder_is_described(adapter: VMware) -> Non
 
 
 def test_a_session_that_ends_immediately_is_not_replaced_again(adapter: VMware) -> None:
-    over = vim.fault.NotAuthenticated(privilegeId="System.View")
+    session_ended = vim.fault.NotAuthenticated(privilegeId="System.View")
     logins: list[faulty.Request] = []
     sandbox = vcenter()
 
@@ -252,7 +258,7 @@ def test_a_session_that_ends_immediately_is_not_replaced_again(adapter: VMware) 
         logins.append(request)
         return sandbox.behave(request)
 
-    for ended in (fault(over), missing(over)):
+    for ended in (fault(session_ended), missing(session_ended)):
         logins.clear()
         error = look_up_error(
             adapter, by_method(ended, RetrieveServiceContent=sandbox.behave, Login=log_in)
@@ -263,16 +269,16 @@ def test_a_session_that_ends_immediately_is_not_replaced_again(adapter: VMware) 
 
 
 def test_a_template_deleted_during_a_look_up_is_not_found(adapter: VMware) -> None:
-    """The call is repeated. If it fails again, or the template is missing, it is not found."""
-    gone = fault(vmodl.fault.ManagedObjectNotFound(obj=vim.VirtualMachine("vm-1")))
-    sandbox, faults_left = vcenter(), [gone]
+    """The adapter repeats the call once. If this fails as well, the template is not found."""
+    deleted = fault(vmodl.fault.ManagedObjectNotFound(obj=vim.VirtualMachine("vm-1")))
+    sandbox, faults_left = vcenter(), [deleted]
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
         return faults_left.pop()(request) if faults_left else sandbox.behave(request)
 
     with serve(by_method(sandbox.behave, RetrievePropertiesEx=behave)) as url:
         assert len(adapter.images(credentials(url), LOCATOR.location)) == 7
-    error = look_up_error(adapter, by_method(RetrievePropertiesEx=gone))
+    error = look_up_error(adapter, by_method(RetrievePropertiesEx=deleted))
     assert isinstance(error, ImageNotFound)
     assert "deleted in vCenter during the look-up" in str(error)
     found = returning("FindByUuid", vim.VirtualMachine("vm-9999"))

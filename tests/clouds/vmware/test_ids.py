@@ -1,4 +1,4 @@
-"""Parsing of pasted instance UUIDs, and of thumbprints of certificates."""
+"""Parsing of pasted instance UUIDs and of certificate thumbprints."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_any_spelling_of_a_uuid_is_accepted(value: str, before: str, after: str)
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """Return a UUID, or another ID of VMware's, with one random change."""
+    """Return a UUID, or another kind of VMware ID, with one random change."""
     text = draw(uuids | st.sampled_from([VMX, "vm-123", f"urn:vmomi:VirtualMachine:vm-1:{VMX}"]))
     index = draw(st.integers(0, len(text)))
     return text[:index] + draw(st.text(max_size=2)) + text[index + draw(st.integers(0, 2)) :]

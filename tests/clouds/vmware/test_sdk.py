@@ -119,7 +119,7 @@ def test_the_adapter_logs_in_again_after_a_restart(
 def test_a_session_that_is_lost_during_a_look_up_is_replaced(
     adapter: VMware, vcenter: vmware.VCenter
 ) -> None:
-    """A vCenter then answers with objects without properties, and reports no error."""
+    """The vCenter does not report the loss: it answers with objects without properties."""
     remaining = [1]
 
     def behave(request: faulty.Request) -> faulty.Answer | None:
@@ -217,7 +217,7 @@ def test_a_certificate_is_verified_with_the_configured_authority(
 ) -> None:
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         assert VMware().check(credentials(url)).account == INVENTORY.uuid
-        for ca in ("", tls.make().pem):
+        for ca in ("", tls.create_authority().pem):
             with pytest.raises(CloudUnreachable, match=r"certificate of .* can’t be verified"):
                 VMware().check(credentials(url, ca=ca))
 
@@ -232,7 +232,7 @@ def test_a_certificate_can_be_pinned_by_its_thumbprint(
     algorithm: HashAlgorithm,
     thumbprint_format: str,
 ) -> None:
-    context, certificate = issue_certificate(tmp_path, tls.make())
+    context, certificate = issue_certificate(tmp_path, tls.create_authority())
     digits = certificate.fingerprint(algorithm).hex()
     if ":" in thumbprint_format:
         digits = ":".join(digits[index : index + 2] for index in range(0, len(digits), 2)).upper()
@@ -245,7 +245,7 @@ def test_a_certificate_can_be_pinned_by_its_thumbprint(
 def test_a_certificate_with_another_thumbprint_is_rejected(
     adapter: VMware, vcenter: vmware.VCenter, host: str
 ) -> None:
-    """Each attempt fails before anything is sent, although the authority would be trusted."""
+    """Each attempt fails before it sends anything, even though the authority is trusted."""
     with faulty.serve(vcenter.behave, tls=tls.trusted(), host=host) as url:
         pinned = credentials(url, verification="thumbprint", thumbprint="1a" * 32)
         for _ in range(3):
@@ -258,13 +258,13 @@ def test_a_replaced_certificate_is_rejected(
     adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
 ) -> None:
     """A cached session connects again, and verifies the certificate again."""
-    context, certificate = issue_certificate(tmp_path, tls.make())
+    context, certificate = issue_certificate(tmp_path, tls.create_authority())
     pinned = certificate.fingerprint(SHA256()).hex()
     with faulty.serve(vcenter.behave, tls=context) as url:
         trusting = credentials(url, verification="thumbprint", thumbprint=pinned, ca="")
         adapter.describe(trusting, LOCATOR)
         adapter._sessions._get(trusting).content.searchIndex._stub.DropConnections()
-        issue_certificate(tmp_path, tls.make())
+        issue_certificate(tmp_path, tls.create_authority())
         context.load_cert_chain(tmp_path / "certificate.pem")
         vcenter.calls.clear()
         with pytest.raises(CloudUnreachable, match="doesn’t have this thumbprint"):
@@ -285,7 +285,7 @@ def test_verification_can_be_turned_off(vcenter: vmware.VCenter, host: str) -> N
 def test_a_self_signed_certificate_has_its_own_message(
     adapter: VMware, vcenter: vmware.VCenter, tmp_path: Path
 ) -> None:
-    authority = tls.make()
+    authority = tls.create_authority()
     path = tmp_path / "self-signed.pem"
     path.write_bytes(tls._pem(authority.key) + authority.pem.encode())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -317,7 +317,7 @@ def test_the_sandbox_requires_a_session(vcenter: vmware.VCenter, good: Credentia
 
 
 def test_the_credentials_of_the_sandbox_are_valid() -> None:
-    authority = tls.make()
+    authority = tls.create_authority()
     with vmware.start(authority=authority) as url:
         values = CredentialValues(vmware.credentials(url, authority))
         VMware().validate(values)

@@ -176,7 +176,7 @@ def test_a_wrong_password_and_a_wrong_datacenter_are_reported(
 
 
 def test_an_ended_session_is_replaced(adapter: VMware, good: CredentialValues) -> None:
-    """The simulator then answers as vCenter does: with empty objects and without an error."""
+    """After the end of a session, the simulator answers as vCenter does: with empty objects."""
     before = adapter.images(good, "DC0")
     session = adapter._sessions._get(good)
     session.content.sessionManager.Logout()
@@ -203,16 +203,15 @@ def test_concurrent_look_ups_agree(adapter: VMware, good: CredentialValues) -> N
 def test_a_deleted_machine_does_not_affect_the_others(
     adapter: VMware, good: CredentialValues
 ) -> None:
-    """A deleted machine does not affect the others."""
     session = adapter._sessions._get(good)
-    gone = vim.VirtualMachine("vm-99999", session.content.rootFolder._stub)
+    deleted = vim.VirtualMachine("vm-99999", session.content.rootFolder._stub)
     machine = session.content.searchIndex.FindByUuid(None, GOLDEN.image_id, True, True)
-    objects = [inventory.Query.ObjectSpec(obj=each) for each in (gone, machine)]
+    objects = [inventory.Query.ObjectSpec(obj=each) for each in (deleted, machine)]
     properties = [inventory._properties(vim.VirtualMachine, ["name"])]
     found, denied = inventory._read(session, objects, properties)
     assert list(found) == [machine]
     assert denied == {}
-    none = inventory._read_machine(session, session.content.rootFolder, gone)
+    none = inventory._read_machine(session, session.content.rootFolder, deleted)
     assert none == inventory.VirtualMachine()
 
 
@@ -272,7 +271,7 @@ def test_the_sandbox_describes_as_the_simulator_does(
     location: str,
     machine: Machine,
 ) -> None:
-    """All fields are equal."""
+    """All fields of the details are equal."""
     details: list[ImageDetails] = [
         adapter.describe(credentials, Locator(location, machine.uuid)) for credentials in both
     ]

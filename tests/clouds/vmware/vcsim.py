@@ -1,6 +1,6 @@
 """VMware's own vCenter simulator as a separate process.
 
-It is the Go program in `vcsim/`, which is built from Debian's packages on first use.
+The simulator is the Go program in `vcsim/`. It is built with Debian's packages on first use.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def start(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     flags: Mapping[str, int] | None = None,
 ) -> Iterator[str]:
-    """Start the simulator. Yields its URL.
+    """Start the simulator, and yield its URL.
 
     The simulator writes its files to `folder`. `settings` changes its virtual machines, by name.
     `flags` are the command-line flags of the program.
