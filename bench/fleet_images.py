@@ -187,7 +187,7 @@ ROLES = WeightedValues(
         "monitor build desktop proxy ledger search training"
     ).split()
 )
-STATES = WeightedValues([str(each) for each in ImageState], (94, 2, 0.5, 0.5, 0.5, 2.5))
+STATES = WeightedValues([str(each) for each in ImageState], (91, 2, 0.5, 0.5, 0.5, 2.5, 3))
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ class Fleet:
             recipe.agent,
             status,
             state,
-            chance.random() < 0.97,
+            state != ImageState.UNKNOWN,
         )
         checked = registered + (self.end - registered) * chance.random()
         return (

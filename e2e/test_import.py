@@ -78,7 +78,7 @@ def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
     ):
         page.goto(IMPORT)
         page.get_by_label("Or paste its content").fill(text)
-        page.get_by_label("Register as not verified").check()
+        page.get_by_label("Register as not checked").check()
         page.get_by_role("button", name="Review import").click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for summary in page.locator("#plan summary").all():
@@ -97,11 +97,11 @@ def test_importing_without_javascript(sign_in: SignIn) -> None:
     page = sign_in("account", java_script_enabled=False, viewport=PHONE)
     page.goto(IMPORT)
     page.get_by_label("Or paste its content").fill("name\nnoble\n")
-    page.get_by_label("Register as not verified").check()
+    page.get_by_label("Register as not checked").check()
     page.get_by_role("button", name="Review import").click()
     expect(page.get_by_text("The column cloud is missing")).to_be_visible()
     expect(page.get_by_label("Or paste its content")).to_have_value("name\nnoble\n")
-    expect(page.get_by_label("Register as not verified")).to_be_checked()
+    expect(page.get_by_label("Register as not checked")).to_be_checked()
     text = f"cloud,location,cloud_image_id,name\naws,us-east-1,{GONE},debian-12-db\nnimbus,a,b,c\n"
     page.get_by_label("Or paste its content").fill(text)
     page.get_by_role("button", name="Review import").click()

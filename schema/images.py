@@ -22,6 +22,9 @@ from schema.columns import InstantField, LifeCycle, now
 from schema.credentials import CloudCredentials
 from schema.tenancy import Person, Scope
 
+NEVER_READ = "unknown"
+"""The state of an image that was never read from its cloud."""
+
 
 class Image(Table):
     """A registered image. `webapp.images.identity` defines when two images are the same."""
@@ -53,7 +56,7 @@ class Image(Table):
     description = TextField(default="")
     architecture = CharField(max_length=32, default="")
     state = CharField(max_length=16)
-    """A `webapp.clouds.base.ImageState`."""
+    """A `webapp.clouds.base.ImageState`; NEVER_READ for an image never read from its cloud."""
     details = JSONField()
     """All details that the cloud returned at the last look-up.
 
@@ -67,8 +70,11 @@ class Image(Table):
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
-    verified = BooleanField(default=True)
-    """Whether the image was ever read from the cloud. False after an import without a look-up."""
+    """When the image was last read from the cloud, if it is `verified`."""
+    check_failed_at = InstantField(null=True)
+    """When the last check failed; NULL if it succeeded."""
+    check_error = TextField(default="")
+    """Why the last check failed, or ''."""
 
     status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
     """The status today.
@@ -92,6 +98,8 @@ class Image(Table):
     The Images page sorts by the keys and searches the text. Python converts the texts to lower
     case, so that all databases sort and find the same.
     """
+    verified = BooleanField(default=True)
+    """Whether the image was ever read from the cloud, also filled by `derive`."""
     group_id = IntegerField(default=0, index=True)
     """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
 
@@ -112,6 +120,7 @@ class Image(Table):
         """Fill the columns that are computed from other columns."""
         self.name_key = self.name.lower()[:255]
         self.size_key = self.size_gb or 0
+        self.verified = self.state != NEVER_READ
         self.search_text = f"{self.name}\n{self.cloud_image_id}\n{self.description}".lower()
 
     def save(self, *args: Any, **options: Any) -> Any:

@@ -6,12 +6,16 @@ from peewee import fn
 from playhouse.migrations import Runner
 
 import models
-from models import FacetGroup, Image
-from tests.conftest import ActorOf, MakeImage, ScopeAt
+from models import DeletedImage, FacetGroup, Image
+from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details
 from webapp import database
+from webapp.clouds.base import ImageState, Locator
+from webapp.images import deletion, registration
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
+
+CHECKS = "0004_checks"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -29,3 +33,35 @@ def test_images_can_be_found_after_migrating_down_and_up(
     for text, count in (("ünï", 1), ("owner:here", 1), ("ami-0000", 2)):
         page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
         assert (page.count, len(page.images)) == (count, count)
+
+
+def test_images_that_were_never_read_get_the_state_unknown(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    make_image("acme", 1)
+    editor, acme = actor_of("account-editor"), scope("acme")
+    unread, deleted = (
+        registration.register_unverified(
+            editor, acme, "aws", Locator("us-east-1", f"ami-0000000{number}"), choices(),
+            details=details(),
+        )
+        for number in (2, 3)
+    )  # fmt: skip
+    batch = deletion.delete(editor, deleted)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(CHECKS)
+    old = "SELECT state, verified FROM image ORDER BY id"
+    rows = [(state, bool(read)) for state, read in models.database.execute_sql(old).fetchall()]
+    assert rows == [("available", True), ("available", False)]
+    assert DeletedImage.get().record["columns"]["state"] == "available"
+    assert runner.up()[0] == CHECKS
+    states = {image.id: image.state for image in Image.select()}
+    assert states.pop(unread.id) == ImageState.UNKNOWN
+    assert list(states.values()) == [ImageState.AVAILABLE]
+    assert Image.get_by_id(unread.id).details["state"] == "unknown"
+    groups = {(group.state, group.verified): group.images for group in FacetGroup.select()}
+    assert groups == {("available", True): 1, ("unknown", False): 1}
+    deletion.restore_batch(editor, acme, batch)
+    restored = Image.get_by_id(deleted.id)
+    assert (restored.state, restored.verified) == (ImageState.UNKNOWN, False)
+    assert restored.details["state"] == "unknown"

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-from models import CloudCredentials, Image
-from tests.conftest import ActorOf, MakeCredentials, MakeImage, details
+from models import CloudCredentials, Image, Scope
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, choices, details, reload
 from webapp import audit
+from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageNotFound, ImageState
-from webapp.credentials.vault import Vault
-from webapp.images import checking, image_details
+from webapp.clouds.base import (
+    CloudThrottled,
+    CloudUnreachable,
+    CredentialsRejected,
+    ImageDetails,
+    ImageNotFound,
+    ImageNotVisible,
+    ImageState,
+    InvalidImageId,
+    Locator,
+    PermissionDenied,
+    UnknownLocation,
+)
+from webapp.credentials.vault import Vault, VaultError
+from webapp.images import checking, image_details, registration
+from webapp.images.checking import CheckedMeanwhile, RefersToRegistered
 from webapp.images.registration import CredentialsNotUsable
 
 
@@ -27,19 +41,161 @@ def test_a_check_stores_what_changed_in_the_cloud(
     assert actions == ["image.check", "image.register"]
 
 
+def answer_with(monkeypatch: pytest.MonkeyPatch, answer: ImageDetails | Exception) -> None:
+    """Make AWS describe every image as `answer`, or raise it."""
+
+    def describe(*_: object) -> ImageDetails:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
+
+
+@pytest.fixture
+def unread(make_credentials: MakeCredentials, editor: Actor, acme: Scope) -> Image:
+    """Return an image of acme that was never read from its cloud."""
+    return register_unread(editor, acme, make_credentials())
+
+
+def register_unread(
+    editor: Actor, acme: Scope, credentials: CloudCredentials, image_id: str = "ami-0000000a"
+) -> Image:
+    return registration.register_unverified(
+        editor,
+        acme,
+        "aws",
+        Locator("us-east-1", image_id),
+        choices(name="unread"),
+        details=details(facts=(), volumes=()),
+        credentials_id=credentials.id,
+    )
+
+
 def test_a_gone_image_stays_registered(
     make_image: MakeImage, actor_of: ActorOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def not_found(*_: object) -> None:
-        raise ImageNotFound("There is no such AMI.")
-
     image = make_image("acme")
-    monkeypatch.setattr(CLOUDS["aws"], "describe", not_found)
+    answer_with(monkeypatch, ImageNotFound("There is no such AMI."))
     changes = checking.check_again(actor_of("account-editor"), image, vault)
     assert changes == {"State": ("available", "gone")}
     stored = Image.get_by_id(image.id)
     assert stored.state == ImageState.GONE
     assert image_details.from_json(stored.details).state_note == "There is no such AMI."
+
+
+def test_an_image_that_was_never_read_has_a_state_of_its_own(unread: Image) -> None:
+    stored = Image.get_by_id(unread.id)
+    assert (stored.state, stored.verified) == (ImageState.UNKNOWN, False)
+    assert image_details.from_json(stored.details).state is ImageState.UNKNOWN
+
+
+def test_the_first_check_of_a_missing_image_finds_it_gone_and_not_changed(
+    unread: Image, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(monkeypatch, ImageNotFound("There is no such AMI."))
+    assert checking.check_again(editor, unread, vault) == {"State": ("unknown", "gone")}
+    entry = audit.image_entries(unread)[0]
+    assert entry.changes == {"State": ["unknown", "gone"]}
+    stored = Image.get_by_id(unread.id)
+    assert (stored.state, stored.verified) == (ImageState.GONE, True)
+
+
+FAILURES = (
+    ImageNotVisible("The application can’t see the subscription."),
+    PermissionDenied("The credentials lack a permission."),
+    CredentialsRejected("The key was deleted."),
+    UnknownLocation("There is no such region."),
+    CloudThrottled("Too many calls."),
+    CloudUnreachable("The host is disconnected."),
+    InvalidImageId("AWS rejected this ID."),
+    VaultError("The key is missing."),
+)
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("state", [ImageState.AVAILABLE, ImageState.UNKNOWN, ImageState.GONE])
+def test_a_failed_check_keeps_the_state_and_stores_when_and_why(
+    make_image: MakeImage,
+    editor: Actor,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+    state: ImageState,
+    error: Exception,
+) -> None:
+    image = make_image("acme")
+    image_details.apply_details(image, details(state=state))
+    image.save()
+    before = reload(image)
+    answer_with(monkeypatch, error)
+    with pytest.raises(type(error)):
+        checking.check_again(editor, image, vault)
+    after = reload(image)
+    assert (after.state, after.verified, after.details) == (state, before.verified, before.details)
+    assert after.checked_at == before.checked_at
+    assert (after.check_failed_at is not None, after.check_error) == (True, str(error))
+    assert [entry.action for entry in audit.image_entries(image)] == ["image.register"]
+    answer_with(monkeypatch, details())
+    checking.check_again(editor, image, vault)
+    assert (reload(image).check_failed_at, reload(image).check_error) == (None, "")
+
+
+def test_a_check_resolves_an_alias_to_the_image_that_it_refers_to(
+    make_credentials: MakeCredentials,
+    editor: Actor,
+    acme: Scope,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = register_unread(editor, acme, make_credentials(), "latest")
+    answer_with(monkeypatch, details(image_id="ami-00000001"))
+    changes = checking.check_again(editor, image, vault)
+    assert changes["Cloud image ID"] == ("latest", "ami-00000001")
+    stored = reload(image)
+    assert stored.cloud_image_id == "ami-00000001"
+    assert "ami-00000001" in stored.search_text
+    answer_with(monkeypatch, details(image_id=""))
+    assert "Cloud image ID" not in checking.check_again(editor, image, vault)
+    assert reload(image).cloud_image_id == "ami-00000001"
+
+
+def test_an_alias_of_a_registered_image_stays_and_names_that_image(
+    make_credentials: MakeCredentials,
+    make_image: MakeImage,
+    editor: Actor,
+    acme: Scope,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inherited = make_image("", 1)
+    image = register_unread(editor, acme, make_credentials(name="Other"), "latest")
+    answer_with(monkeypatch, details(image_id=inherited.cloud_image_id))
+    with pytest.raises(RefersToRegistered, match="registered at Scalr as “noble”") as caught:
+        checking.check_again(editor, image, vault)
+    assert caught.value.image == inherited
+    stored = reload(image)
+    assert (stored.cloud_image_id, stored.state) == ("latest", ImageState.UNKNOWN)
+    assert stored.check_error == caught.value.message
+
+
+def test_of_two_checks_at_once_the_second_does_not_replace_the_id_again(
+    make_credentials: MakeCredentials,
+    editor: Actor,
+    acme: Scope,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = register_unread(editor, acme, make_credentials(), "latest")
+
+    def describe(*_: object) -> ImageDetails:
+        other = Image.update(cloud_image_id="ami-00000001").where(Image.id == image.id)
+        other.execute()
+        return details(image_id="ami-00000002")
+
+    monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
+    with pytest.raises(CheckedMeanwhile):
+        checking.check_again(editor, image, vault)
+    assert reload(image).cloud_image_id == "ami-00000001"
 
 
 def test_a_check_can_use_other_credentials_after_a_deletion(

@@ -60,7 +60,7 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
         Key.ARCH: lambda: image.architecture == value,
         Key.STATUS: lambda: (
             (value in set(LifeCycle) and image.status == value)
-            or (value in set(ImageState) and image.state == value)
+            or any(state.token == value and image.state == state for state in ImageState)
         ),
         Key.SIZE: lambda: (
             image.size_gb is not None and _compare(image.size_gb, term.operator, int(value))

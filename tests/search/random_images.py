@@ -16,6 +16,7 @@ TERMS = (
     'os:"ubuntu 24.04"', "os:Haiku", '-os:"Haiku R1"', "scope:account", "-scope:scalr",
     "owner:here", "owner:above", "shared:no", "shared:yes", "agent:no", "-agent:no", "arch:arm64",
     "status:deprecated", "-status:active", "status:gone", "verified:no", "size:>30", "size:<=8",
+    "status:not-checked", "-status:not-checked", "status:available",
     "-size:>30", "size:8", "created:<2026-01-01", "created:>=2025-06-01", "-created:>2026-03-01",
     "by:me", "-by:me", 'by:"scalr-admin"', "id:00f", "-id:00a", "-golden",
 )  # fmt: skip
@@ -44,7 +45,6 @@ def create_random_image(
         architecture=chance.choice(["x86_64", "arm64", ""]),
         state=chance.choice(list(ImageState)),
         status=chance.choice(list(LifeCycle)),
-        verified=chance.random() < 0.8,
         details={},
         credentials_name="",
         registered_by=person,

@@ -36,6 +36,10 @@ from webapp.search.language import EVERYTHING, KEYS, MAX_TERMS, Key, Term, parse
         ("verified:true", Term(Key.VERIFIED, "yes")),
         ("arch:amd64", Term(Key.ARCH, "x86_64")),
         ("status:deprecated", Term(Key.STATUS, "deprecated")),
+        ("status:not-checked", Term(Key.STATUS, "not-checked")),
+        ('status:"Not checked"', Term(Key.STATUS, "not-checked")),
+        ("status:unknown", Term(Key.STATUS, "not-checked")),
+        ("status:unverified", Term(Key.STATUS, "not-checked")),
         ("-status:gone", Term(Key.STATUS, "gone", excluded=True)),
         ("size:>30", Term(Key.SIZE, "30", operator=">")),
         ("size:<=030", Term(Key.SIZE, "30", operator="<=")),
@@ -119,7 +123,7 @@ def test_terms_have_labels_for_people() -> None:
 
 def test_an_excluded_yes_reads_as_no() -> None:
     labels = [term.label for term in parse("-agent:no -shared:yes -verified:no").terms]
-    assert labels == ["With agent", "Not shared", "Verified"]
+    assert labels == ["With agent", "Not shared", "Checked"]
 
 
 def test_every_operating_system_is_found_by_its_label() -> None:

@@ -63,7 +63,6 @@ def many_images(scope: ScopeAt) -> None:
                 shared=chance.random() < 0.6,
                 state=chance.choice(list(ImageState)),
                 status=chance.choice(list(LifeCycle)),
-                verified=chance.random() < 0.8,
                 registered_at=now() - timedelta(days=chance.randrange(1200)),
             )
 
@@ -126,19 +125,24 @@ def test_a_scope_without_images_has_no_charts(actor_of: ActorOf, scope: ScopeAt)
 
 def test_the_needs_attention_chart_also_shows_zero(actor_of: ActorOf, scope: ScopeAt) -> None:
     register(scope("acme"), 1)
-    register(scope("acme"), 2, verified=False, agent_installed=False)
+    register(scope("acme"), 2, state=ImageState.UNKNOWN, agent_installed=False)
     register(scope("acme"), 3, state=ImageState.GONE, status=LifeCycle.DEPRECATED)
     register(scope("acme"), 4, state=ImageState.DEPRECATED)
     loaded = overview.load_overview(actor_of("account-viewer"), scope("acme"))
     charts = charts_by_title(loaded)
     assert numbers(charts["Needs attention"]) == {
         "Without agent": 1,
-        "Not verified": 1,
+        "Not checked": 1,
         "Deprecated": 2,
         "Retired": 0,
         "Failed or gone": 1,
     }
-    assert numbers(charts["By status"]) == {"Active": 3, "Deprecated": 2, "Gone from the cloud": 1}
+    assert numbers(charts["By status"]) == {
+        "Active": 3,
+        "Deprecated": 2,
+        "Gone from the cloud": 1,
+        "Not checked in the cloud": 1,
+    }
 
 
 def test_images_of_one_age_are_counted_up_to_a_limit(

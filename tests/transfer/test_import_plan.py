@@ -67,8 +67,8 @@ def test_an_image_that_is_not_looked_up_is_not_verified(
     assert (image.verified, image.credentials, image.credentials_name) == (False, None, "")
     assert (image.description, image.architecture, image.size_gb) == ("Ours", "arm64", 30)
     assert (image.os_family, image.os_version) == ("ubuntu", "22.04")
-    assert (image.agent_installed, image.shared, image.state) == (True, False, "available")
-    assert image.details["state_note"] == import_job.NOT_CHECKED
+    assert (image.agent_installed, image.shared, image.state) == (True, False, "unknown")
+    assert image.details["state"] == "unknown"
     entry = AuditEntry.get(AuditEntry.image_id == image.id)
     assert (entry.action, entry.person) == ("image.register", job.person)
 

@@ -14,7 +14,8 @@ from models import Image
 from tests.conftest import ClientOf, MakeImage, details, reload
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
-from webapp.images import life_cycle
+from webapp.clouds.base import ImageState
+from webapp.images import image_details, life_cycle
 
 IMAGES = "/account/acme/images"
 
@@ -116,9 +117,13 @@ def test_checking_verifies_an_image(
     client: FlaskClient, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = make_image("acme")
-    Image.update(verified=False).where(Image.id == image.id).execute()
-    assert "Not verified:" in visible_text(client.get(f"{IMAGES}/{image.id}"))
+    image_details.apply_details(image, details(state=ImageState.UNKNOWN))
+    image.save()
+    page = client.get(f"{IMAGES}/{image.id}")
+    assert "Not checked This image was registered without a look-up" in visible_text(page)
+    assert "Never checked" in visible_text(page)
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda _credentials, _locator: details())
     page = client.post(f"{IMAGES}/{image.id}/check", data={"credentials": image.credentials_id})
-    assert "Not verified:" not in visible_text(page)
+    assert "Not checked This image" not in visible_text(page)
+    assert "State Not checked → Available" in visible_text(page)
     assert reload(image).verified

@@ -32,8 +32,8 @@ def test_every_number_is_a_link(client_of: ClientOf, make_image: MakeImage) -> N
     assert numbers["owner:here"] == "Account acme 2 images"
     assert numbers["scope:scalr"] == "Scalr 1 image"
     assert numbers["status:active"] == "Active 3 images"
-    assert "verified:no" not in numbers
-    assert "Not verified 0 images" in visible_text(main)
+    assert "status:not-checked" not in numbers
+    assert "Not checked 0 images" in visible_text(main)
 
 
 def test_an_inexact_number_is_shown_as_more_than(

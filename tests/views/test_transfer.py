@@ -88,7 +88,7 @@ def test_pasted_text_is_reviewed_and_then_imported(client_of: ClientOf) -> None:
     url = create_plan(client)
     plan = client.get(url).text
     assert (
-        "1 image will be registered at Account acme without a look-up, and marked as not verified."
+        "1 image will be registered at Account acme without a look-up, and marked as not checked."
         in plan
     )
     assert "Import 1 image" in plan
@@ -135,7 +135,7 @@ def test_a_plan_shows_errors_and_changes(client_of: ClientOf, make_image: MakeIm
     client = client_of("account-editor")
     url = create_plan(client, text)
     plan = client.get(url).text
-    assert "without a look-up, and marked as not verified. 1 image will be updated." in plan
+    assert "without a look-up, and marked as not checked. 1 image will be updated." in plan
     assert "1 line has an error and will be skipped" in plan
     assert "“nimbus” isn’t a known cloud" in plan
     assert "Unknown columns, which will be ignored: Team." in plan

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageState
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN
 from webapp.search.rows import ListedImage
 from webapp.web.components import RowOptions, field_label, field_value, image_rows
@@ -35,6 +36,7 @@ IMAGE = ListedImage(
     state=f"state {HOSTILE}",
     status=f"status {HOSTILE}",
     verified=True,
+    check_failed_at=None,
     registered_by_name=f"person {HOSTILE}",
     description=f"description {HOSTILE}",
 )
@@ -72,11 +74,21 @@ def test_only_images_of_the_scope_can_be_selected(app: Flask) -> None:
 
 
 def test_unknown_values_have_words(app: Flask) -> None:
-    image = IMAGE._replace(size_gb=None, architecture="", location="", verified=False)
+    image = IMAGE._replace(
+        size_gb=None, architecture="", location="", verified=False, state=ImageState.UNKNOWN
+    )
     with app.test_request_context():
         html = image_rows([image], options(1))
-    for text in ("—", "All regions", "Not verified", "Never"):
+    for text in ("—", "All regions", "Never"):
         assert text in html
+    assert (html.count("Not checked"), html.count("circle-check")) == (1, 0)
+    assert "Last check failed" not in html
+
+
+def test_a_failed_check_shows_below_the_state(app: Flask) -> None:
+    image = IMAGE._replace(check_failed_at=datetime(2026, 1, 2, tzinfo=UTC))
+    with app.test_request_context():
+        assert "Last check failed" in image_rows([image], options(1))
 
 
 @pytest.mark.parametrize(
@@ -96,4 +108,13 @@ def test_labels_of_changed_fields(name: str, label: str) -> None:
 
 
 def test_values_of_changed_fields() -> None:
-    assert [field_value(value) for value in (True, False, 8, "yes")] == ["Yes", "No", 8, "yes"]
+    shown = [field_value("name", value) for value in (True, False, 8, "yes", "2026-01-02")]
+    assert shown == ["Yes", "No", 8, "yes", "2026-01-02"]
+    assert field_value("Size", 8) == "8 GB"
+    assert field_value("State", "gone") == "Gone"
+    assert field_value("State", ImageState.UNKNOWN) == "Not checked"
+    instant = "2026-01-02T03:04:05+00:00"
+    for name in ("Created", "Deprecated"):
+        html = str(field_value(name, instant))
+        assert html == f'<time datetime="{instant}">2026-01-02 03:04 UTC</time>'
+        assert field_value(name, "some day") == "some day"

@@ -9,7 +9,7 @@ These are the errors. The message of each error is safe to show and says what to
     ├── InvalidCredentials    the fields are wrong, alone or together; nothing was sent
     ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
     ├── ImageNotFound         the cloud says that there is no such image at that location
-    ├── ImageNotVisible       the image exists or existed, but these credentials cannot use it
+    ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
     ├── UnknownLocation       no such region, or not enabled for these credentials
     ├── CredentialsRejected   the cloud does not accept the credentials
     ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
@@ -61,9 +61,9 @@ class InvalidImageId(CloudError):
 class ImageNotFound(CloudError):
     """The cloud says that there is no such image at that location.
 
-    If a check of a registered image raises this error or ImageNotVisible, the state of the image
-    becomes `gone`. `found_in` lists the other locations that have the image. It is empty if the
-    adapter did not search them.
+    Only this error marks a registered image as gone, so an adapter raises it only for a definite
+    answer of the cloud. `found_in` lists the locations that do have the image, if they were
+    searched.
     """
 
     def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
@@ -72,7 +72,7 @@ class ImageNotFound(CloudError):
 
 
 class ImageNotVisible(CloudError):
-    """The image no longer exists, or these credentials may not use it."""
+    """These credentials cannot see or use the image, which may still exist."""
 
 
 class UnknownLocation(CloudError):
@@ -115,7 +115,19 @@ class ImageState(enum.StrEnum):
     DISABLED = "disabled"
     FAILED = "failed"
     GONE = "gone"
-    """The cloud no longer returns the image: it is deregistered or no longer shared."""
+    """The cloud says that the image does not exist, or that it is being deleted."""
+    UNKNOWN = "unknown"
+    """Never read from the cloud. No adapter returns this state."""
+
+    @property
+    def label(self) -> str:
+        """The name of the state for people."""
+        return "Not checked" if self is ImageState.UNKNOWN else self.capitalize()
+
+    @property
+    def token(self) -> str:
+        """The label as one word in lower case, for searches and exports."""
+        return self.label.lower().replace(" ", "-")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class ImportForm(FlaskForm):
         "New images",
         choices={
             LOOK_UP: "Look up each image in its cloud",
-            UNVERIFIED: "Register as not verified, without a look-up",
+            UNVERIFIED: "Register as not checked, without a look-up",
         },
     )
 

@@ -1,18 +1,47 @@
-"""The "Check now" button: reading a registered image from its cloud again."""
+"""Check now: reading a registered image from its cloud again.
+
+This is the one place that decides what an answer of a cloud, or a missing answer, may change:
+
+- Details of the image replace the stored details.
+- `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else.
+- Every other error leaves the image as it is. The time and the reason of the failure are stored
+  until a check succeeds.
+"""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from models import CloudCredentials, Image, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageNotFound, ImageNotVisible, ImageState, Locator
-from webapp.credentials.vault import Vault
+from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, ImageState, Locator
+from webapp.credentials.vault import Vault, VaultError
 from webapp.images import image_details
 from webapp.images.deletion import reload
-from webapp.images.registration import usable_credentials
+from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered, registering
+from webapp.images.registration import require_storable, usable_credentials
+from webapp.refusals import Refusal
+
+
+class RefersToRegistered(AlreadyRegistered):
+    """The stored ID, such as `latest` or a family, refers to an image with a record of its own."""
+
+    def __init__(self, alias: str, image: Image) -> None:
+        super().__init__(
+            image,
+            f"{alias} currently refers to {image.cloud_image_id}, which is already registered at "
+            f"{image.scope.label} as “{image.name}”. Use that record and delete this one.",
+        )
+
+
+class CheckedMeanwhile(Refusal):
+    """Another check changed the image ID while the cloud was answering."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else has just checked this image. Reload the page.")
 
 
 def check_again(
@@ -20,25 +49,43 @@ def check_again(
 ) -> audit.Changes:
     """Read the image from its cloud again and return what changed since the last time.
 
-    If `credentials_id` is not None, the image uses those credentials from now on. If the cloud no
-    longer returns the image, the image stays registered and its state becomes `gone`. Afterwards
-    the image is verified, even if its state is `gone`. Raises Forbidden, CredentialsNotUsable,
-    ImageDeleted, VaultError and CloudError.
+    With `credentials_id`, the image uses those credentials from now on. An ID that refers to
+    another image, such as `latest` or a family, is replaced by the ID of the image found. If the
+    image does not exist in the cloud, it stays registered and its state becomes `gone`. Raises
+    Forbidden, CredentialsNotUsable, ImageDeleted, RefersToRegistered, CheckedMeanwhile, VaultError
+    and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = usable_credentials(
         image.scope, image.cloud, credentials_id or image.credentials_id
     )
+    try:
+        return _check(actor, image, vault, credentials)
+    except (CloudError, VaultError, AlreadyRegistered) as error:
+        _record_failure(image, str(error))
+        raise
+
+
+def _check(
+    actor: Actor, image: Image, vault: Vault, credentials: CloudCredentials
+) -> dict[str, tuple[object, object]]:
     before = image_details.from_json(image.details)
-    details = _read(image, before, credentials, vault)
+    looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
+    details = _read(image.cloud, before, credentials, vault, looked_up)
+    found = replace(looked_up, image_id=details.image_id or looked_up.image_id)
     changes = image_details.changes_between(before, details)
     if credentials.id != image.credentials_id:
         changes["Credentials"] = (image.credentials_name, credentials.name)
-    with transaction():
+    if found != looked_up:
+        changes["Cloud image ID"] = (looked_up.image_id, found.image_id)
+    with _saving(image, looked_up, found):
         # Somebody may have edited the image while the cloud was answering.
         reload(image)
+        if image.cloud_image_id != looked_up.image_id:
+            raise CheckedMeanwhile
+        image.cloud_image_id = found.image_id
         image.credentials, image.credentials_name = credentials, credentials.name
-        image.checked_at, image.verified = now(), True
+        image.checked_at, image.check_failed_at, image.check_error = now(), None, ""
         image_details.apply_details(image, details)
         image.save()
         if changes:
@@ -49,10 +96,37 @@ def check_again(
 
 
 def _read(
-    image: Image, before: ImageDetails, credentials: CloudCredentials, vault: Vault
+    cloud_key: str,
+    before: ImageDetails,
+    credentials: CloudCredentials,
+    vault: Vault,
+    locator: Locator,
 ) -> ImageDetails:
-    locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
+    """Return the details from the cloud, or the old ones with the state `gone`."""
     try:
-        return CLOUDS[image.cloud].describe(vault.reveal(credentials), locator)
-    except (ImageNotFound, ImageNotVisible) as error:
-        return replace(before, state=ImageState.GONE, state_note=str(error))
+        return CLOUDS[cloud_key].describe(vault.reveal(credentials), locator)
+    except ImageNotFound as error:
+        return replace(before, state=ImageState.GONE, state_note=str(error), image_id="")
+
+
+def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:
+    """Return a transaction that saves the image under the ID that was found.
+
+    Raises RefersToRegistered if the scope sees another record with that ID.
+    """
+    if found == looked_up:
+        return transaction()
+    require_storable(found)
+    identity = ImageIdentity.from_locator(image.cloud, found)
+    registered = find_registered(image.scope, identity)
+    if registered is None:
+        return registering(image.scope, identity)
+    if registered.id != image.id:
+        raise RefersToRegistered(looked_up.image_id, registered)
+    return transaction()  # Only the spelling of the ID differs.
+
+
+def _record_failure(image: Image, reason: str) -> None:
+    image.check_failed_at, image.check_error = now(), reason
+    columns = {"check_failed_at": image.check_failed_at, "check_error": reason}
+    Image.update(columns).where(Image.id == image.id).execute()

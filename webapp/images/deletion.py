@@ -28,7 +28,7 @@ from webapp.images.identity import ImageIdentity, find_registered
 from webapp.refusals import Refusal
 
 RESTORABLE_FOR = timedelta(hours=24)
-DERIVED_COLUMNS = frozenset({"group_id", "name_key", "size_key", "search_text"})
+DERIVED_COLUMNS = frozenset({"group_id", "name_key", "size_key", "search_text", "verified"})
 """Columns that are computed from other columns. The stored copy leaves them out."""
 
 

@@ -78,8 +78,8 @@ def find_all_registered(
 class AlreadyRegistered(Refusal):
     """The scope can already see `image`, which has the same identity."""
 
-    def __init__(self, image: Image) -> None:
-        super().__init__(f"This image is already registered at {image.scope.label}.")
+    def __init__(self, image: Image, message: str = "") -> None:
+        super().__init__(message or f"This image is already registered at {image.scope.label}.")
         self.image = image
 
 

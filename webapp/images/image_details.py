@@ -50,7 +50,10 @@ def apply_details(image: Image, details: ImageDetails) -> None:
 
 
 def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tuple[Any, Any]]:
-    """Return the changes to show to people, as (old value, new value) by label."""
+    """Return the changes to show to people, as (old value, new value) by label.
+
+    The values are plain JSON values. Pages format them by label.
+    """
     old, new = _comparable(before), _comparable(after)
     return {
         label: (old.get(label), new.get(label))
@@ -76,7 +79,8 @@ def _comparable(details: ImageDetails) -> dict[str, Any]:
 
 def _volume_text(volume: Volume) -> str:
     size = "size unknown" if volume.size_gb is None else f"{volume.size_gb} GB"
-    return ", ".join(part for part in (volume.kind, size, volume.snapshot) if part)
+    encrypted = "encrypted" if volume.encrypted else ""
+    return ", ".join(part for part in (volume.kind, size, volume.snapshot, encrypted) if part)
 
 
 def _to_iso(instant: datetime | None) -> str | None:

@@ -13,7 +13,7 @@ from models import CloudCredentials, Image, Scope
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, LocationRule, Locator
+from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
 from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_choices
@@ -132,18 +132,19 @@ def register_unverified(
     details: ImageDetails,
     credentials_id: int | None = None,
 ) -> Image:
-    """Save an image without calling its cloud, with details that were not verified.
+    """Save an image without calling its cloud. Its state is UNKNOWN, whatever `details` say.
 
     Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     require_storable(locator)
     image = _new_image(scope, cloud_key, locator)
-    image.verified, image.credentials_name = False, ""
+    image.credentials_name = ""
     if credentials_id is not None:
         credentials = usable_credentials(scope, cloud_key, credentials_id)
         image.credentials, image.credentials_name = credentials, credentials.name
-    return _save_new(actor, image, choices, details)
+    unread = replace(details, state=ImageState.UNKNOWN, state_note="")
+    return _save_new(actor, image, choices, unread)
 
 
 def usable_credentials(scope: Scope, cloud: str, credentials_id: int | None) -> CloudCredentials:

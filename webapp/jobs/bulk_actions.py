@@ -173,7 +173,7 @@ def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> t
     if image.state == ImageState.GONE:
         return bool(changes), str(image.details["state_note"])
     if not was_verified:
-        return True, "Found in the cloud and verified."
+        return True, "Found in the cloud."
     return bool(changes), f"Changed in the cloud: {', '.join(changes)}." if changes else ""
 
 

@@ -208,8 +208,8 @@ def _status_condition(value: str, column: ColumnExpression) -> Sql:
     conditions = []
     if value in set(LifeCycle):
         conditions.append(sql.equals(column("status"), value))
-    if value in set(ImageState):
-        conditions.append(sql.equals(column("state"), value))
+    states = [state for state in ImageState if state.token == value]
+    conditions += [sql.equals(column("state"), state) for state in states]
     return sql.any_of(conditions)
 
 

@@ -5,12 +5,13 @@ All counts are sums over the facet groups, so the time does not depend on the nu
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from models import Scope
+from webapp.clouds.base import ImageState
 from webapp.search import conditions, planner, sql
 from webapp.search.language import EVERYTHING, Key, Query, Term, value_label
 
@@ -22,19 +23,17 @@ MENUS = {
     Key.AGENT: "Scalr agent",
     Key.OWNER: "Owner",
     Key.ARCH: "Architecture",
-    Key.VERIFIED: "Verified",
 }
 MAX_MENU_VALUES = 12
 """A menu offers the values with the most images, up to this number. People can type the others."""
 _COLUMNS = {
-    Key.CLOUD: "cloud",
-    Key.OS: "os_family",
-    Key.LOCATION: "location",
-    Key.STATUS: "status",
-    Key.AGENT: "agent_installed",
-    Key.OWNER: "scope_id",
-    Key.ARCH: "architecture",
-    Key.VERIFIED: "verified",
+    Key.CLOUD: ["cloud"],
+    Key.OS: ["os_family"],
+    Key.LOCATION: ["location"],
+    Key.STATUS: ["status", "state"],
+    Key.AGENT: ["agent_installed"],
+    Key.OWNER: ["scope_id"],
+    Key.ARCH: ["architecture"],
 }
 
 
@@ -72,22 +71,19 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
         # The values of one menu are alternatives, so they do not reduce each other's counts.
         other_terms = tuple(term for term in query.terms if term.key is not key)
         counts |= _count_values(scope, Query(other_terms, (), ""), [key])
-    menus = [_build_menu(scope, query, key, counts[key]) for key in MENUS]
+    menus = [_build_menu(query, key, counts[key]) for key in MENUS]
     return [menu for menu in menus if menu.choices]
 
 
 def visible_values(scope: Scope, key: Key) -> list[str]:
     """Return the values of `key` among the images that `scope` sees, the most frequent first."""
     counts = _count_values(scope, EVERYTHING, [key])[key]
-    return [str(value) for value in counts if value != ""]
+    return [value for value in counts if value]
 
 
-def _build_menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int]) -> Menu:
-    images: Counter[str] = Counter()
-    for value, number in counts.items():
-        images[_search_value(scope, key, value)] += number
+def _build_menu(query: Query, key: Key, counts: Mapping[str, int]) -> Menu:
     chosen = {term.value for term in query.terms_for(key) if not term.excluded}
-    shown = [value for value in images if value][:MAX_MENU_VALUES]
+    shown = [value for value in counts if value][:MAX_MENU_VALUES]
     # A chosen value is always shown. A value with a space, such as "ubuntu 24.04", also names a
     # version, which is not a value of this menu.
     shown += [value for value in sorted(chosen) if value not in shown and " " not in value]
@@ -95,35 +91,49 @@ def _build_menu(scope: Scope, query: Query, key: Key, counts: Mapping[Any, int])
     for value in shown:
         term, label = Term(key, value), value_label(key, value)
         is_chosen, toggled = value in chosen, query.with_term_toggled(term)
-        choices.append(Choice(label, images[value], is_chosen, toggled))
+        choices.append(Choice(label, counts.get(value, 0), is_chosen, toggled))
     return Menu(MENUS[key], choices)
 
 
-def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[Any, int]]:
+def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[str, int]]:
     """Return for each key how many images have each value, the most frequent value first.
 
-    The facet groups are read once for all keys. This is faster than one sum in SQL for each key.
+    The values have the form that a search uses. An image counts for its status and for its state
+    in the cloud, but only once if both are "deprecated". The facet groups are read once for all
+    keys. This is faster than one sum in SQL for each key.
     """
     slices = conditions.scope_slices(scope, query)
     if not slices or not keys:
         return {key: {} for key in keys}
-    columns = [*(_COLUMNS[key] for key in keys), "images"]
+    columns = [*(name for key in keys for name in _COLUMNS[key]), "images"]
     sources = planner.group_sources(slices, query)
     groups = sql.fetch(sql.union(sql.select(columns, source) for source in sources))
-    counts = {}
-    for index, key in enumerate(keys):
-        counted: defaultdict[Any, int] = defaultdict(int)
+    counts, first = {}, 0
+    for key in keys:
+        end = first + len(_COLUMNS[key])
+        counted: Counter[tuple[Any, ...]] = Counter()
         for group in groups:
-            counted[group[index]] += group[-1]
-        ranked = sorted(counted.items(), key=lambda item: (-item[1], str(item[0])))
-        counts[key] = dict(ranked)
+            counted[group[first:end]] += group[-1]
+        counts[key] = _ranked(scope, key, counted)
+        first = end
     return counts
+
+
+def _ranked(scope: Scope, key: Key, counted: Mapping[tuple[Any, ...], int]) -> dict[str, int]:
+    """Return the number of images by search value, the most frequent first."""
+    images: Counter[str] = Counter()
+    for columns, number in counted.items():
+        for value in {_search_value(scope, key, column) for column in columns}:
+            images[value] += number
+    return dict(sorted(images.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _search_value(scope: Scope, key: Key, value: Any) -> str:
     """Return the value of a column in the form that a search uses."""
     if key is Key.OWNER:
         return "here" if value == scope.id else "above"
-    if key in {Key.AGENT, Key.VERIFIED}:
+    if key is Key.AGENT:
         return "yes" if value else "no"
+    if key is Key.STATUS and value == ImageState.UNKNOWN:
+        return ImageState.UNKNOWN.token
     return str(value)

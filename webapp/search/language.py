@@ -68,14 +68,15 @@ KEY_LABELS = {
 """The terms of these keys have labels such as “Cloud: AWS”. See `_phrase` for the other labels."""
 YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
 OWNERS = {"here": "here", "me": "here", "own": "here", "above": "above", "inherited": "above"}
-STATUSES = dict.fromkeys([*map(str, LifeCycle), *map(str, ImageState)])
+STATUSES = dict.fromkeys([*map(str, LifeCycle), *(state.token for state in ImageState)])
 FIXED_VALUES = {
     Key.SCOPE: {str(level): str(level) for level in Level},
     Key.OWNER: OWNERS,
     Key.SHARED: YES_NO,
     Key.AGENT: YES_NO,
     Key.VERIFIED: YES_NO,
-    Key.STATUS: {status: status for status in STATUSES},
+    Key.STATUS: {status: status for status in STATUSES}
+    | dict.fromkeys(("unknown", "not checked", "unverified"), ImageState.UNKNOWN.token),
 }
 """The keys that accept only certain values. For each key, the accepted spellings are mapped to
 canonical values. For example, "inherited" is a spelling of "above"."""
@@ -83,7 +84,7 @@ FIXED_VALUE_PHRASES = {
     Key.OWNER: {"here": "owned here", "above": "inherited"},
     Key.SHARED: {"yes": "shared", "no": "not shared"},
     Key.AGENT: {"yes": "with agent", "no": "without agent"},
-    Key.VERIFIED: {"yes": "verified", "no": "not verified"},
+    Key.VERIFIED: {"yes": "checked", "no": "not checked"},
 }
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 """Other names of architectures, mapped to their canonical names."""
@@ -244,7 +245,7 @@ def value_label(key: Key, value: str) -> str:
         return operating_systems.label(*_split_os(value))
     if key is Key.OWNER:
         return "This scope" if value == "here" else "Scopes above"
-    return value.capitalize() if key in FIXED_VALUES else value
+    return value.replace("-", " ").capitalize() if key in FIXED_VALUES else value
 
 
 def _parse_piece(piece: str) -> Term | Problem:

@@ -30,7 +30,7 @@ COUNT_LIMIT = 10_000
 """If a scope sees more than `VERY_MANY` images, the images of one age are counted up to this."""
 ATTENTION = {
     "Without agent": "agent:no",
-    "Not verified": "verified:no",
+    ImageState.UNKNOWN.label: f"status:{ImageState.UNKNOWN.token}",
     "Deprecated": f"status:{LifeCycle.DEPRECATED}",
     "Retired": f"status:{LifeCycle.RETIRED}",
     "Failed or gone": f"status:{ImageState.FAILED} status:{ImageState.GONE}",
@@ -41,6 +41,7 @@ STATUSES = {
     "Disabled in the cloud": f"status:{ImageState.DISABLED}",
     "Failed in the cloud": f"status:{ImageState.FAILED}",
     "Gone from the cloud": f"status:{ImageState.GONE}",
+    "Not checked in the cloud": f"status:{ImageState.UNKNOWN.token}",
 }
 AGES = {
     "In the last 30 days": (0, 30),

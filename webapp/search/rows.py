@@ -22,6 +22,7 @@ class ListedImage(NamedTuple):
     shared: bool
     registered_at: datetime
     checked_at: datetime
+    check_failed_at: datetime | None
     id: int
     name: str
     cloud: str
@@ -65,6 +66,7 @@ def read(keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sql = sql
 
 
 def _to_image(row: tuple[Any, ...], owners: dict[int, tuple[str, str]]) -> ListedImage:
-    scope_id, shared, registered_at, checked_at, *others = row
+    scope_id, shared, registered_at, checked_at, failed_at, *others = row
+    failed = None if failed_at is None else as_instant(failed_at)
     instants = as_instant(registered_at), as_instant(checked_at)
-    return ListedImage(scope_id, *owners[scope_id], bool(shared), *instants, *others)
+    return ListedImage(scope_id, *owners[scope_id], bool(shared), *instants, failed, *others)

@@ -20,7 +20,7 @@ HINTS = {
     Key.AGENT: "Scalr agent installed: yes or no",
     Key.ARCH: "x86_64, arm64",
     Key.STATUS: "active, deprecated, retired or a cloud state",
-    Key.VERIFIED: "found in the cloud: yes or no",
+    Key.VERIFIED: "checked in the cloud: yes or no",
     Key.SIZE: "in GB, for example size:>30",
     Key.CREATED: "date registered, for example created:<2026-01-01",
     Key.BY: "person who registered it, for example by:me",

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from models import Image, Scope, today
+from webapp.clouds.base import ImageState
 
 COLUMNS = (
     "id",
@@ -144,7 +145,7 @@ def _record(image: Image, successors: Mapping[int, str]) -> Record:
         image.shared,
         image.description,
         image.architecture,
-        image.state,
+        ImageState(image.state).token,
         image.status.value,
         _iso_date(image.deprecated_on),
         _iso_date(image.retired_on),
@@ -154,7 +155,7 @@ def _record(image: Image, successors: Mapping[int, str]) -> Record:
         image.credentials_name,
         image.registered_by_name,
         image.registered_at.isoformat(),
-        image.checked_at.isoformat(),
+        image.checked_at.isoformat() if image.verified else None,
     )
 
 

@@ -32,8 +32,6 @@ from webapp.transfer.import_plan import (
     parse_line_at,
 )
 
-NOT_CHECKED = "Not checked in the cloud yet."
-
 
 def import_line(
     actor: Actor, scope: Scope, arguments: Mapping[str, Any], row: JobRow, vault: Vault
@@ -163,8 +161,8 @@ def _unverified_details(line: ImportLine) -> ImageDetails:
         description=line.description,
         architecture=line.architecture,
         size_gb=line.choices.get("size_gb"),
-        state=ImageState.AVAILABLE,
-        state_note=NOT_CHECKED,
+        state=ImageState.UNKNOWN,
+        state_note="",
         created=None,
         deprecated=None,
         facts=(),

@@ -215,7 +215,7 @@ class _Planner:
         elif credentials_for(parsed, self._usable_credentials, self._options) is None:
             raise Refusal(
                 f"Looking up this image requires {parsed.cloud.label} credentials. Choose "
-                "credentials, or register new images as not verified."
+                "credentials, or register new images as not checked."
             )
         changes = {name: (None, value) for name, value in choices.items() if value is not None}
         changes |= self._life_cycle_changes(parsed, None)

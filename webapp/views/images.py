@@ -144,17 +144,27 @@ def check_image(image_id: int) -> Response:
     """Read the image from its cloud again, and show what changed."""
     image = owned_image_or_403(image_id)
     form = CheckForm()
-    changes, first_check = None, not image.verified
+    changes, first_check, registered = None, not image.verified, None
     if form.validate_on_submit():
         vault = services().vault
         try:
             changes = checking.check_again(g.actor, image, vault, form.credentials.data)
+        except AlreadyRegistered as error:
+            registered = error.image
+            refuse(form, error.message)
         except Refusal as error:
             refuse(form, error.message, error.field)
         except (CloudError, VaultError) as error:
             refuse(form, str(error))
     status = 200 if changes is not None else 422
-    return _image_page(image, form, changes=changes, first_check=first_check, status=status)
+    return _image_page(
+        image,
+        form,
+        changes=changes,
+        first_check=first_check,
+        registered=registered,
+        status=status,
+    )
 
 
 def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any) -> Response:

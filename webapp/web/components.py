@@ -30,9 +30,17 @@ _STATE_COLORS: dict[str, str] = {
     ImageState.AVAILABLE: "state-green",
     ImageState.DEPRECATED: "state-yellow",
     ImageState.PENDING: "state-azure",
+    ImageState.UNKNOWN: "state-gray",
 }
+_INSTANTS = frozenset({"Created", "Deprecated"})
+"""Names of fields whose changes are instants: the labels in `image_details`."""
 _ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
-_STATE_ICONS: dict[str, str] = {ImageState.AVAILABLE: "circle-check", ImageState.PENDING: "clock"}
+_STATE_ICONS: dict[str, str] = {
+    ImageState.AVAILABLE: "circle-check",
+    ImageState.PENDING: "clock",
+    ImageState.UNKNOWN: "help",
+}
+_STATE_LABELS: dict[str, str] = {state: state.label for state in ImageState}
 
 
 class RowOptions(NamedTuple):
@@ -107,9 +115,28 @@ def field_label(name: str) -> str:
     return label[0].upper() + label[1:]
 
 
-def field_value(value: object) -> object:
-    """Return the value of a changed field for display: 'Yes' or 'No' for a Boolean."""
-    return ("Yes" if value else "No") if isinstance(value, bool) else value
+def field_value(name: str, value: object) -> object:
+    """Return the value of the changed field `name` as it is shown.
+
+    Booleans become 'Yes' and 'No'. Instants, sizes and states look as in the image's details.
+    """
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if name in _INSTANTS and isinstance(value, str):
+        return _when_iso(value)
+    if name == "Size" and isinstance(value, int):
+        return f"{value} GB"
+    if name == "State":
+        return _STATE_LABELS.get(str(value), value)
+    return value
+
+
+def _when_iso(text: str) -> object:
+    """Return an instant in ISO 8601 as `when` does, or any other text as it is."""
+    try:
+        return when(datetime.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def owner(scope: Scope) -> Markup:
@@ -179,13 +206,20 @@ def _row(
     return (
         f"<tr>\n{selection}\n<td>{_owner(image.level, image.owner)} "
         f'<a class="fw-bold" href="{images_url}/{image.id}">{name}</a>'
-        f"{_attention_badges(root, image.status, image.verified)}{image_id}</td>\n{cells}\n</tr>\n"
+        f"{_status_badge(root, image.status)}{image_id}</td>\n{cells}\n</tr>\n"
     )
 
 
 def _location(image: ListedImage, root: str) -> str:
     location = escape(image.location or "All regions")
     return f'{_cloud_name(root, image.cloud)}<div class="text-secondary">{location}</div>'
+
+
+def _state(image: ListedImage, root: str) -> str:
+    badge = _state_badge(root, image.state)
+    if image.check_failed_at is None:
+        return badge
+    return f'{badge}<div class="text-secondary">Last check failed</div>'
 
 
 def _description(image: ListedImage, _root: str) -> str:
@@ -222,19 +256,17 @@ def _os_name(root: str, family: str, version: str) -> Markup:
 @lru_cache(64)
 def _state_badge(root: str, state: str) -> Markup:
     name = _STATE_ICONS.get(state, "alert-triangle")
-    return _badge(root, _STATE_COLORS.get(state, "state-red"), name, state.capitalize())
+    label = _STATE_LABELS.get(state, state)
+    return _badge(root, _STATE_COLORS.get(state, "state-red"), name, label)
 
 
 @lru_cache(64)
-def _attention_badges(root: str, status: str, verified: bool) -> Markup:
-    """Return badges for a status other than active, and for images never read from the cloud."""
-    badges = Markup()
-    if status != LifeCycle.ACTIVE:
-        color = "state-yellow" if status == LifeCycle.DEPRECATED else "state-red"
-        badges += " " + _badge(root, color, "alert-triangle", status.capitalize())
-    if not verified:
-        badges += " " + _badge(root, "state-yellow", "alert-circle", "Not verified")
-    return badges
+def _status_badge(root: str, status: str) -> Markup:
+    """Return a badge for a status other than active, or nothing."""
+    if status == LifeCycle.ACTIVE:
+        return Markup()
+    color = "state-yellow" if status == LifeCycle.DEPRECATED else "state-red"
+    return " " + _badge(root, color, "alert-triangle", status.capitalize())
 
 
 def _badge(root: str, color: str, icon_name: str, label: str) -> Markup:
@@ -270,7 +302,7 @@ _CELLS: dict[str, Cell] = {
     "arch": lambda image, _: escape(image.architecture or "—"),
     "shared": lambda image, _: "Shared" if image.shared else "Not shared",
     "owner": lambda image, _: escape(image.owner),
-    "status": lambda image, root: _state_badge(root, image.state),
+    "status": _state,
     "created": lambda image, _: when(image.registered_at, relative=True),
     "by": lambda image, _: escape(image.registered_by_name),
     "checked": lambda image, _: (

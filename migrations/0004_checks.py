@@ -1,0 +1,61 @@
+"""Give images that were never read from their cloud a state of their own, and store failed checks.
+
+Before, such an image was marked as not verified, but its state was "available".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import BooleanField, CharField, Database, IntegerField, JSONField, Model, SqliteDatabase
+
+COLUMNS = {
+    "check_failed_at": "TIMESTAMP",
+    "check_error": "TEXT NOT NULL DEFAULT ''",
+}
+
+
+def up(_migrator: Any, db: Database) -> None:
+    for name, kind in COLUMNS.items():
+        db.execute_sql(f"ALTER TABLE image ADD COLUMN {name} {_kind(db, kind)}")
+    _change_state(db, "unknown")
+
+
+def down(migrator: Any, db: Database) -> None:
+    _change_state(db, "available")
+    migrator.migrate(*(migrator.drop_column("image", name) for name in COLUMNS))
+
+
+def _kind(db: Database, kind: str) -> str:
+    return kind.replace("TIMESTAMP", "DATETIME") if isinstance(db, SqliteDatabase) else kind
+
+
+def _change_state(db: Database, state: str) -> None:
+    """Set the state of the images that were never read, including those that can be restored."""
+
+    class Base(Model):
+        class Meta:
+            database = db
+            legacy_table_names = False
+
+    class Image(Base):
+        id = IntegerField(primary_key=True)
+        state = CharField(max_length=16)
+        verified = BooleanField()
+        details = JSONField()
+
+    class DeletedImage(Base):
+        id = IntegerField(primary_key=True)
+        record = JSONField()
+
+    unread = Image.select(Image.id, Image.details).where(~Image.verified)
+    for image in list(unread):
+        details = {**image.details, "state": state, "state_note": ""}
+        Image.update(state=state, details=details).where(Image.id == image.id).execute()
+    for deleted in list(DeletedImage.select()):
+        columns = deleted.record["columns"]
+        if columns.get("verified", columns["state"] != "unknown"):
+            continue
+        columns["state"] = columns["details"]["state"] = state
+        columns["verified"] = False
+        DeletedImage.update(record=deleted.record).where(DeletedImage.id == deleted.id).execute()
