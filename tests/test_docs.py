@@ -176,7 +176,7 @@ def test_every_role_is_described(role: Role) -> None:
     assert role in documented_in("roles")
 
 
-@pytest.mark.parametrize("status", [*LifeCycle, *ImageState])
+@pytest.mark.parametrize("status", [*LifeCycle, *(state.token for state in ImageState)])
 def test_every_status_is_described(status: str) -> None:
     assert status in documented_in("life-cycle")
 
