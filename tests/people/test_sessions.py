@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from flask import Flask
 
 from models import AuditEntry, Person, Scope
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf
+from tests.postgresql import free_port
 from webapp.people import accounts, sessions
 from webapp.people.sessions import FailedSignIns, SignInRefused, TooManyFailedSignIns
 
@@ -95,3 +98,26 @@ def test_a_session_has_the_roles_and_the_requested_scope(
 def _person_of(session_id: str) -> Person | None:
     session = sessions.load_session(session_id)
     return session.actor.person if session else None
+
+
+def test_failures_are_counted_in_the_process_while_redis_is_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failed = FailedSignIns(f"redis://127.0.0.1:{free_port()}/0")
+    for _ in range(9):
+        failed.add(EMAIL, "10.0.0.1")
+    failed.require_below_limit(EMAIL, "10.0.0.1")
+    failed.add(EMAIL, "10.0.0.1")
+    with pytest.raises(TooManyFailedSignIns):
+        failed.require_below_limit(EMAIL, "10.0.0.1")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_redis_that_hangs_delays_only_the_first_sign_in(
+    db: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        failed = FailedSignIns(f"redis://127.0.0.1:{never_answers.getsockname()[1]}/0")
+        for _ in range(3):
+            assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from limits import RateLimitItemPerMinute
-from limits.storage import storage_from_string
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from peewee import JOIN
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from models import Membership, Person, Prepared, Scope, lineage_paths
 from webapp.access import Actor
@@ -19,7 +25,14 @@ from webapp.refusals import Refusal
 if TYPE_CHECKING:
     from limits import RateLimitItem
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 LIMIT_MINUTES = 15
+REDIS_TIMEOUT_SECONDS = 0.5
+REDIS_PAUSE_SECONDS = 30
+"""How long Redis is not called after it failed."""
 
 
 class SignInRefused(Refusal):
@@ -35,20 +48,24 @@ class FailedSignIns:
 
     Within 15 minutes, 10 failures are allowed for one e-mail address, and 30 for one client. The
     counts are stored in Redis if there is a `redis_url`, so that several servers share the limits.
-    Otherwise, the counts are stored in this process.
+    Without Redis, and while Redis does not answer, the counts are stored in this process.
     """
 
     PER_EMAIL: RateLimitItem = RateLimitItemPerMinute(10, LIMIT_MINUTES)
     PER_CLIENT: RateLimitItem = RateLimitItemPerMinute(30, LIMIT_MINUTES)
 
     def __init__(self, redis_url: str) -> None:
-        self._limiter = MovingWindowRateLimiter(storage_from_string(redis_url or "memory://"))
+        self._in_process = MovingWindowRateLimiter(MemoryStorage())
+        self._shared = _redis_limiter(redis_url) if redis_url else None
+        self._redis_failed_at: float | None = None
 
     def require_below_limit(self, email: str, client: str) -> None:
         """Raise TooManyFailedSignIns if either limit is reached."""
-        if not (
-            self._limiter.test(self.PER_EMAIL, "email", email)
-            and self._limiter.test(self.PER_CLIENT, "client", client)
+        if not self._call(
+            lambda limiter: (
+                limiter.test(self.PER_EMAIL, "email", email)
+                and limiter.test(self.PER_CLIENT, "client", client)
+            )
         ):
             raise TooManyFailedSignIns(
                 f"Too many failed sign-in attempts. Try again in {LIMIT_MINUTES} minutes."
@@ -56,12 +73,46 @@ class FailedSignIns:
 
     def add(self, email: str, client: str) -> None:
         """Count a failed sign-in."""
-        self._limiter.hit(self.PER_EMAIL, "email", email)
-        self._limiter.hit(self.PER_CLIENT, "client", client)
+        self._call(lambda limiter: limiter.hit(self.PER_EMAIL, "email", email))
+        self._call(lambda limiter: limiter.hit(self.PER_CLIENT, "client", client))
 
     def clear(self, email: str) -> None:
         """Forget the failed sign-ins of an e-mail address."""
-        self._limiter.clear(self.PER_EMAIL, "email", email)
+        self._call(lambda limiter: limiter.clear(self.PER_EMAIL, "email", email))
+
+    def _call(self, call: Callable[[MovingWindowRateLimiter], T]) -> T:
+        """Return the result of `call` with the limiter in Redis, or else with the one here.
+
+        After an error, Redis is not called for REDIS_PAUSE_SECONDS. Otherwise each sign-in would
+        wait for the timeout of a server that hangs.
+        """
+        failed_at = self._redis_failed_at
+        pausing = failed_at is not None and time.monotonic() < failed_at + REDIS_PAUSE_SECONDS
+        if self._shared is None or pausing:
+            return call(self._in_process)
+        try:
+            result = call(self._shared)
+        except StorageError as error:
+            log.warning(
+                "Redis does not answer, so this process counts failed sign-ins alone for the next "
+                "%d seconds: %s",
+                REDIS_PAUSE_SECONDS,
+                error,
+            )
+            self._redis_failed_at = time.monotonic()
+            return call(self._in_process)
+        self._redis_failed_at = None
+        return result
+
+
+def _redis_limiter(url: str) -> MovingWindowRateLimiter:
+    options: dict[str, Any] = {
+        "wrap_exceptions": True,
+        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+        "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    return MovingWindowRateLimiter(storage_from_string(url, **options))
 
 
 def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Person:
