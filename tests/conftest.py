@@ -29,6 +29,7 @@ from webapp import database
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.images.choices import Choices
@@ -260,7 +261,8 @@ def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -
     """Return a receipt for AMI number `number`, as if it had just been looked up."""
     location = str(changes.pop("location", "us-east-1"))
     locator = Locator(location, f"ami-{number:017x}")
-    return Receipt("aws", credentials.id, locator, details(**changes))
+    version = cloud_credentials.version(credentials)
+    return Receipt("aws", credentials.id, version, locator, details(**changes))
 
 
 @pytest.fixture

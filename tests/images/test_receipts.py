@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from itsdangerous import TimestampSigner
+from itsdangerous import URLSafeSerializer
 
+from models import now
 from tests.conftest import ActorOf, MakeCredentials, ScopeAt, details, receipt
 from webapp.images import image_details
 from webapp.images.receipts import VALID_SECONDS, ReceiptExpired, ReceiptInvalid, Receipts
@@ -50,19 +52,28 @@ def test_a_forged_receipt_is_invalid(
         receipts.open(actor, acme, change(text))
 
 
-def test_a_receipt_expires(
-    make_credentials: MakeCredentials,
-    actor_of: ActorOf,
-    scope: ScopeAt,
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_expired_receipt_says_what_was_looked_up(
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     receipts = Receipts("k" * 32)
     actor, acme = actor_of("account-editor"), scope("acme")
-    text = receipts.issue(actor, acme, receipt(make_credentials()))
-    later = int(datetime.now(UTC).timestamp()) + VALID_SECONDS + 5
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: later)
-    with pytest.raises(ReceiptExpired):
+    read_at = now() - timedelta(seconds=VALID_SECONDS + 5)
+    old = replace(receipt(make_credentials()), read_at=read_at)
+    text = receipts.issue(actor, acme, old)
+    with pytest.raises(ReceiptExpired) as caught:
         receipts.open(actor, acme, text)
+    assert caught.value.receipt == old
+    with pytest.raises(ReceiptInvalid):
+        receipts.open(actor_of("account-admin"), acme, text)
+
+
+@pytest.mark.parametrize("data", [{}, [], "text", {"for": [1, 2], "cloud": "aws"}])
+def test_a_receipt_of_another_version_of_the_application_is_invalid(
+    actor_of: ActorOf, scope: ScopeAt, data: object
+) -> None:
+    text = URLSafeSerializer("k" * 32, salt="look-up receipt").dumps(data)
+    with pytest.raises(ReceiptInvalid):
+        Receipts("k" * 32).open(actor_of("account-editor"), scope("acme"), text)
 
 
 def test_changes_are_listed_by_label() -> None:

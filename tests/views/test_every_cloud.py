@@ -10,12 +10,13 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from models import CloudCredentials, Image
+from models import CloudCredentials, Image, now
 from sandbox import faulty, tls
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
@@ -23,6 +24,7 @@ from tests.conftest import ClientOf
 from tests.views.pages import receipt_in
 from webapp.clouds import base
 from webapp.clouds.base import CredentialValues, Locator
+from webapp.images import receipts
 
 ACME = "/account/acme"
 pytestmark = [
@@ -100,6 +102,24 @@ def test_from_credentials_to_a_registered_image(
     assert "Nothing has changed in the cloud" in checked.text, changes and changes[0]
     listed = client.get(f"{ACME}/images?q={peer.known.image_id[-12:]}").text
     assert "approved" in listed
+
+
+def test_register_long_after_next_looks_the_image_up_again(
+    client: FlaskClient, peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
+    page = press_next(client, row, peer.alias or peer.known).text
+    with monkeypatch.context() as much_later:
+        later = now() + timedelta(hours=5)
+        much_later.setattr(receipts, "now", lambda: later)
+        again = press_register(client, page, name="typed by hand")
+    assert (again.status_code, Image.select().count()) == (422, 0)
+    text = html.unescape(again.text)
+    assert "Its details haven’t changed." in text
+    assert 'value="typed by hand"' in text
+    assert peer.known.image_id in text
+    assert press_register(client, again.text).status_code == 303
+    assert Image.get().cloud_image_id == peer.known.image_id
 
 
 def test_an_alias_is_registered_as_its_current_image(

@@ -5,14 +5,21 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
-from models import CloudCredentials, Image
+from models import CloudCredentials, Image, now
 from sandbox import aws
-from tests.conftest import ClientOf, MakeCredentials, MakeImage
-from tests.views.pages import receipt_in
+from tests.conftest import ClientOf, MakeCredentials, MakeImage, details
+from tests.views.pages import form_action, receipt_in, visible_text
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState
+from webapp.credentials.vault import Vault
+from webapp.images import receipts, registration
 from webapp.images.receipts import VALID_SECONDS
 
 ACME = "/account/acme"
@@ -180,14 +187,143 @@ def test_a_receipt_of_another_person_or_scope_is_refused(
     assert elsewhere.post(staging, data=filled_form(page)).status_code == 400
 
 
-def test_an_expired_receipt_requires_another_look_up(
+TYPED = {"name": "typed by hand", "os_version": "ubuntu|22.04", "size_gb": "77"}
+
+
+def let_receipts_expire(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = now() + timedelta(seconds=VALID_SECONDS + 5)
+    monkeypatch.setattr(receipts, "now", lambda: later)
+
+
+def assert_typed_form(page: str) -> None:
+    """Assert that the confirmation has what was typed, and that nothing is registered."""
+    assert 'value="typed by hand"' in page
+    assert '<option selected value="ubuntu|22.04">' in page
+    assert 'value="77"' in page
+    assert not re.search(r'name="agent_installed"[^>]*checked|checked[^>]*"agent_installed"', page)
+    assert Image.select().count() == 0
+
+
+def register_without_agent(client: FlaskClient, page: str, **changes: str) -> TestResponse:
+    filled = filled_form(page, **TYPED, **changes)
+    del filled["agent_installed"]
+    return client.post(html.unescape(form_action(page)), data=filled)
+
+
+def test_an_expired_receipt_keeps_the_form_and_looks_the_image_up_again(
     client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of("account-editor")
     page = client.get(next_url(credentials, NOBLE)).text
-    monkeypatch.setattr("webapp.images.receipts.VALID_SECONDS", -VALID_SECONDS)
-    response = client.post(f"{ACME}/images", data=filled_form(page), follow_redirects=True)
-    assert "Look it up again with NEXT" in html.unescape(response.text)
+    let_receipts_expire(monkeypatch)
+    response = register_without_agent(client, page)
+    assert response.status_code == 422
+    assert "more than 30 minutes ago" in response.text
+    assert "Its details haven’t changed." in response.text
+    assert_typed_form(response.text)
+    monkeypatch.undo()
+    assert register_without_agent(client, response.text).status_code == 303
+    assert (Image.get().name, Image.get().size_gb) == ("typed by hand", 77)
+
+
+def test_the_differences_to_the_expired_look_up_are_shown(
+    client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(next_url(credentials, NOBLE)).text
+    changed = details(state=ImageState.DISABLED, created=datetime(2026, 5, 6, 7, 8, tzinfo=UTC))
+    monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: changed)
+    let_receipts_expire(monkeypatch)
+    response = register_without_agent(client, page)
+    text = visible_text(response)
+    assert "These details have changed:" in text
+    assert "State Available → Disabled" in text
+    assert "2026-05-06 07:08 UTC" in text
+    assert_typed_form(response.text)
+
+
+def test_a_failed_second_look_up_keeps_the_form_and_can_be_repeated(
+    client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(next_url(credentials, NOBLE)).text
+    let_receipts_expire(monkeypatch)
+
+    def unreachable(*_: object) -> None:
+        raise CloudUnreachable("AWS does not answer.")
+
+    with monkeypatch.context() as cloud:
+        cloud.setattr(CLOUDS["aws"], "describe", unreachable)
+        response = register_without_agent(client, page)
+    assert response.status_code == 422
+    assert "couldn’t be looked up again. AWS does not answer." in response.text
+    assert_typed_form(response.text)
+    again = register_without_agent(client, response.text)
+    assert "Its details haven’t changed." in again.text
+    assert_typed_form(again.text)
+
+
+def test_edited_credentials_look_the_image_up_again(
+    client_of: ClientOf,
+    credentials: CloudCredentials,
+    vault: Vault,
+    endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(next_url(credentials, NOBLE)).text
+    values = {**vault.reveal(credentials), "access_key_id": "AKIAOTHER"}
+    vault.store(credentials, CLOUDS["aws"].credential_fields, values)
+    credentials.save()
+
+    def not_found(*_: object) -> None:
+        raise ImageNotFound("There is no such AMI.")
+
+    with monkeypatch.context() as cloud:
+        cloud.setattr(CLOUDS["aws"], "describe", not_found)
+        response = register_without_agent(client, page)
+    assert response.status_code == 422
+    assert "“Sandbox” were edited after the image was looked up" in response.text
+    assert "There is no such AMI." in response.text
+    assert_typed_form(response.text)
+    again = register_without_agent(client, response.text)
+    assert "Its details haven’t changed." in again.text
+    assert_typed_form(again.text)
+    assert register_without_agent(client, again.text).status_code == 303
+
+
+def test_an_invalid_form_does_not_renew_the_receipt(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(next_url(credentials, NOBLE)).text
+    response = client.post(f"{ACME}/images", data=filled_form(page, name=""))
+    assert receipt_in(response.text) == receipt_in(page)
+
+
+@pytest.mark.parametrize("receipt", ["", "nonsense", "a.b.c"])
+def test_an_invalid_receipt_is_replaced_and_the_form_kept(
+    client_of: ClientOf, credentials: CloudCredentials, receipt: str
+) -> None:
+    client = client_of("account-editor")
+    page = client.get(next_url(credentials, NOBLE)).text
+    response = register_without_agent(client, page, receipt=receipt)
+    assert response.status_code == 400
+    assert "This confirmation can’t be used" in response.text
+    assert_typed_form(response.text)
+    assert register_without_agent(client, response.text).status_code == 303
+
+
+def test_the_time_of_the_look_up_is_the_time_of_the_last_check(
+    client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-editor")
+    read_at = now() - timedelta(minutes=20)
+    with monkeypatch.context() as past:
+        past.setattr(registration, "now", lambda: read_at)
+        page = client.get(next_url(credentials, NOBLE)).text
+    assert client.post(f"{ACME}/images", data=filled_form(page)).status_code == 303
+    assert Image.get().checked_at == read_at
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,10 @@ class ImageForm(FlaskForm):
         """Offer the compute resources that the image is not registered for yet, and “None”."""
         available = [resource for resource in ("", *offered) if resource not in registered]
         self.compute_resource.choices = {resource: resource or "None" for resource in available}
+        chosen = self.compute_resource.data
+        if chosen and chosen not in available and not self.compute_resource.errors:
+            message = f"“{chosen}” can no longer be chosen. Choose another compute resource."
+            refuse(self, message, "compute_resource")
 
     def fill(self, choices: Choices) -> None:
         """Fill in the stored values."""

@@ -7,11 +7,14 @@ the browser, so an image is always saved with details from its cloud.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
-from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import BadData, URLSafeSerializer
 
-from models import Scope
+from models import Scope, now
 from webapp.access import Actor
 from webapp.clouds.base import ImageDetails, Locator
 from webapp.images import image_details
@@ -21,20 +24,20 @@ VALID_SECONDS = 30 * 60
 
 
 class ReceiptExpired(Refusal):
-    """The look-up is too old to rely on."""
+    """The look-up is too old to rely on. `receipt` says which image to look up again."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            f"You looked up this image more than {VALID_SECONDS // 60} minutes ago. "
-            "Look it up again with NEXT."
-        )
+    def __init__(self, receipt: Receipt) -> None:
+        super().__init__(f"You looked up this image more than {VALID_SECONDS // 60} minutes ago.")
+        self.receipt = receipt
 
 
 class ReceiptInvalid(Refusal):
     """The receipt was changed, or belongs to another person or scope."""
 
     def __init__(self) -> None:
-        super().__init__("This form can’t be used here. Look up the image again with NEXT.")
+        super().__init__(
+            "This confirmation can’t be used: it was changed, or it is for another person or scope."
+        )
 
 
 @dataclass(frozen=True)
@@ -43,18 +46,22 @@ class Receipt:
 
     cloud: str
     credentials_id: int
+    credentials_version: str
+    """The version of the credentials that read the image: see `cloud_credentials.version`."""
     locator: Locator
     details: ImageDetails
     alias: str = ""
     """The ID that the person looked up, if it was an alias of the image in `locator`, such as a
     family or `latest`; otherwise ''."""
+    read_at: datetime = field(default_factory=now)
+    """When the cloud returned the details."""
 
 
 class Receipts:
     """Signs receipts and verifies them. A receipt is valid for one person at one scope."""
 
     def __init__(self, secret_key: str) -> None:
-        self._serializer = URLSafeTimedSerializer(secret_key, salt="look-up receipt")
+        self._serializer = URLSafeSerializer(secret_key, salt="look-up receipt")
 
     def issue(self, actor: Actor, scope: Scope, receipt: Receipt) -> str:
         """Return `receipt` as a signed text."""
@@ -63,28 +70,39 @@ class Receipts:
             {
                 "for": [actor.person.id, scope.id],
                 "cloud": receipt.cloud,
-                "credentials": receipt.credentials_id,
+                "credentials": [receipt.credentials_id, receipt.credentials_version],
                 "locator": [locator.location, locator.image_id, locator.compute_resource],
                 "details": image_details.to_json(receipt.details),
                 "alias": receipt.alias,
+                "read_at": receipt.read_at.isoformat(),
             }
         )
         return text
 
     def open(self, actor: Actor, scope: Scope, text: str) -> Receipt:
-        """Return the receipt from a signed text. Raises ReceiptExpired and ReceiptInvalid."""
+        """Return the receipt in a signed text. Raises ReceiptExpired and ReceiptInvalid."""
         try:
-            data = self._serializer.loads(text, max_age=VALID_SECONDS)
-        except SignatureExpired as error:
-            raise ReceiptExpired from error
-        except BadData as error:
+            data = self._serializer.loads(text)
+            receipt = _from_json(data)
+            owner = data["for"]
+        except (BadData, KeyError, TypeError, ValueError) as error:
+            # An older version of the application may have issued it in another form.
             raise ReceiptInvalid from error
-        if data["for"] != [actor.person.id, scope.id]:
+        if owner != [actor.person.id, scope.id]:
             raise ReceiptInvalid
-        return Receipt(
-            cloud=data["cloud"],
-            credentials_id=data["credentials"],
-            locator=Locator(*data["locator"]),
-            details=image_details.from_json(data["details"]),
-            alias=data["alias"],
-        )
+        if now() - receipt.read_at > timedelta(seconds=VALID_SECONDS):
+            raise ReceiptExpired(receipt)
+        return receipt
+
+
+def _from_json(data: Mapping[str, Any]) -> Receipt:
+    credentials_id, credentials_version = data["credentials"]
+    return Receipt(
+        cloud=data["cloud"],
+        credentials_id=credentials_id,
+        credentials_version=credentials_version,
+        locator=Locator(*data["locator"]),
+        details=image_details.from_json(data["details"]),
+        alias=data["alias"],
+        read_at=datetime.fromisoformat(data["read_at"]),
+    )

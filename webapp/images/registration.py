@@ -8,12 +8,14 @@ once is in `webapp.images.identity`.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
-from models import CloudCredentials, Image, Scope
+from models import CloudCredentials, Image, Scope, now
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
+from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
 from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_choices
@@ -32,6 +34,13 @@ class CredentialsNotUsable(Refusal):
 
     def __init__(self) -> None:
         super().__init__("Choose credentials that are available at this scope.", "credentials")
+
+
+class CredentialsChanged(Refusal):
+    """Somebody edited the credentials after the image was looked up with them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The credentials “{name}” were edited after the image was looked up.")
 
 
 class InvalidLocator(Refusal):
@@ -63,9 +72,10 @@ def look_up(
     require_storable(locator)
     if cloud.compute_resource_field is None:
         require_unregistered(scope, ImageIdentity.from_locator(cloud_key, locator))
+    version, read_at = cloud_credentials.version(credentials), now()
     details = cloud.describe(vault.reveal(credentials), locator)
     if details.image_id in {"", locator.image_id}:
-        receipt = Receipt(cloud_key, credentials.id, locator, details)
+        receipt = Receipt(cloud_key, credentials.id, version, locator, details, read_at=read_at)
         registered = registered_by_compute_resource(scope, receipt)
         unregistered = {"", *details.compute_resources} - registered.keys()
         if registered and not unregistered:
@@ -77,7 +87,31 @@ def look_up(
     require_unregistered(scope, ImageIdentity.from_locator(cloud_key, found))
     only_case_differs = found.image_id.lower() == locator.image_id.lower()
     alias = "" if only_case_differs else locator.image_id
-    return Receipt(cloud_key, credentials.id, found, details, alias)
+    return Receipt(cloud_key, credentials.id, version, found, details, alias, read_at)
+
+
+def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> Receipt:
+    """Repeat the look-up of a receipt that can no longer be relied on.
+
+    An alias may refer to another image by now. Raises the same errors as `look_up`.
+    """
+    return look_up(
+        actor,
+        scope,
+        vault,
+        receipt.cloud,
+        credentials_id=receipt.credentials_id,
+        location=receipt.locator.location,
+        image_id=receipt.alias or receipt.locator.image_id,
+    )
+
+
+def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any]]:
+    """Return the differences of two look-ups, as (old value, new value) by label."""
+    changes = image_details.changes_between(before.details, after.details)
+    if before.locator != after.locator:
+        changes["Cloud image ID"] = (before.locator.image_id, after.locator.image_id)
+    return changes
 
 
 def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
@@ -107,7 +141,8 @@ def register(
 ) -> Image:
     """Save an image that was looked up.
 
-    Raises Forbidden, CredentialsNotUsable, InvalidChoices, InvalidLocator and AlreadyRegistered.
+    Raises Forbidden, CredentialsNotUsable, CredentialsChanged, InvalidChoices, InvalidLocator and
+    AlreadyRegistered.
     When several people register the same image at once, one succeeds and the others get
     AlreadyRegistered.
     """
@@ -115,10 +150,13 @@ def register(
     if compute_resource not in {"", *receipt.details.compute_resources}:
         raise InvalidChoices("Choose a compute resource from the list.", "compute_resource")
     credentials = usable_credentials(scope, receipt.cloud, receipt.credentials_id)
+    if cloud_credentials.version(credentials) != receipt.credentials_version:
+        raise CredentialsChanged(credentials.name)
     locator = replace(receipt.locator, compute_resource=compute_resource)
     require_storable(locator)
     image = _new_image(scope, receipt.cloud, locator)
     image.credentials, image.credentials_name = credentials, credentials.name
+    image.checked_at = receipt.read_at
     return _save_new(actor, image, choices, receipt.details)
 
 

@@ -6,7 +6,9 @@ REGISTER: the signed record of the look-up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 from flask import Response, abort, g, request, url_for
 
@@ -22,6 +24,7 @@ from webapp.forms.new_image import PasteForm, SelectImageForm
 from webapp.images import operating_systems, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.receipts import Receipt, ReceiptExpired, ReceiptInvalid
+from webapp.images.registration import CredentialsChanged
 from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.views.image_access import image_url
@@ -66,15 +69,7 @@ def confirm_image(cloud_key: str) -> Response:
     cloud = _cloud_or_404(cloud_key)
     form = _select_form(cloud)
     try:
-        receipt = registration.look_up(
-            g.actor,
-            g.scope,
-            services().vault,
-            cloud.key,
-            credentials_id=form.credentials.data,
-            location=form.value_of("location"),
-            image_id=form.value_of("image_id"),
-        )
+        receipt = _look_up(cloud, form)
     except AlreadyRegistered as error:
         return _select_page(cloud, form, registered=error)
     except Refusal as error:
@@ -95,27 +90,82 @@ def confirm_image(cloud_key: str) -> Response:
 def register_image() -> Response:
     """REGISTER: save the image, with the details from the receipt."""
     form = ImageForm()
+    is_valid = form.validate()
     try:
         receipt = services().receipts.open(g.actor, g.scope, form.receipt.data or "")
-    except ReceiptInvalid:
-        abort(400)
+    except ReceiptInvalid as error:
+        return _replace_receipt(form, error)
     except ReceiptExpired as error:
-        toast(error.message, "warning")
-        return redirect(url_for(".new_image"))
-    if form.validate():
+        return _look_up_again(error.receipt, form, error.message)
+    if is_valid:
         try:
             image = registration.register(
                 g.actor, g.scope, receipt, form.choices(), form.compute_resource.data or ""
             )
         except AlreadyRegistered as error:
-            toast("This image is already registered.", "warning")
-            return redirect(image_url(error.image))
+            return _open_registered(error)
+        except CredentialsChanged as error:
+            return _look_up_again(receipt, form, error.message)
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
             toast(f"“{image.name}” is registered at {g.scope.label}.")
             return redirect(image_url(image))
     return _confirm_page(receipt, form, status=422)
+
+
+def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
+    """Look up the image of a receipt again, and ask the person to confirm what has changed.
+
+    `reason` is why the receipt can't be used any more. If the look-up fails, the next REGISTER
+    tries it again.
+    """
+    try:
+        receipt = registration.look_up_again(g.actor, g.scope, services().vault, before)
+    except AlreadyRegistered as error:
+        return _open_registered(error)
+    except (Refusal, CloudError) as error:
+        refuse(form, f"{reason} It couldn’t be looked up again. {error}")
+        return _confirm_page(before, form, status=422)
+    form.receipt.data = None  # The page issues a new one.
+    changes = registration.changes_between(before, receipt)
+    return _confirm_page(receipt, form, status=422, reason=reason, changes=changes)
+
+
+def _replace_receipt(form: ImageForm, error: ReceiptInvalid) -> Response:
+    """Refuse a receipt, and look up the image that the URL of the form names for a new one."""
+    cloud = CLOUDS.get(request.args.get("cloud", ""))
+    if cloud is None:
+        paste = PasteForm()
+        refuse(paste, f"{error.message} Look up the image again.", "paste")
+        return _paste_page(paste, (), status=400)
+    select = _select_form(cloud)
+    try:
+        receipt = _look_up(cloud, select)
+    except AlreadyRegistered as registered:
+        return _open_registered(registered)
+    except (Refusal, CloudError) as failure:
+        refuse(select, f"{error.message} {failure}")
+        return _select_page(cloud, select, status=400)
+    form.receipt.data = None
+    return _confirm_page(receipt, form, status=400, reason=error.message)
+
+
+def _open_registered(error: AlreadyRegistered) -> Response:
+    toast("This image is already registered.", "warning")
+    return redirect(image_url(error.image))
+
+
+def _look_up(cloud: Cloud, form: SelectImageForm) -> Receipt:
+    return registration.look_up(
+        g.actor,
+        g.scope,
+        services().vault,
+        cloud.key,
+        credentials_id=form.credentials.data,
+        location=form.value_of("location"),
+        image_id=form.value_of("image_id"),
+    )
 
 
 def _cloud_or_404(key: str) -> Cloud:
@@ -138,13 +188,20 @@ def _detect_cloud(usable: AbstractSet[str]) -> Response:
         return redirect(_select_url(cloud, image_id))
     if not candidates:
         refuse(form, _unrecognized_message(form.paste.data), "paste")
+    return _paste_page(form, candidates, status=200 if candidates else 422)
+
+
+def _paste_page(
+    form: PasteForm, candidates: Iterable[tuple[Cloud, ImageId]], status: int
+) -> Response:
+    """Show the page without a chosen cloud; `candidates` are the clouds to choose from."""
     return render(
         "new_image/new_image.html",
         fragment="new_image/_new_image.html",
-        label=LABEL,
+        label=LABEL if request.method == "GET" else "",
         paste=form,
         candidates=[(cloud, _select_url(cloud, image_id)) for cloud, image_id in candidates],
-        status=200 if candidates else 422,
+        status=status,
     )
 
 
@@ -226,8 +283,9 @@ def _select_page(
     )
 
 
-def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200) -> Response:
-    form.receipt.data = services().receipts.issue(g.actor, g.scope, receipt)
+def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **context: Any) -> Response:
+    """Show the confirmation. A receipt that the form sent stays in it, so that it still expires."""
+    form.receipt.data = form.receipt.data or services().receipts.issue(g.actor, g.scope, receipt)
     if g.scope.level is Level.ENVIRONMENT:
         del form.shared
     registered = registration.registered_by_compute_resource(g.scope, receipt)
@@ -246,6 +304,7 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200) -> Respo
         suggestion=operating_systems.suggest(receipt.details.os_texts),
         form=form,
         status=status,
+        **context,
     )
 
 
