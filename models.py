@@ -9,7 +9,9 @@ from __future__ import annotations
 from schema.audit import AuditEntry
 from schema.base import (
     DATABASE_REFUSALS,
+    EditedTable,
     Prepared,
+    RecordChanged,
     database,
     is_sqlite,
     open_connection,
@@ -29,6 +31,7 @@ __all__ = [
     "BookmarkBar",
     "CloudCredentials",
     "DeletedImage",
+    "EditedTable",
     "FacetGroup",
     "Image",
     "Invitation",
@@ -39,6 +42,7 @@ __all__ = [
     "Membership",
     "Person",
     "Prepared",
+    "RecordChanged",
     "Role",
     "SavedView",
     "Scope",

@@ -23,10 +23,14 @@ class AuditEntry(Table):
     """`noun.verb`, for example `image.register`. See `webapp.audit.ACTIONS`."""
     subject = CharField(max_length=255)
     """The name of the changed object at that time."""
-    image_id = IntegerField(null=True)
-    """Not a foreign key, because the entry stays after the image is deleted."""
+    record = CharField(max_length=48, default="")
+    """The `EditedTable.reference` of the changed record, such as 'image:12'; '' for other objects.
+
+    Not a foreign key, because the entry stays after the record is deleted."""
+    revision = IntegerField(null=True)
+    """The revision that the change gave the record. None in entries of old versions."""
     changes = JSONField()
     """{"field": [old value, new value], …}. Secrets are listed without their values."""
 
     class Meta:
-        indexes = ((("scope", "at"), False), (("image_id", "at"), False))
+        indexes = ((("scope", "at"), False), (("record", "at"), False))

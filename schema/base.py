@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from peewee import SQL, DatabaseProxy, DataError, IntegrityError, Model, SqliteDatabase
+from peewee import (
+    SQL,
+    DatabaseProxy,
+    DataError,
+    IntegerField,
+    IntegrityError,
+    Model,
+    SqliteDatabase,
+)
 
 database = DatabaseProxy()
 
@@ -27,6 +35,65 @@ class Table(Model):
     class Meta:
         database = database
         legacy_table_names = False
+
+
+class RecordChanged(Exception):
+    """Another transaction has changed or deleted the record since it was read."""
+
+    def __init__(self, record: EditedTable) -> None:
+        super().__init__(f"{record.reference} is no longer at revision {record.revision}")
+
+
+class EditedTable(Table):
+    """The base class of tables whose records people edit.
+
+    Every update increments `revision`, so a revision identifies one version of the record.
+    """
+
+    id: int
+    revision = IntegerField(default=1)
+
+    @property
+    def reference(self) -> str:
+        """Return what identifies the record among all records, such as 'image:12'."""
+        return f"{self._meta.table_name}:{self.id}"
+
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:
+        """Insert the record, or update it if the database still has the revision that was read.
+
+        Raises RecordChanged if the database has another revision, or no such record.
+        """
+        if force_insert or self.id is None:
+            return super().save(force_insert=force_insert, only=only)
+        table = type(self)
+        names = self.__data__ if only is None else [getattr(field, "name", field) for field in only]
+        values = {name: self.__data__[name] for name in names if name != "id"}
+        values["revision"] = self.revision + 1
+        same_revision = (table.id == self.id) & (table.revision == self.revision)
+        if table.update(values).where(same_revision).execute() != 1:
+            raise RecordChanged(self)
+        self.revision = values["revision"]
+        return 1
+
+    @classmethod
+    def update_all(cls, **values: Any) -> Any:
+        """Return an UPDATE query for any number of records, which increments their revisions."""
+        return cls.update({**values, "revision": cls.revision + 1})
+
+    def reload(self, *, lock: bool = False) -> bool:
+        """Replace the values with those in the database. Return False if the record is deleted.
+
+        If `lock` is true, no other transaction can change the record until this one ends. On
+        SQLite, every `transaction` locks the whole database instead.
+        """
+        query = type(self).select().where(type(self).id == self.id)
+        if lock and not is_sqlite():
+            query = query.for_update()
+        stored = query.get_or_none()
+        if stored is None:
+            return False
+        self.__data__.update(stored.__data__)
+        return True
 
 
 def is_sqlite() -> bool:

@@ -6,12 +6,12 @@ from typing import Any
 
 from peewee import AutoField, CharField, ForeignKeyField, JSONField, TextField
 
-from schema.base import Table
+from schema.base import EditedTable
 from schema.columns import InstantField, now
 from schema.tenancy import Scope
 
 
-class CloudCredentials(Table):
+class CloudCredentials(EditedTable):
     """Credentials for one cloud. They are usable at the scope that owns them and below it."""
 
     id = AutoField()

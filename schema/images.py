@@ -17,7 +17,7 @@ from peewee import (
 )
 from playhouse.fields import EnumField
 
-from schema.base import Table
+from schema.base import EditedTable, Table
 from schema.columns import InstantField, LifeCycle, now
 from schema.credentials import CloudCredentials
 from schema.tenancy import Person, Scope
@@ -26,7 +26,7 @@ NEVER_READ = "unknown"
 """The state of an image that was never read from its cloud."""
 
 
-class Image(Table):
+class Image(EditedTable):
     """A registered image. `webapp.images.identity` defines when two images are the same."""
 
     id = AutoField()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from peewee import AutoField, BooleanField, CharField, ForeignKeyField, JSONField
 
-from schema.base import Table
+from schema.base import EditedTable, Table
 from schema.columns import InstantField, now
 from schema.tenancy import Person, Scope
 
 
-class SavedView(Table):
+class SavedView(EditedTable):
     """A named search of the Images page, for one person or, if shared, for the whole scope."""
 
     id = AutoField()

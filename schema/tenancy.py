@@ -10,11 +10,11 @@ from typing import Any
 from peewee import SQL, AutoField, CharField, Check, ForeignKeyField, IntegerField
 from playhouse.fields import EnumField
 
-from schema.base import Prepared, Table
+from schema.base import EditedTable, Prepared, Table
 from schema.columns import InstantField, Level, Role, now
 
 
-class Scope(Table):
+class Scope(EditedTable):
     """A node of the tree Scalr > Account > Environment. Every record belongs to exactly one."""
 
     id = AutoField()
@@ -131,7 +131,7 @@ class Person(Table):
         )
 
 
-class Membership(Table):
+class Membership(EditedTable):
     """A role that a person holds at a scope and below it."""
 
     id = AutoField()

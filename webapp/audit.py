@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models import AuditEntry, Image, Scope
+from models import AuditEntry, EditedTable, Image, Scope
 from webapp.access import Actor
 
 Changes = Mapping[str, tuple[Any, Any]]
@@ -56,11 +56,12 @@ def record(
     subject: str,
     *,
     changes: Changes | None = None,
-    image: Image | None = None,
+    record: EditedTable | None = None,
 ) -> None:
     """Write one entry. `action` is a key of ACTIONS.
 
-    `scope` is None if the change is to a person's own account.
+    `scope` is None if the change is to a person's own account. `record` is the changed record,
+    after it was saved, so that the entry names the revision that the change gave the record.
     """
     if action not in ACTIONS:
         raise ValueError(action)
@@ -71,7 +72,8 @@ def record(
         person_name=actor.person.name,
         action=action,
         subject=subject[:255],
-        image_id=image.id if image else None,
+        record=record.reference if record else "",
+        revision=record.revision if record else None,
         changes={name: list(values) for name, values in (changes or {}).items()},
     )
 
@@ -88,7 +90,7 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
 def image_entries(image: Image) -> list[AuditEntry]:
     """Return every entry about one image, newest first."""
     newest = AuditEntry.at.desc(), AuditEntry.id.desc()
-    return list(AuditEntry.select().where(AuditEntry.image_id == image.id).order_by(*newest))
+    return list(AuditEntry.select().where(AuditEntry.record == image.reference).order_by(*newest))
 
 
 def scope_entries(scope: Scope, *, page: int, page_size: int) -> tuple[list[AuditEntry], bool]:

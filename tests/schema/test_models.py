@@ -10,7 +10,7 @@ from peewee import IntegrityError
 from playhouse.schema_diff import diff_models
 
 import models
-from models import Image, Level, Membership, Person, Scope, transaction
+from models import Image, Level, Membership, Person, RecordChanged, Scope, transaction
 from tests.conftest import MakeImage, ScopeAt
 from webapp import database
 
@@ -99,3 +99,34 @@ def test_the_lineage_and_the_subtree_of_a_scope(scope: ScopeAt) -> None:
     }
     assert scope("").subtree().count() == Scope.select().count()
     assert production.label == "Environment acme / production"
+
+
+def test_every_update_of_a_record_increments_its_revision(make_image: MakeImage) -> None:
+    image = make_image()
+    assert image.revision == 1
+    image.name = "second"
+    image.save(only=[Image.name])
+    Image.update_all(name="third").execute()
+    stored = Image.get_by_id(image.id)
+    assert (image.revision, stored.revision, stored.name) == (2, 3, "third")
+
+
+def test_a_record_that_somebody_else_changed_is_not_overwritten(make_image: MakeImage) -> None:
+    first = make_image()
+    second = Image.get_by_id(first.id)
+    first.name = "of the first"
+    first.save()
+    second.name = "of the second"
+    with pytest.raises(RecordChanged):
+        second.save()
+    assert Image.get_by_id(first.id).name == "of the first"
+    assert second.reload()
+    assert (second.name, second.revision) == ("of the first", 2)
+
+
+def test_a_record_that_somebody_else_deleted_is_not_saved(make_image: MakeImage) -> None:
+    image = make_image()
+    Image.delete().execute()
+    with pytest.raises(RecordChanged):
+        image.save()
+    assert not image.reload()

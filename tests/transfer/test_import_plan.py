@@ -69,7 +69,7 @@ def test_an_image_that_is_not_looked_up_is_not_verified(
     assert (image.os_family, image.os_version) == ("ubuntu", "22.04")
     assert (image.agent_installed, image.shared, image.state) == (True, False, "unknown")
     assert image.details["state"] == "unknown"
-    entry = AuditEntry.get(AuditEntry.image_id == image.id)
+    entry = AuditEntry.get(AuditEntry.record == image.reference)
     assert (entry.action, entry.person) == ("image.register", job.person)
 
 

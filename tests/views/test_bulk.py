@@ -135,7 +135,7 @@ def test_changing_one_field(
     assert [getattr(reload(each), name) for each in (changed, same)] == [after[name]] * 2
     assert getattr(reload(inherited), name) == before[name]
     entries = AuditEntry.select().where(AuditEntry.action == "image.edit")
-    assert [entry.image_id for entry in entries] == [changed.id]
+    assert [entry.record for entry in entries] == [changed.reference]
 
 
 def test_all_matching_own_images_are_deleted(client: FlaskClient, make_image: MakeImage) -> None:

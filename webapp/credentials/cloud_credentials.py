@@ -150,7 +150,9 @@ def delete(actor: Actor, row: CloudCredentials) -> None:
     """Delete credentials. Images that were registered with them stay. Raises Forbidden."""
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     with transaction():
-        audit.record(actor, row.scope, "credentials.delete", row.name)
+        audit.record(actor, row.scope, "credentials.delete", row.name, record=row)
+        # The database would also remove the references, but it would not increment the revisions.
+        Image.update_all(credentials=None).where(Image.credentials == row).execute()
         row.delete_instance()
 
 

@@ -90,7 +90,7 @@ def _check(
         image.save()
         if changes:
             audit.record(
-                actor, image.scope, "image.check", image.name, image=image, changes=changes
+                actor, image.scope, "image.check", image.name, record=image, changes=changes
             )
     return changes
 
@@ -128,5 +128,5 @@ def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContext
 
 def _record_failure(image: Image, reason: str) -> None:
     image.check_failed_at, image.check_error = now(), reason
-    columns = {"check_failed_at": image.check_failed_at, "check_error": reason}
-    Image.update(columns).where(Image.id == image.id).execute()
+    failure = Image.update_all(check_failed_at=image.check_failed_at, check_error=reason)
+    failure.where(Image.id == image.id).execute()

@@ -58,7 +58,9 @@ def delete(actor: Actor, image: Image, batch: str = "") -> str:
         _store_copy(actor, image, batch)
         changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
-        audit.record(actor, image.scope, "image.delete", image.name, image=image, changes=changes)
+        audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
+        # The database would also remove the references, but it would not increment the revisions.
+        Image.update_all(successor=None).where(Image.successor == image.id).execute()
         image.delete_instance()
     return batch
 
@@ -138,11 +140,12 @@ def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Imag
                     "ago."
                 )
             image = _image_from(row.record["columns"])
+            image.revision += 1
             _require_unregistered(image)
             image.save(force_insert=True)
             _reconnect_predecessors(image, row.record["succeeds"])
             row.delete_instance()
-            audit.record(actor, scope, "image.undelete", image.name, image=image)
+            audit.record(actor, scope, "image.undelete", image.name, record=image)
     except IntegrityError as error:
         # Somebody else registered or restored the image between the check and the insert.
         raise CannotRestore(
@@ -172,7 +175,7 @@ def _reconnect_predecessors(image: Image, predecessor_ids: list[int]) -> None:
     """
     without_successor = Image.id.in_(predecessor_ids) & Image.successor.is_null()
     has_dates = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
-    Image.update(successor=image.id).where(without_successor & has_dates).execute()
+    Image.update_all(successor=image.id).where(without_successor & has_dates).execute()
 
 
 def _store_copy(actor: Actor, image: Image, batch: str) -> None:

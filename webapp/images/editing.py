@@ -18,5 +18,7 @@ def edit(actor: Actor, image: Image, choices: Choices) -> audit.Changes:
         if changes:
             apply_choices(image, choices)
             image.save(only=CHOICE_COLUMNS)
-            audit.record(actor, image.scope, "image.edit", image.name, image=image, changes=changes)
+            audit.record(
+                actor, image.scope, "image.edit", image.name, record=image, changes=changes
+            )
     return changes

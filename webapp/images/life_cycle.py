@@ -126,7 +126,7 @@ def change(actor: Actor, image: Image, plan: LifeCyclePlan) -> audit.Changes:
             _apply_plan(image, plan)
             image.save(only=_PLAN_COLUMNS)
             audit.record(
-                actor, image.scope, _audit_action(plan), image.name, image=image, changes=changes
+                actor, image.scope, _audit_action(plan), image.name, record=image, changes=changes
             )
     return changes
 
@@ -190,6 +190,6 @@ def apply_due_dates() -> None:
     today = models.today()
     not_retired = Image.status.in_((LifeCycle.ACTIVE, LifeCycle.DEPRECATED))
     due = Image.retired_on <= today, not_retired
-    Image.update(status=LifeCycle.RETIRED).where(*due).execute()
+    Image.update_all(status=LifeCycle.RETIRED).where(*due).execute()
     due = Image.deprecated_on <= today, Image.status == LifeCycle.ACTIVE
-    Image.update(status=LifeCycle.DEPRECATED).where(*due).execute()
+    Image.update_all(status=LifeCycle.DEPRECATED).where(*due).execute()

@@ -248,5 +248,7 @@ def _save_new(actor: Actor, image: Image, choices: Choices, details: ImageDetail
     with registering(image.scope, ImageIdentity.from_image(image)):
         image.save(force_insert=True)
         changes = {name: (None, value) for name, value in asdict(choices).items()}
-        audit.record(actor, image.scope, "image.register", image.name, image=image, changes=changes)
+        audit.record(
+            actor, image.scope, "image.register", image.name, record=image, changes=changes
+        )
     return image

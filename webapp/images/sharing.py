@@ -56,7 +56,7 @@ def promote(actor: Actor, image: Image) -> Scope:
     with registering(target, ImageIdentity.from_image(image)):
         image.scope, image.shared = target, True
         image.save(only=[Image.scope, Image.shared])
-        audit.record(actor, target, "image.promote", image.name, image=image, changes=changes)
+        audit.record(actor, target, "image.promote", image.name, record=image, changes=changes)
     return target
 
 
