@@ -6,7 +6,7 @@ from peewee import fn
 from playhouse.migrations import Runner
 
 import models
-from models import DeletedImage, FacetGroup, Image
+from models import AuditEntry, DeletedImage, FacetGroup, Image
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details
 from webapp import database
 from webapp.clouds.base import ImageState, Locator
@@ -15,7 +15,7 @@ from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
 
-CHECKS = "0004_checks"
+CHECKS, REVISIONS = "0004_checks", "0005_revisions"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -65,3 +65,18 @@ def test_images_that_were_never_read_get_the_state_unknown(
     restored = Image.get_by_id(deleted.id)
     assert (restored.state, restored.verified) == (ImageState.UNKNOWN, False)
     assert restored.details["state"] == "unknown"
+
+
+def test_log_entries_name_the_same_images_after_migrating_down_and_up(
+    make_image: MakeImage,
+) -> None:
+    image = make_image("acme")
+    entry = AuditEntry.get(AuditEntry.action == "image.register")
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(REVISIONS)
+    rows = models.database.execute_sql("SELECT image_id FROM audit_entry ORDER BY id").fetchall()
+    assert rows == [(image.id,)]
+    assert runner.up()[0] == REVISIONS
+    migrated = AuditEntry.get_by_id(entry.id)
+    assert (migrated.record, migrated.revision) == (image.reference, None)
+    assert Image.get_by_id(image.id).revision == 1
