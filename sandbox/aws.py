@@ -284,7 +284,9 @@ def credentials(url: str) -> dict[str, str]:
         "session_token": "",
         "role_arn": "",
         "partition": "aws",
+        "sign_in_region": "",
         "endpoint_url": url,
+        "ca": "",
     }
 
 

@@ -38,7 +38,9 @@ class AwsPeer(Peer):
                 "session_token": f"token-{SECRET}",
                 "role_arn": "",
                 "partition": "aws",
+                "sign_in_region": "",
                 "endpoint_url": url,
+                "ca": "",
             }
         )
 

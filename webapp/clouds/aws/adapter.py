@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from webapp.clouds.aws import ids
 from webapp.clouds.aws.details import image_details
+from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
 from webapp.clouds.base import (
     Cloud,
     CloudError,
@@ -26,6 +27,7 @@ from webapp.clouds.base import (
     ImageId,
     ImageNotFound,
     ImageNotVisible,
+    InvalidCredentials,
     InvalidImageId,
     Location,
     LocationRule,
@@ -41,17 +43,10 @@ from webapp.clouds.follow_up import (
     seconds_left,
     try_call,
 )
+from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:
     from webapp.clouds.aws.sdk import Clients
-
-PARTITIONS = (("aws", "AWS"), ("aws-us-gov", "AWS GovCloud (US)"), ("aws-cn", "AWS China"))
-CONSOLES = {
-    "us-gov-": "console.amazonaws-us-gov.com",
-    "cn-": "console.amazonaws.cn",
-    "": "console.aws.amazon.com",
-}
-"""The host of the console by the prefix of the region."""
 
 
 class Aws(Cloud):
@@ -77,7 +72,20 @@ class Aws(Cloud):
             pattern=r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}",
             required=False,
         ),
-        Field("partition", "Partition", options=PARTITIONS),
+        Field(
+            "partition",
+            "Partition",
+            options=tuple((each.key, each.label) for each in PARTITIONS.values()),
+        ),
+        Field(
+            "sign_in_region",
+            "Sign-in region",
+            hint="The region used to sign in and to list the regions. Leave empty to use the main "
+            "region of the partition, such as us-east-1.",
+            placeholder="us-east-1",
+            pattern=ids.REGION,
+            required=False,
+        ),
         Field(
             "endpoint_url",
             "Endpoint URL",
@@ -85,6 +93,16 @@ class Aws(Cloud):
             "empty to use AWS.",
             placeholder="https://…",
             required=False,
+        ),
+        Field(
+            "ca",
+            "CA certificates",
+            hint="Only needed if a private certificate authority issued the certificates of the "
+            "endpoints, as in the ISO partitions: the certificates of that authority, in PEM "
+            "format.",
+            placeholder="-----BEGIN CERTIFICATE-----…",
+            required=False,
+            multiline=True,
         ),
     )
     location_field = Field("location", "Location", hint="An AMI exists in one region only.")
@@ -125,10 +143,29 @@ class Aws(Cloud):
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         if settings.get("endpoint_url"):
             return ""  # A private endpoint has no console.
-        location = locator.location
-        host = next(host for prefix, host in CONSOLES.items() if location.startswith(prefix))
-        region, image_id = quote(location, safe=""), quote(locator.image_id, safe="")
+        host = partition_of_region(locator.location).console
+        region, image_id = quote(locator.location, safe=""), quote(locator.image_id, safe="")
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
+
+    def validate(self, values: Mapping[str, str]) -> None:
+        """Refuse a role or a sign-in region of another partition, and invalid certificates."""
+        partition = PARTITIONS[values.get("partition") or "aws"]
+        role_partition = partition_of_arn(values.get("role_arn") or f"arn:{partition.key}:")
+        if role_partition != partition:
+            actual = role_partition.label if role_partition else "an unknown partition"
+            raise InvalidCredentials(
+                f"This role is in {actual}, but the partition is {partition.label}. Change one of "
+                "them so that they match.",
+                "role_arn",
+            )
+        region = values.get("sign_in_region")
+        if region and not values.get("endpoint_url") and partition_of_region(region) != partition:
+            raise InvalidCredentials(
+                f"{region} is a region of {partition_of_region(region).label}, but the partition "
+                f"is {partition.label}. Change one of them so that they match.",
+                "sign_in_region",
+            )
+        require_certificates(values.get("ca") or "", "ca")
 
     def warm_up(self) -> None:
         self._clients  # noqa: B018  creates the clients and loads the SDK
@@ -203,23 +240,22 @@ class Aws(Cloud):
     def _home_region(self, credentials: Mapping[str, str]) -> str:
         from webapp.clouds.aws import sdk  # noqa: PLC0415
 
-        return sdk.HOME_REGION[sdk.partition_of(credentials)]
+        return sdk.home_region(credentials)
 
     def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
         """Raise UnknownLocation if the region is not in the partition of the credentials.
 
         AWS accepts credentials only in their partition.
         """
-        from webapp.clouds.aws import sdk  # noqa: PLC0415
+        from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
-        expected = sdk.partition_of(credentials)
-        partitions = sdk.regions().items()
-        actual = next((name for name, regions in partitions if region in regions), expected)
-        if actual != expected and not credentials.get("endpoint_url"):
-            labels = dict(PARTITIONS)
+        if not ids.is_region(region):
+            raise errors.no_such_region()
+        expected, actual = sdk.partition_of(credentials), partition_of_region(region)
+        if actual.key != expected and not credentials.get("endpoint_url"):
             raise UnknownLocation(
-                f"{region} is a region of {labels.get(actual, actual)}, but these credentials are "
-                f"for {labels[expected]}. Choose another location or other credentials."
+                f"{region} is a region of {actual.label}, but these credentials are for "
+                f"{PARTITIONS[expected].label}. Choose another location or other credentials."
             )
 
     def _shares(

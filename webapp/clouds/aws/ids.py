@@ -31,6 +31,11 @@ _OTHER_KINDS = {
 }
 
 
+def is_region(text: str) -> bool:
+    """Return whether `text` can be the name of a region."""
+    return bool(re.fullmatch(REGION, text, re.ASCII))
+
+
 def parse(text: str) -> ImageId:
     """Return the AMI that `text` names, and its region if `text` contains it.
 

@@ -20,6 +20,7 @@ from botocore.config import Config
 
 from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
@@ -30,10 +31,6 @@ OPERATIONS = {
     "sts": {"AssumeRole", "GetCallerIdentity"},
 }
 """The operations that the adapter calls, by service."""
-HOME_REGION = {"aws": "us-east-1", "aws-us-gov": "us-gov-west-1", "aws-cn": "cn-north-1"}
-"""A region that is enabled for every account, by partition. STS and DescribeRegions are called
-there."""
-
 # At debug level, botocore logs complete requests and responses, including tokens and keys.
 logging.getLogger("botocore").setLevel(logging.INFO)
 
@@ -42,18 +39,29 @@ def partition_of(credentials: Mapping[str, str]) -> str:
     return credentials.get("partition") or "aws"
 
 
+def home_region(credentials: Mapping[str, str]) -> str:
+    """Return the region in which STS and DescribeRegions are called."""
+    chosen = credentials.get("sign_in_region")
+    main: str = _partitions()[partition_of(credentials)]["outputs"]["implicitGlobalRegion"]
+    return chosen or main
+
+
 @cache
 def regions() -> dict[str, dict[str, str]]:
     """Return the names of the regions by partition and region, as shipped with botocore."""
-    partitions = _LOADER.load_data("partitions")["partitions"]
     return {
-        partition["id"]: {
+        partition: {
             key: region["description"]
-            for key, region in sorted(partition["regions"].items())
+            for key, region in sorted(data["regions"].items())
             if not key.endswith("-global")  # a placeholder for services without regions
         }
-        for partition in partitions
+        for partition, data in _partitions().items()
     }
+
+
+def _partitions() -> dict[str, Any]:
+    """Return botocore's data about each partition, which its loader caches."""
+    return {each["id"]: each for each in _LOADER.load_data("partitions")["partitions"]}
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +88,7 @@ class Clients:
     def warm_up(self) -> None:
         """Read the descriptions of both services, the slowest part of creating a client."""
         for service in OPERATIONS:
-            self._create({}, service, HOME_REGION["aws"], _Keys("-", "-", None))
+            self._create({}, service, home_region({}), _Keys("-", "-", None))
 
     def get(self, credentials: CredentialValues, service: str, region: str) -> Any:
         """Return a client. Raises botocore's exception if a role cannot be assumed."""
@@ -101,7 +109,7 @@ class Clients:
         key = (credentials_digest(credentials),)
         account: str | None = self._accounts.get(key)
         if account is None:
-            sts = self.get(credentials, "sts", HOME_REGION[partition_of(credentials)])
+            sts = self.get(credentials, "sts", home_region(credentials))
             account = sts.get_caller_identity().get("Account", "")
             self._accounts.set(key, account, NEVER_EXPIRES)
         return account or ""
@@ -123,8 +131,7 @@ class Clients:
             return stored_keys
         role_keys: _Keys | None = self._keys.get((owner,))
         if role_keys is None:
-            region = HOME_REGION[partition_of(credentials)]
-            sts = self._create(credentials, "sts", region, stored_keys)
+            sts = self._create(credentials, "sts", home_region(credentials), stored_keys)
             answer = sts.assume_role(
                 RoleArn=role, RoleSessionName="image-registry", DurationSeconds=ROLE_SECONDS
             )["Credentials"]
@@ -140,11 +147,13 @@ class Clients:
     def _create(
         self, credentials: Mapping[str, str], service: str, region: str, keys: _Keys
     ) -> Any:
+        ca = credentials.get("ca")
         with self._lock:  # A session is not safe to share while it creates a client.
             return self._session.create_client(
                 service,
                 region_name=region,
                 endpoint_url=credentials.get("endpoint_url") or None,
+                verify=ca_file(ca) if ca else None,
                 aws_access_key_id=keys.access_key_id,
                 aws_secret_access_key=keys.secret_access_key,
                 aws_session_token=keys.session_token,
