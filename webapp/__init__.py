@@ -23,6 +23,7 @@ from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
 from webapp.web.services import Services
+from webapp.web.url_prefix import UrlPrefix
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -38,6 +39,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_NAME="session",
+        SESSION_COOKIE_PATH=settings.url_prefix or "/",
         # The cookie is renewed once a day, see `webapp.views.person_pages`.
         SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=1024 * 1024,
@@ -54,8 +56,11 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
+    app.wsgi_app = UrlPrefix(  # type: ignore[method-assign]
+        app.wsgi_app, settings.url_prefix, trust_forwarded=settings.trust_forwarded_prefix
+    )
     runner.register(bulk_actions.JOB_ACTIONS)
     runner.register(import_job.JOB_ACTIONS)
     database.init_app(app)

@@ -6,6 +6,7 @@ to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from click import ClickException
 from cryptography.fernet import Fernet
 
+PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[\w.~-]{1,64}){1,8}", re.ASCII)
+"""A path that cannot be read as another site, as several paths, or as a path outside itself."""
 KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
 
 
@@ -39,6 +42,10 @@ class Settings:
     """
     trusted_proxies: int
     """Number of reverse proxies whose X-Forwarded headers are trusted."""
+    url_prefix: str
+    """Path in front of every URL, such as '/registry', or ''."""
+    trust_forwarded_prefix: bool
+    """Whether the header X-Forwarded-Prefix is trusted."""
     secure_cookies: bool
     demonstration: bool
     log_level: str
@@ -48,12 +55,15 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings. Raises SettingsError if a setting is missing or wrong."""
     data_dir = Path(environ.get("DATA_DIR") or "data").absolute()
     demonstration = _boolean(environ, "DEMONSTRATION", default=False)
+    trusted_proxies = _count(environ, "TRUSTED_PROXIES")
     return Settings(
         secret_key=_secret_key(environ),
         credentials_keys=_credentials_keys(environ),
         database_url=_text(environ, "DATABASE_URL") or f"sqlite:///{data_dir / 'registry.db'}",
         redis_url=_text(environ, "REDIS_URL"),
-        trusted_proxies=_count(environ, "TRUSTED_PROXIES"),
+        trusted_proxies=trusted_proxies,
+        url_prefix=_url_prefix(environ),
+        trust_forwarded_prefix=_trust_forwarded_prefix(environ, trusted_proxies),
         secure_cookies=_boolean(environ, "SECURE_COOKIES", default=not demonstration),
         demonstration=demonstration,
         log_level=_log_level(environ),
@@ -121,6 +131,22 @@ def _count(environ: Mapping[str, str], name: str) -> int:
     if not value.isdecimal():
         raise SettingsError(f"{name} must be a whole number, not {value!r}.")
     return int(value)
+
+
+def _url_prefix(environ: Mapping[str, str]) -> str:
+    value = environ.get("URL_PREFIX", "").rstrip("/")
+    if value and not PLAIN_PATH.fullmatch(value):
+        raise SettingsError(f"URL_PREFIX must be a path such as /registry, not {value!r}.")
+    return value
+
+
+def _trust_forwarded_prefix(environ: Mapping[str, str], trusted_proxies: int) -> bool:
+    trusted = _boolean(environ, "TRUST_FORWARDED_PREFIX", default=False)
+    if trusted and not trusted_proxies:
+        raise SettingsError(
+            "TRUST_FORWARDED_PREFIX needs TRUSTED_PROXIES: set the number of reverse proxies."
+        )
+    return trusted
 
 
 def _log_level(environ: Mapping[str, str]) -> str:

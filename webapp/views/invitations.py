@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, g, request, url_for
+from flask import Response, g, url_for
 from flask_login import current_user
 
 from models import Invitation, Person
@@ -24,7 +24,7 @@ def invitation(token: str) -> Response:
     if current_user.is_authenticated:
         return _accept_signed_in(token, found)
     if Person.select().where(Person.email == found.email).exists():
-        return redirect(url_for("people.sign_in", next=request.path))
+        return redirect(url_for("people.sign_in", next=url_for(".invitation", token=token)))
     return _accept_with_new_account(token, found)
 
 

@@ -5,15 +5,13 @@ Before each view, `g.actor` is set to the signed-in person with their roles.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from flask import Blueprint, Flask, Response, g, request, session, url_for
 from flask_login import LoginManager, current_user, login_user
 
 from models import Person, today
 from webapp.people import sessions
 from webapp.people.sessions import Session
-from webapp.web.rendering import redirect_whole_page
+from webapp.web.rendering import current_url, redirect_whole_page
 
 pages = Blueprint("people", __name__)
 login_manager = LoginManager()
@@ -55,17 +53,13 @@ def start_session(person: Person) -> None:
 def local_url(target: str) -> str:
     """Return `target` if it is a path of this site, otherwise the URL of the start page.
 
-    Without this check, a forged sign-in link could lead to another site.
+    Without this check, a forged sign-in link could lead to another site. Browsers ignore control
+    characters in a URL, and read a backslash as a slash.
     """
-    parts = urlsplit(target)
-    if (
-        parts.scheme
-        or parts.netloc
-        or not target.startswith("/")
-        or target.startswith(("//", "/\\"))
-    ):
-        return url_for("people.home")
-    return target
+    root = request.script_root
+    path = target.removeprefix(root) if target.startswith(root) else ""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return target if is_local and target.isprintable() else url_for("people.home")
 
 
 @login_manager.user_loader
@@ -76,8 +70,7 @@ def _load_person(session_id: str) -> SignedIn | None:
 
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
-    return_to = request.full_path.rstrip("?") if request.method == "GET" else ""
-    return redirect_whole_page(url_for("people.sign_in", next=return_to or None))
+    return redirect_whole_page(url_for("people.sign_in", next=current_url() or None))
 
 
 @pages.before_app_request

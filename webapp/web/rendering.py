@@ -103,10 +103,20 @@ def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
     return url_for(f"{scope.level}.{endpoint}", **values)
 
 
+def current_url() -> str:
+    """Return the path and query of the current page, with the prefix of the site.
+
+    Returns '' for a request that is not a GET, because nobody can open its URL.
+    """
+    if request.method != "GET":
+        return ""
+    return f"{request.script_root}{request.full_path}".rstrip("?")
+
+
 def current_path() -> str:
     """Return the current path and query relative to the scope, in the format of bookmarks."""
     base = scope_url(g.scope, "home")
-    path = request.path.removeprefix(base)
+    path = f"{request.script_root}{request.path}".removeprefix(base)
     arguments = [(name, value) for name, value in request.args.items(multi=True) if value]
     return f"{path}?{urlencode(arguments)}" if arguments else path
 
@@ -125,6 +135,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         scope_url=scope_url,
+        current_url=current_url,
         AUDIT_ACTIONS=audit.ACTIONS,
         CLOUDS=CLOUDS,
         Right=Right,
