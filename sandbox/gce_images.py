@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LINK = "https://www.googleapis.com/compute/v1/projects/"
+SOVEREIGN_LINK = "https://compute.apis-berlin-build0.goog/compute/v1/projects/"
 OWN_PROJECT = "acme-images"
+SOVEREIGN_PROJECT = "eu0:acme-images"
+"""A project in the sovereign cloud in Germany."""
 FOREIGN_PROJECT = "globex-images"
 """A project that exists, but whose images the credentials may not read."""
 GIB = 1 << 30
@@ -42,6 +45,9 @@ class SandboxImage:
     more_fields: dict[str, Any] = field(default_factory=dict, hash=False)
     """Fields of the answer to add or to replace."""
 
+    api: str = LINK
+    """The beginning of the image's links."""
+
     @property
     def image_id(self) -> str:
         return f"{self.project}/global/images/{self.name}"
@@ -67,7 +73,7 @@ class SandboxImage:
             "status": self.status,
             "archiveSizeBytes": str(self.archive),
             "diskSizeGb": str(self.size),
-            "selfLink": LINK + self.image_id,
+            "selfLink": self.api + self.image_id,
             "labelFingerprint": "42WmSpB8rSM=",
             "storageLocations": ["us"],
             "architecture": self.architecture,
@@ -78,7 +84,7 @@ class SandboxImage:
             body["family"] = self.family
         if self.licenses:
             body["licenses"] = [
-                LINK + license_path.replace("/", "/global/licenses/")
+                self.api + license_path.replace("/", "/global/licenses/")
                 for license_path in self.licenses
             ]
         if self.features:
@@ -86,7 +92,7 @@ class SandboxImage:
         if self.state or self.dates:
             body["deprecated"] = {"state": self.state or "ACTIVE", **dict(self.dates)}
         if self.replacement:
-            link = f"{LINK}{self.project}/global/images/{self.replacement}"
+            link = f"{self.api}{self.project}/global/images/{self.replacement}"
             body["deprecated"]["replacement"] = link
         return body
 
@@ -232,6 +238,25 @@ RETIRED = SandboxImage(
     state="DELETED",
     dates=(("deleted", "2026-06-01T00:00:00.000-07:00"),),
 )
+SOVEREIGN = SandboxImage(
+    "eu0-system:debian-cloud",
+    "debian-12--tpc-20261111-2318",
+    "Debian, Debian GNU/Linux, 12 (bookworm), amd64 built on 20261111",
+    "2026-11-11T23:18:13.302-08:00",
+    family="debian-12",
+    licenses=("eu0-system:debian-cloud/debian-12-bookworm",),
+    api=SOVEREIGN_LINK,
+)
+"""A public image of the sovereign cloud in Germany."""
+SOVEREIGN_OWN = SandboxImage(
+    SOVEREIGN_PROJECT,
+    "acme-golden-web-v7",
+    "Acme's web image: Debian 12 with nginx",
+    "2026-10-05T07:12:09.887-07:00",
+    family="acme-golden-web",
+    licenses=("eu0-system:debian-cloud/debian-12-bookworm",),
+    api=SOVEREIGN_LINK,
+)
 CATALOG = (
     NOBLE,
     _ubuntu("24.04", "noble", "arm64", "20261118"),
@@ -268,6 +293,8 @@ CATALOG = (
     FAILED,
     PLAIN,
     RETIRED,
+    SOVEREIGN,
+    SOVEREIGN_OWN,
 )
 PROJECTS = {image.project for image in CATALOG}
 

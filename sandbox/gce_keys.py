@@ -19,10 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sandbox.gce_images import OWN_PROJECT
+from sandbox.gce_images import OWN_PROJECT, SOVEREIGN_PROJECT
 
 EMAIL = f"image-registry@{OWN_PROJECT}.iam.gserviceaccount.com"
 AUDIENCE = "https://compute.googleapis.com/"
+SOVEREIGN_EMAIL = "image-registry@acme-images.eu0.iam.gserviceaccount.com"
+SOVEREIGN_UNIVERSE = "apis-berlin-build0.goog"
+ACCOUNTS = {
+    EMAIL: AUDIENCE,
+    SOVEREIGN_EMAIL: f"https://compute.{SOVEREIGN_UNIVERSE}/",
+}
+"""The audience of valid tokens by service account."""
 EXPONENT = 65537
 BITS = 2048
 SKEW_SECONDS = 300
@@ -56,6 +63,17 @@ def key_file() -> str:
     return json.dumps(document, indent=2)
 
 
+def sovereign_key_file() -> str:
+    """Return the key of a service account in the sovereign cloud in Germany."""
+    document = {
+        **json.loads(key_file()),
+        "project_id": SOVEREIGN_PROJECT,
+        "client_email": SOVEREIGN_EMAIL,
+        "universe_domain": SOVEREIGN_UNIVERSE,
+    }
+    return json.dumps(document, indent=2)
+
+
 def require_token(authorization: str) -> None:
     """Raise BadToken unless the header Authorization contains a valid token for Compute Engine."""
     scheme, _, token = authorization.partition(" ")
@@ -69,11 +87,9 @@ def require_token(authorization: str) -> None:
         token_claims = _json(claims)
     except (ValueError, KeyError, TypeError, InvalidSignature) as error:
         raise BadToken("ACCESS_TOKEN_TYPE_UNSUPPORTED") from error
-    if (
-        token_claims.get("iss") != EMAIL
-        or token_claims.get("sub") != EMAIL
-        or token_claims.get("aud") != AUDIENCE
-    ):
+    account = token_claims.get("iss")
+    audience = ACCOUNTS.get(account) if isinstance(account, str) else None
+    if token_claims.get("sub") != account or token_claims.get("aud") != audience or not audience:
         raise BadToken("ACCOUNT_STATE_INVALID")
     if not _is_current(token_claims):
         raise BadToken("ACCESS_TOKEN_EXPIRED")

@@ -16,6 +16,7 @@ from webapp.clouds.base import (
     CredentialValues,
     Fact,
     ImageDetails,
+    ImageNotVisible,
     ImageState,
     Locator,
 )
@@ -158,6 +159,56 @@ def test_the_console_link(adapter: Gce) -> None:
     assert link("acme-images/global/images/family/web") == ""
     private = {"endpoint_url": "http://127.0.0.1"}
     assert adapter.console_url(private, Locator("", "acme-images/global/images/web")) == ""
+
+
+@pytest.mark.parametrize(
+    ("project", "console"),
+    [
+        ("eu0:acme-images", "console.cloud.berlin-build0.goog"),
+        ("eu0-system:debian-cloud", "console.cloud.berlin-build0.goog"),
+        ("s3ns:acme-images", "console.cloud.s3nscloud.fr"),
+        ("xx9:acme-images", ""),
+    ],
+)
+def test_each_universe_has_its_own_console(adapter: Gce, project: str, console: str) -> None:
+    image_id = f"{project}/global/images/web"
+    page = console and f"https://{console}/compute/imagesDetail/projects/{image_id}"
+    assert adapter.console_url({}, Locator("", image_id)) == page
+
+
+def test_the_public_endpoint_may_be_entered(adapter: Gce) -> None:
+    locator = Locator("", "eu0:acme-images/global/images/web")
+    public = {"endpoint_url": "https://compute.apis-berlin-build0.goog/"}
+    assert adapter.console_url(public, locator) == adapter.console_url({}, locator)
+    other = {"endpoint_url": "https://compute.s3nsapis.fr"}
+    assert adapter.console_url(other, locator) == ""
+
+
+def test_images_of_a_sovereign_cloud_are_described(adapter: Gce, cloud_url: str) -> None:
+    key = gce_keys.sovereign_key_file()
+    sovereign = gce_credentials(cloud_url, service_account_key=key)
+    assert adapter.check(sovereign).account == "eu0:acme-images"
+    for known in (gce_images.SOVEREIGN, gce_images.SOVEREIGN_OWN):
+        link = known.answer()["selfLink"]
+        details = describe(adapter, sovereign, adapter.parse_image_id(link).value)
+        assert (details.name, details.image_id) == (known.name, "")
+        assert fact(details, "project") == known.project
+        assert describe(adapter, sovereign, known.family_id).image_id == known.image_id
+
+
+@pytest.mark.parametrize(
+    ("image_id", "words"),
+    [
+        (gce_images.SOVEREIGN.image_id, "are for googleapis.com"),
+        ("s3ns:acme/global/images/web", "is in the cloud s3nsapis.fr"),
+    ],
+)
+def test_an_image_of_another_universe_is_explained_without_a_call(
+    adapter: Gce, good: CredentialValues, image_id: str, words: str
+) -> None:
+    public = CredentialValues({**good, "endpoint_url": ""})
+    with pytest.raises(ImageNotVisible, match=words):
+        describe(adapter, public, image_id)
 
 
 @pytest.mark.parametrize(

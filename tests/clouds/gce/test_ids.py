@@ -13,6 +13,8 @@ from webapp.clouds.pasted_text import MAX_LENGTH
 
 IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 FAMILY = "debian-cloud/global/images/family/debian-13"
+SOVEREIGN = "eu0:acme-images/global/images/debian-12--tpc-20261111-2318"
+SOVEREIGN_CONSOLE = "https://console.cloud.berlin-build0.goog/compute"
 CONSOLE = "https://console.cloud.google.com/compute"
 
 names = st.from_regex(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True).filter(
@@ -25,7 +27,12 @@ projects = (
         lambda project: project != "projects"
     )
     | st.integers(1, 10**12).map(str)
-    | st.sampled_from(["example.com:acme-images", "corp.example.co.uk:acme-images"])
+    | st.sampled_from(
+        [
+            *("example.com:acme-images", "corp.example.co.uk:acme-images"),
+            *("eu0:acme-images", "eu0-system:debian-cloud", "s3ns:acme-images"),
+        ]
+    )
 )
 ids = st.builds("{}/global/images/{}".format, projects, names | numbers) | st.builds(
     "{}/global/images/family/{}".format, projects, names
@@ -63,6 +70,17 @@ blanks = st.text(" \t\r\n\xa0", max_size=5)
         ("debian-cloud/global/images/1234567890123456789", None),
         ("123456789012/global/images/web", None),
         ("example.com:acme-images/global/images/web", None),
+        ("eu0:acme-images/global/images/web", None),
+        ("s3ns-system:ubuntu-os-cloud/global/images/family/ubuntu-2404", None),
+        (f"https://compute.apis-berlin-build0.goog/compute/v1/projects/{SOVEREIGN}", SOVEREIGN),
+        (
+            "https://www.s3nsapis.fr/compute/v1/projects/" + SOVEREIGN.replace("eu0:", "eu0%3A"),
+            SOVEREIGN,
+        ),
+        (
+            f"{SOVEREIGN_CONSOLE}/imagesDetail/projects/{SOVEREIGN}?project=eu0:acme-images",
+            SOVEREIGN,
+        ),
         (
             "https://www.googleapis.com/compute/v1/projects/example.com%3Aacme/global/images/web",
             None,

@@ -147,11 +147,21 @@ def test_an_authority_requires_an_endpoint() -> None:
     Gce().validate(values)
 
 
-def test_a_key_of_another_cloud_needs_its_endpoint() -> None:
+def test_a_key_of_a_known_sovereign_cloud_needs_no_endpoint() -> None:
+    sovereign = key(
+        universe_domain="apis-berlin-build0.goog",
+        project_id="eu0:acme-images",
+        client_email="registry@acme-images.eu0.iam.gserviceaccount.com",
+    )
+    Gce().validate({"service_account_key": sovereign, "ca": "", "endpoint_url": ""})
+    assert parse_key(sovereign).project == "eu0:acme-images"
+
+
+def test_a_key_of_an_unknown_cloud_needs_its_endpoint() -> None:
     """A key alone must not decide where its tokens are sent."""
     foreign = key(universe_domain="example-cloud.fr")
     error = key_error(foreign)
-    assert "another cloud, example-cloud.fr" in str(error)
+    assert "unknown cloud, example-cloud.fr" in str(error)
     assert error.field == "endpoint_url"
     endpoint = "https://compute.example-cloud.fr"
     Gce().validate({"service_account_key": foreign, "ca": "", "endpoint_url": endpoint})

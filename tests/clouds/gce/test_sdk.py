@@ -163,6 +163,7 @@ def test_endpoints_as_people_copy_them() -> None:
     for entered in ("https://10.0.0.1", "https://10.0.0.1/", "https://10.0.0.1/compute/v1/"):
         assert sdk.normalize_endpoint(entered) == "https://10.0.0.1"
     assert sdk.normalize_endpoint("") == "https://compute.googleapis.com"
+    assert sdk.normalize_endpoint("", "s3nsapis.fr") == "https://compute.s3nsapis.fr"
 
 
 def test_a_token_is_reused_until_it_expires(

@@ -21,6 +21,7 @@ from webapp.clouds.base import (
     Identity,
     ImageDetails,
     ImageId,
+    ImageNotVisible,
     InvalidCredentials,
     InvalidImageId,
     Location,
@@ -29,12 +30,12 @@ from webapp.clouds.base import (
 )
 from webapp.clouds.gce import ids, package
 from webapp.clouds.gce.details import image_details, is_requested_image
+from webapp.clouds.gce.universes import find_universe, is_private_endpoint, universe_of_project
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:
     from webapp.clouds.gce.sdk import Clients
 
-CONSOLE = "https://console.cloud.google.com/compute/imagesDetail/projects/"
 IMAGE_LIST = "compute#imageList"
 """The `kind` of Google's answer to a request for a list of images."""
 
@@ -57,7 +58,8 @@ class Gce(Cloud):
         Field(
             "endpoint_url",
             "Endpoint URL",
-            hint="Only for a private or test endpoint. Leave empty to use Google Cloud.",
+            hint="Only for a private or test endpoint. Leave empty to use the cloud that the key "
+            "belongs to.",
             placeholder="https://…",
             required=False,
         ),
@@ -106,13 +108,18 @@ class Gce(Cloud):
         return super().packer_images(f"{project}/global/images/{artifact_id}", custom)
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """Return the URL of the image's page in Google's console.
+        """Return the URL of the image's page in the console of its universe.
 
-        Returns '' for an image family or a private endpoint, because there is no such page.
+        Returns '' for an image family, a private endpoint, or an unknown universe, because there is
+        no such page.
         """
-        if "/family/" in locator.image_id or settings.get("endpoint_url"):
+        universe = universe_of_project(locator.image_id.partition("/")[0])
+        if "/family/" in locator.image_id or universe is None:
             return ""
-        return CONSOLE + quote(locator.image_id, safe="/:")
+        if is_private_endpoint(settings.get("endpoint_url", ""), universe):
+            return ""
+        page = f"https://{universe.console}/compute/imagesDetail/projects/"
+        return page + quote(locator.image_id, safe="/:")
 
     def validate(self, values: Mapping[str, str]) -> None:
         from webapp.clouds.gce import key  # noqa: PLC0415
@@ -126,10 +133,10 @@ class Gce(Cloud):
                 "ca",
             )
         require_certificates(ca, "ca")
-        if account.universe != key.UNIVERSE and not endpoint:
+        if find_universe(account.universe) is None and not endpoint:
             raise InvalidCredentials(
-                f"This key belongs to another cloud, {account.universe}. Enter the endpoint URL of "
-                f"its Compute Engine API: https and compute.{account.universe}.",
+                f"This key belongs to an unknown cloud, {account.universe}. Enter the endpoint URL "
+                f"of its Compute Engine API: https and compute.{account.universe}.",
                 "endpoint_url",
             )
 
@@ -173,6 +180,8 @@ class Gce(Cloud):
 
         requested = ids.parse_reference(locator.image_id)
         client = self._clients.get(credentials)
+        if not credentials.get("endpoint_url"):
+            _require_same_universe(requested, client.account.universe)
         try:
             answer = client.get(requested)
         except Exception as error:
@@ -188,3 +197,14 @@ class Gce(Cloud):
         from webapp.clouds.gce import errors  # noqa: PLC0415
 
         return errors.translate(error)
+
+
+def _require_same_universe(requested: ids.ImageRef, domain: str) -> None:
+    """Raise ImageNotVisible if the image is in another universe than the credentials."""
+    universe = universe_of_project(requested.project)
+    if universe and find_universe(domain) and universe.domain != domain:
+        raise ImageNotVisible(
+            f"The project {requested.project} is in the cloud {universe.domain}, but these "
+            f"credentials are for {domain}. Check the project ID, or choose credentials for "
+            f"{universe.domain}."
+        )

@@ -18,10 +18,15 @@ EXAMPLE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 NUMBER = re.compile(r"[1-9][0-9]{0,19}")
 PROJECT = re.compile(
-    r"(?:(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.){1,4}[a-z]{2,20}:)?"
+    r"(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+    r"(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?){0,4}:)?"
     r"(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?|[1-9][0-9]{0,18})"
 )
-"""A project ID or number. Old IDs begin with the domain of an organization."""
+"""A project ID or number.
+
+Old IDs begin with the domain of an organization (`example.com:web`). IDs in a sovereign cloud begin
+with the prefix of its universe (`eu0:web`).
+"""
 
 _OTHER_KINDS = {
     "disks": "a disk",

@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from webapp.clouds.base import InvalidCredentials
 from webapp.clouds.gce.ids import PROJECT
+from webapp.clouds.gce.universes import GOOGLE
 
 FIELD = "service_account_key"
-UNIVERSE = "googleapis.com"
-"""The universe domain of Google Cloud. Sovereign clouds have a different one."""
 MAX_LENGTH = 20_000
 """The longest accepted text. A key file has about 2,400 characters."""
 
@@ -48,7 +47,7 @@ class ServiceAccount:
     """A service account and its private key.
 
     The URLs in the key file are deliberately ignored: a pasted text must not decide where tokens
-    are sent.
+    are sent. For the same reason, `universe` alone decides only if it is a known universe.
     """
 
     project: str
@@ -66,7 +65,7 @@ def parse_key(text: str) -> ServiceAccount:
         project=_required_text(document, "project_id"),
         email=_required_text(document, "client_email"),
         key_id=str(document.get("private_key_id") or ""),
-        universe=str(document.get("universe_domain") or UNIVERSE),
+        universe=str(document.get("universe_domain") or GOOGLE.domain),
         private_key=_private_key(_required_text(document, "private_key")),
     )
     if not PROJECT.fullmatch(account.project):

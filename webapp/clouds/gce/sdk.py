@@ -28,7 +28,8 @@ from google.cloud.compute_v1.types.compute import Image, ListImagesRequest
 from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.gce.ids import ImageRef
-from webapp.clouds.gce.key import FIELD, UNIVERSE, ServiceAccount, parse_key
+from webapp.clouds.gce.key import FIELD, ServiceAccount, parse_key
+from webapp.clouds.gce.universes import GOOGLE
 from webapp.clouds.requests_session import configure_session
 from webapp.clouds.tls import ca_file
 
@@ -90,7 +91,7 @@ class Clients:
         self._clients.delete_owner(credentials_digest(credentials))
 
 
-def normalize_endpoint(entered: str, universe: str = UNIVERSE) -> str:
+def normalize_endpoint(entered: str, universe: str = GOOGLE.domain) -> str:
     """Return the endpoint URL that a person entered, without its path, which the SDK adds.
 
     If `entered` is empty, return the endpoint of `universe`.

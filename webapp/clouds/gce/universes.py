@@ -1,0 +1,55 @@
+"""The universes: Google Cloud itself, and the sovereign clouds that partners operate.
+
+Each universe has its own API domain, console and project IDs. The values are from the operators'
+documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Universe:
+    """`prefix` is the part of a project ID before the colon, such as `eu0`, or '' if none."""
+
+    domain: str
+    prefix: str
+    console: str
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the Compute Engine API."""
+        return f"https://compute.{self.domain}"
+
+
+GOOGLE = Universe("googleapis.com", "", "console.cloud.google.com")
+UNIVERSES = (
+    GOOGLE,
+    Universe("apis-berlin-build0.goog", "eu0", "console.cloud.berlin-build0.goog"),
+    Universe("s3nsapis.fr", "s3ns", "console.cloud.s3nscloud.fr"),
+)
+SYSTEM_SUFFIX = "-system"
+"""What follows the prefix in the IDs of projects with public images: `eu0-system:debian-cloud`."""
+
+
+def find_universe(domain: str) -> Universe | None:
+    """Return the universe with this API domain, or None if it is unknown."""
+    return next((universe for universe in UNIVERSES if universe.domain == domain), None)
+
+
+def universe_of_project(project: str) -> Universe | None:
+    """Return the universe that has a project with this ID, or None if it is unknown.
+
+    A prefix with a dot is the domain of an organization in Google Cloud, not a universe.
+    """
+    prefix = project.rpartition(":")[0].removesuffix(SYSTEM_SUFFIX)
+    if "." in prefix:
+        return GOOGLE
+    return next((universe for universe in UNIVERSES if universe.prefix == prefix), None)
+
+
+def is_private_endpoint(entered: str, universe: Universe) -> bool:
+    """Return whether the endpoint URL that a person entered is not the API of `universe`."""
+    return bool(entered) and urlsplit(entered).hostname != urlsplit(universe.endpoint).hostname
