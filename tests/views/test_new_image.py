@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -100,6 +100,45 @@ def test_a_pasted_arn_sets_the_location(client_of: ClientOf, credentials: CloudC
     response = client.get(next_url(credentials, arn, "eu-west-1"))
     assert response.status_code == 422
     assert "so that they match" in response.text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("i-0abc123def4567890", "This is the ID of an instance."),
+        ("snap-0123456789abcdef0", "This is the ID of a snapshot."),
+        (f"us-east-1:{NOBLE},eu-west-1:ami-12345678", "more than one AMI ID"),
+        ("Canonical:ubuntu-24_04-lts:server", "This text has 3."),
+        ("6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5", "OpenStack: This UUID is too short"),
+        ("ubuntu", "doesn’t look like an image ID from any supported cloud"),
+        ("", "Paste an image ID, or choose a cloud below."),
+    ],
+)
+def test_the_paste_box_shows_the_reason_of_the_cloud_that_knows_the_text(
+    client_of: ClientOf, text: str, words: str
+) -> None:
+    response = client_of("account-editor").get(f"{ACME}/images/new", query_string={"paste": text})
+    assert response.status_code == 422
+    assert words in html.unescape(response.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [
+        (f"us-east-1:{NOBLE}", "us-east-1"),
+        (f'"ImageId": "{NOBLE}"', None),
+        (f"{NOBLE} (noble)", None),
+        (f'ami = "{NOBLE.upper()}"', None),
+    ],
+)
+def test_the_paste_box_takes_an_ami_as_tools_print_it(
+    client_of: ClientOf, text: str, location: str | None
+) -> None:
+    response = client_of("account-editor").get(f"{ACME}/images/new", query_string={"paste": text})
+    assert response.status_code == 303
+    arguments = parse_qs(urlsplit(response.location).query)
+    assert arguments["image_id"] == [NOBLE]
+    assert arguments.get("location", [None]) == [location]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import Cloud, ImageId, InvalidImageId
@@ -22,8 +20,22 @@ def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
 
     The list has several entries if the clouds use the same format for their IDs.
     """
-    found = []
+    return recognize_image_id(text)[0]
+
+
+def recognize_image_id(
+    text: str,
+) -> tuple[list[tuple[Cloud, ImageId]], list[tuple[Cloud, InvalidImageId]]]:
+    """Return the clouds whose image IDs look like `text`, and the clouds with a precise objection.
+
+    The first list has the parsed IDs. The second list has the error of each other cloud that the
+    text clearly belongs to, for example because the text is the ID of an instance.
+    """
+    found, problems = [], []
     for cloud in CLOUDS.values():
-        with contextlib.suppress(InvalidImageId):
+        try:
             found.append((cloud, cloud.parse_image_id(text)))
-    return found
+        except InvalidImageId as error:
+            if error.recognized:
+                problems.append((cloud, error))
+    return found, problems

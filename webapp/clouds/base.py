@@ -55,7 +55,15 @@ class InvalidCredentials(CloudError):
 
 
 class InvalidImageId(CloudError):
-    """The text cannot be an image ID of this cloud."""
+    """The text cannot be an image ID of this cloud.
+
+    `recognized` is true if the text clearly belongs to this cloud, for example the ID of an AWS
+    instance. If no cloud is chosen yet, only the messages of these errors are shown.
+    """
+
+    def __init__(self, message: str, *, recognized: bool = False) -> None:
+        super().__init__(message)
+        self.recognized = recognized
 
 
 class ImageNotFound(CloudError):

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from webapp.clouds.base import InvalidImageId
+import re
+from collections.abc import Callable
+
+from webapp.clouds.base import ImageId, InvalidImageId
 
 MAX_LENGTH = 2000
 """The most characters that are parsed. No URL of a cloud's console is longer."""
 SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
 """Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
+
+_SEPARATORS = re.compile(
+    r"[\t\r\n\"'`“”‘’<>,;|]+|(?<=[:=]) +| {2,}| (?=\()|(?<![^\s\"'`])[\w.-]{1,40}="
+)
+"""What separates an ID from other words: quotes, commas, several blanks, a blank after a colon or
+before a parenthesis, and a name such as `image=`. A single blank separates nothing, because it may
+be a mistake within an ID."""
 
 
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
@@ -19,3 +29,33 @@ def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> s
     if len(text) > MAX_LENGTH:
         raise InvalidImageId(too_long)
     return text.strip(SURROUNDING_CHARACTERS + extra_characters)
+
+
+def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
+    """Return the image ID that `text` is, or the only image ID that it contains.
+
+    Tools print an ID between other words, for example in a line of JSON or with a name. `parse`
+    parses a text that is nothing but an ID. If no part of the text is an ID, raises the
+    InvalidImageId of the whole text.
+    """
+    try:
+        return parse(text)
+    except InvalidImageId:
+        found = _parsed_parts(text, parse) if len(text) <= MAX_LENGTH else set()
+        if not found:
+            raise
+    if len(found) > 1:
+        raise InvalidImageId(
+            "This text contains more than one image ID. Paste only one of them.", recognized=True
+        )
+    return found.pop()
+
+
+def _parsed_parts(text: str, parse: Callable[[str], ImageId]) -> set[ImageId]:
+    found = set()
+    for part in _SEPARATORS.split(text):
+        try:
+            found.add(parse(part.rstrip(".:")))
+        except InvalidImageId:
+            continue
+    return found

@@ -6,7 +6,7 @@ REGISTER: the signed record of the look-up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -14,7 +14,7 @@ from flask import Response, abort, g, request, url_for
 
 from models import Level
 from webapp.access import Right
-from webapp.clouds import CLOUDS, clouds_for_image_id
+from webapp.clouds import CLOUDS, recognize_image_id
 from webapp.clouds.base import Cloud, CloudError, ImageId, InvalidImageId
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
@@ -181,13 +181,14 @@ def _detect_cloud(usable: AbstractSet[str]) -> Response:
     (`usable`). If several clouds remain, show them, so that the person can choose.
     """
     form = PasteForm(request.args)
-    found = clouds_for_image_id(form.paste.data)
+    found, problems = recognize_image_id(form.paste.data)
     candidates = [(cloud, image_id) for cloud, image_id in found if cloud.key in usable] or found
     if len(candidates) == 1:
         ((cloud, image_id),) = candidates
         return redirect(_select_url(cloud, image_id))
     if not candidates:
-        refuse(form, _unrecognized_message(form.paste.data), "paste")
+        problems = [each for each in problems if each[0].key in usable] or problems
+        refuse(form, _unrecognized_message(form.paste.data, problems), "paste")
     return _paste_page(form, candidates, status=200 if candidates else 422)
 
 
@@ -215,9 +216,17 @@ def _select_url(cloud: Cloud, image_id: ImageId) -> str:
     )
 
 
-def _unrecognized_message(text: str) -> str:
+def _unrecognized_message(text: str, problems: Sequence[tuple[Cloud, InvalidImageId]]) -> str:
+    """Return the reason why no cloud accepts the text.
+
+    `problems` are the clouds that the text clearly belongs to, with their reasons.
+    """
     if not text:
         return "Paste an image ID, or choose a cloud below."
+    if len(problems) == 1:
+        return str(problems[0][1])
+    if problems:
+        return " ".join(f"{cloud.label}: {error}" for cloud, error in problems)
     return (
         "This doesn’t look like an image ID from any supported cloud. Check that you copied all of "
         "it, or choose a cloud below."

@@ -1,11 +1,17 @@
-"""Parsing of pasted AMI IDs: the ID itself, an ARN, or a link to the AWS console."""
+"""Parsing of pasted AMI IDs.
+
+Accepts the ID itself, an ARN, a link to the AWS console, and the output of a tool that contains one
+AMI ID.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.messages import join_first
 from webapp.clouds.pasted_text import strip_pasted_text
 
 AMI = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
@@ -14,9 +20,23 @@ EXAMPLE = "ami-0123456789abcdef0"
 
 _FLAGS = re.IGNORECASE | re.ASCII
 _ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({REGION}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
-_AMI_IN_URL = re.compile(r"(?<![0-9a-z-])ami-[0-9a-z]+", _FLAGS)
-_REGION_PARAMETER = re.compile(rf"[?&;#]region=({REGION})(?![0-9a-z-])", _FLAGS)
+_AMI_IN_TEXT = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
+"""Not preceded by a slash, because an image of another cloud can have such a name."""
+_REGION_BEFORE_AMI = re.compile(
+    rf"(?<![\w-])({REGION})(?:[\"']?\s{{0,9}}[:=]\s{{0,9}}[\"']?"
+    r"|:[0-9]{0,12}:image/)(ami-[0-9a-z]+)(?![\w-])",
+    _FLAGS,
+)
+"""A region and its AMI, as in Packer's `us-east-1:ami-…` or an ARN."""
+_LABELED_REGION = re.compile(
+    rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({REGION})(?![\w-])", _FLAGS
+)
+"""A region in `?region=us-east-1`, `"Region": "us-east-1"` or `--region us-east-1`."""
 _REGION_HOST = re.compile(rf"(?:https?://)?({REGION})\.console\.", _FLAGS)
+_OTHER_ID = re.compile(
+    r"(?<![\w/-])(aki|ari|eni|i|lt|sg|snap|subnet|vol|vpc)-[0-9a-f]{4,40}(?![\w-])", _FLAGS
+)
+_AWS_HOST = re.compile(r"(?:console\.|\.)(?:aws|amazon)", _FLAGS)
 _OTHER_KINDS = {
     "aki": "a kernel image",
     "ari": "a ramdisk image",
@@ -39,57 +59,85 @@ def is_region(text: str) -> bool:
 def parse(text: str) -> ImageId:
     """Return the AMI that `text` names, and its region if `text` contains it.
 
-    Raises InvalidImageId with an explanation of the problem. Takes time linear in the length of
-    `text`, which is limited.
+    The text may contain other words, but only one AMI ID. Raises InvalidImageId with an explanation
+    of the problem. Takes time linear in the length of `text`, which is limited.
     """
     text = strip_pasted_text(text, "This is too long for an AMI ID. Paste only the ID.")
     if not text:
         raise InvalidImageId(f"Enter an AMI ID, such as {EXAMPLE}.")
-    if "://" in text or ".console." in text:
-        return _parse_url(unquote(text))
     arn = _ARN.fullmatch(text)
     if arn:
         return ImageId(_canonical_id(arn[2]), arn[1].lower())
+    plain = unquote(text) if "://" in text or ".console." in text else text
+    regions = {ami.lower(): region.lower() for region, ami in _REGION_BEFORE_AMI.findall(plain)}
+    candidates = {*regions, *(match.lower() for match in _AMI_IN_TEXT.findall(plain))}
+    found = sorted(candidate for candidate in candidates if AMI.fullmatch(candidate))
+    if len(found) > 1:
+        raise InvalidImageId(_more_than_one(found, regions), recognized=True)
+    if found:
+        return ImageId(found[0], regions.get(found[0]) or _region_in(plain))
     if text.lower().startswith("arn:"):
         raise InvalidImageId(
             "This isn’t the ARN of an AMI, which looks like "
-            f"arn:aws:ec2:us-east-1::image/{EXAMPLE}. Paste the AMI ID instead."
+            f"arn:aws:ec2:us-east-1::image/{EXAMPLE}. Paste the AMI ID instead.",
+            recognized=True,
+        )
+    _refuse_other_kind(plain)
+    if "://" in text or ".console." in text:
+        if candidates:
+            return ImageId(_canonical_id(min(candidates)))
+        raise InvalidImageId(
+            "This URL doesn’t contain an AMI ID. Open the page of the AMI, or paste its ID.",
+            recognized=bool(_AWS_HOST.search(text)),
         )
     return ImageId(_canonical_id(text))
 
 
-def _parse_url(url: str) -> ImageId:
-    found = sorted({match.lower() for match in _AMI_IN_URL.findall(url)})
-    if not found:
+def _region_in(text: str) -> str:
+    """Return the region that a URL or the output of a tool names, or ''."""
+    regions = {region.lower() for region in _LABELED_REGION.findall(text)}
+    host = _REGION_HOST.match(text)
+    if not regions and host:
+        regions = {host[1].lower()}
+    return regions.pop() if len(regions) == 1 else ""
+
+
+def _more_than_one(amis: Sequence[str], regions: Mapping[str, str]) -> str:
+    described = [f"{ami} in {regions[ami]}" if ami in regions else ami for ami in amis]
+    return (
+        f"This text contains more than one AMI ID: {join_first(described, 3)}. Paste only one of "
+        "them."
+    )
+
+
+def _refuse_other_kind(text: str) -> None:
+    """Raise InvalidImageId if the text contains the ID of something else, such as an instance."""
+    if other := _OTHER_ID.search(text):
         raise InvalidImageId(
-            "This URL doesn’t contain an AMI ID. Open the page of the AMI, or paste its ID."
+            f"This is the ID of {_OTHER_KINDS[other[1].lower()]}. An AMI ID begins with “ami-”.",
+            recognized=True,
         )
-    if len(found) > 1:
-        raise InvalidImageId("This URL contains more than one AMI ID. Paste one of the IDs.")
-    region = _REGION_PARAMETER.search(url) or _REGION_HOST.match(url)
-    return ImageId(_canonical_id(found[0]), region[1].lower() if region else "")
 
 
 def _canonical_id(text: str) -> str:
     value = text.lower()
     if AMI.fullmatch(value):
         return value
+    _refuse_other_kind(value)
     kind, dash, suffix = value.partition("-")
-    if kind in _OTHER_KINDS and suffix:
-        raise InvalidImageId(
-            f"This is the ID of {_OTHER_KINDS[kind]}. An AMI ID begins with “ami-”."
-        )
     if kind != "ami" or not dash:
         raise InvalidImageId(f"An AMI ID begins with “ami-”, for example {EXAMPLE}.")
     invalid = re.search(r"[^0-9a-f]", suffix)
     if invalid:
         raise InvalidImageId(
             f"An AMI ID can’t contain “{invalid[0]}”. After “ami-”, only the digits 0 to 9 and the "
-            "letters a to f are allowed."
+            "letters a to f are allowed.",
+            recognized=True,
         )
     raise InvalidImageId(
         f"This AMI ID is {_length_problem(len(suffix))}. It has {len(suffix)} characters after "
-        "“ami-” instead of 17, or 8 in older IDs. Copy the complete ID."
+        "“ami-” instead of 17, or 8 in older IDs. Copy the complete ID.",
+        recognized=True,
     )
 
 

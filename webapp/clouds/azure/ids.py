@@ -7,13 +7,19 @@ inside a portal URL.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.messages import shorten
-from webapp.clouds.pasted_text import SURROUNDING_CHARACTERS, strip_pasted_text
+from webapp.clouds.pasted_text import (
+    SURROUNDING_CHARACTERS,
+    parse_whole_or_part,
+    strip_pasted_text,
+)
 
 LATEST = "latest"
 EXAMPLE = "Canonical:ubuntu-24_04-lts:server:latest"
@@ -75,6 +81,9 @@ _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")
 _REGION = re.compile(r"[a-z0-9]{2,40}")
+_AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECASE)
+_URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
+"""Three or four parts with colons, which are meant to be a URN even if a part is not valid."""
 _OTHER_RESOURCES = {
     "virtualmachines": "a virtual machine",
     "virtualmachinescalesets": "a scale set",
@@ -99,20 +108,7 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with an explanation of the problem. Takes time linear in the length of
     `text`, which is limited.
     """
-    text = strip_pasted_text(
-        text, "This is too long for an Azure image ID. Paste only the ID.", _BRACKETS
-    )
-    if not text:
-        raise InvalidImageId(f"Enter the URN of an image, such as {EXAMPLE}, or a resource ID.")
-    segments = _resource_segments(text)
-    if segments is not None:
-        return _parse_resource(segments)
-    if "://" in text:
-        raise InvalidImageId(
-            "This URL doesn’t contain an Azure image ID. Open the image itself and copy its URL, "
-            "or paste its URN or resource ID."
-        )
-    return ImageId(str(_parse_urn(text)))
+    return parse_whole_or_part(text, _parse_part)
 
 
 def parse_canonical(value: str) -> AnyImage:
@@ -142,6 +138,38 @@ def with_azure_spelling(image: Image, answered_id: str) -> Image:
     except (InvalidImageId, KeyError):
         return image
     return answered if str(answered).lower() == str(image).lower() else image
+
+
+def _parse_part(text: str) -> ImageId:
+    text = strip_pasted_text(
+        text, "This is too long for an Azure image ID. Paste only the ID.", _BRACKETS
+    )
+    if not text:
+        raise InvalidImageId(f"Enter the URN of an image, such as {EXAMPLE}, or a resource ID.")
+    segments = _resource_segments(text)
+    if segments is not None:
+        with _recognized():
+            return _parse_resource(segments)
+    if "://" in text:
+        raise InvalidImageId(
+            "This URL doesn’t contain an Azure image ID. Open the image itself and copy its URL, "
+            "or paste its URN or resource ID.",
+            recognized=bool(_AZURE_HOST.search(text)),
+        )
+    if _URN_LIKE.fullmatch(text):
+        with _recognized():
+            return ImageId(str(_parse_urn(text)))
+    return ImageId(str(_parse_urn(text)))
+
+
+@contextmanager
+def _recognized() -> Iterator[None]:
+    """Mark the errors of the `with` body as errors about a text that belongs to Azure."""
+    try:
+        yield
+    except InvalidImageId as error:
+        error.recognized = True
+        raise
 
 
 def _group_path(subscription: str, group: str) -> str:

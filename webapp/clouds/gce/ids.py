@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted_text import strip_pasted_text
+from webapp.clouds.pasted_text import parse_whole_or_part, strip_pasted_text
 
 EXAMPLE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 
@@ -44,6 +44,7 @@ _OTHER_KINDS = {
     "snapshotsDetail": "a snapshot",
     "storagePools": "a storage pool",
 }
+_GOOGLE_HOST = re.compile(r"(?:^|[/.])(?:google|googleapis)\.com(?:/|$)")
 _FORMAT = f"The format is PROJECT-ID/global/images/NAME, for example {EXAMPLE}."
 
 
@@ -69,7 +70,7 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
     limited.
     """
-    return ImageId(str(parse_reference(text)))
+    return parse_whole_or_part(text, lambda part: ImageId(str(parse_reference(part))))
 
 
 def parse_reference(text: str) -> ImageRef:
@@ -86,7 +87,8 @@ def parse_reference(text: str) -> ImageRef:
         raise InvalidImageId(
             _explain_other_kind(parts)
             or "This URL doesn’t contain an image. Open the page of the image, select Equivalent "
-            "REST, and copy its selfLink."
+            "REST, and copy its selfLink.",
+            recognized=bool(_GOOGLE_HOST.search(text)),
         )
     return _parse_path(parts)
 
@@ -106,13 +108,15 @@ def _parse_path(parts: list[str]) -> ImageRef:
             if NUMBER.fullmatch(name):
                 return ImageRef(_valid_project(project), name)
             return ImageRef(_valid_project(project), _valid_name(name, "an image"))
-    raise InvalidImageId(_explain_wrong_path(parts))
+    raise _wrong_path(parts)
 
 
-def _explain_wrong_path(parts: list[str]) -> str:
-    """Return the reason why a path is not an image ID."""
+def _wrong_path(parts: list[str]) -> InvalidImageId:
+    """Return the error that explains why a path is not an image ID."""
+    recognized = True
     match parts:
         case _ if other := _explain_other_kind(parts):
+            recognized = parts[1:2] in (["global"], ["regions"], ["zones"])
             problem = other
         case ["global", "images", *_] | ["images", *_]:
             problem = (
@@ -140,13 +144,15 @@ def _explain_wrong_path(parts: list[str]) -> str:
                 f"“/global/images/family/” after the project, for example {EXAMPLE}."
             )
         case [name] if NAME.fullmatch(name) or NUMBER.fullmatch(name):
+            recognized = False
             problem = (
                 "The project is missing. Enter the project and “/global/images/” before the name, "
                 f"for example {EXAMPLE}."
             )
         case _:
+            recognized = False
             problem = f"This isn’t an image ID. {_FORMAT}"
-    return problem
+    return InvalidImageId(problem, recognized=recognized)
 
 
 def _explain_other_kind(parts: list[str]) -> str:
@@ -166,7 +172,8 @@ def _valid_project(text: str) -> str:
         return text
     raise InvalidImageId(
         "The part before “/global/images/” isn’t a project ID, which contains only lowercase "
-        "letters, digits and hyphens. Copy it from the selfLink of the image."
+        "letters, digits and hyphens. Copy it from the selfLink of the image.",
+        recognized=True,
     )
 
 
@@ -176,17 +183,20 @@ def _valid_name(text: str, what: str) -> str:
     if len(text) > 63:
         raise InvalidImageId(
             f"The name of {what} has at most 63 characters, but this has {len(text)}. Copy the "
-            "name again."
+            "name again.",
+            recognized=True,
         )
     invalid = re.search(r"[^-a-z0-9]", text)
     if invalid:
         raise InvalidImageId(
             f"The name of {what} can’t contain {_printable(invalid[0])}. Only lowercase letters, "
-            "digits and hyphens are allowed."
+            "digits and hyphens are allowed.",
+            recognized=True,
         )
     raise InvalidImageId(
         f"The name of {what} must begin with a letter and end with a letter or digit. Copy the "
-        "complete name."
+        "complete name.",
+        recognized=True,
     )
 
 

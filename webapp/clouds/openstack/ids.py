@@ -1,6 +1,7 @@
 """Parsing of pasted OpenStack image IDs.
 
-Accepts a UUID in any usual spelling, and a URL of the dashboard (Horizon) or of the Image API.
+Accepts a UUID in any usual spelling, and a URL of a dashboard (Horizon or Skyline), of the Image
+API (Glance) or of the Compute API (Nova).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted_text import strip_pasted_text
+from webapp.clouds.pasted_text import parse_whole_or_part, strip_pasted_text
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXAMPLE = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
@@ -17,18 +18,27 @@ EXAMPLE = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
 _FLAGS = re.IGNORECASE | re.ASCII
 _EXTRA_CHARACTERS = "|"
 """The border of the tables that OpenStack's command line prints."""
-_ID_LABEL = re.compile(r"(?:image[_ ]?)?id[\"'\s]{0,3}[|:=][\"'\s]{0,3}", _FLAGS)
+_ID_LABEL = re.compile(r"(?:(?:image[_ ]?)?id|image_?ref)[\"'\s]{0,3}[|:=][\"'\s]{0,3}", _FLAGS)
 """The label before the ID in a line that OpenStack's command line prints, for example in
 `| id | 6f2b… |` or `"id": "6f2b…"`."""
 _ID_IN_URL = re.compile(
-    r"(?:(?:^|/)(?:v[12](?:\.[0-9])?|project|admin)/images(?:_and_snapshots)?/"
-    r"|OS::Glance::Image/)([0-9a-z-]+)",
+    r"(?:(?:^|/)(?:v[123](?:\.[0-9]{1,3})?(?:/[\w-]{1,64})?|project|admin)"
+    r"/images(?:_and_snapshots)?/"
+    r"|(?:^|/)compute/image(?:-admin)?/detail/|OS::Glance::Image/)([0-9a-z-]+)",
     _FLAGS,
 )
+_OPENSTACK_URL = re.compile(
+    r"/(?:(?:dashboard|horizon)/(?:project|admin)|(?:project|admin)/(?:instances|volumes|images)"
+    r"|compute/(?:instance|volume|image)(?:-admin)?(?:/|$)|ngdetails/OS::)",
+    _FLAGS,
+)
+"""A URL of a dashboard, or of the API."""
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 """Characters that word processors put in place of a hyphen."""
 _REGION_IN_URL = re.compile(r"[?&]region=([\w.-]{1,64})(?![\w.-])", _FLAGS)
 _DIGITS = 32
+_FEWEST_DIGITS = 24
+"""A text with fewer digits is not meant to be a UUID."""
 
 
 def parse(text: str) -> ImageId:
@@ -37,6 +47,10 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
     limited.
     """
+    return parse_whole_or_part(text, _parse_part)
+
+
+def _parse_part(text: str) -> ImageId:
     text = strip_pasted_text(
         text, "This is too long for an image ID. Paste only the UUID.", _EXTRA_CHARACTERS
     )
@@ -54,10 +68,13 @@ def _parse_url(url: str) -> ImageId:
     if not image_ids:
         raise InvalidImageId(
             "This URL isn’t the URL of an OpenStack image. Open the page of the image and copy its "
-            "URL, or paste the UUID."
+            "URL, or paste the UUID.",
+            recognized=bool(_OPENSTACK_URL.search(url)),
         )
     if len(image_ids) > 1:
-        raise InvalidImageId("This URL contains more than one image ID. Paste one UUID.")
+        raise InvalidImageId(
+            "This URL contains more than one image ID. Paste one UUID.", recognized=True
+        )
     region = _REGION_IN_URL.search(url)
     return ImageId(_parse_uuid(image_ids[0]), region[1] if region else "")
 
@@ -77,16 +94,19 @@ def _parse_uuid(text: str) -> str:
     if wrong:
         raise InvalidImageId(
             f"“{wrong[0]}” isn’t allowed in a UUID, which contains only the digits 0 to 9 and the "
-            "letters a to f. Copy the ID again."
+            "letters a to f. Copy the ID again.",
+            recognized=bool(re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", value)),
         )
     if len(digits) != _DIGITS:
         raise InvalidImageId(
             f"This UUID is too {'short' if len(digits) < _DIGITS else 'long'}: it has "
-            f"{len(digits)} digits and letters instead of {_DIGITS}. Copy the whole ID."
+            f"{len(digits)} digits and letters instead of {_DIGITS}. Copy the whole ID.",
+            recognized=len(digits) >= _FEWEST_DIGITS,
         )
     if "-" in value:
         raise InvalidImageId(
             "The hyphens in this UUID are in the wrong positions. They belong after 8, 12, 16 and "
-            "20 digits and letters. Copy the ID again."
+            "20 digits and letters. Copy the ID again.",
+            recognized=True,
         )
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -26,6 +26,14 @@ _MANAGED_OBJECT_ID = re.compile(
     r"(?<![0-9a-z])(?:(?P<vm>vm)|host|domain-[cs]|datacenter|group-[dhnsv]|resgroup|datastore"
     r"|network|dvportgroup)-[0-9]+(?![0-9a-z-])"
 )
+_ALMOST_UUID = re.compile(r"[0-9a-f]{6,10}-[0-9a-z-]{14,40}|[0-9a-f]{24,40}")
+_VSPHERE_TEXT = re.compile(
+    r"urn:vmomi|vm-[0-9]+$|://(?:[\w.-]*vcenter|[\w.:-]+/(?:ui|vsphere-client)(?:/|$))"
+    r"|uuid\.(?:bios|location)|^\[[^\]]+\] |\.(?:vmtx|vmx|vmdk|ova|ovf)$"
+)
+"""A text that certainly belongs to vSphere."""
+_LABEL = re.compile(r"(?:(?:config\.)?instance ?uuid|vc\.uuid)[\"'\s]{0,9}[:=][\"'\s]{0,9}")
+"""The label before an instance UUID in a .vmx file, and in the output of PowerCLI and govc."""
 _NOT_HEX = re.compile(r"[^0-9a-f-]")
 
 
@@ -42,12 +50,17 @@ def parse(text: str) -> ImageId:
         raise InvalidImageId(
             f"Choose a template from the list, or enter its instance UUID, such as {EXAMPLE}."
         )
+    if label := _LABEL.match(value):
+        value = value[label.end() :]
     if _SPELLINGS.fullmatch(value):
         digits = re.sub("[^0-9a-f]", "", value.removeprefix("urn:").removeprefix("uuid:"))
         return ImageId(
             "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
         )
-    raise InvalidImageId(_explain_other_text(value) or _explain_wrong_uuid(value))
+    if other := _explain_other_text(value):
+        raise InvalidImageId(other, recognized=bool(_VSPHERE_TEXT.search(value)))
+    almost = _ALMOST_UUID.fullmatch(value)
+    raise InvalidImageId(_explain_wrong_uuid(value), recognized=bool(almost))
 
 
 def parse_thumbprint(text: str) -> str:
@@ -67,6 +80,11 @@ def _explain_other_text(value: str) -> str:
         return (
             f"IDs such as “{managed[0]}” are different in every vCenter, so they don’t identify a "
             "template. Choose the template from the list, or enter its instance UUID."
+        )
+    if re.match(r"uuid\.(?:bios|location)\b", value):
+        return (
+            "This isn’t the instance UUID, which the file calls vc.uuid. Enter that UUID, or "
+            "choose the template from the list."
         )
     if "://" in value or "urn:" in value:
         return (

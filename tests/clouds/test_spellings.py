@@ -1,0 +1,117 @@
+"""Every spelling of an image ID becomes the same canonical ID, for all clouds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from tests.clouds.spellings import SpelledId, spelled_ids
+from webapp.clouds import CLOUDS, recognize_image_id
+from webapp.clouds.base import InvalidImageId
+
+AMI = "ami-0123456789abcdef0"
+UUID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
+OTHER_UUID = "00002404-5a4d-4b0c-8000-000000002404"
+VMX = "50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91"
+COMPUTE = (
+    "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/resourceGroups/g/providers"
+    "/Microsoft.Compute"
+)
+
+
+@given(spelled_ids)
+def test_every_spelling_becomes_the_canonical_id(spelled: SpelledId) -> None:
+    cloud = CLOUDS[spelled.cloud]
+    parsed = cloud.parse_image_id(spelled.spelling)
+    assert parsed.value.lower() == spelled.canonical.lower()
+    assert parsed.location == spelled.location
+    assert cloud.parse_image_id(parsed.value).value == parsed.value
+
+
+@given(spelled_ids)
+def test_only_azure_has_ids_with_capital_letters(spelled: SpelledId) -> None:
+    """Two IDs that differ only in case are therefore the same image in every cloud."""
+    parsed = CLOUDS[spelled.cloud].parse_image_id(spelled.spelling)
+    assert spelled.cloud == "azure" or parsed.value == parsed.value.lower()
+
+
+@given(spelled_ids)
+def test_only_clouds_with_uuids_share_an_id(spelled: SpelledId) -> None:
+    found, _ = recognize_image_id(spelled.spelling)
+    keys = {cloud.key for cloud, _ in found}
+    assert spelled.cloud in keys
+    assert keys == {spelled.cloud} or keys <= {"openstack", "vmware"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("i-0abc123def4567890", "aws", "the ID of an instance"),
+        ('"SnapshotId": "snap-0123456789abcdef0"', "aws", "the ID of a snapshot"),
+        (f"us-east-1:{AMI},eu-west-1:ami-12345678", "aws", f"{AMI} in us-east-1"),
+        (f"{AMI} ami-12345678", "aws", "more than one AMI ID"),
+        ("https://console.aws.amazon.com/ec2/home?region=us-east-1", "aws", "doesn’t contain an"),
+        (f"{COMPUTE}/galleries/g/images/d", "azure", "without a version"),
+        (f"{COMPUTE}/disks/d", "azure", "the ID of a disk"),
+        ("Canonical:ubuntu-24_04-lts:server", "azure", "This text has 3"),
+        ("Canonical:ubuntu:server:newest", "azure", "isn’t a version"),
+        ("debian-cloud/debian-13", "gce", "an image or an image family"),
+        ("projects/p/zones/europe-west1-b/disks/d", "gce", "This is a disk"),
+        ("acme/global/images/web 24", "gce", "can’t contain “ ”"),
+        (f"https://cloud.example.com/dashboard/project/instances/{UUID}", "openstack", "isn’t the"),
+        (
+            "https://vcenter.example.com/ui/app/vm;nav=v/urn:vmomi:VirtualMachine:vm-7:x",
+            "vmware",
+            "“vm-7”",
+        ),
+        (f'uuid.bios = "{VMX}"', "vmware", "vc.uuid"),
+    ],
+)
+def test_the_cloud_of_a_text_that_is_no_image_id_explains_it(
+    text: str, key: str, words: str
+) -> None:
+    found, problems = recognize_image_id(text)
+    assert not found
+    (problem,) = problems
+    assert problem[0].key == key
+    assert words in str(problem[1])
+
+
+@pytest.mark.parametrize("text", ["", "ubuntu", "hello world", "12:34:56", "https://example.com/x"])
+def test_no_cloud_explains_a_text_that_could_be_anything(text: str) -> None:
+    assert recognize_image_id(text) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (f"acme/global/images/{AMI}", "gce"),
+        (f"https://www.googleapis.com/compute/v1/projects/p/global/images/{AMI}", "gce"),
+        (f"{COMPUTE}/images/{AMI}", "azure"),
+    ],
+)
+def test_an_image_named_like_an_ami_is_not_an_ami(text: str, key: str) -> None:
+    found, _ = recognize_image_id(text)
+    assert [cloud.key for cloud, _ in found] == [key]
+
+
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [
+        (f"{AMI} (web-server-01)", ""),
+        (f"web-server-01 {AMI}", ""),
+        (f'{{"Name": "eu-west-1", "ImageId": "{AMI}"}}', ""),
+        (f"region us-east-1, region eu-west-1: {AMI}", "eu-west-1"),
+        (f"region us-east-1, region eu-west-1, {AMI}", ""),
+    ],
+)
+def test_only_a_region_that_belongs_to_the_ami_is_used(text: str, location: str) -> None:
+    assert CLOUDS["aws"].parse_image_id(text).location == location
+
+
+def test_a_text_with_several_ids_is_refused() -> None:
+    for text in ("a-project/global/images/web,a-project/global/images/db", f"{UUID}, {OTHER_UUID}"):
+        _, problems = recognize_image_id(text)
+        assert any("more than one image ID" in str(error) for _, error in problems), text
+    with pytest.raises(InvalidImageId, match="more than one image ID"):
+        CLOUDS["azure"].parse_image_id("a:b:c:1.0, a:b:c:2.0")
