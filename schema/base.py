@@ -92,7 +92,8 @@ class EditedTable(Table):
         stored = query.get_or_none()
         if stored is None:
             return False
-        self.__data__.update(stored.__data__)
+        for name, value in stored.__data__.items():
+            setattr(self, name, value)
         return True
 
 

@@ -16,6 +16,7 @@ Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
 """Recorded instead of the value of a secret. The log only shows that the secret changed."""
 
+_ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 ACTIONS = {
     "image.register": "registered the image",
     "image.edit": "edited the image",
@@ -85,6 +86,19 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
         for name, value in after.items()
         if before.get(name) != value
     }
+
+
+def field_label(name: str) -> str:
+    """Return the label of a changed field, for example 'OS version' for `os_version`.
+
+    Some fields already have a label as their name, for example 'Hyper-V generation'. Such a name is
+    returned unchanged.
+    """
+    if name != name.lower():
+        return name
+    words = [_ABBREVIATIONS.get(word, word) for word in name.split("_")]
+    label = " ".join(words)
+    return label[0].upper() + label[1:]
 
 
 def image_entries(image: Image) -> list[AuditEntry]:

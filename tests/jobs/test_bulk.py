@@ -324,7 +324,7 @@ def test_only_a_deletion_can_be_undone(
 ) -> None:
     image = make_image("acme")
     assert not bulk.can_be_undone(run_action("unshare", [image]))
-    deletion.delete(editor, image)
+    deletion.delete(editor, reload(image))
     assert not bulk.can_be_undone(run_action("restore", []))
 
 

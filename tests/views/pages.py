@@ -26,3 +26,11 @@ def receipt_in(page: str) -> str:
     found = re.search(r'name="receipt"[^>]*value="([^"]+)"', page)
     assert found, "the page has no receipt"
     return html.unescape(found[1])
+
+
+def revision_in(page: TestResponse | str) -> str:
+    """Return the revision that the form of a page carries."""
+    source = page if isinstance(page, str) else page.text
+    found = re.search(r'name="revision"[^>]*value="([0-9]+)"', source)
+    assert found, "the page carries no revision"
+    return found[1]

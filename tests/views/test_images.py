@@ -6,6 +6,7 @@ import pytest
 
 from models import Image
 from tests.conftest import ClientOf, MakeImage
+from tests.views.pages import revision_in
 from webapp.images.choices import SIZE_MESSAGE
 
 ACME = "/account/acme"
@@ -154,6 +155,7 @@ def test_editing_to_another_operating_system(client_of: ClientOf, make_image: Ma
         "os_version": "other",
         "os_version_other": "R1",
         "size_gb": "",
+        "revision": "1",
     }
     client.post(f"{ACME}/images/{image.id}/edit", data=form)
     stored = Image.get_by_id(image.id)
@@ -174,9 +176,10 @@ def test_turning_shared_off_lists_the_scopes_that_lose_access(
     assert "Environment acme / staging" in page
     seen = f"/environment/acme/production/images/{image.id}"
     assert below.get(seen).status_code == 200
-    client.post(f"{ACME}/images/{image.id}/share")
+    client.post(f"{ACME}/images/{image.id}/share", data={"revision": revision_in(page)})
     assert below.get(seen).status_code == 404
-    client.post(f"{ACME}/images/{image.id}/share", data={"shared": "y"})
+    revision = revision_in(client.get(f"{ACME}/images/{image.id}/share"))
+    client.post(f"{ACME}/images/{image.id}/share", data={"shared": "y", "revision": revision})
     assert below.get(seen).status_code == 200
 
 

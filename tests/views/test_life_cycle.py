@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 import models
 from models import Image
 from tests.conftest import ClientOf, MakeImage, details, reload
-from tests.views.pages import visible_text
+from tests.views.pages import revision_in, visible_text
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.images import image_details, life_cycle
@@ -27,38 +27,38 @@ def client(client_of: ClientOf) -> FlaskClient:
 
 def change(client: FlaskClient, image: Image, **fields: object) -> TestResponse:
     url = f"{IMAGES}/{image.id}/life-cycle"
-    return client.post(url, data=fields, follow_redirects=True)
+    data = {**fields, "revision": reload(image).revision}
+    return client.post(url, data=data, follow_redirects=True)
 
 
 def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeImage) -> None:
     image, new = make_image("acme", 1, name="old"), make_image("acme", 2, name="new")
     url, day = f"{IMAGES}/{image.id}/life-cycle", models.today()
     assert f'value="{day}"' in client.get(url).text
+
+    def save(**fields: str) -> TestResponse:
+        revision = revision_in(client.get(url))
+        return client.post(url, data={**fields, "revision": revision}, follow_redirects=True)
+
     fields = {"status": "deprecated", "on": str(day + timedelta(days=9)), "reason": "It is old."}
-    page = client.post(url, data={**fields, "successor": "new"}, follow_redirects=True)
+    page = save(**fields, successor="new")
     assert (
         f"Will be deprecated on {day + timedelta(days=9)}. It is old. Use new instead."
         in visible_text(page)
     )
     form = client.get(url).text
     assert f'value="#{new.id} new"' in form
-    page = client.post(
-        url,
-        data={**fields, "on": str(day), "successor": f"#{new.id} new"},
-        follow_redirects=True,
-    )
+    page = save(**{**fields, "on": str(day), "successor": f"#{new.id} new"})
     assert f"Deprecated since {day}" in visible_text(page)
     fields = {"status": "retired", "on": str(day), "successor": f"#{new.id} new"}
-    page = client.post(url, data=fields, follow_redirects=True)
+    page = save(**fields)
     assert f"Retired since {day}. Don’t use this image anymore. Use new instead." in visible_text(
         page
     )
-    page = client.post(
-        url, data={"status": "active", "on": "", "successor": "?"}, follow_redirects=True
-    )
+    page = save(status="active", on="", successor="?")
     assert "The image is now active." in visible_text(page)
     assert life_cycle.plan_of(reload(image)) == life_cycle.STAYS_ACTIVE
-    page = client.post(url, data={"status": "active"}, follow_redirects=True)
+    page = save(status="active")
     assert "No changes to save." in visible_text(page)
 
 
@@ -79,7 +79,9 @@ def test_invalid_status_forms_are_refused(
     client: FlaskClient, make_image: MakeImage, fields: dict[str, str], words: str
 ) -> None:
     image = make_image("acme", name="old")
-    response = client.post(f"{IMAGES}/{image.id}/life-cycle", data={"reason": "Kept", **fields})
+    response = client.post(
+        f"{IMAGES}/{image.id}/life-cycle", data={"reason": "Kept", "revision": "1", **fields}
+    )
     assert response.status_code == 422
     assert words in visible_text(response)
     assert 'value="Kept"' in response.text

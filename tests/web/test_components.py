@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import pytest
 from flask import Flask
 
+from webapp.audit import field_label
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN
 from webapp.search.rows import ListedImage
-from webapp.web.components import RowOptions, field_label, field_value, image_rows
+from webapp.web.components import RowOptions, field_value, image_rows
 
 HOSTILE = "<b>\"'&"
 ESCAPED = "&lt;b&gt;&#34;&#39;&amp;"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -41,6 +42,18 @@ class Vault:
                 "CREDENTIALS_KEYS. Restore the key, or delete the credentials and add them again."
             ) from error
         return CredentialValues({**row.settings, **secrets})
+
+    def seal(self, values: Mapping[str, Any]) -> str:
+        """Return JSON values as a text that a browser can store, but neither read nor change."""
+        return self._fernet.encrypt(json.dumps(values).encode()).decode()
+
+    def unseal(self, text: str) -> dict[str, Any] | None:
+        """Return the values of a text that `seal` returned, or None for any other text."""
+        try:
+            values: dict[str, Any] = json.loads(self._fernet.decrypt(text.encode()))
+        except InvalidToken:
+            return None
+        return values
 
     def rotate(self) -> int:
         """Re-encrypt every row with the first key and return the number of rows.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import Form
+from wtforms import Form, HiddenField
+
+from models import LARGEST_ID
 
 
 def stripped(value: str | None) -> str:
@@ -19,5 +21,27 @@ def refuse(form: Form, message: str, field: str = "") -> None:
         form.form_errors.append(message)
 
 
+class RevisionField(HiddenField):
+    """The revision of the record that the page showed. Any other text counts as revision 0."""
+
+    data: int
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0] if valuelist else ""
+        is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))
+        self.data = min(int(text), LARGEST_ID) if is_number else 0
+
+
 class ActionForm(FlaskForm):
     """A form that consists of a button. It has no fields except the CSRF token."""
+
+
+class ConfirmForm(ActionForm):
+    """A button that changes or deletes the record that the page shows."""
+
+    revision = RevisionField()
+
+    @classmethod
+    def for_revision(cls, revision: int) -> ConfirmForm:
+        """Return the form for a record that has this revision now."""
+        return cls(data={"revision": revision})

@@ -63,7 +63,7 @@ class RestoreForm(FlaskForm):
 class OperatingSystemForm(ImageForm):
     """The form for an operating system: the form of an image, without all other fields."""
 
-    name = size_gb = compute_resource = agent_installed = shared = receipt = None
+    name = size_gb = compute_resource = agent_installed = shared = receipt = revision = None
 
     def arguments(self) -> Arguments:
         return bulk_actions.operating_system_arguments(*self.operating_system())

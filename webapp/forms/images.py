@@ -18,7 +18,7 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from models import CloudCredentials, Image
-from webapp.forms.base import refuse, stripped
+from webapp.forms.base import ConfirmForm, RevisionField, refuse, stripped
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH, SIZE_MESSAGE, Choices
 
@@ -66,6 +66,8 @@ class ImageForm(FlaskForm):
     compute_resource = SelectField("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed = BooleanField("Scalr Agent Installed")
     shared = BooleanField("Shared")
+    revision: Field = RevisionField()
+    """The revision that the person edits. A new image has none."""
     receipt = HiddenField()
     """The signed record of the look-up, which NEXT hands to REGISTER. See `images/receipts.py`."""
 
@@ -162,7 +164,7 @@ class ImageForm(FlaskForm):
         return OTHER in {self.os_version.data, self.os_family.data}
 
 
-class SharedForm(FlaskForm):
+class SharedForm(ConfirmForm):
     shared = BooleanField()
 
 

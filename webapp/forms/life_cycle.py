@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Length, Optional
 
 import models
 from models import LifeCycle
-from webapp.forms.base import stripped
+from webapp.forms.base import RevisionField, stripped
 from webapp.images.life_cycle import REASON_LENGTH, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
@@ -48,6 +48,7 @@ class StatusForm(LifeCycleForm):
         [InputRequired("Choose a status.")],
         choices={status.value: status.value.capitalize() for status in LifeCycle},
     )
+    revision = RevisionField()
 
     def fill(self, plan: LifeCyclePlan, successor: str) -> None:
         """Fill in the stored values."""

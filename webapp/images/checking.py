@@ -20,10 +20,10 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, ImageState, Locator
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import image_details
-from webapp.images.deletion import reload
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered, registering
 from webapp.images.registration import require_storable, usable_credentials
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock
 
 
 class RefersToRegistered(AlreadyRegistered):
@@ -52,7 +52,7 @@ def check_again(
     With `credentials_id`, the image uses those credentials from now on. An ID that refers to
     another image, such as `latest` or a family, is replaced by the ID of the image found. If the
     image does not exist in the cloud, it stays registered and its state becomes `gone`. Raises
-    Forbidden, CredentialsNotUsable, ImageDeleted, RefersToRegistered, CheckedMeanwhile, VaultError
+    Forbidden, CredentialsNotUsable, RecordDeleted, RefersToRegistered, CheckedMeanwhile, VaultError
     and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
@@ -80,7 +80,7 @@ def _check(
         changes["Cloud image ID"] = (looked_up.image_id, found.image_id)
     with _saving(image, looked_up, found):
         # Somebody may have edited the image while the cloud was answering.
-        reload(image)
+        lock(image)
         if image.cloud_image_id != looked_up.image_id:
             raise CheckedMeanwhile
         image.cloud_image_id = found.image_id

@@ -26,35 +26,33 @@ from webapp.images import life_cycle
 from webapp.images.choices import choices_of
 from webapp.images.identity import ImageIdentity, find_registered
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
 DERIVED_COLUMNS = frozenset({"group_id", "name_key", "size_key", "search_text", "verified"})
 """Columns that are computed from other columns. The stored copy leaves them out."""
 
 
-class ImageDeleted(Refusal):
-    """Somebody else deleted the image after it was loaded."""
-
-    def __init__(self) -> None:
-        super().__init__("Somebody else has just deleted this image.")
-
-
 class CannotRestore(Refusal):
     """The image can't be restored."""
 
 
-def delete(actor: Actor, image: Image, batch: str = "") -> str:
+def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = None) -> str:
     """Delete an image from the registry and return the ID of its batch.
 
     The ID of the batch is needed to restore the image. The image in the cloud is not changed. If
-    `batch` is empty, the image starts a new batch. Raises Forbidden and ImageDeleted.
+    `batch` is empty, the image starts a new batch. `based_on` is the revision that the person saw;
+    without it, the revision of `image`. Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
+    based_on = image.revision if based_on is None else based_on
     if not batch:
         purge()
         batch = new_batch()
     with transaction():
-        reload(image)
+        lock(image)
+        actor.require(Right.EDIT_IMAGES, image.scope)
+        require_unchanged(image, based_on)
         _store_copy(actor, image, batch)
         changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
@@ -72,18 +70,6 @@ def new_batch() -> str:
 def purge() -> None:
     """Remove the deleted images that can't be restored any more."""
     DeletedImage.delete().where(DeletedImage.deleted_at < now() - RESTORABLE_FOR).execute()
-
-
-def reload(image: Image) -> None:
-    """Replace the values of `image` with the values in the database. Raises ImageDeleted.
-
-    If an image was loaded before a transaction that changes or deletes it, call this at the start
-    of the transaction. Otherwise the transaction overwrites the changes of other people.
-    """
-    stored = Image.get_or_none(Image.id == image.id)
-    if stored is None:
-        raise ImageDeleted
-    image.__data__.update(stored.__data__)
 
 
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from models import Image, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images.choices import CHOICE_COLUMNS, Choices, apply_choices, choices_of
+from webapp.revisions.conflicts import lock, require_no_conflict
 
 
-def edit(actor: Actor, image: Image, choices: Choices) -> audit.Changes:
-    """Save `choices` and return what changed. Raises Forbidden."""
+def edit(
+    actor: Actor, image: Image, choices: Choices, based_on: int | None = None
+) -> audit.Changes:
+    """Save all `choices` and return what changed. See `edit_fields`."""
+    return edit_fields(actor, image, asdict(choices), based_on)
+
+
+def edit_fields(
+    actor: Actor, image: Image, values: Mapping[str, Any], based_on: int | None = None
+) -> audit.Changes:
+    """Save the fields of `Choices` that are in `values`, and return what changed.
+
+    `based_on` is the revision that the person saw; without it, the revision of `image`. Raises
+    Forbidden, InvalidChoices, RecordDeleted and EditConflict.
+    """
     actor.require(Right.EDIT_IMAGES, image.scope)
+    based_on = image.revision if based_on is None else based_on
     with transaction():
-        changes = audit.difference(asdict(choices_of(image)), asdict(choices))
+        lock(image)
+        actor.require(Right.EDIT_IMAGES, image.scope)
+        stored = asdict(choices_of(image))
+        require_no_conflict(image, based_on, stored, values, together=("os_family", "os_version"))
+        changes = audit.difference(stored, values)
         if changes:
-            apply_choices(image, choices)
+            apply_choices(image, Choices(**{**stored, **values}))
             image.save(only=CHOICE_COLUMNS)
             audit.record(
                 actor, image.scope, "image.edit", image.name, record=image, changes=changes

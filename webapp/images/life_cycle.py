@@ -18,6 +18,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images.successors import require_valid_successor
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock, require_no_conflict
 
 REASON_LENGTH = 255
 
@@ -87,41 +88,69 @@ def plan_of(image: Image) -> LifeCyclePlan:
 
 
 def deprecate(
-    actor: Actor, image: Image, on: date, reason: str = "", successor_id: int | None = None
+    actor: Actor,
+    image: Image,
+    on: date,
+    reason: str = "",
+    successor_id: int | None = None,
+    based_on: int | None = None,
 ) -> audit.Changes:
     """Deprecate an image from `on`, which may be in the future, and return what changed.
 
-    Removes the retirement date. Raises Forbidden, InvalidLifeCycle and InvalidSuccessor.
+    Removes the retirement date. Raises the same exceptions as `change`, and InvalidLifeCycle.
     """
-    return change(actor, image, LifeCyclePlan(on, None, reason, successor_id))
+    return change(actor, image, LifeCyclePlan(on, None, reason, successor_id), based_on)
 
 
 def retire(
-    actor: Actor, image: Image, on: date, reason: str = "", successor_id: int | None = None
+    actor: Actor,
+    image: Image,
+    on: date,
+    reason: str = "",
+    successor_id: int | None = None,
+    based_on: int | None = None,
 ) -> audit.Changes:
     """Retire an image from `on`, which may be in the future, and return what changed.
 
-    Keeps an earlier deprecation date. Raises Forbidden, InvalidLifeCycle and InvalidSuccessor.
+    Keeps an earlier deprecation date. Raises the same exceptions as `change`, and InvalidLifeCycle.
     """
-    deprecated = image.deprecated_on if image.deprecated_on and image.deprecated_on <= on else None
-    return change(actor, image, LifeCyclePlan(deprecated, on, reason, successor_id))
+    based_on = image.revision if based_on is None else based_on
+    with transaction():
+        lock(image)
+        earlier = image.deprecated_on and image.deprecated_on <= on
+        deprecated = image.deprecated_on if earlier else None
+        plan = LifeCyclePlan(deprecated, on, reason, successor_id)
+        return change(actor, image, plan, based_on)
 
 
-def make_active(actor: Actor, image: Image) -> audit.Changes:
-    """Make an image active, remove its dates, and return what changed. Raises Forbidden."""
-    return change(actor, image, STAYS_ACTIVE)
+def make_active(actor: Actor, image: Image, based_on: int | None = None) -> audit.Changes:
+    """Make an image active, remove its dates, and return what changed.
+
+    Raises the same exceptions as `change`.
+    """
+    return change(actor, image, STAYS_ACTIVE, based_on)
 
 
-def change(actor: Actor, image: Image, plan: LifeCyclePlan) -> audit.Changes:
+def change(
+    actor: Actor, image: Image, plan: LifeCyclePlan, based_on: int | None = None
+) -> audit.Changes:
     """Save a plan and return what changed. Dates up to today take effect immediately.
 
-    Raises Forbidden and InvalidSuccessor.
+    `based_on` is the revision that the person saw; without it, the revision of `image`. Raises
+    Forbidden, InvalidSuccessor, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
+    based_on = image.revision if based_on is None else based_on
     with transaction():
+        lock(image)
+        actor.require(Right.EDIT_IMAGES, image.scope)
+        stored, values = audit_values(plan_of(image)), audit_values(plan)
+        require_no_conflict(
+            image, based_on, stored, values, together=("deprecated_on", "retired_on")
+        )
         if plan.successor is not None and plan.successor != image.successor_id:
             require_valid_successor(image, plan.successor)
-        changes = audit.difference(_audit_values(plan_of(image)), _audit_values(plan))
+        changes = audit.difference(stored, values)
         if changes:
             _apply_plan(image, plan)
             image.save(only=_PLAN_COLUMNS)
@@ -152,7 +181,7 @@ def _audit_action(plan: LifeCyclePlan) -> str:
     return "image.deprecate" if plan.deprecated_on else "image.restore"
 
 
-def _audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
+def audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
     """Return the values of a plan as the audit log stores them.
 
     A successor is stored by its ID and not by its name: a person who can see an image and its
@@ -163,6 +192,21 @@ def _audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
         for name, value in asdict(plan).items()
     }
     return {**values, "successor": f"#{plan.successor}" if plan.successor else None}
+
+
+def plan_from_audit(values: Mapping[str, Any]) -> LifeCyclePlan:
+    """Return the plan of which `audit_values` returned `values`. Raises InvalidLifeCycle."""
+    successor = values.get("successor")
+    return LifeCyclePlan(
+        deprecated_on=_day(values.get("deprecated_on")),
+        retired_on=_day(values.get("retired_on")),
+        reason=values.get("reason") or "",
+        successor=int(successor.removeprefix("#")) if successor else None,
+    )
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
 
 
 def apply_due_dates_once_a_day() -> None:

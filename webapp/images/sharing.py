@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from models import Image, Scope
+from models import Image, Scope, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images import editing
-from webapp.images.choices import choices_of
 from webapp.images.identity import ImageIdentity, registering
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock, require_unchanged
 
 
 class CannotPromote(Refusal):
     """The image can't move to the scope above."""
 
 
-def set_shared(actor: Actor, image: Image, *, shared: bool) -> audit.Changes:
-    """Turn Shared on or off and return what changed. Raises Forbidden."""
-    return editing.edit(actor, image, replace(choices_of(image), shared=shared))
+def set_shared(
+    actor: Actor, image: Image, *, shared: bool, based_on: int | None = None
+) -> audit.Changes:
+    """Turn Shared on or off and return what changed.
+
+    Raises the same exceptions as `editing.edit_fields`.
+    """
+    return editing.edit_fields(actor, image, {"shared": shared}, based_on)
 
 
 def scopes_losing_access(image: Image) -> list[Scope]:
@@ -40,23 +43,28 @@ def promotion_target(actor: Actor, image: Image) -> Scope | None:
     return target
 
 
-def promote(actor: Actor, image: Image) -> Scope:
+def promote(actor: Actor, image: Image, based_on: int | None = None) -> Scope:
     """Move an image to the scope above, share it there, and return that scope.
 
-    Everybody who could see the image can still see it. Raises Forbidden, CannotPromote and
-    AlreadyRegistered.
+    Everybody who could see the image can still see it. `based_on` is the revision that the person
+    saw; without it, the revision of `image`. Raises Forbidden, CannotPromote, AlreadyRegistered,
+    RecordDeleted and EditConflict.
     """
-    target: Scope | None = image.scope.parent
-    if target is None:
-        raise CannotPromote("Scalr is the highest scope, so its images can’t be promoted.")
-    actor.require(Right.EDIT_IMAGES, image.scope)
-    actor.require(Right.EDIT_IMAGES, target)
-    _require_credentials_at(target, image)
-    changes = {"scope": (image.scope.label, target.label), "shared": (image.shared, True)}
-    with registering(target, ImageIdentity.from_image(image)):
-        image.scope, image.shared = target, True
-        image.save(only=[Image.scope, Image.shared])
-        audit.record(actor, target, "image.promote", image.name, record=image, changes=changes)
+    based_on = image.revision if based_on is None else based_on
+    with transaction():
+        lock(image)
+        target: Scope | None = image.scope.parent
+        if target is None:
+            raise CannotPromote("Scalr is the highest scope, so its images can’t be promoted.")
+        actor.require(Right.EDIT_IMAGES, image.scope)
+        actor.require(Right.EDIT_IMAGES, target)
+        require_unchanged(image, based_on)
+        _require_credentials_at(target, image)
+        changes = {"scope": (image.scope.label, target.label), "shared": (image.shared, True)}
+        with registering(target, ImageIdentity.from_image(image)):
+            image.scope, image.shared = target, True
+            image.save(only=[Image.scope, Image.shared])
+            audit.record(actor, target, "image.promote", image.name, record=image, changes=changes)
     return target
 
 

@@ -13,14 +13,23 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, Locator
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
-from webapp.forms.base import ActionForm, refuse
+from webapp.forms.base import ConfirmForm, refuse
 from webapp.forms.images import CheckForm, ImageForm, SharedForm
-from webapp.images import checking, deletion, editing, image_details, life_cycle, sharing
-from webapp.images.choices import choices_of
-from webapp.images.deletion import ImageDeleted
+from webapp.images import (
+    checking,
+    deletion,
+    editing,
+    image_details,
+    life_cycle,
+    operating_systems,
+    sharing,
+)
+from webapp.images.choices import Choices, choices_of
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.successors import visible_successor
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import EditConflict
+from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.image_access import image_url, owned_image_or_403, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
@@ -39,21 +48,41 @@ def image(image_id: int) -> Response:
     return _image_page(visible_image_or_404(image_id), CheckForm())
 
 
+EDIT_ROWS = (
+    Row("Name", ["name"]),
+    Row(
+        "Operating system",
+        ["os_family", "os_version"],
+        lambda values: operating_systems.label(values["os_family"], values["os_version"]),
+    ),
+    Row("Size", ["size_gb"], lambda values: values["size_gb"] and f"{values['size_gb']} GB"),
+    Row("Scalr Agent Installed", ["agent_installed"]),
+    Row("Shared", ["shared"]),
+)
+
+
 @pages.route("/images/<int:image_id>/edit", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def edit_image(image_id: int) -> Response:
     image = owned_image_or_403(image_id)
+    conflict_page = ConflictPage(image, image.name, EDIT_ROWS, image_url(image))
+    if conflict_page.is_answered:
+        return conflict_page.save_answer(
+            lambda values, revision: editing.edit(g.actor, image, Choices(**values), revision)
+        ) or _changes_saved(image)
     form = ImageForm()
     if not form.is_submitted():
         form.fill(choices_of(image))
+        form.revision.data = image.revision
     elif form.validate():
         try:
-            changes = editing.edit(g.actor, image, form.choices())
+            changes = editing.edit(g.actor, image, form.choices(), form.revision.data)
+        except EditConflict as conflict:
+            return conflict_page.show(conflict)
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            toast("Changes saved." if changes else "No changes to save.")
-            return redirect(image_url(image))
+            return _changes_saved(image, anything_changed=bool(changes))
     return render(
         "images/edit.html",
         image=image,
@@ -63,32 +92,43 @@ def edit_image(image_id: int) -> Response:
     )
 
 
+def _changes_saved(image: Image, *, anything_changed: bool = True) -> Response:
+    toast("Changes saved." if anything_changed else "No changes to save.")
+    return redirect(image_url(image))
+
+
 @pages.route("/images/<int:image_id>/share", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def share_image(image_id: int) -> Response:
     """Turn Shared on or off. The page lists the scopes that lose access.
 
-    Answers 404 at an environment, which has no scopes below it to share with.
+    At an environment, the page does not exist: there are no scopes below to share with.
     """
     image = owned_image_or_403(image_id)
     if g.scope.level is Level.ENVIRONMENT:
         abort(404)
-    form = SharedForm()
-    if not form.validate_on_submit():
-        return render(
-            "images/share.html",
-            image=image,
-            form=form,
-            losing_access=sharing.scopes_losing_access(image),
-            status=422 if form.is_submitted() else 200,
-        )
-    sharing.set_shared(g.actor, image, shared=form.shared.data)
-    toast(
-        "The image is now shared with all scopes below."
-        if form.shared.data
-        else "The image is no longer shared."
+    form = SharedForm.for_revision(image.revision)
+    conflict = None
+    if form.validate_on_submit():
+        try:
+            sharing.set_shared(g.actor, image, shared=form.shared.data, based_on=form.revision.data)
+        except EditConflict as error:
+            conflict, form.revision.data = error, error.revision
+        else:
+            toast(
+                "The image is now shared with all scopes below."
+                if form.shared.data
+                else "The image is no longer shared."
+            )
+            return redirect(image_url(image))
+    return render(
+        "images/share.html",
+        image=image,
+        form=form,
+        losing_access=sharing.scopes_losing_access(image),
+        conflict=conflict,
+        status=_status(form, conflict),
     )
-    return redirect(image_url(image))
 
 
 @pages.route("/images/<int:image_id>/promote", methods=["GET", "POST"])
@@ -98,11 +138,13 @@ def promote_image(image_id: int) -> Response:
     target = sharing.promotion_target(g.actor, image)
     if target is None:
         abort(404)
-    form = ActionForm()
-    registered = None
+    form = ConfirmForm.for_revision(image.revision)
+    registered = conflict = None
     if form.validate_on_submit():
         try:
-            sharing.promote(g.actor, image)
+            sharing.promote(g.actor, image, form.revision.data)
+        except EditConflict as error:
+            conflict, form.revision.data = error, error.revision
         except Refusal as error:
             registered = error.image if isinstance(error, AlreadyRegistered) else None
             refuse(form, error.message)
@@ -115,7 +157,8 @@ def promote_image(image_id: int) -> Response:
         form=form,
         target=target,
         registered=registered,
-        status=422 if form.is_submitted() else 200,
+        conflict=conflict,
+        status=_status(form, conflict),
     )
 
 
@@ -123,19 +166,33 @@ def promote_image(image_id: int) -> Response:
 @needs(Right.EDIT_IMAGES)
 def delete_image(image_id: int) -> Response:
     image = owned_image_or_403(image_id)
-    form = ActionForm()
+    form = ConfirmForm.for_revision(image.revision)
+    conflict = None
     if form.validate_on_submit():
         try:
-            batch = deletion.delete(g.actor, image)
-        except ImageDeleted:
-            abort(404)
-        toast(
-            f"“{image.name}” deleted. The image in the cloud isn’t affected.",
-            action=("Undo", url_for(".undelete"), {"batch": batch}),
-        )
-        return redirect(url_for(".images"))
-    losing_access = sharing.scopes_losing_access(image)
-    return render("images/delete.html", image=image, form=form, losing_access=losing_access)
+            batch = deletion.delete(g.actor, image, based_on=form.revision.data)
+        except EditConflict as error:
+            conflict, form.revision.data = error, error.revision
+        else:
+            toast(
+                f"“{image.name}” deleted. The image in the cloud isn’t affected.",
+                action=("Undo", url_for(".undelete"), {"batch": batch}),
+            )
+            return redirect(url_for(".images"))
+    return render(
+        "images/delete.html",
+        image=image,
+        form=form,
+        losing_access=sharing.scopes_losing_access(image),
+        conflict=conflict,
+        status=_status(form, conflict),
+    )
+
+
+def _status(form: ConfirmForm, conflict: EditConflict | None) -> int:
+    if conflict is not None:
+        return 409
+    return 422 if form.is_submitted() else 200
 
 
 @pages.post("/images/<int:image_id>/check")

@@ -15,10 +15,12 @@ from webapp.forms.life_cycle import StatusForm
 from webapp.images import life_cycle
 from webapp.images.successors import parse_successor, reference_to, visible_successor
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import EditConflict
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import Key, Query, Term
 from webapp.search.rows import ListedImage
+from webapp.views.conflicts import ConflictPage, Row, Values
 from webapp.views.image_access import image_url, owned_image_or_403
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
@@ -32,19 +34,55 @@ MAX_SUGGESTIONS = 8
 @needs(Right.EDIT_IMAGES)
 def image_life_cycle(image_id: int) -> Response:
     image = owned_image_or_403(image_id)
+    conflict_page = ConflictPage(image, image.name, STATUS_ROWS, image_url(image))
+    if conflict_page.is_answered:
+        return conflict_page.save_answer(
+            lambda values, revision: life_cycle.change(
+                g.actor, image, life_cycle.plan_from_audit(values), revision
+            )
+        ) or _saved(image)
     form = StatusForm()
     if not form.is_submitted():
         form.fill(life_cycle.plan_of(image), _successor_text(image))
+        form.revision.data = image.revision
     elif form.validate():
         try:
             changes = _save(image, form)
+        except EditConflict as conflict:
+            return conflict_page.show(conflict)
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            toast(_status_message(image) if changes else "No changes to save.")
-            return redirect(image_url(image))
+            return _saved(image, anything_changed=bool(changes))
     status = 422 if form.is_submitted() else 200
     return render("images/life_cycle.html", image=image, form=form, status=status)
+
+
+def _status_text(values: Values) -> str:
+    words = {"deprecated_on": "Deprecated", "retired_on": "Retired"}
+    dates = [f"{word} from {values[name]}" for name, word in words.items() if values[name]]
+    return ", ".join(dates) or "Active"
+
+
+def _successor_name(values: Values) -> str:
+    """Return the number and name of the successor if it is visible here, else its number."""
+    if not values["successor"]:
+        return ""
+    number = str(values["successor"])
+    found = catalogue.find_visible_image(g.scope, int(number.removeprefix("#")))
+    return reference_to(found.id, found.name) if found else number
+
+
+STATUS_ROWS = (
+    Row("Status", ["deprecated_on", "retired_on"], _status_text),
+    Row("Reason", ["reason"]),
+    Row("Successor", ["successor"], _successor_name),
+)
+
+
+def _saved(image: Image, *, anything_changed: bool = True) -> Response:
+    toast(_status_message(image) if anything_changed else "No changes to save.")
+    return redirect(image_url(image))
 
 
 @pages.get("/images/successors")
@@ -65,13 +103,13 @@ def successors() -> Response:
 def _save(image: Image, form: StatusForm) -> audit.Changes:
     """Save the status and return what changed. Raises Refusal."""
     if form.status.data == LifeCycle.ACTIVE:
-        return life_cycle.make_active(g.actor, image)
+        return life_cycle.make_active(g.actor, image, form.revision.data)
     save = {
         LifeCycle.DEPRECATED.value: life_cycle.deprecate,
         LifeCycle.RETIRED.value: life_cycle.retire,
     }[form.status.data]
     successor_id = _successor_id(image, form.successor.data)
-    return save(g.actor, image, form.on.data, form.reason.data, successor_id)
+    return save(g.actor, image, form.on.data, form.reason.data, successor_id, form.revision.data)
 
 
 def _successor_id(image: Image, text: str) -> int | None:

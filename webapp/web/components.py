@@ -19,6 +19,7 @@ from jinja2.filters import do_truncate
 from markupsafe import Markup, escape
 
 from models import LifeCycle, Scope
+from webapp.audit import field_label
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
@@ -34,7 +35,6 @@ _STATE_COLORS: dict[str, str] = {
 }
 _INSTANTS = frozenset({"Created", "Deprecated"})
 """Names of fields whose changes are instants: the labels in `image_details`."""
-_ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 _STATE_ICONS: dict[str, str] = {
     ImageState.AVAILABLE: "circle-check",
     ImageState.PENDING: "clock",
@@ -100,19 +100,6 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
     return Markup(  # noqa: S704  only digits
         f'<time datetime="{text}"{attribute}>{text[:10]} {text[11:16]} UTC</time>'
     )
-
-
-def field_label(name: str) -> str:
-    """Return the label of a changed field, for example 'OS version' for `os_version`.
-
-    Some fields already have a label as their name, for example 'Hyper-V generation'. Such a name is
-    returned unchanged.
-    """
-    if name != name.lower():
-        return name
-    words = [_ABBREVIATIONS.get(word, word) for word in name.split("_")]
-    label = " ".join(words)
-    return label[0].upper() + label[1:]
 
 
 def field_value(name: str, value: object) -> object:

@@ -1,0 +1,1 @@
+"""Refuse changes that are based on an old revision of a record."""

@@ -1,0 +1,138 @@
+"""Detect that a record was changed after a person loaded it, so that no change is overwritten.
+
+Every use case that changes a record locks it first, and compares the revision that the person saw
+with the stored one. Only fields that people edit count: facts that the cloud returned may change
+at any time. This module must not know what the fields of a record mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from models import AuditEntry, EditedTable
+from webapp import audit
+from webapp.refusals import Refusal
+
+ACTIONS_OF_CLOUDS = ("image.check",)
+"""Entries of the audit log whose changes are facts that a cloud returned."""
+
+
+class RecordDeleted(Refusal):
+    """Somebody deleted the record after it was loaded."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else has just deleted this.")
+
+
+class EditConflict(Refusal):
+    """Somebody changed the record after it was loaded, so the new change was not saved.
+
+    `revision` is the stored revision, and `changes` are the changes that led to it. `theirs` and
+    `yours` are the stored and the new values of the fields that the refused change would have set.
+    They are empty if it would have set none, for example if it is a deletion.
+    """
+
+    def __init__(
+        self,
+        record: EditedTable,
+        changes: Collection[Change],
+        theirs: Mapping[str, Any] | None = None,
+        yours: Mapping[str, Any] | None = None,
+    ) -> None:
+        people = list(dict.fromkeys(change.person_name for change in changes))
+        fields = [audit.field_label(change.field) for change in changes]
+        super().__init__(
+            f"{' and '.join(people) or 'Somebody'} changed "
+            f"{', '.join(fields) or 'this'} in the meantime."
+        )
+        self.revision = record.revision
+        self.changes = tuple(changes)
+        self.theirs, self.yours = dict(theirs or {}), dict(yours or {})
+
+
+@dataclass(frozen=True)
+class Change:
+    """The change of one field since a revision, and who made the last of these changes when.
+
+    `before` is the value at that revision. If it equals `after`, the field is a secret.
+    """
+
+    field: str
+    before: Any
+    after: Any
+    person_name: str
+    at: datetime
+
+
+def changes_since(record: EditedTable, revision: int) -> list[Change]:
+    """Return the fields that people have changed since `revision`, by order of first change."""
+    newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
+    found: dict[str, Change] = {}
+    for entry in AuditEntry.select().where(newer).order_by(AuditEntry.id):
+        if entry.action in ACTIONS_OF_CLOUDS:
+            continue
+        for field, (before, after) in entry.changes.items():
+            first = found[field].before if field in found else before
+            found[field] = Change(field, first, after, entry.person_name, entry.at)
+    return [
+        change
+        for change in found.values()
+        if change.before != change.after or change.after == audit.SECRET
+    ]
+
+
+def lock(record: EditedTable) -> None:
+    """Reload the record, and let no other transaction change it until this one ends.
+
+    Call this at the start of each transaction that changes or deletes a record. Raises
+    RecordDeleted.
+    """
+    if not record.reload(lock=True):
+        raise RecordDeleted
+
+
+def require_unchanged(
+    record: EditedTable, based_on: int, fields: Collection[str] | None = None
+) -> None:
+    """Raise EditConflict if people have changed the record since the revision `based_on`.
+
+    With `fields`, only changes of these fields count.
+    """
+    if record.revision == based_on:
+        return
+    changes = [
+        change
+        for change in changes_since(record, based_on)
+        if fields is None or change.field in fields
+    ]
+    if changes:
+        raise EditConflict(record, changes)
+
+
+def require_no_conflict(
+    record: EditedTable,
+    based_on: int,
+    theirs: Mapping[str, Any],
+    yours: Mapping[str, Any],
+    *,
+    together: Collection[str] = (),
+    logged: bool = True,
+) -> None:
+    """Raise EditConflict if saving `yours` would overwrite changes since the revision `based_on`.
+
+    `theirs` are the stored values. A field that was changed to the same value is no conflict. The
+    fields in `together` have one meaning, so a change of one counts as a change of all. If changes
+    of the record are not `logged`, or the form named no revision, every field counts as changed.
+    """
+    if record.revision == based_on:
+        return
+    changes = changes_since(record, based_on)
+    is_known = logged and based_on > 0
+    changed = {change.field for change in changes} if is_known else set(yours)
+    if changed & set(together):
+        changed = changed | set(together)
+    if any(theirs[field] != yours[field] for field in yours.keys() & changed):
+        raise EditConflict(record, changes, {field: theirs[field] for field in yours}, yours)

@@ -1,0 +1,191 @@
+"""The page that shows both versions of a record that two people changed at the same time.
+
+The person chooses, for each field that differs, between the stored version and their own. The page
+carries both versions in a sealed text, so nothing that the person typed is lost, and secrets are
+not readable in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Response, abort, g, request
+
+from models import EditedTable
+from webapp.refusals import Refusal
+from webapp.revisions.conflicts import Change, EditConflict
+from webapp.web.components import field_value
+from webapp.web.rendering import render
+from webapp.web.services import services
+
+THEIRS, YOURS = "theirs", "yours"
+MISSING_CHOICE = "Choose a version for each field."
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Fields that belong together, such as the family and the version of an operating system.
+
+    `show` returns the text for their values; without it, the row has one field.
+    """
+
+    label: str
+    fields: Sequence[str]
+    show: Callable[[Values], object] | None = None
+
+    @property
+    def key(self) -> str:
+        return f"version-{self.fields[0]}"
+
+    def text(self, values: Values) -> object:
+        shown = self.show(values) if self.show else field_value(self.label, values[self.fields[0]])
+        return "—" if shown in {None, ""} else shown
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """A row of the page: both texts, who changed the stored version, and the chosen version."""
+
+    key: str
+    label: str
+    theirs: object
+    yours: object
+    change: Change | None
+    you_changed: bool
+    chosen: str
+
+
+@dataclass(frozen=True)
+class ConflictPage:
+    """The page for one record. `name` is the record's name, `cancel` the URL to return to."""
+
+    record: EditedTable
+    name: str
+    rows: Sequence[Row]
+    cancel: str
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the request comes from this page, and not from the form of the record."""
+        return "versions" in request.form
+
+    def show(self, conflict: EditConflict) -> Response:
+        """Return the page for a change that was refused. Nothing is chosen for the person yet."""
+        return self._render(_Versions.from_conflict(conflict), {}, 409)
+
+    def save_answer(self, save: Callable[[dict[str, Any], int], object]) -> Response | None:
+        """Save the versions that the person chose. Return the page again if that is impossible.
+
+        `save` gets the values and the revision that the page showed.
+        """
+        versions = self._read_versions()
+        chosen = self._chosen(versions)
+        if any(row.key not in chosen for row in self._differing(versions)):
+            return self._render(versions, chosen, 422, MISSING_CHOICE)
+        values = dict(versions.yours)
+        for row in self._differing(versions):
+            source = versions.theirs if chosen[row.key] == THEIRS else versions.yours
+            values.update({field: source[field] for field in row.fields})
+        try:
+            save(values, versions.revision)
+        except EditConflict as conflict:
+            return self.show(conflict)
+        except Refusal as error:
+            return self._render(versions, chosen, 422, error.message)
+        return None
+
+    def _differing(self, versions: _Versions) -> list[Row]:
+        return [
+            row
+            for row in self.rows
+            if any(versions.theirs[field] != versions.yours[field] for field in row.fields)
+        ]
+
+    def _chosen(self, versions: _Versions) -> dict[str, str]:
+        """Return the chosen version of each row by its key."""
+        answers = {row.key: request.form.get(row.key, "") for row in self._differing(versions)}
+        if (every := request.form.get("every", "")) in {THEIRS, YOURS}:
+            answers = dict.fromkeys(answers, every)
+        return {key: answer for key, answer in answers.items() if answer in {THEIRS, YOURS}}
+
+    def _read_versions(self) -> _Versions:
+        sealed = services().vault.unseal(request.form["versions"])
+        if sealed is None or sealed.pop("for") != self._audience:
+            abort(400)
+        return _Versions.from_json(sealed)
+
+    @property
+    def _audience(self) -> list[Any]:
+        return [g.actor.person.id, self.record.reference]
+
+    def _render(
+        self, versions: _Versions, chosen: Mapping[str, str], status: int, error: str = ""
+    ) -> Response:
+        changes = {change.field: change for change in versions.changes}
+        rows = []
+        for row in self._differing(versions):
+            own = [field for field in row.fields if versions.base(field) != versions.yours[field]]
+            theirs = [changes[field] for field in row.fields if field in changes]
+            default = "" if own and theirs else YOURS if own else THEIRS
+            rows.append(
+                ShownRow(
+                    row.key,
+                    row.label,
+                    row.text(versions.theirs),
+                    row.text(versions.yours),
+                    change=theirs[-1] if theirs else None,
+                    you_changed=bool(own),
+                    chosen=chosen.get(row.key, default),
+                )
+            )
+        return render(
+            "layout/conflict.html",
+            name=self.name,
+            cancel=self.cancel,
+            rows=rows,
+            people=list(dict.fromkeys(change.person_name for change in versions.changes)),
+            versions=services().vault.seal({"for": self._audience, **versions.as_json()}),
+            error=error,
+            status=status,
+        )
+
+
+@dataclass(frozen=True)
+class _Versions:
+    """Both versions, and the changes that made the stored one."""
+
+    revision: int
+    theirs: Values
+    yours: Values
+    changes: Sequence[Change]
+
+    @classmethod
+    def from_conflict(cls, conflict: EditConflict) -> _Versions:
+        return cls(conflict.revision, conflict.theirs, conflict.yours, conflict.changes)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> _Versions:
+        changes = [
+            Change(**{**change, "at": datetime.fromisoformat(change["at"])})
+            for change in values["changes"]
+        ]
+        return cls(values["revision"], values["theirs"], values["yours"], changes)
+
+    def as_json(self) -> dict[str, Any]:
+        changes = [{**asdict(change), "at": change.at.isoformat()} for change in self.changes]
+        return {
+            "revision": self.revision,
+            "theirs": dict(self.theirs),
+            "yours": dict(self.yours),
+            "changes": changes,
+        }
+
+    def base(self, field: str) -> Any:
+        """Return the value that the person saw when they opened the form."""
+        before = {change.field: change.before for change in self.changes}
+        return before.get(field, self.theirs[field])
