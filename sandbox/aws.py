@@ -1,4 +1,4 @@
-"""A loopback AWS: moto's EC2 and STS, with a small catalog of images instead of moto's images.
+"""A loopback AWS: moto's EC2, SSM and STS, with a small catalog of images instead of moto's.
 
 Image IDs never change, so documentation and tests may use them.
 """
@@ -19,6 +19,7 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.ssm.models import Parameter, ssm_backends
 
 ACCOUNT = "123456789012"
 CANONICAL, DEBIAN, AMAZON, WINDOWS, REDHAT = (
@@ -90,6 +91,14 @@ DEBIAN_13 = SandboxImage(
     "2026-10-12T17:01:09Z",
     root="/dev/xvda",
 )
+AMAZON_LINUX = SandboxImage(
+    0x2023,
+    "al2023-ami-2023.9.20261019.0-kernel-6.12-x86_64",
+    "Amazon Linux 2023 AMI 2023.9.20261019.0 x86_64 HVM kernel-6.12",
+    AMAZON,
+    "2026-10-19T22:10:00Z",
+    root="/dev/xvda",
+)
 WINDOWS_2025 = SandboxImage(
     0x2025,
     "Windows_Server-2025-English-Full-Base-2026.10.15",
@@ -150,14 +159,7 @@ CATALOG = (
         "2026-10-12T17:30:40Z",
         root="/dev/xvda",
     ),
-    SandboxImage(
-        0x2023,
-        "al2023-ami-2023.9.20261019.0-kernel-6.12-x86_64",
-        "Amazon Linux 2023 AMI 2023.9.20261019.0 x86_64 HVM kernel-6.12",
-        AMAZON,
-        "2026-10-19T22:10:00Z",
-        root="/dev/xvda",
-    ),
+    AMAZON_LINUX,
     SandboxImage(
         0x20A3,
         "al2023-ami-2023.9.20261019.0-kernel-6.12-arm64",
@@ -199,6 +201,44 @@ CATALOG = (
     OLD,
     DISABLED,
     ONLY_IRELAND,
+)
+
+
+@dataclass(frozen=True)
+class SandboxParameter:
+    """A parameter of SSM whose versions contain the IDs of `images`, the oldest version first.
+
+    `{}` in `template` stands for the ID in the region. `labels` belong to the first version.
+    """
+
+    name: str
+    images: tuple[SandboxImage, ...]
+    template: str = "{}"
+    kind: str = "String"
+    data_type: str = "text"
+    labels: tuple[str, ...] = ()
+
+
+PUBLIC = "/aws/service"
+UBUNTU_PARAMETER = f"{PUBLIC}/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
+PARAMETERS = (
+    SandboxParameter(
+        f"{PUBLIC}/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64", (AMAZON_LINUX,)
+    ),
+    SandboxParameter(
+        f"{PUBLIC}/ami-windows-latest/Windows_Server-2025-English-Full-Base", (WINDOWS_2025,)
+    ),
+    SandboxParameter(UBUNTU_PARAMETER, (NOBLE,), data_type="aws:ec2:image"),
+    SandboxParameter(
+        f"{PUBLIC}/ecs/optimized-ami/amazon-linux-2023/recommended",
+        (AMAZON_LINUX,),
+        '{{"ecs_agent_version": "1.99.0", "image_id": "{}", "schema_version": 1}}',
+    ),
+    SandboxParameter("/acme/golden/postgres", (OLD, ACME_IMAGE), labels=("stable",)),
+    SandboxParameter("acme-golden", (ACME_IMAGE,), data_type="aws:ec2:image"),
+    SandboxParameter("/acme/golden/all", (ACME_IMAGE,), "{},ami-12345678", kind="StringList"),
+    SandboxParameter("/acme/database/url", (ACME_IMAGE,), "postgres://acme:hunter2@db/acme"),
+    SandboxParameter("/acme/secret", (ACME_IMAGE,), kind="SecureString"),
 )
 
 
@@ -260,6 +300,30 @@ def fill() -> None:
             for image in CATALOG
             if region in image.regions
         }
+        _fill_parameters(region)
+
+
+def _fill_parameters(region: str) -> None:
+    """Replace moto's parameters with the parameters of PARAMETERS. The other parameters stay."""
+    stored = ssm_backends[ACCOUNT][region]._parameters  # noqa: SLF001
+    for parameter in PARAMETERS:
+        stored[parameter.name].clear()  # The first access makes moto load its own parameters.
+        stored[parameter.name] += [
+            Parameter(  # type: ignore[abstract]
+                account_id=ACCOUNT,
+                name=parameter.name,
+                value=parameter.template.format(image.id_in(region)),
+                parameter_type=parameter.kind,
+                description=None,
+                allowed_pattern=None,
+                keyid=None,
+                last_modified_date=datetime.now(UTC),
+                version=number,
+                data_type=parameter.data_type,
+                labels=list(parameter.labels) if number == 1 else [],
+            )
+            for number, image in enumerate(parameter.images, start=1)
+        ]
 
 
 @contextmanager

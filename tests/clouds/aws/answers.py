@@ -1,7 +1,8 @@
-"""Answers of EC2 and STS, for failures that a simulator cannot produce."""
+"""Answers of EC2, SSM and STS, for failures that a simulator cannot produce."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
@@ -13,12 +14,24 @@ from sandbox.faulty import Answer, Behavior, Request
 STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
 
 
+def action_of(request: Request) -> str:
+    """Return the operation: a form field, or a header of SSM such as `AmazonSSM.GetParameter`."""
+    target = request.headers.get("X-Amz-Target", "")
+    return target.rpartition(".")[2] or request.form["Action"]
+
+
 def aws_error(code: str, message: str = "No.", status: int = 400) -> Behavior:
-    """Return the behavior of a service that reports an error, in the format of EC2 or of STS."""
+    """Return the behavior of a service that reports an error, in the format of EC2, SSM or STS."""
     error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
 
     def behave(request: Request) -> Answer:
-        if request.form["Action"] in STS_ACTIONS:
+        if action_of(request) == "GetParameter":
+            return Answer(
+                status,
+                json.dumps({"__type": code, "message": message}).encode(),
+                "application/x-amz-json-1.1",
+            )
+        if action_of(request) in STS_ACTIONS:
             body = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error></ErrorResponse>"
         else:
             body = f"<Response><Errors><Error>{error}</Error></Errors></Response>"
@@ -29,7 +42,7 @@ def aws_error(code: str, message: str = "No.", status: int = 400) -> Behavior:
 
 def by_action(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
     """Return a behavior that uses `behaviors` by action, and `otherwise` for all other actions."""
-    return lambda request: behaviors.get(request.form["Action"], otherwise)(request)
+    return lambda request: behaviors.get(action_of(request), otherwise)(request)
 
 
 def by_region(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
@@ -98,3 +111,8 @@ def _xml(shape: Any, value: Any) -> str:
     if shape.type_name == "boolean":
         return "true" if value else "false"
     return escape(str(value))
+
+
+def parameter(value: str, kind: str = "String") -> Behavior:
+    body = json.dumps({"Parameter": {"Name": "/golden", "Type": kind, "Value": value}})
+    return lambda _: Answer(200, body.encode(), "application/x-amz-json-1.1")

@@ -17,6 +17,7 @@ class AwsPeer(Peer):
     cloud = CLOUDS["aws"]
     known = Locator("us-east-1", aws.NOBLE.id_in("us-east-1"))
     known_name = aws.NOBLE.name
+    alias = Locator("us-east-1", f"resolve:ssm:{aws.UBUNTU_PARAMETER}")
     unknown = Locator("us-east-1", "ami-0fedcba9876543210")
     in_other_location = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
     at_unknown_location = Locator("eu-nowhere-1", known.image_id)
@@ -24,6 +25,7 @@ class AwsPeer(Peer):
         " ami-0123456789abcdef0\n": "ami-0123456789abcdef0",
         "AMI-12345678": "ami-12345678",
         "arn:aws:ec2:us-east-1::image/ami-12345678": "ami-12345678",
+        "{{resolve:ssm:/golden/web:3}}": "resolve:ssm:/golden/web:3",
     }
     invalid_ids = ("", "ubuntu", "ami-", "i-0123456789abcdef0")
 

@@ -1,5 +1,7 @@
 """The AWS adapter. An image is an AMI: it belongs to one region and is read with DescribeImages.
 
+A parameter of Systems Manager (SSM) can be an alias of an AMI.
+
 This module does not import botocore, because that takes longer than importing everything else in
 the application. The modules `sdk` and `errors` import botocore. Functions import these two modules
 on first use.
@@ -7,12 +9,14 @@ on first use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from webapp.clouds.aws import ids
+from webapp.clouds.aws import ids, parameters
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
 from webapp.clouds.base import (
@@ -55,7 +59,15 @@ class Aws(Cloud):
     icon = "brand-aws"
     location_rule = LocationRule.REGIONAL
     credential_fields = (
-        Field("access_key_id", "Access key ID", placeholder="AKIA…", pattern=r"\w{4,128}"),
+        Field(
+            "access_key_id",
+            "Access key ID",
+            hint="Needs the permission ec2:DescribeImages. Recommended: ec2:DescribeRegions and "
+            "ec2:DescribeImageAttribute. To register images by an SSM parameter, also "
+            "ssm:GetParameter.",
+            placeholder="AKIA…",
+            pattern=r"\w{4,128}",
+        ),
         Field("secret_access_key", "Secret access key", secret=True),
         Field(
             "session_token",
@@ -89,8 +101,8 @@ class Aws(Cloud):
         Field(
             "endpoint_url",
             "Endpoint URL",
-            hint="Only for a private or test endpoint, which must serve both EC2 and STS. Leave "
-            "empty to use AWS.",
+            hint="Only for a private or test endpoint, which must serve both EC2 and STS, and SSM "
+            "if you use its parameters. Leave empty to use AWS.",
             placeholder="https://…",
             required=False,
         ),
@@ -109,7 +121,8 @@ class Aws(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="The AMI ID. You can also paste an ARN or a link to the AWS console.",
+        hint="The AMI ID. You can also paste an ARN, a link to the AWS console, or an SSM "
+        "parameter that contains an AMI ID.",
         placeholder="ami-xxxxxxxx",
     )
     where_to_find = (
@@ -119,7 +132,7 @@ class Aws(Cloud):
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        return ids.parse(text)
+        return parameters.parse(text) or ids.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:  # noqa: ARG002
         """Return one AMI for each region in `us-east-1:ami-…,eu-west-1:ami-…`."""
@@ -209,19 +222,32 @@ class Aws(Cloud):
         )
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Return the image's details, after one call and follow-up calls that take limited time."""
+        """Return the image's details, after one call and follow-up calls that take limited time.
+
+        If the ID is a reference to a parameter, read the parameter first.
+        """
         deadline = follow_up_deadline()
         self._require_same_partition(credentials, locator.location)
-        ec2 = self._clients.get(credentials, "ec2", locator.location)
+        name = parameters.parameter_in(locator.image_id)
+        if not name:
+            return self._describe_ami(credentials, locator, deadline)
+        ami = replace(locator, image_id=self._read_parameter(credentials, locator, name, deadline))
         try:
+            details = self._describe_ami(credentials, ami, deadline)
+        except (ImageNotFound, ImageNotVisible) as error:
+            raise ImageNotVisible(
+                f"The parameter {name} contains {ami.image_id}. {error}"
+            ) from error
+        return replace(details, image_id=ami.image_id)
+
+    def _describe_ami(
+        self, credentials: CredentialValues, locator: Locator, deadline: float
+    ) -> ImageDetails:
+        ec2 = self._clients.get(credentials, "ec2", locator.location)
+        with self._explaining(credentials, locator, deadline):
             answer = ec2.describe_images(
                 ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
             )
-        except Exception as error:
-            explained = self._explain(error, credentials, locator, deadline)
-            if explained is None:
-                raise
-            raise explained from error
         _require_fields(answer, "Images")
         for image in answer["Images"]:
             if image.get("ImageId") == locator.image_id:
@@ -231,6 +257,29 @@ class Aws(Cloud):
             f"{locator.image_id} is no longer available. It was deregistered or disabled, or is no "
             "longer shared with these credentials. Choose another AMI or contact its owner."
         )
+
+    def _read_parameter(
+        self, credentials: CredentialValues, locator: Locator, name: str, deadline: float
+    ) -> str:
+        """Return the AMI ID that a parameter contains."""
+        ssm = self._clients.get(credentials, "ssm", locator.location)
+        with self._explaining(credentials, locator, deadline):
+            answer = ssm.get_parameter(Name=name)
+        _require_fields(answer, "Parameter")
+        return parameters.ami_in(answer["Parameter"], name)
+
+    @contextmanager
+    def _explaining(
+        self, credentials: CredentialValues, locator: Locator, deadline: float
+    ) -> Iterator[None]:
+        """Replace an exception of the SDK by a more precise error, if there is one."""
+        try:
+            yield
+        except Exception as error:
+            explained = self._explain(error, credentials, locator, deadline)
+            if explained is None:
+                raise
+            raise explained from error
 
     def _translate(self, error: Exception) -> CloudError | None:
         from webapp.clouds.aws import errors  # noqa: PLC0415
@@ -303,6 +352,8 @@ class Aws(Cloud):
         code = errors.error_code(error)
         if code == errors.IMAGE_NOT_FOUND:
             return self._not_found(credentials, locator, deadline)
+        if code in errors.PARAMETER_NOT_FOUND:
+            return errors.no_such_parameter(parameters.parameter_in(locator.image_id), region)
         if code in errors.AMBIGUOUS:
             return self._explain_ambiguous(credentials, region, deadline)
         if region in sdk.regions()[sdk.partition_of(credentials)]:

@@ -10,6 +10,7 @@ import re
 from botocore import exceptions as boto
 from botocore import parsers
 
+from webapp.clouds.aws.sdk import OPERATIONS
 from webapp.clouds.base import (
     CloudError,
     CloudThrottled,
@@ -25,9 +26,10 @@ from webapp.clouds.connection_errors import raising_modules, translate_connectio
 
 LABEL = "AWS"
 IMAGE_NOT_FOUND = "InvalidAMIID.NotFound"
-AMBIGUOUS = {"AuthFailure", "RequestExpired"}
-"""Codes that EC2 returns for several problems. A call to STS with the same credentials returns a
-distinct code for each problem."""
+PARAMETER_NOT_FOUND = {"ParameterNotFound", "ParameterVersionNotFound"}
+AMBIGUOUS = {"AuthFailure", "RequestExpired", "UnrecognizedClientException"}
+"""Codes that EC2 and SSM return for several problems. A call to STS with the same credentials
+returns a distinct code for each problem."""
 
 NOT_AWS = (
     "The server at the endpoint didn’t respond like AWS. Check the endpoint URL of the credentials."
@@ -35,6 +37,14 @@ NOT_AWS = (
 _THROTTLED = "AWS is throttling requests from this account. Wait a minute and try again."
 _SESSION_EXPIRED = (
     "The session token has expired. Edit the credentials and enter new temporary credentials."
+)
+_KEYS_DIFFER = (
+    "The secret access key doesn’t match the access key ID. Edit the credentials and enter the "
+    "secret access key again."
+)
+_INVALID_SIGNATURE = (
+    "AWS rejected the signature made with these keys. Edit the credentials and enter both keys "
+    "again."
 )
 _CLOCK = (
     "AWS rejected the request because the clock of this server is wrong. Ask the administrator of "
@@ -56,6 +66,14 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
             "these credentials. Choose another AMI or contact its owner."
         ),
     ),
+    "ValidationException": (
+        InvalidImageId,
+        "AWS rejected the name of this parameter. Copy the name again.",
+    ),
+    "UnknownOperationException": (
+        CloudUnreachable,
+        "The endpoint doesn’t serve SSM, so parameters can’t be read. Enter the AMI ID instead.",
+    ),
     "InvalidClientTokenId": (
         CredentialsRejected,
         (
@@ -67,20 +85,10 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
         CredentialsRejected,
         ("AWS doesn’t recognize this access key ID or its session token. Edit the credentials."),
     ),
-    "SignatureDoesNotMatch": (
-        CredentialsRejected,
-        (
-            "The secret access key doesn’t match the access key ID. Edit the credentials and enter "
-            "the secret access key again."
-        ),
-    ),
-    "IncompleteSignature": (
-        CredentialsRejected,
-        (
-            "AWS rejected the signature made with these keys. Edit the credentials and enter both "
-            "keys again."
-        ),
-    ),
+    "SignatureDoesNotMatch": (CredentialsRejected, _KEYS_DIFFER),
+    "InvalidSignatureException": (CredentialsRejected, _KEYS_DIFFER),
+    "IncompleteSignature": (CredentialsRejected, _INVALID_SIGNATURE),
+    "IncompleteSignatureException": (CredentialsRejected, _INVALID_SIGNATURE),
     "AuthFailure": (
         CredentialsRejected,
         (
@@ -129,9 +137,9 @@ BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     "RequestThrottled": (CloudThrottled, _THROTTLED),
     "TooManyRequestsException": (CloudThrottled, _THROTTLED),
 }
+_SIGNATURE_CODES = {"SignatureDoesNotMatch", "InvalidSignatureException"}
 _DENIED_CODES = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
 _PERMISSION = re.compile(r"not authorized to perform:? ([a-z0-9-]{1,40}:[A-Za-z]{1,60})")
-_STS_OPERATIONS = {"AssumeRole", "GetCallerIdentity"}
 _NO_REGION = (boto.InvalidRegionError, boto.UnknownRegionError, boto.NoRegionError)
 
 
@@ -171,6 +179,13 @@ def no_such_region() -> UnknownLocation:
     return UnknownLocation("AWS has no such region. Choose a region from the list.")
 
 
+def no_such_parameter(name: str, region: str) -> ImageNotVisible:
+    return ImageNotVisible(
+        f"There is no parameter {name} in {region}, or it isn’t shared with these credentials. "
+        "Check its name, version or label, and the location."
+    )
+
+
 def region_not_enabled(region: str) -> UnknownLocation:
     return UnknownLocation(
         f"The region {region} isn’t enabled for this account. Enable it in AWS under Account, or "
@@ -188,7 +203,7 @@ def rejected_in_region(region: str) -> CredentialsRejected:
 
 def _translate_response(error: boto.ClientError) -> CloudError | None:
     code = error_code(error)
-    if code == "SignatureDoesNotMatch" and _is_clock_error(error):
+    if code in _SIGNATURE_CODES and _is_clock_error(error):
         return CredentialsRejected(_CLOCK)
     if code in BY_CODE:
         error_class, message = BY_CODE[code]
@@ -215,8 +230,9 @@ def _permission_denied(error: boto.ClientError) -> PermissionDenied:
     for the failed operation, for example ec2:DescribeImages.
     """
     match = _PERMISSION.search(_message(error))
-    service = "sts" if error.operation_name in _STS_OPERATIONS else "ec2"
-    permission = match[1] if match else f"{service}:{error.operation_name}"
+    name = error.operation_name
+    service = next((each for each, names in OPERATIONS.items() if name in names), "ec2")
+    permission = match[1] if match else f"{service}:{name}"
     if permission == "sts:AssumeRole":
         return PermissionDenied(
             "These credentials can’t assume the role. The permission sts:AssumeRole is missing, or "

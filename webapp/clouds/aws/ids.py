@@ -56,6 +56,20 @@ def is_region(text: str) -> bool:
     return bool(re.fullmatch(REGION, text, re.ASCII))
 
 
+def region_in(text: str) -> str:
+    """Return the region that a URL or the output of a tool names, or ''."""
+    regions = {region.lower() for region in _LABELED_REGION.findall(text)}
+    host = _REGION_HOST.match(text)
+    if not regions and host:
+        regions = {host[1].lower()}
+    return regions.pop() if len(regions) == 1 else ""
+
+
+def contains_ami(text: str) -> bool:
+    """Return whether `text` contains an AMI ID, alone or between other words."""
+    return any(AMI.fullmatch(match.lower()) for match in _AMI_IN_TEXT.findall(text))
+
+
 def parse(text: str) -> ImageId:
     """Return the AMI that `text` names, and its region if `text` contains it.
 
@@ -75,7 +89,7 @@ def parse(text: str) -> ImageId:
     if len(found) > 1:
         raise InvalidImageId(_more_than_one(found, regions), recognized=True)
     if found:
-        return ImageId(found[0], regions.get(found[0]) or _region_in(plain))
+        return ImageId(found[0], regions.get(found[0]) or region_in(plain))
     if text.lower().startswith("arn:"):
         raise InvalidImageId(
             "This isn’t the ARN of an AMI, which looks like "
@@ -91,15 +105,6 @@ def parse(text: str) -> ImageId:
             recognized=bool(_AWS_HOST.search(text)),
         )
     return ImageId(_canonical_id(text))
-
-
-def _region_in(text: str) -> str:
-    """Return the region that a URL or the output of a tool names, or ''."""
-    regions = {region.lower() for region in _LABELED_REGION.findall(text)}
-    host = _REGION_HOST.match(text)
-    if not regions and host:
-        regions = {host[1].lower()}
-    return regions.pop() if len(regions) == 1 else ""
 
 
 def _more_than_one(amis: Sequence[str], regions: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ ROLE_SECONDS = 900
 """How long the session of an assumed role lasts: the shortest time that AWS allows."""
 OPERATIONS = {
     "ec2": {"DescribeImages", "DescribeImageAttribute", "DescribeRegions"},
+    "ssm": {"GetParameter"},
     "sts": {"AssumeRole", "GetCallerIdentity"},
 }
 """The operations that the adapter calls, by service."""
@@ -86,7 +87,7 @@ class Clients:
         self._accounts = Cache()
 
     def warm_up(self) -> None:
-        """Read the descriptions of both services, the slowest part of creating a client."""
+        """Read the descriptions of all services, the slowest part of creating a client."""
         for service in OPERATIONS:
             self._create({}, service, home_region({}), _Keys("-", "-", None))
 

@@ -84,6 +84,7 @@ _REGION = re.compile(r"[a-z0-9]{2,40}")
 _AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECASE)
 _URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
 """Three or four parts with colons, which are meant to be a URN even if a part is not valid."""
+_AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|/aws/)", re.IGNORECASE)
 _OTHER_RESOURCES = {
     "virtualmachines": "a virtual machine",
     "virtualmachinescalesets": "a scale set",
@@ -300,6 +301,8 @@ def _parse_urn(text: str) -> MarketplaceImage:
             "The URN of a Marketplace image has four parts: publisher, offer, SKU and version, as "
             f"in {EXAMPLE}. For any other image, paste the resource ID."
         )
+    if _AWS_PARAMETER.match(text):
+        raise InvalidImageId("This is a parameter of AWS. Choose that cloud instead.")
     if len(parts) != 4:
         raise InvalidImageId(
             "A URN has four parts: publisher, offer, SKU and version, as in "

@@ -1,0 +1,151 @@
+"""Parameters of the Systems Manager Parameter Store that contain an AMI ID.
+
+AWS publishes its current AMIs as parameters, for example
+`/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`. Launch templates refer to a
+parameter as `resolve:ssm:NAME`, which means its current value, or with a version or label at the
+end, as `resolve:ssm:NAME:3`. The canonical ID of a parameter has the same format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from webapp.clouds.aws.ids import AMI, REGION, contains_ami, region_in
+from webapp.clouds.base import ImageId, ImageNotVisible, InvalidImageId
+from webapp.clouds.messages import shorten
+from webapp.clouds.pasted_text import strip_pasted_text
+
+PREFIX = "resolve:ssm:"
+EXAMPLE = f"{PREFIX}/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
+_FLAGS = re.IGNORECASE | re.ASCII
+_NAME = r"[\w./-]{1,1011}"
+_SELECTOR = r"(?::([\w.-]{1,100}))?"
+"""A version or a label."""
+_ARN = re.compile(
+    rf"arn:(aws[a-z-]{{0,20}}):ssm:({REGION}):([0-9]{{0,12}}):parameter/({_NAME}){_SELECTOR}",
+    _FLAGS,
+)
+_REFERENCE = re.compile(r"(?<![\w-])(?:resolve:)?ssm:(?://(?=/))?([^\s\"'{}\[\]<>,;]+)", _FLAGS)
+"""A reference, alone or in the output of a tool, such as `{{resolve:ssm:/golden/web:3}}`."""
+_ENCRYPTED = re.compile(r"(?<![\w-])resolve:(ssm-secure|secretsmanager):", _FLAGS)
+_PUBLIC = re.compile(rf"(?<![\w/.-])(/aws/service/{_NAME}){_SELECTOR}", _FLAGS)
+_PATH = re.compile(rf"((?:/[\w.-]+){{2,15}}){_SELECTOR}", re.ASCII)
+_PARAMETER = re.compile(rf"({_NAME}){_SELECTOR}", re.ASCII)
+_IN_CONSOLE = re.compile(
+    r"(?:\.|//)console\.[^/]+/systems-manager/parameters/([^?#]+?)"
+    r"/(?:description|overview|history|tags)(?![^?#/])",
+    _FLAGS,
+)
+_OTHER_PATHS = re.compile(
+    # Resource IDs of Azure, links of Google Cloud, and paths of OpenStack, which end with a UUID.
+    r"/(?:subscriptions|providers|resourcegroups|communitygalleries|sharedgalleries"
+    r"|projects/[^/]+/global)/"
+    r"|.*[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    _FLAGS,
+)
+
+
+def parse(text: str) -> ImageId | None:
+    """Return the canonical reference to the parameter that `text` names, and its region if known.
+
+    Returns None if the text does not name a parameter, or contains an AMI ID, which is more exact.
+    Raises InvalidImageId if the text names a secret or several parameters, or if the name is
+    invalid. Takes time linear in the length of `text`, which is limited.
+    """
+    text = strip_pasted_text(text, "This is too long for an AMI ID. Paste only the ID.")
+    if contains_ami(text):
+        return None
+    if _ENCRYPTED.search(text):
+        raise InvalidImageId(
+            "This refers to a secret, which the registry doesn’t read. Store the AMI ID in a "
+            "parameter of type String, or paste the AMI ID.",
+            recognized=True,
+        )
+    found = set(_parameters_in(text))
+    if len(found) > 1:
+        raise InvalidImageId(
+            "This text contains more than one parameter. Paste only one of them.", recognized=True
+        )
+    return found.pop() if found else None
+
+
+def _parameters_in(text: str) -> Iterable[ImageId]:
+    arns = [_from_arn(match) for match in _ARN.finditer(text)]
+    if arns:
+        return arns
+    region = region_in(text)
+    names = [match[1] for match in _REFERENCE.finditer(text)]
+    names = names or [match[0] for match in _PUBLIC.finditer(text)]
+    names = names or [_name_in_console(page[1]) for page in _IN_CONSOLE.finditer(text)]
+    if not names and _PATH.fullmatch(text) and not _OTHER_PATHS.match(text):
+        names = [text]
+    return [ImageId(_canonical(name), region) for name in names]
+
+
+def parameter_in(image_id: str) -> str:
+    """Return what GetParameter accepts for a canonical reference, or '' for an AMI ID."""
+    return image_id.removeprefix(PREFIX) if image_id.startswith(PREFIX) else ""
+
+
+def ami_in(parameter: Mapping[str, Any], name: str) -> str:
+    """Return the AMI ID in the value of a parameter, as GetParameter returns the parameter.
+
+    The value is the ID or, for the recommended AMIs of ECS and EKS, a JSON object that contains it.
+    Raises ImageNotVisible if there is none. No message contains the value, which may be a secret.
+    """
+    kind = parameter.get("Type")
+    if kind == "SecureString":
+        raise ImageNotVisible(
+            f"The parameter {name} is encrypted (SecureString), so the registry doesn’t read it. "
+            "Store the AMI ID in a parameter of type String, or enter the AMI ID."
+        )
+    value = str(parameter.get("Value") or "").strip()
+    if value.startswith("{"):
+        value = _image_id_in_json(value)
+    if kind == "StringList" or not AMI.fullmatch(value):
+        raise ImageNotVisible(
+            f"The value of the parameter {name} isn’t an AMI ID. Choose a parameter that contains "
+            "one AMI ID, or enter the AMI ID."
+        )
+    return value
+
+
+def _from_arn(arn: re.Match[str]) -> ImageId:
+    partition, region, account, name, selector = arn.groups()
+    if account:
+        # The parameter may be shared by another account, which only the ARN can express.
+        name = f"arn:{partition}:ssm:{region}:{account}:parameter/".lower() + name
+    else:
+        name = f"/{name}"
+    return ImageId(f"{PREFIX}{name}:{selector}" if selector else f"{PREFIX}{name}", region.lower())
+
+
+def _canonical(text: str) -> str:
+    match = _PARAMETER.fullmatch(text)
+    if not match:
+        raise InvalidImageId(
+            f"“{shorten(text, 60)}” isn’t the name of a parameter. A name has only letters, "
+            "digits, dots, hyphens, underscores and slashes, and a version or label can follow "
+            f"after a colon. A reference looks like {EXAMPLE}.",
+            recognized=True,
+        )
+    return PREFIX + match[0]
+
+
+def _name_in_console(text: str) -> str:
+    """Return the name in the URL of a parameter's page, which leaves out its first slash."""
+    name = unquote(unquote(text))
+    return f"/{name.removeprefix('/')}" if "/" in name else name
+
+
+def _image_id_in_json(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return str(value.get("image_id") or "") if isinstance(value, dict) else ""
