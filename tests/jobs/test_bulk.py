@@ -120,8 +120,9 @@ def test_a_preview_counts_all_matching_images(
     assert list(found.names) == [
         f"ubuntu {number:02}" for number in range(1, bulk.PREVIEW_NAMES + 1)
     ]
-    assert bulk.count_owned(editor, acme, select("os:ubuntu")) == bulk.PREVIEW_NAMES + 5
-    assert bulk.count_owned(editor, acme, Selection(query=EVERYTHING)) == bulk.PREVIEW_NAMES + 6
+    assert found.owned == bulk.PREVIEW_NAMES + 5
+    everything = bulk.preview_action(editor, acme, ACTIONS["agent"], Selection(query=EVERYTHING))
+    assert everything.owned == bulk.PREVIEW_NAMES + 6
 
 
 @pytest.mark.parametrize(

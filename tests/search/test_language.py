@@ -115,7 +115,7 @@ def test_terms_have_labels_for_people() -> None:
         f"Cloud: {CLOUDS['aws'].label}",
         "Not OS: Ubuntu 24.04 LTS Noble Numbat",
         "Size > 30 GB",
-        "Registered before 2026-01-01",
+        "Registered before 2026-01-01 (UTC)",
         "Without agent",
         "Owned here",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ from tests.jobs.threads import join_job_threads
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
 from webapp.jobs import bulk, store
+from webapp.search import language
 
 ACME = "/account/acme"
 IMAGES = f"{ACME}/images"
@@ -41,6 +43,13 @@ def preview(client: FlaskClient, action: str, *images: Image, **fields: object) 
 def confirm(client: FlaskClient, action: str, *images: Image, **fields: object) -> TestResponse:
     data = {"action": action, "image": [image.id for image in images], **fields}
     return client.post(f"{IMAGES}/bulk/start", data=data, follow_redirects=True)
+
+
+def fingerprint(page: TestResponse) -> str:
+    """Return the value that a preview sends back when the action is started."""
+    match = re.search(r'name="expected" value="([^"]+)"', page.text)
+    assert match is not None
+    return match[1]
 
 
 def test_a_preview_shows_what_would_change_and_changes_nothing(
@@ -144,10 +153,11 @@ def test_all_matching_own_images_are_deleted(client: FlaskClient, make_image: Ma
     make_image("acme", 4, name="jammy")
     make_image("", 5, name="noble from above")
     fields = {"all": "y", "q": "noble"}
-    text = visible_text(preview(client, "delete", **fields))
-    assert "Delete 3 images" in text
+    page = preview(client, "delete", **fields)
+    text = visible_text(page)
+    assert "Delete 3 images All images that match your search: “noble”" in text
     assert "1 image is inherited" in text
-    response = confirm(client, "delete", expected="3", **fields)
+    response = confirm(client, "delete", expected=fingerprint(page), **fields)
     assert "Done. 3 of 3 processed." in visible_text(response)
     assert "Back to images" in visible_text(response)
     assert f'href="{IMAGES}?q=noble"' in response.text
@@ -157,11 +167,51 @@ def test_all_matching_own_images_are_deleted(client: FlaskClient, make_image: Ma
 def test_images_are_not_deleted_if_the_search_matches_others_now(
     client: FlaskClient, make_image: MakeImage
 ) -> None:
-    make_image("acme", 1), make_image("acme", 2)
-    response = confirm(client, "delete", all="y", expected="1")
-    assert response.status_code == 409
-    assert "The images that match your search have changed" in visible_text(response)
-    assert Image.select().count() == 2
+    leaving = make_image("acme", 1)
+    page = preview(client, "delete", all="y", q="")
+    assert "All images of Account acme. No search or filter limits them." in visible_text(page)
+    leaving.delete_instance()
+    make_image("acme", 2)
+    for expected in ("", "1", fingerprint(page)):
+        response = confirm(client, "delete", all="y", q="", expected=expected)
+        assert response.status_code == 409
+        assert "The images that match your search have changed" in visible_text(response)
+    assert Image.select().count() == 1
+
+
+@pytest.mark.parametrize("step", ["bulk", "bulk/start"])
+@pytest.mark.parametrize("text", ["status:retird", "noble ab", "clod:aws noble", "x" * 501])
+def test_a_search_that_is_not_understood_selects_no_images(
+    client: FlaskClient, make_image: MakeImage, step: str, text: str
+) -> None:
+    image = make_image("acme", name="noble")
+    listed = client.get(IMAGES, query_string={"q": text})
+    for expected in ("", fingerprint(preview(client, "delete", all="y", q=""))):
+        data = {"action": "delete", "all": "y", "q": text, "expected": expected}
+        response = client.post(f"{IMAGES}/{step}", data=data)
+        assert response.status_code == 422
+        page = html.unescape(visible_text(response))
+        assert "Correct your search first" in page
+        for problem in language.parse(text).problems:
+            assert problem.message in page
+            assert problem.message in html.unescape(visible_text(listed))
+    assert not Job.select().exists()
+    response = client.post(
+        f"{IMAGES}/bulk", data={"action": "delete", "image": image.id, "q": text}
+    )
+    assert "Delete 1 image" in visible_text(response)
+
+
+def test_all_images_are_selected_only_by_a_search(
+    client: FlaskClient, make_image: MakeImage
+) -> None:
+    """A form without the field of the search must not select all images."""
+    image = make_image("acme")
+    response = preview(client, "delete", image, all="y")
+    assert response.status_code == 303
+    response = confirm(client, "delete", image, all="y")
+    assert "Select at least one image" in visible_text(response)
+    assert not Job.select().exists()
 
 
 def test_a_bulk_action_has_a_limited_number_of_images(
@@ -170,7 +220,7 @@ def test_a_bulk_action_has_a_limited_number_of_images(
     monkeypatch.setattr(bulk, "MAX_IMAGES", 1)
     make_image("acme", 1), make_image("acme", 2)
     for step in ("bulk", "bulk/start"):
-        data = {"action": "check", "all": "y", "expected": "2"}
+        data = {"action": "check", "all": "y", "q": "", "expected": "2"}
         response = client.post(f"{IMAGES}/{step}", data=data, follow_redirects=True)
         assert "Narrow your search" in visible_text(response)
     assert not Job.select().exists()

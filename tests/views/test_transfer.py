@@ -15,6 +15,8 @@ from werkzeug.test import TestResponse, encode_multipart
 import models
 from models import Image, Job
 from tests.conftest import ClientOf, MakeCredentials, MakeImage
+from tests.views.pages import visible_text
+from webapp.search import language
 from webapp.transfer import import_formats
 
 ACME = "/account/acme"
@@ -59,6 +61,34 @@ def test_a_download_contains_the_images_that_match_the_search(
     answer = client.get(f"{ACME}/images/export.json")
     assert answer.content_type == "application/json; charset=utf-8"
     assert {each["name"] for each in json.loads(answer.text)} == {"first of them", "second of them"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "json"])
+@pytest.mark.parametrize("text", ["status:retird", "second ab", "second " + "x" * 500])
+def test_a_search_that_is_not_understood_is_not_exported(
+    client_of: ClientOf, make_image: MakeImage, ending: str, text: str
+) -> None:
+    make_image("acme", name="second")
+    client = client_of("account-viewer")
+    answer = client.get(f"{ACME}/images/export.{ending}", query_string={"q": text})
+    assert answer.status_code == 422
+    page = visible_text(answer)
+    (problem,) = language.parse(text).problems
+    assert "Correct your search first" in page
+    assert problem.message in page
+    listed = client.get(f"{ACME}/images", query_string={"q": text})
+    assert problem.message in visible_text(listed)
+    assert "To export images, correct your search first." in visible_text(listed)
+    assert f"export.{ending}" not in listed.text
+
+
+def test_the_page_says_what_an_export_contains(client_of: ClientOf, make_image: MakeImage) -> None:
+    make_image("acme", name="second")
+    client = client_of("account-viewer")
+    assert "Export all images" in visible_text(client.get(f"{ACME}/images"))
+    for headers in ({}, {"HX-Request": "true"}):
+        listed = client.get(f"{ACME}/images?q=second+cloud:aws", headers=headers)
+        assert "Export 1 image: “second”, Cloud: AWS Export as CSV" in visible_text(listed)
 
 
 @pytest.mark.parametrize("ending", ["csv", "json"])

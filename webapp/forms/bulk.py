@@ -12,9 +12,7 @@ from models import LARGEST_ID
 from webapp.forms.base import stripped
 from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
-from webapp.jobs.bulk import Selection
 from webapp.jobs.bulk_actions import Arguments, BulkAction
-from webapp.search import language
 
 
 class ImageIdsField(Field):
@@ -38,17 +36,11 @@ class BulkForm(FlaskForm):
     all = BooleanField()
     q = HiddenField(filters=[stripped])
     expected = HiddenField(filters=[stripped])
-    """The number of images that the preview showed."""
+    """The fingerprint of the images that the preview showed."""
 
     @property
     def chosen_action(self) -> BulkAction:
         return bulk_actions.ACTIONS[self.action.data]
-
-    @property
-    def selection(self) -> Selection:
-        if self.all.data:
-            return Selection(query=language.parse(self.q.data))
-        return Selection(self.image.data)
 
     def offer_actions(self, actions: list[BulkAction]) -> None:
         self.action.choices = {action.key: action.label for action in actions}

@@ -5,7 +5,8 @@ The actions themselves are in `webapp.jobs.bulk_actions`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -45,7 +46,8 @@ class Preview:
     The scope owns `changed` images that would change, and `unchanged` images that would stay the
     same. `inherited` is the number of selected images that a scope above owns; the action leaves
     these images out. `names` are the names of the first images that would change. `hidden_from`
-    are the lower scopes that would no longer see some of the images.
+    are the lower scopes that would no longer see some of the images. `fingerprint` identifies the
+    images that the scope owns.
     """
 
     changed: int
@@ -53,6 +55,7 @@ class Preview:
     inherited: int
     names: Sequence[str]
     hidden_from: Sequence[Scope]
+    fingerprint: str
 
     @property
     def owned(self) -> int:
@@ -70,16 +73,30 @@ class TooManyImages(Refusal):
         )
 
 
+class SelectionChanged(Refusal):
+    """A search finds other images than the preview showed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The images that match your search have changed. Review them and try again."
+        )
+
+
 def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Selection) -> Preview:
-    """Return the effect that the action would have. Raises Forbidden and TooManyImages."""
+    """Return the effect that the action would have.
+
+    Raises Forbidden, NotUnderstood and TooManyImages.
+    """
     actor.require(Right.EDIT_IMAGES, scope)
     owned, inherited = _count_by_owner(actor, scope, selection)
     if owned > MAX_IMAGES:
         raise TooManyImages(owned)
     changed = 0
     names: list[str] = []
+    image_ids = []
     any_shared = False
     for image in _owned_images(actor, scope, selection):
+        image_ids.append(image.id)
         if action.is_no_op(image):
             continue
         changed += 1
@@ -87,7 +104,8 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
         if len(names) < PREVIEW_NAMES:
             names.append(image.name)
     hidden_from = scopes_below(scope) if any_shared and action.hides_image else []
-    return Preview(changed, owned - changed, inherited, names, hidden_from)
+    unchanged = len(image_ids) - changed
+    return Preview(changed, unchanged, inherited, names, hidden_from, _fingerprint(image_ids))
 
 
 def start_action(
@@ -97,17 +115,23 @@ def start_action(
     action: BulkAction,
     selection: Selection,
     arguments: Arguments,
+    *,
+    fingerprint: str | None = None,
 ) -> Job:
     """Start the action as a job and return the job.
 
     `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, or are empty. The
-    caller may add values that the job's page needs. Raises Forbidden and TooManyImages.
+    caller may add values that the job's page needs. `fingerprint` comes from the preview of a
+    search. Raises SelectionChanged if the search now finds other images, and Forbidden,
+    NotUnderstood and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
     rows = [JobRow(image_id=image.id, subject=image.name) for image in images]
     if len(rows) > MAX_IMAGES:
-        raise TooManyImages(count_owned(actor, scope, selection))
+        raise TooManyImages(_count_by_owner(actor, scope, selection)[0])
+    if fingerprint not in {None, _fingerprint(row.image_id for row in rows)}:
+        raise SelectionChanged
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.
     deletion.purge()
@@ -143,11 +167,6 @@ def can_be_undone(job: Job) -> bool:
     return deletion.can_restore(job.scope, job.arguments["batch"])
 
 
-def count_owned(actor: Actor, scope: Scope, selection: Selection) -> int:
-    """Return how many of the selected images `scope` owns."""
-    return _count_by_owner(actor, scope, selection)[0]
-
-
 def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[int, int]:
     """Return how many of the selected images `scope` owns, and how many it inherits."""
     if selection.query is not None:
@@ -159,8 +178,13 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
     return owned, len(owner_ids) - owned
 
 
+def _fingerprint(image_ids: Iterable[int | None]) -> str:
+    """Return a text that differs for other images, or for another order."""
+    return hashlib.sha256(" ".join(map(str, image_ids)).encode()).hexdigest()[:32]
+
+
 def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[Image]:
-    """Yield the selected images that `scope` owns, by ascending ID."""
+    """Yield the selected images that `scope` owns, always in the same order."""
     if selection.query is not None:
         yield from catalogue.iterate_images(actor, scope, selection.query, owned_only=True)
         return

@@ -7,15 +7,17 @@ module selects only these images, so templates never have to check visibility.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from peewee import Field
 
 from models import Image, Scope
 from webapp.access import Actor
-from webapp.search import conditions, planner, sql
+from webapp.search import conditions, language, planner, sql, stored_values
 from webapp.search.conditions import ScopeSlice
+from webapp.search.counts import count_text, round_down
 from webapp.search.language import EVERYTHING, Query
 from webapp.search.ordering import Order
 from webapp.search.rows import ListedImage
@@ -53,8 +55,8 @@ class Page:
     """One page of results.
 
     `count` is the number of results on all pages. If `exact` is False, there are more results than
-    `count`. `previous` and `next` are the cursors of the neighboring pages. A cursor is '' if there
-    is no such page.
+    `count`, which is a round number. `previous` and `next` are the cursors of the neighboring
+    pages. A cursor is '' if there is no such page.
     """
 
     images: list[ListedImage]
@@ -62,6 +64,16 @@ class Page:
     exact: bool
     previous: str
     next: str
+
+    @property
+    def count_text(self) -> str:
+        """Return the number of results for people, such as "1,215" or "50,000+"."""
+        return count_text(self.count, exact=self.exact)
+
+
+def parse_search(scope: Scope, text: str) -> Query:
+    """Return the query that `text`, which a person typed at `scope`, describes."""
+    return language.parse(text, partial(stored_values.find_values, scope))
 
 
 def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
@@ -78,6 +90,10 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
         return find_page(actor, scope, first_page)
     search = planner.Search(actor, slices, listing.query, order, cursor, listing.size)
     rows, count, exact = search.page()
+    if not rows and not exact:
+        # The images of this page were deleted. The first page shows how many images are left.
+        first = find_page(actor, scope, replace(first_page, after=""))
+        return replace(first, images=[], previous="", next="")
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
         if not has_more:
@@ -88,7 +104,7 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     has_next = has_more or backwards
     return Page(
         images=[row.image for row in rows],
-        count=count,
+        count=count if exact else round_down(count),
         exact=exact,
         previous=order.cursor(rows[0].key) if rows and has_previous else "",
         next=order.cursor(rows[-1].key) if rows and has_next else "",
@@ -104,8 +120,9 @@ def find_visible_image(scope: Scope, image_id: int) -> Image | None:
 def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False) -> int:
     """Return the exact number of images that match. This may be slow.
 
-    With `owned_only`, inherited images are not counted.
+    With `owned_only`, inherited images are not counted. Raises NotUnderstood.
     """
+    query.require_understood()
     slices = conditions.scope_slices(scope, query, owned_only=owned_only)
     if not conditions.ungrouped_condition(query, actor):
         return planner.count_grouped_images(slices, query)
@@ -117,14 +134,19 @@ def count_images(actor: Actor, scope: Scope, query: Query, *, owned_only: bool =
 def iterate_images(
     actor: Actor, scope: Scope, query: Query, *, owned_only: bool = False
 ) -> Iterator[Image]:
-    """Yield all images that match, with only the columns `LIST_COLUMNS`.
+    """Return an iterator over all images that match, with only the columns `LIST_COLUMNS`.
 
     The images of one scope slice follow those of another. Within a slice, images are sorted by ID.
     With `owned_only`, inherited images are left out. Images are read in chunks: if an image is
-    registered or deleted meanwhile, no other image is skipped or repeated.
+    registered or deleted meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
     """
-    condition = conditions.image_condition(query, actor)
-    for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only):
+    query.require_understood()
+    slices = conditions.scope_slices(scope, query, owned_only=owned_only)
+    return _read_slices(slices, conditions.image_condition(query, actor))
+
+
+def _read_slices(slices: Sequence[ScopeSlice], condition: Sql) -> Iterator[Image]:
+    for slice_ in slices:
         last_id = 0
         while images := _read_chunk(slice_, condition, last_id):
             for image in images:

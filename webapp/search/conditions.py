@@ -20,7 +20,7 @@ from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.search import sql
-from webapp.search.language import Key, Query, Term
+from webapp.search.language import MAX_OS_FAMILY_LENGTH, Key, Query, Term
 from webapp.search.sql import Sql
 
 SCOPE_KEYS = (Key.SCOPE, Key.OWNER, Key.SHARED)
@@ -173,13 +173,19 @@ def _combine(query: Query, keys: Iterable[Key], condition: Callable[[Term], Sql]
 def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
     value = term.value
     if term.key is Key.OS:
-        return _os_condition(value, column)
+        return _stored_os_condition(term, column) if term.stored else _os_condition(value, column)
     if term.key is Key.STATUS:
         return _status_condition(value, column)
     name = column(COLUMNS[term.key])
-    if term.key is Key.LOCATION:
+    if term.key is Key.LOCATION and not term.stored:
         return sql.one_of(name, sorted({value, value.lower()}))
     return sql.equals(name, value == "yes" if term.key in {Key.AGENT, Key.VERIFIED} else value)
+
+
+def _stored_os_condition(term: Term, column: ColumnExpression) -> Sql:
+    """Return the condition for the family, or the family and version, that some image has."""
+    pairs = zip((column("os_family"), column("os_version")), term.stored, strict=False)
+    return sql.all_of(sql.equals(name, value) for name, value in pairs)
 
 
 def _os_condition(value: str, column: ColumnExpression) -> Sql:
@@ -188,10 +194,15 @@ def _os_condition(value: str, column: ColumnExpression) -> Sql:
     If the family is not in the operating system data, the version can begin after any space. For
     example, "My Linux 9" can be version "9" of "My Linux", or version "Linux 9" of "My".
     """
-    words = value.split(" ")
-    is_known = words[0] in operating_systems.FAMILIES
-    version_starts = range(1, min(len(words), 2) if is_known else len(words))
-    pairs = [(" ".join(words[:index]), " ".join(words[index:])) for index in version_starts]
+    parts = [value.partition(" ")]
+    if parts[0][0] not in operating_systems.FAMILIES:
+        spaces = [index for index, character in enumerate(value) if character == " "]
+        parts = [(value[:index], " ", value[index + 1 :]) for index in spaces]
+    pairs = [
+        (family, version)
+        for family, space, version in parts
+        if space and len(family) <= MAX_OS_FAMILY_LENGTH
+    ]
     family_column, version_column = column("os_family"), column("os_version")
     pair_conditions = [
         sql.all_of([sql.equals(family_column, family), sql.equals(version_column, version)])

@@ -13,7 +13,7 @@ from typing import Any
 from models import Scope
 from webapp.clouds.base import ImageState
 from webapp.search import conditions, planner, sql
-from webapp.search.language import EVERYTHING, Key, Query, Term, value_label
+from webapp.search.language import EVERYTHING, STORED_KEYS, Key, Query, Term
 
 MENUS = {
     Key.CLOUD: "Cloud",
@@ -68,9 +68,7 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
     chosen = [key for key in MENUS if query.terms_for(key)]
     counts = _count_values(scope, query, [key for key in MENUS if key not in chosen])
     for key in chosen:
-        # The values of one menu are alternatives, so they do not reduce each other's counts.
-        other_terms = tuple(term for term in query.terms if term.key is not key)
-        counts |= _count_values(scope, Query(other_terms, (), ""), [key])
+        counts[key] = _count_alternatives(scope, query, key)
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
     return [menu for menu in menus if menu.choices]
 
@@ -81,17 +79,41 @@ def visible_values(scope: Scope, key: Key) -> list[str]:
     return [value for value in counts if value]
 
 
+def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
+    """Return how many images have each value of a key that the search already has terms of.
+
+    The values of one menu are alternatives, so they do not reduce each other's counts. Excluded
+    terms do, but choosing a value removes the term that excludes this value.
+    """
+    others = [term for term in query.terms if term.key is not key]
+    excluded = [term for term in query.terms_for(key) if term.excluded]
+
+    def count(*excluded: Term) -> dict[str, int]:
+        return _count_values(scope, Query((*others, *excluded), (), ""), [key])[key]
+
+    counts = count(*excluded)
+    for term in excluded:
+        remaining = count(*(other for other in excluded if other is not term))
+        if images := remaining.get(term.value):
+            counts[term.value] = images
+    return _most_frequent_first(counts)
+
+
 def _build_menu(query: Query, key: Key, counts: Mapping[str, int]) -> Menu:
     chosen = {term.value for term in query.terms_for(key) if not term.excluded}
     shown = [value for value in counts if value][:MAX_MENU_VALUES]
-    # A chosen value is always shown. A value with a space, such as "ubuntu 24.04", also names a
-    # version, which is not a value of this menu.
-    shown += [value for value in sorted(chosen) if value not in shown and " " not in value]
+    # A chosen value is always shown. A family and a version, such as "ubuntu 24.04", is not a value
+    # of this menu.
+    shown += [
+        value
+        for value in sorted(chosen)
+        if value not in shown and not (key is Key.OS and " " in value and value not in counts)
+    ]
     choices = []
     for value in shown:
-        term, label = Term(key, value), value_label(key, value)
+        term = Term(key, value, stored=(value,) if key in STORED_KEYS else ())
         is_chosen, toggled = value in chosen, query.with_term_toggled(term)
-        choices.append(Choice(label, counts.get(value, 0), is_chosen, toggled))
+        choices.append(Choice(term.value_label, counts.get(value, 0), is_chosen, toggled))
     return Menu(MENUS[key], choices)
 
 
@@ -125,7 +147,11 @@ def _ranked(scope: Scope, key: Key, counted: Mapping[tuple[Any, ...], int]) -> d
     for columns, number in counted.items():
         for value in {_search_value(scope, key, column) for column in columns}:
             images[value] += number
-    return dict(sorted(images.items(), key=lambda item: (-item[1], item[0])))
+    return _most_frequent_first(images)
+
+
+def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _search_value(scope: Scope, key: Key, value: Any) -> str:

@@ -1,6 +1,7 @@
 """Parse the text of the search box into a `Query`, and write a query as text.
 
-This module never queries the database. `webapp.search.conditions` translates terms into SQL.
+This module never queries the database. `webapp.search.conditions` translates terms into SQL, and
+`webapp.search.stored_values` finds the values that images have.
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`. Quotes keep
 several words together in one term. An image matches if it matches a term of each key: for example,
@@ -14,8 +15,8 @@ from __future__ import annotations
 import contextlib
 import enum
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from difflib import get_close_matches
 
@@ -27,7 +28,11 @@ from webapp.refusals import Refusal
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
-"""Characters of a search. `parse` ignores the text after them."""
+"""Characters of a search. The text after them is a problem of the query."""
+MAX_OS_FAMILY_LENGTH = 64
+"""Characters of the column `os_family`."""
+SHORT_TEXT_LENGTH = 60
+"""Characters of a piece of the search that a message about the whole search repeats."""
 MIN_WORD_LENGTH = 3
 """Characters of a word. The text index finds only texts of three characters (trigrams) or more."""
 
@@ -80,6 +85,10 @@ FIXED_VALUES = {
 }
 """The keys that accept only certain values. For each key, the accepted spellings are mapped to
 canonical values. For example, "inherited" is a spelling of "above"."""
+STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
+"""The keys that accept any value that an image has. Such a value means exactly the images that have
+it, even if the text has another meaning too: a person can register an image with the OS family
+"Oracle Solaris", although "oracle" is also the name of Oracle Linux."""
 FIXED_VALUE_PHRASES = {
     Key.OWNER: {"here": "owned here", "above": "inherited"},
     Key.SHARED: {"yes": "shared", "no": "not shared"},
@@ -105,6 +114,9 @@ _OS_FAMILY_NAMES = sorted(
 )
 """The lower-case names of each OS family, with the family. The longest name comes first, so that
 "Rocky Linux 9" is not parsed as version "Linux 9" of "rocky"."""
+StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
+"""Returns the values of a key of `STORED_KEYS` that begin with one of the texts. A value is a
+tuple: a family and a version for `os`, and one text for the other keys."""
 _PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*(?:"|\\?\Z)|[^\s"])+', re.DOTALL)
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)', re.DOTALL)
 _KEY_AND_VALUE = re.compile(r"([A-Za-z]+):(?!//)(.*)", re.DOTALL)
@@ -118,12 +130,15 @@ class Term:
     """One condition of a search.
 
     `operator` compares sizes and dates, for example ">". It is '' for equality, and for other keys.
+    `stored` is the value of an image that `value` is equal to: a family, or a family and a version,
+    for `os`, and one text for the other keys of `STORED_KEYS`. It is () if no image has the value.
     """
 
     key: Key
     value: str
     excluded: bool = False
     operator: str = ""
+    stored: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         """Return the term as a person types it."""
@@ -146,7 +161,19 @@ class Term:
         """Return the label without its key if the value alone is clear, for example “AWS”."""
         if self.excluded or self.key not in KEY_LABELS:
             return self.label
-        return value_label(self.key, self.value)
+        return self.value_label
+
+    @property
+    def value_label(self) -> str:
+        """Return the name of the value in the interface, such as "This scope" for `owner:here`."""
+        key, value = self.key, self.value
+        if key is Key.CLOUD:
+            return CLOUDS[value].label if value in CLOUDS else value
+        if key is Key.OS:
+            return operating_systems.label(*(self.stored or _split_os(value)))
+        if key is Key.OWNER:
+            return "This scope" if value == "here" else "Scopes above"
+        return value.replace("-", " ").capitalize() if key in FIXED_VALUES else value
 
 
 @dataclass(frozen=True)
@@ -171,6 +198,11 @@ class Query:
 
     def __bool__(self) -> bool:
         return bool(self.terms)
+
+    def require_understood(self) -> None:
+        """Raise NotUnderstood if a part of the text could not be parsed."""
+        if self.problems:
+            raise NotUnderstood(self)
 
     def terms_for(self, key: Key) -> tuple[Term, ...]:
         return tuple(term for term in self.terms if term.key is key)
@@ -209,17 +241,46 @@ class InvalidValue(Refusal):
     """A person typed a value that the key does not accept."""
 
 
-def parse(text: str) -> Query:
+class NotUnderstood(Refusal):
+    """A part of a search could not be parsed, so the other terms find more than the person meant.
+
+    Such a search may show images, but it must not select the images of an action or an export.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        pieces = ", ".join(f"“{_shorten(problem.text)}”" for problem in query.problems)
+        super().__init__(
+            f"A part of your search can’t be used: {pieces}. Correct or remove it first. Without "
+            "it, the search finds more images than you meant."
+        )
+
+
+def _no_stored_values(_key: Key, _texts: Sequence[str]) -> Collection[tuple[str, ...]]:
+    return ()
+
+
+def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     """Return the query that `text` describes.
 
-    Any text can be parsed: a piece that is not a valid term becomes a problem of the query.
+    Any text can be parsed: a piece that is not a valid term becomes a problem of the query. So does
+    the text after `MAX_TEXT_LENGTH` characters. To parse the text of a person, call
+    `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
     """
-    text = text[:MAX_TEXT_LENGTH]
     terms: dict[Term, None] = {}
     problems: dict[Problem, None] = {}
-    pieces = [match[0] for match in find_pieces(text)]
-    for piece in pieces:
-        parsed = _parse_piece(piece)
+    pieces: list[str] = []
+    length = -1
+    for match in find_pieces(text):
+        piece = match[0]
+        length += 1 + len(piece)
+        if length > MAX_TEXT_LENGTH:
+            piece = text[match.start() :].strip()
+            problems[Problem(piece, _too_long_message(piece))] = None
+            pieces.append(piece)
+            break
+        pieces.append(piece)
+        parsed = _parse_piece(piece, stored_values)
         if isinstance(parsed, Problem):
             problems[parsed] = None
         elif len(terms) < MAX_TERMS:
@@ -237,18 +298,7 @@ def find_pieces(text: str) -> Iterator[re.Match[str]]:
     return _PIECE.finditer(text)
 
 
-def value_label(key: Key, value: str) -> str:
-    """Return the name of a value in the interface, for example "This scope" for `owner:here`."""
-    if key is Key.CLOUD:
-        return CLOUDS[value].label if value in CLOUDS else value
-    if key is Key.OS:
-        return operating_systems.label(*_split_os(value))
-    if key is Key.OWNER:
-        return "This scope" if value == "here" else "Scopes above"
-    return value.replace("-", " ").capitalize() if key in FIXED_VALUES else value
-
-
-def _parse_piece(piece: str) -> Term | Problem:
+def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
     excluded = piece.startswith("-") and len(piece) > 1
     included = piece[1:] if excluded else piece
     match = _KEY_AND_VALUE.fullmatch(included)
@@ -261,13 +311,66 @@ def _parse_piece(piece: str) -> Term | Problem:
     operator = ""
     if key in {Key.SIZE, Key.CREATED}:
         operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
-    value = _unquote(value).strip()
+    value = _unquote(value)
+    for text in dict.fromkeys((value, value.strip())):
+        if stored := _find_stored(key, text, stored_values):
+            return Term(key, text, excluded, stored=stored)
+    value = value.strip()
     if not value:
         return Problem(piece, f"“{piece}” needs a value, for example {_example_term(key)}.")
     try:
         return Term(key, _canonical_value(key, value), excluded, operator)
     except InvalidValue as error:
         return Problem(piece, error.message)
+
+
+def _find_stored(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
+    """Return the stored value that `text` is equal to, or ().
+
+    A text that has only one meaning is not looked up, because every look-up takes time.
+    """
+    if key is Key.OS:
+        return _find_stored_os(text, stored_values)
+    canonical = {
+        Key.CLOUD: text in CLOUDS,
+        Key.LOCATION: text == text.lower().strip(),
+        Key.ARCH: text == text.lower().strip() and text not in ARCHITECTURES,
+    }
+    if canonical.get(key, True):
+        return ()
+    return (text,) if (text,) in stored_values(key, [text]) else ()
+
+
+def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
+    """Return the stored family, or family and version, that `text` is equal to, or ().
+
+    If a family has the name, the text means this family. Otherwise, the longest family that the
+    text begins with is followed by a version. No image has to have this version, unless the text
+    also begins with the name of a family in the operating system data that is as long.
+    """
+    if text in operating_systems.FAMILIES:
+        return (text,)
+    families = _possible_families(text)
+    found = set(stored_values(Key.OS, families)) if families else set()
+    stored_families = {family for family, _version in found}
+    if text in stored_families:
+        return (text,)
+    known_name = max((len(name) for name, _ in _OS_FAMILY_NAMES if _begins(text, name)), default=0)
+    for family in sorted(stored_families, key=len, reverse=True):
+        version = text[len(family) + 1 :]
+        if (family, version) in found or len(family) > known_name:
+            return (family, version)
+    return ()
+
+
+def _possible_families(text: str) -> list[str]:
+    """Return the texts before each space of `text`, and `text`, if they can be a stored family."""
+    ends = [match.start() for match in re.finditer(" ", text)]
+    return [text[:end] for end in (*ends, len(text)) if 0 < end <= MAX_OS_FAMILY_LENGTH]
+
+
+def _begins(text: str, name: str) -> bool:
+    return text.lower().startswith(f"{name} ")
 
 
 def _is_image_id(text: str) -> bool:
@@ -379,6 +482,13 @@ def _too_short_message(value: str) -> str:
     return f"“{value}” is too short. Type at least {MIN_WORD_LENGTH} characters."
 
 
+def _too_long_message(rest: str) -> str:
+    return (
+        f"A search can have at most {MAX_TEXT_LENGTH} characters. The text from “{_shorten(rest)}” "
+        "on was ignored. Shorten your search."
+    )
+
+
 def _too_many_terms_message(piece: str) -> str:
     return (
         f"“{piece}” was ignored because a search can have at most {MAX_TERMS} terms. "
@@ -419,13 +529,17 @@ def _phrase(term: Term) -> str:
     if key is Key.SIZE:
         return f"size {term.operator or '='} {value} GB"
     if key is Key.CREATED:
-        return f"registered {DATE_OPERATORS[term.operator]} {value}"
-    return f"{KEY_LABELS[key]}: {value_label(key, value)}"
+        return f"registered {DATE_OPERATORS[term.operator]} {value} (UTC)"
+    return f"{KEY_LABELS[key]}: {term.value_label}"
 
 
 def _split_os(value: str) -> tuple[str, str]:
     family, _, version = value.partition(" ")
     return (family, version) if family in operating_systems.FAMILIES else (value, "")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= SHORT_TEXT_LENGTH else f"{text[:SHORT_TEXT_LENGTH]}…"
 
 
 def _unquote(piece: str) -> str:

@@ -20,6 +20,7 @@ from webapp.images import operating_systems
 from webapp.search import conditions, planner, sql
 from webapp.search import language as search
 from webapp.search.conditions import ScopeSlice
+from webapp.search.counts import count_text
 from webapp.search.language import EVERYTHING, Key, Term
 from webapp.search.sql import Sql
 
@@ -69,6 +70,11 @@ class Bar:
     images: int
     search: str
     exact: bool = True
+
+    @property
+    def count_text(self) -> str:
+        """Return the number of images for people, such as "1,215" or "10,000+"."""
+        return count_text(self.images, exact=self.exact)
 
 
 @dataclass(frozen=True)
@@ -189,13 +195,12 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
 
 
 def _search_for(*terms: Term) -> str:
-    """Return the text of the search with these terms, or '' if there is no such text.
+    """Return the text of the search with these terms, or '' if the text is too long.
 
-    The text can be too long, or `parse` can return other terms. For example, a person can register
-    an image with the family "Windows", which is also the label of a family in the data.
+    The value of each term is a value that images have.
     """
     text = " ".join(map(str, terms))
-    return text if search.parse(text).terms == terms else ""
+    return text if len(text) <= search.MAX_TEXT_LENGTH else ""
 
 
 def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models import Scope
 from webapp.search import facets
-from webapp.search.language import FIXED_VALUES, KEYS, Key, Term, find_pieces, parse, value_label
+from webapp.search.language import FIXED_VALUES, KEYS, Key, Term, find_pieces
 
 MAX_SUGGESTIONS = 8
 HINTS = {
@@ -22,12 +22,13 @@ HINTS = {
     Key.STATUS: "active, deprecated, retired or a cloud state",
     Key.VERIFIED: "checked in the cloud: yes or no",
     Key.SIZE: "in GB, for example size:>30",
-    Key.CREATED: "date registered, for example created:<2026-01-01",
+    Key.CREATED: "date registered, in UTC, for example created:<2026-01-01",
     Key.BY: "person who registered it, for example by:me",
     Key.ID: "part of the cloud image ID",
 }
 VISIBLE_VALUE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
-"""The keys whose suggested values are read from the visible images."""
+"""The keys of `STORED_KEYS`, in the order of the suggestions. Their suggested values are read from
+the visible images."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,10 @@ def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
 def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
     """Yield the terms of `key` whose value or label contains `part`, each with its hint."""
     for value in _possible_values(scope, key):
-        label = "registered by you" if key is Key.BY else value_label(key, value)
-        if part not in value.lower() and part not in label.lower():
-            continue
-        term = str(Term(key, value))
-        # The database can contain a value that the search language does not accept.
-        if parse(term).terms:
-            yield term, label if label.lower() != value.lower() else ""
+        term = Term(key, value, stored=(value,) if key in VISIBLE_VALUE_KEYS else ())
+        label = "registered by you" if key is Key.BY else term.value_label
+        if part in value.lower() or part in label.lower():
+            yield str(term), label if label.lower() != value.lower() else ""
 
 
 def _possible_values(scope: Scope, key: Key) -> list[str]:

@@ -103,18 +103,16 @@
   document.addEventListener("htmx:afterSettle", () => {
     const q = results().dataset.q;
     if (document.activeElement !== searchBox) searchBox.value = q;
-    document.querySelectorAll("#more a[href*='/export.']").forEach((link) => {
-      const url = new URL(link.href);
-      url.search = q ? new URLSearchParams({ q }) : "";
-      link.href = url.href;
-    });
-    document.querySelectorAll("#bulk [name=q]").forEach((field) => { field.value = q; });
+    // Images that another search finds are a new selection.
+    if (bulkForm && q !== selectedSearch) bulkForm.elements.all.checked = false;
+    selectedSearch = q;
     showSelection();
   });
 
   // The selected images.
   const checkboxes = () => [...document.querySelectorAll("#results [name=image]")];
   const bulkForm = document.getElementById("bulk");
+  let selectedSearch = results().dataset.q;
   const showSelection = () => {
     const total = checkboxes().length;
     const selected = checkboxes().filter((checkbox) => checkbox.checked).length;
@@ -125,16 +123,18 @@
       selectPage.indeterminate = selected > 0 && selected < total;
     }
     if (!bulkForm) return;
-    bulkForm.querySelector("[data-selected-count]").textContent = selected ? `${selected} selected` : "None selected";
+    const selectsAll = bulkForm.elements.all.checked;
+    const selection = selectsAll ? `All ${results().dataset.count}` : selected || "None";
+    bulkForm.querySelector("[data-selected-count]").textContent = `${selection} selected`;
     bulkForm.hidden = !document.querySelector("#results tbody tr");
     // On a small screen, hide the bar while no image is selected.
-    bulkForm.classList.toggle("idle", !selected && !bulkForm.elements.all.checked);
+    bulkForm.classList.toggle("idle", !selected && !selectsAll);
   };
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-select-page]")) {
       checkboxes().forEach((checkbox) => { checkbox.checked = event.target.checked; });
     }
-    if (event.target.matches("[data-select-page], #results [name=image]")) showSelection();
+    if (event.target.matches("[data-select-page], #results [name=image], #bulk [name=all]")) showSelection();
   });
 
   // Keyboard shortcuts. They are ignored while the person types text.

@@ -12,9 +12,10 @@ from webapp.forms.bulk import BulkForm, OperatingSystemForm, RestoreForm
 from webapp.forms.life_cycle import LifeCycleForm
 from webapp.images import deletion
 from webapp.jobs import bulk, bulk_actions
-from webapp.jobs.bulk import TooManyImages
+from webapp.jobs.bulk import Selection, SelectionChanged, TooManyImages
 from webapp.jobs.bulk_actions import Arguments
 from webapp.refusals import Refusal
+from webapp.search import catalogue
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -46,21 +47,29 @@ def preview_bulk() -> Response:
 @pages.post("/images/bulk/start")
 @needs(Right.EDIT_IMAGES)
 def start_bulk() -> Response:
-    """Start the action, unless the number of matching images has changed since the preview."""
+    """Start the action, unless a search now finds other images than the preview showed."""
     form = _bulk_form()
     if not _is_complete(form):
         return _redirect_to_images(form)
-    action, selection = form.chosen_action, form.selection
+    action, selection = form.chosen_action, _selection(form)
     arguments_form = ARGUMENTS_FORMS[action.asks_for]() if action.asks_for else None
     arguments = _read_arguments(arguments_form)
     if arguments is None:
         return _render_preview(form, arguments_form, status=422)
-    if form.all.data and str(bulk.count_owned(g.actor, g.scope, selection)) != form.expected.data:
-        refuse(form, "The images that match your search have changed. Review them and try again.")
-        return _render_preview(form, arguments_form, status=409)
     arguments = {**arguments, "q": form.q.data}
     try:
-        job = bulk.start_action(g.actor, g.scope, services().vault, action, selection, arguments)
+        job = bulk.start_action(
+            g.actor,
+            g.scope,
+            services().vault,
+            action,
+            selection,
+            arguments,
+            fingerprint=form.expected.data if form.all.data else None,
+        )
+    except SelectionChanged as error:
+        refuse(form, error.message)
+        return _render_preview(form, arguments_form, status=409)
     except TooManyImages as error:
         toast(error.message, "warning")
         return _redirect_to_images(form)
@@ -104,10 +113,17 @@ def _is_complete(form: BulkForm) -> bool:
     if not form.validate():
         toast("Choose an action for the selected images.", "warning")
         return False
-    if not form.all.data and not form.image.data:
+    selected = form.q.raw_data if form.all.data else form.image.data
+    if not selected:
         toast("Select at least one image, or select all images that match your search.", "warning")
         return False
     return True
+
+
+def _selection(form: BulkForm) -> Selection:
+    if form.all.data:
+        return Selection(query=catalogue.parse_search(g.scope, form.q.data))
+    return Selection(form.image.data)
 
 
 def _redirect_to_images(form: BulkForm) -> Response:
@@ -117,9 +133,9 @@ def _redirect_to_images(form: BulkForm) -> Response:
 def _render_preview(
     form: BulkForm, arguments_form: ArgumentsForm | None, status: int = 200
 ) -> Response:
-    action = form.chosen_action
+    action, selection = form.chosen_action, _selection(form)
     try:
-        preview = bulk.preview_action(g.actor, g.scope, action, form.selection)
+        preview = bulk.preview_action(g.actor, g.scope, action, selection)
     except TooManyImages as error:
         toast(error.message, "warning")
         return _redirect_to_images(form)
@@ -129,6 +145,7 @@ def _render_preview(
         arguments_form=arguments_form,
         action=action,
         preview=preview,
+        query=selection.query,
         status=status,
     )
 

@@ -8,7 +8,7 @@ from flask import Response, g, request
 
 from models import Image, Scope, open_connection
 from webapp.access import Right
-from webapp.search import catalogue, language
+from webapp.search import catalogue
 from webapp.transfer import export
 from webapp.views.scope_pages import needs, pages
 
@@ -32,7 +32,7 @@ def _stream(chunks: Chunks, extension: str, content_type: str) -> Response:
 
     Memory use therefore does not grow with the number of images.
     """
-    query = language.parse(request.args.get("q", ""))
+    query = catalogue.parse_search(g.scope, request.args.get("q", ""))
     texts = chunks(catalogue.iterate_images(g.actor, g.scope, query), g.scope)
     response = Response(_with_connection(texts), content_type=f"{content_type}; charset=utf-8")
     name = export.file_name(g.scope, extension)

@@ -88,7 +88,7 @@ def _requested_listing(page_size: int) -> Listing:
     if sort.removeprefix("-") not in SORTS:
         sort = DEFAULT_SORT
     return Listing(
-        query=search.parse(arguments.get("q", "")),
+        query=catalogue.parse_search(g.scope, arguments.get("q", "")),
         sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
         size=page_size,

@@ -15,6 +15,7 @@ from webapp.access import Forbidden
 from webapp.credentials.vault import VaultError
 from webapp.images.identity import AlreadyRegistered
 from webapp.refusals import Refusal
+from webapp.search.language import NotUnderstood
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_refusal
 
@@ -45,6 +46,7 @@ TEXTS = {
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(NotUnderstood, _not_understood)
     app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(VaultError, _vault_error)
     app.register_error_handler(CSRFError, _csrf_error)
@@ -56,6 +58,10 @@ def _refusal(error: Refusal) -> Response:
     """Show a refusal that a view did not catch."""
     status = 409 if isinstance(error, AlreadyRegistered) else 422
     return render_refusal("This couldn’t be done", error.message, status)
+
+
+def _not_understood(error: NotUnderstood) -> Response:
+    return render("list/not_understood.html", query=error.query, status=422)
 
 
 def _forbidden(error: Forbidden) -> Response:

@@ -1,0 +1,175 @@
+"""The counts of the filter menus equal the number of images that their links find."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from models import Image, Person, Scope, transaction
+from tests.conftest import ActorOf, MakeImage, ScopeAt
+from webapp.access import Actor
+from webapp.people import accounts
+from webapp.search import catalogue, facets, overview
+from webapp.search.catalogue import Listing
+from webapp.search.facets import Choice
+from webapp.search.language import EVERYTHING, Key, Query
+
+# Values that are names, labels and versions of families in the operating system data, or nearly.
+FAMILIES = (
+    "ubuntu", "Ubuntu", "Ubuntu Core", "ubuntu core", "ubuntu 24.04", "Ubuntu 24.04", "oracle",
+    "Oracle Linux", "Oracle Solaris", "Oracle", "Rocky", "rocky linux", "Windows", "noble", "My",
+    "My Linux", "os:ubuntu", "-ubuntu", "--", 'quo"te', "back\\slash", "a|b", "me", "other", "İOS",
+    " padded ", "two  blanks", "\u3000", "日本語",
+)  # fmt: skip
+VERSIONS = ("24.04", "core", "Core 24.04", "Solaris", "Linux 9", "9", "x|y", "")
+LOCATIONS = ("", "us-east-1", "US-East-1", "Data Center 1", "data center 1", "dc:1", "-dc", '"dc"')
+ARCHITECTURES = ("", "x86_64", "amd64", "AMD64", "aarch64", "arm64", "ppc 64")
+
+
+def text(longest: int) -> st.SearchStrategy[str]:
+    characters = st.characters(exclude_categories=("C", "Zl", "Zp"))
+    return st.text(characters, min_size=1, max_size=longest)
+
+
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "os_family": st.sampled_from(FAMILIES) | text(12),
+            "os_version": st.sampled_from(VERSIONS) | text(6),
+            "location": st.sampled_from(LOCATIONS) | text(12),
+            "architecture": st.sampled_from(ARCHITECTURES) | text(8),
+            "agent_installed": st.booleans(),
+            "state": st.sampled_from(["available", "gone", "deprecated", "unknown"]),
+            "status": st.sampled_from(["active", "deprecated", "retired"]),
+            "shared": st.booleans(),
+            "path": st.sampled_from(["", "acme"]),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+filters = st.lists(
+    st.sampled_from(["agent:no", "-status:gone", "owner:here", "status:active", "-agent:no"])
+    | st.builds('-os:"{}"'.format, st.sampled_from(["ubuntu", "ubuntu 24.04", "My Linux 9"]))
+    | st.builds('-location:"{}"'.format, st.sampled_from(["us-east-1", "US-EAST-1"])),
+    max_size=3,
+    unique=True,
+)
+
+
+def fill_database(images: list[dict[str, object]]) -> None:
+    with transaction():
+        Image.delete().execute()
+        for number, values in enumerate(images):
+            Image.create(
+                cloud="aws",
+                scope=Scope.at(str(values["path"])),
+                cloud_image_id=f"ami-{number:017x}",
+                name=f"image {number}",
+                details={},
+                credentials_name="",
+                registered_by_name="Somebody",
+                **{name: value for name, value in values.items() if name != "path"},
+            )
+
+
+def found(actor: Actor, scope: Scope, query: Query) -> int:
+    """Return the number of images that the link of a query lists."""
+    assert len(query.text) <= 500
+    parsed = catalogue.parse_search(scope, query.text)
+    assert parsed.problems == ()
+    assert parsed.terms == query.terms
+    page = catalogue.find_page(actor, scope, Listing(parsed, size=50))
+    assert page.exact
+    assert page.count == len(page.images)
+    return page.count
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(images=rows, search=filters)
+@example(
+    images=[
+        {**dict.fromkeys(["location", "architecture"], ""), "os_family": family,
+         "os_version": version, "agent_installed": True, "shared": False, "path": "acme",
+         "state": "available", "status": "active"}
+        for family in FAMILIES for version in ("1", "Solaris")
+    ][:50],
+    search=[],
+)  # fmt: skip
+def test_every_filter_finds_as_many_images_as_it_counts(
+    db: Flask, images: list[dict[str, object]], search: list[str]
+) -> None:
+    fill_database(images)
+    scope, actor = Scope.at("acme"), accounts.actor_for(Person.get(name="scalr-admin"))
+    assert scope is not None
+    query = catalogue.parse_search(scope, " ".join(search))
+    assert not query.problems
+    for menu in facets.filter_menus(scope, query):
+        for choice in menu.choices:
+            if choice.chosen:
+                continue
+            (term,) = set(choice.query.terms) - set(query.terms)
+            alone = [other for other in choice.query.terms if other.key is not term.key]
+            excluded = [other for other in choice.query.terms_for(term.key) if other.excluded]
+            alternatives = Query((*alone, *excluded), (), "").with_term(term)
+            assert found(actor, scope, alternatives) == choice.images, (menu.label, term)
+            if term.key in {Key.OS, Key.LOCATION, Key.ARCH}:
+                assert term.value in {
+                    str(each[name])
+                    for each in images
+                    for name in ("os_family", "location", "architecture")
+                }
+    for chart in overview.load_overview(actor, scope).charts:
+        for bar in chart.bars:
+            if bar.search:
+                linked = catalogue.parse_search(scope, bar.search)
+                assert found(actor, scope, linked) == bar.images, (chart.title, bar.label)
+
+
+def os_choices(scope: Scope, search: str = "") -> dict[str, Choice]:
+    query = catalogue.parse_search(scope, search) if search else EVERYTHING
+    menus = {menu.label: menu for menu in facets.filter_menus(scope, query)}
+    return {choice.label: choice for choice in menus["OS"].choices}
+
+
+@pytest.mark.parametrize(
+    "family", ["Oracle Solaris", "Ubuntu Core", "ubuntu core", "Windows", "-x"]
+)
+def test_a_family_that_a_person_typed_is_found_and_shown_as_typed(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, family: str
+) -> None:
+    make_image("acme", 1, os_family=family, os_version="11.4")
+    make_image("acme", 2, os_family="ubuntu")
+    make_image("acme", 3, os_family="oracle", os_version="Solaris")
+    acme, actor = scope("acme"), actor_of("scalr-admin")
+    choice = os_choices(acme)[family]
+    assert choice.images == found(actor, acme, choice.query) == 1
+    for text, label in ((family, family), (f"{family} 11.4", f"{family} 11.4")):
+        (term,) = catalogue.parse_search(acme, f'os:"{text}"').terms
+        assert term.label == f"OS: {label}"
+        assert found(actor, acme, Query((term,), (), str(term))) == 1
+    chosen = os_choices(acme, choice.query.text)[family]
+    assert chosen.chosen
+    assert chosen.query.text == ""
+
+
+def test_a_family_of_another_scope_does_not_change_the_meaning_of_a_search(
+    make_image: MakeImage, scope: ScopeAt
+) -> None:
+    make_image("globex", 1, os_family="Oracle Solaris", shared=False)
+    (term,) = catalogue.parse_search(scope("acme"), 'os:"Oracle Solaris"').terms
+    assert term.label == "OS: Oracle Linux Solaris"
+
+
+def test_a_search_for_a_very_long_operating_system_finds_nothing(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    make_image("acme")
+    for words in (" ".join("abcd" for _ in range(98)), "ubuntu " + "x " * 240):
+        query = catalogue.parse_search(scope("acme"), f'os:"{words}"')
+        assert not query.problems
+        assert found(actor_of("scalr-admin"), scope("acme"), query) == 0

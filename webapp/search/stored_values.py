@@ -1,0 +1,30 @@
+"""Find the values of visible images that a search can mean.
+
+For example, `os:"Oracle Solaris"` is a version of Oracle Linux in the search language, but if an
+image has the OS family "Oracle Solaris", the search means this family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models import Scope
+from webapp.search import conditions, sql
+from webapp.search.language import EVERYTHING, Key
+
+COLUMNS = {
+    Key.CLOUD: ["cloud"],
+    Key.LOCATION: ["location"],
+    Key.OS: ["os_family", "os_version"],
+    Key.ARCH: ["architecture"],
+}
+"""The columns of `FacetGroup` that contain the values of each key of `STORED_KEYS`."""
+
+
+def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
+    """Return the values of the visible images whose first column contains one of the texts."""
+    columns = COLUMNS[key]
+    found = sql.one_of(columns[0], texts)
+    slices = conditions.scope_slices(scope, EVERYTHING)
+    sources = (sql.rows_of("facet_group", sql.all_of([each.condition, found])) for each in slices)
+    return set(sql.fetch(sql.union(sql.select(columns, source) for source in sources)))
