@@ -9,7 +9,16 @@ import pytest
 
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
-from webapp.search.language import EVERYTHING, KEYS, MAX_TERMS, Key, Term, parse
+from webapp.search.language import (
+    EVERYTHING,
+    KEYS,
+    MAX_TERMS,
+    MAX_TEXT_LENGTH,
+    Key,
+    NotUnderstood,
+    Term,
+    parse,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +107,26 @@ def test_a_search_has_a_limited_number_of_terms() -> None:
     query = parse(" ".join(f"word{number}" for number in range(MAX_TERMS + 1)))
     assert len(query.terms) == MAX_TERMS
     assert len(query.problems) == 1
+
+
+@pytest.mark.parametrize("blank", [" ", "   ", "\u3000"])
+def test_text_after_the_limit_is_reported_and_not_cut_in_a_word(blank: str) -> None:
+    words = [f"word{number:03}" for number in range(10)]
+    fitting = blank.join([*words, "x" * (MAX_TEXT_LENGTH - 80)])
+    assert parse(fitting).problems == ()
+    query = parse(f"{fitting}{blank}os:ubuntu cloud:aws")
+    assert query.terms == parse(fitting).terms
+    (problem,) = query.problems
+    assert problem.text == "os:ubuntu cloud:aws"
+    assert "at most 500 characters. The text from “os:ubuntu cloud:aws” on" in problem.message
+    assert parse(query.text) == query
+    assert parse("x" * (MAX_TEXT_LENGTH + 1)).terms == ()
+
+
+def test_an_action_needs_a_search_that_is_understood() -> None:
+    parse("golden").require_understood()
+    with pytest.raises(NotUnderstood, match="can’t be used: “status:retird”, “ab”"):
+        parse("golden status:retird ab").require_understood()
 
 
 def test_every_key_can_be_searched_by() -> None:

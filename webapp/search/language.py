@@ -138,7 +138,7 @@ class Term:
     value: str
     excluded: bool = False
     operator: str = ""
-    stored: tuple[str, ...] = field(default=(), compare=False)
+    stored: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return the term as a person types it."""
