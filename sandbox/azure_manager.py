@@ -24,6 +24,7 @@ from sandbox.azure_images import (
     GalleryDefinition,
     MarketplaceSku,
 )
+from sandbox.azure_shared_galleries import SHARED_DEFINITIONS, SharedDefinition, gallery_body
 from sandbox.faulty import Answer
 
 OBJECT_ID = "1a2b3c4d-5e6f-4708-9a0b-c1d2e3f4a5b6"
@@ -94,13 +95,13 @@ def _require_version(query: Mapping[str, str], kind: str, location: str = "") ->
     version = query.get("api-version", "")
     if version in API_VERSIONS[kind] and (not location or location.lower() in REGIONS):
         return
-    if kind == "publishers":
+    if location:
         raise Refused(
             error_answer(
                 400,
                 "NoRegisteredProviderFound",
                 f"No registered resource provider found for location '{location}' and API version "
-                f"'{version}' for type 'locations/publishers'. The supported api-versions are "
+                f"'{version}' for type 'locations/{kind}'. The supported api-versions are "
                 f"'{', '.join(API_VERSIONS[kind])}'. The supported locations are "
                 f"'{', '.join(REGIONS)}'.",
             )
@@ -280,6 +281,75 @@ def _find_definition(
     raise Refused(_resource_not_found("galleries/images", f"{gallery}/{name}", group))
 
 
+def _shared_gallery(query: Mapping[str, str], location: str, sharing: str, gallery: str) -> Answer:
+    found = _find_shared(query, location, sharing, gallery)[0]
+    return json_answer(gallery_body(found.sharing, found.gallery, location))
+
+
+def _shared_definition(
+    query: Mapping[str, str], location: str, sharing: str, gallery: str, name: str
+) -> Answer:
+    return json_answer(_find_shared(query, location, sharing, gallery, name)[0].body(location))
+
+
+def _shared_versions(
+    query: Mapping[str, str], location: str, sharing: str, gallery: str, name: str
+) -> Answer:
+    [found] = _find_shared(query, location, sharing, gallery, name)
+    bodies = [
+        found.version_body(version, location)
+        for version in found.versions
+        if location.lower() in version.regions
+    ]
+    return json_answer({"value": bodies})
+
+
+def _shared_version(
+    query: Mapping[str, str], location: str, sharing: str, gallery: str, name: str, version: str
+) -> Answer:
+    [found] = _find_shared(query, location, sharing, gallery, name)
+    for candidate in found.versions:
+        if candidate.number == version and location.lower() in candidate.regions:
+            return json_answer(found.version_body(candidate, location))
+    raise Refused(
+        error_answer(
+            404,
+            "NotFound",
+            f"please check if the gallery image version '{version}' is valid and exists in "
+            f"'{location}' region.",
+        )
+    )
+
+
+def _find_shared(
+    query: Mapping[str, str], location: str, sharing: str, gallery: str, name: str = ""
+) -> list[SharedDefinition]:
+    """Return the definitions that are available in the region. Raises Refused if there is none.
+
+    Upper and lower case are equal. The name '' matches all definitions of the gallery.
+    """
+    _require_version(query, "galleries", location)
+    found = [
+        definition
+        for definition in SHARED_DEFINITIONS
+        if (sharing.lower(), gallery.lower())
+        == (definition.sharing.lower(), definition.gallery.lower())
+        and name.lower() in {"", definition.name.lower()}
+        and definition.is_in(location.lower())
+    ]
+    if not found:
+        kind, missing = ("gallery image", name) if name else ("gallery", gallery)
+        raise Refused(
+            error_answer(
+                404,
+                "NotFound",
+                f"please check if the {kind} name '{missing}' is valid and the {kind} exists in "
+                f"'{location}' region.",
+            )
+        )
+    return found
+
+
 def _resource_not_found(kind: str, name: str, group: str) -> Answer:
     return error_answer(
         404,
@@ -306,6 +376,11 @@ _PUBLISHER = (
 _OFFERS = rf"{_PUBLISHER}/artifacttypes/vmimage/offers"
 _SKUS = rf"{_OFFERS}/(?P<offer>[^/]+)/skus"
 _VERSIONS = rf"{_SKUS}/(?P<sku>[^/]+)/versions"
+_SHARED = (
+    rf"{_IN_SUBSCRIPTION}{_COMPUTE}/locations/(?P<location>[^/]+)"
+    r"/(?P<sharing>communityGalleries|sharedGalleries)/(?P<gallery>[^/]+)"
+)
+_SHARED_DEFINITION = rf"{_SHARED}/images/(?P<name>[^/]+)"
 _IN_GROUP = rf"{_IN_SUBSCRIPTION}/resourceGroups/(?P<group>[^/]+){_COMPUTE}"
 _DEFINITION = rf"{_IN_GROUP}/galleries/(?P<gallery>[^/]+)/images/(?P<name>[^/]+)"
 _ROUTES: tuple[tuple[str, Callable[..., Answer]], ...] = (
@@ -319,4 +394,8 @@ _ROUTES: tuple[tuple[str, Callable[..., Answer]], ...] = (
     (_DEFINITION, _definition),
     (rf"{_DEFINITION}/versions", _gallery_versions),
     (rf"{_DEFINITION}/versions/(?P<version>[^/]+)", _gallery_version),
+    (_SHARED, _shared_gallery),
+    (_SHARED_DEFINITION, _shared_definition),
+    (rf"{_SHARED_DEFINITION}/versions", _shared_versions),
+    (rf"{_SHARED_DEFINITION}/versions/(?P<version>[^/]+)", _shared_version),
 )

@@ -140,6 +140,32 @@ def test_a_failed_check_keeps_the_state_and_stores_when_and_why(
     assert (reload(image).check_failed_at, reload(image).check_error) == (None, "")
 
 
+def test_a_check_reads_the_image_where_it_was_found_before_and_then_elsewhere(
+    make_image: MakeImage, actor_of: ActorOf, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, editor = make_image("acme"), actor_of("account-editor")
+    answering, asked = {"westus", image.location}, list[str]()
+
+    def describe(_: object, locator: Locator) -> ImageDetails:
+        asked.append(locator.location)
+        if locator.location in answering:
+            return details(lookup_location="eastus")
+        raise ImageNotFound("It isn’t available here.", ("eastus",))
+
+    monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
+    image.details = {**image.details, "lookup_location": "westus"}
+    image.save()
+    checking.check_again(editor, image, vault)
+    assert asked == ["westus"]
+    assert reload(image).details["lookup_location"] == "eastus"
+    checking.check_again(editor, image, vault)
+    assert asked == ["westus", "eastus", image.location]
+    assert reload(image).state == ImageState.AVAILABLE
+    answering.clear()
+    checking.check_again(editor, image, vault)
+    assert reload(image).state == ImageState.GONE
+
+
 def test_a_check_resolves_an_alias_to_the_image_that_it_refers_to(
     make_credentials: MakeCredentials,
     editor: Actor,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from models import Image
@@ -65,6 +67,15 @@ def test_the_suggested_name_is_valid(
     name = registration.suggested_name(receipt(make_credentials(), name=cloud_name))
     assert name == suggested
     assert choices(name=name)
+
+
+def test_a_name_is_suggested_for_an_image_without_a_name(
+    make_credentials: MakeCredentials,
+) -> None:
+    nameless = receipt(make_credentials(), name="")
+    urn = "Canonical/ubuntu-24_04-lts/server/24.04.202610150"
+    azure = replace(nameless, cloud="azure", locator=Locator("", urn))
+    assert registration.suggested_name(azure) == urn.replace("/", "-")
 
 
 def test_a_change_and_its_audit_entry_are_one_transaction(

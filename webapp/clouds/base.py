@@ -249,6 +249,7 @@ class ImageDetails:
     """The details of one image as the cloud reports them, without any suggestions."""
 
     name: str
+    """The name of the image in the cloud, or '' if the cloud has none."""
     description: str
     architecture: str
     """x86_64, arm64, i386, or the cloud's own word; '' if unknown."""
@@ -272,6 +273,9 @@ class ImageDetails:
     compute_resources: tuple[str, ...] = ()
     """The compute resources that the image can be registered for, for clouds that have a
     `compute_resource_field`."""
+    lookup_location: str = ""
+    """The location where the image was read, or '' if the image can be read without a location. It
+    isn't part of the image's identity, but makes the next look-up fast."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +334,10 @@ class Cloud(ABC):
         `settings` contains the credential fields that are not secret. It is empty if the
         credentials were deleted.
         """
+        return ""
+
+    def suggest_name(self, image_id: str) -> str:  # noqa: ARG002
+        """Return a name to offer for an image that has none in the cloud, or ''."""
         return ""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules

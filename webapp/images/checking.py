@@ -10,14 +10,21 @@ This is the one place that decides what an answer of a cloud, or a missing answe
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
 from models import CloudCredentials, Image, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, ImageState, Locator
+from webapp.clouds.base import (
+    CloudError,
+    ImageDetails,
+    ImageNotFound,
+    ImageState,
+    Locator,
+    UnknownLocation,
+)
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import image_details
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered, registering
@@ -103,8 +110,12 @@ def _read(
     locator: Locator,
 ) -> ImageDetails:
     """Return the details from the cloud, or the old ones with the state `gone`."""
+    cloud, values = CLOUDS[cloud_key], vault.reveal(credentials)
+    if before.lookup_location:
+        with suppress(ImageNotFound, UnknownLocation):  # Another location may have the image.
+            return cloud.describe(values, replace(locator, location=before.lookup_location))
     try:
-        return CLOUDS[cloud_key].describe(vault.reveal(credentials), locator)
+        return cloud.describe(values, locator)
     except ImageNotFound as error:
         return replace(before, state=ImageState.GONE, state_note=str(error), image_id="")
 

@@ -127,13 +127,16 @@ def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, 
 def suggested_name(receipt: Receipt) -> str:
     """Return the cloud's name for the image, changed to follow the rules for names.
 
-    If that name is too short, return the image ID, or its end if the ID is longer than a name.
+    If the image has no name in the cloud, return a name that the adapter derives from its ID. If
+    the name is too short, return the image ID, or its end if the ID is longer than a name.
     """
-    name = "".join(char for char in receipt.details.name if char.isprintable()).strip()
+    image_id = receipt.locator.image_id
+    name = receipt.details.name or CLOUDS[receipt.cloud].suggest_name(image_id)
+    name = "".join(char for char in name if char.isprintable()).strip()
     shortest, longest = NAME_LENGTH
     if len(name) >= shortest:
         return name[:longest].strip()
-    return receipt.locator.image_id[-longest:]
+    return image_id[-longest:]
 
 
 def register(

@@ -20,7 +20,7 @@ HOME = "westeurope"
 class AzurePeer(Peer):
     cloud = CLOUDS["azure"]
     known = Locator(HOME, NOBLE.urn())
-    known_name = f"Canonical-ubuntu-24_04-lts-server-{NOBLE.versions[-1]}"
+    known_name = ""
     unknown = Locator(HOME, NOBLE.urn("24.04.201901010"))
     in_other_location = Locator("eastus", azure_images.ONLY_EUROPE.urn())
     at_unknown_location = Locator("atlantis", NOBLE.urn())

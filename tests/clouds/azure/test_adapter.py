@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import azure, azure_images, faulty, tls
 from sandbox.azure_images import GOLDEN, NOBLE
+from sandbox.azure_manager import json_answer
 from tests.clouds.azure.answers import after_login, arm_error, by_path
 from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.helpers import fact
@@ -30,7 +31,8 @@ def test_every_marketplace_image_is_described(
     for known in azure_images.MARKETPLACE:
         for version in known.versions:
             details = adapter.describe(good, Locator(location, known.urn(version)))
-            assert details.name == known.urn(version).replace("/", "-")
+            assert details.name == ""
+            assert adapter.suggest_name(known.urn(version)) == known.urn(version).replace("/", "-")
             assert details.image_id == ""
             assert details.architecture == architectures[known.architecture]
             assert details.size_gb == known.size
@@ -186,7 +188,10 @@ def test_every_gallery_version_is_described(adapter: Azure, good: CredentialValu
     for known in azure_images.DEFINITIONS:
         for version in known.versions:
             details = adapter.describe(good, Locator("", known.version_id(version.number)))
-            assert details.name == f"{known.name}-{version.number}"
+            assert details.name == ""
+            assert fact(details, "definition") == known.name
+            suggested = adapter.suggest_name(known.version_id(version.number))
+            assert suggested == f"{known.name}-{version.number}"
             assert details.description == known.description
             assert details.architecture == "x86_64"
             assert details.size_gb == known.size
@@ -227,6 +232,16 @@ def test_the_check_names_the_subscription(adapter: Azure, good: CredentialValues
     assert identity.description == (
         f"{azure_images.SUBSCRIPTION_NAME} (subscription {azure_images.SUBSCRIPTION}, tenant "
         f"{azure_images.TENANT})"
+    )
+
+
+def test_a_subscription_without_a_name_gets_none(adapter: Azure) -> None:
+    answer = {"subscriptionId": azure_images.SUBSCRIPTION, "tenantId": azure_images.TENANT}
+    behavior = after_login(lambda _: json_answer(answer))
+    with faulty.serve(behavior, tls=tls.trusted()) as url:
+        identity = adapter.check(AzurePeer().credentials(url))
+    assert identity.description == (
+        f"subscription {azure_images.SUBSCRIPTION}, tenant {azure_images.TENANT}"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import azure, azure_images, faulty, tls
+from sandbox import azure, azure_images, azure_shared_galleries, faulty, tls
 from sandbox.faulty import Answer, Request
 from tests.clouds import prism
 from tests.clouds.azure.answers import is_login
@@ -31,6 +31,7 @@ from webapp.clouds.base import (
 )
 
 OWN, GOLDEN = azure_images.ACME_IMAGE, azure_images.GOLDEN
+SHARED = azure_shared_galleries.CONTOSO_LINUX
 
 
 class RecordingProxy:
@@ -99,6 +100,9 @@ def test_every_kind_of_answer_is_as_microsoft_describes(
         for version in definition.versions:
             adapter.describe(good, Locator("", definition.version_id(version.number)))
     adapter.describe(good, Locator("", GOLDEN.version_id("latest")))
+    for shared in azure_shared_galleries.SHARED_DEFINITIONS:
+        for number in (*(version.number for version in shared.versions), "latest"):
+            adapter.describe(good, Locator("", shared.version_id(number)))
     for kind, image_id, location in _failing_look_ups():
         with pytest.raises(kind):
             adapter.describe(good, Locator(location, image_id))
@@ -108,8 +112,13 @@ def test_every_kind_of_answer_is_as_microsoft_describes(
     assert recorder.violations == []
     kinds = {(re.sub(r"/[^/]*\d[^/]*", "/x", path), status) for path, status in recorder.answers}
     assert {status for _, status in kinds} == {200, 400, 403, 404}
-    assert len(recorder.answers) > 80
-    assert len(kinds) > 25
+    assert len(recorder.answers) > 120
+    assert len(kinds) > 35
+    served = {path.lower() for path, status in recorder.answers if status == 200}
+    for sharing in ("communitygalleries", "sharedgalleries"):
+        gallery = f"/providers/microsoft.compute/{sharing}/[^/]+"
+        for path in ("", "/images/[^/]+", "/images/[^/]+/versions", "/images/[^/]+/versions/.+"):
+            assert any(re.fullmatch(gallery + path, each) for each in served), (sharing, path)
 
 
 def test_rejected_tokens_are_as_microsoft_describes(
@@ -141,6 +150,10 @@ def _failing_look_ups() -> list[tuple[type[CloudError], str, str]]:
         (ImageNotVisible, OWN.resource_id.replace(azure_images.SUBSCRIPTION, NOBODY), ""),
         (ImageNotFound, GOLDEN.version_id("9.9.9"), ""),
         (ImageNotFound, GOLDEN.version_id("1.0.9").replace(GOLDEN.name, "nothing"), ""),
+        (ImageNotFound, SHARED.version_id("9.9.9"), ""),
+        (ImageNotFound, SHARED.version_id("1.0.10"), "eastus"),
+        (ImageNotVisible, SHARED.version_id("1.0.9").replace(SHARED.gallery, "Nobody-1"), ""),
+        (UnknownLocation, SHARED.version_id("1.0.9"), "atlantis"),
         (ImageNotFound, azure_images.ONLY_DRAFTS.version_id("latest"), ""),
     ]
 

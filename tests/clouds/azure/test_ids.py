@@ -21,6 +21,8 @@ DEFINITION = f"{COMPUTE}/galleries/acme.gallery/images/ubuntu"
 VERSION = f"{DEFINITION}/versions/1.0.10"
 LATEST = f"{DEFINITION}/versions/latest"
 NOBLE = "Canonical/ubuntu-24_04-lts/server/latest"
+COMMUNITY = "/CommunityGalleries/Acme-1/Images/ubuntu/Versions/1.0.10"
+DIRECT = f"/SharedGalleries/{SUBSCRIPTION}-{'G' * 80}/Images/ubuntu/Versions/1.0.10"
 PORTAL = "https://portal.azure.com/#@acme.onmicrosoft.com/resource"
 PLATFORM = (
     f"/Subscriptions/{SUBSCRIPTION}/Providers/Microsoft.Compute/Locations/westus/Publishers/"
@@ -54,7 +56,14 @@ versions = st.builds(
     names,
     three | st.just("latest"),
 )
-resources = managed | versions
+shared = st.builds(
+    "/{}/{}/Images/{}/Versions/{}".format,
+    st.sampled_from(["CommunityGalleries", "SharedGalleries"]),
+    names,
+    names,
+    three | st.just("latest"),
+)
+resources = managed | versions | shared
 blanks = st.text(" \t\r\n\xa0\u200b", max_size=5)
 
 
@@ -104,6 +113,42 @@ blanks = st.text(" \t\r\n\xa0\u200b", max_size=5)
         (f"https://management.azure.com{MANAGED}?api-version=2024-07-01", MANAGED, ""),
         (f"https://portal.azure.us/#@x/resource{MANAGED}", MANAGED, ""),
         (VERSION, VERSION, ""),
+        (COMMUNITY, COMMUNITY, ""),
+        (COMMUNITY[1:], COMMUNITY, ""),
+        (
+            COMMUNITY.lower(),
+            COMMUNITY.lower()
+            .replace("communityg", "CommunityG")
+            .replace("/images/", "/Images/")
+            .replace("/versions/", "/Versions/"),
+            "",
+        ),
+        (f'"communityGalleryImageId": "{COMMUNITY}",', COMMUNITY, ""),
+        (DIRECT, DIRECT, ""),
+        (f"/sharedGALLERIES/{DIRECT.partition('ies/')[2]}/", DIRECT, ""),
+        (
+            COMMUNITY.replace("1.0.10", "LATEST"),
+            COMMUNITY.replace("1.0.10", "latest"),
+            "",
+        ),
+        (f"{PORTAL}{COMMUNITY}/overview", COMMUNITY, ""),
+        (
+            (
+                "https://portal.azure.com/#view/Microsoft_Azure_Compute/Blade/id/"
+                f"{quote(DIRECT, safe='')}"
+            ),
+            DIRECT,
+            "",
+        ),
+        (
+            (
+                f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/providers/"
+                "Microsoft.Compute/locations/westus/communityGalleries/Acme-1/images/ubuntu/"
+                "versions/1.0.10?api-version=2023-07-03"
+            ),
+            COMMUNITY,
+            "westus",
+        ),
         (LATEST.replace("latest", "Latest"), LATEST, ""),
     ],
 )
@@ -151,15 +196,14 @@ def test_an_accepted_text_becomes_an_id(text: str, value: str, location: str) ->
         (f"{COMPUTE}/images/a b", "isn’t a valid name for|isn’t the resource ID"),
         (f"{COMPUTE}/images/..", "“..” isn’t a valid name for an image"),
         (f"{COMPUTE}/images/{'x' * 81}", "isn’t a valid name for an image"),
-        ("/CommunityGalleries/a-1/Images/b/Versions/1.0.0", "community galleries"),
-        ("/SharedGalleries/a-1/Images/b/Versions/1.0.0", "community galleries"),
-        (
-            (
-                f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/locations/westus"
-                "/communityGalleries/a/images/b/versions/1.0.0"
-            ),
-            "community galleries",
-        ),
+        ("/CommunityGalleries/a-1", "the ID of a community gallery. .*/Images/NAME/Versions/1.0.0"),
+        ("/SharedGalleries/a-1/Images", "the ID of a directly shared gallery"),
+        ("/CommunityGalleries/a-1/Images/b", "without a version"),
+        ("/SharedGalleries/a-1/Images/b/Versions", "without a version"),
+        ("/CommunityGalleries/a-1/Images/b/Versions/new", "“new” isn’t a version"),
+        ("/CommunityGalleries/a b/Images/b/Versions/1.0.0", "“a b” isn’t a valid name for a comm"),
+        ("/SharedGalleries/a/Images/../Versions/1.0.0", "“..” isn’t a valid name for an image"),
+        ("eu0:acme-images/global/images/web", "Google Cloud"),
         ("a" * (MAX_LENGTH + 1), "too long"),
     ],
 )

@@ -20,6 +20,7 @@ from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
     CloudError,
     CredentialValues,
+    Fact,
     ImageDetails,
     ImageNotFound,
     ImageState,
@@ -35,6 +36,9 @@ URN = re.compile(
     r"publishers/([^/]+)/artifacttypes/vmimage/offers/([^/]+)/skus/([^/]+)/versions/([^/]+)$",
     re.IGNORECASE,
 )
+
+
+SHARED = r"/(?:community|shared)Galleries(?:/[^/]+)?"
 
 
 class Replay:
@@ -91,7 +95,9 @@ def test_every_recorded_answer_is_described_or_explained(
         "gallery latest: facts": 2,
         "locations: facts": 1,
         "not supported: a list of images: refused without a call": 3,
-        "not supported: a foreign gallery: refused without a call": 37,
+        "shared version: facts": 12,
+        "shared latest: facts": 4,
+        "shared gallery or definition: refused without a call": 21,
     }
 
 
@@ -183,7 +189,8 @@ def _check_definition(describe: Describe, path: str, body: Mapping[str, Any]) ->
     except ImageNotFound as error:
         assert body["name"] in str(error)  # noqa: PT017  both outcomes are correct
         return NOT_RECORDED
-    assert details.name == f"{body['name']}-1.1.2"
+    assert details.name == ""
+    assert Fact("definition", "Image definition", body["name"]) in details.facts
     return FACTS
 
 
@@ -210,8 +217,35 @@ def _check_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> s
     return FACTS
 
 
-def _check_foreign_gallery(describe: Describe, path: str, *_: object) -> str:
-    with pytest.raises(InvalidImageId, match="can’t be registered"):
+def _check_shared_version(
+    describe: Describe, path: str, body: Mapping[str, Any], number: str
+) -> str:
+    try:
+        details = describe(path)
+    except ImageNotFound as error:
+        assert "no such image" in str(error)  # noqa: PT017  the definition was not recorded
+        return NOT_RECORDED
+    properties = body["properties"]
+    assert details.created is not None
+    assert details.created.isoformat()[:19] == properties["publishedDate"][:19]
+    disk = properties["storageProfile"]["osDiskImage"]
+    assert details.size_gb == disk["diskSizeGB"]
+    facts = {each.key: each.value for each in details.facts}
+    assert facts["version"] == number
+    assert facts["latest"] == "Yes"
+    assert details.lookup_location
+    return FACTS
+
+
+def _check_shared_versions(describe: Describe, path: str, body: Mapping[str, Any]) -> str:
+    details = describe(f"{path}/latest")
+    assert details.image_id == body["value"][-1]["identifier"]["uniqueId"]
+    return FACTS
+
+
+def _check_no_version(describe: Describe, path: str, *_: object) -> str:
+    words = "without a version", "the ID of a", "has no resource group"
+    with pytest.raises(InvalidImageId, match="|".join(words)):
         describe(path)
     return "refused without a call"
 
@@ -223,7 +257,9 @@ def _check_image_list(describe: Describe, path: str, *_: object) -> str:
 
 
 _KINDS: tuple[tuple[str, str, Callable[..., str]], ...] = (
-    (r"/(?:community|shared)Galleries", "not supported: a foreign gallery", _check_foreign_gallery),
+    (rf"{SHARED}/images/[^/]+/versions/([^/]+)$", "shared version", _check_shared_version),
+    (rf"{SHARED}/images/[^/]+/versions$", "shared latest", _check_shared_versions),
+    (SHARED, "shared gallery or definition", _check_no_version),
     (URN.pattern, "marketplace image", _check_marketplace_image),
     (
         r"publishers/([^/]+)/artifacttypes/vmimage/offers/([^/]+)/skus/([^/]+)/versions$",

@@ -1,8 +1,9 @@
 """The adapter for Azure.
 
-An image is either a Marketplace image, identified by its URN and common to all regions, or an image
-in a subscription, identified by its resource ID. This module does not import the SDK, because that
-takes more than a second. Functions import the modules that need the SDK on first use.
+An image is a Marketplace image, identified by its URN and common to all regions, an image in a
+subscription, identified by its resource ID, or a version in a community gallery or a directly
+shared gallery, whose ID does not contain a subscription. This module does not import the SDK,
+because that takes more than a second. Functions import the modules that need the SDK on first use.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class Azure(Cloud):
         "location",
         "Location",
         hint="Only for images that aren’t from the Marketplace: a region where the image is "
-        "available.",
+        "available. If you leave it empty, community and directly shared galleries are searched in "
+        "all regions, which takes longer.",
         placeholder="Leave empty for a Marketplace image",
         required=False,
         free_text=True,
@@ -117,13 +119,15 @@ class Azure(Cloud):
     image_id_field = Field(
         "image_id",
         "Cloud Image ID",
-        hint="The URN of a Marketplace image, or the resource ID or portal URL of any other image.",
+        hint="The URN of a Marketplace image, the ID of a version in a community gallery or a "
+        "directly shared gallery, or the resource ID or portal URL of any other image.",
         placeholder=ids.EXAMPLE,
     )
     where_to_find = (
         "To list the URNs of Marketplace images, run “az vm image list --all --publisher "
         "Canonical”. For your own image, open it (or a version in its compute gallery) in the "
-        "portal, and copy the Resource ID from Properties or from the JSON view."
+        "portal, and copy the Resource ID from Properties or from the JSON view. For a version in "
+        "a community gallery, copy the ID that begins with /CommunityGalleries/."
     )
     packer_builders = ("azure-arm", "azure-chroot")
 
@@ -138,6 +142,9 @@ class Azure(Cloud):
                 "configure Packer to create a managed image or a version in a compute gallery."
             )
         return super().packer_images(artifact_id, custom)
+
+    def suggest_name(self, image_id: str) -> str:
+        return ids.parse_canonical(image_id).suggested_name
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """Return the portal URL of an image, or '' for a Marketplace image, which has no page."""
@@ -168,14 +175,15 @@ class Azure(Cloud):
         self._sessions.forget(credentials)  # A cached login could hide a revoked role.
         answer = self._sessions.get(credentials).subscription()
         subscription = str(answer["subscriptionId"])
-        name = answer.get("displayName") or "Unnamed"
+        name = answer.get("displayName")
         tenant = answer.get("tenantId") or credentials["tenant_id"]
-        return Identity(subscription, f"{name} (subscription {subscription}, tenant {tenant})")
+        ids_in_words = f"subscription {subscription}, tenant {tenant}"
+        return Identity(subscription, f"{name} ({ids_in_words})" if name else ids_in_words)
 
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
-        from webapp.clouds.azure import lookup  # noqa: PLC0415
+        from webapp.clouds.azure import regions  # noqa: PLC0415
 
-        names = lookup.region_names(self._sessions.get(credentials))
+        names = regions.region_names(self._sessions.get(credentials))
         return tuple(Location(key, f"{key} — {name}") for key, name in sorted(names.items()))
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:

@@ -55,7 +55,7 @@ def from_marketplace(
     plan = mapping_at(properties, "plan")
     system = text(disk, "operatingSystem")
     return ImageDetails(
-        name=f"{image.publisher}-{image.offer}-{image.sku}-{image.version}",
+        name="",  # A Marketplace image has a URN, but no name.
         description="",
         architecture=_architecture(properties),
         size_gb=volumes[0].size_gb,
@@ -156,7 +156,7 @@ def from_gallery_version(
     offer_and_sku = " ".join(filter(None, (text(identifier, each) for each in ("offer", "sku"))))
     name = text(definition, "name")
     return ImageDetails(
-        name=f"{name}-{text(version, 'name')}",
+        name="",  # A version has no name of its own.
         description=text(family, "description"),
         architecture=_architecture(family),
         size_gb=volumes[0].size_gb,
@@ -169,6 +169,7 @@ def from_gallery_version(
                 ("os_type", "OS type", system),
                 ("os_state", "OS state", text(family, "osState")),
                 ("generation", "Hyper-V generation", text(family, "hyperVGeneration")),
+                ("definition", "Image definition", name),
                 ("publisher", "Publisher", text(identifier, "publisher")),
                 ("offer", "Offer", text(identifier, "offer")),
                 ("sku", "SKU", text(identifier, "sku")),
@@ -193,6 +194,30 @@ def from_gallery_version(
     )
 
 
+def as_gallery_version(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a version of a community or directly shared gallery in the format of own galleries.
+
+    The two formats have the same data, but different names and nesting.
+    """
+    properties = mapping_at(shared, "properties")
+    storage = mapping_at(properties, "storageProfile")
+    disks = [
+        {"lun": each.get("lun", "?"), "sizeInGB": each.get("diskSizeGB")}
+        for each in mappings_at(storage, "dataDiskImages")
+    ]
+    return {
+        "name": text(shared, "name"),
+        "properties": {
+            "publishingProfile": properties,
+            "storageProfile": {
+                "osDiskImage": {"sizeInGB": mapping_at(storage, "osDiskImage").get("diskSizeGB")},
+                "dataDiskImages": disks,
+            },
+            "disclaimer": properties.get("disclaimer"),
+        },
+    }
+
+
 def regions_of(version: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the regions that a version in a gallery is replicated to."""
     publishing = mapping_at(mapping_at(version, "properties"), "publishingProfile")
@@ -212,6 +237,13 @@ def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
     ready = text(properties, "provisioningState").lower() in {"", "succeeded", "updating"}
     available = bool(targets) or not region
     return ready and _counts_as_latest(publishing) and not excluded and available
+
+
+def newest_version(versions: Iterable[Mapping[str, Any]]) -> str:
+    """Return the newest version, or ''. Azure's order is wrong: it puts 1.0.9 after 1.0.10."""
+    names = [text(each, "name") for each in versions]
+    newest = max(names, key=version_numbers, default="")
+    return newest if version_numbers(newest) else ""
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

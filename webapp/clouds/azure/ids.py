@@ -1,11 +1,12 @@
 """Parsing of pasted Azure image IDs.
 
-Accepts the URN of a Marketplace image, the resource ID of any other image, and either of them
-inside a portal URL.
+Accepts the URN of a Marketplace image, the resource ID of any other image, the ID of a version in a
+community gallery or a directly shared gallery, and each of them inside a portal URL.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ class MarketplaceImage:
         """Return the canonical ID."""
         return f"{self.publisher}/{self.offer}/{self.sku}/{self.version}"
 
+    @property
+    def suggested_name(self) -> str:
+        """A name to offer, because Azure has none."""
+        return f"{self.publisher}-{self.offer}-{self.sku}-{self.version}"
+
 
 @dataclass(frozen=True)
 class ManagedImage:
@@ -50,6 +56,10 @@ class ManagedImage:
     def __str__(self) -> str:
         """Return the canonical ID."""
         return f"{_group_path(self.subscription, self.group)}/images/{self.name}"
+
+    @property
+    def suggested_name(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -69,14 +79,58 @@ class GalleryVersion:
             f"/images/{self.definition}/versions/{self.version}"
         )
 
+    @property
+    def suggested_name(self) -> str:
+        """A name to offer, because Azure has none."""
+        return f"{self.definition}-{self.version}"
 
-AnyImage = MarketplaceImage | ManagedImage | GalleryVersion
+
+class Sharing(enum.StrEnum):
+    """How the owner of a gallery shares its images with other tenants or subscriptions.
+
+    The value is the first segment of the IDs.
+    """
+
+    COMMUNITY = "CommunityGalleries"
+    DIRECT = "SharedGalleries"
+
+    @property
+    def label(self) -> str:
+        return "community gallery" if self is Sharing.COMMUNITY else "directly shared gallery"
+
+
+@dataclass(frozen=True)
+class SharedVersion:
+    """One version of an image definition in a community gallery or a directly shared gallery.
+
+    `gallery` is the public name of a community gallery, or the unique name of a shared gallery. The
+    ID does not contain the subscription of the owner.
+    """
+
+    sharing: Sharing
+    gallery: str
+    definition: str
+    version: str
+
+    def __str__(self) -> str:
+        """Return the canonical ID."""
+        return f"/{self.sharing}/{self.gallery}/Images/{self.definition}/Versions/{self.version}"
+
+    @property
+    def suggested_name(self) -> str:
+        """A name to offer, because Azure has none."""
+        return f"{self.definition}-{self.version}"
+
+
+AnyImage = MarketplaceImage | ManagedImage | GalleryVersion | SharedVersion
 Image = TypeVar("Image", bound=AnyImage)
 
 _BRACKETS = "()[]{}"
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9_+-])?")
 """The name of a publisher, an offer, a SKU, an image, a gallery or an image definition."""
+_SHARED_GALLERY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?")
+"""The unique name of a shared gallery consists of a subscription ID and the gallery's name."""
 _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")
@@ -97,10 +151,6 @@ _NOT_AN_IMAGE = (
     "This isn’t the resource ID of an image. In the portal, open the JSON view of a managed image "
     "or of a version in a compute gallery, and copy its ID."
 )
-_FOREIGN_GALLERY = (
-    "Images in community galleries and directly shared galleries can’t be registered. Copy the "
-    "image to your own gallery, or choose a Marketplace image."
-)
 
 
 def parse(text: str) -> ImageId:
@@ -118,6 +168,9 @@ def parse_canonical(value: str) -> AnyImage:
     if segments is None:
         return _parse_urn(value)
     names = _names_by_type(segments)
+    sharing = _sharing(names)
+    if sharing:
+        return _shared_version(sharing, names)
     if "galleries" in names:
         return _gallery_version(names)
     return _managed_image(names)
@@ -196,9 +249,9 @@ def _resource_segments(text: str) -> list[str] | None:
 
 def _parse_resource(segments: list[str]) -> ImageId:
     names = _names_by_type(segments)
-    types = {segment.lower() for segment in segments[0::2]}
-    if {"communitygalleries", "sharedgalleries"} & types:
-        raise InvalidImageId(_FOREIGN_GALLERY)
+    sharing = _sharing(names)
+    if sharing:
+        return ImageId(str(_shared_version(sharing, names)), _region(names))
     if "publishers" in names and "skus" in names:
         return _marketplace_resource(names)
     if "galleries" in names:
@@ -238,6 +291,27 @@ def _gallery_version(names: dict[str, str]) -> GalleryVersion:
             "and copy the ID of that version."
         )
     definition = _valid_name(names["images"], "image definition")
+    return GalleryVersion(subscription, group, gallery, definition, _version_in_gallery(names))
+
+
+def _sharing(names: dict[str, str]) -> Sharing | None:
+    return next((each for each in Sharing if each.lower() in names), None)
+
+
+def _shared_version(sharing: Sharing, names: dict[str, str]) -> SharedVersion:
+    gallery = names[sharing.lower()]
+    if not _SHARED_GALLERY.fullmatch(gallery):
+        raise InvalidImageId(_invalid_name_message(gallery, sharing.label))
+    if "images" not in names:
+        raise InvalidImageId(
+            f"This is the ID of a {sharing.label}. Copy the ID of a version of one of its images, "
+            f"such as /{sharing}/{shorten(gallery, 60)}/Images/NAME/Versions/1.0.0."
+        )
+    definition = _valid_name(names["images"], "image definition")
+    return SharedVersion(sharing, gallery, definition, _version_in_gallery(names))
+
+
+def _version_in_gallery(names: dict[str, str]) -> str:
     if "versions" not in names:
         raise InvalidImageId(
             "This is the ID of an image definition without a version. Add /versions/latest to it, "
@@ -245,22 +319,24 @@ def _gallery_version(names: dict[str, str]) -> GalleryVersion:
         )
     version = names["versions"]
     if version.lower() == LATEST:
-        version = LATEST
-    elif not _GALLERY_VERSION.fullmatch(version):
+        return LATEST
+    if not _GALLERY_VERSION.fullmatch(version):
         raise InvalidImageId(
             f"“{shorten(version, 40)}” isn’t a version in a compute gallery. A version is three "
             "numbers, such as 1.0.3, or latest."
         )
-    return GalleryVersion(subscription, group, gallery, definition, version)
+    return version
 
 
 def _marketplace_resource(names: dict[str, str]) -> ImageId:
     """Return the ID of a Marketplace image from the resource ID that Azure's API uses for it."""
     parts = (names["publishers"], names.get("offers", ""), names["skus"], names.get("versions", ""))
+    return ImageId(str(_parse_urn("/".join(parts))), _region(names))
+
+
+def _region(names: dict[str, str]) -> str:
     region = names.get("locations", "").lower()
-    if not _REGION.fullmatch(region):
-        region = ""
-    return ImageId(str(_parse_urn("/".join(parts))), region)
+    return region if _REGION.fullmatch(region) else ""
 
 
 def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
@@ -282,11 +358,15 @@ def _subscription_and_group(names: dict[str, str]) -> tuple[str, str]:
 
 def _valid_name(name: str, kind: str) -> str:
     if not _NAME.fullmatch(name):
-        raise InvalidImageId(
-            f"“{shorten(name, 40)}” isn’t a valid name for {_with_article(kind)} in Azure. "
-            "Copy the whole resource ID."
-        )
+        raise InvalidImageId(_invalid_name_message(name, kind))
     return name
+
+
+def _invalid_name_message(name: str, kind: str) -> str:
+    return (
+        f"“{shorten(name, 40)}” isn’t a valid name for {_with_article(kind)} in Azure. Copy the "
+        "whole resource ID."
+    )
 
 
 def _parse_urn(text: str) -> MarketplaceImage:
@@ -296,6 +376,10 @@ def _parse_urn(text: str) -> MarketplaceImage:
     ]
     if parts[0].lower() == "urn" and len(parts) == 5:
         parts = parts[1:]  # The text is `"urn": "…"`, copied from a JSON document.
+    lower = [part.lower() for part in parts]
+    is_prefixed = lower[2:4] == ["global", "images"] and lower[0] != "projects"  # eu0:web/global/…
+    if is_prefixed or lower[1:3] == ["global", "images"]:
+        raise InvalidImageId("This is the ID of a Google Cloud image. Choose that cloud instead.")
     if len(parts) == 1:
         raise InvalidImageId(
             "The URN of a Marketplace image has four parts: publisher, offer, SKU and version, as "
@@ -308,8 +392,6 @@ def _parse_urn(text: str) -> MarketplaceImage:
             "A URN has four parts: publisher, offer, SKU and version, as in "
             f"{EXAMPLE}. This text has {len(parts)}."
         )
-    if [part.lower() for part in parts[1:3]] == ["global", "images"]:
-        raise InvalidImageId("This is the ID of a Google Cloud image. Choose that cloud instead.")
     publisher, offer, sku, version = parts
     for label, part in (("publisher", publisher), ("offer", offer), ("SKU", sku)):
         if not _NAME.fullmatch(part):

@@ -7,52 +7,41 @@ Imports the SDK through `sdk`, so this module is itself imported only on first u
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from webapp.clouds.azure import details
-from webapp.clouds.azure.errors import code_of, is_image_not_found, translate, unknown_location
+from webapp.clouds.azure import details, shared_galleries
+from webapp.clouds.azure.errors import code_of, is_image_not_found, unknown_location
 from webapp.clouds.azure.ids import (
     LATEST,
     AnyImage,
     GalleryVersion,
     ManagedImage,
     MarketplaceImage,
+    SharedVersion,
     with_azure_spelling,
 )
-from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
-from webapp.clouds.base import ImageDetails, ImageNotFound, ImageNotVisible, PermissionDenied
-from webapp.clouds.follow_up import follow_up_deadline, search_regions, try_call
-from webapp.clouds.messages import join_names, shorten
-
-REGIONS_TRIED = 16
-LISTED_NAMES_LENGTH = 90
-"""The most characters of a list of names in a sentence. The first name alone may be longer."""
-SENTENCE_LENGTH = 300
+from webapp.clouds.azure.regions import (
+    first_short_enough,
+    in_other_regions,
+    list_in_words,
+    region_names,
+    require_first_region,
+    search,
+)
+from webapp.clouds.azure.sdk import Session
+from webapp.clouds.base import (
+    ImageDetails,
+    ImageNotFound,
+    ImageNotVisible,
+)
+from webapp.clouds.follow_up import follow_up_deadline, try_call
+from webapp.clouds.messages import shorten
 
 MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
 """An image with a concrete version, and Azure's answer about it."""
-
-
-def region_names(session: Session) -> dict[str, str]:
-    """Return the display names of the subscription's regions by key, recommended regions first.
-
-    Logical regions, such as "europe", are left out because they hold no images. The answer is
-    cached with the login for an hour.
-    """
-    names: dict[str, str] | None = session.answers.get(("locations",))
-    if names is None:
-        regions = [each for each in session.locations() if _is_physical_region(each)]
-        regions.sort(key=lambda each: not _is_recommended(each))  # otherwise in Azure's order
-        names = {
-            details.text(each, "name"): details.text(each, "displayName")
-            or details.text(each, "name")
-            for each in regions
-        }
-        session.answers.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
-    return names
 
 
 def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
@@ -63,6 +52,8 @@ def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
         raise unknown_location()
     if isinstance(image, MarketplaceImage):
         return _describe_marketplace_image(session, image, region, deadline)
+    if isinstance(image, SharedVersion):
+        return shared_galleries.describe(session, image, region, deadline)
     try:
         if isinstance(image, ManagedImage):
             return _describe_managed_image(session, image, region)
@@ -76,31 +67,21 @@ def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
         ) from error
 
 
-def _is_physical_region(answer: Mapping[str, Any]) -> bool:
-    kind = details.text(details.mapping_at(answer, "metadata"), "regionType")
-    return bool(details.text(answer, "name")) and kind in {"", "Physical"}
-
-
-def _is_recommended(answer: Mapping[str, Any]) -> bool:
-    return details.mapping_at(answer, "metadata").get("regionCategory") == "Recommended"
-
-
 def _describe_marketplace_image(
     session: Session, image: MarketplaceImage, region: str, deadline: float
 ) -> ImageDetails:
-    first_region = region or next(iter(region_names(session)), "")
-    if not first_region:
-        raise PermissionDenied(
-            "Azure lists no locations for this subscription. Enter a location, or ask the owner "
-            "of the subscription whether it is enabled."
-        )
+    first_region = region or require_first_region(session)
     found = _read_marketplace_image(session, image, first_region)
-    if found is None and not region:
-        found = next(
-            iter(_regions_with_image(session, image, first_region, deadline).values()), None
+    if found is None:
+        elsewhere, complete = _regions_with_image(session, image, first_region, deadline)
+        found = None if region else next(iter(elsewhere.values()), None)
+    if found is None and not region and not complete:
+        raise ImageNotVisible(
+            f"The Marketplace image {shorten(str(image), 120)} wasn’t found, but not all locations "
+            "responded. Enter a location where it’s available, or try again."
         )
     if found is None:
-        raise _marketplace_image_not_found(session, image, region, first_region, deadline)
+        raise _marketplace_image_not_found(session, image, first_region, tuple(elsewhere), deadline)
     concrete, answer = found
     concrete = with_azure_spelling(concrete, details.text(answer, "id"))
     return details.from_marketplace(concrete, answer, str(image))
@@ -113,7 +94,7 @@ def _read_marketplace_image(
     try:
         if image.version == LATEST:
             versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
-            newest = _newest_version(versions)
+            newest = details.newest_version(versions)
             if not newest:
                 return None
             image = replace(image, version=newest)
@@ -126,47 +107,40 @@ def _read_marketplace_image(
         raise
 
 
-def _newest_version(versions: list[Mapping[str, Any]]) -> str:
-    """Return the newest version, or ''. Azure's order is wrong: it puts 1.0.9 after 1.0.10."""
-    names = [details.text(each, "name") for each in versions]
-    newest = max(names, key=details.version_numbers, default="")
-    return newest if details.version_numbers(newest) else ""
-
-
 def _regions_with_image(
     session: Session, image: MarketplaceImage, first_region: str, deadline: float
-) -> dict[str, MarketplaceAnswer]:
+) -> tuple[dict[str, MarketplaceAnswer], bool]:
     """Return the image by region, from regions other than `first_region`.
 
-    Searches at most REGIONS_TRIED regions, until `deadline`. Many images are not in every region.
+    Also return whether all regions answered before `deadline`. Many images are not in every region.
     """
     names = try_call(deadline, region_names, session) or {}
-    others = [each for each in names if each != first_region][:REGIONS_TRIED]
-    return search_regions(
-        lambda region: _read_marketplace_image(session, image, region), others, deadline
-    )
+    others = [each for each in names if each != first_region]
+    find = partial(_read_marketplace_image, session, image)
+    found, complete = search(find, others, deadline)
+    return found, complete and first_region in names
 
 
 def _marketplace_image_not_found(
-    session: Session, image: MarketplaceImage, region: str, first_region: str, deadline: float
+    session: Session,
+    image: MarketplaceImage,
+    region: str,
+    elsewhere: tuple[str, ...],
+    deadline: float,
 ) -> ImageNotFound:
     start = f"There is no Marketplace image {shorten(str(image), 120)}"
-    elsewhere = tuple(_regions_with_image(session, image, first_region, deadline)) if region else ()
     if elsewhere:
         return ImageNotFound(
-            _first_short_enough(
-                f"{start} in {region}, but it exists in {_list_in_words(elsewhere)}. Leave the "
+            first_short_enough(
+                f"{start} in {region}, but it exists in {list_in_words(elsewhere)}. Leave the "
                 "location empty, or choose one of those locations.",
                 f"{start} in {region}. Leave the location empty.",
             ),
             elsewhere,
         )
-    reason = (
-        try_call(deadline, _wrong_part, session, image, first_region)
-        or "check each part of the URN"
-    )
+    reason = try_call(deadline, _wrong_part, session, image, region) or "check each part of the URN"
     return ImageNotFound(
-        _first_short_enough(f"{start}: {reason}.", f"{start}. Check each part of the URN.")
+        first_short_enough(f"{start}: {reason}.", f"{start}. Check each part of the URN.")
     )
 
 
@@ -176,14 +150,14 @@ def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
     if not offers:
         return "the publisher doesn’t exist"
     if image.offer.lower() not in map(str.lower, offers):
-        return f"the publisher has no such offer, but it has {_list_in_words(offers)}"
+        return f"the publisher has no such offer, but it has {list_in_words(offers)}"
     skus = _list_names(lambda: session.marketplace_skus(region, image.publisher, image.offer))
     if not skus:
         return "the offer has no SKUs"
     if image.sku.lower() not in map(str.lower, skus):
-        return f"the offer has no such SKU, but it has {_list_in_words(skus)}"
+        return f"the offer has no such SKU, but it has {list_in_words(skus)}"
     versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
-    newest = _newest_version(versions)
+    newest = details.newest_version(versions)
     if not newest:
         return "the SKU no longer has any versions"
     return f"the SKU has no such version. The newest version is {newest}"
@@ -212,7 +186,7 @@ def _describe_managed_image(session: Session, image: ManagedImage, region: str) 
         raise
     actual = details.region_key(details.text(answer, "location"))
     if region and actual and region != actual:
-        raise _in_other_regions(session, f"The image {image.name}", region, (actual,))
+        raise in_other_regions(session, f"The image {image.name}", region, (actual,))
     canonical = str(with_azure_spelling(image, details.text(answer, "id")))
     image_id = "" if canonical == str(image) else canonical
     return replace(details.from_managed_image(answer), image_id=image_id)
@@ -237,7 +211,7 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
     regions = details.regions_of(answer)
     if region and regions and region not in regions:
         subject = f"The version {version} of {image.definition}"
-        raise _in_other_regions(session, subject, region, regions)
+        raise in_other_regions(session, subject, region, regions)
     concrete = replace(image, version=version)
     canonical = str(with_azure_spelling(concrete, details.text(answer, "id")))
     image_id = "" if canonical == str(image) else canonical
@@ -248,55 +222,17 @@ def _newest_in_gallery(session: Session, image: GalleryVersion, region: str) -> 
     versions = session.gallery_versions(
         image.subscription, image.group, image.gallery, image.definition
     )
-    newest = _newest_version([each for each in versions if details.can_be_latest(each, region)])
+    newest = details.newest_version(
+        [each for each in versions if details.can_be_latest(each, region)]
+    )
     if newest:
         return newest
     anywhere = [each for each in versions if details.can_be_latest(each, "")]
     regions = tuple(dict.fromkeys(r for each in anywhere for r in details.regions_of(each)))
     if region and regions:
         subject = f"The latest version of {image.definition}"
-        raise _in_other_regions(session, subject, region, regions)
+        raise in_other_regions(session, subject, region, regions)
     raise ImageNotFound(
         f"The gallery {image.gallery} has no latest version of {image.definition}. Enter the ID of "
         "a version."
     )
-
-
-def _in_other_regions(
-    session: Session, subject: str, region: str, regions: tuple[str, ...]
-) -> ImageNotFound:
-    """Return the error for an image that is only in `regions`.
-
-    Raises UnknownLocation if Azure has no region named `region`.
-    """
-    try:
-        known = region_names(session)
-    except Exception as error:
-        if translate(error) is None:
-            raise
-        known = {}
-    if known and region not in known:
-        raise unknown_location()
-    choice = "that location" if len(regions) == 1 else "one of those locations"
-    return ImageNotFound(
-        _first_short_enough(
-            f"{subject} isn’t available in {region}, but it exists in {_list_in_words(regions)}. "
-            f"Choose {choice}, or leave the location empty.",
-            f"{subject} isn’t available in {region}. Choose another location, or leave it empty.",
-        ),
-        regions,
-    )
-
-
-def _list_in_words(names: tuple[str, ...]) -> str:
-    """Return the names as a list in words, such as "a, b and 3 more", that fits a sentence."""
-    shown = [names[0]]
-    for name in names[1:]:
-        if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:
-            return f"{', '.join(shown)} and {len(names) - len(shown)} more"
-        shown.append(name)
-    return join_names(shown)
-
-
-def _first_short_enough(sentence: str, shorter: str) -> str:
-    return sentence if len(sentence) < SENTENCE_LENGTH else shorter

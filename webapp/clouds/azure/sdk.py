@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -39,6 +40,7 @@ from webapp.clouds.azure.errors import (
     is_expired_login,
     is_retryable,
 )
+from webapp.clouds.azure.ids import Sharing
 from webapp.clouds.base import CloudUnreachable, CredentialValues, InvalidCredentials
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.tls import ca_file
@@ -243,6 +245,55 @@ class Session:
             )
         )
 
+    def shared_gallery(self, sharing: Sharing, region: str, gallery: str) -> Mapping[str, Any]:
+        client, community = self._client(), sharing is Sharing.COMMUNITY
+        galleries = client.community_galleries if community else client.shared_galleries
+        answer = self.send(
+            lambda: galleries.get(region, gallery, api_version=GALLERIES_API, cls=_raw)
+        )
+        return require_member(answer, "name")
+
+    def shared_definition(
+        self, sharing: Sharing, region: str, gallery: str, name: str
+    ) -> Mapping[str, Any]:
+        client, community = self._client(), sharing is Sharing.COMMUNITY
+        images = client.community_gallery_images if community else client.shared_gallery_images
+        answer = self.send(
+            lambda: images.get(region, gallery, name, api_version=GALLERIES_API, cls=_raw)
+        )
+        return require_member(answer, "properties")
+
+    def shared_version(
+        self, sharing: Sharing, region: str, gallery: str, name: str, version: str
+    ) -> Mapping[str, Any]:
+        versions = self._shared_versions(sharing)
+        answer = self.send(
+            lambda: versions.get(
+                region, gallery, name, version, api_version=GALLERIES_API, cls=_raw
+            )
+        )
+        return require_member(answer, "properties")
+
+    def shared_versions(
+        self, sharing: Sharing, region: str, gallery: str, name: str
+    ) -> list[Mapping[str, Any]]:
+        """Return the versions in `region`.
+
+        Azure lists the versions of a gallery that is shared with the whole tenant only on request.
+        """
+        names = (region, gallery, name)
+        call = partial(_all_pages, self._shared_versions(sharing).list, *names)
+        found = self.send(lambda: call(api_version=GALLERIES_API))
+        if found or sharing is Sharing.COMMUNITY:
+            return found
+        return self.send(lambda: call(api_version=GALLERIES_API, shared_to="tenant"))
+
+    def _shared_versions(self, sharing: Sharing) -> Any:
+        client = self._client()
+        if sharing is Sharing.COMMUNITY:
+            return client.community_gallery_image_versions
+        return client.shared_gallery_image_versions
+
     def send(self, call: Callable[[], T]) -> T:
         """Return the result of `call`. Retry the call once if a second attempt can succeed.
 
@@ -391,7 +442,7 @@ def _require_list(answer: Any) -> list[Mapping[str, Any]]:
     return [each for each in answer if isinstance(each, dict)]
 
 
-def _all_pages(call: Callable[..., Any], *args: str, api_version: str) -> list[Mapping[str, Any]]:
+def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Mapping[str, Any]]:
     """Return the decoded items of a paged list, from at most PAGES pages."""
     items: list[Any] = []
 
@@ -399,7 +450,7 @@ def _all_pages(call: Callable[..., Any], *args: str, api_version: str) -> list[M
         if response.http_response.status_code == 200:
             items.extend(_require_list(require_member(_raw(response), "value")["value"]))
 
-    pages = call(*args, api_version=api_version, raw_response_hook=collect).by_page()
+    pages = call(*args, raw_response_hook=collect, **options).by_page()
     for page in islice(pages, PAGES):
         list(page)
     return items

@@ -1,0 +1,127 @@
+"""The regions of a subscription: which of them have an image, and sentences about them.
+
+Imports the SDK through `sdk`, so this module is itself imported only on first use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from webapp.clouds.azure import details
+from webapp.clouds.azure.errors import translate, unknown_location
+from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
+from webapp.clouds.base import ImageNotFound, PermissionDenied, UnknownLocation
+from webapp.clouds.deadline import call_each_within
+from webapp.clouds.follow_up import REGIONS_AT_ONCE, seconds_left
+from webapp.clouds.messages import join_names
+
+T = TypeVar("T")
+
+LISTED_NAMES_LENGTH = 90
+"""The most characters of a list of names in a sentence. The first name alone may be longer."""
+SENTENCE_LENGTH = 300
+
+
+def region_names(session: Session) -> dict[str, str]:
+    """Return the display names of the subscription's regions by key, recommended regions first.
+
+    Logical regions, such as "europe", are left out because they hold no images. The answer is
+    cached with the login for an hour.
+    """
+    names: dict[str, str] | None = session.answers.get(("locations",))
+    if names is None:
+        regions = [each for each in session.locations() if _is_physical_region(each)]
+        regions.sort(key=lambda each: not _is_recommended(each))  # otherwise in Azure's order
+        names = {
+            details.text(each, "name"): details.text(each, "displayName")
+            or details.text(each, "name")
+            for each in regions
+        }
+        session.answers.set(("locations",), names, time.time() + LOCATIONS_SECONDS)
+    return names
+
+
+def require_first_region(session: Session) -> str:
+    """Return the region to read first. Raises PermissionDenied if Azure lists no regions."""
+    first = next(iter(region_names(session)), "")
+    if not first:
+        raise PermissionDenied(
+            "Azure lists no locations for this subscription. Enter a location, or ask the owner "
+            "of the subscription whether it is enabled."
+        )
+    return first
+
+
+def search(
+    find: Callable[[str], T | None], regions: Sequence[str], deadline: float
+) -> tuple[dict[str, T], bool]:
+    """Return the results of `find` by region, and whether all regions answered before `deadline`.
+
+    `find` returns None if a region does not have the image.
+    """
+    find_or_none = partial(find_where_offered, find)
+    answers = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)
+    found = {region: answer for region in regions if (answer := answers.get(region)) is not None}
+    return found, len(answers) == len(regions)
+
+
+def find_where_offered(find: Callable[[str], T | None], region: str) -> T | None:
+    """Return the result of `find`, or None if `region` does not offer this kind of image at all."""
+    try:
+        return find(region)
+    except Exception as error:
+        if isinstance(translate(error), UnknownLocation):
+            return None
+        raise
+
+
+def in_other_regions(
+    session: Session, subject: str, region: str, regions: tuple[str, ...]
+) -> ImageNotFound:
+    """Return the error for an image that is only in `regions`.
+
+    Raises UnknownLocation if Azure has no region named `region`.
+    """
+    try:
+        known = region_names(session)
+    except Exception as error:
+        if translate(error) is None:
+            raise
+        known = {}
+    if known and region not in known:
+        raise unknown_location()
+    choice = "that location" if len(regions) == 1 else "one of those locations"
+    return ImageNotFound(
+        first_short_enough(
+            f"{subject} isn’t available in {region}, but it exists in {list_in_words(regions)}. "
+            f"Choose {choice}, or leave the location empty.",
+            f"{subject} isn’t available in {region}. Choose another location, or leave it empty.",
+        ),
+        regions,
+    )
+
+
+def list_in_words(names: tuple[str, ...]) -> str:
+    """Return the names as a list in words, such as "a, b and 3 more", that fits a sentence."""
+    shown = [names[0]]
+    for name in names[1:]:
+        if len(", ".join((*shown, name))) > LISTED_NAMES_LENGTH:
+            return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+        shown.append(name)
+    return join_names(shown)
+
+
+def first_short_enough(sentence: str, shorter: str) -> str:
+    return sentence if len(sentence) < SENTENCE_LENGTH else shorter
+
+
+def _is_physical_region(answer: Mapping[str, Any]) -> bool:
+    kind = details.text(details.mapping_at(answer, "metadata"), "regionType")
+    return bool(details.text(answer, "name")) and kind in {"", "Physical"}
+
+
+def _is_recommended(answer: Mapping[str, Any]) -> bool:
+    return details.mapping_at(answer, "metadata").get("regionCategory") == "Recommended"

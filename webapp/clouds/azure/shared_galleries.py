@@ -1,0 +1,183 @@
+"""Look up one version in a community gallery or a directly shared gallery.
+
+The owner is in another tenant or subscription, so Azure answers per region: it describes the
+versions that are replicated to that region. Every region has the same version.
+
+Imports the SDK through `sdk`, so this module is itself imported only on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from webapp.clouds.azure import details
+from webapp.clouds.azure.errors import is_image_not_found
+from webapp.clouds.azure.ids import LATEST, SharedVersion, Sharing, with_azure_spelling
+from webapp.clouds.azure.regions import (
+    find_where_offered,
+    in_other_regions,
+    region_names,
+    require_first_region,
+    search,
+)
+from webapp.clouds.azure.sdk import Session
+from webapp.clouds.base import CloudError, Fact, ImageDetails, ImageNotFound, ImageNotVisible
+from webapp.clouds.follow_up import try_call
+from webapp.clouds.messages import shorten
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Azure's answer about a version in one region."""
+
+    region: str
+    image: SharedVersion
+    answer: Mapping[str, Any]
+
+
+def describe(session: Session, image: SharedVersion, region: str, deadline: float) -> ImageDetails:
+    """Return the details of `image`. `region` may be '' for any region. Raises CloudError."""
+    found = _read(session, image, region) if region else None
+    if found is None:
+        found = _search(session, image, region, deadline)
+    definition = session.shared_definition(
+        image.sharing, found.region, image.gallery, image.definition
+    )
+    gallery = _gallery(session, image, found.region)
+    concrete = with_azure_spelling(found.image, _unique_id(found.answer))
+    version = details.as_gallery_version(found.answer)
+    image_id = "" if concrete == image else str(concrete)
+    described = details.from_gallery_version(definition, version, image_id)
+    facts = (*described.facts, *_facts(concrete, gallery, definition, version))
+    return replace(described, facts=facts, lookup_location=found.region)
+
+
+def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
+    """Return the version in `region`, or None if it is not there. Replace `latest` by a version."""
+    names = (image.sharing, region, image.gallery, image.definition)
+    try:
+        if image.version == LATEST:
+            versions = map(details.as_gallery_version, session.shared_versions(*names))
+            newest = details.newest_version([v for v in versions if details.can_be_latest(v, "")])
+            if not newest:
+                return None
+            image = replace(image, version=newest)
+        return _Found(region, image, session.shared_version(*names, image.version))
+    except Exception as error:
+        if is_image_not_found(error):
+            return None
+        raise
+
+
+def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Found:
+    """Search the regions, and return the newest version found.
+
+    If the chosen `region` does not have the image, the other regions are searched only to explain
+    the error. Raises CloudError.
+    """
+    find = partial(_read, session, image)
+    first = region or require_first_region(session)
+    found = None if region else find_where_offered(find, first)
+    if found and image.version != LATEST:
+        return found
+    names = try_call(deadline, region_names, session) or {}
+    others = [name for name in names if name != first]
+    elsewhere, complete = search(find, others, deadline)
+    if region and elsewhere:
+        raise in_other_regions(session, _subject(image), region, tuple(elsewhere))
+    answers = [*([found] if found else []), *elsewhere.values()]
+    if not answers:
+        complete = complete and first in names
+        raise _not_found(session, image, [first, *others], deadline, complete=complete)
+    return max(answers, key=lambda each: details.version_numbers(each.image.version))
+
+
+def _not_found(
+    session: Session,
+    image: SharedVersion,
+    regions: Sequence[str],
+    deadline: float,
+    *,
+    complete: bool,
+) -> CloudError:
+    """Return the error for a version that was found in none of `regions`.
+
+    It is a definite answer only if all regions answered and the gallery itself is visible. If the
+    gallery is not visible, its owner may have stopped sharing it.
+    """
+    if not complete:
+        return ImageNotVisible(
+            f"{_subject(image)} wasn’t found, but not all locations responded. Enter a location "
+            "where it’s available, or try again."
+        )
+    galleries, _ = search(lambda name: _gallery(session, image, name) or None, regions, deadline)
+    label = f"{image.sharing.label} {shorten(image.gallery, 80)}"
+    if not galleries:
+        whom = "" if image.sharing is Sharing.COMMUNITY else " with this subscription"
+        return ImageNotVisible(
+            f"Azure shows no {label}. Check the name of the gallery, and ask its owner whether "
+            f"it’s still shared{whom}."
+        )
+    return ImageNotFound(
+        f"The {label} has no {_version_in_words(image)} of {shorten(image.definition, 80)}. Check "
+        "the ID, or ask the owner of the gallery."
+    )
+
+
+def _gallery(session: Session, image: SharedVersion, region: str) -> Mapping[str, Any]:
+    """Return Azure's description of the gallery, or {} if it is not visible in `region`."""
+    try:
+        return session.shared_gallery(image.sharing, region, image.gallery)
+    except Exception as error:
+        if is_image_not_found(error):
+            return {}
+        raise
+
+
+def _subject(image: SharedVersion) -> str:
+    return f"The {_version_in_words(image)} of {shorten(image.definition, 80)}"
+
+
+def _version_in_words(image: SharedVersion) -> str:
+    return "latest version" if image.version == LATEST else f"version {image.version}"
+
+
+def _unique_id(answer: Mapping[str, Any]) -> str:
+    return details.text(details.mapping_at(answer, "identifier"), "uniqueId")
+
+
+def _facts(
+    image: SharedVersion,
+    gallery: Mapping[str, Any],
+    definition: Mapping[str, Any],
+    version: Mapping[str, Any],
+) -> Iterator[Fact]:
+    """Yield what the owner tells about the gallery and the image."""
+    # Older API versions return the metadata of a gallery outside its properties.
+    properties = {**gallery, **details.mapping_at(gallery, "properties")}
+    metadata = details.mapping_at(properties, "communityMetadata")
+    family = details.mapping_at(definition, "properties")
+    facts = (
+        ("gallery", image.sharing.label.capitalize(), image.gallery),
+        ("publisher_url", "Publisher’s website", details.text(metadata, "publisherUri")),
+        ("publisher_contact", "Publisher’s contact", details.text(metadata, "publisherContact")),
+        ("eula", "License agreement", _first("eula", family, metadata)),
+        ("privacy", "Privacy statement", _first("privacyStatementUri", family, metadata)),
+        ("disclaimer", "Disclaimer", _disclaimer(version, family, properties)),
+    )
+    return (Fact(key, label, value) for key, label, value in facts if value)
+
+
+def _first(name: str, *answers: Mapping[str, Any]) -> str:
+    """Return the first text with this name. The image's own texts come before the gallery's."""
+    return next(filter(None, (details.text(each, name) for each in answers)), "")
+
+
+def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
+    """Return the disclaimer. Microsoft describes it as a text and as an object with that text."""
+    found = (details.mapping_at(version, "properties"), *answers)
+    inner = (details.mapping_at(each, "disclaimer") for each in found)
+    return _first("disclaimer", *found) or _first("disclaimer", *inner)
