@@ -18,7 +18,7 @@ from pyVmomi import vim, vmodl
 from sandbox import faulty, tls, vmware_soap
 from sandbox.faulty import Answer, Request
 from sandbox.vmware_inventory import INVENTORY, Inventory
-from sandbox.vmware_objects import Collector, build, collect, contents_with_faults
+from sandbox.vmware_objects import READ_ONLY, Collector, build, collect, contents_with_faults
 from sandbox.vmware_soap import Call
 
 USER, PASSWORD = "registry@vsphere.local", "sandbox"
@@ -65,11 +65,20 @@ class _Session:
 
 
 class VCenter:
-    """A vCenter. `behave` answers a request. Safe to share between threads."""
+    """A vCenter. `behave` answers a request. Safe to share between threads.
 
-    def __init__(self, inventory: Inventory, user: str = USER, password: str = PASSWORD) -> None:
+    `root_role` is the ID of the user's role on the root folder.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        user: str = USER,
+        password: str = PASSWORD,
+        root_role: int = READ_ONLY,
+    ) -> None:
         self._user_and_password = user, password
-        self._objects, self._root = build(inventory)
+        self._objects, self._root = build(inventory, root_role)
         self._content = _content(inventory, self._root)
         self._sessions: dict[str, _Session] = {}
         self._numbers = itertools.count(1)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pyVmomi import vim, vmodl
+from pyVmomi import VmomiSupport, vim, vmodl
 
 from sandbox.vmware_inventory import Datacenter, Disk, Inventory, Machine
 
 Collector = vmodl.query.PropertyCollector
+READ_ONLY = -2
+"""vCenter's ID of the role Read-only."""
 
 
 @dataclass
@@ -63,11 +65,16 @@ class Objects:
                     break
 
 
-def build(inventory: Inventory) -> tuple[Objects, Any]:
+def build(inventory: Inventory, root_role: int) -> tuple[Objects, Any]:
     """Return the objects, and the root folder."""
     objects = Objects()
     root = objects.add(
-        vim.Folder, "group-d", "Datacenters", None, childEntity=_array(vim.ManagedEntity)
+        vim.Folder,
+        "group-d",
+        "Datacenters",
+        None,
+        childEntity=_array(vim.ManagedEntity),
+        effectiveRole=VmomiSupport.GetVmodlType("int[]")([root_role]),
     )
     for datacenter in inventory.datacenters:
         _add_datacenter(objects, root, datacenter)

@@ -138,6 +138,13 @@ def test_a_known_image_is_described(peer: Peer, cloud_url: str) -> None:
     assert details.size_gb is None or details.size_gb > 0
 
 
+def test_only_an_alias_is_marked_as_an_alias(peer: Peer) -> None:
+    assert not peer.cloud.parse_image_id(peer.known.image_id).is_alias
+    assert not peer.cloud.parse_image_id(peer.unknown.image_id).is_alias
+    if peer.alias:
+        assert peer.cloud.parse_image_id(peer.alias.image_id).is_alias
+
+
 def test_an_unknown_image_is_not_found(peer: Peer, cloud_url: str) -> None:
     credentials = peer.credentials(cloud_url)
     error = cloud_error(lambda: peer.cloud.describe(credentials, peer.unknown))

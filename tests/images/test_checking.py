@@ -185,6 +185,45 @@ def test_a_check_resolves_an_alias_to_the_image_that_it_refers_to(
     assert reload(image).cloud_image_id == "ami-00000001"
 
 
+@pytest.mark.parametrize(
+    ("cloud", "image_id"),
+    [
+        ("gce", "debian-cloud/global/images/family/debian-12"),
+        ("azure", "Canonical/ubuntu-24_04-lts/server/latest"),
+    ],
+)
+def test_an_alias_without_an_image_is_not_a_gone_image(
+    editor: Actor,
+    acme: Scope,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+    cloud: str,
+    image_id: str,
+) -> None:
+    row = CloudCredentials(scope=acme, cloud=cloud, name=cloud)
+    vault.store(row, (), {})
+    row.save(force_insert=True)
+    image = registration.register_unverified(
+        editor,
+        acme,
+        cloud,
+        Locator("", image_id),
+        choices(),
+        details=details(),
+        credentials_id=row.id,
+    )
+
+    def not_found(*_: object) -> None:
+        raise ImageNotFound("All images of the family are deprecated.")
+
+    monkeypatch.setattr(CLOUDS[cloud], "describe", not_found)
+    with pytest.raises(ImageNotFound):
+        checking.check_again(editor, image, vault)
+    stored = reload(image)
+    assert stored.state == ImageState.UNKNOWN
+    assert stored.check_error == "All images of the family are deprecated."
+
+
 def test_an_alias_of_a_registered_image_stays_and_names_that_image(
     make_credentials: MakeCredentials,
     make_image: MakeImage,

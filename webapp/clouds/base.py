@@ -19,6 +19,7 @@ These are the errors. The message of each error is safe to show and says what to
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import logging
 import re
@@ -192,6 +193,8 @@ class ImageId:
 
     value: str
     location: str = ""
+    is_alias: bool = dataclasses.field(default=False, compare=False)
+    """Whether the ID refers to different images over time: `latest`, or an image family."""
 
 
 @dataclass(frozen=True)

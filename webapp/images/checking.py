@@ -3,7 +3,8 @@
 This is the one place that decides what an answer of a cloud, or a missing answer, may change:
 
 - Details of the image replace the stored details.
-- `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else.
+- `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else. An
+  alias, such as `latest` or a family, is no image: if nothing has its name, that is a failure.
 - Every other error leaves the image as it is. The time and the reason of the failure are stored
   until a check succeeds.
 """
@@ -117,6 +118,8 @@ def _read(
     try:
         return cloud.describe(values, locator)
     except ImageNotFound as error:
+        if cloud.parse_image_id(locator.image_id).is_alias:
+            raise
         return replace(before, state=ImageState.GONE, state_note=str(error), image_id="")
 
 

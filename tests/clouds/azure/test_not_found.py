@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sandbox import azure, azure_images
-from sandbox.faulty import answering, slow
+from sandbox.faulty import Behavior, answering, slow
 from tests.clouds.azure import answers
 from tests.clouds.azure.answers import (
     after_login,
@@ -20,6 +20,7 @@ from tests.clouds.helpers import cloud_error
 from webapp.clouds import follow_up
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.base import (
+    CloudError,
     CredentialValues,
     ImageNotFound,
     ImageNotVisible,
@@ -106,6 +107,23 @@ def test_missing_own_images_are_not_found(adapter: Azure, good: CredentialValues
         error = cloud_error(lambda i=image_id: adapter.describe(good, Locator("", i)))  # type: ignore[misc]
         assert type(error) is kind
         assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (arm_error("ServerBusy", status=503), ImageNotVisible),
+        (arm_error("NotFound", status=404), ImageNotFound),
+    ],
+)
+def test_a_marketplace_image_may_be_in_a_region_that_does_not_answer(
+    adapter: Azure, fault: Behavior, kind: type[CloudError]
+) -> None:
+    server = azure.Azure()
+    manager = by_path(server, locations__northeurope__=fault)
+    missing = Locator("", NOBLE.urn("1.2.3"))
+    error = look_up_error(adapter, after_login(manager, server), missing)
+    assert type(error) is kind
 
 
 @pytest.mark.parametrize(

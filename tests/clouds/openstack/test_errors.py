@@ -41,6 +41,7 @@ from webapp.clouds.base import (
     CredentialsRejected,
     CredentialValues,
     ImageNotFound,
+    ImageNotVisible,
     Locator,
     PermissionDenied,
     UnknownLocation,
@@ -119,11 +120,19 @@ KEYSTONE_ERRORS: Mapping[str, tuple[Behavior, type[CloudError], str]] = {
     "versions": (answering(300, "{}", JSON), CloudUnreachable, "didn’t respond like Keystone"),
     "teapot": (answering(418), CloudUnreachable, "didn’t respond like Keystone"),
 }
+
+
+def image_list_only(request: faulty.Request) -> Answer | None:
+    """Answer as a Glance does that has no images."""
+    behavior = answering(200, '{"images": []}', JSON)
+    return (behavior if "limit" in request.path else glance_error(404))(request)
+
+
 GLANCE_ERRORS: Mapping[str, tuple[Behavior, type[CloudError], str]] = {
     "token": (glance_error(401), CredentialsRejected, "in RegionOne rejected the token"),
     "denied": (glance_error(403), PermissionDenied, "can’t read images in the project acme"),
     "not found": (
-        lambda request: glance_error(200 if "limit" in request.path else 404)(request),
+        image_list_only,
         ImageNotFound,
         f"There is no image {UNKNOWN} in RegionOne, or it is private to another project",
     ),
@@ -256,7 +265,7 @@ def test_a_slow_region_does_not_delay_the_answer(
             return slow(30, image())(request)
         if request.path.startswith("/two"):
             return image()(request)
-        return glance_error(200 if "limit" in request.path else 404)(request)
+        return image_list_only(request)
 
     endpoints = [
         endpoint("/one", REGION_ONE),
@@ -273,9 +282,16 @@ def test_a_slow_region_does_not_delay_the_answer(
 
 
 @pytest.mark.parametrize(
-    "fault", [glance_error(503), faulty.resetting, slow(30, glance_error(200))]
+    "fault",
+    [
+        glance_error(503),
+        glance_error(429),
+        faulty.resetting,
+        slow(30, glance_error(200)),
+        answering(200, "<html>Welcome</html>", "text/html"),
+    ],
 )
-def test_an_image_is_not_found_if_the_list_cannot_be_read(
+def test_an_image_may_exist_if_the_list_cannot_be_read(
     adapter: OpenStack, fault: Behavior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_up, "FOLLOW_UP_SECONDS", 0.5)
@@ -283,7 +299,8 @@ def test_an_image_is_not_found_if_the_list_cannot_be_read(
         adapter,
         cloud(lambda request: (fault if "limit" in request.path else glance_error(404))(request)),
     )
-    assert type(error) is ImageNotFound
+    assert type(error) is ImageNotVisible
+    assert "so the image may exist" in str(error)
 
 
 GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "7", "null", "\x00", '{"token": 1}', "[" * 9999]

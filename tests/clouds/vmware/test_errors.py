@@ -13,7 +13,7 @@ from pyVmomi import vim, vmodl
 
 from sandbox import faulty, tls, vmware
 from sandbox.faulty import Behavior, answering, slow
-from sandbox.vmware_inventory import COPENHAGEN, UBUNTU
+from sandbox.vmware_inventory import COPENHAGEN, INVENTORY, UBUNTU
 from tests.clouds.helpers import cloud_error
 from tests.clouds.peer import SECRET
 from tests.clouds.vmware.answers import (
@@ -33,11 +33,13 @@ from webapp.clouds.base import (
     CloudUnreachable,
     CredentialsRejected,
     ImageNotFound,
+    ImageNotVisible,
     Locator,
     PermissionDenied,
 )
 from webapp.clouds.vmware import connection, errors
-from webapp.clouds.vmware.adapter import VMware
+from webapp.clouds.vmware.adapter import VMware, _require_in_datacenter
+from webapp.clouds.vmware.inventory import VirtualMachine
 
 LOCATOR = Locator(COPENHAGEN.path, UBUNTU.uuid)
 Collector = vmodl.query.PropertyCollector
@@ -285,6 +287,34 @@ def test_a_template_deleted_during_a_look_up_is_not_found(adapter: VMware) -> No
     error = look_up_error(adapter, by_method(FindByUuid=found))
     assert isinstance(error, ImageNotFound)
     assert "There is no template" in str(error)
+
+
+def test_another_object_deleted_during_a_look_up_says_nothing_about_the_template(
+    adapter: VMware,
+) -> None:
+    deleted = fault(vmodl.fault.ManagedObjectNotFound(obj=vim.Datacenter("datacenter-2")))
+    error = look_up_error(adapter, by_method(RetrievePropertiesEx=deleted))
+    assert isinstance(error, CloudUnreachable)
+    assert "deleted during the look-up. Try again." in str(error)
+
+
+@pytest.mark.parametrize("role", [-5, -4, -3])
+def test_a_missing_template_may_be_hidden_from_a_user_without_a_role_on_the_root_folder(
+    adapter: VMware, role: int
+) -> None:
+    hiding = vmware.VCenter(INVENTORY, password=SECRET, root_role=role)
+    missing = returning("FindByUuid", None)
+    error = look_up_error(adapter, by_method(hiding.behave, FindByUuid=missing))
+    assert type(error) is ImageNotVisible
+    assert "It may exist where they can’t see it" in str(error)
+    error = look_up_error(adapter, by_method(FindByUuid=missing))
+    assert isinstance(error, ImageNotFound)
+
+
+def test_a_template_in_a_hidden_datacenter_is_not_missing() -> None:
+    machine = VirtualMachine(properties={"name": "web"})
+    with pytest.raises(ImageNotVisible, match="in a datacenter that these credentials can’t see"):
+        _require_in_datacenter(machine, LOCATOR)
 
 
 def test_a_refused_connection_is_reported(adapter: VMware) -> None:

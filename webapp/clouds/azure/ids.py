@@ -212,8 +212,8 @@ def _parse_part(text: str) -> ImageId:
         )
     if _URN_LIKE.fullmatch(text):
         with _recognized():
-            return ImageId(str(_parse_urn(text)))
-    return ImageId(str(_parse_urn(text)))
+            return _image_id(_parse_urn(text))
+    return _image_id(_parse_urn(text))
 
 
 @contextmanager
@@ -251,18 +251,18 @@ def _parse_resource(segments: list[str]) -> ImageId:
     names = _names_by_type(segments)
     sharing = _sharing(names)
     if sharing:
-        return ImageId(str(_shared_version(sharing, names)), _region(names))
+        return _image_id(_shared_version(sharing, names), _region(names))
     if "publishers" in names and "skus" in names:
         return _marketplace_resource(names)
     if "galleries" in names:
-        return ImageId(str(_gallery_version(names)))
+        return _image_id(_gallery_version(names))
     for resource_type, description in _OTHER_RESOURCES.items():
         if resource_type in names:
             raise InvalidImageId(
                 f"This is the ID of {description}. Create an image from it in Azure, and paste the "
                 "ID of that image."
             )
-    return ImageId(str(_managed_image(names)))
+    return _image_id(_managed_image(names))
 
 
 def _names_by_type(segments: list[str]) -> dict[str, str]:
@@ -273,6 +273,11 @@ def _names_by_type(segments: list[str]) -> dict[str, str]:
     """
     types = [segment.lower() for segment in segments[0::2]]
     return dict(list(zip(types, segments[1::2], strict=False))[::-1])
+
+
+def _image_id(image: AnyImage, region: str = "") -> ImageId:
+    is_alias = not isinstance(image, ManagedImage) and image.version == LATEST
+    return ImageId(str(image), region, is_alias=is_alias)
 
 
 def _managed_image(names: dict[str, str]) -> ManagedImage:
@@ -331,7 +336,7 @@ def _version_in_gallery(names: dict[str, str]) -> str:
 def _marketplace_resource(names: dict[str, str]) -> ImageId:
     """Return the ID of a Marketplace image from the resource ID that Azure's API uses for it."""
     parts = (names["publishers"], names.get("offers", ""), names["skus"], names.get("versions", ""))
-    return ImageId(str(_parse_urn("/".join(parts))), _region(names))
+    return _image_id(_parse_urn("/".join(parts)), _region(names))
 
 
 def _region(names: dict[str, str]) -> str:

@@ -70,7 +70,12 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
     limited.
     """
-    return parse_whole_or_part(text, lambda part: ImageId(str(parse_reference(part))))
+    return parse_whole_or_part(text, _parse_part)
+
+
+def _parse_part(text: str) -> ImageId:
+    reference = parse_reference(text)
+    return ImageId(str(reference), is_alias=reference.family)
 
 
 def parse_reference(text: str) -> ImageRef:

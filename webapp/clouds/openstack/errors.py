@@ -21,6 +21,7 @@ from webapp.clouds.base import (
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
+    ImageNotVisible,
     PermissionDenied,
 )
 from webapp.clouds.connection_errors import (
@@ -134,6 +135,14 @@ def image_response_error(response: requests.Response, region: str, project: str)
             "Ask your cloud administrator to put the final URL into the catalog.",
         )
     return not_glance_error(region)
+
+
+def unconfirmed_error(region: str) -> ImageNotVisible:
+    """Return the error for a missing image if Glance does not show which images it has."""
+    return ImageNotVisible(
+        f"The image service {_in_region(region)} found no image with this ID, but it couldn’t list "
+        "its images, so the image may exist. Wait a minute and try again."
+    )
 
 
 def not_glance_error(region: str) -> CloudUnreachable:

@@ -18,6 +18,8 @@ from webapp.clouds.follow_up import (
 from webapp.clouds.openstack import details, errors
 
 if TYPE_CHECKING:
+    import requests
+
     from webapp.clouds.openstack.sdk import Client, Login
 
 
@@ -68,7 +70,7 @@ def _read_image(client: Client, login: Login, region: str, image_id: str) -> dic
 
 
 def _require_image_list(client: Client, login: Login, region: str, deadline: float) -> None:
-    """Raise CloudError if Glance does not list images for these credentials.
+    """Raise CloudError unless Glance lists images for these credentials.
 
     If the answer for an image is 404, this request finds out whether the image is really missing. A
     server that is not Glance answers 404 for the list as well. If the user may not read images,
@@ -77,12 +79,21 @@ def _require_image_list(client: Client, login: Login, region: str, deadline: flo
     url = f"{login.image_urls[region]}?limit=1"
     try:
         response = call_within(seconds_left(deadline), client.get, region, url)
-    except (DeadlineExceeded, CloudError):
-        return  # The reason remains unknown.
+    except (DeadlineExceeded, CloudError) as error:
+        raise errors.unconfirmed_error(region) from error
     if response.status_code == 404:
         raise errors.not_glance_error(region)
     if response.status_code == 403:
         raise errors.image_response_error(response, region, login.project)
+    if response.status_code != 200 or not _is_json_object(response):
+        raise errors.unconfirmed_error(region)
+
+
+def _is_json_object(response: requests.Response) -> bool:
+    try:
+        return isinstance(response.json(), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _not_found_error(

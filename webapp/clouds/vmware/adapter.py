@@ -218,13 +218,23 @@ def _unknown_location(location: str) -> UnknownLocation:
 
 
 def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
-    """Raise ImageNotFound unless the machine is in the datacenter of the locator."""
+    """Raise ImageNotFound or ImageNotVisible unless the machine is in the locator's datacenter."""
     datacenter = details.unescape_name(locator.location)
     message = f"There is no template {locator.image_id} in {datacenter}"
+    if machine.properties and machine.datacenter is None:
+        raise ImageNotVisible(
+            f"The template {locator.image_id} is in a datacenter that these credentials can’t see. "
+            "Give the user the Read-only role on that datacenter, or choose other credentials."
+        )
+    if machine.may_be_hidden:
+        raise ImageNotVisible(
+            f"{message} or any other datacenter that these credentials can see. It may exist where "
+            "they can’t see it: the user has no role on the root folder of the vCenter. Choose a "
+            "template from the list, or give the user the Read-only role there."
+        )
     if machine.datacenter is None:
         raise ImageNotFound(
-            f"{message} or any other datacenter that these credentials can see. Choose a "
-            "template from the list."
+            f"{message} or any other datacenter of the vCenter. Choose a template from the list."
         )
     if machine.datacenter != locator.location:
         other = details.unescape_name(machine.datacenter)

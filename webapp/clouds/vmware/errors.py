@@ -52,11 +52,8 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
     ),
     (
         vmodl.fault.ManagedObjectNotFound,
-        ImageNotFound,
-        (
-            "The template was deleted in vCenter during the look-up. Choose a template from the "
-            "list again."
-        ),
+        CloudUnreachable,
+        "An object in the vCenter was deleted during the look-up. Try again.",
     ),
     (
         vim.fault.HostConnectFault,
@@ -173,6 +170,13 @@ def translate(error: Exception) -> CloudError | None:
 
 
 def _fault_error(error: Exception) -> CloudError | None:
+    if isinstance(error, vmodl.fault.ManagedObjectNotFound) and isinstance(
+        error.obj, vim.VirtualMachine
+    ):
+        return ImageNotFound(
+            "The template was deleted in vCenter during the look-up. Choose a template from the "
+            "list again."
+        )
     for fault, kind, message in _FAULTS:
         if isinstance(error, fault):
             return kind(message)

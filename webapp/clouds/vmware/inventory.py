@@ -30,6 +30,8 @@ _MACHINE_PATHS = [
     *("config.hardware.numCPU", "config.hardware.memoryMB", "config.tools.toolsVersion"),
     *("guest.toolsVersion", "guest.toolsStatus"),
 ]
+_ROLES_WITHOUT_READ = {-5, -4, -3}
+"""vCenter's IDs of the roles No access, Anonymous and View, which the parents of an object get."""
 _NAME_AND_PARENT = ["name", "parent"]
 
 Query = vmodl.query.PropertyCollector
@@ -61,6 +63,8 @@ class VirtualMachine:
     compute_resource: str = ""
     compute_resources: tuple[str, ...] = ()
     properties: Properties = field(default_factory=dict)
+    may_be_hidden: bool = False
+    """Whether a machine that was not found may exist where the user cannot see it."""
 
 
 def datacenters(session: Session) -> list[str]:
@@ -128,12 +132,25 @@ def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachin
     if not in_datacenter:
         reference = search.FindByUuid(None, uuid, True, True)
     if not isinstance(reference, vim.VirtualMachine):
-        return VirtualMachine()
+        return VirtualMachine(may_be_hidden=not _sees_everything(session))
     machine = _read_machine(session, datacenter, reference)
     if machine.properties and machine.datacenter is None and in_datacenter:
         # The user is not allowed to see the folders above the machine.
         return replace(machine, datacenter=location)
     return machine
+
+
+def _sees_everything(session: Session) -> bool:
+    """Return whether the user has a role that can read the whole inventory.
+
+    A vCenter answers in the same way for an object that does not exist and for a hidden object. A
+    user without a role on the root folder sees only some of the objects.
+    """
+    root = session.content.rootFolder
+    properties = [_properties(vim.Folder, ["effectiveRole"])]
+    found, _ = _read(session, [Query.ObjectSpec(obj=root)], properties)
+    roles = set(found.get(root, {}).get("effectiveRole") or ())
+    return bool(roles - _ROLES_WITHOUT_READ)
 
 
 def _read_machine(session: Session, datacenter: Any, reference: Any) -> VirtualMachine:
