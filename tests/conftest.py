@@ -29,7 +29,6 @@ from webapp import database
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
-from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.images.choices import Choices
@@ -261,8 +260,7 @@ def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -
     """Return a receipt for AMI number `number`, as if it had just been looked up."""
     location = str(changes.pop("location", "us-east-1"))
     locator = Locator(location, f"ami-{number:017x}")
-    version = cloud_credentials.version(credentials)
-    return Receipt("aws", credentials.id, version, locator, details(**changes))
+    return Receipt("aws", credentials.id, credentials.revision, locator, details(**changes))
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ in to the cloud with them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,12 +38,6 @@ def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
         query = query.where(CloudCredentials.cloud == cloud)
     lineage = [each.id for each in scope.lineage]
     return sorted(query, key=lambda row: (lineage.index(row.scope_id), row.name.lower()))
-
-
-def version(row: CloudCredentials) -> str:
-    """Return a text that changes whenever somebody edits the values of the credentials."""
-    stored = json.dumps([row.settings, row.secrets], sort_keys=True)
-    return hashlib.sha256(stored.encode()).hexdigest()
 
 
 def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredentials | None:

@@ -46,8 +46,8 @@ class Receipt:
 
     cloud: str
     credentials_id: int
-    credentials_version: str
-    """The version of the credentials that read the image: see `cloud_credentials.version`."""
+    credentials_revision: int
+    """The revision of the credentials when they read the image."""
     locator: Locator
     details: ImageDetails
     alias: str = ""
@@ -70,7 +70,7 @@ class Receipts:
             {
                 "for": [actor.person.id, scope.id],
                 "cloud": receipt.cloud,
-                "credentials": [receipt.credentials_id, receipt.credentials_version],
+                "credentials": [receipt.credentials_id, receipt.credentials_revision],
                 "locator": [locator.location, locator.image_id, locator.compute_resource],
                 "details": image_details.to_json(receipt.details),
                 "alias": receipt.alias,
@@ -96,11 +96,11 @@ class Receipts:
 
 
 def _from_json(data: Mapping[str, Any]) -> Receipt:
-    credentials_id, credentials_version = data["credentials"]
+    credentials_id, credentials_revision = data["credentials"]
     return Receipt(
         cloud=data["cloud"],
         credentials_id=credentials_id,
-        credentials_version=credentials_version,
+        credentials_revision=credentials_revision,
         locator=Locator(*data["locator"]),
         details=image_details.from_json(data["details"]),
         alias=data["alias"],

@@ -15,7 +15,6 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
-from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
 from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_choices
@@ -72,10 +71,10 @@ def look_up(
     require_storable(locator)
     if cloud.compute_resource_field is None:
         require_unregistered(scope, ImageIdentity.from_locator(cloud_key, locator))
-    version, read_at = cloud_credentials.version(credentials), now()
+    revision, read_at = credentials.revision, now()
     details = cloud.describe(vault.reveal(credentials), locator)
     if details.image_id in {"", locator.image_id}:
-        receipt = Receipt(cloud_key, credentials.id, version, locator, details, read_at=read_at)
+        receipt = Receipt(cloud_key, credentials.id, revision, locator, details, read_at=read_at)
         registered = registered_by_compute_resource(scope, receipt)
         unregistered = {"", *details.compute_resources} - registered.keys()
         if registered and not unregistered:
@@ -87,7 +86,7 @@ def look_up(
     require_unregistered(scope, ImageIdentity.from_locator(cloud_key, found))
     only_case_differs = found.image_id.lower() == locator.image_id.lower()
     alias = "" if only_case_differs else locator.image_id
-    return Receipt(cloud_key, credentials.id, version, found, details, alias, read_at)
+    return Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
 
 
 def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> Receipt:
@@ -153,7 +152,7 @@ def register(
     if compute_resource not in {"", *receipt.details.compute_resources}:
         raise InvalidChoices("Choose a compute resource from the list.", "compute_resource")
     credentials = usable_credentials(scope, receipt.cloud, receipt.credentials_id)
-    if cloud_credentials.version(credentials) != receipt.credentials_version:
+    if credentials.revision != receipt.credentials_revision:
         raise CredentialsChanged(credentials.name)
     locator = replace(receipt.locator, compute_resource=compute_resource)
     require_storable(locator)
