@@ -84,7 +84,7 @@ def _parameters_in(text: str) -> Iterable[ImageId]:
     names = names or [_name_in_console(page[1]) for page in _IN_CONSOLE.finditer(text)]
     if not names and _PATH.fullmatch(text) and not _OTHER_PATHS.match(text):
         names = [text]
-    return [ImageId(_canonical(name), region) for name in names]
+    return [ImageId(_canonical(name), region, is_alias=True) for name in names]
 
 
 def parameter_in(image_id: str) -> str:
@@ -122,7 +122,8 @@ def _from_arn(arn: re.Match[str]) -> ImageId:
         name = f"arn:{partition}:ssm:{region}:{account}:parameter/".lower() + name
     else:
         name = f"/{name}"
-    return ImageId(f"{PREFIX}{name}:{selector}" if selector else f"{PREFIX}{name}", region.lower())
+    value = f"{PREFIX}{name}:{selector}" if selector else f"{PREFIX}{name}"
+    return ImageId(value, region.lower(), is_alias=True)
 
 
 def _canonical(text: str) -> str:
