@@ -161,3 +161,12 @@ def register(page: Page, scope: str, image_id: str, location: str, **changes: st
         page.get_by_label("Name", exact=True).fill(changes["name"])
     page.get_by_role("button", name="REGISTER").click()
     expect(page.get_by_role("heading", name="Registration")).to_be_visible()
+
+
+def press_until(page: Page, selector: str, limit: int = 80) -> None:
+    """Press Tab until the element has the focus, as a person without a mouse would."""
+    for _ in range(limit):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not reach {selector}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from e2e.conftest import PHONE, SignIn, register, toasts
+from e2e.conftest import PHONE, SignIn, press_until, register, toasts
 from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS, Ami
 
 PAGES = (
@@ -52,15 +52,6 @@ def test_the_journey_works_without_javascript(sign_in: SignIn) -> None:
     page.get_by_role("link", name="All scopes").click()
     page.get_by_role("link", name="staging").click()
     expect(page).to_have_url("/environment/acme/staging/images")
-
-
-def press_until(page: Page, selector: str, limit: int = 80) -> None:
-    """Press Tab until the element has the focus, as a person without a mouse would."""
-    for _ in range(limit):
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-        page.keyboard.press("Tab")
-    pytest.fail(f"Tab does not reach {selector}")
 
 
 def test_an_image_is_registered_by_keyboard(sign_in: SignIn) -> None:

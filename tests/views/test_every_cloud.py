@@ -179,13 +179,30 @@ def test_forms_keep_the_chosen_values(client: FlaskClient, peer: Peer, cloud_url
         assert peer.known_name in html.unescape(page)
 
 
-def test_a_field_with_an_error_is_not_replaced_by_live_values(
+def test_the_answer_of_a_cloud_replaces_options_and_no_field(
     client: FlaskClient, peer: Peer, cloud_url: str
 ) -> None:
     row = save_credentials(client, peer, peer.credentials(cloud_url))
+    query = {"live": "1", "credentials": row.id, "location": peer.known.location}
+    answer = client.get(
+        f"{ACME}/images/new/{row.cloud}", query_string=query, headers={"HX-Request": "true"}
+    ).text
+    if peer.cloud.location_field is None:
+        return
+    assert "<input" not in answer
+    assert "<textarea" not in answer
+    assert "<noscript" not in answer
+    assert 'id="bookmarks"' not in answer
+    assert "<title>" not in answer
+    for select in re.findall(r"<(?:select|datalist)[^>]*>", answer):
+        assert 'hx-swap-oob="innerHTML"' in select
+    assert not peer.cloud.lists_images or peer.known_name in html.unescape(answer)
+
+
+def test_an_error_keeps_the_list_of_images(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
     page = press_next(client, row, Locator(peer.known.location, "?")).text
     assert "is-invalid" in page
-    assert 'id="live"' not in page
     assert not peer.cloud.lists_images or peer.known_name in html.unescape(page)
 
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flask_wtf import FlaskForm
-from wtforms import Form, HiddenField
+from wtforms import Field, Form, HiddenField
 
 from models import LARGEST_ID
+
+
+class MarkRequired:
+    """A validator that only marks its field as required.
+
+    For a field whose value the form or the use case checks, because it depends on other fields.
+    """
+
+    field_flags: ClassVar[dict[str, bool]] = {"required": True}
+
+    def __call__(self, form: Form, field: Field) -> None:
+        pass
 
 
 def stripped(value: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from wtforms import (
     Field,
@@ -11,36 +11,83 @@ from wtforms import (
     SelectField,
     StringField,
 )
+from wtforms.validators import Length
 
 from models import CloudCredentials
-from webapp.clouds.base import Cloud, ListedImage, Location
+from webapp.clouds.base import Cloud, ImageId, InvalidImageId, ListedImage, Location
 from webapp.clouds.base import Field as CloudField
-from webapp.forms.base import stripped
+from webapp.forms.base import MarkRequired, refuse, stripped
+
+LONGEST_TEXT = 2000
+"""Longest text that somebody can paste as an image ID, in characters. IDs are much shorter, but
+the URL of a console can be long."""
+TOO_LONG = (
+    f"This text is too long for an image ID. Copy only the ID, with at most {LONGEST_TEXT:,} "
+    "characters."
+)
+CREDENTIALS_GONE = (
+    "The credentials that you chose have been deleted, or aren’t available at this scope. Choose "
+    "other credentials."
+)
 
 
 class SelectImageForm(Form):
     """The fields that identify a cloud image.
 
     NEXT sends the form with GET, so that the next page has a URL. `for_cloud` returns a form with
-    the fields of one cloud.
+    the fields of one cloud, in the order of the page.
     """
 
-    credentials = SelectField("Cloud Credentials", coerce=lambda value: int(value or 0))
+    cloud: ClassVar[Cloud]
+    credentials = SelectField("Cloud Credentials", [MarkRequired()], validate_choice=False)
     suggested_locations: Mapping[str, str] = {}
     """Labels of locations by key. Filled in only for a cloud whose location may also be typed."""
+    is_live = False
+    """Whether the form offers what the cloud answered."""
 
     @staticmethod
     def for_cloud(
         cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
     ) -> SelectImageForm:
-        fields = {"image_id": _field(cloud.image_id_field, is_select=cloud.lists_images)}
+        """Return the form. Without a choice of credentials, the first ones are chosen.
+
+        Credentials that cannot be used (any more) are reported, and never replaced by others.
+        """
+        fields: dict[str, Any] = {"cloud": cloud}
         if location := cloud.location_field:
             fields["location"] = _field(location, is_select=not location.free_text)
+        fields["image_id"] = _field(cloud.image_id_field, is_select=cloud.lists_images)
         form: SelectImageForm = type("SelectImageForm", (SelectImageForm,), fields)(arguments)
-        form.credentials.choices = {str(row.id): row.name for row in usable}
-        if form.credentials.data not in {row.id for row in usable}:
-            form.credentials.data = usable[0].id if usable else None
+        for name in fields.keys() & {"location", "image_id"}:
+            if isinstance(form[name], SelectField):
+                _set_choices(form[name], {})
+        names = {str(row.id): row.name for row in usable}
+        form.credentials.choices = names
+        if not arguments.get("credentials"):
+            form.credentials.data = next(iter(names), "")
+        elif form.credentials.data not in names:
+            form.credentials.data = ""
+            form.credentials.choices = {"": "Choose…", **names}
+            refuse(form, CREDENTIALS_GONE, "credentials")
         return form
+
+    @property
+    def credentials_id(self) -> int | None:
+        return int(self.credentials.data) if self.credentials.data else None
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check all fields, so that one answer reports every error."""
+        are_credentials_gone = bool(self.credentials.errors)
+        super().validate(extra_validators)
+        if are_credentials_gone:
+            refuse(self, CREDENTIALS_GONE, "credentials")
+        parsed = self._parse_image_id()
+        field = self.cloud.location_field
+        has_location = self.value_of("location") or (parsed and parsed.location)
+        if field and field.required and not has_location:
+            verb = "Enter" if field.free_text else "Choose"
+            refuse(self, f"{verb} the {field.label.lower()} of the image.", "location")
+        return not self.errors
 
     def value_of(self, name: str) -> str:
         """Return the value of a field, or '' if this cloud has no such field."""
@@ -59,9 +106,29 @@ class SelectImageForm(Form):
     def offer_images(self, images: Iterable[ListedImage]) -> None:
         _set_choices(self["image_id"], {image.image_id: image.name for image in images})
 
+    def _parse_image_id(self) -> ImageId | None:
+        """Return the parsed image ID. Report an ID that is missing or invalid, and return None."""
+        text = self.value_of("image_id")
+        if not text and self.cloud.lists_images:
+            hint = "" if self.value_of("location") else " It appears when you choose the location."
+            refuse(self, f"Choose an image from the list.{hint}", "image_id")
+            return None
+        if self["image_id"].errors:
+            return None
+        try:
+            return self.cloud.parse_image_id(text)
+        except InvalidImageId as error:
+            refuse(self, str(error), "image_id")
+            return None
+
 
 def _field(field: CloudField, *, is_select: bool) -> Field:
-    options = {"filters": [stripped], "default": field.default}
+    validators: list[Any] = [Length(max=LONGEST_TEXT, message=TOO_LONG)]
+    if field.name == "location":
+        validators = [Length(max=LONGEST_TEXT, message="This text is too long for a location.")]
+    if field.required:
+        validators.append(MarkRequired())
+    options = {"filters": [stripped], "default": field.default, "validators": validators}
     if is_select:
         choices = {"": "Choose…"}
         return SelectField(field.label, validate_choice=False, choices=choices, **options)
@@ -77,4 +144,6 @@ def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
 class PasteForm(Form):
     """An image ID of any cloud, before a cloud is chosen."""
 
-    paste = StringField("Paste any image ID", filters=[stripped])
+    paste = StringField(
+        "Paste any image ID", [Length(max=LONGEST_TEXT, message=TOO_LONG)], [stripped]
+    )

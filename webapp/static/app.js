@@ -137,10 +137,9 @@
     update();
   };
 
-  // Add a search field above a select.
+  // Add a search field to a select, and show the select as a list. A person can type a search while
+  // the list is loading.
   const enableSelectFilter = (select) => {
-    const options = [...select.options].filter((o) => o.value);
-    if (options.length < 2) return;
     const input = document.createElement("input");
     input.type = "search";
     input.className = "form-control mb-1";
@@ -152,25 +151,40 @@
     count.className = "form-hint mb-1";
     count.setAttribute("role", "status");
     select.before(input, count);
-    select.size = Math.min(8, options.length);
-    const names = options.map((o) => o.textContent.toLowerCase());
+    let all = [];
     const update = () => {
       const words = input.value.toLowerCase().split(/\s+/);
-      const chosen = select.value;
-      const found = options.filter((_, index) => words.every((word) => names[index].includes(word)));
-      select.replaceChildren(...found);
-      select.value = found.some((o) => o.value === chosen) ? chosen : "";
-      count.textContent = `${found.length} of ${options.length}`;
+      const matches = (option) => words.every((word) => option.textContent.toLowerCase().includes(word));
+      const found = all.filter(matches);
+      // The chosen option stays, even if it does not match the search.
+      const chosen = all.find((option) => option.value === select.value);
+      select.replaceChildren(...all.filter((option) => option === chosen || found.includes(option)));
+      select.value = chosen?.value ?? "";
+      count.textContent = all.length ? `${found.length} of ${all.length}` : "";
+    };
+    const readOptions = () => {
+      all = [...select.options].filter((option) => option.value);
+      update();
+      select.size = Math.max(2, Math.min(8, all.length));
+    };
+    const enterList = (event) => {
+      event.preventDefault();
+      if (!select.options.length) return;
+      if (select.selectedIndex < 0) select.selectedIndex = 0;
+      select.focus();
     };
     input.addEventListener("input", update);
     input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") event.preventDefault();
-      if (event.key !== "ArrowDown" || !select.options.length) return;
-      event.preventDefault();
-      if (select.selectedIndex < 0) select.selectedIndex = 0;
-      select.focus();
+      if (event.key === "ArrowDown" || event.key === "Enter") enterList(event);
     });
-    update();
+    // Enter in a list submits the form in some browsers only.
+    select.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.repeat) return;
+      event.preventDefault();
+      select.form.requestSubmit();
+    });
+    select.addEventListener("options", readOptions);
+    readOptions();
   };
 
   // Reorder a list by dragging. Without a mouse, the buttons beside each entry move it.
@@ -208,6 +222,7 @@
   const enhance = (root) => {
     forEachMatch(root, "time[datetime]", once(showTime));
     forEachMatch(root, ".toast", once(enableToast));
+    forEachMatch(root, "[data-scripted]", once((element) => { element.hidden = false; }));
     forEachMatch(root, "[data-copyable]", once(addCopyButton));
     forEachMatch(root, "[data-copy]", once(enableCopy));
     forEachMatch(root, "[data-os]", once(enableOsFields));
@@ -277,27 +292,97 @@
 
   document.addEventListener("htmx:beforeRequest", (event) => forEachMatch(event.target, "[data-busy]", markBusy));
   document.addEventListener("htmx:afterRequest", (event) => forEachMatch(event.target, "[data-busy]", markIdle));
-  // New Image: the location and image fields are loaded again with values from the cloud. The answer
-  // can arrive while the person fills in the form. Keep the entered values, and do not replace a
-  // list that has the focus.
+
+  // A swap keeps what a person entered. These are the rules for every swap of the application:
+  // - A field that was edited while the request was running keeps its value.
+  // - Other fields that the request did not send keep their values, too. If another form sent it,
+  //   what the server filled in comes first.
+  // - A select whose options are replaced keeps its choice, even if the new options don't have it.
+  const valueOf = (field) => (/^(checkbox|radio)$/.test(field.type) ? field.checked : field.value);
+  const editableFields = () => [...document.querySelectorAll("form [name]:not([type=hidden], [type=file], button)")]
+    .concat([...document.querySelectorAll("[form][name]:not([type=hidden], button)")]);
+  const isEdited = (field) => {
+    if (field.options) return [...field.options].some((o) => o.selected !== o.defaultSelected);
+    return /^(checkbox|radio)$/.test(field.type) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+  };
+  const selectOption = (select, option) => {
+    const same = [...select.options].find((o) => o.value === option.value) ?? select.appendChild(option.cloneNode(true));
+    same.selected = true;
+  };
+  // The field that replaces `field`: it has the same ID, or else the same name and value.
+  const successorOf = ({ field, action }) => {
+    const found = field.id
+      ? document.getElementById(field.id)
+      : document.querySelector(`[name="${CSS.escape(field.name)}"][value="${CSS.escape(field.value)}"]`);
+    return found && found !== field && found.type === field.type && found.form?.getAttribute("action") === action ? found : null;
+  };
+  const keepEntry = (entry) => {
+    const { field } = entry;
+    const successor = field.isConnected ? null : successorOf(entry);
+    if (!successor || (entry.onlyIfEmpty && successor.value && entry.value !== true)) return;
+    if (field.options) selectOption(successor, entry.option);
+    else if (typeof entry.value === "boolean") successor.checked = entry.value;
+    else successor.value = entry.value;
+    updateUrl(successor.form);
+    if (!entry.caret) return;
+    successor.setSelectionRange(...entry.caret);
+    // The person goes on typing here, so no other element takes the focus.
+    document.querySelectorAll("[autofocus]").forEach((element) => element.removeAttribute("autofocus"));
+  };
+  const sentValues = new WeakMap();
+  const entries = new WeakMap();
+  document.addEventListener("htmx:beforeSend", (event) => {
+    sentValues.set(event.detail.xhr, new Map(editableFields().map((field) => [field, valueOf(field)])));
+  });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const config = event.detail.requestConfig;
-    if (config.elt.id !== "live") return;
-    const located = document.getElementById("located");
-    const active = document.activeElement;
-    if (!located || (located.contains(active) && active.options?.length > 1)) {
-      event.detail.shouldSwap = false;
-      return;
-    }
-    config.enteredValues = [...located.querySelectorAll("[name]")].map((input) => [input.name, input.value]);
+    const { xhr, requestConfig } = event.detail;
+    const sent = sentValues.get(xhr) ?? new Map();
+    const sender = requestConfig.elt.closest("form");
+    const isEditedSince = (field) => sent.has(field) && sent.get(field) !== valueOf(field);
+    const isNotSent = (field) => field.form !== sender && isEdited(field);
+    entries.set(xhr, editableFields().filter((field) => isEditedSince(field) || isNotSent(field)).map((field) => ({
+      field,
+      onlyIfEmpty: sender !== null && !isEditedSince(field),
+      action: field.form?.getAttribute("action"),
+      value: valueOf(field),
+      option: field.selectedOptions?.[0],
+      caret: field === document.activeElement && field.selectionStart !== undefined && field.selectionStart !== null
+        ? [field.selectionStart, field.selectionEnd] : null,
+    })));
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    const located = document.getElementById("located");
-    (event.detail.requestConfig.enteredValues ?? []).forEach(([name, value]) => {
-      const input = located.querySelector(`[name="${name}"]`);
-      const accepts = input && (!input.options || [...input.options].some((o) => o.value === value));
-      if (value && accepts) input.value = value;
-    });
+    const { xhr } = event.detail;
+    entries.get(xhr)?.forEach(keepEntry);
+    entries.delete(xhr);
+  });
+  const choices = new Map();
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target } = event.detail;
+    if (target.matches("select")) choices.set(target, target.selectedOptions[0]);
+  });
+  document.addEventListener("htmx:oobAfterSwap", (event) => {
+    const { target } = event.detail;
+    if (!choices.has(target)) return;
+    const chosen = choices.get(target);
+    choices.delete(target);
+    // Moving the new options changes which one is selected, so without a choice it is set, too.
+    const options = [...target.options];
+    selectOption(target, chosen?.value ? chosen : options.find((o) => o.defaultSelected) ?? options[0]);
+    target.dispatchEvent(new Event("options"));
+  });
+
+  // The URL of a page with a form by GET describes what is entered, so that the browser's back
+  // button and a reload show it again.
+  const updateUrl = (form) => {
+    if (!form?.dataset.page) return;
+    const values = [...new FormData(form)].filter(([, value]) => value);
+    history.replaceState(history.state, "", `${form.dataset.page}?${new URLSearchParams(values)}`);
+  };
+  document.addEventListener("change", (event) => updateUrl(event.target.form));
+  document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
+    updateUrl(document.querySelector("form[data-page]"));
+    // An answer that is an error does not become an entry of the history.
+    if (event.detail.xhr.status >= 400) event.detail.history.type = "replace";
   });
   document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {

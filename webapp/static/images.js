@@ -98,11 +98,26 @@
     htmx.ajax("GET", url.pathname + url.search, { target: "#filter-panel", swap: "innerHTML" });
   });
 
-  // After HTMX has replaced the results, update the elements outside the results that depend on the
-  // search.
+  // Typing makes one entry of the history: the first pause adds it, and further pauses change it. A
+  // submit or leaving the box ends the entry. The next search then adds another.
+  let isTyping = false;
+  const endTyping = () => { isTyping = false; };
+  searchBox.addEventListener("change", endTyping);
+  document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
+    const { history: update, requestConfig } = event.detail;
+    const isTyped = requestConfig.triggeringEvent?.type === "input";
+    const isSameUrl = new URL(update.path, location.href).href === location.href;
+    if (isSameUrl || (isTyped && isTyping)) update.type = "replace";
+    isTyping = isTyped && document.activeElement === searchBox;
+  });
+
+  // After HTMX replaced the results, update everything outside them that depends on the search. The
+  // answer to a link may arrive while a person types, and an answer to typing after more of it.
+  let shownText = searchBox.value;
   document.addEventListener("htmx:afterSettle", () => {
     const q = results().dataset.q;
-    if (document.activeElement !== searchBox) searchBox.value = q;
+    if (searchBox.value === shownText && document.activeElement !== searchBox) searchBox.value = q;
+    shownText = searchBox.value;
     // Images that another search finds are a new selection.
     if (bulkForm && q !== selectedSearch) bulkForm.elements.all.checked = false;
     selectedSearch = q;
@@ -170,4 +185,9 @@
     shortcut();
   });
   showSelection();
+
+  // On a slow network, a person may type before HTMX has loaded.
+  document.addEventListener("DOMContentLoaded", () => {
+    if (searchBox.value !== searchBox.defaultValue) searchBox.form.requestSubmit();
+  });
 })();

@@ -43,7 +43,7 @@ def new_image() -> Response:
     If the URL has a pasted image ID (`paste`), redirect to the form of the cloud that the ID
     belongs to.
     """
-    usable = {credentials.cloud for credentials in cloud_credentials.usable_at(g.scope)}
+    usable = {row.cloud for row in cloud_credentials.usable_at(g.scope)}
     if "paste" in request.args:
         return _detect_cloud(usable)
     first = next((key for key in CLOUDS if key in usable), next(iter(CLOUDS)))
@@ -68,15 +68,15 @@ def confirm_image(cloud_key: str) -> Response:
     """NEXT: look up the image and show its details. Saves nothing, so reloading is safe."""
     cloud = _cloud_or_404(cloud_key)
     form = _select_form(cloud)
+    if not form.validate():
+        _offer_choices(cloud, form, live=cloud.lists_images)
+        return _select_page(cloud, form, status=422)
     try:
         receipt = _look_up(cloud, form)
     except AlreadyRegistered as error:
         return _select_page(cloud, form, registered=error)
     except Refusal as error:
         refuse(form, error.message, error.field)
-        _offer_choices(cloud, form, live=cloud.lists_images)
-    except InvalidImageId as error:
-        refuse(form, str(error), "image_id")
         _offer_choices(cloud, form, live=cloud.lists_images)
     except (CloudError, VaultError) as error:
         refuse(form, str(error))
@@ -162,7 +162,7 @@ def _look_up(cloud: Cloud, form: SelectImageForm) -> Receipt:
         g.scope,
         services().vault,
         cloud.key,
-        credentials_id=form.credentials.data,
+        credentials_id=form.credentials_id,
         location=form.value_of("location"),
         image_id=form.value_of("image_id"),
     )
@@ -207,10 +207,16 @@ def _paste_page(
 
 
 def _select_url(cloud: Cloud, image_id: ImageId) -> str:
-    """Return the URL of the cloud's form with the image ID filled in."""
+    """Return the URL of the cloud's form with the image ID filled in.
+
+    The credentials stay chosen if they are for this cloud.
+    """
+    chosen = request.args.get("credentials")
+    usable = {str(row.id) for row in cloud_credentials.usable_at(g.scope, cloud.key)}
     return url_for(
         ".select_image",
         cloud_key=cloud.key,
+        credentials=chosen if chosen in usable else None,
         image_id=image_id.value,
         location=image_id.location or None,
     )
@@ -248,12 +254,13 @@ def _offer_choices(cloud: Cloud, form: SelectImageForm, *, live: bool) -> None:
     person can type the image ID, and NEXT shows what is wrong.
     """
     usable = cloud_credentials.usable_at(g.scope, cloud.key)
-    chosen = next((row for row in usable if row.id == form.credentials.data), None)
+    chosen = next((row for row in usable if row.id == form.credentials_id), None)
     if chosen is None or not cloud.location_field:
         return
     form.offer_locations(cloud.default_locations(chosen.settings))
     if not live:
         return
+    form.is_live = True
     try:
         credentials = services().vault.reveal(chosen)
         locations = cloud.locations(credentials)
@@ -277,15 +284,16 @@ def _select_page(
 ) -> Response:
     form = form or _select_form(cloud)
     manages = g.actor.may(Right.MANAGE_CREDENTIALS, g.scope)
+    only_options = "live" in request.args and cloud.location_field is not None
     return render(
         "new_image/new_image.html",
-        fragment="new_image/_new_image.html",
+        fragment=f"new_image/{'_options' if only_options else '_new_image'}.html",
+        background=only_options,
         label=LABEL,
         paste=PasteForm(),
         cloud=cloud,
         form=form,
         registered=registered.image if registered else None,
-        live="live" in request.args,
         manages_credentials=manages,
         admins=[] if manages else members.admins_at(g.scope),
         status=409 if registered else status,

@@ -29,15 +29,26 @@ ASSETS = ("vendor/htmx.min.js", "vendor/tabler.min.css", "vendor/icons.svg")
 
 
 def render(
-    page: str, /, *, fragment: str = "", label: str = "", status: int = 200, **context: Any
+    page: str,
+    /,
+    *,
+    fragment: str = "",
+    label: str = "",
+    background: bool = False,
+    status: int = 200,
+    **context: Any,
 ) -> Response:
     """Return the page, or only its fragment if HTMX requests a fragment.
 
-    `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned.
+    `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned. With
+    `background`, the fragment is the answer to a background request: the page stays the same, and
+    so do its title and the bookmarks bar.
     """
     partial = bool(fragment) and _wants_fragment()
     template = "layout/_partial.html" if partial else page
-    body = render_template(template, fragment=fragment, bookmark_label=label, **context)
+    body = render_template(
+        template, fragment=fragment, bookmark_label=label, background=background, **context
+    )
     response = make_response(body, status)
     if fragment:
         response.vary.add("HX-Request")

@@ -108,7 +108,7 @@ class Azure(Cloud):
     )
     location_field = Field(
         "location",
-        "Location",
+        "Cloud Location",
         hint="Only for images that aren’t from the Marketplace: a region where the image is "
         "available. If you leave it empty, community and directly shared galleries are searched in "
         "all regions, which takes longer.",

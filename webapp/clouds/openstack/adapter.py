@@ -103,7 +103,7 @@ class OpenStack(Cloud):
     )
     location_field = Field(
         "location",
-        "Location",
+        "Cloud Location",
         hint="The name of the region. If your cloud has no regions, use RegionOne.",
         placeholder="RegionOne",
         default="RegionOne",

@@ -1,0 +1,207 @@
+"""New Image on a network with a delay of 600 ms: nothing that a person enters is lost.
+
+Every journey uses the keyboard only, and types while answers are on their way.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from e2e.conftest import SignIn, press_until, toasts
+from e2e.test_every_cloud import EVERY, Entry
+
+ACME = "/account/acme"
+DELAY = 600
+CLOUDS = {
+    "AWS": "aws",
+    "Google Compute Engine": "gce",
+    "OpenStack": "openstack",
+    "Azure": "azure",
+    "VMware vSphere": "vmware",
+}
+
+
+def slow_down(page: Page) -> None:
+    """Delay every answer of the server."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": DELAY, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
+
+
+@pytest.fixture
+def page(sign_in: SignIn) -> Page:
+    page = sign_in("account")
+    slow_down(page)
+    return page
+
+
+def enter_by_keyboard(page: Page, entry: Entry) -> None:
+    """Choose and type everything at once, without waiting for any answer of the cloud."""
+    if entry.cloud == "VMware vSphere":
+        press_until(page, "#location")
+        expect(page.locator("#location option", has_text="Copenhagen")).to_be_attached()
+        page.keyboard.type(entry.location)
+        press_until(page, "input[aria-controls=image_id]")
+        page.keyboard.type(entry.image_id[:9], delay=20)
+        expect(page.locator("#image_id option", has_text=entry.image_id)).to_be_attached()
+        page.keyboard.press("Enter")
+        expect(page.locator("#image_id")).to_be_focused()
+        return
+    if entry.location and entry.cloud == "AWS":
+        press_until(page, "#location")
+        page.keyboard.type(entry.location)
+    elif entry.location:
+        press_until(page, "#location")
+        page.keyboard.press("Control+A")
+        page.keyboard.type(entry.location, delay=20)
+    press_until(page, "#image_id")
+    page.keyboard.type(entry.image_id, delay=20)
+
+
+@pytest.mark.parametrize("entry", EVERY, ids=lambda entry: entry.cloud)
+def test_the_whole_wizard_by_keyboard(page: Page, entry: Entry) -> None:
+    page.goto(f"{ACME}/images/new/{CLOUDS[entry.cloud]}")
+    enter_by_keyboard(page, entry)
+    image_id = page.locator("#image_id").input_value()
+    page.keyboard.press("Enter")
+    details = page.get_by_role("region", name="Image details")
+    expect(details.get_by_role("heading", name="Image details")).to_be_focused()
+    for words in entry.shows:
+        expect(details).to_contain_text(words)
+    # Back shows the first step as it was.
+    page.go_back()
+    expect(page.locator("#image_id")).to_have_value(image_id)
+    if entry.location:
+        expect(page.locator("#location")).to_have_value(entry.location)
+    page.go_forward()
+    expect(details.get_by_role("heading", name="Image details")).to_be_visible()
+    press_until(page, ".image-details #name")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    expect(toasts(page)).to_contain_text("“by keyboard” is registered at")
+
+
+def add_unreachable_aws_credentials(page: Page) -> None:
+    page.goto("/account/globex/credentials/new/aws")
+    for label, value in {
+        "Name": "Unreachable",
+        "Access key ID": "AKIAEXAMPLE12345",
+        "Secret access key": "not a real secret",
+        "Endpoint URL": "http://127.0.0.1:9",
+    }.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_label("Save without checking").check()
+    page.get_by_label("Secret access key", exact=True).fill("not a real secret")
+    page.get_by_role("button", name="Save").click()
+    expect(toasts(page)).to_contain_text("saved")
+
+
+def test_what_is_entered_right_after_choosing_credentials_stays(sign_in: SignIn) -> None:
+    page = sign_in("globex")
+    add_unreachable_aws_credentials(page)
+    page.goto("/account/globex/images/new/aws")
+    expect(page.locator("#credentials option:checked")).to_have_text("Unreachable")
+    page.wait_for_load_state("networkidle")
+    slow_down(page)
+    press_until(page, "#credentials")
+    page.keyboard.type("Sandbox")
+    press_until(page, "#location")
+    page.keyboard.type("eu-west-1")
+    press_until(page, "#image_id")
+    with page.expect_response(lambda answer: "live=1" in answer.url):
+        page.keyboard.type("ami-0123", delay=20)
+    page.keyboard.type("4567", delay=200)
+    expect(page.locator("#credentials option:checked")).to_have_text("Sandbox AWS")
+    expect(page.locator("#location")).to_have_value("eu-west-1")
+    expect(page.locator("#image_id")).to_have_value("ami-01234567")
+    expect(page.locator("#image_id")).to_be_focused()
+
+
+def test_a_correction_during_the_look_up_stays(page: Page) -> None:
+    page.goto(f"{ACME}/images/new/aws")
+    page.get_by_label("Paste any image ID").fill("typed before")
+    page.get_by_label("Location").select_option("eu-west-1")
+    image_id = page.locator("#image_id")
+    image_id.fill("ami-0000000000000dead")
+    image_id.press("Enter")
+    image_id.press("End")
+    page.keyboard.type("beef")
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("alert")).to_contain_text("ami-0000000000000dead")
+    page.keyboard.type("-")
+    expect(image_id).to_have_value("ami-0000000000000dead-beef")
+    expect(page.get_by_label("Paste any image ID")).to_have_value("typed before")
+
+
+def test_the_current_cloud_keeps_its_form_and_back_returns_to_it(page: Page) -> None:
+    page.goto(f"{ACME}/images/new/aws")
+    page.get_by_label("Location").select_option("eu-west-1")
+    page.locator("#image_id").fill("ami-0123")
+    clouds = page.get_by_role("navigation", name="Cloud")
+    with page.expect_response("**/new/aws"):
+        clouds.get_by_role("link", name="AWS").click()
+    expect(page.locator("#image_id")).to_have_value("ami-0123")
+    expect(page.get_by_label("Location")).to_have_value("eu-west-1")
+    clouds.get_by_role("link", name="Azure").click()
+    expect(page.get_by_label("Cloud Location")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#image_id")).to_have_value("ami-0123")
+    expect(page.get_by_label("Location")).to_have_value("eu-west-1")
+
+
+def test_typing_continues_while_results_arrive(page: Page) -> None:
+    page.goto(f"{ACME}/images")
+    box = page.get_by_label("Search images")
+    with page.expect_response("**/images?q=*"):
+        box.press_sequentially("nob", delay=20)
+    page.wait_for_timeout(DELAY)
+    with page.expect_response(re.compile("q=noble")):
+        box.press_sequentially("le", delay=20)
+        page.keyboard.press("Tab")
+    expect(box).to_have_value("noble")
+    expect(page).to_have_url(re.compile("q=noble"))
+    page.locator("summary", has_text="Account acme").click()
+    scopes = page.get_by_label("Filter scopes")
+    scopes.press_sequentially("stag", delay=150)
+    with page.expect_response(re.compile("q=staging")):
+        scopes.press_sequentially("ing", delay=150)
+    expect(scopes).to_have_value("staging")
+    expect(scopes).to_be_focused()
+
+
+def test_a_search_is_one_entry_of_the_history(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.goto(f"{ACME}/overview")
+    page.goto(f"{ACME}/images")
+    box = page.get_by_label("Search images")
+    for typed, searched in (("no", "no"), ("bl", "nobl"), ("e", "noble")):
+        box.press_sequentially(typed)
+        expect(page).to_have_url(re.compile(f"q={searched}(&|$)"))
+    box.press("Enter")
+    page.wait_for_load_state("networkidle")
+    box.fill("debian")
+    expect(page).to_have_url(re.compile("q=debian"))
+    page.go_back()
+    expect(page).to_have_url(re.compile("q=noble"))
+    expect(box).to_have_value("noble")
+    page.go_back()
+    expect(page).to_have_url(f"{ACME}/images")
+    expect(box).to_have_value("")
+    page.go_back()
+    expect(page).to_have_url(f"{ACME}/overview")
+
+
+def test_a_search_typed_before_the_scripts_have_loaded(page: Page) -> None:
+    page.route("**/images.js*", lambda route: (page.wait_for_timeout(DELAY), route.continue_()))
+    page.goto(f"{ACME}/images", wait_until="commit")
+    page.get_by_label("Search images").press_sequentially("os:debian")
+    expect(page.get_by_role("list", name="Search terms")).to_contain_text("OS: Debian")
