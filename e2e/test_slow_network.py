@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from e2e.conftest import SignIn, press_until, toasts
 from e2e.test_every_cloud import EVERY, Entry
@@ -201,7 +201,9 @@ def test_a_search_is_one_entry_of_the_history(sign_in: SignIn) -> None:
 
 
 def test_a_search_typed_before_the_scripts_have_loaded(page: Page) -> None:
-    page.route("**/images.js*", lambda route: (page.wait_for_timeout(DELAY), route.continue_()))
+    held: list[Route] = []
+    page.route("**/images.js*", lambda route: held.append(route))  # noqa: PLW0108  Playwright inspects the handler's signature
     page.goto(f"{ACME}/images", wait_until="commit")
     page.get_by_label("Search images").press_sequentially("os:debian")
+    held[0].continue_()
     expect(page.get_by_role("list", name="Search terms")).to_contain_text("OS: Debian")

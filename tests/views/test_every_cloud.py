@@ -199,6 +199,37 @@ def test_the_answer_of_a_cloud_replaces_options_and_no_field(
     assert not peer.cloud.lists_images or peer.known_name in html.unescape(answer)
 
 
+EMPTY_FORM = {
+    "aws": ["Choose the location of the image.", "AMI"],
+    "gce": [""],
+    "openstack": ["Enter the cloud location of the image.", ""],
+    "azure": [""],
+    "vmware": ["Choose the location of the image.", "Choose an image from the list."],
+}
+"""The beginning or a word of each error of an empty form, in the order of the fields."""
+
+
+def test_an_empty_form_reports_every_error_in_the_order_of_the_fields(
+    client: FlaskClient, peer: Peer, cloud_url: str
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
+    answer = press_next(client, row, Locator("", ""))
+    assert answer.status_code == 422
+    page = html.unescape(answer.text)
+    shown = re.findall(r'class="invalid-feedback.*?</svg>(.*?)</div>', page, re.DOTALL)
+    expected = EMPTY_FORM[row.cloud]
+    assert len(shown) == len(expected), shown
+    for text, words in zip(shown, expected, strict=True):
+        assert words in text
+    fields = ["location", "image_id"] if len(expected) == 2 else ["image_id"]
+    (focused,) = [tag for tag in re.findall(r"<(?:input|select)[^>]*>", page) if "autofocus" in tag]
+    assert f'id="{fields[0]}"' in focused
+    marked = re.findall(r'form-label required" for="(\w+)"', page)
+    assert marked == ["credentials", *fields]
+    for name in marked:
+        assert re.search(rf'<(?:input|select)[^>]* id="{name}"[^>]* required', page), name
+
+
 def test_an_error_keeps_the_list_of_images(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
     row = save_credentials(client, peer, peer.credentials(cloud_url))
     page = press_next(client, row, Locator(peer.known.location, "?")).text

@@ -164,6 +164,20 @@ def test_failures_keep_the_input(
         assert re.search(rf'<option selected value="{location}">', page)
 
 
+@pytest.mark.parametrize("gone", ["999999", "abc", "-1", "9" * 40])
+def test_credentials_that_are_gone_are_never_replaced_by_others(
+    client_of: ClientOf, credentials: CloudCredentials, gone: str
+) -> None:
+    query = {"credentials": gone, "location": "us-east-1", "image_id": NOBLE}
+    answer = client_of("account-editor").get(NEXT, query_string=query)
+    assert answer.status_code == 422
+    assert "The credentials that you chose have been deleted" in html.unescape(answer.text)
+    assert f'value="{NOBLE}"' in answer.text
+    assert '<option selected value="">Choose…</option>' in answer.text
+    page = client_of("account-editor").get(NEXT.removesuffix("/confirm"), query_string=query).text
+    assert "The credentials that you chose have been deleted" in html.unescape(page)
+
+
 def test_an_unreachable_cloud_is_reported(
     client_of: ClientOf, make_credentials: MakeCredentials
 ) -> None:
