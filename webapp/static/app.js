@@ -295,15 +295,15 @@
 
   // A swap keeps what a person entered. These are the rules for every swap of the application:
   // - A field that was edited while the request was running keeps its value.
-  // - Other fields that the request did not send keep their values, too. If another form sent it,
-  //   what the server filled in comes first.
+  // - Other texts and choices that the request did not send stay, too. If another form sent it, what
+  //   the server filled in comes first. Ticks for rows of a list belong to that list.
   // - A select whose options are replaced keeps its choice, even if the new options don't have it.
   const valueOf = (field) => (/^(checkbox|radio)$/.test(field.type) ? field.checked : field.value);
   const editableFields = () => [...document.querySelectorAll("form [name]:not([type=hidden], [type=file], button)")]
     .concat([...document.querySelectorAll("[form][name]:not([type=hidden], button)")]);
   const isEdited = (field) => {
     if (field.options) return [...field.options].some((o) => o.selected !== o.defaultSelected);
-    return /^(checkbox|radio)$/.test(field.type) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+    return !/^(checkbox|radio)$/.test(field.type) && field.value !== field.defaultValue;
   };
   const selectOption = (select, option) => {
     const same = [...select.options].find((o) => o.value === option.value) ?? select.appendChild(option.cloneNode(true));
@@ -319,7 +319,7 @@
   const keepEntry = (entry) => {
     const { field } = entry;
     const successor = field.isConnected ? null : successorOf(entry);
-    if (!successor || (entry.onlyIfEmpty && successor.value && entry.value !== true)) return;
+    if (!successor || (entry.onlyIfEmpty && successor.value)) return;
     if (field.options) selectOption(successor, entry.option);
     else if (typeof entry.value === "boolean") successor.checked = entry.value;
     else successor.value = entry.value;
