@@ -186,11 +186,11 @@ class VCenter:
         return self._objects.datacenters.get(call.arguments["inventoryPath"].strip("/"))
 
     def _FindByUuid(self, _session: Any, call: Call) -> Any:  # noqa: N802
-        instance_uuid = call.arguments["uuid"].lower()
-        datacenter, machine = self._objects.machines.get(instance_uuid, (None, None))
-        is_by_instance = call.arguments["vmSearch"] and call.arguments["instanceUuid"]
-        is_in_scope = call.arguments["datacenter"] in {None, datacenter}
-        return machine if is_by_instance and is_in_scope else None
+        if not (call.arguments["vmSearch"] and call.arguments["instanceUuid"]):
+            return None
+        scope = call.arguments["datacenter"]
+        machines = self._objects.machines.get(call.arguments["uuid"].lower(), [])
+        return next((machine for owner, machine in machines if scope in {None, owner}), None)
 
 
 def _content(inventory: Inventory, root: Any) -> Any:

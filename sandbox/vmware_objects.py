@@ -27,7 +27,7 @@ class Objects:
     """The properties of each object by path, without unset properties."""
     datacenters: dict[str, Any] = field(default_factory=dict)
     """The datacenters by path."""
-    machines: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    machines: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)
     """The datacenter and the machine by instance UUID."""
     _folders: dict[tuple[Any, str], Any] = field(default_factory=dict)
 
@@ -107,7 +107,7 @@ def _add_datacenter(objects: Objects, root: Any, data: Datacenter) -> None:
         folder = objects.folder(machine.folder, folders["vm"], "group-v")
         reference = objects.add(vim.VirtualMachine, "vm-", machine.name, folder)
         objects.properties[reference].update(_machine_properties(machine, hosts[machine.host]))
-        objects.machines[machine.uuid] = datacenter, reference
+        objects.machines.setdefault(machine.uuid, []).append((datacenter, reference))
 
 
 def _machine_properties(machine: Machine, host: Any) -> dict[str, Any]:

@@ -243,6 +243,53 @@ def test_an_alias_of_a_registered_image_stays_and_names_that_image(
     assert stored.check_error == caught.value.message
 
 
+def test_a_check_stores_the_new_location_of_a_moved_image(
+    make_image: MakeImage, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image("acme")
+    answer_with(monkeypatch, details(location="eu-west-1"))
+    expected = {"Location": ("us-east-1", "eu-west-1")}
+    assert checking.check_again(editor, image, vault) == expected
+    stored = reload(image)
+    assert stored.location == "eu-west-1"
+    assert image_details.from_json(stored.details).location == ""
+    entry = audit.image_entries(image)[0]
+    assert (entry.action, entry.changes) == (
+        "image.check",
+        {"Location": ["us-east-1", "eu-west-1"]},
+    )
+    answer_with(monkeypatch, details())
+    assert checking.check_again(editor, stored, vault) == {}
+    assert reload(image).location == "eu-west-1"
+
+
+def test_an_image_that_moved_to_a_location_with_its_own_record_names_that_record(
+    make_image: MakeImage, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, image = make_image("acme", 1, name="other"), make_image("acme", 1, location="eu-west-1")
+    answer_with(monkeypatch, details(location="us-east-1"))
+    words = "moved from eu-west-1 to us-east-1, where it is already registered at .*acme as “other”"
+    with pytest.raises(RefersToRegistered, match=words) as caught:
+        checking.check_again(editor, image, vault)
+    assert caught.value.image == other
+    assert reload(image).location == "eu-west-1"
+
+
+def test_of_two_checks_at_once_the_first_new_location_stays(
+    make_image: MakeImage, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image("acme")
+
+    def describe(*_: object) -> ImageDetails:
+        Image.update(location="eu-west-1").where(Image.id == image.id).execute()
+        return details(location="eu-west-2")
+
+    monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
+    with pytest.raises(CheckedMeanwhile):
+        checking.check_again(editor, image, vault)
+    assert reload(image).location == "eu-west-1"
+
+
 def test_of_two_checks_at_once_the_second_does_not_replace_the_id_again(
     make_credentials: MakeCredentials,
     editor: Actor,

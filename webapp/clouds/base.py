@@ -276,6 +276,8 @@ class ImageDetails:
     compute_resources: tuple[str, ...] = ()
     """The compute resources that the image can be registered for, for clouds that have a
     `compute_resource_field`."""
+    location: str = ""
+    """Where the image is now, or '' if it is at the requested location. See `describe_again`."""
     lookup_location: str = ""
     """The location where the image was read, or '' if the image can be read without a location. It
     isn't part of the image's identity, but makes the next look-up fast."""
@@ -382,6 +384,14 @@ class Cloud(ABC):
     def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Return the details of one image. Raises CloudError."""
         return self._call(self._describe, credentials, locator)
+
+    def describe_again(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
+        """Return the details of a registered image, wherever it is now. Raises CloudError.
+
+        Adapters override this method if an image can move to another location and keep its ID. The
+        details then name the new location.
+        """
+        return self.describe(credentials, locator)
 
     def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
         """Load the SDK, which may take seconds. Does nothing if it is already loaded.

@@ -35,18 +35,24 @@ from webapp.revisions.conflicts import lock
 
 
 class RefersToRegistered(AlreadyRegistered):
-    """The stored ID, such as `latest` or a family, refers to an image with a record of its own."""
+    """The cloud image that was found has a record of its own.
 
-    def __init__(self, alias: str, image: Image) -> None:
+    Either the stored ID is an alias, such as `latest` or a family, or the image has moved.
+    """
+
+    def __init__(self, looked_up: Locator, image: Image) -> None:
+        found = f"{looked_up.image_id} currently refers to {image.cloud_image_id}, which"
+        if looked_up.image_id == image.cloud_image_id:
+            found = f"The image has moved from {looked_up.location} to {image.location}, where it"
         super().__init__(
             image,
-            f"{alias} currently refers to {image.cloud_image_id}, which is already registered at "
-            f"{image.scope.label} as “{image.name}”. Use that record and delete this one.",
+            f"{found} is already registered at {image.scope.label} as “{image.name}”. Use "
+            "that record and delete this one.",
         )
 
 
 class CheckedMeanwhile(Refusal):
-    """Another check changed the image ID while the cloud was answering."""
+    """Another check changed the image ID or the location while the cloud was answering."""
 
     def __init__(self) -> None:
         super().__init__("Somebody else has just checked this image. Reload the page.")
@@ -59,9 +65,9 @@ def check_again(
 
     With `credentials_id`, the image uses those credentials from now on. An ID that refers to
     another image, such as `latest` or a family, is replaced by the ID of the image found. If the
-    image does not exist in the cloud, it stays registered and its state becomes `gone`. Raises
-    Forbidden, CredentialsNotUsable, RecordDeleted, RefersToRegistered, CheckedMeanwhile, VaultError
-    and CloudError.
+    image has moved, its location is updated. If the image does not exist in the cloud, it stays
+    registered and its state becomes `gone`. Raises Forbidden, CredentialsNotUsable, RecordDeleted,
+    RefersToRegistered, CheckedMeanwhile, VaultError and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = usable_credentials(
@@ -80,18 +86,24 @@ def _check(
     before = image_details.from_json(image.details)
     looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
     details = _read(image.cloud, before, credentials, vault, looked_up)
-    found = replace(looked_up, image_id=details.image_id or looked_up.image_id)
+    found = replace(
+        looked_up,
+        image_id=details.image_id or looked_up.image_id,
+        location=details.location or looked_up.location,
+    )
     changes = image_details.changes_between(before, details)
     if credentials.id != image.credentials_id:
         changes["Credentials"] = (image.credentials_name, credentials.name)
-    if found != looked_up:
+    if found.location != looked_up.location:
+        changes["Location"] = (looked_up.location, found.location)
+    if found.image_id != looked_up.image_id:
         changes["Cloud image ID"] = (looked_up.image_id, found.image_id)
     with _saving(image, looked_up, found):
         # Somebody may have edited the image while the cloud was answering.
         lock(image)
-        if image.cloud_image_id != looked_up.image_id:
+        if (image.location, image.cloud_image_id) != (looked_up.location, looked_up.image_id):
             raise CheckedMeanwhile
-        image.cloud_image_id = found.image_id
+        image.location, image.cloud_image_id = found.location, found.image_id
         image.credentials, image.credentials_name = credentials, credentials.name
         image.checked_at, image.check_failed_at, image.check_error = now(), None, ""
         image_details.apply_details(image, details)
@@ -116,7 +128,7 @@ def _read(
         with suppress(ImageNotFound, UnknownLocation):  # Another location may have the image.
             return cloud.describe(values, replace(locator, location=before.lookup_location))
     try:
-        return cloud.describe(values, locator)
+        return cloud.describe_again(values, locator)
     except ImageNotFound as error:
         if cloud.parse_image_id(locator.image_id).is_alias:
             raise
@@ -136,7 +148,7 @@ def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContext
     if registered is None:
         return registering(image.scope, identity)
     if registered.id != image.id:
-        raise RefersToRegistered(looked_up.image_id, registered)
+        raise RefersToRegistered(looked_up, registered)
     return transaction()  # Only the spelling of the ID differs.
 
 

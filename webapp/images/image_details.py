@@ -41,9 +41,10 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
 def apply_details(image: Image, details: ImageDetails) -> None:
     """Set the columns of `image` that contain the cloud's details.
 
-    Leave out the list of compute resources, which is needed only during the registration.
+    Leave out the list of compute resources, which is needed only during the registration, and the
+    new location, which has a column of its own.
     """
-    image.details = to_json(replace(details, compute_resources=()))
+    image.details = to_json(replace(details, compute_resources=(), location=""))
     image.description = details.description
     image.architecture = details.architecture[:ARCHITECTURE_LENGTH]
     image.state = details.state

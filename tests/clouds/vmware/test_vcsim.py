@@ -232,6 +232,32 @@ def test_a_template_that_became_a_machine_is_not_an_image(
         machine.MarkAsTemplate()
 
 
+def test_a_template_is_found_after_its_datacenter_was_renamed(
+    adapter: VMware, good: CredentialValues
+) -> None:
+    """vCenter and its simulator store the slash in the new name as %2f."""
+    session = adapter._sessions._get(good)
+    datacenter = session.content.searchIndex.FindByInventoryPath("DC0")
+    try:
+        datacenter.Rename_Task("Site A/1")
+        renamed = Location("Site A/1", "Site A/1")
+        assert adapter.locations(good) == (Location("F0/DC1", "F0/DC1"), renamed)
+        assert len(adapter.images(good, renamed.key)) == 3
+        with pytest.raises(UnknownLocation, match="no datacenter DC0"):
+            adapter.describe(good, GOLDEN)
+        found = adapter.describe_again(good, GOLDEN)
+        assert (found.location, found.name) == (renamed.key, "ubuntu-24.04 / base")
+        again = adapter.describe_again(good, replace(GOLDEN, location=renamed.key))
+        assert again == replace(found, location="")
+        with pytest.raises((ImageNotFound, ImageNotVisible), match=f"no template {ABSENT} in DC0"):
+            adapter.describe_again(good, Locator("DC0", ABSENT))
+    finally:
+        datacenter.Rename_Task("DC0")
+    assert adapter.describe_again(good, GOLDEN).location == ""
+    moved = adapter.describe_again(good, replace(GOLDEN, location="F0/DC1"))
+    assert moved.location == "DC0"
+
+
 def test_the_path_of_the_url_is_ignored(adapter: VMware, simulator: str) -> None:
     assert adapter.check(vcsim.credentials(f"{simulator}/ui/")).account == INVENTORY.uuid
     stub = make_stub(vcsim.credentials(f"{simulator}/sdk/"))

@@ -11,6 +11,8 @@ They are imported inside functions, on first use.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -33,6 +35,7 @@ from webapp.clouds.base import (
     Locator,
     UnknownLocation,
 )
+from webapp.clouds.messages import join_names
 from webapp.clouds.tls import require_certificates
 from webapp.clouds.vmware import details, ids
 
@@ -174,7 +177,7 @@ class VMware(Cloud):
         from webapp.clouds.vmware import inventory  # noqa: PLC0415
 
         paths = self._sessions.call(credentials, inventory.datacenters)
-        return tuple(Location(path, details.unescape_name(path)) for path in paths)
+        return tuple(Location(path, path) for path in paths)
 
     def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         from webapp.clouds.vmware import inventory  # noqa: PLC0415
@@ -194,7 +197,28 @@ class VMware(Cloud):
             raise _unknown_location(locator.location)
         _require_in_datacenter(machine, locator)
         _require_template(machine)
-        return details.image_details(machine)
+        return details.image_details(machine, locator.compute_resource)
+
+    def describe_again(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
+        """Return the details of a template, also if its datacenter was renamed, or it was moved."""
+        return self._call(self._describe_anywhere, credentials, locator)
+
+    def _describe_anywhere(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
+        from webapp.clouds.vmware import inventory  # noqa: PLC0415
+
+        try:
+            return self._describe(credentials, locator)
+        except (UnknownLocation, ImageNotFound) as error:
+            found = self._sessions.call(credentials, inventory.locations_of, locator.image_id)
+            if not found and isinstance(error, UnknownLocation):
+                sees_everything = self._sessions.call(credentials, inventory.sees_everything)
+                absent = inventory.VirtualMachine(may_be_hidden=not sees_everything)
+                _require_in_datacenter(absent, locator)
+            if not found:
+                raise
+        location = _only_location(found, locator)
+        moved = self._describe(credentials, replace(locator, location=location))
+        return replace(moved, location=location)
 
     def _translate(self, error: Exception) -> CloudError | None:
         from webapp.clouds.vmware import errors  # noqa: PLC0415
@@ -212,20 +236,40 @@ def _is_server_url(url: str) -> bool:
 
 def _unknown_location(location: str) -> UnknownLocation:
     return UnknownLocation(
-        f"The vCenter has no datacenter {details.unescape_name(location)}, or these credentials "
-        "can’t see it. Choose a datacenter from the list."
+        f"The vCenter has no datacenter {location}, or these credentials can’t see it. Choose a "
+        "datacenter from the list."
+    )
+
+
+def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
+    """Return the location where a template was found that is not where it was registered.
+
+    Raises ImageNotVisible if there are several locations, or these credentials can't see it.
+    """
+    known = sorted(filter(None, found))
+    if len(known) > 1:
+        raise ImageNotVisible(
+            f"The template {locator.image_id} isn’t in {locator.location} anymore, but several "
+            f"datacenters have a template with this UUID: {join_names(known)}. Register the right "
+            "one, then delete this record."
+        )
+    if not known:
+        raise _in_hidden_datacenter(locator)
+    return known[0]
+
+
+def _in_hidden_datacenter(locator: Locator) -> ImageNotVisible:
+    return ImageNotVisible(
+        f"The template {locator.image_id} is in a datacenter that these credentials can’t see. "
+        "Give the user the Read-only role on that datacenter, or choose other credentials."
     )
 
 
 def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
     """Raise ImageNotFound or ImageNotVisible unless the machine is in the locator's datacenter."""
-    datacenter = details.unescape_name(locator.location)
-    message = f"There is no template {locator.image_id} in {datacenter}"
+    message = f"There is no template {locator.image_id} in {locator.location}"
     if machine.properties and machine.datacenter is None:
-        raise ImageNotVisible(
-            f"The template {locator.image_id} is in a datacenter that these credentials can’t see. "
-            "Give the user the Read-only role on that datacenter, or choose other credentials."
-        )
+        raise _in_hidden_datacenter(locator)
     if machine.may_be_hidden:
         raise ImageNotVisible(
             f"{message} or any other datacenter that these credentials can see. It may exist where "
@@ -237,9 +281,9 @@ def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
             f"{message} or any other datacenter of the vCenter. Choose a template from the list."
         )
     if machine.datacenter != locator.location:
-        other = details.unescape_name(machine.datacenter)
         raise ImageNotFound(
-            f"{message}, but it exists in {other}. Choose that location.", (machine.datacenter,)
+            f"{message}, but it exists in {machine.datacenter}. Choose that location.",
+            (machine.datacenter,),
         )
 
 

@@ -33,7 +33,7 @@ _FIRMWARE = {"bios": "BIOS", "efi": "EFI"}
 
 
 def unescape_name(name: str) -> str:
-    """Return a name or a path as the vSphere Client shows it.
+    """Return a name as the vSphere Client shows it.
 
     In the API, three characters are escaped as in a URL, for example a slash as %2f.
     """
@@ -61,7 +61,8 @@ def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
     return tuple(sorted(images, key=lambda image: (image.name.lower(), image.name, image.image_id)))
 
 
-def image_details(machine: VirtualMachine) -> ImageDetails:
+def image_details(machine: VirtualMachine, compute_resource: str = "") -> ImageDetails:
+    """Return the details of a template that is registered for `compute_resource`, or for none."""
     properties = machine.properties
     volumes = tuple(_volumes(properties.get("config.hardware.device") or ()))
     return ImageDetails(
@@ -76,7 +77,10 @@ def image_details(machine: VirtualMachine) -> ImageDetails:
         facts=tuple(_facts(machine)),
         volumes=volumes,
         os_texts=tuple(_os_texts(properties)),
-        warnings=tuple(_warnings(properties)),
+        warnings=(
+            *_compute_resource_warnings(machine, compute_resource),
+            *_warnings(properties),
+        ),
         compute_resources=machine.compute_resources,
     )
 
@@ -148,11 +152,11 @@ def _facts(machine: VirtualMachine) -> Iterable[Fact]:
         (
             "compute_resource",
             "Template compute resource",
-            unescape_name(machine.compute_resource),
+            machine.compute_resource,
         ),
-        ("host", "Template host", machine.host),
-        ("folder", "Folder", unescape_name(machine.folder)),
-        ("datastore", "Datastore", datastore and datastore[1]),
+        ("host", "Template host", unescape_name(machine.host)),
+        ("folder", "Folder", machine.folder),
+        ("datastore", "Datastore", datastore and unescape_name(datastore[1])),
     )
     return (Fact(key, label, str(value)) for key, label, value in facts if value)
 
@@ -215,6 +219,14 @@ def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
             f"This template has VMware Tools {_dotted(parse_tools_version(number))}, but servers "
             f"need version {oldest} or later. Update it before you create servers from the "
             "template."
+        )
+
+
+def _compute_resource_warnings(machine: VirtualMachine, registered: str) -> Iterator[str]:
+    if registered and machine.compute_resources and registered not in machine.compute_resources:
+        yield (
+            f"The datacenter {machine.datacenter} has no compute resource {registered}. Register "
+            "the template for another compute resource, then delete this record."
         )
 
 

@@ -1,7 +1,8 @@
 """Read a vCenter's inventory in as few calls as possible. Each call reads many objects.
 
-A path consists of the names from the root folder down, separated by slashes. vCenter writes a slash
-within a name as %2f.
+A path consists of the names from the root folder down, as the vSphere Client shows them, separated
+by slashes. vCenter itself writes a slash within a name as %2f. The location of a datacenter is its
+path. If two datacenters have the same path, because a name contains a slash, it is vCenter's path.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -9,6 +10,7 @@ This module imports pyVmomi, so it is imported only on first use.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from pyVmomi import vim, vmodl
 
 from webapp.clouds.base import CloudUnreachable
 from webapp.clouds.vmware.connection import NOT_VSPHERE
+from webapp.clouds.vmware.details import unescape_name
 from webapp.clouds.vmware.sdk import Session, require_type
 
 OBJECTS_PER_PAGE = 1000
@@ -56,7 +59,7 @@ class VirtualMachine:
     """A virtual machine or a template. It has no properties if it was not found."""
 
     datacenter: str | None = None
-    """The path of the datacenter, or None if the user may not see it."""
+    """The location of the datacenter, or None if the user may not see it."""
     folder: str = ""
     """The path below the datacenter's folder of virtual machines; '' for that folder itself."""
     host: str = ""
@@ -68,7 +71,12 @@ class VirtualMachine:
 
 
 def datacenters(session: Session) -> list[str]:
-    """Return the paths of the datacenters that the user may see."""
+    """Return the locations of the datacenters that the user may see."""
+    return sorted(_datacenters(session), key=lambda path: (path.lower(), path))
+
+
+def _datacenters(session: Session) -> dict[str, Any]:
+    """Return the datacenters that the user may see, by location."""
     # The names of the folders above a datacenter are part of its path.
     found, denials = _read_all(
         session,
@@ -77,10 +85,15 @@ def datacenters(session: Session) -> list[str]:
         [_to_parents()],
         [_properties(vim.Datacenter, _NAME_AND_PARENT), _properties(vim.Folder, _NAME_AND_PARENT)],
     )
-    paths = [_path(found, entity) for entity in found if isinstance(entity, vim.Datacenter)]
-    if not any(paths) and denials:
+    visible = [
+        entity for entity in found if isinstance(entity, vim.Datacenter) and _path(found, entity)
+    ]
+    if not visible and denials:
         raise next(iter(denials.values()))
-    return sorted(filter(None, paths), key=lambda path: (path.lower(), path))
+    count = Counter(_path(found, entity) for entity in visible)
+    return {
+        _path(found, entity, escaped=count[_path(found, entity)] > 1): entity for entity in visible
+    }
 
 
 def templates(session: Session, location: str) -> list[Template] | None:
@@ -132,15 +145,47 @@ def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachin
     if not in_datacenter:
         reference = search.FindByUuid(None, uuid, True, True)
     if not isinstance(reference, vim.VirtualMachine):
-        return VirtualMachine(may_be_hidden=not _sees_everything(session))
-    machine = _read_machine(session, datacenter, reference)
+        return VirtualMachine(may_be_hidden=not sees_everything(session))
+    machine = _read_machine(session, datacenter, reference, location)
     if machine.properties and machine.datacenter is None and in_datacenter:
         # The user is not allowed to see the folders above the machine.
         return replace(machine, datacenter=location)
     return machine
 
 
-def _sees_everything(session: Session) -> bool:
+def locations_of(session: Session, uuid: str) -> set[str | None]:
+    """Return the locations of all templates with this instance UUID.
+
+    If no template has it, return the locations of the virtual machines with this UUID. A location
+    is None if the user may not see the datacenter.
+
+    A vCenter returns only one machine for each search, so this function searches the vCenter and
+    each datacenter.
+    """
+    by_location = _datacenters(session)
+    search = session.content.searchIndex
+    answers = [search.FindByUuid(each, uuid, True, True) for each in (None, *by_location.values())]
+    machines = {each for each in answers if isinstance(each, vim.VirtualMachine)}
+    if not machines:
+        return set()
+    found, _ = _read(
+        session,
+        [Query.ObjectSpec(obj=each, skip=False, selectSet=[_to_parents()]) for each in machines],
+        [
+            _properties(vim.VirtualMachine, ["parent", "config.template"]),
+            _properties(vim.Folder, _NAME_AND_PARENT),
+            _properties(vim.Datacenter, _NAME_AND_PARENT),
+        ],
+    )
+    templates = {each for each in machines if found.get(each, {}).get("config.template")}
+    locations = {entity: location for location, entity in by_location.items()}
+    return {
+        next((locations[parent] for parent in _parents(found, each) if parent in locations), None)
+        for each in templates or machines
+    }
+
+
+def sees_everything(session: Session) -> bool:
     """Return whether the user has a role that can read the whole inventory.
 
     A vCenter answers in the same way for an object that does not exist and for a hidden object. A
@@ -153,8 +198,13 @@ def _sees_everything(session: Session) -> bool:
     return bool(roles - _ROLES_WITHOUT_READ)
 
 
-def _read_machine(session: Session, datacenter: Any, reference: Any) -> VirtualMachine:
-    """Read the machine, the folders above it, and the compute resources of the datacenter."""
+def _read_machine(
+    session: Session, datacenter: Any, reference: Any, location: str = ""
+) -> VirtualMachine:
+    """Read the machine, the folders above it, and the compute resources of the datacenter.
+
+    `location` is the location of `datacenter`.
+    """
     creation_date = ["config.createDate"] if session.reports_creation_date else []
     found, denials = _read(
         session,
@@ -184,8 +234,9 @@ def _read_machine(session: Session, datacenter: Any, reference: Any) -> VirtualM
     own_resources = (
         path for resource, path in resources.items() if host in (found[resource].get("host") or ())
     )
+    own_location = None if own_datacenter is None else _path(found, own_datacenter)
     return VirtualMachine(
-        datacenter=None if own_datacenter is None else _path(found, own_datacenter),
+        datacenter=location if own_datacenter == datacenter else own_location,
         folder=_path(found, properties.get("parent"), vm_folder),
         host=_host_name(session, host),
         compute_resource=next(own_resources, "") if host else "",
@@ -205,8 +256,16 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
 
 
 def _find_datacenter(session: Session, location: str) -> Any:
+    """Return the datacenter, or None.
+
+    If a name in the path contains a slash, a backslash or a percent sign, the location is not the
+    path in vCenter. Then the datacenter is looked up in the list of all datacenters.
+    """
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
-    return found if isinstance(found, vim.Datacenter) else None
+    found = found if isinstance(found, vim.Datacenter) else None
+    if "%" in location or (found is None and re.search(r"[/\\]", location)):
+        return _datacenters(session).get(location, found)
+    return found
 
 
 def _host_name(session: Session, host: Any) -> str:
@@ -248,13 +307,17 @@ def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
         yield entity
 
 
-def _path(found: ObjectProperties, entity: Any, root: Any = None) -> str:
-    """Return the path to `entity`, beginning below `root` or, by default, below the root folder."""
+def _path(found: ObjectProperties, entity: Any, root: Any = None, *, escaped: bool = False) -> str:
+    """Return the path to `entity`, beginning below `root` or, by default, below the root folder.
+
+    With `escaped`, return the path as vCenter itself writes it.
+    """
     names: list[str] = []
     for each in (entity, *_parents(found, entity)):
         if each is None or each == root or found.get(each, {}).get("parent") is None:
             break
-        names.insert(0, found[each].get("name") or "")
+        name = found[each].get("name") or ""
+        names.insert(0, name if escaped else unescape_name(name))
     return "/".join(names)
 
 
