@@ -1,0 +1,165 @@
+"""What each answer of each cloud changes: the table of all errors, by the way that met them.
+
+`pytest tests/test_answers_of_clouds.py -v` prints the table: one test for each line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from models import AuditEntry, CloudCredentials, Image, JobRow, Scope
+from tests.clouds.peer import Peer
+from tests.clouds.peers import PEERS
+from tests.conftest import NOWHERE, choices, details, reload
+from webapp.access import Actor
+from webapp.clouds.base import CloudError, ImageNotFound, ImageState, InvalidCredentials
+from webapp.credentials.vault import Vault
+from webapp.images import checking, image_details, registration
+from webapp.jobs.bulk_actions import ACTIONS
+from webapp.transfer import import_formats, import_job, import_plan
+from webapp.transfer.import_plan import ImportOptions
+
+ERRORS = CloudError.__subclasses__()
+MESSAGE = "The cloud’s own words."
+NEXT, IMPORT, CHECK, BULK_CHECK = "NEXT", "import look-up", "Check now", "bulk check"
+READ, UNREAD = ImageState.AVAILABLE, ImageState.UNKNOWN
+
+
+def stored_state(error: type[CloudError], before: ImageState) -> ImageState:
+    """Return the state of a registered image after a check that raised `error`."""
+    return ImageState.GONE if error is ImageNotFound else before
+
+
+def _lines() -> Iterator[Any]:
+    for peer in PEERS:
+        for error in ERRORS:
+            for way in (NEXT, IMPORT):
+                name = f"{peer.cloud.key}: {error.__name__}: {way}: nothing is stored"
+                yield pytest.param(peer, error, way, None, id=name)
+            for way in (CHECK, BULK_CHECK):
+                for before in (READ, UNREAD):
+                    after = stored_state(error, before)
+                    change = f"{before.token} → {after.token}"
+                    name = f"{peer.cloud.key}: {error.__name__}: {way}: {change}"
+                    yield pytest.param(peer, error, way, before, id=name)
+
+
+class Registry:
+    """The scope acme with an editor, and credentials of one cloud."""
+
+    def __init__(self, actor: Actor, scope: Scope, vault: Vault) -> None:
+        self.actor, self.scope, self.vault = actor, scope, vault
+
+    def use(self, peer: Peer) -> None:
+        self.peer, self.cloud_key = peer, peer.cloud.key
+        self.row = CloudCredentials(scope=self.scope, cloud=self.cloud_key, name="Ours")
+        self.vault.store(self.row, peer.cloud.credential_fields, peer.credentials(NOWHERE))
+        self.row.save(force_insert=True)
+
+    def register(self, state: ImageState) -> Image:
+        image = registration.register_unverified(
+            self.actor,
+            self.scope,
+            self.cloud_key,
+            self.peer.known,
+            choices(),
+            details=details(),
+            credentials_id=self.row.id,
+        )
+        image_details.apply_details(image, details(state=state))
+        image.save()
+        return image
+
+    def look_up(self) -> str:
+        """Return the message of NEXT."""
+        with pytest.raises(CloudError) as caught:
+            registration.look_up(
+                self.actor,
+                self.scope,
+                self.vault,
+                self.cloud_key,
+                credentials_id=self.row.id,
+                location=self.peer.known.location,
+                image_id=self.peer.known.image_id,
+            )
+        return str(caught.value)
+
+    def check(self, image: Image) -> str:
+        """Return the message of Check now."""
+        try:
+            checking.check_again(self.actor, image, self.vault)
+        except CloudError as error:
+            return str(error)
+        return str(reload(image).details["state_note"])
+
+    def check_in_bulk(self, image: Image) -> str:
+        """Return the message in the row of the job."""
+        row = JobRow(image_id=image.id, subject="", arguments={})
+        process_row = ACTIONS["check"].job_action.process_row
+        return process_row(self.actor, self.scope, {}, row, self.vault).message
+
+    def import_with_look_up(self) -> str:
+        """Return the message in the row of the job."""
+        line = {
+            "cloud": self.cloud_key,
+            "location": self.peer.known.location,
+            "cloud_image_id": self.peer.known.image_id,
+            "name": "imported",
+            "os_family": "ubuntu",
+            "os_version": "24.04",
+        }
+        file = import_formats.parse_file(json.dumps([line]).encode())
+        options = ImportOptions(look_up=True, credentials={self.cloud_key: self.row.id})
+        job = import_plan.create_plan(self.actor, self.scope, file, options)
+        row = JobRow.get(JobRow.job == job)
+        outcome = import_job.import_line(self.actor, job.scope, job.arguments, row, self.vault)
+        assert outcome.kind == "refused"
+        return outcome.message
+
+
+@pytest.fixture
+def registry(editor: Actor, acme: Scope, vault: Vault) -> Registry:
+    return Registry(editor, acme, vault)
+
+
+@pytest.mark.parametrize(("peer", "error", "way", "before"), list(_lines()))
+def test_only_a_definite_answer_changes_a_state(
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    peer: Peer,
+    error: type[CloudError],
+    way: str,
+    before: ImageState | None,
+) -> None:
+    registry.use(peer)
+    image = None if before is None else registry.register(before)
+    answer_with(monkeypatch, peer, error)
+    entries = AuditEntry.select().count()
+    if image is None or before is None:
+        message = registry.look_up() if way == NEXT else registry.import_with_look_up()
+        assert MESSAGE in message
+        assert Image.select().count() == 0
+        return
+    check = registry.check if way == CHECK else registry.check_in_bulk
+    assert check(image) == MESSAGE
+    after, found = reload(image), stored_state(error, before)
+    assert (after.state, after.details["state"]) == (found, found)
+    assert after.verified == (found is not UNREAD)
+    is_definite = error is ImageNotFound
+    assert after.check_error == ("" if is_definite else MESSAGE)
+    assert (after.check_failed_at is None) == is_definite
+    assert AuditEntry.select().count() - entries == is_definite
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, peer: Peer, error: type[CloudError]) -> None:
+    """Make the adapter of `peer` raise `error` for every image."""
+
+    def describe(*_: object) -> None:
+        raise error(MESSAGE, "field") if error is InvalidCredentials else error(MESSAGE)
+
+    monkeypatch.setattr(peer.cloud, "_describe", describe)
+    monkeypatch.setattr(peer.cloud, "warm_up", lambda: None)
