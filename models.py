@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from schema.audit import AuditEntry
 from schema.base import (
+    DATABASE_FAILURES,
     DATABASE_REFUSALS,
     EditedTable,
     Prepared,
@@ -19,12 +20,14 @@ from schema.base import (
 )
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
+from schema.failures import RecordGone, is_transient
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
 from schema.personal import BookmarkBar, SavedView
 from schema.tenancy import Invitation, Membership, Person, Scope, lineage_paths
 
 __all__ = [
+    "DATABASE_FAILURES",
     "DATABASE_REFUSALS",
     "LARGEST_ID",
     "AuditEntry",
@@ -43,11 +46,13 @@ __all__ = [
     "Person",
     "Prepared",
     "RecordChanged",
+    "RecordGone",
     "Role",
     "SavedView",
     "Scope",
     "database",
     "is_sqlite",
+    "is_transient",
     "lineage_paths",
     "now",
     "open_connection",

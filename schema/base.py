@@ -15,12 +15,19 @@ from peewee import (
     DataError,
     IntegerField,
     IntegrityError,
+    InterfaceError,
     Model,
+    OperationalError,
     SqliteDatabase,
 )
+from playhouse.pool import MaxConnectionsExceeded
+
+from schema.failures import RecordGone, is_missing_reference
 
 database = DatabaseProxy()
 
+DATABASE_FAILURES = (OperationalError, InterfaceError, MaxConnectionsExceeded)
+"""The database could not be asked. `schema.failures.is_transient` says whether to try again."""
 DATABASE_REFUSALS = (IntegrityError, DataError)
 """The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""
 
@@ -116,15 +123,21 @@ def open_connection() -> Iterator[None]:
             database.close()
 
 
-def transaction() -> Any:
-    """Return a context manager for a transaction that writes.
+@contextmanager
+def transaction() -> Iterator[None]:
+    """Run the `with` body in a transaction that writes.
 
-    On SQLite, the transaction takes the write lock at its start. If another transaction holds the
-    lock, it waits. A transaction that starts as a reader would fail at its first write instead.
+    SQLite takes its write lock at the start, so that two writers wait for each other. A
+    transaction that starts as a reader would fail at its first write instead. Raises RecordGone
+    if the body refers to a record that another transaction has deleted.
     """
-    if is_sqlite():
-        return database.atomic("IMMEDIATE")
-    return database.atomic()
+    try:
+        with database.atomic("IMMEDIATE") if is_sqlite() else database.atomic():
+            yield
+    except IntegrityError as error:
+        if is_missing_reference(error):
+            raise RecordGone from error
+        raise
 
 
 class Prepared:

@@ -11,11 +11,31 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import models
-from models import AuditEntry, Image
-from tests.conftest import ActorOf, ClientOf, MakeImage, choices, reload
+from models import (
+    AuditEntry,
+    CloudCredentials,
+    Image,
+    Membership,
+    Person,
+    Role,
+    SavedView,
+)
+from tests.conftest import (
+    ActorOf,
+    ClientOf,
+    MakeCredentials,
+    MakeImage,
+    ScopeAt,
+    choices,
+    reload,
+)
 from tests.views.pages import revision_in, visible_text
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import Vault
 from webapp.images import deletion, editing, life_cycle, sharing
 from webapp.images.choices import choices_of
+from webapp.people import members, scopes
+from webapp.search import saved_views
 from webapp.views.conflicts import MISSING_CHOICE
 
 IMAGES = "/account/acme/images"
@@ -253,3 +273,146 @@ def test_sharing_does_not_undo_an_edit(
     change_meanwhile(actor_of, image, name="theirs")
     sharing.set_shared(actor_of("account-editor"), stale, shared=False)
     assert choices_of(reload(image)) == choices(name="theirs", shared=False)
+
+
+def test_a_scope_renamed_twice_at_once_shows_both_names(
+    client_of: ClientOf, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    client, url = client_of("account-admin"), "/account/acme/environments/staging/rename"
+    revision = revision_in(client.get(url))
+    scopes.rename(actor_of("scalr-admin"), scope("acme/staging"), "theirs")
+    page = client.post(url, data={"name": "mine", "revision": revision})
+    assert page.status_code == 409
+    assert "theirs Changed by scalr-admin" in visible_text(page)
+    assert scope("acme/staging").name == "theirs"
+    # An answer that cannot be saved shows the page again.
+    page = client.post(url, data={"name": "production", "revision": revision})
+    page = answer(client, url, page, every="yours")
+    assert page.status_code == 422
+    assert "already has an environment with this name" in page.text
+
+
+def test_a_scope_is_not_deleted_with_contents_that_the_page_did_not_show(
+    client_of: ClientOf, scope: ScopeAt, make_image: MakeImage
+) -> None:
+    client, url = client_of("account-admin"), "/account/acme/environments/staging/delete"
+    shown = client.get(url).text
+    make_image("acme/staging")
+    contents = re.search(r'name="contents"[^>]*value="([^"]+)"', shown)
+    assert contents
+    data = {"name": "staging", "revision": revision_in(shown), "contents": contents[1]}
+    page = client.post(url, data=data)
+    assert page.status_code == 409
+    assert "have changed since you opened this page" in page.text
+    assert "1 registered image" in visible_text(page)
+    contents = re.search(r'name="contents"[^>]*value="([^"]+)"', page.text)
+    assert contents
+    assert client.post(url, data={**data, "contents": contents[1]}).status_code == 303
+
+
+@pytest.fixture
+def membership(scope: ScopeAt) -> Membership:
+    member = Person.get(Person.email == "account-editor@example.com")
+    found: Membership = Membership.get(person=member, scope=scope("acme"))
+    return found
+
+
+def test_a_role_changed_twice_at_once_shows_both_roles(
+    client_of: ClientOf, actor_of: ActorOf, membership: Membership
+) -> None:
+    client, url = client_of("account-admin"), f"/account/acme/members/{membership.id}"
+    admin = actor_of("scalr-admin")
+    members.change_role(admin, membership.scope, membership.id, Role.VIEWER)
+    page = client.post(url, data={"role": "admin", "revision": str(membership.revision)})
+    assert page.status_code == 409
+    assert "Viewer Changed by scalr-admin" in visible_text(page)
+    assert "is now an admin" in visible_text(answer(client, url, page, every="yours"))
+    assert Membership.get_by_id(membership.id).role is Role.ADMIN
+    page = client.post(
+        f"{url}/remove", data={"revision": str(membership.revision)}, follow_redirects=True
+    )
+    assert "changed Role in the meantime" in visible_text(page)
+    assert Membership.get_or_none(Membership.id == membership.id)
+
+
+def test_a_view_renamed_in_two_windows_shows_both_names(
+    client: FlaskClient, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    editor = actor_of("account-editor")
+    view = saved_views.save_view(editor, scope("acme"), "Gold", "images?q=cloud%3Aaws")
+    url = f"/account/acme/views/{view.id}"
+    revision = revision_in(client.get(f"{url}/rename"))
+    saved_views.rename_view(editor, view, "Silver")
+    page = client.post(f"{url}/rename", data={"name": "Bronze", "revision": revision})
+    assert page.status_code == 409
+    assert "Silver" in page.text
+    answer(client, f"{url}/rename", page, every="yours")
+    assert SavedView.get_by_id(view.id).name == "Bronze"
+    page = client.post(f"{url}/delete", data={"revision": revision})
+    assert page.status_code == 409
+    page = client.post(f"{url}/delete", data={"revision": revision_in(page)})
+    assert page.status_code == 303
+
+
+def test_credentials_edited_twice_at_once_show_both_versions_without_secrets(
+    client_of: ClientOf, actor_of: ActorOf, make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = make_credentials("acme", "Theirs")
+    client, url = client_of("account-admin"), f"/account/acme/credentials/{row.id}/edit"
+    revision = revision_in(client.get(url))
+    cloud_credentials.edit(
+        actor_of("scalr-admin"), row, vault, "Renamed", dict(vault.reveal(row)), checked=False
+    )
+    typed = {"name": "Mine", "access_key_id": "AKIANEW", "secret_access_key": "typed-by-me"}
+    page = client.post(url, data={**typed, "skip_check": "y", "revision": revision})
+    assert page.status_code == 409
+    text = visible_text(page)
+    assert "Renamed Changed by scalr-admin" in text
+    assert "The stored value" in text
+    assert "The value that you entered" in text
+    assert "typed-by-me" not in page.text
+    assert "not-a-secret-at-all" not in page.text
+    chosen = {
+        "version-name": "theirs",
+        "version-access_key_id": "yours",
+        "version-secret_access_key": "yours",
+        "version-endpoint_url": "theirs",
+    }
+    page = answer(client, url, page, **chosen)
+    assert page.status_code == 422  # The cloud cannot be reached.
+    answer(client, url, page, **chosen, skip_check="y")
+    stored = CloudCredentials.get_by_id(row.id)
+    assert stored.name == "Renamed"
+    values = vault.reveal(stored)
+    assert (values["access_key_id"], values["secret_access_key"]) == ("AKIANEW", "typed-by-me")
+
+
+def test_a_secret_replaced_meanwhile_is_not_overwritten_by_an_edit_of_the_name(
+    actor_of: ActorOf, make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = make_credentials("acme")
+    stale, admin = CloudCredentials.get_by_id(row.id), actor_of("account-admin")
+    values = dict(vault.reveal(row))
+    cloud_credentials.edit(
+        admin, row, vault, row.name, {**values, "secret_access_key": "theirs"}, checked=False
+    )
+    cloud_credentials.edit(
+        admin, stale, vault, "Mine", {**values, "secret_access_key": ""}, checked=False
+    )
+    stored = CloudCredentials.get_by_id(row.id)
+    assert (stored.name, vault.reveal(stored)["secret_access_key"]) == ("Mine", "theirs")
+
+
+def test_credentials_edited_since_the_page_was_opened_are_not_deleted_at_once(
+    client_of: ClientOf, actor_of: ActorOf, make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = make_credentials("acme", "Old")
+    client, url = client_of("account-admin"), f"/account/acme/credentials/{row.id}/delete"
+    revision = revision_in(client.get(url))
+    cloud_credentials.edit(
+        actor_of("scalr-admin"), row, vault, "New", dict(vault.reveal(row)), checked=False
+    )
+    page = client.post(url, data={"revision": revision})
+    assert page.status_code == 409
+    assert "Name: Old → New by scalr-admin" in visible_text(page)
+    assert client.post(url, data={"revision": revision_in(page)}).status_code == 303

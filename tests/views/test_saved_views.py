@@ -100,7 +100,8 @@ def test_a_view_is_shared_renamed_and_deleted(client_of: ClientOf) -> None:
     assert "Delete" not in page
     assert "is now shared with everyone at Account acme" in editor.get(f"{ACME}/views").text
     assert 'value="Gold"' in editor.get(f"{url}/rename").text
-    response = editor.post(f"{url}/rename", data={"name": "Silver"})
+    revision = str(find_view().revision)
+    response = editor.post(f"{url}/rename", data={"name": "Silver", "revision": revision})
     assert (response.status_code, find_view("Silver").shared) == (303, True)
     assert editor.post(f"{url}/rename", data={"name": ""}).status_code == 422
     assert "Everyone at Account acme will lose access" in editor.get(f"{url}/delete").text
@@ -114,7 +115,9 @@ def test_renaming_to_an_existing_name_is_refused(client_of: ClientOf) -> None:
     client = client_of("account-viewer")
     save(client)
     save(client, "Silver")
-    response = client.post(f"{ACME}/views/{find_view().id}/rename", data={"name": "Silver"})
+    view = find_view()
+    data = {"name": "Silver", "revision": str(view.revision)}
+    response = client.post(f"{ACME}/views/{view.id}/rename", data=data)
     assert response.status_code == 422
     assert "already have a view named “Silver”" in response.text
     assert 'value="Silver"' in response.text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from peewee import IntegrityError
@@ -20,8 +21,16 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CredentialValues, Identity, InvalidCredentials
 from webapp.credentials.vault import Vault
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import (
+    RecordDeleted,
+    lock,
+    require_no_conflict,
+    require_unchanged,
+)
 
 NAME_LENGTH = 64
+EDIT_ATTEMPTS = 3
+"""How often an edit is compared and checked again if somebody saves another change meanwhile."""
 
 
 class CredentialsError(Refusal):
@@ -79,7 +88,7 @@ def add(
     with _unique_name(scope, row.name), transaction():
         row.save(force_insert=True)
         changes = {field: (None, value) for field, value in row.settings.items() if value}
-        audit.record(actor, scope, "credentials.add", row.name, changes=changes)
+        audit.record(actor, scope, "credentials.add", row.name, record=row, changes=changes)
     return row
 
 
@@ -92,56 +101,140 @@ def edit(
     *,
     cleared: Collection[str] = (),
     checked: bool = True,
+    based_on: int | None = None,
 ) -> None:
     """Change stored credentials. If `checked`, log in to the cloud first.
 
     If a secret field is empty in `values`, its stored secret does not change, unless `cleared` has
-    the name of the field. Raises Forbidden, CredentialsError, VaultError and, if `checked`,
-    CloudError.
+    the name of the field. `based_on` is the revision that the person saw; without it, the revision
+    of `row`. Raises Forbidden, CredentialsError, VaultError, RecordDeleted, EditConflict and, if
+    `checked`, CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
+    based_on = row.revision if based_on is None else based_on
     cloud = CLOUDS[row.cloud]
+    for _ in range(EDIT_ATTEMPTS):
+        if not row.reload():
+            raise RecordDeleted
+        edited = _edited(cloud, row, vault, _valid_name(name), values, cleared)
+        require_no_conflict(row, based_on, edited.theirs, edited.yours)
+        identity = cloud.check(CredentialValues(edited.values)) if checked else None
+        if _save_edit(actor, row, vault, edited, identity):
+            return
+        # Somebody saved a change while the cloud was answering: compare with that change too.
+    raise CredentialsError("Somebody else is changing these credentials. Try again in a moment.")
+
+
+@dataclass(frozen=True)
+class _Edited:
+    """What an edit changes in the credentials at `revision`.
+
+    `values` are all fields after the edit. `theirs` and `yours` are the stored and the new fields
+    as `webapp.revisions` compares them. A stored secret is '' there; a removed one is None.
+    """
+
+    revision: int
+    name: str
+    values: Mapping[str, str]
+    changes: audit.Changes
+    theirs: Mapping[str, str | None]
+    yours: Mapping[str, str | None]
+
+
+def _edited(
+    cloud: Cloud,
+    row: CloudCredentials,
+    vault: Vault,
+    name: str,
+    entered: Mapping[str, str],
+    cleared: Collection[str],
+) -> _Edited:
+    """Return the effect of an edit. Raises CredentialsError and VaultError."""
     before = vault.reveal(row)
-    secret_names = {field.name for field in cloud.credential_fields if field.secret}
+    secret_names = [field.name for field in cloud.credential_fields if field.secret]
     reused_secrets = {
         name: before.get(name, "")
         for name in secret_names
-        if not values.get(name) and name not in cleared
+        if not entered.get(name) and name not in cleared
     }
-    values = _valid_values(cloud, {**values, **reused_secrets})
+    values = _valid_values(cloud, {**entered, **reused_secrets})
     _require_secrets_for_new_url(cloud, before, values, reused_secrets)
-    changes = audit.difference({"name": row.name, **before}, {"name": _valid_name(name), **values})
-    row.name = _valid_name(name)
-    vault.store(row, cloud.credential_fields, values)
-    if checked:
-        _set_identity(row, cloud.check(CredentialValues(values)))
-    elif changes.keys() - {"name"}:
-        # The result of the last check does not apply to the new values.
-        row.account, row.checked_at = "", None
-    for secret_name in changes.keys() & secret_names:
+    changes = audit.difference({"name": row.name, **before}, {"name": name, **values})
+    for secret_name in changes.keys() & set(secret_names):
         changes[secret_name] = (audit.SECRET, audit.SECRET)
-    with _unique_name(row.scope, row.name), transaction():
+    new_secrets = {
+        name: None if name in cleared else entered.get(name, "") for name in secret_names
+    }
+    return _Edited(
+        row.revision,
+        name,
+        values,
+        changes,
+        theirs={
+            "name": row.name,
+            **{field: before.get(field, "") for field in values},
+            **dict.fromkeys(secret_names, ""),
+        },
+        yours={"name": name, **values, **new_secrets},
+    )
+
+
+def _save_edit(
+    actor: Actor, row: CloudCredentials, vault: Vault, edited: _Edited, identity: Identity | None
+) -> bool:
+    """Save an edit. Return False if the row was changed since the edit was compared with it."""
+    with _unique_name(row.scope, edited.name), transaction():
+        lock(row)
+        if row.revision != edited.revision:
+            return False
+        row.name = edited.name
+        vault.store(row, CLOUDS[row.cloud].credential_fields, edited.values)
+        if identity is not None:
+            _set_identity(row, identity)
+        elif edited.changes.keys() - {"name"}:
+            # The result of the last check does not apply to the new values.
+            row.account, row.checked_at = "", None
         row.save()
-        if changes:
-            audit.record(actor, row.scope, "credentials.edit", row.name, changes=changes)
+        if edited.changes:
+            audit.record(
+                actor,
+                row.scope,
+                "credentials.edit",
+                row.name,
+                record=row,
+                changes=edited.changes,
+            )
+    return True
 
 
 def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
     """Log in to the cloud with stored credentials, and save the account to which they belong.
 
-    Raises Forbidden, VaultError and CloudError.
+    Raises Forbidden, CredentialsError, RecordDeleted, VaultError and CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
+    checked = row.settings, row.secrets
     identity = CLOUDS[row.cloud].check(vault.reveal(row))
-    _set_identity(row, identity)
-    row.save(only=[CloudCredentials.account, CloudCredentials.checked_at])
+    with transaction():
+        lock(row)
+        if (row.settings, row.secrets) != checked:
+            raise CredentialsError("Somebody changed them during the check. Check them again.")
+        _set_identity(row, identity)
+        row.save(only=[CloudCredentials.account, CloudCredentials.checked_at])
     return identity
 
 
-def delete(actor: Actor, row: CloudCredentials) -> None:
-    """Delete credentials. Images that were registered with them stay. Raises Forbidden."""
+def delete(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> None:
+    """Delete credentials. Images that were registered with them stay.
+
+    `based_on` is the revision that the person saw; without it, the revision of `row`. Raises
+    Forbidden, RecordDeleted and EditConflict.
+    """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
+    based_on = row.revision if based_on is None else based_on
     with transaction():
+        lock(row)
+        require_unchanged(row, based_on)
         audit.record(actor, row.scope, "credentials.delete", row.name, record=row)
         # The database would also remove the references, but it would not increment the revisions.
         Image.update_all(credentials=None).where(Image.credentials == row).execute()

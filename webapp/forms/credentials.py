@@ -19,7 +19,7 @@ from wtforms.validators import InputRequired, Length
 from models import CloudCredentials
 from webapp.clouds.base import Cloud
 from webapp.clouds.base import Field as CloudField
-from webapp.forms.base import stripped
+from webapp.forms.base import RevisionField, stripped
 
 MULTILINE_LENGTH = 64 * 1024
 """Maximum length of a key file or a list of certificates, in characters."""
@@ -53,8 +53,10 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
             fields[f"{field.name}_file"] = FileField(f"{field.label} (upload a file)")
         if stored is not None and field.secret and not field.required and not field.when:
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
+    if stored is not None:
+        fields["revision"] = RevisionField()
     form_class = type("CredentialsForm", (FlaskForm,), fields)
-    data = {"name": stored.name, **stored.settings} if stored else {}
+    data = {"name": stored.name, **stored.settings, "revision": stored.revision} if stored else {}
     form: FlaskForm = form_class(data=data)
     return form
 

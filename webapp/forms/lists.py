@@ -6,6 +6,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
+from webapp.forms.base import RevisionField
 from webapp.people import preferences
 from webapp.search.saved_views import NAME_LENGTH
 
@@ -23,6 +24,10 @@ class ViewNameForm(FlaskForm):
         ],
         [_single_spaced],
     )
+
+
+class RenameViewForm(ViewNameForm):
+    revision = RevisionField()
 
 
 class SaveViewForm(ViewNameForm):

@@ -13,7 +13,7 @@ from wtforms import (
 from wtforms.validators import Email, InputRequired, Length
 
 from models import Role
-from webapp.forms.base import stripped
+from webapp.forms.base import ConfirmForm, RevisionField, stripped
 
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
@@ -56,12 +56,22 @@ class InviteForm(FlaskForm):
     role = SelectField("Role", choices=ROLES)
 
 
-class RoleForm(FlaskForm):
+class RoleForm(ConfirmForm):
     role = SelectField("Role", choices=ROLES)
 
 
 class ScopeForm(FlaskForm):
     name = StringField("Name", [InputRequired("Enter a name.")], [stripped])
+
+
+class RenameScopeForm(ScopeForm):
+    revision = RevisionField()
+
+
+class DeleteScopeForm(RenameScopeForm):
+    """The typed name, and what the page showed: the revision and the numbers of records."""
+
+    contents = HiddenField()
 
 
 class BookmarkForm(FlaskForm):

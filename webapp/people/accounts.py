@@ -46,6 +46,11 @@ def normalized_email(text: str) -> str:
     return text.strip().lower()
 
 
+def exists(email: str) -> bool:
+    """Return whether a person has an account with this normalized e-mail address."""
+    return bool(Person.select().where(Person.email == email).exists())
+
+
 def change_password(actor: Actor, current_password: str, new_password: str) -> None:
     """Replace the actor's password and end all their sessions. Raises PasswordRefused."""
     person = actor.person

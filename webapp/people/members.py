@@ -6,15 +6,22 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from peewee import IntegrityError, SqliteDatabase
+from peewee import IntegrityError
 
-from models import Invitation, Membership, Person, Role, Scope, database, now, transaction
+from models import Invitation, Membership, Person, Role, Scope, is_sqlite, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.people import accounts
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import (
+    RecordDeleted,
+    lock,
+    require_no_conflict,
+    require_unchanged,
+)
 
 INVITATION_DAYS = 7
+NOT_A_MEMBER = "This person is no longer a member of this scope."
 
 
 class MemberError(Refusal):
@@ -72,19 +79,25 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
             "email",
         )
     token = secrets.token_urlsafe(32)
-    with transaction():
-        Invitation.delete().where(
-            (Invitation.scope == scope) & (Invitation.email == email)
-        ).execute()
-        Invitation.create(
-            scope=scope,
-            email=email,
-            role=role,
-            token_digest=_digest(token),
-            invited_by=actor.person,
-            expires_at=now() + timedelta(days=INVITATION_DAYS),
-        )
-        audit.record(actor, scope, "member.invite", email, changes={"role": (None, role)})
+    try:
+        with transaction():
+            Invitation.delete().where(
+                (Invitation.scope == scope) & (Invitation.email == email)
+            ).execute()
+            Invitation.create(
+                scope=scope,
+                email=email,
+                role=role,
+                token_digest=_digest(token),
+                invited_by=actor.person,
+                expires_at=now() + timedelta(days=INVITATION_DAYS),
+            )
+            audit.record(actor, scope, "member.invite", email, changes={"role": (None, role)})
+    except IntegrityError as error:
+        raise MemberError(
+            f"Somebody else has just invited {email}. Withdraw that invitation below, or use it.",
+            "email",
+        ) from error
     return token
 
 
@@ -111,6 +124,20 @@ def find_invitation(token: str) -> Invitation:
     return invitation
 
 
+def _lock_invitation(token: str) -> Invitation:
+    """Return the invitation with this token. No other transaction can accept it until this ends.
+
+    Raises InvalidInvitation.
+    """
+    invitation = find_invitation(token)
+    if not is_sqlite():
+        # On SQLite, the transaction has locked the whole database.
+        same = Invitation.select().where(Invitation.id == invitation.id)
+        if same.for_update().get_or_none() is None:
+            raise InvalidInvitation
+    return invitation
+
+
 def accept_invitation(person: Person, token: str) -> Scope:
     """Accept an invitation for a person who has an account, and return the invitation's scope.
 
@@ -118,7 +145,7 @@ def accept_invitation(person: Person, token: str) -> Scope:
     scope. Raises InvalidInvitation, also if the invitation is for another e-mail address.
     """
     with transaction():
-        invitation = find_invitation(token)
+        invitation = _lock_invitation(token)
         if invitation.email != person.email:
             raise InvalidInvitation
         return _join(person, invitation)
@@ -132,49 +159,90 @@ def accept_with_new_account(token: str, name: str, password: str) -> tuple[Perso
     """
     try:
         with transaction():
-            invitation = find_invitation(token)
+            invitation = _lock_invitation(token)
             person = accounts.create(invitation.email, name, password)
             return person, _join(person, invitation)
     except IntegrityError as error:
         raise MemberError("You already have an account. Sign in to accept.") from error
 
 
-def change_role(actor: Actor, scope: Scope, membership_id: int, role: Role) -> Membership:
+def change_role(
+    actor: Actor, scope: Scope, membership_id: int, role: Role, based_on: int | None = None
+) -> Membership:
     """Change the role of a member of `scope` and return the membership.
 
-    Raises Forbidden and MemberError.
+    `based_on` is the revision that the person saw; without it, nothing is compared. Raises
+    Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
-        membership = _find_membership(scope, membership_id)
-        if membership.role is Role.ADMIN and role is not Role.ADMIN:
+        membership = _lock_membership(scope, membership_id)
+        before = membership.role
+        if based_on is not None:
+            require_no_conflict(membership, based_on, {"role": before}, {"role": role})
+        if before is Role.ADMIN and role is not Role.ADMIN:
             _require_another_admin(membership)
-        before, membership.role = membership.role, role
-        membership.save(only=[Membership.role])
         if before is not role:
-            changes = {"role": (before, role)}
-            audit.record(actor, scope, "member.edit", membership.person.name, changes=changes)
+            membership.role = role
+            membership.save(only=[Membership.role])
+            _record_change(actor, membership, "member.edit", before, role)
     return membership
 
 
-def remove(actor: Actor, scope: Scope, membership_id: int) -> Membership:
-    """Delete a membership at `scope` and return it. Raises Forbidden and MemberError."""
+def remove(
+    actor: Actor, scope: Scope, membership_id: int, based_on: int | None = None
+) -> Membership:
+    """Delete a membership at `scope` and return it.
+
+    `based_on` is the revision that the person saw; without it, nothing is compared. Raises
+    Forbidden, MemberError and EditConflict.
+    """
     actor.require(Right.MANAGE_MEMBERS, scope)
     with transaction():
-        membership = _find_membership(scope, membership_id)
+        membership = _lock_membership(scope, membership_id)
+        if based_on is not None:
+            require_unchanged(membership, based_on)
         if membership.role is Role.ADMIN:
             _require_another_admin(membership)
         membership.delete_instance()
-        changes = {"role": (membership.role, None)}
-        audit.record(actor, scope, "member.remove", membership.person.name, changes=changes)
+        _record_change(actor, membership, "member.remove", membership.role, None)
     return membership
 
 
-def _find_membership(scope: Scope, membership_id: int) -> Membership:
+def find_membership(scope: Scope, membership_id: int) -> Membership:
+    """Return a membership at `scope`. Raises MemberError if it no longer exists."""
     membership: Membership | None = Membership.get_or_none(id=membership_id, scope=scope)
     if membership is None:
-        raise MemberError("This person is no longer a member of this scope.")
+        raise MemberError(NOT_A_MEMBER)
     return membership
+
+
+def is_member(person: Person, scope: Scope) -> bool:
+    """Return whether the person holds a role that was granted at `scope` itself."""
+    granted = (Membership.person == person) & (Membership.scope == scope)
+    return bool(Membership.select().where(granted).exists())
+
+
+def _lock_membership(scope: Scope, membership_id: int) -> Membership:
+    membership = find_membership(scope, membership_id)
+    try:
+        lock(membership)
+    except RecordDeleted as error:
+        raise MemberError(NOT_A_MEMBER) from error
+    return membership
+
+
+def _record_change(
+    actor: Actor, membership: Membership, action: str, before: Role | None, after: Role | None
+) -> None:
+    audit.record(
+        actor,
+        membership.scope,
+        action,
+        membership.person.name,
+        record=membership,
+        changes={"role": (before, after)},
+    )
 
 
 def _require_another_admin(membership: Membership) -> None:
@@ -190,7 +258,7 @@ def _require_another_admin(membership: Membership) -> None:
     admins = Membership.select().where(
         (Membership.scope == scope) & (Membership.role == Role.ADMIN)
     )
-    if not isinstance(database.obj, SqliteDatabase):
+    if not is_sqlite():
         admins = admins.for_update()
     if len(list(admins)) == 1:
         raise MemberError(
@@ -206,15 +274,21 @@ def _join(person: Person, invitation: Invitation) -> Scope:
     membership = Membership.get_or_none(person=person, scope=invitation.scope)
     before = membership.role if membership else None
     if membership is None:
-        Membership.create(person=person, scope=invitation.scope, role=invitation.role)
+        membership = Membership.create(person=person, scope=invitation.scope, role=invitation.role)
     elif membership.role.rank < invitation.role.rank:
         membership.role = invitation.role
         membership.save(only=[Membership.role])
     # If two requests accept the invitation at the same moment, only one of them deletes the row.
     if invitation.delete_instance() != 1:
         raise InvalidInvitation
-    changes = {"role": (before, invitation.role)}
-    audit.record(Actor(person), invitation.scope, "member.join", invitation.email, changes=changes)
+    audit.record(
+        Actor(person),
+        invitation.scope,
+        "member.join",
+        invitation.email,
+        record=membership,
+        changes={"role": (before, membership.role)},
+    )
     return invitation.scope
 
 

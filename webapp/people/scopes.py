@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from peewee import IntegrityError
 
@@ -12,6 +12,7 @@ from models import CloudCredentials, Image, Membership, Scope, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
 
 NAME_LENGTH = 64
 
@@ -64,7 +65,7 @@ def create(actor: Actor, parent: Scope, name: str) -> Scope:
     try:
         with transaction():
             scope: Scope = Scope.create(level=level, parent=parent, name=name, path=path)
-            audit.record(actor, scope, f"{level}.create", name)
+            audit.record(actor, scope, f"{level}.create", name, record=scope)
     except IntegrityError as error:
         raise ScopeError(
             f"{parent.label} already has an {level} with this name or with “{slug}” in its URL. "
@@ -74,22 +75,27 @@ def create(actor: Actor, parent: Scope, name: str) -> Scope:
     return scope
 
 
-def rename(actor: Actor, scope: Scope, name: str) -> None:
+def rename(actor: Actor, scope: Scope, name: str, based_on: int | None = None) -> None:
     """Rename a scope. The path of the scope does not change, so bookmarks still work.
 
-    Raises Forbidden and ScopeError.
+    `based_on` is the revision that the person saw; without it, the revision of `scope`. Raises
+    Forbidden, ScopeError, RecordDeleted and EditConflict.
     """
     actor.require(Right.MANAGE_SCOPES, scope.parent)
-    before, name = scope.name, _valid_name(name)
-    if name == before:
-        return
+    name = _valid_name(name)
+    based_on = scope.revision if based_on is None else based_on
     try:
         with transaction():
+            lock(scope)
+            before = scope.name
+            require_no_conflict(scope, based_on, {"name": before}, {"name": name})
+            if name == before:
+                return
             scope.name = name
             scope.save(only=[Scope.name])
-            audit.record(
-                actor, scope, f"{scope.level}.rename", name, changes={"name": (before, name)}
-            )
+            changes = {"name": (before, name)}
+            action = f"{scope.level}.rename"
+            audit.record(actor, scope, action, name, record=scope, changes=changes)
     except IntegrityError as error:
         scope.name = before
         raise ScopeError(
@@ -108,6 +114,10 @@ class Contents:
     credentials: int
     members: int
 
+    def __str__(self) -> str:
+        """Return the numbers as a text that a form can carry."""
+        return ",".join(str(number) for number in astuple(self))
+
 
 def count_contents(scope: Scope) -> Contents:
     """Return the numbers of records that are deleted together with `scope`."""
@@ -120,20 +130,45 @@ def count_contents(scope: Scope) -> Contents:
     )
 
 
-def delete(actor: Actor, scope: Scope, typed_name: str) -> None:
+class ContentsChanged(Refusal):
+    """Somebody added or removed records of the scope after the person saw their numbers."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(
+            f"The contents of {scope.label} have changed since you opened this page. Check the "
+            "numbers, then confirm again."
+        )
+
+
+def delete(
+    actor: Actor,
+    scope: Scope,
+    typed_name: str,
+    based_on: int | None = None,
+    expected: str | None = None,
+) -> None:
     """Delete a scope with everything in it. Cloud images are not affected.
 
-    Raises Forbidden, and ScopeError unless `typed_name` is the scope's name.
+    `based_on` is the revision that the person saw; without it, the revision of `scope`. `expected`
+    is the text of the contents that the person saw. Raises Forbidden, RecordDeleted, EditConflict,
+    ContentsChanged, and ScopeError unless `typed_name` is the scope's name.
     """
     if scope.parent is None:
         raise ScopeError("The Scalr scope can’t be deleted.")
     actor.require(Right.MANAGE_SCOPES, scope.parent)
-    if typed_name.strip() != scope.name:
-        raise ScopeError(f"Enter “{scope.name}” to confirm.", "name")
+    based_on = scope.revision if based_on is None else based_on
     with transaction():
+        lock(scope)
+        require_unchanged(scope, based_on)
+        if typed_name.strip() != scope.name:
+            raise ScopeError(f"Enter “{scope.name}” to confirm.", "name")
         contents = count_contents(scope)
+        if expected is not None and str(contents) != expected:
+            raise ContentsChanged(scope)
         changes = {noun: (count, 0) for noun, count in vars(contents).items() if count}
-        audit.record(actor, scope.parent, f"{scope.level}.delete", scope.name, changes=changes)
+        audit.record(
+            actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
+        )
         scope.delete_instance()
 
 

@@ -12,10 +12,11 @@ from peewee import IntegrityError
 
 from models import Person, Prepared, SavedView, Scope, database, transaction
 from webapp import audit
-from webapp.access import Actor, Right
+from webapp.access import Actor, Forbidden, Right
 from webapp.audit import Changes
 from webapp.people.bookmarks import PAGE_PATH
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import EditConflict, changes_since, lock, require_no_conflict
 
 IMAGES_PAGE = "images"
 MAX_VIEWS = 50
@@ -87,19 +88,24 @@ def save_view(
         view = SavedView(scope=scope, person=actor.person, name=name, path=path, shared=shared)
         _write(actor, view)
         if shared:
-            audit.record(actor, scope, "view.share", name)
+            audit.record(actor, scope, "view.share", name, record=view)
     return view
 
 
-def rename_view(actor: Actor, view: SavedView, name: str) -> None:
+def rename_view(actor: Actor, view: SavedView, name: str, based_on: int | None = None) -> None:
     """Rename the actor's own view.
 
-    Raises SavedViewError, and Forbidden if the view is shared and the actor is not an editor.
+    `based_on` is the revision that the person saw; without it, the revision of `view`. Raises
+    SavedViewError, RecordDeleted, EditConflict, and Forbidden if the view is shared and the actor
+    is not an editor.
     """
-    if view.shared:
-        actor.require(Right.EDIT_IMAGES, view.scope)
     name = _checked_name(name)
+    based_on = view.revision if based_on is None else based_on
     with transaction():
+        lock(view)
+        if view.shared:
+            actor.require(Right.EDIT_IMAGES, view.scope)
+        require_no_conflict(view, based_on, {"name": view.name}, {"name": name}, logged=False)
         existing = _find_by_name(actor, view.scope, name)
         if existing is not None and existing != view:
             raise NameTaken(existing)
@@ -107,9 +113,10 @@ def rename_view(actor: Actor, view: SavedView, name: str) -> None:
 
 
 def set_shared(actor: Actor, view: SavedView, *, shared: bool) -> None:
-    """Share the actor's own view, or stop sharing it. Raises Forbidden."""
+    """Share the actor's own view, or stop sharing it. Raises Forbidden and RecordDeleted."""
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, view.scope)
     with transaction():
+        lock(view)
         _update(actor, view, shared=shared)
 
 
@@ -119,14 +126,22 @@ def may_delete(actor: Actor, view: SavedView) -> bool:
     return is_owner or (view.shared and actor.may(Right.MANAGE_MEMBERS, view.scope))
 
 
-def delete_view(actor: Actor, view: SavedView) -> None:
-    """Delete the view. Raises Forbidden."""
-    if not may_delete(actor, view):
-        actor.require(Right.MANAGE_MEMBERS, view.scope)
+def delete_view(actor: Actor, view: SavedView, based_on: int | None = None) -> None:
+    """Delete the view.
+
+    `based_on` is the revision that the person saw; without it, the revision of `view`. Raises
+    Forbidden, RecordDeleted and EditConflict.
+    """
+    based_on = view.revision if based_on is None else based_on
     with transaction():
+        lock(view)
+        if not may_delete(actor, view):
+            raise Forbidden(Right.MANAGE_MEMBERS, view.scope)
+        if view.revision != based_on:
+            raise EditConflict(view, changes_since(view, based_on))
         view.delete_instance()
         if view.shared:
-            audit.record(actor, view.scope, "view.remove", view.name)
+            audit.record(actor, view.scope, "view.remove", view.name, record=view)
 
 
 def _update(actor: Actor, view: SavedView, **values: Any) -> SavedView:
@@ -145,9 +160,9 @@ def _update(actor: Actor, view: SavedView, **values: Any) -> SavedView:
 def _record_changes(actor: Actor, view: SavedView, changes: Changes, *, was_shared: bool) -> None:
     if view.shared != was_shared:
         action = "view.share" if view.shared else "view.unshare"
-        audit.record(actor, view.scope, action, view.name)
+        audit.record(actor, view.scope, action, view.name, record=view)
     elif view.shared:
-        audit.record(actor, view.scope, "view.edit", view.name, changes=changes)
+        audit.record(actor, view.scope, "view.edit", view.name, record=view, changes=changes)
 
 
 def _write(actor: Actor, view: SavedView) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from flask import Response, abort, g, url_for
+from flask import Response, abort, g, request, url_for
 
 from models import CloudCredentials
 from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError
 from webapp.credentials import cloud_credentials
-from webapp.forms.base import ActionForm, refuse
+from webapp.forms.base import ActionForm, ConfirmForm, refuse
 from webapp.forms.credentials import cleared_secrets, credential_values, credentials_form
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import EditConflict
+from webapp.views.conflicts import ConflictPage, Row, Values
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -57,8 +60,7 @@ def add_credentials(cloud_key: str) -> Response:
         except (Refusal, CloudError) as error:
             context = _show_error(form, error)
         else:
-            toast(_saved_message(row))
-            return redirect(url_for(".credentials"))
+            return _saved(row)
     return _form_page(cloud, form, **context)
 
 
@@ -67,6 +69,11 @@ def add_credentials(cloud_key: str) -> Response:
 def edit_credentials(credentials_id: int) -> Response:
     row = _credentials_or_404(credentials_id)
     cloud = CLOUDS[row.cloud]
+    conflict_page = _conflict_page(cloud, row)
+    if conflict_page.is_answered:
+        return conflict_page.save_answer(
+            lambda values, revision: _save_values(row, values, revision)
+        ) or _saved(row)
     form = credentials_form(cloud, stored=row)
     context: dict[str, Any] = {}
     if form.validate_on_submit():
@@ -79,13 +86,52 @@ def edit_credentials(credentials_id: int) -> Response:
                 credential_values(cloud, form),
                 cleared=cleared_secrets(cloud, form),
                 checked=not form.skip_check.data,
+                based_on=form.revision.data,
             )
+        except EditConflict as conflict:
+            return conflict_page.show(conflict)
         except (Refusal, CloudError) as error:
             context = _show_error(form, error)
         else:
-            toast(_saved_message(row))
-            return redirect(url_for(".credentials"))
+            return _saved(row)
     return _form_page(cloud, form, credentials=row, **context)
+
+
+def _conflict_page(cloud: Cloud, row: CloudCredentials) -> ConflictPage:
+    rows = [Row("Name", ["name"])]
+    for field in cloud.credential_fields:
+        show = partial(_secret_text, field.name) if field.secret else None
+        rows.append(Row(field.label, [field.name], show))
+    option = ("skip_check", "Save without checking")
+    return ConflictPage(row, row.name, rows, url_for(".credentials"), option)
+
+
+def _secret_text(name: str, values: Values) -> str:
+    """Return what a secret field means, without its value."""
+    value = values[name]
+    if value is None:
+        return "Remove the stored value"
+    return "The value that you entered" if value else "The stored value"
+
+
+def _save_values(row: CloudCredentials, values: Values, revision: int) -> None:
+    """Save the values of the conflict page, where None removes a secret."""
+    entered = {name: value or "" for name, value in values.items() if name != "name"}
+    cloud_credentials.edit(
+        g.actor,
+        row,
+        services().vault,
+        values["name"],
+        entered,
+        cleared=[name for name, value in values.items() if value is None],
+        checked="skip_check" not in request.form,
+        based_on=revision,
+    )
+
+
+def _saved(row: CloudCredentials) -> Response:
+    toast(_saved_message(row))
+    return redirect(url_for(".credentials"))
 
 
 @pages.post("/credentials/<int:credentials_id>/check")
@@ -106,13 +152,24 @@ def check_credentials(credentials_id: int) -> Response:
 @needs(Right.MANAGE_CREDENTIALS)
 def delete_credentials(credentials_id: int) -> Response:
     row = _credentials_or_404(credentials_id)
-    form = ActionForm()
+    form = ConfirmForm.for_revision(row.revision)
+    conflict = None
     if form.validate_on_submit():
-        cloud_credentials.delete(g.actor, row)
-        toast(f"Credentials “{row.name}” deleted.")
-        return redirect(url_for(".credentials"))
-    images = cloud_credentials.images_using(row)
-    return render("credentials/delete.html", credentials=row, form=form, images=images)
+        try:
+            cloud_credentials.delete(g.actor, row, form.revision.data)
+        except EditConflict as error:
+            conflict, form.revision.data = error, error.revision
+        else:
+            toast(f"Credentials “{row.name}” deleted.")
+            return redirect(url_for(".credentials"))
+    return render(
+        "credentials/delete.html",
+        credentials=row,
+        form=form,
+        images=cloud_credentials.images_using(row),
+        conflict=conflict,
+        status=409 if conflict else 200,
+    )
 
 
 def _credentials_or_404(credentials_id: int) -> CloudCredentials:

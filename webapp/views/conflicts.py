@@ -15,6 +15,7 @@ from typing import Any
 from flask import Response, abort, g, request
 
 from models import EditedTable
+from webapp.clouds.base import CloudError
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import Change, EditConflict
 from webapp.web.components import field_value
@@ -62,12 +63,16 @@ class ShownRow:
 
 @dataclass(frozen=True)
 class ConflictPage:
-    """The page for one record. `name` is the record's name, `cancel` the URL to return to."""
+    """The page for one record. `name` is the record's name, `cancel` the URL to return to.
+
+    `option` is the name and the label of a checkbox that the page offers if saving fails.
+    """
 
     record: EditedTable
     name: str
     rows: Sequence[Row]
     cancel: str
+    option: tuple[str, str] | None = None
 
     @property
     def is_answered(self) -> bool:
@@ -95,8 +100,8 @@ class ConflictPage:
             save(values, versions.revision)
         except EditConflict as conflict:
             return self.show(conflict)
-        except Refusal as error:
-            return self._render(versions, chosen, 422, error.message)
+        except (Refusal, CloudError) as error:
+            return self._render(versions, chosen, 422, str(error))
         return None
 
     def _differing(self, versions: _Versions) -> list[Row]:
@@ -147,6 +152,7 @@ class ConflictPage:
             "layout/conflict.html",
             name=self.name,
             cancel=self.cancel,
+            option=self.option if error else None,
             rows=rows,
             people=list(dict.fromkeys(change.person_name for change in versions.changes)),
             versions=services().vault.seal({"for": self._audience, **versions.as_json()}),

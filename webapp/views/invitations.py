@@ -8,7 +8,7 @@ from flask_login import current_user
 from models import Invitation, Person
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.people import NewAccountForm
-from webapp.people import members
+from webapp.people import accounts, members
 from webapp.people.members import InvalidInvitation
 from webapp.refusals import Refusal
 from webapp.views.person_pages import pages, start_session
@@ -23,7 +23,7 @@ def invitation(token: str) -> Response:
         return render("people/invalid_invitation.html", status=404)
     if current_user.is_authenticated:
         return _accept_signed_in(token, found)
-    if Person.select().where(Person.email == found.email).exists():
+    if accounts.exists(found.email):
         return redirect(url_for("people.sign_in", next=url_for(".invitation", token=token)))
     return _accept_with_new_account(token, found)
 
@@ -32,7 +32,10 @@ def _accept_signed_in(token: str, invitation: Invitation) -> Response:
     form = ActionForm()
     person = g.actor.person
     if form.validate_on_submit() and invitation.email == person.email:
-        scope = members.accept_invitation(person, token)
+        try:
+            scope = members.accept_invitation(person, token)
+        except InvalidInvitation:
+            return _already_used(invitation, person)
         toast(f"You’re now a member of {scope.label}.")
         return redirect(scope_url(scope))
     return render("people/invitation.html", invitation=invitation, form=form, person=person)
@@ -45,7 +48,7 @@ def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
         try:
             person, scope = members.accept_with_new_account(token, name, password)
         except InvalidInvitation:
-            return render("people/invalid_invitation.html", status=404)
+            return _already_used(invitation, person=None)
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
@@ -54,3 +57,15 @@ def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
             return redirect(scope_url(scope))
     status = 422 if form.is_submitted() else 200
     return render("people/invitation.html", invitation=invitation, form=form, status=status)
+
+
+def _already_used(invitation: Invitation, person: Person | None) -> Response:
+    """Answer a request that came second, for example after a double click, with a way on."""
+    scope = invitation.scope
+    if person is not None and members.is_member(person, scope):
+        toast(f"You’re already a member of {scope.label}.")
+        return redirect(scope_url(scope))
+    if person is None and accounts.exists(invitation.email):
+        toast("This invitation has already been accepted. Sign in with your password.", "warning")
+        return redirect(url_for("people.sign_in"))
+    return render("people/invalid_invitation.html", status=404)

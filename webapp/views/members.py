@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from flask import Response, g, url_for
 
-from models import Role
+from models import Membership, Role
 from webapp.access import Right
-from webapp.forms.base import ActionForm, refuse
+from webapp.forms.base import ActionForm, ConfirmForm, refuse
 from webapp.forms.people import InviteForm, RoleForm
 from webapp.people import members
 from webapp.people.members import MemberError
+from webapp.revisions.conflicts import EditConflict
+from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 
@@ -41,24 +43,45 @@ def invite() -> Response:
 @pages.post("/members/<int:membership_id>")
 @needs(Right.MANAGE_MEMBERS)
 def change_member(membership_id: int) -> Response:
-    form = RoleForm()
-    if form.validate_on_submit():
-        try:
-            role = Role(form.role.data)
-            changed = members.change_role(g.actor, g.scope, membership_id, role)
-        except MemberError as error:
-            toast(error.message, "danger")
-        else:
-            toast(f"{changed.person.name} is now {_WITH_ARTICLE[changed.role]} of {g.scope.label}.")
+    back = url_for(".member_list")
+    try:
+        membership = members.find_membership(g.scope, membership_id)
+        conflict_page = ConflictPage(membership, membership.person.name, ROLE_ROWS, back)
+        if conflict_page.is_answered:
+            return conflict_page.save_answer(
+                lambda values, revision: members.change_role(
+                    g.actor, g.scope, membership_id, Role(values["role"]), revision
+                )
+            ) or _role_changed(members.find_membership(g.scope, membership_id))
+        form = RoleForm()
+        if form.validate_on_submit():
+            role, revision = Role(form.role.data), form.revision.data
+            changed = members.change_role(g.actor, g.scope, membership_id, role, revision)
+            return _role_changed(changed)
+    except EditConflict as conflict:
+        return conflict_page.show(conflict)
+    except MemberError as error:
+        toast(error.message, "danger")
+    return redirect(back)
+
+
+ROLE_ROWS = (Row("Role", ["role"], lambda values: values["role"].capitalize()),)
+
+
+def _role_changed(membership: Membership) -> Response:
+    toast(f"{membership.person.name} is now {_WITH_ARTICLE[membership.role]} of {g.scope.label}.")
     return redirect(url_for(".member_list"))
 
 
 @pages.post("/members/<int:membership_id>/remove")
 @needs(Right.MANAGE_MEMBERS)
 def remove_member(membership_id: int) -> Response:
-    if ActionForm().validate_on_submit():
+    form = ConfirmForm()
+    if form.validate_on_submit():
         try:
-            removed = members.remove(g.actor, g.scope, membership_id)
+            removed = members.remove(g.actor, g.scope, membership_id, form.revision.data)
+        except EditConflict as conflict:
+            toast(f"{conflict.message} Check the role, then remove the person again.", "danger")
         except MemberError as error:
             toast(error.message, "danger")
         else:

@@ -6,10 +6,12 @@ from flask import Response, abort, g, url_for
 
 from models import SavedView
 from webapp.access import Right
-from webapp.forms.base import ActionForm, refuse
-from webapp.forms.lists import SaveViewForm, ShareViewForm, ViewNameForm
+from webapp.forms.base import ConfirmForm, refuse
+from webapp.forms.lists import RenameViewForm, SaveViewForm, ShareViewForm
+from webapp.revisions.conflicts import EditConflict
 from webapp.search import saved_views
 from webapp.search.saved_views import NameTaken, SavedViewError
+from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.scope_pages import needs, page_url, pages
 from webapp.web.rendering import redirect, render, toast
 
@@ -51,17 +53,31 @@ def save_view() -> Response:
 @needs(Right.VIEW_IMAGES)
 def rename_view(view_id: int) -> Response:
     view = _own_view_or_error(view_id)
-    form = ViewNameForm(data={"name": view.name})
+    rows = [Row("Name", ["name"])]
+    conflict_page = ConflictPage(view, f"view “{view.name}”", rows, url_for(".view_list"))
+    if conflict_page.is_answered:
+        return conflict_page.save_answer(
+            lambda values, revision: saved_views.rename_view(
+                g.actor, view, values["name"], revision
+            )
+        ) or _view_renamed(view)
+    form = RenameViewForm(data={"name": view.name, "revision": view.revision})
     if form.validate_on_submit():
         try:
-            saved_views.rename_view(g.actor, view, form.name.data)
+            saved_views.rename_view(g.actor, view, form.name.data, form.revision.data)
+        except EditConflict as conflict:
+            return conflict_page.show(conflict)
         except SavedViewError as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"View renamed to “{view.name}”.")
-            return redirect(url_for(".view_list"))
+            return _view_renamed(view)
     status = 422 if form.is_submitted() else 200
     return render("saved_views/rename.html", view=view, form=form, status=status)
+
+
+def _view_renamed(view: SavedView) -> Response:
+    toast(f"View renamed to “{view.name}”.")
+    return redirect(url_for(".view_list"))
 
 
 @pages.post("/views/<int:view_id>/share")
@@ -86,12 +102,18 @@ def delete_view(view_id: int) -> Response:
     view = _visible_view_or_404(view_id)
     if not saved_views.may_delete(g.actor, view):
         abort(403)
-    form = ActionForm()
+    form = ConfirmForm.for_revision(view.revision)
+    conflict = None
     if form.validate_on_submit():
-        saved_views.delete_view(g.actor, view)
-        toast(f"View “{view.name}” deleted.")
-        return redirect(url_for(".view_list"))
-    return render("saved_views/delete.html", view=view, form=form)
+        try:
+            saved_views.delete_view(g.actor, view, form.revision.data)
+        except EditConflict as error:
+            conflict, form.revision.data = error, error.revision
+        else:
+            toast(f"View “{view.name}” deleted.")
+            return redirect(url_for(".view_list"))
+    status = 409 if conflict else 200
+    return render("saved_views/delete.html", view=view, form=form, conflict=conflict, status=status)
 
 
 def _render_views(

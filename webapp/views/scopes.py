@@ -11,10 +11,12 @@ from flask_login import login_required
 from models import Scope
 from webapp.access import Right
 from webapp.forms.base import refuse
-from webapp.forms.people import ScopeForm
+from webapp.forms.people import DeleteScopeForm, RenameScopeForm, ScopeForm
 from webapp.people import scopes
-from webapp.people.scopes import ScopeError
+from webapp.people.scopes import ContentsChanged, ScopeError
+from webapp.revisions.conflicts import EditConflict
 from webapp.views import person_pages
+from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
 
@@ -68,39 +70,62 @@ def create_child_scope(kind: str) -> Response:
 @needs(Right.MANAGE_SCOPES)
 def rename_child_scope(kind: str, slug: str) -> Response:
     child = _child_scope_or_404(kind, slug)
-    form = ScopeForm(data={"name": child.name})
+    back = url_for(".child_scopes", kind=kind)
+    conflict_page = ConflictPage(child, child.label, [Row("Name", ["name"])], back)
+    if conflict_page.is_answered:
+        return conflict_page.save_answer(
+            lambda values, revision: scopes.rename(g.actor, child, values["name"], revision)
+        ) or _renamed(child, back)
+    form = RenameScopeForm(data={"name": child.name, "revision": child.revision})
     if form.validate_on_submit():
         try:
-            scopes.rename(g.actor, child, form.name.data)
+            scopes.rename(g.actor, child, form.name.data, form.revision.data)
+        except EditConflict as conflict:
+            return conflict_page.show(conflict)
         except ScopeError as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"{child.label} renamed. Its URL hasn’t changed.")
-            return redirect(url_for(".child_scopes", kind=kind))
+            return _renamed(child, back)
     status = 422 if form.is_submitted() else 200
     return render("scopes/rename.html", child=child, form=form, kind=kind, status=status)
+
+
+def _renamed(child: Scope, back: str) -> Response:
+    toast(f"{child.label} renamed. Its URL hasn’t changed.")
+    return redirect(back)
 
 
 @pages.route(f"/{KIND}/<slug>/delete", methods=["GET", "POST"])
 @needs(Right.MANAGE_SCOPES)
 def delete_child_scope(kind: str, slug: str) -> Response:
     child = _child_scope_or_404(kind, slug)
-    form = ScopeForm()
+    form = DeleteScopeForm(data={"revision": child.revision})
+    status, conflict = 422 if form.is_submitted() else 200, None
     if form.validate_on_submit():
         try:
-            scopes.delete(g.actor, child, form.name.data)
+            scopes.delete(g.actor, child, form.name.data, form.revision.data, form.contents.data)
+        except EditConflict as error:
+            status, conflict = 409, error
+        except ContentsChanged as error:
+            status = 409
+            refuse(form, error.message)
         except ScopeError as error:
             refuse(form, error.message, error.field)
         else:
             toast(f"{child.label} deleted, with everything in it.")
             return redirect(url_for(".child_scopes", kind=kind))
+    contents = scopes.count_contents(child)
+    if status != 422:
+        # The person now sees these; after an invalid entry, what they saw before still counts.
+        form.revision.data, form.contents.data = child.revision, str(contents)
     return render(
         "scopes/delete.html",
         child=child,
-        contents=scopes.count_contents(child),
+        contents=contents,
         form=form,
         kind=kind,
-        status=422 if form.is_submitted() else 200,
+        conflict=conflict,
+        status=status,
     )
 
 

@@ -11,10 +11,19 @@ from flask import Flask, Response
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from models import (
+    DATABASE_FAILURES,
+    DATABASE_REFUSALS,
+    RecordChanged,
+    RecordGone,
+    database,
+    is_transient,
+)
 from webapp.access import Forbidden
 from webapp.credentials.vault import VaultError
 from webapp.images.identity import AlreadyRegistered
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import EditConflict, RecordDeleted
 from webapp.search.language import NotUnderstood
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_refusal
@@ -36,6 +45,14 @@ TEXTS = {
         "The request is too large",
         "Import files can have up to 10 MB, other requests up to 1 MB.",
     ),
+    409: (
+        "Somebody else changed this at the same moment",
+        "Nothing was saved. Go back, reload the page, and try again.",
+    ),
+    503: (
+        "The registry is busy",
+        "The database didn’t answer in time, so nothing was saved. Wait a moment, then try again.",
+    ),
     500: (
         "Something went wrong",
         "The error was logged. No partial changes were saved. Try again.",
@@ -50,13 +67,18 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(VaultError, _vault_error)
     app.register_error_handler(CSRFError, _csrf_error)
+    for changed in (RecordChanged, RecordGone, *DATABASE_REFUSALS):
+        app.register_error_handler(changed, _changed_meanwhile)
+    for failure in DATABASE_FAILURES:
+        app.register_error_handler(failure, _database_failure)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(InternalServerError, _internal_error)
 
 
 def _refusal(error: Refusal) -> Response:
     """Show a refusal that a view did not catch."""
-    status = 409 if isinstance(error, AlreadyRegistered) else 422
+    is_conflict = isinstance(error, AlreadyRegistered | EditConflict)
+    status = 404 if isinstance(error, RecordDeleted) else 409 if is_conflict else 422
     return render_refusal("This couldn’t be done", error.message, status)
 
 
@@ -81,6 +103,27 @@ def _csrf_error(_error: CSRFError) -> Response:
         "You may have signed out or signed in again since you opened it. Reload the page and try "
         "again.",
     )
+
+
+def _changed_meanwhile(error: Exception) -> Response:
+    log.warning("refused a simultaneous change: %s", error, exc_info=error)
+    return _error_page(409)
+
+
+def _database_failure(error: Exception) -> Response:
+    """Ask the person to try again, if that can help. Otherwise the error is unexpected."""
+    if not is_transient(error):
+        log.error("the database failed", exc_info=error)
+        return _error_page(500)
+    log.warning("the database is busy: %s", error)
+    if not database.is_closed():
+        database.close()
+    try:
+        response = _error_page(503)
+    except DATABASE_FAILURES:
+        response = Response(" ".join(TEXTS[503]), 503, content_type="text/plain; charset=utf-8")
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:
