@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 from peewee import fn
 from playhouse.migrations import Runner
 
@@ -15,7 +18,7 @@ from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
 
-CHECKS, REVISIONS = "0004_checks", "0005_revisions"
+CHECKS, REVISIONS, STATEMENTS = "0004_checks", "0005_revisions", "0006_cloud_statements"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -80,3 +83,73 @@ def test_log_entries_name_the_same_images_after_migrating_down_and_up(
     migrated = AuditEntry.get_by_id(entry.id)
     assert (migrated.record, migrated.revision) == (image.reference, None)
     assert Image.get_by_id(image.id).revision == 1
+
+
+@pytest.mark.parametrize(
+    ("cloud", "image_id", "before", "after"),
+    [
+        (
+            "azure",
+            "Canonical/UbuntuServer/18.04-LTS/18.04.202401161",
+            {"state_note": "The publisher has deprecated this image. Azure suggests another."},
+            {
+                "name": "",
+                "state_note": "This image has been deprecated since an unknown date. Azure "
+                "suggests another.",
+            },
+        ),
+        (
+            "azure",
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/web",
+            {"name": "web", "state_note": ""},
+            {"name": "web", "state_note": ""},
+        ),
+        (
+            "aws",
+            "ami-0000000b",
+            {
+                "state_note": "The owner has deprecated this image. It still works.",
+                "deprecated": "2021-01-22T11:40:00+00:00",
+            },
+            {
+                "name": "ubuntu-noble-24.04",
+                "state_note": "This image has been deprecated since 2021-01-22. It still works.",
+            },
+        ),
+        (
+            "gce",
+            "acme/global/images/web",
+            {
+                "state_note": "The owner has marked this image as obsolete. New instances can’t be "
+                "created from it. Use p/x instead.",
+                "facts": [{"key": "obsolete", "label": "Obsolete from", "value": "2026-01-01"}],
+            },
+            {
+                "state_note": "This image has been obsolete since 2026-01-01. New instances can’t "
+                "be created from this image. Use p/x instead.",
+            },
+        ),
+    ],
+)
+def test_stored_details_are_corrected(
+    make_image: MakeImage,
+    actor_of: ActorOf,
+    cloud: str,
+    image_id: str,
+    before: dict[str, object],
+    after: dict[str, object],
+) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    stored, deleted = make_image("acme", 1), make_image("acme", 2)
+    for image in (stored, deleted):
+        image.cloud, image.details = cloud, {**image.details, **before}
+        image.cloud_image_id = f"{image_id}{image.id}"
+        image.save()
+    admin = actor_of("scalr-admin")
+    batch = deletion.delete(admin, deleted)
+    runner.down(STATEMENTS)
+    assert runner.up()[0] == STATEMENTS
+    deletion.restore_batch(admin, stored.scope, batch)
+    for image in (stored, deleted):
+        found = Image.get_by_id(image.id).details
+        assert found == json.loads(json.dumps({**image.details, **after}))

@@ -235,6 +235,10 @@ class Fact:
     value: str
 
 
+REPLACEMENT = "replacement"
+"""The key of the fact that contains the ID of the image to use instead."""
+
+
 @dataclass(frozen=True)
 class Volume:
     """A disk of the image. `size_gb` is in GB (2**30 bytes), or None if unknown."""
@@ -281,6 +285,11 @@ class ImageDetails:
     lookup_location: str = ""
     """The location where the image was read, or '' if the image can be read without a location. It
     isn't part of the image's identity, but makes the next look-up fast."""
+
+    @property
+    def replacement(self) -> str:
+        """The ID of the image that the owner recommends instead, or ''."""
+        return next((fact.value for fact in self.facts if fact.key == REPLACEMENT), "")
 
 
 @dataclass(frozen=True)

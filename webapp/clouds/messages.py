@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 MAX_WAIT_SECONDS = 3600
 """A longer waiting time is not shown."""
@@ -23,6 +24,16 @@ def join_first(names: Sequence[str], most: int) -> str:
 def shorten(text: str, length: int) -> str:
     """Return `text`, cut to `length` characters and an ellipsis if it is longer."""
     return text if len(text) <= length else f"{text[:length]}…"
+
+
+def since(instant: datetime | None) -> str:
+    """Return "since 2026-04-14", a day in UTC, or "since an unknown date" for None or a future day.
+
+    A cloud may report that an image is deprecated, but not since when.
+    """
+    if instant is None or instant > datetime.now(UTC):
+        return "since an unknown date"
+    return f"since {instant.astimezone(UTC):%Y-%m-%d}"
 
 
 def waiting_time(retry_after: str) -> str:

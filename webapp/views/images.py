@@ -26,6 +26,7 @@ from webapp.images import (
 )
 from webapp.images.choices import Choices, choices_of
 from webapp.images.identity import AlreadyRegistered
+from webapp.images.replacements import find_replacement
 from webapp.images.successors import visible_successor
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
@@ -230,6 +231,7 @@ def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any
     form.set_credentials(usable, image)
     locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
     settings = image.credentials.settings if image.credentials else {}
+    details = image_details.from_json(image.details)
     return render(
         "images/image.html",
         fragment="images/_image.html",
@@ -238,7 +240,8 @@ def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any
         image=image,
         owned=owned,
         form=form,
-        details=image_details.from_json(image.details),
+        details=details,
+        replacement=find_replacement(g.scope, image.cloud, locator, details),
         console_url=CLOUDS[image.cloud].console_url(settings, locator),
         target=sharing.promotion_target(g.actor, image) if owned else None,
         plan=life_cycle.plan_of(image),

@@ -25,6 +25,7 @@ from webapp.images import operating_systems, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.receipts import Receipt, ReceiptExpired, ReceiptInvalid
 from webapp.images.registration import CredentialsChanged
+from webapp.images.replacements import find_replacement
 from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.views.image_access import image_url
@@ -317,6 +318,7 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
         receipt=receipt,
         same_image=registered.values(),
         details=receipt.details,
+        replacement=find_replacement(g.scope, receipt.cloud, receipt.locator, receipt.details),
         credentials=next((row for row in usable if row.id == receipt.credentials_id), None),
         suggestion=operating_systems.suggest(receipt.details.os_texts),
         form=form,

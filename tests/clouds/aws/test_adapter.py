@@ -87,7 +87,7 @@ def test_deprecated_and_disabled_images_have_a_state_note(
     old = adapter.describe(good, locator_of(aws.OLD))
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2021, 1, 22, 11, 40, tzinfo=UTC)
-    assert "deprecated" in old.state_note
+    assert old.state_note.startswith("This image has been deprecated since 2021-01-22. It still")
     disabled = adapter.describe(good, locator_of(aws.DISABLED))
     assert disabled.state is ImageState.DISABLED
     assert "disabled" in disabled.state_note

@@ -117,8 +117,8 @@ def test_past_and_planned_deprecation_have_a_state_note(
     old = adapter.describe(good, Locator("", azure_images.BIONIC.urn()))
     assert old.state is ImageState.DEPRECATED
     assert old.state_note == (
-        "The publisher has deprecated this image. Azure suggests the offer ubuntu-24_04-lts "
-        "instead."
+        "This image has been deprecated since an unknown date. Azure suggests the offer "
+        "ubuntu-24_04-lts instead."
     )
     assert old.deprecated is None
     soon = adapter.describe(good, Locator("", azure_images.FOCAL.urn()))
@@ -126,6 +126,26 @@ def test_past_and_planned_deprecation_have_a_state_note(
     assert "plans to deprecate this image" in soon.state_note
     assert soon.deprecated == datetime(2027, 5, 31, tzinfo=UTC)
     assert fact(soon, "alternative") == "the offer ubuntu-24_04-lts"
+
+
+@pytest.mark.parametrize(
+    ("state", "date", "expected", "words"),
+    [
+        ("Deprecated", "2026-05-31T00:00:00Z", ImageState.DEPRECATED, "since 2026-05-31."),
+        ("ScheduledForDeprecation", "2026-05-31", ImageState.DEPRECATED, "since 2026-05-31."),
+        ("ScheduledForDeprecation", "2099-05-31", ImageState.AVAILABLE, "plans to deprecate this"),
+        ("ScheduledForDeprecation", None, ImageState.AVAILABLE, "on an unknown date."),
+        ("Active", None, ImageState.AVAILABLE, ""),
+    ],
+)
+def test_a_deprecation_counts_from_its_date_on(
+    state: str, date: str | None, expected: ImageState, words: str
+) -> None:
+    status = {"imageState": state, "scheduledDeprecationTime": date}
+    answer = {"properties": {"imageDeprecationStatus": status}}
+    details = azure_details.from_marketplace(IMAGE, answer, str(IMAGE))
+    assert details.state is expected
+    assert words in details.state_note
 
 
 def test_the_terms_of_a_plan_are_a_warning(adapter: Azure, good: CredentialValues) -> None:
@@ -217,7 +237,7 @@ def test_end_of_life_and_replication(adapter: Azure, good: CredentialValues) -> 
     old = adapter.describe(good, Locator("", GOLDEN.version_id("1.0.2")))
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2026, 3, 1, tzinfo=UTC)
-    assert "past the end-of-life date" in old.state_note
+    assert "past the end-of-life date that its owner set, 2026-03-01." in old.state_note
     fresh = adapter.describe(good, Locator("", GOLDEN.version_id("1.2.0")))
     assert fresh.state is ImageState.PENDING
     assert fact(fresh, "replication") == (

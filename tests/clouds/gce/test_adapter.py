@@ -91,14 +91,23 @@ def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
     old = describe(adapter, good, gce_images.DEPRECATED.image_id)
     assert old.state is ImageState.DEPRECATED
     assert old.deprecated == datetime(2026, 4, 14, 7, tzinfo=UTC)
-    assert gce_images.DEBIAN_12.image_id in old.state_note
-    assert fact(old, "replacement") == gce_images.DEBIAN_12.image_id
+    assert old.state_note == (
+        "This image has been deprecated since 2026-04-14. It still works, but a newer image is "
+        f"recommended. Use {gce_images.DEBIAN_12.image_id} instead."
+    )
+    assert fact(old, "replacement") == old.replacement == gce_images.DEBIAN_12.image_id
+    undated = describe(adapter, good, gce_images.ACME_DEPRECATED.image_id)
+    assert undated.state_note.startswith("This image has been deprecated since an unknown date. ")
     obsolete = describe(adapter, good, gce_images.OBSOLETE.image_id)
     assert obsolete.state is ImageState.DISABLED
-    assert "obsolete. New instances can’t" in obsolete.state_note
+    assert obsolete.state_note == (
+        "This image has been obsolete since 2026-01-01. New instances can’t be created from this "
+        f"image. Use {gce_images.ACME_IMAGE.image_id} instead."
+    )
     assert fact(obsolete, "obsolete") == "2026-01-01"
     retired = describe(adapter, good, gce_images.RETIRED.image_id)
     assert retired.state is ImageState.GONE
+    assert retired.state_note.startswith("This image has been marked as deleted since 2026-06-01.")
     assert fact(retired, "deleted") == "2026-06-01"
     assert describe(adapter, good, gce_images.PENDING.image_id).state is ImageState.PENDING
     assert describe(adapter, good, gce_images.FAILED.image_id).state is ImageState.FAILED
@@ -277,6 +286,39 @@ def test_a_future_deprecation_does_not_change_the_state() -> None:
     assert details.state is ImageState.AVAILABLE
     assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
     assert fact(details, "obsolete") == "2028-01-01"
+
+
+@pytest.mark.parametrize("state", ["DEPRECATED", "OBSOLETE", "DELETED"])
+@pytest.mark.parametrize(
+    ("date", "words"),
+    [
+        (None, "since an unknown date"),
+        ("someday", "since an unknown date"),
+        ("2064-03-11T20:18:36.194-07:00", "since an unknown date"),
+        ("2026-03-11T20:18:36.194-07:00", "since 2026-03-12"),
+    ],
+)
+def test_the_statement_about_a_deprecated_image_has_the_date_of_its_state(
+    state: str, date: str | None, words: str
+) -> None:
+    """Real images also have dates in the future, although they are deprecated already."""
+    other = dict.fromkeys(("deprecated", "obsolete", "deleted"), "2020-01-01T00:00:00Z")
+    deprecation = {**other, "state": state, state.lower(): date, "replacement": f"{LINK}p/x"}
+    details = image_details(
+        {"name": "web", "status": "READY", "deprecated": deprecation}, REQUESTED
+    )
+    assert details.state_note.count("since") == 1
+    assert f" {words}. " in details.state_note
+    assert details.state_note.endswith(" Use p/x instead.")
+
+
+def test_an_image_does_not_replace_itself() -> None:
+    deprecation = {"state": "DEPRECATED", "replacement": LINK + str(REQUESTED)}
+    details = image_details(
+        {"name": "web", "status": "READY", "deprecated": deprecation}, REQUESTED
+    )
+    assert details.replacement == ""
+    assert "instead" not in details.state_note
 
 
 def test_an_image_with_few_details() -> None:

@@ -106,6 +106,26 @@ def test_real_images_become_facts(pairs: list[tuple[dict[str, Any], ImageDetails
     assert states == {ImageState.DEPRECATED: 67, ImageState.AVAILABLE: 26}
 
 
+def test_there_is_one_statement_about_each_deprecated_image(
+    pairs: list[tuple[dict[str, Any], ImageDetails]],
+) -> None:
+    statements: Counter[str] = Counter()
+    for image, details in pairs:
+        deprecated = image.get("deprecated", {})
+        if not deprecated:
+            assert (details.state_note, details.replacement) == ("", "")
+            continue
+        start, _, rest = details.state_note.partition(". It still works, but a newer image is rec")
+        statements[start.partition(" since ")[2]] += 1
+        replacement = resource_path(deprecated.get("replacement", ""))
+        assert details.replacement == replacement
+        assert rest == ("ommended." + (f" Use {replacement} instead." if replacement else ""))
+        if replacement:
+            assert Gce().parse_image_id(deprecated["replacement"]).value == replacement
+    assert statements.pop("an unknown date") == 58
+    assert sum(statements.values()) == 9
+
+
 def test_real_images_suggest_their_operating_system(
     pairs: list[tuple[dict[str, Any], ImageDetails]],
 ) -> None:

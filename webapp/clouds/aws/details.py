@@ -11,7 +11,7 @@ from typing import Any
 
 from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
-from webapp.clouds.messages import join_first
+from webapp.clouds.messages import join_first, since
 
 _PENDING = "The image is still being created and can’t be launched yet."
 STATES = {
@@ -70,7 +70,8 @@ def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[Image
         note = f"{note} Reason: {reason}"
     if state is ImageState.AVAILABLE and deprecated and deprecated <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            "The owner has deprecated this image. It still works, but a newer image is recommended."
+            f"This image has been deprecated {since(deprecated)}. It still works, but a newer "
+            "image is recommended."
         )
     return state, note
 

@@ -14,7 +14,7 @@ from typing import Any
 from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure.ids import MarketplaceImage
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
-from webapp.clouds.messages import join_first
+from webapp.clouds.messages import join_first, since
 
 ARCHITECTURES = {"x64": "x86_64", "arm64": "arm64"}
 _NOT_READY = "Azure is still creating or updating this image. Wait until it’s complete."
@@ -43,7 +43,8 @@ def from_marketplace(
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
-    state, note = _deprecation_state(status)
+    deprecated = parse_instant(status.get("scheduledDeprecationTime"))
+    state, note = _deprecation_state(status, deprecated)
     disk = mapping_at(properties, "osDiskImage")
     volumes = (
         _disk("OS disk", "", disk.get("sizeInGb"), root=True),
@@ -62,7 +63,7 @@ def from_marketplace(
         state=state,
         state_note=note,
         created=None,
-        deprecated=parse_instant(status.get("scheduledDeprecationTime")),
+        deprecated=deprecated,
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
@@ -306,14 +307,20 @@ def _architecture(properties: Mapping[str, Any]) -> str:
     return ARCHITECTURES.get(name.lower(), name)
 
 
-def _deprecation_state(status: Mapping[str, Any]) -> tuple[ImageState, str]:
+def _deprecation_state(
+    status: Mapping[str, Any], deprecated: datetime | None
+) -> tuple[ImageState, str]:
+    """Return the state and its note. A scheduled deprecation counts from its date on."""
     state = text(status, "imageState").lower()
     alternative = _alternative(status)
     advice = f" Azure suggests {alternative} instead." if alternative else ""
-    if state == "deprecated":
-        return ImageState.DEPRECATED, f"The publisher has deprecated this image.{advice}"
-    if state == "scheduledfordeprecation":
-        return ImageState.AVAILABLE, f"The publisher plans to deprecate this image.{advice}"
+    is_scheduled = state == "scheduledfordeprecation"
+    if state == "deprecated" or (is_scheduled and deprecated and deprecated <= datetime.now(UTC)):
+        note = f"This image has been deprecated {since(deprecated)}.{advice}"
+        return ImageState.DEPRECATED, note
+    if is_scheduled:
+        when = "" if deprecated else " on an unknown date"
+        return ImageState.AVAILABLE, f"The publisher plans to deprecate this image{when}.{advice}"
     return ImageState.AVAILABLE, ""
 
 
@@ -336,7 +343,8 @@ def _end_of_life_state(
 ) -> tuple[ImageState, str]:
     if state is ImageState.AVAILABLE and end and end <= datetime.now(UTC):
         return ImageState.DEPRECATED, (
-            "This image is past the end-of-life date that its owner set. Use a newer version."
+            f"This image is past the end-of-life date that its owner set, {end:%Y-%m-%d}. Use a "
+            "newer version."
         )
     return state, note
 

@@ -10,9 +10,9 @@ from datetime import UTC
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
-from webapp.clouds.base import Fact, ImageDetails, ImageState
+from webapp.clouds.base import REPLACEMENT, Fact, ImageDetails, ImageState
 from webapp.clouds.gce.ids import ImageRef
-from webapp.clouds.messages import join_first
+from webapp.clouds.messages import join_first, since
 
 STATUSES = {
     "READY": (ImageState.AVAILABLE, ""),
@@ -23,20 +23,23 @@ STATUSES = {
         "The image is being deleted. New instances can’t be created from it.",
     ),
 }
+_NOT_USABLE = "New instances can’t be created from this image."
 DEPRECATIONS = {
     "DEPRECATED": (
         ImageState.DEPRECATED,
-        "The owner has deprecated this image. It still works, but a newer image is recommended.",
+        "This image has been deprecated {since}. It still works, but a newer image is recommended.",
     ),
     "OBSOLETE": (
         ImageState.DISABLED,
-        "The owner has marked this image as obsolete. New instances can’t be created from it.",
+        f"This image has been obsolete {{since}}. {_NOT_USABLE}",
     ),
     "DELETED": (
         ImageState.GONE,
-        "The owner has marked this image as deleted. New instances can’t be created from it.",
+        f"This image has been marked as deleted {{since}}. {_NOT_USABLE}",
     ),
 }
+"""The state and its note, by the state of the deprecation. The date of each state is in the field
+that is named like the state."""
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
 _TEXT_FIELDS = (
     "architecture",
@@ -62,8 +65,9 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
     """Return the details of `image`, which is a result of the SDK's `Image.to_dict`."""
     image = {**dict.fromkeys(_TEXT_FIELDS, ""), **image}
     deprecation = image.get("deprecated") or {}
-    state, note = _state(image, deprecation)
     reference = _canonical_reference(image, requested)
+    replacement = _replacement(deprecation, reference)
+    state, note = _state(image, deprecation, replacement)
     return ImageDetails(
         name=image["name"],
         description=image["description"],
@@ -73,7 +77,7 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         state_note=note,
         created=parse_instant(image["creation_timestamp"]),
         deprecated=parse_instant(deprecation.get("deprecated")),
-        facts=tuple(_facts(image, deprecation, reference)),
+        facts=tuple(_facts(image, deprecation, reference, replacement)),
         volumes=(),
         os_texts=tuple(_os_texts(image)),
         warnings=tuple(_warnings(image)),
@@ -105,28 +109,39 @@ def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> Image
     return ImageRef(project, image["name"])
 
 
-def _state(image: Mapping[str, Any], deprecation: Mapping[str, Any]) -> tuple[ImageState, str]:
+def _replacement(deprecation: Mapping[str, Any], reference: ImageRef) -> str:
+    """Return the ID of the image to use instead, or ''. An image can't replace itself."""
+    replacement = resource_path(deprecation.get("replacement") or "")
+    return "" if replacement == str(reference) else replacement
+
+
+def _state(
+    image: Mapping[str, Any], deprecation: Mapping[str, Any], replacement: str
+) -> tuple[ImageState, str]:
     status = image["status"] or "none"
     state, note = STATUSES.get(
         status,
         (ImageState.FAILED, f"Google reports an unknown state for this image: {status}."),
     )
-    deprecated = DEPRECATIONS.get(deprecation.get("state") or "")
-    if state is not ImageState.AVAILABLE or deprecated is None:
+    deprecated = deprecation.get("state") or ""
+    if state is not ImageState.AVAILABLE or deprecated not in DEPRECATIONS:
         return state, note
-    replacement = resource_path(deprecation.get("replacement") or "")
-    state, note = deprecated
+    state, note = DEPRECATIONS[deprecated]
+    note = note.format(since=since(parse_instant(deprecation.get(deprecated.lower()))))
     return state, f"{note} Use {replacement} instead." if replacement else note
 
 
 def _facts(
-    image: Mapping[str, Any], deprecation: Mapping[str, Any], reference: ImageRef
+    image: Mapping[str, Any],
+    deprecation: Mapping[str, Any],
+    reference: ImageRef,
+    replacement: str,
 ) -> Iterator[Fact]:
     facts = (
         ("project", "Project", reference.project),
         ("number", "Image number", image["id"]),
         ("family", "Image family", image["family"]),
-        ("replacement", "Replacement", resource_path(deprecation.get("replacement") or "")),
+        (REPLACEMENT, "Replacement", replacement),
         ("obsolete", "Obsolete from", _day(deprecation.get("obsolete"))),
         ("deleted", "Deleted from", _day(deprecation.get("deleted"))),
         (

@@ -1,0 +1,36 @@
+"""The image that the owner of a cloud image recommends instead, and its record if there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import Image, Scope
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageDetails, InvalidImageId, Locator
+from webapp.images.identity import ImageIdentity, find_registered
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A recommended image of `cloud`. `image` is its visible record, or None."""
+
+    cloud: str
+    image_id: str
+    can_be_registered: bool
+    """Whether the adapter understands the image ID."""
+    image: Image | None
+
+
+def find_replacement(
+    scope: Scope, cloud: str, locator: Locator, details: ImageDetails
+) -> Replacement | None:
+    """Return the replacement that `details` name for the image at `locator`, or None."""
+    named = details.replacement
+    if not named or named == locator.image_id:
+        return None
+    try:
+        image_id = CLOUDS[cloud].parse_image_id(named).value
+    except InvalidImageId:
+        return Replacement(cloud, named, can_be_registered=False, image=None)
+    identity = ImageIdentity.from_locator(cloud, Locator(locator.location, image_id))
+    return Replacement(cloud, named, can_be_registered=True, image=find_registered(scope, identity))
