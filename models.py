@@ -24,7 +24,7 @@ from schema.failures import RecordGone, is_transient
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
 from schema.personal import BookmarkBar, SavedView
-from schema.tenancy import Invitation, Membership, Person, Scope, lineage_paths
+from schema.tenancy import EndedSession, Invitation, Membership, Person, Scope, lineage_paths
 
 __all__ = [
     "DATABASE_FAILURES",
@@ -35,6 +35,7 @@ __all__ = [
     "CloudCredentials",
     "DeletedImage",
     "EditedTable",
+    "EndedSession",
     "FacetGroup",
     "Image",
     "Invitation",
@@ -63,6 +64,7 @@ __all__ = [
 TABLES = (
     Scope,
     Person,
+    EndedSession,
     Membership,
     Invitation,
     CloudCredentials,

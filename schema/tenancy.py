@@ -131,6 +131,17 @@ class Person(Table):
         )
 
 
+class EndedSession(Table):
+    """A session that was ended by signing out.
+
+    A late answer to an earlier request can set the cookie of the session once more.
+    """
+
+    token = CharField(primary_key=True, max_length=64)
+    """The random part of the session's ID."""
+    ended_at = InstantField(default=now, index=True)
+
+
 class Membership(EditedTable):
     """A role that a person holds at a scope and below it."""
 

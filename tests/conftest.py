@@ -172,7 +172,7 @@ def client_of(app: Flask) -> ClientOf:
             with models.database.connection_context():
                 person = Person.get(Person.email == f"{name}@example.com")
             with client.session_transaction() as session:
-                session["_user_id"] = sessions.session_id(person)
+                session["_user_id"] = sessions.new_session_id(person)
                 session["_fresh"] = True
         return client
 

@@ -66,7 +66,7 @@ def test_weak_passwords_are_refused(db: Flask, command: str) -> None:
 
 def test_setting_a_password_ends_the_sessions(db: Flask) -> None:
     email = "outsider@example.com"
-    before = sessions.session_id(Person.get(Person.email == email))
+    before = sessions.new_session_id(Person.get(Person.email == email))
     assert run_command(db, "set-password", email, "--password", "found again")[0] == 0
     assert sessions.sign_in(email, "found again", "", FailedSignIns(""))
     assert sessions.load_session(before) is None

@@ -60,11 +60,11 @@ def test_a_sign_in_clears_the_failures(db: Flask) -> None:
 
 def test_a_new_password_ends_every_session(actor_of: ActorOf) -> None:
     actor = actor_of("account-editor")
-    session = sessions.session_id(actor.person)
+    session = sessions.new_session_id(actor.person)
     assert _person_of(session) == actor.person
     accounts.change_password(actor, PASSWORD, "a whole new password")
     assert sessions.load_session(session) is None
-    assert _person_of(sessions.session_id(actor.person)) == actor.person
+    assert _person_of(sessions.new_session_id(actor.person)) == actor.person
     entry = AuditEntry.get(AuditEntry.action == "person.password")
     assert entry.changes == {}
 
@@ -87,7 +87,7 @@ def test_a_session_has_the_roles_and_the_requested_scope(
     actor_of: ActorOf, person: str, path: str, lineage: list[str] | None
 ) -> None:
     actor = actor_of(person)
-    session = sessions.load_session(sessions.session_id(actor.person), path)
+    session = sessions.load_session(sessions.new_session_id(actor.person), path)
     assert session is not None
     assert (session.actor.person, session.actor.roles) == (actor.person, actor.roles)
     assert session.scope == Scope.at(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flask_wtf import FlaskForm
 from wtforms import Field, Form, HiddenField
 
 from models import LARGEST_ID
+from webapp.web.resumed_forms import is_resumed, refuse_resumed
 
 
 class MarkRequired:
@@ -46,7 +47,21 @@ class RevisionField(HiddenField):
         self.data = min(int(text), LARGEST_ID) if is_number else 0
 
 
-class ActionForm(FlaskForm):
+class BaseForm(FlaskForm):
+    """The base of forms that change something.
+
+    A form that is sent again after its session had ended is invalid, so that its view shows it.
+    """
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        if is_resumed():
+            refuse(self, refuse_resumed())
+            return False
+        valid: bool = super().validate(extra_validators)
+        return valid
+
+
+class ActionForm(BaseForm):
     """A form that consists of a button. It has no fields except the CSRF token."""
 
 

@@ -9,7 +9,7 @@ from wtforms import BooleanField, Field, HiddenField, SelectField
 from wtforms.validators import InputRequired
 
 from models import LARGEST_ID
-from webapp.forms.base import stripped
+from webapp.forms.base import BaseForm, stripped
 from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk_actions import Arguments, BulkAction
@@ -46,7 +46,7 @@ class BulkForm(FlaskForm):
         self.action.choices = {action.key: action.label for action in actions}
 
 
-class RestoreForm(FlaskForm):
+class RestoreForm(BaseForm):
     """The batch of deleted images to restore."""
 
     batch = HiddenField(validators=[InputRequired()])

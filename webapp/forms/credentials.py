@@ -19,7 +19,7 @@ from wtforms.validators import InputRequired, Length
 from models import CloudCredentials
 from webapp.clouds.base import Cloud
 from webapp.clouds.base import Field as CloudField
-from webapp.forms.base import RevisionField, stripped
+from webapp.forms.base import BaseForm, RevisionField, stripped
 
 MULTILINE_LENGTH = 64 * 1024
 """Maximum length of a key file or a list of certificates, in characters."""
@@ -55,7 +55,7 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
             fields[f"clear_{field.name}"] = BooleanField(f"Remove the stored {field.label}")
     if stored is not None:
         fields["revision"] = RevisionField()
-    form_class = type("CredentialsForm", (FlaskForm,), fields)
+    form_class = type("CredentialsForm", (BaseForm,), fields)
     data = {"name": stored.name, **stored.settings, "revision": stored.revision} if stored else {}
     form: FlaskForm = form_class(data=data)
     return form

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     Field,
@@ -18,7 +17,7 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from models import CloudCredentials, Image
-from webapp.forms.base import ConfirmForm, RevisionField, refuse, stripped
+from webapp.forms.base import BaseForm, ConfirmForm, RevisionField, refuse, stripped
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH, SIZE_MESSAGE, Choices
 
@@ -46,7 +45,7 @@ class SizeRange(NumberRange):
             super().__call__(form, field)
 
 
-class ImageForm(FlaskForm):
+class ImageForm(BaseForm):
     """The details that a person enters when they register or edit an image."""
 
     name = StringField(
@@ -168,7 +167,7 @@ class SharedForm(ConfirmForm):
     shared = BooleanField()
 
 
-class CheckForm(FlaskForm):
+class CheckForm(BaseForm):
     """The form of the “Check now” button.
 
     If the image's credentials were deleted, the person chooses others.

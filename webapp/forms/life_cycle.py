@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask_wtf import FlaskForm
 from wtforms import DateField, RadioField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 import models
 from models import LifeCycle
-from webapp.forms.base import RevisionField, stripped
+from webapp.forms.base import BaseForm, RevisionField, stripped
 from webapp.images.life_cycle import REASON_LENGTH, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
@@ -20,7 +19,7 @@ SUCCESSOR_HINT = (
 )
 
 
-class LifeCycleForm(FlaskForm):
+class LifeCycleForm(BaseForm):
     """The day from which an image is deprecated or retired, the reason, and the successor."""
 
     on = DateField(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, SelectField, SelectMultipleField, StringField
 from wtforms.validators import InputRequired, Length
 
-from webapp.forms.base import RevisionField
+from webapp.forms.base import BaseForm, RevisionField
 from webapp.people import preferences
 from webapp.search.saved_views import NAME_LENGTH
 
@@ -15,7 +14,7 @@ def _single_spaced(value: str | None) -> str:
     return " ".join((value or "").split())
 
 
-class ViewNameForm(FlaskForm):
+class ViewNameForm(BaseForm):
     name = StringField(
         "Name",
         [
@@ -36,11 +35,11 @@ class SaveViewForm(ViewNameForm):
     replace = BooleanField()
 
 
-class ShareViewForm(FlaskForm):
+class ShareViewForm(BaseForm):
     shared = BooleanField()
 
 
-class ListSettingsForm(FlaskForm):
+class ListSettingsForm(BaseForm):
     """The columns and the page size. `next` is the page to return to, relative to the scope.
 
     The use case ignores unknown columns, so the form does not check them.

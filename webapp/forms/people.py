@@ -13,7 +13,7 @@ from wtforms import (
 from wtforms.validators import Email, InputRequired, Length
 
 from models import Role
-from webapp.forms.base import ConfirmForm, RevisionField, stripped
+from webapp.forms.base import BaseForm, ConfirmForm, RevisionField, stripped
 
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
@@ -23,7 +23,7 @@ class SignInForm(FlaskForm):
     password = PasswordField("Password", [InputRequired("Enter your password.")])
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(BaseForm):
     current_password = PasswordField(
         "Current password", [InputRequired("Enter your current password.")]
     )
@@ -34,7 +34,7 @@ class PasswordForm(FlaskForm):
     )
 
 
-class NewAccountForm(FlaskForm):
+class NewAccountForm(BaseForm):
     name = StringField(
         "Your name", [InputRequired("Enter your name."), Length(max=128)], [stripped]
     )
@@ -43,7 +43,7 @@ class NewAccountForm(FlaskForm):
     )
 
 
-class InviteForm(FlaskForm):
+class InviteForm(BaseForm):
     email = StringField(
         "E-mail",
         [
@@ -60,7 +60,7 @@ class RoleForm(ConfirmForm):
     role = SelectField("Role", choices=ROLES)
 
 
-class ScopeForm(FlaskForm):
+class ScopeForm(BaseForm):
     name = StringField("Name", [InputRequired("Enter a name.")], [stripped])
 
 
@@ -74,15 +74,15 @@ class DeleteScopeForm(RenameScopeForm):
     contents = HiddenField()
 
 
-class BookmarkForm(FlaskForm):
+class BookmarkForm(BaseForm):
     path = HiddenField(validators=[InputRequired()])
     label = HiddenField()
 
 
-class MoveBookmarkForm(FlaskForm):
+class MoveBookmarkForm(BaseForm):
     path = HiddenField(validators=[InputRequired()])
     position = IntegerField(validators=[InputRequired()])
 
 
-class ThemeForm(FlaskForm):
+class ThemeForm(BaseForm):
     theme = SelectField(choices={"system": "System", "light": "Light", "dark": "Dark"})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import RadioField, SelectField, TextAreaField
 
 from models import CloudCredentials
 from webapp.clouds import CLOUDS
+from webapp.forms.base import BaseForm
 from webapp.transfer.import_plan import ImportOptions
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
@@ -38,7 +38,7 @@ def _credentials_field(cloud: str) -> str:
     return f"credentials_{cloud}"
 
 
-class ImportForm(FlaskForm):
+class ImportForm(BaseForm):
     """The form of an import. `make_import_form` adds the fields for credentials."""
 
     file = FileField(

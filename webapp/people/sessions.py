@@ -7,17 +7,27 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from limits import RateLimitItemPerMinute
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
-from peewee import JOIN
+from peewee import JOIN, fn
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from models import Membership, Person, Prepared, Scope, lineage_paths
+from models import (
+    EndedSession,
+    Membership,
+    Person,
+    Prepared,
+    Scope,
+    lineage_paths,
+    now,
+    transaction,
+)
 from webapp.access import Actor
 from webapp.people import accounts
 from webapp.refusals import Refusal
@@ -30,6 +40,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LIMIT_MINUTES = 15
+COOKIE_LIFETIME = timedelta(days=31)
+"""How long a browser keeps the session cookie after the last answer that set it."""
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 30
 """How long Redis is not called after it failed."""
@@ -130,9 +142,20 @@ def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Pe
     return person
 
 
-def session_id(person: Person) -> str:
-    """Return the ID that the session cookie carries. It changes with the password."""
-    return f"{person.id}.{person.session_key}"
+def new_session_id(person: Person) -> str:
+    """Return an ID for a new session, which the session cookie carries.
+
+    A change of the password ends the session, and so does `end_session`.
+    """
+    return f"{person.id}.{person.session_key}.{secrets.token_urlsafe(16)}"
+
+
+def end_session(cookie_id: str) -> None:
+    """End the session with the ID from a cookie, also for cookies that are sent later."""
+    with transaction():
+        EndedSession.delete().where(EndedSession.ended_at < now() - COOKIE_LIFETIME).execute()
+        token = cookie_id.rpartition(".")[2]
+        EndedSession.insert(token=token).on_conflict_ignore().execute()
 
 
 @dataclass(frozen=True)
@@ -146,14 +169,15 @@ class Session:
 def load_session(cookie_id: str, scope_path: str = "") -> Session | None:
     """Return the session with the ID from a cookie, or None if the ID is not valid.
 
-    Changing a person's password makes their earlier IDs invalid. Every page needs the person,
+    Changing a person's password ends all their sessions. Every page needs the person,
     their roles and the scope, so one query reads all of them. The query returns one row for each
     combination of a role and a scope of the lineage.
     """
-    person_id, _, key = cookie_id.partition(".")
-    if not person_id.isdecimal():
+    person_id, _, key_and_token = cookie_id.partition(".")
+    key, _, token = key_and_token.partition(".")
+    if not person_id.isdecimal() or not token:
         return None
-    rows = _session_rows(*lineage_paths(scope_path), int(person_id))
+    rows = _session_rows(*lineage_paths(scope_path), int(person_id), token)
     if not rows or not secrets.compare_digest(rows[0].session_key, key):
         return None
     memberships = (row.membership for row in rows if row.membership)
@@ -173,6 +197,9 @@ _session_rows = Prepared(
             on=Scope.path.in_([placeholder] * 3),
             attr="requested",
         )
-        .where(Person.id == placeholder)
+        .where(
+            Person.id == placeholder,
+            ~fn.EXISTS(EndedSession.select().where(EndedSession.token == placeholder)),
+        )
     )
 )

@@ -384,6 +384,18 @@
     // An answer that is an error does not become an entry of the history.
     if (event.detail.xhr.status >= 400) event.detail.history.type = "replace";
   });
+  // After the session has ended, each request is answered with a notice. Show the notice once, so
+  // that a screen reader announces it once, and remove it when the person has signed in again.
+  const sessionEnd = () => document.getElementById("session-end");
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.status === 401 && sessionEnd().childElementCount) event.detail.shouldSwap = false;
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    event.detail.requestConfig.hasEnded = sessionEnd().childElementCount > 0;
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful && event.detail.requestConfig.hasEnded) sessionEnd().replaceChildren();
+  });
   document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
@@ -399,6 +411,7 @@
     const toasts = [...region.children];
     toasts.forEach((toast) => toast.remove());
     enhance(document);
+    document.querySelector("form[data-resume]")?.submit();
     setTimeout(() => toasts.forEach((toast) => { region.append(toast); enhance(toast); }), 150);
   });
 })();

@@ -35,7 +35,13 @@
     const request = lastRequest;
     const url = new URL(searchBox.dataset.suggest, location.href);
     url.search = new URLSearchParams({ q: searchBox.value, caret: searchBox.selectionStart });
-    const response = await fetch(url).catch(() => null);
+    const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
+    const response = await fetch(url, { headers }).catch(() => null);
+    if (response?.status === 401) {
+      const sessionEnd = document.getElementById("session-end");
+      if (!sessionEnd.childElementCount) sessionEnd.innerHTML = await response.text();
+      return;
+    }
     if (request !== lastRequest || !response?.ok) return;
     const html = await response.text();
     if (request !== lastRequest) return;

@@ -7,19 +7,46 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, g, request, session, url_for
 from flask_login import LoginManager, current_user, login_user
+from flask_wtf.csrf import CSRFError
 
 from models import Person, today
+from webapp.forms.people import SignInForm
 from webapp.people import sessions
 from webapp.people.sessions import Session
-from webapp.web.rendering import current_url, redirect_whole_page
+from webapp.web.rendering import (
+    current_url,
+    redirect,
+    reload_page,
+    render,
+    render_refusal,
+    render_session_end,
+    toast,
+    wants_fragment,
+)
+from webapp.web.resumed_forms import UnsentForm, current_unsent_form
+
+
+class SessionLoginManager(LoginManager):
+    """Flask-Login without its "remember me" cookie, which this app does not use.
+
+    Looking for that cookie reads the session in every response. The static files would then vary
+    by the session cookie, and browsers could not cache them.
+    """
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        return response
+
 
 pages = Blueprint("people", __name__)
-login_manager = LoginManager()
+login_manager = SessionLoginManager()
+PUBLIC_FORMS = ("people.invitation",)
+"""The endpoints of forms for people who have not signed in, except the page to sign in."""
 
 
 def mount(app: Flask) -> None:
     login_manager.init_app(app)
     app.register_blueprint(pages)
+    app.register_error_handler(CSRFError, _csrf_error)
 
 
 class SignedIn:
@@ -36,16 +63,15 @@ class SignedIn:
         self.person, self.session = person, session
 
     def get_id(self) -> str:
-        """Return the session ID.
-
-        The ID changes with the password, so a new password signs out every browser.
-        """
-        return sessions.session_id(self.person)
+        """Return the ID of a new session."""
+        return sessions.new_session_id(self.person)
 
 
 def start_session(person: Person) -> None:
     """Sign `person` in with a fresh session."""
     session.clear()
+    # Flask-WTF caches the CSRF token of the request, which belongs to the old session.
+    g.pop("csrf_token", None)
     login_user(SignedIn(person), remember=False)
     session.permanent = True
 
@@ -68,9 +94,44 @@ def _load_person(session_id: str) -> SignedIn | None:
     return SignedIn(loaded.actor.person, loaded) if loaded else None
 
 
+def render_resume_page(unsent: UnsentForm, status: int = 200) -> Response:
+    """Return a page that sends a form again, which shows the form without carrying it out."""
+    return render("people/resume_form.html", unsent=unsent, status=status)
+
+
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
-    return redirect_whole_page(url_for("people.sign_in", next=current_url() or None))
+    """Ask the person to sign in, and return to the page and the values of its form."""
+    sign_in_url = url_for("people.sign_in", next=current_url() or None)
+    if wants_fragment():
+        return render_session_end(sign_in_url)
+    unsent = current_unsent_form()
+    if unsent is None or not unsent.values:
+        return redirect(sign_in_url)
+    form = SignInForm(formdata=None)
+    return render("people/sign_in.html", form=form, unsent=unsent, status=401)
+
+
+def _csrf_error(_error: CSRFError) -> Response:
+    """Show a form again that was sent with an invalid token. It is not carried out.
+
+    The token is invalid after the session has ended, or after the person has signed in again.
+    """
+    _load_actor()
+    is_public = request.endpoint in PUBLIC_FORMS
+    if not (is_public or current_user.is_authenticated):
+        return _require_sign_in()
+    if wants_fragment():
+        toast("You’ve signed in again since you opened this page. Try again.", "warning")
+        return reload_page()
+    unsent = current_unsent_form()
+    if unsent is None:
+        return render_refusal(
+            "This form came from another site",
+            "Nothing was changed. Open the page in this registry and use the form there.",
+            400,
+        )
+    return render_resume_page(unsent, status=400)
 
 
 @pages.before_app_request

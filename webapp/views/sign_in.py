@@ -9,16 +9,26 @@ from webapp.forms.base import refuse
 from webapp.forms.people import SignInForm
 from webapp.people import sessions
 from webapp.people.sessions import SignInRefused, TooManyFailedSignIns
-from webapp.views.person_pages import local_url, pages, start_session
+from webapp.views.person_pages import local_url, pages, render_resume_page, start_session
 from webapp.web.rendering import redirect, render, toast
+from webapp.web.resumed_forms import unsent_form_from_json
+from webapp.web.security import csrf
 from webapp.web.services import services
 
 
 @pages.route("/sign-in", methods=["GET", "POST"])
+@csrf.exempt
 def sign_in() -> Response:
+    """Sign in, and continue with the page or the form that required it.
+
+    The form checks the CSRF token itself, so that the page can be shown again with a valid one.
+    """
     return_to = local_url(request.args.get("next", ""))
+    unsent = unsent_form_from_json(request.form.get("unsent", ""))
+    if unsent and local_url(unsent.path) != unsent.path:
+        unsent = None
     if current_user.is_authenticated:
-        return redirect(return_to)
+        return render_resume_page(unsent) if unsent else redirect(return_to)
     form = SignInForm()
     status = 422 if form.is_submitted() else 200
     if form.validate_on_submit():
@@ -33,12 +43,16 @@ def sign_in() -> Response:
             status = 429
         else:
             start_session(person)
-            return redirect(return_to)
-    return render("people/sign_in.html", form=form, status=status)
+            return render_resume_page(unsent) if unsent else redirect(return_to)
+    elif "csrf_token" in form.errors:
+        refuse(form, "This page had expired. Enter your password again.")
+    return render("people/sign_in.html", form=form, unsent=unsent, status=status)
 
 
 @pages.post("/sign-out")
 def sign_out() -> Response:
+    if current_user.is_authenticated:
+        sessions.end_session(session["_user_id"])
     logout_user()
     session.clear()
     toast("You’re signed out.")

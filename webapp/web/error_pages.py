@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response
-from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from models import (
@@ -66,7 +65,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(NotUnderstood, _not_understood)
     app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(VaultError, _vault_error)
-    app.register_error_handler(CSRFError, _csrf_error)
     for changed in (RecordChanged, RecordGone, *DATABASE_REFUSALS):
         app.register_error_handler(changed, _changed_meanwhile)
     for failure in DATABASE_FAILURES:
@@ -94,15 +92,6 @@ def _forbidden(error: Forbidden) -> Response:
 def _vault_error(error: VaultError) -> Response:
     log.error("%s", error)
     return _error_page(500, "These credentials can’t be decrypted", error.message)
-
-
-def _csrf_error(_error: CSRFError) -> Response:
-    return _error_page(
-        400,
-        "This form has expired",
-        "You may have signed out or signed in again since you opened it. Reload the page and try "
-        "again.",
-    )
 
 
 def _changed_meanwhile(error: Exception) -> Response:

@@ -6,7 +6,7 @@ No other module knows the headers that HTMX sends and expects.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from flask import Flask, Response, flash, g, make_response, render_template, request, url_for
 from flask import redirect as flask_redirect
@@ -44,7 +44,7 @@ def render(
     `background`, the fragment is the answer to a background request: the page stays the same, and
     so do its title and the bookmarks bar.
     """
-    partial = bool(fragment) and _wants_fragment()
+    partial = bool(fragment) and wants_fragment()
     template = "layout/_partial.html" if partial else page
     body = render_template(
         template, fragment=fragment, bookmark_label=label, background=background, **context
@@ -75,13 +75,34 @@ def render_refusal(title: str, message: str, status: int) -> Response:
 
     A toast does not replace the page, so everything that the person has typed stays.
     """
-    if _wants_fragment():
+    if wants_fragment():
         body = render_template("layout/_refusal.html", message=message)
         response = make_response(body, status)
         response.headers["HX-Reswap"] = "none"
     else:
         response = render("layout/error.html", title=title, advice=message, status=status)
     response.vary.add("HX-Request")
+    return response
+
+
+def render_session_end(sign_in_url: str) -> Response:
+    """Return the answer to a request of HTMX whose session has ended: a notice above the page.
+
+    The rest of the page stays as it is, with everything that the person has typed.
+    """
+    body = render_template("layout/_session_end.html", sign_in_url=sign_in_url)
+    response = make_response(body, 401)
+    response.headers["HX-Retarget"] = "#session-end"
+    response.headers["HX-Reswap"] = "innerHTML"
+    response.headers["HX-Push-Url"] = "false"
+    response.vary.add("HX-Request")
+    return response
+
+
+def reload_page() -> Response:
+    """Make the browser load the current page again after a request of HTMX."""
+    response = make_response("", 204)
+    response.headers["HX-Refresh"] = "true"
     return response
 
 
@@ -115,10 +136,16 @@ def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
 
 
 def current_url() -> str:
-    """Return the path and query of the current page, with the prefix of the site.
+    """Return the path and query of the page that the person sees, with the prefix of the site.
 
     Returns '' for a request that is not a GET, because nobody can open its URL.
     """
+    if wants_fragment():
+        try:
+            page = urlsplit(htmx.current_url or "")
+        except ValueError:
+            return ""
+        return f"{page.path}?{page.query}".rstrip("?")
     if request.method != "GET":
         return ""
     return f"{request.script_root}{request.full_path}".rstrip("?")
@@ -158,7 +185,7 @@ def init_app(app: Flask) -> None:
     app.context_processor(_layout_context)
 
 
-def _wants_fragment() -> bool:
+def wants_fragment() -> bool:
     """Return whether HTMX requests a fragment. Boosted links and the history need whole pages."""
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
