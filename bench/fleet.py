@@ -267,9 +267,10 @@ def _check_fleet(images: int) -> None:
         for image in Image.select().order_by(Image.id.desc()).limit(100):
             assert CLOUDS[image.cloud].parse_image_id(image.cloud_image_id).value
             image_details.from_json(image.details)
-            before = image.search_text, image.name_key, image.size_key
+            before = image.search_text, image.name_key, image.size_key, image.image_key
             image.derive()
-            assert before == (image.search_text, image.name_key, image.size_key)
+            after = image.search_text, image.name_key, image.size_key, image.image_key
+            assert before == after
         report_progress(f"{images:,} images in {FacetGroup.select().count():,} groups")
 
 

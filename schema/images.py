@@ -38,6 +38,7 @@ class Image(EditedTable):
     cloud = CharField(max_length=32)
     location = CharField(max_length=128, default="")
     cloud_image_id = CharField(max_length=512)
+    """The canonical ID, in the case in which the cloud or the person writes it."""
     compute_resource = CharField(max_length=255, default="")
     """'' means no compute resource.
 
@@ -90,6 +91,8 @@ class Image(EditedTable):
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
 
+    image_key = CharField(max_length=512, default="")
+    """`image_key_of(cloud_image_id)`, filled by `derive`. IDs are compared in this form only."""
     name_key = CharField(max_length=255, default="")
     size_key = IntegerField(default=0)
     search_text = TextField(default="")
@@ -106,8 +109,8 @@ class Image(EditedTable):
     class Meta:
         indexes = (
             # Unique: a scope registers an image only once. See `webapp.images.identity`.
-            (("scope", "cloud", "location", "cloud_image_id", "compute_resource"), True),
-            (("cloud", "cloud_image_id"), False),
+            (("scope", "cloud", "location", "image_key", "compute_resource"), True),
+            (("cloud", "image_key"), False),
             (("status", "deprecated_on"), False),
             (("status", "retired_on"), False),
         )
@@ -118,6 +121,7 @@ class Image(EditedTable):
 
     def derive(self) -> None:
         """Fill the columns that are computed from other columns."""
+        self.image_key = image_key_of(self.cloud_image_id)
         self.name_key = self.name.lower()[:255]
         self.size_key = self.size_gb or 0
         self.verified = self.state != NEVER_READ
@@ -131,6 +135,14 @@ class Image(EditedTable):
     def visible_from(cls, scope: Scope) -> Any:
         """Return the query condition for images that `scope` owns or inherits."""
         return (cls.scope == scope.id) | (cls.scope.in_(scope.above) & cls.shared)
+
+
+def image_key_of(cloud_image_id: str) -> str:
+    """Return the form in which two canonical IDs of the same cloud image are equal.
+
+    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters.
+    """
+    return cloud_image_id.lower()
 
 
 for _columns in (

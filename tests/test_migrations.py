@@ -9,16 +9,19 @@ from peewee import fn
 from playhouse.migrations import Runner
 
 import models
-from models import AuditEntry, DeletedImage, FacetGroup, Image
-from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details
-from webapp import database
+from models import AuditEntry, DeletedImage, FacetGroup, Image, LifeCycle
+from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details, reload
+from webapp import audit, database
 from webapp.clouds.base import ImageState, Locator
-from webapp.images import deletion, registration
+from webapp.images import deletion, life_cycle, registration
+from webapp.images.identity import AlreadyRegistered
+from webapp.images.life_cycle import LifeCyclePlan
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.language import parse
 
-CHECKS, REVISIONS, STATEMENTS = "0004_checks", "0005_revisions", "0006_cloud_statements"
+CHECKS, REVISIONS = "0004_checks", "0005_revisions"
+STATEMENTS, KEYS = "0006_cloud_statements", "0007_image_keys"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -153,3 +156,78 @@ def test_stored_details_are_corrected(
     for image in (stored, deleted):
         found = Image.get_by_id(image.id).details
         assert found == json.loads(json.dumps({**image.details, **after}))
+
+
+def test_records_of_the_same_cloud_image_are_merged(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin, acme = actor_of("scalr-admin"), scope("acme")
+    read = make_image("acme", 1, name="noble", shared=False)
+    unread, zone, newer = (make_image("acme", number, name=f"n{number}") for number in (2, 3, 4))
+    elsewhere = make_image("globex", 5, name="theirs")
+    predecessor = make_image("acme", 6)
+    life_cycle.deprecate(admin, unread, models.today(), "Too old.", newer.id)
+    life_cycle.deprecate(admin, predecessor, models.today(), "", unread.id)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(KEYS)
+    ami = read.cloud_image_id
+    for image, location, image_id, state in (
+        (unread, "US-EAST-1", ami, "unknown"),
+        (zone, "us-east-1a", ami, "available"),
+        (elsewhere, "us-east-1b", ami, "available"),
+    ):
+        change = Image.update(location=location, cloud_image_id=image_id, state=state)
+        change.where(Image.id == image.id).execute()
+    assert runner.up()[0] == KEYS
+
+    merged = reload(read)
+    assert {each.name for each in Image.select().where(Image.scope == acme)} == {
+        "noble", newer.name, predecessor.name
+    }  # fmt: skip
+    assert (merged.location, merged.image_key, merged.state) == ("us-east-1", ami, "available")
+    assert merged.shared
+    assert life_cycle.plan_of(merged) == LifeCyclePlan(models.today(), None, "Too old.", newer.id)
+    assert merged.status is LifeCycle.DEPRECATED
+    assert reload(predecessor).successor_id == merged.id
+    assert reload(elsewhere).location == "us-east-1"
+    entries = audit.image_entries(merged)
+    assert [entry.action for entry in entries[:2]] == ["image.merge", "image.merge"]
+    assert {tuple(entry.changes["name"]) for entry in entries[:2]} == {
+        ("n2", "noble"), ("n3", "noble")
+    }  # fmt: skip
+    assert {entry.subject for entry in entries} == {"noble", "n2", "n3"}
+    assert {entry.scope_label for entry in entries} == {acme.label}
+    assert caplog.text.count("was merged into it") == 2
+    page = catalogue.find_page(admin, acme, Listing(parse("owner:here")))
+    assert page.count == len(page.images) == 3
+    with pytest.raises(AlreadyRegistered):
+        make_image("acme", 1)
+
+
+def test_azure_ids_that_differ_only_in_case_are_merged(make_image: MakeImage) -> None:
+    first, second = (make_image("acme", number) for number in (1, 2))
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(KEYS)
+    for image, group in ((first, "RG-Wéb"), (second, "rg-wÉb")):
+        image_id = f"/subscriptions/0/resourceGroups/{group}/providers/Microsoft.Compute/images/x"
+        change = Image.update(cloud="azure", location="", cloud_image_id=image_id)
+        change.where(Image.id == image.id).execute()
+    runner.up()
+    (merged,) = Image.select()
+    assert merged.id == first.id
+    assert "RG-Wéb" in merged.cloud_image_id
+    assert merged.image_key == merged.cloud_image_id.lower()
+
+
+def test_a_merge_makes_no_circle_of_successors(make_image: MakeImage, actor_of: ActorOf) -> None:
+    admin = actor_of("scalr-admin")
+    first, second, between = (make_image("acme", number) for number in (1, 2, 3))
+    life_cycle.deprecate(admin, first, models.today(), "", between.id)
+    life_cycle.deprecate(admin, between, models.today(), "", second.id)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(KEYS)
+    change = Image.update(location="us-east-1a", cloud_image_id=first.cloud_image_id)
+    change.where(Image.id == second.id).execute()
+    runner.up()
+    assert reload(between).successor_id == first.id
+    assert reload(first).successor_id is None

@@ -22,6 +22,7 @@ ACTIONS = {
     "image.edit": "edited the image",
     "image.promote": "promoted the image",
     "image.check": "checked the image",
+    "image.merge": "merged a duplicate record into the image",
     "image.delete": "deleted the image",
     "image.undelete": "restored the deleted image",
     "image.deprecate": "deprecated the image",

@@ -135,6 +135,15 @@ def _azure_spellings(image_id: str) -> list[tuple[str, str]]:
     return [(text, "") for text in texts]
 
 
+SPELLINGS = {
+    "aws": _aws_spellings,
+    "gce": _gce_spellings,
+    "openstack": _openstack_spellings,
+    "azure": _azure_spellings,
+    "vmware": _vmware_spellings,
+}
+"""Functions by cloud that return the spellings of a canonical ID, each with its location."""
+
 _names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}[A-Za-z0-9]", fullmatch=True)
 _low_names = st.from_regex(r"[a-z][a-z0-9-]{3,20}[a-z0-9]", fullmatch=True)
 _numbers = st.tuples(*[st.integers(0, 10**9)] * 3).map(lambda parts: ".".join(map(str, parts)))
@@ -159,9 +168,9 @@ azure_ids = st.one_of(
 )
 
 spelled_ids: st.SearchStrategy[SpelledId] = st.one_of(
-    _spelled("aws", aws_ids, _aws_spellings),
-    _spelled("gce", gce_ids, _gce_spellings),
-    _spelled("openstack", uuids, _openstack_spellings),
-    _spelled("azure", azure_ids, _azure_spellings),
-    _spelled("vmware", uuids, _vmware_spellings),
+    _spelled("aws", aws_ids, SPELLINGS["aws"]),
+    _spelled("gce", gce_ids, SPELLINGS["gce"]),
+    _spelled("openstack", uuids, SPELLINGS["openstack"]),
+    _spelled("azure", azure_ids, SPELLINGS["azure"]),
+    _spelled("vmware", uuids, SPELLINGS["vmware"]),
 )

@@ -13,7 +13,8 @@ from webapp.access import Forbidden
 from webapp.clouds.base import Locator
 from webapp.images import image_details, registration
 from webapp.images.choices import choices_of
-from webapp.images.registration import CredentialsNotUsable, InvalidLocator
+from webapp.images.identity import InvalidLocator, require_storable
+from webapp.images.registration import CredentialsNotUsable
 
 
 def test_registering_saves_details_and_choices(
@@ -105,5 +106,5 @@ def test_a_change_and_its_audit_entry_are_one_transaction(
 )
 def test_values_longer_than_their_columns_are_refused(locator: Locator, field: str) -> None:
     with pytest.raises(InvalidLocator, match="too long") as caught:
-        registration.require_storable(locator)
+        require_storable(locator)
     assert caught.value.field == field

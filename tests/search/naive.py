@@ -46,8 +46,9 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
     yes = value == "yes"
     rules: dict[Key, Any] = {
         Key.WORD: lambda: any(
-            value.lower() in text.lower()
+            wanted in text.lower()
             for text in (image.name, image.cloud_image_id, image.description)
+            for wanted in term.texts
         ),
         Key.CLOUD: lambda: image.cloud == value,
         Key.LOCATION: lambda: image.location in {value, value.lower()},
@@ -73,7 +74,7 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
             if value == "me"
             else image.registered_by_name == value
         ),
-        Key.ID: lambda: value.lower() in image.cloud_image_id.lower(),
+        Key.ID: lambda: any(text in image.cloud_image_id.lower() for text in term.texts),
     }
     return bool(rules[term.key]())
 

@@ -193,3 +193,41 @@ def test_removing_and_adding_terms() -> None:
     assert query.with_term_toggled(aws).with_term_toggled(aws).terms == query.terms
     assert parse("") == EVERYTHING
     assert not EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('ami = "ami-0123456789abcdef0"', "ami-0123456789abcdef0"),
+        ('"ImageId": "AMI-0123456789abcdef0",', "ami-0123456789abcdef0"),
+        ("50 1e 5a 2b 8c 9d 0e 1f-2a 3b 4c 5d 6e 7f 80 91", "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"),
+        ("| id | 6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b |", "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"),
+    ],
+)
+def test_an_image_id_with_blanks_and_a_label_is_one_word(text: str, word: str) -> None:
+    query = parse(text)
+    assert query.terms == (Term(Key.WORD, word),)
+    assert not query.problems
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ami-0123456789abcdef0 cloud:gce",
+        "ami-0123456789abcdef0 (noble)",
+        "web ami-0123456789abcdef0",
+        "-id ami-0123456789abcdef0",
+        "ami-0123456789abcdef0 ami-12345678",
+    ],
+)
+def test_other_words_beside_an_image_id_stay_conditions(text: str) -> None:
+    query = parse(text)
+    assert len(query.terms) + len(query.problems) == 2
+
+
+def test_a_word_that_spells_an_image_id_also_finds_the_id() -> None:
+    urn = "Canonical:ubuntu-24_04-lts:server:24.04.202610150"
+    (term,) = parse(urn).terms
+    assert term.texts == (urn.lower(), urn.lower().replace(":", "/"))
+    (term,) = parse('"built from ami-0123456789abcdef0"').terms
+    assert term.texts == ("built from ami-0123456789abcdef0",)

@@ -43,6 +43,27 @@ def test_a_search_without_results_offers_registration_of_an_id(
     assert "Register this image" not in page
 
 
+def test_a_search_shows_the_image_whose_id_it_contains(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme", name="noble")
+    client = client_of("account-editor")
+
+    def search(text: str) -> str:
+        return client.get(f"{ACME}/images", query_string={"q": text}).text
+
+    for text in (
+        f"arn:aws:ec2:us-east-1::image/{image.cloud_image_id}",
+        f"us-east-1:{image.cloud_image_id}",
+        f'ami = "{image.cloud_image_id}"',
+    ):
+        assert "No images match your search" not in search(text), text
+    for text in (f"{image.cloud_image_id} (prod)", f"{image.cloud_image_id} status:retired"):
+        page = search(text)
+        assert f'<a href="{ACME}/images/{image.id}">noble</a>' in page, text
+        assert "Register this image" not in page
+
+
 def test_htmx_gets_a_fragment_and_others_the_page(
     client_of: ClientOf, make_image: MakeImage
 ) -> None:

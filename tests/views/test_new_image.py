@@ -93,6 +93,15 @@ def test_next_reads_the_image_and_suggests(
     assert re.search(r'<option selected value="ubuntu\|24.04">', page)
 
 
+def test_a_location_in_another_spelling_is_understood(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    response = client_of("account-editor").get(next_url(credentials, NOBLE, "US-EAST-1"))
+    assert response.status_code == 200
+    assert "us-east-1" in response.text
+    assert "US-EAST-1" not in visible_text(response.text)
+
+
 def test_a_pasted_arn_sets_the_location(client_of: ClientOf, credentials: CloudCredentials) -> None:
     client = client_of("account-editor")
     arn = f"arn:aws:ec2:us-east-1::image/{NOBLE}"
@@ -148,6 +157,7 @@ def test_the_paste_box_takes_an_ami_as_tools_print_it(
         ("", "us-east-1", "AMI"),
         ("i-0123456789abcdef0", "us-east-1", "instance"),
         (NOBLE, "", "Choose the location"),
+        (NOBLE, "us-east-1a", "Enter its region, us-east-1."),
         ("ami-0000000000000dead", "us-east-1", "ami-0000000000000dead"),
         (aws.ONLY_IRELAND.id_in("eu-west-1"), "us-east-1", "eu-west-1"),
     ],

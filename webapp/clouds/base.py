@@ -8,6 +8,7 @@ These are the errors. The message of each error is safe to show and says what to
     CloudError
     ├── InvalidCredentials    the fields are wrong, alone or together; nothing was sent
     ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
+    ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
     ├── ImageNotFound         the cloud says that there is no such image at that location
     ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
     ├── UnknownLocation       no such region, or not enabled for these credentials
@@ -65,6 +66,10 @@ class InvalidImageId(CloudError):
     def __init__(self, message: str, *, recognized: bool = False) -> None:
         super().__init__(message)
         self.recognized = recognized
+
+
+class InvalidLocation(CloudError):
+    """The text cannot be a location of this cloud, for example because it is a zone of a region."""
 
 
 class ImageNotFound(CloudError):
@@ -334,6 +339,13 @@ class Cloud(ABC):
 
         Raises InvalidImageId with a message that explains the problem.
         """
+
+    def parse_location(self, text: str) -> str:
+        """Return the canonical key of a location that a person or a file writes, or '' for none.
+
+        Raises InvalidLocation with a message that explains the problem.
+        """
+        return "" if self.location_rule is LocationRule.GLOBAL else text.strip()
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
         """Return the locations known without a call to the cloud.

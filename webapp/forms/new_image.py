@@ -14,7 +14,14 @@ from wtforms import (
 from wtforms.validators import Length
 
 from models import CloudCredentials
-from webapp.clouds.base import Cloud, ImageId, InvalidImageId, ListedImage, Location
+from webapp.clouds.base import (
+    Cloud,
+    ImageId,
+    InvalidImageId,
+    InvalidLocation,
+    ListedImage,
+    Location,
+)
 from webapp.clouds.base import Field as CloudField
 from webapp.forms.base import MarkRequired, refuse, stripped
 
@@ -87,6 +94,10 @@ class SelectImageForm(Form):
         if field and field.required and not has_location:
             verb = "Enter" if field.free_text else "Choose"
             refuse(self, f"{verb} the {field.label.lower()} of the image.", "location")
+        try:
+            self.cloud.parse_location(self.value_of("location"))
+        except InvalidLocation as error:
+            refuse(self, str(error), "location")
         return not self.errors
 
     def value_of(self, name: str) -> str:

@@ -28,8 +28,14 @@ from webapp.clouds.base import (
 )
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import image_details
-from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered, registering
-from webapp.images.registration import require_storable, usable_credentials
+from webapp.images.identity import (
+    AlreadyRegistered,
+    ImageIdentity,
+    find_registered,
+    registering,
+    require_storable,
+)
+from webapp.images.registration import usable_credentials
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock
 

@@ -29,7 +29,9 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
-DERIVED_COLUMNS = frozenset({"group_id", "name_key", "size_key", "search_text", "verified"})
+DERIVED_COLUMNS = frozenset(
+    {"group_id", "image_key", "name_key", "size_key", "search_text", "verified"}
+)
 """Columns that are computed from other columns. The stored copy leaves them out."""
 
 

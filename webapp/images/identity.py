@@ -1,11 +1,18 @@
 """The rule that an image may be registered only once, and what makes two images the same.
 
+A cloud image has one canonical ID and one canonical location, which its adapter parses from any
+text that people and tools write: `parse_locator`. Azure ignores the case of its IDs, but writes
+them in the case in which they were created. People copy the ID from here to other tools, so it is
+stored in the cloud's case. It is compared in lower case: `Image.image_key`.
+
 Every use case that adds an image to a scope adds it inside `with registering(...)`. The unique
 index of the `Image` table enforces the same rule if two people act at the same moment.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +21,9 @@ from typing import Any
 from peewee import Field, IntegrityError
 
 from models import Image, Scope, transaction
-from webapp.clouds import CLOUDS
-from webapp.clouds.base import LocationRule, Locator
+from schema.images import image_key_of
+from webapp.clouds import CLOUDS, clouds_for_image_id
+from webapp.clouds.base import Cloud, InvalidLocation, LocationRule, Locator
 from webapp.refusals import Refusal
 
 
@@ -66,13 +74,81 @@ def find_all_registered(
     """
     found: dict[ImageIdentity, Image] = {}
     for cloud in {identity.cloud for identity in identities}:
-        ids = {each.cloud_image_id for each in identities if each.cloud == cloud}
-        same_id = (Image.cloud == cloud) & Image.cloud_image_id.in_(ids)
+        keys = {each.image_key for each in identities if each.cloud == cloud}
+        same_id = (Image.cloud == cloud) & Image.image_key.in_(keys)
         for image in Image.select(*columns).where(same_id & Image.visible_from(scope)):
             identity = ImageIdentity.from_image(image)
             if identity in identities and (image.scope_id == scope.id or identity not in found):
                 found[identity] = image
     return found
+
+
+def spelled_images(text: str) -> Any:
+    """Return the query condition for images whose cloud image ID `text` is, in any spelling.
+
+    The condition uses the index of cloud image IDs. It is None if no cloud has such IDs.
+    """
+    conditions = []
+    for cloud, parsed in clouds_for_image_id(text):
+        condition = (Image.cloud == cloud.key) & (Image.image_key == image_key_of(parsed.value))
+        if parsed.location and cloud.location_rule is LocationRule.REGIONAL:
+            condition &= Image.location == parsed.location
+        conditions.append(condition)
+    return functools.reduce(operator.or_, conditions) if conditions else None
+
+
+def parse_locator(
+    cloud: Cloud, *, location: str, image_id: str, compute_resource: str = ""
+) -> Locator:
+    """Return the locator in its canonical form.
+
+    `image_id` may contain the location, like an ARN does. Raises InvalidImageId, and InvalidLocator
+    if a value can't be stored, the location is missing, or the image ID names another location. In
+    the last case, picking one of the two could identify the wrong image.
+    """
+    parsed = cloud.parse_image_id(image_id)
+    try:
+        chosen, pasted = cloud.parse_location(location), cloud.parse_location(parsed.location)
+    except InvalidLocation as error:
+        raise InvalidLocator(str(error), "location") from error
+    if pasted and chosen and pasted != chosen:
+        raise InvalidLocator(
+            f"The image ID is for {pasted}, but the location is {chosen}. Change one of them so "
+            f"that they match.",
+            "location",
+        )
+    if cloud.location_rule is LocationRule.REGIONAL and not (chosen or pasted):
+        raise InvalidLocator(
+            "The location is missing. Choose the location of the image.", "location"
+        )
+    locator = Locator(chosen or pasted, parsed.value, compute_resource)
+    require_storable(locator)
+    return locator
+
+
+def require_storable(locator: Locator) -> None:
+    """Raise InvalidLocator if a part of `locator` is longer than its database column.
+
+    In a cloud with nested folders, such as vSphere, a name can be longer than its column.
+    """
+    for column, value, field, label in (
+        (Image.location, locator.location, "location", "location"),
+        (Image.image_key, image_key_of(locator.image_id), "image_id", "image ID"),
+        (
+            Image.compute_resource,
+            locator.compute_resource,
+            "compute_resource",
+            "compute resource",
+        ),
+    ):
+        if len(value) > column.max_length:
+            raise InvalidLocator(
+                f"The {label} is too long. Use at most {column.max_length} characters.", field
+            )
+
+
+class InvalidLocator(Refusal):
+    """The location, image ID or compute resource can't be looked up or stored."""
 
 
 class AlreadyRegistered(Refusal):
@@ -93,7 +169,7 @@ class ImageIdentity:
 
     cloud: str
     location: str
-    cloud_image_id: str
+    image_key: str
     compute_resource: str = ""
 
     @classmethod
@@ -102,13 +178,14 @@ class ImageIdentity:
         return cls(
             cloud=cloud_key,
             location=locator.location if regional else "",
-            cloud_image_id=locator.image_id,
+            image_key=image_key_of(locator.image_id),
             compute_resource=locator.compute_resource,
         )
 
     @classmethod
     def from_image(cls, image: Image) -> ImageIdentity:
-        return cls(image.cloud, image.location, image.cloud_image_id, image.compute_resource)
+        key = image_key_of(image.cloud_image_id)  # The column is empty until the image is saved.
+        return cls(image.cloud, image.location, key, image.compute_resource)
 
     @property
     def same_cloud_image(self) -> Any:
@@ -116,5 +193,5 @@ class ImageIdentity:
         return (
             (Image.cloud == self.cloud)
             & (Image.location == self.location)
-            & (Image.cloud_image_id == self.cloud_image_id)
+            & (Image.image_key == self.image_key)
         )

@@ -11,17 +11,20 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from models import CloudCredentials, Image, Scope, now
+from schema.images import image_key_of
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
+from webapp.clouds.base import ImageDetails, ImageState, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
 from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_choices
 from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
+    parse_locator,
     registering,
+    require_storable,
     require_unregistered,
 )
 from webapp.images.receipts import Receipt
@@ -40,10 +43,6 @@ class CredentialsChanged(Refusal):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The credentials “{name}” were edited after the image was looked up.")
-
-
-class InvalidLocator(Refusal):
-    """The location, image ID or compute resource can't be looked up or stored."""
 
 
 def look_up(
@@ -65,10 +64,7 @@ def look_up(
     actor.require(Right.EDIT_IMAGES, scope)
     cloud = CLOUDS[cloud_key]
     credentials = usable_credentials(scope, cloud_key, credentials_id)
-    parsed = cloud.parse_image_id(image_id)
-    location = _choose_location(cloud.location_rule, location.strip(), parsed.location)
-    locator = Locator(location, parsed.value)
-    require_storable(locator)
+    locator = parse_locator(cloud, location=location, image_id=image_id)
     if cloud.compute_resource_field is None:
         require_unregistered(scope, ImageIdentity.from_locator(cloud_key, locator))
     revision, read_at = credentials.revision, now()
@@ -84,7 +80,7 @@ def look_up(
     found = replace(locator, image_id=details.image_id)
     require_storable(found)
     require_unregistered(scope, ImageIdentity.from_locator(cloud_key, found))
-    only_case_differs = found.image_id.lower() == locator.image_id.lower()
+    only_case_differs = image_key_of(found.image_id) == image_key_of(locator.image_id)
     alias = "" if only_case_differs else locator.image_id
     return Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
 
@@ -198,49 +194,16 @@ def usable_credentials(scope: Scope, cloud: str, credentials_id: int | None) -> 
     return credentials
 
 
-def require_storable(locator: Locator) -> None:
-    """Raise InvalidLocator if a part of `locator` is longer than its database column.
-
-    In a cloud with nested folders, such as vSphere, a name can be longer than its column.
-    """
-    for column, value, field, label in (
-        (Image.location, locator.location, "location", "location"),
-        (Image.cloud_image_id, locator.image_id, "image_id", "image ID"),
-        (
-            Image.compute_resource,
-            locator.compute_resource,
-            "compute_resource",
-            "compute resource",
-        ),
-    ):
-        if len(value) > column.max_length:
-            raise InvalidLocator(
-                f"The {label} is too long. Use at most {column.max_length} characters.", field
-            )
-
-
-def _choose_location(rule: LocationRule, chosen: str, pasted: str) -> str:
-    """Return the location in which to look up the image.
-
-    Raises InvalidLocator if a location is required and there is none. Also raises it if the pasted
-    ARN or URL names a different location from the chosen one, because picking one of the two could
-    register the wrong image.
-    """
-    if pasted and chosen and pasted != chosen:
-        raise InvalidLocator(
-            f"The image ID is for {pasted}, but the location is {chosen}. Change one of them so "
-            f"that they match.",
-            "location",
-        )
-    location = chosen or pasted
-    if rule is LocationRule.REGIONAL and not location:
-        raise InvalidLocator("Choose the location of the image.", "location")
-    return location
-
-
 def _new_image(scope: Scope, cloud_key: str, locator: Locator) -> Image:
     """Return an unsaved image that has only its scope and identity."""
-    return Image(scope=scope, **asdict(ImageIdentity.from_locator(cloud_key, locator)))
+    identity = ImageIdentity.from_locator(cloud_key, locator)
+    return Image(
+        scope=scope,
+        cloud=identity.cloud,
+        location=identity.location,
+        cloud_image_id=locator.image_id,
+        compute_resource=identity.compute_resource,
+    )
 
 
 def _save_new(actor: Actor, image: Image, choices: Choices, details: ImageDetails) -> Image:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from models import Image, LifeCycle, Scope
+from webapp.images.identity import spelled_images
 from webapp.refusals import Refusal
 
 LONGEST_CHAIN = 1_000
@@ -30,8 +31,8 @@ def reference_to(image_id: int, name: str) -> str:
 def find_image(scope: Scope, text: str) -> Image:
     """Return the image that `text` identifies, among the images that `scope` can see.
 
-    `text` is an ID ('12' or '#12 noble'), a cloud image ID, or a name. Raises InvalidSuccessor if
-    no image or more than one image matches.
+    `text` is an ID ('12' or '#12 noble'), a cloud image ID in any spelling, or a name. Raises
+    InvalidSuccessor if no image or more than one image matches.
     """
     text = text.strip()
     visible = Image.visible_from(scope)
@@ -41,7 +42,9 @@ def find_image(scope: Scope, text: str) -> Image:
         found = list(Image.select().where(visible & (Image.id == image_id)))
         if found or by_id[1]:  # Without "#", the number can also be a cloud image ID or a name.
             return _only_one(found, text, scope)
-    matches = (Image.cloud_image_id == text) | (Image.name == text)
+    matches = Image.name == text
+    if (spelled := spelled_images(text)) is not None:
+        matches |= spelled
     return _only_one(list(Image.select().where(visible & matches).limit(2)), text, scope)
 
 

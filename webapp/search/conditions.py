@@ -128,13 +128,14 @@ def range_conditions(query: Query, actor: Actor) -> list[Sql]:
     return [condition for condition in conditions if condition]
 
 
-def required_texts(query: Query) -> list[str]:
-    """Return the texts that the `search_text` of every matching image contains, in lower case.
+def required_texts(query: Query) -> list[tuple[str, ...]]:
+    """Return tuples of texts in lower case: the alternatives of each term.
 
-    The index of trigrams finds images by these texts.
+    The `search_text` of every matching image contains at least one text of each tuple. The index of
+    trigrams finds images by these texts.
     """
     terms = [term for key in TEXT_KEYS for term in query.terms_for(key)]
-    return [term.value.lower() for term in terms if not term.excluded]
+    return [term.texts for term in terms if not term.excluded]
 
 
 def _slice_matches(query: Query, slice_: ScopeSlice) -> bool:
@@ -225,11 +226,10 @@ def _status_condition(value: str, column: ColumnExpression) -> Sql:
 
 
 def _ungrouped_term_condition(term: Term, actor: Actor) -> Sql:
-    text = term.value.lower()
     if term.key is Key.WORD:
-        return sql.contains("search_text", text)
+        return sql.any_of(sql.contains("search_text", text) for text in term.texts)
     if term.key is Key.ID:
-        return sql.contains(sql.lowercase("cloud_image_id"), text)
+        return sql.any_of(sql.contains("image_key", text) for text in term.texts)
     if term.key is Key.BY:
         return _registrar_condition(term, actor)
     return _range_condition(term, actor)

@@ -122,6 +122,10 @@ _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)', re.DOTALL)
 _KEY_AND_VALUE = re.compile(r"([A-Za-z]+):(?!//)(.*)", re.DOTALL)
 """Does not match a URL such as https://…, which is a word."""
 _COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
+_ID_LABEL = re.compile(
+    r"(?:source|image)?(?:ami|image)?(?:id|ref)?|urn(?:uuid)?|uuid|vcuuid|instanceuuid"
+)
+"""What tools print before an image ID, without punctuation."""
 _UNQUOTED = re.compile(r'[^\s"]+')
 
 
@@ -146,6 +150,16 @@ class Term:
         if self.key is Key.WORD:
             return minus + _quote(self.value, always=_needs_quotes(self.value))
         return f"{minus}{self.key}:{self.operator}{_quote(self.value)}"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts, in lower case, of which an image must contain at least one.
+
+        For a word and for `id`, this is the value, and the cloud image ID that the value spells.
+        """
+        if self.key not in {Key.WORD, Key.ID}:
+            return ()
+        return tuple(dict.fromkeys((self.value.lower(), *spelled_image_ids(self.value))))
 
     @property
     def label(self) -> str:
@@ -269,6 +283,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     """
     terms: dict[Term, None] = {}
     problems: dict[Problem, None] = {}
+    if image_id := _only_image_id(text):
+        return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
     pieces: list[str] = []
     length = -1
     for match in find_pieces(text):
@@ -380,6 +396,39 @@ def _is_image_id(text: str) -> bool:
     begins with a key is never an image ID, although an Azure publisher could be named "os".
     """
     return text.partition(":")[0].lower() not in KEYS and bool(clouds_for_image_id(text))
+
+
+def spelled_image_ids(text: str) -> list[str]:
+    """Return the cloud image IDs that `text` spells, in lower case, usually none or one.
+
+    A text with blanks must consist of the ID and a label, such as `ami = "ami-…"`, because other
+    words would be conditions of their own.
+    """
+    found = {image_id.value.lower() for _, image_id in clouds_for_image_id(text)}
+    if any(character.isspace() for character in text):
+        found = {
+            image_id
+            for image_id in found
+            if _ID_LABEL.fullmatch(
+                _letters_and_digits(text).removesuffix(_letters_and_digits(image_id))
+            )
+        }
+    return sorted(found)
+
+
+def _only_image_id(text: str) -> str:
+    """Return the image ID that several pieces spell together, such as `50 1e 5a …`, or ''."""
+    pieces = [match[0] for match in find_pieces(text[: MAX_TEXT_LENGTH + 1])]
+    if len(pieces) < 2 or len(text) > MAX_TEXT_LENGTH:
+        return ""
+    if any(piece.startswith("-") for piece in pieces):
+        return ""
+    image_ids = spelled_image_ids(" ".join(pieces))
+    return image_ids[0] if len(image_ids) == 1 else ""
+
+
+def _letters_and_digits(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:

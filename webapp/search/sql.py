@@ -165,15 +165,6 @@ def without_index(column: str) -> str:
     return f"LIKELY({column})" if is_sqlite() else column
 
 
-def lowercase(column: str) -> str:
-    """Return the expression for the text of a column in lower case.
-
-    >>> lowercase("cloud_image_id")
-    'LOWER(cloud_image_id)'
-    """
-    return f"LOWER({column})"
-
-
 def zero_if_null(column: str) -> str:
     """Return the expression for the value of a column, or 0 for NULL.
 
@@ -253,29 +244,36 @@ def narrow(source: Sql, condition: Sql) -> Sql:
     return all_of([source, condition])
 
 
-def images_with_texts(texts: Sequence[str], where: Sql, index_limit: int | None = None) -> Sql:
-    """Return the source for images whose `search_text` contains all texts.
+def images_with_texts(
+    texts: Sequence[Sequence[str]], where: Sql, index_limit: int | None = None
+) -> Sql:
+    """Return the source for images whose `search_text` contains a text of each group of texts.
 
     The index of trigrams finds the images. With SQLite, `index_limit` limits how many images the
     index returns before `where` is checked. With PostgreSQL, `index_limit` is ignored, because the
     index cannot return its matches one by one.
 
-    >>> images_with_texts(["web"], equals("cloud", "aws"), index_limit=9)
+    >>> images_with_texts([["web"]], equals("cloud", "aws"), index_limit=9)
     Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ? LIMIT 9) AS words
          CROSS JOIN image WHERE id = word_id AND cloud = ?', ('"web"', 'aws'))
     """
     if not is_sqlite():
-        matches = [Sql("search_text LIKE ?", (_like_pattern(text),)) for text in texts]
+        matches = [
+            any_of(Sql("search_text LIKE ?", (_like_pattern(text),)) for text in group)
+            for group in texts
+        ]
         return rows_of("image", all_of([*matches, where]))
     found = select(["rowid AS word_id"], indexed_texts(texts), limit=index_limit)
     source = rows_of("CROSS JOIN image", all_of([Sql("id = word_id"), where]))
     return _join(" ", [subquery(found, "words"), source])
 
 
-def indexed_texts(texts: Iterable[str]) -> Sql:
-    """Return the source for the entries of SQLite's index of trigrams that contain all texts.
+def indexed_texts(texts: Iterable[Sequence[str]]) -> Sql:
+    """Return the source for the entries of SQLite's index of trigrams.
 
-    >>> indexed_texts(["web"])
+    Each entry contains a text of each group of texts.
+
+    >>> indexed_texts([["web"]])
     Sql('image_words WHERE image_words MATCH ?', ('"web"',))
     """
     return rows_of("image_words", Sql("image_words MATCH ?", (_fts_phrase(texts),)))
@@ -430,10 +428,15 @@ def _like_pattern(text: str) -> str:
     return f"%{escaped}%"
 
 
-def _fts_phrase(texts: Iterable[str]) -> str:
-    """Return the query of SQLite's full-text index for rows that contain all texts.
+def _fts_phrase(texts: Iterable[Sequence[str]]) -> str:
+    """Return the query of SQLite's full-text index for rows with a text of each group of texts.
 
-    >>> print(_fts_phrase(["web", 'a "b" c']))
+    >>> print(_fts_phrase([["web"], ['a "b" c']]))
     "web" AND "a ""b"" c"
+    >>> print(_fts_phrase([["web", "db"], ["1.0"]]))
+    ("web" OR "db") AND "1.0"
     """
-    return " AND ".join('"' + text.replace('"', '""') + '"' for text in texts)
+    groups = [['"' + text.replace('"', '""') + '"' for text in group] for group in texts]
+    return " AND ".join(
+        f"({' OR '.join(group)})" if len(group) > 1 else group[0] for group in groups
+    )

@@ -12,6 +12,7 @@ from typing import Any
 import models
 from models import Image, LifeCycle, Scope
 from webapp.images import life_cycle, successors
+from webapp.images.identity import spelled_images
 from webapp.images.life_cycle import STAYS_ACTIVE, LifeCyclePlan
 from webapp.refusals import Refusal
 from webapp.transfer.import_lines import ImportLine, LifeCycleColumns
@@ -79,9 +80,11 @@ class LifeCycleResolver:
 
     def _find_successor(self, cloud: str, location: str, text: str) -> int:
         """Return the ID of the image named by `text`, preferring the same cloud and location."""
-        same_location = (Image.cloud == cloud) & (Image.location == location)
-        matches = same_location & (Image.cloud_image_id == text) & Image.visible_from(self._scope)
-        found = list(Image.select(Image.id).where(matches).limit(2))
+        found = []
+        if (spelled := spelled_images(text)) is not None:
+            same_location = (Image.cloud == cloud) & (Image.location == location)
+            matches = same_location & spelled & Image.visible_from(self._scope)
+            found = list(Image.select(Image.id).where(matches).limit(2))
         image = found[0] if len(found) == 1 else successors.find_image(self._scope, text)
         image_id: int = image.id
         return image_id

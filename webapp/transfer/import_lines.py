@@ -13,12 +13,12 @@ from typing import Any
 
 from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, LocationRule, Locator
+from webapp.clouds.base import Cloud, Locator
 from webapp.images import operating_systems
 from webapp.images.choices import Choices, choices_of
-from webapp.images.identity import ImageIdentity
+from webapp.images.identity import ImageIdentity, parse_locator
 from webapp.images.receipts import Receipt
-from webapp.images.registration import require_storable, suggested_name
+from webapp.images.registration import suggested_name
 from webapp.refusals import Refusal
 
 YES = frozenset({"yes", "y", "true", "1"})
@@ -169,23 +169,11 @@ def _parse_locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
     text = values.get("cloud_image_id", "")
     if not text:
         raise InvalidLine("The cloud_image_id is missing. Add the ID of the image.")
-    parsed = cloud.parse_image_id(text)
-    location = values.get("location", "") or parsed.location
-    if parsed.location and location != parsed.location:
-        raise InvalidLine(
-            f"The cloud_image_id contains the location {parsed.location}, but the location column "
-            f"is {location}. Change one of them so that they match."
-        )
-    if cloud.location_rule is LocationRule.REGIONAL and not location:
-        raise InvalidLine(f"The location is missing. It is required for {cloud.label}.")
     compute_resource = values.get("compute_resource", "")
     if compute_resource and cloud.compute_resource_field is None:
         raise InvalidLine(f"{cloud.label} images don’t have a compute_resource. Remove its value.")
-    if cloud.location_rule is LocationRule.GLOBAL:
-        location = ""
-    locator = Locator(location, parsed.value, compute_resource)
-    require_storable(locator)
-    return locator
+    location = values.get("location", "")
+    return parse_locator(cloud, location=location, image_id=text, compute_resource=compute_resource)
 
 
 def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:

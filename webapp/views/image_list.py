@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 from flask import Response, g, request, url_for
 
+from models import Image
 from webapp.access import Right
 from webapp.clouds import clouds_for_image_id
+from webapp.images import identity
 from webapp.jobs.store import running_jobs
 from webapp.people import preferences
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
@@ -18,6 +20,7 @@ from webapp.search.catalogue import Listing, Page
 from webapp.search.language import Key, Query
 from webapp.search.ordering import SORTS
 from webapp.views.arguments import number_argument
+from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
 from webapp.web.components import RowOptions
 from webapp.web.rendering import render
@@ -49,6 +52,7 @@ def images() -> Response:
         running_jobs=running_jobs(g.actor, g.scope),
         scope_is_empty=not page.images and not query and catalogue.is_empty(g.scope),
         matching_clouds=_matching_clouds(query, page),
+        images_with_id=[(image_url(image), image) for image in _images_with_id(query, page)],
         may_edit=may_edit,
     )
 
@@ -133,3 +137,16 @@ def _matching_clouds(query: Query, page: Page) -> str:
     """
     clouds = clouds_for_image_id(query.text) if not page.count else []
     return " or ".join(cloud.label for cloud, _ in clouds)
+
+
+def _images_with_id(query: Query, page: Page) -> list[Image]:
+    """If a search finds no image but contains an image ID, return the images with this ID.
+
+    The text may contain other words too, for example if it was copied from the output of a tool.
+    """
+    if page.count:
+        return []
+    condition = identity.spelled_images(query.text)
+    if condition is None:
+        return []
+    return list(Image.select().where(condition & Image.visible_from(g.scope)).order_by(Image.id))

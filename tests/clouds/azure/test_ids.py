@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clouds.helpers import assert_rejected_quickly
-from webapp.clouds.azure.ids import parse, parse_canonical
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.azure.ids import parse, parse_canonical, parse_location
+from webapp.clouds.base import ImageId, InvalidImageId, InvalidLocation
 from webapp.clouds.pasted_text import MAX_LENGTH
 
 SUBSCRIPTION = "01234567-89ab-cdef-0123-456789abcdef"
@@ -277,3 +277,34 @@ def assert_parsed_or_rejected(text: str) -> None:
 )
 def test_hostile_input_is_rejected_quickly(piece: str) -> None:
     assert_rejected_quickly(parse, piece, MAX_LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("eastus", "eastus"),
+        (" EastUS ", "eastus"),
+        ("East US 2", "eastus2"),
+        ("(US) East US", "eastus"),
+        ("(Europe) West Europe", "westeurope"),
+        ("USGov Virginia", "usgovvirginia"),
+        ("", ""),
+    ],
+)
+def test_a_location_becomes_the_name_of_the_region(text: str, region: str) -> None:
+    assert parse_location(text) == region
+    assert parse_location(region) == region
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("eastus-1", "an availability zone.* its region, eastus"),
+        ("eastus2-az3", "an availability zone.* its region, eastus2"),
+        ("East US, 1", "isn’t an Azure region"),
+        ("résumé", "isn’t an Azure region"),
+    ],
+)
+def test_a_location_that_is_no_region_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidLocation, match=words):
+        parse_location(text)

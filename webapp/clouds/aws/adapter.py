@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from webapp.clouds.aws import ids, parameters
+from webapp.clouds.aws import ids, locations, parameters
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
 from webapp.clouds.base import (
@@ -133,6 +133,9 @@ class Aws(Cloud):
 
     def parse_image_id(self, text: str) -> ImageId:
         return parameters.parse(text) or ids.parse(text)
+
+    def parse_location(self, text: str) -> str:
+        return locations.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:  # noqa: ARG002
         """Return one AMI for each region in `us-east-1:ami-…,eu-west-1:ami-…`."""

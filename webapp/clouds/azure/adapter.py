@@ -134,6 +134,9 @@ class Azure(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return ids.parse(text)
 
+    def parse_location(self, text: str) -> str:
+        return ids.parse_location(text)
+
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
         """Return the image with the resource ID. Raises InvalidImageId for the URL of a VHD."""
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.base import ImageId, InvalidImageId, InvalidLocation
 from webapp.clouds.messages import shorten
 from webapp.clouds.pasted_text import (
     SURROUNDING_CHARACTERS,
@@ -139,6 +139,9 @@ _AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECAS
 _URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
 """Three or four parts with colons, which are meant to be a URN even if a part is not valid."""
 _AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|/aws/)", re.IGNORECASE)
+_GEOGRAPHY = re.compile(r"^\([a-z ]{1,40}\)")
+"""The part of the world before the name of a region, as the portal writes it: `(US) East US`."""
+_ZONE = re.compile(r"([a-z0-9]{2,40})[-_](?:az|zone)?-?[0-9]")
 _OTHER_RESOURCES = {
     "virtualmachines": "a virtual machine",
     "virtualmachinescalesets": "a scale set",
@@ -160,6 +163,25 @@ def parse(text: str) -> ImageId:
     `text`, which is limited.
     """
     return parse_whole_or_part(text, _parse_part)
+
+
+def parse_location(text: str) -> str:
+    """Return the name of the region that `text` names: `eastus`, `East US` or `(US) East US`.
+
+    Raises InvalidLocation for an availability zone, and for text that cannot be a region.
+    """
+    name = text.strip(SURROUNDING_CHARACTERS).lower()
+    region = re.sub(r"\s", "", _GEOGRAPHY.sub("", name, count=1))
+    if not region or _REGION.fullmatch(region):
+        return region
+    if zone := _ZONE.fullmatch(region):
+        raise InvalidLocation(
+            f"{shorten(text.strip(), 40)} is an availability zone, not a region. Enter its region, "
+            f"{zone[1]}."
+        )
+    raise InvalidLocation(
+        f"“{shorten(text.strip(), 40)}” isn’t an Azure region. Enter a region such as eastus."
+    )
 
 
 def parse_canonical(value: str) -> AnyImage:
