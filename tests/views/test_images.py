@@ -6,7 +6,9 @@ import pytest
 
 from models import Image
 from tests.conftest import ClientOf, MakeImage
-from tests.views.pages import revision_in
+from tests.views.pages import revision_in, visible_text
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageNotVisible
 from webapp.images.choices import SIZE_MESSAGE
 
 ACME = "/account/acme"
@@ -246,3 +248,34 @@ def test_a_wrong_size_has_one_message(client_of: ClientOf, make_image: MakeImage
         page = client.post(f"/account/acme/images/{image.id}/edit", data=data)
         assert page.status_code == 422
         assert page.text.count(SIZE_MESSAGE) == 1
+
+
+def test_an_image_without_the_agent_has_a_warning_with_a_link(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    client = client_of("account-viewer")
+    for number, installed in ((1, True), (2, False)):
+        image = make_image("acme", number, agent_installed=installed)
+        page = client.get(f"{ACME}/images/{image.id}").text
+        assert ("The Scalr agent isn’t installed on this image." in page) is not installed
+        assert ("/help/new-image#the-scalr-agent" in page) is not installed
+    assert 'id="the-scalr-agent"' in client.get("/help/new-image").text
+
+
+def test_the_page_shows_when_and_why_the_last_check_failed(
+    client_of: ClientOf, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hidden(*_: object) -> None:
+        raise ImageNotVisible("The application has no role on the subscription.")
+
+    image, client = make_image("acme"), client_of("account-editor")
+    monkeypatch.setattr(CLOUDS["aws"], "describe", hidden)
+    data = {"credentials": image.credentials_id}
+    assert client.post(f"{ACME}/images/{image.id}/check", data=data).status_code == 422
+    page = client_of("account-viewer").get(f"{ACME}/images/{image.id}")
+    text = visible_text(page)
+    assert "The last check failed:" in text
+    assert "The application has no role on the subscription." in text
+    assert "State Available" in text
+    listed = visible_text(client.get(f"{ACME}/images"))
+    assert "Available Last check failed" in listed
