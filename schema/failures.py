@@ -1,4 +1,4 @@
-"""Read what an error of the database driver means. Peewee stores the driver's error in `args`."""
+"""Read what an error of the database driver means. Peewee stores the driver's error in `orig`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _driver_error(error: BaseException) -> Any:
-    return error.args[0] if error.args else None
+    return getattr(error, "orig", None)
 
 
 def _sqlstate(error: BaseException) -> str | None:

@@ -33,6 +33,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.images.choices import Choices
 from webapp.images.receipts import Receipt
+from webapp.jobs import backoff
 from webapp.people import accounts, sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.web.services import Services
@@ -145,6 +146,12 @@ def app(session_app: Flask, new_database: NewDatabase) -> Iterator[Flask]:
         session_app.extensions["services"] = replace(services, failed_sign_ins=FailedSignIns(""))
         yield session_app
         database.close_all(fresh)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs call a cloud again at once."""
+    monkeypatch.setattr(backoff, "CLOUD_PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import checking, deletion, editing, life_cycle, successors
 from webapp.images.choices import choices_of
 from webapp.images.life_cycle import LifeCyclePlan
-from webapp.jobs.runner import JobAction
+from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 
@@ -82,6 +82,8 @@ class BulkAction:
         image.scope = scope
         try:
             changed, message = self.apply(actor, image, arguments, vault)
+        except RETRIED_CLOUD_ERRORS:
+            raise
         except (Refusal, CloudError) as error:
             return Outcome("refused", str(error))
         return Outcome("done" if changed else "unchanged", message)

@@ -6,6 +6,10 @@ other modules define actions, and `create_app` registers them here.
 One thread of one process works on a job and stores a heartbeat in `Job.seen_at` about once a
 second. Another process may take over a job whose heartbeat is old. The heartbeat is also the lock
 token: a thread stops as soon as the stored heartbeat differs from the last one that it wrote.
+
+A failure that passes is not the outcome of a row. While the database is locked or cannot be
+reached, the job waits and then continues with the same row. A row whose cloud is busy or does not
+answer is tried a few times.
 """
 
 from __future__ import annotations
@@ -19,10 +23,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from models import Job, JobRow, Prepared, Scope, is_sqlite, now, open_connection, transaction
+from models import (
+    DATABASE_FAILURES,
+    Job,
+    JobRow,
+    Prepared,
+    RecordChanged,
+    Scope,
+    database,
+    is_sqlite,
+    is_transient,
+    now,
+    open_connection,
+    transaction,
+)
 from webapp.access import Actor, Forbidden
+from webapp.clouds.base import CloudThrottled, CloudUnreachable
 from webapp.credentials.vault import Vault
-from webapp.jobs import store
+from webapp.jobs import backoff, store
 from webapp.jobs.store import Outcome
 from webapp.people import accounts
 
@@ -41,7 +59,11 @@ READ_SIZE = 500
 log = logging.getLogger(__name__)
 
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
-"""Process one row. The third argument holds the arguments of the job."""
+"""Process one row. The third argument holds the arguments of the job.
+
+Raises RETRIED_CLOUD_ERRORS if another attempt may succeed.
+"""
+RETRIED_CLOUD_ERRORS = (CloudThrottled, CloudUnreachable)
 
 
 @dataclass(frozen=True)
@@ -89,7 +111,7 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
     if Job.update(state="running", seen_at=heartbeat).where(planned).execute():
         is_short = job.total <= SHORT_JOB_ROWS and not JOB_ACTIONS[job.action].concurrent
         if wait and is_short:
-            _process_job(job.id, heartbeat, vault)
+            _process_job(job.id, heartbeat, vault, in_request=True)
         else:
             _start_thread(job.id, heartbeat, vault)
     store.reload_job(job)
@@ -128,21 +150,72 @@ def _start_thread(job_id: int, heartbeat: datetime, vault: Vault) -> None:
     threading.Thread(target=_process_job, args=arguments, name=name, daemon=True).start()
 
 
-def _process_job(job_id: int, heartbeat: datetime, vault: Vault) -> None:
+def _process_job(
+    job_id: int, heartbeat: datetime, vault: Vault, *, in_request: bool = False
+) -> None:
     """Process a job to its end.
 
-    After an unexpected error, for example of the database, the job still counts as running. It is
-    taken over when its heartbeat is old.
+    While the database is locked or cannot be reached, wait and try again; a request does not wait,
+    but leaves the job to a thread. After an unexpected error, the job still counts as running. It
+    is taken over when its heartbeat is old.
     """
+    attempt = _Attempt(job_id, heartbeat, vault)
+    pauses = backoff.database_pauses()
     try:
-        with open_connection():
-            job = Job.get_or_none(Job.id == job_id)
-            if job is not None:
-                _JobWorker(job, heartbeat, vault).process()
+        while not attempt.succeeds():
+            if in_request:
+                _start_thread(job_id, attempt.heartbeat, vault)
+                return
+            if attempt.made_progress:
+                pauses = backoff.database_pauses()
+            pause = next(pauses, None)
+            if pause is None:
+                log.error("job %d was given up, because the database does not answer", job_id)
+                return
+            time.sleep(pause)
     except ProcessIsShuttingDown:
         log.info("job %d is left to another process", job_id)
     except Exception:
         log.exception("job %d was given up", job_id)
+
+
+class _Attempt:
+    """Attempts to process one job. Each attempt continues where the last one ended."""
+
+    def __init__(self, job_id: int, heartbeat: datetime, vault: Vault) -> None:
+        self.heartbeat, self.made_progress = heartbeat, False
+        self._job_id, self._vault = job_id, vault
+
+    def succeeds(self) -> bool:
+        """Process the job. Return False if the database was locked or could not be reached."""
+        worker = None
+        try:
+            with open_connection():
+                job = Job.get_or_none(Job.id == self._job_id)
+                if job is not None:
+                    worker = _JobWorker(job, self.heartbeat, self._vault)
+                    worker.process()
+        except (*DATABASE_FAILURES, RecordChanged) as error:
+            if not _may_pass(error):
+                raise
+            log.warning("job %d waits for the database: %s", self._job_id, error)
+            _close_broken_connection()
+        else:
+            return True
+        if worker is not None:
+            self.heartbeat, self.made_progress = worker.heartbeat, worker.made_progress
+        return False
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, RecordChanged) or is_transient(error)
+
+
+def _close_broken_connection() -> None:
+    """Close this thread's connection, if the caller opened it, and open another one."""
+    if not database.is_closed():
+        database.close()
+        database.connect()
 
 
 # The same condition as `_JobWorker._owned`, as a prepared query. The worker sends this query before
@@ -158,7 +231,8 @@ class _JobWorker:
     """Processes one job until it is finished, stopped or taken over."""
 
     def __init__(self, job: Job, heartbeat: datetime, vault: Vault) -> None:
-        self._job, self._heartbeat, self._vault = job, heartbeat, vault
+        self._job, self._vault = job, vault
+        self.heartbeat, self.made_progress = heartbeat, False
         self._action = JOB_ACTIONS[job.action]
         self._actor = accounts.actor_for(job.person)
         self._heartbeat_sent = time.monotonic()
@@ -180,15 +254,20 @@ class _JobWorker:
 
     def _process_concurrently(self) -> None:
         pending: set[Future[None]] = set()
-        for row in self._unprocessed_rows():
-            try:
-                pending.add(_row_threads.submit(self._process_row_in_thread, row))
-            except RuntimeError as error:
-                raise ProcessIsShuttingDown from error
-            while len(pending) >= CONCURRENT_ROWS:
+        try:
+            for row in self._unprocessed_rows():
+                try:
+                    pending.add(_row_threads.submit(self._process_row_in_thread, row))
+                except RuntimeError as error:
+                    raise ProcessIsShuttingDown from error
+                while len(pending) >= CONCURRENT_ROWS:
+                    pending = self._wait_for_finished_row(pending)
+            while pending:
                 pending = self._wait_for_finished_row(pending)
-        while pending:
-            pending = self._wait_for_finished_row(pending)
+        except (*DATABASE_FAILURES, RecordChanged):
+            # The next attempt must not process a row that a thread is still processing.
+            wait(pending)
+            raise
 
     def _wait_for_finished_row(self, pending: set[Future[None]]) -> set[Future[None]]:
         """Wait until a row is finished or a heartbeat is due. Return the pending rows."""
@@ -207,7 +286,7 @@ class _JobWorker:
             rows = list(query.order_by(JobRow.position).limit(READ_SIZE))
             for row in rows:
                 self._send_heartbeat_if_due()
-                heartbeat = Job.seen_at.db_value(self._heartbeat)
+                heartbeat = Job.seen_at.db_value(self.heartbeat)
                 if not _select_owned(self._job.id, "running", heartbeat):
                     return
                 yield row
@@ -219,7 +298,7 @@ class _JobWorker:
     def _owned(self) -> Any:
         """Return the query condition that the job was neither stopped nor taken over."""
         running = (Job.id == self._job.id) & (Job.state == "running")
-        return running & (Job.seen_at == self._heartbeat)
+        return running & (Job.seen_at == self.heartbeat)
 
     def _send_heartbeat_if_due(self) -> None:
         """If a heartbeat is due, store it, and read the person's roles again.
@@ -231,7 +310,7 @@ class _JobWorker:
         heartbeat = now()
         values = {"seen_at": heartbeat, "done": store.count_processed(self._job)}
         if Job.update(values).where(self._owned).execute():
-            self._heartbeat = heartbeat
+            self.heartbeat = heartbeat
         self._actor = accounts.actor_for(self._job.person)
         self._heartbeat_sent = time.monotonic()
 
@@ -244,15 +323,28 @@ class _JobWorker:
             if self._action.atomic:
                 with transaction():
                     store.save_outcome(row, self._outcome_of(row))
+                self.made_progress = True
                 return
             outcome = self._outcome_of(row)
         except Forbidden:
             outcome = Outcome("refused", "You no longer have permission to do this.")
-        except Exception:
+        except Exception as error:
+            if _may_pass(error):
+                raise
             log.exception("job %d, row %d: unexpected error", self._job.id, row.position)
             outcome = Outcome("refused", "Something went wrong. The error was logged. Try again.")
         store.save_outcome(row, outcome)
+        self.made_progress = True
 
     def _outcome_of(self, row: JobRow) -> Outcome:
+        """Process the row. If its cloud is busy or does not answer, try again a few times."""
         process_row, job = self._action.process_row, self._job
-        return process_row(self._actor, job.scope, job.arguments, row, self._vault)
+        pauses = backoff.cloud_pauses()
+        while True:
+            try:
+                return process_row(self._actor, job.scope, job.arguments, row, self._vault)
+            except RETRIED_CLOUD_ERRORS as error:
+                pause = next(pauses, None)
+                if pause is None:
+                    return Outcome("refused", str(error))
+            time.sleep(pause)

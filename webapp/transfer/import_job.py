@@ -17,7 +17,7 @@ from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered, find_registered
-from webapp.jobs.runner import JobAction
+from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.transfer import import_lines
@@ -48,6 +48,8 @@ def import_line(
         was_registered = row.arguments["effect"] != Effect.CREATE
         importer = _LineImporter(actor, scope, options, vault)
         return importer.register_or_update(line, was_registered=was_registered)
+    except RETRIED_CLOUD_ERRORS:
+        raise
     except (Refusal, CloudError) as error:
         return Outcome("refused", str(error))
     except Forbidden:
