@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import html
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -149,3 +152,87 @@ def test_a_page_of_fifty_is_small(client_of: ClientOf, make_image: MakeImage) ->
     for number in range(50):
         make_image("acme", number + 1, name=f"ubuntu-24.04-web-server-20260314-{number:08x}")
     assert len(client_of("account-admin").get(IMAGES).data) < 100_000
+
+
+def bookmark_links(page: str) -> list[tuple[str, bool]]:
+    """Return the names in the bookmarks bar, and whether each is the current page."""
+    bar = re.search(r'<nav id="bookmarks".*?</nav>', page, re.DOTALL)
+    assert bar is not None
+    links = re.findall(r'<a href="[^"]*"( aria-current="page")?>([^<]*)</a>', bar[0])
+    return [(html.unescape(name), bool(current)) for current, name in links]
+
+
+@pytest.mark.usefixtures("three_images")
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+@pytest.mark.parametrize(
+    ("query_string", "canonical"),
+    [
+        ("", ""),
+        ("q=", ""),
+        ("q=&sort=-created", ""),
+        ("sort=-created", ""),
+        ("sort=", ""),
+        ("q=+++&sort=nothing", ""),
+        ("q=first++cloud:aws+&sort=name", "?q=first+cloud:aws&sort=name"),
+        ("sort=name&q=first", "?q=first&sort=name"),
+        ("q=first&after=x&before=", "?q=first"),
+        ("q=first&after=&utm=1", "?q=first"),
+    ],
+)
+def test_a_state_of_the_page_has_one_url_and_one_tab(
+    client_of: ClientOf, headers: dict[str, str], query_string: str, canonical: str
+) -> None:
+    client = client_of("account-viewer")
+    page = client.get(f"{IMAGES}?{query_string}", headers=headers, follow_redirects=True)
+    assert page.headers.get("HX-Push-Url") == (f"{IMAGES}{canonical}" if headers else None)
+    assert ("Images", not canonical) in bookmark_links(page.text)
+    assert len(bookmark_links(page.text)) == 1 + bool(canonical)
+    assert 'value="-created"' not in page.text
+    for name in ("view-path", "settings-next"):
+        saved = re.search(rf'id="{name}" name="\w+" value="([^"]*)"', page.text)
+        assert saved is not None
+        assert unquote(html.unescape(saved[1])) == f"images{canonical}"
+
+
+def test_the_pages_of_a_search_have_one_tab(client_of: ClientOf, make_image: MakeImage) -> None:
+    for number in range(26):
+        make_image("acme", number + 1)
+    client = client_of("account-viewer")
+    Person.update(page_size=25).where(Person.email == "account-viewer@example.com").execute()
+    first = client.get(IMAGES).text
+    following = re.search(r'href="([^"]+)"\s+rel="next"', first)
+    assert following is not None
+    for headers in ({}, {"HX-Request": "true"}):
+        second = client.get(following[1], headers=headers)
+        assert bookmark_links(second.text) == [("Images", True)]
+        assert second.headers.get("HX-Push-Url") == (following[1] if headers else None)
+
+
+@pytest.mark.usefixtures("three_images")
+def test_a_part_that_is_not_understood_is_in_the_name_of_the_tab(client_of: ClientOf) -> None:
+    page = client_of("account-viewer").get(f"{IMAGES}?q=clod:aws+cloud:aws").text
+    assert bookmark_links(page) == [("Images", False), ("Images, AWS, clod:aws", True)]
+
+
+@pytest.mark.usefixtures("three_images")
+@pytest.mark.parametrize("path", [f"{IMAGES}/filters?q=first", "/scopes", "/scopes?q=acme"])
+def test_a_panel_changes_neither_the_title_nor_the_bookmarks_bar(
+    client_of: ClientOf, path: str
+) -> None:
+    part = client_of("account-viewer").get(path, headers={"HX-Request": "true"}).text
+    assert "<title>" not in part
+    assert 'id="bookmarks"' not in part
+
+
+@pytest.mark.usefixtures("three_images")
+def test_filters_say_that_a_part_of_the_search_is_ignored(client_of: ClientOf) -> None:
+    page = client_of("account-viewer").get(f"{IMAGES}/filters?q=status:retird").text
+    assert "The counts also ignore the part of your search that can’t be used." in page
+
+
+def test_the_pages_of_the_audit_log_have_one_tab(client_of: ClientOf) -> None:
+    client = client_of("account-admin")
+    page = client.get("/account/acme/audit?page=2").text
+    assert bookmark_links(page)[-1] == ("Audit log", True)
+    assert 'name="path" value="audit"' in page
+    assert 'href="/account/acme/audit">Newer' in page

@@ -11,6 +11,8 @@ from webapp.refusals import Refusal
 
 MAX_BOOKMARKS = 20
 LABEL_LENGTH = 60
+PAGING_PARAMETERS = frozenset({"after", "before", "page"})
+"""Parameters that select one page of a list. A bookmark opens the first page."""
 PAGE_PATH = re.compile(r"[a-z][\w/-]{0,200}(\?[!-~]{1,800})?")
 """The path of a page below the scope's URL, optionally with a query string.
 

@@ -128,6 +128,18 @@ def range_conditions(query: Query, actor: Actor) -> list[Sql]:
     return [condition for condition in conditions if condition]
 
 
+def is_one_range(query: Query) -> bool:
+    """Return whether `range_conditions` has one condition, which finds exactly the matches.
+
+    Terms about scopes can be in the query too. "by:me" also compares the ID of the person.
+    """
+    terms = [term for term in query.terms if term.key not in SCOPE_KEYS]
+    keys = {term.key for term in terms}
+    return len(keys) == 1 and all(
+        term.key in RANGE_KEYS and not term.excluded and term.value != "me" for term in terms
+    )
+
+
 def required_texts(query: Query) -> list[tuple[str, ...]]:
     """Return tuples of texts in lower case: the alternatives of each term.
 

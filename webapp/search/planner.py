@@ -27,10 +27,14 @@ from webapp.search.sql import ALWAYS, Sql
 FEW = 5_000
 """The planner prefers to sort, or to scan, at most this number of images for one page."""
 SAMPLE = 1_000
-"""The number of images that are checked to estimate how frequent matches are.
+"""The number of images that are checked to estimate how frequent matches are."""
+COUNT_LIMIT = 10_000
+"""The largest number of images that are checked to count matches exactly.
 
-It is also the highest number in a count such as "more than 1,000".
+It is also the largest count of an index range.
 """
+COUNT_SAMPLE = 5_000
+"""If counting would take too long, only the matches among this number of images are counted."""
 RARE = 5
 """With PostgreSQL, if the sample has fewer matches, words are found by the index of trigrams."""
 
@@ -66,6 +70,7 @@ class Search:
         self.ungrouped = conditions.ungrouped_condition(query, actor)
         self.ranges = conditions.range_conditions(query, actor)
         self.texts = conditions.required_texts(query)
+        self.has_facets = conditions.has_facet_terms(query)
 
     def page(self) -> PageResult:
         """Choose a strategy and find the page.
@@ -87,50 +92,81 @@ class Search:
         registrar                                    that range
         SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
         words
-        has words that are not rare in the sample,   scan in order                      "more than"
+        has words that are not rare in the sample,   scan in order                      see `_count`
         and FEW images after the cursor fill a page
-        has words                                    sort all, found by trigrams        exact to FEW
-        anything else                                scan in order                      "more than"
+        has words                                    sort all, found by trigrams        exact up to
+                                                                                        COUNT_LIMIT
+        anything else                                scan in order                      see `_count`
         ===========================================  =================================  ===========
 
         In the last case, the count is exact if the first page is not full.
         """
-        if not self.slices:
-            return PageResult([], 0, exact=True)
         candidates = count_grouped_images(self.slices, self.query)
-        has_facets = conditions.has_facet_terms(self.query)
-        if not self.ungrouped and (candidates > FEW or not has_facets):
+        if not candidates:
+            return PageResult([], 0, exact=True)
+        if not self.ungrouped and (candidates > FEW or not self.has_facets):
             return PageResult(self._scan_in_order(), candidates, exact=True)
         if candidates <= FEW:
             if self._few_images_contain_words():
                 return self._sort_all_matches(self._matches_by_words())
             total = None if self.ungrouped else candidates
-            return self._sort_all_matches(
-                self._matches_by_group() if has_facets else self._matches_by_slice(), total
-            )
-        for condition in self.ranges:
-            if self._count_in_slices(condition) <= FEW:
-                return self._sort_all_matches(self._matches_by_slice(condition))
-        return self._page_with_words() if self.texts else self._page_without_words()
+            return self._sort_all_matches(self._matches_by_facets(), total)
+        return self._page_among_many(candidates)
 
-    def _page_with_words(self) -> PageResult:
+    def _page_among_many(self, candidates: int) -> PageResult:
+        """Return the page if more than FEW images match the scopes and facets."""
+        in_range = [self._count_in_slices(condition) for condition in self.ranges]
+        for condition, count in zip(self.ranges, in_range, strict=True):
+            if count <= FEW:
+                return self._sort_all_matches(self._matches_by_slice(condition))
+        if self.texts:
+            return self._page_with_words(candidates)
+        return self._page_without_words(candidates, in_range)
+
+    def _page_with_words(self, candidates: int) -> PageResult:
         if self._few_images_contain_words():
             return self._sort_all_matches(self._matches_by_words())
-        sample_matches = self._count_sample()
+        sample_matches = 0 if is_sqlite() else self._count_sample(SAMPLE)
         if sample_matches >= RARE or is_sqlite():
             # If the sample contains the whole page, the scan ends soon and needs no limit.
             sample_fills_page = sample_matches >= self.size and self._samples_page()
             until = None if sample_fills_page else self._key_after_images(FEW)
             found = self._scan_in_order(until=until)
             if len(found) == self.size:
-                return PageResult(found, _exceeded_count(sample_matches, found), exact=False)
+                return self._count(found, candidates)
         return self._sort_all_matches(self._matches_by_words())
 
-    def _page_without_words(self) -> PageResult:
+    def _page_without_words(self, candidates: int, in_range: Sequence[int]) -> PageResult:
+        """Return the page by scanning. `in_range` are the numbers of images in each range."""
         found = self._scan_in_order()
         if self.cursor is None and len(found) < self.size:
             return PageResult(found, len(found), exact=True)
-        return PageResult(found, _exceeded_count(self._count_sample(), found), exact=False)
+        if conditions.is_one_range(self.query):
+            return _counted(found, in_range[0], complete=True)
+        return self._count(found, candidates)
+
+    def _count(self, found: list[Row], candidates: int) -> PageResult:
+        """Return the rows of a page with the number of matches.
+
+        `candidates` is the number of images that match the scopes and facets. The number is exact
+        if at most COUNT_LIMIT images have to be checked: the candidates, or with SQLite the images
+        that contain the words. Otherwise, it is the number of matches among COUNT_LIMIT images that
+        contain the words, or in a sample of COUNT_SAMPLE images.
+        """
+        entries = None
+        if self.texts and is_sqlite():
+            indexed = sql.indexed_texts(self.texts)
+            entries = sql.fetch_number(sql.count(indexed, COUNT_LIMIT + 1))
+        complete = True
+        if candidates <= COUNT_LIMIT and (entries is None or candidates <= entries):
+            sources = self._matches_by_facets()
+        elif entries is not None:
+            complete = entries <= COUNT_LIMIT
+            sources = self._matches_by_words(index_limit=COUNT_LIMIT)
+        else:
+            return _counted(found, self._count_sample(COUNT_SAMPLE), complete=False)
+        counts = (sql.count(source, COUNT_LIMIT + 1) for source in sources)
+        return _counted(found, sql.fetch_number(sql.sum_of_results(counts)), complete=complete)
 
     def _scan_in_order(self, *, until: SortKey | None = None) -> list[Row]:
         """Return the page by scanning images in order. Stop at the sort key `until`."""
@@ -190,7 +226,7 @@ class Search:
 
         `total` is the number of matches, or None if it is unknown.
         """
-        counts = sql.sum_of_results(sql.count(source, FEW + 1) for source in sources)
+        counts = sql.sum_of_results(sql.count(source, COUNT_LIMIT + 1) for source in sources)
         columns, by_key = self.order.columns(self.slices), self.order.by_key
         after = self.order.after(self.slices, self.cursor) if self.cursor else ALWAYS
         matches = sql.union(sql.select(columns, sql.narrow(each, after)) for each in sources)
@@ -207,7 +243,11 @@ class Search:
             total = found[0].extra
         elif total is None:
             total = sql.fetch_number(counts) if self.cursor else 0
-        return PageResult(found, min(total, FEW), exact=total <= FEW)
+        return PageResult(found, min(total, COUNT_LIMIT), exact=total <= COUNT_LIMIT)
+
+    def _matches_by_facets(self) -> list[Sql]:
+        """Return the sources that find all matches among the images that match the facets."""
+        return self._matches_by_group() if self.has_facets else self._matches_by_slice()
 
     def _matches_by_slice(self, condition: Sql = ALWAYS) -> list[Sql]:
         """Return the sources that find all matches by scope slice.
@@ -247,31 +287,28 @@ class Search:
 
     def _samples_page(self) -> bool:
         """Return whether the sample begins with the images of this page."""
-        return self.cursor is None and not self.order.sorts_slices and not is_sqlite()
+        return self.cursor is None and not self.order.sorts_slices
 
-    def _count_sample(self) -> int:
-        """Return how many images of a sample match.
+    def _count_sample(self, size: int) -> int:
+        """Return how many images of a sample of `size` images match.
 
-        With SQLite, if the search has words, the sample is the first images that the index of
-        trigrams returns. Otherwise, the sample is the first images of all slices in sort order. If
-        the order sorts slices, these are the images with the first IDs.
+        The sample is the first images of all slices in sort order. If the order sorts slices, these
+        are the images with the first IDs.
         """
-        if self.texts and is_sqlite():
-            (sample,) = self._matches_by_words(index_limit=SAMPLE + 1)
-        else:
-            keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
-            images = sql.joined_images(keys, "sample", self.order.names[-1])
-            sample = sql.rows_of(images, self.condition)
-        return sql.fetch_number(sql.count(sample))
+        keys = self._first_keys(self.slices, ALWAYS, size)
+        images = sql.joined_images(keys, "sample", self.order.names[-1])
+        return sql.fetch_number(sql.count(sql.rows_of(images, self.condition)))
 
     def _count_in_slices(self, condition: Sql) -> int:
         """Return the number of images of the slices that meet a condition.
 
-        In each slice, counting stops after FEW + 1 images.
+        In each slice, counting stops after COUNT_LIMIT + 1 images.
         """
         return sql.fetch_number(
             sql.sum_of_results(
-                sql.count(sql.rows_of("image", sql.all_of([each.condition, condition])), FEW + 1)
+                sql.count(
+                    sql.rows_of("image", sql.all_of([each.condition, condition])), COUNT_LIMIT + 1
+                )
                 for each in self.slices
             )
         )
@@ -297,9 +334,12 @@ def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
 
 
-def _exceeded_count(sample_matches: int, found: Sequence[Row]) -> int:
-    """Return N for the count "more than N": there are certainly more matches than N.
+def _counted(found: list[Row], matches: int, *, complete: bool) -> PageResult:
+    """Return the rows of a page with a count of matches.
 
-    N is not negative, although `found` can be empty because the page's images were deleted.
+    The count is exact if it is at most COUNT_LIMIT and `complete`. Otherwise, there are at least
+    `matches` images, and at least the images of this page.
     """
-    return min(max(sample_matches, len(found), 1) - 1, SAMPLE)
+    if complete and matches <= COUNT_LIMIT:
+        return PageResult(found, matches, exact=True)
+    return PageResult(found, max(matches, len(found), 1) - 1, exact=False)

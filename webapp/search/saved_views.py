@@ -14,7 +14,7 @@ from models import Person, Prepared, SavedView, Scope, database, transaction
 from webapp import audit
 from webapp.access import Actor, Forbidden, Right
 from webapp.audit import Changes
-from webapp.people.bookmarks import PAGE_PATH
+from webapp.people.bookmarks import PAGE_PATH, PAGING_PARAMETERS
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, changes_since, lock, require_no_conflict
 
@@ -22,8 +22,6 @@ IMAGES_PAGE = "images"
 MAX_VIEWS = 50
 """The most views that a person can have at one scope."""
 NAME_LENGTH = 60
-PAGING_PARAMETERS = frozenset({"after", "before"})
-"""Parameters that select one page of results. They are not saved: a view opens the first page."""
 
 
 class SavedViewError(Refusal):

@@ -23,7 +23,7 @@ from webapp.views.arguments import number_argument
 from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
 from webapp.web.components import RowOptions
-from webapp.web.rendering import render
+from webapp.web.rendering import redirect, render
 
 DEFAULT_SORT = "-created"
 UNCOUNTED_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED, Key.BY)
@@ -36,15 +36,22 @@ def images() -> Response:
     chosen = preferences.load_preferences(g.actor.person)
     listing = _requested_listing(chosen.page_size)
     page, query = catalogue.find_page(g.actor, g.scope, listing), listing.query
+    url = _canonical_url(listing, page)
+    if not request.args.get("q", "-") or request.args.get("sort") in {"", DEFAULT_SORT}:
+        # A search form without JavaScript sends all of its fields.
+        return redirect(url)
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     return render(
         "list/images.html",
         fragment="list/_images.html",
         label=_page_label(query),
+        url=url,
+        current_path=_bookmark_path(listing),
         page=page,
         listing=listing,
         query=query,
         listing_url=partial(_listing_url, url_for(".images")),
+        sort=_parameters(listing).get("sort"),
         preferences=chosen,
         row_options=_row_options(chosen, selectable=may_edit),
         name_label=COLUMNS[REQUIRED_COLUMN],
@@ -65,6 +72,8 @@ def image_filters() -> Response:
     return render(
         "list/filters.html",
         fragment="list/_filters.html",
+        background=True,
+        query=listing.query,
         menus=facets.filter_menus(g.scope, listing.query),
         has_uncounted_terms=any(listing.query.terms_for(key) for key in UNCOUNTED_KEYS),
         listing=listing,
@@ -116,18 +125,42 @@ def _listing_url(
     `query` and `sort` replace the query and the sort order of `listing`. `cursor` is `after=…` or
     `before=…`.
     """
-    sort = sort or ("-" if listing.descending else "") + listing.sort
-    text = (listing.query if query is None else query).text
-    parameters = {"q": text, "sort": "" if sort == DEFAULT_SORT else sort, **cursor}
-    query_string = urlencode(
-        {name: value for name, value in parameters.items() if value}, safe=":/"
-    )
+    query_string = urlencode(_parameters(listing, query, sort, **cursor), safe=":/")
     return f"{images_url}?{query_string}" if query_string else images_url
 
 
+def _canonical_url(listing: Listing, page: Page) -> str:
+    """Return the URL of a page of results. The first page has no cursor."""
+    url = url_for(".images")
+    if page.images and not page.previous:
+        return _listing_url(url, listing)
+    after = "" if listing.before else listing.after
+    return _listing_url(url, listing, after=after, before=listing.before)
+
+
+def _bookmark_path(listing: Listing) -> str:
+    """Return the path of a listing in the bookmarks bar, which opens the first page."""
+    query_string = urlencode(_parameters(listing))
+    return f"images?{query_string}" if query_string else "images"
+
+
+def _parameters(
+    listing: Listing, query: Query | None = None, sort: str = "", **cursor: str
+) -> dict[str, str]:
+    """Return the parameters of a listing's URL, omitting default parameters."""
+    sort = sort or ("-" if listing.descending else "") + listing.sort
+    text = (listing.query if query is None else query).text
+    parameters = {"q": text, "sort": "" if sort == DEFAULT_SORT else sort, **cursor}
+    return {name: value for name, value in parameters.items() if value}
+
+
 def _page_label(query: Query) -> str:
-    """Return the page's label in the bookmarks bar, such as 'Images, AWS, Ubuntu'."""
-    return ", ".join(["Images", *(term.short_label for term in query.terms)])
+    """Return the page's label in the bookmarks bar, such as 'Images, AWS, Ubuntu'.
+
+    A part of the search that could not be parsed is in the label as the person typed it.
+    """
+    labels = [term.short_label for term in query.terms]
+    return ", ".join(["Images", *labels, *(problem.text for problem in query.problems)])
 
 
 def _matching_clouds(query: Query, page: Page) -> str:

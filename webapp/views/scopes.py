@@ -40,7 +40,13 @@ def home() -> Response:
 def scope_list() -> Response:
     text = request.args.get("q", "").strip()
     found = scopes.visible_to(g.actor, text)
-    return render("scopes/scopes.html", fragment="scopes/_scopes.html", scopes=found, text=text)
+    return render(
+        "scopes/scopes.html",
+        fragment="scopes/_scopes.html",
+        background=True,
+        scopes=found,
+        text=text,
+    )
 
 
 @pages.get(f"/{KIND}")

@@ -35,6 +35,7 @@ def render(
     fragment: str = "",
     label: str = "",
     background: bool = False,
+    url: str = "",
     status: int = 200,
     **context: Any,
 ) -> Response:
@@ -42,7 +43,8 @@ def render(
 
     `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned. With
     `background`, the fragment is the answer to a background request: the page stays the same, and
-    so do its title and the bookmarks bar.
+    so do its title and the bookmarks bar. HTMX shows `url`, the canonical URL of the page, in the
+    address bar.
     """
     partial = bool(fragment) and wants_fragment()
     template = "layout/_partial.html" if partial else page
@@ -50,6 +52,8 @@ def render(
         template, fragment=fragment, bookmark_label=label, background=background, **context
     )
     response = make_response(body, status)
+    if partial and url:
+        response.headers["HX-Push-Url"] = url
     if fragment:
         response.vary.add("HX-Request")
     return response
@@ -152,10 +156,18 @@ def current_url() -> str:
 
 
 def current_path() -> str:
-    """Return the current path and query relative to the scope, in the format of bookmarks."""
+    """Return the current path and query relative to the scope, in the format of bookmarks.
+
+    The pages of a list have the same path: a bookmark opens the first page. A view can pass another
+    `current_path` to its template.
+    """
     base = scope_url(g.scope, "home")
     path = f"{request.script_root}{request.path}".removeprefix(base)
-    arguments = [(name, value) for name, value in request.args.items(multi=True) if value]
+    arguments = [
+        (name, value)
+        for name, value in request.args.items(multi=True)
+        if value and name not in bookmarks.PAGING_PARAMETERS
+    ]
     return f"{path}?{urlencode(arguments)}" if arguments else path
 
 
