@@ -276,6 +276,16 @@ def test_the_texts_that_suggest_the_operating_system(
     assert all(text.startswith(begin) for text, begin in zip(found, texts, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("answer", "visibility"),
+    [({"Public": True}, "Public"), ({"Public": False}, "Private"), ({}, None)],
+)
+def test_the_visibility_is_shown_only_if_aws_reports_it(
+    answer: dict[str, bool], visibility: str | None
+) -> None:
+    assert fact(image_details(answer), "visibility") == visibility
+
+
 def test_recorded_answers_are_described(adapter: Aws) -> None:
     """Test with real answers of DescribeImages."""
     recorded = vendor_data.folder("aws") / "aws_custodian_describe_images.json"
@@ -289,6 +299,7 @@ def test_recorded_answers_are_described(adapter: Aws) -> None:
             assert details.name == image.get("Name", "")
             old = image.get("DeprecationTime", "9999") < datetime.now(UTC).isoformat()
             assert details.state is (ImageState.DEPRECATED if old else ImageState.AVAILABLE)
+            assert (f"since {image.get('DeprecationTime', '')[:10]}." in details.state_note) == old
             assert details.created == datetime.fromisoformat(image["CreationDate"])
             assert len(details.volumes) == len(image.get("BlockDeviceMappings", []))
             roots = [volume.size_gb for volume in details.volumes if volume.root]

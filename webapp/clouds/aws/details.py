@@ -33,6 +33,7 @@ STATES = {
         "The owner has deregistered this image. It can’t be launched.",
     ),
 }
+VISIBILITIES: dict[Any, str] = {True: "Public", False: "Private"}
 MAX_SHARES_SHOWN = 10
 
 
@@ -97,7 +98,7 @@ def _facts(image: Mapping[str, Any], shares: Sequence[str] | None) -> Iterable[F
     owner, alias = image.get("OwnerId") or "", image.get("ImageOwnerAlias")
     facts = (
         ("owner", "Owner account", f"{owner} ({alias})" if alias else owner),
-        ("visibility", "Visibility", "Public" if image.get("Public") else "Private"),
+        ("visibility", "Visibility", VISIBILITIES.get(image.get("Public"))),
         ("shared_with", "Shared in AWS with", _shared_with(shares)),
         ("marketplace", "AWS Marketplace product", ", ".join(_marketplace_products(image))),
         ("platform", "Platform", image.get("PlatformDetails") or image.get("Platform")),
