@@ -175,6 +175,97 @@ def test_a_text_suggests_an_operating_system(text: str, expected: tuple[str, str
     assert suggest([text]) == Suggestion(*expected, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "family", "version"),
+    [
+        ("cos-62-9901-80-0", "cos", "62"),
+        ("Google, Container-Optimized OS, 62-9901.80.0 dev, Kernel: ChromiumOS-4.4", "cos", "62"),
+        ("cos-arm64-stable-129-19506-1", "cos", "129"),
+        ("fedora-coreos-32-20200601-3-0-gcp-x86-64", "fedora-coreos", "32"),
+        ("Fedora CoreOS stable, 32.20200601.3.0, x86_64", "fedora-coreos", "32"),
+        ("Fedora-Cloud-Base-25-1.3.x86_64", "fedora", "25"),
+        ("ubuntu-oneiric-11.10-amd64-server-20130509", "ubuntu", "11.10"),
+        ("ubuntu-1110-oneiric-v2012", "ubuntu", "11.10"),
+        ("ubuntu-hardy-amd64", "ubuntu", "8.04"),
+        ("Ubuntu15.04Snappy", "ubuntu", "15.04"),
+        ("RHEL-6.7_HVM-20180802-x86_64-1-Hourly2-GP2", "rhel", "6.7"),
+        ("RedHat RHEL-SAP-HANA 6.7", "rhel", "6.7"),
+        ("RedHat rhel-raw rhel-raw-ci67", "rhel", "6.7"),
+        ("RedHat rhel-raw rhel-raw-ci76", "rhel", "7.6"),
+        ("Oracle Oracle-Linux 6.9", "oracle", "6.9"),
+        ("SUSE SLES-HPC-Priority 12-SP3", "sles", "12-sp3"),
+        ("SLES-HPC-Priority/12-SP3", "sles", "12-sp3"),
+        ("SLES 12 SP6", "sles", "12 SP6"),
+        ("suse-sles-10-sp4-byos", "sles", "10 SP4"),
+        ("openSUSE 12.3", "opensuse", "12.3"),
+        ("OpenLogic CentOS-CI 7-CI", "centos", "7"),
+        ("OpenLogic centos_corevm_test-200331 8_1-gen2", "centos", "8"),
+        ("Debian debian-sid-daily sid-gen2", "debian", "sid"),
+        ("Debian GNU/Linux 5 (64-bit)", "debian", "5"),
+        ("FreeBSD-12.2-RELEASE-amd64", "freebsd", "12.2"),
+        ("alpine-3.15.0-x86_64-bios", "alpine", "3.15"),
+        ("amzn-ami-pv-2012.03.1.x86_64-ebs", "amazon-linux", "2012.03"),
+        ("macOS 10.13 High Sierra", "macos", "10.13"),
+    ],
+)
+def test_a_version_that_is_not_in_the_list_is_suggested_as_text(
+    text: str, family: str, version: str
+) -> None:
+    assert suggest([text]) == Suggestion(family, version, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("fedora-64", "rhel-64", "rhel64Guest", "fedora64Guest", "acme-debian-3", "centos-2"),
+        *("ubuntu-42", "windows-server-2026-golden", "acme-fedora-3", "rhel-9999", "cos-stable"),
+        *("Oracle Linux 4/5 or later (64-bit)", "FreeBSD 14 or later versions (64-bit)"),
+    ],
+)
+def test_a_number_that_is_hardly_a_version_is_not_suggested(text: str) -> None:
+    found = suggest([text])
+    assert found is None or found.version == ""
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (
+            [
+                "windows-server-2016-dc",
+                "windows-1803-core",
+                "windows-server-1803-dc-core-v20180508",
+                "Microsoft, Windows Server, version 1803 Datacenter Core, built on 20180508",
+            ],
+            ("windows-server", "1803"),
+        ),
+        (
+            [
+                "windows-server-2016-dc",
+                "windows-server-1803-dc-core-v20180508",
+                "Microsoft, Windows Server, version 1803 Datacenter Core, built on 20180508",
+            ],
+            ("windows-server", "1803"),
+        ),
+        (
+            ["debian-11-bullseye", "ubuntu-2204-lts", "ubuntu-2204-jammy-v1", "Ubuntu 22.04"],
+            ("ubuntu", "22.04"),
+        ),
+        # One text alone does not outvote a license, and two that differ do not either.
+        (["windows-server-2016-dc", "windows-server-1803-dc-core"], ("windows-server", "2016")),
+        (["debian-11", "ubuntu-2204", "ubuntu-2004"], ("debian", "11")),
+        # Another text agrees with the license.
+        (["rhel-7-server", "rhel-8", "RHEL 8", "rhel-7-9-v2024"], ("rhel", "7.9")),
+    ],
+)
+def test_a_license_that_contradicts_all_other_texts_does_not_win(
+    texts: list[str], expected: tuple[str, str]
+) -> None:
+    found = suggest(texts)
+    assert found is not None
+    assert (found.family, found.version) == expected
+
+
 @pytest.mark.parametrize("text", NO_VERSION)
 def test_an_uncertain_version_is_not_suggested(text: str) -> None:
     found = suggest([text])

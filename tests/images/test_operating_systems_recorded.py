@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.clouds import vendor_data
@@ -88,6 +89,22 @@ def test_suggestions_for_real_images_of_azure() -> None:
     offers = [" ".join(parts[1:3]).lower() for parts in urns]
     pairs = [([text], _expected(offer, AZURE)) for text, offer in zip(texts, offers, strict=True)]
     _require_accuracy(pairs, at_least=40)
+
+
+def test_no_number_in_a_recorded_offer_of_azure_is_overlooked() -> None:
+    """If only the family is suggested, the offer and the SKU contain no version."""
+    recorded = json.dumps(_recorded("azure/azure_real_recordings.json"))
+    path = r'/publishers/([^/"\\ ]+)/artifacttypes/vmimage/offers/([^/"?\\]+)(?:/skus/([^/"?\\]+))?'
+    offers = {
+        " ".join(filter(None, each.groups())) for each in re.finditer(path, recorded, re.IGNORECASE)
+    }
+    found = {text: suggest([text]) for text in offers}
+    assert sum(bool(each and each.version) for each in found.values()) > 150
+    without = [text for text, each in found.items() if each and not each.version]
+    numbers = re.compile(
+        r"(?<![0-9])(?:[4-9]|[1-4][0-9])(?:[._-]?(?:[0-9]{1,2}|sp[0-9]))?(?![0-9])"
+    )
+    assert [text for text in without if numbers.search(text)] == []
 
 
 def test_suggestions_for_real_images_of_aws() -> None:

@@ -102,6 +102,18 @@ def test_a_location_in_another_spelling_is_understood(
     assert "US-EAST-1" not in visible_text(response.text)
 
 
+def test_a_suggested_version_that_is_not_in_the_list_is_filled_in_as_text(
+    client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "RHEL-6.7_HVM-20180802-x86_64-1-Hourly2-GP2"
+    answer = details(name=name, os_texts=("Red Hat Enterprise Linux", name))
+    monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: answer)
+    page = html.unescape(client_of("account-editor").get(next_url(credentials, NOBLE)).text)
+    assert '<option selected value="rhel">' in page
+    assert '<option selected value="other">Other version…' in page
+    assert re.search(r'<input[^>]*name="os_version_other"[^>]*value="6.7"', page)
+
+
 def test_a_pasted_arn_sets_the_location(client_of: ClientOf, credentials: CloudCredentials) -> None:
     client = client_of("account-editor")
     arn = f"arn:aws:ec2:us-east-1::image/{NOBLE}"

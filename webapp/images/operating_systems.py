@@ -11,7 +11,7 @@ import re
 import string
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 OTHER = "other"
@@ -45,7 +45,7 @@ class Family:
 class Suggestion:
     """A suggested operating system, and the text that names it.
 
-    `version` is '' if the text names only the family.
+    `version` is '' if the text names only the family. It may be a version that is not in the list.
     """
 
     family: str
@@ -103,19 +103,54 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
 
     The first text that names an operating system wins, unless a later text names a version and the
     first does not, or a later text names the version more exactly. For example, the image name
-    "SLES 12 SP5" wins over a license for SLES 12.
+    "SLES 12 SP5" wins over a license for SLES 12. It also does not win if all later texts agree on
+    something else: a license for Windows Server 2016 loses if the family, name and description say
+    1803.
 
     A wrong suggestion is worse than none. So a number counts only next to the family's name, with
     nothing but words such as "server" or "amd64" between them. A text with two families suggests
     nothing. A text with two versions suggests only the family. Pass texts that belong together,
     such as the publisher, offer and SKU of an Azure image, as one text.
     """
+    suggestions = [found for text in texts if (found := _suggest_from(text))]
+    if _is_outvoted(suggestions):
+        suggestions = suggestions[1:]
     best: Suggestion | None = None
-    for text in texts:
-        suggestion = _suggest_from(text)
-        if suggestion and (best is None or _is_more_exact(suggestion, best)):
+    for suggestion in suggestions:
+        if best is None or _is_more_exact(suggestion, best):
             best = suggestion
-    return best
+    return best and replace(best, version=_readable(best))
+
+
+def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
+    """Return whether at least two later suggestions agree with each other, but not with the first.
+
+    A suggestion without a version does not count.
+    """
+    if not suggestions or not suggestions[0].version:
+        return False
+    first, *later = [suggestion for suggestion in suggestions if suggestion.version]
+    return (
+        len(later) >= 2
+        and all(_agree(suggestion, later[0]) for suggestion in later)
+        and not any(_agree(suggestion, first) for suggestion in later)
+    )
+
+
+def _agree(one: Suggestion, other: Suggestion) -> bool:
+    return one.family == other.family and (
+        one.version == other.version
+        or _is_within(one.version, other.version)
+        or _is_within(other.version, one.version)
+    )
+
+
+def _readable(suggestion: Suggestion) -> str:
+    """Return the version, which people see as it is if it is not in the list: "10 SP4"."""
+    version = suggestion.version
+    if version in _VERSIONS[suggestion.family]:
+        return version
+    return re.sub("-(sp|r)(?=[0-9])", lambda match: f" {match[1].upper()}", version)
 
 
 def _is_more_exact(later: Suggestion, earlier: Suggestion) -> bool:
@@ -206,20 +241,34 @@ def _lone_codenames(text: str) -> list[tuple[str, str]]:
 
 
 def _version_of_number(family: str, text: str, number: re.Match[str] | None) -> str:
-    """Return the most exact listed version of `family` that the number names, or ''."""
+    """Return the most exact version of `family` that the number names, or ''.
+
+    A version that is not in the list must match the family's `unlisted` pattern.
+    """
     if not number or _DATE.match(text, number.start()) or _NOT_AFTER.match(text, number.end()):
         return ""
     first, dot, second, suffix = number.group("first", "dot", "second", "suffix")
-    candidates = [f"{first}-{suffix}", f"{first}.{second}", first]
+    exact = [f"{first}-{suffix}", f"{first}.{second}"]
     if dot == ".":
-        candidates.insert(0, f"{first}-sp{second}")
-    elif not dot:
-        # Written without the dot: 2404, 94, 810.
-        candidates += [f"{first[:cut]}.{first[cut:]}" for cut in range(1, len(first))]
-    return next((version for version in candidates if version in _VERSIONS[family]), "")
+        exact.insert(0, f"{first}-sp{second}")
+    elif not dot and first != "64":
+        # Written without the dot: 2404, 94, 810. But 64 is a number of bits.
+        exact += [f"{first[:cut]}.{first[cut:]}" for cut in range(1, len(first))]
+    unlisted = _UNLISTED.get(family)
+    for candidates in (exact, [first]):
+        for version in candidates:
+            if version in _VERSIONS[family]:
+                return version
+        for version in candidates:
+            if unlisted and unlisted.fullmatch(version):
+                return version
+    return ""
 
 
 _VERSIONS = {key: set(entry["versions"]) for key, entry in _DATA.items()}
+_UNLISTED = {
+    key: re.compile(entry["unlisted"]) for key, entry in _DATA.items() if "unlisted" in entry
+}
 # Words that name a version: codenames, and keys such as "stable" or "23h2".
 _VERSION_WORDS = {
     key: {
@@ -268,19 +317,21 @@ _BETWEEN = re.compile(
     r"""[\s_.,:;/()\[\]-]+
         | (?: gnu|linux|os|server|desktop|datacenter|cloud|base|core|generic|genericcloud|minimal
             | pro|lts|enterprise|edition|release|version|standard|full|english|rtm|container|free
-            | stable|beta|dev|alpha|corevm|hvm|pv|vpc|nat|ebs|ssd|uefi|bios|daily|cloudimg
-            | sap|ha|apps|for|applications|byos|payg|lvm|raw|hpc|gke|gcp|gce|fips(?:-updates)?|cvm
-            | confidential|vm|arm
-            | accelerator|v ) (?![a-z])
+            | stable|beta|dev|alpha|corevm|hvm|pv|vpc|nat|ebs|ssd|uefi|bios|daily|cloudimg|ci
+            | priority|preview|basic|test|cis|tdx|snp|sev|hana|sap(?:cal)?|ha|apps|for
+            | applications|byos|payg|lvm|raw|hpc|gke|gcp|gce|fips(?:-updates)?|cvm|confidential
+            | vm|arm(?!64)|accelerator|v ) (?![a-z])
         | (?: (?:32|64)[ ]?-?bit|64guest|x86[_-]64|amd64|x64|arm64|aarch64|i[36]86
-            | (?:amazon)?ec2|gp[23]|gen[12] ) (?![a-z0-9])""",
+            | (?:amazon)?ec2|gp[23]|gen[12] ) (?![a-z0-9])
+        | [0-9]{6} (?=[ ])  # a date before the next word, as in "test-200331 8_1"
+    """,
     re.VERBOSE,
 )
 
 # Matches 24.04, 24_04, 2404, 9, 9.4, 2012-R2, 15-SP6, 7u9.
 _NUMBER = re.compile(
     r"""(?P<first>[0-9]{1,4})
-    (?: (?P<dot>[._-]) (?P<second>[0-9]{1,2}) (?=lts|[^a-z0-9]|$) )?
+    (?: (?P<dot>[._-]) (?P<second>[0-9]{1,2}) (?=lts|snappy|[^a-z0-9]|$) )?
     (?: [ ._-]? (?P<suffix>r2|sp[0-9]) | u[0-9]{1,2} )?""",
     re.VERBOSE,
 )
@@ -289,6 +340,6 @@ _DATE = re.compile(r"[0-9]{4}[._-][0-9]{2}[._-][0-9]{2}(?![0-9])")
 # rest of "4/5" and "2016 or later".
 _NOT_AFTER = re.compile(
     r"""[0-9] | \s*/\s*[0-9] | \s*\+ | [ ]or[ ](?:later|newer|above|higher)
-    | (?!lts|lvm|raw|byos|srv|server|guest|base|dc|sap|gen[12]|x64)[a-z]""",
+    | (?!lts|snappy|lvm|raw|byos|srv|server|guest|base|dc|sap|gen[12]|x64)[a-z]""",
     re.VERBOSE,
 )
