@@ -160,7 +160,7 @@ def test_inherited_credentials_are_not_owned(
 @pytest.mark.parametrize(
     ("path", "title"),
     [
-        ("credentials/new/aws", "New AWS Credentials"),
+        ("credentials/new/aws", "Add AWS credentials"),
         ("credentials/{id}/edit", "Edit Production"),
         ("credentials/{id}/delete", "Delete Production"),
     ],

@@ -485,3 +485,18 @@ def test_a_check_of_an_unchanged_image_finds_no_changes(
     answer = client.post(f"{image_url}/check", data={"credentials": credentials.id})
     assert answer.status_code == 200
     assert "Nothing has changed in the cloud" in answer.text
+
+
+@pytest.mark.parametrize("length", [2001, 4000, 7000])
+def test_a_pasted_text_that_is_too_long_is_explained(
+    client_of: ClientOf, credentials: CloudCredentials, length: int
+) -> None:
+    client, text = client_of("account-editor"), "x" * length
+    for answer in (
+        client.get(f"{ACME}/images/new", query_string={"paste": text}),
+        client.get(next_url(credentials, text)),
+        client.get(next_url(credentials, NOBLE, text)),
+    ):
+        assert answer.status_code == 422
+        assert "too long" in answer.text
+        assert text in answer.text

@@ -6,9 +6,21 @@ from typing import Any, ClassVar
 
 from flask_wtf import FlaskForm
 from wtforms import Field, Form, HiddenField
+from wtforms.validators import Length
 
 from models import LARGEST_ID
 from webapp.web.resumed_forms import is_resumed, refuse_resumed
+
+
+class NotTooLong(Length):
+    """A limit of the length without the attribute `maxlength`.
+
+    With that attribute, a browser cuts a pasted text without a word, and the rest of it is wrong.
+    """
+
+    def __init__(self, longest: int, message: str) -> None:
+        super().__init__(max=longest, message=message)
+        self.field_flags: dict[str, int] = {}
 
 
 class MarkRequired:

@@ -11,7 +11,6 @@ from wtforms import (
     SelectField,
     StringField,
 )
-from wtforms.validators import Length
 
 from models import CloudCredentials
 from webapp.clouds.base import (
@@ -23,7 +22,7 @@ from webapp.clouds.base import (
     Location,
 )
 from webapp.clouds.base import Field as CloudField
-from webapp.forms.base import MarkRequired, refuse, stripped
+from webapp.forms.base import MarkRequired, NotTooLong, refuse, stripped
 
 LONGEST_TEXT = 2000
 """Longest text that somebody can paste as an image ID, in characters. IDs are much shorter, but
@@ -134,9 +133,9 @@ class SelectImageForm(Form):
 
 
 def _field(field: CloudField, *, is_select: bool) -> Field:
-    validators: list[Any] = [Length(max=LONGEST_TEXT, message=TOO_LONG)]
+    validators: list[Any] = [NotTooLong(LONGEST_TEXT, TOO_LONG)]
     if field.name == "location":
-        validators = [Length(max=LONGEST_TEXT, message="This text is too long for a location.")]
+        validators = [NotTooLong(LONGEST_TEXT, "This text is too long for a location.")]
     if field.required:
         validators.append(MarkRequired())
     options = {"filters": [stripped], "default": field.default, "validators": validators}
@@ -155,6 +154,4 @@ def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
 class PasteForm(Form):
     """An image ID of any cloud, before a cloud is chosen."""
 
-    paste = StringField(
-        "Paste any image ID", [Length(max=LONGEST_TEXT, message=TOO_LONG)], [stripped]
-    )
+    paste = StringField("Paste any image ID", [NotTooLong(LONGEST_TEXT, TOO_LONG)], [stripped])

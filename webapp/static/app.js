@@ -371,11 +371,47 @@
     target.dispatchEvent(new Event("options"));
   });
 
+  // The browser would send a long text as a long URL, which servers refuse. Say so at the field.
+  const MAX_URL = 3500;
+  const showTooLong = (field) => {
+    if (field.parentElement.querySelector(".too-long")) return;
+    const message = document.createElement("div");
+    message.className = "invalid-feedback d-block too-long";
+    message.setAttribute("role", "alert");
+    message.textContent = `This text is too long (${field.value.length.toLocaleString("en")} characters). Shorten it and try again.`;
+    field.after(message);
+    field.setAttribute("aria-invalid", "true");
+    field.classList.add("is-invalid");
+    field.focus();
+    field.addEventListener("input", () => {
+      message.remove();
+      field.removeAttribute("aria-invalid");
+      field.classList.remove("is-invalid");
+    }, { once: true });
+  };
+  const isTooLong = (path, values) => path.length + new URLSearchParams(values).toString().length > MAX_URL;
+  const longestField = (form) => [...form.elements].filter((field) => typeof field.value === "string" && field.type !== "hidden")
+    .reduce((longest, field) => (field.value.length > longest.value.length ? field : longest));
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { verb, path, formData, elt } = event.detail;
+    if (verb !== "get" || !isTooLong(path, formData)) return;
+    event.preventDefault();
+    // A background request, such as for suggestions, is left out without a message.
+    if (elt.matches("form")) showTooLong(longestField(elt));
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "get" || form.matches("[hx-get]") || !isTooLong(form.action, new FormData(form))) return;
+    event.preventDefault();
+    showTooLong(longestField(form));
+  });
+
   // The URL of a page with a form by GET describes what is entered, so that the browser's back
   // button and a reload show it again.
   const updateUrl = (form) => {
     if (!form?.dataset.page) return;
     const values = [...new FormData(form)].filter(([, value]) => value);
+    if (isTooLong(form.dataset.page, values)) return;
     history.replaceState(history.state, "", `${form.dataset.page}?${new URLSearchParams(values)}`);
   };
   document.addEventListener("change", (event) => updateUrl(event.target.form));
@@ -399,7 +435,8 @@
   document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
-    showError(status === 404
+    if ([414, 431].includes(status)) showError("What you entered is too long. Shorten it and try again.");
+    else showError(status === 404
       ? "This no longer exists. Reload the page."
       : `The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
   });

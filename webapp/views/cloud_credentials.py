@@ -61,7 +61,7 @@ def add_credentials(cloud_key: str) -> Response:
             context = _show_error(form, error)
         else:
             return _saved(row)
-    return _form_page(cloud, form, **context)
+    return _form_page(cloud, form, credentials=None, **context)
 
 
 @pages.route("/credentials/<int:credentials_id>/edit", methods=["GET", "POST"])

@@ -182,6 +182,8 @@ def _detect_cloud(usable: AbstractSet[str]) -> Response:
     (`usable`). If several clouds remain, show them, so that the person can choose.
     """
     form = PasteForm(request.args)
+    if not form.validate():
+        return _paste_page(form, (), status=422)
     found, problems = recognize_image_id(form.paste.data)
     candidates = [(cloud, image_id) for cloud, image_id in found if cloud.key in usable] or found
     if len(candidates) == 1:
