@@ -6,8 +6,10 @@ import html
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -17,6 +19,8 @@ from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt, details, reloa
 from tests.jobs.threads import join_job_threads
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
+from webapp.forms.bulk import BulkForm
+from webapp.images import editing
 from webapp.jobs import bulk, store
 from webapp.search import language
 
@@ -410,3 +414,59 @@ def test_nobody_else_can_undo_a_deletion(
     viewer = client_of("account-viewer").post(f"{IMAGES}/undelete", data={"batch": found[1]})
     assert viewer.status_code == 403
     assert not Image.select().exists()
+
+
+def revisions(page: TestResponse) -> str:
+    """Return the revisions that a preview sends back when the action is started."""
+    match = re.search(r'name="revisions"[^>]* value="([^"]+)"', page.text)
+    assert match is not None
+    return match[1]
+
+
+@pytest.mark.parametrize("by_search", [True, False])
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("unshare", {"name": "theirs"}, False),
+        ("share", {"shared": False}, True),
+        ("no-agent", {"agent_installed": False}, False),
+        ("delete", {"size_gb": 99}, True),
+    ],
+)
+def test_an_image_changed_since_the_preview_is_refused_if_the_change_would_be_lost(
+    client_of: ClientOf,
+    make_image: MakeImage,
+    actor_of: ActorOf,
+    case: tuple[str, dict[str, Any], bool],
+    by_search: bool,
+) -> None:
+    action, changes, refused = case
+    client = client_of("account-editor")
+    images = [make_image("acme", 1), make_image("acme", 2, shared=action != "share")]
+    search = {"all": "y", "q": "cloud:aws"} if by_search else {}
+    seen = preview(client, action, *images, **search)
+    editing.edit_fields(actor_of("account-admin"), reload(images[0]), changes)
+    fields = {**search, "expected": fingerprint(seen), "revisions": revisions(seen)}
+    text = visible_text(confirm(client, action, *images, **fields))
+    assert ("account-admin changed" in text) is refused
+    if refused:
+        stored = reload(images[0])
+        assert {name: getattr(stored, name) for name in changes} == changes
+
+
+@pytest.mark.parametrize("text", ["", "!", "eJw=", "x" * 1000, "eJwzNDK0MjIEAAY1AaE="])
+def test_revisions_that_a_preview_did_not_send_are_ignored(
+    client: FlaskClient, make_image: MakeImage, text: str
+) -> None:
+    image = make_image("acme")
+    confirm(client, "unshare", image, revisions=text)
+    assert not reload(image).shared
+
+
+def test_a_preview_of_many_images_stays_small(app: Flask) -> None:
+    shown = {number: number % 7 + 1 for number in range(10**6, 10**6 + 10_000)}
+    with app.test_request_context():
+        packed = BulkForm(data={"revisions": shown}).revisions._value()
+    assert len(packed) < 64 * 1024
+    with app.test_request_context(method="POST", data={"revisions": packed}):
+        assert BulkForm().revisions.data == shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -13,6 +15,8 @@ from webapp.forms.base import BaseForm, stripped
 from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk_actions import Arguments, BulkAction
+
+MAX_REVISIONS_BYTES = 512 * 1024
 
 
 class ImageIdsField(Field):
@@ -28,6 +32,27 @@ class ImageIdsField(Field):
         self.data = value or []
 
 
+class RevisionsField(HiddenField):
+    """The revisions that a preview showed, by image ID. They are compressed, for 10,000 images."""
+
+    data: dict[int, int]
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read the revisions. Ignore a text that `_value` did not write."""
+        self.data = {}
+        try:
+            packed = base64.b64decode(valuelist[0] if valuelist else "", validate=True)
+            text = zlib.decompressobj().decompress(packed, MAX_REVISIONS_BYTES)
+            pairs = [pair.split(":") for pair in text.decode("ascii").split()]
+            self.data = {int(image): min(int(revision), LARGEST_ID) for image, revision in pairs}
+        except (ValueError, zlib.error):
+            return
+
+    def _value(self) -> str:
+        text = " ".join(f"{image_id}:{revision}" for image_id, revision in self.data.items())
+        return base64.b64encode(zlib.compress(text.encode())).decode()
+
+
 class BulkForm(FlaskForm):
     """An action and its images: the selected images, or all images that match the search."""
 
@@ -37,6 +62,7 @@ class BulkForm(FlaskForm):
     q = HiddenField(filters=[stripped])
     expected = HiddenField(filters=[stripped])
     """The fingerprint of the images that the preview showed."""
+    revisions = RevisionsField()
 
     @property
     def chosen_action(self) -> BulkAction:

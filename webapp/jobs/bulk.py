@@ -6,7 +6,7 @@ The actions themselves are in `webapp.jobs.bulk_actions`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -46,8 +46,8 @@ class Preview:
     The scope owns `changed` images that would change, and `unchanged` images that would stay the
     same. `inherited` is the number of selected images that a scope above owns; the action leaves
     these images out. `names` are the names of the first images that would change. `hidden_from`
-    are the lower scopes that would no longer see some of the images. `fingerprint` identifies the
-    images that the scope owns.
+    are the lower scopes that would no longer see some of the images. `revisions` are the revisions
+    of the images that the scope owns, by image ID, and `fingerprint` identifies these images.
     """
 
     changed: int
@@ -56,6 +56,7 @@ class Preview:
     names: Sequence[str]
     hidden_from: Sequence[Scope]
     fingerprint: str
+    revisions: Mapping[int, int]
 
     @property
     def owned(self) -> int:
@@ -93,10 +94,10 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
         raise TooManyImages(owned)
     changed = 0
     names: list[str] = []
-    image_ids = []
+    revisions: dict[int, int] = {}
     any_shared = False
     for image in _owned_images(actor, scope, selection):
-        image_ids.append(image.id)
+        revisions[image.id] = image.revision
         if action.is_no_op(image):
             continue
         changed += 1
@@ -104,8 +105,9 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
         if len(names) < PREVIEW_NAMES:
             names.append(image.name)
     hidden_from = scopes_below(scope) if any_shared and action.hides_image else []
-    unchanged = len(image_ids) - changed
-    return Preview(changed, unchanged, inherited, names, hidden_from, _fingerprint(image_ids))
+    unchanged = len(revisions) - changed
+    fingerprint = _fingerprint(revisions)
+    return Preview(changed, unchanged, inherited, names, hidden_from, fingerprint, revisions)
 
 
 def start_action(
@@ -117,20 +119,30 @@ def start_action(
     arguments: Arguments,
     *,
     fingerprint: str | None = None,
+    revisions: Mapping[int, int] | None = None,
 ) -> Job:
     """Start the action as a job and return the job.
 
     `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, or are empty. The
-    caller may add values that the job's page needs. `fingerprint` comes from the preview of a
-    search. Raises SelectionChanged if the search now finds other images, and Forbidden,
-    NotUnderstood and TooManyImages.
+    caller may add values that the job's page needs. `revisions` and, for a search, `fingerprint`
+    come from the preview. The job refuses an image if people have changed what the action would
+    overwrite since the revision in the preview. Raises SelectionChanged if the search now finds
+    other images, and Forbidden, NotUnderstood and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
-    rows = [JobRow(image_id=image.id, subject=image.name) for image in images]
+    seen = revisions or {}
+    rows = [
+        JobRow(
+            image_id=image.id,
+            subject=image.name,
+            arguments={"revision": seen.get(image.id, image.revision)},
+        )
+        for image in images
+    ]
     if len(rows) > MAX_IMAGES:
         raise TooManyImages(_count_by_owner(actor, scope, selection)[0])
-    if fingerprint not in {None, _fingerprint(row.image_id for row in rows)}:
+    if fingerprint not in {None, _fingerprint(row.image_id or 0 for row in rows)}:
         raise SelectionChanged
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.
@@ -178,9 +190,9 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
     return owned, len(owner_ids) - owned
 
 
-def _fingerprint(image_ids: Iterable[int | None]) -> str:
-    """Return a text that differs for other images, or for another order."""
-    return hashlib.sha256(" ".join(map(str, image_ids)).encode()).hexdigest()[:32]
+def _fingerprint(image_ids: Iterable[int]) -> str:
+    """Return a text that differs for other images."""
+    return hashlib.sha256(" ".join(map(str, sorted(image_ids))).encode()).hexdigest()[:32]
 
 
 def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[Image]:

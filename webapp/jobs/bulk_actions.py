@@ -6,7 +6,7 @@ entries apply. This module must not know how images are selected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -21,6 +21,7 @@ from webapp.images.life_cycle import LifeCyclePlan
 from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
+from webapp.revisions.conflicts import EditConflict, lock, require_unchanged
 
 Arguments = Mapping[str, Any]
 ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
@@ -58,6 +59,11 @@ class BulkAction:
     hides_image: bool = False
     """Whether lower scopes no longer see a shared image after the action."""
     calls_cloud: bool = False
+    overwrites: Collection[str] | None = None
+    """The fields that the action overwrites, as the audit log names them. None means all fields.
+
+    A row is refused if people have changed one of these fields since the preview.
+    """
 
     @property
     def job_action(self) -> JobAction:
@@ -81,7 +87,14 @@ class BulkAction:
             return Outcome("refused", f"{scope.label} no longer owns this image.")
         image.scope = scope
         try:
+            if self.job_action.atomic:
+                lock(image)
+                if not self.is_no_op(image):
+                    seen = row.arguments.get("revision", image.revision)
+                    require_unchanged(image, seen, self.overwrites)
             changed, message = self.apply(actor, image, arguments, vault)
+        except EditConflict as conflict:
+            return Outcome("refused", f"{conflict.message} Review the image, then try again.")
         except RETRIED_CLOUD_ERRORS:
             raise
         except (Refusal, CloudError) as error:
@@ -184,6 +197,8 @@ def _delete(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
     return True, ""
 
 
+LIFE_CYCLE_FIELDS = ("deprecated_on", "retired_on", "reason", "successor")
+
 ACTIONS: Mapping[str, BulkAction] = {
     action.key: action
     for action in (
@@ -194,6 +209,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             apply=_edit(shared=True),
             is_no_op=lambda image: image.shared,
             at_environments=False,
+            overwrites=("shared",),
         ),
         BulkAction(
             key="unshare",
@@ -203,6 +219,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             is_no_op=lambda image: not image.shared,
             at_environments=False,
             hides_image=True,
+            overwrites=("shared",),
         ),
         BulkAction(
             key="agent",
@@ -210,6 +227,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Mark agent as installed on {images}",
             apply=_edit(agent_installed=True),
             is_no_op=lambda image: image.agent_installed,
+            overwrites=("agent_installed",),
         ),
         BulkAction(
             key="no-agent",
@@ -217,6 +235,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Mark agent as not installed on {images}",
             apply=_edit(agent_installed=False),
             is_no_op=lambda image: not image.agent_installed,
+            overwrites=("agent_installed",),
         ),
         BulkAction(
             key="os",
@@ -224,6 +243,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Set operating system of {images}",
             apply=_set_operating_system,
             asks_for=OPERATING_SYSTEM,
+            overwrites=("os_family", "os_version"),
         ),
         BulkAction(
             key="deprecate",
@@ -231,6 +251,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Deprecate {images}",
             apply=_deprecate,
             asks_for=LIFE_CYCLE,
+            overwrites=LIFE_CYCLE_FIELDS,
         ),
         BulkAction(
             key="retire",
@@ -238,6 +259,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Retire {images}",
             apply=_retire,
             asks_for=LIFE_CYCLE,
+            overwrites=LIFE_CYCLE_FIELDS,
         ),
         BulkAction(
             key="restore",
@@ -245,6 +267,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Reactivate {images}",
             apply=_make_active,
             is_no_op=lambda image: not life_cycle.plan_of(image).has_dates,
+            overwrites=LIFE_CYCLE_FIELDS,
         ),
         BulkAction(
             key="check",
@@ -252,6 +275,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             title="Check {images} now",
             apply=_check,
             calls_cloud=True,
+            overwrites=(),
         ),
         BulkAction(
             key="delete",

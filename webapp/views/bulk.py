@@ -70,6 +70,7 @@ def start_bulk() -> Response:
             selection,
             arguments,
             fingerprint=form.expected.data if form.all.data else None,
+            revisions=form.revisions.data,
         )
     except SelectionChanged as error:
         refuse(form, error.message)
@@ -143,6 +144,7 @@ def _render_preview(
     except TooManyImages as error:
         toast(error.message, "warning")
         return _redirect_to_images(form)
+    form.revisions.data = dict(preview.revisions)
     return render(
         "bulk/preview.html",
         form=form,
