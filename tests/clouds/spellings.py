@@ -51,10 +51,15 @@ def _aws_spellings(ami: str) -> list[tuple[str, str]]:
         (f"{ami} (web-server-01)", ""),
         (f"ImageId: {ami}", ""),
         (f"The AMI is {ami}.", ""),
+        (ami.replace("-", "–"), ""),
+        (f"export AMI_ID={ami}", ""),
     ]
     for region in REGIONS:
         spellings += [
             (f"{region}:{ami}", region),
+            (f"{region} {ami}", region),
+            (f"{ami} in {region}", region),
+            (f"{ami}@{region}", region),
             (f"AMIs were created:\n{region}: {ami}\n", region),
             (f"arn:aws:ec2:{region}::image/{ami}", region),
             (f"arn:aws-iso-b:ec2:{region.upper()}:123456789012:image/{ami}", region),
@@ -82,6 +87,7 @@ def _gce_spellings(path: str) -> list[tuple[str, str]]:
             f'"selfLink": "{api}/v1/projects/{path}",',
             f'image = "projects/{path}"',
             f"{path} (web)",
+            f"gcloud compute instances create web --image projects/{path} --zone europe-west1-b",
         )
     ]
 
@@ -104,6 +110,9 @@ def _openstack_spellings(uuid: str) -> list[tuple[str, str]]:
         f'"image_id": "{uuid}",',
         f'"imageRef": "{uuid}"',
         f"{uuid} (ubuntu 24.04)",
+        f"openstack image show {uuid}",
+        f"openstack server create --image {uuid} web",
+        uuid.replace("-", "‑"),
         f"{HOST}/dashboard/project/images/{uuid}/",
         f"{HOST}/compute/image/detail/{uuid}",
         f"{HOST}/compute/image-admin/detail/{uuid}?tab=members",
@@ -132,6 +141,7 @@ def _azure_spellings(image_id: str) -> list[tuple[str, str]]:
     else:
         urn = image_id.replace("/", ":")
         texts += [urn, urn.swapcase(), f'"urn": "{urn}",', f"x64  Ubuntu  {urn}  1.0"]
+        texts += [f"az vm create --image {urn} --name web"]
     return [(text, "") for text in texts]
 
 

@@ -50,6 +50,7 @@ def test_only_clouds_with_uuids_share_an_id(spelled: SpelledId) -> None:
         ('"SnapshotId": "snap-0123456789abcdef0"', "aws", "the ID of a snapshot"),
         (f"us-east-1:{AMI},eu-west-1:ami-12345678", "aws", f"{AMI} in us-east-1"),
         (f"{AMI} ami-12345678", "aws", "more than one AMI ID"),
+        ("us-east-1:ami-0123", "aws", "too short"),
         ("https://console.aws.amazon.com/ec2/home?region=us-east-1", "aws", "doesn’t contain an"),
         (f"{COMPUTE}/galleries/g/images/d", "azure", "without a version"),
         (f"{COMPUTE}/disks/d", "azure", "the ID of a disk"),
@@ -103,6 +104,8 @@ def test_an_image_named_like_an_ami_is_not_an_ami(text: str, key: str) -> None:
         (f'{{"Name": "eu-west-1", "ImageId": "{AMI}"}}', ""),
         (f"region us-east-1, region eu-west-1: {AMI}", "eu-west-1"),
         (f"region us-east-1, region eu-west-1, {AMI}", ""),
+        (f"{AMI} prod-us-east-1", ""),
+        (f"https://aws.amazon.com/images/{AMI}/", ""),
     ],
 )
 def test_only_a_region_that_belongs_to_the_ami_is_used(text: str, location: str) -> None:

@@ -12,23 +12,27 @@ MAX_LENGTH = 2000
 SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
 """Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
 
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _SEPARATORS = re.compile(
     r"[\t\r\n\"'`“”‘’<>,;|]+|(?<=[:=]) +| {2,}| (?=\()|(?<![^\s\"'`])[\w.-]{1,40}="
+    r"|(?<!\S)--[\w-]{1,40}[ =]"
 )
 """What separates an ID from other words: quotes, commas, several blanks, a blank after a colon or
-before a parenthesis, and a name such as `image=`. A single blank separates nothing, because it may
-be a mistake within an ID."""
+before a parenthesis, and a name such as `image=` or `--image`. A single blank separates nothing,
+because it may be a mistake within an ID."""
 
 
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
     """Return `text` without the characters around it that are not part of an ID.
+
+    Word processors replace hyphens by other dashes, which no ID contains. They become hyphens.
 
     If `text` is longer than MAX_LENGTH, raises InvalidImageId with the message `too_long`. So no
     parser has to read a text of unlimited length.
     """
     if len(text) > MAX_LENGTH:
         raise InvalidImageId(too_long)
-    return text.strip(SURROUNDING_CHARACTERS + extra_characters)
+    return text.translate(_DASHES).strip(SURROUNDING_CHARACTERS + extra_characters)
 
 
 def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 
 from models import Level, LifeCycle
 from webapp.clouds import CLOUDS, clouds_for_image_id
@@ -398,7 +399,8 @@ def _is_image_id(text: str) -> bool:
     return text.partition(":")[0].lower() not in KEYS and bool(clouds_for_image_id(text))
 
 
-def spelled_image_ids(text: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def spelled_image_ids(text: str) -> tuple[str, ...]:
     """Return the cloud image IDs that `text` spells, in lower case, usually none or one.
 
     A text with blanks must consist of the ID and a label, such as `ami = "ami-…"`, because other
@@ -413,7 +415,7 @@ def spelled_image_ids(text: str) -> list[str]:
                 _letters_and_digits(text).removesuffix(_letters_and_digits(image_id))
             )
         }
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _only_image_id(text: str) -> str:

@@ -22,12 +22,23 @@ _FLAGS = re.IGNORECASE | re.ASCII
 _ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({REGION}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
 _AMI_IN_TEXT = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
 """Not preceded by a slash, because an image of another cloud can have such a name."""
+_AMI_IN_AWS_URL = re.compile(r"(?<![\w-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
+_HEXADECIMAL_AMI = re.compile(r"ami-[0-9a-f]+")
 _REGION_BEFORE_AMI = re.compile(
     rf"(?<![\w-])({REGION})(?:[\"']?\s{{0,9}}[:=]\s{{0,9}}[\"']?"
     r"|:[0-9]{0,12}:image/)(ami-[0-9a-z]+)(?![\w-])",
     _FLAGS,
 )
 """A region and its AMI, as in Packer's `us-east-1:ami-…` or an ARN."""
+_REGION_BESIDE_AMI = re.compile(
+    r"(?<![\w-])(?:(?P<before>{0})[ \t]+)?(?P<ami>ami-[0-9a-z]+)"
+    r"(?:[\"'`]?(?:[ \t]+in[ \t]+|[ \t]*[@,]?[ \t]*)(?P<after>{0})(?![\w-]))?".format(
+        r"(?:af|ap|ca|cn|eu|eusc|il|me|mx|sa|us)(?:-[a-z]{2,5})?"
+        r"-(?:north|south)?(?:north|south|east|west|central)-[0-9]"
+    ),
+    _FLAGS,
+)
+"""An AMI beside a region that cannot be a name: `us-east-1 ami-…` or `ami-… in us-east-1`."""
 _LABELED_REGION = re.compile(
     rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({REGION})(?![\w-])", _FLAGS
 )
@@ -84,12 +95,14 @@ def parse(text: str) -> ImageId:
         return ImageId(_canonical_id(arn[2]), arn[1].lower())
     plain = unquote(text) if "://" in text or ".console." in text else text
     regions = {ami.lower(): region.lower() for region, ami in _REGION_BEFORE_AMI.findall(plain)}
-    candidates = {*regions, *(match.lower() for match in _AMI_IN_TEXT.findall(plain))}
+    ami_in_text = _AMI_IN_AWS_URL if _AWS_HOST.search(text) else _AMI_IN_TEXT
+    candidates = {*regions, *(match.lower() for match in ami_in_text.findall(plain))}
     found = sorted(candidate for candidate in candidates if AMI.fullmatch(candidate))
     if len(found) > 1:
         raise InvalidImageId(_more_than_one(found, regions), recognized=True)
     if found:
-        return ImageId(found[0], regions.get(found[0]) or region_in(plain))
+        region = regions.get(found[0]) or region_in(plain) or _region_beside_ami(plain)
+        return ImageId(found[0], region)
     if text.lower().startswith("arn:"):
         raise InvalidImageId(
             "This isn’t the ARN of an AMI, which looks like "
@@ -104,7 +117,16 @@ def parse(text: str) -> ImageId:
             "This URL doesn’t contain an AMI ID. Open the page of the AMI, or paste its ID.",
             recognized=bool(_AWS_HOST.search(text)),
         )
+    incomplete = sorted(filter(_HEXADECIMAL_AMI.fullmatch, candidates))
+    if incomplete and not text.lower().startswith("ami-"):
+        return ImageId(_canonical_id(incomplete[0]))
     return ImageId(_canonical_id(text))
+
+
+def _region_beside_ami(text: str) -> str:
+    matches = _REGION_BESIDE_AMI.finditer(text)
+    regions = {(match["before"] or match["after"] or "").lower() for match in matches}
+    return regions.pop() if len(regions) == 1 else ""
 
 
 def _more_than_one(amis: Sequence[str], regions: Mapping[str, str]) -> str:

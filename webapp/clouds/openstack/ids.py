@@ -10,7 +10,7 @@ import re
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted_text import parse_whole_or_part, strip_pasted_text
+from webapp.clouds.pasted_text import MAX_LENGTH, parse_whole_or_part, strip_pasted_text
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EXAMPLE = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
@@ -33,8 +33,9 @@ _OPENSTACK_URL = re.compile(
     _FLAGS,
 )
 """A URL of a dashboard, or of the API."""
-_HYPHENS = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
-"""Characters that word processors put in place of a hyphen."""
+_UUID_BETWEEN_WORDS = re.compile(
+    r"(?<![\w/:-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w/:-])", _FLAGS
+)
 _REGION_IN_URL = re.compile(r"[?&]region=([\w.-]{1,64})(?![\w.-])", _FLAGS)
 _DIGITS = 32
 _FEWEST_DIGITS = 24
@@ -47,7 +48,13 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
     limited.
     """
-    return parse_whole_or_part(text, _parse_part)
+    try:
+        return parse_whole_or_part(text, _parse_part)
+    except InvalidImageId:
+        found = {match.lower() for match in _UUID_BETWEEN_WORDS.findall(text[: MAX_LENGTH + 1])}
+        if len(found) != 1 or len(text) > MAX_LENGTH:
+            raise
+    return ImageId(found.pop())
 
 
 def _parse_part(text: str) -> ImageId:
@@ -80,7 +87,7 @@ def _parse_url(url: str) -> ImageId:
 
 
 def _parse_uuid(text: str) -> str:
-    value = text.lower().translate(_HYPHENS).removeprefix("urn:").removeprefix("uuid:")
+    value = text.lower().removeprefix("urn:").removeprefix("uuid:")
     if value[:1] + value[-1:] in {"{}", "()", "[]"}:
         value = value[1:-1].strip()
     if UUID.fullmatch(value):
