@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator
 from datetime import date
 
+import pytest
+
 from models import Image, LifeCycle, Scope, today
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.access import Actor
@@ -18,7 +20,8 @@ from webapp.transfer import export
 
 def read_csv(actor: Actor, scope: Scope) -> list[dict[str, str]]:
     text = "".join(export.csv_chunks(catalogue.iterate_images(actor, scope, EVERYTHING), scope))
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    assert text.startswith(export.BYTE_ORDER_MARK)
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def read_json(actor: Actor, scope: Scope) -> list[dict[str, object]]:
@@ -100,12 +103,29 @@ def test_a_successor_that_is_not_visible_is_not_exported(
 def test_formulas_are_escaped_in_csv(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    for number, name in enumerate(("=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"), start=1):
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis", "x;=1+1;y", ';"-1']
+    for number, name in enumerate(names, start=1):
         make_image("acme", number, name=name)
-    names = [row["name"] for row in read_csv(actor_of("account-viewer"), scope("acme"))]
-    assert names == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "''=1", "'tis"]
+    cells = [row["name"] for row in read_csv(actor_of("account-viewer"), scope("acme"))]
+    escaped = ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "''=1", "'tis", "x;'=1+1;y", ";'\"-1"]
+    assert cells == escaped
     json_names = [row["name"] for row in read_json(actor_of("account-viewer"), scope("acme"))]
-    assert json_names == ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'tis"]
+    assert json_names == names
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_file_has_no_formula_however_a_spreadsheet_splits_it(
+    make_image: MakeImage, scope: ScopeAt, delimiter: str
+) -> None:
+    """In many countries, spreadsheets split a CSV file at semicolons."""
+    image = make_image("acme", name="x;=1+1;y")
+    image.description = 'one;-2;"=3"\n@four\t+5;  =6;\r\n＝7'
+    text = "".join(export.csv_chunks([image], scope("acme")))
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    if delimiter != ",":  # A spreadsheet might also ignore the quotes.
+        rows += [line.split(delimiter) for line in text.splitlines()]
+    cells = [cell.lstrip(' "') for row in rows for cell in row]
+    assert [cell for cell in cells if cell[:1] in set("=+-@＝＋－＠")] == []
 
 
 def test_special_characters_are_preserved(
@@ -124,7 +144,7 @@ def test_special_characters_are_preserved(
 def test_an_export_without_images_is_valid(actor_of: ActorOf, scope: ScopeAt) -> None:
     actor, here = actor_of("scalr-viewer"), scope("globex")
     assert read_json(actor, here) == []
-    assert "".join(export.csv_chunks([], here)) == ",".join(export.COLUMNS) + "\r\n"
+    assert "".join(export.csv_chunks([], here)) == "\ufeff" + ",".join(export.COLUMNS) + "\r\n"
 
 
 def test_images_are_read_while_the_export_is_written(make_image: MakeImage, scope: ScopeAt) -> None:

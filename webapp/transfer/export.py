@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
@@ -58,20 +59,31 @@ IMPORT_COLUMNS = tuple(name for name in COLUMNS if name not in READ_ONLY_COLUMNS
 """The columns that an import reads."""
 CHUNK_SIZE = 1_000
 """Images per chunk of text."""
-FORMULA_STARTS = frozenset("=+-@\t\r\n")
-"""First characters that make a spreadsheet run a cell as a formula."""
+BYTE_ORDER_MARK = "\ufeff"
+"""The start of a CSV file by which Excel recognizes UTF-8."""
 ESCAPE = "'"
+_BEFORE_FORMULA = (
+    # Spreadsheets ignore spaces and quotes before a formula. Some also accept full-width signs.
+    r"(?:\A(?=[ \"']*[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\n])(?=[ \"']*[=+\-@＝＋－＠]))"
+)
+"""Matches the positions in a text after which a spreadsheet could run a formula.
+
+These are the start of the text and, because the spreadsheet of a reader may split the file at
+semicolons or tabs and ignore our quotes, every position after a separator or line break.
+"""
+_ESCAPE_POSITION = re.compile(_BEFORE_FORMULA)
+_ESCAPED_POSITION = re.compile(_BEFORE_FORMULA.replace("(?=", f"{ESCAPE}(?="))
 
 Record = tuple[Any, ...]
 """The values of one image, in the order of COLUMNS."""
 
 
 def csv_chunks(images: Iterable[Image], scope: Scope) -> Iterator[str]:
-    """Yield the images as CSV with a header.
+    """Yield the images as CSV with a byte order mark and a header.
 
     Booleans are `yes` and `no`, unknown values are empty, and formulas are escaped.
     """
-    yield _csv_text([COLUMNS])
+    yield BYTE_ORDER_MARK + _csv_text([COLUMNS])
     for records in _record_chunks(images, scope):
         yield _csv_text([[_csv_cell(value) for value in record] for record in records])
 
@@ -95,21 +107,17 @@ def file_name(scope: Scope, extension: str) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Return `text` as a cell that a spreadsheet does not run as a formula.
+    """Return `text` as a cell in which a spreadsheet runs no formula.
 
-    For example, `=1` becomes `'=1`. Text that already looks escaped is escaped once more: `'=1`
-    becomes `''=1`. So `unescape_formula` always returns the original text.
+    For example, `=1` becomes `'=1`, and `x;=1` becomes `x;'=1`. Text that already looks escaped is
+    escaped once more: `'=1` becomes `''=1`. So `unescape_formula` always returns the original text.
     """
-    return f"{ESCAPE}{text}" if _needs_escape(text) else text
+    return _ESCAPE_POSITION.sub(ESCAPE, text)
 
 
 def unescape_formula(cell: str) -> str:
     """Return the text from which `escape_formula` made a cell."""
-    return cell[1:] if cell[:1] == ESCAPE and _needs_escape(cell) else cell
-
-
-def _needs_escape(text: str) -> bool:
-    return text.lstrip(ESCAPE)[:1] in FORMULA_STARTS
+    return _ESCAPED_POSITION.sub("", cell)
 
 
 def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Record]]:
