@@ -35,7 +35,7 @@ def apply_import(page: Page, images: str) -> None:
 
 def exported_rows(page: Page) -> list[dict[str, str]]:
     answer = page.request.get(f"{ACME}/images/export.csv?q=owner%3Ahere")
-    return list(csv.DictReader(io.StringIO(answer.text(), newline="")))
+    return list(csv.DictReader(io.StringIO(answer.text().lstrip("\ufeff"), newline="")))
 
 
 def test_importing_a_packer_manifest_and_an_edited_export(sign_in: SignIn) -> None:

@@ -15,12 +15,13 @@ from models import AuditEntry, CloudCredentials, Image, JobRow, Scope
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from tests.conftest import NOWHERE, choices, details, reload
+from tests.transfer.conftest import make_plan
 from webapp.access import Actor
 from webapp.clouds.base import CloudError, ImageNotFound, ImageState, InvalidCredentials
 from webapp.credentials.vault import Vault
 from webapp.images import checking, image_details, registration
 from webapp.jobs.bulk_actions import ACTIONS
-from webapp.transfer import import_formats, import_job, import_plan
+from webapp.transfer import import_formats, import_job
 from webapp.transfer.import_plan import ImportOptions
 
 ERRORS = CloudError.__subclasses__()
@@ -114,7 +115,7 @@ class Registry:
         }
         file = import_formats.parse_file(json.dumps([line]).encode())
         options = ImportOptions(look_up=True, credentials={self.cloud_key: self.row.id})
-        job = import_plan.create_plan(self.actor, self.scope, file, options)
+        job = make_plan(self.actor, self.scope, self.vault, file, options)
         row = JobRow.get(JobRow.job == job)
         outcome = import_job.import_line(self.actor, job.scope, job.arguments, row, self.vault)
         assert outcome.kind == "refused"

@@ -9,7 +9,7 @@ from peewee import fn
 from playhouse.migrations import Runner
 
 import models
-from models import AuditEntry, DeletedImage, FacetGroup, Image, LifeCycle
+from models import AuditEntry, DeletedImage, FacetGroup, Image, Job, JobRow, LifeCycle
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details, reload
 from webapp import audit, database
 from webapp.clouds.base import ImageState, Locator
@@ -22,6 +22,7 @@ from webapp.search.language import parse
 
 CHECKS, REVISIONS = "0004_checks", "0005_revisions"
 STATEMENTS, KEYS = "0006_cloud_statements", "0007_image_keys"
+IMPORT_PLANS = "0009_import_plans"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -231,3 +232,25 @@ def test_a_merge_makes_no_circle_of_successors(make_image: MakeImage, actor_of: 
     runner.up()
     assert reload(between).successor_id == first.id
     assert reload(first).successor_id is None
+
+
+def test_imports_that_were_not_applied_are_discarded(actor_of: ActorOf, scope: ScopeAt) -> None:
+    """Their rows have another form. The reports of finished imports stay."""
+    for action in ("import", "import-look-up"):
+        for state in ("planned", "running", "done"):
+            job = Job.create(
+                scope=scope("acme"),
+                person=actor_of("account-editor").person,
+                action=action,
+                arguments={},
+                state=state,
+                total=1,
+            )
+            JobRow.create(job=job, position=0, subject=state)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(IMPORT_PLANS)
+    assert JobRow.select().count() == 5  # The plan of the present form is discarded.
+    assert runner.up()[0] == IMPORT_PLANS
+    assert {job.action for job in Job.select()} == {"import"}
+    assert sorted(job.state for job in Job.select()) == ["done", "done", "stopped", "stopped"]
+    assert JobRow.select().count() == 4

@@ -7,11 +7,15 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from models import Job, JobRow
+from models import Job, JobRow, Scope
 from tests.conftest import ActorOf, ScopeAt
+from tests.jobs.threads import join_job_threads
+from webapp.access import Actor
 from webapp.credentials.vault import Vault
+from webapp.jobs import store
 from webapp.people import accounts
-from webapp.transfer import import_formats, import_job, import_plan
+from webapp.transfer import import_formats, import_job, imports
+from webapp.transfer.import_file import ParsedFile
 from webapp.transfer.import_plan import ImportOptions
 
 PlanImport = Callable[..., Job]
@@ -20,7 +24,7 @@ UNVERIFIED = ImportOptions(look_up=False)
 
 
 @pytest.fixture
-def plan(actor_of: ActorOf, scope: ScopeAt) -> PlanImport:
+def plan(actor_of: ActorOf, scope: ScopeAt, vault: Vault) -> PlanImport:
     """Return a function that plans the import of lines.
 
     By default, the editor of the account acme imports them at acme.
@@ -33,9 +37,25 @@ def plan(actor_of: ActorOf, scope: ScopeAt) -> PlanImport:
         options: ImportOptions = UNVERIFIED,
     ) -> Job:
         file = import_formats.parse_file(json.dumps(lines).encode())
-        return import_plan.create_plan(actor_of(who), scope(path), file, options)
+        return make_plan(actor_of(who), scope(path), vault, file, options)
 
     return plan
+
+
+def make_plan(
+    actor: Actor, scope: Scope, vault: Vault, file: ParsedFile, options: ImportOptions
+) -> Job:
+    """Return the plan of a file, after its new images were looked up."""
+    job = imports.start(actor, scope, vault, file, options)
+    finish_look_ups(job)
+    return job
+
+
+def finish_look_ups(job: Job) -> None:
+    """Wait for the look-ups of an import, and plan the import."""
+    join_job_threads()
+    store.reload_job(job)
+    imports.finish_look_ups(job)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from webapp.transfer import import_formats
 from webapp.transfer.export import COLUMNS, escape_formula, unescape_formula
-from webapp.transfer.import_formats import FileLine, ParsedFile, UnreadableFile
+from webapp.transfer.import_file import FileLine, ParsedFile, UnreadableFile
 
 AMI = "ami-0123456789abcdef0"
 HEADER = "cloud,location,cloud_image_id,name"
@@ -71,7 +71,7 @@ def build(artifact: str = f"us-east-1:{AMI}", **values: object) -> dict[str, obj
 )
 def test_every_format_gives_the_same_image(text: str) -> None:
     (line,) = parse(text).lines
-    assert (line.values, line.error) == (VALUES, "")
+    assert (line.values, line.errors) == (VALUES, ())
 
 
 def test_lines_are_numbered_as_in_the_file() -> None:
@@ -97,16 +97,16 @@ def test_every_column_of_an_export_is_known() -> None:
 
 def test_an_unreadable_line_does_not_affect_the_others() -> None:
     file = parse(f"{HEADER}\n{ROW},one,too many\n{ROW}\naws\n")
-    assert [bool(line.error) for line in file.lines] == [True, False, False]
-    assert "6 cells" in file.lines[0].error
+    assert [bool(line.errors) for line in file.lines] == [True, False, False]
+    assert "6 cells" in file.lines[0].errors[0]
     assert file.lines[2].values == {"cloud": "aws"}
     file = parse(json.dumps([VALUES, 7, {**VALUES, "name": ["a"]}, {**VALUES, "name": "a\x00"}]))
-    assert [line.error[:20] for line in file.lines[1:3]] == [
+    assert [line.errors[0][:20] for line in file.lines[1:3]] == [
         "This item isn’t a JS",
         "The value of name mu",
     ]
-    assert "contains an invalid character" in file.lines[3].error
-    assert not file.lines[0].error
+    assert "contains an invalid character" in file.lines[3].errors[0]
+    assert not file.lines[0].errors
 
 
 def test_json_numbers_and_booleans_become_text() -> None:
@@ -115,6 +115,29 @@ def test_json_numbers_and_booleans_become_text() -> None:
     ).lines
     assert (line.values["size_gb"], line.values["shared"]) == ("8", "no")
     assert line.values["agent_installed"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("22.10", "22.10"),
+        ("9.0", "9.0"),
+        ("1e2", "1e2"),
+        ("1" * 5_000, "1" * 5_000),
+        ("NaN", "NaN"),
+    ],
+)
+def test_json_numbers_stay_as_they_are_written(number: str, text: str) -> None:
+    """22.10 is the version after 22.9, and not the same as 22.1."""
+    (line,) = parse(f'[{{"cloud": "aws", "os_version": {number}}}]').lines
+    assert line.values["os_version"] == text
+
+
+def test_all_faults_of_an_item_are_reported() -> None:
+    item = {"Name": "a", "name": "b", "location": [1], "os_family": {}, "shared": "a\x00"}
+    (line,) = parse(json.dumps([item])).lines
+    assert len(line.errors) == 4
+    assert not line.values.keys() - {"name"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +157,9 @@ def test_json_numbers_and_booleans_become_text() -> None:
         ('{"cloud": "aws"}', "isn’t a list of images"),
         ('[{"cloud" "aws"}]', "line 1, column 11"),
         ("[" * 100_000, "nested too deeply"),
-        ("[" + "1" * 5_000 + "]", "too long"),
+        (f"{HEADER},{','.join(f'c{number}' for number in range(200))}\n{ROW}", "200 columns"),
+        (json.dumps([{f"c{number}": 1} for number in range(201)]), "200 columns"),
+        ('[{"cloud": "aws", "cloud": "gce"}]', "“cloud” twice"),
         (f"{HEADER}\n{ROW}é".encode("latin-1"), "line 2"),
         (f"{HEADER}\n{ROW}".encode("utf-16"), "UTF-8"),
         (f"{HEADER}\n{ROW}\x00\n", "isn’t a text file"),
@@ -159,8 +184,12 @@ def test_a_packer_manifest_has_a_line_for_each_image() -> None:
     assert file.format == "Packer manifest"
     common = {"cloud": "aws", "name": "web", "os_family": "ubuntu", "os_version": "24.04"}
     assert file.lines == [
-        FileLine("build 1 (web)", {**common, "location": "us-east-1", "cloud_image_id": AMI}),
-        FileLine("build 1 (web)", {**common, "location": "eu-west-1", "cloud_image_id": second}),
+        FileLine(
+            "build 1 (web)",
+            {**common, "location": location, "cloud_image_id": image_id},
+            default_name=image_id,
+        )
+        for location, image_id in (("us-east-1", AMI), ("eu-west-1", second))
     ]
     assert file.unknown_columns == ()
 
@@ -179,9 +208,11 @@ def test_only_the_newest_build_of_an_image_is_used() -> None:
     assert file.notes == ("Older builds of the same images were skipped: 1.",)
 
 
-def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
-    (line,) = parse(manifest(build(name="amazon-ebs"))).lines
-    assert line.values["name"] == AMI
+@pytest.mark.parametrize("name", ["amazon-ebs", "googlecompute", "", None])
+def test_a_build_that_is_named_after_a_builder_has_no_name(name: str | None) -> None:
+    (line,) = parse(manifest(build(name=name))).lines
+    assert "name" not in line.values
+    assert line.default_name == AMI
 
 
 @pytest.mark.parametrize(
@@ -189,7 +220,7 @@ def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
     [
         (build(builder_type="docker"), "“docker” doesn’t build images"),
         (build(builder_type=None), "doesn’t build images"),
-        (build("web", builder_type="vsphere-iso"), "instance UUID"),
+        (build("", builder_type="vsphere-iso"), "the name of this template"),
         (build(custom_data="text"), "custom_data of this build isn’t a JSON object"),
         (build(custom_data={"tags": {"a": "b"}}), "tags must be a string"),
         (build(artifact_id=None), "REGION:AMI-ID"),
@@ -198,9 +229,9 @@ def test_a_build_without_a_name_gets_the_name_of_its_image() -> None:
 )
 def test_an_invalid_build_does_not_affect_the_others(broken: object, words: str) -> None:
     bad, good = parse(manifest(broken, build())).lines
-    assert words in bad.error
+    assert words in bad.errors[0]
     assert bad.position.startswith("build 1")
-    assert not good.error
+    assert not good.errors
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

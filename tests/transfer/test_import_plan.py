@@ -12,7 +12,7 @@ import pytest
 from models import AuditEntry, Image, Job, JobRow, Scope
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, details
 from tests.jobs.threads import join_job_threads
-from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line
+from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
 from webapp.access import Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageNotFound, ImageState
@@ -21,12 +21,12 @@ from webapp.images.choices import choices_of
 from webapp.jobs import runner, store
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
-from webapp.transfer import export, import_formats, import_job, import_plan
+from webapp.transfer import export, import_formats, import_job, imports
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 
 
 def planned_lines(job: Job) -> list[PlannedLine]:
-    lines, has_next_page = import_plan.list_lines(job, None, 1, 1000)
+    lines, has_next_page = imports.list_lines(job, None, 1, 1000)
     assert not has_next_page
     return lines
 
@@ -34,6 +34,10 @@ def planned_lines(job: Job) -> list[PlannedLine]:
 def only_line(job: Job) -> PlannedLine:
     (only,) = planned_lines(job)
     return only
+
+
+def message_of(line: PlannedLine) -> str:
+    return " ".join(line.errors)
 
 
 def images_at(path: str = "acme") -> list[Image]:
@@ -87,7 +91,9 @@ def test_an_export_can_be_imported_unchanged(
     make_image: MakeImage,
     actor_of: ActorOf,
     scope: ScopeAt,
+    vault: Vault,
     apply_plan: ApplyPlan,
+    *,
     path: str,
     chunks: Callable[[Iterable[Image], Scope], Iterator[str]],
 ) -> None:
@@ -96,11 +102,12 @@ def test_an_export_can_be_imported_unchanged(
         make_image(path, number, name=name, size_gb=None if number == 1 else 8, os_version="8.10 x")
     actor, here = actor_of("scalr-admin"), scope(path)
     text = "".join(chunks(catalogue.iterate_images(actor, here, EVERYTHING), here))
-    job = import_plan.create_plan(actor, here, import_formats.parse_file(text.encode()), UNVERIFIED)
+    file = import_formats.parse_file(text.encode())
+    job = make_plan(actor, here, vault, file, UNVERIFIED)
     assert job.arguments["unknown_columns"] == []
     assert set(job.arguments["ignored_columns"]) == set(export.READ_ONLY_COLUMNS)
-    assert [(each.effect, each.message) for each in planned_lines(job)] == [
-        (Effect.UNCHANGED, "")
+    assert [(each.effect, each.errors) for each in planned_lines(job)] == [
+        (Effect.UNCHANGED, [])
     ] * 4
     assert apply_plan(job) == [("unchanged", "")] * 4
 
@@ -153,15 +160,15 @@ def test_an_invalid_line_is_refused_and_does_not_affect_the_others(
     job = plan(line(**values), line(2))
     wrong, right = planned_lines(job)
     assert (wrong.effect, wrong.position, right.effect) == (Effect.ERROR, "item 1", Effect.CREATE)
-    assert words in wrong.message
-    assert apply_plan(job) == [("refused", wrong.message), ("created", "")]
+    assert words in message_of(wrong)
+    assert apply_plan(job) == [("refused", message_of(wrong)), ("created", "")]
     assert [image.cloud_image_id for image in images_at()] == [ami_id(2)]
 
 
 def test_a_second_line_for_the_same_image_is_an_error(plan: PlanImport) -> None:
     wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami_id(1).upper())))
     assert (right.position, wrong.position) == ("item 1", "item 2")
-    assert wrong.message == "This is the same image as in item 1. Remove one of them."
+    assert message_of(wrong) == "This is the same image as in item 1. Remove one of them."
 
 
 def test_an_inherited_image_is_refused(
@@ -171,9 +178,9 @@ def test_an_inherited_image_is_refused(
     make_image("", 2, shared=False)
     job = plan(line(1), line(2))
     wrong, right = planned_lines(job)
-    assert wrong.message == "This image is already registered at Scalr."
+    assert message_of(wrong) == "This image is already registered at Scalr."
     assert right.effect is Effect.CREATE
-    assert apply_plan(job)[0] == ("refused", wrong.message)
+    assert apply_plan(job)[0] == ("refused", message_of(wrong))
 
 
 def test_images_of_lower_and_sibling_scopes_do_not_prevent_an_import(
@@ -200,11 +207,16 @@ def test_an_import_considers_images_registered_since_the_plan(
     make_image("acme", 1, name="ubuntu-noble-24.04", agent_installed=False, shared=False)
     make_image("acme", 2, name="another", agent_installed=False, shared=False)
     make_image("", 3)
+    registered = (
+        "Somebody else registered this image after the import was planned. Import the file again "
+        "to update it."
+    )
     assert apply_plan(job) == [
         ("unchanged", ""),
-        ("updated", ""),
+        ("refused", registered),
         ("refused", "This image is already registered at Scalr."),
     ]
+    assert [image.name for image in images_at()] == ["ubuntu-noble-24.04", "another"]
 
 
 def test_two_people_import_the_same_file(plan: PlanImport, apply_plan: ApplyPlan) -> None:
@@ -248,11 +260,11 @@ def test_a_plan_is_paged_by_effect(make_image: MakeImage, plan: PlanImport) -> N
     assert [each.effect for each in planned_lines(job)] == sorted(
         [each.effect for each in planned_lines(job)], key=list(Effect).index
     )
-    lines, has_next_page = import_plan.list_lines(job, Effect.CREATE, 1, 2)
+    lines, has_next_page = imports.list_lines(job, Effect.CREATE, 1, 2)
     assert ([each.position for each in lines], has_next_page) == (["item 3", "item 4"], True)
-    lines, has_next_page = import_plan.list_lines(job, Effect.CREATE, 2, 2)
+    lines, has_next_page = imports.list_lines(job, Effect.CREATE, 2, 2)
     assert ([each.position for each in lines], has_next_page) == (["item 5"], False)
-    assert import_plan.list_lines(job, Effect.UNCHANGED, 9, 2) == ([], False)
+    assert imports.list_lines(job, Effect.UNCHANGED, 9, 2) == ([], False)
 
 
 def test_a_look_up_reads_the_image_from_the_cloud(
@@ -292,7 +304,7 @@ def test_an_error_of_the_cloud_is_reported(
 def test_a_look_up_needs_credentials(make_credentials: MakeCredentials, plan: PlanImport) -> None:
     make_credentials("globex", "there")
     wrong = only_line(plan(line(credentials="there"), options=ImportOptions(look_up=True)))
-    assert wrong.message.startswith("Looking up this image requires AWS credentials.")
+    assert message_of(wrong).startswith("Looking up this image requires AWS credentials.")
 
 
 def test_credentials_in_the_line_take_precedence_over_chosen_credentials(

@@ -10,7 +10,7 @@ from tests.transfer.conftest import PlanImport
 from webapp.access import Actor
 from webapp.clouds.base import Locator
 from webapp.images import registration
-from webapp.transfer import import_plan
+from webapp.transfer import import_plan, imports
 from webapp.transfer.import_plan import PlannedLine
 
 AMI = "ami-0123456789abcdef0"
@@ -22,7 +22,7 @@ MANAGED = (
 
 
 def plan_lines(plan: PlanImport, *lines: dict[str, str]) -> list[PlannedLine]:
-    planned, _ = import_plan.list_lines(plan(*lines), None, 1, 100)
+    planned, _ = imports.list_lines(plan(*lines), None, 1, 100)
     return planned
 
 
@@ -59,7 +59,7 @@ def test_two_lines_with_one_image_in_two_spellings_are_refused(plan: PlanImport)
         ],
     ):
         lines = [{"name": "ubuntu-24.04", **each} for each in values]
-        effects = {line.effect: line.message for line in plan_lines(plan, *lines)}
+        effects = {line.effect: " ".join(line.errors) for line in plan_lines(plan, *lines)}
         assert effects.keys() == {"create", "error"}
         assert "the same image as in" in effects[import_plan.Effect.ERROR]
 
@@ -67,7 +67,7 @@ def test_two_lines_with_one_image_in_two_spellings_are_refused(plan: PlanImport)
 def test_a_zone_is_refused_with_its_region(plan: PlanImport) -> None:
     line = {"name": "ubuntu-24.04", "cloud": "aws", "cloud_image_id": AMI, "location": "us-east-1a"}
     (planned,) = plan_lines(plan, line)
-    assert planned.message == "us-east-1a is a zone, not a region. Enter its region, us-east-1."
+    assert planned.errors[0] == "us-east-1a is a zone, not a region. Enter its region, us-east-1."
 
 
 def test_a_successor_is_recognized_in_any_spelling(

@@ -36,6 +36,7 @@ sae    GET    /images/import                       404  403    200    200
 sae    POST   /images/import                       404  403    422    422
 sae    GET    /images/import/1                     404  403    404    404
 sae    POST   /images/import/1                     404  403    404    404
+sae    POST   /images/import/1/answers             404  403    404    404
 sae    GET    /images/{image}                      404  200    200    200
 sae    GET    /images/{image}/edit                 404  403    200    200
 sae    POST   /images/{image}/edit                 404  403    422    422

@@ -9,6 +9,7 @@ These are the errors. The message of each error is safe to show and says what to
     ├── InvalidCredentials    the fields are wrong, alone or together; nothing was sent
     ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
     ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
+    │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
     ├── ImageNotFound         the cloud says that there is no such image at that location
     ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
     ├── UnknownLocation       no such region, or not enabled for these credentials
@@ -25,7 +26,7 @@ import enum
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
@@ -70,6 +71,17 @@ class InvalidImageId(CloudError):
 
 class InvalidLocation(CloudError):
     """The text cannot be a location of this cloud, for example because it is a zone of a region."""
+
+
+class IncompleteArtifact(InvalidImageId):
+    """An artifact in a Packer manifest lacks a value without which its image cannot be found.
+
+    `missing` is the name of the value: `location` or `project`.
+    """
+
+    def __init__(self, message: str, missing: str) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class ImageNotFound(CloudError):
@@ -208,6 +220,15 @@ class Locator:
 
     location: str
     image_id: str
+    compute_resource: str = ""
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """Identifies a cloud image by its name. `Cloud.find_image_id` finds its ID."""
+
+    location: str
+    name: str
     compute_resource: str = ""
 
 
@@ -372,20 +393,29 @@ class Cloud(ABC):
         `values` contains every credential field. Raises InvalidCredentials.
         """
 
-    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
+    def packer_images(
+        self, artifact_id: str, custom: Mapping[str, str]
+    ) -> Sequence[Locator | NamedImage]:
         """Return the images that a Packer manifest lists for one of `packer_builders`.
 
-        `custom` is the manifest's custom_data. People can add values to it that the builder leaves
-        out, such as the location. Raises InvalidImageId.
+        `custom` has the manifest's custom_data and values that the person entered, such as the
+        location, because builders leave values out. Raises IncompleteArtifact if such a value is
+        missing, and InvalidImageId.
         """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = found.location or custom.get("location", "")
         if self.location_rule is LocationRule.REGIONAL and not location:
-            raise InvalidImageId(
-                "The Packer manifest doesn’t contain the location of this image. Add it to "
-                "custom_data as “location”."
+            raise IncompleteArtifact(
+                "The Packer manifest doesn’t contain the location of this image.", "location"
             )
         return [Locator(location, found.value, custom.get("compute_resource", ""))]
+
+    def default_project(self, credentials: CredentialValues) -> str:  # noqa: ARG002
+        """Return the project of the credentials, for clouds whose image IDs contain a project.
+
+        Returns '' if there is none.
+        """
+        return ""
 
     def check(self, credentials: CredentialValues) -> Identity:
         """Sign in and return the identity of the credentials. Raises CloudError."""
@@ -414,6 +444,13 @@ class Cloud(ABC):
         """
         return self.describe(credentials, locator)
 
+    def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
+        """Return the ID of the image with this name, for clouds that return a NamedImage.
+
+        Raises InvalidImageId if several images have the name, and CloudError.
+        """
+        return self._call(self._find_image_id, credentials, location, name)
+
     def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
         """Load the SDK, which may take seconds. Does nothing if it is already loaded.
 
@@ -428,6 +465,9 @@ class Cloud(ABC):
 
     def _images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         raise NotImplementedError(f"{self.label} does not list images")
+
+    def _find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
+        raise NotImplementedError(f"{self.label} does not find images by name")
 
     @abstractmethod
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails: ...

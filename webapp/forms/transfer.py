@@ -1,17 +1,21 @@
-"""The form of an import: a file or pasted text, and how new images are registered."""
+"""The forms of an import: the file, and the values that the file leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_wtf.file import FileField
-from wtforms import RadioField, SelectField, TextAreaField
+from wtforms import Field, RadioField, SelectField, StringField, TextAreaField
+from wtforms.validators import Length, ValidationError
 
-from models import CloudCredentials
+from models import CloudCredentials, Image, Job
 from webapp.clouds import CLOUDS
-from webapp.forms.base import BaseForm
-from webapp.transfer.import_plan import ImportOptions
+from webapp.forms.base import BaseForm, stripped
+from webapp.images import operating_systems
+from webapp.refusals import Refusal
+from webapp.transfer.import_lines import parse_operating_system
+from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
 
@@ -76,3 +80,80 @@ class ImportForm(BaseForm):
             look_up=self.how.data == LOOK_UP,
             credentials={cloud: number for cloud, number in chosen.items() if number},
         )
+
+
+def make_answers_form(job: Job) -> AnswersForm:
+    """Return a form with one field for each question of a planned import."""
+    fields: dict[str, Any] = {}
+    suggestions: dict[str, Mapping[str, str]] = {}
+    for question in job.arguments["questions"]:
+        cloud, name = question["cloud"], question["name"]
+        if name == OPERATING_SYSTEM:
+            entered = job.arguments["operating_system"]
+            fields[OPERATING_SYSTEM] = StringField(
+                "Operating system",
+                [_valid_operating_system],
+                [stripped],
+                description="For images whose operating system can’t be detected, for example "
+                "Ubuntu 24.04.",
+                default=operating_systems.label(*entered) if entered else "",
+            )
+            suggestions[OPERATING_SYSTEM] = {
+                operating_systems.label(key, version.key): ""
+                for key, family in operating_systems.FAMILIES.items()
+                for version in family.versions
+            }
+            continue
+        field = f"{cloud}-{name}"
+        fields[field] = StringField(
+            f"{CLOUDS[cloud].label}: {_value_label(cloud, name)}",
+            [Length(max=Image.location.max_length)],
+            [stripped],
+            description=f"For images whose {_value_label(cloud, name).lower()} is not in the file.",
+            default=job.arguments["answers"].get(cloud, {}).get(name, ""),
+        )
+        suggestions[field] = dict.fromkeys(job.arguments["locations"].get(cloud, []), "")
+    form: AnswersForm = type("AnswersForm", (AnswersForm,), fields)()
+    form.suggestions = suggestions
+    return form
+
+
+def _value_label(cloud: str, name: str) -> str:
+    location = CLOUDS[cloud].location_field
+    return location.label if name == "location" and location else "Project ID"
+
+
+def _valid_operating_system(_form: AnswersForm, field: Field) -> None:
+    try:
+        if field.data:
+            parse_operating_system(field.data)
+    except Refusal as error:
+        raise ValidationError(error.message) from error
+
+
+class AnswersForm(BaseForm):
+    """The values that a file leaves out. `make_answers_form` adds the fields."""
+
+    suggestions: Mapping[str, Mapping[str, str]] = {}
+    """Suggested values by the name of the field."""
+
+    @property
+    def questions(self) -> list[str]:
+        """The names of the fields that the person fills in."""
+        return list(self.suggestions)
+
+    def answers(self) -> dict[str, dict[str, str]]:
+        """Return the values by the key of their cloud and their name, without empty values."""
+        values: dict[str, dict[str, str]] = {}
+        for field in self.questions:
+            cloud, _, name = field.partition("-")
+            if name and self[field].data:
+                values.setdefault(cloud, {})[name] = self[field].data
+        return values
+
+    @property
+    def operating_system_answer(self) -> tuple[str, str] | None:
+        """The family and version, or None if the person enters none."""
+        if OPERATING_SYSTEM not in self or not self[OPERATING_SYSTEM].data:
+            return None
+        return parse_operating_system(self[OPERATING_SYSTEM].data)

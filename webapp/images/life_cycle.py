@@ -132,12 +132,18 @@ def make_active(actor: Actor, image: Image, based_on: int | None = None) -> audi
 
 
 def change(
-    actor: Actor, image: Image, plan: LifeCyclePlan, based_on: int | None = None
+    actor: Actor,
+    image: Image,
+    plan: LifeCyclePlan,
+    based_on: int | None = None,
+    *,
+    successor_may_be_retired: bool = False,
 ) -> audit.Changes:
     """Save a plan and return what changed. Dates up to today take effect immediately.
 
-    `based_on` is the revision that the person saw; without it, the revision of `image`. Raises
-    Forbidden, InvalidSuccessor, RecordDeleted and EditConflict.
+    `based_on` is the revision that the person saw; without it, the revision of `image`. Normally, a
+    retired image can't become a successor. Raises Forbidden, InvalidSuccessor, RecordDeleted and
+    EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -149,7 +155,7 @@ def change(
             image, based_on, stored, values, together=("deprecated_on", "retired_on")
         )
         if plan.successor is not None and plan.successor != image.successor_id:
-            require_valid_successor(image, plan.successor)
+            require_valid_successor(image, plan.successor, may_be_retired=successor_may_be_retired)
         changes = audit.difference(stored, values)
         if changes:
             _apply_plan(image, plan)

@@ -65,25 +65,14 @@ class Receipts:
 
     def issue(self, actor: Actor, scope: Scope, receipt: Receipt) -> str:
         """Return `receipt` as a signed text."""
-        locator = receipt.locator
-        text: str = self._serializer.dumps(
-            {
-                "for": [actor.person.id, scope.id],
-                "cloud": receipt.cloud,
-                "credentials": [receipt.credentials_id, receipt.credentials_revision],
-                "locator": [locator.location, locator.image_id, locator.compute_resource],
-                "details": image_details.to_json(receipt.details),
-                "alias": receipt.alias,
-                "read_at": receipt.read_at.isoformat(),
-            }
-        )
+        text: str = self._serializer.dumps({"for": [actor.person.id, scope.id], **to_json(receipt)})
         return text
 
     def open(self, actor: Actor, scope: Scope, text: str) -> Receipt:
         """Return the receipt in a signed text. Raises ReceiptExpired and ReceiptInvalid."""
         try:
             data = self._serializer.loads(text)
-            receipt = _from_json(data)
+            receipt = from_json(data)
             owner = data["for"]
         except (BadData, KeyError, TypeError, ValueError) as error:
             # An older version of the application may have issued it in another form.
@@ -95,7 +84,21 @@ class Receipts:
         return receipt
 
 
-def _from_json(data: Mapping[str, Any]) -> Receipt:
+def to_json(receipt: Receipt) -> dict[str, Any]:
+    """Return `receipt` as plain JSON values."""
+    locator = receipt.locator
+    return {
+        "cloud": receipt.cloud,
+        "credentials": [receipt.credentials_id, receipt.credentials_revision],
+        "locator": [locator.location, locator.image_id, locator.compute_resource],
+        "details": image_details.to_json(receipt.details),
+        "alias": receipt.alias,
+        "read_at": receipt.read_at.isoformat(),
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Receipt:
+    """Return the receipt that `to_json` converted to `data`."""
     credentials_id, credentials_revision = data["credentials"]
     return Receipt(
         cloud=data["cloud"],

@@ -28,6 +28,15 @@ def reference_to(image_id: int, name: str) -> str:
     return f"#{image_id} {name}"
 
 
+def reference_number(text: str) -> tuple[int | None, bool]:
+    """Return the number of the image to which `text` may refer, and whether it is explicit.
+
+    Without "#", the number can also be a cloud image ID or a name.
+    """
+    match = _ID_REFERENCE.fullmatch(text.strip())
+    return (int(match[1] or match[2]), bool(match[1])) if match else (None, False)
+
+
 def find_image(scope: Scope, text: str) -> Image:
     """Return the image that `text` identifies, among the images that `scope` can see.
 
@@ -36,11 +45,10 @@ def find_image(scope: Scope, text: str) -> Image:
     """
     text = text.strip()
     visible = Image.visible_from(scope)
-    by_id = _ID_REFERENCE.fullmatch(text)
-    if by_id:
-        image_id = int(by_id[1] or by_id[2])
-        found = list(Image.select().where(visible & (Image.id == image_id)))
-        if found or by_id[1]:  # Without "#", the number can also be a cloud image ID or a name.
+    number, is_explicit = reference_number(text)
+    if number is not None:
+        found = list(Image.select().where(visible & (Image.id == number)))
+        if found or is_explicit:
             return _only_one(found, text, scope)
     matches = Image.name == text
     if (spelled := spelled_images(text)) is not None:
@@ -70,7 +78,9 @@ def visible_successor(image: Image, scope: Scope) -> Image | None:
     return successor
 
 
-def require_valid_successor(image: Image, successor_id: int) -> None:
+def require_valid_successor(
+    image: Image, successor_id: int, *, may_be_retired: bool = False
+) -> None:
     """Raise InvalidSuccessor if the image with this ID can't be the successor of `image`."""
     visible = Image.visible_from(image.scope) & (Image.id == successor_id)
     successor = Image.select(Image.id, Image.status, Image.successor).where(visible).first()
@@ -78,7 +88,8 @@ def require_valid_successor(image: Image, successor_id: int) -> None:
         raise InvalidSuccessor(f"There is no image #{successor_id} at {image.scope.label}.")
     if successor.id == image.id:
         raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
-    _require_not_retired(successor)
+    if not may_be_retired:
+        _require_not_retired(successor)
     if image.id in _following_ids(successor):
         raise InvalidSuccessor(
             "The successors of that image lead back to this one. Choose another image."

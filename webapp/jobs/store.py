@@ -5,7 +5,7 @@ This module must not know how jobs are processed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -52,7 +52,13 @@ def create_job(
         arguments=dict(arguments),
         total=len(unsaved_rows),
     )
-    for start in range(0, len(unsaved_rows), INSERT_SIZE):
+    insert_rows(job, unsaved_rows)
+    return job
+
+
+def insert_rows(job: Job, rows: Sequence[JobRow]) -> None:
+    """Store unsaved rows of a job, in the order in which they will be processed."""
+    for start in range(0, len(rows), INSERT_SIZE):
         values = [
             {
                 "job": job,
@@ -61,11 +67,10 @@ def create_job(
                 "subject": row.subject[:512],
                 "arguments": row.arguments,
             }
-            for position, row in enumerate(unsaved_rows[start : start + INSERT_SIZE], start)
+            for position, row in enumerate(rows[start : start + INSERT_SIZE], start)
         ]
         with transaction():
             JobRow.insert_many(values).execute()
-    return job
 
 
 def find_job(actor: Actor, scope: Scope, job_id: int) -> Job | None:

@@ -1,7 +1,8 @@
 """Parse a file of images: CSV, JSON, or a manifest that HashiCorp Packer wrote.
 
 The result is the same for every format: one line per image, with a text for each column. This
-module must not know what the texts mean or whether they are valid.
+module must not know what the texts mean or whether they are valid. The time to parse a file is
+linear in its size, and parsing stops when the file has too many columns or lines.
 """
 
 from __future__ import annotations
@@ -9,60 +10,28 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from webapp.clouds import CLOUDS
-from webapp.clouds.base import InvalidImageId, Locator
-from webapp.images.identity import ImageIdentity
-from webapp.refusals import Refusal
+from webapp.transfer import packer_manifest
 from webapp.transfer.export import IMPORT_COLUMNS, READ_ONLY_COLUMNS, unescape_formula
+from webapp.transfer.import_file import (
+    MAX_TEXT,
+    FileLine,
+    ParsedFile,
+    UnreadableFile,
+    json_values,
+    long_text_error,
+    printable,
+)
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_LINES = 20_000
+MAX_COLUMNS = 200
 REQUIRED_COLUMNS = ("cloud", "cloud_image_id")
 DELIMITERS = ",;\t"
-
-Values = Mapping[str, str]
-"""The texts of a line by column, without empty texts."""
-
-
-class UnreadableFile(Refusal):
-    """The file as a whole cannot be read."""
-
-
-class UnreadableValue(Refusal):
-    """A value in a JSON file or manifest cannot be read as text."""
-
-
-@dataclass(frozen=True)
-class FileLine:
-    """One image in the file.
-
-    `position` is the position of the image in the file, for example 'line 3'. `error` is a message
-    if the line cannot be read, otherwise ''.
-    """
-
-    position: str
-    values: Values = field(default_factory=dict)
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class ParsedFile:
-    """A file that could be read.
-
-    `unknown_columns` are columns that the registry doesn't have, spelled as in the file.
-    `ignored_columns` are the READ_ONLY_COLUMNS that the file has. `notes` are sentences about the
-    file for the person.
-    """
-
-    format: str
-    lines: list[FileLine]
-    unknown_columns: tuple[str, ...] = ()
-    ignored_columns: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def parse_file(data: bytes) -> ParsedFile:
@@ -93,23 +62,30 @@ def _decode(data: bytes) -> str:
     return text
 
 
-def _parsed_file(file_format: str, lines: list[FileLine], columns: Mapping[str, str]) -> ParsedFile:
+def _parsed_file(
+    file_format: str,
+    lines: Iterable[FileLine],
+    columns: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> ParsedFile:
     """Return the parsed file. Raises UnreadableFile if it has no lines or too many.
 
     `columns` maps the normalized name of each column to its spelling in the file.
     """
-    if not lines:
+    read = list(islice(lines, MAX_LINES + 1))
+    if not read:
         raise UnreadableFile("The file contains no images. Add at least one and try again.")
-    if len(lines) > MAX_LINES:
+    if len(read) > MAX_LINES:
         raise UnreadableFile(
             f"The file has more than {MAX_LINES:,} images. Split it and import the parts."
         )
     known = {*IMPORT_COLUMNS, *READ_ONLY_COLUMNS}
     return ParsedFile(
         format=file_format,
-        lines=lines,
+        lines=read,
         unknown_columns=tuple(text for name, text in columns.items() if name not in known),
         ignored_columns=tuple(name for name in columns if name in READ_ONLY_COLUMNS),
+        notes=tuple(notes),
     )
 
 
@@ -118,25 +94,38 @@ def _column_name(text: str) -> str:
     return "_".join(text.lower().replace("-", " ").replace("_", " ").split())
 
 
+def _add_column(columns: dict[str, str], name: str, text: str) -> None:
+    """Add a column with its spelling in the file. Raises UnreadableFile if there are too many."""
+    if len(columns) >= MAX_COLUMNS:
+        raise UnreadableFile(
+            f"The file has more than {MAX_COLUMNS} columns. Remove the columns that you don’t need."
+        )
+    columns[name] = printable(text)
+
+
 def _parse_csv(text: str) -> ParsedFile:
-    header = text.lstrip().split("\n", 1)[0]
+    header = text.lstrip().split("\n", 1)[0].split("\r", 1)[0]
     delimiter = max(DELIMITERS, key=header.count)
     rows = _csv_rows(text, delimiter)
     _, header_cells = next(rows, (1, []))
-    names = [_column_name(cell) for cell in header_cells]
-    for name, cell in zip(names, header_cells, strict=True):
-        if name and names.count(name) > 1:
+    columns: dict[str, str] = {}
+    names = []
+    for cell in header_cells:
+        name = _column_name(cell)
+        if name in columns:
             raise UnreadableFile(
-                f"Two columns are named “{cell.strip()}”. Rename or remove one of them."
+                f"Two columns are named “{columns[name]}”. Rename or remove one of them."
             )
-    columns = {name: cell.strip() for name, cell in zip(names, header_cells, strict=True) if name}
+        if name:
+            _add_column(columns, name, cell)
+        names.append(name)
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
         raise UnreadableFile(
             f"The column {missing[0]} is missing. The first line must contain the column names. "
             "Export a few images to see an example."
         )
-    lines = [_csv_line(number, names, cells) for number, cells in rows]
+    lines = (_csv_line(number, names, cells) for number, cells in rows)
     return _parsed_file("CSV", lines, columns)
 
 
@@ -151,8 +140,8 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise UnreadableFile(
-                f"The row that begins on line {number} isn’t valid CSV: {error}. Check its quotes "
-                "and try again."
+                f"The row that begins on line {number} isn’t valid CSV: {error}. Check that every "
+                "quote in it is closed, and try again."
             ) from error
         if any(cell.strip() for cell in row):
             yield number, row
@@ -161,156 +150,79 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def _csv_line(number: int, names: list[str], cells: list[str]) -> FileLine:
     position = f"line {number}"
     if any(cell.strip() for cell in cells[len(names) :]):
-        return FileLine(
-            position,
-            error=f"This line has {len(cells)} cells, but the file has {len(names)} columns. Put "
-            "quotes around cells that contain the delimiter.",
+        message = (
+            f"This line has {len(cells)} cells, but the file has {len(names)} columns. Put "
+            "quotes around cells that contain the delimiter."
         )
-    texts = (unescape_formula(cell).strip() for cell in cells)
-    values = {name: text for name, text in zip(names, texts, strict=False) if name and text}
-    return FileLine(position, values)
+        return FileLine(position, errors=(message,))
+    texts = {name: unescape_formula(cell) for name, cell in zip(names, cells, strict=False)}
+    too_long = [name for name, text in texts.items() if len(text) > MAX_TEXT]
+    values = {
+        name: texts[name].strip()
+        for name in IMPORT_COLUMNS
+        if name not in too_long and texts.get(name, "").strip()
+    }
+    return FileLine(position, values, tuple(long_text_error(name) for name in too_long))
 
 
 def _parse_json(text: str) -> ParsedFile:
     try:
-        data = json.loads(text)
+        # Numbers stay as they are written: 22.10 is a version, and not the same as 22.1.
+        data = json.loads(
+            text,
+            parse_float=str,
+            parse_int=str,
+            parse_constant=str,
+            object_pairs_hook=_json_object,
+        )
     except json.JSONDecodeError as error:
         raise UnreadableFile(
             f"This isn’t valid JSON: {error.msg} (line {error.lineno}, column {error.colno}). "
             "Correct the file and try again."
         ) from error
-    except (RecursionError, ValueError) as error:
-        raise UnreadableFile(
-            "This JSON can’t be read. It is nested too deeply, or a number in it is too long."
-        ) from error
+    except RecursionError as error:
+        raise UnreadableFile("This JSON can’t be read, because it is nested too deeply.") from error
     if isinstance(data, dict) and isinstance(data.get("builds"), list):
-        return _parse_manifest(data["builds"])
+        images, notes = packer_manifest.parse_builds(data["builds"], MAX_LINES)
+        return _parsed_file("Packer manifest", images, {}, notes)
     if not isinstance(data, list):
         raise UnreadableFile(
             "This JSON isn’t a list of images. Use an array with one object per image, as in an "
             "export, or a Packer manifest."
         )
-    columns = {
-        _column_name(name): name
-        for item in data[: MAX_LINES + 1]
-        if isinstance(item, dict)
-        for name in item
-    }
-    lines = [_json_line(f"item {number}", item) for number, item in enumerate(data, start=1)]
+    columns: dict[str, str] = {}
+    for item in data[: MAX_LINES + 1]:
+        for key in item if isinstance(item, dict) else ():
+            name = _column_name(key)
+            if name and name not in columns:
+                _add_column(columns, name, key)
+    lines = (_json_line(f"item {number}", item) for number, item in enumerate(data, start=1))
     return _parsed_file("JSON", lines, columns)
+
+
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object. Raises UnreadableFile if it has the same key twice."""
+    item = dict(pairs)
+    if len(item) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise UnreadableFile(
+            f"An object in this JSON has the key “{printable(twice)}” twice. Remove one of them."
+        )
+    return item
 
 
 def _json_line(position: str, item: Any) -> FileLine:
     if not isinstance(item, dict):
-        return FileLine(position, error="This item isn’t a JSON object. Use one object per image.")
-    try:
-        return FileLine(position, _json_values(item))
-    except UnreadableValue as error:
-        return FileLine(position, error=error.message)
-
-
-def _json_values(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a JSON object as text, without empty texts. Raises UnreadableValue."""
-    texts = {_column_name(name): _json_text(name, value) for name, value in item.items()}
-    return {name: text for name, text in texts.items() if text}
-
-
-def _json_text(name: str, value: Any) -> str:
-    """Return a JSON value as text. Raises UnreadableValue."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, str | int | float):
-        raise UnreadableValue(f"The value of {name} must be a string, a number, true or false.")
-    text = str(value).strip()
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise UnreadableValue(f"The value of {name} contains an invalid character. Remove it.")
-    return text
-
-
-def _parse_manifest(builds: list[Any]) -> ParsedFile:
-    """Parse all builds of a Packer manifest. Every run of Packer adds its builds to the manifest.
-
-    If several builds produced the same image, only the newest build is used.
-    """
-    newest: dict[ImageIdentity, tuple[int | float, FileLine]] = {}
-    errors: list[FileLine] = []
-    older_count = 0
-    for number, build in enumerate(builds, start=1):
-        for line in _build_lines(number, build):
-            if line.error:
-                errors.append(line)
-                continue
-            identity, built_at = _identity(line.values), _build_time(build)
-            older_count += identity in newest
-            if identity not in newest or built_at >= newest[identity][0]:
-                newest[identity] = (built_at, line)
-    parsed = _parsed_file("Packer manifest", [*errors, *(line for _, line in newest.values())], {})
-    note = f"Older builds of the same images were skipped: {older_count}."
-    return ParsedFile(parsed.format, parsed.lines, notes=(note,) if older_count else ())
-
-
-def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
-    """Yield a line for each image of a build, or one line with an error."""
-    if not isinstance(build, dict):
-        yield FileLine(f"build {number}", error="This build isn’t a JSON object.")
-        return
-    builder, name = str(build.get("builder_type") or ""), str(build.get("name") or "")
-    position = f"build {number} ({name})" if name else f"build {number}"
-    cloud = next((cloud for cloud in CLOUDS.values() if builder in cloud.packer_builders), None)
-    if cloud is None:
-        yield FileLine(
-            position,
-            error=f"The Packer builder “{builder}” doesn’t build images that can be imported.",
+        return FileLine(
+            position, errors=("This item isn’t a JSON object. Use one object per image.",)
         )
-        return
-    try:
-        custom = _custom_data(build)
-        artifact = _json_text("artifact_id", build.get("artifact_id"))
-        locators = cloud.packer_images(artifact, custom)
-    except (InvalidImageId, UnreadableValue) as error:
-        yield FileLine(position, error=str(error))
-        return
-    custom_values = {column: custom[column] for column in IMPORT_COLUMNS if column in custom}
-    for locator in locators:
-        # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`.
-        # That name says nothing about the image.
-        has_name = name not in {"", builder}
-        image_name = name if has_name else locator.image_id.rpartition("/")[2]
-        locator_values = _locator_values(cloud.key, locator)
-        yield FileLine(position, {"name": image_name, **custom_values, **locator_values})
-
-
-def _custom_data(build: Mapping[str, Any]) -> dict[str, str]:
-    """Return the custom_data of a build, which people add to their Packer template.
-
-    Raises UnreadableValue.
-    """
-    custom = build.get("custom_data") or {}
-    if not isinstance(custom, dict):
-        raise UnreadableValue("The custom_data of this build isn’t a JSON object.")
-    return _json_values(custom)
-
-
-def _locator_values(cloud: str, locator: Locator) -> dict[str, str]:
-    values = {
-        "cloud": cloud,
-        "location": locator.location,
-        "cloud_image_id": locator.image_id,
-        "compute_resource": locator.compute_resource,
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _identity(values: Values) -> ImageIdentity:
-    locator = Locator(
-        values.get("location", ""), values["cloud_image_id"], values.get("compute_resource", "")
-    )
-    return ImageIdentity.from_locator(values["cloud"], locator)
-
-
-def _build_time(build: Mapping[str, Any]) -> int | float:
-    """Return when an image was built, in Unix seconds, or 0 if the build does not say."""
-    built_at = build.get("build_time")
-    return built_at if isinstance(built_at, int | float) else 0
+    named: dict[str, Any] = {}
+    errors = []
+    for key, value in item.items():
+        name = _column_name(key)
+        if name in named:
+            errors.append(f"This item has the column {printable(name)} twice. Remove one of them.")
+        named[name] = value
+    known = {name: named[name] for name in IMPORT_COLUMNS if name in named}
+    values, value_errors = json_values(known)
+    return FileLine(position, values, (*errors, *value_errors))

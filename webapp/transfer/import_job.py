@@ -1,7 +1,9 @@
 """Carry out the plan of an import, line by line.
 
 Every line calls the functions that register or change a single image. So the same rules, rights
-and audit entries apply as for an image that a person registers in the browser.
+and audit entries apply as for an image that a person registers in the browser. A line does exactly
+what the plan says, or it is refused: if the image is no longer as the plan shows it, the line
+changes nothing.
 """
 
 from __future__ import annotations
@@ -9,47 +11,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from models import Image, JobRow, Scope
-from webapp import audit
+from models import Image, JobRow, Scope, transaction
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CloudError, ImageDetails, ImageState
-from webapp.credentials import cloud_credentials
+from webapp.clouds.base import CloudError, ImageDetails, ImageState, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
-from webapp.images.identity import AlreadyRegistered, find_registered
-from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
+from webapp.images.choices import Choices
+from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
+from webapp.jobs.runner import JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
-from webapp.transfer import import_lines
-from webapp.transfer.import_life_cycle import LifeCycleResolver
-from webapp.transfer.import_lines import ImportLine
+from webapp.transfer import import_look_ups
 from webapp.transfer.import_plan import (
-    WITH_LOOK_UP,
-    WITHOUT_LOOK_UP,
     Effect,
-    ImportOptions,
-    credentials_for,
-    parse_line_at,
+    PlannedLine,
+    life_cycle_from_json,
+    life_cycle_to_json,
 )
 
 
-def import_line(
-    actor: Actor, scope: Scope, arguments: Mapping[str, Any], row: JobRow, vault: Vault
-) -> Outcome:
-    """Import one line of a plan.
+class ChangedSincePlan(Refusal):
+    """The database is no longer as the plan shows it."""
 
-    The plan may be old, so compare the line with the registered images again.
-    """
-    if row.arguments["effect"] == Effect.ERROR:
-        return Outcome("refused", row.arguments["message"])
-    options = ImportOptions(arguments["look_up"], arguments["credentials"])
+
+def import_line(
+    actor: Actor,
+    scope: Scope,
+    arguments: Mapping[str, Any],  # noqa: ARG001  every job action has these parameters
+    row: JobRow,
+    vault: Vault,  # noqa: ARG001
+) -> Outcome:
+    """Carry out one line of a plan. If the line is refused, nothing of it is saved."""
+    line = planned_line(row)
+    if line.effect is Effect.ERROR:
+        return Outcome("refused", " ".join(line.errors))
     try:
-        line = parse_line_at(scope, row.arguments["values"])
-        was_registered = row.arguments["effect"] != Effect.CREATE
-        importer = _LineImporter(actor, scope, options, vault)
-        return importer.register_or_update(line, was_registered=was_registered)
-    except RETRIED_CLOUD_ERRORS:
-        raise
+        with transaction():
+            if line.effect is Effect.CREATE:
+                return _create(actor, scope, line, row)
+            return _update(actor, scope, line)
     except (Refusal, CloudError) as error:
         return Outcome("refused", str(error))
     except Forbidden:
@@ -57,112 +57,144 @@ def import_line(
 
 
 JOB_ACTIONS = (
-    JobAction(WITHOUT_LOOK_UP, "Import", import_line, atomic=True),
-    JobAction(WITH_LOOK_UP, "Import", import_line, concurrent=True),
+    JobAction("import", "Import", import_line, atomic=True),
+    *import_look_ups.JOB_ACTIONS,
 )
 
 
-class _LineImporter:
-    """Imports one line."""
+def planned_line(row: JobRow) -> PlannedLine:
+    """Return the planned line that is stored in a row."""
+    stored = row.arguments["plan"]
+    identity, successor = (
+        ImageIdentity(**stored[name]) if stored[name] else None
+        for name in ("identity", "successor")
+    )
+    return PlannedLine(
+        **{
+            **stored,
+            "effect": Effect(stored["effect"]),
+            "identity": identity,
+            "successor": successor,
+        }
+    )
 
-    def __init__(self, actor: Actor, scope: Scope, options: ImportOptions, vault: Vault) -> None:
-        self._actor, self._scope = actor, scope
-        self._options, self._vault = options, vault
 
-    def register_or_update(self, line: ImportLine, *, was_registered: bool) -> Outcome:
-        """Register the image of the line, or update the image if it is already registered.
+def _create(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Outcome:
+    """Register the image of a line, with its life cycle."""
+    try:
+        image = _register(actor, scope, line, row)
+    except AlreadyRegistered as error:
+        image = error.image
+        if image.scope_id != scope.id:
+            raise
+        image.scope = scope
+        if _has_planned_values(image, scope, line):
+            return Outcome("unchanged", image_id=image.id)
+        raise ChangedSincePlan(
+            "Somebody else registered this image after the import was planned. Import the file "
+            "again to update it."
+        ) from error
+    if "life_cycle" in line.after:
+        _change_life_cycle(actor, scope, line, image)
+    return Outcome("created", image_id=image.id)
 
-        `was_registered` is whether the image was registered when the plan was created. Raises
-        Forbidden, Refusal and CloudError.
-        """
-        image = find_registered(self._scope, line.identity) if was_registered else None
-        if image is None:
-            try:
-                image = self._register(line)
-            except AlreadyRegistered as error:
-                # Somebody registered the image after the plan was created. Or the cloud returned
-                # a different ID than the one in the line, and that ID is already registered.
-                image = find_registered(self._scope, line.identity) or error.image
-            else:
-                return self._set_first_life_cycle(line, image)
-        return self._update(line, image)
 
-    def _register(self, line: ImportLine) -> Image:
-        credentials_id = self._credentials_id(line)
-        if not self._options.look_up:
-            return registration.register_unverified(
-                self._actor,
-                self._scope,
-                line.cloud.key,
-                line.locator,
-                import_lines.choices_for_new_image(line),
-                details=_unverified_details(line),
-                credentials_id=credentials_id,
-            )
-        receipt = registration.look_up(
-            self._actor,
-            self._scope,
-            self._vault,
-            line.cloud.key,
-            credentials_id=credentials_id,
-            location=line.locator.location,
-            image_id=line.locator.image_id,
+def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Image:
+    identity = line.identity
+    assert identity is not None  # noqa: S101  for mypy: only a line with an error has none
+    choices = Choices(**{name: line.after[name] for name in Choices.__dataclass_fields__})
+    result = import_look_ups.result_from(row)
+    if result and result.receipt:
+        return registration.register(
+            actor, scope, result.receipt, choices, identity.compute_resource
         )
-        choices = import_lines.choices_for_new_image(line, receipt)
-        compute_resource = line.locator.compute_resource
-        return registration.register(self._actor, self._scope, receipt, choices, compute_resource)
+    locator = Locator(line.location, line.cloud_image_id, identity.compute_resource)
+    return registration.register_unverified(
+        actor,
+        scope,
+        identity.cloud,
+        locator,
+        choices,
+        details=_unverified_details(line, choices),
+        credentials_id=line.credentials_id,
+    )
 
-    def _credentials_id(self, line: ImportLine) -> int | None:
-        """Return the ID of the credentials for registering the image, or None.
 
-        Registering checks that the scope can use them.
-        """
-        if not line.credentials:
-            return self._options.credentials.get(line.cloud.key)
-        usable = cloud_credentials.usable_at(self._scope, line.cloud.key)
-        return credentials_for(line, usable, self._options)
-
-    def _set_first_life_cycle(self, line: ImportLine, image: Image) -> Outcome:
-        """Set the life cycle of an image that was just registered.
-
-        If the life cycle is refused, the image stays registered and active.
-        """
-        try:
-            self._update_life_cycle(line, image)
-        except Refusal as error:
-            message = f"The image was registered, but its status couldn’t be set. {error.message}"
-            return Outcome("created", message, image.id)
-        return Outcome("created", image_id=image.id)
-
-    def _update(self, line: ImportLine, image: Image) -> Outcome:
-        if image.scope_id != self._scope.id:
-            raise AlreadyRegistered(image)
-        image.scope = self._scope
-        choices = import_lines.choices_for_update(line, image)
-        life_cycle_changes = self._update_life_cycle(line, image)
-        changes = editing.edit(self._actor, image, choices)
-        return Outcome(
-            "updated" if life_cycle_changes or changes else "unchanged", image_id=image.id
+def _update(actor: Actor, scope: Scope, line: PlannedLine) -> Outcome:
+    image = Image(id=line.image_id)
+    if not image.reload(lock=True) or image.scope_id != scope.id:
+        raise ChangedSincePlan("The image was deleted after the import was planned.")
+    image.scope = scope
+    state = _state(image, line)
+    if state == _expected(scope, line):
+        return Outcome("unchanged", image_id=image.id)
+    if state != line.before:
+        raise ChangedSincePlan(
+            "Somebody else changed this image after the import was planned. Import the file again "
+            "to see the changes."
         )
-
-    def _update_life_cycle(self, line: ImportLine, image: Image) -> audit.Changes:
-        """Change the life cycle as the line says, and return the changes.
-
-        Raises Forbidden and Refusal.
-        """
-        plan = LifeCycleResolver(self._scope).resolve(line, image)
-        if plan == life_cycle.plan_of(image):
-            return {}
-        return life_cycle.change(self._actor, image, plan)
+    if "life_cycle" in line.after:
+        _change_life_cycle(actor, scope, line, image)
+    changed = {name: value for name, value in line.after.items() if name != "life_cycle"}
+    editing.edit_fields(actor, image, changed)
+    return Outcome("updated", image_id=image.id)
 
 
-def _unverified_details(line: ImportLine) -> ImageDetails:
+def _state(image: Image, line: PlannedLine) -> dict[str, Any]:
+    """Return the values of the image for everything that the line determines."""
+    state: dict[str, Any] = {
+        name: getattr(image, name) for name in line.after if name != "life_cycle"
+    }
+    if "life_cycle" in line.after:
+        state["life_cycle"] = life_cycle_to_json(life_cycle.plan_of(image))
+    return state
+
+
+def _has_planned_values(image: Image, scope: Scope, line: PlannedLine) -> bool:
+    """Return whether the image has the values of a new image. A value of None says nothing."""
+    state = _state(image, line)
+    planned = _expected(scope, line)
+    return all(state[name] == value for name, value in planned.items() if value is not None)
+
+
+def _expected(scope: Scope, line: PlannedLine) -> dict[str, Any]:
+    """Return the values of the image after the line. Raises ChangedSincePlan."""
+    if "life_cycle" not in line.after:
+        return line.after
+    return {
+        **line.after,
+        "life_cycle": {**line.after["life_cycle"], "successor": _successor_id(scope, line)},
+    }
+
+
+def _successor_id(scope: Scope, line: PlannedLine) -> int | None:
+    """Return the ID of the successor. Raises ChangedSincePlan if it was not registered."""
+    if line.successor is None:
+        image_id: int | None = line.after["life_cycle"]["successor"]
+        return image_id
+    image = find_registered(scope, line.successor)
+    if image is None:
+        raise ChangedSincePlan(
+            f"The successor {line.changes['successor'][1]} was not imported. Import it first."
+        )
+    registered_id: int = image.id
+    return registered_id
+
+
+def _change_life_cycle(actor: Actor, scope: Scope, line: PlannedLine, image: Image) -> None:
+    plan = life_cycle_from_json(
+        {**line.after["life_cycle"], "successor": _successor_id(scope, line)}
+    )
+    life_cycle.change(actor, image, plan, successor_may_be_retired=line.successor_may_be_retired)
+
+
+def _unverified_details(line: PlannedLine, choices: Choices) -> ImageDetails:
     """Return the details of an image, taken from the line instead of the cloud."""
     return ImageDetails(
         name="",
         description=line.description,
         architecture=line.architecture,
-        size_gb=line.choices.get("size_gb"),
+        size_gb=choices.size_gb,
         state=ImageState.UNKNOWN,
         state_note="",
         created=None,

@@ -1,33 +1,53 @@
 """Convert the texts in a line of an imported file to the values of an image.
 
 This module knows the rules of the columns. It must not query the database, so it does not know
-whether an image is already registered.
+whether an image is already registered. A line can have several faults, and all of them are
+reported at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, Locator
+from webapp.clouds.base import Cloud, CloudError, LocationRule, Locator
 from webapp.images import operating_systems
 from webapp.images.choices import Choices, choices_of
-from webapp.images.identity import ImageIdentity, parse_locator
+from webapp.images.identity import ImageIdentity, parse_locator, require_storable
+from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
 from webapp.images.registration import suggested_name
 from webapp.refusals import Refusal
+from webapp.transfer import packer_manifest
+from webapp.transfer.import_file import FileLine
 
 YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
 DESCRIPTION_LENGTH = 4096
+_VALID_CHOICES = Choices("any name", "any family", "any version", None, False, False)
+
+T = TypeVar("T")
 
 
 class InvalidLine(Refusal):
     """A line of a file does not describe an image."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The values that the person entered because the file leaves them out.
+
+    `by_cloud` maps the key of a cloud to values by their name, `location` or `project`. They
+    complete the lines of this cloud. `operating_system` is the family and version for lines whose
+    operating system is unknown, or None.
+    """
+
+    by_cloud: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    operating_system: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,118 +60,219 @@ class LifeCycleColumns:
     reason: str
     successor: str
 
-    @property
-    def has_date(self) -> bool:
-        return bool(self.deprecated_on or self.retired_on)
-
 
 @dataclass(frozen=True)
 class ImportLine:
-    """A valid line, with its texts converted to values.
+    """The valid values of a line.
 
-    `choices` has values for the fields of `Choices` whose column is not empty. `credentials` is the
-    name of credentials, or ''. `life_cycle` is None if the line leaves the life cycle unchanged.
+    `locator` is None if the image can't be identified, and its image ID is '' if the image must be
+    found by `image_name`. `choices` has the valid values of the fields of `Choices`, and `texts`
+    has the texts of these columns as they are in the file. `credentials` is the name of
+    credentials, or ''. `life_cycle` is None if the line leaves the life cycle unchanged.
     """
 
     cloud: Cloud
-    locator: Locator
+    locator: Locator | None
     choices: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     architecture: str = ""
     credentials: str = ""
     life_cycle: LifeCycleColumns | None = None
+    image_name: str = ""
+    default_name: str = ""
 
     @property
-    def identity(self) -> ImageIdentity:
+    def identity(self) -> ImageIdentity | None:
+        """The identity, or None if it is not known."""
+        if self.locator is None or not self.locator.image_id:
+            return None
         return ImageIdentity.from_locator(self.cloud.key, self.locator)
 
 
-def parse_line(values: Mapping[str, str], *, can_share: bool) -> ImportLine:
-    """Convert the texts of a line, by column, to an ImportLine.
+@dataclass
+class ParsedLine:
+    """A line of a file after parsing.
 
-    If `can_share` is false, the result has `shared=False`, even if the line says `yes`. Raises
-    Refusal and InvalidImageId.
+    `values` is None if the cloud is not known. `missing` is the name of a value that the person can
+    enter for all lines of the cloud, or ''.
     """
-    cloud = _parse_cloud(values.get("cloud", ""))
-    description = values.get("description", "")
-    if len(description) > DESCRIPTION_LENGTH:
-        raise InvalidLine(
-            f"The description is longer than {DESCRIPTION_LENGTH:,} characters. Shorten it."
-        )
-    choices: dict[str, Any] = {}
-    if "name" in values:
-        choices["name"] = values["name"]
-    choices |= _parse_operating_system(values)
-    if "size_gb" in values:
-        choices["size_gb"] = _parse_size(values["size_gb"])
-    for column in ("agent_installed", "shared"):
-        if column in values:
-            choices[column] = _parse_boolean(column, values[column])
+
+    values: ImportLine | None = None
+    errors: list[str] = field(default_factory=list)
+    missing: str = ""
+
+    def collect(self, parse: Callable[..., T], *args: Any) -> T | None:
+        """Return the result of `parse`, or None after adding the error that it raises."""
+        try:
+            return parse(*args)
+        except (Refusal, CloudError) as error:
+            self.errors.append(str(error))
+            return None
+
+
+def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLine:
+    """Convert the texts of a line, by column, to values.
+
+    If `can_share` is false, the result has `shared=False`, even if the line says `yes`.
+    """
+    parsed = ParsedLine(errors=list(line.errors))
+    if line.errors and not line.values:
+        return parsed
+    cloud = parsed.collect(_parse_cloud, line.values.get("cloud", ""))
+    entered = answers.by_cloud.get(cloud.key, {}) if cloud else {}
+    line = parsed.collect(packer_manifest.complete, line, entered) or line
+    values = line.values
+    choices = _parse_choices(parsed, values)
     if not can_share:
         choices["shared"] = False
-    return ImportLine(
+    description = values.get("description", "")
+    if len(description) > DESCRIPTION_LENGTH:
+        parsed.errors.append(
+            f"The description is longer than {DESCRIPTION_LENGTH:,} characters. Shorten it."
+        )
+    columns = _parse_life_cycle(parsed, values)
+    if cloud is None:
+        return parsed
+    parsed.values = ImportLine(
         cloud=cloud,
-        locator=_parse_locator(cloud, values),
+        locator=_parse_locator(parsed, cloud, line, entered),
         choices=choices,
+        texts={name: values[name] for name in Choices.__dataclass_fields__ if name in values},
         description=description,
         architecture=values.get("architecture", ""),
         credentials=values.get("credentials", ""),
-        life_cycle=_parse_life_cycle(values),
+        life_cycle=columns,
+        image_name=line.image_name,
+        default_name=line.default_name,
     )
+    return parsed
 
 
-def choices_for_update(line: ImportLine, image: Image) -> Choices:
-    """Return the choices of a registered image after the line is imported.
+def parse_operating_system(text: str) -> tuple[str, str]:
+    """Return the family and the version in a text that a person enters, such as 'Ubuntu 24.04'.
 
-    An empty column leaves the stored value unchanged. Raises InvalidLine.
+    A family that is not in the list of operating systems is used as it is typed. Raises
+    InvalidLine.
     """
-    family = line.choices.get("os_family", image.os_family)
-    if family != image.os_family and "os_version" not in line.choices:
-        raise InvalidLine("The os_family changes, but os_version is missing. Add os_version.")
-    return replace(choices_of(image), **line.choices)
+    text = " ".join(text.split())
+    for key, family in operating_systems.FAMILIES.items():
+        for version in family.versions:
+            if text.lower() == operating_systems.label(key, version.key).lower():
+                return key, version.key
+    suggestion = operating_systems.suggest([text])
+    if suggestion and suggestion.version:
+        return suggestion.family, suggestion.version
+    name, _, version_text = text.rpartition(" ")
+    if not name or not any(character.isdigit() for character in version_text):
+        raise InvalidLine("Enter a family and a version, for example Ubuntu 24.04.")
+    family_key = suggestion.family if suggestion else name
+    _valid_choices_with({"os_family": family_key, "os_version": version_text})
+    return family_key, version_text
 
 
-def choices_for_new_image(line: ImportLine, receipt: Receipt | None = None) -> Choices:
+def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, list[str]]:
+    """Return the choices of a registered image after the line is imported, and the errors.
+
+    An empty column leaves the stored value unchanged. A cell that has the stored value as an export
+    writes it leaves the value unchanged too, even if the text is also the label of another value.
+    """
+    stored = choices_of(image)
+    same = {name for name, text in line.texts.items() if getattr(stored, name) == text}
+    changed = {name: value for name, value in line.choices.items() if name not in same}
+    family = changed.get("os_family", stored.os_family)
+    if family != stored.os_family and "os_version" not in line.choices:
+        return None, ["The os_family changes, but os_version is missing. Add os_version."]
+    return replace(stored, **changed), []
+
+
+@dataclass(frozen=True)
+class NewChoices:
+    """The choices of a new image. `choices` is None if there are errors.
+
+    `lacks_operating_system` is whether an operating system that the person enters would help.
+    """
+
+    choices: Choices | None
+    errors: list[str] = field(default_factory=list)
+    lacks_operating_system: bool = False
+
+
+def choices_for_new_image(
+    line: ImportLine, answers: Answers, receipt: Receipt | None = None
+) -> NewChoices:
     """Return the choices of an image that is not registered yet.
 
     `receipt` is the record of a look-up, with the details that the cloud returned. Without a
     look-up, `receipt` is None. Empty columns get the values in the receipt. An empty operating
-    system is detected from the receipt, the name and the description. Raises InvalidLine.
+    system is detected from the receipt, the name and the description. If that is impossible, the
+    operating system is the one in `answers`.
     """
-    name = line.choices.get("name") or (suggested_name(receipt) if receipt else "")
-    if not name:
-        raise InvalidLine("The name is missing. Add a name, or look the image up.")
-    texts = [*(receipt.details.os_texts if receipt else ()), name]
-    family, version = _detect_operating_system(line, texts)
-    return Choices(
+    errors = []
+    name = line.choices.get("name") or (suggested_name(receipt) if receipt else line.default_name)
+    if not name and "name" not in line.texts:
+        errors.append("The name is missing. Add a name, or look the image up.")
+    texts = [*(receipt.details.os_texts if receipt else ()), name, line.description]
+    family, version = _detect_operating_system(line, texts, answers.operating_system)
+    if not family and "os_family" not in line.texts:
+        errors.append(
+            "The os_family is missing, and it can’t be detected. Add os_family and os_version."
+        )
+    elif not version and "os_version" not in line.texts:
+        errors.append("The os_version is missing, and it can’t be detected. Add os_version.")
+    if not (name and family and version):
+        return NewChoices(None, errors, not (family and version))
+    size_gb = line.choices.get("size_gb", receipt.details.size_gb if receipt else None)
+    choices = Choices(
         name=name,
         os_family=family,
         os_version=version,
-        size_gb=line.choices.get("size_gb", receipt.details.size_gb if receipt else None),
+        size_gb=size_gb,
         agent_installed=line.choices.get("agent_installed", False),
         shared=line.choices.get("shared", False),
     )
+    return NewChoices(choices, errors)
 
 
-def _detect_operating_system(line: ImportLine, texts: Sequence[str]) -> tuple[str, str]:
-    """Return the OS family and version of the line.
+def _detect_operating_system(
+    line: ImportLine, texts: Sequence[str], entered: tuple[str, str] | None
+) -> tuple[str, str]:
+    """Return the OS family and version. Each is '' if it is unknown.
 
-    If a column is empty, detect its value from `texts` and the description. Raises InvalidLine if
-    that is impossible.
+    If a column is empty, detect its value from `texts`. If that is impossible, use `entered`.
     """
-    suggestion = operating_systems.suggest([*texts, line.description])
-    family = line.choices.get("os_family") or (suggestion.family if suggestion else "")
-    if not family:
-        raise InvalidLine(
-            "The os_family is missing, and it can’t be detected from the name. Add os_family."
-        )
-    version = suggestion.version if suggestion and suggestion.family == family else ""
-    version = line.choices.get("os_version") or version
-    if not version:
-        raise InvalidLine(
-            "The os_version is missing, and it can’t be detected from the name. Add os_version."
-        )
+    family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
+    suggestion = operating_systems.suggest(texts)
+    if suggestion and not version and family in {"", suggestion.family}:
+        version = suggestion.version
+    if suggestion and not family:
+        family = suggestion.family
+    if entered and not version and line.choices.get("os_family", entered[0]) == entered[0]:
+        return entered
+    if entered and not family and entered[1] == version:
+        return entered
     return family, version
+
+
+def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, Any]:
+    """Return the valid values of the fields of `Choices` that the line has."""
+    choices: dict[str, Any] = {name: values[name] for name in ("name",) if name in values}
+    choices |= _parse_operating_system(values)
+    if "size_gb" in values:
+        choices["size_gb"] = parsed.collect(_parse_size, values["size_gb"])
+    for column in ("agent_installed", "shared"):
+        if column in values:
+            choices[column] = parsed.collect(_parse_boolean, column, values[column])
+    return {
+        name: value
+        for name, value in choices.items()
+        if value is not None and parsed.collect(_valid_choices_with, {name: value}) is not None
+    }
+
+
+def _valid_choices_with(changes: Mapping[str, Any]) -> Choices:
+    """Return valid choices with `changes`. Raises InvalidChoices."""
+    return replace(_VALID_CHOICES, **changes)
 
 
 def _parse_cloud(text: str) -> Cloud:
@@ -165,15 +286,45 @@ def _parse_cloud(text: str) -> Cloud:
     raise InvalidLine(f"“{text[:40]}” isn’t a known cloud. Use one of: {keys}.")
 
 
-def _parse_locator(cloud: Cloud, values: Mapping[str, str]) -> Locator:
+def _parse_locator(
+    parsed: ParsedLine, cloud: Cloud, line: FileLine, entered: Mapping[str, str]
+) -> Locator | None:
+    """Return the locator, or None after adding the errors that prevent it."""
+    count = len(parsed.errors)
+    values = line.values
+    resource = values.get("compute_resource", "")
+    if resource and cloud.compute_resource_field is None:
+        parsed.errors.append(
+            f"{cloud.label} images don’t have a compute_resource. Remove its value."
+        )
+    if line.missing:
+        parsed.missing = line.missing
+        parsed.errors.append(
+            f"The manifest doesn’t contain the {line.missing} of this image. Enter it above, or add"
+            f" it to custom_data as “{line.missing}”."
+        )
+        return None
     text = values.get("cloud_image_id", "")
-    if not text:
-        raise InvalidLine("The cloud_image_id is missing. Add the ID of the image.")
-    compute_resource = values.get("compute_resource", "")
-    if compute_resource and cloud.compute_resource_field is None:
-        raise InvalidLine(f"{cloud.label} images don’t have a compute_resource. Remove its value.")
+    found = parsed.collect(cloud.parse_image_id, text) if text else None
+    if not text and not line.image_name:
+        parsed.errors.append("The cloud_image_id is missing. Add the ID of the image.")
     location = values.get("location", "")
-    return parse_locator(cloud, location=location, image_id=text, compute_resource=compute_resource)
+    if cloud.location_rule is LocationRule.REGIONAL and not (
+        location or (found and found.location)
+    ):
+        location = entered.get("location", "")
+        if not location:
+            parsed.missing = "location"
+            parsed.errors.append(f"The location is missing. It is required for {cloud.label}.")
+    if found and len(parsed.errors) == count:
+        return parsed.collect(
+            lambda: parse_locator(
+                cloud, location=location, image_id=text, compute_resource=resource
+            )
+        )
+    locator = Locator(parsed.collect(cloud.parse_location, location) or "", "", resource)
+    parsed.collect(require_storable, locator)
+    return locator if len(parsed.errors) == count else None
 
 
 def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
@@ -216,16 +367,23 @@ def _parse_boolean(column: str, text: str) -> bool:
     raise InvalidLine(f"The value of {column} must be yes or no, not “{text[:40]}”.")
 
 
-def _parse_life_cycle(values: Mapping[str, str]) -> LifeCycleColumns | None:
-    """Return the life-cycle columns, or None if all of them are empty. Raises InvalidLine."""
-    status = _parse_status(values.get("status", ""))
-    deprecated, retired = (_parse_date(values, name) for name in ("deprecated_on", "retired_on"))
+def _parse_life_cycle(parsed: ParsedLine, values: Mapping[str, str]) -> LifeCycleColumns | None:
+    """Return the life-cycle columns, or None if all of them are empty or one is invalid."""
+    count = len(parsed.errors)
+    status = parsed.collect(_parse_status, values.get("status", ""))
+    deprecated = parsed.collect(_parse_date, values, "deprecated_on")
+    retired = parsed.collect(_parse_date, values, "retired_on")
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
+    # Any date will do to check the reason.
+    parsed.collect(LifeCyclePlan, date.max, None, reason)
+    if len(parsed.errors) > count:
+        return None
     is_inactive = status in {LifeCycle.DEPRECATED, LifeCycle.RETIRED}
     if (reason or successor) and not (is_inactive or deprecated or retired):
-        raise InvalidLine(
+        parsed.errors.append(
             "A status_reason or successor requires the status deprecated or retired, or a date."
         )
+        return None
     if status is None and not (deprecated or retired):
         return None
     return LifeCycleColumns(status, deprecated, retired, reason, successor)

@@ -1,38 +1,41 @@
-"""Plan an import: determine the effect of each line of a file at a scope.
+"""Plan an import: determine exactly what each line of a file changes at a scope.
 
-The plan is stored as a job. This module never adds or changes an image; `import_job` carries out
-the plan. `import_formats` parses files, and `import_lines` converts a line to values.
+A plan records, for each line, the values before and after. `import_job` writes these values and
+refuses a line if the values before are no longer there, so an import never does anything else than
+its plan says. This module never adds or changes an image.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from typing import Any
 
-from models import CloudCredentials, Image, Job, JobRow, Level, Scope
+from models import CloudCredentials, Image, Level, Scope
 from webapp import audit
-from webapp.access import Actor, Right
-from webapp.clouds.base import CloudError
 from webapp.credentials import cloud_credentials
 from webapp.images import life_cycle
 from webapp.images.choices import choices_of
-from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_all_registered
-from webapp.images.life_cycle import STAYS_ACTIVE
-from webapp.jobs import store
-from webapp.refusals import Refusal
+from webapp.images.identity import (
+    AlreadyRegistered,
+    ImageIdentity,
+    find_all_registered,
+    require_storable,
+)
+from webapp.images.life_cycle import STAYS_ACTIVE, LifeCyclePlan
+from webapp.images.receipts import Receipt
 from webapp.search import catalogue
-from webapp.transfer import import_lines
-from webapp.transfer.import_formats import FileLine, ParsedFile
-from webapp.transfer.import_life_cycle import LifeCycleResolver
-from webapp.transfer.import_lines import ImportLine
+from webapp.transfer import import_life_cycle, import_lines
+from webapp.transfer.import_file import FileLine
+from webapp.transfer.import_lines import Answers, ImportLine, ParsedLine
+from webapp.transfer.import_successors import KnownImage, Node, Successors
 
-WITHOUT_LOOK_UP, WITH_LOOK_UP = "import", "import-look-up"
-"""Keys of the job actions: import new images without, or with, a look-up in their cloud."""
-ACTION_KEYS = frozenset({WITHOUT_LOOK_UP, WITH_LOOK_UP})
 CHUNK_SIZE = 500
 """Lines per query for registered images."""
+OPERATING_SYSTEM = "operating_system"
+"""The question for the operating system, beside the values that an artifact can lack."""
 
 
 class Effect(enum.StrEnum):
@@ -58,200 +61,461 @@ class ImportOptions:
 
 
 @dataclass(frozen=True)
+class LookUp:
+    """The result of the look-up of one line: a receipt or an error.
+
+    If the cloud returned an image that is already registered, `registered` is its identity instead.
+    """
+
+    receipt: Receipt | None = None
+    registered: ImageIdentity | None = None
+    error: str = ""
+
+    @property
+    def identity(self) -> ImageIdentity | None:
+        if self.receipt:
+            return ImageIdentity.from_locator(self.receipt.cloud, self.receipt.locator)
+        return self.registered
+
+
+@dataclass
 class PlannedLine:
     """One line of a plan.
 
-    `changes` has a pair (before, after) for each column that changes. `message` is the error, or
-    ''. `image_id` is the ID of the registered image, or None if the image is not registered.
+    `changes` has a pair (before, after) for each column that changes, for people. `image_id` is the
+    ID of the registered image, or None if the image is not registered.
+
+    `import_job` needs the other values. `before` and `after` have the columns of `Choices` and, in
+    `life_cycle`, the life cycle. They contain only what the line determines; a new image has no
+    `before`. `successor` is the identity of a successor that the file registers, instead of the ID
+    in the life cycle. `question` is the name of a value that the line lacks, or ''.
     """
 
+    number: int
     position: str
     subject: str
-    effect: Effect
-    values: Mapping[str, str]
-    changes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    message: str = ""
+    cloud_image_id: str = ""
+    effect: Effect = Effect.ERROR
+    errors: list[str] = field(default_factory=list)
+    changes: dict[str, Sequence[Any]] = field(default_factory=dict)
     image_id: int | None = None
+    identity: ImageIdentity | None = None
+    location: str = ""
+    credentials_id: int | None = None
+    description: str = ""
+    architecture: str = ""
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    successor: ImageIdentity | None = None
+    successor_may_be_retired: bool = False
+    question: str = ""
+    cloud: str = ""
 
 
-def create_plan(actor: Actor, scope: Scope, file: ParsedFile, options: ImportOptions) -> Job:
-    """Store the plan of a file as a planned job and return it. Raises Forbidden."""
-    actor.require(Right.EDIT_IMAGES, scope)
-    lines = list(_Planner(scope, options, file.lines).plan())
-    # If a line names a successor that is in the same file, the successor must be registered first.
-    order = list(Effect)
-    lines.sort(key=lambda line: (order.index(line.effect), "successor" in line.values))
-    arguments = {
-        **asdict(options),
-        "format": file.format,
-        "unknown_columns": list(file.unknown_columns),
-        "ignored_columns": list(file.ignored_columns),
-        "notes": list(file.notes),
-        "counts": {effect: sum(line.effect is effect for line in lines) for effect in Effect},
-    }
-    rows = [
-        JobRow(
-            image_id=line.image_id,
-            subject=f"{line.subject} ({line.position})",
-            arguments=asdict(line),
-        )
-        for line in lines
-    ]
-    action = WITH_LOOK_UP if options.look_up else WITHOUT_LOOK_UP
-    return store.create_job(actor, scope, action, arguments, rows)
+@dataclass
+class _Line:
+    """A line while the plan is made."""
+
+    parsed: ParsedLine
+    look_up: LookUp | None
+    planned: PlannedLine
+    image: Image | None = None
+    is_inherited: bool = False
+    life_cycle: LifeCyclePlan | None = None
+    """The life cycle after the import, or None if the line does not change it."""
+    successor: KnownImage | None = None
+    """The successor after the import, or None if the image has none or keeps its own."""
+    keeps_successor: bool = False
+
+    @property
+    def values(self) -> ImportLine:
+        assert self.parsed.values is not None  # noqa: S101  for mypy
+        return self.parsed.values
+
+    @property
+    def errors(self) -> list[str]:
+        return self.planned.errors
+
+    @property
+    def node(self) -> Node | None:
+        return self.image.id if self.image else self.planned.identity
 
 
-def list_lines(
-    job: Job, effect: Effect | None, page: int, size: int
-) -> tuple[list[PlannedLine], bool]:
-    """Return one page of a plan, and whether more lines follow.
+def make_plan(
+    scope: Scope,
+    options: ImportOptions,
+    answers: Answers,
+    lines: Sequence[FileLine],
+    look_ups: Mapping[int, LookUp],
+) -> list[PlannedLine]:
+    """Return the plan of a file, in the order in which the lines must be applied.
 
-    If `effect` is not None, only lines with this effect are returned. They have consecutive
-    positions, because `create_plan` sorts the lines by effect.
+    `look_ups` are the results of look-ups by the index of their line.
     """
-    counts = job.arguments["counts"]
-    first, end = 0, job.total
-    if effect is not None:
-        earlier = list(Effect)[: list(Effect).index(effect)]
-        first = sum(counts[each] for each in earlier)
-        end = first + counts[effect]
-    first += (page - 1) * size
-    query = JobRow.select().where(
-        (JobRow.job == job) & (JobRow.position >= first) & (JobRow.position < end)
-    )
-    rows = list(query.order_by(JobRow.position).limit(size + 1))
-    lines = [
-        PlannedLine(**{**row.arguments, "effect": Effect(row.arguments["effect"])}) for row in rows
-    ]
-    return lines[:size], len(rows) > size
+    return _Planner(scope, options, answers, lines, look_ups).plan()
 
 
-def parse_line_at(scope: Scope, values: Mapping[str, str]) -> ImportLine:
-    """Convert the texts of a line to an ImportLine for `scope`. Environments cannot share images.
-
-    Raises Refusal and InvalidImageId.
-    """
-    return import_lines.parse_line(values, can_share=scope.level is not Level.ENVIRONMENT)
+def parse_at(scope: Scope, line: FileLine, answers: Answers) -> ParsedLine:
+    """Convert the texts of a line to values for `scope`. Environments cannot share images."""
+    can_share = scope.level is not Level.ENVIRONMENT
+    return import_lines.parse_line(line, answers, can_share=can_share)
 
 
 def credentials_for(
     line: ImportLine, usable: Sequence[CloudCredentials], options: ImportOptions
-) -> int | None:
-    """Return the ID of the credentials for a line, or None.
+) -> CloudCredentials | None:
+    """Return the credentials for a line, or None.
 
     If the line names usable credentials, return them. Otherwise, return the credentials that
     `options` has for the cloud of the line, if they are usable.
     """
     rows = [row for row in usable if row.cloud == line.cloud.key]
-    named = [row.id for row in rows if row.name == line.credentials]
-    chosen = [row.id for row in rows if row.id == options.credentials.get(line.cloud.key)]
+    named = [row for row in rows if row.name == line.credentials]
+    chosen = [row for row in rows if row.id == options.credentials.get(line.cloud.key)]
     return next(iter([*named, *chosen]), None)
 
 
+def registered_images(
+    scope: Scope, identities: Sequence[ImageIdentity]
+) -> dict[ImageIdentity, Image]:
+    """Return the images with these identities that `scope` can see."""
+    found: dict[ImageIdentity, Image] = {}
+    for start in range(0, len(identities), CHUNK_SIZE):
+        chunk = set(identities[start : start + CHUNK_SIZE])
+        found |= find_all_registered(scope, chunk, catalogue.LIST_COLUMNS)
+    return found
+
+
 class _Planner:
-    """Determines the effect of each line of a file at a scope."""
-
-    def __init__(self, scope: Scope, options: ImportOptions, lines: Sequence[FileLine]) -> None:
-        self._scope, self._options, self._lines = scope, options, lines
+    def __init__(
+        self,
+        scope: Scope,
+        options: ImportOptions,
+        answers: Answers,
+        lines: Sequence[FileLine],
+        look_ups: Mapping[int, LookUp],
+    ) -> None:
+        self._scope, self._options, self._answers = scope, options, answers
         self._usable_credentials = cloud_credentials.usable_at(scope)
-        self._positions: dict[ImageIdentity, str] = {}
-        file_image_ids = {line.values.get("cloud_image_id", "") for line in lines}
-        self._life_cycles = LifeCycleResolver(scope, file_image_ids)
+        self._lines = [
+            self._parse(number, line, look_ups.get(number)) for number, line in enumerate(lines)
+        ]
 
-    def plan(self) -> Iterator[PlannedLine]:
-        for start in range(0, len(self._lines), CHUNK_SIZE):
-            chunk = [(line, self._parse(line)) for line in self._lines[start : start + CHUNK_SIZE]]
-            parsed_lines = [parsed for _, parsed in chunk if isinstance(parsed, ImportLine)]
-            registered = find_all_registered(
-                self._scope, {line.identity for line in parsed_lines}, catalogue.LIST_COLUMNS
-            )
-            for line, parsed in chunk:
-                try:
-                    yield self._plan_line(line, parsed, registered)
-                except Refusal as error:
-                    yield _error_line(line, error.message)
+    def plan(self) -> list[PlannedLine]:
+        self._find_registered()
+        self._refuse_duplicates()
+        for line in self._lines:
+            if line.parsed.values and not line.is_inherited:
+                self._plan_choices(line, line.parsed.values)
+                self._plan_life_cycle(line, line.parsed.values)
+        self._plan_successors()
+        for line in self._lines:
+            self._set_effect(line)
+        order = list(Effect)
+        ranks = {id(line): rank for rank, line in enumerate(self._successors_first())}
+        self._lines.sort(key=lambda line: (order.index(line.planned.effect), ranks[id(line)]))
+        return [line.planned for line in self._lines]
 
-    def _parse(self, line: FileLine) -> ImportLine | str:
-        """Return the parsed line, or its error."""
-        if line.error:
-            return line.error
-        try:
-            return parse_line_at(self._scope, line.values)
-        except (Refusal, CloudError) as error:
-            return str(error)
-
-    def _plan_line(
-        self, line: FileLine, parsed: ImportLine | str, registered: Mapping[ImageIdentity, Image]
-    ) -> PlannedLine:
-        """Return the plan of one line. Raises Refusal if the line cannot be imported."""
-        if isinstance(parsed, str):
-            return _error_line(line, parsed)
-        first_position = self._positions.setdefault(parsed.identity, line.position)
-        if first_position != line.position:
-            return _error_line(
-                line, f"This is the same image as in {first_position}. Remove one of them."
-            )
-        image = registered.get(parsed.identity)
-        if image is None:
-            return self._plan_new_image(line, parsed)
-        if image.scope_id != self._scope.id:
-            raise AlreadyRegistered(image)
-        before = asdict(choices_of(image))
-        changes = audit.difference(before, asdict(import_lines.choices_for_update(parsed, image)))
-        changes |= self._life_cycle_changes(parsed, image)
-        return PlannedLine(
-            position=line.position,
-            subject=image.name,
-            effect=Effect.UPDATE if changes else Effect.UNCHANGED,
-            values=line.values,
-            changes=_as_in_file(changes),
-            image_id=image.id,
+    def _parse(self, number: int, line: FileLine, look_up: LookUp | None) -> _Line:
+        parsed = parse_at(self._scope, line, self._answers)
+        cloud_image_id = line.values.get("cloud_image_id") or line.image_name or line.artifact
+        name = line.values.get("name") or cloud_image_id or line.position
+        planned = PlannedLine(
+            number,
+            line.position,
+            name[:255],
+            cloud_image_id[:512],
+            errors=parsed.errors,
+            location=line.values.get("location", "")[:128],
+            question=parsed.missing,
+            cloud=parsed.values.cloud.key if parsed.values else "",
         )
+        if parsed.values and parsed.values.locator:
+            planned.identity = (look_up and look_up.identity) or parsed.values.identity
+            planned.location = parsed.values.locator.location
+            planned.cloud_image_id = parsed.values.locator.image_id or cloud_image_id
+        if look_up and look_up.error:
+            planned.errors.append(look_up.error)
+        return _Line(parsed, look_up, planned)
 
-    def _plan_new_image(self, line: FileLine, parsed: ImportLine) -> PlannedLine:
-        choices = parsed.choices
-        if not self._options.look_up:
-            choices = asdict(import_lines.choices_for_new_image(parsed))
-        elif credentials_for(parsed, self._usable_credentials, self._options) is None:
-            raise Refusal(
-                f"Looking up this image requires {parsed.cloud.label} credentials. Choose "
-                "credentials, or register new images as not checked."
+    def _find_registered(self) -> None:
+        identities = [line.planned.identity for line in self._lines if line.planned.identity]
+        registered = registered_images(self._scope, identities)
+        for line in self._lines:
+            image = registered.get(line.planned.identity) if line.planned.identity else None
+            if image is None:
+                continue
+            if image.scope_id != self._scope.id:
+                line.errors.append(AlreadyRegistered(image).message)
+                line.is_inherited = True
+                continue
+            image.scope = self._scope
+            line.image, line.planned.image_id, line.planned.subject = image, image.id, image.name
+
+    def _refuse_duplicates(self) -> None:
+        """Refuse lines for the same image, unless they say the same: then use the first line."""
+        same: dict[ImageIdentity, list[_Line]] = {}
+        for line in self._lines:
+            if line.planned.identity:
+                same.setdefault(line.planned.identity, []).append(line)
+        for first, *others in same.values():
+            contradict = any(_meaning(line) != _meaning(first) for line in others)
+            if others and contradict:
+                first.errors.append(
+                    f"This is the same image as in {others[0].planned.position}, but the lines "
+                    "differ. Remove one of them."
+                )
+            for line in others:
+                line.errors.append(
+                    f"This is the same image as in {first.planned.position}. Remove one of them."
+                )
+
+    def _plan_choices(self, line: _Line, values: ImportLine) -> None:
+        if line.image:
+            choices, errors = import_lines.choices_for_update(values, line.image)
+            line.errors.extend(errors)
+            before = asdict(choices_of(line.image))
+            after = asdict(choices) if choices else {}
+            determined = {name: value for name, value in after.items() if name in values.choices}
+            line.planned.before = {name: before[name] for name in determined}
+            line.planned.after = determined
+            return
+        self._plan_new_image(line, values)
+
+    def _plan_new_image(self, line: _Line, values: ImportLine) -> None:
+        planned, receipt = line.planned, line.look_up.receipt if line.look_up else None
+        credentials = credentials_for(values, self._usable_credentials, self._options)
+        if self._options.look_up and receipt is None:
+            if credentials is None:
+                planned.errors.append(
+                    f"Looking up this image requires {values.cloud.label} credentials. Choose "
+                    "credentials, or register new images as not checked."
+                )
+            elif not planned.errors:
+                planned.errors.append("This image was not looked up. Start the import again.")
+            return
+        if not self._options.look_up and values.image_name:
+            planned.errors.append(
+                f"The file contains only the name of this image, “{values.image_name[:80]}”. Look "
+                "new images up, or add the cloud_image_id."
             )
-        changes = {name: (None, value) for name, value in choices.items() if value is not None}
-        changes |= self._life_cycle_changes(parsed, None)
-        return PlannedLine(
-            position=line.position,
-            subject=_subject(line),
-            effect=Effect.CREATE,
-            values=line.values,
-            changes=_as_in_file(changes),
-        )
+        new = import_lines.choices_for_new_image(values, self._answers, receipt)
+        planned.errors.extend(new.errors)
+        if new.lacks_operating_system:
+            planned.question = planned.question or OPERATING_SYSTEM
+        if new.choices is None:
+            return
+        planned.after = asdict(new.choices)
+        planned.subject = new.choices.name
+        planned.description, planned.architecture = values.description, values.architecture
+        if receipt:
+            planned.credentials_id = receipt.credentials_id
+            resource = values.locator.compute_resource if values.locator else ""
+            self._check_receipt(line, receipt, resource)
+        elif credentials:
+            planned.credentials_id = credentials.id
 
-    def _life_cycle_changes(self, line: ImportLine, image: Image | None) -> audit.Changes:
-        """Return the changes of the life-cycle columns. Raises Refusal."""
-        if line.life_cycle is None:
-            return {}
-        before = life_cycle.plan_of(image) if image else STAYS_ACTIVE
-        after = self._life_cycles.resolve(line, image)
-        changes = audit.difference(
-            self._life_cycles.as_columns(before), self._life_cycles.as_columns(after)
+    def _check_receipt(self, line: _Line, receipt: Receipt, compute_resource: str) -> None:
+        locator = replace(receipt.locator, compute_resource=compute_resource)
+        line.planned.identity = ImageIdentity.from_locator(receipt.cloud, locator)
+        line.planned.cloud_image_id = locator.image_id
+        line.parsed.collect(require_storable, locator)
+        if compute_resource not in {"", *receipt.details.compute_resources}:
+            line.errors.append(
+                f"The image can’t be used on the compute_resource “{compute_resource[:80]}”. "
+                "Correct it, or leave it empty."
+            )
+
+    def _plan_life_cycle(self, line: _Line, values: ImportLine) -> None:
+        before = life_cycle.plan_of(line.image) if line.image else STAYS_ACTIVE
+        if values.life_cycle is None:
+            return
+        line.life_cycle = line.parsed.collect(import_life_cycle.resolve, values.life_cycle, before)
+
+    def _plan_successors(self) -> None:
+        """Find and check the successors, in the order in which the lines are applied."""
+        texts = {
+            line.values.life_cycle.successor
+            for line in self._lines
+            if line.parsed.values and line.values.life_cycle and line.values.life_cycle.successor
+        }
+        known = [
+            KnownImage(
+                line.node, line.planned.identity, line.planned.cloud_image_id, line.planned.subject
+            )
+            for line in self._lines
+            if line.node and line.planned.identity
+        ]
+        self._successors = Successors(self._scope, known, texts)
+        for line in self._lines:
+            if line.life_cycle and line.planned.identity:
+                self._find_successor(line, line.planned.identity)
+        self._refuse_cycles()
+        refused = {line.node for line in self._lines if line.errors and not line.image}
+        for line in self._successors_first():
+            self._check_successor(line, refused)
+            if line.errors and not line.image:
+                refused.add(line.node)
+
+    def _find_successor(self, line: _Line, identity: ImageIdentity) -> None:
+        columns, before = line.values.life_cycle, line.image and line.image.successor_id
+        if columns is None or line.life_cycle is None or not line.life_cycle.has_dates:
+            return
+        text = columns.successor
+        if not text or (before and self._successors.is_named(before, text)):
+            line.keeps_successor = True
+            return
+        line.successor = line.parsed.collect(self._successors.find, line.values, identity, text)
+
+    def _refuse_cycles(self) -> None:
+        """Refuse all lines whose successors, according to the file, lead back to their image."""
+        by_node = self._lines_by_node()
+        finished: set[int] = set()
+        for start in self._lines:
+            path: dict[int, _Line] = {}
+            line: _Line | None = start
+            while line and id(line) not in finished and id(line) not in path:
+                path[id(line)] = line
+                line = by_node.get(line.successor.node) if line.successor else None
+            if line and id(line) in path:
+                ids = list(path)
+                for each in ids[ids.index(id(line)) :]:
+                    path[each].errors.append(
+                        "The successors in this file lead back to this image. Choose another image."
+                    )
+            finished |= path.keys()
+
+    def _successors_first(self) -> list[_Line]:
+        """Return the lines in the order in which they are applied.
+
+        New images come before registered images. In both groups, a successor comes before the
+        images that it replaces.
+        """
+        by_node = self._lines_by_node()
+        ordered: dict[int, _Line] = {}
+        for is_registered in (False, True):
+            for start in self._lines:
+                path: dict[int, _Line] = {}
+                line: _Line | None = start
+                while (
+                    line
+                    and bool(line.image) is is_registered
+                    and id(line) not in ordered
+                    and id(line) not in path
+                ):
+                    path[id(line)] = line
+                    line = by_node.get(line.successor.node) if line.successor else None
+                ordered |= dict(reversed(path.items()))
+        return list(ordered.values())
+
+    def _lines_by_node(self) -> dict[Node, _Line]:
+        """Return the first line of each image."""
+        lines: dict[Node, _Line] = {}
+        for line in self._lines:
+            if line.node:
+                lines.setdefault(line.node, line)
+        return lines
+
+    def _check_successor(self, line: _Line, refused: Collection[Node | None]) -> None:
+        """Check the successor of a line, and apply the line to the model of the database."""
+        if line.life_cycle is None or line.node is None:
+            return
+        successor = line.successor
+        if successor and not (line.image and line.image.successor_id == successor.node):
+            if successor.node in refused:
+                line.errors.append(
+                    f"The successor “{successor.name}” can’t be imported. Correct its line, or "
+                    "choose another image."
+                )
+            else:
+                line.parsed.collect(self._successors.require_valid, line.node, successor)
+        if not line.errors and not line.keeps_successor:
+            self._successors.set(line.node, successor.node if successor else None)
+
+    def _set_effect(self, line: _Line) -> None:
+        planned = line.planned
+        if planned.errors:
+            planned.before, planned.after = {}, {}
+            return
+        changes = {
+            name: (planned.before.get(name), value)
+            for name, value in planned.after.items()
+            if value != planned.before.get(name)
+        }
+        if line.image is None:
+            changes |= self._changes_of_new_image(line)
+        if line.life_cycle:
+            changes |= self._set_life_cycle(line, line.life_cycle)
+        planned.changes = _as_in_file(changes)
+        if line.image is None:
+            planned.effect = Effect.CREATE
+        else:
+            planned.effect = Effect.UPDATE if changes else Effect.UNCHANGED
+
+    def _changes_of_new_image(self, line: _Line) -> audit.Changes:
+        names = {row.id: row.name for row in self._usable_credentials}
+        planned = line.planned
+        values = {"credentials": names.get(planned.credentials_id or 0, "")}
+        if not (line.look_up and line.look_up.receipt):
+            values |= {"description": planned.description, "architecture": planned.architecture}
+        return {name: (None, value) for name, value in values.items() if value}
+
+    def _set_life_cycle(self, line: _Line, after: LifeCyclePlan) -> audit.Changes:
+        """Store the life cycle in the plan of the line, and return the changes for people."""
+        before = life_cycle.plan_of(line.image) if line.image else STAYS_ACTIVE
+        planned, successor = line.planned, line.successor
+        node: Node | None = successor.node if successor else None
+        if line.keeps_successor:
+            node = before.successor
+        if isinstance(node, ImageIdentity):
+            planned.successor, node = node, None
+        after = replace(after, successor=node)
+        planned.successor_may_be_retired = bool(
+            successor and self._successors.is_in_file(successor)
         )
-        # If the successor is in the same file but not registered yet, `after` has no ID for it.
-        if line.life_cycle.successor and after.has_dates and after.successor is None:
-            changes["successor"] = (None, line.life_cycle.successor)
+        if line.image:
+            planned.before["life_cycle"] = life_cycle_to_json(before)
+        planned.after["life_cycle"] = life_cycle_to_json(after)
+        changes = audit.difference(self._as_columns(before), self._as_columns(after))
+        if planned.successor:
+            label = successor.cloud_image_id if successor else ""
+            changes["successor"] = (self._as_columns(before)["successor"], label)
         return changes
 
+    def _as_columns(self, plan: LifeCyclePlan) -> dict[str, Any]:
+        """Return the life cycle as values by column, as in a file. An empty column has None."""
+        dates = {"deprecated_on": plan.deprecated_on, "retired_on": plan.retired_on}
+        return {
+            "status": plan.status.value,
+            **{name: day.isoformat() if day else None for name, day in dates.items()},
+            "status_reason": plan.reason or None,
+            "successor": self._successors.label(plan.successor) if plan.successor else None,
+        }
 
-def _error_line(line: FileLine, message: str) -> PlannedLine:
-    return PlannedLine(line.position, _subject(line), Effect.ERROR, line.values, message=message)
+
+def life_cycle_to_json(plan: LifeCyclePlan) -> dict[str, Any]:
+    """Return a life cycle as plain JSON values."""
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in asdict(plan).items()
+    }
 
 
-def _subject(line: FileLine) -> str:
-    name = line.values.get("name") or line.values.get("cloud_image_id") or line.position
-    return name[:255]
+def life_cycle_from_json(data: Mapping[str, Any]) -> LifeCyclePlan:
+    """Return the life cycle that `life_cycle_to_json` converted to `data`."""
+    deprecated, retired = (
+        date.fromisoformat(data[name]) if data[name] else None
+        for name in ("deprecated_on", "retired_on")
+    )
+    return LifeCyclePlan(deprecated, retired, data["reason"], data["successor"])
 
 
-def _as_in_file(changes: audit.Changes) -> dict[str, list[Any]]:
+def _meaning(line: _Line) -> object:
+    """Return what a line says about its image, apart from the spelling of its ID."""
+    return replace(line.values, locator=None, texts={}, image_name="", default_name="")
+
+
+def _as_in_file(changes: audit.Changes) -> dict[str, Sequence[Any]]:
     """Return the changes with booleans as `yes` and `no`."""
     words = {True: "yes", False: "no"}
     return {

@@ -10,14 +10,16 @@ from models import Job
 from webapp.access import Right
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import ActionForm, refuse
-from webapp.forms.transfer import make_import_form
+from webapp.forms.transfer import AnswersForm, make_answers_form, make_import_form
 from webapp.jobs import runner, store
-from webapp.transfer import import_formats, import_plan
-from webapp.transfer.import_formats import MAX_BYTES, UnreadableFile
+from webapp.transfer import import_formats, imports
+from webapp.transfer.import_file import UnreadableFile
+from webapp.transfer.import_formats import MAX_BYTES
+from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect
 from webapp.views.arguments import page_number
 from webapp.views.scope_pages import needs, pages
-from webapp.web.rendering import redirect, render
+from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 
 PAGE_SIZE = 100
@@ -28,7 +30,7 @@ FORM_OVERHEAD_BYTES = 64 * 1024
 @pages.route("/images/import", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def import_images() -> Response:
-    """Show the form. On POST, store a plan of the import and redirect to the plan.
+    """Show the form. On POST, start planning the import and redirect to the plan.
 
     Nothing is imported before the person applies the plan.
     """
@@ -39,7 +41,7 @@ def import_images() -> Response:
         except UnreadableFile as error:
             refuse(form, error.message, "file" if form.file.data else "text")
         else:
-            job = import_plan.create_plan(g.actor, g.scope, file, form.options())
+            job = imports.start(g.actor, g.scope, services().vault, file, form.options())
             return redirect(url_for(".review_import", job_id=job.id))
     status = 422 if form.is_submitted() else 200
     return render("transfer/import.html", label="Import", form=form, status=status)
@@ -48,24 +50,21 @@ def import_images() -> Response:
 @pages.get("/images/import/<int:job_id>")
 @needs(Right.EDIT_IMAGES)
 def review_import(job_id: int) -> Response:
-    """Show a plan. If the plan was already applied, redirect to the page of its job."""
+    """Show a plan. While new images are looked up, show the progress instead.
+
+    If the plan was already applied, redirect to the page of its job.
+    """
     job = _import_job_or_404(job_id)
+    if job.action == LOOK_UP:
+        runner.resume_if_abandoned(job, services().vault)
+        imports.finish_look_ups(job)
+        if job.action == LOOK_UP:
+            return _render_progress(job)
+        if "progress" in request.args:
+            return redirect_whole_page(url_for(".review_import", job_id=job.id))
     if job.state != "planned":
         return redirect(url_for(".job", job_id=job.id))
-    show, page = request.args.get("show", ""), page_number()
-    effect = Effect(show) if show in set(Effect) else None
-    lines, has_next_page = import_plan.list_lines(job, effect, page, PAGE_SIZE)
-    return render(
-        "transfer/import_plan.html",
-        fragment="transfer/_import_plan.html",
-        job=job,
-        form=ActionForm(),
-        effects=list(Effect),
-        effect=effect,
-        lines=lines,
-        page=page,
-        has_next_page=has_next_page,
-    )
+    return _render_plan(job, make_answers_form(job))
 
 
 @pages.post("/images/import/<int:job_id>")
@@ -74,9 +73,57 @@ def apply_import(job_id: int) -> Response:
     job = _import_job_or_404(job_id)
     if not ActionForm().validate_on_submit():
         abort(400)
-    if job.state == "planned":
-        runner.start_job(job, services().vault, wait=True)
+    if not imports.apply(job, services().vault):
+        toast(
+            "The look-ups were too old, so the images were looked up again. Review the import "
+            "before you apply it.",
+            "warning",
+        )
+        return redirect(url_for(".review_import", job_id=job.id))
     return redirect(url_for(".job", job_id=job.id))
+
+
+@pages.post("/images/import/<int:job_id>/answers")
+@needs(Right.EDIT_IMAGES)
+def answer_import(job_id: int) -> Response:
+    """Complete the lines of a plan with values that the file leaves out, and plan again."""
+    job = _import_job_or_404(job_id)
+    if job.action == LOOK_UP or job.state != "planned":
+        return redirect(url_for(".review_import", job_id=job.id))
+    form = make_answers_form(job)
+    if not form.validate_on_submit():
+        return _render_plan(job, form, status=422)
+    imports.answer(job, services().vault, form.answers(), form.operating_system_answer)
+    return redirect(url_for(".review_import", job_id=job.id))
+
+
+def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
+    show, page = request.args.get("show", ""), page_number()
+    effect = Effect(show) if show in set(Effect) else None
+    lines, has_next_page = imports.list_lines(job, effect, page, PAGE_SIZE)
+    return render(
+        "transfer/import_plan.html",
+        fragment="transfer/_import_plan.html" if status == 200 else "",
+        job=job,
+        form=ActionForm(),
+        answers=answers,
+        effects=list(Effect),
+        effect=effect,
+        lines=lines,
+        page=page,
+        has_next_page=has_next_page,
+        status=status,
+    )
+
+
+def _render_progress(job: Job) -> Response:
+    counts = store.outcome_counts(job)
+    return render(
+        "transfer/look_ups.html",
+        fragment="transfer/_look_ups.html",
+        job=job,
+        processed=job.total - counts.get("", 0),
+    )
 
 
 @pages.url_value_preprocessor
@@ -94,6 +141,6 @@ def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) ->
 def _import_job_or_404(job_id: int) -> Job:
     """Return an import that the person started at this scope."""
     job = store.find_job(g.actor, g.scope, job_id)
-    if job is None or job.action not in import_plan.ACTION_KEYS:
+    if job is None or job.action not in imports.ACTION_KEYS:
         abort(404)
     return job

@@ -385,3 +385,7 @@ def test_the_texts_that_suggest_the_operating_system(
     fields: dict[str, Any], texts: tuple[str, ...]
 ) -> None:
     assert image_details({"name": "web", **fields}, REQUESTED).os_texts == texts
+
+
+def test_the_project_of_the_credentials_is_known(adapter: Gce, good: CredentialValues) -> None:
+    assert adapter.default_project(good) == "acme-images"

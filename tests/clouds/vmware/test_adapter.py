@@ -37,6 +37,7 @@ from webapp.clouds.base import (
     ImageNotVisible,
     ImageState,
     InvalidCredentials,
+    InvalidImageId,
     ListedImage,
     Location,
     Locator,
@@ -208,6 +209,19 @@ def test_templates_with_the_same_name_show_their_folder(adapter: VMware) -> None
         "ubuntu-24.04-server-2026-10 (in the folder Old)",
         "ubuntu-24.04-server-2026-10 (in the folder vm)",
     ]
+
+
+def test_templates_with_the_same_name_are_not_found_by_their_name(adapter: VMware) -> None:
+    twins = tuple(
+        replace(UBUNTU, uuid=f"501e0000-0000-4c5d-8091-00000000000{number}", folder=folder)
+        for number, folder in enumerate(("Old", "New"))
+    )
+    inventory = replace(INVENTORY, datacenters=(replace(COPENHAGEN, machines=(*twins, DEBIAN)),))
+    with vmware.serve(vmware.VCenter(inventory)) as url:
+        good = CredentialValues(vmware.credentials(url))
+        assert adapter.find_image_id(good, COPENHAGEN.path, DEBIAN.name) == DEBIAN.uuid
+        with pytest.raises(InvalidImageId, match="Copenhagen has 2 templates named"):
+            adapter.find_image_id(good, COPENHAGEN.path, UBUNTU.name)
 
 
 def test_templates_with_the_same_name_and_folder_show_their_id() -> None:

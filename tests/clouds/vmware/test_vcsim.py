@@ -160,6 +160,16 @@ def test_templates_of_each_datacenter(adapter: VMware, good: CredentialValues) -
     assert names == ["DC1_C0_RP0_VM0", "DC1_C1_RP0_VM0", "DC1_H0_VM0"]
 
 
+def test_a_template_is_found_by_its_name(adapter: VMware, good: CredentialValues) -> None:
+    """The API writes a slash in a name as %2f, and the vSphere Client as a slash."""
+    for name in ("ubuntu-24.04 / base", "ubuntu-24.04 %2f base"):
+        assert adapter.find_image_id(good, "DC0", name) == GOLDEN.image_id
+    with pytest.raises(ImageNotFound, match="no template named “ubuntu” in DC0"):
+        adapter.find_image_id(good, "DC0", "ubuntu")
+    with pytest.raises(UnknownLocation, match="no datacenter DC9"):
+        adapter.find_image_id(good, "DC9", "ubuntu-24.04 / base")
+
+
 def test_a_wrong_password_and_a_wrong_datacenter_are_reported(
     adapter: VMware, simulator: str
 ) -> None:

@@ -8,7 +8,7 @@ because that takes more than a second. Functions import the modules that need th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from webapp.clouds.base import (
     Location,
     LocationRule,
     Locator,
+    NamedImage,
 )
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ class Azure(Cloud):
     def parse_location(self, text: str) -> str:
         return ids.parse_location(text)
 
-    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
+    def packer_images(
+        self, artifact_id: str, custom: Mapping[str, str]
+    ) -> Sequence[Locator | NamedImage]:
         """Return the image with the resource ID. Raises InvalidImageId for the URL of a VHD."""
         if ".vhd" in artifact_id.lower() and not custom.get("cloud_image_id"):
             raise InvalidImageId(

@@ -7,7 +7,7 @@ everything else in the application.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,11 +22,12 @@ from webapp.clouds.base import (
     ImageDetails,
     ImageId,
     ImageNotVisible,
+    IncompleteArtifact,
     InvalidCredentials,
-    InvalidImageId,
     Location,
     LocationRule,
     Locator,
+    NamedImage,
 )
 from webapp.clouds.gce import ids, package
 from webapp.clouds.gce.details import image_details, is_requested_image
@@ -91,8 +92,10 @@ class Gce(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return ids.parse(text)
 
-    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Return the image. Raises InvalidImageId if the project is unknown.
+    def packer_images(
+        self, artifact_id: str, custom: Mapping[str, str]
+    ) -> Sequence[Locator | NamedImage]:
+        """Return the image. Raises IncompleteArtifact if the project is unknown.
 
         Packer writes only the name of the image. The project must be in `custom`, unless
         `artifact_id` or `custom` contains the complete image ID.
@@ -101,11 +104,17 @@ class Gce(Cloud):
             return super().packer_images(artifact_id, custom)
         project = custom.get("project") or custom.get("project_id")
         if not project:
-            raise InvalidImageId(
-                f"The Packer manifest contains only the image name, “{artifact_id[:63]}”. Add the "
-                "project ID to custom_data as “project”."
+            raise IncompleteArtifact(
+                f"The Packer manifest contains only the image name, “{artifact_id[:63]}”, without "
+                "the project.",
+                "project",
             )
         return super().packer_images(f"{project}/global/images/{artifact_id}", custom)
+
+    def default_project(self, credentials: CredentialValues) -> str:
+        from webapp.clouds.gce import key  # noqa: PLC0415
+
+        return key.parse_key(credentials["service_account_key"]).project
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
         """Return the URL of the image's page in the console of its universe.

@@ -10,7 +10,7 @@ They are imported inside functions, on first use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import cached_property
@@ -27,12 +27,14 @@ from webapp.clouds.base import (
     ImageId,
     ImageNotFound,
     ImageNotVisible,
+    IncompleteArtifact,
     InvalidCredentials,
     InvalidImageId,
     ListedImage,
     Location,
     LocationRule,
     Locator,
+    NamedImage,
     UnknownLocation,
 )
 from webapp.clouds.messages import join_names
@@ -121,18 +123,25 @@ class VMware(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return ids.parse(text)
 
-    def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:
-        """Return the template. Raises InvalidImageId if `custom` does not have its instance UUID.
+    def packer_images(
+        self, artifact_id: str, custom: Mapping[str, str]
+    ) -> Sequence[Locator | NamedImage]:
+        """Return the template. Raises IncompleteArtifact if the datacenter is unknown.
 
-        Packer writes only the name of the virtual machine, which does not identify it.
+        Packer writes only the name of the virtual machine. If `custom` does not have its instance
+        UUID, the template must be found by its name.
         """
-        if not custom.get("cloud_image_id"):
-            raise InvalidImageId(
-                f"The Packer manifest contains only a name, “{artifact_id[:80]}”, but a template "
-                "is identified by its instance UUID. Add the UUID to custom_data as "
-                "“cloud_image_id”, and the datacenter as “location”."
+        if custom.get("cloud_image_id"):
+            return super().packer_images(artifact_id, custom)
+        if not artifact_id:
+            raise InvalidImageId("The Packer manifest doesn’t contain the name of this template.")
+        if not custom.get("location"):
+            raise IncompleteArtifact(
+                f"The Packer manifest contains only the name of the template, “{artifact_id[:80]}”,"
+                " without the datacenter.",
+                "location",
             )
-        return super().packer_images(artifact_id, custom)
+        return [NamedImage(custom["location"], artifact_id, custom.get("compute_resource", ""))]
 
     def validate(self, values: Mapping[str, str]) -> None:
         url = values["vcenter_url"]
@@ -186,6 +195,27 @@ class VMware(Cloud):
         if templates is None:
             raise _unknown_location(location)
         return details.listed_images(templates)
+
+    def _find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
+        from webapp.clouds.vmware import inventory  # noqa: PLC0415
+
+        templates = self._sessions.call(credentials, inventory.templates, location)
+        if templates is None:
+            raise _unknown_location(location)
+        names = {name, details.unescape_name(name)}
+        found = [each.uuid for each in templates if details.unescape_name(each.name) in names]
+        datacenter = details.unescape_name(location)
+        if not found:
+            raise ImageNotFound(
+                f"There is no template named “{name}” in {datacenter}. Convert the virtual machine "
+                "to a template, or choose another datacenter."
+            )
+        if len(found) > 1:
+            raise InvalidImageId(
+                f"{datacenter} has {len(found)} templates named “{name}”. Add the instance UUID of "
+                "one of them to custom_data as “cloud_image_id”."
+            )
+        return found[0]
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         from webapp.clouds.vmware import inventory  # noqa: PLC0415

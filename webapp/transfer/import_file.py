@@ -1,0 +1,93 @@
+"""What every parser of import files returns: a file, its lines, and texts for the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from webapp.refusals import Refusal
+
+MAX_TEXT = 32_767
+"""The most characters of one value, which is also the limit of a cell in a spreadsheet."""
+
+Values = Mapping[str, str]
+"""The texts of a line by column, without empty texts."""
+
+
+class UnreadableFile(Refusal):
+    """The file as a whole cannot be read."""
+
+
+@dataclass(frozen=True)
+class FileLine:
+    """One image in the file.
+
+    `position` is the position of the image in the file, for example 'line 3'. `errors` are messages
+    about values that cannot be read. `artifact` is the artifact ID of a Packer build whose image
+    cannot be identified without the value named `missing`; otherwise both are ''. `image_name` is
+    the name of an image whose ID must be found in its cloud, or ''. `default_name` is the name in
+    the registry if neither the line nor the cloud has a better one.
+    """
+
+    position: str
+    values: Values = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+    artifact: str = ""
+    missing: str = ""
+    image_name: str = ""
+    default_name: str = ""
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """A file that could be read.
+
+    `unknown_columns` are columns that the registry doesn't have, spelled as in the file.
+    `ignored_columns` are the READ_ONLY_COLUMNS that the file has. `notes` are sentences about the
+    file for the person.
+    """
+
+    format: str
+    lines: list[FileLine]
+    unknown_columns: tuple[str, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def printable(text: str) -> str:
+    """Return a short form of a text of the file that can be shown and stored in a message."""
+    return "".join(char if char.isprintable() else " " for char in text[:60]).strip()
+
+
+def json_values(item: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Return the values of a JSON object as text, without empty texts, and the errors in it."""
+    values: dict[str, str] = {}
+    errors = []
+    for name, value in item.items():
+        text, error = _json_text(name, value)
+        if error:
+            errors.append(error)
+        elif text:
+            values[name] = text
+    return values, errors
+
+
+def long_text_error(name: str) -> str:
+    return f"The value of {printable(name)} is longer than {MAX_TEXT:,} characters. Shorten it."
+
+
+def _json_text(name: str, value: Any) -> tuple[str, str]:
+    """Return a JSON value as text, and an error or ''. The parser has left numbers as texts."""
+    if value is None:
+        return "", ""
+    if isinstance(value, bool):
+        return ("yes" if value else "no"), ""
+    if not isinstance(value, str):
+        return "", f"The value of {printable(name)} must be a string, a number, true or false."
+    text = value.strip()
+    if len(text) > MAX_TEXT:
+        return "", long_text_error(name)
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        return "", f"The value of {printable(name)} contains an invalid character. Remove it."
+    return text, ""

@@ -1,0 +1,183 @@
+"""Look up the new images of an import in their clouds, before the import is planned.
+
+Each result is stored in the row of its line, so a plan can be made from the results again and
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from models import CloudCredentials, Job, JobRow, Scope
+from webapp.access import Actor, Forbidden
+from webapp.clouds.base import CloudError, Locator
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import Vault
+from webapp.images import receipts, registration
+from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
+from webapp.images.receipts import Receipt
+from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
+from webapp.jobs.store import Outcome
+from webapp.refusals import Refusal
+from webapp.transfer import import_plan
+from webapp.transfer.import_file import FileLine
+from webapp.transfer.import_lines import Answers, ImportLine
+from webapp.transfer.import_plan import ImportOptions, LookUp
+
+LOOK_UP = "import-read"
+"""The key of the job action. After the look-ups, the job becomes the plan of the import."""
+
+
+class _IsRegistered(Exception):
+    """The cloud returned an image that is already registered under another ID."""
+
+    def __init__(self, identity: ImageIdentity) -> None:
+        super().__init__(str(identity))
+        self.identity = identity
+
+
+def look_up_line(
+    actor: Actor, scope: Scope, arguments: Mapping[str, Any], row: JobRow, vault: Vault
+) -> Outcome:
+    """Look up the image of one line, and store the result in the row."""
+    options, answers = options_from(arguments), answers_from(arguments)
+    parsed = import_plan.parse_at(scope, line_from(row.arguments), answers)
+    values = parsed.values
+    usable = cloud_credentials.usable_at(scope)
+    credentials = import_plan.credentials_for(values, usable, options) if values else None
+    if values is None or values.locator is None or credentials is None:
+        return Outcome("unchanged")
+    result: dict[str, Any] = {"key": look_up_key(values, values.locator, credentials)}
+    try:
+        receipt = _look_up(actor, scope, vault, credentials, values, values.locator)
+        result["receipt"] = receipts.to_json(receipt)
+    except _IsRegistered as error:
+        result["registered"] = list(_identity_values(error.identity))
+    except RETRIED_CLOUD_ERRORS:
+        raise
+    except (Refusal, CloudError) as error:
+        result["error"] = str(error)
+    except Forbidden:
+        result["error"] = f"You no longer have permission to edit images at {scope.label}."
+    stored = {**row.arguments, "look_up": result}
+    JobRow.update(arguments=stored).where(JobRow.id == row.id).execute()
+    return Outcome("refused", result["error"]) if "error" in result else Outcome("done")
+
+
+JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, concurrent=True),)
+
+
+def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
+    """Return the indexes of the rows whose images must be looked up before the plan.
+
+    These are the lines without errors whose images are not registered yet, unless the row already
+    has a result for this image and these credentials.
+    """
+    options, answers = options_from(job.arguments), answers_from(job.arguments)
+    usable = cloud_credentials.usable_at(job.scope)
+    candidates: dict[int, ImportLine] = {}
+    for number, row in enumerate(rows):
+        parsed = import_plan.parse_at(job.scope, line_from(row.arguments), answers)
+        values = parsed.values
+        if values is None or values.locator is None or parsed.errors:
+            continue
+        credentials = import_plan.credentials_for(values, usable, options)
+        stored = row.arguments.get("look_up", {})
+        if credentials and (
+            "error" in stored
+            or stored.get("key") != look_up_key(values, values.locator, credentials)
+        ):
+            candidates[number] = values
+    identities = [line.identity for line in candidates.values() if line.identity]
+    registered = import_plan.registered_images(job.scope, identities)
+    return {number for number, line in candidates.items() if line.identity not in registered}
+
+
+def look_up_key(
+    line: ImportLine, locator: Locator, credentials: CloudCredentials
+) -> list[str | int]:
+    """Return what a stored result belongs to."""
+    return [
+        credentials.id,
+        credentials.revision,
+        line.cloud.key,
+        locator.location,
+        locator.image_id,
+        locator.compute_resource,
+        line.image_name,
+    ]
+
+
+def result_from(row: JobRow) -> LookUp | None:
+    """Return the stored result of a look-up, or None if there is none.
+
+    If the job gave a row up, the result is its error.
+    """
+    stored = row.arguments.get("look_up")
+    if not stored:
+        return LookUp(error=row.message) if row.outcome == "refused" else None
+    if "receipt" in stored:
+        return LookUp(receipt=receipts.from_json(stored["receipt"]))
+    if "registered" in stored:
+        return LookUp(registered=ImageIdentity(*stored["registered"]))
+    return LookUp(error=stored["error"])
+
+
+def line_from(arguments: Mapping[str, Any]) -> FileLine:
+    """Return the line of the file that a row was made from."""
+    stored = arguments["line"]
+    return FileLine(**{**stored, "errors": tuple(stored["errors"])})
+
+
+def options_from(arguments: Mapping[str, Any]) -> ImportOptions:
+    return ImportOptions(arguments["look_up"], arguments["credentials"])
+
+
+def answers_from(arguments: Mapping[str, Any]) -> Answers:
+    family_and_version = arguments.get("operating_system")
+    return Answers(
+        arguments.get("answers", {}), tuple(family_and_version) if family_and_version else None
+    )
+
+
+def _look_up(
+    actor: Actor,
+    scope: Scope,
+    vault: Vault,
+    credentials: CloudCredentials,
+    line: ImportLine,
+    locator: Locator,
+) -> Receipt:
+    """Return the receipt of a look-up. Raises Forbidden, Refusal, CloudError and _IsRegistered."""
+    if not locator.image_id:
+        image_id = line.cloud.find_image_id(
+            vault.reveal(credentials), locator.location, line.image_name
+        )
+        locator = replace(locator, image_id=image_id)
+        identity = ImageIdentity.from_locator(line.cloud.key, locator)
+        if find_registered(scope, identity):
+            raise _IsRegistered(identity)
+    try:
+        return registration.look_up(
+            actor,
+            scope,
+            vault,
+            line.cloud.key,
+            credentials_id=credentials.id,
+            location=locator.location,
+            image_id=locator.image_id,
+        )
+    except AlreadyRegistered as error:
+        identity = ImageIdentity.from_image(error.image)
+        raise _IsRegistered(replace(identity, compute_resource=locator.compute_resource)) from error
+
+
+def _identity_values(identity: ImageIdentity) -> tuple[str, ...]:
+    return (
+        identity.cloud,
+        identity.location,
+        identity.image_key,
+        identity.compute_resource,
+    )

@@ -1,0 +1,204 @@
+"""Find the successors that the lines of a file name, and check them as the database will be.
+
+The lines of a file are applied one after another. So this module applies each line to a model of
+the database in memory, and checks the next line against the model. An image is a node of the
+model: its ID, or its identity if the file registers it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from models import Image, LifeCycle, Scope
+from schema.images import image_key_of
+from webapp.clouds import clouds_for_image_id
+from webapp.clouds.base import InvalidImageId, InvalidLocation
+from webapp.images.identity import ImageIdentity
+from webapp.images.successors import LONGEST_CHAIN, InvalidSuccessor, reference_number
+from webapp.transfer.import_lines import ImportLine
+
+Node = int | ImageIdentity
+CHUNK_SIZE = 500
+"""Values per query."""
+
+
+@dataclass(frozen=True)
+class KnownImage:
+    """An image that a line can name as the successor: registered, or in the file."""
+
+    node: Node
+    identity: ImageIdentity
+    cloud_image_id: str
+    name: str
+    retired: bool = False
+
+
+class Successors:
+    """The successors of the images that `scope` sees, and of the images in a file.
+
+    `in_file` are the images of the lines. `texts` are the texts by which lines name successors.
+    """
+
+    def __init__(self, scope: Scope, in_file: Iterable[KnownImage], texts: Collection[str]) -> None:
+        self._scope = scope
+        self._by_key: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
+        self._by_name: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
+        self._following: dict[Node, Node | None] = {}
+        self._in_file: set[Node] = set()
+        for image in in_file:
+            self._in_file.add(image.node)
+            self._add(image)
+        self._load(texts)
+
+    def find(self, line: ImportLine, identity: ImageIdentity, text: str) -> KnownImage:
+        """Return the image that `text` names. Prefers the cloud, location and compute resource.
+
+        `identity` is the image of the line. Raises InvalidSuccessor if no image or several images
+        match.
+        """
+        number, is_explicit = reference_number(text)
+        found = self._numbered.get(number) if number else None
+        if found:
+            return found
+        if is_explicit:
+            raise self._not_found(text)
+        near = self._near(line, identity, text)
+        if not near:
+            near = {**self._by_name.get(text, {})}
+            for key in _image_keys(text):
+                near |= self._by_key.get(key, {})
+        if not near:
+            raise self._not_found(text)
+        if len(near) > 1:
+            raise InvalidSuccessor(
+                f"More than one image matches the successor “{text[:80]}”. Enter the number of the "
+                "image, such as #12, which is at the end of the URL of its page."
+            )
+        return next(iter(near.values()))
+
+    def is_named(self, image_id: int, text: str) -> bool:
+        """Return whether `text` is the cloud image ID of a registered image, in any spelling."""
+        image = self._numbered.get(image_id)
+        if image is None:
+            return False
+        return image.identity.image_key in _image_keys(text)
+
+    def label(self, image_id: int) -> str:
+        """Return the cloud image ID of an image or, if the scope can't see it, its number."""
+        if image_id not in self._numbered:
+            self._load_where(Image.id == image_id)
+        image = self._numbered.get(image_id)
+        return image.cloud_image_id if image else f"#{image_id}"
+
+    def require_valid(self, node: Node, successor: KnownImage) -> None:
+        """Raise InvalidSuccessor if the image at `node` can't have this successor now."""
+        if successor.node == node:
+            raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
+        # The file may have been exported when the successor was already retired too.
+        if successor.retired and not self.is_in_file(successor):
+            raise InvalidSuccessor(
+                f"The successor “{successor.name}” is retired. Choose another image."
+            )
+        if node in islice(self._chain(successor.node), LONGEST_CHAIN):
+            raise InvalidSuccessor(
+                "The successors of that image lead back to this one. Choose another image."
+            )
+
+    def is_in_file(self, successor: KnownImage) -> bool:
+        return successor.node in self._in_file
+
+    def set(self, node: Node, successor: Node | None) -> None:
+        """Store the successor of an image after its line is applied."""
+        self._following[node] = successor
+
+    def _near(
+        self, line: ImportLine, identity: ImageIdentity, text: str
+    ) -> Mapping[Node, KnownImage]:
+        """Return the images with this ID in the cloud and location of the line.
+
+        If there are several, prefer the compute resource of the line.
+        """
+        try:
+            parsed = line.cloud.parse_image_id(text)
+        except InvalidImageId:
+            return {}
+        try:
+            pasted = line.cloud.parse_location(parsed.location)
+        except InvalidLocation:
+            return {}
+        location = (pasted or identity.location) if identity.location else ""
+        same_cloud = {
+            node: image
+            for node, image in self._by_key.get(image_key_of(parsed.value), {}).items()
+            if (image.identity.cloud, image.identity.location) == (identity.cloud, location)
+        }
+        same_resource = {
+            node: image
+            for node, image in same_cloud.items()
+            if image.identity.compute_resource == identity.compute_resource
+        }
+        return same_resource or same_cloud
+
+    def _not_found(self, text: str) -> InvalidSuccessor:
+        return InvalidSuccessor(
+            f"There is no image with the number, cloud image ID or name “{text[:80]}” at "
+            f"{self._scope.label} or in this file."
+        )
+
+    def _chain(self, node: Node | None) -> Iterator[Node]:
+        """Yield the image at `node`, its successor, and so on."""
+        while node is not None:
+            yield node
+            if node not in self._following and isinstance(node, int):
+                query = Image.select(Image.successor).where(Image.id == node)
+                self._following[node] = query.scalar()
+            node = self._following.get(node)
+
+    def _add(self, image: KnownImage) -> None:
+        self._by_key[image.identity.image_key].setdefault(image.node, image)
+        self._by_name[image.name].setdefault(image.node, image)
+
+    def _load(self, texts: Collection[str]) -> None:
+        """Read the registered images that `texts` may name, with few queries."""
+        numbers = {number for number, _ in map(reference_number, texts) if number}
+        keys = {key for text in texts for key in _image_keys(text)}
+        self._numbered: dict[int, KnownImage] = {}
+        for field, values in (
+            (Image.id, numbers),
+            (Image.image_key, keys),
+            (Image.name, texts),
+        ):
+            for chunk in _chunks(list(values)):
+                self._load_where(field.in_(chunk))
+
+    def _load_where(self, condition: object) -> None:
+        columns = (
+            *(Image.id, Image.cloud, Image.location, Image.cloud_image_id),
+            *(Image.compute_resource, Image.name, Image.status, Image.successor),
+        )
+        for row in Image.select(*columns).where(condition & Image.visible_from(self._scope)):
+            image = KnownImage(
+                row.id,
+                ImageIdentity.from_image(row),
+                row.cloud_image_id,
+                row.name,
+                retired=row.status is LifeCycle.RETIRED,
+            )
+            self._numbered[row.id] = image
+            self._following.setdefault(row.id, row.successor_id)
+            # An image of the file is known under the name that the file gives it as well.
+            self._by_key[image.identity.image_key][row.id] = image
+            self._by_name[row.name][row.id] = image
+
+
+def _image_keys(text: str) -> set[str]:
+    """Return the keys of the images whose ID `text` is, in any spelling, for all clouds."""
+    return {image_key_of(parsed.value) for _, parsed in clouds_for_image_id(text)}
+
+
+def _chunks(values: Sequence[object]) -> Iterator[Sequence[object]]:
+    for start in range(0, len(values), CHUNK_SIZE):
+        yield values[start : start + CHUNK_SIZE]

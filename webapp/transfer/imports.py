@@ -1,0 +1,269 @@
+"""The steps of an import: look up new images, plan, answer questions, and apply the plan.
+
+One job holds an import from its file to its outcome. First, its rows are the lines of the file,
+and the job looks up new images. Then the rows are the lines of the plan. When the person applies
+the plan, the job carries it out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from models import Job, JobRow, Scope, now, transaction
+from webapp.access import Actor, Right
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CloudError
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import Vault
+from webapp.images.receipts import VALID_SECONDS
+from webapp.jobs import runner, store
+from webapp.refusals import Refusal
+from webapp.transfer import import_job, import_look_ups, import_plan
+from webapp.transfer.import_file import ParsedFile
+from webapp.transfer.import_look_ups import LOOK_UP
+from webapp.transfer.import_plan import OPERATING_SYSTEM, Effect, ImportOptions, PlannedLine
+
+APPLY = "import"
+"""The key of the job action that carries out a plan."""
+ACTION_KEYS = frozenset({LOOK_UP, APPLY})
+UPDATE_SIZE = 500
+"""Rows per UPDATE statement."""
+
+
+def start(
+    actor: Actor, scope: Scope, vault: Vault, file: ParsedFile, options: ImportOptions
+) -> Job:
+    """Store the lines of a file as a job, and look up new images or plan the import.
+
+    Raises Forbidden.
+    """
+    actor.require(Right.EDIT_IMAGES, scope)
+    arguments = {
+        **asdict(options),
+        "answers": {},
+        "operating_system": None,
+        "locations": {},
+        "format": file.format,
+        "unknown_columns": list(file.unknown_columns),
+        "ignored_columns": list(file.ignored_columns),
+        "notes": list(file.notes),
+    }
+    rows = [JobRow(subject=line.position, arguments={"line": asdict(line)}) for line in file.lines]
+    job = store.create_job(actor, scope, APPLY, {**arguments, "counts": {}}, rows)
+    _suggest_answers(job, vault)
+    _prepare(job, vault)
+    return job
+
+
+def answer(
+    job: Job,
+    vault: Vault,
+    answers: Mapping[str, Mapping[str, str]],
+    operating_system: tuple[str, str] | None,
+) -> None:
+    """Complete the lines of a planned import with `answers`, and plan the import again.
+
+    Does nothing if the import has been applied.
+    """
+    job.arguments = {**job.arguments, "answers": answers, "operating_system": operating_system}
+    if _is_planned(job) and Job.update(arguments=job.arguments).where(_unchanged(job)).execute():
+        _prepare(job, vault)
+
+
+def finish_look_ups(job: Job) -> None:
+    """Plan the import if its look-ups are finished or were stopped. Otherwise, do nothing."""
+    if job.action == LOOK_UP and job.state in {"done", "stopped"}:
+        _store_plan(job)
+
+
+def apply(job: Job, vault: Vault) -> bool:
+    """Carry out the plan. If its look-ups are too old to rely on, repeat them instead.
+
+    Returns whether the plan is carried out. If not, the person must review the new plan.
+    """
+    if not _is_planned(job):
+        return job.action == APPLY
+    looked_up_at = job.arguments.get("looked_up_at")
+    oldest = now() - timedelta(seconds=VALID_SECONDS)
+    if looked_up_at and datetime.fromisoformat(looked_up_at) < oldest:
+        for row in JobRow.select().where(JobRow.job == job):
+            row.arguments.pop("look_up", None)
+            JobRow.update(arguments=row.arguments).where(JobRow.id == row.id).execute()
+        _prepare(job, vault)
+        return False
+    runner.start_job(job, vault, wait=True)
+    return True
+
+
+def list_lines(
+    job: Job, effect: Effect | None, page: int, size: int
+) -> tuple[list[PlannedLine], bool]:
+    """Return one page of a plan, and whether more lines follow.
+
+    If `effect` is not None, only lines with this effect are returned. They have consecutive
+    positions, because the lines of a plan are sorted by effect.
+    """
+    counts = job.arguments["counts"]
+    first, end = 0, job.total
+    if effect is not None:
+        earlier = list(Effect)[: list(Effect).index(effect)]
+        first = sum(counts[each] for each in earlier)
+        end = first + counts[effect]
+    first += (page - 1) * size
+    query = JobRow.select().where(
+        (JobRow.job == job) & (JobRow.position >= first) & (JobRow.position < end)
+    )
+    rows = list(query.order_by(JobRow.position).limit(size + 1))
+    return [import_job.planned_line(row) for row in rows[:size]], len(rows) > size
+
+
+def _is_planned(job: Job) -> bool:
+    return bool(job.action == APPLY and job.state == "planned")
+
+
+def _unchanged(job: Job) -> Any:
+    """Return the query condition that no other request has taken the job to another step."""
+    return (Job.id == job.id) & (Job.action == job.action) & (Job.state == job.state)
+
+
+def _suggest_answers(job: Job, vault: Vault) -> None:
+    """Fill in the answers that the chosen credentials know.
+
+    These are the project of the credentials, and the location if the credentials can use only one.
+    Failures are ignored: the person can enter the values.
+    """
+    answers: dict[str, dict[str, str]] = {}
+    locations: dict[str, list[str]] = {}
+    for cloud_key, name in sorted(_missing_values(job)):
+        cloud = CLOUDS[cloud_key]
+        row = next(
+            (
+                row
+                for row in cloud_credentials.usable_at(job.scope, cloud_key)
+                if row.id == job.arguments["credentials"].get(cloud_key)
+            ),
+            None,
+        )
+        if row is None:
+            continue
+        try:
+            credentials = vault.reveal(row)
+            if name == "project":
+                answers[cloud_key] = {name: cloud.default_project(credentials)}
+                continue
+            keys = [location.key for location in cloud.locations(credentials)]
+        except (CloudError, Refusal):
+            continue
+        locations[cloud_key] = keys
+        if len(keys) == 1:
+            answers[cloud_key] = {name: keys[0]}
+    job.arguments = {**job.arguments, "answers": answers, "locations": locations}
+    job.save()
+
+
+def _missing_values(job: Job) -> set[tuple[str, str]]:
+    """Return the values that lines lack, each with the key of its cloud."""
+    answers = import_look_ups.answers_from(job.arguments)
+    lines = (import_look_ups.line_from(row.arguments) for row in _rows(job))
+    parsed_lines = (import_plan.parse_at(job.scope, line, answers) for line in lines)
+    return {
+        (parsed.values.cloud.key, parsed.missing)
+        for parsed in parsed_lines
+        if parsed.values and parsed.missing
+    }
+
+
+def _prepare(job: Job, vault: Vault) -> None:
+    """Look up the new images that were not looked up yet. If there are none, plan the import."""
+    rows = _rows(job)
+    numbers = import_look_ups.numbers_to_look_up(job, rows) if job.arguments["look_up"] else set()
+    if not numbers:
+        _store_plan(job)
+        return
+    waiting = [row.id for number, row in enumerate(rows) if number in numbers]
+    arguments = {**job.arguments, "looked_up_at": now().isoformat()}
+    with transaction():
+        step = {"action": LOOK_UP, "arguments": arguments}
+        if not Job.update(step).where(_unchanged(job)).execute():
+            return
+        JobRow.update(outcome="unchanged").where(JobRow.job == job).execute()
+        for start_at in range(0, len(waiting), UPDATE_SIZE):
+            ids = waiting[start_at : start_at + UPDATE_SIZE]
+            JobRow.update(outcome="", message="").where(JobRow.id.in_(ids)).execute()
+    job.action = LOOK_UP
+    runner.start_job(job, vault)
+
+
+def _store_plan(job: Job) -> None:
+    """Replace the rows of the job by the lines of the plan, unless another request does so."""
+    rows = _rows(job)
+    arguments = [row.arguments for row in rows]
+    results = {
+        number: result
+        for number, row in enumerate(rows)
+        if (result := import_look_ups.result_from(row))
+    }
+    planned = import_plan.make_plan(
+        job.scope,
+        import_look_ups.options_from(job.arguments),
+        import_look_ups.answers_from(job.arguments),
+        [import_look_ups.line_from(each) for each in arguments],
+        results,
+    )
+    plan_rows = [
+        JobRow(
+            image_id=line.image_id,
+            subject=f"{line.subject} ({line.position})",
+            arguments={**arguments[line.number], "plan": asdict(line)},
+        )
+        for line in planned
+    ]
+    effects = Counter(line.effect for line in planned)
+    counts = {effect: effects[effect] for effect in Effect}
+    step = {
+        "action": APPLY,
+        "state": "planned",
+        "done": 0,
+        "finished_at": None,
+        "arguments": {
+            **job.arguments,
+            "counts": counts,
+            "questions": _questions(planned, job.arguments),
+        },
+    }
+    with transaction():
+        if Job.update(step).where(_unchanged(job)).execute():
+            JobRow.delete().where(JobRow.job == job).execute()
+            store.insert_rows(job, plan_rows)
+    store.reload_job(job)
+
+
+def _questions(
+    planned: Sequence[PlannedLine], arguments: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the questions to show above the plan, each with the number of lines that lack it.
+
+    Answered questions stay, so that the person can correct the answer.
+    """
+    lacking = Counter(
+        ("" if line.question == OPERATING_SYSTEM else line.cloud, line.question)
+        for line in planned
+        if line.question
+    )
+    answered = [(cloud, name) for cloud, values in arguments["answers"].items() for name in values]
+    if arguments["operating_system"]:
+        answered.append(("", OPERATING_SYSTEM))
+    return [
+        {"cloud": cloud, "name": name, "lines": lacking[cloud, name]}
+        for cloud, name in sorted({*lacking, *answered}, reverse=True)
+    ]
+
+
+def _rows(job: Job) -> list[JobRow]:
+    """Return the rows in the order of the file."""
+    rows = list(JobRow.select().where(JobRow.job == job).order_by(JobRow.position))
+    return sorted(rows, key=lambda row: row.arguments.get("plan", {}).get("number", row.position))

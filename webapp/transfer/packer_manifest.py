@@ -1,0 +1,138 @@
+"""Parse the builds in a manifest of HashiCorp Packer to the lines of a file.
+
+A manifest identifies images only as far as the builder does. A line whose image cannot be
+identified without another value, such as the region, says which value is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import Cloud, IncompleteArtifact, InvalidImageId, Locator, NamedImage
+from webapp.images.identity import ImageIdentity
+from webapp.transfer.export import IMPORT_COLUMNS
+from webapp.transfer.import_file import FileLine, json_values, printable
+
+_BUILDERS = {builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders}
+
+
+def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine], list[str]]:
+    """Return a line for each image of all builds, and notes for the person.
+
+    Every run of Packer adds its builds to the manifest. If several builds produced the same image,
+    only the newest build is used. Parsing stops after `max_lines` lines.
+    """
+    newest: dict[object, tuple[float, FileLine]] = {}
+    errors: list[FileLine] = []
+    older_count = 0
+    for number, build in enumerate(builds, start=1):
+        for line in _build_lines(number, build):
+            if line.errors:
+                errors.append(line)
+                continue
+            key, built_at = _image_key(line), _build_time(build)
+            older_count += key in newest
+            if key not in newest or built_at >= newest[key][0]:
+                newest[key] = (built_at, line)
+        if len(errors) + len(newest) > max_lines:
+            break
+    note = f"Older builds of the same images were skipped: {older_count}."
+    lines = [*errors, *(line for _, line in newest.values())]
+    return lines, [note] if older_count else []
+
+
+def complete(line: FileLine, answers: Mapping[str, str]) -> FileLine:
+    """Return the line with its image identified, if `answers` has the value that is missing.
+
+    Otherwise, return the line as it is. `answers` maps the name of a missing value to the value
+    that the person entered for this cloud. Raises InvalidImageId.
+    """
+    if not line.missing or not answers.get(line.missing):
+        return line
+    custom = {**line.values, line.missing: answers[line.missing]}
+    (image,) = CLOUDS[line.values["cloud"]].packer_images(line.artifact, custom)
+    return _with_image(replace(line, missing=""), image)
+
+
+def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
+    """Yield a line for each image of a build, or one line with errors."""
+    if not isinstance(build, dict):
+        yield FileLine(f"build {number}", errors=("This build isn’t a JSON object.",))
+        return
+    builder, name = printable(str(build.get("builder_type") or "")), build.get("name")
+    name = printable(name) if isinstance(name, str) else ""
+    position = f"build {number} ({name})" if name else f"build {number}"
+    cloud = _BUILDERS.get(builder)
+    if cloud is None:
+        message = f"The Packer builder “{builder}” doesn’t build images that can be imported."
+        yield FileLine(position, errors=(message,))
+        return
+    data = build.get("custom_data") or {}
+    if not isinstance(data, dict):
+        message = "The custom_data of this build isn’t a JSON object."
+        yield FileLine(position, errors=(message,))
+        return
+    custom, errors = json_values({**data, "artifact_id": build.get("artifact_id")})
+    values = {"cloud": cloud.key}
+    # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`. That
+    # name says nothing about the image, so the image gets the cloud's own name.
+    if name and name not in _BUILDERS:
+        values["name"] = name
+    columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
+    line = FileLine(position, {**values, **columns, "cloud": cloud.key}, tuple(errors))
+    if errors:
+        yield line
+        return
+    yield from _image_lines(cloud, line, custom)
+
+
+_EXTRA_VALUES = ("project", "project_id")
+"""Values of custom_data that are not columns, and that an adapter needs to identify an image."""
+
+
+def _image_lines(cloud: Cloud, line: FileLine, custom: Mapping[str, str]) -> Iterator[FileLine]:
+    artifact = custom.get("artifact_id", "")
+    try:
+        images = cloud.packer_images(artifact, custom)
+    except IncompleteArtifact as error:
+        yield replace(line, artifact=artifact, missing=error.missing, default_name=artifact)
+    except InvalidImageId as error:
+        yield replace(line, errors=(str(error),))
+    else:
+        for image in images:
+            yield _with_image(line, image)
+
+
+def _with_image(line: FileLine, image: Locator | NamedImage) -> FileLine:
+    """Return the line with the columns that identify `image`."""
+    values = {**line.values, "location": image.location, "compute_resource": image.compute_resource}
+    name = ""
+    if isinstance(image, NamedImage):
+        name = default_name = image.name
+    else:
+        values["cloud_image_id"] = image.image_id
+        default_name = image.image_id.rpartition("/")[2]
+    values = {column: value for column, value in values.items() if value}
+    return replace(line, values=values, image_name=name, default_name=default_name)
+
+
+def _image_key(line: FileLine) -> object:
+    """Return what the lines of two builds of the same image have in common."""
+    values = line.values
+    location, resource = values.get("location", ""), values.get("compute_resource", "")
+    if "cloud_image_id" in values:
+        locator = Locator(location, values["cloud_image_id"], resource)
+        return ImageIdentity.from_locator(values["cloud"], locator)
+    project = [values.get(name, "") for name in _EXTRA_VALUES]
+    return (values["cloud"], line.artifact, line.image_name, location, resource, *project)
+
+
+def _build_time(build: Mapping[str, Any]) -> float:
+    """Return when an image was built, in Unix seconds, or 0 if the build does not say."""
+    try:
+        return float(build.get("build_time") or 0)
+    except (TypeError, ValueError):
+        return 0
