@@ -25,6 +25,9 @@ STATEMENTS, KEYS = "0006_cloud_statements", "0007_image_keys"
 IMPORT_PLANS = "0009_import_plans"
 
 
+DATACENTERS = "0010_datacenter_names"
+
+
 def test_images_can_be_found_after_migrating_down_and_up(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
@@ -254,3 +257,38 @@ def test_imports_that_were_not_applied_are_discarded(actor_of: ActorOf, scope: S
     assert {job.action for job in Job.select()} == {"import"}
     assert sorted(job.state for job in Job.select()) == ["done", "done", "stopped", "stopped"]
     assert JobRow.select().count() == 4
+
+
+def test_names_of_datacenters_are_decoded(make_image: MakeImage, actor_of: ActorOf) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    admin = actor_of("scalr-admin")
+    plain, escaped, deleted, first, second, other = (
+        make_image("acme", number) for number in range(1, 7)
+    )
+    for image, cloud, location, resource in (
+        (plain, "vmware", "Labs/100", "Cluster A"),
+        (escaped, "vmware", "Labs %2F DK/1%5c2", "a%252fb"),
+        (deleted, "vmware", "Labs%2f1", "a%2fb"),
+        (first, "vmware", "X/1", ""),
+        (second, "vmware", "X%2f1", ""),
+        (other, "openstack", "X%2f1", ""),
+    ):
+        image.cloud, image.location, image.compute_resource = cloud, location, resource
+        image.save()
+    Image.update(image_key="same").where(Image.id.in_([first.id, second.id])).execute()
+    batch = deletion.delete(admin, deleted)
+    runner.down(DATACENTERS)
+    assert runner.up()[0] == DATACENTERS
+    deletion.restore_batch(admin, plain.scope, batch)
+    found = [
+        (image.location, image.compute_resource)
+        for image in map(reload, (plain, escaped, deleted, first, second, other))
+    ]
+    assert found == [
+        ("Labs/100", "Cluster A"),
+        ("Labs / DK/1\\2", "a%2fb"),
+        ("Labs/1", "a/b"),
+        ("X/1", ""),
+        ("X%2f1", ""),
+        ("X%2f1", ""),
+    ]
