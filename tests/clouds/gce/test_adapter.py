@@ -205,6 +205,23 @@ def test_images_of_a_sovereign_cloud_are_described(adapter: Gce, cloud_url: str)
         assert describe(adapter, sovereign, known.family_id).image_id == known.image_id
 
 
+def test_the_number_of_a_project_may_be_of_any_universe(
+    adapter: Gce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requested: list[ImageRef] = []
+
+    def get(_: object, image: ImageRef) -> dict[str, str]:
+        requested.append(image)
+        return {"name": "web", "status": "READY"}
+
+    adapter.warm_up()
+    monkeypatch.setattr("webapp.clouds.gce.sdk.Client.get", get)
+    key = gce_keys.sovereign_key_file()
+    sovereign = gce_credentials("", service_account_key=key)
+    assert describe(adapter, sovereign, "112233445566/global/images/web").name == "web"
+    assert requested == [ImageRef("112233445566", "web")]
+
+
 @pytest.mark.parametrize(
     ("image_id", "words"),
     [

@@ -210,6 +210,8 @@ class Gce(Cloud):
 
 def _require_same_universe(requested: ids.ImageRef, domain: str) -> None:
     """Raise ImageNotVisible if the image is in another universe than the credentials."""
+    if requested.project.isdigit():
+        return  # The number of a project does not tell its universe.
     universe = universe_of_project(requested.project)
     if universe and find_universe(domain) and universe.domain != domain:
         raise ImageNotVisible(
