@@ -107,6 +107,8 @@ def test_every_spelling_of_a_parameter_becomes_canonical(
         ("resolve:ssm:/my/pärâm", "isn’t the name of a parameter"),
         ("resolve:ssm:/my/param:a:b", "isn’t the name of a parameter"),
         ("resolve:ssm:/my/a resolve:ssm:/my/b", "more than one parameter"),
+        ("arn:aws:ssm:us-east-1:123456789012:document/x", "isn’t the ARN of an AMI"),
+        ("AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "begins with “ami-”"),
         ("/my", "begins with “ami-”"),
     ],
 )

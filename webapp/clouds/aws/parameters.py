@@ -30,7 +30,7 @@ _ARN = re.compile(
     rf"arn:(aws[a-z-]{{0,20}}):ssm:({REGION}):([0-9]{{0,12}}):parameter/({_NAME}){_SELECTOR}",
     _FLAGS,
 )
-_REFERENCE = re.compile(r"(?<![\w-])(?:resolve:)?ssm:(?://(?=/))?([^\s\"'{}\[\]<>,;]+)", _FLAGS)
+_REFERENCE = re.compile(r"(?<![\w:-])(?:resolve:)?ssm:(?://(?=/))?([^\s\"'{}\[\]<>,;]+)", _FLAGS)
 """A reference, alone or in the output of a tool, such as `{{resolve:ssm:/golden/web:3}}`."""
 _ENCRYPTED = re.compile(r"(?<![\w-])resolve:(ssm-secure|secretsmanager):", _FLAGS)
 _PUBLIC = re.compile(rf"(?<![\w/.-])(/aws/service/{_NAME}){_SELECTOR}", _FLAGS)
