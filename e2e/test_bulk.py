@@ -208,3 +208,31 @@ def test_bulk_actions_without_javascript_and_on_a_phone(sign_in: SignIn) -> None
 def assert_fits(page: Page) -> None:
     """Assert that the page does not scroll horizontally."""
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_all_matching_images_are_counted_as_selected(page: Page) -> None:
+    everything = page.get_by_label("All matching images on every page")
+    selected = page.locator("[data-selected-count]")
+    expect(selected).to_have_text("None selected")
+    everything.check()
+    expect(selected).to_have_text("All 3 selected")
+    page.get_by_role("link", name="Image", exact=True).click()
+    expect(page).to_have_url(f"{IMAGES}?sort=name")
+    expect(selected).to_have_text("All 3 selected")
+    page.get_by_label("Search images").press_sequentially("noble")
+    expect(rows_of(page)).to_have_count(1)
+    expect(selected).to_have_text("None selected")
+    everything.check()
+    expect(selected).to_have_text("All 1 selected")
+
+
+def test_a_mistyped_filter_never_selects_all_images(page: Page) -> None:
+    page.get_by_label("Search images").press_sequentially("status:retird")
+    expect(page.locator("#results")).to_contain_text("“retird” isn’t a valid value")
+    page.get_by_label("All matching images on every page").check()
+    open_preview(page, "Delete")
+    expect(page.get_by_role("heading", name="Correct your search first")).to_be_visible()
+    expect(page.get_by_label("Search images")).to_have_value("status:retird")
+    page.get_by_label("Search images").fill("noble")
+    page.get_by_role("button", name="Search").click()
+    expect(rows_of(page)).to_have_count(1)

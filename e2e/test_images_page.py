@@ -158,3 +158,27 @@ def test_an_unknown_id_can_be_registered_from_the_search(sign_in: SignIn) -> Non
     page.get_by_label("Search images").fill(OWN.id)
     page.get_by_role("link", name="Register this image").click()
     expect(page.get_by_label("Cloud Image ID")).to_have_value(OWN.id)
+
+
+def test_panels_and_searches_keep_the_bookmarks_bar_and_the_url(page: Page) -> None:
+    bar = page.get_by_role("navigation", name="Bookmarks")
+    box = page.get_by_label("Search images")
+    box.press_sequentially("cloud:aws noble")
+    tab = bar.get_by_role("link", name="Images, AWS, “noble”")
+    expect(tab).to_have_attribute("aria-current", "page")
+    title = page.title()
+    page.locator("#filters summary").click()
+    expect(page.locator("#filter-menus")).to_be_visible()
+    expect(tab).to_be_visible()
+    expect(bar.get_by_role("button", name="Pin Images")).to_be_visible()
+    assert page.title() == title
+    page.keyboard.press("Escape")
+    box.fill("")
+    expect(page).to_have_url(IMAGES)
+    expect(bar.get_by_role("link")).to_have_count(1)
+    expect(bar.get_by_role("link")).to_have_attribute("aria-current", "page")
+    box.press_sequentially("noble ")
+    expect(page).to_have_url(f"{IMAGES}?q=noble")
+    page.keyboard.press("Escape")
+    page.locator("#more").locator("xpath=..").locator("summary").click()
+    expect(page.locator("#exports")).to_contain_text("Export 1 image: “noble”")

@@ -20,6 +20,7 @@ from playhouse.fields import EnumField
 from schema.base import EditedTable, Table
 from schema.columns import InstantField, LifeCycle, now
 from schema.credentials import CloudCredentials
+from schema.search_text import search_text
 from schema.tenancy import Person, Scope
 
 NEVER_READ = "unknown"
@@ -125,7 +126,7 @@ class Image(EditedTable):
         self.name_key = self.name.lower()[:255]
         self.size_key = self.size_gb or 0
         self.verified = self.state != NEVER_READ
-        self.search_text = f"{self.name}\n{self.cloud_image_id}\n{self.description}".lower()
+        self.search_text = search_text(self.name, self.cloud_image_id, self.description)
 
     def save(self, *args: Any, **options: Any) -> Any:
         self.derive()

@@ -31,7 +31,7 @@ DATACENTERS = "0010_datacenter_names"
 def test_images_can_be_found_after_migrating_down_and_up(
     make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
-    make_image("", 1, name="Ünïcode golden")
+    make_image("", 1, name="Ünïcode golden 映像")
     make_image("acme", 2, name="plain")
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down("0002_catalogue")
@@ -40,7 +40,12 @@ def test_images_can_be_found_after_migrating_down_and_up(
     assert runner.up()[0] == "0002_catalogue"
     assert FacetGroup.select(fn.SUM(FacetGroup.images)).scalar() == 2
     assert Image.select().where(Image.group_id == 0).count() == 0
-    for text, count in (("ünï", 1), ("owner:here", 1), ("ami-0000", 2)):
+    for text, count in (
+        ("ünï", 1),
+        ("映像", 1),
+        ("owner:here", 1),
+        ("ami-0000", 2),
+    ):
         page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), Listing(parse(text)))
         assert (page.count, len(page.images)) == (count, count)
 

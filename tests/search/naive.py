@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from models import Image, LifeCycle, Scope
+from schema.search_text import SEPARATOR
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.search.language import Key, Query, Term
@@ -46,7 +47,7 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
     yes = value == "yes"
     rules: dict[Key, Any] = {
         Key.WORD: lambda: any(
-            wanted in text.lower()
+            wanted.strip(SEPARATOR) in text.lower()
             for text in (image.name, image.cloud_image_id, image.description)
             for wanted in term.texts
         ),

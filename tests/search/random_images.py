@@ -9,7 +9,21 @@ from models import Image, LifeCycle, Person, Scope, now
 from webapp.clouds.base import ImageState
 
 PATHS = ("", "acme", "acme/production", "acme/staging", "globex")
-WORDS = ("golden", "web", "Ünïcode", 'quo"te', "per%cent", "under_score", "back\\slash", "İstanbul")
+WORDS = (
+    "golden",
+    "web",
+    "Ünïcode",
+    'quo"te',
+    "per%cent",
+    "under_score",
+    "back\\slash",
+    "İstanbul",
+    "映像",
+    "本番用の映像",
+    "本a",
+    "서버",
+    "ｻｰﾊﾞ",
+)
 TERMS = (
     "golden", "web", "ünï", '"quo\\"te"', "per%cent", "under_sc", '"back\\\\slash"', "den web",
     "ami-", "cloud:aws", "cloud:gce", "-cloud:azure", "location:eu-west-1", "os:ubuntu",
@@ -19,6 +33,7 @@ TERMS = (
     "status:not-checked", "-status:not-checked", "status:available",
     "-size:>30", "size:8", "created:<2026-01-01", "created:>=2025-06-01", "-created:>2026-03-01",
     "by:me", "-by:me", 'by:"scalr-admin"', "id:00f", "-id:00a", "-golden",
+    "映像", "本", "-番", "本a", "像 本", "の映", "서버", "ﾊ", "番用の映",
 )  # fmt: skip
 
 

@@ -64,6 +64,9 @@ from webapp.search.language import (
         ("2026-01:x", Term(Key.WORD, "2026-01:x")),
         ("Canonical:ubuntu-24_04-lts:server:latest", None),
         (r'"quo\"te"', Term(Key.WORD, 'quo"te')),
+        ("映像", Term(Key.WORD, "映像")),
+        ("本", Term(Key.WORD, "本")),
+        ("-本a", Term(Key.WORD, "本a", excluded=True)),
         ('"still typing', Term(Key.WORD, "still typing")),
         ('os:"ubuntu 2', Term(Key.OS, "ubuntu 2")),
     ],
@@ -91,6 +94,7 @@ def test_a_text_becomes_a_term(text: str, term: Term | None) -> None:
         ("created:2026-W01-1", ["isn’t a valid date"]),
         ("ab", ["“ab” is too short", "at least 3"]),
         ("id:ab", ["too short"]),
+        ("éa", ["too short"]),
         ("-", ["too short"]),
     ],
 )

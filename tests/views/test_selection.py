@@ -44,7 +44,7 @@ typed = st.lists(st.sampled_from(TERMS) | wrong_terms | st.text(max_size=6), max
 
 def listed_ids(client: FlaskClient, text: str) -> set[int]:
     """Return the IDs of the images on all pages of the list."""
-    page, ids = client.get(IMAGES, query_string={"q": text}).text, set()
+    page, ids = client.get(IMAGES, query_string={"q": text}, follow_redirects=True).text, set()
     while True:
         ids |= {int(number) for number in re.findall(r'href="[^"]*/images/(\d+)"', page)}
         following = re.search(r'<a class="btn"\s+href="([^"]+)"\s+rel="next"', page)

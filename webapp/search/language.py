@@ -22,6 +22,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from models import Level, LifeCycle
+from schema.search_text import indexed_text, is_wide
 from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
@@ -35,7 +36,8 @@ MAX_OS_FAMILY_LENGTH = 64
 SHORT_TEXT_LENGTH = 60
 """Characters of a piece of the search that a message about the whole search repeats."""
 MIN_WORD_LENGTH = 3
-"""Characters of a word. The text index finds only texts of three characters (trigrams) or more."""
+"""Characters of a word. A word with a character that can be a word by itself, such as a Chinese
+character, can be shorter. See `schema.search_text`."""
 
 
 class Key(enum.StrEnum):
@@ -160,7 +162,10 @@ class Term:
         """
         if self.key not in {Key.WORD, Key.ID}:
             return ()
-        return tuple(dict.fromkeys((self.value.lower(), *spelled_image_ids(self.value))))
+        text = self.value.lower()
+        if self.key is Key.WORD:
+            text = indexed_text(text)
+        return tuple(dict.fromkeys((text, *spelled_image_ids(self.value))))
 
     @property
     def label(self) -> str:
@@ -435,7 +440,7 @@ def _letters_and_digits(text: str) -> str:
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
     value = value.strip()
-    if len(value) < MIN_WORD_LENGTH:
+    if len(value) < MIN_WORD_LENGTH and not any(map(is_wide, value)):
         return Problem(piece, _too_short_message(value or piece))
     return Term(Key.WORD, value, excluded)
 
