@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from models import Image
+from models import CloudCredentials, Image, Scope
 from tests.conftest import ActorOf, MakeCredentials, ScopeAt, choices, details, receipt
 from webapp import audit
 from webapp.access import Forbidden
@@ -108,3 +109,23 @@ def test_values_longer_than_their_columns_are_refused(locator: Locator, field: s
     with pytest.raises(InvalidLocator, match="too long") as caught:
         require_storable(locator)
     assert caught.value.field == field
+
+
+def test_credentials_deleted_at_the_moment_of_registering_are_explained(
+    actor_of: ActorOf,
+    acme: Scope,
+    make_credentials: MakeCredentials,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    credentials = make_credentials()
+    find = registration.usable_credentials
+
+    def find_then_delete(*arguments: Any) -> CloudCredentials:
+        found = find(*arguments)
+        CloudCredentials.delete().execute()
+        return found
+
+    monkeypatch.setattr(registration, "usable_credentials", find_then_delete)
+    with pytest.raises(CredentialsNotUsable):
+        registration.register(actor_of("account-editor"), acme, receipt(credentials), choices())
+    assert not Image.select().exists()

@@ -161,6 +161,8 @@ def test_the_sealed_versions_of_another_person_or_record_are_refused(
     assert answer(client_of("account-admin"), url, page, every="yours").status_code == 400
     assert answer(client, f"{IMAGES}/{other.id}/edit", page, every="yours").status_code == 400
     assert client.post(url, data={"versions": "forged"}).status_code == 400
+    status_form = f"{IMAGES}/{image.id}/life-cycle"
+    assert answer(client, status_form, page, every="yours").status_code == 400
     assert choices_of(reload(image)) == before
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from models import CloudCredentials, Image, Scope, now
+from models import CloudCredentials, Image, RecordGone, Scope, now
 from schema.images import image_key_of
 from webapp import audit
 from webapp.access import Actor, Right
@@ -210,10 +210,14 @@ def _save_new(actor: Actor, image: Image, choices: Choices, details: ImageDetail
     image.registered_by, image.registered_by_name = actor.person, actor.person.name
     apply_choices(image, choices)
     image_details.apply_details(image, details)
-    with registering(image.scope, ImageIdentity.from_image(image)):
-        image.save(force_insert=True)
-        changes = {name: (None, value) for name, value in asdict(choices).items()}
-        audit.record(
-            actor, image.scope, "image.register", image.name, record=image, changes=changes
-        )
+    try:
+        with registering(image.scope, ImageIdentity.from_image(image)):
+            image.save(force_insert=True)
+            changes = {name: (None, value) for name, value in asdict(choices).items()}
+            audit.record(
+                actor, image.scope, "image.register", image.name, record=image, changes=changes
+            )
+    except RecordGone as error:
+        # Somebody deleted the credentials after they were found.
+        raise CredentialsNotUsable from error
     return image

@@ -29,6 +29,7 @@ from models import (
     JobRow,
     Prepared,
     RecordChanged,
+    RecordGone,
     Scope,
     database,
     is_sqlite,
@@ -328,6 +329,9 @@ class _JobWorker:
             outcome = self._outcome_of(row)
         except Forbidden:
             outcome = Outcome("refused", "You no longer have permission to do this.")
+        except RecordGone:
+            message = "Something that this row needs was deleted at the same moment. Try again."
+            outcome = Outcome("refused", message)
         except Exception as error:
             if _may_pass(error):
                 raise

@@ -126,7 +126,8 @@ class ConflictPage:
 
     @property
     def _audience(self) -> list[Any]:
-        return [g.actor.person.id, self.record.reference]
+        """What the sealed versions belong to: no other person, record or form may use them."""
+        return [g.actor.person.id, self.record.reference, request.endpoint]
 
     def _render(
         self, versions: _Versions, chosen: Mapping[str, str], status: int, error: str = ""

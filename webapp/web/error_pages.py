@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response
+from peewee import IntegrityError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from models import (
     DATABASE_FAILURES,
-    DATABASE_REFUSALS,
     RecordChanged,
     RecordGone,
     database,
@@ -65,7 +65,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(NotUnderstood, _not_understood)
     app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(VaultError, _vault_error)
-    for changed in (RecordChanged, RecordGone, *DATABASE_REFUSALS):
+    for changed in (RecordChanged, RecordGone, IntegrityError):
         app.register_error_handler(changed, _changed_meanwhile)
     for failure in DATABASE_FAILURES:
         app.register_error_handler(failure, _database_failure)
