@@ -165,6 +165,42 @@ def test_an_invalid_line_is_refused_and_does_not_affect_the_others(
     assert [image.cloud_image_id for image in images_at()] == [ami_id(2)]
 
 
+def test_all_faults_of_a_line_are_reported_at_once(plan: PlanImport) -> None:
+    wrong = only_line(
+        plan(
+            line(
+                cloud_image_id="ami-12",
+                location="us-east-1a",
+                name="x",
+                os_family="Haiku",
+                size_gb=0,
+                shared="maybe",
+                status="new",
+                retired_on="soon",
+                status_reason="x" * 300,
+                description="x" * 5_000,
+            )
+        )
+    )
+    for words in (
+        *("too short", "is a zone", "2 to 255 characters", "os_version is missing", "GB, at least"),
+        *("shared must be", "isn’t a status", "must be a date", "255 characters", "4,096"),
+    ):
+        assert words in message_of(wrong)
+    assert len(set(wrong.errors)) == len(wrong.errors) == 10
+
+
+def test_lines_for_the_same_image_that_differ_are_errors(
+    plan: PlanImport, apply_plan: ApplyPlan
+) -> None:
+    """Either of them may be the wrong one: the image must not stay active by mistake."""
+    lines = [line(1, status="active"), line(1, status="retired"), line(2)]
+    job = plan(*lines)
+    assert [each.effect for each in planned_lines(job)] == ["error", "error", "create"]
+    assert apply_plan(job)[2] == ("created", "")
+    assert [image.cloud_image_id for image in images_at()] == [ami_id(2)]
+
+
 def test_a_second_line_for_the_same_image_is_an_error(plan: PlanImport) -> None:
     wrong, right = planned_lines(plan(line(), line(cloud_image_id=ami_id(1).upper())))
     assert (right.position, wrong.position) == ("item 1", "item 2")

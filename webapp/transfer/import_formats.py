@@ -94,13 +94,10 @@ def _column_name(text: str) -> str:
     return "_".join(text.lower().replace("-", " ").replace("_", " ").split())
 
 
-def _add_column(columns: dict[str, str], name: str, text: str) -> None:
-    """Add a column with its spelling in the file. Raises UnreadableFile if there are too many."""
-    if len(columns) >= MAX_COLUMNS:
-        raise UnreadableFile(
-            f"The file has more than {MAX_COLUMNS} columns. Remove the columns that you don’t need."
-        )
-    columns[name] = printable(text)
+def _too_many_columns() -> UnreadableFile:
+    return UnreadableFile(
+        f"The file has more than {MAX_COLUMNS} columns. Remove the columns that you don’t need."
+    )
 
 
 def _parse_csv(text: str) -> ParsedFile:
@@ -108,6 +105,10 @@ def _parse_csv(text: str) -> ParsedFile:
     delimiter = max(DELIMITERS, key=header.count)
     rows = _csv_rows(text, delimiter)
     _, header_cells = next(rows, (1, []))
+    while header_cells and not header_cells[-1].strip():
+        header_cells.pop()
+    if len(header_cells) > MAX_COLUMNS:
+        raise _too_many_columns()
     columns: dict[str, str] = {}
     names = []
     for cell in header_cells:
@@ -117,7 +118,7 @@ def _parse_csv(text: str) -> ParsedFile:
                 f"Two columns are named “{columns[name]}”. Rename or remove one of them."
             )
         if name:
-            _add_column(columns, name, cell)
+            columns[name] = printable(cell)
         names.append(name)
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
@@ -132,6 +133,7 @@ def _parse_csv(text: str) -> ParsedFile:
 def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not blank, each with the number of its first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    blank_count = 0
     while True:
         number = reader.line_num + 1
         try:
@@ -145,6 +147,12 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             ) from error
         if any(cell.strip() for cell in row):
             yield number, row
+        elif blank_count < MAX_LINES:
+            blank_count += 1
+        else:
+            raise UnreadableFile(
+                f"The file has more than {MAX_LINES:,} empty lines. Remove them and try again."
+            )
 
 
 def _csv_line(number: int, names: list[str], cells: list[str]) -> FileLine:
@@ -195,7 +203,9 @@ def _parse_json(text: str) -> ParsedFile:
         for key in item if isinstance(item, dict) else ():
             name = _column_name(key)
             if name and name not in columns:
-                _add_column(columns, name, key)
+                columns[name] = printable(key)
+            if len(columns) > MAX_COLUMNS:
+                raise _too_many_columns()
     lines = (_json_line(f"item {number}", item) for number, item in enumerate(data, start=1))
     return _parsed_file("JSON", lines, columns)
 

@@ -379,7 +379,9 @@ class _Planner:
                 line = by_node.get(line.successor.node) if line.successor else None
             if line and id(line) in path:
                 ids = list(path)
-                for each in ids[ids.index(id(line)) :]:
+                cycle = ids[ids.index(id(line)) :]
+                # `require_valid` explains that an image can't be its own successor.
+                for each in cycle if len(cycle) > 1 else ():
                     path[each].errors.append(
                         "The successors in this file lead back to this image. Choose another image."
                     )
