@@ -44,7 +44,7 @@ def test_search_suggestions_show_a_notice_and_never_a_page(sign_in: SignIn) -> N
     page.goto(f"{ACME}/images")
     end_session(page)
     page.locator("#q").press_sequentially("os:")
-    expect(page.get_by_role("alert")).to_contain_text(NOTICE)
+    expect(page.locator("#session-end")).to_contain_text(NOTICE)
     expect(page.get_by_label("Password")).to_have_count(0)
     expect(page.locator("#q")).to_have_value("os:")
     with page.context.expect_page() as opened:
@@ -53,7 +53,7 @@ def test_search_suggestions_show_a_notice_and_never_a_page(sign_in: SignIn) -> N
     expect(opened.value).to_have_url(re.compile(f"{ACME}/images"))
     page.locator("#q").fill("own")
     expect(page.locator("#suggestions").get_by_role("option").first).to_be_visible()
-    expect(page.get_by_role("alert")).to_be_empty()
+    expect(page.locator("#session-end")).to_be_empty()
 
 
 def test_new_image_continues_at_each_step(sign_in: SignIn) -> None:
@@ -64,7 +64,7 @@ def test_new_image_continues_at_each_step(sign_in: SignIn) -> None:
     page.get_by_label("Cloud Image ID").fill(NOBLE.id)
     end_session(page)
     page.get_by_role("button", name="NEXT").click()
-    expect(page.get_by_role("alert")).to_contain_text(NOTICE)
+    expect(page.locator("#session-end")).to_contain_text(NOTICE)
     expect(page.get_by_label("Cloud Image ID")).to_have_value(NOBLE.id)
     expect(page).to_have_url(re.compile("/images/new/aws$"))
     with page.context.expect_page() as opened:

@@ -82,6 +82,7 @@ def test_rotating_keys_encrypts_the_credentials_again(
         "Re-encrypted 1 set of credentials with the first key.\n",
     )
     assert CloudCredentials.get_by_id(row.id).secrets != row.secrets
+    row.reload()
     row.secrets = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
     row.save()
     code, output = run_command(db, "rotate-keys")
