@@ -158,6 +158,8 @@ def test_a_build_that_is_named_after_its_builder_gets_the_name_in_the_cloud(
 ) -> None:
     known = PEER_OF["aws"].known
     url = upload(client, build("amazon-ebs", f"{known.location}:{known.image_id}"))
+    # The Images page links to the running job.
+    assert client.get(url.replace("images/import", "jobs")).location == url
     page = page_of(client, url)
     assert PEER_OF["aws"].known_name in page
     assert "Complete the file" not in page

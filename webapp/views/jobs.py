@@ -11,6 +11,7 @@ from webapp.access import Right
 from webapp.forms.base import ActionForm
 from webapp.jobs import bulk, runner, store
 from webapp.jobs.store import OUTCOMES
+from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 from webapp.web.services import services
@@ -23,6 +24,10 @@ RESUME_INTERVAL_SECONDS = 30.0
 @pages.get("/jobs/<int:job_id>")
 @needs(Right.VIEW_IMAGES)
 def job(job_id: int) -> Response:
+    """Show a job. An import whose new images are looked up has a page of its own."""
+    found = store.find_job(g.actor, g.scope, job_id)
+    if found is not None and found.action == LOOK_UP:
+        return redirect(url_for(".review_import", job_id=found.id))
     return _render_job("jobs/job.html", _started_job_or_404(job_id))
 
 
