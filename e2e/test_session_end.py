@@ -45,6 +45,9 @@ def test_search_suggestions_show_a_notice_and_never_a_page(sign_in: SignIn) -> N
     end_session(page)
     page.locator("#q").press_sequentially("os:")
     expect(page.locator("#session-end")).to_contain_text(NOTICE)
+    # The answer to the search arrives after the answer to the suggestions.
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#session-end")).to_contain_text(NOTICE)
     expect(page.get_by_label("Password")).to_have_count(0)
     expect(page.locator("#q")).to_have_value("os:")
     with page.context.expect_page() as opened:

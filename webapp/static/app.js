@@ -430,7 +430,8 @@
     event.detail.requestConfig.hasEnded = sessionEnd().childElementCount > 0;
   });
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.successful && event.detail.requestConfig.hasEnded) sessionEnd().replaceChildren();
+    const { xhr, requestConfig } = event.detail;
+    if (requestConfig.hasEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
   document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {
