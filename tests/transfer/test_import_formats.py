@@ -215,6 +215,18 @@ def test_a_build_that_is_named_after_a_builder_has_no_name(name: str | None) -> 
     assert line.default_name == AMI
 
 
+@pytest.mark.parametrize("name", ["x", " x ", "web\x00", "\ud800web", "w" * 256])
+def test_a_build_whose_name_an_image_can_t_have_has_no_name(name: str) -> None:
+    (line,) = parse(manifest(build(name=name))).lines
+    assert (line.values.get("name"), line.default_name, line.errors) == (None, AMI, ())
+
+
+def test_a_build_keeps_a_long_name() -> None:
+    name = "ubuntu-noble-" + "x" * 242
+    (line,) = parse(manifest(build(name=name))).lines
+    assert line.values["name"] == name
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

@@ -118,7 +118,7 @@ def test_a_missing_region_is_asked_once_for_all_builds(client: FlaskClient) -> N
     builds = [build("openstack", known.image_id), build("openstack", missing, "other")]
     url = upload(client, *builds)
     page = page_of(client, url)
-    assert "2 lines have errors" in page
+    assert "2 builds lack values. Enter the values below." in page
     assert "The manifest doesn’t contain the location of this image. Enter it above" in page
     assert value_of(page, "openstack-location") == ""
     assert f'<option value="{known.location}">' in page
@@ -152,12 +152,13 @@ def test_a_template_is_found_by_its_name(client: FlaskClient) -> None:
     assert "1 image won’t change" in page_of(client, url)
 
 
+@pytest.mark.parametrize("name", ["amazon-ebs", "x"])
 @pytest.mark.usefixtures("save_credentials")
-def test_a_build_that_is_named_after_its_builder_gets_the_name_in_the_cloud(
-    client: FlaskClient,
+def test_a_build_without_a_usable_name_gets_the_name_in_the_cloud(
+    client: FlaskClient, name: str
 ) -> None:
     known = PEER_OF["aws"].known
-    url = upload(client, build("amazon-ebs", f"{known.location}:{known.image_id}"))
+    url = upload(client, build("amazon-ebs", f"{known.location}:{known.image_id}", name))
     # The Images page links to the running job.
     assert client.get(url.replace("images/import", "jobs")).location == url
     page = page_of(client, url)
@@ -174,7 +175,7 @@ def test_an_operating_system_that_nobody_knows_is_asked_before_the_import(
     image_id = f"{in_group(GROUP)}/images/{SPECIALIZED.name}"
     url = upload(client, build("azure-arm", image_id))
     page = page_of(client, url)
-    assert "1 line has an error" in page
+    assert "1 build lacks a value. Enter the value below." in page
     assert "The os_family is missing, and it can’t be detected" in page
     assert value_of(page, "operating_system") == ""
     refused = answer(client, url, operating_system="Ubuntu")
@@ -199,7 +200,7 @@ def test_questions_without_a_look_up(client: FlaskClient) -> None:
         build("vsphere-iso", "ubuntu-24.04"),
     ]
     url = upload(client, *builds, how="unverified")
-    assert "3 lines have errors" in page_of(client, url)
+    assert "3 builds lack values. Enter the values below." in page_of(client, url)
     answer(
         client,
         url,
@@ -217,6 +218,16 @@ def test_questions_without_a_look_up(client: FlaskClient) -> None:
         ("gce", "", "debian-13-web"),
         ("openstack", "RegionOne", "ubuntu-24.04"),
     }
+
+
+@pytest.mark.usefixtures("db")
+def test_an_image_whose_name_is_too_short_gets_its_id_as_name(client: FlaskClient) -> None:
+    """Google Compute Engine allows names of one character."""
+    custom = {"project": "acme-images", "os_family": "debian", "os_version": "13"}
+    url = upload(client, build("googlecompute", "x", **custom), how="unverified")
+    assert "Import 1 image" in page_of(client, url)
+    client.post(url)
+    assert Image.get().name == "acme-images/global/images/x"
 
 
 @pytest.mark.usefixtures("db")

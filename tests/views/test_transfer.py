@@ -189,6 +189,89 @@ def test_a_plan_without_changes_has_no_button(client_of: ClientOf) -> None:
     assert "btn-primary" not in plan
 
 
+BAD = "nimbus,x,y,z"
+INCOMPLETE = f"aws,,{AMI},ubuntu-noble-24.04"
+
+
+@pytest.mark.parametrize(
+    ("rows", "summary", "problem"),
+    [
+        ([ROW], "Nothing has been imported yet. 1 image will be registered", ""),
+        (
+            [BAD],
+            "Nothing can be imported from this file yet.",
+            "The line has an error. Correct the file and import it again.",
+        ),
+        (
+            [BAD, BAD],
+            "Nothing can be imported from this file yet.",
+            "Both lines have errors. Correct the file and import it again.",
+        ),
+        (
+            [ROW, BAD, BAD],
+            "Nothing has been imported yet. 1 image will be registered",
+            "2 lines have errors and will be skipped.",
+        ),
+        (
+            [INCOMPLETE],
+            "Nothing has been imported yet.",
+            "1 line lacks a value. Enter the value below.",
+        ),
+        (
+            [INCOMPLETE, BAD],
+            "Nothing has been imported yet.",
+            "2 lines have errors. 1 of them lacks a value that you can enter below.",
+        ),
+        (
+            [INCOMPLETE, f"aws,us-east-1,{AMI[:-1]}1,ubuntu-noble-24.04"],
+            "Nothing has been imported yet. 1 image will be registered",
+            "1 line lacks a value. Enter the value below, or continue without this line.",
+        ),
+        (
+            ["aws,us-east-1,ami-00000000000000001,"],
+            "There is nothing to import. 1 image won’t change.",
+            "",
+        ),
+        (
+            ["aws,us-east-1,ami-00000000000000001,", BAD],
+            "Nothing can be imported from this file yet. 1 image won’t change.",
+            "1 line has an error. Correct the file and import it again.",
+        ),
+    ],
+)
+def test_the_sentences_above_a_plan_agree(
+    client_of: ClientOf, make_image: MakeImage, rows: list[str], summary: str, problem: str
+) -> None:
+    make_image("acme", 1)
+    client = client_of("account-editor")
+    page = client.get(create_plan(client, "\n".join([HEADER, *rows]))).text
+    intro = " ".join(visible_text(page.partition('<section id="plan"')[0]).split())
+    assert f"Review import {summary}" in intro
+    if problem:
+        assert problem in intro
+    assert ("error" in intro or "lack" in intro) == bool(problem)
+    assert ("Complete the file" in intro) == ("below" in problem)
+
+
+def test_the_sentences_above_a_plan_name_what_the_file_contains(client_of: ClientOf) -> None:
+    client = client_of("account-editor")
+    item = {"cloud": "nimbus", "cloud_image_id": "x"}
+    plan = client.get(create_plan(client, json.dumps([item, item]))).text
+    assert "Both items have errors." in plan
+    build = {"name": "web", "builder_type": "googlecompute", "artifact_id": "debian-13"}
+    other = {**build, "builder_type": "docker"}
+    plan = client.get(create_plan(client, json.dumps({"builds": [build, other]}))).text
+    assert "2 builds have errors. 1 of them lacks a value that you can enter below." in plan
+    assert "For images whose project ID is not in the file." in plan
+    amis = {
+        **build,
+        "builder_type": "amazon-ebs",
+        "artifact_id": f"us-east-1a:{AMI},us-east-1b:{AMI}",
+    }
+    plan = client.get(create_plan(client, json.dumps({"builds": [amis]}))).text
+    assert "2 images lack values. Enter the values below." in plan
+
+
 def test_nobody_else_sees_a_plan(client_of: ClientOf) -> None:
     url = create_plan(client_of("account-editor"))
     for who, path in (("account-admin", ""), ("scalr-admin", ""), ("account-editor", "production")):

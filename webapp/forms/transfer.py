@@ -18,6 +18,8 @@ from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
+VALUE_NOUNS = {"location": "location", "project": "project ID"}
+"""The values that a file can leave out, as sentences call them."""
 
 
 def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
@@ -109,7 +111,7 @@ def make_answers_form(job: Job) -> AnswersForm:
             f"{CLOUDS[cloud].label}: {_value_label(cloud, name)}",
             [Length(max=Image.location.max_length)],
             [stripped],
-            description=f"For images whose {_value_label(cloud, name).lower()} is not in the file.",
+            description=f"For images whose {VALUE_NOUNS[name]} is not in the file.",
             default=job.arguments["answers"].get(cloud, {}).get(name, ""),
         )
         suggestions[field] = dict.fromkeys(job.arguments["locations"].get(cloud, []), "")

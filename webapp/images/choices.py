@@ -48,6 +48,15 @@ class Choices:
             raise InvalidChoices(SIZE_MESSAGE, "size_gb")
 
 
+def is_valid_name(name: str) -> bool:
+    """Return whether an image can have this name."""
+    try:
+        Choices(name, "any family", "any version", None, agent_installed=False, shared=False)
+    except InvalidChoices:
+        return False
+    return True
+
+
 CHOICE_COLUMNS = (
     *Choices.__dataclass_fields__,
     "os_version_key",

@@ -122,11 +122,18 @@ def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, 
 def suggested_name(receipt: Receipt) -> str:
     """Return the cloud's name for the image, changed to follow the rules for names.
 
-    If the image has no name in the cloud, return a name that the adapter derives from its ID. If
-    the name is too short, return the image ID, or its end if the ID is longer than a name.
+    If the image has no name in the cloud, return a name that the adapter derives from its ID.
     """
     image_id = receipt.locator.image_id
     name = receipt.details.name or CLOUDS[receipt.cloud].suggest_name(image_id)
+    return name_or_id(name, image_id)
+
+
+def name_or_id(name: str, image_id: str) -> str:
+    """Return `name`, changed to follow the rules for names.
+
+    If the name is too short, return the image ID, or its end if the ID is longer than a name.
+    """
     name = "".join(char for char in name if char.isprintable()).strip()
     shortest, longest = NAME_LENGTH
     if len(name) >= shortest:

@@ -11,6 +11,9 @@ from webapp.refusals import Refusal
 MAX_TEXT = 32_767
 """The most characters of one value, which is also the limit of a cell in a spreadsheet."""
 
+NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
+"""What one image is in a file, by the format of the file."""
+
 Values = Mapping[str, str]
 """The texts of a line by column, without empty texts."""
 
@@ -53,6 +56,12 @@ class ParsedFile:
     unknown_columns: tuple[str, ...] = ()
     ignored_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def noun(self) -> str:
+        """What messages call one of the lines. A build of Packer can have several images."""
+        positions = {line.position for line in self.lines}
+        return NOUNS[self.format] if len(positions) == len(self.lines) else "image"
 
 
 def printable(text: str) -> str:

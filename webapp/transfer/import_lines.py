@@ -20,7 +20,7 @@ from webapp.images.choices import Choices, choices_of
 from webapp.images.identity import ImageIdentity, parse_locator, require_storable
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
-from webapp.images.registration import suggested_name
+from webapp.images.registration import name_or_id, suggested_name
 from webapp.refusals import Refusal
 from webapp.transfer import packer_manifest
 from webapp.transfer.import_file import FileLine
@@ -209,17 +209,21 @@ def choices_for_new_image(
     operating system is the one in `answers`.
     """
     errors = []
-    name = line.choices.get("name") or (suggested_name(receipt) if receipt else line.default_name)
+    name = line.choices.get("name") or _default_name(line, receipt)
     if not name and "name" not in line.texts:
         errors.append("The name is missing. Add a name, or look the image up.")
     texts = [*(receipt.details.os_texts if receipt else ()), name, line.description]
     family, version = _detect_operating_system(line, texts, answers.operating_system)
     if not family and "os_family" not in line.texts:
         errors.append(
-            "The os_family is missing, and it can’t be detected. Add os_family and os_version."
+            "The os_family is missing, and it can’t be detected. Enter the operating system above, "
+            "or add os_family and os_version."
         )
     elif not version and "os_version" not in line.texts:
-        errors.append("The os_version is missing, and it can’t be detected. Add os_version.")
+        errors.append(
+            "The os_version is missing, and it can’t be detected. Enter the operating system "
+            "above, or add os_version."
+        )
     if not (name and family and version):
         return NewChoices(None, errors, not (family and version))
     size_gb = line.choices.get("size_gb", receipt.details.size_gb if receipt else None)
@@ -232,6 +236,15 @@ def choices_for_new_image(
         shared=line.choices.get("shared", False),
     )
     return NewChoices(choices, errors)
+
+
+def _default_name(line: ImportLine, receipt: Receipt | None) -> str:
+    """Return the name of a new image whose line has no name, or ''."""
+    if receipt:
+        return suggested_name(receipt)
+    if not line.default_name:
+        return ""
+    return name_or_id(line.default_name, line.locator.image_id if line.locator else "")
 
 
 def _detect_operating_system(
@@ -315,7 +328,10 @@ def _parse_locator(
         location = entered.get("location", "")
         if not location:
             parsed.missing = "location"
-            parsed.errors.append(f"The location is missing. It is required for {cloud.label}.")
+            parsed.errors.append(
+                f"The location is missing. It is required for {cloud.label}. Enter it above, or "
+                "add it to the file."
+            )
     if found and len(parsed.errors) == count:
         return parsed.collect(
             lambda: parse_locator(

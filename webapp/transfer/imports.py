@@ -47,7 +47,7 @@ def start(
         "answers": {},
         "operating_system": None,
         "locations": {},
-        "format": file.format,
+        "noun": file.noun,
         "unknown_columns": list(file.unknown_columns),
         "ignored_columns": list(file.ignored_columns),
         "notes": list(file.notes),

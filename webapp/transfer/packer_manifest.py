@@ -12,6 +12,7 @@ from typing import Any
 
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, IncompleteArtifact, InvalidImageId, Locator, NamedImage
+from webapp.images.choices import is_valid_name
 from webapp.images.identity import ImageIdentity
 from webapp.transfer.export import IMPORT_COLUMNS
 from webapp.transfer.import_file import FileLine, json_values, printable
@@ -63,8 +64,9 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
         yield FileLine(f"build {number}", errors=("This build isn’t a JSON object.",))
         return
     builder, name = printable(str(build.get("builder_type") or "")), build.get("name")
-    name = printable(name) if isinstance(name, str) else ""
-    position = f"build {number} ({name})" if name else f"build {number}"
+    name = name.strip() if isinstance(name, str) else ""
+    shown_name = printable(name)
+    position = f"build {number} ({shown_name})" if shown_name else f"build {number}"
     cloud = _BUILDERS.get(builder)
     if cloud is None:
         message = f"The Packer builder “{builder}” doesn’t build images that can be imported."
@@ -78,8 +80,9 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     custom, errors = json_values({**data, "artifact_id": build.get("artifact_id")})
     values = {"cloud": cloud.key}
     # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`. That
-    # name says nothing about the image, so the image gets the cloud's own name.
-    if name and name not in _BUILDERS:
+    # name says nothing about the image, so the image gets the cloud's own name. So does an image
+    # that can't have the name of its build.
+    if name not in _BUILDERS and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
     line = FileLine(position, {**values, **columns, "cloud": cloud.key}, tuple(errors))

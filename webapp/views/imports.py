@@ -17,6 +17,7 @@ from webapp.transfer.import_file import UnreadableFile
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect
+from webapp.transfer.import_review import review_of
 from webapp.views.arguments import page_number
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
@@ -106,6 +107,7 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         fragment="transfer/_import_plan.html" if status == 200 else "",
         job=job,
         form=ActionForm(),
+        review=review_of(job),
         answers=answers,
         effects=list(Effect),
         effect=effect,
