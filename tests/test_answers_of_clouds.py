@@ -15,18 +15,23 @@ from models import AuditEntry, CloudCredentials, Image, JobRow, Scope
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from tests.conftest import NOWHERE, choices, details, reload
+from tests.jobs.threads import wait_for_job
 from tests.transfer.conftest import make_plan
 from webapp.access import Actor
+from webapp.clouds import base
 from webapp.clouds.base import CloudError, ImageNotFound, ImageState, InvalidCredentials
 from webapp.credentials.vault import Vault
 from webapp.images import checking, image_details, registration
+from webapp.jobs import runner, store
 from webapp.jobs.bulk_actions import ACTIONS
+from webapp.jobs.runner import RETRIED_CLOUD_ERRORS
 from webapp.transfer import import_formats, import_job
 from webapp.transfer.import_plan import ImportOptions
 
 ERRORS = CloudError.__subclasses__()
 MESSAGE = "The cloud’s own words."
 NEXT, IMPORT, CHECK, BULK_CHECK = "NEXT", "import look-up", "Check now", "bulk check"
+CHECK_JOB = ACTIONS["check"].job_action.key
 READ, UNREAD = ImageState.AVAILABLE, ImageState.UNKNOWN
 
 
@@ -99,9 +104,11 @@ class Registry:
 
     def check_in_bulk(self, image: Image) -> str:
         """Return the message in the row of the job."""
-        row = JobRow(image_id=image.id, subject="", arguments={})
-        process_row = ACTIONS["check"].job_action.process_row
-        return process_row(self.actor, self.scope, {}, row, self.vault).message
+        rows = [JobRow(image_id=image.id, subject=image.name)]
+        job = store.create_job(self.actor, self.scope, CHECK_JOB, {}, rows)
+        runner.start_job(job, self.vault)
+        assert wait_for_job(job).state == "done"
+        return str(JobRow.get(JobRow.job == job).message)
 
     def import_with_look_up(self) -> str:
         """Return the message in the row of the job."""
@@ -138,7 +145,7 @@ def test_only_a_definite_answer_changes_a_state(
 ) -> None:
     registry.use(peer)
     image = None if before is None else registry.register(before)
-    answer_with(monkeypatch, peer, error)
+    calls = answer_with(monkeypatch, peer, error)
     entries = AuditEntry.select().count()
     if image is None or before is None:
         message = registry.look_up() if way == NEXT else registry.import_with_look_up()
@@ -147,6 +154,8 @@ def test_only_a_definite_answer_changes_a_state(
         return
     check = registry.check if way == CHECK else registry.check_in_bulk
     assert check(image) == MESSAGE
+    is_retried = way == BULK_CHECK and error in RETRIED_CLOUD_ERRORS
+    assert len(calls) == (3 if is_retried else 1)
     after, found = reload(image), stored_state(error, before)
     assert (after.state, after.details["state"]) == (found, found)
     assert after.verified == (found is not UNREAD)
@@ -156,11 +165,20 @@ def test_only_a_definite_answer_changes_a_state(
     assert AuditEntry.select().count() - entries == is_definite
 
 
-def answer_with(monkeypatch: pytest.MonkeyPatch, peer: Peer, error: type[CloudError]) -> None:
-    """Make the adapter of `peer` raise `error` for every image."""
+def answer_with(
+    monkeypatch: pytest.MonkeyPatch, peer: Peer, error: type[CloudError]
+) -> list[object]:
+    """Make every call of the cloud raise `error`. Return a list that collects the calls.
 
-    def describe(*_: object) -> None:
+    The public methods of the adapter run as they are, since some of them make other calls than
+    their names say.
+    """
+    calls: list[object] = []
+
+    def call_within(_seconds: float, call: object, *_: object) -> None:
+        calls.append(call)
         raise error(MESSAGE, "field") if error is InvalidCredentials else error(MESSAGE)
 
-    monkeypatch.setattr(peer.cloud, "_describe", describe)
+    monkeypatch.setattr(base, "call_within", call_within)
     monkeypatch.setattr(peer.cloud, "warm_up", lambda: None)
+    return calls

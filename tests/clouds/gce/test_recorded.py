@@ -258,7 +258,7 @@ def test_a_violation_would_be_noticed(
     ):
         with pytest.raises(CloudError):
             Gce().describe(gce_credentials(url), Locator("", "acme-images/global/images/web"))
-        end = time.monotonic() + 10  # Prism logs the violation after its answer.
+        end = time.monotonic() + 30  # Prism logs the violation after its answer.
         while "violation" not in log.read_text().lower():
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.05)
