@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from cryptography.fernet import Fernet
 
-from models import CloudCredentials
+from models import CloudCredentials, open_connection, transaction
 from tests.conftest import ENVIRON, MakeCredentials
+from webapp.clouds import CLOUDS
 from webapp.credentials.vault import Vault, VaultError
 
 
@@ -41,3 +44,29 @@ def test_rotation_without_the_old_key_changes_nothing(
     with pytest.raises(VaultError, match="can decrypt"):
         Vault([Fernet.generate_key().decode()]).rotate()
     assert CloudCredentials.get_by_id(row.id).secrets == row.secrets
+
+
+def test_rotation_waits_for_an_edit_and_encrypts_its_values(
+    make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    row = make_credentials()
+    new_key = Fernet.generate_key().decode()
+    rotating = Vault([new_key, ENVIRON["CREDENTIALS_KEYS"]])
+    counts: list[int] = []
+
+    def rotate() -> None:
+        with open_connection():
+            counts.append(rotating.rotate())
+
+    thread = threading.Thread(target=rotate)
+    with transaction():
+        row.reload(lock=True)
+        thread.start()
+        thread.join(0.5)
+        values = {**vault.reveal(row), "secret_access_key": "a-newer-secret"}
+        vault.store(row, CLOUDS["aws"].credential_fields, values)
+        row.save()
+    thread.join()
+    assert counts == [1]
+    row.reload()
+    assert Vault([new_key]).reveal(row)["secret_access_key"] == "a-newer-secret"

@@ -60,9 +60,12 @@ class Vault:
 
         Raises VaultError and changes nothing if a row cannot be decrypted.
         """
+        count = 0
         with transaction():
-            rows = list(CloudCredentials.select())
-            for row in rows:
+            for row in list(CloudCredentials.select().order_by(CloudCredentials.id)):
+                # Somebody may have changed or deleted the row since the query.
+                if not row.reload(lock=True):
+                    continue
                 try:
                     row.secrets = self._fernet.rotate(row.secrets.encode()).decode()
                 except InvalidToken as error:
@@ -71,4 +74,5 @@ class Vault:
                         "Nothing was changed. Restore the key that they were encrypted with."
                     ) from error
                 row.save(only=[CloudCredentials.secrets])
-        return len(rows)
+                count += 1
+        return count
