@@ -63,10 +63,16 @@ def record(
     """Write one entry. `action` is a key of ACTIONS.
 
     `scope` is None if the change is to a person's own account. `record` is the changed record,
-    after it was saved, so that the entry names the revision that the change gave the record.
+    after it was saved, so that the entry names the revision that the change gave the record. Pairs
+    of equal values in `changes` are left out, except for the pair of SECRET.
     """
     if action not in ACTIONS:
         raise ValueError(action)
+    changed = {
+        name: list(values)
+        for name, values in (changes or {}).items()
+        if values[0] != values[1] or values[1] == SECRET
+    }
     AuditEntry.create(
         scope=scope,
         scope_label=scope.label if scope else "",
@@ -76,7 +82,7 @@ def record(
         subject=subject[:255],
         record=record.reference if record else "",
         revision=record.revision if record else None,
-        changes={name: list(values) for name, values in (changes or {}).items()},
+        changes=changed,
     )
 
 

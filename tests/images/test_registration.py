@@ -12,7 +12,7 @@ from tests.conftest import ActorOf, MakeCredentials, ScopeAt, choices, details, 
 from webapp import audit
 from webapp.access import Forbidden
 from webapp.clouds.base import Locator
-from webapp.images import image_details, registration
+from webapp.images import deletion, image_details, registration, sharing
 from webapp.images.choices import choices_of
 from webapp.images.identity import InvalidLocator, require_storable
 from webapp.images.registration import CredentialsNotUsable
@@ -32,6 +32,22 @@ def test_registering_saves_details_and_choices(
     entry = audit.image_entries(image)[0]
     assert (entry.action, entry.person) == ("image.register", actor.person)
     assert entry.changes["os_family"] == [None, "ubuntu"]
+
+
+def test_the_history_has_only_values_that_changed(
+    make_credentials: MakeCredentials, actor_of: ActorOf, acme: Scope
+) -> None:
+    actor, without_size = actor_of("scalr-admin"), choices(size_gb=None)
+    image = registration.register(actor, acme, receipt(make_credentials("")), without_size)
+    sharing.promote(actor, image)
+    deletion.delete(actor, image)
+    entries = audit.image_entries(image)
+    assert {entry.action for entry in entries} == {
+        f"image.{n}" for n in ("delete", "promote", "register")
+    }
+    for entry in entries:
+        assert "size_gb" not in entry.changes
+        assert all(before != after for before, after in entry.changes.values())
 
 
 def test_credentials_of_lower_or_sibling_scopes_are_refused(

@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from flask import Flask
+from flask import Flask, render_template
 
-from webapp.audit import field_label
+from webapp.audit import SECRET, field_label
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN
@@ -119,3 +119,16 @@ def test_values_of_changed_fields() -> None:
         html = str(field_value(name, instant))
         assert html == f'<time datetime="{instant}">2026-01-02 03:04 UTC</time>'
         assert field_value(name, "some day") == "some day"
+
+
+def test_changes_of_older_entries_leave_out_values_that_did_not_change(app: Flask) -> None:
+    changes = {
+        "size_gb": [None, None],
+        "shared": [True, True],
+        "password": [SECRET, SECRET],
+        "name": ["old", "new"],
+    }
+    with app.test_request_context():
+        html = render_template("layout/_changes.html", changes=changes)
+    assert re.findall("<dt>(.*)</dt>", html) == ["Password", "Name"]
+    assert html.count("changed") == 1
