@@ -23,9 +23,7 @@ from webapp.search.language import parse
 CHECKS, REVISIONS = "0004_checks", "0005_revisions"
 STATEMENTS, KEYS = "0006_cloud_statements", "0007_image_keys"
 IMPORT_PLANS = "0009_import_plans"
-
-
-DATACENTERS = "0010_datacenter_names"
+DATACENTERS, LOCATIONS = "0010_datacenter_names", "0012_location_spellings"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -297,3 +295,25 @@ def test_names_of_datacenters_are_decoded(make_image: MakeImage, actor_of: Actor
         ("X%2f1", ""),
         ("X%2f1", ""),
     ]
+
+
+def test_locations_lose_slashes_and_invisible_characters(
+    make_image: MakeImage, actor_of: ActorOf
+) -> None:
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(LOCATIONS)
+    images = [make_image("acme", number) for number in range(1, 6)]
+    for image, cloud, location in zip(
+        images,
+        ("vmware", "openstack", "openstack", "vmware", "vmware"),
+        ("/Labs/DC0/", "RegionOne\u200b", "/x/", "DC1", "/DC1"),
+        strict=True,
+    ):
+        image.cloud, image.location = cloud, location
+        image.save()
+    Image.update(image_key="same").where(Image.location.in_(["DC1", "/DC1"])).execute()
+    deletion.delete(actor_of("scalr-admin"), images[0])
+    assert runner.up()[0] == LOCATIONS
+    (deleted,) = DeletedImage.select()
+    assert deleted.record["columns"]["location"] == "Labs/DC0"
+    assert [reload(image).location for image in images[1:]] == ["RegionOne", "/x/", "DC1", "/DC1"]

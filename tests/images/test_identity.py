@@ -154,11 +154,40 @@ def test_azure_ids_in_another_case_are_the_same_image(editor: Actor, scope: Scop
         ("azure", "East US", "eastus"),
         ("gce", "us-central1-a", ""),
         ("openstack", " RegionOne ", "RegionOne"),
+        ("openstack", "“RegionOne”\u200b,", "RegionOne"),
+        ("vmware", "/DC0/", "DC0"),
+        ("vmware", "\ufeff'/Labs / 1/DC0/'", "Labs / 1/DC0"),
+        ("vmware", 'Lab "A"', 'Lab "A"'),
     ],
 )
 def test_a_locator_has_the_canonical_location(key: str, location: str, canonical: str) -> None:
     locator = parse_locator(CLOUDS[key], location=location, image_id=IMAGES[key][1])
     assert locator.location == canonical
+
+
+@pytest.mark.parametrize(
+    ("key", "locations"),
+    [
+        ("openstack", ("RegionOne", "regionone", "Region\u200bOne", '"REGIONONE"')),
+        ("vmware", ("Labs/DC0", "/labs//dc0/", "Labs/DC%30", "Labs/\u2060DC0")),
+        ("aws", ("us-east-1", "US-EAST-1\u200b")),
+    ],
+)
+def test_an_image_is_registered_once_in_any_spelling_of_its_location(
+    editor: Actor, scope: ScopeAt, key: str, locations: tuple[str, ...]
+) -> None:
+    acme, image_id = scope("acme"), IMAGES[key][1]
+    first, *others = (
+        parse_locator(CLOUDS[key], location=location, image_id=image_id) for location in locations
+    )
+    image = registration.register_unverified(editor, acme, key, first, choices(), details=details())
+    assert image.location == locations[0]
+    for locator in others:
+        with pytest.raises(AlreadyRegistered) as caught:
+            registration.register_unverified(
+                editor, acme, key, locator, choices(), details=details()
+            )
+        assert caught.value.image == image
 
 
 def test_a_zone_is_refused_with_its_region() -> None:

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
+from webapp.clouds.characters import SURROUNDING_CHARACTERS, fold
 from webapp.clouds.deadline import DeadlineExceeded, call_within
 
 log = logging.getLogger(__name__)
@@ -366,7 +367,13 @@ class Cloud(ABC):
 
         Raises InvalidLocation with a message that explains the problem.
         """
-        return "" if self.location_rule is LocationRule.GLOBAL else text.strip()
+        if self.location_rule is LocationRule.GLOBAL:
+            return ""
+        return text.strip(SURROUNDING_CHARACTERS)
+
+    def location_key(self, location: str) -> str:
+        """Return the form in which two canonical locations are equal that are the same place."""
+        return fold(location)
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
         """Return the locations known without a call to the cloud.

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.characters import SURROUNDING_CHARACTERS
 
 MAX_LENGTH = 2000
 """The most characters that are parsed. No URL of a cloud's console is longer."""
-SURROUNDING_CHARACTERS = " \t\r\n\v\f\xa0\u200b\u2060\ufeff\"'`“”‘’<>,;"
-"""Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _SEPARATORS = re.compile(

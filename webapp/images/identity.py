@@ -1,7 +1,9 @@
 """The rule that an image may be registered only once, and what makes two images the same.
 
 A cloud image has one canonical ID and one canonical location, which its adapter parses from any
-text that people and tools write: `parse_locator`. Azure ignores the case of its IDs, but writes
+text that people and tools write: `parse_locator`. A location that no look-up has confirmed, such as
+a region of OpenStack, is stored as it was written, and compared by `Cloud.location_key`. Azure
+ignores the case of its IDs, but writes
 them in the case in which they were created. People copy the ID from here to other tools, so it is
 stored in the cloud's case. It is compared in lower case: `Image.image_key`.
 
@@ -18,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import Field, IntegrityError
+from peewee import Field, IntegrityError, fn
 
 from models import Image, Scope, transaction
 from schema.images import image_key_of
@@ -83,6 +85,16 @@ def find_all_registered(
     return found
 
 
+def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str, Image]:
+    """Return the images of the same cloud image that `scope` can see, by compute resource."""
+    same_id = (Image.cloud == identity.cloud) & (Image.image_key == identity.image_key)
+    return {
+        image.compute_resource: image
+        for image in Image.select().where(same_id & Image.visible_from(scope))
+        if ImageIdentity.from_image(image).location == identity.location
+    }
+
+
 def spelled_images(text: str) -> Any:
     """Return the query condition for images whose cloud image ID `text` is, in any spelling.
 
@@ -92,7 +104,7 @@ def spelled_images(text: str) -> Any:
     for cloud, parsed in clouds_for_image_id(text):
         condition = (Image.cloud == cloud.key) & (Image.image_key == image_key_of(parsed.value))
         if parsed.location and cloud.location_rule is LocationRule.REGIONAL:
-            condition &= Image.location == parsed.location
+            condition &= fn.LOWER(Image.location) == cloud.location_key(parsed.location)
         conditions.append(condition)
     return functools.reduce(operator.or_, conditions) if conditions else None
 
@@ -111,7 +123,7 @@ def parse_locator(
         chosen, pasted = cloud.parse_location(location), cloud.parse_location(parsed.location)
     except InvalidLocation as error:
         raise InvalidLocator(str(error), "location") from error
-    if pasted and chosen and pasted != chosen:
+    if pasted and chosen and cloud.location_key(pasted) != cloud.location_key(chosen):
         raise InvalidLocator(
             f"The image ID is for {pasted}, but the location is {chosen}. Change one of them so "
             f"that they match.",
@@ -164,13 +176,17 @@ class ImageIdentity:
     """The values that two images must have in common to be the same image.
 
     The fields are named like the columns of `Image`; '' stands for "none". `location` is '' for a
-    cloud whose images are not regional, because every location has the same image.
+    cloud whose images are not regional, because every location has the same image. Otherwise it is
+    the key in which all spellings of a location are equal, whereas the column contains a spelling.
     """
 
     cloud: str
     location: str
     image_key: str
     compute_resource: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "location", CLOUDS[self.cloud].location_key(self.location))
 
     @classmethod
     def from_locator(cls, cloud_key: str, locator: Locator) -> ImageIdentity:
@@ -186,12 +202,3 @@ class ImageIdentity:
     def from_image(cls, image: Image) -> ImageIdentity:
         key = image_key_of(image.cloud_image_id)  # The column is empty until the image is saved.
         return cls(image.cloud, image.location, key, image.compute_resource)
-
-    @property
-    def same_cloud_image(self) -> Any:
-        """The query condition for images with the same cloud image and any compute resource."""
-        return (
-            (Image.cloud == self.cloud)
-            & (Image.location == self.location)
-            & (Image.image_key == self.image_key)
-        )

@@ -22,6 +22,7 @@ from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_ch
 from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
+    find_by_compute_resource,
     parse_locator,
     registering,
     require_storable,
@@ -69,20 +70,22 @@ def look_up(
         require_unregistered(scope, ImageIdentity.from_locator(cloud_key, locator))
     revision, read_at = credentials.revision, now()
     details = cloud.describe(vault.reveal(credentials), locator)
-    if details.image_id in {"", locator.image_id}:
-        receipt = Receipt(cloud_key, credentials.id, revision, locator, details, read_at=read_at)
-        registered = registered_by_compute_resource(scope, receipt)
-        unregistered = {"", *details.compute_resources} - registered.keys()
-        if registered and not unregistered:
-            raise AlreadyRegistered(next(iter(registered.values())))
-        return receipt
-    # The cloud returned another image ID: an alias was requested, or upper and lower case differ.
-    found = replace(locator, image_id=details.image_id)
+    # The cloud may return another image ID or location: an alias was requested, or the spelling
+    # differs from the cloud's own.
+    found = replace(
+        locator,
+        image_id=details.image_id or locator.image_id,
+        location=details.location or locator.location,
+    )
     require_storable(found)
-    require_unregistered(scope, ImageIdentity.from_locator(cloud_key, found))
     only_case_differs = image_key_of(found.image_id) == image_key_of(locator.image_id)
     alias = "" if only_case_differs else locator.image_id
-    return Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
+    receipt = Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
+    registered = registered_by_compute_resource(scope, receipt)
+    unregistered = {"", *details.compute_resources} - registered.keys()
+    if registered and not unregistered:
+        raise AlreadyRegistered(next(iter(registered.values())))
+    return receipt
 
 
 def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> Receipt:
@@ -115,8 +118,7 @@ def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, 
     The key is '' for an image that was registered without a compute resource.
     """
     identity = ImageIdentity.from_locator(receipt.cloud, receipt.locator)
-    images = Image.select().where(identity.same_cloud_image & Image.visible_from(scope))
-    return {image.compute_resource: image for image in images}
+    return find_by_compute_resource(scope, identity)
 
 
 def suggested_name(receipt: Receipt) -> str:
@@ -207,7 +209,7 @@ def _new_image(scope: Scope, cloud_key: str, locator: Locator) -> Image:
     return Image(
         scope=scope,
         cloud=identity.cloud,
-        location=identity.location,
+        location=locator.location if identity.location else "",
         cloud_image_id=locator.image_id,
         compute_resource=identity.compute_resource,
     )

@@ -129,7 +129,8 @@ class Successors:
             pasted = line.cloud.parse_location(parsed.location)
         except InvalidLocation:
             return {}
-        location = (pasted or identity.location) if identity.location else ""
+        key = line.cloud.location_key(pasted)
+        location = (key or identity.location) if identity.location else ""
         same_cloud = {
             node: image
             for node, image in self._by_key.get(image_key_of(parsed.value), {}).items()

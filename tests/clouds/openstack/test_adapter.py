@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -153,11 +154,20 @@ def test_an_image_in_several_other_regions_is_found_there(adapter: OpenStack) ->
 def test_the_error_for_an_unknown_region_lists_the_regions(
     adapter: OpenStack, good: CredentialValues
 ) -> None:
-    for region in ("Nowhere", "regionone", "", "http://evil.example/"):
+    for region in ("Nowhere", "Region One", "", "http://evil.example/"):
         with pytest.raises(
             UnknownLocation, match=r"Available regions: RegionOne and RegionTwo. Enter"
         ):
             adapter.describe(good, Locator(region, UNKNOWN))
+
+
+def test_a_region_in_another_case_is_found(adapter: OpenStack, good: CredentialValues) -> None:
+    known = openstack_images.ACME_IMAGE
+    details = adapter.describe(good, at(known))
+    assert details.location == ""
+    for spelling in (known.region.lower(), known.region.upper(), f"{known.region}\u200b"):
+        found = adapter.describe(good, Locator(spelling, known.image_id))
+        assert found == replace(details, location=known.region)
 
 
 def test_the_error_counts_many_regions(adapter: OpenStack) -> None:

@@ -82,6 +82,26 @@ def test_a_template_is_found_in_a_renamed_datacenter(
     assert UBUNTU.uuid in {each.image_id for each in adapter.images(credentials, location)}
 
 
+@pytest.mark.parametrize(
+    ("path", "spellings"),
+    [
+        ("Copenhagen", ("/Copenhagen", "Copenhagen/", "copenhagen", "Copen%68agen")),
+        ("Labs/Copenhagen", ("/Labs/Copenhagen", "Labs/Copenhagen/")),
+        ("Copenhagen%2f2", ("Copenhagen%2f2", "/Copenhagen%2f2")),
+    ],
+)
+def test_a_look_up_returns_the_location_as_the_list_contains_it(
+    adapter: VMware, serve: Serve, path: str, spellings: tuple[str, ...]
+) -> None:
+    credentials = serve(replace(COPENHAGEN, path=path), AARHUS)
+    listed = {location.key for location in adapter.locations(credentials)}
+    for spelling in spellings:
+        for read in (adapter.describe, adapter.describe_again):
+            details = read(credentials, Locator(spelling, UBUNTU.uuid))
+            assert details.location in listed - {spelling}
+            assert read(credentials, Locator(details.location, UBUNTU.uuid)).location == ""
+
+
 def test_a_moved_template_is_found(adapter: VMware, serve: Serve) -> None:
     credentials = serve(datacenter("Copenhagen"), datacenter("Odense", UBUNTU))
     error = cloud_error(lambda: adapter.describe(credentials, REGISTERED))

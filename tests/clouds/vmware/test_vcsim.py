@@ -170,6 +170,16 @@ def test_a_template_is_found_by_its_name(adapter: VMware, good: CredentialValues
         adapter.find_image_id(good, "DC9", "ubuntu-24.04 / base")
 
 
+def test_a_look_up_returns_the_location_as_the_list_contains_it(
+    adapter: VMware, good: CredentialValues
+) -> None:
+    (template, *_) = adapter.images(good, "DC0")
+    for spelling in ("/DC0", "DC0/", "/DC0/"):
+        details = adapter.describe(good, Locator(spelling, template.image_id))
+        assert details.location == "DC0"
+    assert adapter.describe(good, Locator("DC0", template.image_id)).location == ""
+
+
 def test_a_wrong_password_and_a_wrong_datacenter_are_reported(
     adapter: VMware, simulator: str
 ) -> None:

@@ -8,8 +8,8 @@ from functools import cache
 
 from webapp.clouds.aws.ids import REGION
 from webapp.clouds.base import InvalidLocation
+from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.messages import shorten
-from webapp.clouds.pasted_text import SURROUNDING_CHARACTERS
 
 _REGION = re.compile(REGION)
 _ZONE = re.compile(rf"({REGION})(?:[a-z]|(?:-[a-z0-9]{{2,12}}){{1,3}}-[0-9]{{1,2}}[a-z]?)")

@@ -15,12 +15,9 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId, InvalidLocation
+from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.messages import shorten
-from webapp.clouds.pasted_text import (
-    SURROUNDING_CHARACTERS,
-    parse_whole_or_part,
-    strip_pasted_text,
-)
+from webapp.clouds.pasted_text import parse_whole_or_part, strip_pasted_text
 
 LATEST = "latest"
 EXAMPLE = "Canonical:ubuntu-24_04-lts:server:latest"

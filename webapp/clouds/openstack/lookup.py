@@ -5,9 +5,11 @@ This module imports keystoneauth through `errors`, so it is imported only on fir
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, Locator, UnknownLocation
+from webapp.clouds.characters import fold
 from webapp.clouds.deadline import DeadlineExceeded, call_within
 from webapp.clouds.follow_up import (
     follow_up_deadline,
@@ -30,7 +32,10 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
     """
     deadline = follow_up_deadline()
     login = client.login()
-    _require_region(login, locator.location)
+    region = _region(login, locator.location)
+    if region != locator.location:
+        found = describe(client, replace(locator, location=region))
+        return replace(found, location=region)
     image = _read_image(client, login, locator.location, locator.image_id)
     if image is None:
         _require_image_list(client, login, locator.location, deadline)
@@ -38,10 +43,16 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
     return details.image_details(image)
 
 
-def _require_region(login: Login, region: str) -> None:
-    """Raise UnknownLocation if `region` has no image service."""
-    if region in login.image_urls:
-        return
+def _region(login: Login, name: str) -> str:
+    """Return the region with this name as the catalog spells it.
+
+    Raises UnknownLocation if it has no image service.
+    """
+    if name in login.image_urls:
+        return name
+    spellings = [region for region in login.image_urls if fold(region) == fold(name)]
+    if len(spellings) == 1:
+        return spellings[0]
     if not login.image_urls:
         raise UnknownLocation(
             "OpenStack lists no image service for this project in any region. Ask your cloud "
@@ -49,7 +60,7 @@ def _require_region(login: Login, region: str) -> None:
         )
     raise UnknownLocation(
         "No OpenStack region with this name has an image service. Available regions: "
-        f"{errors.join_region_names(list(login.image_urls))}. Enter the name exactly as shown."
+        f"{errors.join_region_names(list(login.image_urls))}. Enter one of these names."
     )
 
 

@@ -123,6 +123,13 @@ class VMware(Cloud):
     def parse_image_id(self, text: str) -> ImageId:
         return ids.parse(text)
 
+    def parse_location(self, text: str) -> str:
+        """Return the path without slashes around it."""
+        return ids.parse_datacenter_path(text)
+
+    def location_key(self, location: str) -> str:
+        return ids.location_key(location)
+
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
@@ -227,7 +234,10 @@ class VMware(Cloud):
             raise _unknown_location(locator.location)
         _require_in_datacenter(machine, locator)
         _require_template(machine)
-        return details.image_details(machine, locator.compute_resource)
+        found = details.image_details(machine, locator.compute_resource)
+        if machine.datacenter and machine.datacenter != locator.location:
+            return replace(found, location=machine.datacenter)
+        return found
 
     def describe_again(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Return the details of a template, also if its datacenter was renamed, or it was moved."""
@@ -310,7 +320,7 @@ def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
         raise ImageNotFound(
             f"{message} or any other datacenter of the vCenter. Choose a template from the list."
         )
-    if machine.datacenter != locator.location:
+    if not machine.in_datacenter:
         raise ImageNotFound(
             f"{message}, but it exists in {machine.datacenter}. Choose that location.",
             (machine.datacenter,),

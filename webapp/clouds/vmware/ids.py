@@ -6,8 +6,10 @@ An instance UUID identifies a template. All spellings that VMware's tools use ar
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.characters import BLANKS, fold
 from webapp.clouds.pasted_text import strip_pasted_text
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -61,6 +63,26 @@ def parse(text: str) -> ImageId:
         raise InvalidImageId(other, recognized=bool(_VSPHERE_TEXT.search(value)))
     almost = _ALMOST_UUID.fullmatch(value)
     raise InvalidImageId(_explain_wrong_uuid(value), recognized=bool(almost))
+
+
+def parse_datacenter_path(text: str) -> str:
+    """Return the path of a datacenter without the slashes and quotes around it.
+
+    A name may contain a quote, so only a pair of quotes is removed.
+    """
+    path = text.strip(BLANKS)
+    for pair in ('""', "''", "``", "“”", "‘’"):
+        if len(path) > 1 and path[0] + path[-1] == pair:
+            path = path[1:-1]
+    return path.strip(BLANKS + "/")
+
+
+def location_key(location: str) -> str:
+    """Return the form in which the paths of a datacenter are equal.
+
+    They may differ in case and in slashes, and contain characters as in a URL.
+    """
+    return re.sub("/+", "/", fold(unquote(location)).strip("/"))
 
 
 def parse_thumbprint(text: str) -> str:

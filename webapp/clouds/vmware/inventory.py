@@ -10,7 +10,6 @@ This module imports pyVmomi, so it is imported only on first use.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from pyVmomi import vim, vmodl
 from webapp.clouds.base import CloudUnreachable
 from webapp.clouds.vmware.connection import NOT_VSPHERE
 from webapp.clouds.vmware.details import unescape_name
+from webapp.clouds.vmware.ids import location_key
 from webapp.clouds.vmware.sdk import Session, require_type
 
 OBJECTS_PER_PAGE = 1000
@@ -60,6 +60,8 @@ class VirtualMachine:
 
     datacenter: str | None = None
     """The location of the datacenter, or None if the user may not see it."""
+    in_datacenter: bool = False
+    """Whether that is the datacenter that was asked for, perhaps in another spelling."""
     folder: str = ""
     """The path below the datacenter's folder of virtual machines; '' for that folder itself."""
     host: str = ""
@@ -149,7 +151,7 @@ def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachin
     machine = _read_machine(session, datacenter, reference, location)
     if machine.properties and machine.datacenter is None and in_datacenter:
         # The user is not allowed to see the folders above the machine.
-        return replace(machine, datacenter=location)
+        return replace(machine, datacenter=location, in_datacenter=True)
     return machine
 
 
@@ -235,8 +237,12 @@ def _read_machine(
         path for resource, path in resources.items() if host in (found[resource].get("host") or ())
     )
     own_location = None if own_datacenter is None else _path(found, own_datacenter)
+    in_datacenter = own_datacenter == datacenter
+    if in_datacenter and own_location != location:
+        own_location = _location(session, datacenter, location)
     return VirtualMachine(
-        datacenter=location if own_datacenter == datacenter else own_location,
+        datacenter=own_location,
+        in_datacenter=in_datacenter,
         folder=_path(found, properties.get("parent"), vm_folder),
         host=_host_name(session, host),
         compute_resource=next(own_resources, "") if host else "",
@@ -255,17 +261,32 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
     }
 
 
+def _location(session: Session, datacenter: Any, path: str) -> str:
+    """Return the location of a datacenter that was found at `path`, as the list contains it.
+
+    A vCenter finds it at other spellings of its path as well, for example with a slash before it.
+    """
+    locations = {entity: location for location, entity in _datacenters(session).items()}
+    return locations.get(datacenter, path)
+
+
 def _find_datacenter(session: Session, location: str) -> Any:
     """Return the datacenter, or None.
 
     If a name in the path contains a slash, a backslash or a percent sign, the location is not the
-    path in vCenter. Then the datacenter is looked up in the list of all datacenters.
+    path in vCenter. Then, and if only the spelling differs, the datacenter is looked up in the list
+    of all datacenters.
     """
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
     found = found if isinstance(found, vim.Datacenter) else None
-    if "%" in location or (found is None and re.search(r"[/\\]", location)):
-        return _datacenters(session).get(location, found)
-    return found
+    if not location or (found is not None and "%" not in location):
+        return found
+    by_location = _datacenters(session)
+    if location in by_location or found is not None:
+        return by_location.get(location, found)
+    key = location_key(location)
+    same = [entity for path, entity in by_location.items() if location_key(path) == key]
+    return same[0] if len(same) == 1 else None
 
 
 def _host_name(session: Session, host: Any) -> str:
