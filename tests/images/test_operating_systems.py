@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webapp.images import operating_systems
 from webapp.images.operating_systems import (
     FAMILIES,
     OTHER,
@@ -390,3 +391,19 @@ def test_the_data_is_complete() -> None:
         assert family.icon in icons
         texts = itertools.chain.from_iterable((each.key, each.label) for each in family.versions)
         assert all(0 < len(text) <= 64 for text in (family.key, family.label, *texts))
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        ("Debian 12", "debian"),
+        ("ubuntu 24.04", "ubuntu"),
+        ("Ubuntu", None),
+        ("Ubuntu Core", None),
+        ("Oracle Solaris", None),
+        ("", None),
+    ],
+)
+def test_a_family_with_a_listed_version_is_recognized(text: str, family: str | None) -> None:
+    found = operating_systems.family_with_version(text)
+    assert (found and found.key) == family

@@ -14,7 +14,7 @@ from webapp.people import accounts
 from webapp.search import catalogue, facets, overview
 from webapp.search.catalogue import Listing
 from webapp.search.facets import Choice
-from webapp.search.language import EVERYTHING, Key, Query
+from webapp.search.language import EVERYTHING, Key, NotUnderstood, Query
 
 # Values that are names, labels and versions of families in the operating system data, or nearly.
 FAMILIES = (
@@ -107,7 +107,7 @@ def test_every_filter_finds_as_many_images_as_it_counts(
     scope, actor = Scope.at("acme"), accounts.actor_for(Person.get(name="scalr-admin"))
     assert scope is not None
     query = catalogue.parse_search(scope, " ".join(search))
-    assert not query.problems
+    assert all(problem.text.startswith("-") for problem in query.problems)
     for menu in facets.filter_menus(scope, query):
         for choice in menu.choices:
             if choice.chosen:
@@ -173,3 +173,29 @@ def test_a_search_for_a_very_long_operating_system_finds_nothing(
         query = catalogue.parse_search(scope("acme"), f'os:"{words}"')
         assert not query.problems
         assert found(actor_of("scalr-admin"), scope("acme"), query) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["-os:ubunut", "-location:us-esat-1", "-arch:amd46", "-by:Nobody", '-os:"ubuntu 42"']
+)
+def test_an_excluded_value_that_no_image_has_is_a_problem(
+    make_image: MakeImage, scope: ScopeAt, text: str
+) -> None:
+    make_image("acme", os_family="ubuntu", os_version="24.04")
+    query = catalogue.parse_search(scope("acme"), f"{text} image")
+    assert [problem.text for problem in query.problems] == [text]
+    assert "no image here has this value" in query.problems[0].message
+    with pytest.raises(NotUnderstood, match="can’t be used"):
+        query.require_understood()
+
+
+@pytest.mark.parametrize(
+    "text", ["-os:ubuntu", "-location:us-east-1", "-arch:x86_64", "-by:me", "-status:retired"]
+)
+def test_an_excluded_value_that_is_not_mistyped_is_no_problem(
+    make_image: MakeImage, scope: ScopeAt, text: str
+) -> None:
+    image = make_image("acme", os_family="ubuntu", os_version="24.04")
+    assert not catalogue.parse_search(scope("acme"), text).problems
+    by = f'-by:"{image.registered_by_name}"'
+    assert not catalogue.parse_search(scope("acme"), by).problems

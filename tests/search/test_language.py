@@ -235,3 +235,27 @@ def test_a_word_that_spells_an_image_id_also_finds_the_id() -> None:
     assert term.texts == (urn.lower(), urn.lower().replace(":", "/"))
     (term,) = parse('"built from ami-0123456789abcdef0"').terms
     assert term.texts == ("built from ami-0123456789abcdef0",)
+
+
+@pytest.mark.parametrize(
+    ("text", "correct"),
+    [
+        ("status=active", "status:active"),
+        ("-status=active", "-status:active"),
+        ("--status:active", "-status:active"),
+        ("-(status:active)", "-status:active"),
+        ('-"status":active', "-status:active"),
+        ("-status：active", "-status:active"),
+    ],
+)
+def test_a_word_that_begins_like_a_term_is_a_problem(text: str, correct: str) -> None:
+    query = parse(text)
+    assert not query.terms
+    assert f"Did you mean “{correct}”?" in query.problems[0].message
+
+
+@pytest.mark.parametrize("text", ['"status:active"', '-"status=active"', "foo=bar", "size-10"])
+def test_a_quoted_text_or_another_word_is_searched_as_it_is(text: str) -> None:
+    query = parse(text)
+    assert not query.problems
+    assert len(query.words) == 1

@@ -190,6 +190,11 @@ def test_all_faults_of_a_line_are_reported_at_once(plan: PlanImport) -> None:
     assert len(set(wrong.errors)) == len(wrong.errors) == 10
 
 
+def test_a_family_that_contains_a_version_is_an_error(plan: PlanImport) -> None:
+    wrong = only_line(plan(line(os_family="Debian 12", os_version="x")))
+    assert "Use debian as os_family" in message_of(wrong)
+
+
 def test_lines_for_the_same_image_that_differ_are_errors(
     plan: PlanImport, apply_plan: ApplyPlan
 ) -> None:

@@ -123,6 +123,12 @@ class ImageForm(BaseForm):
         if self.os_family.data == OTHER and not self.os_family_other.data:
             refuse(self, "Enter the family.", "os_family_other")
             valid = False
+        elif self.os_family.data == OTHER and (
+            family := operating_systems.family_with_version(self.os_family_other.data)
+        ):
+            message = f"This text contains a version. Choose {family.label} and its version."
+            refuse(self, message, "os_family_other")
+            valid = False
         if self._has_other_version() and not self.os_version_other.data:
             refuse(self, "Enter the version.", "os_version_other")
             valid = False

@@ -81,6 +81,22 @@ def label(family: str, version: str = "") -> str:
     return f"{known.label} {labels.get(version, version)}".strip()
 
 
+def family_with_version(text: str) -> Family | None:
+    """Return the listed family if `text` names this family and a listed version of it, or None.
+
+    For example, "Debian 12" is a family with its version, but "Ubuntu Core" is not. If such a text
+    were stored as a family, a search for it could not tell the two apart.
+    """
+    lower = text.lower()
+    for family in FAMILIES.values():
+        for name in (family.key, family.label.lower()):
+            version = lower.removeprefix(f"{name} ")
+            names = {name for each in family.versions for name in (each.key, each.label.lower())}
+            if version != lower and version in names:
+                return family
+    return None
+
+
 def version_key(version: str) -> str:
     """Return a text of at most 64 characters that sorts versions by their numbers.
 

@@ -18,7 +18,7 @@ from webapp.access import Actor
 from webapp.search import conditions, language, planner, sql, stored_values
 from webapp.search.conditions import ScopeSlice
 from webapp.search.counts import count_text, round_down
-from webapp.search.language import EVERYTHING, Query
+from webapp.search.language import EVERYTHING, Key, Query, Term
 from webapp.search.ordering import Order
 from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
@@ -72,8 +72,32 @@ class Page:
 
 
 def parse_search(scope: Scope, text: str) -> Query:
-    """Return the query that `text`, which a person typed at `scope`, describes."""
-    return language.parse(text, partial(stored_values.find_values, scope))
+    """Return the query that `text`, which a person typed at `scope`, describes.
+
+    An excluded value that no visible image has is a problem of the query, because it is probably
+    mistyped: with "-os:ubunut", an action would also select the Ubuntu images.
+    """
+    query = language.parse(text, partial(stored_values.find_values, scope))
+    for term in query.terms:
+        if term.excluded and term.key in _CHECKED_KEYS and not _is_known(scope, term):
+            message = f"“{term}” excludes nothing, because no image here has this value."
+            query = query.with_problem(term, message)
+    return query
+
+
+_CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY)
+"""The keys whose values are not in a fixed list."""
+
+
+def _is_known(scope: Scope, term: Term) -> bool:
+    """Return whether the value of an excluded term is known, or an image at `scope` has it."""
+    if term.is_listed:
+        return True
+    required = Query((replace(term, excluded=False),), (), "")
+    slices = conditions.scope_slices(scope, EVERYTHING)
+    if term.key is Key.BY:
+        return term.value == "me" or stored_values.has_registrar(scope, term.value)
+    return planner.count_grouped_images(slices, required) > 0
 
 
 def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:

@@ -124,6 +124,8 @@ _PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*(?:"|\\?\Z)|[^\s"])+', re.DOTALL)
 _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)(?:"|\\?\Z)', re.DOTALL)
 _KEY_AND_VALUE = re.compile(r"([A-Za-z]+):(?!//)(.*)", re.DOTALL)
 """Does not match a URL such as https://…, which is a word."""
+_MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOTALL)
+"""Matches a word that begins like a term, for example "(status:active)" or "status=active"."""
 _COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
 _ID_LABEL = re.compile(
     r"(?:source|image)?(?:ami|image)?(?:id|ref)?|urn(?:uuid)?|uuid|vcuuid|instanceuuid"
@@ -166,6 +168,15 @@ class Term:
         if self.key is Key.WORD:
             text = indexed_text(text)
         return tuple(dict.fromkeys((text, *spelled_image_ids(self.value))))
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the value is an OS or an architecture that the registry knows by name."""
+        if self.key is Key.ARCH:
+            return self.value in ARCHITECTURES.values()
+        family, version = _split_os(self.value)
+        known = operating_systems.FAMILIES.get(family) if self.key is Key.OS else None
+        return known is not None and version in {"", *(each.key for each in known.versions)}
 
     @property
     def label(self) -> str:
@@ -242,6 +253,11 @@ class Query:
 
     def with_term_toggled(self, term: Term) -> Query:
         return self.without_term(term) if term in self.terms else self.with_term(term)
+
+    def with_problem(self, term: Term, message: str) -> Query:
+        """Return a query with the same text in which `term` is a problem."""
+        terms = tuple(other for other in self.terms if other != term)
+        return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
 
     def _with_terms(self, terms: Iterable[Term]) -> Query:
         """Return a query with these terms.
@@ -440,6 +456,11 @@ def _letters_and_digits(text: str) -> str:
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
     value = value.strip()
+    if (match := _MISTYPED_TERM.match(value)) and not _QUOTED.fullmatch(piece.lstrip("-")):
+        key, key_value = match[1].lower(), _unquote(match[2]).rstrip(")")
+        if key in KEYS:
+            correct = f"{'-' if excluded else ''}{key}:{key_value}"
+            return Problem(piece, f"“{piece}” isn’t a search term. Did you mean “{correct}”?")
     if len(value) < MIN_WORD_LENGTH and not any(map(is_wide, value)):
         return Problem(piece, _too_short_message(value or piece))
     return Term(Key.WORD, value, excluded)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models import Scope
+from models import Image, Scope
 from webapp.search import conditions, sql
 from webapp.search.language import EVERYTHING, Key
 
@@ -19,6 +19,12 @@ COLUMNS = {
     Key.ARCH: ["architecture"],
 }
 """The columns of `FacetGroup` that contain the values of each key of `STORED_KEYS`."""
+
+
+def has_registrar(scope: Scope, name: str) -> bool:
+    """Return whether a person with this name registered one of the visible images."""
+    named = Image.visible_from(scope) & (Image.registered_by_name == name)
+    return bool(Image.select(Image.id).where(named).exists())
 
 
 def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:

@@ -183,6 +183,8 @@ def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, 
     family = changed.get("os_family", stored.os_family)
     if family != stored.os_family and "os_version" not in line.choices:
         return None, ["The os_family changes, but os_version is missing. Add os_version."]
+    if family != stored.os_family and (errors := _family_errors(family)):
+        return None, errors
     return replace(stored, **changed), []
 
 
@@ -224,7 +226,8 @@ def choices_for_new_image(
             "The os_version is missing, and it can’t be detected. Enter the operating system "
             "above, or add os_version."
         )
-    if not (name and family and version):
+    errors += _family_errors(family)
+    if errors or not (name and family and version):
         return NewChoices(None, errors, not (family and version))
     size_gb = line.choices.get("size_gb", receipt.details.size_gb if receipt else None)
     choices = Choices(
@@ -236,6 +239,15 @@ def choices_for_new_image(
         shared=line.choices.get("shared", False),
     )
     return NewChoices(choices, errors)
+
+
+def _family_errors(family: str) -> list[str]:
+    """Return the error of a new family that contains a version, such as "Debian 12"."""
+    listed = operating_systems.family_with_version(family)
+    if listed is None:
+        return []
+    message = f"The os_family “{family}” contains a version. Use {listed.key} as os_family"
+    return [f"{message}, and put the version into os_version."]
 
 
 def _default_name(line: ImportLine, receipt: Receipt | None) -> str:
