@@ -228,6 +228,38 @@ def test_a_status_that_contradicts_its_date_is_an_error(plan: PlanImport) -> Non
         ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "column"),
+    [
+        ({"status": "active", "deprecated_on": "2020-01-01"}, "deprecated_on"),
+        ({"status": "active", "retired_on": "2020-01-01"}, "retired_on"),
+        ({"status": "active", "deprecated_on": today().isoformat()}, "deprecated_on"),
+        (
+            {"status": "deprecated", "deprecated_on": "2020-01-01", "retired_on": "2021-01-01"},
+            "retired_on",
+        ),
+    ],
+)
+def test_a_status_that_a_reached_date_ends_is_an_error(
+    make_image: MakeImage, plan: PlanImport, columns: dict[str, str], column: str
+) -> None:
+    make_image("acme", 1)
+    for number in (1, 2):
+        (planned,), _ = imports.list_lines(plan(line(number, **columns)), None, 1, 10)
+        (message,) = planned.errors
+        assert f"The status is {columns['status']}, but {column} isn’t in the future." in message
+
+
+@pytest.mark.parametrize("name", ["name before", "name after"])
+def test_a_successor_is_found_by_its_names_before_and_after_the_import(
+    make_image: MakeImage, import_lines: ImportLines, name: str
+) -> None:
+    successor = make_image("acme", 2, name="name before")
+    lines = [line(1, status="deprecated", successor=name), line(2, name="name after")]
+    assert import_lines(*lines) == [("created", ""), ("updated", "")]
+    assert plan_of_image(1).successor == successor.id
+
+
 def test_a_status_takes_effect_today_although_the_stored_date_is_later(
     make_image: MakeImage, actor_of: ActorOf, import_lines: ImportLines
 ) -> None:

@@ -36,7 +36,14 @@ def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCycl
         case None:
             deprecated = columns.deprecated_on or before.deprecated_on
             retired = columns.retired_on or before.retired_on
-    return LifeCyclePlan(deprecated, retired, columns.reason or before.reason)
+    plan = LifeCyclePlan(deprecated, retired, columns.reason or before.reason)
+    if columns.status not in {None, plan.status}:
+        column = "retired_on" if plan.status is LifeCycle.RETIRED else "deprecated_on"
+        raise InvalidLine(
+            f"The status is {columns.status}, but {column} isn’t in the future. Correct one of "
+            "them."
+        )
+    return plan
 
 
 _Dates = tuple[date | None, date | None]

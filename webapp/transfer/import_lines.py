@@ -250,6 +250,14 @@ def _family_errors(family: str) -> list[str]:
     return [f"{message}, and put the version into os_version."]
 
 
+def unusable_compute_resource(name: str) -> str:
+    """Return the error of a line with a compute resource on which its image can't be used."""
+    return (
+        f"The image can’t be used on the compute_resource “{name[:80]}”. Correct it, or leave it "
+        "empty."
+    )
+
+
 def _default_name(line: ImportLine, receipt: Receipt | None) -> str:
     """Return the name of a new image whose line has no name, or ''."""
     if receipt:

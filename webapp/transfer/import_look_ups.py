@@ -23,7 +23,12 @@ from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.transfer import import_plan
 from webapp.transfer.import_file import FileLine
-from webapp.transfer.import_lines import Answers, ImportLine
+from webapp.transfer.import_lines import (
+    Answers,
+    ImportLine,
+    InvalidLine,
+    unusable_compute_resource,
+)
 from webapp.transfer.import_plan import ImportOptions, LookUp
 
 LOOK_UP = "import-read"
@@ -170,8 +175,11 @@ def _look_up(
             image_id=locator.image_id,
         )
     except AlreadyRegistered as error:
-        identity = ImageIdentity.from_image(error.image)
-        raise _IsRegistered(replace(identity, compute_resource=locator.compute_resource)) from error
+        found = ImageIdentity.from_image(error.image)
+        identity = replace(found, compute_resource=locator.compute_resource)
+        if find_registered(scope, identity) is None:
+            raise InvalidLine(unusable_compute_resource(locator.compute_resource)) from error
+        raise _IsRegistered(identity) from error
 
 
 def _identity_values(identity: ImageIdentity) -> tuple[str, ...]:

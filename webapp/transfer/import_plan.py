@@ -71,11 +71,12 @@ class LookUp:
     registered: ImageIdentity | None = None
     error: str = ""
 
-    @property
-    def identity(self) -> ImageIdentity | None:
-        if self.receipt:
-            return ImageIdentity.from_locator(self.receipt.cloud, self.receipt.locator)
-        return self.registered
+    def identity_on(self, compute_resource: str) -> ImageIdentity | None:
+        """Return the identity of the image on a compute resource. A receipt is for all of them."""
+        if self.receipt is None:
+            return self.registered
+        locator = replace(self.receipt.locator, compute_resource=compute_resource)
+        return ImageIdentity.from_locator(self.receipt.cloud, locator)
 
 
 @dataclass
@@ -231,9 +232,11 @@ class _Planner:
             cloud=parsed.values.cloud.key if parsed.values else "",
         )
         if parsed.values and parsed.values.locator:
-            planned.identity = (look_up and look_up.identity) or parsed.values.identity
-            planned.location = parsed.values.locator.location
-            planned.cloud_image_id = parsed.values.locator.image_id or cloud_image_id
+            locator = parsed.values.locator
+            looked_up = look_up.identity_on(locator.compute_resource) if look_up else None
+            planned.identity = looked_up or parsed.values.identity
+            planned.location = locator.location
+            planned.cloud_image_id = locator.image_id or cloud_image_id
         if look_up and look_up.error:
             planned.errors.append(look_up.error)
         return _Line(parsed, look_up, planned)
@@ -317,14 +320,10 @@ class _Planner:
 
     def _check_receipt(self, line: _Line, receipt: Receipt, compute_resource: str) -> None:
         locator = replace(receipt.locator, compute_resource=compute_resource)
-        line.planned.identity = ImageIdentity.from_locator(receipt.cloud, locator)
         line.planned.cloud_image_id = locator.image_id
         line.parsed.collect(require_storable, locator)
         if compute_resource not in {"", *receipt.details.compute_resources}:
-            line.errors.append(
-                f"The image can’t be used on the compute_resource “{compute_resource[:80]}”. "
-                "Correct it, or leave it empty."
-            )
+            line.errors.append(import_lines.unusable_compute_resource(compute_resource))
 
     def _plan_life_cycle(self, line: _Line, values: ImportLine) -> None:
         before = life_cycle.plan_of(line.image) if line.image else STAYS_ACTIVE
@@ -341,7 +340,10 @@ class _Planner:
         }
         known = [
             KnownImage(
-                line.node, line.planned.identity, line.planned.cloud_image_id, line.planned.subject
+                line.node,
+                line.planned.identity,
+                line.planned.cloud_image_id,
+                line.planned.after.get("name", line.planned.subject),
             )
             for line in self._lines
             if line.node and line.planned.identity

@@ -1,0 +1,119 @@
+"""Importing templates of vSphere, which can be registered once for each compute resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from models import CloudCredentials, Image, Job, Scope
+from tests.conftest import ScopeAt, choices, details
+from tests.transfer.conftest import ApplyPlan, PlanImport
+from webapp.access import Actor
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import Locator
+from webapp.credentials.vault import Vault
+from webapp.images import registration
+from webapp.transfer import imports
+from webapp.transfer.import_plan import ImportOptions, PlannedLine
+
+TEMPLATE = "501e0000-0000-4c5d-8091-000000001300"
+RESOURCES = ("Cluster A", "Cluster B")
+PlanLookUp = Callable[..., Job]
+
+
+@pytest.fixture
+def register(editor: Actor, scope: ScopeAt) -> Callable[[str], Image]:
+    """Return a function that registers the template on a compute resource."""
+
+    def register(resource: str) -> Image:
+        locator = Locator("Copenhagen", TEMPLATE, resource)
+        return registration.register_unverified(
+            editor,
+            scope("acme"),
+            "vmware",
+            locator,
+            choices(name=f"deb-{resource}"),
+            details=details(),
+        )
+
+    return register
+
+
+@pytest.fixture
+def plan_look_up(
+    scope: ScopeAt, vault: Vault, plan: PlanImport, monkeypatch: pytest.MonkeyPatch
+) -> PlanLookUp:
+    """Return a function that plans the import of lines of the template with a look-up."""
+
+    def describe(_credentials: object, locator: Locator) -> object:
+        return details(image_id=locator.image_id, compute_resources=RESOURCES)
+
+    monkeypatch.setattr(CLOUDS["vmware"], "describe", describe)
+    monkeypatch.setattr(CLOUDS["vmware"], "locations", lambda _credentials: ())
+    row = store_credentials(scope("acme"), vault)
+    options = ImportOptions(look_up=True, credentials={"vmware": row.id})
+    locator = {"cloud": "vmware", "location": "Copenhagen", "cloud_image_id": TEMPLATE}
+    return lambda *lines: plan(*({**locator, **each} for each in lines), options=options)
+
+
+def store_credentials(scope: Scope, vault: Vault) -> CloudCredentials:
+    row = CloudCredentials(scope=scope, cloud="vmware", name="vCenter")
+    fields = CLOUDS["vmware"].credential_fields
+    values = {field.name: "" for field in fields} | {"vcenter_url": "https://vcenter.example.com"}
+    vault.store(row, fields, values)
+    row.save(force_insert=True)
+    return row
+
+
+def planned_lines(job: Job) -> list[PlannedLine]:
+    return imports.list_lines(job, None, 1, 100)[0]
+
+
+@pytest.mark.parametrize("registered", [(), ("",), ("", "Cluster B")])
+def test_each_compute_resource_is_an_image_of_its_own(
+    register: Callable[[str], Image],
+    plan_look_up: PlanLookUp,
+    apply_plan: ApplyPlan,
+    registered: tuple[str, ...],
+) -> None:
+    before = {resource: register(resource).revision for resource in registered}
+    job = plan_look_up({"name": "deb-A", "compute_resource": "Cluster A", "status": "retired"})
+    (line,) = planned_lines(job)
+    assert (line.effect, line.errors) == ("create", [])
+    assert apply_plan(job) == [("created", "")]
+    images = {image.compute_resource: image for image in Image.select()}
+    assert images.keys() == {*registered, "Cluster A"}
+    assert (images["Cluster A"].name, images["Cluster A"].status) == ("deb-A", "retired")
+    assert {resource: images[resource].revision for resource in before} == before
+
+
+@pytest.mark.parametrize("registered", [(), ("",), ("", *RESOURCES)])
+def test_an_unknown_compute_resource_is_refused(
+    register: Callable[[str], Image], plan_look_up: PlanLookUp, registered: tuple[str, ...]
+) -> None:
+    for resource in registered:
+        register(resource)
+    (line,) = planned_lines(plan_look_up({"name": "deb-A", "compute_resource": "Nowhere"}))
+    assert line.effect == "error"
+    assert line.errors == [
+        "The image can’t be used on the compute_resource “Nowhere”. Correct it, or leave it empty."
+    ]
+
+
+def test_lines_of_one_template_on_several_compute_resources_are_several_images(
+    plan_look_up: PlanLookUp, apply_plan: ApplyPlan
+) -> None:
+    names = ["", *RESOURCES]
+    job = plan_look_up(*({"name": f"deb-{name}", "compute_resource": name} for name in names))
+    assert apply_plan(job) == [("created", "")] * 3
+    assert {image.compute_resource for image in Image.select()} == set(names)
+
+
+def test_the_registered_image_of_the_same_compute_resource_is_updated(
+    register: Callable[[str], Image], plan_look_up: PlanLookUp, apply_plan: ApplyPlan
+) -> None:
+    image = register("Cluster A")
+    job = plan_look_up({"name": "renamed", "compute_resource": "Cluster A"})
+    assert apply_plan(job) == [("updated", "")]
+    assert [(each.id, each.name) for each in Image.select()] == [(image.id, "renamed")]
