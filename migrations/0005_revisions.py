@@ -1,6 +1,6 @@
-"""Number the versions of the records that people edit, and say which version a log entry made.
+"""Number the versions of the records that people edit, and store the version in each log entry.
 
-A log entry named the image that it is about. Now it names a record of any table.
+Before, a log entry could refer only to an image. Now, it can refer to a record of any edited table.
 """
 
 from __future__ import annotations

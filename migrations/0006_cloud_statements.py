@@ -1,7 +1,7 @@
 """Correct the stored details of images that were read from their cloud.
 
-Names of Azure images that Azure does not have were made up. Statements about deprecated images did
-not say since when.
+Before, the registry made up names for Azure images that have no name in Azure, and its statements
+about deprecated images did not contain a date.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Before, an image could be registered twice in one scope: Azure ignores the case of its IDs, and a
 file could name the region `US-EAST-1` or a zone such as `us-east-1a`. The record that was read from
-its cloud survives, or the oldest record. It takes over what only the other record has, and its log
-says which other values were dropped. `docs/upgrade.md` explains the rules.
+its cloud survives. If several records were read, or none, the oldest of them survives. It gets the
+values that only the other record has, and its log lists the values that were dropped.
+`docs/upgrade.md` explains the rules.
 """
 
 from __future__ import annotations
@@ -113,10 +114,10 @@ def _fill_keys(db: Database) -> None:
     sqlite = isinstance(db, SqliteDatabase)
     other = "GLOB '*[^ -~]*'" if sqlite else "~ '[^ -~]'"
     rows = db.execute_sql(f"SELECT id, cloud_image_id FROM image WHERE cloud_image_id {other}")  # noqa: S608
-    mark = "?" if sqlite else "%s"
-    for number, cloud_image_id in rows.fetchall():
-        update = f"UPDATE image SET image_key = {mark} WHERE id = {mark}"  # noqa: S608
-        db.execute_sql(update, (cloud_image_id.lower(), number))
+    placeholder = "?" if sqlite else "%s"
+    for image_id, cloud_image_id in rows.fetchall():
+        update = f"UPDATE image SET image_key = {placeholder} WHERE id = {placeholder}"  # noqa: S608
+        db.execute_sql(update, (cloud_image_id.lower(), image_id))
 
 
 def _tables(db: Database) -> tuple[type[Model], ...]:
@@ -211,7 +212,7 @@ def _merge_duplicates(image: Any, _deleted_image: Any, entry: Any, bar: Any) -> 
 
 
 def _merge(image: Any, entry: Any, bar: Any, survivor: Any, other: Any) -> None:
-    """Delete `other` after `survivor` has taken over what only `other` has."""
+    """Delete `other`, after `survivor` has received the values that only `other` has."""
     before = {name: getattr(survivor, name) for name in LOGGED}
     _take_over(survivor, other)
     image.update(successor_id=survivor.id).where(image.successor_id == other.id).execute()

@@ -1,7 +1,7 @@
 """Store the names of datacenters and compute resources of vSphere as the vSphere Client shows them.
 
-vCenter writes three characters of a name as in a URL, for example a slash as %2f. Records whose new
-values would equal those of another record of the scope keep the old values.
+vCenter returns three characters of a name in URL encoding, for example a slash as %2f. A record
+keeps its old values if its scope has another record of the image with the new values.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def up(_migrator: Any, db: Database) -> None:
     for image in list(Image.select().where(Image.cloud == "vmware", escaped)):
         values = {name: _decoded(getattr(image, name)) for name in COLUMNS}
         same = [getattr(Image, name) == value for name, value in values.items()]
-        taken = Image.select().where(
+        existing = Image.select().where(
             *same,
             Image.scope_id == image.scope_id,
             Image.cloud == "vmware",
             Image.image_key == image.image_key,
         )
-        if not taken.exists():
+        if not existing.exists():
             Image.update(values).where(Image.id == image.id).execute()
     for deleted in list(DeletedImage.select()):
         columns = deleted.record["columns"]

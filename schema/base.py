@@ -27,7 +27,10 @@ from schema.failures import RecordGone, is_missing_reference
 database = DatabaseProxy()
 
 DATABASE_FAILURES = (OperationalError, InterfaceError, MaxConnectionsExceeded)
-"""The database could not be asked. `schema.failures.is_transient` says whether to try again."""
+"""The errors that mean that the database could not execute a statement.
+
+`schema.failures.is_transient` returns whether another attempt may succeed.
+"""
 DATABASE_REFUSALS = (IntegrityError, DataError)
 """The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""
 
@@ -62,7 +65,7 @@ class EditedTable(Table):
 
     @property
     def reference(self) -> str:
-        """Return what identifies the record among all records, such as 'image:12'."""
+        """Return a text that identifies the record among all tables, such as 'image:12'."""
         return f"{self._meta.table_name}:{self.id}"
 
     def save(self, force_insert: bool = False, only: Any = None) -> Any:
@@ -90,8 +93,8 @@ class EditedTable(Table):
     def reload(self, *, lock: bool = False) -> bool:
         """Replace the values with those in the database. Return False if the record is deleted.
 
-        If `lock` is true, no other transaction can change the record until this one ends. On
-        SQLite, every `transaction` locks the whole database instead.
+        If `lock` is true, no other transaction can change the record until the current transaction
+        ends. On SQLite, every `transaction` locks the whole database instead.
         """
         query = type(self).select().where(type(self).id == self.id)
         if lock and not is_sqlite():

@@ -1,4 +1,4 @@
-"""Read what an error of the database driver means. Peewee stores the driver's error in `orig`."""
+"""Classify errors of the database driver. Peewee stores the driver's error in `orig`."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TRANSIENT_SQLITE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED"})
 
 
 class RecordGone(Exception):
-    """Another transaction has deleted a record to which the new record refers."""
+    """A record cannot be saved, because it refers to a record that was deleted meanwhile."""
 
 
 def is_missing_reference(error: IntegrityError) -> bool:
-    """Return whether the error means that a record does not exist to which another one refers."""
+    """Return whether the error means that a record refers to another record that does not exist."""
     if _sqlstate(error) is not None:
         return _sqlstate(error) == "23503"
     return "foreign key" in str(error).lower()

@@ -1,4 +1,4 @@
-"""The text that a search reads, so that an index of trigrams also finds shorter words.
+"""Build the text that searches read. An index of trigrams then also finds shorter words.
 
 A word of Chinese, Japanese or Korean text can have one or two characters, which is too short for an
 index of trigrams. The text of an image therefore ends with each of these short words, between
@@ -16,7 +16,7 @@ TRIGRAM = 3
 
 
 def is_wide(character: str) -> bool:
-    """Return whether one character can be a word: it is Chinese, Japanese, Korean or an emoji."""
+    """Return whether a character can be a word: it is Chinese, Japanese, Korean or an emoji."""
     return not character.isascii() and unicodedata.east_asian_width(character) in "WFH"
 
 
@@ -41,7 +41,9 @@ def search_text(*texts: str) -> str:
 
 
 def indexed_text(word: str) -> str:
-    """Return the text to find in a `search_text` for a word in lower case.
+    """Return the text to search for in the result of `search_text` to find a word.
+
+    `word` is in lower case.
 
     >>> indexed_text("映像").replace(SEPARATOR, "|")
     '|映像|'

@@ -132,9 +132,9 @@ class Person(Table):
 
 
 class EndedSession(Table):
-    """A session that was ended by signing out.
+    """A session that a person ended by signing out.
 
-    A late answer to an earlier request can set the cookie of the session once more.
+    Deleting the cookie is not enough: a late response to an earlier request can set it again.
     """
 
     token = CharField(primary_key=True, max_length=64)

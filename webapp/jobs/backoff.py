@@ -1,4 +1,4 @@
-"""Pauses between attempts of work that failed for a moment. They grow, and differ at random."""
+"""Compute the pauses before a job tries again after a temporary failure. The pauses are random."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CLOUD_PAUSES = (1.0, 4.0)
 FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.05, 5.0
 """Seconds between attempts while the database is locked or cannot be reached."""
 DATABASE_SECONDS = 600.0
-"""How long a process keeps trying. Then it leaves the job to be taken over."""
+"""How long a process tries again. After that, another process can take over the job."""
 
 
 def cloud_pauses() -> Iterator[float]:
@@ -20,7 +20,7 @@ def cloud_pauses() -> Iterator[float]:
 
 
 def database_pauses() -> Iterator[float]:
-    """Yield pauses that double, until they take DATABASE_SECONDS together."""
+    """Yield pauses that grow up to LONGEST_DATABASE_PAUSE, until their sum is DATABASE_SECONDS."""
     pause, total = FIRST_DATABASE_PAUSE, 0.0
     while total < DATABASE_SECONDS:
         yield _with_jitter(pause)
@@ -29,5 +29,5 @@ def database_pauses() -> Iterator[float]:
 
 
 def _with_jitter(pause: float) -> float:
-    """Return a similar pause, so that those who failed together do not try again together."""
+    """Return a random pause of similar length, so that jobs do not all try again together."""
     return pause * random.uniform(0.5, 1.5)  # noqa: S311  not a secret

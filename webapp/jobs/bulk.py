@@ -75,7 +75,7 @@ class TooManyImages(Refusal):
 
 
 class SelectionChanged(Refusal):
-    """A search finds other images than the preview showed."""
+    """A search no longer finds exactly the images of the preview."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -125,9 +125,9 @@ def start_action(
 
     `arguments` come from `operating_system_arguments` or `life_cycle_arguments`, or are empty. The
     caller may add values that the job's page needs. `revisions` and, for a search, `fingerprint`
-    come from the preview. The job refuses an image if people have changed what the action would
-    overwrite since the revision in the preview. Raises SelectionChanged if the search now finds
-    other images, and Forbidden, NotUnderstood and TooManyImages.
+    come from the preview. The job refuses an image if somebody changed a field after the preview
+    and the action would overwrite this field. Raises SelectionChanged if the search now finds other
+    images, and Forbidden, NotUnderstood and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
@@ -191,7 +191,7 @@ def _count_by_owner(actor: Actor, scope: Scope, selection: Selection) -> tuple[i
 
 
 def _fingerprint(image_ids: Iterable[int]) -> str:
-    """Return a text that differs for other images."""
+    """Return a short text that identifies this set of images."""
     return hashlib.sha256(" ".join(map(str, sorted(image_ids))).encode()).hexdigest()[:32]
 
 

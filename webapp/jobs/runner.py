@@ -5,9 +5,9 @@ other modules define actions, and `create_app` registers them here.
 
 One thread of one process works on a job and stores a heartbeat in `Job.seen_at` about once a
 second. Another process may take over a job whose heartbeat is old. The heartbeat is also the lock
-token: a thread stops as soon as the stored heartbeat differs from the last one that it wrote.
+token: a thread stops as soon as the stored heartbeat differs from the heartbeat that it last wrote.
 
-A failure that passes is not the outcome of a row. While the database is locked or cannot be
+A temporary failure does not become the outcome of a row. While the database is locked or cannot be
 reached, the job waits and then continues with the same row. A row whose cloud is busy or does not
 answer is tried a few times.
 """
@@ -156,18 +156,18 @@ def _process_job(
 ) -> None:
     """Process a job to its end.
 
-    While the database is locked or cannot be reached, wait and try again; a request does not wait,
-    but leaves the job to a thread. After an unexpected error, the job still counts as running. It
-    is taken over when its heartbeat is old.
+    While the database is locked or cannot be reached, wait and try again. If `in_request` is true,
+    do not wait, but start a thread that continues the job. After an unexpected error, the job still
+    counts as running. Another process takes the job over when its heartbeat is old.
     """
-    attempt = _Attempt(job_id, heartbeat, vault)
+    attempts = _JobAttempts(job_id, heartbeat, vault)
     pauses = backoff.database_pauses()
     try:
-        while not attempt.succeeds():
+        while not attempts.try_to_finish():
             if in_request:
-                _start_thread(job_id, attempt.heartbeat, vault)
+                _start_thread(job_id, attempts.heartbeat, vault)
                 return
-            if attempt.made_progress:
+            if attempts.made_progress:
                 pauses = backoff.database_pauses()
             pause = next(pauses, None)
             if pause is None:
@@ -180,15 +180,18 @@ def _process_job(
         log.exception("job %d was given up", job_id)
 
 
-class _Attempt:
-    """Attempts to process one job. Each attempt continues where the last one ended."""
+class _JobAttempts:
+    """Several attempts to process one job. Each attempt continues where the last attempt ended."""
 
     def __init__(self, job_id: int, heartbeat: datetime, vault: Vault) -> None:
         self.heartbeat, self.made_progress = heartbeat, False
         self._job_id, self._vault = job_id, vault
 
-    def succeeds(self) -> bool:
-        """Process the job. Return False if the database was locked or could not be reached."""
+    def try_to_finish(self) -> bool:
+        """Try to process the job to its end.
+
+        Return False if the database was locked or could not be reached.
+        """
         worker = None
         try:
             with open_connection():
@@ -197,7 +200,7 @@ class _Attempt:
                     worker = _JobWorker(job, self.heartbeat, self._vault)
                     worker.process()
         except (*DATABASE_FAILURES, RecordChanged) as error:
-            if not _may_pass(error):
+            if not _is_temporary(error):
                 raise
             log.warning("job %d waits for the database: %s", self._job_id, error)
             _close_broken_connection()
@@ -208,7 +211,7 @@ class _Attempt:
         return False
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     return isinstance(error, RecordChanged) or is_transient(error)
 
 
@@ -333,7 +336,7 @@ class _JobWorker:
             message = "Something that this row needs was deleted at the same moment. Try again."
             outcome = Outcome("refused", message)
         except Exception as error:
-            if _may_pass(error):
+            if _is_temporary(error):
                 raise
             log.exception("job %d, row %d: unexpected error", self._job.id, row.position)
             outcome = Outcome("refused", "Something went wrong. The error was logged. Try again.")

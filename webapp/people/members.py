@@ -125,7 +125,7 @@ def find_invitation(token: str) -> Invitation:
 
 
 def _lock_invitation(token: str) -> Invitation:
-    """Return the invitation with this token. No other transaction can accept it until this ends.
+    """Return the invitation with this token, and lock it until the current transaction ends.
 
     Raises InvalidInvitation.
     """

@@ -115,7 +115,7 @@ class Contents:
     members: int
 
     def __str__(self) -> str:
-        """Return the numbers as a text that a form can carry."""
+        """Return the numbers as text for a hidden form field."""
         return ",".join(str(number) for number in astuple(self))
 
 
@@ -131,7 +131,7 @@ def count_contents(scope: Scope) -> Contents:
 
 
 class ContentsChanged(Refusal):
-    """Somebody added or removed records of the scope after the person saw their numbers."""
+    """Somebody added or removed records of the scope after the person opened the page."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 LIMIT_MINUTES = 15
 COOKIE_LIFETIME = timedelta(days=31)
-"""How long a browser keeps the session cookie after the last answer that set it."""
+"""How long a browser keeps the session cookie after the last response that set it."""
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 30
 """How long Redis is not called after it failed."""
@@ -93,7 +93,7 @@ class FailedSignIns:
         self._call(lambda limiter: limiter.clear(self.PER_EMAIL, "email", email))
 
     def _call(self, call: Callable[[MovingWindowRateLimiter], T]) -> T:
-        """Return the result of `call` with the limiter in Redis, or else with the one here.
+        """Call a function with the limiter in Redis, or else in memory, and return its result.
 
         After an error, Redis is not called for REDIS_PAUSE_SECONDS. Otherwise each sign-in would
         wait for the timeout of a server that hangs.
@@ -143,7 +143,7 @@ def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Pe
 
 
 def new_session_id(person: Person) -> str:
-    """Return an ID for a new session, which the session cookie carries.
+    """Return the ID of a new session, for the session cookie.
 
     A change of the password ends the session, and so does `end_session`.
     """
@@ -151,7 +151,10 @@ def new_session_id(person: Person) -> str:
 
 
 def end_session(cookie_id: str) -> None:
-    """End the session with the ID from a cookie, also for cookies that are sent later."""
+    """End the session whose ID is in a cookie.
+
+    The ID stays invalid, even if a browser sends the cookie again.
+    """
     with transaction():
         EndedSession.delete().where(EndedSession.ended_at < now() - COOKIE_LIFETIME).execute()
         token = cookie_id.rpartition(".")[2]

@@ -1,8 +1,8 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
 Every use case that changes a record locks it first, and compares the revision that the person saw
-with the stored one. Only fields that people edit count: facts that the cloud returned may change
-at any time. This module must not know what the fields of a record mean.
+with the stored revision. Only fields that people edit count, because a check may change the facts
+from the cloud at any time. This module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from webapp import audit
 from webapp.refusals import Refusal
 
 ACTIONS_OF_CLOUDS = ("image.check",)
-"""Entries of the audit log whose changes are facts that a cloud returned."""
+"""The actions in the audit log whose changes are facts that a cloud returned."""
 
 
 class RecordDeleted(Refusal):
@@ -32,7 +32,7 @@ class EditConflict(Refusal):
 
     `revision` is the stored revision, and `changes` are the changes that led to it. `theirs` and
     `yours` are the stored and the new values of the fields that the refused change would have set.
-    They are empty if it would have set none, for example if it is a deletion.
+    Both are empty if the refused change sets no field, for example if it is a deletion.
     """
 
     def __init__(
@@ -55,9 +55,10 @@ class EditConflict(Refusal):
 
 @dataclass(frozen=True)
 class Change:
-    """The change of one field since a revision, and who made the last of these changes when.
+    """The change of one field since a revision.
 
-    `before` is the value at that revision. If it equals `after`, the field is a secret.
+    `before` is the value at that revision. `after` is the stored value. If both are equal, the
+    field is a secret. `person_name` and `at` tell who changed the field last, and when.
     """
 
     field: str
@@ -68,7 +69,7 @@ class Change:
 
 
 def changes_since(record: EditedTable, revision: int) -> list[Change]:
-    """Return the fields that people have changed since `revision`, by order of first change."""
+    """Return the fields that people have changed since `revision`, by time of the first change."""
     newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
     found: dict[str, Change] = {}
     for entry in AuditEntry.select().where(newer).order_by(AuditEntry.id):
@@ -85,7 +86,7 @@ def changes_since(record: EditedTable, revision: int) -> list[Change]:
 
 
 def lock(record: EditedTable) -> None:
-    """Reload the record, and let no other transaction change it until this one ends.
+    """Reload the record, and lock it until the current transaction ends.
 
     Call this at the start of each transaction that changes or deletes a record. Raises
     RecordDeleted.
@@ -124,8 +125,9 @@ def require_no_conflict(
     """Raise EditConflict if saving `yours` would overwrite changes since the revision `based_on`.
 
     `theirs` are the stored values. A field that was changed to the same value is no conflict. The
-    fields in `together` have one meaning, so a change of one counts as a change of all. If changes
-    of the record are not `logged`, or the form named no revision, every field counts as changed.
+    fields in `together` have one meaning, so a change of one counts as a change of all. Every field
+    counts as changed if the audit log does not contain the changes of the record (`logged` is
+    false), or if the form contained no revision (`based_on` is 0).
     """
     if record.revision == based_on:
         return

@@ -28,7 +28,7 @@ CHUNK = 1_000
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
-"""The columns to read if many images are read.
+"""The columns to read when many images are read.
 
 `details` and `search_text` take longer to read than all other columns together.
 """
@@ -121,7 +121,7 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     has_more, rows = len(rows) > listing.size, rows[: listing.size]
     if backwards:
         if not has_more:
-            # No image comes before these rows. They may be too few to fill the first page.
+            # No image comes before these rows, and they may be too few to fill a page.
             return find_page(actor, scope, first_page)
         rows.reverse()
     has_previous = has_more if backwards else cursor is not None

@@ -80,10 +80,11 @@ def visible_values(scope: Scope, key: Key) -> list[str]:
 
 
 def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
-    """Return how many images have each value of a key that the search already has terms of.
+    """Return how many images have each value of a key, if the search already uses this key.
 
     The values of one menu are alternatives, so they do not reduce each other's counts. Excluded
-    terms do, but choosing a value removes the term that excludes this value.
+    terms reduce the counts. But if a person chooses an excluded value, the term that excludes it is
+    removed. An excluded value is therefore counted without this term.
     """
     others = [term for term in query.terms if term.key is not key]
     excluded = [term for term in query.terms_for(key) if term.excluded]

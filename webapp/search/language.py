@@ -4,10 +4,10 @@ This module never queries the database. `webapp.search.conditions` translates te
 `webapp.search.stored_values` finds the values that images have.
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`. Quotes keep
-several words together in one term. An image matches if it matches a term of each key: for example,
-`cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of AWS and of Google Cloud. Words, `id`,
-`size` and `created` are stricter: an image must match every one of these terms. A leading minus
-excludes images: `-cloud:aws` finds the images of all other clouds.
+several words together in one term. For each key in a search, an image must match at least one term
+with this key: for example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of AWS and of
+Google Cloud. Words, `id`, `size` and `created` are stricter: an image must match every one of these
+terms. A leading minus excludes images: `-cloud:aws` finds the images of all other clouds.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from webapp.refusals import Refusal
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
-"""Characters of a search. The text after them is a problem of the query."""
+"""The most characters of a search. Any text after them becomes a problem of the query."""
 MAX_OS_FAMILY_LENGTH = 64
-"""Characters of the column `os_family`."""
+"""The most characters that the column `os_family` can hold."""
 SHORT_TEXT_LENGTH = 60
-"""Characters of a piece of the search that a message about the whole search repeats."""
+"""The most characters of a piece of the search that a message quotes. See `_shorten`."""
 MIN_WORD_LENGTH = 3
-"""Characters of a word. A word with a character that can be a word by itself, such as a Chinese
-character, can be shorter. See `schema.search_text`."""
+"""The fewest characters of a word. A word can be shorter if it contains a character that can be a
+word by itself, such as a Chinese character. See `schema.search_text`."""
 
 
 class Key(enum.StrEnum):
@@ -89,9 +89,9 @@ FIXED_VALUES = {
 """The keys that accept only certain values. For each key, the accepted spellings are mapped to
 canonical values. For example, "inherited" is a spelling of "above"."""
 STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
-"""The keys that accept any value that an image has. Such a value means exactly the images that have
-it, even if the text has another meaning too: a person can register an image with the OS family
-"Oracle Solaris", although "oracle" is also the name of Oracle Linux."""
+"""The keys that accept any value that an image has. A term with such a value finds exactly the
+images with this value, even if the text has another meaning too. For example, a person can register
+an image with the OS family "Oracle Solaris", although "oracle" is also the name of Oracle Linux."""
 FIXED_VALUE_PHRASES = {
     Key.OWNER: {"here": "owned here", "above": "inherited"},
     Key.SHARED: {"yes": "shared", "no": "not shared"},
@@ -130,7 +130,7 @@ _COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
 _ID_LABEL = re.compile(
     r"(?:source|image)?(?:ami|image)?(?:id|ref)?|urn(?:uuid)?|uuid|vcuuid|instanceuuid"
 )
-"""What tools print before an image ID, without punctuation."""
+"""The labels that tools print before an image ID, without punctuation, such as `imageid`."""
 _UNQUOTED = re.compile(r'[^\s"]+')
 
 
@@ -139,7 +139,7 @@ class Term:
     """One condition of a search.
 
     `operator` compares sizes and dates, for example ">". It is '' for equality, and for other keys.
-    `stored` is the value of an image that `value` is equal to: a family, or a family and a version,
+    `stored` is the value in the database that `value` equals: a family, or a family and a version,
     for `os`, and one text for the other keys of `STORED_KEYS`. It is () if no image has the value.
     """
 
@@ -363,9 +363,9 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
 
 
 def _find_stored(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
-    """Return the stored value that `text` is equal to, or ().
+    """Return the stored value that `text` equals, or ().
 
-    A text that has only one meaning is not looked up, because every look-up takes time.
+    If `text` can have only one meaning, this function does not search the database, to save time.
     """
     if key is Key.OS:
         return _find_stored_os(text, stored_values)
@@ -380,11 +380,12 @@ def _find_stored(key: Key, text: str, stored_values: StoredValues) -> tuple[str,
 
 
 def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
-    """Return the stored family, or family and version, that `text` is equal to, or ().
+    """Return the stored family, or family and version, that `text` equals, or ().
 
-    If a family has the name, the text means this family. Otherwise, the longest family that the
-    text begins with is followed by a version. No image has to have this version, unless the text
-    also begins with the name of a family in the operating system data that is as long.
+    If `text` is the name of a stored family, it means this family. Otherwise, `text` means the
+    longest stored family that it begins with, followed by a version. The version can be any text.
+    But if `text` also begins with a name in the operating system data that is at least as long as
+    the family, some image must have the family with this version.
     """
     if text in operating_systems.FAMILIES:
         return (text,)
@@ -402,7 +403,10 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
 
 
 def _possible_families(text: str) -> list[str]:
-    """Return the texts before each space of `text`, and `text`, if they can be a stored family."""
+    """Return the parts of `text` that are short enough to be a stored family.
+
+    These are the text before each space, and the whole text.
+    """
     ends = [match.start() for match in re.finditer(" ", text)]
     return [text[:end] for end in (*ends, len(text)) if 0 < end <= MAX_OS_FAMILY_LENGTH]
 
@@ -422,10 +426,10 @@ def _is_image_id(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def spelled_image_ids(text: str) -> tuple[str, ...]:
-    """Return the cloud image IDs that `text` spells, in lower case, usually none or one.
+    """Return the cloud image IDs that `text` spells, in lower case. Usually there is none or one.
 
-    A text with blanks must consist of the ID and a label, such as `ami = "ami-…"`, because other
-    words would be conditions of their own.
+    If `text` contains spaces, it must consist of the ID and a label, such as `ami = "ami-…"`. Any
+    other word would be a separate search term.
     """
     found = {image_id.value.lower() for _, image_id in clouds_for_image_id(text)}
     if any(character.isspace() for character in text):

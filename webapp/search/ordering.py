@@ -1,8 +1,8 @@
 """The sort orders of the Images page, and cursors.
 
-The sort key of an image is the values that it is sorted by. A cursor is a sort key as text for a
-URL. The next page begins after the cursor's sort key, even if images were registered or deleted
-meanwhile.
+The sort key of an image consists of the values that the image is sorted by. A cursor is a sort key
+as text for a URL. The next page begins after the cursor's sort key, even if images were registered
+or deleted meanwhile.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ MAX_FAMILY_BARS = 10
 """The most frequent OS families have a bar each, up to this number. The others share one bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
-"""If a scope sees more than `VERY_MANY` images, the images of one age are counted up to this."""
+"""If a scope sees more than `VERY_MANY` images, each age is counted up to this number."""
 ATTENTION = {
     "Without agent": "agent:no",
     ImageState.UNKNOWN.label: f"status:{ImageState.UNKNOWN.token}",

@@ -247,7 +247,7 @@ def narrow(source: Sql, condition: Sql) -> Sql:
 def images_with_texts(
     texts: Sequence[Sequence[str]], where: Sql, index_limit: int | None = None
 ) -> Sql:
-    """Return the source for images whose `search_text` contains a text of each group of texts.
+    """Return the source for images whose `search_text` contains a text of each group in `texts`.
 
     The index of trigrams finds the images. With SQLite, `index_limit` limits how many images the
     index returns before `where` is checked. With PostgreSQL, `index_limit` is ignored, because the

@@ -28,7 +28,10 @@ def has_registrar(scope: Scope, name: str) -> bool:
 
 
 def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
-    """Return the values of the visible images whose first column contains one of the texts."""
+    """Return the values of `key` that visible images have, if the first column equals a text.
+
+    For example, for `os` the first column is the family.
+    """
     columns = COLUMNS[key]
     found = sql.one_of(columns[0], texts)
     slices = conditions.scope_slices(scope, EVERYTHING)

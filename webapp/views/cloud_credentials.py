@@ -107,7 +107,7 @@ def _conflict_page(cloud: Cloud, row: CloudCredentials) -> ConflictPage:
 
 
 def _secret_text(name: str, values: Values) -> str:
-    """Return what a secret field means, without its value."""
+    """Return a text that describes the value of a secret field without showing it."""
     value = values[name]
     if value is None:
         return "Remove the stored value"

@@ -80,11 +80,11 @@ class ConflictPage:
         return "versions" in request.form
 
     def show(self, conflict: EditConflict) -> Response:
-        """Return the page for a change that was refused. Nothing is chosen for the person yet."""
+        """Return the page for a refused change. The person has not chosen a version yet."""
         return self._render(_Versions.from_conflict(conflict), {}, 409)
 
     def save_answer(self, save: Callable[[dict[str, Any], int], object]) -> Response | None:
-        """Save the versions that the person chose. Return the page again if that is impossible.
+        """Save the versions that the person chose. If that fails, return the page with an error.
 
         `save` gets the values and the revision that the page showed.
         """
@@ -126,7 +126,7 @@ class ConflictPage:
 
     @property
     def _audience(self) -> list[Any]:
-        """What the sealed versions belong to: no other person, record or form may use them."""
+        """The person, record and form that the sealed versions are valid for."""
         return [g.actor.person.id, self.record.reference, request.endpoint]
 
     def _render(
@@ -135,9 +135,9 @@ class ConflictPage:
         changes = {change.field: change for change in versions.changes}
         rows = []
         for row in self._differing(versions):
-            own = [field for field in row.fields if versions.base(field) != versions.yours[field]]
+            yours = [field for field in row.fields if versions.base(field) != versions.yours[field]]
             theirs = [changes[field] for field in row.fields if field in changes]
-            default = "" if own and theirs else YOURS if own else THEIRS
+            default = "" if yours and theirs else YOURS if yours else THEIRS
             rows.append(
                 ShownRow(
                     row.key,
@@ -145,7 +145,7 @@ class ConflictPage:
                     row.text(versions.theirs),
                     row.text(versions.yours),
                     change=theirs[-1] if theirs else None,
-                    you_changed=bool(own),
+                    you_changed=bool(yours),
                     chosen=chosen.get(row.key, default),
                 )
             )
@@ -164,7 +164,7 @@ class ConflictPage:
 
 @dataclass(frozen=True)
 class _Versions:
-    """Both versions, and the changes that made the stored one."""
+    """Both versions, and the changes that led to the stored version."""
 
     revision: int
     theirs: Values

@@ -116,7 +116,7 @@ def register_image() -> Response:
 
 
 def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
-    """Look up the image of a receipt again, and ask the person to confirm what has changed.
+    """Look up the image of a receipt again, and ask the person to confirm the changes.
 
     `reason` is why the receipt can't be used any more. If the look-up fails, the next REGISTER
     tries it again.
@@ -134,7 +134,7 @@ def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
 
 
 def _replace_receipt(form: ImageForm, error: ReceiptInvalid) -> Response:
-    """Refuse a receipt, and look up the image that the URL of the form names for a new one."""
+    """Replace an invalid receipt: look up the image that is named in the URL of the form."""
     cloud = CLOUDS.get(request.args.get("cloud", ""))
     if cloud is None:
         paste = PasteForm()
@@ -304,7 +304,10 @@ def _select_page(
 
 
 def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **context: Any) -> Response:
-    """Show the confirmation. A receipt that the form sent stays in it, so that it still expires."""
+    """Show the confirmation page.
+
+    If the form contained a receipt, the page contains the same receipt, which expires as before.
+    """
     form.receipt.data = form.receipt.data or services().receipts.issue(g.actor, g.scope, receipt)
     if g.scope.level is Level.ENVIRONMENT:
         del form.shared

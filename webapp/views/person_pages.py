@@ -40,7 +40,7 @@ class SessionLoginManager(LoginManager):
 pages = Blueprint("people", __name__)
 login_manager = SessionLoginManager()
 PUBLIC_FORMS = ("people.invitation",)
-"""The endpoints of forms for people who have not signed in, except the page to sign in."""
+"""The endpoints of forms for people who have not signed in, except the sign-in page."""
 
 
 def mount(app: Flask) -> None:
@@ -95,13 +95,13 @@ def _load_person(session_id: str) -> SignedIn | None:
 
 
 def render_resume_page(unsent: UnsentForm, status: int = 200) -> Response:
-    """Return a page that sends a form again, which shows the form without carrying it out."""
+    """Return a page that sends an unsent form again. The form is then shown, and not processed."""
     return render("people/resume_form.html", unsent=unsent, status=status)
 
 
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
-    """Ask the person to sign in, and return to the page and the values of its form."""
+    """Ask the person to sign in, then return them to the page, with the values of its form."""
     sign_in_url = url_for("people.sign_in", next=current_url() or None)
     if wants_fragment():
         return render_session_end(sign_in_url)
@@ -113,7 +113,7 @@ def _require_sign_in() -> Response:
 
 
 def _csrf_error(_error: CSRFError) -> Response:
-    """Show a form again that was sent with an invalid token. It is not carried out.
+    """Show a form again that was sent with an invalid CSRF token, without processing the form.
 
     The token is invalid after the session has ended, or after the person has signed in again.
     """

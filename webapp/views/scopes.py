@@ -122,7 +122,8 @@ def delete_child_scope(kind: str, slug: str) -> Response:
             return redirect(url_for(".child_scopes", kind=kind))
     contents = scopes.count_contents(child)
     if status != 422:
-        # The person now sees these; after an invalid entry, what they saw before still counts.
+        # The form contains the numbers that the page shows now. After an invalid entry, the form
+        # still contains the numbers that the person saw before.
         form.revision.data, form.contents.data = child.revision, str(contents)
     return render(
         "scopes/delete.html",

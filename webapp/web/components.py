@@ -33,8 +33,8 @@ _STATE_COLORS: dict[str, str] = {
     ImageState.PENDING: "state-azure",
     ImageState.UNKNOWN: "state-gray",
 }
-_INSTANTS = frozenset({"Created", "Deprecated"})
-"""Names of fields whose changes are instants: the labels in `image_details`."""
+_INSTANT_FIELDS = frozenset({"Created", "Deprecated"})
+"""The labels of fields whose values are instants. `webapp.images.image_details` defines them."""
 _STATE_ICONS: dict[str, str] = {
     ImageState.AVAILABLE: "circle-check",
     ImageState.PENDING: "clock",
@@ -103,13 +103,13 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
 
 
 def field_value(name: str, value: object) -> object:
-    """Return the value of the changed field `name` as it is shown.
+    """Return the value of the changed field `name` for display.
 
     Booleans become 'Yes' and 'No'. Instants, sizes and states look as in the image's details.
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"
-    if name in _INSTANTS and isinstance(value, str):
+    if name in _INSTANT_FIELDS and isinstance(value, str):
         return _when_iso(value)
     if name == "Size" and isinstance(value, int):
         return f"{value} GB"
@@ -119,7 +119,7 @@ def field_value(name: str, value: object) -> object:
 
 
 def _when_iso(text: str) -> object:
-    """Return an instant in ISO 8601 as `when` does, or any other text as it is."""
+    """Return the HTML for an instant in ISO 8601 format. Return any other text unchanged."""
     try:
         return when(datetime.fromisoformat(text))
     except ValueError:

@@ -60,7 +60,7 @@ def render(
 
 
 def redirect(url: str) -> Response:
-    """Redirect to `url` after a change. HTMX follows and gets the fragment of the page at `url`."""
+    """Redirect to `url` after a change. HTMX follows the redirect and gets the page's fragment."""
     response: Response = flask_redirect(url, 303)  # type: ignore[assignment]
     return response
 

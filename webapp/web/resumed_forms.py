@@ -1,4 +1,4 @@
-"""Forms that were sent without a valid session or CSRF token. They are never carried out or lost.
+"""Recover forms that were sent without a valid session or CSRF token, without processing them.
 
 The person signs in if necessary, and the browser then sends the values again with a valid token and
 the field RESUMED. A form with this field counts as invalid, so its view shows it again, filled in.
@@ -43,7 +43,7 @@ DROPPED_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class UnsentForm:
-    """A form that was not carried out: the path of its URL, and its (name, value) pairs."""
+    """A form that was not processed: the path of its URL, and its (name, value) pairs."""
 
     path: str
     values: tuple[tuple[str, str], ...]
@@ -83,12 +83,15 @@ def unsent_form_from_json(text: str) -> UnsentForm | None:
 
 
 def is_resumed() -> bool:
-    """Return whether the current request sends a form again, only to show it."""
+    """Return whether the current request sends a form again. Its view must only show the form."""
     return RESUMED in request.form
 
 
 def refuse_resumed() -> str:
-    """Return the sentence to show in a form that was sent again."""
+    """Return the message to show in a form that was sent again.
+
+    If the view redirects instead of showing the form, `_explain_redirect` shows the message.
+    """
     g.refused_resumed_form = True
     return MESSAGE
 
@@ -104,7 +107,7 @@ def _is_from_this_site() -> bool:
 
 
 def _explain_redirect(response: Response) -> Response:
-    """Show the sentence as a toast if the view has no page that shows the form."""
+    """Show the message as a toast if the view redirects and so cannot show it in the form."""
     if g.get("refused_resumed_form") and response.status_code == 303:
         toast(MESSAGE, "warning")
     return response

@@ -1,4 +1,4 @@
-"""Serving the application below a path prefix, such as `/registry`.
+"""Serve the application below a path prefix, such as `/registry`.
 
 The WSGI standard has a variable for the prefix, SCRIPT_NAME, which `url_for` puts in front of every
 URL. This module must not know Flask.
