@@ -177,7 +177,7 @@
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "Enter") enterList(event);
     });
-    // Enter in a list submits the form in some browsers only.
+    // Not all browsers submit the form when a person presses Enter in a list.
     select.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.repeat) return;
       event.preventDefault();
@@ -293,11 +293,14 @@
   document.addEventListener("htmx:beforeRequest", (event) => forEachMatch(event.target, "[data-busy]", markBusy));
   document.addEventListener("htmx:afterRequest", (event) => forEachMatch(event.target, "[data-busy]", markIdle));
 
-  // A swap keeps what a person entered. These are the rules for every swap of the application:
+  // A swap must not lose what a person entered. These rules apply to every swap:
   // - A field that was edited while the request was running keeps its value.
-  // - Other texts and choices that the request did not send stay, too. If another form sent it, what
-  //   the server filled in comes first. Ticks for rows of a list belong to that list.
-  // - A select whose options are replaced keeps its choice, even if the new options don't have it.
+  // - An edited text field or select that the request did not send also keeps its value. But if
+  //   another form sent the request and the response fills in the field, the new value is shown.
+  // - A checkbox that was not changed while the request was running does not keep its value: the
+  //   checkboxes of a list belong to the rows that are replaced.
+  // - A select whose options are replaced keeps its selected option, even if the new options don't
+  //   contain it.
   const valueOf = (field) => (/^(checkbox|radio)$/.test(field.type) ? field.checked : field.value);
   const editableFields = () => [...document.querySelectorAll("form [name]:not([type=hidden], [type=file], button)")]
     .concat([...document.querySelectorAll("[form][name]:not([type=hidden], button)")]);
@@ -326,7 +329,7 @@
     updateUrl(successor.form);
     if (!entry.caret) return;
     successor.setSelectionRange(...entry.caret);
-    // The person goes on typing here, so no other element takes the focus.
+    // The person is still typing in this field, so no other element may take the focus.
     document.querySelectorAll("[autofocus]").forEach((element) => element.removeAttribute("autofocus"));
   };
   const sentValues = new WeakMap();
@@ -365,13 +368,15 @@
     if (!choices.has(target)) return;
     const chosen = choices.get(target);
     choices.delete(target);
-    // Moving the new options changes which one is selected, so without a choice it is set, too.
+    // Moving the new options changes the selected option. If the person has not chosen an option,
+    // select the default option again.
     const options = [...target.options];
     selectOption(target, chosen?.value ? chosen : options.find((o) => o.defaultSelected) ?? options[0]);
     target.dispatchEvent(new Event("options"));
   });
 
-  // The browser would send a long text as a long URL, which servers refuse. Say so at the field.
+  // A form with the method GET sends its text in the URL. Servers refuse long URLs, so show an error
+  // at the field instead.
   const MAX_URL = 3500;
   const showTooLong = (field) => {
     if (field.parentElement.querySelector(".too-long")) return;
@@ -396,7 +401,7 @@
     const { verb, path, formData, elt } = event.detail;
     if (verb !== "get" || !isTooLong(path, formData)) return;
     event.preventDefault();
-    // A background request, such as for suggestions, is left out without a message.
+    // A background request, for example for suggestions, is not sent, and no message is shown.
     if (elt.matches("form")) showTooLong(longestField(elt));
   });
   document.addEventListener("submit", (event) => {
@@ -406,8 +411,8 @@
     showTooLong(longestField(form));
   });
 
-  // The URL of a page with a form by GET describes what is entered, so that the browser's back
-  // button and a reload show it again.
+  // If a page has a form with the method GET, its URL contains the values of the fields, so that the
+  // browser's back button and a reload show the values again.
   const updateUrl = (form) => {
     if (!form?.dataset.page) return;
     const values = [...new FormData(form)].filter(([, value]) => value);
@@ -417,7 +422,7 @@
   document.addEventListener("change", (event) => updateUrl(event.target.form));
   document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
     updateUrl(document.querySelector("form[data-page]"));
-    // An answer that is an error does not become an entry of the history.
+    // An error response does not add an entry to the history.
     if (event.detail.xhr.status >= 400) event.detail.history.type = "replace";
   });
   // After the session has ended, each request is answered with a notice. Show the notice once, so

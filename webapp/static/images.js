@@ -104,8 +104,9 @@
     htmx.ajax("GET", url.pathname + url.search, { target: "#filter-panel", swap: "innerHTML" });
   });
 
-  // Typing makes one entry of the history: the first pause adds it, and further pauses change it. A
-  // submit or leaving the box ends the entry. The next search then adds another.
+  // A search that a person types adds only one entry to the history: the first pause in typing adds
+  // the entry, and later pauses replace it. After the person submits the search or leaves the box,
+  // the next search adds a new entry.
   let isTyping = false;
   const endTyping = () => { isTyping = false; };
   searchBox.addEventListener("change", endTyping);
@@ -117,14 +118,15 @@
     isTyping = isTyped && document.activeElement === searchBox;
   });
 
-  // After HTMX replaced the results, update everything outside them that depends on the search. The
-  // answer to a link may arrive while a person types, and an answer to typing after more of it.
+  // After HTMX has replaced the results, update everything outside them that depends on the search.
+  // The person may still be typing when a response arrives. Change the text of the search box only
+  // if the person has not changed it and has left the box.
   let shownText = searchBox.value;
   document.addEventListener("htmx:afterSettle", () => {
     const q = results().dataset.q;
     if (searchBox.value === shownText && document.activeElement !== searchBox) searchBox.value = q;
     shownText = searchBox.value;
-    // Images that another search finds are a new selection.
+    // “All matching images” applies to one search only. Another search starts a new selection.
     if (bulkForm && q !== selectedSearch) bulkForm.elements.all.checked = false;
     selectedSearch = q;
     showSelection();
@@ -192,7 +194,7 @@
   });
   showSelection();
 
-  // On a slow network, a person may type before HTMX has loaded.
+  // On a slow network, a person may type before HTMX has loaded. Then submit the search now.
   document.addEventListener("DOMContentLoaded", () => {
     if (searchBox.value !== searchBox.defaultValue) searchBox.form.requestSubmit();
   });
