@@ -26,6 +26,9 @@ from schema.tenancy import Person, Scope
 NEVER_READ = "unknown"
 """The state of an image that was never read from its cloud."""
 
+REFERENCE_PREFIX = "resolve:"
+"""The beginning of an ID that refers to an image by the name of a parameter."""
+
 
 class Image(EditedTable):
     """A registered image. `webapp.images.identity` defines when two images are the same."""
@@ -141,8 +144,11 @@ class Image(EditedTable):
 def image_key_of(cloud_image_id: str) -> str:
     """Return the form in which two canonical IDs of the same cloud image are equal.
 
-    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters.
+    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters, except
+    references to a parameter: the case of its name matters.
     """
+    if cloud_image_id.startswith(REFERENCE_PREFIX):
+        return cloud_image_id
     return cloud_image_id.lower()
 
 

@@ -24,6 +24,7 @@ CHECKS, REVISIONS = "0004_checks", "0005_revisions"
 STATEMENTS, KEYS = "0006_cloud_statements", "0007_image_keys"
 IMPORT_PLANS = "0009_import_plans"
 DATACENTERS, LOCATIONS = "0010_datacenter_names", "0012_location_spellings"
+PARAMETERS = "0013_parameter_names"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -317,3 +318,16 @@ def test_locations_lose_slashes_and_invisible_characters(
     (deleted,) = DeletedImage.select()
     assert deleted.record["columns"]["location"] == "Labs/DC0"
     assert [reload(image).location for image in images[1:]] == ["RegionOne", "/x/", "DC1", "/DC1"]
+
+
+def test_keys_of_parameters_get_the_case_of_their_names(make_image: MakeImage) -> None:
+    parameter, other = make_image("acme", 1), make_image("acme", 2)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(PARAMETERS)
+    name = "resolve:ssm:/golden/Web"
+    for image, image_id in ((parameter, name), (other, "/Subscriptions/X")):
+        change = Image.update(cloud_image_id=image_id, image_key=image_id.lower())
+        change.where(Image.id == image.id).execute()
+    assert runner.up()[0] == PARAMETERS
+    assert reload(parameter).image_key == name
+    assert reload(other).image_key == "/subscriptions/x"

@@ -146,6 +146,29 @@ def test_azure_ids_in_another_case_are_the_same_image(editor: Actor, scope: Scop
         )
 
 
+def test_parameters_whose_names_differ_in_case_are_different_images(
+    editor: Actor, scope: ScopeAt
+) -> None:
+    acme, names = scope("acme"), ("/golden/Web", "/golden/web")
+    images = [
+        registration.register_unverified(
+            editor,
+            acme,
+            "aws",
+            parse_locator(CLOUDS["aws"], location="us-east-1", image_id=f"RESOLVE:SSM:{name}"),
+            choices(),
+            details=details(),
+        )
+        for name in names
+    ]
+    for image, name in zip(images, names, strict=True):
+        assert find_spelled(acme, f"ssm:{name}") == [image]
+        assert successors.find_image(acme, name) == image
+        for text in (name, name.upper(), f"id:{name}", f"id:{name.upper()}"):
+            page = catalogue.find_page(editor, acme, Listing(parse(text)))
+            assert {row.id for row in page.images} == {each.id for each in images}
+
+
 @pytest.mark.parametrize(
     ("key", "location", "canonical"),
     [

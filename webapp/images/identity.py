@@ -5,7 +5,7 @@ text that people and tools write: `parse_locator`. A location that no look-up ha
 a region of OpenStack, is stored as it was written, and compared by `Cloud.location_key`. Azure
 ignores the case of its IDs, but writes
 them in the case in which they were created. People copy the ID from here to other tools, so it is
-stored in the cloud's case. It is compared in lower case: `Image.image_key`.
+stored in the cloud's case. It is compared in the form of `image_key_of`.
 
 Every use case that adds an image to a scope adds it inside `with registering(...)`. The unique
 index of the `Image` table enforces the same rule if two people act at the same moment.

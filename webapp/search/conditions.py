@@ -241,7 +241,7 @@ def _ungrouped_term_condition(term: Term, actor: Actor) -> Sql:
     if term.key is Key.WORD:
         return sql.any_of(sql.contains("search_text", text) for text in term.texts)
     if term.key is Key.ID:
-        return sql.any_of(sql.contains("image_key", text) for text in term.texts)
+        return sql.any_of(sql.contains("LOWER(image_key)", text) for text in term.texts)
     if term.key is Key.BY:
         return _registrar_condition(term, actor)
     return _range_condition(term, actor)
