@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+import time
+
+from playwright.sync_api import Page, Route, expect
 
 from e2e.conftest import SignIn, toasts
 
@@ -39,6 +41,56 @@ def test_bookmarks_are_pinned_reordered_and_removed(sign_in: SignIn) -> None:
     expect(bar.get_by_role("link", name="Members")).to_have_count(0)
     bar.get_by_role("link", name="Images, AWS").click()
     expect(page).to_have_url("/account/acme/images?q=cloud%3Aaws")
+
+
+def continue_late(route: Route) -> None:
+    time.sleep(0.6)
+    route.continue_()
+
+
+def test_pressing_enter_again_moves_a_bookmark_further(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    for path in ("members", "overview", "images?q=cloud%3Aaws"):
+        page.goto(f"/account/acme/{path}")
+        pin = page.get_by_role("button", name="to the bookmarks bar")
+        if pin.count():  # Another test may have pinned the page.
+            pin.click()
+            expect(toasts(page)).to_contain_text("added to your bookmarks bar")
+    page.goto("/account/acme/bookmarks")
+    items = page.locator("#bookmark-settings li a")
+    first = items.first.inner_text()
+    page.route("**/bookmarks/move", continue_late)
+    page.get_by_role("button", name=f"Move down: {first}", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(items.nth(1)).to_have_text(first)
+    page.keyboard.press("Enter")
+    expect(items.nth(2)).to_have_text(first)
+    # Two more presses while the answers are on their way reach the end, and lose no focus.
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(items.nth(3)).to_have_text(first)
+    page.wait_for_timeout(1500)
+    expect(items.nth(3)).to_have_text(first)
+    expect(page.get_by_role("button", name=f"Move down: {first}", exact=True)).to_be_focused()
+    page.reload()
+    expect(items.nth(3)).to_have_text(first)
+    names = page.locator("[id]").evaluate_all("elements => elements.map((e) => e.id)")
+    assert len(names) == len(set(names))
+
+
+def test_the_label_of_a_copy_button_returns(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/account/acme/members")
+    page.get_by_label("E-mail").fill("copied@example.com")
+    page.get_by_role("button", name="Create invitation link").click()
+    button = page.locator("[data-copy]").first
+    label = button.get_attribute("aria-label")
+    assert label
+    button.click()
+    expect(button).to_have_attribute("aria-label", "Copied")
+    button.click()
+    expect(button).to_have_attribute("aria-label", label, timeout=5000)
 
 
 def test_each_person_has_their_own_bar(sign_in: SignIn) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import unicodedata
 from itertools import pairwise
 
+from schema.text import comparable
+
 SEPARATOR = "\x1f"
 """A control character, which no text of an image contains."""
 TRIGRAM = 3
@@ -21,12 +23,12 @@ def is_wide(character: str) -> bool:
 
 
 def search_text(*texts: str) -> str:
-    """Return the texts in lower case, followed by their short words.
+    """Return the texts in lower case and comparable, followed by their short words.
 
     >>> search_text("Web 映像").replace(SEPARATOR, "|")
     'web 映像|像|映|映像|'
     """
-    text = "\n".join(texts).lower()
+    text = comparable("\n".join(texts)).lower()
     if text.isascii():
         return text
     words = {character for character in text if is_wide(character)}

@@ -10,6 +10,7 @@ from playhouse.migrations import Runner
 
 import models
 from models import AuditEntry, DeletedImage, FacetGroup, Image, Job, JobRow, LifeCycle
+from schema.search_text import search_text
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details, reload
 from webapp import audit, database
 from webapp.clouds.base import ImageState, Locator
@@ -25,6 +26,7 @@ STATEMENTS, KEYS = "0006_cloud_statements", "0007_image_keys"
 IMPORT_PLANS = "0009_import_plans"
 DATACENTERS, LOCATIONS = "0010_datacenter_names", "0012_location_spellings"
 PARAMETERS = "0013_parameter_names"
+NORMALIZED_TEXTS = "0014_normalized_texts"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -331,3 +333,24 @@ def test_keys_of_parameters_get_the_case_of_their_names(make_image: MakeImage) -
     assert runner.up()[0] == PARAMETERS
     assert reload(parameter).image_key == name
     assert reload(other).image_key == "/subscriptions/x"
+
+
+def test_texts_of_images_are_stored_in_the_form_that_searches_compare(
+    make_image: MakeImage,
+) -> None:
+    image, plain = make_image("acme", 1), make_image("acme", 2)
+    before = {
+        "name": "Cafe\u0301\u00a0映像  x",
+        "os_family": "My\u3000Linux",
+        "status_reason": "Too\u00a0old",
+        "search_text": "cafe\u0301\u00a0映像  x\nami-1\na\u00a0description",
+    }
+    Image.update(before).where(Image.id == image.id).execute()
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(NORMALIZED_TEXTS)
+    assert runner.up()[0] == NORMALIZED_TEXTS
+    migrated = reload(image)
+    assert (migrated.name, migrated.os_family) == ("Café 映像 x", "My Linux")
+    assert (migrated.name_key, migrated.status_reason) == ("café 映像 x", "Too old")
+    assert migrated.search_text == search_text("Café 映像 x\nami-1\na description")
+    assert reload(plain).search_text == plain.search_text

@@ -74,7 +74,7 @@ def test_only_editors_register(
     [
         ("  padded ", "padded"),
         ("", "ami-00000000000000001"),
-        ("tab\tinside", "tabinside"),
+        ("tab\tinside", "tab inside"),
         ("x" * 300, "x" * 255),
         ("ubuntu/images/hvm-ssd (2026)", "ubuntu/images/hvm-ssd (2026)"),
     ],

@@ -12,6 +12,7 @@ from datetime import date
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from schema.text import comparable
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
 from webapp.search.language import (
@@ -51,7 +52,7 @@ awkward = st.builds(
 image_ids = st.sampled_from(["ubuntu:server:latest", "Canonical:ubuntu:server:latest", "urn:a:b"])
 values = (
     (st.text(printable, max_size=40) | awkward | image_ids)
-    .map(str.strip)
+    .map(comparable)
     .filter(lambda value: len(value) >= MIN_WORD_LENGTH)
 )
 free = st.builds(

@@ -123,7 +123,7 @@ def test_a_view_is_renamed_unless_the_name_is_taken(actor_of: ActorOf, scope: Sc
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "new\x00line", "\u202egold"])
 def test_invalid_names_are_refused(actor_of: ActorOf, scope: ScopeAt, name: str) -> None:
     viewer, acme = actor_of("account-viewer"), scope("acme")
-    with pytest.raises(SavedViewError, match="1 to 60 printable characters") as raised:
+    with pytest.raises(SavedViewError, match=r"1 to 60 characters|U\+0000|U\+202E") as raised:
         saved_views.save_view(viewer, acme, name, UBUNTU)
     assert raised.value.field == "name"
     view = saved_views.save_view(viewer, acme, "x" * 60, UBUNTU)

@@ -149,6 +149,7 @@ def test_empty_columns_stay_unchanged(
         ({"agent_installed": "maybe"}, "agent_installed must be yes or no"),
         ({"status": "new"}, "“new” isn’t a status"),
         ({"status": "retired", "retired_on": "31.1.2026"}, "retired_on must be a date"),
+        ({"deprecated_on": "0026-12-31"}, "must be a date from 2000-01-01 to 2100-12-31"),
         ({"status_reason": "Old."}, "requires the status"),
         ({"description": "x" * 5_000}, "longer than 4,096 characters"),
         ({"location": "x" * 200}, "Use at most 128 characters"),

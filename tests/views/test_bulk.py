@@ -268,7 +268,7 @@ def test_deprecating_several_images(client: FlaskClient, make_image: MakeImage) 
     ("fields", "words"),
     [
         ({"on": ""}, "Enter a date"),
-        ({"on": "tomorrow"}, "Not a valid date"),
+        ({"on": "tomorrow"}, "YYYY-MM-DD"),
         ({"reason": "x" * 256}, "255 characters"),
         ({"successor": "#12345"}, "There is no image"),
     ],

@@ -67,7 +67,9 @@ def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeIm
     [
         ({}, "Choose a status."),
         ({"status": "deprecated"}, "Enter a date"),
-        ({"status": "deprecated", "on": "2026-02-30"}, "Not a valid date"),
+        ({"status": "deprecated", "on": "2026-02-30"}, "2026-02-30 doesn’t exist"),
+        ({"status": "retired", "on": "0027-01-31"}, "Check the year 0027"),
+        ({"status": "retired", "on": "soon"}, "YYYY-MM-DD"),
         (
             {"status": "retired", "on": "2026-02-28", "successor": "none such"},
             "There is no image with",

@@ -19,7 +19,8 @@ from tests.cast import PASSWORD
 from tests.conftest import ClientOf, MakeImage
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
-from webapp.forms.credentials import SecretTextField, credentials_form
+from webapp.forms.credentials import credentials_form
+from webapp.forms.fields import Secret, SecretMultilineText
 from webapp.web.resumed_forms import DROPPED_NAMES
 
 ADMIN = "account-admin@example.com"
@@ -137,7 +138,7 @@ def test_every_secret_field_is_dropped(app: Flask) -> None:
     with app.test_request_context():
         for cloud in CLOUDS.values():
             for field in credentials_form(cloud):
-                if isinstance(field, SecretTextField) or field.type == "PasswordField":
+                if isinstance(field, Secret | SecretMultilineText):
                     assert field.name in DROPPED_NAMES
 
 

@@ -146,7 +146,7 @@ def test_a_file_takes_precedence_over_pasted_text(client_of: ClientOf) -> None:
     [
         ({}, "There is nothing to import"),
         ({"text": "name\nnoble\n"}, "The column cloud is missing"),
-        ({"text": TEXT, "how": "somehow"}, "Not a valid choice"),
+        ({"text": TEXT, "how": "somehow"}, "Choose a value from the list"),
         ({"file": upload_of(b"\xff\xfe")}, "isn’t encoded in UTF-8"),
     ],
 )

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from peewee import IntegrityError
 
@@ -18,7 +17,7 @@ from models import CloudCredentials, Image, Scope, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, CredentialValues, Identity, InvalidCredentials
+from webapp.clouds.base import Cloud, CredentialValues, Field, Identity, InvalidCredentials
 from webapp.credentials.vault import Vault
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import (
@@ -27,6 +26,8 @@ from webapp.revisions.conflicts import (
     require_no_conflict,
     require_unchanged,
 )
+from webapp.values.text import LineRule, character_problem
+from webapp.values.urls import InvalidUrl, parse_server_url
 
 NAME_LENGTH = 64
 EDIT_ATTEMPTS = 3
@@ -38,6 +39,9 @@ class CredentialsError(Refusal):
 
     `field` is 'name' or the name of a credential field.
     """
+
+
+NAME = LineRule("name", NAME_LENGTH, 1, "name", CredentialsError)
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
@@ -81,7 +85,7 @@ def add(
     actor.require(Right.MANAGE_CREDENTIALS, scope)
     cloud = CLOUDS[cloud_key]
     values = _valid_values(cloud, values)
-    row = CloudCredentials(scope=scope, cloud=cloud.key, name=_valid_name(name))
+    row = CloudCredentials(scope=scope, cloud=cloud.key, name=NAME.parse(name))
     vault.store(row, cloud.credential_fields, values)
     if checked:
         _set_identity(row, cloud.check(CredentialValues(values)))
@@ -116,7 +120,7 @@ def edit(
     for _ in range(EDIT_ATTEMPTS):
         if not row.reload():
             raise RecordDeleted
-        edited = _edited(cloud, row, vault, _valid_name(name), values, cleared)
+        edited = _edited(cloud, row, vault, NAME.parse(name), values, cleared)
         require_no_conflict(row, based_on, edited.theirs, edited.yours)
         identity = cloud.check(CredentialValues(edited.values)) if checked else None
         if _save_edit(actor, row, vault, edited, identity):
@@ -246,13 +250,6 @@ def _set_identity(row: CloudCredentials, identity: Identity) -> None:
     row.checked_at = now()
 
 
-def _valid_name(name: str) -> str:
-    name = " ".join(name.split())
-    if not 1 <= len(name) <= NAME_LENGTH:
-        raise CredentialsError(f"Enter a name with 1 to {NAME_LENGTH} characters.", "name")
-    return name
-
-
 def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
     """Return a value for each credential field of the cloud, without surrounding whitespace.
 
@@ -267,22 +264,34 @@ def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
             continue
         if field.options and not value:
             value = field.options[0][0]
-        if field.required and not value:
-            raise CredentialsError(f"{field.label} is required.", field.name)
-        if value and field.pattern and not re.fullmatch(field.pattern, value):
-            message = f"{field.label} doesn’t have the expected format. {field.hint}"
-            raise CredentialsError(message.strip(), field.name)
-        if field.options and value not in dict(field.options):
-            message = f"Choose one of the listed values for {field.label}."
-            raise CredentialsError(message, field.name)
-        if field.name.endswith("_url") and value and not _is_http_url(value):
-            raise CredentialsError(f"{field.label} must be an http:// or https:// URL.", field.name)
-        valid[field.name] = value
+        valid[field.name] = _valid_value(field, value)
     try:
         cloud.validate(valid)
     except InvalidCredentials as error:
         raise CredentialsError(str(error), error.field) from error
     return valid
+
+
+def _valid_value(field: Field, value: str) -> str:
+    """Return the value as it is stored. Raises CredentialsError."""
+    if field.required and not value:
+        raise CredentialsError(f"{field.label} is required.", field.name)
+    if value and field.pattern and not re.fullmatch(field.pattern, value):
+        message = f"{field.label} doesn’t have the expected format. {field.hint}"
+        raise CredentialsError(message.strip(), field.name)
+    if field.options and value not in dict(field.options):
+        message = f"Choose one of the listed values for {field.label}."
+        raise CredentialsError(message, field.name)
+    if problem := character_problem(value, field.label):
+        raise CredentialsError(problem, field.name)
+    if not field.multiline and len(value.splitlines()) > 1:
+        raise CredentialsError(f"Enter the {field.label} as one line of text.", field.name)
+    if field.name.endswith("_url") and value:
+        try:
+            return parse_server_url(value, field.label)
+        except InvalidUrl as error:
+            raise CredentialsError(error.message, field.name) from error
+    return value
 
 
 def _require_secrets_for_new_url(
@@ -303,14 +312,6 @@ def _require_secrets_for_new_url(
                 f"Enter the secrets again, because they will be sent to the new {field.label}.",
                 next(name for name, value in reused_secrets.items() if value),
             )
-
-
-def _is_http_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.username
 
 
 @contextmanager

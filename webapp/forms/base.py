@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from flask_wtf import FlaskForm
-from wtforms import Field, Form, HiddenField
+from wtforms import Field, Form
 from wtforms.validators import Length
 
-from models import LARGEST_ID
+from webapp.forms.fields import RevisionField
 from webapp.web.resumed_forms import is_resumed, refuse_resumed
 
 
@@ -35,28 +35,12 @@ class MarkRequired:
         pass
 
 
-def stripped(value: str | None) -> str:
-    """Return the text without surrounding whitespace. The forms use this as a WTForms filter."""
-    return (value or "").strip()
-
-
 def refuse(form: Form, message: str, field: str = "") -> None:
     """Show the message of a use case at `field`, or above the form if it has no such field."""
     if field and field in form:
         form[field].errors = [*form[field].errors, message]
     else:
         form.form_errors.append(message)
-
-
-class RevisionField(HiddenField):
-    """The revision of the record that the page showed. Any other text counts as revision 0."""
-
-    data: int
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        text = valuelist[0] if valuelist else ""
-        is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))
-        self.data = min(int(text), LARGEST_ID) if is_number else 0
 
 
 class BaseForm(FlaskForm):

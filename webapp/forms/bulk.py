@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, Field, HiddenField, SelectField
+from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired
 
-from models import LARGEST_ID
-from webapp.forms.base import BaseForm, stripped
+from webapp.forms.base import BaseForm
+from webapp.forms.fields import Choice, HiddenText, RecordIds, record_id
 from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk_actions import Arguments, BulkAction
 
 MAX_REVISIONS_BYTES = 512 * 1024
-
-
-class ImageIdsField(Field):
-    """The IDs of the images whose checkboxes are selected. Ignores any text that is not an ID."""
-
-    data: list[int]
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        numbers = (int(text) for text in valuelist if text.isdecimal() and len(text) <= 10)
-        self.data = [number for number in dict.fromkeys(numbers) if number <= LARGEST_ID]
-
-    def process_data(self, value: Any) -> None:
-        self.data = value or []
 
 
 class RevisionsField(HiddenField):
@@ -44,7 +30,7 @@ class RevisionsField(HiddenField):
             packed = base64.b64decode(valuelist[0] if valuelist else "", validate=True)
             text = zlib.decompressobj().decompress(packed, MAX_REVISIONS_BYTES)
             pairs = [pair.split(":") for pair in text.decode("ascii").split()]
-            self.data = {int(image): min(int(revision), LARGEST_ID) for image, revision in pairs}
+            self.data = {record_id(image): record_id(revision) for image, revision in pairs}
         except (ValueError, zlib.error):
             return
 
@@ -56,11 +42,11 @@ class RevisionsField(HiddenField):
 class BulkForm(FlaskForm):
     """An action and its images: the selected images, or all images that match the search."""
 
-    action = SelectField(validators=[InputRequired("Choose an action.")])
-    image = ImageIdsField()
+    action = Choice(validators=[InputRequired("Choose an action.")])
+    image = RecordIds()
     all = BooleanField()
-    q = HiddenField(filters=[stripped])
-    expected = HiddenField(filters=[stripped])
+    q = HiddenText()
+    expected = HiddenText()
     """The fingerprint of the images that the preview showed."""
     revisions = RevisionsField()
 
@@ -75,7 +61,7 @@ class BulkForm(FlaskForm):
 class RestoreForm(BaseForm):
     """The batch of deleted images to restore."""
 
-    batch = HiddenField(validators=[InputRequired()])
+    batch = HiddenText(32, validators=[InputRequired()])
 
 
 class OperatingSystemForm(ImageForm):

@@ -6,30 +6,29 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import (
-    BooleanField,
-    Field,
-    PasswordField,
-    SelectField,
-    StringField,
-    TextAreaField,
-)
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField, Field
+from wtforms.validators import InputRequired
 
 from models import CloudCredentials
 from webapp.clouds.base import Cloud
 from webapp.clouds.base import Field as CloudField
-from webapp.forms.base import BaseForm, RevisionField, stripped
+from webapp.credentials import cloud_credentials
+from webapp.forms.base import BaseForm
+from webapp.forms.fields import (
+    Choice,
+    MultilineText,
+    PastedText,
+    RevisionField,
+    Secret,
+    SecretMultilineText,
+    ServerUrl,
+    TextLine,
+    require_characters,
+)
 
+LINE_LENGTH = 4096
 MULTILINE_LENGTH = 64 * 1024
 """Maximum length of a key file or a list of certificates, in characters."""
-
-
-class SecretTextField(TextAreaField):
-    """A text area that never shows its value, like a PasswordField."""
-
-    def _value(self) -> str:
-        return ""
 
 
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
@@ -39,10 +38,10 @@ def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> Fl
     secret field empty, its stored value stays.
     """
     fields: dict[str, Any] = {
-        "name": StringField(
+        "name": TextLine(
             "Name",
-            [InputRequired("Enter a name."), Length(max=64)],
-            [stripped],
+            cloud_credentials.NAME,
+            [InputRequired("Enter a name.")],
             description="Shown when people choose credentials in New Image.",
         ),
         "skip_check": BooleanField("Save without checking"),
@@ -79,27 +78,26 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
 
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
-    validators: list[Any] = [Length(max=4096)]
+    validators: list[Any] = [require_characters]
     # A field that can be uploaded as a file, or that depends on another field, may be empty here.
     # The use case checks such fields.
     required_here = field.required and not field.multiline and not field.when
     if required_here and not (field.secret and has_stored):
         validators.append(InputRequired(f"{field.label} is required."))
     if field.options:
-        return SelectField(field.label, choices=dict(field.options), description=field.hint)
-    if field.multiline:
-        kind = SecretTextField if field.secret else TextAreaField
-        validators[0] = Length(max=MULTILINE_LENGTH)
-    else:
-        kind = PasswordField if field.secret else StringField
+        return Choice(field.label, choices=dict(field.options), description=field.hint)
     hint = field.hint
     if field.secret and has_stored:
         hint = f"Never shown. Leave empty to keep the stored value. {hint}"
-    return kind(
-        field.label,
-        validators,
-        [stripped],
-        description=hint,
-        render_kw={"placeholder": field.placeholder} if field.placeholder else None,
-        default=field.default,
-    )
+    options: dict[str, Any] = {
+        "validators": validators,
+        "description": hint,
+        "render_kw": {"placeholder": field.placeholder} if field.placeholder else None,
+        "default": field.default,
+    }
+    if field.name.endswith("_url"):
+        return ServerUrl(field.label, **options)
+    if field.multiline:
+        kind = SecretMultilineText if field.secret else MultilineText
+        return kind(field.label, MULTILINE_LENGTH, **options)
+    return (Secret if field.secret else PastedText)(field.label, LINE_LENGTH, **options)

@@ -5,69 +5,58 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from wtforms import (
-    BooleanField,
-    Field,
-    Form,
-    HiddenField,
-    IntegerField,
-    SelectField,
-    StringField,
-)
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms import BooleanField, Field
+from wtforms.validators import InputRequired
 
 from models import CloudCredentials, Image
-from webapp.forms.base import BaseForm, ConfirmForm, RevisionField, refuse, stripped
+from webapp.forms.base import BaseForm, ConfirmForm, refuse
+from webapp.forms.fields import (
+    Choice,
+    HiddenText,
+    RecordChoice,
+    RevisionField,
+    TextLine,
+    WholeNumber,
+)
 from webapp.images import operating_systems
-from webapp.images.choices import OS_LENGTH, SIZE_MESSAGE, Choices
+from webapp.images.choices import (
+    LARGEST_SIZE,
+    NAME,
+    OS_FAMILY,
+    OS_VERSION,
+    SIZE_MESSAGE,
+    Choices,
+)
 
 OTHER = operating_systems.OTHER
-
-
-class SizeField(IntegerField):
-    """A size in GB.
-
-    If the text is not a number, the error is SIZE_MESSAGE instead of the message of WTForms.
-    """
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        try:
-            super().process_formdata(valuelist)
-        except ValueError as error:
-            raise ValueError(SIZE_MESSAGE) from error
-
-
-class SizeRange(NumberRange):
-    """Checks the range of a number. `SizeField` has already reported text that is not a number."""
-
-    def __call__(self, form: Form, field: Field) -> None:
-        if field.data is not None:
-            super().__call__(form, field)
+LONGEST_RECEIPT = 256 * 1024
+"""Characters of a receipt. The details of an image with many facts are long."""
 
 
 class ImageForm(BaseForm):
     """The details that a person enters when they register or edit an image."""
 
-    name = StringField(
+    name: Field = TextLine(
         "Name",
+        NAME,
         [InputRequired("Enter a name for the image.")],
         description="Used in this registry only. The name in the cloud doesn’t change.",
     )
-    os_family = SelectField("Family", [InputRequired("Choose the family of the operating system.")])
-    os_family_other = StringField("Other family", [Optional(), Length(max=OS_LENGTH)], [stripped])
-    os_version = SelectField("Version", [InputRequired("Choose the version.")])
-    os_version_other = StringField("Other version", [Optional(), Length(max=OS_LENGTH)], [stripped])
-    size_gb: IntegerField = SizeField(
-        "Size",
-        [Optional(), SizeRange(1, 2**31 - 1, SIZE_MESSAGE)],
-        description="In GB. Optional.",
+    os_family: Field = Choice(
+        "Family", [InputRequired("Choose the family of the operating system.")]
     )
-    compute_resource = SelectField("Compute Resource", validate_choice=False, choices={"": ""})
-    agent_installed = BooleanField("Scalr Agent Installed")
-    shared = BooleanField("Shared")
+    os_family_other = TextLine("Other family", OS_FAMILY)
+    os_version: Field = Choice("Version", [InputRequired("Choose the version.")])
+    os_version_other = TextLine("Other version", OS_VERSION)
+    size_gb: Field = WholeNumber(
+        "Size", 1, LARGEST_SIZE, SIZE_MESSAGE, description="In GB. Optional."
+    )
+    compute_resource: Field = Choice("Compute Resource", validate_choice=False, choices={"": ""})
+    agent_installed: Field = BooleanField("Scalr Agent Installed")
+    shared: Field = BooleanField("Shared")
     revision: Field = RevisionField()
     """The revision that the person edits. A new image has none."""
-    receipt = HiddenField()
+    receipt: Field = HiddenText(LONGEST_RECEIPT)
     """The signed record of the look-up, which NEXT hands to REGISTER. See `images/receipts.py`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -153,7 +142,7 @@ class ImageForm(BaseForm):
         """Return the entered values. Raises InvalidChoices."""
         os_family, os_version = self.operating_system()
         return Choices(
-            name=stripped(self.name.data),
+            name=self.name.data or "",
             os_family=os_family,
             os_version=os_version,
             size_gb=self.size_gb.data,
@@ -170,7 +159,7 @@ class ImageForm(BaseForm):
 
 
 class SharedForm(ConfirmForm):
-    shared = BooleanField()
+    shared: Field = BooleanField()
 
 
 class CheckForm(BaseForm):
@@ -179,9 +168,7 @@ class CheckForm(BaseForm):
     If the image's credentials were deleted, the person chooses others.
     """
 
-    credentials = SelectField(
-        "Cloud Credentials", coerce=lambda value: int(value or 0), validate_choice=False
-    )
+    credentials = RecordChoice("Cloud Credentials", validate_choice=False)
 
     def set_credentials(self, usable: Sequence[CloudCredentials], image: Image) -> None:
         """Offer the usable credentials, and select the credentials of the image."""

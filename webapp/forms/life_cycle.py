@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from wtforms import DateField, RadioField, StringField
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import InputRequired, Optional
 
 import models
 from models import LifeCycle
-from webapp.forms.base import BaseForm, RevisionField, stripped
-from webapp.images.life_cycle import REASON_LENGTH, LifeCyclePlan
+from webapp.forms.base import BaseForm
+from webapp.forms.fields import Day, PastedText, RadioChoice, RevisionField, TextLine
+from webapp.images.life_cycle import REASON, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
 SUCCESSOR_HINT = (
@@ -22,27 +22,20 @@ SUCCESSOR_HINT = (
 class LifeCycleForm(BaseForm):
     """The day from which an image is deprecated or retired, the reason, and the successor."""
 
-    on = DateField(
+    on = Day(
         "From",
         [InputRequired("Enter a date, such as 2026-01-31.")],
         default=lambda: models.today(),  # noqa: PLW0108  tests replace `models.today`
         description="In UTC. You can choose a date in the future.",
     )
-    reason = StringField(
-        "Reason",
-        [Optional(), Length(max=REASON_LENGTH)],
-        [stripped],
-        description=REASON_HINT,
-    )
-    successor = StringField(
-        "Successor", [Optional(), Length(max=600)], [stripped], description=SUCCESSOR_HINT
-    )
+    reason = TextLine("Reason", REASON, description=REASON_HINT)
+    successor = PastedText("Successor", 600, description=SUCCESSOR_HINT)
 
 
 class StatusForm(LifeCycleForm):
     """The current or scheduled status of one image."""
 
-    status = RadioField(
+    status = RadioChoice(
         "Status",
         [InputRequired("Choose a status.")],
         choices={status.value: status.value.capitalize() for status in LifeCycle},

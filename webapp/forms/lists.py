@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from wtforms import BooleanField, HiddenField, SelectField, SelectMultipleField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField
+from wtforms.validators import InputRequired
 
-from webapp.forms.base import BaseForm, RevisionField
+from webapp.forms.base import BaseForm
+from webapp.forms.fields import Choice, Choices, HiddenText, RevisionField, TextLine
 from webapp.people import preferences
-from webapp.search.saved_views import NAME_LENGTH
-
-
-def _single_spaced(value: str | None) -> str:
-    return " ".join((value or "").split())
+from webapp.search.saved_views import NAME
 
 
 class ViewNameForm(BaseForm):
-    name = StringField(
-        "Name",
-        [
-            InputRequired("Enter a name for the view."),
-            Length(max=NAME_LENGTH, message=f"Use at most {NAME_LENGTH} characters for the name."),
-        ],
-        [_single_spaced],
-    )
+    name = TextLine("Name", NAME, [InputRequired("Enter a name for the view.")])
 
 
 class RenameViewForm(ViewNameForm):
@@ -30,7 +20,7 @@ class RenameViewForm(ViewNameForm):
 
 
 class SaveViewForm(ViewNameForm):
-    path = HiddenField(validators=[InputRequired()])
+    path = HiddenText(validators=[InputRequired()])
     shared = BooleanField()
     replace = BooleanField()
 
@@ -45,11 +35,9 @@ class ListSettingsForm(BaseForm):
     The use case ignores unknown columns, so the form does not check them.
     """
 
-    columns = SelectMultipleField(
-        "Columns", choices=list(preferences.COLUMNS), validate_choice=False
-    )
-    page_size = SelectField(
+    columns = Choices("Columns", choices=list(preferences.COLUMNS), validate_choice=False)
+    page_size = Choice(
         "Images per page",
         choices={str(size): str(size) for size in preferences.PAGE_SIZES},
     )
-    next = HiddenField()
+    next = HiddenText()

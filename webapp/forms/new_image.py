@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from wtforms import (
-    Field,
-    Form,
-    SelectField,
-    StringField,
-)
+from wtforms import Field, Form
 
 from models import CloudCredentials
 from webapp.clouds.base import (
@@ -22,7 +17,8 @@ from webapp.clouds.base import (
     Location,
 )
 from webapp.clouds.base import Field as CloudField
-from webapp.forms.base import MarkRequired, NotTooLong, refuse, stripped
+from webapp.forms.base import MarkRequired, NotTooLong, refuse
+from webapp.forms.fields import Choice, PastedText
 
 LONGEST_TEXT = 2000
 """Longest text that somebody can paste as an image ID, in characters. IDs are much shorter, but
@@ -45,7 +41,7 @@ class SelectImageForm(Form):
     """
 
     cloud: ClassVar[Cloud]
-    credentials = SelectField("Cloud Credentials", [MarkRequired()], validate_choice=False)
+    credentials = Choice("Cloud Credentials", [MarkRequired()], validate_choice=False)
     suggested_locations: Mapping[str, str] = {}
     """Labels of locations by key. Filled in only for a cloud whose location may also be typed."""
     is_live = False
@@ -65,7 +61,7 @@ class SelectImageForm(Form):
         fields["image_id"] = _field(cloud.image_id_field, is_select=cloud.lists_images)
         form: SelectImageForm = type("SelectImageForm", (SelectImageForm,), fields)(arguments)
         for name in fields.keys() & {"location", "image_id"}:
-            if isinstance(form[name], SelectField):
+            if isinstance(form[name], Choice):
                 _set_choices(form[name], {})
         names = {str(row.id): row.name for row in usable}
         form.credentials.choices = names
@@ -108,7 +104,7 @@ class SelectImageForm(Form):
             location.key: location.label if location.enabled else f"{location.label} (not enabled)"
             for location in locations
         }
-        if isinstance(self["location"], SelectField):
+        if isinstance(self["location"], Choice):
             _set_choices(self["location"], labels)
         else:
             self.suggested_locations = labels
@@ -133,19 +129,17 @@ class SelectImageForm(Form):
 
 
 def _field(field: CloudField, *, is_select: bool) -> Field:
-    validators: list[Any] = [NotTooLong(LONGEST_TEXT, TOO_LONG)]
-    if field.name == "location":
-        validators = [NotTooLong(LONGEST_TEXT, "This text is too long for a location.")]
-    if field.required:
-        validators.append(MarkRequired())
-    options = {"filters": [stripped], "default": field.default, "validators": validators}
+    too_long = "This text is too long for a location." if field.name == "location" else TOO_LONG
+    validators: list[Any] = [MarkRequired()] if field.required else []
+    options = {"default": field.default, "validators": validators}
     if is_select:
+        validators.append(NotTooLong(LONGEST_TEXT, too_long))
         choices = {"": "Choose…"}
-        return SelectField(field.label, validate_choice=False, choices=choices, **options)
-    return StringField(field.label, **options)
+        return Choice(field.label, validate_choice=False, choices=choices, **options)
+    return PastedText(field.label, LONGEST_TEXT, too_long=too_long, **options)
 
 
-def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
+def _set_choices(select: Choice, labels: Mapping[str, str]) -> None:
     """Offer `labels`. The current value stays selected, even if `labels` does not contain it."""
     chosen = {select.data: select.data} if select.data and select.data not in labels else {}
     select.choices = {"": "Choose…", **labels, **chosen}
@@ -154,4 +148,4 @@ def _set_choices(select: SelectField, labels: Mapping[str, str]) -> None:
 class PasteForm(Form):
     """An image ID of any cloud, before a cloud is chosen."""
 
-    paste = StringField("Paste any image ID", [NotTooLong(LONGEST_TEXT, TOO_LONG)], [stripped])
+    paste = PastedText("Paste any image ID", LONGEST_TEXT, too_long=TOO_LONG)

@@ -3,65 +3,65 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import (
-    HiddenField,
-    IntegerField,
-    PasswordField,
-    SelectField,
-    StringField,
-)
-from wtforms.validators import Email, InputRequired, Length
+from wtforms.validators import InputRequired
 
 from models import Role
-from webapp.forms.base import BaseForm, ConfirmForm, RevisionField, stripped
+from webapp.forms.base import BaseForm, ConfirmForm
+from webapp.forms.fields import (
+    Choice,
+    EmailAddress,
+    HiddenText,
+    PastedText,
+    RevisionField,
+    Secret,
+    TextLine,
+    WholeNumber,
+)
+from webapp.people import accounts, bookmarks, scopes
 
+LONGEST_PASSWORD = 1000
+"""The use cases have a lower limit for new passwords."""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
 class SignInForm(FlaskForm):
-    email = StringField("E-mail", [InputRequired("Enter your e-mail address.")], [stripped])
-    password = PasswordField("Password", [InputRequired("Enter your password.")])
+    email = PastedText("E-mail", 254, [InputRequired("Enter your e-mail address.")])
+    password = Secret("Password", LONGEST_PASSWORD, [InputRequired("Enter your password.")])
 
 
 class PasswordForm(BaseForm):
-    current_password = PasswordField(
-        "Current password", [InputRequired("Enter your current password.")]
+    current_password = Secret(
+        "Current password", LONGEST_PASSWORD, [InputRequired("Enter your current password.")]
     )
-    password = PasswordField(
+    password = Secret(
         "New password",
+        LONGEST_PASSWORD,
         [InputRequired("Enter a new password.")],
         description="At least 10 characters. A phrase of several words is easy to remember.",
     )
 
 
 class NewAccountForm(BaseForm):
-    name = StringField(
-        "Your name", [InputRequired("Enter your name."), Length(max=128)], [stripped]
-    )
-    password = PasswordField(
-        "Password", [InputRequired("Enter a password.")], description="At least 10 characters."
+    name = TextLine("Your name", accounts.NAME, [InputRequired("Enter your name.")])
+    password = Secret(
+        "Password",
+        LONGEST_PASSWORD,
+        [InputRequired("Enter a password.")],
+        description="At least 10 characters.",
     )
 
 
 class InviteForm(BaseForm):
-    email = StringField(
-        "E-mail",
-        [
-            InputRequired("Enter an e-mail address."),
-            Length(max=254),
-            Email("Enter a valid e-mail address."),
-        ],
-        [stripped],
-    )
-    role = SelectField("Role", choices=ROLES)
+    email = EmailAddress("E-mail", [InputRequired("Enter an e-mail address.")])
+    role = Choice("Role", choices=ROLES)
 
 
 class RoleForm(ConfirmForm):
-    role = SelectField("Role", choices=ROLES)
+    role = Choice("Role", choices=ROLES)
 
 
 class ScopeForm(BaseForm):
-    name = StringField("Name", [InputRequired("Enter a name.")], [stripped])
+    name = TextLine("Name", scopes.NAME, [InputRequired("Enter a name.")])
 
 
 class RenameScopeForm(ScopeForm):
@@ -71,18 +71,20 @@ class RenameScopeForm(ScopeForm):
 class DeleteScopeForm(RenameScopeForm):
     """The typed name, and what the page showed: the revision and the numbers of records."""
 
-    contents = HiddenField()
+    contents = HiddenText()
 
 
 class BookmarkForm(BaseForm):
-    path = HiddenField(validators=[InputRequired()])
-    label = HiddenField()
+    path = HiddenText(validators=[InputRequired()])
+    label = HiddenText()
 
 
 class MoveBookmarkForm(BaseForm):
-    path = HiddenField(validators=[InputRequired()])
-    position = IntegerField(validators=[InputRequired()])
+    path = HiddenText(validators=[InputRequired()])
+    position = WholeNumber(
+        "Position", 0, bookmarks.MAX_BOOKMARKS, "Choose a position in the bar.", [InputRequired()]
+    )
 
 
 class ThemeForm(BaseForm):
-    theme = SelectField(choices={"system": "System", "light": "Light", "dark": "Dark"})
+    theme = Choice(choices={"system": "System", "light": "Light", "dark": "Dark"})

@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_wtf.file import FileField
-from wtforms import Field, RadioField, SelectField, StringField, TextAreaField
-from wtforms.validators import Length, ValidationError
+from wtforms import Field
+from wtforms.validators import ValidationError
 
 from models import CloudCredentials, Image, Job
 from webapp.clouds import CLOUDS
-from webapp.forms.base import BaseForm, stripped
+from webapp.forms.base import BaseForm
+from webapp.forms.fields import MultilineText, RadioChoice, RecordChoice, TextLine
 from webapp.images import operating_systems
+from webapp.images.choices import OS_LENGTH
 from webapp.refusals import Refusal
+from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
+from webapp.values.text import LineRule
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
 VALUE_NOUNS = {"location": "location", "project": "project ID"}
@@ -28,9 +32,8 @@ def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
     for cloud in CLOUDS.values():
         names = {str(row.id): row.name for row in usable if row.cloud == cloud.key}
         if names:
-            fields[_credentials_field(cloud.key)] = SelectField(
+            fields[_credentials_field(cloud.key)] = RecordChoice(
                 cloud.label,
-                coerce=lambda value: int(value or 0),
                 choices={**names, "": "None"},
                 default=next(iter(names)),
             )
@@ -50,8 +53,8 @@ class ImportForm(BaseForm):
     file = FileField(
         "File", description="CSV, JSON or a Packer manifest, encoded in UTF-8. Up to 10 MB."
     )
-    text = TextAreaField("Or paste its content")
-    how = RadioField(
+    text = MultilineText("Or paste its content", MAX_BYTES)
+    how = RadioChoice(
         "New images",
         choices={
             LOOK_UP: "Look up each image in its cloud",
@@ -92,10 +95,10 @@ def make_answers_form(job: Job) -> AnswersForm:
         cloud, name = question["cloud"], question["name"]
         if name == OPERATING_SYSTEM:
             entered = job.arguments["operating_system"]
-            fields[OPERATING_SYSTEM] = StringField(
+            fields[OPERATING_SYSTEM] = TextLine(
                 "Operating system",
+                LineRule("operating system", 2 * OS_LENGTH + 1),
                 [_valid_operating_system],
-                [stripped],
                 description="For images whose operating system can’t be detected, for example "
                 "Ubuntu 24.04.",
                 default=operating_systems.label(*entered) if entered else "",
@@ -107,10 +110,9 @@ def make_answers_form(job: Job) -> AnswersForm:
             }
             continue
         field = f"{cloud}-{name}"
-        fields[field] = StringField(
+        fields[field] = TextLine(
             f"{CLOUDS[cloud].label}: {_value_label(cloud, name)}",
-            [Length(max=Image.location.max_length)],
-            [stripped],
+            LineRule(VALUE_NOUNS[name], Image.location.max_length),
             description=f"For images whose {VALUE_NOUNS[name]} is not in the file.",
             default=job.arguments["answers"].get(cloud, {}).get(name, ""),
         )

@@ -10,14 +10,21 @@ from dataclasses import asdict, dataclass
 from models import Image, Level
 from webapp.images import operating_systems
 from webapp.refusals import Refusal
+from webapp.values.text import LineRule
 
 NAME_LENGTH = (2, 255)
 OS_LENGTH = 64
+LARGEST_SIZE = 2**31 - 1
 SIZE_MESSAGE = "Enter the size as a whole number of GB, at least 1."
 
 
 class InvalidChoices(Refusal):
     """A value that a person entered breaks a rule."""
+
+
+NAME = LineRule("name", NAME_LENGTH[1], NAME_LENGTH[0], "name", InvalidChoices)
+OS_FAMILY = LineRule("family", OS_LENGTH, 0, "os_family", InvalidChoices)
+OS_VERSION = LineRule("version", OS_LENGTH, 0, "os_version", InvalidChoices)
 
 
 @dataclass(frozen=True)
@@ -32,19 +39,14 @@ class Choices:
     shared: bool
 
     def __post_init__(self) -> None:
-        """Raise InvalidChoices for the first field that breaks a rule."""
-        shortest, longest = NAME_LENGTH
-        if not shortest <= len(self.name) <= longest:
-            raise InvalidChoices(f"Enter a name of {shortest} to {longest} characters.", "name")
-        if not self.name.isprintable() or self.name != self.name.strip():
-            raise InvalidChoices(
-                "Remove control characters from the name, and spaces around it.", "name"
-            )
-        if not 1 <= len(self.os_family) <= OS_LENGTH:
+        """Normalize the texts. Raises InvalidChoices for the first field that breaks a rule."""
+        for rule in (NAME, OS_FAMILY, OS_VERSION):
+            object.__setattr__(self, rule.field, rule.parse(getattr(self, rule.field)))
+        if not self.os_family:
             raise InvalidChoices("Choose the family of the operating system.", "os_family")
-        if not 1 <= len(self.os_version) <= OS_LENGTH:
+        if not self.os_version:
             raise InvalidChoices("Choose the version of the operating system.", "os_version")
-        if self.size_gb is not None and not 1 <= self.size_gb < 2**31:
+        if self.size_gb is not None and not 1 <= self.size_gb <= LARGEST_SIZE:
             raise InvalidChoices(SIZE_MESSAGE, "size_gb")
 
 

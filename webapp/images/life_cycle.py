@@ -19,6 +19,8 @@ from webapp.access import Actor, Right
 from webapp.images.successors import require_valid_successor
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_no_conflict
+from webapp.values.days import require_plausible
+from webapp.values.text import LineRule
 
 REASON_LENGTH = 255
 
@@ -29,6 +31,9 @@ _dates_applied_on: date | None = None
 
 class InvalidLifeCycle(Refusal):
     """The dates, reason or successor of an image break a rule or contradict each other."""
+
+
+REASON = LineRule("reason", REASON_LENGTH, 0, "reason", InvalidLifeCycle)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class LifeCyclePlan:
     successor: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise InvalidLifeCycle for the first field that breaks a rule."""
+        """Normalize the reason. Raises InvalidLifeCycle for the first field that breaks a rule."""
+        object.__setattr__(self, "reason", REASON.parse(self.reason))
         if not self.has_dates and (self.reason or self.successor):
             raise InvalidLifeCycle(
                 "Only a deprecated or retired image can have a reason and a successor. Choose "
@@ -55,12 +61,6 @@ class LifeCyclePlan:
             raise InvalidLifeCycle(
                 "The retirement date can’t be before the deprecation date.", "on"
             )
-        if len(self.reason) > REASON_LENGTH:
-            raise InvalidLifeCycle(
-                f"Enter a reason of at most {REASON_LENGTH} characters.", "reason"
-            )
-        if not self.reason.isprintable():
-            raise InvalidLifeCycle("Enter the reason as one line of text.", "reason")
 
     @property
     def has_dates(self) -> bool:
@@ -154,6 +154,12 @@ def change(
         require_no_conflict(
             image, based_on, stored, values, together=("deprecated_on", "retired_on")
         )
+        for day, stored_day in (
+            (plan.deprecated_on, image.deprecated_on),
+            (plan.retired_on, image.retired_on),
+        ):
+            if day and day != stored_day:
+                require_plausible(day, "on")
         if plan.successor is not None and plan.successor != image.successor_id:
             require_valid_successor(image, plan.successor, may_be_retired=successor_may_be_retired)
         changes = audit.difference(stored, values)

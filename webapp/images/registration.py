@@ -30,6 +30,7 @@ from webapp.images.identity import (
 )
 from webapp.images.receipts import Receipt
 from webapp.refusals import Refusal
+from webapp.values.text import displayable
 
 
 class CredentialsNotUsable(Refusal):
@@ -136,7 +137,7 @@ def name_or_id(name: str, image_id: str) -> str:
 
     If the name is too short, return the image ID, or its end if the ID is longer than a name.
     """
-    name = "".join(char for char in name if char.isprintable()).strip()
+    name = displayable(name)
     shortest, longest = NAME_LENGTH
     if len(name) >= shortest:
         return name[:longest].strip()

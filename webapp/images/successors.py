@@ -10,6 +10,7 @@ import re
 from models import Image, LifeCycle, Scope
 from webapp.images.identity import spelled_images
 from webapp.refusals import Refusal
+from webapp.values.text import normalized
 
 LONGEST_CHAIN = 1_000
 """The most successors to follow when looking for a cycle."""
@@ -50,7 +51,7 @@ def find_image(scope: Scope, text: str) -> Image:
         found = list(Image.select().where(visible & (Image.id == number)))
         if found or is_explicit:
             return _only_one(found, text, scope)
-    matches = Image.name == text
+    matches = Image.name == normalized(text)
     if (spelled := spelled_images(text)) is not None:
         matches |= spelled
     return _only_one(list(Image.select().where(visible & matches).limit(2)), text, scope)

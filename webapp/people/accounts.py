@@ -14,9 +14,11 @@ from models import Membership, Person, Prepared, transaction
 from webapp import audit
 from webapp.access import Actor
 from webapp.refusals import Refusal
+from webapp.values.text import LineRule
 
 PASSWORD_LENGTH = (10, 256)
 """Minimum and maximum number of characters."""
+NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
@@ -28,13 +30,14 @@ class PasswordRefused(Refusal):
 def create(email: str, name: str, password: str) -> Person:
     """Create an account without roles.
 
-    Raises PasswordRefused, and IntegrityError if another account has the e-mail address.
+    Raises PasswordRefused, InvalidText for the name, and IntegrityError if another account has the
+    e-mail address.
     """
     require_strength(password)
     email = normalized_email(email)
     person: Person = Person.create(
         email=email,
-        name=name.strip() or email,
+        name=NAME.parse(name) or email,
         password_hash=_hasher.hash(password),
         session_key=secrets.token_hex(16),
     )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from models import BookmarkBar, Prepared, Scope, transaction
 from webapp.access import Actor
 from webapp.refusals import Refusal
+from webapp.values.text import displayable
 
 MAX_BOOKMARKS = 20
 LABEL_LENGTH = 60
@@ -44,7 +45,7 @@ def load_bookmarks(actor: Actor, scope: Scope) -> list[Bookmark]:
 
 def pin_bookmark(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
     """Add a page to the end of the bar, unless the bar already has it. Raises BookmarkError."""
-    label = " ".join(bookmark.label.split())[:LABEL_LENGTH]
+    label = displayable(bookmark.label)[:LABEL_LENGTH]
     if not label or not PAGE_PATH.fullmatch(bookmark.path):
         raise BookmarkError("This page can’t be bookmarked.")
     with transaction():

@@ -13,12 +13,16 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
+from webapp.values.text import LineRule, normalized
 
 NAME_LENGTH = 64
 
 
 class ScopeError(Refusal):
     """A scope cannot be created, renamed or deleted like this."""
+
+
+NAME = LineRule("name", NAME_LENGTH, 1, "name", ScopeError)
 
 
 def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
@@ -34,7 +38,7 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
             break
         condition |= (Scope.path == scope.path) | Scope.path.startswith(f"{scope.path}/")
     query = Scope.select().where(condition)
-    if text:
+    if text := normalized(text):
         query = query.where(Scope.name.contains(text) | Scope.path.contains(text))
     return list(query.order_by(Scope.path).limit(limit))
 
@@ -59,7 +63,7 @@ def create(actor: Actor, parent: Scope, name: str) -> Scope:
     level = parent.level.below
     if level is None:
         raise ScopeError("An environment can’t contain other scopes.")
-    name = _valid_name(name)
+    name = NAME.parse(name)
     slug = _slug(name)
     path = f"{parent.path}/{slug}".lstrip("/")
     try:
@@ -82,7 +86,7 @@ def rename(actor: Actor, scope: Scope, name: str, based_on: int | None = None) -
     Forbidden, ScopeError, RecordDeleted and EditConflict.
     """
     actor.require(Right.MANAGE_SCOPES, scope.parent)
-    name = _valid_name(name)
+    name = NAME.parse(name)
     based_on = scope.revision if based_on is None else based_on
     try:
         with transaction():
@@ -160,7 +164,7 @@ def delete(
     with transaction():
         lock(scope)
         require_unchanged(scope, based_on)
-        if typed_name.strip() != scope.name:
+        if normalized(typed_name) != normalized(scope.name):
             raise ScopeError(f"Enter “{scope.name}” to confirm.", "name")
         contents = count_contents(scope)
         if expected is not None and str(contents) != expected:
@@ -170,13 +174,6 @@ def delete(
             actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
         )
         scope.delete_instance()
-
-
-def _valid_name(name: str) -> str:
-    name = " ".join(name.split())
-    if not 1 <= len(name) <= NAME_LENGTH:
-        raise ScopeError(f"Enter a name with 1 to {NAME_LENGTH} characters.", "name")
-    return name
 
 
 def _slug(name: str) -> str:

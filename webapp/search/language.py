@@ -23,6 +23,7 @@ from functools import lru_cache
 
 from models import Level, LifeCycle
 from schema.search_text import indexed_text, is_wide
+from schema.text import comparable
 from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
@@ -350,9 +351,11 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
     if key in {Key.SIZE, Key.CREATED}:
         operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
     value = _unquote(value)
-    for text in dict.fromkeys((value, value.strip())):
+    for text in dict.fromkeys((value, value.strip(), comparable(value).strip())):
         if stored := _find_stored(key, text, stored_values):
             return Term(key, text, excluded, stored=stored)
+    if key not in {Key.LOCATION, Key.ARCH}:  # These values are stored as the cloud writes them.
+        value = comparable(value)
     value = value.strip()
     if not value:
         return Problem(piece, f"“{piece}” needs a value, for example {_example_term(key)}.")
@@ -459,7 +462,7 @@ def _letters_and_digits(text: str) -> str:
 
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
-    value = value.strip()
+    value = comparable(value).strip()
     if (match := _MISTYPED_TERM.match(value)) and not _QUOTED.fullmatch(piece.lstrip("-")):
         key, key_value = match[1].lower(), _unquote(match[2]).rstrip(")")
         if key in KEYS:

@@ -20,6 +20,7 @@ from schema.columns import InstantField
 from webapp.search import sql
 from webapp.search.conditions import ScopeSlice
 from webapp.search.sql import Sql
+from webapp.values.text import is_encodable
 
 SORTS: dict[str, tuple[str, ...]] = {
     "name": ("name_key",),
@@ -183,7 +184,7 @@ def _parse_value(field: Field, value: Any) -> Any:
         # An instant that UTC cannot express raises OverflowError here, not in the database.
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
-    if type(value) is not kind or "\0" in str(value):
+    if type(value) is not kind or not is_encodable(str(value)):
         raise TypeError
     if kind is int and not _is_id(value):
         raise ValueError

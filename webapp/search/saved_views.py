@@ -17,6 +17,7 @@ from webapp.audit import Changes
 from webapp.people.bookmarks import PAGE_PATH, PAGING_PARAMETERS
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, changes_since, lock, require_no_conflict
+from webapp.values.text import LineRule
 
 IMAGES_PAGE = "images"
 MAX_VIEWS = 50
@@ -26,6 +27,9 @@ NAME_LENGTH = 60
 
 class SavedViewError(Refusal):
     """The view cannot be saved or renamed."""
+
+
+NAME = LineRule("name", NAME_LENGTH, 1, "name", SavedViewError)
 
 
 class NameTaken(SavedViewError):
@@ -71,7 +75,7 @@ def save_view(
     SavedViewError if the view cannot be saved, and Forbidden if the person lacks the right.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
-    name, path = _checked_name(name), _checked_path(path)
+    name, path = NAME.parse(name), _checked_path(path)
     with transaction():
         existing = _find_by_name(actor, scope, name)
         if existing is not None:
@@ -97,7 +101,7 @@ def rename_view(actor: Actor, view: SavedView, name: str, based_on: int | None =
     SavedViewError, RecordDeleted, EditConflict, and Forbidden if the view is shared and the actor
     is not an editor.
     """
-    name = _checked_name(name)
+    name = NAME.parse(name)
     based_on = view.revision if based_on is None else based_on
     with transaction():
         lock(view)
@@ -178,14 +182,6 @@ def _write(actor: Actor, view: SavedView) -> None:
 def _find_by_name(actor: Actor, scope: Scope, name: str) -> SavedView | None:
     found: SavedView | None = SavedView.get_or_none(scope=scope, person=actor.person, name=name)
     return found
-
-
-def _checked_name(name: str) -> str:
-    """Return the name with single spaces. Raises SavedViewError."""
-    name = " ".join(name.split())
-    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        raise SavedViewError(f"Use 1 to {NAME_LENGTH} printable characters for the name.", "name")
-    return name
 
 
 def _checked_path(path: str) -> str:

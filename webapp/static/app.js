@@ -60,13 +60,19 @@
   };
 
   const enableCopy = (button) => {
+    let timer = 0;
     button.hidden = false;
     button.addEventListener("click", async () => {
       try {
         await navigator.clipboard.writeText(button.dataset.copy);
         button.classList.add("copied");
+        button.dataset.label ??= button.getAttribute("aria-label");
         button.setAttribute("aria-label", "Copied");
-        setTimeout(() => button.classList.remove("copied"), 2000);
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          button.classList.remove("copied");
+          button.setAttribute("aria-label", button.dataset.label);
+        }, 2000);
       } catch {
         showError("Your browser doesn’t allow copying here. Select the text and copy it.");
       }
@@ -187,9 +193,23 @@
     readOptions();
   };
 
-  // Reorder a list by dragging. Without a mouse, the buttons beside each entry move it.
+  // Reorder a list by dragging, or with the buttons beside each entry.
   const enableDragging = (list) => {
     let dragged = null;
+    let saved = Promise.resolve();
+    // Save a move after the moves before it. The list already shows the new order, so the answer
+    // does not replace it: the person may have moved the bookmark again.
+    const save = (item) => {
+      const items = [...list.children];
+      items.forEach((each, index) => {
+        const [up, down] = each.querySelectorAll("[data-step] button");
+        up.ariaDisabled = index === 0 ? "true" : null;
+        down.ariaDisabled = index === items.length - 1 ? "true" : null;
+      });
+      const values = { path: item.dataset.path, position: items.indexOf(item) };
+      const post = () => htmx.ajax("POST", list.dataset.sortable, { target: list, swap: "none", values });
+      saved = saved.then(post, post);
+    };
     list.addEventListener("dragstart", (event) => {
       dragged = event.target.closest("li");
       event.dataTransfer.effectAllowed = "move";
@@ -203,12 +223,21 @@
     });
     list.addEventListener("drop", (event) => event.preventDefault());
     list.addEventListener("dragend", () => {
-      const position = [...list.children].indexOf(dragged);
-      htmx.ajax("POST", list.dataset.sortable, {
-        target: "#bookmark-settings", swap: "outerHTML",
-        values: { path: dragged.dataset.path, position },
-      });
+      save(dragged);
       dragged = null;
+    });
+    // Move the bookmark at once, so that the next press of the same key continues from there.
+    // Its neighbor is moved around it, because an element that is moved loses the focus.
+    list.addEventListener("submit", (event) => {
+      const step = Number(event.target.dataset.step);
+      if (!step) return;
+      event.preventDefault();
+      const item = event.target.closest("li");
+      const neighbor = step > 0 ? item.nextElementSibling : item.previousElementSibling;
+      if (!neighbor) return;
+      if (step > 0) item.before(neighbor);
+      else item.after(neighbor);
+      save(item);
     });
   };
 

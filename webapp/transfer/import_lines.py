@@ -24,6 +24,7 @@ from webapp.images.registration import name_or_id, suggested_name
 from webapp.refusals import Refusal
 from webapp.transfer import packer_manifest
 from webapp.transfer.import_file import FileLine
+from webapp.values.days import EARLIEST, LATEST, InvalidDay, parse_day
 
 YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
@@ -438,8 +439,8 @@ def _parse_status(text: str) -> LifeCycle | None:
 def _parse_date(values: Mapping[str, str], column: str) -> date | None:
     text = values.get(column, "")
     try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
+        return parse_day(text) if text else None
+    except InvalidDay as error:
         raise InvalidLine(
-            f"The value of {column} must be a date such as 2026-01-31, not “{text[:40]}”."
+            f"The value of {column} must be a date from {EARLIEST} to {LATEST}, not “{text[:40]}”."
         ) from error

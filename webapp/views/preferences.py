@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response, g, url_for
+from flask import Response, g
 
 from webapp.access import Right
 from webapp.forms.lists import ListSettingsForm
 from webapp.people import preferences
-from webapp.people.bookmarks import PAGE_PATH
 from webapp.views.scope_pages import needs, page_url, pages
 from webapp.web.rendering import redirect, toast
 
@@ -21,5 +20,4 @@ def save_preferences() -> Response:
         preferences.save_preferences(g.actor.person, columns, page_size)
     else:
         toast("The settings weren’t saved. Choose a page size from the list.", "danger")
-    path = form.next.data or ""
-    return redirect(page_url(path) if PAGE_PATH.fullmatch(path) else url_for(".images"))
+    return redirect(page_url(form.next.data or ""))

@@ -17,6 +17,7 @@ from flask_login import login_required
 from models import Level, Scope
 from webapp.access import Right
 from webapp.images import life_cycle
+from webapp.people.bookmarks import PAGE_PATH
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,9 +53,9 @@ def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def page_url(path: str) -> str:
     """Return the URL of the page at `path`, which is relative to the scope.
 
-    Slashes at the start of `path` are removed, because they would lead out of the scope.
+    Any text that is not such a path, but for example another site, leads to the Images page.
     """
-    return url_for(".home") + path.lstrip("/\\")
+    return url_for(".home") + path if PAGE_PATH.fullmatch(path) else url_for(".images")
 
 
 @pages.url_value_preprocessor

@@ -95,7 +95,8 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
     """
     if instant is None:
         return Markup("—")
-    text = instant.astimezone(UTC).isoformat()
+    # HTML allows at most three digits of a second; clouds report up to nine.
+    text = instant.astimezone(UTC).isoformat(timespec="seconds")
     attribute = " data-relative" if relative else ""
     return Markup(  # noqa: S704  only digits
         f'<time datetime="{text}"{attribute}>{text[:10]} {text[11:16]} UTC</time>'

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 
 from webapp.clouds import CLOUDS
+from webapp.values.text import is_encodable
 from webapp.web.rendering import toast
 
 RESUMED = "resumed"
@@ -79,7 +80,8 @@ def unsent_form_from_json(text: str) -> UnsentForm | None:
     except (ValueError, TypeError, RecursionError):
         return None
     texts = [path, *(text for pair in values for text in pair)]
-    return UnsentForm(path, values) if all(isinstance(text, str) for text in texts) else None
+    are_valid = all(isinstance(text, str) and is_encodable(text) for text in texts)
+    return UnsentForm(path, values) if are_valid else None
 
 
 def is_resumed() -> bool:

@@ -1,9 +1,12 @@
-"""Protection against forged requests, injected markup, and NUL characters."""
+"""Protection against forged requests, injected markup, and text that cannot be stored."""
 
 from __future__ import annotations
 
 from flask import Flask, Response, abort, request
+from flask.globals import request_ctx
 from flask_wtf import CSRFProtect
+
+from webapp.values.text import is_encodable
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -15,15 +18,29 @@ csrf = CSRFProtect()
 
 
 def init_app(app: Flask) -> None:
-    app.before_request(_reject_nul)
+    app.before_request(_reject_invalid_host)
+    app.before_request(_reject_unencodable_text)
     csrf.init_app(app)
     app.after_request(_add_headers)
 
 
-def _reject_nul() -> None:
-    """Answer 400 if a text contains NUL. Nobody types a NUL, and PostgreSQL cannot store it."""
-    texts = [request.path, *request.args.values(), *request.form.values()]
-    if any("\x00" in text for text in texts):
+def _reject_invalid_host() -> Response | None:
+    """Answer 400 if the Host header is no host name. No page can be rendered without its URLs."""
+    if request_ctx.url_adapter is not None:
+        return None
+    message = "The Host header of this request isn’t a valid host name."
+    return Response(message, 400, content_type="text/plain; charset=utf-8")
+
+
+def _reject_unencodable_text() -> None:
+    """Answer 400 if a text contains NUL or half of a surrogate pair.
+
+    Nobody types them, and no database can store both.
+    """
+    pairs = (*request.args.items(multi=True), *request.form.items(multi=True))
+    names = (upload.filename or "" for upload in request.files.values())
+    texts = (request.path, *(text for pair in pairs for text in pair), *names)
+    if not all(map(is_encodable, texts)):
         abort(400)
 
 

@@ -1,0 +1,294 @@
+"""The types of fields that the forms use. A form uses no field of WTForms for text or numbers.
+
+Each type checks what a person can send: the characters, the length, and the range. The rules are in
+`webapp.values`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from wtforms import (
+    Field,
+    HiddenField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import ValidationError
+from wtforms.widgets import DateInput, NumberInput
+
+from models import LARGEST_ID
+from webapp.refusals import Refusal
+from webapp.values.days import parse_day
+from webapp.values.text import LineRule, character_problem
+from webapp.values.urls import parse_server_url
+
+LONGEST_HIDDEN_TEXT = 2000
+
+
+class _Blank:
+    """Counts a field as empty if it has only blanks, so that `InputRequired` reports it."""
+
+    data: Any
+    raw_data: Any
+    process_errors: Any
+
+    def process(self, *args: Any, **options: Any) -> None:
+        super().process(*args, **options)  # type: ignore[misc]
+        if self.data in {None, ""} and not self.process_errors and self.raw_data:
+            self.raw_data = [""]
+
+
+class _Text(_Blank):
+    """The text is '' if the request has no such field."""
+
+    def process(self, *args: Any, **options: Any) -> None:
+        super().process(*args, **options)
+        self.data = self.data or ""
+
+
+class TextLine(_Text, StringField):
+    """One line of text, with the value that `rule` returns. See `webapp.values.text`."""
+
+    data: Any
+
+    def __init__(self, label: str, rule: LineRule, *args: Any, **options: Any) -> None:
+        super().__init__(label, *args, **options)
+        self._rule = rule
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([text.strip() for text in valuelist])
+        if self.data:
+            self.data = _parsed(self._rule.parse, self.data)
+
+
+class PastedText(_Text, StringField):
+    """Text of a limited length, whose characters the use case checks, such as an image ID."""
+
+    def __init__(
+        self, label: str, longest: int, *args: Any, too_long: str = "", **options: Any
+    ) -> None:
+        super().__init__(label, *args, **options)
+        self._longest, self._too_long = longest, too_long
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([text.strip() for text in valuelist])
+        _require_length(self.data, self._longest, self._too_long)
+
+
+class MultilineText(_Text, TextAreaField):
+    """Text of several lines and a limited length, such as a list of certificates."""
+
+    def __init__(self, label: str, longest: int, *args: Any, **options: Any) -> None:
+        super().__init__(label, *args, **options)
+        self._longest = longest
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([text.strip() for text in valuelist])
+        _require_length(self.data, self._longest)
+
+
+class SecretMultilineText(MultilineText):
+    """A text area that never shows its value, like a PasswordField."""
+
+    def _value(self) -> str:
+        return ""
+
+
+class Secret(_Text, PasswordField):
+    """A password or key. It is never shown, and its characters never change."""
+
+    def __init__(self, label: str, longest: int, *args: Any, **options: Any) -> None:
+        super().__init__(label, *args, **options)
+        self._longest = longest
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata(valuelist)
+        _require_length(self.data, self._longest)
+
+
+class HiddenText(_Text, HiddenField):
+    """Text that the page itself fills in, such as a path or a signed value."""
+
+    def __init__(self, longest: int = LONGEST_HIDDEN_TEXT, *args: Any, **options: Any) -> None:
+        super().__init__(None, *args, **options)
+        self._longest = longest
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([text.strip() for text in valuelist])
+        _require_length(self.data, self._longest)
+
+
+class ServerUrl(_Text, StringField):
+    """The http or https URL of a server."""
+
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([text.strip() for text in valuelist])
+        if self.data:
+            self.data = _parsed(lambda text: parse_server_url(text, self.label.text), self.data)
+
+
+class EmailAddress(_Text, StringField):
+    """An e-mail address. Only its syntax is checked."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata([text.strip() for text in valuelist])
+        if not self.data:
+            return
+        _require_length(self.data, 254)
+        try:
+            validate_email(self.data, check_deliverability=False)
+        except (EmailNotValidError, UnicodeError) as error:
+            raise ValueError("Enter a valid e-mail address.") from error
+
+
+class WholeNumber(_Blank, Field):
+    """A whole number from `low` to `high`, or None. `message` explains the range."""
+
+    widget = NumberInput(step="1")
+    data: Any
+
+    def __init__(
+        self, label: str, low: int, high: int, message: str, *args: Any, **options: Any
+    ) -> None:
+        super().__init__(label, *args, **options)
+        self._low, self._high, self._message = low, high, message
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        if not text:
+            return
+        number = parse_number(text)
+        if number is None or not self._low <= number <= self._high:
+            raise ValueError(self._message)
+        self.data = number
+
+    def _value(self) -> str:
+        return _shown(self, "" if self.data is None else str(self.data))
+
+
+class Day(_Blank, Field):
+    """A plausible day, or None. See `webapp.values.days`."""
+
+    widget = DateInput()
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        try:
+            self.data = parse_day(text) if text else None
+        except Refusal as error:
+            raise ValueError(error.message) from error
+
+    def _value(self) -> str:
+        return _shown(self, self.data.isoformat() if self.data else "")
+
+
+class _ListedOnly:
+    """Says what to do if the chosen value is not in the list."""
+
+    label: Any
+    data: Any
+
+    def pre_validate(self, form: Any) -> None:
+        try:
+            super().pre_validate(form)  # type: ignore[misc]
+        except ValidationError as error:
+            raise ValidationError("Choose a value from the list.") from error
+
+
+class Choice(_ListedOnly, SelectField):
+    """A value from a list."""
+
+
+class RadioChoice(_ListedOnly, RadioField):
+    """A value from a few buttons."""
+
+
+class Choices(_ListedOnly, SelectMultipleField):
+    """Values from a list."""
+
+
+class RecordChoice(_ListedOnly, SelectField):
+    """The ID of a record, or 0 for none."""
+
+    data: Any
+
+    def __init__(self, label: str, *args: Any, **options: Any) -> None:
+        super().__init__(label, *args, coerce=record_id, **options)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        super().process_formdata(valuelist)
+        if valuelist and valuelist[0] and not self.data:
+            raise ValueError("Choose a value from the list.")
+
+
+class RecordIds(Field):
+    """The IDs of records. Ignores any text that is not an ID."""
+
+    data: list[int]
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        ids = (record_id(text) for text in valuelist)
+        self.data = [number for number in dict.fromkeys(ids) if number]
+
+    def process_data(self, value: Any) -> None:
+        self.data = value or []
+
+
+class RevisionField(HiddenField):
+    """The revision of the record that the page showed. Any other text counts as revision 0."""
+
+    data: int
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0] if valuelist else ""
+        number = parse_number(text) or 0
+        self.data = min(max(number, 0), LARGEST_ID)
+
+
+def parse_number(text: str) -> int | None:
+    """Return the whole number that `text` consists of, or None. Only ASCII digits count."""
+    digits = text.removeprefix("-")
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(LARGEST_ID))
+    return int(text) if is_number else None
+
+
+def record_id(value: Any) -> int:
+    """Return the ID that a field contains, or 0 if the database can have no such ID."""
+    number = value if isinstance(value, int) else parse_number(str(value or ""))
+    return number if number and 0 < number <= LARGEST_ID else 0
+
+
+def require_characters(_form: Any, field: Field) -> None:
+    """Validate that a text has no control characters. A value with one breaks HTTP headers."""
+    if problem := character_problem(field.data or "", field.label.text):
+        raise ValidationError(problem)
+
+
+def _parsed(parse: Any, text: str) -> str:
+    try:
+        parsed: str = parse(text)
+    except Refusal as error:
+        raise ValueError(error.message) from error
+    return parsed
+
+
+def _require_length(text: str | None, longest: int, message: str = "") -> None:
+    if text and len(text) > longest:
+        raise ValueError(message or f"Enter at most {longest:,} characters.")
+
+
+def _shown(field: Field, text: str) -> str:
+    """Return what the person typed, so that they can correct it, or else the value as text."""
+    typed = field.raw_data[0] if field.raw_data else None
+    return typed if isinstance(typed, str) else text

@@ -1,0 +1,5 @@
+"""The rules for text, days and URLs that people type, or that files contain.
+
+Forms, imports, searches and use cases call these functions, so each rule is in one place. This
+package must not know requests, forms or tables.
+"""

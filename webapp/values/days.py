@@ -1,0 +1,44 @@
+"""The rule for days in the life cycle of an image."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from webapp.refusals import Refusal
+
+EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
+"""The days that are plausible. A year such as 0027 is a slip of the keyboard."""
+_DAY = re.compile(r"([0-9]{1,6})-([0-9]{1,2})-([0-9]{1,2})")
+
+
+class InvalidDay(Refusal):
+    """A text is not a day, or not a plausible one."""
+
+
+def parse_day(text: str, field: str = "") -> date:
+    """Return the day that `text` names as YYYY-MM-DD. Raises InvalidDay."""
+    found = _DAY.fullmatch(text.strip())
+    if found is None:
+        raise InvalidDay("Enter a date as YYYY-MM-DD, such as 2026-01-31.", field)
+    year, month, day = map(int, found.groups())
+    if not EARLIEST.year <= year <= LATEST.year or len(found[1]) != 4:
+        raise InvalidDay(_implausible(found[1]), field)
+    try:
+        return date(year, month, day)
+    except ValueError as error:
+        raise InvalidDay(
+            f"The date {found[0]} doesn’t exist. Enter another date.", field
+        ) from error
+
+
+def require_plausible(day: date, field: str = "") -> None:
+    """Raise InvalidDay if the day is before EARLIEST or after LATEST."""
+    if not EARLIEST <= day <= LATEST:
+        raise InvalidDay(_implausible(f"{day.year:04}"), field)
+
+
+def _implausible(year: str) -> str:
+    return (
+        f"Check the year {year}. Enter a date from {EARLIEST.isoformat()} to {LATEST.isoformat()}."
+    )

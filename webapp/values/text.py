@@ -1,0 +1,104 @@
+"""The rules for text: which characters it may contain, and how it is stored and compared.
+
+Text is stored in the Unicode normalization form NFC, in which equal texts have equal code points.
+A blank of any kind becomes a space. Joiners between letters or emoji stay. Characters that change
+the order of other characters, and control characters, are refused.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from schema.text import BLANKS, comparable
+from webapp.refusals import Refusal
+
+_ANY_BLANKS = re.compile(rf"(?:{BLANKS.pattern}|\s)+")
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that change the order in which other characters are shown."""
+_CONTROL = re.compile(
+    "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u206a-\u206f\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff]"
+    "|[\U0001fffe\U0001ffff\U0010fffe\U0010ffff]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_VISIBLE = frozenset("LNPS")
+"""The first letters of the Unicode categories of characters that can be seen."""
+
+
+class InvalidText(Refusal):
+    """A text contains a character that it must not contain, or has the wrong length."""
+
+
+@dataclass(frozen=True)
+class LineRule:
+    """The rule for one kind of text of one line, such as the name of an image.
+
+    `noun` names the text in messages. `longest` is the number of characters that its column can
+    hold. `field` is the name of its input, and `refusal` the exception that `parse` raises.
+    """
+
+    noun: str
+    longest: int
+    shortest: int = 0
+    field: str = ""
+    refusal: type[Refusal] = InvalidText
+
+    def parse(self, text: str) -> str:
+        """Return the text as it is stored: in NFC, with single spaces. Raises `refusal`."""
+        text = normalized(text)
+        if problem := self.problem(text):
+            raise self.refusal(problem, self.field)
+        return text
+
+    def problem(self, text: str) -> str:
+        """Return why a normalized text is refused, or ''."""
+        if problem := character_problem(text, self.noun):
+            return problem
+        if "\n" in text or "\r" in text:
+            return f"Enter the {self.noun} as one line of text."
+        if text and not any(unicodedata.category(each)[0] in _VISIBLE for each in text):
+            return f"The {self.noun} has only invisible characters. Enter a {self.noun}."
+        if len(text) > self.longest or len(text) < self.shortest:
+            limits = f"{self.shortest} to" if self.shortest else "at most"
+            return f"Enter a {self.noun} of {limits} {self.longest} characters."
+        return ""
+
+
+def character_problem(text: str, noun: str) -> str:
+    """Return why a text is refused because of its characters, or ''. Line breaks are allowed."""
+    if found := _REORDERING.search(text):
+        return (
+            f"Remove the invisible character {_name(found[0])} from the {noun}. It changes the "
+            "order in which the other characters are shown."
+        )
+    if found := _CONTROL.search(text) or _SURROGATE.search(text):
+        return f"Remove the control character {_name(found[0])} from the {noun}."
+    return ""
+
+
+def normalized(text: str) -> str:
+    """Return the text in NFC and with single spaces, and without characters that have no width.
+
+    Characters that are refused stay in the text.
+    """
+    return " ".join(part for part in comparable(text).strip(" \r\n").split(" ") if part)
+
+
+def displayable(text: str) -> str:
+    """Return the text of a cloud as one line that `LineRule` accepts, if its length is right."""
+    text = _ANY_BLANKS.sub(" ", text)
+    for refused in (_REORDERING, _CONTROL, _SURROGATE):
+        text = refused.sub("", text)
+    return normalized(text)
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether the text can be sent and stored. Half of a surrogate pair or NUL cannot."""
+    return "\x00" not in text and _SURROGATE.search(text) is None
+
+
+def _name(character: str) -> str:
+    """Return the code point of a character and, if it has one, its name."""
+    name = unicodedata.name(character, "").lower()
+    return f"U+{ord(character):04X}{f' ({name})' if name else ''}"
