@@ -5,6 +5,7 @@ Before, such an image was marked as not verified, but its state was "available".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from peewee import BooleanField, CharField, Database, IntegerField, JSONField, Model, SqliteDatabase
@@ -13,6 +14,8 @@ COLUMNS = {
     "check_failed_at": "TIMESTAMP",
     "check_error": "TEXT NOT NULL DEFAULT ''",
 }
+
+CHUNK_SIZE = 5_000
 
 
 def up(_migrator: Any, db: Database) -> None:
@@ -48,14 +51,25 @@ def _change_state(db: Database, state: str) -> None:
         id = IntegerField(primary_key=True)
         record = JSONField()
 
-    unread = Image.select(Image.id, Image.details).where(~Image.verified)
-    for image in list(unread):
+    for image in _in_chunks(Image, ~Image.verified):
         details = {**image.details, "state": state, "state_note": ""}
         Image.update(state=state, details=details).where(Image.id == image.id).execute()
-    for deleted in list(DeletedImage.select()):
+    for deleted in _in_chunks(DeletedImage):
         columns = deleted.record["columns"]
         if columns.get("verified", columns["state"] != "unknown"):
             continue
         columns["state"] = columns["details"]["state"] = state
         columns["verified"] = False
         DeletedImage.update(record=deleted.record).where(DeletedImage.id == deleted.id).execute()
+
+
+def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
+    """Yield the rows of a table. Details of a whole fleet would need much memory."""
+    last_id = 0
+    while True:
+        query = table.select().where(table.id > last_id, *conditions)
+        rows = list(query.order_by(table.id).limit(CHUNK_SIZE))
+        yield from rows
+        if len(rows) < CHUNK_SIZE:
+            return
+        last_id = rows[-1].id

@@ -7,6 +7,7 @@ about deprecated images did not contain a date.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,7 @@ STATEMENTS = (
     ),
 )
 """The old and the new beginning of a statement, and the name of its date."""
+CHUNK_SIZE = 5_000
 
 
 def up(_migrator: Any, db: Database) -> None:
@@ -55,12 +57,11 @@ def up(_migrator: Any, db: Database) -> None:
         id = IntegerField(primary_key=True)
         record = JSONField()
 
-    read_clouds = Image.select().where(Image.cloud.in_(["aws", "azure", "gce"]))
-    for image in list(read_clouds):
+    for image in _in_chunks(Image, Image.cloud.in_(["aws", "azure", "gce"])):
         details = _corrected(image.cloud, image.cloud_image_id, image.details)
         if details != image.details:
             Image.update(details=details).where(Image.id == image.id).execute()
-    for deleted in list(DeletedImage.select()):
+    for deleted in _in_chunks(DeletedImage):
         columns = deleted.record["columns"]
         details = _corrected(columns["cloud"], columns["cloud_image_id"], columns["details"])
         if details != columns["details"]:
@@ -72,6 +73,18 @@ def up(_migrator: Any, db: Database) -> None:
 
 def down(_migrator: Any, _db: Database) -> None:
     """Change nothing: the corrected details are valid for the earlier version too."""
+
+
+def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
+    """Yield the rows of a table. Details of a whole fleet would need much memory."""
+    last_id = 0
+    while True:
+        query = table.select().where(table.id > last_id, *conditions)
+        rows = list(query.order_by(table.id).limit(CHUNK_SIZE))
+        yield from rows
+        if len(rows) < CHUNK_SIZE:
+            return
+        last_id = rows[-1].id
 
 
 def _corrected(cloud: str, image_id: str, details: dict[str, Any]) -> dict[str, Any]:
