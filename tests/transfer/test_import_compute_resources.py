@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
@@ -13,8 +15,12 @@ from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Locator
 from webapp.credentials.vault import Vault
-from webapp.images import registration
-from webapp.transfer import imports
+from webapp.images import life_cycle, registration
+from webapp.images.life_cycle import LifeCyclePlan
+from webapp.images.successors import find_image
+from webapp.search import catalogue
+from webapp.search.language import EVERYTHING
+from webapp.transfer import export, imports
 from webapp.transfer.import_plan import ImportOptions, PlannedLine
 
 TEMPLATE = "501e0000-0000-4c5d-8091-000000001300"
@@ -55,6 +61,35 @@ def plan_look_up(
     options = ImportOptions(look_up=True, credentials={"vmware": row.id})
     locator = {"cloud": "vmware", "location": "Copenhagen", "cloud_image_id": TEMPLATE}
     return lambda *lines: plan(*({**locator, **each} for each in lines), options=options)
+
+
+@pytest.mark.parametrize("resource", ["", "Cluster B"])
+def test_a_successor_on_another_compute_resource_is_exported_and_planned_exactly(
+    register: Callable[[str], Image],
+    plan: PlanImport,
+    apply_plan: ApplyPlan,
+    editor: Actor,
+    scope: ScopeAt,
+    resource: str,
+) -> None:
+    old = register("Cluster A")
+    images = {name: register(name) for name in ("", "Cluster B", "Cluster C")}
+    wrong = images["Cluster C"]
+    life_cycle.change(editor, old, LifeCyclePlan(date(2020, 1, 31), successor=wrong.id))
+    locator = {"cloud": "vmware", "location": "Copenhagen", "cloud_image_id": TEMPLATE}
+    line = {**locator, "compute_resource": "Cluster A", "status": "deprecated"}
+    job = plan({**line, "successor": f"#{images[resource].id}"})
+    (planned,) = planned_lines(job)
+    text = ":".join(filter(None, ("Copenhagen", TEMPLATE, resource)))
+    assert planned.changes == {"successor": [f"Copenhagen:{TEMPLATE}:Cluster C", text]}
+    assert apply_plan(job) == [("updated", "")]
+    assert Image.get_by_id(old.id).successor_id == images[resource].id
+    exported = catalogue.iterate_images(editor, scope("acme"), EVERYTHING)
+    lines = json.loads("".join(export.json_chunks(exported, scope("acme"))))
+    assert [each["successor"] for each in lines if each["id"] == old.id] == [text]
+    assert apply_plan(plan({**line, "successor": text})) == [("unchanged", "")]
+    if resource:
+        assert find_image(scope("acme"), text) == images[resource]
 
 
 def store_credentials(scope: Scope, vault: Vault) -> CloudCredentials:

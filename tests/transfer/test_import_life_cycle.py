@@ -11,13 +11,14 @@ import pytest
 
 from models import Image, LifeCycle, today
 from tests.conftest import ActorOf, MakeImage, ScopeAt
-from tests.transfer.conftest import ApplyPlan, PlanImport, ami_id, line
+from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
+from webapp.credentials.vault import Vault
 from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.life_cycle import LifeCyclePlan as Plan
 from webapp.search import catalogue
 from webapp.search.language import EVERYTHING
-from webapp.transfer import export, imports
+from webapp.transfer import export, import_formats, imports
 from webapp.transfer.import_plan import Effect
 
 ImportLines = Callable[..., list[tuple[str, str]]]
@@ -248,6 +249,59 @@ def test_a_status_that_a_reached_date_ends_is_an_error(
         (planned,), _ = imports.list_lines(plan(line(number, **columns)), None, 1, 10)
         (message,) = planned.errors
         assert f"The status is {columns['status']}, but {column} isn’t in the future." in message
+
+
+def test_a_successor_that_is_named_with_its_location_is_exactly_this_image(
+    make_image: MakeImage, import_lines: ImportLines
+) -> None:
+    images = {
+        location: make_image("acme", 2, location=location)
+        for location in ("eu-west-1", "us-east-1")
+    }
+    texts = ("{}:" + ami_id(2), "arn:aws:ec2:{}::image/" + ami_id(2), " {}:" + ami_id(2).upper())
+    for text in texts:
+        for location, image in images.items():
+            import_lines(line(1, status="deprecated", successor=text.format(location)))
+            assert plan_of_image(1).successor == image.id
+
+
+def test_a_successor_in_another_location_than_named_is_refused(
+    make_image: MakeImage, import_lines: ImportLines
+) -> None:
+    make_image("acme", 2)
+    for text in (f"arn:aws:ec2:eu-west-1::image/{ami_id(2)}", f"eu-west-1:{ami_id(2)}"):
+        ((kind, message),) = import_lines(line(1, status="deprecated", successor=text))
+        assert (kind, "There is no image with" in message) == ("refused", True)
+
+
+@pytest.mark.parametrize(
+    ("successor_location", "written"),
+    [("us-east-1", ami_id(2)), ("eu-west-1", f"eu-west-1:{ami_id(2)}")],
+)
+def test_an_export_names_the_location_of_a_successor_in_another_one(
+    make_image: MakeImage,
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    vault: Vault,
+    successor_location: str,
+    written: str,
+) -> None:
+    actor, acme, globex = actor_of("scalr-admin"), scope("acme"), scope("globex")
+    for path in ("acme", "globex"):
+        for location in ("us-east-1", "eu-west-1"):
+            make_image(path, 2, location, shared=False)
+    successor = Image.get((Image.scope == acme) & (Image.location == successor_location))
+    image = make_image("acme", 1, shared=False)
+    life_cycle.change(actor, image, Plan(LONG_AGO, None, "", successor.id))
+    exported = "".join(export.json_chunks(catalogue.iterate_images(actor, acme, EVERYTHING), acme))
+    assert [each["successor"] for each in json.loads(exported) if each["id"] == image.id] == [
+        written
+    ]
+    file = import_formats.parse_file(exported.encode())
+    imports.apply(make_plan(actor, globex, vault, file, UNVERIFIED), vault)
+    imported = Image.get((Image.scope == globex) & (Image.cloud_image_id == ami_id(1)))
+    assert imported.successor.location == successor_location
+    assert imported.successor.scope_id == globex.id
 
 
 @pytest.mark.parametrize("name", ["name before", "name after"])

@@ -61,7 +61,10 @@ def world(make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt, vault: Vault
 
 
 NUMBERS = range(1, 9)
-"""Numbers of AMIs. 1 to 4 may be registered at acme, 5 at Scalr (shared) and 6 at globex."""
+"""Numbers of AMIs. 1 to 4 may be registered at acme, 5 at Scalr (shared) and 6 at globex.
+
+A negative number is the AMI with the same ID in eu-west-1.
+"""
 DAYS = [today() + timedelta(days=days) for days in (-400, -1, 0, 1, 400)]
 any_life_cycle = st.builds(
     lambda days, reason: LifeCyclePlan(days[0], days[1], reason if any(days) else ""),
@@ -85,9 +88,18 @@ def spellings(number: int) -> st.SearchStrategy[str]:
     return st.sampled_from([image_id, image_id, image_id.upper(), f" {image_id} ", arn])
 
 
+def spellings_with_location(number: int) -> st.SearchStrategy[str]:
+    """Return texts that name AMI `number` in one location, or by its number in the registry."""
+    location = "us-east-1" if number > 0 else "eu-west-1"
+    image_id = ami_id(abs(number))
+    arn = f"arn:aws:ec2:{location}::image/{image_id}"
+    return st.sampled_from([f"{location}:{image_id}", arn, f"number of {number}"])
+
+
 any_successor = (
     st.sampled_from([ami_id(number) for number in (1, 2, 3, 4, 7, 8)])
     | st.sampled_from(NUMBERS).flatmap(spellings)
+    | st.sampled_from([-2, -1, 1, 2]).flatmap(spellings_with_location)
     | st.sampled_from(
         ["", "", "#1", "1", "#999999999", "nothing", "name 2", "file name 3", "acme/web", "=1"]
     )
@@ -148,8 +160,8 @@ any_life_cycle_file = st.lists(
 """Valid lines for different images, which name each other as successors."""
 any_file = any_life_cycle_file | st.lists(any_line, min_size=1, max_size=8)
 any_registered = st.dictionaries(
-    st.sampled_from(range(1, 7)),
-    st.tuples(any_life_cycle, st.none() | st.sampled_from(range(1, 6))),
+    st.sampled_from([-2, -1, *range(1, 7)]),
+    st.tuples(any_life_cycle, st.none() | st.sampled_from([-2, -1, *range(1, 6)])),
     max_size=6,
 )
 PATHS = {5: "", 6: "globex"}
@@ -180,10 +192,22 @@ def clear() -> None:
         table.delete().execute()
 
 
-def register(world: World, registered: Mapping[int, tuple[LifeCyclePlan, int | None]]) -> None:
-    """Register images with their life cycles, and with successors that are valid."""
+def register(
+    world: World,
+    registered: Mapping[int, tuple[LifeCyclePlan, int | None]],
+    lines: list[dict[str, str]],
+) -> list[dict[str, str]]:
+    """Register images with their life cycles, and with successors that are valid.
+
+    Return the lines with the numbers of these images.
+    """
     images = {
-        number: world.make_image(PATHS.get(number, "acme"), number, name=f"name {number}")
+        number: world.make_image(
+            PATHS.get(number, "acme"),
+            abs(number),
+            "us-east-1" if number > 0 else "eu-west-1",
+            name=f"name {number}",
+        )
         for number in registered
     }
     for number, (dates, successor) in sorted(registered.items()):
@@ -195,6 +219,8 @@ def register(world: World, registered: Mapping[int, tuple[LifeCyclePlan, int | N
             replace(dates, successor=successor_id),
             successor_may_be_retired=True,
         )
+    numbers = {f"number of {number}": f"#{image.id}" for number, image in images.items()}
+    return [{name: numbers.get(text, text) for name, text in line.items()} for line in lines]
 
 
 def records(actor: Actor, scope: Scope) -> dict[tuple[str, str], Record]:
@@ -258,7 +284,7 @@ def test_an_import_does_what_its_plan_says(
 ) -> None:
     clear()
     actor, acme, vault = world.actor, world.acme, world.vault
-    register(world, registered)
+    lines = register(world, registered, lines)
     file = import_formats.parse_file(encode(lines))
     job = make_plan(actor, acme, vault, file, UNVERIFIED)
     require_outcome_as_planned(actor, acme, job, vault)
@@ -294,7 +320,7 @@ def test_a_looked_up_import_does_what_its_plan_says(
     monkeypatch.setattr(CLOUDS["aws"], "locations", lambda _credentials: ())
     clear()
     actor, acme, vault = world.actor, world.acme, world.vault
-    register(world, registered)
+    lines = register(world, registered, lines)
     credentials = make_credentials("acme", f"look-up {id(lines)}")
     options = ImportOptions(look_up=True, credentials={"aws": credentials.id})
     try:
@@ -328,7 +354,7 @@ def test_an_import_refuses_a_line_whose_image_changed_since_the_plan(
     """Whatever happens in between, a line has exactly the planned effect or none."""
     clear()
     actor, acme, vault = world.actor, world.acme, world.vault
-    register(world, registered)
+    lines = register(world, registered, lines)
     job = make_plan(actor, acme, vault, import_formats.parse_file(as_json(lines)), UNVERIFIED)
     for step, number in enumerate(changed):
         change_image(world, number, step)

@@ -28,6 +28,9 @@ from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import Cloud, InvalidLocation, LocationRule, Locator
 from webapp.refusals import Refusal
 
+MAX_COLONS = 20
+"""The most colons at which `parse_references` divides a text."""
+
 
 @contextmanager
 def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
@@ -95,16 +98,92 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
     }
 
 
+@dataclass(frozen=True)
+class ImageReference:
+    """An image ID in a text, with the location and the compute resource that the text names.
+
+    `location` is the key of the location, or ''. `compute_resource` is None if the text says
+    nothing about it.
+    """
+
+    cloud: Cloud
+    image_key: str
+    location: str = ""
+    compute_resource: str | None = None
+
+    def matches(self, identity: ImageIdentity) -> bool:
+        """Return whether the image with this identity has the ID, and is where the text says."""
+        return (
+            (identity.cloud, identity.image_key) == (self.cloud.key, self.image_key)
+            and self.location in {"", identity.location}
+            and (self.compute_resource or identity.compute_resource) == identity.compute_resource
+        )
+
+
+def parse_references(text: str) -> list[ImageReference]:
+    """Return what `text` refers to in each cloud: an image ID in any spelling.
+
+    The forms that `reference_to_image` returns, `LOCATION:ID` and `LOCATION:ID:COMPUTE_RESOURCE`,
+    are accepted too.
+    """
+    references = [
+        _reference(cloud, parsed.value, parsed.location, None)
+        for cloud, parsed in clouds_for_image_id(text)
+    ]
+    pieces = text.split(":", MAX_COLONS)
+    for number, piece in enumerate(pieces if not references else ()):
+        location, resource = ":".join(pieces[:number]).strip(), ":".join(pieces[number + 1 :])
+        for cloud, parsed in clouds_for_image_id(piece) if location else ():
+            if cloud.location_rule is LocationRule.REGIONAL and not parsed.location:
+                references.append(_reference(cloud, parsed.value, location, resource.strip()))
+        if references:
+            break
+    return [reference for reference in references if reference]
+
+
+def _reference(
+    cloud: Cloud, image_id: str, location: str, resource: str | None
+) -> ImageReference | None:
+    """Return a reference, or None if the cloud can't have this location."""
+    try:
+        key = cloud.location_key(cloud.parse_location(location))
+    except InvalidLocation:
+        return None
+    regional = cloud.location_rule is LocationRule.REGIONAL
+    return ImageReference(cloud, image_key_of(image_id), key if regional else "", resource)
+
+
+def reference_to_image(
+    identity: ImageIdentity, location: str, cloud_image_id: str, seen_from: ImageIdentity
+) -> str:
+    """Return the text by which one image refers to another: its ID, or `LOCATION:ID`.
+
+    `identity`, `location` and `cloud_image_id` are those of the other image. The text names the
+    location and the compute resource unless both images have the same ones.
+    """
+    place = (identity.cloud, identity.location, identity.compute_resource)
+    if not location or place == (
+        seen_from.cloud,
+        seen_from.location,
+        seen_from.compute_resource,
+    ):
+        return cloud_image_id
+    return ":".join(filter(None, (location, cloud_image_id, identity.compute_resource)))
+
+
 def spelled_images(text: str) -> Any:
     """Return the query condition for images whose cloud image ID `text` is, in any spelling.
 
     The condition uses the index of cloud image IDs. It is None if no cloud has such IDs.
     """
     conditions = []
-    for cloud, parsed in clouds_for_image_id(text):
-        condition = (Image.cloud == cloud.key) & (Image.image_key == image_key_of(parsed.value))
-        if parsed.location and cloud.location_rule is LocationRule.REGIONAL:
-            condition &= fn.LOWER(Image.location) == cloud.location_key(parsed.location)
+    for reference in parse_references(text):
+        same_id = Image.image_key == reference.image_key
+        condition = (Image.cloud == reference.cloud.key) & same_id
+        if reference.location:
+            condition &= fn.LOWER(Image.location) == reference.location
+        if reference.compute_resource:
+            condition &= Image.compute_resource == reference.compute_resource
         conditions.append(condition)
     return functools.reduce(operator.or_, conditions) if conditions else None
 

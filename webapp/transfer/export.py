@@ -17,6 +17,7 @@ from typing import Any
 
 from models import Image, Scope, today
 from webapp.clouds.base import ImageState
+from webapp.images.identity import ImageIdentity, reference_to_image
 
 COLUMNS = (
     "id",
@@ -123,21 +124,36 @@ def unescape_formula(cell: str) -> str:
 def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Record]]:
     remaining = iter(images)
     while chunk := list(islice(remaining, CHUNK_SIZE)):
-        successors = _successor_ids(chunk, scope)
+        successors = _successors(chunk, scope)
         yield [_record(image, successors) for image in chunk]
 
 
-def _successor_ids(images: Sequence[Image], scope: Scope) -> Mapping[int, str]:
-    """Return the cloud image ID of each successor that `scope` can see, by the successor's ID."""
+def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
+    """Return the successors that `scope` can see, by their ID."""
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:
         return {}
-    columns = Image.id, Image.cloud_image_id
+    columns = (
+        *(Image.id, Image.cloud, Image.location, Image.cloud_image_id),
+        Image.compute_resource,
+    )
     query = Image.select(*columns).where(Image.id.in_(ids) & Image.visible_from(scope))
-    return {image.id: image.cloud_image_id for image in query}
+    return {image.id: image for image in query}
 
 
-def _record(image: Image, successors: Mapping[int, str]) -> Record:
+def _reference_to(successor: Image | None, image: Image) -> str:
+    """Return the text for the successor of an image, which an import reads, or ''."""
+    if successor is None:
+        return ""
+    return reference_to_image(
+        ImageIdentity.from_image(successor),
+        successor.location,
+        successor.cloud_image_id,
+        ImageIdentity.from_image(image),
+    )
+
+
+def _record(image: Image, successors: Mapping[int, Image]) -> Record:
     return (
         image.id,
         f"{image.scope.level}/{image.scope.path}".rstrip("/"),
@@ -158,7 +174,7 @@ def _record(image: Image, successors: Mapping[int, str]) -> Record:
         _iso_date(image.deprecated_on),
         _iso_date(image.retired_on),
         image.status_reason,
-        successors.get(image.successor_id or 0, ""),
+        _reference_to(successors.get(image.successor_id or 0), image),
         image.verified,
         image.credentials_name,
         image.registered_by_name,

@@ -321,6 +321,7 @@ class _Planner:
     def _check_receipt(self, line: _Line, receipt: Receipt, compute_resource: str) -> None:
         locator = replace(receipt.locator, compute_resource=compute_resource)
         line.planned.cloud_image_id = locator.image_id
+        line.planned.location = locator.location
         line.parsed.collect(require_storable, locator)
         if compute_resource not in {"", *receipt.details.compute_resources}:
             line.errors.append(import_lines.unusable_compute_resource(compute_resource))
@@ -344,6 +345,7 @@ class _Planner:
                 line.planned.identity,
                 line.planned.cloud_image_id,
                 line.planned.after.get("name", line.planned.subject),
+                location=line.planned.location,
             )
             for line in self._lines
             if line.node and line.planned.identity
@@ -364,10 +366,14 @@ class _Planner:
         if columns is None or line.life_cycle is None or not line.life_cycle.has_dates:
             return
         text = columns.successor
-        if not text or (before and self._successors.is_named(before, text)):
+        if not text:
             line.keeps_successor = True
             return
-        line.successor = line.parsed.collect(self._successors.find, line.values, identity, text)
+        found = line.parsed.collect(self._successors.find, identity, text, before)
+        if found and found.node == before:
+            line.keeps_successor = True
+        else:
+            line.successor = found
 
     def _refuse_cycles(self) -> None:
         """Refuse all lines whose successors, according to the file, lead back to their image."""
@@ -480,21 +486,28 @@ class _Planner:
         if line.image:
             planned.before["life_cycle"] = life_cycle_to_json(before)
         planned.after["life_cycle"] = life_cycle_to_json(after)
-        changes = audit.difference(self._as_columns(before), self._as_columns(after))
-        if planned.successor:
-            label = successor.cloud_image_id if successor else ""
-            changes["successor"] = (self._as_columns(before)["successor"], label)
+        changes = audit.difference(_as_columns(before), _as_columns(after))
+        if line.planned.identity and (planned.successor or before.successor != after.successor):
+            label = self._label_of_stored(before.successor, line.planned.identity)
+            new_label = successor.label(line.planned.identity) if successor else None
+            changes["successor"] = (label, new_label)
         return changes
 
-    def _as_columns(self, plan: LifeCyclePlan) -> dict[str, Any]:
-        """Return the life cycle as values by column, as in a file. An empty column has None."""
-        dates = {"deprecated_on": plan.deprecated_on, "retired_on": plan.retired_on}
-        return {
-            "status": plan.status.value,
-            **{name: day.isoformat() if day else None for name, day in dates.items()},
-            "status_reason": plan.reason or None,
-            "successor": self._successors.label(plan.successor) if plan.successor else None,
-        }
+    def _label_of_stored(self, successor: int | None, seen_from: ImageIdentity) -> str | None:
+        return self._successors.label(successor, seen_from) if successor else None
+
+
+def _as_columns(plan: LifeCyclePlan) -> dict[str, Any]:
+    """Return the dates and texts of a life cycle by column, as in a file, without a successor.
+
+    An empty column has None.
+    """
+    dates = {"deprecated_on": plan.deprecated_on, "retired_on": plan.retired_on}
+    return {
+        "status": plan.status.value,
+        **{name: day.isoformat() if day else None for name, day in dates.items()},
+        "status_reason": plan.reason or None,
+    }
 
 
 def life_cycle_to_json(plan: LifeCyclePlan) -> dict[str, Any]:

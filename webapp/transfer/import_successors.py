@@ -13,12 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from models import Image, LifeCycle, Scope
-from schema.images import image_key_of
-from webapp.clouds import clouds_for_image_id
-from webapp.clouds.base import InvalidImageId, InvalidLocation
-from webapp.images.identity import ImageIdentity
+from webapp.images.identity import ImageIdentity, parse_references, reference_to_image
 from webapp.images.successors import LONGEST_CHAIN, InvalidSuccessor, reference_number
-from webapp.transfer.import_lines import ImportLine
 
 Node = int | ImageIdentity
 CHUNK_SIZE = 500
@@ -34,6 +30,11 @@ class KnownImage:
     cloud_image_id: str
     name: str
     retired: bool = False
+    location: str = ""
+
+    def label(self, seen_from: ImageIdentity) -> str:
+        """Return how an export refers to this image as a successor of the other image."""
+        return reference_to_image(self.identity, self.location, self.cloud_image_id, seen_from)
 
 
 class Successors:
@@ -53,11 +54,12 @@ class Successors:
             self._add(image)
         self._load(texts)
 
-    def find(self, line: ImportLine, identity: ImageIdentity, text: str) -> KnownImage:
+    def find(self, identity: ImageIdentity, text: str, stored: int | None) -> KnownImage:
         """Return the image that `text` names. Prefers the cloud, location and compute resource.
 
-        `identity` is the image of the line. Raises InvalidSuccessor if no image or several images
-        match.
+        `identity` is the image of the line, and `stored` is the ID of its successor now. If several
+        images match equally, it is the stored one. Raises InvalidSuccessor if no image or several
+        images match.
         """
         number, is_explicit = reference_number(text)
         found = self._numbered.get(number) if number else None
@@ -65,13 +67,11 @@ class Successors:
             return found
         if is_explicit:
             raise self._not_found(text)
-        near = self._near(line, identity, text)
-        if not near:
-            near = {**self._by_name.get(text, {})}
-            for key in _image_keys(text):
-                near |= self._by_key.get(key, {})
+        near = self._nearest(identity, text) or self._by_name.get(text, {})
         if not near:
             raise self._not_found(text)
+        if stored is not None and stored in near:
+            return near[stored]
         if len(near) > 1:
             raise InvalidSuccessor(
                 f"More than one image matches the successor “{text[:80]}”. Enter the number of the "
@@ -79,19 +79,12 @@ class Successors:
             )
         return next(iter(near.values()))
 
-    def is_named(self, image_id: int, text: str) -> bool:
-        """Return whether `text` is the cloud image ID of a registered image, in any spelling."""
-        image = self._numbered.get(image_id)
-        if image is None:
-            return False
-        return image.identity.image_key in _image_keys(text)
-
-    def label(self, image_id: int) -> str:
-        """Return the cloud image ID of an image or, if the scope can't see it, its number."""
+    def label(self, image_id: int, seen_from: ImageIdentity) -> str:
+        """Return how an export refers to an image, or its number if the scope can't see it."""
         if image_id not in self._numbered:
             self._load_where(Image.id == image_id)
         image = self._numbered.get(image_id)
-        return image.cloud_image_id if image else f"#{image_id}"
+        return image.label(seen_from) if image else f"#{image_id}"
 
     def require_valid(self, node: Node, successor: KnownImage) -> None:
         """Raise InvalidSuccessor if the image at `node` can't have this successor now."""
@@ -114,34 +107,26 @@ class Successors:
         """Store the successor of an image after its line is applied."""
         self._following[node] = successor
 
-    def _near(
-        self, line: ImportLine, identity: ImageIdentity, text: str
-    ) -> Mapping[Node, KnownImage]:
-        """Return the images with this ID in the cloud and location of the line.
+    def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
+        """Return the images with the ID in `text`, in the location that the text names.
 
-        If there are several, prefer the compute resource of the line.
+        If there are several, prefer the location of the line, and there its compute resource.
         """
-        try:
-            parsed = line.cloud.parse_image_id(text)
-        except InvalidImageId:
-            return {}
-        try:
-            pasted = line.cloud.parse_location(parsed.location)
-        except InvalidLocation:
-            return {}
-        key = line.cloud.location_key(pasted)
-        location = (key or identity.location) if identity.location else ""
-        same_cloud = {
-            node: image
-            for node, image in self._by_key.get(image_key_of(parsed.value), {}).items()
-            if (image.identity.cloud, image.identity.location) == (identity.cloud, location)
-        }
-        same_resource = {
-            node: image
-            for node, image in same_cloud.items()
-            if image.identity.compute_resource == identity.compute_resource
-        }
-        return same_resource or same_cloud
+        ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
+        for reference in parse_references(text):
+            resource = reference.compute_resource
+            wanted = identity.compute_resource if resource is None else resource
+            for node, image in self._by_key.get(reference.image_key, {}).items():
+                found = image.identity
+                if not reference.matches(found):
+                    continue
+                location = reference.location or identity.location
+                is_near = found.location == location and (
+                    bool(reference.location) or found.cloud == identity.cloud
+                )
+                rank = is_near + (is_near and found.compute_resource == wanted)
+                ranked[rank][node] = image
+        return ranked[max(ranked)] if ranked else {}
 
     def _not_found(self, text: str) -> InvalidSuccessor:
         return InvalidSuccessor(
@@ -187,6 +172,7 @@ class Successors:
                 row.cloud_image_id,
                 row.name,
                 retired=row.status is LifeCycle.RETIRED,
+                location=row.location,
             )
             self._numbered[row.id] = image
             self._following.setdefault(row.id, row.successor_id)
@@ -197,7 +183,7 @@ class Successors:
 
 def _image_keys(text: str) -> set[str]:
     """Return the keys of the images whose ID `text` is, in any spelling, for all clouds."""
-    return {image_key_of(parsed.value) for _, parsed in clouds_for_image_id(text)}
+    return {reference.image_key for reference in parse_references(text)}
 
 
 def _chunks(values: Sequence[object]) -> Iterator[Sequence[object]]:
