@@ -1,6 +1,6 @@
 """Remove slashes around the locations of vSphere, and invisible characters around all locations.
 
-Records whose new location would equal that of another record of the scope keep the old location.
+A record keeps its old location if its scope has another record of the image with the new location.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ def up(_migrator: Any, db: Database) -> None:
             database = db
             legacy_table_names = False
 
-    places: Any = Image.select(Image.cloud, Image.location).distinct()
-    for cloud, location in list(places.tuples()):
+    locations: Any = Image.select(Image.cloud, Image.location).distinct()
+    for cloud, location in list(locations.tuples()):
         stripped = _stripped(cloud, location)
         if not stripped or stripped == location:
             continue
         for image in list(Image.select().where(Image.cloud == cloud, Image.location == location)):
-            taken = Image.select().where(
+            existing = Image.select().where(
                 Image.scope_id == image.scope_id,
                 Image.cloud == cloud,
                 Image.location == stripped,
                 Image.image_key == image.image_key,
                 Image.compute_resource == image.compute_resource,
             )
-            if not taken.exists():
+            if not existing.exists():
                 Image.update(location=stripped).where(Image.id == image.id).execute()
     for deleted in list(DeletedImage.select()):
         columns = deleted.record["columns"]

@@ -1,6 +1,6 @@
 """Requests whose session has ended, or whose CSRF token is invalid.
 
-A form is neither carried out nor lost, and a background request never gets a page.
+A form is neither processed nor lost, and a background request never gets a page.
 """
 
 from __future__ import annotations

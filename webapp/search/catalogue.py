@@ -86,11 +86,11 @@ def parse_search(scope: Scope, text: str) -> Query:
 
 
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY)
-"""The keys whose values are not in a fixed list."""
+"""The keys that accept any text, so the text can be mistyped."""
 
 
 def _is_known(scope: Scope, term: Term) -> bool:
-    """Return whether the value of an excluded term is known, or an image at `scope` has it."""
+    """Return whether the value of an excluded term is listed, or a visible image has the value."""
     if term.is_listed:
         return True
     required = Query((replace(term, excluded=False),), (), "")

@@ -28,7 +28,7 @@ def has_registrar(scope: Scope, name: str) -> bool:
 
 
 def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
-    """Return the values of `key` that visible images have, if the first column equals a text.
+    """Return the values of `key` that visible images have and whose first column is in `texts`.
 
     For example, for `os` the first column is the family.
     """
