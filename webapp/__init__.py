@@ -21,7 +21,7 @@ from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
-from webapp.web import error_pages, logs, rendering, resumed_forms, security
+from webapp.web import error_pages, logs, rendering, security
 from webapp.web.services import Services
 from webapp.web.url_prefix import UrlPrefix
 
@@ -68,7 +68,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     Compress(app)
     rendering.init_app(app)
     error_pages.init_app(app)
-    resumed_forms.init_app(app)
     cli.init_app(app)
     warm_up.init_app(app, services.warm_up)
     mount_views(app)

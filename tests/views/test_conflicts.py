@@ -158,11 +158,11 @@ def test_the_sealed_versions_of_another_person_or_record_are_refused(
     image, url, page = conflict
     other = make_image("acme", 2)
     before = choices_of(reload(image))
-    assert answer(client_of("account-admin"), url, page, every="yours").status_code == 400
-    assert answer(client, f"{IMAGES}/{other.id}/edit", page, every="yours").status_code == 400
-    assert client.post(url, data={"versions": "forged"}).status_code == 400
+    assert answer(client_of("account-admin"), url, page, every="yours").status_code == 422
+    assert answer(client, f"{IMAGES}/{other.id}/edit", page, every="yours").status_code == 422
+    assert client.post(url, data={"versions": "forged"}).status_code == 422
     status_form = f"{IMAGES}/{image.id}/life-cycle"
-    assert answer(client, status_form, page, every="yours").status_code == 400
+    assert answer(client, status_form, page, every="yours").status_code == 422
     assert choices_of(reload(image)) == before
 
 

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import EndedSession, Image, Scope
+from models import DeletedImage, EndedSession, Image, Scope
 from tests.cast import PASSWORD
 from tests.conftest import ClientOf, MakeImage
 from tests.views.pages import visible_text
@@ -24,6 +24,8 @@ from webapp.forms.fields import Secret, SecretMultilineText
 from webapp.web.resumed_forms import DROPPED_NAMES
 
 ADMIN = "account-admin@example.com"
+SITE = {"Origin": "http://localhost", "Referer": "http://localhost/account/acme/images?q=a"}
+"""The headers that a browser sends with a form of a page of this site."""
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://localhost/account/acme/images?q=a"}
 FORM = re.compile(r'<form method="post" action="([^"]+)" data-resume>(.*?)</form>', re.DOTALL)
 INPUT = re.compile(r'<input type="hidden" name="([^"]+)"(?: [^>]*)? ?value="([^"]*)"')
@@ -48,7 +50,7 @@ def sign_in(client: FlaskClient, page: TestResponse) -> TestResponse:
     action = re.search(r'<form method="post" action="([^"]+)" novalidate', page.text)
     assert action is not None
     values.update(csrf_token=token_in(page), email=ADMIN, password=PASSWORD)
-    return client.post(html.unescape(action[1]), data=values)
+    return client.post(html.unescape(action[1]), data=values, headers=SITE)
 
 
 def resume(client: FlaskClient, page: TestResponse) -> TestResponse:
@@ -59,7 +61,14 @@ def resume(client: FlaskClient, page: TestResponse) -> TestResponse:
     data: dict[str, list[str]] = {}
     for name, value in values:
         data.setdefault(name, []).append(value)
-    return client.post(html.unescape(found[1]), data=data)
+    return client.post(html.unescape(found[1]), data=data, headers=SITE)
+
+
+def resume_page(client: FlaskClient, page: TestResponse) -> TestResponse:
+    """Sign in with the form in `page`, and return the page that sends the unsent form again."""
+    answer = sign_in(client, page)
+    assert FORM.search(answer.text)
+    return answer
 
 
 def test_a_form_without_a_session_is_shown_again_after_signing_in(
@@ -69,7 +78,7 @@ def test_a_form_without_a_session_is_shown_again_after_signing_in(
     client = client_of("nobody")
     path = f"/account/acme/images/{image.id}/edit"
     values = {"name": "New “name” & more", "os_family": "ubuntu", "size_gb": "33", "shared": "y"}
-    page = client.post(path, data=values)
+    page = client.post(path, data=values, headers=SITE)
     assert page.status_code == 401
     assert "Sign in to continue with your form" in visible_text(page)
     wrong = client.post(
@@ -81,6 +90,7 @@ def test_a_form_without_a_session_is_shown_again_after_signing_in(
             "email": ADMIN,
             "password": "wrong",
         },
+        headers=SITE,
     )
     assert wrong.status_code == 422
     shown = resume(client, sign_in(client, wrong))
@@ -95,7 +105,7 @@ def test_a_form_with_a_stale_token_is_shown_again(client_of: ClientOf) -> None:
     client = client_of("scalr-admin")
     client.get("/scalr/accounts")
     values = {"name": "Umbrella", "csrf_token": "stale"}
-    page = client.post("/scalr/accounts", data=values)
+    page = client.post("/scalr/accounts", data=values, headers=SITE)
     assert page.status_code == 400
     shown = resume(client, page)
     assert shown.status_code == 422
@@ -115,6 +125,8 @@ def test_a_form_with_a_stale_token_is_shown_again(client_of: ClientOf) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "//[x"},
+        {"Origin": "http://localhost:8080"},
+        {},
     ],
 )
 @pytest.mark.parametrize("name", ["scalr-admin", "nobody"])
@@ -129,7 +141,9 @@ def test_a_form_from_another_site_is_never_shown(
 
 def test_secrets_are_not_sent_to_the_browser(client_of: ClientOf) -> None:
     values = {"name": "Production", "access_key_id": "AKIAEXAMPLE", "secret_access_key": "s3cr3t"}
-    page = client_of("nobody").post("/account/acme/credentials/new/aws", data=values)
+    client = client_of("nobody")
+    page = client.post("/account/acme/credentials/new/aws", data=values, headers=SITE)
+    page = resume_page(client, page)
     assert "AKIAEXAMPLE" in page.text
     assert "s3cr3t" not in page.text
 
@@ -205,27 +219,103 @@ def test_an_expired_invitation_form_is_shown_again(client_of: ClientOf) -> None:
     link = re.search(r"/invitation/[\w-]+", admin.post("/account/acme/members", data=data).text)
     assert link is not None
     client = client_of("nobody")
-    shown = resume(client, client.post(link[0], data={"name": "Jo", "password": "long secret"}))
+    values = {"name": "Jo", "password": "long secret"}
+    shown = resume(client, client.post(link[0], data=values, headers=SITE))
     assert 'value="Jo"' in shown.text
     assert "long secret" not in shown.text
 
 
+@pytest.mark.parametrize("is_signed_in", [True, False])
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "[1, 2]", '["/", 1]', '["/", [["a"]]]', "[" * 9999]
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:8080"},
+        {"Origin": "null"},
+        {},
+    ],
 )
-def test_an_invalid_unsent_form_is_ignored(client_of: ClientOf, text: str) -> None:
+def test_another_site_cannot_show_a_form_through_the_page_to_sign_in(
+    client_of: ClientOf, headers: dict[str, str], is_signed_in: bool
+) -> None:
+    values = {"email": "attacker@example.com", "role": "admin"}
+    attack = client_of("nobody").post("/account/acme/members", data=values, headers=SITE)
+    sealed = {"unsent": html.unescape(dict(INPUT.findall(attack.text))["unsent"])}
+    client = client_of("account-admin" if is_signed_in else "nobody")
+    page = client.post("/sign-in", data=sealed, headers=headers)
+    assert "data-resume" not in page.text
+    assert 'name="unsent"' not in page.text
+
+
+@pytest.mark.parametrize("text", ["", "{", "forged", '["/account/acme/members", [["a", "b"]]]'])
+def test_a_forged_unsent_form_is_ignored(client_of: ClientOf, text: str) -> None:
     client = client_of("nobody")
     page = client.get("/sign-in")
     data = {"email": ADMIN, "password": PASSWORD, "csrf_token": token_in(page), "unsent": text}
-    assert client.post("/sign-in", data=data).status_code == 303
+    assert client.post("/sign-in", data=data, headers=SITE).location == "/"
 
 
-def test_an_unsent_form_of_another_site_is_ignored(client_of: ClientOf) -> None:
+def test_a_button_without_a_page_can_be_pressed_again(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme")
+    admin = client_of("account-admin")
+    form = admin.get(f"/account/acme/images/{image.id}/delete")
+    data = {"csrf_token": token_in(form), "revision": "1"}
+    admin.post(f"/account/acme/images/{image.id}/delete", data=data)
+    batch = DeletedImage.get().batch
     client = client_of("nobody")
-    page = client.get("/sign-in")
-    unsent = '["https://evil.example/", [["name", "x"]]]'
-    data = {"email": ADMIN, "password": PASSWORD, "csrf_token": token_in(page), "unsent": unsent}
-    assert client.post("/sign-in", data=data).location == "/"
+    page = client.post("/account/acme/images/undelete", data={"batch": batch}, headers=SITE)
+    answer = sign_in(client, page)
+    assert (answer.status_code, answer.location) == (303, "/account/acme/images?q=a")
+    assert not Image.select().exists()
+    shown = client.get(answer.location, follow_redirects=True)
+    assert "Your session had ended, so nothing was changed." in visible_text(shown)
+    again = re.search(r'action="([^"]*/undelete)">(.*?)</form>', shown.text, re.DOTALL)
+    assert again is not None
+    assert f'value="{batch}"' in again[2]
+
+
+def test_a_form_with_secrets_only_is_shown_again(client_of: ClientOf) -> None:
+    client = client_of("nobody")
+    data = {"current_password": PASSWORD, "password": "a whole new password"}
+    page = client.post("/password", data=data, headers=SITE)
+    shown = resume(client, sign_in(client, page))
+    assert shown.status_code == 422
+    assert "nothing was saved" in visible_text(shown)
+
+
+def test_the_choice_between_two_versions_is_shown_again(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme", name="Old name")
+    client = client_of("account-admin")
+    path = f"/account/acme/images/{image.id}/edit"
+    client.get(path)
+    values = {
+        "name": "Theirs",
+        "os_family": "ubuntu",
+        "os_version": "ubuntu|24.04",
+        "revision": "1",
+    }
+    token = {"csrf_token": token_in(client.get(path))}
+    assert client.post(path, data={**values, **token}).status_code == 303
+    conflict = client.post(path, data={**values, **token, "name": "Mine"})
+    assert conflict.status_code == 409
+    sealed = re.search(r'name="versions"[^>]*value="([^"]+)"', conflict.text)
+    assert sealed is not None
+    answer = {"versions": html.unescape(sealed[1]), "every": "yours", "csrf_token": "stale"}
+    shown = resume(client, client.post(path, data=answer, headers=SITE))
+    assert shown.status_code == 422
+    assert "nothing was saved" in visible_text(shown)
+    assert Image.get().name == "Theirs"
+
+
+def test_a_large_form_asks_to_sign_in(client_of: ClientOf) -> None:
+    data = {"text": "x" * 1_200_000}
+    page = client_of("nobody").post("/account/acme/images/import", data=data, headers=SITE)
+    assert page.status_code == 413
+    assert "Your session has ended" in visible_text(page)
 
 
 def test_a_late_answer_does_not_sign_in_again(client_of: ClientOf, app: Flask) -> None:

@@ -9,7 +9,7 @@ from wtforms import Field, Form
 from wtforms.validators import Length
 
 from webapp.forms.fields import RevisionField
-from webapp.web.resumed_forms import is_resumed, refuse_resumed
+from webapp.web.resumed_forms import MESSAGE, is_resumed
 
 
 class NotTooLong(Length):
@@ -51,7 +51,7 @@ class BaseForm(FlaskForm):
 
     def validate(self, extra_validators: Any = None) -> bool:
         if is_resumed():
-            refuse(self, refuse_resumed())
+            refuse(self, MESSAGE)
             return False
         valid: bool = super().validate(extra_validators)
         return valid

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import Response, abort, g, request
+from flask import Response, g, request
 
 from models import EditedTable
 from webapp.clouds.base import CloudError
@@ -20,6 +20,7 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import Change, EditConflict
 from webapp.web.components import field_value
 from webapp.web.rendering import render
+from webapp.web.resumed_forms import MESSAGE, is_resumed
 from webapp.web.services import services
 
 THEIRS, YOURS = "theirs", "yours"
@@ -90,6 +91,8 @@ class ConflictPage:
         """
         versions = self._read_versions()
         chosen = self._chosen(versions)
+        if is_resumed():
+            return self._render(versions, chosen, 422, MESSAGE)
         if any(row.key not in chosen for row in self._differing(versions)):
             return self._render(versions, chosen, 422, MISSING_CHOICE)
         values = dict(versions.yours)
@@ -120,8 +123,11 @@ class ConflictPage:
 
     def _read_versions(self) -> _Versions:
         sealed = services().vault.unseal(request.form["versions"])
-        if sealed is None or sealed.pop("for") != self._audience:
-            abort(400)
+        if sealed is None or sealed.pop("for", None) != self._audience:
+            raise Refusal(
+                "These versions belong to another person or form. Open the form again and enter "
+                "your changes."
+            )
         return _Versions.from_json(sealed)
 
     @property

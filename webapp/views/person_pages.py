@@ -5,9 +5,10 @@ Before each view, `g.actor` is set to the signed-in person with their roles.
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, g, request, session, url_for
+from flask import Blueprint, Flask, Response, current_app, g, request, session, url_for
 from flask_login import LoginManager, current_user, login_user
 from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
 
 from models import Person, today
 from webapp.forms.people import SignInForm
@@ -47,6 +48,20 @@ def mount(app: Flask) -> None:
     login_manager.init_app(app)
     app.register_blueprint(pages)
     app.register_error_handler(CSRFError, _csrf_error)
+
+
+FORMS_WITHOUT_GET = (
+    "register_image",
+    "bulk",
+    "start_bulk",
+    "answer_import",
+    "invite",
+    "create_child_scope",
+    "save_view",
+)
+"""The views that only answer to POST and show their form if it is invalid."""
+RETRY_LENGTH = 1000
+"""The longest form that a toast can send again. Toasts are stored in the session cookie."""
 
 
 class SignedIn:
@@ -94,9 +109,33 @@ def _load_person(session_id: str) -> SignedIn | None:
     return SignedIn(loaded.actor.person, loaded) if loaded else None
 
 
-def render_resume_page(unsent: UnsentForm, status: int = 200) -> Response:
-    """Return a page that sends an unsent form again. The form is then shown, and not processed."""
-    return render("people/resume_form.html", unsent=unsent, status=status)
+def resume(unsent: UnsentForm, status: int = 200) -> Response:
+    """Continue with a form that was not processed, now that the person is signed in.
+
+    If the view can show the form, return a page that sends the form again for that. Otherwise,
+    return to the page that the form is on, with a button that sends it.
+    """
+    if _can_be_shown(unsent):
+        return render("people/resume_form.html", unsent=unsent, status=status)
+    values = dict(unsent.values)
+    fits = len(values) == len(unsent.values) and len(str(values)) <= RETRY_LENGTH
+    toast(
+        "Your session had ended, so nothing was changed.",
+        "warning",
+        action=("Try again", unsent.path, values) if fits else None,
+    )
+    return redirect(local_url(unsent.page))
+
+
+def _can_be_shown(unsent: UnsentForm) -> bool:
+    """Return whether the view that the form was sent to shows the form if it is invalid."""
+    path = unsent.path.removeprefix(request.script_root).partition("?")[0]
+    try:
+        rule, _ = current_app.url_map.bind("").match(path, "POST", return_rule=True)
+    except HTTPException:
+        return False
+    name = rule.endpoint.rpartition(".")[2]
+    return "GET" in (rule.methods or ()) or name in FORMS_WITHOUT_GET
 
 
 @login_manager.unauthorized_handler
@@ -106,7 +145,7 @@ def _require_sign_in() -> Response:
     if wants_fragment():
         return render_session_end(sign_in_url)
     unsent = current_unsent_form()
-    if unsent is None or not unsent.values:
+    if unsent is None:
         return redirect(sign_in_url)
     form = SignInForm(formdata=None)
     return render("people/sign_in.html", form=form, unsent=unsent, status=401)
@@ -131,7 +170,7 @@ def _csrf_error(_error: CSRFError) -> Response:
             "Nothing was changed. Open the page in this registry and use the form there.",
             400,
         )
-    return render_resume_page(unsent, status=400)
+    return resume(unsent, status=400)
 
 
 @pages.before_app_request

@@ -9,9 +9,9 @@ from webapp.forms.base import refuse
 from webapp.forms.people import SignInForm
 from webapp.people import sessions
 from webapp.people.sessions import SignInRefused, TooManyFailedSignIns
-from webapp.views.person_pages import local_url, pages, render_resume_page, start_session
+from webapp.views.person_pages import local_url, pages, resume, start_session
 from webapp.web.rendering import redirect, render, toast
-from webapp.web.resumed_forms import unsent_form_from_json
+from webapp.web.resumed_forms import posted_unsent_form
 from webapp.web.security import csrf
 from webapp.web.services import services
 
@@ -24,11 +24,9 @@ def sign_in() -> Response:
     The form checks the CSRF token itself, so that the page can be shown again with a valid one.
     """
     return_to = local_url(request.args.get("next", ""))
-    unsent = unsent_form_from_json(request.form.get("unsent", ""))
-    if unsent and local_url(unsent.path) != unsent.path:
-        unsent = None
+    unsent = posted_unsent_form()
     if current_user.is_authenticated:
-        return render_resume_page(unsent) if unsent else redirect(return_to)
+        return resume(unsent) if unsent else redirect(return_to)
     form = SignInForm()
     status = 422 if form.is_submitted() else 200
     if form.validate_on_submit():
@@ -43,7 +41,7 @@ def sign_in() -> Response:
             status = 429
         else:
             start_session(person)
-            return render_resume_page(unsent) if unsent else redirect(return_to)
+            return resume(unsent) if unsent else redirect(return_to)
     elif "csrf_token" in form.errors:
         refuse(form, "This page had expired. Enter your password again.")
     return render("people/sign_in.html", form=form, unsent=unsent, status=status)

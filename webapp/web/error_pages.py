@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response
+from flask import Flask, Response, g
 from peewee import IntegrityError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -58,6 +58,9 @@ TEXTS = {
     ),
 }
 """Title and advice by HTTP status."""
+SIGN_IN_FOR_LARGE_FORM = (
+    "Nothing was imported or saved. Sign in, and then choose the file or paste the text again."
+)
 
 
 def init_app(app: Flask) -> None:
@@ -116,7 +119,11 @@ def _database_failure(error: Exception) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    response = _error_page(error.code or 500)
+    if error.code == 413 and not g.get("actor"):
+        # Only people who have signed in may send large forms.
+        response = _error_page(413, "Your session has ended", SIGN_IN_FOR_LARGE_FORM)
+    else:
+        response = _error_page(error.code or 500)
     if error.response is not None:
         return error.get_response()  # type: ignore[return-value]
     for name, value in error.get_headers():

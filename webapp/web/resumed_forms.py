@@ -9,15 +9,14 @@ This module must not know any form.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import request
 
 from webapp.clouds import CLOUDS
-from webapp.values.text import is_encodable
-from webapp.web.rendering import toast
+from webapp.web.services import services
 
 RESUMED = "resumed"
 """The name of the field that marks a form as sent again."""
@@ -44,17 +43,22 @@ DROPPED_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class UnsentForm:
-    """A form that was not processed: the path of its URL, and its (name, value) pairs."""
+    """A form that was not processed.
+
+    `path` is the path of the URL that it was sent to, `page` the path of the page that it was sent
+    from or '', and `values` are its (name, value) pairs.
+    """
 
     path: str
-    values: tuple[tuple[str, str], ...]
+    page: str
+    values: Sequence[tuple[str, str]]
 
-    def to_json(self) -> str:
-        return json.dumps([self.path, self.values])
+    def sealed(self) -> str:
+        """Return the form as a text that the browser stores. Only this application can create it.
 
-
-def init_app(app: Flask) -> None:
-    app.after_request(_explain_redirect)
+        Another site can therefore not make this application show a form with values of its own.
+        """
+        return services().vault.seal({"path": self.path, "page": self.page, "values": self.values})
 
 
 def current_unsent_form() -> UnsentForm | None:
@@ -62,26 +66,28 @@ def current_unsent_form() -> UnsentForm | None:
 
     Secrets and files are left out.
     """
-    if request.method != "POST" or not _is_from_this_site():
+    if request.method != "POST" or not is_from_this_site():
         return None
-    values = request.form.items(multi=True)
+    values = [pair for pair in request.form.items(multi=True) if pair[0] not in DROPPED_NAMES]
     path = f"{request.script_root}{request.full_path}".rstrip("?")
-    return UnsentForm(path, tuple(pair for pair in values if pair[0] not in DROPPED_NAMES))
+    return UnsentForm(path, _page_of(request.referrer or ""), values)
 
 
-def unsent_form_from_json(text: str) -> UnsentForm | None:
-    """Return the form in a text of `UnsentForm.to_json`, or None for any other text.
+def posted_unsent_form() -> UnsentForm | None:
+    """Return the form that the page to sign in carries in its field `unsent`, or None."""
+    sealed = request.form.get("unsent", "")
+    values = services().vault.unseal(sealed) if sealed and is_from_this_site() else None
+    return UnsentForm(**values) if values and values.keys() == {"path", "page", "values"} else None
 
-    The caller must check the path.
+
+def is_from_this_site() -> bool:
+    """Return whether the browser says that a page of this site sent the request.
+
+    Browsers send the header Origin with every POST. They send Sec-Fetch-Site only over HTTPS.
     """
-    try:
-        path, pairs = json.loads(text)
-        values = tuple((name, value) for name, value in pairs)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    texts = [path, *(text for pair in values for text in pair)]
-    are_valid = all(isinstance(text, str) and is_encodable(text) for text in texts)
-    return UnsentForm(path, values) if are_valid else None
+    origin = request.headers.get("Origin", "")
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return site == "same-origin" and bool(origin) and _host_of(origin) == request.host
 
 
 def is_resumed() -> bool:
@@ -89,35 +95,17 @@ def is_resumed() -> bool:
     return RESUMED in request.form
 
 
-def refuse_resumed() -> str:
-    """Return the message to show in a form that was sent again.
-
-    If the view redirects instead of showing the form, `_explain_redirect` shows the message.
-    """
-    g.refused_resumed_form = True
-    return MESSAGE
-
-
-def _is_from_this_site() -> bool:
-    """Return whether the browser says that a page of this site sent the request.
-
-    Old browsers send neither header. Their forms are accepted, because a person checks the values.
-    """
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    origin = request.headers.get("Origin")
-    return site == "same-origin" and (origin is None or _host_of(origin) == request.host)
-
-
-def _explain_redirect(response: Response) -> Response:
-    """Show the message as a toast if the view redirects and so cannot show it in the form."""
-    if g.get("refused_resumed_form") and response.status_code == 303:
-        toast(MESSAGE, "warning")
-    return response
-
-
-def _host_of(origin: str) -> str:
-    """Return the host and port of an Origin header, or '' if it has none."""
+def _host_of(url: str) -> str:
+    """Return the host and port of a URL, or '' if it has none."""
     try:
-        return urlsplit(origin).netloc
+        return urlsplit(url).netloc
     except ValueError:
         return ""
+
+
+def _page_of(referrer: str) -> str:
+    """Return the path of the page that sent the request, or '' if it is not known."""
+    if _host_of(referrer) != request.host:
+        return ""
+    page = urlsplit(referrer)
+    return f"{page.path}?{page.query}".rstrip("?")
