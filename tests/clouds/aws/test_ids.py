@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clouds.helpers import assert_rejected_quickly
+from webapp.clouds import clouds_for_image_id
+from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.ids import AMI, parse
 from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
@@ -126,6 +128,74 @@ def test_an_accepted_text_becomes_an_id_and_a_location(
 def test_a_rejected_text_gets_a_reason(text: str, words: str) -> None:
     with pytest.raises(InvalidImageId, match=words):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("zone", "region"),
+    [("us-east-1a", "us-east-1"), ("us-west-2-lax-1a", "us-west-2"), ("use1-az1", "us-east-1")],
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"PLACE:{NEW}",
+        f"PLACE/{NEW}",
+        f"arn:aws:ec2:PLACE::image/{NEW}",
+        "arn:aws:ssm:PLACE::parameter/golden/web",
+        f'{{"Region": "PLACE", "ImageId": "{NEW}"}}',
+        f"aws ec2 describe-images --region PLACE --image-ids {NEW}",
+        f"https://console.aws.amazon.com/ec2/home?region=PLACE#ImageDetails:imageId={NEW}",
+        f"https://PLACE.console.aws.amazon.com/ec2/home#ImageDetails:imageId={NEW}",
+    ],
+)
+def test_a_zone_in_an_id_is_refused_with_its_region(text: str, zone: str, region: str) -> None:
+    with pytest.raises(InvalidImageId, match=f"{zone} is a zone.* its region, {region}") as caught:
+        Aws().parse_image_id(text.replace("PLACE", zone))
+    assert caught.value.recognized
+    assert Aws().parse_image_id(text.replace("PLACE", region)).location == region
+
+
+def test_a_zone_beside_an_id_is_refused() -> None:
+    for text in (f"us-east-01:{NEW}", f"us-east-01a:{NEW}"):
+        with pytest.raises(InvalidImageId):
+            Aws().parse_image_id(text)
+    for text in (f"us-east-1a {NEW}", f"{NEW} in us-east-1a", f"{NEW}@us-west-2-lax-1a"):
+        with pytest.raises(InvalidImageId, match="is a zone"):
+            Aws().parse_image_id(text)
+
+
+def test_an_id_with_several_regions_is_refused() -> None:
+    with pytest.raises(InvalidImageId, match="more than one region: us-east-1, us-west-2"):
+        parse(f"us-east-1:{NEW},us-west-2:{NEW}")
+    assert parse(f"us-east-1:{NEW},us-east-1:{NEW.upper()}") == ImageId(NEW, "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        (f"us-east-1/{NEW}", "us-east-1"),
+        (f"ec2-image/{NEW}", ""),
+        (f"/images/{NEW}", ""),
+        (f"/golden/images/{OLD}/", ""),
+        (f"my.registry/{NEW}", ""),
+    ],
+)
+def test_an_id_at_the_end_of_a_path_is_found(text: str, region: str) -> None:
+    (aws, found), *others = clouds_for_image_id(text)
+    assert (aws.key, found.location, others) == ("aws", region, [])
+    assert AMI.fullmatch(found.value)
+    assert not found.is_alias
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"acme-images/global/images/{OLD}",
+        f"https://www.googleapis.com/compute/v1/projects/acme-images/global/images/{OLD}",
+        f"/subscriptions/0/resourceGroups/rg/providers/Microsoft.Compute/images/{OLD}",
+    ],
+)
+def test_an_image_of_another_cloud_may_be_named_like_an_ami(text: str) -> None:
+    assert "aws" not in {cloud.key for cloud, _ in clouds_for_image_id(text)}
 
 
 @given(ids, blanks, blanks)

@@ -18,6 +18,8 @@ from webapp.clouds.base import InvalidLocation
         ("us_east_1", "us-east-1"),
         ("US East (N. Virginia)", "us-east-1"),
         ("us-east-1 — US East (N. Virginia)", "us-east-1"),
+        ("us-east-1 (N. Virginia)", "us-east-1"),
+        ("us-\u200beast-1", "us-east-1"),
         ("Europe (Ireland)", "eu-west-1"),
         ("eusc-de-east-1", "eusc-de-east-1"),
         ("My.Private-Cloud", "my.private-cloud"),
@@ -51,6 +53,12 @@ def test_a_zone_is_refused_with_its_region(zone: str, region: str) -> None:
 def test_text_that_cannot_be_a_region_is_refused() -> None:
     for text in ("nowhere at all", "us-east-1/2", "-"):
         with pytest.raises(InvalidLocation, match="isn’t an AWS region"):
+            parse(text)
+
+
+def test_a_region_whose_number_begins_with_zero_is_refused() -> None:
+    for text in ("us-east-01", "US-EAST-001"):
+        with pytest.raises(InvalidLocation, match=r"isn’t an AWS region.*enter us-east-1"):
             parse(text)
 
 

@@ -33,6 +33,7 @@ from webapp.clouds.base import (
     ImageNotVisible,
     InvalidCredentials,
     InvalidImageId,
+    InvalidLocation,
     Location,
     LocationRule,
     Locator,
@@ -132,7 +133,12 @@ class Aws(Cloud):
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        return parameters.parse(text) or ids.parse(text)
+        """Return the AMI or the parameter. Raises InvalidImageId also for a zone."""
+        found = parameters.parse(text) or ids.parse(text)
+        try:
+            return replace(found, location=locations.parse(found.location))
+        except InvalidLocation as error:
+            raise InvalidImageId(str(error), recognized=True) from error
 
     def parse_location(self, text: str) -> str:
         return locations.parse(text)

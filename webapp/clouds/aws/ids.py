@@ -16,34 +16,45 @@ from webapp.clouds.pasted_text import strip_pasted_text
 
 AMI = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 REGION = r"[a-z]{2,6}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
+ZONE = rf"{REGION}(?:[a-z]|(?:-[a-z0-9]{{2,12}}){{1,3}}-[0-9]{{1,2}}[a-z]?)"
+"""An availability zone, a local zone or a Wavelength zone: us-east-1a, us-west-2-lax-1a."""
+ZONE_ID = r"[a-z]{3,6}[0-9]{1,2}(?:-[a-z0-9]{2,12}){0,2}-az[0-9]{1,2}"
+"""The ID of a zone, such as use1-az1, which begins with an abbreviation of the region."""
 EXAMPLE = "ami-0123456789abcdef0"
 
 _FLAGS = re.IGNORECASE | re.ASCII
-_ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({REGION}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
-_AMI_IN_TEXT = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
-"""Not preceded by a slash, because an image of another cloud can have such a name."""
-_AMI_IN_AWS_URL = re.compile(r"(?<![\w-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
+PLACE = rf"(?:{ZONE}|{ZONE_ID}|{REGION})"
+"""A region or, by mistake, a zone. `locations.parse` refuses a zone."""
+_ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({PLACE}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
+_AMI_IN_TEXT = re.compile(r"(?<![\w-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
+_AMI_NOT_IN_PATH = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
+"""Not preceded by a slash, for texts that can be the path of another cloud's image."""
+_OTHER_PATH = re.compile(
+    r"://|/global/images|(?:^|/)(?:subscriptions|providers|communitygalleries|sharedgalleries)/",
+    _FLAGS,
+)
+"""A URL, or a path of Azure or Google Cloud, whose images can have a name like an AMI ID."""
 _HEXADECIMAL_AMI = re.compile(r"ami-[0-9a-f]+")
 _REGION_BEFORE_AMI = re.compile(
-    rf"(?<![\w-])({REGION})(?:[\"']?\s{{0,9}}[:=]\s{{0,9}}[\"']?"
+    rf"(?<![\w-])({PLACE})(?:[\"']?\s{{0,9}}[:=/]\s{{0,9}}[\"']?"
     r"|:[0-9]{0,12}:image/)(ami-[0-9a-z]+)(?![\w-])",
     _FLAGS,
 )
-"""A region and its AMI, as in Packer's `us-east-1:ami-…` or an ARN."""
+"""A region and its AMI, as in Packer's `us-east-1:ami-…`, `us-east-1/ami-…` or an ARN."""
 _REGION_BESIDE_AMI = re.compile(
     r"(?<![\w-])(?:(?P<before>{0})[ \t]+)?(?P<ami>ami-[0-9a-z]+)"
     r"(?:[\"'`]?(?:[ \t]+in[ \t]+|[ \t]*[@,]?[ \t]*)(?P<after>{0})(?![\w-]))?".format(
         r"(?:af|ap|ca|cn|eu|eusc|il|me|mx|sa|us)(?:-[a-z]{2,5})?"
-        r"-(?:north|south)?(?:north|south|east|west|central)-[0-9]"
+        r"-(?:north|south)?(?:north|south|east|west|central)-[0-9](?:[a-z]|-[a-z]{2,9}-[0-9][a-z]?)?"
     ),
     _FLAGS,
 )
 """An AMI beside a region that cannot be a name: `us-east-1 ami-…` or `ami-… in us-east-1`."""
 _LABELED_REGION = re.compile(
-    rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({REGION})(?![\w-])", _FLAGS
+    rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({PLACE})(?![\w-])", _FLAGS
 )
 """A region in `?region=us-east-1`, `"Region": "us-east-1"` or `--region us-east-1`."""
-_REGION_HOST = re.compile(rf"(?:https?://)?({REGION})\.console\.", _FLAGS)
+_REGION_HOST = re.compile(rf"(?:https?://)?({PLACE})\.console\.", _FLAGS)
 _OTHER_ID = re.compile(
     r"(?<![\w/-])(aki|ari|eni|i|lt|sg|snap|subnet|vol|vpc)-[0-9a-f]{4,40}(?![\w-])", _FLAGS
 )
@@ -78,7 +89,13 @@ def region_in(text: str) -> str:
 
 def contains_ami(text: str) -> bool:
     """Return whether `text` contains an AMI ID, alone or between other words."""
-    return any(AMI.fullmatch(match.lower()) for match in _AMI_IN_TEXT.findall(text))
+    return any(AMI.fullmatch(match.lower()) for match in _amis_in(text))
+
+
+def _amis_in(text: str) -> list[str]:
+    is_other = _OTHER_PATH.search(text) and not _AWS_HOST.search(text)
+    found: list[str] = (_AMI_NOT_IN_PATH if is_other else _AMI_IN_TEXT).findall(text)
+    return found
 
 
 def parse(text: str) -> ImageId:
@@ -94,13 +111,20 @@ def parse(text: str) -> ImageId:
     if arn:
         return ImageId(_canonical_id(arn[2]), arn[1].lower())
     plain = unquote(text) if "://" in text or ".console." in text else text
-    regions = {ami.lower(): region.lower() for region, ami in _REGION_BEFORE_AMI.findall(plain)}
-    ami_in_text = _AMI_IN_AWS_URL if _AWS_HOST.search(text) else _AMI_IN_TEXT
-    candidates = {*regions, *(match.lower() for match in ami_in_text.findall(plain))}
+    pairs = [(ami.lower(), region.lower()) for region, ami in _REGION_BEFORE_AMI.findall(plain)]
+    regions = dict(pairs)
+    candidates = {*regions, *(match.lower() for match in _amis_in(plain))}
     found = sorted(candidate for candidate in candidates if AMI.fullmatch(candidate))
     if len(found) > 1:
         raise InvalidImageId(_more_than_one(found, regions), recognized=True)
     if found:
+        if len(set(pairs)) > 1:
+            raise InvalidImageId(
+                "This text contains more than one region: "
+                f"{join_first(sorted({region for _, region in pairs}), 3)}. Paste the ID with "
+                "only one of them.",
+                recognized=True,
+            )
         region = regions.get(found[0]) or region_in(plain) or _region_beside_ami(plain)
         return ImageId(found[0], region)
     if text.lower().startswith("arn:"):

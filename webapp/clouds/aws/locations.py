@@ -6,16 +6,14 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from webapp.clouds.aws.ids import REGION
+from webapp.clouds.aws.ids import REGION, ZONE, ZONE_ID
 from webapp.clouds.base import InvalidLocation
-from webapp.clouds.characters import SURROUNDING_CHARACTERS
+from webapp.clouds.characters import SURROUNDING_CHARACTERS, fold
 from webapp.clouds.messages import shorten
 
 _REGION = re.compile(REGION)
-_ZONE = re.compile(rf"({REGION})(?:[a-z]|(?:-[a-z0-9]{{2,12}}){{1,3}}-[0-9]{{1,2}}[a-z]?)")
-"""An availability zone, a local zone or a Wavelength zone: us-east-1a, us-west-2-lax-1a."""
-_ZONE_ID = re.compile(r"([a-z]{3,6}[0-9]{1,2})(?:-[a-z0-9]{2,12}){0,2}-az[0-9]{1,2}")
-"""The ID of a zone, such as use1-az1, which begins with an abbreviation of the region."""
+_ZONE, _ZONE_ID = re.compile(ZONE), re.compile(ZONE_ID)
+_ZERO = re.compile(r"-0+(?=[0-9]$)")
 _PRIVATE_REGION = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -25,13 +23,20 @@ def parse(text: str) -> str:
     Private endpoints can have regions with any name, so an unknown name is returned in lower case.
     Raises InvalidLocation for a zone, and for text that cannot be the name of a region.
     """
-    name = text.strip(SURROUNDING_CHARACTERS).lower()
+    name = fold(text.strip(SURROUNDING_CHARACTERS))
+    if _ZERO.search(name):
+        raise InvalidLocation(
+            f"“{shorten(name, 40)}” isn’t an AWS region. The number of a region doesn’t begin with "
+            f"zero: enter {shorten(_ZERO.sub('-', name), 40)}."
+        )
     if not name or _REGION.fullmatch(name):
         return name
-    if zone := _ZONE.fullmatch(name):
-        raise InvalidLocation(_zone_message(name, zone[1]))
-    if zone := _ZONE_ID.fullmatch(name):
-        raise InvalidLocation(_zone_message(name, _regions_by_abbreviation().get(zone[1], "")))
+    if _ZONE.fullmatch(name):
+        before = _REGION.match(name)
+        raise InvalidLocation(_zone_message(name, before[0] if before else ""))
+    if _ZONE_ID.fullmatch(name):
+        abbreviation = name.partition("-")[0]
+        raise InvalidLocation(_zone_message(name, _regions_by_abbreviation().get(abbreviation, "")))
     if region := _regions_by_spelling().get(_fold(name)):
         return region
     if _PRIVATE_REGION.fullmatch(name):
@@ -55,7 +60,9 @@ def _regions_by_spelling() -> Mapping[str, str]:
     """Return the regions by key and by name, each without punctuation."""
     regions: dict[str, str] = {}
     for key, name in _region_names().items():
-        for spelling in (key, name, f"{key} {name}", f"{name} {key}"):
+        place = name.partition("(")[2]  # "N. Virginia)" in "US East (N. Virginia)".
+        spellings = {key, name, f"{key} {name}", f"{name} {key}", f"{key} {place}"}
+        for spelling in spellings:
             regions[_fold(spelling)] = key
     return regions
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from webapp.clouds.aws.ids import AMI, REGION, contains_ami, region_in
+from webapp.clouds.aws.ids import AMI, PLACE, contains_ami, region_in
 from webapp.clouds.base import ImageId, ImageNotVisible, InvalidImageId
 from webapp.clouds.messages import shorten
 from webapp.clouds.pasted_text import strip_pasted_text
@@ -27,7 +27,7 @@ _NAME = r"[\w./-]{1,1011}"
 _SELECTOR = r"(?::([\w.-]{1,100}))?"
 """A version or a label."""
 _ARN = re.compile(
-    rf"arn:(aws[a-z-]{{0,20}}):ssm:({REGION}):([0-9]{{0,12}}):parameter/({_NAME}){_SELECTOR}",
+    rf"arn:(aws[a-z-]{{0,20}}):ssm:({PLACE}):([0-9]{{0,12}}):parameter/({_NAME}){_SELECTOR}",
     _FLAGS,
 )
 _REFERENCE = re.compile(r"(?<![\w:-])(?:resolve:)?ssm:(?://(?=/))?([^\s\"'{}\[\]<>,;]+)", _FLAGS)
