@@ -33,6 +33,7 @@ SURROGATE = base64.urlsafe_b64encode(json.dumps(["\ud800", 1]).encode()).decode(
         (f"/images?q=os:{'+word' * 400}", 200),
         (f"/images/export.csv?q=os:{'+word' * 400}", 422),
         ("/images?q=a%00b", 400),
+        ("%00/images", 400),
         (f"/audit?page={'9' * 30}", 200),
         ("/images?" + "&".join(f"p{number}=1" for number in range(10_000)), 200),
     ],

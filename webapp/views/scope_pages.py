@@ -18,6 +18,7 @@ from models import Level, Scope
 from webapp.access import Right
 from webapp.images import life_cycle
 from webapp.people.bookmarks import PAGE_PATH
+from webapp.values.text import is_encodable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +63,9 @@ def page_url(path: str) -> str:
 def _read_scope_path(_endpoint: str | None, values: dict[str, Any] | None) -> None:
     values = values if values is not None else {}
     parts = [values.pop(name) for name in ("account", "environment") if name in values]
-    g.scope_path = "/".join(parts)
+    path = "/".join(parts)
+    # The page that refuses the path also reads the scope, and PostgreSQL accepts no such text.
+    g.scope_path = path if is_encodable(path) else ""
 
 
 @pages.url_defaults
