@@ -89,7 +89,12 @@ def test_deleting_requires_the_name(
     assert Scope.at("acme/production") is None
     entry = AuditEntry.get(AuditEntry.action == "account.delete")
     assert entry.scope == scope("")
-    assert entry.changes == {"environments": [2, 0], "images": [1, 0], "members": [6, 0]}
+    assert entry.changes == {
+        "environments": [2, 0],
+        "images": [1, 0],
+        "members": [6, 0],
+        "path": ["acme", None],
+    }
 
 
 def test_scalr_cannot_be_deleted(actor_of: ActorOf, scope: ScopeAt) -> None:

@@ -119,7 +119,7 @@ def edit(
     cloud = CLOUDS[row.cloud]
     for _ in range(EDIT_ATTEMPTS):
         if not row.reload():
-            raise RecordDeleted
+            raise RecordDeleted(row)
         edited = _edited(cloud, row, vault, NAME.parse(name), values, cleared)
         require_no_conflict(row, based_on, edited.theirs, edited.yours)
         identity = cloud.check(CredentialValues(edited.values)) if checked else None

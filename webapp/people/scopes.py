@@ -169,7 +169,10 @@ def delete(
         contents = count_contents(scope)
         if expected is not None and str(contents) != expected:
             raise ContentsChanged(scope)
-        changes = {noun: (count, 0) for noun, count in vars(contents).items() if count}
+        changes: dict[str, tuple[object, object]] = {
+            noun: (count, 0) for noun, count in vars(contents).items() if count
+        }
+        changes["path"] = (scope.path, None)
         audit.record(
             actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
         )

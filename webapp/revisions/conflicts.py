@@ -23,8 +23,9 @@ ACTIONS_OF_CLOUDS = ("image.check",)
 class RecordDeleted(Refusal):
     """Somebody deleted the record after it was loaded."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: EditedTable) -> None:
         super().__init__("Somebody else has just deleted this.")
+        self.reference = record.reference
 
 
 class EditConflict(Refusal):
@@ -92,7 +93,7 @@ def lock(record: EditedTable) -> None:
     RecordDeleted.
     """
     if not record.reload(lock=True):
-        raise RecordDeleted
+        raise RecordDeleted(record)
 
 
 def require_unchanged(

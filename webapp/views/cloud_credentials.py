@@ -17,6 +17,7 @@ from webapp.forms.credentials import cleared_secrets, credential_values, credent
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
 from webapp.views.conflicts import ConflictPage, Row, Values
+from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
@@ -175,7 +176,7 @@ def delete_credentials(credentials_id: int) -> Response:
 def _credentials_or_404(credentials_id: int) -> CloudCredentials:
     row = cloud_credentials.find_owned(g.actor, g.scope, credentials_id)
     if row is None:
-        abort(404)
+        abort_missing(CloudCredentials(id=credentials_id).reference)
     return row
 
 

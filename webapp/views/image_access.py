@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from flask import abort, g, url_for
+from flask_wtf import FlaskForm
 
 from models import Image
 from webapp.search import catalogue
+from webapp.views.missing import abort_missing
 
 
 def visible_image_or_404(image_id: int) -> Image:
@@ -16,15 +18,16 @@ def visible_image_or_404(image_id: int) -> Image:
     return image
 
 
-def owned_image_or_403(image_id: int) -> Image:
+def owned_image_or_403(image_id: int, form: type[FlaskForm] | None = None) -> Image:
     """Return an image that the scope owns.
 
     Answers 404 if the scope can't see the image. Answers 403 if the scope inherits the image,
-    because an inherited image can be changed only at the scope that owns it.
+    because an inherited image can be changed only at the scope that owns it. If a form of the class
+    `form` was sent, the page shows its values, and what happened to the image.
     """
-    image = visible_image_or_404(image_id)
-    if image.scope_id != g.scope.id:
-        abort(403)
+    image = catalogue.find_visible_image(g.scope, image_id)
+    if image is None or image.scope_id != g.scope.id:
+        abort_missing(Image(id=image_id).reference, 403 if image else 404, form=form)
     return image
 
 

@@ -65,7 +65,7 @@ EDIT_ROWS = (
 @pages.route("/images/<int:image_id>/edit", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def edit_image(image_id: int) -> Response:
-    image = owned_image_or_403(image_id)
+    image = owned_image_or_403(image_id, ImageForm)
     conflict_page = ConflictPage(image, image.name, EDIT_ROWS, image_url(image))
     if conflict_page.is_answered:
         return conflict_page.save_answer(

@@ -33,7 +33,7 @@ MAX_SUGGESTIONS = 8
 @pages.route("/images/<int:image_id>/life-cycle", methods=["GET", "POST"])
 @needs(Right.EDIT_IMAGES)
 def image_life_cycle(image_id: int) -> Response:
-    image = owned_image_or_403(image_id)
+    image = owned_image_or_403(image_id, StatusForm)
     conflict_page = ConflictPage(image, image.name, STATUS_ROWS, image_url(image))
     if conflict_page.is_answered:
         return conflict_page.save_answer(

@@ -12,6 +12,7 @@ from webapp.people import members
 from webapp.people.members import MemberError
 from webapp.revisions.conflicts import EditConflict
 from webapp.views.conflicts import ConflictPage, Row
+from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 
@@ -45,7 +46,7 @@ def invite() -> Response:
 def change_member(membership_id: int) -> Response:
     back = url_for(".member_list")
     try:
-        membership = members.find_membership(g.scope, membership_id)
+        membership = _membership_or_404(membership_id)
         conflict_page = ConflictPage(membership, membership.person.name, ROLE_ROWS, back)
         if conflict_page.is_answered:
             return conflict_page.save_answer(
@@ -77,6 +78,7 @@ def _role_changed(membership: Membership) -> Response:
 @needs(Right.MANAGE_MEMBERS)
 def remove_member(membership_id: int) -> Response:
     form = ConfirmForm()
+    _membership_or_404(membership_id)
     if form.validate_on_submit():
         try:
             removed = members.remove(g.actor, g.scope, membership_id, form.revision.data)
@@ -100,6 +102,13 @@ def withdraw_invitation(invitation_id: int) -> Response:
         else:
             toast(f"Invitation for {withdrawn.email} withdrawn. Its link no longer works.")
     return redirect(url_for(".member_list"))
+
+
+def _membership_or_404(membership_id: int) -> Membership:
+    try:
+        return members.find_membership(g.scope, membership_id)
+    except MemberError:
+        abort_missing(Membership(id=membership_id).reference, form=RoleForm)
 
 
 _WITH_ARTICLE = {Role.VIEWER: "a viewer", Role.EDITOR: "an editor", Role.ADMIN: "an admin"}

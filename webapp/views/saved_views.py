@@ -12,6 +12,7 @@ from webapp.revisions.conflicts import EditConflict
 from webapp.search import saved_views
 from webapp.search.saved_views import NameTaken, SavedViewError
 from webapp.views.conflicts import ConflictPage, Row
+from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, page_url, pages
 from webapp.web.rendering import redirect, render, toast
 
@@ -139,7 +140,7 @@ def _render_views(
 def _visible_view_or_404(view_id: int) -> SavedView:
     view = saved_views.find_visible_view(g.actor, g.scope, view_id)
     if view is None:
-        abort(404)
+        abort_missing(SavedView(id=view_id).reference)
     return view
 
 

@@ -15,8 +15,10 @@ from webapp.forms.people import DeleteScopeForm, RenameScopeForm, ScopeForm
 from webapp.people import scopes
 from webapp.people.scopes import ContentsChanged, ScopeError
 from webapp.revisions.conflicts import EditConflict
+from webapp.revisions.departures import deletion_of_child
 from webapp.views import person_pages
 from webapp.views.conflicts import ConflictPage, Row
+from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
 
@@ -145,9 +147,10 @@ def _require_kind(kind: str) -> None:
 
 def _child_scope_or_404(kind: str, slug: str) -> Scope:
     _require_kind(kind)
-    child = Scope.at(f"{g.scope.path}/{slug}".lstrip("/"))
+    path = f"{g.scope.path}/{slug}".lstrip("/")
+    child = Scope.at(path)
     if child is None:
-        abort(404)
+        abort_missing("scope:", entry=deletion_of_child(g.scope, path))
     return child
 
 
