@@ -118,3 +118,63 @@ def test_a_text_with_several_ids_is_refused() -> None:
         assert any("more than one image ID" in str(error) for _, error in problems), text
     with pytest.raises(InvalidImageId, match="more than one image ID"):
         CLOUDS["azure"].parse_image_id("a:b:c:1.0, a:b:c:2.0")
+
+
+def test_several_azure_ids_between_blanks_are_refused() -> None:
+    for blank in (" ", "\n", ", "):
+        with pytest.raises(InvalidImageId, match="more than one image ID"):
+            CLOUDS["azure"].parse_image_id(f"{COMPUTE}/images/a{blank}{COMPUTE}/images/b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["docker.io/library/ubuntu:24.04", "ghcr.io/acme/web:1.0.2", "localhost:5000/a/web:1.0"],
+)
+def test_a_container_image_is_no_urn(text: str) -> None:
+    found, problems = recognize_image_id(text)
+    assert found == []
+    assert any("This is a container image" in str(error) for _, error in problems)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["| owner | {} |", "owner_id: {}", '"owner": "{}"', "project_id={}", "| owner      | {} |"],
+)
+def test_the_id_of_a_project_is_no_image_id(text: str) -> None:
+    digits = UUID.replace("-", "")
+    found, problems = recognize_image_id(text.format(digits))
+    assert found == []
+    assert [cloud.key for cloud, _ in problems] == ["openstack"]
+    assert CLOUDS["openstack"].parse_image_id(f"| id | {digits} |").value == UUID
+
+
+def test_only_aws_explains_a_reference_to_a_secret() -> None:
+    _, problems = recognize_image_id("resolve:secretsmanager:x")
+    assert [cloud.key for cloud, _ in problems] == ["aws"]
+
+
+@pytest.mark.parametrize("text", ["/golden/web/", "/golden/web", "ssm:/golden/web"])
+def test_a_slash_after_the_name_of_a_parameter_is_ignored(text: str) -> None:
+    assert CLOUDS["aws"].parse_image_id(text).value == "resolve:ssm:/golden/web"
+
+
+@pytest.mark.parametrize(
+    "label", ["instance_uuid: ", "Instance UUID: ", "instanceUuid=", "vc.uuid = "]
+)
+def test_the_label_of_an_instance_uuid_is_ignored(label: str) -> None:
+    assert CLOUDS["vmware"].parse_image_id(f"{label}{UUID}").value == UUID
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("--image=web --image-project=debian-cloud", "debian-cloud/global/images/web"),
+        ("--image-project debian-cloud --image web", "debian-cloud/global/images/web"),
+        (
+            "gcloud compute instances create a --image-family=web --image-project=p-1",
+            "p-1/global/images/family/web",
+        ),
+    ],
+)
+def test_the_options_of_gcloud_name_an_image(text: str, value: str) -> None:
+    assert CLOUDS["gce"].parse_image_id(text).value == value

@@ -34,7 +34,7 @@ _REFERENCE = re.compile(r"(?<![\w:-])(?:resolve:)?ssm:(?://(?=/))?([^\s\"'{}\[\]
 """A reference, alone or in the output of a tool, such as `{{resolve:ssm:/golden/web:3}}`."""
 _ENCRYPTED = re.compile(r"(?<![\w-])resolve:(ssm-secure|secretsmanager):", _FLAGS)
 _PUBLIC = re.compile(rf"(?<![\w/.-])(/aws/service/{_NAME}){_SELECTOR}", _FLAGS)
-_PATH = re.compile(rf"((?:/[\w.-]+){{2,15}}){_SELECTOR}", re.ASCII)
+_PATH = re.compile(rf"((?:/[\w.-]+){{2,15}}){_SELECTOR}/?", re.ASCII)
 _PARAMETER = re.compile(rf"({_NAME}){_SELECTOR}", re.ASCII)
 _IN_CONSOLE = re.compile(
     r"(?:\.|//)console\.[^/]+/systems-manager/parameters/([^?#]+?)"
@@ -80,10 +80,10 @@ def _parameters_in(text: str) -> Iterable[ImageId]:
         return arns
     region = region_in(text)
     names = [match[1] for match in _REFERENCE.finditer(text)]
-    names = names or [match[0] for match in _PUBLIC.finditer(text)]
+    names = names or [match[0].rstrip("/") for match in _PUBLIC.finditer(text)]
     names = names or [_name_in_console(page[1]) for page in _IN_CONSOLE.finditer(text)]
     if not names and _PATH.fullmatch(text) and not _OTHER_PATHS.match(text):
-        names = [text]
+        names = [text.rstrip("/")]
     return [ImageId(_canonical(name), region, is_alias=True) for name in names]
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from webapp.clouds.base import ImageId, InvalidImageId, InvalidLocation
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.messages import shorten
-from webapp.clouds.pasted_text import parse_whole_or_part, strip_pasted_text
+from webapp.clouds.pasted_text import MAX_LENGTH, parse_whole_or_part, strip_pasted_text
 
 LATEST = "latest"
 EXAMPLE = "Canonical:ubuntu-24_04-lts:server:latest"
@@ -132,10 +132,17 @@ _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")
 _REGION = re.compile(r"[a-z0-9]{2,40}")
+_RESOURCE_START = re.compile(
+    r"(?:^|[\s,;])/(?:subscriptions|communitygalleries|sharedgalleries)/", re.IGNORECASE
+)
 _AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECASE)
 _URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
 """Three or four parts with colons, which are meant to be a URN even if a part is not valid."""
-_AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|/aws/)", re.IGNORECASE)
+_AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|resolve:|/aws/)", re.IGNORECASE)
+_CONTAINER_IMAGE = re.compile(
+    r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?/[a-z0-9._/-]+:[\w.-]+", re.ASCII
+)
+"""A container image with its registry, such as docker.io/library/ubuntu:24.04."""
 _GEOGRAPHY = re.compile(r"^\([a-z ]{1,40}\)")
 """The part of the world before the name of a region, as the portal writes it: `(US) East US`."""
 _ZONE = re.compile(r"([a-z0-9]{2,40})[-_](?:az|zone)?-?[0-9]")
@@ -214,6 +221,10 @@ def with_azure_spelling(image: Image, answered_id: str) -> Image:
 
 
 def _parse_part(text: str) -> ImageId:
+    if len(_RESOURCE_START.findall(text[: MAX_LENGTH + 1])) > 1:
+        raise InvalidImageId(
+            "This text contains more than one image ID. Paste only one of them.", recognized=True
+        )
     text = strip_pasted_text(
         text, "This is too long for an Azure image ID. Paste only the ID.", _BRACKETS
     )
@@ -228,6 +239,14 @@ def _parse_part(text: str) -> ImageId:
             "This URL doesn’t contain an Azure image ID. Open the image itself and copy its URL, "
             "or paste its URN or resource ID.",
             recognized=bool(_AZURE_HOST.search(text)),
+        )
+    if _AWS_PARAMETER.match(text):
+        raise InvalidImageId("This is a parameter of AWS. Choose that cloud instead.")
+    if _CONTAINER_IMAGE.fullmatch(text):
+        raise InvalidImageId(
+            "This is a container image. Servers need an image of a virtual machine, such as "
+            f"{EXAMPLE}.",
+            recognized=True,
         )
     if _URN_LIKE.fullmatch(text):
         with _recognized():
@@ -409,8 +428,6 @@ def _parse_urn(text: str) -> MarketplaceImage:
             "The URN of a Marketplace image has four parts: publisher, offer, SKU and version, as "
             f"in {EXAMPLE}. For any other image, paste the resource ID."
         )
-    if _AWS_PARAMETER.match(text):
-        raise InvalidImageId("This is a parameter of AWS. Choose that cloud instead.")
     if len(parts) != 4:
         raise InvalidImageId(
             "A URN has four parts: publisher, offer, SKU and version, as in "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from webapp.clouds.base import ImageId, InvalidImageId
-from webapp.clouds.pasted_text import parse_whole_or_part, strip_pasted_text
+from webapp.clouds.pasted_text import MAX_LENGTH, parse_whole_or_part, strip_pasted_text
 
 EXAMPLE = "debian-cloud/global/images/debian-13-trixie-v20261112"
 
@@ -44,6 +44,12 @@ _OTHER_KINDS = {
     "snapshotsDetail": "a snapshot",
     "storagePools": "a storage pool",
 }
+_OPTION = re.compile(
+    r"(?<!\S)--(image|image-family|image-project)(?:=|[ \t]{1,9})"
+    r"[\"']?([^\s\"'/]{1,80})[\"']?(?!\S)",
+    re.IGNORECASE,
+)
+"""An option of gcloud that names an image, its family or its project."""
 _GOOGLE_HOST = re.compile(r"(?:^|[/.])(?:google|googleapis)\.com(?:/|$)")
 _FORMAT = f"The format is PROJECT-ID/global/images/NAME, for example {EXAMPLE}."
 
@@ -70,7 +76,17 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
     limited.
     """
-    return parse_whole_or_part(text, _parse_part)
+    return parse_whole_or_part(_path_in_options(text), _parse_part)
+
+
+def _path_in_options(text: str) -> str:
+    """Return the ID that the options of gcloud name together, or `text`."""
+    options = {name.lower(): value for name, value in _OPTION.findall(text[: MAX_LENGTH + 1])}
+    project = options.get("image-project", "")
+    name, family = options.get("image", ""), options.get("image-family", "")
+    if not project or bool(name) == bool(family):
+        return text
+    return f"{project}/global/images/{f'family/{family}' if family else name}"
 
 
 def _parse_part(text: str) -> ImageId:

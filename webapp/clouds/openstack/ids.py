@@ -21,6 +21,12 @@ _EXTRA_CHARACTERS = "|"
 _ID_LABEL = re.compile(r"(?:(?:image[_ ]?)?id|image_?ref)[\"'\s]{0,3}[|:=][\"'\s]{0,3}", _FLAGS)
 """The label before the ID in a line that OpenStack's command line prints, for example in
 `| id | 6f2b… |` or `"id": "6f2b…"`."""
+_OTHER_LABEL = re.compile(
+    r"[|\s\"']{0,9}((?:owner|project|tenant|user|domain)(?:[ _]id)?)[\"'\s]{0,9}[|:=]"
+    r"[|\"'\s]{0,9}[0-9a-f-]{32,36}[|\s\"',]{0,9}",
+    _FLAGS,
+)
+"""A line with another ID of an image, which has as many digits as a UUID."""
 _ID_IN_URL = re.compile(
     r"(?:(?:^|/)(?:v[123](?:\.[0-9]{1,3})?(?:/[\w-]{1,64})?|project|admin)"
     r"/images(?:_and_snapshots)?/"
@@ -48,6 +54,11 @@ def parse(text: str) -> ImageId:
     Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
     limited.
     """
+    if other := _OTHER_LABEL.fullmatch(text[: MAX_LENGTH + 1]):
+        raise InvalidImageId(
+            f"This is the {other[1].lower()} of the image, not its ID. Copy the value of “id”.",
+            recognized=True,
+        )
     try:
         return parse_whole_or_part(text, _parse_part)
     except InvalidImageId:

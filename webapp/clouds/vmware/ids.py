@@ -34,7 +34,7 @@ _VSPHERE_TEXT = re.compile(
     r"|uuid\.(?:bios|location)|^\[[^\]]+\] |\.(?:vmtx|vmx|vmdk|ova|ovf)$"
 )
 """A text that certainly belongs to vSphere."""
-_LABEL = re.compile(r"(?:(?:config\.)?instance ?uuid|vc\.uuid)[\"'\s]{0,9}[:=][\"'\s]{0,9}")
+_LABEL = re.compile(r"(?:(?:config\.)?instance[ _]?uuid|vc\.uuid)[\"'\s]{0,9}[:=][\"'\s]{0,9}")
 """The label before an instance UUID in a .vmx file, and in the output of PowerCLI and govc."""
 _NOT_HEX = re.compile(r"[^0-9a-f-]")
 
