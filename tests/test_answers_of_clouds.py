@@ -19,7 +19,15 @@ from tests.jobs.threads import wait_for_job
 from tests.transfer.conftest import make_plan
 from webapp.access import Actor
 from webapp.clouds import base
-from webapp.clouds.base import CloudError, ImageNotFound, ImageState, InvalidCredentials
+from webapp.clouds.base import (
+    OWNER,
+    CloudError,
+    Fact,
+    ImageNotFound,
+    ImageNotVisible,
+    ImageState,
+    InvalidCredentials,
+)
 from webapp.credentials.vault import Vault
 from webapp.images import checking, image_details, registration
 from webapp.jobs import runner, store
@@ -182,3 +190,42 @@ def answer_with(
     monkeypatch.setattr(base, "call_within", call_within)
     monkeypatch.setattr(peer.cloud, "warm_up", lambda: None)
     return calls
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.cloud.key)
+@pytest.mark.parametrize(
+    ("owner", "account", "is_gone"),
+    [
+        ("123456789012", "123456789012", True),
+        ("123456789012 (alias)", "123456789012", True),
+        ("123456789012", "210987654321", False),
+        ("123456789012", "", False),
+        ("", "123456789012", False),
+        ("", "", False),
+    ],
+)
+def test_a_hidden_image_is_gone_only_if_it_belongs_to_the_account_of_the_credentials(
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    peer: Peer,
+    owner: str,
+    account: str,
+    is_gone: bool,
+) -> None:
+    registry.use(peer)
+    image = registry.register(READ)
+    facts = (Fact(OWNER, "Owner", owner),) if owner else ()
+    image_details.apply_details(image, details(state=READ, facts=facts))
+    image.save()
+
+    def describe(*_: object) -> None:
+        raise ImageNotVisible(MESSAGE, account)
+
+    monkeypatch.setattr(peer.cloud, "_describe", describe)
+    monkeypatch.setattr(peer.cloud, "warm_up", lambda: None)
+    for check in (registry.check, registry.check_in_bulk):
+        message = check(image)
+        after = reload(image)
+        assert after.state == (ImageState.GONE if is_gone else READ)
+        assert after.check_error == ("" if is_gone else MESSAGE)
+        assert ("no longer has this image" in message) == is_gone

@@ -23,6 +23,7 @@ from webapp.clouds.base import (
     CloudUnreachable,
     CredentialsRejected,
     ImageNotFound,
+    ImageNotVisible,
     ImageState,
     InvalidImageId,
     LocationRule,
@@ -145,12 +146,19 @@ def test_only_an_alias_is_marked_as_an_alias(peer: Peer) -> None:
         assert peer.cloud.parse_image_id(peer.alias.image_id).is_alias
 
 
-def test_an_unknown_image_is_not_found(peer: Peer, cloud_url: str) -> None:
+def test_an_unknown_image_is_definitely_missing_or_only_hidden_from_other_accounts(
+    peer: Peer, cloud_url: str
+) -> None:
     credentials = peer.credentials(cloud_url)
     error = cloud_error(lambda: peer.cloud.describe(credentials, peer.unknown))
-    assert isinstance(error, ImageNotFound)
     assert peer.unknown.image_id in str(error)
-    assert error.found_in == ()
+    if isinstance(error, ImageNotVisible):
+        assert error.account
+        assert re.search("or it is(n’t)? ", str(error))
+    else:
+        assert isinstance(error, ImageNotFound)
+        assert error.found_in == ()
+        assert not re.search("or it is|n’t allowed|shared", str(error))
 
 
 def test_rejected_credentials_are_reported(peer: Peer) -> None:

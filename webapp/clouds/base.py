@@ -99,7 +99,16 @@ class ImageNotFound(CloudError):
 
 
 class ImageNotVisible(CloudError):
-    """These credentials cannot see or use the image, which may still exist."""
+    """These credentials cannot see or use the image, which may still exist.
+
+    Some clouds answer in the same way for an image that does not exist and for an image that its
+    owner does not share. Such a cloud shows these credentials all images of their own account.
+    `account` is then this account: if the image belongs to it, the image no longer exists.
+    """
+
+    def __init__(self, message: str, account: str = "") -> None:
+        super().__init__(message)
+        self.account = account
 
 
 class UnknownLocation(CloudError):
@@ -264,6 +273,8 @@ class Fact:
 
 REPLACEMENT = "replacement"
 """The key of the fact that contains the ID of the image to use instead."""
+OWNER = "owner"
+"""The key of the fact that begins with the ID of the account or project that owns the image."""
 
 
 @dataclass(frozen=True)
@@ -317,6 +328,12 @@ class ImageDetails:
     def replacement(self) -> str:
         """The ID of the image that the owner recommends instead, or ''."""
         return next((fact.value for fact in self.facts if fact.key == REPLACEMENT), "")
+
+    @property
+    def owner(self) -> str:
+        """The ID of the account or project that owns the image, or '' if it is unknown."""
+        fact = next((fact.value for fact in self.facts if fact.key == OWNER), "")
+        return fact.partition(" ")[0]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ This is the one place that decides what an answer of a cloud, or a missing answe
 - Details of the image replace the stored details.
 - `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else. An
   alias, such as `latest` or a family, is no image: if nothing has its name, that is a failure.
+- `ImageNotVisible` is as definite if the image belongs to the account of the credentials, and the
+  cloud shows this account all of its images.
 - Every other error leaves the image as it is. The time and the reason of the failure are stored
   until a check succeeds.
 """
@@ -22,6 +24,7 @@ from webapp.clouds.base import (
     CloudError,
     ImageDetails,
     ImageNotFound,
+    ImageNotVisible,
     ImageState,
     Locator,
     UnknownLocation,
@@ -138,7 +141,19 @@ def _read(
     except ImageNotFound as error:
         if cloud.parse_image_id(locator.image_id).is_alias:
             raise
-        return replace(before, state=ImageState.GONE, state_note=str(error), image_id="")
+        return _gone(before, str(error))
+    except ImageNotVisible as error:
+        if not error.account or error.account != before.owner:
+            raise
+        return _gone(
+            before,
+            f"{cloud.label} no longer has this image. It belongs to the account of these "
+            "credentials, so it would be visible to them.",
+        )
+
+
+def _gone(before: ImageDetails, reason: str) -> ImageDetails:
+    return replace(before, state=ImageState.GONE, state_note=reason, image_id="")
 
 
 def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:

@@ -93,6 +93,16 @@ def test_deprecated_and_disabled_images_have_a_state_note(
     assert "disabled" in disabled.state_note
 
 
+def test_a_missing_image_is_hidden_only_if_another_account_owns_it(
+    adapter: Aws, good: CredentialValues
+) -> None:
+    own = adapter.describe(good, locator_of(aws.ACME_IMAGE)).owner
+    assert own == aws.ACCOUNT
+    with pytest.raises(ImageNotVisible, match="or it isn’t shared") as caught:
+        adapter.describe(good, Locator("us-east-1", "ami-00000000000000bad"))
+    assert caught.value.account == own
+
+
 def test_an_image_in_another_region_is_found_there(adapter: Aws, good: CredentialValues) -> None:
     wrong = Locator("us-west-2", aws.ONLY_IRELAND.id_in("eu-west-1"))
     with pytest.raises(ImageNotFound, match="in us-west-2, but it exists in eu-west-1") as caught:

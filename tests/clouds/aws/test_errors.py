@@ -82,15 +82,15 @@ def test_codes_with_the_same_message_have_the_same_class() -> None:
     assert all(len(kinds) == 1 for kinds in classes_by_message.values())
 
 
-def test_an_image_that_no_region_has_is_not_found(adapter: Aws) -> None:
+def test_an_image_that_no_region_has_may_be_hidden(adapter: Aws) -> None:
     behavior = by_action(
         DescribeRegions=regions(eu_west_1="opt_in_not_required", us_east_1="opt_in_not_required"),
         otherwise=aws_error("InvalidAMIID.NotFound"),
     )
     error = look_up_error(adapter, behavior)
-    assert type(error) is ImageNotFound
+    assert type(error) is ImageNotVisible
     assert "no AMI ami-0123456789abcdef0 in eu-west-1, or it isn’t shared" in str(error)
-    assert error.found_in == ()
+    assert error.account == ""
 
 
 def test_an_image_is_found_elsewhere_although_some_regions_fail(
@@ -146,11 +146,11 @@ def test_a_slow_region_does_not_delay_the_answer(
 
 
 @pytest.mark.parametrize("fault", [answering(503), aws_error("UnauthorizedOperation")])
-def test_an_image_is_not_found_if_the_regions_cannot_be_listed(
+def test_an_image_may_be_hidden_if_the_regions_cannot_be_listed(
     adapter: Aws, fault: Behavior
 ) -> None:
     behavior = by_action(DescribeRegions=fault, otherwise=aws_error("InvalidAMIID.NotFound"))
-    assert type(look_up_error(adapter, behavior)) is ImageNotFound
+    assert type(look_up_error(adapter, behavior)) is ImageNotVisible
 
 
 @pytest.mark.parametrize("first", ["AuthFailure", "RequestExpired"])

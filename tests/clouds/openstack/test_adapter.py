@@ -17,6 +17,7 @@ from webapp.clouds.base import (
     Fact,
     Identity,
     ImageNotFound,
+    ImageNotVisible,
     ImageState,
     InvalidCredentials,
     Location,
@@ -117,12 +118,14 @@ def test_volumes_of_a_server_snapshot_are_read(adapter: OpenStack, good: Credent
     assert all(volume.snapshot.startswith("51a95307") for volume in details.volumes)
 
 
-def test_a_private_image_of_another_project_is_not_found(
-    adapter: OpenStack, good: CredentialValues
+@pytest.mark.parametrize("image_id", [openstack_images.GLOBEX_IMAGE.image_id, UNKNOWN])
+def test_a_private_image_of_another_project_looks_like_a_deleted_image(
+    adapter: OpenStack, good: CredentialValues, image_id: str
 ) -> None:
-    with pytest.raises(ImageNotFound, match="or it is private to another project") as caught:
-        adapter.describe(good, at(openstack_images.GLOBEX_IMAGE))
-    assert caught.value.found_in == ()
+    own = adapter.describe(good, at(openstack_images.ACME_IMAGE)).owner
+    with pytest.raises(ImageNotVisible, match="or it is private to another project") as caught:
+        adapter.describe(good, Locator(REGION_ONE, image_id))
+    assert caught.value.account == own
 
 
 def test_an_image_in_another_region_is_found_there(

@@ -133,7 +133,7 @@ GLANCE_ERRORS: Mapping[str, tuple[Behavior, type[CloudError], str]] = {
     "denied": (glance_error(403), PermissionDenied, "can’t read images in the project acme"),
     "not found": (
         image_list_only,
-        ImageNotFound,
+        ImageNotVisible,
         f"There is no image {UNKNOWN} in RegionOne, or it is private to another project",
     ),
     "no list": (glance_error(404), CloudUnreachable, "lists as the image service in RegionOne"),

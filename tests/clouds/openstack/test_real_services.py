@@ -35,6 +35,7 @@ from webapp.clouds.base import (
     Identity,
     ImageDetails,
     ImageNotFound,
+    ImageNotVisible,
     Location,
     Locator,
     PermissionDenied,
@@ -132,8 +133,8 @@ def test_auth_urls_are_accepted_as_people_write_them(
 
 
 MISTAKES: Mapping[str, tuple[Locator, dict[str, str], type[CloudError]]] = {
-    "unknown image": (Locator(REGION_ONE, UNKNOWN), {}, ImageNotFound),
-    "image of another project": (at(openstack_images.GLOBEX_IMAGE), {}, ImageNotFound),
+    "unknown image": (Locator(REGION_ONE, UNKNOWN), {}, ImageNotVisible),
+    "image of another project": (at(openstack_images.GLOBEX_IMAGE), {}, ImageNotVisible),
     "image of another region": (
         Locator(REGION_ONE, ONLY_IN_REGION_TWO.image_id),
         {},

@@ -264,7 +264,8 @@ class Aws(Cloud):
                 return image_details(image, shares)
         raise ImageNotVisible(
             f"{locator.image_id} is no longer available. It was deregistered or disabled, or is no "
-            "longer shared with these credentials. Choose another AMI or contact its owner."
+            "longer shared with these credentials. Choose another AMI or contact its owner.",
+            self._account(credentials, deadline),
         )
 
     def _read_parameter(
@@ -372,14 +373,25 @@ class Aws(Cloud):
 
     def _not_found(
         self, credentials: CredentialValues, locator: Locator, deadline: float
-    ) -> ImageNotFound:
+    ) -> ImageNotFound | ImageNotVisible:
+        """Return the error for an AMI that AWS does not find.
+
+        AWS gives the same answer for an AMI that is deregistered and for an AMI of another account
+        that is not shared. An AMI that is in another region is definitely not in this one.
+        """
         not_here = f"There is no AMI {locator.image_id} in {locator.location}"
         regions = self._other_regions_with_image(credentials, locator, deadline)
         if regions:
             return image_in_other_regions(not_here, regions)
-        return ImageNotFound(
-            f"{not_here}, or it isn’t shared with these credentials. Check the ID and the location."
+        return ImageNotVisible(
+            f"{not_here}, or it isn’t shared with these credentials. Check the ID and the "
+            "location.",
+            self._account(credentials, deadline),
         )
+
+    def _account(self, credentials: CredentialValues, deadline: float) -> str:
+        """Return the account of the credentials, or '' if AWS does not answer in time."""
+        return try_call(deadline, self._clients.account, credentials) or ""
 
     def _other_regions_with_image(
         self, credentials: CredentialValues, locator: Locator, deadline: float

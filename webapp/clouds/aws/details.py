@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
-from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.base import OWNER, Fact, ImageDetails, ImageState, Volume
 from webapp.clouds.messages import join_first, since
 
 _PENDING = "The image is still being created and can’t be launched yet."
@@ -97,7 +97,7 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 def _facts(image: Mapping[str, Any], shares: Sequence[str] | None) -> Iterable[Fact]:
     owner, alias = image.get("OwnerId") or "", image.get("ImageOwnerAlias")
     facts = (
-        ("owner", "Owner account", f"{owner} ({alias})" if alias else owner),
+        (OWNER, "Owner account", f"{owner} ({alias})" if alias else owner),
         ("visibility", "Visibility", VISIBILITIES.get(image.get("Public"))),
         ("shared_with", "Shared in AWS with", _shared_with(shares)),
         ("marketplace", "AWS Marketplace product", ", ".join(_marketplace_products(image))),

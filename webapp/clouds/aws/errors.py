@@ -16,7 +16,6 @@ from webapp.clouds.base import (
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
-    ImageNotFound,
     ImageNotVisible,
     InvalidImageId,
     PermissionDenied,
@@ -52,8 +51,11 @@ _CLOCK = (
 )
 BY_CODE: dict[str, tuple[type[CloudError], str]] = {
     IMAGE_NOT_FOUND: (
-        ImageNotFound,
-        "There is no such AMI in this region. Check the ID and the location.",
+        ImageNotVisible,
+        (
+            "There is no such AMI in this region, or it isn’t shared with these credentials. Check "
+            "the ID and the location."
+        ),
     ),
     "InvalidAMIID.Malformed": (
         InvalidImageId,

@@ -180,8 +180,8 @@ def _describe_managed_image(session: Session, image: ManagedImage, region: str) 
     except Exception as error:
         if is_image_not_found(error):
             raise ImageNotFound(
-                f"The resource group {image.group} has no image {image.name}, or the application "
-                "isn’t allowed to see it. Check the resource ID."
+                f"The resource group {image.group} has no image {image.name}. Check the resource "
+                "ID."
             ) from error
         raise
     actual = details.region_key(details.text(answer, "location"))
@@ -204,8 +204,7 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
         if is_image_not_found(error):
             raise ImageNotFound(
                 f"The gallery {image.gallery} has no version {image.version} of "
-                f"{image.definition}, or the application isn’t allowed to see it. Check the "
-                "resource ID."
+                f"{image.definition}. Check the resource ID."
             ) from error
         raise
     regions = details.regions_of(answer)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
-from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.base import OWNER, Fact, ImageDetails, ImageState, Volume
 
 GB = 2**30
 MB = 2**20
@@ -153,7 +153,7 @@ def _disks(mapping: object) -> list[dict[str, Any]]:
 def _facts(image: Mapping[str, Any]) -> Iterable[Fact]:
     tags = image.get("tags")
     facts = (
-        ("owner", "Owner project", _text(image.get("owner"))),
+        (OWNER, "Owner project", _text(image.get("owner"))),
         ("visibility", "Visibility", _text(image.get("visibility")).capitalize()),
         ("hidden", "Hidden", "Yes" if image.get("os_hidden") is True else ""),
         ("protected", "Protected from deletion", "Yes" if image.get("protected") is True else ""),

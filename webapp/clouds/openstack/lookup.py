@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, Locator, UnknownLocation
+from webapp.clouds.base import (
+    CloudError,
+    ImageDetails,
+    ImageNotFound,
+    ImageNotVisible,
+    Locator,
+    UnknownLocation,
+)
 from webapp.clouds.characters import fold
 from webapp.clouds.deadline import DeadlineExceeded, call_within
 from webapp.clouds.follow_up import (
@@ -109,8 +116,12 @@ def _is_json_object(response: requests.Response) -> bool:
 
 def _not_found_error(
     client: Client, login: Login, locator: Locator, deadline: float
-) -> ImageNotFound:
-    """Return the error for a missing image. Its message names the other regions that have it."""
+) -> ImageNotFound | ImageNotVisible:
+    """Return the error for a missing image. Its message names the other regions that have it.
+
+    Glance gives the same answer for an image that is deleted and for an image that is private to
+    another project.
+    """
     message = f"There is no image {locator.image_id} in {locator.location}"
 
     def has_image(region: str) -> bool:
@@ -120,7 +131,8 @@ def _not_found_error(
     regions = search_regions(has_image, others, deadline)
     if regions:
         return image_in_other_regions(message, list(regions))
-    return ImageNotFound(
+    return ImageNotVisible(
         f"{message}, or it is private to another project. Check the ID, the location and the "
-        "project of the credentials."
+        "project of the credentials.",
+        login.project_id,
     )
