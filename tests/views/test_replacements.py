@@ -122,6 +122,19 @@ def test_nothing_contradicts_the_state(
     assert f"Deprecation {row}" in text if row else "Deprecation " not in text
 
 
+def test_an_announced_deprecation_that_is_due_reads_as_a_deprecation(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    answer = details(state=ImageState.AVAILABLE, deprecated=datetime(2026, 1, 20, tzinfo=UTC))
+    image = store(make_image("acme"), OLD, answer)
+    Image.update_all(checked_at=datetime(2026, 1, 5, tzinfo=UTC)).execute()
+    text = visible_text(page_of(client_of("account-editor"), image))
+    assert "Deprecated since 2026-01-20 according to the last check on 2026-01-05." in text
+    assert "State Deprecated" in text
+    assert "State Available" not in text
+    assert "Announced for" not in text
+
+
 @pytest.fixture
 def gce_credentials(client_of: ClientOf) -> Iterator[CloudCredentials]:
     with gce.start() as url:

@@ -6,8 +6,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from models import Image
+from models import Image, now
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.messages import since
 
 ARCHITECTURE_LENGTH = 32
 
@@ -36,6 +37,23 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
             "compute_resources": tuple(data["compute_resources"]),
         }
     )
+
+
+def current_details(image: Image) -> ImageDetails:
+    """Return the stored details of an image as they read today.
+
+    The deprecation that an available image had announced at the last check may be due by now.
+    """
+    details = from_json(image.details)
+    due = details.deprecated
+    if details.state is not ImageState.AVAILABLE or due is None or due > now():
+        return details
+    checked = f"{image.checked_at.astimezone(UTC):%Y-%m-%d}"
+    note = (
+        f"Deprecated {since(due)} according to the last check on {checked}. Check the image again "
+        "to update its state."
+    )
+    return replace(details, state=ImageState.DEPRECATED, state_note=note)
 
 
 def apply_details(image: Image, details: ImageDetails) -> None:

@@ -104,11 +104,11 @@ def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
         "This image has been obsolete since 2026-01-01. New instances can’t be created from this "
         f"image. Use {gce_images.ACME_IMAGE.image_id} instead."
     )
-    assert fact(obsolete, "obsolete") == "2026-01-01"
+    assert fact(obsolete, "obsolete") is None
     retired = describe(adapter, good, gce_images.RETIRED.image_id)
     assert retired.state is ImageState.GONE
     assert retired.state_note.startswith("This image has been marked as deleted since 2026-06-01.")
-    assert fact(retired, "deleted") == "2026-06-01"
+    assert fact(retired, "deleted") is None
     assert describe(adapter, good, gce_images.PENDING.image_id).state is ImageState.PENDING
     assert describe(adapter, good, gce_images.FAILED.image_id).state is ImageState.FAILED
 
@@ -302,7 +302,45 @@ def test_a_future_deprecation_does_not_change_the_state() -> None:
     )
     assert details.state is ImageState.AVAILABLE
     assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
-    assert fact(details, "obsolete") == "2028-01-01"
+    assert fact(details, "obsolete") == "Announced for 2028-01-01"
+
+
+PAST, FUTURE = "2021-01-01T00:00:00Z", "2096-01-01T00:00:00Z"
+DATES = (None, PAST, FUTURE)
+
+
+@pytest.mark.parametrize("stage", [None, "ACTIVE", "DEPRECATED", "OBSOLETE", "DELETED"])
+@pytest.mark.parametrize("deprecated", DATES)
+@pytest.mark.parametrize("obsolete", DATES)
+@pytest.mark.parametrize("deleted", DATES)
+def test_no_combination_of_a_state_and_dates_contradicts_itself(
+    stage: str | None, deprecated: str | None, obsolete: str | None, deleted: str | None
+) -> None:
+    stages = {"DEPRECATED": deprecated, "OBSOLETE": obsolete, "DELETED": deleted}
+    answer = {"state": stage, **{name.lower(): date for name, date in stages.items()}}
+    details = image_details({"name": "web", "status": "READY", "deprecated": answer}, REQUESTED)
+    later = list(stages)[list(stages).index(stage) + 1 :] if stage in stages else list(stages)
+    still_works = stage not in {"OBSOLETE", "DELETED"}
+    reached = [name for name in later if stages[name] == PAST] if still_works else []
+    assert ("still works" in details.state_note) == (details.state is ImageState.DEPRECATED)
+    assert (details.state in {ImageState.AVAILABLE, ImageState.DEPRECATED}) == still_works
+    if reached:
+        assert details.state is ImageState.DEPRECATED
+        assert f"announced that it is {reached[-1].lower()} from 2021" in details.state_note
+    elif stage in stages:
+        assert f"{stage.lower()} since" in details.state_note
+    else:
+        assert details.state is ImageState.AVAILABLE
+        # The page says “None announced” only without a date and without a note.
+        plans = [name for name in later if stages[name] == FUTURE]
+        assert bool(details.deprecated or details.state_note) == bool(plans)
+        assert details.deprecated is None or not details.state_note
+    if details.deprecated and details.deprecated > datetime.now(UTC):
+        assert details.state is ImageState.AVAILABLE
+    for name in ("OBSOLETE", "DELETED"):
+        date = stages[name] if name in later else None
+        announced = f"Announced for {date[:10]}" if date else None
+        assert fact(details, name.lower()) == announced
 
 
 @pytest.mark.parametrize("state", ["DEPRECATED", "OBSOLETE", "DELETED"])

@@ -6,7 +6,7 @@ Knows the fields of the response, but not the SDK.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
@@ -40,6 +40,7 @@ DEPRECATIONS = {
 }
 """The state and its note, by the state of the deprecation. The date of each state is in the field
 that is named like the state."""
+_WORDS = {"DEPRECATED": "deprecated", "OBSOLETE": "obsolete", "DELETED": "deleted"}
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
 _TEXT_FIELDS = (
     "architecture",
@@ -76,7 +77,7 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         state=state,
         state_note=note,
         created=parse_instant(image["creation_timestamp"]),
-        deprecated=parse_instant(deprecation.get("deprecated")),
+        deprecated=_deprecated(deprecation),
         facts=tuple(_facts(image, deprecation, reference, replacement)),
         volumes=(),
         os_texts=tuple(_os_texts(image)),
@@ -123,12 +124,77 @@ def _state(
         status,
         (ImageState.FAILED, f"Google reports an unknown state for this image: {status}."),
     )
-    deprecated = deprecation.get("state") or ""
-    if state is not ImageState.AVAILABLE or deprecated not in DEPRECATIONS:
+    if state is not ImageState.AVAILABLE:
         return state, note
-    state, note = DEPRECATIONS[deprecated]
-    note = note.format(since=since(parse_instant(deprecation.get(deprecated.lower()))))
+    stage, reached = _stage(deprecation), _reached(deprecation)
+    if stage:
+        state, note = DEPRECATIONS[stage]
+        note = note.format(since=_since(deprecation))
+    if reached:
+        state, day = ImageState.DEPRECATED, _day(deprecation[reached.lower()])
+        deprecated = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
+        note = (
+            f"{deprecated}Its owner announced that it is {_WORDS[reached]} from {day} on. It still "
+            "works, but a newer image is recommended."
+        )
+    elif not stage and _ends_without_deprecation(deprecation):
+        return state, "The owner has announced the end of this image."
+    if not stage and not reached:
+        return state, note
     return state, f"{note} Use {replacement} instead." if replacement else note
+
+
+def _stage(deprecation: Mapping[str, Any]) -> str:
+    """Return the state of the deprecation, or '' if the image is active."""
+    stage = deprecation.get("state") or ""
+    return stage if stage in DEPRECATIONS else ""
+
+
+def _since(deprecation: Mapping[str, Any]) -> str:
+    return since(parse_instant(deprecation.get(_stage(deprecation).lower())))
+
+
+def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
+    """Return the stages after the current one, whose dates are plans of the owner."""
+    stages, current = list(DEPRECATIONS), _stage(deprecation)
+    return stages[stages.index(current) + 1 :] if current else stages
+
+
+def _reached(deprecation: Mapping[str, Any]) -> str:
+    """Return the last stage whose announced date has passed, or ''.
+
+    The dates are only announcements: Google never changes the state by itself. An image can be used
+    until its owner marks it as obsolete or deleted.
+    """
+    if _stage(deprecation) not in {"", "DEPRECATED"}:
+        return ""
+    today = datetime.now(UTC)
+    announced = {
+        each: parse_instant(deprecation.get(each.lower())) for each in _later_stages(deprecation)
+    }
+    return next((s for s in reversed(announced) if (day := announced[s]) and day <= today), "")
+
+
+def _deprecated(deprecation: Mapping[str, Any]) -> datetime | None:
+    """Return when the image was or will be deprecated.
+
+    A date in the future says nothing about an image that is already deprecated.
+    """
+    instant = parse_instant(deprecation.get("deprecated"))
+    is_planned = instant is not None and instant > datetime.now(UTC)
+    return None if is_planned and (_stage(deprecation) or _reached(deprecation)) else instant
+
+
+def _ends_without_deprecation(deprecation: Mapping[str, Any]) -> bool:
+    """Return whether the owner announced only that an active image becomes obsolete or deleted."""
+    ends = (_announced(deprecation, stage) for stage in ("OBSOLETE", "DELETED"))
+    return any(ends) and not _deprecated(deprecation)
+
+
+def _announced(deprecation: Mapping[str, Any], stage: str) -> str:
+    """Return the announcement of a stage that the image has not reached, or ''."""
+    day = _day(deprecation.get(stage.lower()))
+    return f"Announced for {day}" if day and stage in _later_stages(deprecation) else ""
 
 
 def _facts(
@@ -142,8 +208,8 @@ def _facts(
         ("number", "Image number", image["id"]),
         ("family", "Image family", image["family"]),
         (REPLACEMENT, "Replacement", replacement),
-        ("obsolete", "Obsolete from", _day(deprecation.get("obsolete"))),
-        ("deleted", "Deleted from", _day(deprecation.get("deleted"))),
+        ("obsolete", "Obsolescence", _announced(deprecation, "OBSOLETE")),
+        ("deleted", "Deletion", _announced(deprecation, "DELETED")),
         (
             "licenses",
             "Licenses",
