@@ -367,6 +367,42 @@ def test_edited_credentials_look_the_image_up_again(
     assert register_without_agent(client, again.text).status_code == 303
 
 
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_credentials_that_are_deleted_before_registering_can_be_replaced(
+    client_of: ClientOf,
+    credentials: CloudCredentials,
+    monkeypatch: pytest.MonkeyPatch,
+    is_expired: bool,
+) -> None:
+    client, admin = client_of("account-editor"), client_of("account-admin")
+    page = client.get(next_url(credentials, NOBLE)).text
+    fields = {"name": "Others", **aws.credentials(credentials.settings["endpoint_url"])}
+    CloudCredentials.delete().execute()
+    with monkeypatch.context() as clock:
+        if is_expired:
+            let_receipts_expire(clock)
+        alone = register_without_agent(client, page)
+    assert alone.status_code == 422
+    assert "were looked up" not in alone.text
+    assert "have been deleted" in alone.text
+    assert "No other AWS credentials are available" in alone.text
+    assert_typed_form(alone.text)
+    admin.post(f"{ACME}/credentials/new/aws", data=fields)
+    others = CloudCredentials.get()
+    offered = register_without_agent(client, alone.text)
+    assert offered.status_code == 422
+    assert f'<option value="{others.id}">Others</option>' in offered.text
+    assert "No other AWS credentials" not in offered.text
+    assert_typed_form(offered.text)
+    again = register_without_agent(client, offered.text, credentials=str(others.id))
+    assert again.status_code == 422
+    assert "The image was looked up again" in again.text
+    assert "have been deleted" not in again.text
+    assert_typed_form(again.text)
+    assert register_without_agent(client, again.text).status_code == 303
+    assert Image.get().credentials == others
+
+
 def test_an_invalid_form_does_not_renew_the_receipt(
     client_of: ClientOf, credentials: CloudCredentials
 ) -> None:

@@ -51,6 +51,8 @@ class ImageForm(BaseForm):
     size_gb: Field = WholeNumber(
         "Size", 1, LARGEST_SIZE, SIZE_MESSAGE, description="In GB. Optional."
     )
+    credentials = RecordChoice("Cloud Credentials", validate_choice=False, choices={})
+    """The credentials to use if those of the look-up were deleted. Otherwise it has no choices."""
     compute_resource: Field = Choice("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed: Field = BooleanField("Scalr Agent Installed")
     shared: Field = BooleanField("Shared")
@@ -86,6 +88,9 @@ class ImageForm(BaseForm):
         if chosen and chosen not in available and not self.compute_resource.errors:
             message = f"“{chosen}” can no longer be chosen. Choose another compute resource."
             refuse(self, message, "compute_resource")
+
+    def offer_credentials(self, usable: Iterable[CloudCredentials]) -> None:
+        self.credentials.choices = {"": "Choose…", **{str(row.id): row.name for row in usable}}
 
     def fill(self, choices: Choices) -> None:
         """Fill in the stored values."""

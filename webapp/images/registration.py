@@ -40,6 +40,18 @@ class CredentialsNotUsable(Refusal):
         super().__init__("Choose credentials that are available at this scope.", "credentials")
 
 
+class CredentialsDeleted(CredentialsNotUsable):
+    """The image was looked up with credentials that the scope can't use anymore."""
+
+    def __init__(self) -> None:
+        Refusal.__init__(
+            self,
+            "The credentials that this image was looked up with have been deleted, or aren’t "
+            "available at this scope anymore. Choose other credentials.",
+            "credentials",
+        )
+
+
 class CredentialsChanged(Refusal):
     """Somebody edited the credentials after the image was looked up with them."""
 

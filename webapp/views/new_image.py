@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, abort, g, request, url_for
@@ -24,7 +25,11 @@ from webapp.forms.new_image import PasteForm, SelectImageForm
 from webapp.images import operating_systems, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.receipts import Receipt, ReceiptExpired, ReceiptInvalid
-from webapp.images.registration import CredentialsChanged
+from webapp.images.registration import (
+    CredentialsChanged,
+    CredentialsDeleted,
+    CredentialsNotUsable,
+)
 from webapp.images.replacements import find_replacement
 from webapp.people import members
 from webapp.refusals import Refusal
@@ -92,12 +97,15 @@ def register_image() -> Response:
     """REGISTER: save the image, with the details from the receipt."""
     form = ImageForm()
     is_valid = form.validate()
+    reason = "You chose other credentials." if form.credentials.data else ""
     try:
         receipt = services().receipts.open(g.actor, g.scope, form.receipt.data or "")
     except ReceiptInvalid as error:
         return _replace_receipt(form, error)
     except ReceiptExpired as error:
-        return _look_up_again(error.receipt, form, error.message)
+        receipt, reason = error.receipt, error.message
+    if reason:
+        return _look_up_again(receipt, form, reason)
     if is_valid:
         try:
             image = registration.register(
@@ -107,6 +115,8 @@ def register_image() -> Response:
             return _open_registered(error)
         except CredentialsChanged as error:
             return _look_up_again(receipt, form, error.message)
+        except CredentialsNotUsable:
+            pass  # The page reports it.
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
@@ -118,15 +128,17 @@ def register_image() -> Response:
 def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
     """Look up the image of a receipt again, and ask the person to confirm the changes.
 
-    `reason` is why the receipt can't be used any more. If the look-up fails, the next REGISTER
-    tries it again.
+    `reason` is why the receipt can't be used any more. If the person chose other credentials
+    instead of deleted ones, the look-up uses them. If it fails, the next REGISTER tries it again.
     """
+    chosen = replace(before, credentials_id=form.credentials.data or before.credentials_id)
     try:
-        receipt = registration.look_up_again(g.actor, g.scope, services().vault, before)
+        receipt = registration.look_up_again(g.actor, g.scope, services().vault, chosen)
     except AlreadyRegistered as error:
         return _open_registered(error)
-    except (Refusal, CloudError) as error:
-        refuse(form, f"{reason} It couldn’t be looked up again. {error}")
+    except (Refusal, CloudError, VaultError) as error:
+        if not isinstance(error, CredentialsNotUsable):  # The page reports deleted credentials.
+            refuse(form, f"{reason} The image couldn’t be looked up again. {error}")
         return _confirm_page(before, form, status=422)
     form.receipt.data = None  # The page issues a new one.
     changes = registration.changes_between(before, receipt)
@@ -314,6 +326,11 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
     registered = registration.registered_by_compute_resource(g.scope, receipt)
     form.offer_compute_resources(receipt.details.compute_resources, registered)
     usable = cloud_credentials.usable_at(g.scope, receipt.cloud)
+    credentials = next((row for row in usable if row.id == receipt.credentials_id), None)
+    form.credentials.data = 0
+    if credentials is None:
+        form.offer_credentials(usable)
+        refuse(form, str(CredentialsDeleted()), "credentials")
     return render(
         "new_image/new_image.html",
         fragment="new_image/_new_image.html",
@@ -324,7 +341,8 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
         same_image=registered.values(),
         details=receipt.details,
         replacement=find_replacement(g.scope, receipt.cloud, receipt.locator, receipt.details),
-        credentials=next((row for row in usable if row.id == receipt.credentials_id), None),
+        credentials=credentials,
+        manages_credentials=g.actor.may(Right.MANAGE_CREDENTIALS, g.scope),
         suggestion=operating_systems.suggest(receipt.details.os_texts),
         form=form,
         status=status,
