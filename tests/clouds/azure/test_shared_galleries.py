@@ -156,6 +156,7 @@ def test_a_missing_version_of_a_visible_gallery_does_not_exist(
         error = cloud_error(lambda i=image_id: adapter.describe(good, Locator(location, i)))  # type: ignore[misc]
         assert type(error) is ImageNotFound
         assert words in str(error)
+        assert ("in westeurope or any other location" in str(error)) == bool(location)
         assert error.found_in == ()
 
 

@@ -91,27 +91,29 @@ def _search(session: Session, image: SharedVersion, region: str, deadline: float
     answers = [*([found] if found else []), *elsewhere.values()]
     if not answers:
         complete = complete and first in names
-        raise _not_found(session, image, [first, *others], deadline, complete=complete)
+        where = f" in {region} or any other location" if region else ""
+        raise _not_found(session, image, where, [first, *others], deadline, complete=complete)
     return max(answers, key=lambda each: details.version_numbers(each.image.version))
 
 
 def _not_found(
     session: Session,
     image: SharedVersion,
+    where: str,
     regions: Sequence[str],
     deadline: float,
     *,
     complete: bool,
 ) -> CloudError:
-    """Return the error for a version that was found in none of `regions`.
+    """Return the error for a version that was found in none of `regions`, `where` in words.
 
     It is a definite answer only if all regions answered and the gallery itself is visible. If the
     gallery is not visible, its owner may have stopped sharing it.
     """
     if not complete:
         return ImageNotVisible(
-            f"{_subject(image)} wasn’t found, but not all locations responded. Enter a location "
-            "where it’s available, or try again."
+            f"{_subject(image)} wasn’t found{where}, but not all locations responded. Enter a "
+            "location where it’s available, or try again."
         )
     galleries, _ = search(lambda name: _gallery(session, image, name) or None, regions, deadline)
     label = f"{image.sharing.label} {shorten(image.gallery, 80)}"
@@ -122,8 +124,8 @@ def _not_found(
             f"it’s still shared{whom}."
         )
     return ImageNotFound(
-        f"The {label} has no {_version_in_words(image)} of {shorten(image.definition, 80)}. Check "
-        "the ID, or ask the owner of the gallery."
+        f"The {label} has no {_version_in_words(image)} of {shorten(image.definition, 80)}{where}. "
+        "Check the ID, or ask the owner of the gallery."
     )
 
 
