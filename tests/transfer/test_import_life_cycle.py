@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from models import Image, LifeCycle, today
+from models import Image, JobRow, LifeCycle, today
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
 from webapp.credentials.vault import Vault
-from webapp.images import life_cycle
+from webapp.images import editing, life_cycle
+from webapp.images.choices import choices_of
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.life_cycle import LifeCyclePlan as Plan
 from webapp.search import catalogue
@@ -302,6 +304,51 @@ def test_an_export_names_the_location_of_a_successor_in_another_one(
     imported = Image.get((Image.scope == globex) & (Image.cloud_image_id == ami_id(1)))
     assert imported.successor.location == successor_location
     assert imported.successor.scope_id == globex.id
+
+
+@pytest.mark.parametrize("registered", [(1, 2), (2,), (1,), ()])
+def test_an_image_is_not_imported_if_its_successor_changed_after_the_plan(
+    make_image: MakeImage,
+    actor_of: ActorOf,
+    plan: PlanImport,
+    vault: Vault,
+    registered: tuple[int, ...],
+) -> None:
+    actor = actor_of("scalr-admin")
+    for number in registered:
+        make_image("acme", number, name="before")
+    job = plan(line(1, status="deprecated", successor=ami_id(2)), line(2))
+    if 2 not in registered:
+        make_image("acme", 2, name="ubuntu-noble-24.04", agent_installed=False, shared=False)
+    successor = Image.get(Image.cloud_image_id == ami_id(2))
+    life_cycle.retire(actor, successor, today())
+    if 2 in registered:
+        editing.edit(actor, successor, replace(choices_of(successor), name="edited"))
+    imports.apply(job, vault)
+    rows = list(JobRow.select().where(JobRow.job == job))
+    assert [row.outcome for row in rows] == ["refused"] * 2
+    assert any("was not imported. Import it first." in row.message for row in rows)
+    image = Image.get_or_none(Image.cloud_image_id == ami_id(1))
+    assert image is None or image.successor_id is None
+
+
+def test_an_image_is_not_imported_if_the_line_of_its_registered_successor_is_refused(
+    make_image: MakeImage, import_lines: ImportLines
+) -> None:
+    make_image("acme", 2)
+    lines = [line(1, status="deprecated", successor=ami_id(2)), line(2, size_gb="many")]
+    messages = {message for _, message in import_lines(*lines)}
+    assert any("can’t be imported" in message for message in messages)
+    assert Image.select().count() == 1
+
+
+def test_an_inherited_image_in_the_file_can_be_a_successor(
+    make_image: MakeImage, import_lines: ImportLines
+) -> None:
+    inherited = make_image("", 2)
+    lines = [line(1, status="deprecated", successor=ami_id(2)), line(2)]
+    assert sorted(kind for kind, _ in import_lines(*lines)) == ["created", "refused"]
+    assert plan_of_image(1).successor == inherited.id
 
 
 @pytest.mark.parametrize("name", ["name before", "name after"])

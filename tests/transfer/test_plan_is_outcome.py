@@ -362,6 +362,7 @@ def test_an_import_refuses_a_line_whose_image_changed_since_the_plan(
         line = import_job.planned_line(row)
         before = records(actor, acme)
         outcome = import_job.import_line(actor, acme, job.arguments, row, vault)
+        JobRow.update(outcome=outcome.kind).where(JobRow.id == row.id).execute()
         after = records(actor, acme)
         if outcome.kind in {"refused", "unchanged"}:
             assert after == before
@@ -375,6 +376,12 @@ def test_an_import_refuses_a_line_whose_image_changed_since_the_plan(
         if outcome.kind == "unchanged":
             planned = applied(after[key_of(line)], line)
             assert after[key_of(line)] == planned
+    outcomes = [
+        row.outcome for row in JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
+    ]
+    for line, outcome_of_line in zip(planned_lines(job), outcomes, strict=True):
+        if outcome_of_line in {"created", "updated"} and line.successor_position is not None:
+            assert outcomes[line.successor_position] != "refused"
 
 
 def change_image(world: World, number: int, step: int) -> None:

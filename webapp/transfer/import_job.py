@@ -18,6 +18,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
 from webapp.images.choices import Choices
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
+from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.jobs.runner import JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
@@ -47,6 +48,7 @@ def import_line(
         return Outcome("refused", " ".join(line.errors))
     try:
         with transaction():
+            _require_successor_imported(scope, line, row)
             if line.effect is Effect.CREATE:
                 return _create(actor, scope, line, row)
             return _update(actor, scope, line)
@@ -152,6 +154,8 @@ def _state(image: Image, line: PlannedLine) -> dict[str, Any]:
 
 def _has_planned_values(image: Image, scope: Scope, line: PlannedLine) -> bool:
     """Return whether the image has the values of a new image. A value of None says nothing."""
+    if "life_cycle" not in line.after and life_cycle.plan_of(image) != STAYS_ACTIVE:
+        return False
     state = _state(image, line)
     planned = _expected(scope, line)
     return all(state[name] == value for name, value in planned.items() if value is not None)
@@ -179,6 +183,35 @@ def _successor_id(scope: Scope, line: PlannedLine) -> int | None:
         )
     registered_id: int = image.id
     return registered_id
+
+
+def _require_successor_imported(scope: Scope, line: PlannedLine, row: JobRow) -> None:
+    """Raise ChangedSincePlan if the line of the successor was refused or will be refused.
+
+    A new image is imported before registered images, so the line of its successor, and those of the
+    successors of that one, may come later.
+    """
+    position, visited = line.successor_position, {row.position}
+    while position is not None and position not in visited:
+        visited.add(position)
+        other = JobRow.get_or_none((JobRow.job == row.job) & (JobRow.position == position))
+        if other is None or other.outcome in {"created", "updated", "unchanged"}:
+            return
+        successor = planned_line(other)
+        if other.outcome == "refused" or not _is_as_planned(scope, successor):
+            raise ChangedSincePlan(
+                f"The successor {line.changes['successor'][1]} was not imported. Import it first."
+            )
+        position = successor.successor_position
+
+
+def _is_as_planned(scope: Scope, line: PlannedLine) -> bool:
+    """Return whether the image of a line is as the plan shows it, before or after the import."""
+    if line.effect is Effect.CREATE and line.identity:
+        image = find_registered(scope, line.identity)
+        return image is not None and _has_planned_values(image, scope, line)
+    image = Image.get_or_none((Image.id == line.image_id) & (Image.scope == scope))
+    return image is not None and _state(image, line) in (line.before, _expected(scope, line))
 
 
 def _change_life_cycle(actor: Actor, scope: Scope, line: PlannedLine, image: Image) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from models import CloudCredentials, Image, Level, Scope
+from models import CloudCredentials, Image, Level, LifeCycle, Scope
 from webapp import audit
 from webapp.credentials import cloud_credentials
 from webapp.images import life_cycle
@@ -89,7 +89,8 @@ class PlannedLine:
     `import_job` needs the other values. `before` and `after` have the columns of `Choices` and, in
     `life_cycle`, the life cycle. They contain only what the line determines; a new image has no
     `before`. `successor` is the identity of a successor that the file registers, instead of the ID
-    in the life cycle. `question` is the name of a value that the line lacks, or ''.
+    in the life cycle. `successor_position` is the position in the plan of the line of the
+    successor, if the file has one. `question` is the name of a value that the line lacks, or ''.
     """
 
     number: int
@@ -109,6 +110,7 @@ class PlannedLine:
     after: dict[str, Any] = field(default_factory=dict)
     successor: ImageIdentity | None = None
     successor_may_be_retired: bool = False
+    successor_position: int | None = None
     question: str = ""
     cloud: str = ""
 
@@ -210,11 +212,13 @@ class _Planner:
                 self._plan_choices(line, line.parsed.values)
                 self._plan_life_cycle(line, line.parsed.values)
         self._plan_successors()
+        self._by_node = self._lines_by_node()
         for line in self._lines:
             self._set_effect(line)
         order = list(Effect)
         ranks = {id(line): rank for rank, line in enumerate(self._successors_first())}
         self._lines.sort(key=lambda line: (order.index(line.planned.effect), ranks[id(line)]))
+        self._set_successor_positions()
         return [line.planned for line in self._lines]
 
     def _parse(self, number: int, line: FileLine, look_up: LookUp | None) -> _Line:
@@ -348,17 +352,17 @@ class _Planner:
                 location=line.planned.location,
             )
             for line in self._lines
-            if line.node and line.planned.identity
+            if line.node and line.planned.identity and not line.is_inherited
         ]
         self._successors = Successors(self._scope, known, texts)
         for line in self._lines:
             if line.life_cycle and line.planned.identity:
                 self._find_successor(line, line.planned.identity)
         self._refuse_cycles()
-        refused = {line.node for line in self._lines if line.errors and not line.image}
+        refused = {line.node for line in self._lines if line.errors and not line.is_inherited}
         for line in self._successors_first():
             self._check_successor(line, refused)
-            if line.errors and not line.image:
+            if line.errors and not line.is_inherited:
                 refused.add(line.node)
 
     def _find_successor(self, line: _Line, identity: ImageIdentity) -> None:
@@ -462,6 +466,25 @@ class _Planner:
         else:
             planned.effect = Effect.UPDATE if changes else Effect.UNCHANGED
 
+    def _set_successor_positions(self) -> None:
+        """Store where the lines of the successors are in the order of the plan."""
+        positions: dict[Node, int] = {}
+        for position, line in enumerate(self._lines):
+            if line.node and not line.is_inherited:
+                positions.setdefault(line.node, position)
+        for line in self._lines:
+            if line.successor:
+                line.planned.successor_position = positions.get(line.successor.node)
+
+    def _may_be_retired(self, successor: KnownImage) -> bool:
+        """Return whether a successor is retired before or after its line is applied."""
+        line = self._by_node.get(successor.node)
+        if line is None or not self._successors.is_in_file(successor):
+            return False
+        before = line.image.status if line.image else LifeCycle.ACTIVE
+        after = line.life_cycle.status if line.life_cycle else before
+        return LifeCycle.RETIRED in {before, after}
+
     def _changes_of_new_image(self, line: _Line) -> audit.Changes:
         names = {row.id: row.name for row in self._usable_credentials}
         planned = line.planned
@@ -480,9 +503,7 @@ class _Planner:
         if isinstance(node, ImageIdentity):
             planned.successor, node = node, None
         after = replace(after, successor=node)
-        planned.successor_may_be_retired = bool(
-            successor and self._successors.is_in_file(successor)
-        )
+        planned.successor_may_be_retired = bool(successor and self._may_be_retired(successor))
         if line.image:
             planned.before["life_cycle"] = life_cycle_to_json(before)
         planned.after["life_cycle"] = life_cycle_to_json(after)
