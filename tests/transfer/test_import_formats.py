@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from webapp.transfer import import_formats
 from webapp.transfer.export import COLUMNS, escape_formula, unescape_formula
 from webapp.transfer.import_file import FileLine, ParsedFile, UnreadableFile
+from webapp.transfer.import_lines import Answers, parse_line
 
 AMI = "ami-0123456789abcdef0"
 HEADER = "cloud,location,cloud_image_id,name"
@@ -221,6 +222,59 @@ def test_a_build_whose_name_an_image_can_t_have_has_no_name(name: str) -> None:
     assert (line.values.get("name"), line.default_name, line.errors) == (None, AMI, ())
 
 
+@pytest.mark.parametrize("builder", ["qemu", "vmware-iso", "vsphere-iso", None])
+def test_an_artifact_that_a_post_processor_imported_is_of_its_own_cloud(
+    builder: str | None,
+) -> None:
+    (line,) = parse(manifest(build(builder_type=builder))).lines
+    assert line.errors == ()
+    assert line.values["cloud"] == "aws"
+    assert (line.values["location"], line.values["cloud_image_id"]) == ("us-east-1", AMI)
+
+
+def test_a_gallery_version_is_named_after_its_definition() -> None:
+    artifact = (
+        "/subscriptions/01234567-89ab-cdef-0123-456789abcdef/resourceGroups/web/providers"
+        "/Microsoft.Compute/galleries/web/images/ubuntu-24.04/versions/1.0.0"
+    )
+    (line,) = parse(manifest(build(artifact, builder_type="azure-arm", name="azure-arm"))).lines
+    assert line.default_name == "ubuntu-24.04-1.0.0"
+
+
+def test_a_build_that_can_t_be_identified_has_one_error() -> None:
+    for broken in (build(""), build(custom_data={"tags": {"a": "b"}})):
+        (line,) = parse(manifest(broken)).lines
+        parsed = parse_line(line, Answers(), can_share=True)
+        assert (len(parsed.errors), parsed.missing) == (1, "")
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;", "sep=;;;"])
+def test_the_first_line_can_declare_the_separator(first: str) -> None:
+    header, row = HEADER.replace(",", ";"), ROW.replace(",", ";")
+    (line,) = parse(f"{first}\r\n{header}\r\n{row}\r\n").lines
+    assert (line.position, line.values["cloud_image_id"]) == ("line 3", AMI)
+
+
+def test_all_builds_count_towards_the_limit() -> None:
+    text = manifest(*[build()] * (import_formats.MAX_LINES + 1))
+    assert "including older builds" in refusal_message(text)
+
+
+def test_a_file_with_millions_of_arrays_is_refused() -> None:
+    assert "too many JSON arrays" in refusal_message("[" + "[]," * 1_000_000 + "[]]")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8", 8), ("8.0", 8), ("9 GB", 9), ("1_0", None), ("1e3", None), ("8.5", None), ("٨", None)],
+)
+def test_a_size_is_a_whole_number_in_digits(text: str, size: int | None) -> None:
+    line = FileLine("line 1", {"cloud": "aws", "size_gb": text})
+    values = parse_line(line, Answers(), can_share=True).values
+    assert values is not None
+    assert values.choices.get("size_gb") == size
+
+
 def test_a_build_keeps_a_long_name() -> None:
     name = "ubuntu-noble-" + "x" * 242
     (line,) = parse(manifest(build(name=name))).lines
@@ -230,8 +284,8 @@ def test_a_build_keeps_a_long_name() -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (build(builder_type="docker"), "“docker” doesn’t build images"),
-        (build(builder_type=None), "doesn’t build images"),
+        (build("sha256:0a1b", builder_type="docker"), "“docker” doesn’t build images"),
+        (build("web", builder_type=None), "doesn’t build images"),
         (build("", builder_type="vsphere-iso"), "the name of this template"),
         (build(custom_data="text"), "custom_data of this build isn’t a JSON object"),
         (build(custom_data={"tags": {"a": "b"}}), "tags must be a string"),

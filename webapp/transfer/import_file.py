@@ -31,6 +31,7 @@ class FileLine:
     cannot be identified without the value named `missing`; otherwise both are ''. `image_name` is
     the name of an image whose ID must be found in its cloud, or ''. `default_name` is the name in
     the registry if neither the line nor the cloud has a better one.
+    If `unidentified` is true, `errors` say why the image cannot be identified.
     """
 
     position: str
@@ -40,6 +41,7 @@ class FileLine:
     missing: str = ""
     image_name: str = ""
     default_name: str = ""
+    unidentified: bool = False
 
 
 @dataclass(frozen=True)

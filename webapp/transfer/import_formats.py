@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -32,6 +33,10 @@ MAX_LINES = 20_000
 MAX_COLUMNS = 200
 REQUIRED_COLUMNS = ("cloud", "cloud_image_id")
 DELIMITERS = ",;\t"
+MAX_BRACKETS = 20 * MAX_LINES
+"""The most arrays and objects in a JSON file. Millions of them take seconds to parse."""
+_SEPARATOR_LINE = re.compile(rf'"?sep=([{DELIMITERS}])"?[{DELIMITERS} ]*', re.IGNORECASE)
+"""The line in front of the header that tells Excel the separator."""
 
 
 def parse_file(data: bytes) -> ParsedFile:
@@ -102,8 +107,11 @@ def _too_many_columns() -> UnreadableFile:
 
 def _parse_csv(text: str) -> ParsedFile:
     header = text.lstrip().split("\n", 1)[0].split("\r", 1)[0]
-    delimiter = max(DELIMITERS, key=header.count)
+    declared = _SEPARATOR_LINE.fullmatch(header)
+    delimiter = declared[1] if declared else max(DELIMITERS, key=header.count)
     rows = _csv_rows(text, delimiter)
+    if declared:
+        next(rows)
     _, header_cells = next(rows, (1, []))
     while header_cells and not header_cells[-1].strip():
         header_cells.pop()
@@ -174,6 +182,10 @@ def _csv_line(number: int, names: list[str], cells: list[str]) -> FileLine:
 
 
 def _parse_json(text: str) -> ParsedFile:
+    if text.count("[") + text.count("{") > MAX_BRACKETS:
+        raise UnreadableFile(
+            "The file has too many JSON arrays and objects. Split it and import the parts."
+        )
     try:
         # Numbers stay as they are written: 22.10 is a version, and not the same as 22.1.
         data = json.loads(

@@ -7,6 +7,7 @@ reported at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -30,6 +31,9 @@ YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
 DESCRIPTION_LENGTH = 4096
 _VALID_CHOICES = Choices("any name", "any family", "any version", None, False, False)
+
+_SIZE = re.compile(r"([0-9]{1,10})(?:\.0+)?\s*(?:gb)?", re.IGNORECASE)
+"""A spreadsheet may write 8 as 8.0."""
 
 T = TypeVar("T")
 
@@ -340,6 +344,8 @@ def _parse_locator(
         return None
     text = values.get("cloud_image_id", "")
     found = parsed.collect(cloud.parse_image_id, text) if text else None
+    if line.unidentified:
+        return None
     if not text and not line.image_name:
         parsed.errors.append("The cloud_image_id is missing. Add the ID of the image.")
     location = values.get("location", "")
@@ -389,12 +395,9 @@ def _key_for(text: str, labels: Mapping[str, str]) -> str:
 
 
 def _parse_size(text: str) -> int:
-    try:
-        number = float(text.lower().removesuffix("gb"))
-        if number == int(number):
-            return int(number)
-    except (ValueError, OverflowError):
-        pass
+    match = _SIZE.fullmatch(text)
+    if match:
+        return int(match[1])
     raise InvalidLine("The size_gb must be a whole number of GB, at least 1.")
 
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from webapp.clouds import CLOUDS
+from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import Cloud, IncompleteArtifact, InvalidImageId, Locator, NamedImage
 from webapp.images.choices import is_valid_name
 from webapp.images.identity import ImageIdentity
 from webapp.transfer.export import IMPORT_COLUMNS
-from webapp.transfer.import_file import FileLine, json_values, printable
+from webapp.transfer.import_file import FileLine, UnreadableFile, json_values, printable
 
 _BUILDERS = {builder: cloud for cloud in CLOUDS.values() for builder in cloud.packer_builders}
 
@@ -24,13 +24,20 @@ def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine],
     """Return a line for each image of all builds, and notes for the person.
 
     Every run of Packer adds its builds to the manifest. If several builds produced the same image,
-    only the newest build is used. Parsing stops after `max_lines` lines.
+    only the newest build is used. Raises UnreadableFile if there are more than `max_lines` images
+    in all builds.
     """
     newest: dict[object, tuple[float, FileLine]] = {}
     errors: list[FileLine] = []
-    older_count = 0
+    line_count = older_count = 0
     for number, build in enumerate(builds, start=1):
         for line in _build_lines(number, build):
+            line_count += 1
+            if line_count > max_lines:
+                raise UnreadableFile(
+                    f"The manifest has more than {max_lines:,} images, including older builds. "
+                    "Remove the older builds."
+                )
             if line.errors:
                 errors.append(line)
                 continue
@@ -38,8 +45,6 @@ def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine],
             older_count += key in newest
             if key not in newest or built_at >= newest[key][0]:
                 newest[key] = (built_at, line)
-        if len(errors) + len(newest) > max_lines:
-            break
     note = f"Older builds of the same images were skipped: {older_count}."
     lines = [*errors, *(line for _, line in newest.values())]
     return lines, [note] if older_count else []
@@ -67,7 +72,7 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     name = name.strip() if isinstance(name, str) else ""
     shown_name = printable(name)
     position = f"build {number} ({shown_name})" if shown_name else f"build {number}"
-    cloud = _BUILDERS.get(builder)
+    cloud = _cloud_of(builder, build.get("artifact_id"))
     if cloud is None:
         message = f"The Packer builder “{builder}” doesn’t build images that can be imported."
         yield FileLine(position, errors=(message,))
@@ -87,9 +92,26 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
     line = FileLine(position, {**values, **columns, "cloud": cloud.key}, tuple(errors))
     if errors:
-        yield line
+        yield replace(line, unidentified=True)
         return
     yield from _image_lines(cloud, line, custom)
+
+
+def _cloud_of(builder: str, artifact: Any) -> Cloud | None:
+    """Return the cloud of a build, or None.
+
+    A post-processor, such as `amazon-import`, imports an image into a cloud of which the builder
+    knows nothing. Then only the artifact ID says which cloud it is.
+    """
+    cloud = _BUILDERS.get(builder)
+    first = artifact.partition(",")[0].strip() if isinstance(artifact, str) else ""
+    found = clouds_for_image_id(first) if first else []
+    if cloud is None:
+        return found[0][0] if len(found) == 1 else None
+    # Names and UUIDs can look like IDs of another cloud, but an ID with its location does not.
+    if len(found) == 1 and found[0][1].location and found[0][0].packer_builders:
+        return found[0][0]
+    return cloud
 
 
 _EXTRA_VALUES = ("project", "project_id")
@@ -103,7 +125,7 @@ def _image_lines(cloud: Cloud, line: FileLine, custom: Mapping[str, str]) -> Ite
     except IncompleteArtifact as error:
         yield replace(line, artifact=artifact, missing=error.missing, default_name=artifact)
     except InvalidImageId as error:
-        yield replace(line, errors=(str(error),))
+        yield replace(line, errors=(str(error),), unidentified=True)
     else:
         for image in images:
             yield _with_image(line, image)
@@ -117,7 +139,8 @@ def _with_image(line: FileLine, image: Locator | NamedImage) -> FileLine:
         name = default_name = image.name
     else:
         values["cloud_image_id"] = image.image_id
-        default_name = image.image_id.rpartition("/")[2]
+        suggested = CLOUDS[values["cloud"]].suggest_name(image.image_id)
+        default_name = suggested or image.image_id.rpartition("/")[2]
     values = {column: value for column, value in values.items() if value}
     return replace(line, values=values, image_name=name, default_name=default_name)
 
