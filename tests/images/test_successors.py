@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import date
 from itertools import pairwise
 
 import pytest
 
 import models
+from models import Image
 from tests.conftest import MakeImage, ScopeAt, reload
 from webapp import audit
 from webapp.access import Actor
@@ -56,6 +58,34 @@ def test_successors_cannot_form_a_circle(make_image: MakeImage, editor: Actor) -
         life_cycle.deprecate(editor, images[-1], TODAY, "", images[0].id)
     # An image outside the chain may point to any image in it.
     life_cycle.deprecate(editor, images[0], TODAY, "", images[3].id)
+
+
+@pytest.mark.parametrize("ends", ["nowhere", "in a circle"])
+def test_a_chain_of_successors_is_read_at_once(
+    make_image: MakeImage, caplog: pytest.LogCaptureFixture, ends: str
+) -> None:
+    images = [make_image("acme", number) for number in range(1, 31)]
+    expected: dict[int, int | None] = {
+        image.id: following.id for image, following in pairwise(images)
+    }
+    expected[images[-1].id] = None if ends == "nowhere" else images[10].id
+    for image_id, following in expected.items():
+        Image.update_all(successor=following).where(Image.id == image_id).execute()
+    with caplog.at_level(logging.DEBUG, "peewee"):
+        assert successors.successors_from([images[0].id]) == expected
+    assert len(caplog.records) == 1
+    assert successors.successors_from([images[20].id, images[25].id]).items() <= expected.items()
+    assert successors.successors_from([]) == {}
+
+
+def test_a_successor_without_end_is_followed_only_so_far(
+    make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [make_image("acme", number) for number in range(1, 6)]
+    for image, following in pairwise(images):
+        Image.update_all(successor=following.id).where(Image.id == image.id).execute()
+    monkeypatch.setattr(successors, "LONGEST_CHAIN", 3)
+    assert set(successors.successors_from([images[0].id])) == {each.id for each in images[:3]}
 
 
 def test_a_successor_that_was_retired_later_may_stay(make_image: MakeImage, editor: Actor) -> None:

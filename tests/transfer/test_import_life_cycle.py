@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, l
 from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle
 from webapp.images.choices import choices_of
+from webapp.images.identity import ImageIdentity
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.life_cycle import LifeCyclePlan as Plan
 from webapp.search import catalogue
@@ -369,3 +372,42 @@ def test_a_status_takes_effect_today_although_the_stored_date_is_later(
         life_cycle.change(actor_of("account-editor"), image, Plan(LATER, LATER))
         assert import_lines({**line(number), "name": "", "status": status}) == [("updated", "")]
         assert status_of(number) is status
+
+
+def test_a_successor_with_a_common_name_is_refused_without_reading_all_images_with_the_name(
+    make_image: MakeImage, plan: PlanImport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10, 30):
+        make_image("acme", number, name="nightly")
+    only = make_image("acme", 31, name="weekly")
+    read: list[Image] = []
+
+    def from_image(image: Image) -> ImageIdentity:
+        read.append(image)
+        return identity_of(image)
+
+    identity_of = ImageIdentity.from_image
+    monkeypatch.setattr(ImageIdentity, "from_image", staticmethod(from_image))
+    ambiguous = line(1, status="deprecated", successor="nightly")
+    job = plan(ambiguous, line(2, status="deprecated", successor="weekly"))
+    first, second = imports.list_lines(job, None, 1, 10)[0]
+    assert "More than one image matches the successor “nightly”" in first.errors[0]
+    assert second.after["life_cycle"]["successor"] == only.id
+    assert len({image.id for image in read}) == 3
+
+
+def test_the_successors_of_a_file_are_read_with_few_queries(
+    make_image: MakeImage, plan: PlanImport, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The chains of successors in the registry and the stored successors cost no query each."""
+    images = [make_image("acme", number) for number in range(1, 61)]
+    for image, following in pairwise(images):
+        values = {"successor": following.id, "deprecated_on": LONG_AGO, "status": "deprecated"}
+        Image.update_all(**values).where(Image.id == image.id).execute()
+    counts = []
+    for size in (2, 20):
+        caplog.clear()
+        with caplog.at_level(logging.DEBUG, "peewee"):
+            plan(*(line(n, status="deprecated", successor=f"#{61 - n}") for n in range(1, size)))
+        counts.append(len(caplog.records))
+    assert counts[0] == counts[1]

@@ -15,8 +15,9 @@ from tests.jobs.threads import join_job_threads
 from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
 from webapp.access import Forbidden
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageNotFound, ImageState
+from webapp.clouds.base import ImageDetails, ImageNotFound, ImageState, Locator
 from webapp.credentials.vault import Vault
+from webapp.images import checking
 from webapp.images.choices import choices_of
 from webapp.jobs import runner, store
 from webapp.search import catalogue
@@ -75,6 +76,35 @@ def test_an_image_that_is_not_looked_up_is_not_verified(
     assert image.details["state"] == "unknown"
     entry = AuditEntry.get(AuditEntry.record == image.reference)
     assert (entry.action, entry.person) == ("image.register", job.person)
+
+
+def test_the_first_check_reads_an_image_at_the_location_in_the_file(
+    make_credentials: MakeCredentials,
+    plan: PlanImport,
+    apply_plan: ApplyPlan,
+    actor_of: ActorOf,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The location is no part of the identity of an Azure image."""
+    version = "/CommunityGalleries/contoso-1/Images/linux/Versions/1.0.9"
+    values = {"cloud": "azure", "cloud_image_id": version, "location": "East US"}
+    apply_plan(plan({**values, "name": "ubuntu-noble-24.04"}))
+    (image,) = images_at()
+    assert (image.location, image.details["lookup_location"]) == ("", "eastus")
+    asked: list[str] = []
+
+    def describe(_credentials: object, locator: Locator) -> ImageDetails:
+        asked.append(locator.location)
+        return details(lookup_location=locator.location)
+
+    monkeypatch.setattr(CLOUDS["azure"], "describe", describe)
+    monkeypatch.setattr(vault, "reveal", lambda _credentials: {})
+    credentials = make_credentials("acme")
+    credentials.cloud = "azure"
+    credentials.save()
+    checking.check_again(actor_of("account-editor"), image, vault, credentials.id)
+    assert asked == ["eastus"]
 
 
 def test_importing_a_file_again_changes_nothing(plan: PlanImport, apply_plan: ApplyPlan) -> None:
@@ -343,9 +373,8 @@ def test_an_error_of_the_cloud_is_reported(
     assert apply_plan(job) == [("refused", "There is no such image. Copy its id again.")]
 
 
-def test_a_look_up_needs_credentials(make_credentials: MakeCredentials, plan: PlanImport) -> None:
-    make_credentials("globex", "there")
-    wrong = only_line(plan(line(credentials="there"), options=ImportOptions(look_up=True)))
+def test_a_look_up_needs_credentials(plan: PlanImport) -> None:
+    wrong = only_line(plan(line(), options=ImportOptions(look_up=True)))
     assert message_of(wrong).startswith("Looking up this image requires AWS credentials.")
 
 
@@ -354,12 +383,30 @@ def test_credentials_in_the_line_take_precedence_over_chosen_credentials(
 ) -> None:
     chosen, named = make_credentials("", "chosen"), make_credentials("acme", "named")
     options = ImportOptions(look_up=False, credentials={"aws": chosen.id})
-    apply_plan(
-        plan(
-            line(1, credentials="named"), line(2, credentials="elsewhere"), line(3), options=options
-        )
+    apply_plan(plan(line(1, credentials="named"), line(2), options=options))
+    assert [image.credentials for image in images_at()] == [named, chosen]
+
+
+@pytest.mark.parametrize("look_up", [True, False])
+def test_credentials_in_the_line_that_the_scope_cannot_use_are_an_error(
+    make_credentials: MakeCredentials, plan: PlanImport, apply_plan: ApplyPlan, *, look_up: bool
+) -> None:
+    make_credentials("globex", "there")
+    options = ImportOptions(look_up, credentials={"aws": make_credentials("acme", "chosen").id})
+    job = plan(line(credentials="there"), options=options)
+    assert message_of(only_line(job)) == (
+        "Account acme can’t use AWS credentials named “there”. Correct the name, or leave it empty "
+        "to use the credentials that you chose for the import."
     )
-    assert [image.credentials for image in images_at()] == [named, chosen, chosen]
+    assert [kind for kind, _ in apply_plan(job)] == ["refused"]
+
+
+def test_the_credentials_column_of_a_registered_image_is_ignored(
+    make_image: MakeImage, plan: PlanImport
+) -> None:
+    """The credentials of an exported image may have been deleted since."""
+    make_image("acme")
+    assert only_line(plan(line(credentials="deleted", name=""))).effect is Effect.UNCHANGED
 
 
 def test_an_import_runs_as_a_job(plan: PlanImport, vault: Vault) -> None:

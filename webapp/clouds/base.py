@@ -321,8 +321,9 @@ class ImageDetails:
     location: str = ""
     """Where the image is now, or '' if it is at the requested location. See `describe_again`."""
     lookup_location: str = ""
-    """The location where the image was read, or '' if the image can be read without a location. It
-    isn't part of the image's identity, but makes the next look-up fast."""
+    """The location where the image was read, or where an import expects it, or '' if the image can
+    be read without a location. It isn't part of the image's identity, but makes the next look-up
+    fast."""
 
     @property
     def replacement(self) -> str:

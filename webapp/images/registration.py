@@ -15,7 +15,7 @@ from schema.images import image_key_of
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageState, Locator
+from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
 from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_choices
@@ -192,6 +192,7 @@ def register_unverified(
 ) -> Image:
     """Save an image without calling its cloud. Its state is UNKNOWN, whatever `details` say.
 
+    If the location is not part of the image's identity, the first check reads the image there.
     Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
@@ -201,7 +202,13 @@ def register_unverified(
     if credentials_id is not None:
         credentials = usable_credentials(scope, cloud_key, credentials_id)
         image.credentials, image.credentials_name = credentials, credentials.name
-    unread = replace(details, state=ImageState.UNKNOWN, state_note="")
+    lookup_only = CLOUDS[cloud_key].location_rule is LocationRule.LOOKUP_ONLY
+    unread = replace(
+        details,
+        state=ImageState.UNKNOWN,
+        state_note="",
+        lookup_location=locator.location if lookup_only else "",
+    )
     return _save_new(actor, image, choices, unread)
 
 

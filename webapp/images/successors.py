@@ -6,6 +6,7 @@ The successor of an image is the image that replaces it.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from models import Image, LifeCycle, Scope
 from webapp.images.identity import spelled_images
@@ -13,7 +14,9 @@ from webapp.refusals import Refusal
 from webapp.values.text import normalized
 
 LONGEST_CHAIN = 1_000
-"""The most successors to follow when looking for a cycle."""
+"""The most images to visit when looking for a cycle, including the new successor itself."""
+CHUNK_SIZE = 500
+"""Images per query."""
 _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 
@@ -84,32 +87,43 @@ def require_valid_successor(
 ) -> None:
     """Raise InvalidSuccessor if the image with this ID can't be the successor of `image`."""
     visible = Image.visible_from(image.scope) & (Image.id == successor_id)
-    successor = Image.select(Image.id, Image.status, Image.successor).where(visible).first()
+    successor = Image.select(Image.id, Image.status).where(visible).first()
     if successor is None:
         raise InvalidSuccessor(f"There is no image #{successor_id} at {image.scope.label}.")
     if successor.id == image.id:
         raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
     if not may_be_retired:
         _require_not_retired(successor)
-    if image.id in _following_ids(successor):
+    if image.id in successors_from([successor_id]):
         raise InvalidSuccessor(
             "The successors of that image lead back to this one. Choose another image."
         )
 
 
+def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
+    """Return the successor of each of these images, of its successor, and so on, by ID.
+
+    An image without a successor has None. Up to LONGEST_CHAIN images are visited for each ID.
+    """
+    following: dict[int, int | None] = {}
+    waiting = list(image_ids)
+    while waiting:
+        chunk, waiting = waiting[:CHUNK_SIZE], waiting[CHUNK_SIZE:]
+        first = Image.select(Image.id, Image.successor).where(Image.id.in_(chunk))
+        chain = first.cte("chain", recursive=True, columns=("id", "successor_id"))
+        following_images = Image.select(Image.id, Image.successor).join(
+            chain, on=(Image.id == chain.c.successor_id)
+        )
+        # UNION removes images that were already visited, so the query also ends in a cycle.
+        visited = chain.union(following_images)
+        query = visited.select_from(visited.c.id, visited.c.successor_id)
+        following |= dict(query.limit(LONGEST_CHAIN * len(chunk)).tuples())
+    return following
+
+
 def _require_not_retired(successor: Image) -> None:
     if successor.status is LifeCycle.RETIRED:
         raise InvalidSuccessor("That image is retired. Choose another image.")
-
-
-def _following_ids(image: Image) -> set[int]:
-    """Return the IDs of the successor of `image`, the successor of that image, and so on."""
-    following: set[int] = set()
-    next_id = image.successor_id
-    while next_id is not None and next_id not in following and len(following) < LONGEST_CHAIN:
-        following.add(next_id)
-        next_id = Image.select(Image.successor).where(Image.id == next_id).scalar()
-    return following
 
 
 def _only_one(found: list[Image], text: str, scope: Scope) -> Image:

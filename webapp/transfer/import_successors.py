@@ -12,9 +12,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from peewee import fn
+
 from models import Image, LifeCycle, Scope
 from webapp.images.identity import ImageIdentity, parse_references, reference_to_image
-from webapp.images.successors import LONGEST_CHAIN, InvalidSuccessor, reference_number
+from webapp.images.successors import (
+    LONGEST_CHAIN,
+    InvalidSuccessor,
+    reference_number,
+    successors_from,
+)
 
 Node = int | ImageIdentity
 CHUNK_SIZE = 500
@@ -40,10 +47,17 @@ class KnownImage:
 class Successors:
     """The successors of the images that `scope` sees, and of the images in a file.
 
-    `in_file` are the images of the lines. `texts` are the texts by which lines name successors.
+    `in_file` are the images of the lines. `texts` are the texts by which lines name successors, and
+    `stored` are the IDs of the successors that the images have now.
     """
 
-    def __init__(self, scope: Scope, in_file: Iterable[KnownImage], texts: Collection[str]) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        in_file: Iterable[KnownImage],
+        texts: Collection[str],
+        stored: Collection[int],
+    ) -> None:
         self._scope = scope
         self._by_key: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
         self._by_name: dict[str, dict[Node, KnownImage]] = defaultdict(dict)
@@ -52,7 +66,8 @@ class Successors:
         for image in in_file:
             self._in_file.add(image.node)
             self._add(image)
-        self._load(texts)
+        registered = {node for node in self._in_file if isinstance(node, int)}
+        self._load(texts, {*stored, *registered})
 
     def find(self, identity: ImageIdentity, text: str, stored: int | None) -> KnownImage:
         """Return the image that `text` names. Prefers the cloud, location and compute resource.
@@ -81,8 +96,6 @@ class Successors:
 
     def label(self, image_id: int, seen_from: ImageIdentity) -> str:
         """Return how an export refers to an image, or its number if the scope can't see it."""
-        if image_id not in self._numbered:
-            self._load_where(Image.id == image_id)
         image = self._numbered.get(image_id)
         return image.label(seen_from) if image else f"#{image_id}"
 
@@ -135,35 +148,53 @@ class Successors:
         )
 
     def _chain(self, node: Node | None) -> Iterator[Node]:
-        """Yield the image at `node`, its successor, and so on."""
+        """Yield the image at `node`, its successor, and so on.
+
+        Everything that a chain of registered images can reach was loaded before.
+        """
         while node is not None:
             yield node
-            if node not in self._following and isinstance(node, int):
-                query = Image.select(Image.successor).where(Image.id == node)
-                self._following[node] = query.scalar()
             node = self._following.get(node)
 
     def _add(self, image: KnownImage) -> None:
         self._by_key[image.identity.image_key].setdefault(image.node, image)
         self._by_name[image.name].setdefault(image.node, image)
 
-    def _load(self, texts: Collection[str]) -> None:
-        """Read the registered images that `texts` may name, with few queries."""
-        numbers = {number for number, _ in map(reference_number, texts) if number}
+    def _load(self, texts: Collection[str], numbers: Collection[int]) -> None:
+        """Read the registered images with these numbers, and those that `texts` may name.
+
+        Also read all successors that these images have, with few queries.
+        """
+        named = {number for number, _ in map(reference_number, texts) if number}
         keys = {key for text in texts for key in _image_keys(text)}
         self._numbered: dict[int, KnownImage] = {}
         for field, values in (
-            (Image.id, numbers),
+            (Image.id, {*numbers, *named, *self._with_names(texts)}),
             (Image.image_key, keys),
-            (Image.name, texts),
         ):
             for chunk in _chunks(list(values)):
                 self._load_where(field.in_(chunk))
+        for node, successor in successors_from(self._numbered).items():
+            self._following.setdefault(node, successor)
+
+    def _with_names(self, names: Collection[str]) -> Collection[int]:
+        """Return the IDs of two visible images with each name, or of one if there is only one.
+
+        Thousands of images can have the same name, but two are enough to see that the name says
+        too little.
+        """
+        columns = (fn.MIN(Image.id), fn.MAX(Image.id))
+        found: set[int] = set()
+        for chunk in _chunks(list(names)):
+            condition = Image.name.in_(chunk) & Image.visible_from(self._scope)
+            query = Image.select(*columns).where(condition).group_by(Image.name)
+            found.update(*query.tuples())
+        return found
 
     def _load_where(self, condition: object) -> None:
         columns = (
             *(Image.id, Image.cloud, Image.location, Image.cloud_image_id),
-            *(Image.compute_resource, Image.name, Image.status, Image.successor),
+            *(Image.compute_resource, Image.name, Image.status),
         )
         for row in Image.select(*columns).where(condition & Image.visible_from(self._scope)):
             image = KnownImage(
@@ -175,7 +206,6 @@ class Successors:
                 location=row.location,
             )
             self._numbered[row.id] = image
-            self._following.setdefault(row.id, row.successor_id)
             # An image of the file is known under the name that the file gives it as well.
             self._by_key[image.identity.image_key][row.id] = image
             self._by_name[row.name][row.id] = image

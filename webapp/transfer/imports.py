@@ -22,7 +22,7 @@ from webapp.credentials.vault import Vault
 from webapp.images.receipts import VALID_SECONDS
 from webapp.jobs import runner, store
 from webapp.refusals import Refusal
-from webapp.transfer import import_job, import_look_ups, import_plan
+from webapp.transfer import import_job, import_look_ups, import_plan, import_planner
 from webapp.transfer.import_file import ParsedFile
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import OPERATING_SYSTEM, Effect, ImportOptions, PlannedLine
@@ -207,7 +207,7 @@ def _store_plan(job: Job) -> None:
         for number, row in enumerate(rows)
         if (result := import_look_ups.result_from(row))
     }
-    planned = import_plan.make_plan(
+    planned = import_planner.make_plan(
         job.scope,
         import_look_ups.options_from(job.arguments),
         import_look_ups.answers_from(job.arguments),
