@@ -67,6 +67,7 @@ def test_suggestions_are_chosen_by_keyboard(page: Page) -> None:
     listbox = page.get_by_role("listbox", name="Suggestions")
     expect(listbox.get_by_role("option", name=re.compile("os:debian"))).to_be_visible()
     expect(box).to_have_attribute("aria-expanded", "true")
+    expect(box).to_have_attribute("aria-controls", "suggested")
     box.press("ArrowDown")
     expect(listbox.get_by_role("option").first).to_have_attribute("aria-selected", "true")
     box.press("Enter")
@@ -89,6 +90,7 @@ def test_suggestions_are_chosen_by_keyboard(page: Page) -> None:
     expect(options.last).to_have_attribute("aria-selected", "true")
     box.press("Escape")
     expect(listbox).to_be_hidden()
+    expect(box).not_to_have_attribute("aria-controls", "suggested")
 
 
 def test_filter_menus_count_and_write_tokens(page: Page) -> None:

@@ -348,6 +348,7 @@ def test_a_view_renamed_in_two_windows_shows_both_names(
     page = client.post(f"{url}/rename", data={"name": "Bronze", "revision": revision})
     assert page.status_code == 409
     assert "Silver" in page.text
+    assert "A change was saved after you opened the form." in visible_text(page)
     answer(client, f"{url}/rename", page, every="yours")
     assert SavedView.get_by_id(view.id).name == "Bronze"
     page = client.post(f"{url}/delete", data={"revision": revision})

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -21,7 +22,7 @@ from sandbox import faulty, tls
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from tests.conftest import ClientOf
-from tests.views.pages import receipt_in
+from tests.views.pages import form_action, receipt_in
 from webapp.clouds import base
 from webapp.clouds.base import CredentialValues, Locator
 from webapp.images import receipts
@@ -104,6 +105,38 @@ def test_from_credentials_to_a_registered_image(
     assert "approved" in listed
 
 
+LABELS = {
+    "aws": ("Cloud Credentials", "Location", "Cloud Image ID"),
+    "azure": ("Cloud Credentials", "Cloud Location", "Cloud Image ID"),
+    "gce": ("Cloud Credentials", "Location", "Cloud Image ID"),
+    "openstack": ("Cloud Credentials", "Cloud Location", "Cloud Image ID"),
+    "vmware": ("Cloud Credentials", "Location", "Cloud Image"),
+}
+"""The labels of SELECT IMAGE in the specification. IMAGE DETAILS has the same for all clouds."""
+
+
+def test_both_steps_have_the_labels_of_the_specification(
+    client: FlaskClient, peer: Peer, cloud_url: str
+) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
+    first = client.get(f"{ACME}/images/new/{peer.cloud.key}").text
+    second = press_next(client, row, peer.known).text
+    form = first.partition('id="select-image"')[2]
+    labels = re.findall(r'(?:<label|<dt) class="form-label[^>]*>([^<]+)<', form)
+    assert tuple(labels) == LABELS[peer.cloud.key]
+    assert all(f">{button}<" in first for button in ("NEXT", "CANCEL"))
+    chosen, _, details = second.partition("</section>")
+    assert tuple(re.findall(r"<dt>([^<]+)</dt>", chosen)) == LABELS[peer.cloud.key]
+    found = re.findall(r'class="form-(?:label|check-label)[^>]*>([^<]+)<', details)
+    compute_resource = ["Compute Resource"] if peer.cloud.key == "vmware" else []
+    assert [label for label in found if not label.startswith("Other")] == [
+        *("Name", "OS", "Family", "Version", "Size"),
+        *compute_resource,
+        *("Scalr Agent Installed", "Shared"),
+    ]
+    assert all(f">{button}<" in details for button in ("REGISTER", "CANCEL"))
+
+
 def test_register_long_after_next_looks_the_image_up_again(
     client: FlaskClient, peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +153,23 @@ def test_register_long_after_next_looks_the_image_up_again(
     assert peer.known.image_id in text
     assert press_register(client, again.text).status_code == 303
     assert Image.get().cloud_image_id == peer.known.image_id
+
+
+def test_back_shows_what_was_entered(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
+    row = save_credentials(client, peer, peer.credentials(cloud_url))
+    entered = peer.alias or peer.known
+    page = press_next(client, row, entered)
+    action = form_action(page.text)
+    fields = {"receipt": receipt_in(page.text), "name": ""}
+    for answer in (page, client.post(action, data=fields)):
+        links = re.findall(
+            r'href="([^"]*/images/new/[^"]*)"', answer.text.partition(" BACK</a>")[0]
+        )
+        back = html.unescape(links[-1])
+        values = dict(parse_qsl(urlsplit(back).query))
+        assert values["image_id"] == entered.image_id
+        assert values.get("location", "") == entered.location
+    assert page.headers["Cache-Control"] == "no-cache, private"
 
 
 def test_an_alias_is_registered_as_its_current_image(

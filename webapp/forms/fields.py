@@ -20,7 +20,7 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.validators import ValidationError
-from wtforms.widgets import DateInput, NumberInput
+from wtforms.widgets import DateInput, TextInput
 
 from models import LARGEST_ID
 from webapp.refusals import Refusal
@@ -150,9 +150,13 @@ class EmailAddress(_Text, StringField):
 
 
 class WholeNumber(_Blank, Field):
-    """A whole number from `low` to `high`, or None. `message` explains the range."""
+    """A whole number from `low` to `high`, or None. `message` explains the range.
 
-    widget = NumberInput(step="1")
+    It is a text field: for text that is not a number, a browser sends nothing, or only a part of
+    the text, if it is in an `<input type=number>`.
+    """
+
+    widget = TextInput()
     data: Any
 
     def __init__(

@@ -45,9 +45,11 @@ class EditConflict(Refusal):
     ) -> None:
         people = list(dict.fromkeys(change.person_name for change in changes))
         fields = [audit.field_label(change.field) for change in changes]
+        what = ", ".join(fields) or "this"
         super().__init__(
-            f"{' and '.join(people) or 'Somebody'} changed "
-            f"{', '.join(fields) or 'this'} in the meantime."
+            f"{' and '.join(people)} changed {what} in the meantime."
+            if people
+            else "This has changed in the meantime."
         )
         self.revision = record.revision
         self.changes = tuple(changes)

@@ -254,6 +254,7 @@
     forEachMatch(root, "[data-scripted]", once((element) => { element.hidden = false; }));
     forEachMatch(root, "[data-copyable]", once(addCopyButton));
     forEachMatch(root, "[data-copy]", once(enableCopy));
+    forEachMatch(root, "form[data-keep]", once(restoreEntered));
     forEachMatch(root, "[data-os]", once(enableOsFields));
     forEachMatch(root, "[data-menu-filter]", once(enableMenuFilter));
     forEachMatch(root, "[data-sortable]", once(enableDragging));
@@ -449,6 +450,32 @@
     history.replaceState(history.state, "", `${form.dataset.page}?${new URLSearchParams(values)}`);
   };
   document.addEventListener("change", (event) => updateUrl(event.target.form));
+  // A field that still has the focus has not changed yet. Browsers limit how often a URL may change.
+  let urlTimer;
+  document.addEventListener("input", (event) => {
+    clearTimeout(urlTimer);
+    urlTimer = setTimeout(() => updateUrl(event.target.form), 150);
+  });
+  // What is entered in a form by POST is not in its URL. The tab keeps it, so that a reload and the
+  // browser's back and forward buttons show it again. A page that HTMX opens anew starts afresh.
+  const entryKey = () => `entered ${location.pathname}${location.search}`;
+  const enteredFields = (form) => editableFields().filter((field) => field.form === form);
+  const keepEntered = (form) => {
+    if (form?.dataset.keep === undefined) return;
+    sessionStorage.setItem(entryKey(), JSON.stringify(enteredFields(form).map((field) => [field.name, valueOf(field)])));
+  };
+  const restoreEntered = (form) => {
+    const entered = new Map(JSON.parse(sessionStorage.getItem(entryKey()) ?? "[]"));
+    enteredFields(form).filter((field) => entered.has(field.name)).forEach((field) => {
+      const value = entered.get(field.name);
+      if (typeof value === "boolean") field.checked = value;
+      else if (!field.options || [...field.options].some((o) => o.value === value)) field.value = value;
+    });
+  };
+  for (const type of ["input", "change"]) {
+    document.addEventListener(type, (event) => keepEntered(event.target.form));
+  }
+  document.addEventListener("htmx:pushedIntoHistory", () => sessionStorage.removeItem(entryKey()));
   document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
     updateUrl(document.querySelector("form[data-page]"));
     // An error response does not add an entry to the history.

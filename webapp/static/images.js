@@ -10,7 +10,6 @@
   // Suggestions: the search box is a combobox. The server renders the list of options.
   searchBox.setAttribute("role", "combobox");
   searchBox.setAttribute("aria-autocomplete", "list");
-  searchBox.setAttribute("aria-controls", "suggested");
   const options = () => [...suggestionPanel.querySelectorAll("[role=option]")];
   let activeIndex = -1;
   let lastRequest = 0;
@@ -29,6 +28,7 @@
     suggestionPanel.replaceChildren();
     activateOption(-1);
     searchBox.setAttribute("aria-expanded", "false");
+    searchBox.removeAttribute("aria-controls");
   };
   const loadSuggestions = async () => {
     lastRequest += 1;
@@ -48,6 +48,7 @@
     suggestionPanel.innerHTML = html;
     suggestionPanel.hidden = options().length === 0;
     searchBox.setAttribute("aria-expanded", String(!suggestionPanel.hidden));
+    searchBox.setAttribute("aria-controls", "suggested");
     activateOption(-1);
   };
   const acceptOption = (option) => {

@@ -304,6 +304,7 @@ def _select_page(
         "new_image/new_image.html",
         fragment=f"new_image/{'_options' if only_options else '_new_image'}.html",
         background=only_options,
+        restorable=True,
         label=LABEL,
         paste=PasteForm(),
         cloud=cloud,
@@ -334,10 +335,12 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
     return render(
         "new_image/new_image.html",
         fragment="new_image/_new_image.html",
+        restorable=request.method == "GET",
         label=LABEL if request.method == "GET" else "",
         paste=PasteForm(),
         cloud=CLOUDS[receipt.cloud],
         receipt=receipt,
+        selected=_selected_values(receipt),
         same_image=registered.values(),
         details=receipt.details,
         replacement=find_replacement(g.scope, receipt.cloud, receipt.locator, receipt.details),
@@ -348,6 +351,18 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
         status=status,
         **context,
     )
+
+
+def _selected_values(receipt: Receipt) -> dict[str, Any]:
+    """Return the values of SELECT IMAGE as they were entered, which are in the URL.
+
+    The cloud may have returned another image ID or location.
+    """
+    locator = receipt.locator
+    values = {"location": locator.location or None, "image_id": receipt.alias or locator.image_id}
+    if request.args.get("image_id"):
+        values = {name: request.args.get(name) or None for name in values}
+    return {"credentials": receipt.credentials_id, **values}
 
 
 def _suggested_form(receipt: Receipt) -> ImageForm:

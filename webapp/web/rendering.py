@@ -36,6 +36,7 @@ def render(
     label: str = "",
     background: bool = False,
     url: str = "",
+    restorable: bool = False,
     status: int = 200,
     **context: Any,
 ) -> Response:
@@ -44,7 +45,8 @@ def render(
     `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned. With
     `background`, the fragment is the answer to a background request: the page stays the same, and
     so do its title and the bookmarks bar. HTMX shows `url`, the canonical URL of the page, in the
-    address bar.
+    address bar. With `restorable`, the browser may store the page. Otherwise it forgets what was
+    entered in the page, for example when the person goes back to the page.
     """
     partial = bool(fragment) and wants_fragment()
     template = "layout/_partial.html" if partial else page
@@ -54,6 +56,8 @@ def render(
     response = make_response(body, status)
     if partial and url:
         response.headers["HX-Push-Url"] = url
+    if restorable and not partial:
+        response.headers["Cache-Control"] = "no-cache, private"
     if fragment:
         response.vary.add("HX-Request")
     return response
