@@ -42,7 +42,7 @@ class Image(EditedTable):
     cloud = CharField(max_length=32)
     location = CharField(max_length=128, default="")
     cloud_image_id = CharField(max_length=512)
-    """The canonical ID, in the case in which the cloud or the person writes it."""
+    """The canonical ID, with capital and small letters as the cloud or the person wrote them."""
     compute_resource = CharField(max_length=255, default="")
     """'' means no compute resource.
 
@@ -75,7 +75,10 @@ class Image(EditedTable):
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
-    """When the image was last read from the cloud, if it is `verified`."""
+    """When the image was last read from the cloud.
+
+    If the image is not `verified`, this is when it was registered, and pages show “Never”.
+    """
     check_failed_at = InstantField(null=True)
     """When the last check failed; NULL if it succeeded."""
     check_error = TextField(default="")
@@ -144,8 +147,8 @@ class Image(EditedTable):
 def image_key_of(cloud_image_id: str) -> str:
     """Return the form in which two canonical IDs of the same cloud image are equal.
 
-    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters, except
-    references to a parameter: the case of its name matters.
+    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters. A
+    reference to a parameter is the exception: the case of the parameter's name matters.
     """
     if cloud_image_id.startswith(REFERENCE_PREFIX):
         return cloud_image_id
@@ -178,7 +181,9 @@ for _columns in (
 
 
 class FacetGroup(Table):
-    """The number of images of a scope that have the same value in every column with a filter.
+    """The number of images that have the same value in every column that people can filter by.
+
+    The images of a group are either the shared or the unshared images of one scope.
 
     Database triggers update the number. The time to count therefore does not grow with the number
     of images.

@@ -1,4 +1,4 @@
-"""Functions that the forms share, and a form without fields."""
+"""Base classes, validators and functions that the forms share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from webapp.web.resumed_forms import MESSAGE, is_resumed
 
 
 class NotTooLong(Length):
-    """A limit of the length without the attribute `maxlength`.
+    """A limit of the length that does not set the HTML attribute `maxlength`.
 
-    With that attribute, a browser cuts a pasted text without a word, and the rest of it is wrong.
+    With that attribute, a browser silently shortens a pasted text, and the shortened text is wrong.
     """
 
     def __init__(self, longest: int, message: str) -> None:
@@ -26,7 +26,8 @@ class NotTooLong(Length):
 class MarkRequired:
     """A validator that only marks its field as required.
 
-    For a field whose value the form or the use case checks, because it depends on other fields.
+    It is for a field whose value depends on other fields. The form or the use case checks that
+    value.
     """
 
     field_flags: ClassVar[dict[str, bool]] = {"required": True}
@@ -46,7 +47,8 @@ def refuse(form: Form, message: str, field: str = "") -> None:
 class BaseForm(FlaskForm):
     """The base of forms that change something.
 
-    A form that is sent again after its session had ended is invalid, so that its view shows it.
+    If a form is sent again after its session ended, it counts as invalid. The view then shows the
+    form again, filled in, and saves nothing.
     """
 
     def validate(self, extra_validators: Any = None) -> bool:

@@ -10,7 +10,7 @@ import models
 from models import LifeCycle
 from webapp.forms.base import BaseForm
 from webapp.forms.fields import Day, PastedText, RadioChoice, RevisionField, TextLine
-from webapp.images.life_cycle import REASON, LifeCyclePlan
+from webapp.images.life_cycle import REASON_RULE, LifeCyclePlan
 
 REASON_HINT = "One line, for people who still use the image."
 SUCCESSOR_HINT = (
@@ -28,7 +28,7 @@ class LifeCycleForm(BaseForm):
         default=lambda: models.today(),  # noqa: PLW0108  tests replace `models.today`
         description="In UTC. You can choose a date in the future.",
     )
-    reason = TextLine("Reason", REASON, description=REASON_HINT)
+    reason = TextLine("Reason", REASON_RULE, description=REASON_HINT)
     successor = PastedText("Successor", 600, description=SUCCESSOR_HINT)
 
 

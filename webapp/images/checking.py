@@ -1,12 +1,12 @@
 """Check now: reading a registered image from its cloud again.
 
-This is the one place that decides what an answer of a cloud, or a missing answer, may change:
+Only this module decides what an answer of a cloud, or a missing answer, may change:
 
 - Details of the image replace the stored details.
-- `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else. An
-  alias, such as `latest` or a family, is no image: if nothing has its name, that is a failure.
-- `ImageNotVisible` is as definite if the image belongs to the account of the credentials, and the
-  cloud shows this account all of its images.
+- `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else. If the
+  stored ID is an alias, such as `latest` or a family, `ImageNotFound` counts as a failure instead.
+- `ImageNotVisible` also changes the state to `gone` if the image belongs to the account of the
+  credentials, because the cloud shows this account all of its images.
 - Every other error leaves the image as it is. The time and the reason of the failure are stored
   until a check succeeds.
 """
@@ -44,7 +44,7 @@ from webapp.revisions.conflicts import lock
 
 
 class RefersToRegistered(AlreadyRegistered):
-    """The cloud image that was found has a record of its own.
+    """The cloud returned an image that has another record in the registry.
 
     Either the stored ID is an alias, such as `latest` or a family, or the image has moved.
     """
@@ -72,11 +72,11 @@ def check_again(
 ) -> audit.Changes:
     """Read the image from its cloud again and return what changed since the last time.
 
-    With `credentials_id`, the image uses those credentials from now on. An ID that refers to
-    another image, such as `latest` or a family, is replaced by the ID of the image found. If the
-    image has moved, its location is updated. If the image does not exist in the cloud, it stays
-    registered and its state becomes `gone`. Raises Forbidden, CredentialsNotUsable, RecordDeleted,
-    RefersToRegistered, CheckedMeanwhile, VaultError and CloudError.
+    If `credentials_id` is not None, the image uses these credentials from now on. If the stored ID
+    is an alias, such as `latest` or a family, it is replaced by the ID of the image that was found.
+    If the image has moved, its location is updated. If the image does not exist in the cloud, it
+    stays registered and its state becomes `gone`. Raises Forbidden, CredentialsNotUsable,
+    RecordDeleted, RefersToRegistered, CheckedMeanwhile, VaultError and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = usable_credentials(

@@ -43,8 +43,9 @@ def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = N
     """Delete an image from the registry and return the ID of its batch.
 
     The ID of the batch is needed to restore the image. The image in the cloud is not changed. If
-    `batch` is empty, the image starts a new batch. `based_on` is the revision that the person saw;
-    without it, the revision of `image`. Raises Forbidden, RecordDeleted and EditConflict.
+    `batch` is empty, the image starts a new batch. `based_on` is the revision that the person saw.
+    If it is None, the revision of `image` is used. Raises Forbidden, RecordDeleted and
+    EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -112,9 +113,10 @@ def restore_batch(
 def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Image:
     """Restore one image with its ID and history.
 
-    The image also becomes the successor again of the images whose successor it was. An image that
-    has another successor by now keeps the other successor. If the credentials or the successor of
-    the restored image no longer exist, the image has none. Raises Forbidden and CannotRestore.
+    The image becomes the successor of its former predecessors again. If a predecessor has another
+    successor by now, it keeps the other successor. If the credentials or the successor of the
+    restored image no longer exist, the image is restored without them. Raises Forbidden and
+    CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     try:

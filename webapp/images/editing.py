@@ -25,8 +25,8 @@ def edit_fields(
 ) -> audit.Changes:
     """Save the fields of `Choices` that are in `values`, and return what changed.
 
-    `based_on` is the revision that the person saw; without it, the revision of `image`. Raises
-    Forbidden, InvalidChoices, RecordDeleted and EditConflict.
+    `based_on` is the revision that the person saw. If it is None, the revision of `image` is used.
+    Raises Forbidden, InvalidChoices, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on

@@ -1,11 +1,11 @@
-"""The rule that an image may be registered only once, and what makes two images the same.
+"""The rules that an image may be registered only once, and when two images are the same.
 
-A cloud image has one canonical ID and one canonical location, which its adapter parses from any
-text that people and tools write: `parse_locator`. A location that no look-up has confirmed, such as
-a region of OpenStack, is stored as it was written, and compared by `Cloud.location_key`. Azure
-ignores the case of its IDs, but writes
-them in the case in which they were created. People copy the ID from here to other tools, so it is
-stored in the cloud's case. It is compared in the form of `image_key_of`.
+A cloud image has one canonical ID and one canonical location. `parse_locator` returns them for any
+text that people and tools write. If no look-up has confirmed a location, for example a region of
+OpenStack, the location is stored as it was written, and compared by `Cloud.location_key`. Azure
+ignores the case of its IDs, but writes each ID in the case in which it was created. People copy IDs
+from the registry to other tools, so an ID is stored in the cloud's case. IDs are compared in the
+form of `image_key_of`.
 
 Every use case that adds an image to a scope adds it inside `with registering(...)`. The unique
 index of the `Image` table enforces the same rule if two people act at the same moment.
@@ -102,8 +102,8 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
 class ImageReference:
     """An image ID in a text, with the location and the compute resource that the text names.
 
-    `location` is the key of the location, or ''. `compute_resource` is None if the text says
-    nothing about it.
+    `location` is the key of the location, or ''. If the text has no part for the compute resource,
+    `compute_resource` is None.
     """
 
     cloud: Cloud
@@ -112,7 +112,7 @@ class ImageReference:
     compute_resource: str | None = None
 
     def matches(self, identity: ImageIdentity) -> bool:
-        """Return whether the image with this identity has the ID, and is where the text says."""
+        """Return whether the image with this identity has the ID, location and compute resource."""
         return (
             (identity.cloud, identity.image_key) == (self.cloud.key, self.image_key)
             and self.location in {"", identity.location}
@@ -121,7 +121,7 @@ class ImageReference:
 
 
 def parse_references(text: str) -> list[ImageReference]:
-    """Return what `text` refers to in each cloud: an image ID in any spelling.
+    """Return a reference for each cloud in which `text` is an image ID in any spelling.
 
     The forms that `reference_to_image` returns, `LOCATION:ID` and `LOCATION:ID:COMPUTE_RESOURCE`,
     are accepted too.
@@ -158,8 +158,8 @@ def reference_to_image(
 ) -> str:
     """Return the text by which one image refers to another: its ID, or `LOCATION:ID`.
 
-    `identity`, `location` and `cloud_image_id` are those of the other image. The text names the
-    location and the compute resource unless both images have the same ones.
+    `identity`, `location` and `cloud_image_id` belong to the other image. If both images have the
+    same location and compute resource, the text is only the ID.
     """
     place = (identity.cloud, identity.location, identity.compute_resource)
     if not location or place == (
@@ -172,7 +172,7 @@ def reference_to_image(
 
 
 def spelled_images(text: str) -> Any:
-    """Return the query condition for images whose cloud image ID `text` is, in any spelling.
+    """Return the query condition for images that have `text`, in any spelling, as cloud image ID.
 
     The condition uses the index of cloud image IDs. It is None if no cloud has such IDs.
     """
@@ -193,9 +193,9 @@ def parse_locator(
 ) -> Locator:
     """Return the locator in its canonical form.
 
-    `image_id` may contain the location, like an ARN does. Raises InvalidImageId, and InvalidLocator
-    if a value can't be stored, the location is missing, or the image ID names another location. In
-    the last case, picking one of the two could identify the wrong image.
+    `image_id` may contain the location, for example in an ARN. Raises InvalidImageId. Raises
+    InvalidLocator if a value can't be stored, if the location is missing, or if the image ID names
+    another location than `location`, because either of the two could be wrong.
     """
     parsed = cloud.parse_image_id(image_id)
     try:
@@ -254,9 +254,9 @@ class AlreadyRegistered(Refusal):
 class ImageIdentity:
     """The values that two images must have in common to be the same image.
 
-    The fields are named like the columns of `Image`; '' stands for "none". `location` is '' for a
-    cloud whose images are not regional, because every location has the same image. Otherwise it is
-    the key in which all spellings of a location are equal, whereas the column contains a spelling.
+    The fields are named like the columns of `Image`; '' means "none". If the images of a cloud are
+    not regional, `location` is '', because every location has the same image. Otherwise, `location`
+    is a key that is equal for all spellings of a location. The column contains one spelling.
     """
 
     cloud: str

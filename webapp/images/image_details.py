@@ -40,9 +40,10 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
 
 
 def current_details(image: Image) -> ImageDetails:
-    """Return the stored details of an image as they read today.
+    """Return the stored details of an image, with the state that they imply today.
 
-    The deprecation that an available image had announced at the last check may be due by now.
+    If the image was available at the last check, and its announced deprecation is due by now, its
+    state is DEPRECATED.
     """
     details = from_json(image.details)
     due = details.deprecated
@@ -59,8 +60,8 @@ def current_details(image: Image) -> ImageDetails:
 def apply_details(image: Image, details: ImageDetails) -> None:
     """Set the columns of `image` that contain the cloud's details.
 
-    Leave out the list of compute resources, which is needed only during the registration, and the
-    new location, which has a column of its own.
+    The list of compute resources is left out, because only the registration needs it. The location
+    is left out, because it has its own column.
     """
     image.details = to_json(replace(details, compute_resources=(), location=""))
     image.description = details.description

@@ -1,6 +1,6 @@
 """The life cycle of an image, which its owner decides: active, deprecated, retired.
 
-A date in the future is a plan: the application changes the status of the image on that day. This
+A date may be in the future. The application then changes the status of the image on that day. This
 module must not know the state that the cloud reports for an image.
 """
 
@@ -33,7 +33,7 @@ class InvalidLifeCycle(Refusal):
     """The dates, reason or successor of an image break a rule or contradict each other."""
 
 
-REASON = LineRule("reason", REASON_LENGTH, 0, "reason", InvalidLifeCycle)
+REASON_RULE = LineRule("reason", REASON_LENGTH, 0, "reason", InvalidLifeCycle)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LifeCyclePlan:
 
     def __post_init__(self) -> None:
         """Normalize the reason. Raises InvalidLifeCycle for the first field that breaks a rule."""
-        object.__setattr__(self, "reason", REASON.parse(self.reason))
+        object.__setattr__(self, "reason", REASON_RULE.parse(self.reason))
         if not self.has_dates and (self.reason or self.successor):
             raise InvalidLifeCycle(
                 "Only a deprecated or retired image can have a reason and a successor. Choose "
@@ -141,9 +141,9 @@ def change(
 ) -> audit.Changes:
     """Save a plan and return what changed. Dates up to today take effect immediately.
 
-    `based_on` is the revision that the person saw; without it, the revision of `image`. Normally, a
-    retired image can't become a successor. Raises Forbidden, InvalidSuccessor, RecordDeleted and
-    EditConflict.
+    `based_on` is the revision that the person saw. If it is None, the revision of `image` is used.
+    Unless `successor_may_be_retired` is true, a retired image can't become the successor. Raises
+    Forbidden, InvalidSuccessor, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -196,8 +196,8 @@ def _audit_action(plan: LifeCyclePlan) -> str:
 def audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
     """Return the values of a plan as the audit log stores them.
 
-    A successor is stored by its ID and not by its name: a person who can see an image and its
-    history may not be able to see the successor.
+    A successor is stored by its ID and not by its name, because a person who can see an image and
+    its history may not be able to see the successor.
     """
     values = {
         name: value.isoformat() if isinstance(value, date) else value or None
@@ -207,7 +207,7 @@ def audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
 
 
 def plan_from_audit(values: Mapping[str, Any]) -> LifeCyclePlan:
-    """Return the plan of which `audit_values` returned `values`. Raises InvalidLifeCycle."""
+    """Return the plan that `audit_values` converted to `values`. Raises InvalidLifeCycle."""
     successor = values.get("successor")
     return LifeCyclePlan(
         deprecated_on=_day(values.get("deprecated_on")),
@@ -224,7 +224,7 @@ def _day(text: str | None) -> date | None:
 def apply_due_dates_once_a_day() -> None:
     """Call `apply_due_dates` once per UTC day in each process.
 
-    If another request is applying the dates at this moment, return without waiting for it.
+    If another request is applying the dates at this moment, return without waiting.
     """
     global _dates_applied_on  # noqa: PLW0603  one value for the whole process
     today = models.today()
@@ -241,7 +241,7 @@ def apply_due_dates_once_a_day() -> None:
 def apply_due_dates() -> None:
     """Change the status of all images whose deprecation or retirement date has been reached.
 
-    Calling this twice does no harm.
+    A second call on the same day changes nothing.
     """
     today = models.today()
     not_retired = Image.status.in_((LifeCycle.ACTIVE, LifeCycle.DEPRECATED))

@@ -84,8 +84,9 @@ def label(family: str, version: str = "") -> str:
 def family_with_version(text: str) -> Family | None:
     """Return the listed family if `text` names this family and a listed version of it, or None.
 
-    For example, "Debian 12" is a family with its version, but "Ubuntu Core" is not. If such a text
-    were stored as a family, a search for it could not tell the two apart.
+    For example, "Debian 12" is a family with its version, but "Ubuntu Core" is not. If "Debian 12"
+    were stored as a family, a search could not distinguish it from the family Debian with the
+    version 12.
     """
     lower = text.lower()
     for family in FAMILIES.values():
@@ -117,16 +118,17 @@ def _sortable(part: str) -> str:
 def suggest(texts: Sequence[str]) -> Suggestion | None:
     """Return the operating system that the cloud's own texts name, or None.
 
-    The first text that names an operating system wins, unless a later text names a version and the
-    first does not, or a later text names the version more exactly. For example, the image name
-    "SLES 12 SP5" wins over a license for SLES 12. It also does not win if all later texts agree on
-    something else: a license for Windows Server 2016 loses if the family, name and description say
-    1803.
+    The first text that names an operating system wins, with these exceptions:
 
-    A wrong suggestion is worse than none. So a number counts only next to the family's name, with
-    nothing but words such as "server" or "amd64" between them. A text with two families suggests
-    nothing. A text with two versions suggests only the family. Pass texts that belong together,
-    such as the publisher, offer and SKU of an Azure image, as one text.
+    - If only a later text names a version, or names it more exactly, the later text wins. For
+      example, the image name "SLES 12 SP5" wins over a license for SLES 12.
+    - If all later texts agree on something else, they win. For example, the family, name and
+      description of an image name version 1803, and its license names Windows Server 2016.
+
+    A wrong suggestion is worse than none. So a number is a version only if it follows the family's
+    name, with nothing but words such as "server" or "amd64" between them. A text with two
+    families suggests nothing. A text with two versions suggests only the family. Pass texts that
+    belong together, such as the publisher, offer and SKU of an Azure image, as one text.
     """
     suggestions = [found for text in texts if (found := _suggest_from(text))]
     if _is_outvoted(suggestions):
@@ -141,7 +143,7 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
 def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
     """Return whether at least two later suggestions agree with each other, but not with the first.
 
-    A suggestion without a version does not count.
+    Suggestions without a version are ignored.
     """
     if not suggestions or not suggestions[0].version:
         return False
@@ -162,7 +164,7 @@ def _agree(one: Suggestion, other: Suggestion) -> bool:
 
 
 def _readable(suggestion: Suggestion) -> str:
-    """Return the version, which people see as it is if it is not in the list: "10 SP4"."""
+    """Return the version to show. If it is not in the list, it is made readable: "10 SP4"."""
     version = suggestion.version
     if version in _VERSIONS[suggestion.family]:
         return version
@@ -176,7 +178,7 @@ def _is_more_exact(later: Suggestion, earlier: Suggestion) -> bool:
 
 
 def _is_within(exact: str, rough: str) -> bool:
-    """Return whether `exact` is a release of `rough`: 9.4 of 9, or 12-sp5 of 12."""
+    """Return whether `exact` is a release of `rough`, for example 9.4 of 9, or 12-sp5 of 12."""
     return exact.startswith((f"{rough}.", f"{rough}-"))
 
 

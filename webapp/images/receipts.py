@@ -24,7 +24,7 @@ VALID_SECONDS = 30 * 60
 
 
 class ReceiptExpired(Refusal):
-    """The look-up is too old to rely on. `receipt` says which image to look up again."""
+    """The look-up is too old. `receipt` has the image to look up again."""
 
     def __init__(self, receipt: Receipt) -> None:
         super().__init__(f"You looked up this image more than {VALID_SECONDS // 60} minutes ago.")
@@ -51,8 +51,8 @@ class Receipt:
     locator: Locator
     details: ImageDetails
     alias: str = ""
-    """The ID that the person looked up, if it was an alias of the image in `locator`, such as a
-    family or `latest`; otherwise ''."""
+    """If the person looked up an alias of the image in `locator`, such as a family or `latest`,
+    this is the alias. Otherwise, it is ''."""
     read_at: datetime = field(default_factory=now)
     """When the cloud returned the details."""
 
@@ -75,7 +75,7 @@ class Receipts:
             receipt = from_json(data)
             owner = data["for"]
         except (BadData, KeyError, TypeError, ValueError) as error:
-            # An older version of the application may have issued it in another form.
+            # An older version of the application may have issued the receipt in another form.
             raise ReceiptInvalid from error
         if owner != [actor.person.id, scope.id]:
             raise ReceiptInvalid

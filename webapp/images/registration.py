@@ -83,8 +83,8 @@ def look_up(
         require_unregistered(scope, ImageIdentity.from_locator(cloud_key, locator))
     revision, read_at = credentials.revision, now()
     details = cloud.describe(vault.reveal(credentials), locator)
-    # The cloud may return another image ID or location: an alias was requested, or the spelling
-    # differs from the cloud's own.
+    # The cloud may return another image ID or location, because the person entered an alias or
+    # spelled a value differently than the cloud.
     found = replace(
         locator,
         image_id=details.image_id or locator.image_id,
@@ -102,7 +102,7 @@ def look_up(
 
 
 def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> Receipt:
-    """Repeat the look-up of a receipt that can no longer be relied on.
+    """Repeat the look-up of a receipt that is no longer valid.
 
     An alias may refer to another image by now. Raises the same errors as `look_up`.
     """
@@ -118,7 +118,7 @@ def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) ->
 
 
 def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any]]:
-    """Return the differences of two look-ups, as (old value, new value) by label."""
+    """Return the differences between two look-ups, as (old value, new value) by label."""
     changes = image_details.changes_between(before.details, after.details)
     if before.locator != after.locator:
         changes["Cloud image ID"] = (before.locator.image_id, after.locator.image_id)
@@ -147,7 +147,8 @@ def suggested_name(receipt: Receipt) -> str:
 def name_or_id(name: str, image_id: str) -> str:
     """Return `name`, changed to follow the rules for names.
 
-    If the name is too short, return the image ID, or its end if the ID is longer than a name.
+    If the name is too short, return the image ID. If the ID is longer than a name can be, return
+    the end of the ID.
     """
     name = displayable(name)
     shortest, longest = NAME_LENGTH
@@ -190,9 +191,9 @@ def register_unverified(
     details: ImageDetails,
     credentials_id: int | None = None,
 ) -> Image:
-    """Save an image without calling its cloud. Its state is UNKNOWN, whatever `details` say.
+    """Save an image without calling its cloud. The state in `details` is replaced by UNKNOWN.
 
-    If the location is not part of the image's identity, the first check reads the image there.
+    If the location is not part of the image's identity, the next check reads the image there.
     Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)

@@ -1,4 +1,4 @@
-"""The image that the owner of a cloud image recommends instead, and its record if there is one."""
+"""Find the image that the owner of a cloud image recommends instead, and its record if any."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Replacement:
 def find_replacement(
     scope: Scope, cloud: str, locator: Locator, details: ImageDetails
 ) -> Replacement | None:
-    """Return the replacement that `details` name for the image at `locator`, or None."""
+    """Return the replacement in `details` for the image at `locator`, or None."""
     named = details.replacement
     if not named or named == locator.image_id:
         return None

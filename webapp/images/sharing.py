@@ -47,8 +47,8 @@ def promote(actor: Actor, image: Image, based_on: int | None = None) -> Scope:
     """Move an image to the scope above, share it there, and return that scope.
 
     Everybody who could see the image can still see it. `based_on` is the revision that the person
-    saw; without it, the revision of `image`. Raises Forbidden, CannotPromote, AlreadyRegistered,
-    RecordDeleted and EditConflict.
+    saw. If it is None, the revision of `image` is used. Raises Forbidden, CannotPromote,
+    AlreadyRegistered, RecordDeleted and EditConflict.
     """
     based_on = image.revision if based_on is None else based_on
     with transaction():

@@ -28,14 +28,14 @@ class InvalidSuccessor(Refusal):
 
 
 def reference_to(image_id: int, name: str) -> str:
-    """Return text that people can read and `find_image` understands: '#12 noble'."""
+    """Return a text that `find_image` can parse, for example '#12 noble'."""
     return f"#{image_id} {name}"
 
 
 def reference_number(text: str) -> tuple[int | None, bool]:
-    """Return the number of the image to which `text` may refer, and whether it is explicit.
+    """Return the image number that `text` may be, and whether it is explicit.
 
-    Without "#", the number can also be a cloud image ID or a name.
+    A number with "#" is explicit. Without "#", the number can also be a cloud image ID or a name.
     """
     match = _ID_REFERENCE.fullmatch(text.strip())
     return (int(match[1] or match[2]), bool(match[1])) if match else (None, False)
@@ -63,7 +63,7 @@ def find_image(scope: Scope, text: str) -> Image:
 def parse_successor(scope: Scope, text: str) -> int | None:
     """Return the ID of the successor that `text` identifies, or None for an empty text.
 
-    Raises InvalidSuccessor, also if the image is retired.
+    Raises InvalidSuccessor if no image or more than one image matches, or if the image is retired.
     """
     if not text.strip():
         return None
@@ -101,9 +101,10 @@ def require_valid_successor(
 
 
 def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
-    """Return the successor of each of these images, of its successor, and so on, by ID.
+    """Return the ID of the successor of each of these images, by the ID of the image.
 
-    An image without a successor has None. Up to LONGEST_CHAIN images are visited for each ID.
+    The result also contains the successors of these successors, and so on. An image without a
+    successor has None. Up to LONGEST_CHAIN images are visited for each ID.
     """
     following: dict[int, int | None] = {}
     waiting = list(image_ids)

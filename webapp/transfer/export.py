@@ -61,7 +61,7 @@ IMPORT_COLUMNS = tuple(name for name in COLUMNS if name not in READ_ONLY_COLUMNS
 CHUNK_SIZE = 1_000
 """Images per chunk of text."""
 BYTE_ORDER_MARK = "\ufeff"
-"""The start of a CSV file by which Excel recognizes UTF-8."""
+"""The start of a CSV file. Excel recognizes UTF-8 by this character."""
 ESCAPE = "'"
 _BEFORE_FORMULA = (
     # Spreadsheets ignore spaces and quotes before a formula. Some also accept full-width signs.
@@ -69,8 +69,8 @@ _BEFORE_FORMULA = (
 )
 """Matches the positions in a text after which a spreadsheet could run a formula.
 
-These are the start of the text and, because the spreadsheet of a reader may split the file at
-semicolons or tabs and ignore our quotes, every position after a separator or line break.
+One position is the start of the text. The others are after each separator or line break, because a
+spreadsheet may ignore our quotes and split the file at semicolons or tabs.
 """
 _ESCAPE_POSITION = re.compile(_BEFORE_FORMULA)
 _ESCAPED_POSITION = re.compile(_BEFORE_FORMULA.replace("(?=", f"{ESCAPE}(?="))
@@ -108,7 +108,7 @@ def file_name(scope: Scope, extension: str) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Return `text` as a cell in which a spreadsheet runs no formula.
+    """Return `text` as a cell that a spreadsheet doesn't run as a formula.
 
     For example, `=1` becomes `'=1`, and `x;=1` becomes `x;'=1`. Text that already looks escaped is
     escaped once more: `'=1` becomes `''=1`. So `unescape_formula` always returns the original text.
@@ -142,7 +142,7 @@ def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
 
 
 def _reference_to(successor: Image | None, image: Image) -> str:
-    """Return the text for the successor of an image, which an import reads, or ''."""
+    """Return the text that refers to the successor of an image, as an import reads it, or ''."""
     if successor is None:
         return ""
     return reference_to_image(

@@ -1,4 +1,4 @@
-"""What every parser of import files returns: a file, its lines, and texts for the columns."""
+"""The result of every parser of import files: a file, its lines, and texts for the columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_TEXT = 32_767
 """The most characters of one value, which is also the limit of a cell in a spreadsheet."""
 
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
-"""What one image is in a file, by the format of the file."""
+"""The word for one image of a file, by the format of the file."""
 
 Values = Mapping[str, str]
 """The texts of a line by column, without empty texts."""
@@ -27,11 +27,12 @@ class FileLine:
     """One image in the file.
 
     `position` is the position of the image in the file, for example 'line 3'. `errors` are messages
-    about values that cannot be read. `artifact` is the artifact ID of a Packer build whose image
-    cannot be identified without the value named `missing`; otherwise both are ''. `image_name` is
-    the name of an image whose ID must be found in its cloud, or ''. `default_name` is the name in
-    the registry if neither the line nor the cloud has a better one.
-    If `unidentified` is true, `errors` say why the image cannot be identified.
+    about values that cannot be read. If the image of a Packer build cannot be identified without
+    another value, `artifact` is the artifact ID of the build and `missing` is the name of that
+    value. Otherwise, both are ''. If the ID of the image must be found in its cloud, `image_name`
+    is the name of the image there. Otherwise, `image_name` is ''. If neither the line nor the cloud
+    has a better name, the image gets `default_name` in the registry. If `unidentified` is true,
+    `errors` say why the image cannot be identified.
     """
 
     position: str
@@ -61,7 +62,10 @@ class ParsedFile:
 
     @property
     def noun(self) -> str:
-        """What messages call one of the lines. A build of Packer can have several images."""
+        """The word for one line in messages.
+
+        If one Packer build has several images, a line is not a build, so the word is 'image'.
+        """
         positions = {line.position for line in self.lines}
         return NOUNS[self.format] if len(positions) == len(self.lines) else "image"
 
@@ -89,7 +93,10 @@ def long_text_error(name: str) -> str:
 
 
 def _json_text(name: str, value: Any) -> tuple[str, str]:
-    """Return a JSON value as text, and an error or ''. The parser has left numbers as texts."""
+    """Return a JSON value as text, and an error or ''.
+
+    The parser returns numbers as texts already.
+    """
     if value is None:
         return "", ""
     if isinstance(value, bool):

@@ -34,9 +34,9 @@ MAX_COLUMNS = 200
 REQUIRED_COLUMNS = ("cloud", "cloud_image_id")
 DELIMITERS = ",;\t"
 MAX_BRACKETS = 20 * MAX_LINES
-"""The most arrays and objects in a JSON file. Millions of them take seconds to parse."""
+"""The most arrays and objects that a JSON file may have. Millions take seconds to parse."""
 _SEPARATOR_LINE = re.compile(rf'"?sep=([{DELIMITERS}])"?[{DELIMITERS} ]*', re.IGNORECASE)
-"""The line in front of the header that tells Excel the separator."""
+"""The line in front of the header that declares the separator for Excel, such as `sep=;`."""
 
 
 def parse_file(data: bytes) -> ParsedFile:
@@ -187,7 +187,7 @@ def _parse_json(text: str) -> ParsedFile:
             "The file has too many JSON arrays and objects. Split it and import the parts."
         )
     try:
-        # Numbers stay as they are written: 22.10 is a version, and not the same as 22.1.
+        # Numbers stay as they are written, because the versions 22.10 and 22.1 differ.
         data = json.loads(
             text,
             parse_float=str,

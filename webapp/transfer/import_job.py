@@ -1,9 +1,9 @@
 """Carry out the plan of an import, line by line.
 
 Every line calls the functions that register or change a single image. So the same rules, rights
-and audit entries apply as for an image that a person registers in the browser. A line does exactly
-what the plan says, or it is refused: if the image is no longer as the plan shows it, the line
-changes nothing.
+and audit entries apply as for an image that a person registers in the browser. If the image is
+still as the plan shows it, the line does exactly what the plan says. Otherwise, the line is refused
+and changes nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from webapp.transfer.import_plan import (
 
 
 class ChangedSincePlan(Refusal):
-    """The database is no longer as the plan shows it."""
+    """An image is no longer as the plan shows it."""
 
 
 def import_line(
@@ -42,7 +42,7 @@ def import_line(
     row: JobRow,
     vault: Vault,  # noqa: ARG001
 ) -> Outcome:
-    """Carry out one line of a plan. If the line is refused, nothing of it is saved."""
+    """Carry out one line of a plan. If the line is refused, none of its changes are saved."""
     line = planned_line(row)
     if line.effect is Effect.ERROR:
         return Outcome("refused", " ".join(line.errors))
@@ -153,7 +153,10 @@ def _state(image: Image, line: PlannedLine) -> dict[str, Any]:
 
 
 def _has_planned_values(image: Image, scope: Scope, line: PlannedLine) -> bool:
-    """Return whether the image has the values of a new image. A value of None says nothing."""
+    """Return whether a registered image has the values that a line plans for a new image.
+
+    A planned value of None is not compared.
+    """
     if "life_cycle" not in line.after and life_cycle.plan_of(image) != STAYS_ACTIVE:
         return False
     state = _state(image, line)
@@ -188,8 +191,8 @@ def _successor_id(scope: Scope, line: PlannedLine) -> int | None:
 def _require_successor_imported(scope: Scope, line: PlannedLine, row: JobRow) -> None:
     """Raise ChangedSincePlan if the line of the successor was refused or will be refused.
 
-    A new image is imported before registered images, so the line of its successor, and those of the
-    successors of that one, may come later.
+    New images are imported before registered images. So if the successor of a new image is
+    registered, the line of the successor comes later, and so may the lines of its own successors.
     """
     position, visited = line.successor_position, {row.position}
     while position is not None and position not in visited:
@@ -206,7 +209,7 @@ def _require_successor_imported(scope: Scope, line: PlannedLine, row: JobRow) ->
 
 
 def _is_as_planned(scope: Scope, line: PlannedLine) -> bool:
-    """Return whether the image of a line is as the plan shows it, before or after the import."""
+    """Return whether the image of a line has its values from before or from after the line."""
     if line.effect is Effect.CREATE and line.identity:
         image = find_registered(scope, line.identity)
         return image is not None and _has_planned_values(image, scope, line)

@@ -16,9 +16,9 @@ from webapp.transfer.import_lines import InvalidLine, LifeCycleColumns
 def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCyclePlan:
     """Return the life cycle of an image after its line is imported, without a successor.
 
-    An empty date or reason leaves the stored value unchanged. If the status contradicts a date in
-    the line, the line would leave the image in another status than it says, so InvalidLine is
-    raised. Also raises InvalidLifeCycle.
+    An empty date or reason leaves the stored value unchanged. Raises InvalidLine if the dates lead
+    to another status than the line has, for example the status `active` with a `deprecated_on` in
+    the past. Also raises InvalidLifeCycle.
     """
     if columns is None:
         return LifeCyclePlan(before.deprecated_on, before.retired_on, before.reason)
@@ -30,7 +30,7 @@ def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCycl
         case LifeCycle.DEPRECATED:
             deprecated, retired = _deprecated_dates(columns, before)
         case LifeCycle.ACTIVE:
-            # The line says that the image is active, so it ends what the stored dates began.
+            # The line makes the image active, so stored dates stay only if they are in the future.
             deprecated = columns.deprecated_on or _future(before.deprecated_on)
             retired = columns.retired_on or _future(before.retired_on)
         case None:
@@ -52,7 +52,8 @@ _Dates = tuple[date | None, date | None]
 def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image that is retired today.
 
-    The retirement date is today if there is none, or if the stored date is in the future.
+    If the line has no retirement date, the stored date stays. If there is no stored date, or if it
+    is in the future, the retirement date is today.
     """
     today = models.today()
     if columns.retired_on and columns.retired_on > today:
@@ -69,8 +70,9 @@ def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
 def _deprecated_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
     """Return the dates of an image that is deprecated today.
 
-    The deprecation date is today if there is none, or if the stored date is in the future. If the
-    image is already retired and the line has no retirement date, it is no longer retired.
+    If the line has no deprecation date, the stored date stays. If there is no stored date, or if it
+    is in the future, the deprecation date is today. If the image is already retired and the line
+    has no retirement date, the image is no longer retired.
     """
     today = models.today()
     if columns.deprecated_on and columns.deprecated_on > today:

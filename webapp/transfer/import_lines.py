@@ -1,8 +1,8 @@
 """Convert the texts in a line of an imported file to the values of an image.
 
 This module knows the rules of the columns. It must not query the database, so it does not know
-whether an image is already registered. A line can have several faults, and all of them are
-reported at once.
+whether an image is already registered. If a line has several errors, all of them are reported at
+once.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class InvalidLine(Refusal):
 class Answers:
     """The values that the person entered because the file leaves them out.
 
-    `by_cloud` maps the key of a cloud to values by their name, `location` or `project`. They
-    complete the lines of this cloud. `operating_system` is the family and version for lines whose
-    operating system is unknown, or None.
+    `by_cloud` has the values for the lines of each cloud, for example
+    `{"aws": {"location": "us-east-1"}}`. The names of values are `location` and `project`.
+    `operating_system` is the family and version for lines whose operating system is unknown, or
+    None.
     """
 
     by_cloud: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -70,10 +71,10 @@ class LifeCycleColumns:
 class ImportLine:
     """The valid values of a line.
 
-    `locator` is None if the image can't be identified, and its image ID is '' if the image must be
-    found by `image_name`. `choices` has the valid values of the fields of `Choices`, and `texts`
-    has the texts of these columns as they are in the file. `credentials` is the name of
-    credentials, or ''. `life_cycle` is None if the line leaves the life cycle unchanged.
+    If the image can't be identified, `locator` is None. If the image must be found by `image_name`,
+    the image ID of `locator` is ''. `choices` has the valid values of the fields of `Choices`, and
+    `texts` has the texts of these columns as they are in the file. `credentials` is the name of
+    credentials, or ''. If the line leaves the life cycle unchanged, `life_cycle` is None.
     """
 
     cloud: Cloud
@@ -99,8 +100,8 @@ class ImportLine:
 class ParsedLine:
     """A line of a file after parsing.
 
-    `values` is None if the cloud is not known. `missing` is the name of a value that the person can
-    enter for all lines of the cloud, or ''.
+    If the cloud is not known, `values` is None. `missing` is the name of a value that the line
+    lacks and that the person can enter for all lines of the cloud, for example 'location', or ''.
     """
 
     values: ImportLine | None = None
@@ -117,7 +118,7 @@ class ParsedLine:
 
 
 def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLine:
-    """Convert the texts of a line, by column, to values.
+    """Convert the texts of a line to values.
 
     If `can_share` is false, the result has `shared=False`, even if the line says `yes`.
     """
@@ -179,8 +180,8 @@ def parse_operating_system(text: str) -> tuple[str, str]:
 def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, list[str]]:
     """Return the choices of a registered image after the line is imported, and the errors.
 
-    An empty column leaves the stored value unchanged. A cell that has the stored value as an export
-    writes it leaves the value unchanged too, even if the text is also the label of another value.
+    An empty column leaves the stored value unchanged. So does a cell with the text that an export
+    writes for the stored value, even if this text is also the label of another value.
     """
     stored = choices_of(image)
     same = {name for name, text in line.texts.items() if getattr(stored, name) == text}
@@ -197,7 +198,8 @@ def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, 
 class NewChoices:
     """The choices of a new image. `choices` is None if there are errors.
 
-    `lacks_operating_system` is whether an operating system that the person enters would help.
+    `lacks_operating_system` is whether the operating system is unknown, so that the person must
+    enter it.
     """
 
     choices: Choices | None
@@ -212,8 +214,8 @@ def choices_for_new_image(
 
     `receipt` is the record of a look-up, with the details that the cloud returned. Without a
     look-up, `receipt` is None. Empty columns get the values in the receipt. An empty operating
-    system is detected from the receipt, the name and the description. If that is impossible, the
-    operating system is the one in `answers`.
+    system is detected from the receipt, the name and the description. If
+    detection fails, the operating system from `answers` is used.
     """
     errors = []
     name = line.choices.get("name") or _default_name(line, receipt)
@@ -247,7 +249,7 @@ def choices_for_new_image(
 
 
 def _family_errors(family: str) -> list[str]:
-    """Return the error of a new family that contains a version, such as "Debian 12"."""
+    """Return the error if a new family contains a version, such as "Debian 12"."""
     listed = operating_systems.family_with_version(family)
     if listed is None:
         return []
@@ -277,7 +279,7 @@ def _detect_operating_system(
 ) -> tuple[str, str]:
     """Return the OS family and version. Each is '' if it is unknown.
 
-    If a column is empty, detect its value from `texts`. If that is impossible, use `entered`.
+    If a column is empty, its value is detected from `texts`. If detection fails, `entered` is used.
     """
     family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
     suggestion = operating_systems.suggest(texts)
@@ -327,7 +329,7 @@ def _parse_cloud(text: str) -> Cloud:
 def _parse_locator(
     parsed: ParsedLine, cloud: Cloud, line: FileLine, entered: Mapping[str, str]
 ) -> Locator | None:
-    """Return the locator, or None after adding the errors that prevent it."""
+    """Return the locator, or None after adding the errors that make the locator unknown."""
     count = len(parsed.errors)
     values = line.values
     resource = values.get("compute_resource", "")
@@ -414,7 +416,7 @@ def _parse_life_cycle(parsed: ParsedLine, values: Mapping[str, str]) -> LifeCycl
     deprecated = parsed.collect(_parse_date, values, "deprecated_on")
     retired = parsed.collect(_parse_date, values, "retired_on")
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
-    # Any date will do to check the reason.
+    # The reason is checked with any date, because a plan without a date has no reason.
     parsed.collect(LifeCyclePlan, date.max, None, reason)
     if len(parsed.errors) > count:
         return None

@@ -1,7 +1,7 @@
 """Look up the new images of an import in their clouds, before the import is planned.
 
-Each result is stored in the row of its line, so a plan can be made from the results again and
-again.
+Each result is stored in the row of its line, so the import can be planned several times from the
+same results.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ from webapp.transfer.import_lines import (
 from webapp.transfer.import_plan import ImportOptions, LookUp
 
 LOOK_UP = "import-read"
-"""The key of the job action. After the look-ups, the job becomes the plan of the import."""
+"""The key of the job action. After the look-ups, the job becomes the plan of the import.
+
+Jobs are stored with this key, so the key stays although the code says “look up”, not “read”.
+"""
 
 
 class _IsRegistered(Exception):
-    """The cloud returned an image that is already registered under another ID."""
+    """The look-up found that the image is already registered; the line alone didn't show this."""
 
     def __init__(self, identity: ImageIdentity) -> None:
         super().__init__(str(identity))
@@ -66,7 +69,7 @@ def look_up_line(
         result["error"] = str(error)
     except Forbidden:
         result["error"] = f"You no longer have permission to edit images at {scope.label}."
-    stored = {**row.arguments, "look_up": result}
+    stored = {**row.arguments, "look_up_result": result}
     JobRow.update(arguments=stored).where(JobRow.id == row.id).execute()
     return Outcome("refused", result["error"]) if "error" in result else Outcome("done")
 
@@ -77,8 +80,9 @@ JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, concurrent=T
 def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
     """Return the indexes of the rows whose images must be looked up before the plan.
 
-    These are the lines without errors whose images are not registered yet, unless the row already
-    has a result for this image and these credentials.
+    These are the lines that have no errors, have usable credentials, and identify an image that is
+    not registered yet. If the row already has a result for the same image and credentials, the
+    image is looked up again only if the result is an error.
     """
     options, answers = options_from(job.arguments), answers_from(job.arguments)
     usable = cloud_credentials.usable_at(job.scope)
@@ -89,7 +93,7 @@ def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
         if values is None or values.locator is None or parsed.errors:
             continue
         credentials = import_plan.credentials_for(values, usable, options)
-        stored = row.arguments.get("look_up", {})
+        stored = row.arguments.get("look_up_result", {})
         if credentials and (
             "error" in stored
             or stored.get("key") != look_up_key(values, values.locator, credentials)
@@ -103,7 +107,10 @@ def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
 def look_up_key(
     line: ImportLine, locator: Locator, credentials: CloudCredentials
 ) -> list[str | int]:
-    """Return what a stored result belongs to."""
+    """Return the values that a look-up depends on.
+
+    If any of them changes, a stored result can't be used.
+    """
     return [
         credentials.id,
         credentials.revision,
@@ -118,9 +125,9 @@ def look_up_key(
 def result_from(row: JobRow) -> LookUp | None:
     """Return the stored result of a look-up, or None if there is none.
 
-    If the job gave a row up, the result is its error.
+    If the job stopped trying to look up a row, the result is the row's error message.
     """
-    stored = row.arguments.get("look_up")
+    stored = row.arguments.get("look_up_result")
     if not stored:
         return LookUp(error=row.message) if row.outcome == "refused" else None
     if "receipt" in stored:

@@ -1,8 +1,8 @@
 """The plan of an import: what each line of a file changes at a scope.
 
-A plan records, for each line, the values before and after. `import_planner` makes the plan.
-`import_job` writes these values and refuses a line if the values before are no longer there, so an
-import never does anything else than its plan says.
+A plan records the values of each image before and after its line. `import_planner` makes the plan.
+`import_job` writes the values after the line. If an image no longer has the values before the line,
+`import_job` refuses the line. So an import never does anything else than its plan says.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from webapp.transfer.import_lines import Answers, ImportLine, ParsedLine
 CHUNK_SIZE = 500
 """Lines per query for registered images."""
 OPERATING_SYSTEM = "operating_system"
-"""The question for the operating system, beside the values that an artifact can lack."""
+"""The name of the question for the operating system. Other questions have the name of a value."""
 
 
 class Effect(enum.StrEnum):
@@ -42,8 +42,8 @@ class ImportOptions:
     """How to import new images.
 
     If `look_up` is true, each new image is read from its cloud. `credentials` maps the key of a
-    cloud to the ID of the credentials that the person chose. A line uses the chosen credentials
-    unless the line names others.
+    cloud to the ID of the credentials that the person chose. If a line names credentials, it uses
+    these instead.
     """
 
     look_up: bool
@@ -62,7 +62,10 @@ class LookUp:
     error: str = ""
 
     def identity_on(self, compute_resource: str) -> ImageIdentity | None:
-        """Return the identity of the image on a compute resource. A receipt is for all of them."""
+        """Return the identity of the image on a compute resource.
+
+        A receipt is for all compute resources of the image.
+        """
         if self.receipt is None:
             return self.registered
         locator = replace(self.receipt.locator, compute_resource=compute_resource)
@@ -73,14 +76,15 @@ class LookUp:
 class PlannedLine:
     """One line of a plan.
 
-    `changes` has a pair (before, after) for each column that changes, for people. `image_id` is the
-    ID of the registered image, or None if the image is not registered.
+    `changes` has a pair (before, after) for each column that changes, as pages show it. `image_id`
+    is the ID of the registered image, or None if the image is not registered.
 
     `import_job` needs the other values. `before` and `after` have the columns of `Choices` and, in
-    `life_cycle`, the life cycle. They contain only what the line determines; a new image has no
-    `before`. `successor` is the identity of a successor that the file registers, instead of the ID
-    in the life cycle. `successor_position` is the position in the plan of the line of the
-    successor, if the file has one. `question` is the name of a value that the line lacks, or ''.
+    `life_cycle`, the life cycle. Both contain only the values that the line determines. For a new
+    image, `before` is empty. If the file registers the successor, `successor` is the identity of
+    the successor, and the life cycle has no ID of a successor. If the successor has a line in the
+    file, `successor_position` is the position of this line in the plan. `question` is the name of a
+    value that the line lacks and that the person can enter, or ''.
     """
 
     number: int
@@ -116,8 +120,8 @@ def credentials_for(
 ) -> CloudCredentials | None:
     """Return the credentials for a line, or None if there are none.
 
-    These are the credentials that the line names or, if it names none, the credentials that
-    `options` has for the cloud of the line.
+    If the line names credentials, only these are returned. Otherwise, `options` has the credentials
+    for the cloud of the line.
     """
     rows = [row for row in usable if row.cloud == line.cloud.key]
     if line.credentials:

@@ -43,7 +43,7 @@ def make_plan(
 ) -> list[PlannedLine]:
     """Return the plan of a file, in the order in which the lines must be applied.
 
-    `look_ups` are the results of look-ups by the index of their line.
+    `look_ups` maps the index of a line to the result of its look-up.
     """
     return _Planner(scope, options, answers, lines, look_ups).plan()
 
@@ -60,8 +60,9 @@ class _Line:
     life_cycle: LifeCyclePlan | None = None
     """The life cycle after the import, or None if the line does not change it."""
     successor: KnownImage | None = None
-    """The successor after the import, or None if the image has none or keeps its own."""
+    """The new successor, or None if the image gets none or if `keeps_successor` is true."""
     keeps_successor: bool = False
+    """Whether the image has the same successor after the import as before."""
 
     @property
     def values(self) -> ImportLine:
@@ -148,7 +149,7 @@ class _Planner:
             line.image, line.planned.image_id, line.planned.subject = image, image.id, image.name
 
     def _refuse_duplicates(self) -> None:
-        """Refuse lines for the same image, unless they say the same: then use the first line."""
+        """Refuse several lines for one image: all if they differ, otherwise all but the first."""
         same: dict[ImageIdentity, list[_Line]] = {}
         for line in self._lines:
             if line.planned.identity:
@@ -279,7 +280,7 @@ class _Planner:
             line.successor = found
 
     def _refuse_cycles(self) -> None:
-        """Refuse all lines whose successors, according to the file, lead back to their image."""
+        """Refuse each line whose successors, through other lines, lead back to its image."""
         by_node = self._lines_by_node()
         finished: set[int] = set()
         for start in self._lines:
@@ -330,7 +331,7 @@ class _Planner:
         return lines
 
     def _check_successor(self, line: _Line, refused: Collection[Node | None]) -> None:
-        """Check the successor of a line, and apply the line to the model of the database."""
+        """Check the successor of a line, and store it in the model unless the line has errors."""
         if line.life_cycle is None or line.node is None:
             return
         successor = line.successor
@@ -366,7 +367,7 @@ class _Planner:
             planned.effect = Effect.UPDATE if changes else Effect.UNCHANGED
 
     def _set_successor_positions(self) -> None:
-        """Store where the lines of the successors are in the order of the plan."""
+        """Store the position in the plan of each successor's line."""
         positions: dict[Node, int] = {}
         for position, line in enumerate(self._lines):
             if line.node and not line.is_inherited:
@@ -431,7 +432,10 @@ def _as_columns(plan: LifeCyclePlan) -> dict[str, Any]:
 
 
 def _meaning(line: _Line) -> object:
-    """Return what a line says about its image, apart from the spelling of its ID."""
+    """Return a key that is equal for two lines with the same values.
+
+    How a line identifies the image, for example how it spells the ID, is not compared.
+    """
     return replace(line.values, locator=None, texts={}, image_name="", default_name="")
 
 

@@ -13,8 +13,8 @@ class Review:
     """The sentences about a plan.
 
     `importable` is the number of images that the import would register or update. `incomplete` is
-    the number of lines that lack a value which the person can enter. `problem` is '' if no line has
-    an error.
+    the number of lines that lack a value which the person can enter. If no line has an error,
+    `problem` is ''.
     """
 
     importable: int
@@ -58,7 +58,7 @@ def _summary(job: Job, importable: int, incomplete: int) -> str:
 
 
 def _problem(job: Job, importable: int, incomplete: int) -> str:
-    """Return what is wrong with the lines that have errors, and what to do."""
+    """Return how many lines have errors, and what the person can do."""
     noun, count = job.arguments["noun"], job.arguments["counts"][Effect.ERROR]
     if not count:
         return ""

@@ -1,8 +1,9 @@
-"""Find the successors that the lines of a file name, and check them as the database will be.
+"""Find and check the successors that the lines of a file name.
 
-The lines of a file are applied one after another. So this module applies each line to a model of
-the database in memory, and checks the next line against the model. An image is a node of the
-model: its ID, or its identity if the file registers it.
+The lines of a file are applied one after another, and each line can change which successors are
+valid. So this module applies each line to a model of the database in memory, and checks the next
+line against the model. Each image is a node of the model. If the file registers the image, the node
+is the image's identity. Otherwise, the node is the image's ID.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CHUNK_SIZE = 500
 
 @dataclass(frozen=True)
 class KnownImage:
-    """An image that a line can name as the successor: registered, or in the file."""
+    """A registered image, or an image in the file, that a line can name as the successor."""
 
     node: Node
     identity: ImageIdentity
@@ -40,7 +41,7 @@ class KnownImage:
     location: str = ""
 
     def label(self, seen_from: ImageIdentity) -> str:
-        """Return how an export refers to this image as a successor of the other image."""
+        """Return the text by which an export refers to this image, the successor of `seen_from`."""
         return reference_to_image(self.identity, self.location, self.cloud_image_id, seen_from)
 
 
@@ -70,11 +71,13 @@ class Successors:
         self._load(texts, {*stored, *registered})
 
     def find(self, identity: ImageIdentity, text: str, stored: int | None) -> KnownImage:
-        """Return the image that `text` names. Prefers the cloud, location and compute resource.
+        """Return the image that `text` names.
+
+        Prefers images with the cloud, location and compute resource of the line's image.
 
         `identity` is the image of the line, and `stored` is the ID of its successor now. If several
-        images match equally, it is the stored one. Raises InvalidSuccessor if no image or several
-        images match.
+        images match equally and one of them is the stored successor, it is returned. Raises
+        InvalidSuccessor if no image matches, or if several match and none of them is stored.
         """
         number, is_explicit = reference_number(text)
         found = self._numbered.get(number) if number else None
@@ -95,7 +98,10 @@ class Successors:
         return next(iter(near.values()))
 
     def label(self, image_id: int, seen_from: ImageIdentity) -> str:
-        """Return how an export refers to an image, or its number if the scope can't see it."""
+        """Return the text by which an export refers to an image.
+
+        If the scope can't see the image, return its number.
+        """
         image = self._numbered.get(image_id)
         return image.label(seen_from) if image else f"#{image_id}"
 
@@ -103,7 +109,8 @@ class Successors:
         """Raise InvalidSuccessor if the image at `node` can't have this successor now."""
         if successor.node == node:
             raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
-        # The file may have been exported when the successor was already retired too.
+        # A retired successor in the file is valid: an export can contain an image whose successor
+        # was retired before the export.
         if successor.retired and not self.is_in_file(successor):
             raise InvalidSuccessor(
                 f"The successor “{successor.name}” is retired. Choose another image."
@@ -123,7 +130,8 @@ class Successors:
     def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
         """Return the images with the ID in `text`, in the location that the text names.
 
-        If there are several, prefer the location of the line, and there its compute resource.
+        If there are several images, prefer those in the location of the line. If there are several
+        in that location, prefer those with the line's compute resource.
         """
         ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
         for reference in parse_references(text):
@@ -150,7 +158,7 @@ class Successors:
     def _chain(self, node: Node | None) -> Iterator[Node]:
         """Yield the image at `node`, its successor, and so on.
 
-        Everything that a chain of registered images can reach was loaded before.
+        `_load` has read all successors of registered images.
         """
         while node is not None:
             yield node
@@ -161,9 +169,9 @@ class Successors:
         self._by_name[image.name].setdefault(image.node, image)
 
     def _load(self, texts: Collection[str], numbers: Collection[int]) -> None:
-        """Read the registered images with these numbers, and those that `texts` may name.
+        """Read the registered images with these numbers, and the images that `texts` may name.
 
-        Also read all successors that these images have, with few queries.
+        Also read the successors of these images, the successors of the successors, and so on.
         """
         named = {number for number, _ in map(reference_number, texts) if number}
         keys = {key for text in texts for key in _image_keys(text)}
@@ -180,8 +188,8 @@ class Successors:
     def _with_names(self, names: Collection[str]) -> Collection[int]:
         """Return the IDs of two visible images with each name, or of one if there is only one.
 
-        Thousands of images can have the same name, but two are enough to see that the name says
-        too little.
+        Thousands of images can have the same name, but two are enough to see that the name is
+        ambiguous.
         """
         columns = (fn.MIN(Image.id), fn.MAX(Image.id))
         found: set[int] = set()
@@ -206,13 +214,13 @@ class Successors:
                 location=row.location,
             )
             self._numbered[row.id] = image
-            # An image of the file is known under the name that the file gives it as well.
+            # An image of the file can be found by its stored name and by its new name in the file.
             self._by_key[image.identity.image_key][row.id] = image
             self._by_name[row.name][row.id] = image
 
 
 def _image_keys(text: str) -> set[str]:
-    """Return the keys of the images whose ID `text` is, in any spelling, for all clouds."""
+    """Return the keys of the images of all clouds whose ID `text` can be, in any spelling."""
     return {reference.image_key for reference in parse_references(text)}
 
 

@@ -1,8 +1,8 @@
 """The steps of an import: look up new images, plan, answer questions, and apply the plan.
 
-One job holds an import from its file to its outcome. First, its rows are the lines of the file,
-and the job looks up new images. Then the rows are the lines of the plan. When the person applies
-the plan, the job carries it out.
+An import is one job from its file to its outcome. First, the rows of the job are the lines of the
+file, and the job looks up new images. Then the rows are the lines of the plan. When the person
+applies the plan, the job carries out the plan.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ def finish_look_ups(job: Job) -> None:
 
 
 def apply(job: Job, vault: Vault) -> bool:
-    """Carry out the plan. If its look-ups are too old to rely on, repeat them instead.
+    """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
-    Returns whether the plan is carried out. If not, the person must review the new plan.
+    Returns whether the plan is carried out. If the look-ups are repeated, the person must review
+    the new plan.
     """
     if not _is_planned(job):
         return job.action == APPLY
@@ -91,7 +92,7 @@ def apply(job: Job, vault: Vault) -> bool:
     oldest = now() - timedelta(seconds=VALID_SECONDS)
     if looked_up_at and datetime.fromisoformat(looked_up_at) < oldest:
         for row in JobRow.select().where(JobRow.job == job):
-            row.arguments.pop("look_up", None)
+            row.arguments.pop("look_up_result", None)
             JobRow.update(arguments=row.arguments).where(JobRow.id == row.id).execute()
         _prepare(job, vault)
         return False
@@ -126,14 +127,15 @@ def _is_planned(job: Job) -> bool:
 
 
 def _unchanged(job: Job) -> Any:
-    """Return the query condition that no other request has taken the job to another step."""
+    """Return the query condition that no other request has moved the job to another step."""
     return (Job.id == job.id) & (Job.action == job.action) & (Job.state == job.state)
 
 
 def _suggest_answers(job: Job, vault: Vault) -> None:
-    """Fill in the answers that the chosen credentials know.
+    """Fill in the answers that follow from the chosen credentials.
 
-    These are the project of the credentials, and the location if the credentials can use only one.
+    The project is the project of the credentials. If the credentials can use only one location, the
+    location is filled in too.
     Failures are ignored: the person can enter the values.
     """
     answers: dict[str, dict[str, str]] = {}
@@ -199,7 +201,7 @@ def _prepare(job: Job, vault: Vault) -> None:
 
 
 def _store_plan(job: Job) -> None:
-    """Replace the rows of the job by the lines of the plan, unless another request does so."""
+    """Replace the rows of the job by the lines of the plan, unless another request has done so."""
     rows = _rows(job)
     arguments = [row.arguments for row in rows]
     results = {
@@ -245,7 +247,9 @@ def _store_plan(job: Job) -> None:
 def _questions(
     planned: Sequence[PlannedLine], arguments: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the questions to show above the plan, each with the number of lines that lack it.
+    """Return the questions to show above the plan.
+
+    Each question has the number of lines that lack its answer.
 
     Answered questions stay, so that the person can correct the answer.
     """

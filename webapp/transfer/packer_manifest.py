@@ -1,7 +1,7 @@
-"""Parse the builds in a manifest of HashiCorp Packer to the lines of a file.
+"""Parse the builds in a manifest of HashiCorp Packer into lines of an import.
 
-A manifest identifies images only as far as the builder does. A line whose image cannot be
-identified without another value, such as the region, says which value is missing.
+Some builders write too little into the manifest to identify an image. If an image cannot be
+identified without another value, such as the region, its line says which value is missing.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
     custom, errors = json_values({**data, "artifact_id": build.get("artifact_id")})
     values = {"cloud": cloud.key}
     # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`. That
-    # name says nothing about the image, so the image gets the cloud's own name. So does an image
-    # that can't have the name of its build.
+    # name says nothing about the image, so the image keeps the name that it has in the cloud. The
+    # same applies if the name of the build is not valid for an image.
     if name not in _BUILDERS and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
@@ -100,22 +100,22 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
 def _cloud_of(builder: str, artifact: Any) -> Cloud | None:
     """Return the cloud of a build, or None.
 
-    A post-processor, such as `amazon-import`, imports an image into a cloud of which the builder
-    knows nothing. Then only the artifact ID says which cloud it is.
+    A post-processor, such as `amazon-import`, imports an image into another cloud than the
+    builder's. Then only the artifact ID shows which cloud has the image.
     """
     cloud = _BUILDERS.get(builder)
     first = artifact.partition(",")[0].strip() if isinstance(artifact, str) else ""
     found = clouds_for_image_id(first) if first else []
     if cloud is None:
         return found[0][0] if len(found) == 1 else None
-    # Names and UUIDs can look like IDs of another cloud, but an ID with its location does not.
+    # A name or a UUID can look like an ID of another cloud. An ID that contains a location cannot.
     if len(found) == 1 and found[0][1].location and found[0][0].packer_builders:
         return found[0][0]
     return cloud
 
 
 _EXTRA_VALUES = ("project", "project_id")
-"""Values of custom_data that are not columns, and that an adapter needs to identify an image."""
+"""Values of custom_data that are not columns. A cloud's adapter needs them to identify an image."""
 
 
 def _image_lines(cloud: Cloud, line: FileLine, custom: Mapping[str, str]) -> Iterator[FileLine]:
@@ -146,7 +146,7 @@ def _with_image(line: FileLine, image: Locator | NamedImage) -> FileLine:
 
 
 def _image_key(line: FileLine) -> object:
-    """Return what the lines of two builds of the same image have in common."""
+    """Return a key that is equal for two builds of the same image."""
     values = line.values
     location, resource = values.get("location", ""), values.get("compute_resource", "")
     if "cloud_image_id" in values:
@@ -157,7 +157,7 @@ def _image_key(line: FileLine) -> object:
 
 
 def _build_time(build: Mapping[str, Any]) -> float:
-    """Return when an image was built, in Unix seconds, or 0 if the build does not say."""
+    """Return when an image was built, in Unix seconds, or 0 if the build has no valid time."""
     try:
         return float(build.get("build_time") or 0)
     except (TypeError, ValueError):

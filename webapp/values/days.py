@@ -8,12 +8,12 @@ from datetime import date
 from webapp.refusals import Refusal
 
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
-"""The days that are plausible. A year such as 0027 is a slip of the keyboard."""
+"""The days that are plausible. A year such as 0027 is a typing error."""
 _DAY = re.compile(r"([0-9]{1,6})-([0-9]{1,2})-([0-9]{1,2})")
 
 
 class InvalidDay(Refusal):
-    """A text is not a day, or not a plausible one."""
+    """A text is not a day, or the day is not plausible."""
 
 
 def parse_day(text: str, field: str = "") -> date:

@@ -1,8 +1,8 @@
 """The rules for text: which characters it may contain, and how it is stored and compared.
 
 Text is stored in the Unicode normalization form NFC, in which equal texts have equal code points.
-A blank of any kind becomes a space. Joiners between letters or emoji stay. Characters that change
-the order of other characters, and control characters, are refused.
+A blank of any kind, for example a no-break space, becomes a space. Joiners between letters or emoji
+stay. Control characters are refused. So are characters that change the order of other characters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LineRule:
     """The rule for one kind of text of one line, such as the name of an image.
 
     `noun` names the text in messages. `longest` is the number of characters that its column can
-    hold. `field` is the name of its input, and `refusal` the exception that `parse` raises.
+    hold. `field` is the name of the input in forms. `refusal` is the exception that `parse` raises.
     """
 
     noun: str
@@ -86,7 +86,7 @@ def normalized(text: str) -> str:
 
 
 def displayable(text: str) -> str:
-    """Return the text of a cloud as one line that `LineRule` accepts, if its length is right."""
+    """Return the text of a cloud as one line without the characters that `LineRule` refuses."""
     text = _ANY_BLANKS.sub(" ", text)
     for refused in (_REORDERING, _CONTROL, _SURROGATE):
         text = refused.sub("", text)
@@ -94,7 +94,7 @@ def displayable(text: str) -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """Return whether the text can be sent and stored. Half of a surrogate pair or NUL cannot."""
+    """Return whether the text can be sent and stored. NUL and half of a surrogate pair cannot."""
     return "\x00" not in text and _SURROGATE.search(text) is None
 
 

@@ -1,7 +1,7 @@
 """New Image: choose a cloud and an image, then confirm the details of the image.
 
-NEXT looks up the chosen image in its cloud. REGISTER saves the image. NEXT hands a receipt to
-REGISTER: the signed record of the look-up.
+NEXT and REGISTER are the buttons of the two steps. NEXT looks up the chosen image in its cloud.
+REGISTER saves the image. NEXT hands a receipt to REGISTER: the signed record of the look-up.
 """
 
 from __future__ import annotations
@@ -341,7 +341,7 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
         cloud=CLOUDS[receipt.cloud],
         receipt=receipt,
         selected=_selected_values(receipt),
-        same_image=registered.values(),
+        same_images=registered.values(),
         details=receipt.details,
         replacement=find_replacement(g.scope, receipt.cloud, receipt.locator, receipt.details),
         credentials=credentials,

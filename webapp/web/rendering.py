@@ -146,7 +146,8 @@ def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
 def current_url() -> str:
     """Return the path and query of the page that the person sees, with the prefix of the site.
 
-    Returns '' for a request that is not a GET, because nobody can open its URL.
+    For an HTMX request, this is the page that sent the request, whatever the method. Returns '' for
+    any other request that is not a GET, because nobody can open its URL.
     """
     if wants_fragment():
         try:
@@ -162,7 +163,7 @@ def current_url() -> str:
 def current_path() -> str:
     """Return the current path and query relative to the scope, in the format of bookmarks.
 
-    The pages of a list have the same path: a bookmark opens the first page. A view can pass another
+    Page numbers are left out, so a bookmark of a list opens its first page. A view can pass another
     `current_path` to its template.
     """
     base = scope_url(g.scope, "home")

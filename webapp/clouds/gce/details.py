@@ -38,8 +38,10 @@ DEPRECATIONS = {
         f"This image has been marked as deleted {{since}}. {_NOT_USABLE}",
     ),
 }
-"""The state and its note, by the state of the deprecation. The date of each state is in the field
-that is named like the state."""
+"""Our state and its note, for each deprecation state that Google reports.
+
+Google puts the date in a field with the same name in lower case (`DEPRECATED`: `deprecated`).
+"""
 _WORDS = {"DEPRECATED": "deprecated", "OBSOLETE": "obsolete", "DELETED": "deleted"}
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
 _TEXT_FIELDS = (
@@ -178,7 +180,7 @@ def _reached(deprecation: Mapping[str, Any]) -> str:
 def _deprecated(deprecation: Mapping[str, Any]) -> datetime | None:
     """Return when the image was or will be deprecated.
 
-    A date in the future says nothing about an image that is already deprecated.
+    If the image is already deprecated, a date in the future is ignored.
     """
     instant = parse_instant(deprecation.get("deprecated"))
     is_planned = instant is not None and instant > datetime.now(UTC)
