@@ -18,7 +18,7 @@ CLOUDS: dict[str, Cloud] = {
 def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
     """Return each cloud whose image IDs look like `text`, with the parsed ID.
 
-    The list has several entries if the clouds use the same format for their IDs.
+    If several clouds use the same format for their IDs, the list has several entries.
     """
     return recognize_image_id(text)[0]
 
@@ -26,10 +26,11 @@ def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
 def recognize_image_id(
     text: str,
 ) -> tuple[list[tuple[Cloud, ImageId]], list[tuple[Cloud, InvalidImageId]]]:
-    """Return the clouds whose image IDs look like `text`, and the clouds with a precise objection.
+    """Return the clouds whose image IDs look like `text`, and the clouds with a precise error.
 
-    The first list has the parsed IDs. The second list has the error of each other cloud that the
-    text clearly belongs to, for example because the text is the ID of an instance.
+    The first list has the parsed IDs. If the text clearly belongs to another cloud but is not an
+    image ID, for example because it is the ID of an instance, the second list has that cloud and
+    its error.
     """
     found, problems = [], []
     for cloud in CLOUDS.values():

@@ -1,4 +1,4 @@
-"""The adapter contract: what every cloud adapter declares, does and raises.
+"""The contract for cloud adapters: the data, methods and errors that every adapter has.
 
 Code outside this package uses a cloud only through the names in this file. An adapter knows
 one vendor's SDK. It must not know Flask, the tables, or another adapter.
@@ -6,7 +6,7 @@ one vendor's SDK. It must not know Flask, the tables, or another adapter.
 These are the errors. The message of each error is safe to show and says what to do next.
 
     CloudError
-    ├── InvalidCredentials    the fields are wrong, alone or together; nothing was sent
+    ├── InvalidCredentials    a field, or a combination of fields, is wrong; nothing was sent
     ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
     ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
     │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
@@ -75,7 +75,7 @@ class InvalidLocation(CloudError):
 
 
 class IncompleteArtifact(InvalidImageId):
-    """An artifact in a Packer manifest lacks a value without which its image cannot be found.
+    """An artifact in a Packer manifest lacks a value that is necessary to find its image.
 
     `missing` is the name of the value: `location` or `project`.
     """
@@ -88,9 +88,9 @@ class IncompleteArtifact(InvalidImageId):
 class ImageNotFound(CloudError):
     """The cloud says that there is no such image at that location.
 
-    Only this error marks a registered image as gone, so an adapter raises it only for a definite
-    answer of the cloud. `found_in` lists the locations that do have the image, if they were
-    searched.
+    This error marks a registered image as gone, so an adapter raises it only for a definite answer
+    of the cloud. If the adapter searched other locations, `found_in` lists the locations that have
+    the image.
     """
 
     def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
@@ -101,9 +101,9 @@ class ImageNotFound(CloudError):
 class ImageNotVisible(CloudError):
     """These credentials cannot see or use the image, which may still exist.
 
-    Some clouds answer in the same way for an image that does not exist and for an image that its
-    owner does not share. Such a cloud shows these credentials all images of their own account.
-    `account` is then this account: if the image belongs to it, the image no longer exists.
+    Some clouds give the same answer for an image that does not exist and for an image that its
+    owner does not share. If such a cloud shows these credentials all images of their own account,
+    `account` is the ID of this account. An image that belongs to `account` then no longer exists.
     """
 
     def __init__(self, message: str, account: str = "") -> None:
@@ -120,7 +120,7 @@ class CredentialsRejected(CloudError):
 
 
 class PermissionDenied(CloudError):
-    """The credentials are valid, but lack a permission. The message names it."""
+    """The credentials are valid, but lack a permission. The message names the permission."""
 
 
 class CloudThrottled(CloudError):
@@ -137,7 +137,7 @@ class LocationRule(enum.Enum):
     REGIONAL = "regional"
     """The location is part of the image's identity: AWS, OpenStack, VMware."""
     LOOKUP_ONLY = "lookup-only"
-    """The location is needed only to look up the image, which all regions share: Azure."""
+    """All regions share the image. The location is needed only to look it up: Azure."""
     GLOBAL = "global"
     """There are no locations: Google Compute Engine."""
 
@@ -186,7 +186,7 @@ class Field:
     default: str = ""
     """The value in a new form."""
     when: tuple[str, str] | None = None
-    """(name of a select, value). If the select has another value, the field is neither shown nor
+    """(name of a select, value). If the select has another value, the field is hidden and not
     required."""
     free_text: bool = False
     """The field offers values as suggestions, and accepts any other text too."""
@@ -313,17 +313,17 @@ class ImageDetails:
     warnings: tuple[str, ...] = ()
     """One sentence for each problem to know about before relying on the image."""
     image_id: str = ""
-    """The canonical ID of the image that was found, or '' if it equals the requested ID. It differs
-    if the requested ID is an alias, such as `latest` or the name of a family."""
+    """The canonical ID of the image that was found, or '' if it equals the requested ID. If the
+    requested ID is an alias, such as `latest` or the name of a family, the two IDs differ."""
     compute_resources: tuple[str, ...] = ()
     """The compute resources that the image can be registered for, for clouds that have a
     `compute_resource_field`."""
     location: str = ""
-    """Where the image is now, or '' if it is at the requested location. See `describe_again`."""
+    """The current location, or '' if it is the requested location. See `describe_again`."""
     lookup_location: str = ""
-    """The location where the image was read, or where an import expects it, or '' if the image can
-    be read without a location. It isn't part of the image's identity, but makes the next look-up
-    fast."""
+    """The location where the image was read, or where an import expects the image. If the image can
+    be read without a location, this is ''. The location isn't part of the image's identity, but
+    makes the next look-up fast."""
 
     @property
     def replacement(self) -> str:
@@ -364,10 +364,13 @@ class Cloud(ABC):
     location_field: ClassVar[Field | None]
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
-    """Whether people choose an image from the list that `images` returns, and enter no image ID."""
+    """Whether people choose an image from the list that `images` returns, or else type an ID."""
     compute_resource_field: ClassVar[Field | None] = None
-    """The field for the compute resource in the confirmation form. None if the cloud has no compute
-    resources. If it has, one image can be registered once for each compute resource."""
+    """The field for the compute resource in the confirmation form, or None.
+
+    If a cloud has no compute resources, this is None. Otherwise, an image can be registered once
+    for each of its compute resources.
+    """
     where_to_find: ClassVar[str]
     """Where to find the image ID in the vendor's console or tools."""
     packer_builders: ClassVar[tuple[str, ...]] = ()
@@ -381,7 +384,9 @@ class Cloud(ABC):
         """
 
     def parse_location(self, text: str) -> str:
-        """Return the canonical key of a location that a person or a file writes, or '' for none.
+        """Return the canonical key of the location that a person or a file names.
+
+        If `text` is empty, return ''.
 
         Raises InvalidLocation with a message that explains the problem.
         """
@@ -390,7 +395,7 @@ class Cloud(ABC):
         return text.strip(SURROUNDING_CHARACTERS)
 
     def location_key(self, location: str) -> str:
-        """Return the form in which two canonical locations are equal that are the same place."""
+        """Return a key that is equal for all spellings of one location."""
         return fold(location)
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
@@ -423,8 +428,8 @@ class Cloud(ABC):
     ) -> Sequence[Locator | NamedImage]:
         """Return the images that a Packer manifest lists for one of `packer_builders`.
 
-        `custom` has the manifest's custom_data and values that the person entered, such as the
-        location, because builders leave values out. Raises IncompleteArtifact if such a value is
+        Builders leave values out, such as the location. So `custom` has the manifest's custom_data
+        and the values that the person entered. Raises IncompleteArtifact if such a value is
         missing, and InvalidImageId.
         """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
@@ -462,10 +467,10 @@ class Cloud(ABC):
         return self._call(self._describe, credentials, locator)
 
     def describe_again(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Return the details of a registered image, wherever it is now. Raises CloudError.
+        """Return the details of a registered image, even if it has moved. Raises CloudError.
 
-        Adapters override this method if an image can move to another location and keep its ID. The
-        details then name the new location.
+        If images of a cloud can move to another location and keep their ID, the adapter overrides
+        this method. The details of a moved image contain the new location.
         """
         return self.describe(credentials, locator)
 
@@ -528,7 +533,7 @@ class Cloud(ABC):
             raise translated from error
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
-        """Log the error without secrets, because some clouds repeat the request in an error."""
+        """Log the error without secrets. Some clouds repeat the request in an error."""
         text = str(error)
         secret_names = [field.name for field in self.credential_fields if field.secret]
         secrets = (credentials.get(name, "") for name in secret_names)

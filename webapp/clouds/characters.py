@@ -1,4 +1,4 @@
-"""Characters that are copied along with a text, and that people do not see or do not mean."""
+"""Characters that people copy together with a text, without seeing or wanting them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _INVISIBLE = "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff" + "".join(
 BLANKS = " \t\r\n\v\f\xa0\u202f\u3000" + "".join(map(chr, range(0x2000, 0x200B))) + _INVISIBLE
 """Blanks of every width, and characters without any width."""
 SURROUNDING_CHARACTERS = BLANKS + "\"'`“”‘’<>,;"
-"""Characters that are copied along with an ID out of a table, a JSON document, or a chat."""
+"""Characters that people copy together with an ID from a table, a JSON document, or a chat."""
 
 
 def fold(text: str) -> str:
-    """Return the form in which two texts are equal that differ only in case or invisibly."""
+    """Return a key that is equal for two texts that differ only in case or invisible characters."""
     if text.isascii():
         return text.lower()
     visible = (each for each in text if unicodedata.category(each) != "Cf")

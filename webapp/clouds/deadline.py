@@ -59,8 +59,8 @@ def call_each_within(
 ) -> dict[K, T]:
     """Return the results of `call` by item, with up to `at_once` calls in parallel.
 
-    If the call for an item fails or is too slow, the item is left out. Use this only for optional
-    answers.
+    If the call for an item fails or is too slow, the item is left out. So use this function only
+    for optional results.
     """
     end = time.monotonic() + seconds
     waiting = deque(items)

@@ -27,9 +27,10 @@ def shorten(text: str, length: int) -> str:
 
 
 def since(instant: datetime | None) -> str:
-    """Return "since 2026-04-14", a day in UTC, or "since an unknown date" for None or a future day.
+    """Return the day in UTC as "since 2026-04-14".
 
-    A cloud may report that an image is deprecated, but not since when.
+    If the cloud does not report the day, or reports a day in the future, return "since an unknown
+    date".
     """
     if instant is None or instant > datetime.now(UTC):
         return "since an unknown date"

@@ -16,18 +16,19 @@ _SEPARATORS = re.compile(
     r"[\t\r\n\"'`“”‘’<>,;|]+|(?<=[:=]) +| {2,}| (?=\()|(?<![^\s\"'`])[\w.-]{1,40}="
     r"|(?<!\S)--[\w-]{1,40}[ =]"
 )
-"""What separates an ID from other words: quotes, commas, several blanks, a blank after a colon or
-before a parenthesis, and a name such as `image=` or `--image`. A single blank separates nothing,
-because it may be a mistake within an ID."""
+"""Separators between an ID and other words: quotes, commas, several blanks, a blank after a colon
+or before a parenthesis, and a name such as `image=` or `--image`. Any other single blank is not a
+separator, because it may be a mistake within an ID."""
 
 
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
     """Return `text` without the characters around it that are not part of an ID.
 
-    Word processors replace hyphens by other dashes, which no ID contains. They become hyphens.
+    Word processors replace hyphens by other dashes. No ID contains such dashes, so this function
+    replaces them by hyphens.
 
-    If `text` is longer than MAX_LENGTH, raises InvalidImageId with the message `too_long`. So no
-    parser has to read a text of unlimited length.
+    Raises InvalidImageId with the message `too_long` if `text` is longer than MAX_LENGTH, so that
+    no parser has to read a text of unlimited length.
     """
     if len(text) > MAX_LENGTH:
         raise InvalidImageId(too_long)
@@ -35,11 +36,11 @@ def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> s
 
 
 def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
-    """Return the image ID that `text` is, or the only image ID that it contains.
+    """Return the only image ID in `text`, which may contain other words.
 
-    Tools print an ID between other words, for example in a line of JSON or with a name. `parse`
-    parses a text that is nothing but an ID. If no part of the text is an ID, raises the
-    InvalidImageId of the whole text.
+    For example, tools print an ID in a line of JSON, or after a name. `parse` parses a text without
+    other words. If no part of the text is an ID, raises the InvalidImageId that `parse` raises for
+    the whole text.
     """
     try:
         return parse(text)

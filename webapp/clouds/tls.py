@@ -27,7 +27,7 @@ def require_certificates(pem: str, field: str) -> None:
             field,
         )
     try:
-        if "\0" in pem:  # OpenSSL ignores the rest, and databases reject it.
+        if "\0" in pem:  # OpenSSL ignores all text after a NUL, and databases reject a NUL.
             raise ValueError("NUL")  # noqa: TRY301
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError, TypeError) as error:
@@ -43,7 +43,7 @@ def ca_file(pem: str) -> str:
 
     The file is deleted when the process ends.
     """
-    with _lock:  # Otherwise two threads could create two folders, of which one would be lost.
+    with _lock:  # Otherwise, two threads could create two folders, and one would be lost.
         path = Path(_folder().name) / f"{hashlib.sha256(pem.encode()).hexdigest()}.pem"
         if not path.exists():
             path.write_text(pem)

@@ -19,7 +19,10 @@ MAX_REVISIONS_BYTES = 512 * 1024
 
 
 class RevisionsField(HiddenField):
-    """The revisions that a preview showed, by image ID. They are compressed, for 10,000 images."""
+    """The revisions that a preview showed, by image ID.
+
+    The text in the form is compressed, because a preview can show 10,000 images.
+    """
 
     data: dict[int, int]
 
@@ -65,7 +68,7 @@ class RestoreForm(BaseForm):
 
 
 class OperatingSystemForm(ImageForm):
-    """The form for an operating system: the form of an image, without all other fields."""
+    """The form of an image, with only the fields for the operating system."""
 
     name = size_gb = compute_resource = agent_installed = shared = receipt = revision = None
 

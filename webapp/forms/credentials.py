@@ -34,8 +34,8 @@ MULTILINE_LENGTH = 64 * 1024
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
     """Return the form for one cloud's credentials, with the fields that its adapter declares.
 
-    Secret fields are never filled in. `stored` are the credentials to edit: if the person leaves a
-    secret field empty, its stored value stays.
+    `stored` are the credentials to edit, or None for new credentials. Secret fields are never
+    filled in. If the person leaves a secret field empty, its stored value stays.
     """
     fields: dict[str, Any] = {
         "name": TextLine(
@@ -79,8 +79,8 @@ def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [require_characters]
-    # A field that can be uploaded as a file, or that depends on another field, may be empty here.
-    # The use case checks such fields.
+    # If a field can be uploaded as a file, or depends on another field, this form accepts an empty
+    # value. The use case then checks the field.
     required_here = field.required and not field.multiline and not field.when
     if required_here and not (field.secret and has_stored):
         validators.append(InputRequired(f"{field.label} is required."))

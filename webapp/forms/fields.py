@@ -1,7 +1,8 @@
-"""The types of fields that the forms use. A form uses no field of WTForms for text or numbers.
+"""The types of fields that the forms use.
 
-Each type checks what a person can send: the characters, the length, and the range. The rules are in
-`webapp.values`.
+Each type checks the characters, the length or the range of the value that a person sends, by the
+rules in `webapp.values`. So forms use these types, and none of the fields of WTForms for text or
+numbers.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ LONGEST_HIDDEN_TEXT = 2000
 
 
 class _Blank:
-    """Counts a field as empty if it has only blanks, so that `InputRequired` reports it."""
+    """If a field has only blanks, it counts as empty, so that `InputRequired` reports it."""
 
     data: Any
     raw_data: Any
@@ -45,7 +46,7 @@ class _Blank:
 
 
 class _Text(_Blank):
-    """The text is '' if the request has no such field."""
+    """If the request has no such field, the text is ''."""
 
     def process(self, *args: Any, **options: Any) -> None:
         super().process(*args, **options)
@@ -68,7 +69,7 @@ class TextLine(_Text, StringField):
 
 
 class PastedText(_Text, StringField):
-    """Text of a limited length, whose characters the use case checks, such as an image ID."""
+    """Text of a limited length, such as an image ID. The use case checks its characters."""
 
     def __init__(
         self, label: str, longest: int, *args: Any, too_long: str = "", **options: Any
@@ -152,8 +153,8 @@ class EmailAddress(_Text, StringField):
 class WholeNumber(_Blank, Field):
     """A whole number from `low` to `high`, or None. `message` explains the range.
 
-    It is a text field: for text that is not a number, a browser sends nothing, or only a part of
-    the text, if it is in an `<input type=number>`.
+    The widget is a text field. From an `<input type=number>`, a browser would send nothing, or only
+    a part of the text, if the text is not a number.
     """
 
     widget = TextInput()
@@ -198,7 +199,7 @@ class Day(_Blank, Field):
 
 
 class _ListedOnly:
-    """Says what to do if the chosen value is not in the list."""
+    """If the chosen value is not in the list, the error message says what to do."""
 
     label: Any
     data: Any
@@ -261,7 +262,7 @@ class RevisionField(HiddenField):
 
 
 def parse_number(text: str) -> int | None:
-    """Return the whole number that `text` consists of, or None. Only ASCII digits count."""
+    """Return the whole number that `text` is, or None. Only ASCII digits are accepted."""
     digits = text.removeprefix("-")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(LARGEST_ID))
     return int(text) if is_number else None
@@ -274,7 +275,7 @@ def record_id(value: Any) -> int:
 
 
 def require_characters(_form: Any, field: Field) -> None:
-    """Validate that a text has no control characters. A value with one breaks HTTP headers."""
+    """Validate that a text has no control characters, which would break HTTP headers."""
     if problem := character_problem(field.data or "", field.label.text):
         raise ValidationError(problem)
 
@@ -293,6 +294,6 @@ def _require_length(text: str | None, longest: int, message: str = "") -> None:
 
 
 def _shown(field: Field, text: str) -> str:
-    """Return what the person typed, so that they can correct it, or else the value as text."""
+    """Return the text that the person typed, so that they can correct it, or else `text`."""
     typed = field.raw_data[0] if field.raw_data else None
     return typed if isinstance(typed, str) else text

@@ -52,12 +52,15 @@ class ImageForm(BaseForm):
         "Size", 1, LARGEST_SIZE, SIZE_MESSAGE, description="In GB. Optional."
     )
     credentials = RecordChoice("Cloud Credentials", validate_choice=False, choices={})
-    """The credentials to use if those of the look-up were deleted. Otherwise it has no choices."""
+    """The credentials to use instead, if the credentials of the look-up were deleted.
+
+    Otherwise, this field has no choices.
+    """
     compute_resource: Field = Choice("Compute Resource", validate_choice=False, choices={"": ""})
     agent_installed: Field = BooleanField("Scalr Agent Installed")
     shared: Field = BooleanField("Shared")
     revision: Field = RevisionField()
-    """The revision that the person edits. A new image has none."""
+    """The revision that the person edits. The form of a new image has no revision."""
     receipt: Field = HiddenText(LONGEST_RECEIPT)
     """The signed record of the look-up, which NEXT hands to REGISTER. See `images/receipts.py`."""
 

@@ -21,8 +21,10 @@ from webapp.forms.base import MarkRequired, NotTooLong, refuse
 from webapp.forms.fields import Choice, PastedText
 
 LONGEST_TEXT = 2000
-"""Longest text that somebody can paste as an image ID, in characters. IDs are much shorter, but
-the URL of a console can be long."""
+"""The most characters of a text that a person pastes as an image ID.
+
+IDs are much shorter, but the URL of a console can be long.
+"""
 TOO_LONG = (
     f"This text is too long for an image ID. Copy only the ID, with at most {LONGEST_TEXT:,} "
     "characters."
@@ -43,17 +45,18 @@ class SelectImageForm(Form):
     cloud: ClassVar[Cloud]
     credentials = Choice("Cloud Credentials", [MarkRequired()], validate_choice=False)
     suggested_locations: Mapping[str, str] = {}
-    """Labels of locations by key. Filled in only for a cloud whose location may also be typed."""
+    """Labels of locations by key. Empty unless the person may also type the location."""
     is_live = False
-    """Whether the form offers what the cloud answered."""
+    """Whether the form offers the locations and images that the cloud returned."""
 
     @staticmethod
     def for_cloud(
         cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
     ) -> SelectImageForm:
-        """Return the form. Without a choice of credentials, the first ones are chosen.
+        """Return the form.
 
-        Credentials that cannot be used (any more) are reported, and never replaced by others.
+        If no credentials are chosen, the first usable credentials are selected. If the chosen
+        credentials can't be used, the form has an error, and no other credentials are selected.
         """
         fields: dict[str, Any] = {"cloud": cloud}
         if location := cloud.location_field:
@@ -78,7 +81,7 @@ class SelectImageForm(Form):
         return int(self.credentials.data) if self.credentials.data else None
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check all fields, so that one answer reports every error."""
+        """Check all fields, so that one response reports every error."""
         are_credentials_gone = bool(self.credentials.errors)
         super().validate(extra_validators)
         if are_credentials_gone:
@@ -113,7 +116,7 @@ class SelectImageForm(Form):
         _set_choices(self["image_id"], {image.image_id: image.name for image in images})
 
     def _parse_image_id(self) -> ImageId | None:
-        """Return the parsed image ID. Report an ID that is missing or invalid, and return None."""
+        """Return the parsed image ID, or None after reporting that it is missing or invalid."""
         text = self.value_of("image_id")
         if not text and self.cloud.lists_images:
             hint = "" if self.value_of("location") else " It appears when you choose the location."

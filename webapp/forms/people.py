@@ -20,7 +20,7 @@ from webapp.forms.fields import (
 from webapp.people import accounts, bookmarks, scopes
 
 LONGEST_PASSWORD = 1000
-"""The use cases have a lower limit for new passwords."""
+"""A limit for all forms. The use cases have a lower limit for new passwords."""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
@@ -69,7 +69,7 @@ class RenameScopeForm(ScopeForm):
 
 
 class DeleteScopeForm(RenameScopeForm):
-    """The typed name, and what the page showed: the revision and the numbers of records."""
+    """The name that the person types, and the revision and numbers of records on the page."""
 
     contents = HiddenText()
 

@@ -23,7 +23,7 @@ from webapp.values.text import LineRule
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
 VALUE_NOUNS = {"location": "location", "project": "project ID"}
-"""The values that a file can leave out, as sentences call them."""
+"""The words for the values that a file can leave out, by the name of the value."""
 
 
 def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
@@ -147,7 +147,10 @@ class AnswersForm(BaseForm):
         return list(self.suggestions)
 
     def answers(self) -> dict[str, dict[str, str]]:
-        """Return the values by the key of their cloud and their name, without empty values."""
+        """Return the values by cloud and name, for example `{"aws": {"location": "us-east-1"}}`.
+
+        Empty values are left out.
+        """
         values: dict[str, dict[str, str]] = {}
         for field in self.questions:
             cloud, _, name = field.partition("-")

@@ -2,9 +2,9 @@
 
 A parameter of Systems Manager (SSM) can be an alias of an AMI.
 
-This module does not import botocore, because that takes longer than importing everything else in
-the application. The modules `sdk` and `errors` import botocore. Functions import these two modules
-on first use.
+This module does not import botocore, because importing botocore takes longer than importing
+everything else in the application. The modules `sdk` and `errors` import botocore. Functions import
+these two modules on first use.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Aws(Cloud):
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        """Return the AMI or the parameter. Raises InvalidImageId also for a zone."""
+        """Return the AMI or the parameter. Also raises InvalidImageId if the text names a zone."""
         found = parameters.parse(text) or ids.parse(text)
         try:
             return replace(found, location=locations.parse(found.location))
@@ -376,8 +376,8 @@ class Aws(Cloud):
     ) -> ImageNotFound | ImageNotVisible:
         """Return the error for an AMI that AWS does not find.
 
-        AWS gives the same answer for an AMI that is deregistered and for an AMI of another account
-        that is not shared. An AMI that is in another region is definitely not in this one.
+        AWS gives the same answer for a deregistered AMI and for an AMI that another account does
+        not share. If the AMI is in another region, it is definitely not in this region.
         """
         not_here = f"There is no AMI {locator.image_id} in {locator.location}"
         regions = self._other_regions_with_image(credentials, locator, deadline)
@@ -413,8 +413,8 @@ class Aws(Cloud):
     ) -> CloudError | None:
         """Return the error for wrong keys or for a region that is not enabled.
 
-        EC2 returns the same code for both problems, and a call to STS can tell which problem it is.
-        Returns None if the call to STS does not help.
+        EC2 returns the same code for both problems. A call to STS can find out which problem it is.
+        If it can't, return None.
         """
         from webapp.clouds.aws import errors  # noqa: PLC0415
 

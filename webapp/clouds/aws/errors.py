@@ -228,7 +228,7 @@ def _is_clock_error(error: boto.ClientError) -> bool:
 def _permission_denied(error: boto.ClientError) -> PermissionDenied:
     """Return the error that names the missing permission.
 
-    Most messages from AWS name it. If a message does not, the missing permission is the permission
+    Most messages from AWS name the permission. Otherwise, the missing permission is the permission
     for the failed operation, for example ec2:DescribeImages.
     """
     match = _PERMISSION.search(_message(error))
@@ -265,6 +265,7 @@ def _translate_status(status: int) -> CloudError | None:
 def _failed_while_parsing(error: Exception) -> bool:
     """Return whether botocore's parser raised `error`.
 
-    The parser assumes that a response is from AWS. Otherwise it can raise any exception.
+    The parser assumes that a response is from AWS. For any other response, it can raise any
+    exception.
     """
     return raising_modules(error)[-1:] == [parsers.__name__]

@@ -19,7 +19,7 @@ REGION = r"[a-z]{2,6}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
 ZONE = rf"{REGION}(?:[a-z]|(?:-[a-z0-9]{{2,12}}){{1,3}}-[0-9]{{1,2}}[a-z]?)"
 """An availability zone, a local zone or a Wavelength zone: us-east-1a, us-west-2-lax-1a."""
 ZONE_ID = r"[a-z]{3,6}[0-9]{1,2}(?:-[a-z0-9]{2,12}){0,2}-az[0-9]{1,2}"
-"""The ID of a zone, such as use1-az1, which begins with an abbreviation of the region."""
+"""The ID of a zone, such as use1-az1. It begins with an abbreviation of the region."""
 EXAMPLE = "ami-0123456789abcdef0"
 
 _FLAGS = re.IGNORECASE | re.ASCII
@@ -28,12 +28,12 @@ PLACE = rf"(?:{ZONE}|{ZONE_ID}|{REGION})"
 _ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({PLACE}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
 _AMI_IN_TEXT = re.compile(r"(?<![\w-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
 _AMI_NOT_IN_PATH = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
-"""Not preceded by a slash, for texts that can be the path of another cloud's image."""
+"""An AMI ID without a slash before it. In a path of another cloud, a slash precedes a name."""
 _OTHER_PATH = re.compile(
     r"://|/global/images|(?:^|/)(?:subscriptions|providers|communitygalleries|sharedgalleries)/",
     _FLAGS,
 )
-"""A URL, or a path of Azure or Google Cloud, whose images can have a name like an AMI ID."""
+"""A URL, or a path of Azure or Google Cloud. In these clouds, a name can look like an AMI ID."""
 _HEXADECIMAL_AMI = re.compile(r"ami-[0-9a-f]+")
 _REGION_BEFORE_AMI = re.compile(
     rf"(?<![\w-])({PLACE})(?:[\"']?\s{{0,9}}[:=/]\s{{0,9}}[\"']?"
@@ -49,7 +49,10 @@ _REGION_BESIDE_AMI = re.compile(
     ),
     _FLAGS,
 )
-"""An AMI beside a region that cannot be a name: `us-east-1 ami-…` or `ami-… in us-east-1`."""
+"""An AMI beside a region: `us-east-1 ami-…` or `ami-… in us-east-1`.
+
+Only a word that is certainly a region is matched, because any other word could be a name.
+"""
 _LABELED_REGION = re.compile(
     rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({PLACE})(?![\w-])", _FLAGS
 )
@@ -102,7 +105,7 @@ def parse(text: str) -> ImageId:
     """Return the AMI that `text` names, and its region if `text` contains it.
 
     The text may contain other words, but only one AMI ID. Raises InvalidImageId with an explanation
-    of the problem. Takes time linear in the length of `text`, which is limited.
+    of the problem. The time is linear in the length of `text`, which is limited.
     """
     text = strip_pasted_text(text, "This is too long for an AMI ID. Paste only the ID.")
     if not text:

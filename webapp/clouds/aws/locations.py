@@ -20,7 +20,8 @@ _PRIVATE_REGION = re.compile(r"[a-z0-9][a-z0-9._-]*")
 def parse(text: str) -> str:
     """Return the region that `text` names: `us-east-1`, `US-EAST-1` or `US East (N. Virginia)`.
 
-    Private endpoints can have regions with any name, so an unknown name is returned in lower case.
+    The regions of private endpoints can have any name, so an unknown name is valid. It is returned
+    in lower case.
     Raises InvalidLocation for a zone, and for text that cannot be the name of a region.
     """
     name = fold(text.strip(SURROUNDING_CHARACTERS))
@@ -69,7 +70,7 @@ def _regions_by_spelling() -> Mapping[str, str]:
 
 @cache
 def _regions_by_abbreviation() -> Mapping[str, str]:
-    """Return the regions by the abbreviation in IDs of zones: us-east-1 is use1."""
+    """Return the regions by the abbreviation in IDs of zones, for example us-east-1 by use1."""
     return {_abbreviation(key): key for key in _region_names()}
 
 

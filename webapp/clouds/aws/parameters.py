@@ -2,8 +2,8 @@
 
 AWS publishes its current AMIs as parameters, for example
 `/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`. Launch templates refer to a
-parameter as `resolve:ssm:NAME`, which means its current value, or with a version or label at the
-end, as `resolve:ssm:NAME:3`. The canonical ID of a parameter has the same format.
+parameter as `resolve:ssm:NAME`, which means its current value. A version or label can follow, for
+example `resolve:ssm:NAME:3`. The canonical ID of a parameter has the same format.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ _OTHER_PATHS = re.compile(
 def parse(text: str) -> ImageId | None:
     """Return the canonical reference to the parameter that `text` names, and its region if known.
 
-    Returns None if the text does not name a parameter, or contains an AMI ID, which is more exact.
+    Returns None if the text does not name a parameter, or if it contains an AMI ID, which is more
+    exact than a parameter.
     Raises InvalidImageId if the text names a secret or several parameters, or if the name is
-    invalid. Takes time linear in the length of `text`, which is limited.
+    invalid. The time is linear in the length of `text`, which is limited.
     """
     text = strip_pasted_text(text, "This is too long for an AMI ID. Paste only the ID.")
     if contains_ami(text):
@@ -88,15 +89,16 @@ def _parameters_in(text: str) -> Iterable[ImageId]:
 
 
 def parameter_in(image_id: str) -> str:
-    """Return what GetParameter accepts for a canonical reference, or '' for an AMI ID."""
+    """Return the name to pass to GetParameter for a canonical reference, or '' for an AMI ID."""
     return image_id.removeprefix(PREFIX) if image_id.startswith(PREFIX) else ""
 
 
 def ami_in(parameter: Mapping[str, Any], name: str) -> str:
     """Return the AMI ID in the value of a parameter, as GetParameter returns the parameter.
 
-    The value is the ID or, for the recommended AMIs of ECS and EKS, a JSON object that contains it.
-    Raises ImageNotVisible if there is none. No message contains the value, which may be a secret.
+    The value is the ID or, for the recommended AMIs of ECS and EKS, a JSON object that contains the
+    ID. Raises ImageNotVisible if the value has no ID. No message contains the value, because it may
+    be a secret.
     """
     kind = parameter.get("Type")
     if kind == "SecureString":
@@ -118,7 +120,7 @@ def ami_in(parameter: Mapping[str, Any], name: str) -> str:
 def _from_arn(arn: re.Match[str]) -> ImageId:
     partition, region, account, name, selector = arn.groups()
     if account:
-        # The parameter may be shared by another account, which only the ARN can express.
+        # Another account may share the parameter. Only the ARN contains the account.
         name = f"arn:{partition}:ssm:{region}:{account}:parameter/".lower() + name
     else:
         name = f"/{name}"
@@ -139,7 +141,7 @@ def _canonical(text: str) -> str:
 
 
 def _name_in_console(text: str) -> str:
-    """Return the name in the URL of a parameter's page, which leaves out its first slash."""
+    """Return the name in the URL of a parameter's page. The URL omits the name's first slash."""
     name = unquote(unquote(text))
     return f"/{name.removeprefix('/')}" if "/" in name else name
 

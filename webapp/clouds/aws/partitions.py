@@ -1,4 +1,4 @@
-"""The partitions of AWS: separate clouds, each with accounts, regions and a console of its own.
+"""The partitions of AWS: separate clouds, each with its own accounts, regions and console.
 
 botocore knows the regions and endpoints of each partition. This table adds what botocore lacks: the
 names for people, and the consoles.
@@ -38,7 +38,7 @@ PARTITIONS = {
 
 
 def partition_of_region(region: str) -> Partition:
-    """Return the partition of a region, also of a region that botocore does not know yet."""
+    """Return the partition of a region, even if botocore does not know the region yet."""
     standard, *others = PARTITIONS.values()
     named = (each for each in others if region.startswith(each.region_prefix))
     return next(named, standard)

@@ -61,7 +61,7 @@ def regions() -> dict[str, dict[str, str]]:
 
 
 def _partitions() -> dict[str, Any]:
-    """Return botocore's data about each partition, which its loader caches."""
+    """Return botocore's data about each partition. botocore's loader caches the data."""
     return {each["id"]: each for each in _LOADER.load_data("partitions")["partitions"]}
 
 
@@ -87,7 +87,7 @@ class Clients:
         self._accounts = Cache()
 
     def warm_up(self) -> None:
-        """Read the descriptions of all services, the slowest part of creating a client."""
+        """Read the descriptions of all services. This is the slowest part of creating a client."""
         for service in OPERATIONS:
             self._create({}, service, home_region({}), _Keys("-", "-", None))
 
@@ -103,7 +103,7 @@ class Clients:
         return client
 
     def account(self, credentials: CredentialValues) -> str:
-        """Return the account number of `credentials`, which is cached because it never changes."""
+        """Return the account number of `credentials`. It never changes, so it is cached."""
         role = credentials.get("role_arn")
         if role:
             return role.split(":")[4]
@@ -116,7 +116,7 @@ class Clients:
         return account or ""
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Delete the cached keys and clients: the role or its trust policy may have changed."""
+        """Delete the cached keys and clients. The role or its trust policy may have changed."""
         owner = credentials_digest(credentials)
         self._keys.delete_owner(owner)
         self._clients.delete_owner(owner)

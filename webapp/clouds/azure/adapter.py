@@ -1,9 +1,13 @@
 """The adapter for Azure.
 
-An image is a Marketplace image, identified by its URN and common to all regions, an image in a
-subscription, identified by its resource ID, or a version in a community gallery or a directly
-shared gallery, whose ID does not contain a subscription. This module does not import the SDK,
-because that takes more than a second. Functions import the modules that need the SDK on first use.
+There are three kinds of images:
+
+- A Marketplace image is identified by its URN, and is common to all regions.
+- An image in a subscription is identified by its resource ID.
+- A version in a community gallery or a directly shared gallery has an ID without a subscription.
+
+This module does not import the SDK, because importing the SDK takes more than a second. Functions
+import the modules that need the SDK on first use.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def from_marketplace(
 ) -> ImageDetails:
     """Return the details of a Marketplace image.
 
-    `requested_id` is the ID that was looked up. `image` is the image that it refers to, with a
-    concrete version instead of `latest`.
+    `requested_id` is the ID that was looked up. `image` is the image with this ID. If the version
+    in the ID is `latest`, `image` has the concrete version.
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
@@ -196,7 +196,7 @@ def from_gallery_version(
 
 
 def as_gallery_version(shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a version of a community or directly shared gallery in the format of own galleries.
+    """Convert a version of a community or directly shared gallery to the format of other galleries.
 
     The two formats have the same data, but different names and nesting.
     """
@@ -310,7 +310,7 @@ def _architecture(properties: Mapping[str, Any]) -> str:
 def _deprecation_state(
     status: Mapping[str, Any], deprecated: datetime | None
 ) -> tuple[ImageState, str]:
-    """Return the state and its note. A scheduled deprecation counts from its date on."""
+    """Return the state and its note. From its date on, a scheduled deprecation is in effect."""
     state = text(status, "imageState").lower()
     alternative = _alternative(status)
     advice = f" Azure suggests {alternative} instead." if alternative else ""

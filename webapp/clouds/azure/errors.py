@@ -370,7 +370,7 @@ def _permission_denied(error: sdk.HttpResponseError) -> PermissionDenied:
 def _no_provider_error(error: sdk.HttpResponseError) -> CloudError:
     """Return the error for a code that means either an unknown location or an unknown API version.
 
-    Azure's message lists the API versions that it supports, so the two cases can be distinguished.
+    If the API version is unknown, Azure's message lists the API versions that it supports.
     """
     version = re.search(r"API version '([0-9A-Za-z-]{1,30})'", error.message)
     supported = re.search(r"supported api-versions are '([^']{0,8000})'", error.message)

@@ -1,7 +1,7 @@
 """Parsing of pasted Azure image IDs.
 
 Accepts the URN of a Marketplace image, the resource ID of any other image, the ID of a version in a
-community gallery or a directly shared gallery, and each of them inside a portal URL.
+community gallery or a directly shared gallery. Also accepts a portal URL that contains such an ID.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,78}[A-Za-z0-9_+-])?")
 """The name of a publisher, an offer, a SKU, an image, a gallery or an image definition."""
 _SHARED_GALLERY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?")
-"""The unique name of a shared gallery consists of a subscription ID and the gallery's name."""
+"""The unique name of a shared gallery: a subscription ID and the gallery's name."""
 _GROUP = re.compile(r"[\w().-]{0,89}[\w()-]")
 _VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20}){1,4}")
 _GALLERY_VERSION = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}")
@@ -137,14 +137,14 @@ _RESOURCE_START = re.compile(
 )
 _AZURE_HOST = re.compile(r"portal\.azure\.|\.azure\.(?:com|us|cn)", re.IGNORECASE)
 _URN_LIKE = re.compile(r"[A-Za-z][\w.+-]*(?: ?: ?[\w.+-]*){2,3}")
-"""Three or four parts with colons, which are meant to be a URN even if a part is not valid."""
+"""Three or four parts with colons. Such a text is treated as a URN, even if a part is invalid."""
 _AWS_PARAMETER = re.compile(r"[{\s]*(?:(?:resolve:)?ssm:|resolve:|/aws/)", re.IGNORECASE)
 _CONTAINER_IMAGE = re.compile(
     r"(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?/[a-z0-9._/-]+:[\w.-]+", re.ASCII
 )
 """A container image with its registry, such as docker.io/library/ubuntu:24.04."""
 _GEOGRAPHY = re.compile(r"^\([a-z ]{1,40}\)")
-"""The part of the world before the name of a region, as the portal writes it: `(US) East US`."""
+"""The part of the world before the name of a region, as in the portal's `(US) East US`."""
 _ZONE = re.compile(r"([a-z0-9]{2,40})[-_](?:az|zone)?-?[0-9]")
 _OTHER_RESOURCES = {
     "virtualmachines": "a virtual machine",
@@ -163,7 +163,7 @@ _NOT_AN_IMAGE = (
 def parse(text: str) -> ImageId:
     """Return the canonical ID of the image that `text` names, and its region if `text` has one.
 
-    Raises InvalidImageId with an explanation of the problem. Takes time linear in the length of
+    Raises InvalidImageId with an explanation of the problem. The time is linear in the length of
     `text`, which is limited.
     """
     return parse_whole_or_part(text, _parse_part)

@@ -1,4 +1,4 @@
-"""The regions of a subscription: which of them have an image, and sentences about them.
+"""Find the regions of a subscription that have an image, and name regions in messages.
 
 Imports the SDK through `sdk`, so this module is itself imported only on first use.
 """
@@ -69,7 +69,7 @@ def search(
 
 
 def find_where_offered(find: Callable[[str], T | None], region: str) -> T | None:
-    """Return the result of `find`, or None if `region` does not offer this kind of image at all."""
+    """Return the result of `find`, or None if `region` does not offer this kind of image."""
     try:
         return find(region)
     except Exception as error:

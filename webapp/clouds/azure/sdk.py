@@ -56,7 +56,7 @@ LOCATIONS_SECONDS = 3600.0
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
-"""These API versions are pinned: the SDK's defaults are newer than the documented versions."""
+"""The API versions are fixed, because the SDK's defaults are newer than the documented versions."""
 
 # At lower levels the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
@@ -279,7 +279,7 @@ class Session:
     ) -> list[Mapping[str, Any]]:
         """Return the versions in `region`.
 
-        Azure lists the versions of a gallery that is shared with the whole tenant only on request.
+        If a gallery is shared with the whole tenant, Azure lists its versions only on request.
         """
         names = (region, gallery, name)
         call = partial(_all_pages, self._shared_versions(sharing).list, *names)

@@ -56,7 +56,7 @@ def describe(session: Session, image: SharedVersion, region: str, deadline: floa
 
 
 def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
-    """Return the version in `region`, or None if it is not there. Replace `latest` by a version."""
+    """Return the version in `region`, or None. Replace `latest` by the newest version."""
     names = (image.sharing, region, image.gallery, image.definition)
     try:
         if image.version == LATEST:
@@ -105,10 +105,11 @@ def _not_found(
     *,
     complete: bool,
 ) -> CloudError:
-    """Return the error for a version that was found in none of `regions`, `where` in words.
+    """Return the error for a version that was found in none of `regions`.
 
-    It is a definite answer only if all regions answered and the gallery itself is visible. If the
-    gallery is not visible, its owner may have stopped sharing it.
+    `where` is the part of the message that names the regions. The error is ImageNotFound only if
+    all regions answered and the gallery itself is visible. If the gallery is not visible, its owner
+    may have stopped sharing it.
     """
     if not complete:
         return ImageNotVisible(
@@ -157,7 +158,7 @@ def _facts(
     definition: Mapping[str, Any],
     version: Mapping[str, Any],
 ) -> Iterator[Fact]:
-    """Yield what the owner tells about the gallery and the image."""
+    """Yield the facts that the owner states about the gallery and the image."""
     # Older API versions return the metadata of a gallery outside its properties.
     properties = {**gallery, **details.mapping_at(gallery, "properties")}
     metadata = details.mapping_at(properties, "communityMetadata")
@@ -179,7 +180,7 @@ def _first(name: str, *answers: Mapping[str, Any]) -> str:
 
 
 def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
-    """Return the disclaimer. Microsoft describes it as a text and as an object with that text."""
+    """Return the disclaimer. Microsoft documents it both as a text and as an object with a text."""
     found = (details.mapping_at(version, "properties"), *answers)
     inner = (details.mapping_at(each, "disclaimer") for each in found)
     return _first("disclaimer", *found) or _first("disclaimer", *inner)

@@ -1,7 +1,7 @@
 """The adapter for Google Compute Engine. An image belongs to a project, not to a region.
 
-This module must stay cheap to import. The modules that need the SDK are `sdk` and `errors`. They
-are imported inside functions, on first use, because importing them takes longer than importing
+This module must stay fast to import. Only the modules `sdk` and `errors` need the SDK. Functions
+import these two modules on first use, because importing the SDK takes longer than importing
 everything else in the application.
 """
 
@@ -117,7 +117,7 @@ class Gce(Cloud):
         return key.parse_key(credentials["service_account_key"]).project
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """Return the URL of the image's page in the console of its universe.
+        """Return the URL of the image's page in the console of its universe (see `universes`).
 
         Returns '' for an image family, a private endpoint, or an unknown universe, because there is
         no such page.
@@ -211,7 +211,7 @@ class Gce(Cloud):
 def _require_same_universe(requested: ids.ImageRef, domain: str) -> None:
     """Raise ImageNotVisible if the image is in another universe than the credentials."""
     if requested.project.isdigit():
-        return  # The number of a project does not tell its universe.
+        return  # The number of a project does not show its universe.
     universe = universe_of_project(requested.project)
     if universe and find_universe(domain) and universe.domain != domain:
         raise ImageNotVisible(

@@ -104,7 +104,7 @@ def resource_path(link: str) -> str:
 def _canonical_reference(image: Mapping[str, Any], requested: ImageRef) -> ImageRef:
     """Return the reference to the image by its name and its project ID.
 
-    The request may have named the family or the number of the image, and the number of the project.
+    The request may contain the family or number of the image, and the number of the project.
     """
     project = requested.project
     if project.isdigit():
@@ -270,7 +270,7 @@ def _features(image: Mapping[str, Any]) -> list[str]:
 
 
 def _source(image: Mapping[str, Any]) -> str:
-    """Return the resource from which the image was created. An image has at most one."""
+    """Return the resource that the image was created from, or ''. An image has at most one."""
     links = (image[f"source_{kind}"] for kind in ("image", "snapshot", "disk"))
     archive = (image.get("raw_disk") or {}).get("source")
     return next((resource_path(link) for link in links if link), archive or "")

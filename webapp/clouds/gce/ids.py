@@ -73,7 +73,7 @@ class ImageRef:
 def parse(text: str) -> ImageId:
     """Return the canonical ID of the image that `text` names.
 
-    Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
+    Raises InvalidImageId with the reason. The time is linear in the length of `text`, which is
     limited.
     """
     return parse_whole_or_part(_path_in_options(text), _parse_part)

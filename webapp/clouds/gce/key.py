@@ -46,8 +46,9 @@ _UNIVERSE = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8}")
 class ServiceAccount:
     """A service account and its private key.
 
-    The URLs in the key file are deliberately ignored: a pasted text must not decide where tokens
-    are sent. For the same reason, `universe` alone decides only if it is a known universe.
+    The URLs in the key file are ignored, because a pasted text must not decide where tokens are
+    sent. For the same reason, tokens are sent to the API of `universe` only if the universe is
+    known. Otherwise, the person must enter the endpoint URL.
     """
 
     project: str

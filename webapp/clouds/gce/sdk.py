@@ -152,6 +152,6 @@ class _Transport(ImagesRestTransport):
         super().__init__(host=endpoint, credentials=credentials)
 
     def _prep_wrapped_messages(self, client_info: ClientInfo) -> None:
-        """Replace the session, and then let the base class pass it to the wrapped methods."""
+        """Replace the session, so that the base class passes it to the wrapped methods."""
         self._session = self._session_with_timeouts
         super()._prep_wrapped_messages(client_info)  # type: ignore[no-untyped-call]

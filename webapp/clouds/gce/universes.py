@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Universe:
-    """`prefix` is the part of a project ID before the colon, such as `eu0`, or '' if none."""
+    """A universe: a separate cloud with its own API.
+
+    `prefix` is the part of a project ID before the colon, for example `eu0`. If the project IDs of
+    the universe have no prefix, it is ''.
+    """
 
     domain: str
     prefix: str
@@ -31,7 +35,7 @@ UNIVERSES = (
     Universe("s3nsapis.fr", "s3ns", "console.cloud.s3nscloud.fr"),
 )
 SYSTEM_SUFFIX = "-system"
-"""What follows the prefix in the IDs of projects with public images: `eu0-system:debian-cloud`."""
+"""The text after the prefix in the project IDs of public images: `eu0-system:debian-cloud`."""
 
 
 def find_universe(domain: str) -> Universe | None:

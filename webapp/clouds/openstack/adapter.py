@@ -150,9 +150,8 @@ class OpenStack(Cloud):
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        self._clients.forget(
-            credentials
-        )  # A cached token would prove nothing about the credentials.
+        # A cached token would not show whether the credentials are valid now.
+        self._clients.forget(credentials)
         login = self._clients.get(credentials).login()
         project = login.project or login.project_id
         user = _with_domain(login.user, login.user_domain)

@@ -1,8 +1,8 @@
 """Translation of keystoneauth's exceptions, and of OpenStack's error answers, into CloudErrors.
 
 Keystone and Glance are two servers. The person enters only the URL of Keystone. The URL of Glance
-comes from Keystone's service catalog. If Glance cannot be reached, the person has therefore entered
-everything correctly.
+comes from Keystone's service catalog. So if Glance cannot be reached, the values that the person
+entered are not the reason.
 
 This module imports keystoneauth, so it is imported only on first use.
 """
@@ -75,7 +75,7 @@ _USER_STATES = {
         "other credentials."
     ),
 }
-"""The message by words in Keystone's own message. Few clouds are configured to send these words."""
+"""Our message, by words in Keystone's message. Few clouds are configured to send these words."""
 
 
 def login_error(error: Exception, *, uses_application_credential: bool) -> CloudError | None:
@@ -138,7 +138,7 @@ def image_response_error(response: requests.Response, region: str, project: str)
 
 
 def unconfirmed_error(region: str) -> ImageNotVisible:
-    """Return the error for a missing image if Glance does not show which images it has."""
+    """Return the error for a missing image if Glance can't list its images."""
     return ImageNotVisible(
         f"The image service {_in_region(region)} found no image with this ID, but it couldn’t list "
         "its images, so the image may exist. Wait a minute and try again."

@@ -26,7 +26,7 @@ _OTHER_LABEL = re.compile(
     r"[|\"'\s]{0,9}[0-9a-f-]{32,36}[|\s\"',]{0,9}",
     _FLAGS,
 )
-"""A line with another ID of an image, which has as many digits as a UUID."""
+"""A line of an image's details with another ID, such as the project's. It can look like a UUID."""
 _ID_IN_URL = re.compile(
     r"(?:(?:^|/)(?:v[123](?:\.[0-9]{1,3})?(?:/[\w-]{1,64})?|project|admin)"
     r"/images(?:_and_snapshots)?/"
@@ -45,7 +45,7 @@ _UUID_BETWEEN_WORDS = re.compile(
 _REGION_IN_URL = re.compile(r"[?&]region=([\w.-]{1,64})(?![\w.-])", _FLAGS)
 _DIGITS = 32
 _FEWEST_DIGITS = 24
-"""A text with fewer digits is not meant to be a UUID."""
+"""If a text has fewer digits, it is not meant to be a UUID."""
 
 
 def parse(text: str) -> ImageId:

@@ -51,9 +51,9 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
 
 
 def _region(login: Login, name: str) -> str:
-    """Return the region with this name as the catalog spells it.
+    """Return the name of a region as the catalog spells it.
 
-    Raises UnknownLocation if it has no image service.
+    Raises UnknownLocation if the region has no image service.
     """
     if name in login.image_urls:
         return name
@@ -90,9 +90,9 @@ def _read_image(client: Client, login: Login, region: str, image_id: str) -> dic
 def _require_image_list(client: Client, login: Login, region: str, deadline: float) -> None:
     """Raise CloudError unless Glance lists images for these credentials.
 
-    If the answer for an image is 404, this request finds out whether the image is really missing. A
-    server that is not Glance answers 404 for the list as well. If the user may not read images,
-    Glance answers 404 for every image but 403 for the list.
+    If the answer for an image is 404, the request for the list finds out whether the image is
+    really missing. A server that is not Glance answers 404 for the list as well. If the user may
+    not read images, Glance answers 404 for every image but 403 for the list.
     """
     url = f"{login.image_urls[region]}?limit=1"
     try:
@@ -119,8 +119,8 @@ def _not_found_error(
 ) -> ImageNotFound | ImageNotVisible:
     """Return the error for a missing image. Its message names the other regions that have it.
 
-    Glance gives the same answer for an image that is deleted and for an image that is private to
-    another project.
+    Glance gives the same answer for a deleted image and for an image that is private to another
+    project.
     """
     message = f"There is no image {locator.image_id} in {locator.location}"
 

@@ -240,7 +240,7 @@ class VMware(Cloud):
         return found
 
     def describe_again(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Return the details of a template, also if its datacenter was renamed, or it was moved."""
+        """Return the details of a template, even if it was moved or its datacenter was renamed."""
         return self._call(self._describe_anywhere, credentials, locator)
 
     def _describe_anywhere(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
@@ -282,9 +282,10 @@ def _unknown_location(location: str) -> UnknownLocation:
 
 
 def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
-    """Return the location where a template was found that is not where it was registered.
+    """Return the only location in `found`, for a template that is not at its registered location.
 
-    Raises ImageNotVisible if there are several locations, or these credentials can't see it.
+    Raises ImageNotVisible if there are several locations, or if these credentials can't see the
+    location.
     """
     known = sorted(filter(None, found))
     if len(known) > 1:

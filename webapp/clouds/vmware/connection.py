@@ -4,8 +4,8 @@ Each connection has time limits. Each time it connects, it verifies the server's
 way that the credentials require.
 
 pyVmomi's own connections are not used, because they verify too little. At 127.0.0.1, they verify
-nothing unless they receive an SSL context. They check a thumbprint only when they connect for the
-first time, and only if the certificate cannot be verified otherwise.
+nothing unless they receive an SSL context. They check a thumbprint only the first time that they
+connect, and only if the certificate cannot be verified in another way.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -95,8 +95,8 @@ class _Response(HTTPResponse):
     def read(self, amt: int | None = None) -> bytes:
         """Read a part of the answer. Raises IncompleteRead if the answer ends early.
 
-        The base class does not raise it when an answer is read in parts. An incomplete answer would
-        look complete.
+        If an answer is read in parts, the base class does not raise IncompleteRead. An incomplete
+        answer would then look complete.
         """
         piece = super().read(amt)
         if amt and not piece and self.length:

@@ -141,7 +141,7 @@ _INVALID_REQUESTS = (
     vmodl.fault.InvalidType,
     vmodl.query.InvalidProperty,
 )
-"""Faults that report an invalid request. They mean that this adapter has a bug."""
+"""Faults that report an invalid request, which means that this adapter has a bug."""
 _OBJECT_KINDS = {
     "Datacenter": "datacenter",
     "Folder": "folder",

@@ -78,9 +78,9 @@ def parse_datacenter_path(text: str) -> str:
 
 
 def location_key(location: str) -> str:
-    """Return the form in which the paths of a datacenter are equal.
+    """Return a key that is equal for all spellings of a datacenter's path.
 
-    They may differ in case and in slashes, and contain characters as in a URL.
+    Spellings may differ in case and in slashes, and may escape characters as in a URL.
     """
     return re.sub("/+", "/", fold(unquote(location)).strip("/"))
 

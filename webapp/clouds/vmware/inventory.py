@@ -2,7 +2,8 @@
 
 A path consists of the names from the root folder down, as the vSphere Client shows them, separated
 by slashes. vCenter itself writes a slash within a name as %2f. The location of a datacenter is its
-path. If two datacenters have the same path, because a name contains a slash, it is vCenter's path.
+path. If a name contains a slash, two datacenters can have the same path. Then the location is the
+path as vCenter writes it.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -34,7 +35,10 @@ _MACHINE_PATHS = [
     *("guest.toolsVersion", "guest.toolsStatus"),
 ]
 _ROLES_WITHOUT_READ = {-5, -4, -3}
-"""vCenter's IDs of the roles No access, Anonymous and View, which the parents of an object get."""
+"""vCenter's IDs of the roles No access, Anonymous and View.
+
+If a user has a role on an object, vCenter gives the user the role View on the object's parents.
+"""
 _NAME_AND_PARENT = ["name", "parent"]
 
 Query = vmodl.query.PropertyCollector
@@ -61,9 +65,9 @@ class VirtualMachine:
     datacenter: str | None = None
     """The location of the datacenter, or None if the user may not see it."""
     in_datacenter: bool = False
-    """Whether that is the datacenter that was asked for, perhaps in another spelling."""
+    """Whether `datacenter` is the requested datacenter, perhaps in another spelling."""
     folder: str = ""
-    """The path below the datacenter's folder of virtual machines; '' for that folder itself."""
+    """The path below the datacenter's folder of virtual machines, or '' for this folder itself."""
     host: str = ""
     compute_resource: str = ""
     compute_resources: tuple[str, ...] = ()
@@ -190,7 +194,7 @@ def locations_of(session: Session, uuid: str) -> set[str | None]:
 def sees_everything(session: Session) -> bool:
     """Return whether the user has a role that can read the whole inventory.
 
-    A vCenter answers in the same way for an object that does not exist and for a hidden object. A
+    A vCenter gives the same answer for an object that does not exist and for a hidden object. A
     user without a role on the root folder sees only some of the objects.
     """
     root = session.content.rootFolder
@@ -262,9 +266,10 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
 
 
 def _location(session: Session, datacenter: Any, path: str) -> str:
-    """Return the location of a datacenter that was found at `path`, as the list contains it.
+    """Return the location, in the spelling of the list, of a datacenter that was found at `path`.
 
-    A vCenter finds it at other spellings of its path as well, for example with a slash before it.
+    A vCenter also finds a datacenter at other spellings of its path, for example with a slash at
+    the beginning.
     """
     locations = {entity: location for location, entity in _datacenters(session).items()}
     return locations.get(datacenter, path)
@@ -273,8 +278,8 @@ def _location(session: Session, datacenter: Any, path: str) -> str:
 def _find_datacenter(session: Session, location: str) -> Any:
     """Return the datacenter, or None.
 
-    If a name in the path contains a slash, a backslash or a percent sign, the location is not the
-    path in vCenter. Then, and if only the spelling differs, the datacenter is looked up in the list
+    If a name in the path contains a slash, a backslash or a percent sign, the location differs from
+    vCenter's path. In this case, or if only the spelling differs, this function searches the list
     of all datacenters.
     """
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
@@ -321,7 +326,7 @@ def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
 
 
 def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
-    """Yield the parent of `entity`, then its parent, and so on, up to the last that was read."""
+    """Yield the parent of `entity`, the parent's parent, and so on, up to the last object read."""
     seen = set()
     while (entity := found.get(entity, {}).get("parent")) is not None and entity not in seen:
         seen.add(entity)
@@ -331,7 +336,7 @@ def _parents(found: ObjectProperties, entity: Any) -> Iterator[Any]:
 def _path(found: ObjectProperties, entity: Any, root: Any = None, *, escaped: bool = False) -> str:
     """Return the path to `entity`, beginning below `root` or, by default, below the root folder.
 
-    With `escaped`, return the path as vCenter itself writes it.
+    If `escaped` is true, return the path as vCenter itself writes it.
     """
     names: list[str] = []
     for each in (entity, *_parents(found, entity)):
