@@ -47,7 +47,7 @@ def find_connection_failure(
 ) -> ConnectionFailure | None:
     """Return why the connection failed, or None for any other error.
 
-    The arguments are those of `translate_connection_error`.
+    `translate_connection_error` explains the arguments.
     """
     causes = list(_causes(error))
     class_names = {cls.__name__ for cause in causes for cls in type(cause).__mro__}

@@ -62,7 +62,7 @@ class ImageForm(BaseForm):
     revision: Field = RevisionField()
     """The revision that the person edits. The form of a new image has no revision."""
     receipt: Field = HiddenText(LONGEST_RECEIPT)
-    """The signed record of the look-up, which NEXT hands to REGISTER. See `images/receipts.py`."""
+    """The signed record of the look-up. NEXT hands it to REGISTER. See `images/receipts.py`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -131,7 +131,7 @@ def _read(
     vault: Vault,
     locator: Locator,
 ) -> ImageDetails:
-    """Return the details from the cloud, or the old ones with the state `gone`."""
+    """Return the details from the cloud, or the old details with the state `gone`."""
     cloud, values = CLOUDS[cloud_key], vault.reveal(credentials)
     if before.lookup_location:
         with suppress(ImageNotFound, UnknownLocation):  # Another location may have the image.

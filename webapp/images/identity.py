@@ -2,10 +2,11 @@
 
 A cloud image has one canonical ID and one canonical location. `parse_locator` returns them for any
 text that people and tools write. If no look-up has confirmed a location, for example a region of
-OpenStack, the location is stored as it was written, and compared by `Cloud.location_key`. Azure
-ignores the case of its IDs, but writes each ID in the case in which it was created. People copy IDs
-from the registry to other tools, so an ID is stored in the cloud's case. IDs are compared in the
-form of `image_key_of`.
+OpenStack, the location is stored as it was written, and compared by `Cloud.location_key`.
+
+Azure ignores the case of IDs, but shows each ID with the capital and small letters with which it
+was created. People copy IDs from the registry to other tools, so the registry stores each ID with
+the capital and small letters of the cloud. IDs are compared in the form of `image_key_of`.
 
 Every use case that adds an image to a scope adds it inside `with registering(...)`. The unique
 index of the `Image` table enforces the same rule if two people act at the same moment.
@@ -29,12 +30,12 @@ from webapp.clouds.base import Cloud, InvalidLocation, LocationRule, Locator
 from webapp.refusals import Refusal
 
 MAX_COLONS = 20
-"""The most colons at which `parse_references` divides a text."""
+"""The most colons at which `parse_references` splits a text."""
 
 
 @contextmanager
 def registering(scope: Scope, identity: ImageIdentity) -> Iterator[None]:
-    """Run the `with` body, which adds the image with this identity to `scope`, in a transaction.
+    """Run the `with` body in a transaction. The body adds the image with this identity to `scope`.
 
     Raises AlreadyRegistered if the scope can already see the image, or if somebody else adds it
     while the body runs.

@@ -26,7 +26,7 @@ REASON_LENGTH = 255
 
 _applying_dates = threading.Lock()
 _dates_applied_on: date | None = None
-"""The day on which this process last called `apply_due_dates`."""
+"""The last day on which this process called `apply_due_dates`."""
 
 
 class InvalidLifeCycle(Refusal):

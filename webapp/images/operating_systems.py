@@ -72,7 +72,7 @@ FAMILIES = {
 def label(family: str, version: str = "") -> str:
     """Return the name to show, such as 'Ubuntu 24.04 LTS Noble Numbat'.
 
-    A family or version that is not in the list is shown as it was typed.
+    If a family or version is not in the list, it is shown as the person typed it.
     """
     known = FAMILIES.get(family)
     if known is None:
@@ -306,7 +306,7 @@ _IDS = {
     for word, version in entry.get("ids", {}).items()
 }
 # The family of each group in `_MENTION`. A family has one group for its words, and one for its
-# vague words, which `operating_systems.toml` explains.
+# vague words. `operating_systems.toml` explains vague words.
 _GROUPS = {
     f"{kind}{number}": key
     for kind in ("words", "vague")

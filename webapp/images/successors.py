@@ -115,7 +115,7 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
         following_images = Image.select(Image.id, Image.successor).join(
             chain, on=(Image.id == chain.c.successor_id)
         )
-        # UNION removes images that were already visited, so the query also ends in a cycle.
+        # UNION removes images that were already visited, so the query ends even in a cycle.
         visited = chain.union(following_images)
         query = visited.select_from(visited.c.id, visited.c.successor_id)
         following |= dict(query.limit(LONGEST_CHAIN * len(chunk)).tuples())

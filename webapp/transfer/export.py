@@ -117,7 +117,7 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(cell: str) -> str:
-    """Return the text from which `escape_formula` made a cell."""
+    """Return the text that `escape_formula` converted to `cell`."""
     return _ESCAPED_POSITION.sub("", cell)
 
 

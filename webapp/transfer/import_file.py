@@ -9,7 +9,7 @@ from typing import Any
 from webapp.refusals import Refusal
 
 MAX_TEXT = 32_767
-"""The most characters of one value, which is also the limit of a cell in a spreadsheet."""
+"""The most characters of one value. A cell of a spreadsheet has the same limit."""
 
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
 """The word for one image of a file, by the format of the file."""

@@ -158,8 +158,8 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
 def parse_operating_system(text: str) -> tuple[str, str]:
     """Return the family and the version in a text that a person enters, such as 'Ubuntu 24.04'.
 
-    A family that is not in the list of operating systems is used as it is typed. Raises
-    InvalidLine.
+    If the family is not in the list of operating systems, return the family as the
+    person typed it. Raises InvalidLine.
     """
     text = " ".join(text.split())
     for key, family in operating_systems.FAMILIES.items():
@@ -258,7 +258,7 @@ def _family_errors(family: str) -> list[str]:
 
 
 def unusable_compute_resource(name: str) -> str:
-    """Return the error of a line with a compute resource on which its image can't be used."""
+    """Return the error if the image of a line can't be used on its compute resource."""
     return (
         f"The image can’t be used on the compute_resource “{name[:80]}”. Correct it, or leave it "
         "empty."

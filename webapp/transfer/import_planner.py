@@ -292,7 +292,7 @@ class _Planner:
             if line and id(line) in path:
                 ids = list(path)
                 cycle = ids[ids.index(id(line)) :]
-                # `require_valid` explains that an image can't be its own successor.
+                # If the cycle has only one image, `require_valid` reports the error.
                 for each in cycle if len(cycle) > 1 else ():
                     path[each].errors.append(
                         "The successors in this file lead back to this image. Choose another image."

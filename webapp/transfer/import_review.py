@@ -13,8 +13,8 @@ class Review:
     """The sentences about a plan.
 
     `importable` is the number of images that the import would register or update. `incomplete` is
-    the number of lines that lack a value which the person can enter. If no line has an error,
-    `problem` is ''.
+    the number of lines that lack a value, if the person can enter the value. If no line has an
+    error, `problem` is ''.
     """
 
     importable: int

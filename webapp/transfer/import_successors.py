@@ -48,8 +48,8 @@ class KnownImage:
 class Successors:
     """The successors of the images that `scope` sees, and of the images in a file.
 
-    `in_file` are the images of the lines. `texts` are the texts by which lines name successors, and
-    `stored` are the IDs of the successors that the images have now.
+    `in_file` are the images of the lines. `texts` are the texts with which lines name successors.
+    `stored` are the IDs of the images' current successors.
     """
 
     def __init__(

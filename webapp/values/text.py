@@ -1,6 +1,6 @@
 """The rules for text: which characters it may contain, and how it is stored and compared.
 
-Text is stored in the Unicode normalization form NFC, in which equal texts have equal code points.
+Text is stored in the Unicode normalization form NFC, so that equal texts have equal code points.
 A blank of any kind, for example a no-break space, becomes a space. Joiners between letters or emoji
 stay. Control characters are refused. So are characters that change the order of other characters.
 """

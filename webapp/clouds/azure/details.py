@@ -157,7 +157,7 @@ def from_gallery_version(
     offer_and_sku = " ".join(filter(None, (text(identifier, each) for each in ("offer", "sku"))))
     name = text(definition, "name")
     return ImageDetails(
-        name="",  # A version has no name of its own.
+        name="",  # A version has no name.
         description=text(family, "description"),
         architecture=_architecture(family),
         size_gb=volumes[0].size_gb,
@@ -241,14 +241,14 @@ def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
 
 
 def newest_version(versions: Iterable[Mapping[str, Any]]) -> str:
-    """Return the newest version, or ''. Azure's order is wrong: it puts 1.0.9 after 1.0.10."""
+    """Return the newest version, or ''. Azure's order is not used: it puts 1.0.9 after 1.0.10."""
     names = [text(each, "name") for each in versions]
     newest = max(names, key=version_numbers, default="")
     return newest if version_numbers(newest) else ""
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, which sort 1.0.10 after 1.0.9.
+    """Return the numbers of a version, so that 1.0.10 is sorted after 1.0.9.
 
     Returns () for text that is not a version.
     """
@@ -295,7 +295,7 @@ def _os_texts(system: str, *texts: str) -> tuple[str, ...]:
     """Return the texts that may name the operating system, the most reliable first.
 
     `system` is "Windows" or "Linux". "Windows" comes first, because it is more reliable than any
-    name. "Linux" comes last, because it says less than a name.
+    name. "Linux" comes last, because a name is more precise than "Linux".
     """
     first, final = (system, "") if system == "Windows" else ("", system)
     stripped = (each.strip() for each in (first, *texts, final))

@@ -358,7 +358,7 @@ def _wait(error: sdk.HttpResponseError) -> str:
 
 
 def _permission_denied(error: sdk.HttpResponseError) -> PermissionDenied:
-    """Return the error with the missing permission, which most of Azure's messages name."""
+    """Return the error. It names the missing permission if Azure's message names it."""
     action = _ACTION.search(error.message)
     permission = f"the permission {action[1]}" if action else "a permission"
     return PermissionDenied(

@@ -146,7 +146,7 @@ class Session:
         """Answers cached with this login."""
 
     def owns(self, subscription: str) -> bool:
-        """Return whether `subscription` is the one in the credentials."""
+        """Return whether `subscription` is the subscription in the credentials."""
         return subscription == self._subscription
 
     def subscription(self) -> Mapping[str, Any]:
@@ -339,7 +339,7 @@ class Session:
         return BearerTokenCredentialPolicy(self._login, self._endpoints.scope)
 
     def _pipeline(self, url: str, *extra_policies: Any) -> dict[str, Any]:
-        """Return the arguments that tell a client of the SDK how to send requests.
+        """Return the arguments for a client of the SDK that define how the client sends requests.
 
         Unlike the SDK's default pipeline, this one follows no redirects, registers no resource
         providers, and neither retries nor logs.

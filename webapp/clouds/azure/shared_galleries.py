@@ -1,7 +1,8 @@
 """Look up one version in a community gallery or a directly shared gallery.
 
-The owner is in another tenant or subscription, so Azure answers per region: it describes the
-versions that are replicated to that region. Every region has the same version.
+The owner is in another tenant or subscription, so each request to Azure is for one region. Azure
+then describes the versions that are replicated to this region. A version is the same in all
+regions.
 
 Imports the SDK through `sdk`, so this module is itself imported only on first use.
 """

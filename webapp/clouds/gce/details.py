@@ -157,7 +157,7 @@ def _since(deprecation: Mapping[str, Any]) -> str:
 
 
 def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
-    """Return the stages after the current one, whose dates are plans of the owner."""
+    """Return the stages after the current stage. Their dates are plans of the owner."""
     stages, current = list(DEPRECATIONS), _stage(deprecation)
     return stages[stages.index(current) + 1 :] if current else stages
 

@@ -125,7 +125,7 @@ def _translate_response(error: api.GoogleAPICallError, requested: ImageRef | Non
 
 
 def _reasons(error: api.GoogleAPICallError) -> set[str]:
-    """Return the reasons for the error, which Google sends in an old and in a new format."""
+    """Return the reasons for the error. Google sends the reasons in an old and in a new format."""
     reasons = {str(each.get("reason")) for each in error.errors if isinstance(each, dict)}
     return {*reasons, str(error.reason)}
 

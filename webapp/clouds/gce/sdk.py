@@ -92,7 +92,7 @@ class Clients:
 
 
 def normalize_endpoint(entered: str, universe: str = GOOGLE.domain) -> str:
-    """Return the endpoint URL that a person entered, without its path, which the SDK adds.
+    """Return the endpoint URL that a person entered, without its path. The SDK adds the path.
 
     If `entered` is empty, return the endpoint of `universe`.
     """

@@ -51,7 +51,7 @@ _FEWEST_DIGITS = 24
 def parse(text: str) -> ImageId:
     """Return the image that `text` names, with its region if `text` contains one.
 
-    Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
+    Raises InvalidImageId with the reason. The time is linear in the length of `text`, which is
     limited.
     """
     if other := _OTHER_LABEL.fullmatch(text[: MAX_LENGTH + 1]):

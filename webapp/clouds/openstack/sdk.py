@@ -1,4 +1,4 @@
-"""Logins to Keystone and requests to Glance, with keystoneauth, which is a part of OpenStack's SDK.
+"""Logins to Keystone and requests to Glance. Both use keystoneauth, a part of OpenStack's SDK.
 
 This module imports keystoneauth, so it is imported only on first use.
 

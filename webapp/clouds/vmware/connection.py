@@ -105,7 +105,7 @@ class _Response(HTTPResponse):
 
 
 class VCenterConnection(HTTPSConnection):
-    """A connection that verifies the server each time it connects, also when it reconnects."""
+    """A connection that verifies the server each time it connects or reconnects."""
 
     response_class = _Response
 
@@ -129,9 +129,10 @@ class VCenterConnection(HTTPSConnection):
             )
 
     def getresponse(self) -> HTTPResponse:
-        """Return the answer. Raises an exception unless it is XML with the status 200 or 500.
+        """Return the answer. Raises an exception if a vCenter can't have sent the answer.
 
-        A vCenter always answers in this way. pyVmomi would accept any XML, and some other text.
+        A vCenter always answers with XML and the status 200 or 500. pyVmomi would accept any XML,
+        and some other text.
         """
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()

@@ -192,7 +192,7 @@ def _tools(properties: Mapping[str, Any]) -> str:
     status = str(properties.get("guest.toolsStatus") or "")
     state = _TOOLS_STATES.get(status, status)
     if status == "toolsNotRunning":
-        state = ""  # A template never runs, so this state says nothing.
+        state = ""  # A template never runs, so this state is not shown.
     version = ""
     if number == UNMANAGED_TOOLS:
         version = "Version not reported"

@@ -42,7 +42,7 @@ _NOT_HEX = re.compile(r"[^0-9a-f-]")
 def parse(text: str) -> ImageId:
     """Return the image whose instance UUID is `text`.
 
-    Raises InvalidImageId with the reason. Takes time linear in the length of `text`, which is
+    Raises InvalidImageId with the reason. The time is linear in the length of `text`, which is
     limited.
     """
     value = strip_pasted_text(
