@@ -1,6 +1,7 @@
 """Calls that are abandoned when their time is up.
 
-An SDK's read timeout restarts with every byte, so an answer that trickles in never triggers it.
+An SDK's read timeout restarts with every byte. So if an answer arrives slowly, byte by byte, the
+timeout never ends the call.
 The only reliable limit is to wait for the call in another thread, and to stop waiting at the
 deadline.
 """

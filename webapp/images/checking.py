@@ -5,8 +5,8 @@ Only this module decides what an answer of a cloud, or a missing answer, may cha
 - Details of the image replace the stored details.
 - `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else. If the
   stored ID is an alias, such as `latest` or a family, `ImageNotFound` counts as a failure instead.
-- `ImageNotVisible` also changes the state to `gone` if the image belongs to the account of the
-  credentials, because the cloud shows this account all of its images.
+- `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
+  error. An adapter sets `account` only if the cloud shows the account all of its own images.
 - Every other error leaves the image as it is. The time and the reason of the failure are stored
   until a check succeeds.
 """

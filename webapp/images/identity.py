@@ -195,8 +195,9 @@ def parse_locator(
     """Return the locator in its canonical form.
 
     `image_id` may contain the location, for example in an ARN. Raises InvalidImageId. Raises
-    InvalidLocator if a value can't be stored, if the location is missing, or if the image ID names
-    another location than `location`, because either of the two could be wrong.
+    InvalidLocator if a value can't be stored, or if the location is missing. Also raises
+    InvalidLocator if the image ID names another location than `location`, because either of the two
+    could be wrong.
     """
     parsed = cloud.parse_image_id(image_id)
     try:

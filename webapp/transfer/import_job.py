@@ -192,7 +192,8 @@ def _require_successor_imported(scope: Scope, line: PlannedLine, row: JobRow) ->
     """Raise ChangedSincePlan if the line of the successor was refused or will be refused.
 
     New images are imported before registered images. So if the successor of a new image is
-    registered, the line of the successor comes later, and so may the lines of its own successors.
+    registered, the line of the successor comes later. The line of the successor's successor can
+    also come later, and so on.
     """
     position, visited = line.successor_position, {row.position}
     while position is not None and position not in visited:

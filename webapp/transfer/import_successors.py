@@ -76,8 +76,8 @@ class Successors:
         Prefers images with the cloud, location and compute resource of the line's image.
 
         `identity` is the image of the line, and `stored` is the ID of its successor now. If several
-        images match equally and one of them is the stored successor, it is returned. Raises
-        InvalidSuccessor if no image matches, or if several match and none of them is stored.
+        images match equally, and one of them is the stored successor, the stored successor is
+        returned. Otherwise, raises InvalidSuccessor unless exactly one image matches.
         """
         number, is_explicit = reference_number(text)
         found = self._numbered.get(number) if number else None

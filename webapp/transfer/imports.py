@@ -1,8 +1,8 @@
 """The steps of an import: look up new images, plan, answer questions, and apply the plan.
 
-An import is one job from its file to its outcome. First, the rows of the job are the lines of the
-file, and the job looks up new images. Then the rows are the lines of the plan. When the person
-applies the plan, the job carries out the plan.
+One job represents an import from the parsed file to the result. First, the rows of the job are the
+lines of the file, and the job looks up new images. Then the rows are the lines of the plan. When
+the person applies the plan, the job carries out the plan.
 """
 
 from __future__ import annotations

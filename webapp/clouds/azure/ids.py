@@ -1,7 +1,8 @@
 """Parsing of pasted Azure image IDs.
 
-Accepts the URN of a Marketplace image, the resource ID of any other image, the ID of a version in a
-community gallery or a directly shared gallery. Also accepts a portal URL that contains such an ID.
+Accepts the URN of a Marketplace image, the ID of a version in a community gallery or a directly
+shared gallery, and the resource ID of any other image. Also accepts a portal URL that contains such
+an ID.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ HIDDEN = (
     "image has replaced it."
 )
 ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64", "x64": "x86_64", "i686": "i386"}
-"""The registry's name of an architecture, by another name that OpenStack may use for it."""
+"""Maps names of architectures in OpenStack to names in the registry: `aarch64` to `arm64`."""
 PROPERTIES = (
     ("os_distro", "Distribution"),
     ("os_version", "Distribution version"),

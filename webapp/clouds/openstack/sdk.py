@@ -3,8 +3,8 @@
 This module imports keystoneauth, so it is imported only on first use.
 
 The rest of the SDK is not used, because it requests the versions of each server before the first
-call to the server, and because it accepts any answer as an image. The rest of the SDK is not needed
-either, because the URL of an image has been the same in every Glance of the last ten years.
+call to the server, and because it accepts any answer as an image. The rest of the SDK is also not
+needed, because the URL of an image has been the same in every Glance of the last ten years.
 
 Without the rest of the SDK, nothing is read from the environment of this server: no `clouds.yaml`,
 no `OS_…` variable, no proxy, no `.netrc`.
