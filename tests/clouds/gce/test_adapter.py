@@ -407,7 +407,7 @@ def test_rare_facts_are_read() -> None:
     (warning,) = details.warnings
     assert warning == (
         "The image is encrypted with a key supplied by its owner. The key is required to create an "
-        "instance from it."
+        "instance from the image."
     )
 
 

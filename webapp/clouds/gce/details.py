@@ -242,13 +242,13 @@ def _warnings(image: Mapping[str, Any]) -> Iterator[str]:
     key = image.get("image_encryption_key") or {}
     if key.get("kms_key_name"):
         yield (
-            "The image is encrypted with a Cloud KMS key. Instances can be created from it only "
-            "with permission to use that key."
+            "The image is encrypted with a Cloud KMS key. Instances can be created from the image "
+            "only with permission to use the key."
         )
     elif any(key.values()):
         yield (
             "The image is encrypted with a key supplied by its owner. The key is required to "
-            "create an instance from it."
+            "create an instance from the image."
         )
 
 
