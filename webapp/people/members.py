@@ -224,6 +224,13 @@ def is_member(person: Person, scope: Scope) -> bool:
 
 
 def _lock_membership(scope: Scope, membership_id: int) -> Membership:
+    """Return a membership of `scope`, and lock it until the current transaction ends.
+
+    The scope is locked first. Two admins who remove each other therefore wait for each other in the
+    same order, and cannot both be removed. On SQLite, the transaction has locked the database.
+    """
+    if not is_sqlite():
+        Scope.select(Scope.id).where(Scope.id == scope.id).for_update().get()
     membership = find_membership(scope, membership_id)
     try:
         lock(membership)
@@ -248,9 +255,7 @@ def _record_change(
 def _require_another_admin(membership: Membership) -> None:
     """Raise MemberError if the member is the last admin of Scalr.
 
-    Scalr is the highest scope, so nobody above it could appoint another admin. The rows are
-    locked, so two admins cannot remove each other at the same moment. SQLite needs no row locks,
-    because `transaction` locks the whole database.
+    Scalr is the highest scope, so nobody above it could appoint another admin.
     """
     scope = membership.scope
     if scope.parent_id is not None:
@@ -258,9 +263,7 @@ def _require_another_admin(membership: Membership) -> None:
     admins = Membership.select().where(
         (Membership.scope == scope) & (Membership.role == Role.ADMIN)
     )
-    if not is_sqlite():
-        admins = admins.for_update()
-    if len(list(admins)) == 1:
+    if admins.count() == 1:
         raise MemberError(
             "You can’t remove the last admin of Scalr. Make another member an admin first."
         )
