@@ -83,14 +83,19 @@ class PastedText(_Text, StringField):
 
 
 class MultilineText(_Text, TextAreaField):
-    """Text of several lines and a limited length, such as a list of certificates."""
+    """Text of several lines and a limited length, such as a list of certificates.
 
-    def __init__(self, label: str, longest: int, *args: Any, **options: Any) -> None:
+    With `exact`, blanks at the start and the end stay. A CSV file can begin with a tab.
+    """
+
+    def __init__(
+        self, label: str, longest: int, *args: Any, exact: bool = False, **options: Any
+    ) -> None:
         super().__init__(label, *args, **options)
-        self._longest = longest
+        self._longest, self._exact = longest, exact
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        super().process_formdata([text.strip() for text in valuelist])
+        super().process_formdata([text if self._exact else text.strip() for text in valuelist])
         _require_length(self.data, self._longest)
 
 

@@ -53,7 +53,7 @@ class ImportForm(BaseForm):
     file = FileField(
         "File", description="CSV, JSON or a Packer manifest, encoded in UTF-8. Up to 10 MB."
     )
-    text = MultilineText("Or paste its content", MAX_BYTES)
+    text = MultilineText("Or paste its content", MAX_BYTES, exact=True)
     how = RadioChoice(
         "New images",
         choices={
