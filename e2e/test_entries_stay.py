@@ -89,6 +89,8 @@ def test_the_confirmation_keeps_entries_on_reload_back_and_forward(sign_in: Sign
     expect(page.get_by_label("Cloud Image ID")).to_have_value(DEBIAN.id)
     page.go_forward()
     expect_entries()
+    # A browser replaces the history entry of a page that is left before it has loaded.
+    page.wait_for_load_state()
     page.get_by_role("button", name="REGISTER").click()
     expect(page.get_by_role("main")).to_contain_text("whole number of GB")
     page.go_back()
