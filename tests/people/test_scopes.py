@@ -100,3 +100,7 @@ def test_deleting_requires_the_name(
 def test_scalr_cannot_be_deleted(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(ScopeError):
         scopes.delete(actor_of("scalr-admin"), scope(""), "Scalr")
+
+
+def test_a_text_that_is_longer_than_any_path_matches_no_scope(actor_of: ActorOf) -> None:
+    assert scopes.visible_to(actor_of("scalr-admin"), "[" * 100_000) == []

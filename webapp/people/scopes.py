@@ -39,6 +39,9 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
         condition |= (Scope.path == scope.path) | Scope.path.startswith(f"{scope.path}/")
     query = Scope.select().where(condition)
     if text := normalized(text):
+        if len(text) > Scope.path.max_length:
+            # No scope can contain the text, and SQLite refuses very long patterns.
+            return []
         query = query.where(Scope.name.contains(text) | Scope.path.contains(text))
     return list(query.order_by(Scope.path).limit(limit))
 
