@@ -444,7 +444,8 @@
   // If a page has a form with the method GET, its URL contains the values of the fields, so that the
   // browser's back button and a reload show the values again.
   const updateUrl = (form) => {
-    if (!form?.dataset.page) return;
+    // After NEXT, the form has left the page, and the URL is that of the confirmation.
+    if (!form?.dataset.page || !form.isConnected) return;
     const values = [...new FormData(form)].filter(([, value]) => value);
     if (isTooLong(form.dataset.page, values)) return;
     history.replaceState(history.state, "", `${form.dataset.page}?${new URLSearchParams(values)}`);
@@ -477,6 +478,7 @@
   }
   document.addEventListener("htmx:pushedIntoHistory", () => sessionStorage.removeItem(entryKey()));
   document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
+    clearTimeout(urlTimer);
     updateUrl(document.querySelector("form[data-page]"));
     // An error response does not add an entry to the history.
     if (event.detail.xhr.status >= 400) event.detail.history.type = "replace";
