@@ -1,4 +1,4 @@
-"""What a person enters in New Image and Edit stays, or is refused with a reason."""
+"""New Image and Edit keep the values that a person enters, or refuse them with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each answer of each cloud changes: the table of all errors, by the way that met them.
+"""The table of the states that are stored after each error of each cloud, for each kind of request.
 
 `pytest tests/test_answers_of_clouds.py -v` prints the table: one test for each line.
 """

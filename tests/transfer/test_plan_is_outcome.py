@@ -47,7 +47,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class World:
-    """What the imports of these tests need."""
+    """The fixtures that the imports of these tests need."""
 
     make_image: MakeImage
     actor: Actor

@@ -1,4 +1,4 @@
-"""What the pages say about deprecated images, and the image to use instead."""
+"""Pages state the deprecation of an image, and link the image to use instead."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class CloudUnreachable(CloudError):
 
 
 class LocationRule(enum.Enum):
-    """What a location means for the images of one cloud."""
+    """The meaning of a location for the images of one cloud."""
 
     REGIONAL = "regional"
     """The location is part of the image's identity: AWS, OpenStack, VMware."""

@@ -131,7 +131,7 @@ def edit(
 
 @dataclass(frozen=True)
 class _Edited:
-    """What an edit changes in the credentials at `revision`.
+    """The values that an edit changes in the credentials at `revision`.
 
     `values` are all fields after the edit. `theirs` and `yours` are the stored and the new fields
     as `webapp.revisions` compares them. A stored secret is '' there; a removed one is None.
