@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 
-from models import AuditEntry, Person, Scope
+from models import AuditEntry, EndedSession, Person, Scope, now
 from tests.cast import PASSWORD
 from tests.conftest import ActorOf
 from tests.postgresql import free_port
@@ -121,3 +122,15 @@ def test_a_redis_that_hangs_delays_only_the_first_sign_in(
         for _ in range(3):
             assert sessions.sign_in(EMAIL, PASSWORD, "10.0.0.1", failed)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_an_ended_session_is_remembered_longer_than_its_cookie_lives(actor_of: ActorOf) -> None:
+    person = actor_of("account-editor").person
+    session = sessions.new_session_id(person)
+    sessions.end_session(session)
+    EndedSession.update(ended_at=now() - sessions.COOKIE_LIFETIME - timedelta(hours=12)).execute()
+    sessions.end_session(sessions.new_session_id(person))
+    assert sessions.load_session(session) is None
+    EndedSession.update(ended_at=now() - timedelta(days=40)).execute()
+    sessions.end_session(sessions.new_session_id(person))
+    assert EndedSession.select().count() == 1

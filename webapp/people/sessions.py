@@ -42,6 +42,8 @@ T = TypeVar("T")
 LIMIT_MINUTES = 15
 COOKIE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the session cookie after the last response that set it."""
+ENDED_SESSION_RETENTION = COOKIE_LIFETIME + timedelta(days=1)
+"""The margin covers answers that set the cookie after the sign-out, and clocks that differ."""
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 30
 """How long Redis is not called after it failed."""
@@ -156,7 +158,8 @@ def end_session(cookie_id: str) -> None:
     The ID stays invalid, even if a browser sends the cookie again.
     """
     with transaction():
-        EndedSession.delete().where(EndedSession.ended_at < now() - COOKIE_LIFETIME).execute()
+        is_old = EndedSession.ended_at < now() - ENDED_SESSION_RETENTION
+        EndedSession.delete().where(is_old).execute()
         token = cookie_id.rpartition(".")[2]
         EndedSession.insert(token=token).on_conflict_ignore().execute()
 

@@ -42,14 +42,6 @@ pages = Blueprint("people", __name__)
 login_manager = SessionLoginManager()
 PUBLIC_FORMS = ("people.invitation",)
 """The endpoints of forms for people who have not signed in, except the sign-in page."""
-
-
-def mount(app: Flask) -> None:
-    login_manager.init_app(app)
-    app.register_blueprint(pages)
-    app.register_error_handler(CSRFError, _csrf_error)
-
-
 FORMS_WITHOUT_GET = (
     "register_image",
     "bulk",
@@ -62,6 +54,12 @@ FORMS_WITHOUT_GET = (
 """The views that only answer to POST and show their form if it is invalid."""
 RETRY_LENGTH = 1000
 """The longest form that a toast can send again. Toasts are stored in the session cookie."""
+
+
+def mount(app: Flask) -> None:
+    login_manager.init_app(app)
+    app.register_blueprint(pages)
+    app.register_error_handler(CSRFError, _csrf_error)
 
 
 class SignedIn:
