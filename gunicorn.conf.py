@@ -67,7 +67,7 @@ log = logging.getLogger("webapp")
 
 
 def post_worker_init(worker: Any) -> None:
-    """Log the version, and start loading the SDKs in the background.
+    """Log the version, and start the threads that work in the background.
 
     `gc.freeze` comes first: the modules that are already loaded stay until the process ends, so
     the garbage collector need not visit them.
@@ -75,4 +75,4 @@ def post_worker_init(worker: Any) -> None:
     app = worker.wsgi
     log.info("Image Registry %s, process %s", app.config["VERSION"], os.getpid())
     gc.freeze()
-    app.extensions["services"].warm_up.start()
+    app.extensions["services"].start_threads()

@@ -14,6 +14,8 @@ from schema.base import (
     Prepared,
     RecordChanged,
     database,
+    database_clock,
+    delete_chunk,
     is_sqlite,
     open_connection,
     transaction,
@@ -23,6 +25,7 @@ from schema.credentials import CloudCredentials
 from schema.failures import RecordGone, is_transient
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
+from schema.leases import Lease
 from schema.personal import BookmarkBar, SavedView
 from schema.tenancy import EndedSession, Invitation, Membership, Person, Scope, lineage_paths
 
@@ -41,6 +44,7 @@ __all__ = [
     "Invitation",
     "Job",
     "JobRow",
+    "Lease",
     "Level",
     "LifeCycle",
     "Membership",
@@ -52,6 +56,8 @@ __all__ = [
     "SavedView",
     "Scope",
     "database",
+    "database_clock",
+    "delete_chunk",
     "is_sqlite",
     "is_transient",
     "lineage_paths",
@@ -74,6 +80,7 @@ TABLES = (
     SavedView,
     Job,
     JobRow,
+    Lease,
     BookmarkBar,
     AuditEntry,
 )

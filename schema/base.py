@@ -112,6 +112,26 @@ def is_sqlite() -> bool:
     return isinstance(database.obj, SqliteDatabase)
 
 
+def database_clock() -> Any:
+    """Return the SQL expression for the database's time, in seconds since 1970.
+
+    On PostgreSQL, this is the time of the statement, not of the start of its transaction.
+    """
+    if is_sqlite():
+        return SQL("((julianday('now') - 2440587.5) * 86400.0)")
+    return SQL("extract(epoch FROM clock_timestamp())::double precision")
+
+
+def delete_chunk(table: type[Table], condition: Any, size: int = 500) -> bool:
+    """Delete at most `size` rows that match. Return whether more rows may match.
+
+    Deleting all rows with one statement would make other writers wait.
+    """
+    key: Any = table._meta.primary_key  # noqa: SLF001
+    chunk = table.select(key).where(condition).limit(size)
+    return bool(table.delete().where(key.in_(chunk)).execute() == size)
+
+
 @contextmanager
 def open_connection() -> Iterator[None]:
     """Open a connection for the body of the `with` statement.

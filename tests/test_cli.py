@@ -20,7 +20,7 @@ from tests.conftest import MakeCredentials
 from webapp import database
 from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
-from webapp.warm_up import WarmUp
+from webapp.web.services import Services
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,7 +99,7 @@ def test_each_server_process_logs_the_version(
     db: Flask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: None)
-    monkeypatch.setattr(WarmUp, "start", lambda _warm_up: None)
+    monkeypatch.setattr(Services, "start_threads", lambda _services: None)
     configuration = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     configuration["post_worker_init"](SimpleNamespace(wsgi=db))
     assert f"Image Registry {webapp.__version__}, process {os.getpid()}" in caplog.messages

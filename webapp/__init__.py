@@ -12,10 +12,14 @@ from flask_compress import Compress
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
-from webapp import cli, database, warm_up
+from webapp import cli, database
 from webapp.credentials.vault import Vault
+from webapp.images import deletion
 from webapp.images.receipts import Receipts
-from webapp.jobs import bulk_actions, runner
+from webapp.jobs import bulk_actions, runner, store, ticker
+from webapp.jobs.background import Background
+from webapp.jobs.ticker import PeriodicWork
+from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
@@ -23,6 +27,7 @@ from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
 from webapp.web.services import Services
+from webapp.web.services import init_app as init_services
 from webapp.web.url_prefix import UrlPrefix
 
 
@@ -63,13 +68,20 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     )
     runner.register(bulk_actions.JOB_ACTIONS)
     runner.register(import_job.JOB_ACTIONS)
+    ticker.register(
+        (
+            PeriodicWork("purge jobs", 3600, store.purge_chunk),
+            PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
+            PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),
+        )
+    )
     database.init_app(app)
     security.init_app(app)
     Compress(app)
     rendering.init_app(app)
     error_pages.init_app(app)
     cli.init_app(app)
-    warm_up.init_app(app, services.warm_up)
+    init_services(app)
     mount_views(app)
     return app
 
@@ -81,4 +93,5 @@ def _services(settings: Settings) -> Services:
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
         warm_up=WarmUp(),
+        background=Background(),
     )

@@ -14,7 +14,6 @@ import gc
 import logging
 import threading
 
-from flask import Flask
 from peewee import PeeweeException
 
 import models
@@ -64,18 +63,6 @@ class WarmUp:
             self.load_missing()
             self._wake.wait(CHECK_SECONDS)
             self._wake.clear()
-
-
-def init_app(app: Flask, warm_up: WarmUp) -> None:
-    """Start `warm_up` with the first request.
-
-    Under gunicorn, `gunicorn.conf.py` has already started it in each worker.
-    """
-
-    @app.before_request
-    def _start() -> None:
-        if not app.testing:
-            warm_up.start()
 
 
 def _clouds_in_use() -> set[str]:

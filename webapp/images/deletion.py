@@ -18,7 +18,7 @@ from typing import Any
 from peewee import DateField, Field, ForeignKeyField, IntegrityError
 from playhouse.fields import EnumField
 
-from models import DeletedImage, Image, Scope, now, transaction
+from models import DeletedImage, Image, Scope, delete_chunk, now, transaction
 from schema.columns import InstantField
 from webapp import audit
 from webapp.access import Actor, Right
@@ -49,9 +49,7 @@ def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = N
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
-    if not batch:
-        purge()
-        batch = new_batch()
+    batch = batch or new_batch()
     with transaction():
         lock(image)
         actor.require(Right.EDIT_IMAGES, image.scope)
@@ -70,9 +68,9 @@ def new_batch() -> str:
     return secrets.token_hex(16)
 
 
-def purge() -> None:
-    """Remove the deleted images that can't be restored any more."""
-    DeletedImage.delete().where(DeletedImage.deleted_at < now() - RESTORABLE_FOR).execute()
+def purge_chunk() -> bool:
+    """Remove some deleted images that can't be restored any more. Return whether more remain."""
+    return delete_chunk(DeletedImage, DeletedImage.deleted_at < now() - RESTORABLE_FOR)
 
 
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:

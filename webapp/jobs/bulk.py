@@ -146,7 +146,6 @@ def start_action(
         raise SelectionChanged
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.
-    deletion.purge()
     arguments = {**arguments, "batch": deletion.new_batch()}
     job = store.create_job(actor, scope, action.job_action.key, arguments, rows)
     runner.start_job(job, vault, wait=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from peewee import Case, fn
 
-from models import Image, Job, JobRow, Prepared, Scope, now, transaction
+from models import Image, Job, JobRow, Prepared, Scope, delete_chunk, now, transaction
 from webapp.access import Actor
 
 OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
@@ -41,9 +41,8 @@ def create_job(
 ) -> Job:
     """Store a planned job with its rows and return the job. The job is not started.
 
-    `rows` are unsaved, in the order in which they will be processed. Old jobs are deleted first.
+    `rows` are unsaved, in the order in which they will be processed.
     """
-    delete_old_jobs()
     unsaved_rows = list(rows)
     job: Job = Job.create(
         scope=scope,
@@ -161,6 +160,8 @@ def reload_job(job: Job) -> None:
         job.__data__.update(stored.__data__)
 
 
-def delete_old_jobs() -> None:
-    """Delete jobs older than RETENTION, with their rows."""
-    Job.delete().where(Job.created_at < now() - RETENTION).execute()
+def purge_chunk() -> bool:
+    """Delete some jobs older than RETENTION, or some of their rows. Return whether more remain."""
+    is_old = Job.created_at < now() - RETENTION
+    rows = JobRow.job.in_(Job.select(Job.id).where(is_old))
+    return delete_chunk(JobRow, rows) or delete_chunk(Job, is_old, 10)

@@ -24,9 +24,9 @@ from models import (
     Person,
     Prepared,
     Scope,
+    delete_chunk,
     lineage_paths,
     now,
-    transaction,
 )
 from webapp.access import Actor
 from webapp.people import accounts
@@ -157,11 +157,13 @@ def end_session(cookie_id: str) -> None:
 
     The ID stays invalid, even if a browser sends the cookie again.
     """
-    with transaction():
-        is_old = EndedSession.ended_at < now() - ENDED_SESSION_RETENTION
-        EndedSession.delete().where(is_old).execute()
-        token = cookie_id.rpartition(".")[2]
-        EndedSession.insert(token=token).on_conflict_ignore().execute()
+    token = cookie_id.rpartition(".")[2]
+    EndedSession.insert(token=token).on_conflict_ignore().execute()
+
+
+def purge_chunk() -> bool:
+    """Forget some ended sessions whose cookies have expired. Return whether more remain."""
+    return delete_chunk(EndedSession, EndedSession.ended_at < now() - ENDED_SESSION_RETENTION)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import current_app
+from flask import Flask, current_app
 
 from webapp.credentials.vault import Vault
 from webapp.images.receipts import Receipts
+from webapp.jobs.background import Background
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings
 from webapp.warm_up import WarmUp
@@ -22,6 +23,27 @@ class Services:
     receipts: Receipts
     failed_sign_ins: FailedSignIns
     warm_up: WarmUp
+    background: Background
+
+    def start_threads(self) -> None:
+        """Start the threads of this process if they are not running yet.
+
+        Call this only after the server has forked, because a fork does not copy threads.
+        """
+        self.warm_up.start()
+        self.background.start()
+
+
+def init_app(app: Flask) -> None:
+    """Start the threads with the first request.
+
+    Under gunicorn, `gunicorn.conf.py` has already started them in each worker.
+    """
+
+    @app.before_request
+    def _start() -> None:
+        if not app.testing:
+            services().start_threads()
 
 
 def services() -> Services:

@@ -1,0 +1,61 @@
+"""Leases: make sure that only one process at a time does some work, by the database's clock.
+
+A process that is killed never releases its lease. When the lease expires, another process can
+acquire it. A process that only hung still has its old token, so it cannot save anything any more.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from models import Lease, database_clock, is_sqlite
+
+
+def acquire(name: str, seconds: float) -> Lease | None:
+    """Return a lease on some work for this long, or None if another process holds one."""
+    lease = Lease(name=name, token=secrets.token_hex(16))
+    expires_at = database_clock() + seconds
+    inserted = Lease.insert(name=name, token=lease.token, expires_at=expires_at)
+    query = inserted.on_conflict(
+        conflict_target=[Lease.name],
+        update={Lease.token: lease.token, Lease.expires_at: expires_at},
+        where=Lease.expires_at <= database_clock(),
+    )
+    return lease if list(query.returning(Lease.name).execute()) else None
+
+
+def extend(lease: Lease, seconds: float) -> bool:
+    """Let a lease expire in `seconds` from now. Return False if another process holds it now."""
+    query = Lease.update(expires_at=database_clock() + seconds).where(_is_held(lease))
+    return bool(query.execute())
+
+
+def release(lease: Lease) -> None:
+    """End a lease, unless another process holds it now."""
+    Lease.delete().where(_is_held(lease)).execute()
+
+
+def require(lease: Lease) -> None:
+    """Raise LeaseLost if another process holds the lease now.
+
+    No other process can acquire the lease before the current transaction ends. On SQLite, every
+    `transaction` locks the whole database instead.
+    """
+    query = Lease.select(Lease.name).where(_is_held(lease))
+    if not list(query if is_sqlite() else query.for_update()):
+        raise LeaseLost(lease.name)
+
+
+class LeaseLost(Exception):
+    """Another process has acquired the lease, because the lease had expired."""
+
+
+def held_names(prefix: str) -> set[str]:
+    """Return the names of the leases that begin with `prefix` and have not expired."""
+    held = Lease.name.startswith(prefix) & (Lease.expires_at > database_clock())
+    return {lease.name for lease in Lease.select(Lease.name).where(held)}
+
+
+def _is_held(lease: Lease) -> Any:
+    return (Lease.name == lease.name) & (Lease.token == lease.token)

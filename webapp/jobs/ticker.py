@@ -1,0 +1,113 @@
+"""Do periodic work in the background, without waiting for a request.
+
+Each process has one thread that looks regularly for work that is due. A lease makes sure that only
+one process does a piece of work at a time. This module must not know what the work is: `create_app`
+registers it here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from models import DATABASE_FAILURES, Lease, open_connection
+from webapp.jobs import leases
+
+TICK_SECONDS = 5.0
+"""Seconds between two looks for due work."""
+LEASE_SECONDS = 60.0
+"""How long a process may take for one chunk of work. Then another process may do the work."""
+RETRY_SECONDS = 60.0
+"""Seconds before failed work is tried again."""
+LEASE_PREFIX = "periodic:"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PeriodicWork:
+    """Work that is done every `seconds`, by one process at a time.
+
+    `do_chunk` does one chunk of the work and returns whether more work remains. A chunk must be
+    short, because other writers wait for it on SQLite.
+    """
+
+    name: str
+    seconds: float
+    do_chunk: Callable[[], bool]
+
+    @property
+    def lease_name(self) -> str:
+        return f"{LEASE_PREFIX}{self.name}"
+
+
+PERIODIC_WORK: dict[str, PeriodicWork] = {}
+"""All periodic work by name. `create_app` fills this table."""
+
+
+def register(work: Iterable[PeriodicWork]) -> None:
+    """Add periodic work. Registering the same work twice is harmless."""
+    PERIODIC_WORK.update({each.name: each for each in work})
+
+
+class Ticker:
+    """The thread that does periodic work. There is one instance per process."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._database_fails = False
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Stop after the current chunk. Wait at most this long for it."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def tick(self) -> None:
+        """Do all work that is due, unless another process is doing it."""
+        held = leases.held_names(LEASE_PREFIX)
+        for work in list(PERIODIC_WORK.values()):
+            if work.lease_name in held or self._stopping.is_set():
+                continue
+            lease = leases.acquire(work.lease_name, LEASE_SECONDS)
+            if lease is not None:
+                self._do(work, lease)
+
+    def _do(self, work: PeriodicWork, lease: Lease) -> None:
+        """Do the work chunk by chunk. The lease stays until the work is due again."""
+        pause = work.seconds
+        try:
+            while work.do_chunk():
+                if self._stopping.is_set():
+                    pause = 0.0  # Another process continues.
+                    break
+                if not leases.extend(lease, LEASE_SECONDS):
+                    return
+        except DATABASE_FAILURES:
+            raise
+        except Exception:
+            log.exception("the periodic work “%s” failed", work.name)
+            pause = min(pause, RETRY_SECONDS)
+        leases.extend(lease, pause)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with open_connection():
+                    self.tick()
+                self._database_fails = False
+            except DATABASE_FAILURES as error:
+                # Log the state once, not with every tick.
+                if not self._database_fails:
+                    log.warning("periodic work waits for the database: %s", error)
+                self._database_fails = True
+            except Exception:
+                log.exception("periodic work failed")
+            self._stopping.wait(TICK_SECONDS)
