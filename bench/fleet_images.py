@@ -30,7 +30,8 @@ COLUMNS = (
     "id, scope_id, cloud, location, cloud_image_id, compute_resource, name, os_family, os_version, "
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
     "credentials_name, registered_by_id, registered_by_name, registered_at, checked_at, verified, "
-    "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id"
+    "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id, "
+    "due_at"
 )
 GROUP_COLUMNS = (
     "id, scope_id, shared, cloud, location, os_family, os_version, architecture, agent_installed, "
@@ -265,6 +266,7 @@ class Fleet:
         description = f"{role.capitalize()} image of {owner.scope.name}, built by {person.name}."
         state = STATES.draw(chance)
         status, *life_cycle = self._life_cycle(registered)
+        is_planned = status == LifeCycle.ACTIVE and life_cycle[0]
         facets = (
             owner.scope.id,
             chance.random() < owner.shared,
@@ -309,6 +311,7 @@ class Fleet:
             size,
             f"{name}\n{image_id}\n{description}".lower(),
             self._count_in_group(facets),
+            f"{life_cycle[0]} 00:00:00" if is_planned else None,
         )
 
     def _registration_time(self, index: int) -> datetime:

@@ -190,7 +190,7 @@ def test_bulk_actions_without_javascript_and_on_a_phone(sign_in: SignIn) -> None
     expect(wait_until_done(plain)).to_have_count(2)
     assert_fits(plain)
     plain.locator("#job").get_by_role("link", name="a-noble").click()
-    expect(plain.locator("#image")).to_contain_text("Will be retired on 2099-12-31.")
+    expect(plain.locator("#image")).to_contain_text("Will be retired on 2099-12-31 (UTC).")
     assert_fits(plain)
     plain.get_by_role("link", name="Change status").click()
     expect(plain.get_by_label("Retired")).to_be_checked()

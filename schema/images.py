@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
 from typing import Any
 
 from peewee import (
@@ -84,11 +85,14 @@ class Image(EditedTable):
     check_error = TextField(default="")
     """Why the last check failed, or ''."""
 
-    status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
-    """The status today.
+    deprecation_announced_for = InstantField(null=True)
+    """When the state of an available image becomes deprecated, as its owner announced in the cloud.
 
-    `webapp.images.life_cycle` changes the status when `deprecated_on` or `retired_on` is due.
+    NULL if nothing is announced, or if the image is not available.
     """
+
+    status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
+    """The status today."""
     deprecated_on = DateField(null=True)
     retired_on = DateField(null=True)
     """`deprecated_on` and `retired_on` are the first days of a status, in UTC.
@@ -97,6 +101,11 @@ class Image(EditedTable):
     """
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
+    due_at = InstantField(null=True)
+    """When the status or the state changes next without a person or a cloud, filled by `derive`.
+
+    NULL if no date is planned or announced. `webapp.images.due_dates` changes them at this time.
+    """
 
     image_key = CharField(max_length=512, default="")
     """`image_key_of(cloud_image_id)`, filled by `derive`. IDs are compared in this form only."""
@@ -118,8 +127,6 @@ class Image(EditedTable):
             # Unique: a scope registers an image only once. See `webapp.images.identity`.
             (("scope", "cloud", "location", "image_key", "compute_resource"), True),
             (("cloud", "image_key"), False),
-            (("status", "deprecated_on"), False),
-            (("status", "retired_on"), False),
         )
         constraints = (
             Check("size_gb IS NULL OR size_gb >= 1"),
@@ -133,6 +140,18 @@ class Image(EditedTable):
         self.size_key = self.size_gb or 0
         self.verified = self.state != NEVER_READ
         self.search_text = search_text(self.name, self.cloud_image_id, self.description)
+        self.due_at = self._next_due_date()
+
+    def _next_due_date(self) -> datetime | None:
+        days = {
+            LifeCycle.ACTIVE: (self.deprecated_on, self.retired_on),
+            LifeCycle.DEPRECATED: (self.retired_on,),
+            LifeCycle.RETIRED: (),
+        }[self.status]
+        instants = [datetime.combine(day, time(), UTC) for day in days if day]
+        if self.deprecation_announced_for:
+            instants.append(self.deprecation_announced_for)
+        return min(instants, default=None)
 
     def save(self, *args: Any, **options: Any) -> Any:
         self.derive()
@@ -178,6 +197,12 @@ for _columns in (
             name="_".join(("image_by", *(_columns or ("id",)))),
         )
     )
+
+
+Image.add_index(
+    # Few images have a due date, so the index is small.
+    Image.index(Image.due_at, name="image_due_at", where=Image.due_at.is_null(False))
+)
 
 
 class FacetGroup(Table):

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -152,6 +152,27 @@ def app(session_app: Flask, new_database: NewDatabase) -> Iterator[Flask]:
 def no_pauses_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let jobs call a cloud again at once."""
     monkeypatch.setattr(backoff, "CLOUD_PAUSES", (0.0, 0.0))
+
+
+class Clock:
+    """A clock that a test sets. Before the first `go_to`, it shows the real time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = models.now()
+        monkeypatch.setattr(models, "now", lambda: self.now)
+        monkeypatch.setattr(models, "today", self.today)
+
+    def today(self) -> date:
+        return self.now.date()
+
+    def go_to(self, instant: datetime) -> None:
+        self.now = instant
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock of the code that calls `models.now` and `models.today`."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime, time
 
 import pytest
 from peewee import fn
@@ -13,8 +14,8 @@ from models import AuditEntry, DeletedImage, FacetGroup, Image, Job, JobRow, Lif
 from schema.search_text import search_text
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details, reload
 from webapp import audit, database
-from webapp.clouds.base import ImageState, Locator
-from webapp.images import deletion, life_cycle, registration
+from webapp.clouds.base import Fact, ImageState, Locator
+from webapp.images import deletion, image_details, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.search import catalogue
@@ -27,6 +28,7 @@ IMPORT_PLANS = "0009_import_plans"
 DATACENTERS, LOCATIONS = "0010_datacenter_names", "0012_location_spellings"
 PARAMETERS = "0013_parameter_names"
 NORMALIZED_TEXTS = "0014_normalized_texts"
+DUE_AT = "0016_due_at"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -303,8 +305,6 @@ def test_names_of_datacenters_are_decoded(make_image: MakeImage, actor_of: Actor
 def test_locations_lose_slashes_and_invisible_characters(
     make_image: MakeImage, actor_of: ActorOf
 ) -> None:
-    runner = Runner(models.database.obj, str(database.MIGRATIONS))
-    runner.down(LOCATIONS)
     images = [make_image("acme", number) for number in range(1, 6)]
     for image, cloud, location in zip(
         images,
@@ -316,6 +316,8 @@ def test_locations_lose_slashes_and_invisible_characters(
         image.save()
     Image.update(image_key="same").where(Image.location.in_(["DC1", "/DC1"])).execute()
     deletion.delete(actor_of("scalr-admin"), images[0])
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(LOCATIONS)
     assert runner.up()[0] == LOCATIONS
     (deleted,) = DeletedImage.select()
     assert deleted.record["columns"]["location"] == "Labs/DC0"
@@ -354,3 +356,45 @@ def test_texts_of_images_are_stored_in_the_form_that_searches_compare(
     assert (migrated.name_key, migrated.status_reason) == ("café 映像 x", "Too old")
     assert migrated.search_text == search_text("Café 映像 x\nami-1\na description")
     assert reload(plain).search_text == plain.search_text
+
+
+def test_due_dates_are_found_in_the_details_and_the_life_cycle(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    editor = actor_of("account-editor")
+    instant, obsolete = datetime(2027, 5, 31, 12, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)
+    scheduled = "The publisher plans to deprecate this image."
+    expected: dict[int, tuple[datetime | None, datetime | None]] = {}
+
+    def store(
+        cloud: str, image_id: str, announced: datetime | None, plan: LifeCyclePlan, **answer: object
+    ) -> Image:
+        image = make_image("acme", len(expected) + 1)
+        life_cycle.change(editor, image, plan)
+        image.cloud, image.cloud_image_id = cloud, image_id
+        image_details.apply_details(image, details(**answer))
+        image.save()
+        day = plan.retired_on if plan.status is LifeCycle.DEPRECATED else plan.deprecated_on
+        planned = datetime.combine(day, time(), UTC) if day else None
+        expected[image.id] = announced, min(filter(None, (announced, planned)), default=None)
+        return image
+
+    future, past = date(2027, 4, 1), date(2026, 1, 1)
+    none, both = LifeCyclePlan(), LifeCyclePlan(past, future)
+    end = Fact("obsolete", "Obsolescence", "Announced for 2027-03-01")
+    deprecated = {"state": ImageState.DEPRECATED, "deprecated": instant}
+    store("aws", "ami-0000000b", instant, none, deprecated=instant)
+    store("aws", "ami-0000000c", None, none, **deprecated)
+    store("aws", "ami-0000000d", instant, both, deprecated=instant)
+    store("aws", "ami-0000000e", None, LifeCyclePlan(past))
+    store("gce", "a/global/images/b", obsolete, none, end=obsolete, facts=(end,))
+    store("azure", "P:O:S:1", instant, none, deprecated=instant, state_note=scheduled)
+    deleted = store("aws", "ami-0000000f", instant, none, deprecated=instant)
+    batch = deletion.delete(editor, deleted)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(DUE_AT)
+    assert "deprecation_announced_for" not in DeletedImage.get().record["columns"]
+    assert runner.up()[0] == DUE_AT
+    assert deletion.restore_batch(editor, scope("acme"), batch)[0]
+    stored = {image.id: (image.deprecation_announced_for, image.due_at) for image in Image.select()}
+    assert stored == expected

@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import models
 from webapp import cli, database
 from webapp.credentials.vault import Vault
-from webapp.images import deletion
+from webapp.images import deletion, due_dates
 from webapp.images.receipts import Receipts
 from webapp.jobs import bulk_actions, runner, store, ticker
 from webapp.jobs.background import Background
@@ -70,6 +70,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     runner.register(import_job.JOB_ACTIONS)
     ticker.register(
         (
+            PeriodicWork("apply due dates", 20, due_dates.apply_chunk),
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
             PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),

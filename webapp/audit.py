@@ -12,6 +12,8 @@ from typing import Any
 from models import AuditEntry, EditedTable, Image, Scope
 from webapp.access import Actor
 
+REGISTRY = "The registry"
+"""Recorded instead of a person's name for a change that the application makes by itself."""
 Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
 """Recorded instead of the value of a secret. The log only shows that the secret changed."""
@@ -22,6 +24,7 @@ ACTIONS = {
     "image.edit": "edited the image",
     "image.promote": "promoted the image",
     "image.check": "checked the image",
+    "image.due": "applied a due date to the image",
     "image.merge": "merged a duplicate record into the image",
     "image.delete": "deleted the image",
     "image.undelete": "restored the deleted image",
@@ -52,7 +55,7 @@ ACTIONS = {
 
 
 def record(
-    actor: Actor,
+    actor: Actor | None,
     scope: Scope | None,
     action: str,
     subject: str,
@@ -62,6 +65,7 @@ def record(
 ) -> None:
     """Write one entry. `action` is a key of ACTIONS.
 
+    `actor` is None if the application makes the change by itself.
     `scope` is None if the change is to a person's own account. `record` is the changed record,
     after it was saved, so that the entry names the revision that the change gave the record. Pairs
     of equal values in `changes` are left out, except for the pair of SECRET.
@@ -76,8 +80,8 @@ def record(
     AuditEntry.create(
         scope=scope,
         scope_label=scope.label if scope else "",
-        person=actor.person,
-        person_name=actor.person.name,
+        person=actor.person if actor else None,
+        person_name=actor.person.name if actor else REGISTRY,
         action=action,
         subject=subject[:255],
         record=record.reference if record else "",

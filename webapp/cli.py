@@ -10,13 +10,14 @@ from peewee import IntegrityError
 import models
 from models import Membership, Person, Role, Scope, transaction
 from webapp import database
+from webapp.images import due_dates
 from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.web.services import services
 
 
 def init_app(app: Flask) -> None:
-    for command in (migrate, create_admin, set_password, rotate_keys, version):
+    for command in (migrate, create_admin, set_password, rotate_keys, apply_due_dates, version):
         app.cli.add_command(command)
 
 
@@ -82,6 +83,21 @@ def rotate_keys() -> None:
             raise click.ClickException(error.message) from error
     noun = "set of credentials" if count == 1 else "sets of credentials"
     click.echo(f"Re-encrypted {count} {noun} with the first key.")
+
+
+@click.command("apply-due-dates")
+@with_appcontext
+def apply_due_dates() -> None:
+    """Change the status and state of images whose dates are due.
+
+    The application also does this by itself.
+    """
+    count = 0
+    with models.database.connection_context():
+        _require_current_schema()
+        while changed := due_dates.apply_due_dates():
+            count += changed
+    click.echo(f"Changed {count:,} image{'' if count == 1 else 's'}.")
 
 
 @click.command()

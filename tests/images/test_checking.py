@@ -84,6 +84,18 @@ def test_a_gone_image_stays_registered(
     assert image_details.from_json(stored.details).state_note == "There is no such AMI."
 
 
+def test_a_check_corrects_an_image_that_was_marked_as_gone_by_mistake(
+    make_image: MakeImage, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image("acme")
+    answer_with(monkeypatch, ImageNotFound("There is no such AMI."))
+    checking.check_again(editor, image, vault)
+    answer_with(monkeypatch, details())
+    assert checking.check_again(editor, reload(image), vault) == {"State": ("gone", "available")}
+    stored = reload(image)
+    assert (stored.state, stored.details["state_note"]) == (ImageState.AVAILABLE, "")
+
+
 def test_an_image_that_was_never_read_has_a_state_of_its_own(unread: Image) -> None:
     stored = Image.get_by_id(unread.id)
     assert (stored.state, stored.verified) == (ImageState.UNKNOWN, False)

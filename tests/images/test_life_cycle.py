@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 import models
-from models import FacetGroup, Image, LifeCycle
+from models import FacetGroup, LifeCycle
 from tests.conftest import ActorOf, MakeImage, reload
 from webapp import audit
 from webapp.access import Actor, Forbidden
@@ -31,7 +31,6 @@ class Calendar:
 def calendar(monkeypatch: pytest.MonkeyPatch) -> Calendar:
     calendar = Calendar()
     monkeypatch.setattr(models, "today", lambda: calendar.today)
-    monkeypatch.setattr(life_cycle, "_dates_applied_on", None)
     return calendar
 
 
@@ -143,43 +142,3 @@ def test_invalid_plans_are_refused(fields: tuple[date | None, ...], field: str, 
     with pytest.raises(InvalidLifeCycle, match=words) as caught:
         LifeCyclePlan(*fields)  # type: ignore[arg-type]
     assert caught.value.field == field
-
-
-def test_dates_take_effect_on_their_day(
-    make_image: MakeImage, editor: Actor, calendar: Calendar
-) -> None:
-    both, retired, never = (make_image("acme", number) for number in (1, 2, 3))
-    life_cycle.change(editor, both, LifeCyclePlan(TOMORROW, LATER, "Planned."))
-    life_cycle.retire(editor, retired, TOMORROW)
-    life_cycle.apply_due_dates()
-    assert counts_by_status() == {LifeCycle.ACTIVE: 3}
-    for day, expected in [
-        (TOMORROW, [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
-        (LATER - timedelta(days=1), [LifeCycle.DEPRECATED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
-        (LATER, [LifeCycle.RETIRED, LifeCycle.RETIRED, LifeCycle.ACTIVE]),
-    ]:
-        calendar.go_to(day)
-        for _ in range(2):
-            life_cycle.apply_due_dates()
-            assert [reload(each).status for each in (both, retired, never)] == expected
-    assert counts_by_status() == {LifeCycle.ACTIVE: 1, LifeCycle.RETIRED: 2}
-    assert reload(both).status_reason == "Planned."
-
-
-def test_due_dates_are_applied_once_a_day(
-    make_image: MakeImage, editor: Actor, calendar: Calendar
-) -> None:
-    image = make_image("acme")
-    life_cycle.deprecate(editor, image, TOMORROW)
-    life_cycle.apply_due_dates_once_a_day()
-    assert reload(image).status is LifeCycle.ACTIVE
-    calendar.go_to(TOMORROW)
-    life_cycle.apply_due_dates_once_a_day()
-    assert reload(image).status is LifeCycle.DEPRECATED
-    # A status that was overwritten stays until the next day.
-    Image.update(status=LifeCycle.ACTIVE).execute()
-    life_cycle.apply_due_dates_once_a_day()
-    assert reload(image).status is LifeCycle.ACTIVE
-    calendar.go_to(LATER)
-    life_cycle.apply_due_dates_once_a_day()
-    assert reload(image).status is LifeCycle.DEPRECATED

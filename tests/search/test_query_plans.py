@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from peewee import SqliteDatabase
 
 import models
 from models import Scope, transaction
 from tests.conftest import ActorOf, ScopeAt
+from tests.query_plans import plan_of
 from tests.search.random_images import PATHS, TERMS, create_random_image
 from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
@@ -85,23 +85,11 @@ def test_no_search_reads_the_whole_table(
         catalogue.find_page(actor, production, Listing(query, sort, size=10, after=page.next))
         next(catalogue.iterate_images(actor, production, query), None)
     plans = dict.fromkeys((sql, tuple(params or ())) for sql, params in statements)
-    full_scans = {sql: plan for sql, params in plans if _reads_a_table(plan := _plan(sql, params))}
+    full_scans = {
+        sql: plan for sql, params in plans if _reads_a_table(plan := plan_of(sql, params))
+    }
     assert not full_scans, "\n\n".join(f"{sql}\n{plan}" for sql, plan in full_scans.items())
     assert len(plans) > 100
-
-
-def _plan(sql: str, params: Any) -> str:
-    database = models.database.obj
-    if isinstance(database, SqliteDatabase):
-        rows = database.connection().execute(f"EXPLAIN QUERY PLAN {sql}", params or ())
-        return "\n".join(row[3] for row in rows)
-    with database.connection().cursor() as cursor:
-        # Without this setting, PostgreSQL reads the whole table, because the table is so small.
-        cursor.execute("SET enable_seqscan = off")
-        cursor.execute(f"EXPLAIN {sql}", params)
-        plan = "\n".join(row[0] for row in cursor.fetchall())
-        cursor.execute("RESET enable_seqscan")
-        return plan
 
 
 def _reads_a_table(plan: str) -> bool:

@@ -43,7 +43,7 @@ def test_changing_the_status_of_an_image(client: FlaskClient, make_image: MakeIm
     fields = {"status": "deprecated", "on": str(day + timedelta(days=9)), "reason": "It is old."}
     page = save(**fields, successor="new")
     assert (
-        f"Will be deprecated on {day + timedelta(days=9)}. It is old. Use new instead."
+        f"Will be deprecated on {day + timedelta(days=9)} (UTC). It is old. Use new instead."
         in visible_text(page)
     )
     form = client.get(url).text

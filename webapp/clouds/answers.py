@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 def parse_instant(value: object) -> datetime | None:
     """Return the instant in an ISO 8601 text. A text without a time zone is in UTC.
 
-    Returns None for any other value, because a private endpoint may send anything.
+    Returns None for any other value, because a private endpoint may send anything. An instant whose
+    year in UTC is not from 1 to 9999 counts as such a value.
     """
     try:
         instant = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
+        aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+        aware.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return aware

@@ -305,7 +305,7 @@ class ImageDetails:
     """One sentence that explains the state, or ''."""
     created: datetime | None
     deprecated: datetime | None
-    """When the image was or will be deprecated."""
+    """When the image was deprecated. If it is available, when it will be deprecated."""
     facts: tuple[Fact, ...]
     volumes: tuple[Volume, ...]
     os_texts: tuple[str, ...]
@@ -324,6 +324,15 @@ class ImageDetails:
     """The location where the image was read, or where an import expects the image. If the image can
     be read without a location, this is ''. The location isn't part of the image's identity, but
     makes the next look-up fast."""
+    end: datetime | None = None
+    """When the image will be obsolete or deleted, as its owner announced."""
+
+    @property
+    def deprecation_announced_for(self) -> datetime | None:
+        """The time from which a look-up of this available image will return DEPRECATED, or None."""
+        if self.state is not ImageState.AVAILABLE:
+            return None
+        return min(filter(None, (self.deprecated, self.end)), default=None)
 
     @property
     def replacement(self) -> str:

@@ -30,7 +30,7 @@ from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
 DERIVED_COLUMNS = frozenset(
-    {"group_id", "image_key", "name_key", "size_key", "search_text", "verified"}
+    {"due_at", "group_id", "image_key", "name_key", "size_key", "search_text", "verified"}
 )
 """Columns that are computed from other columns. The stored copy leaves them out."""
 

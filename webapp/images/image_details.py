@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from models import Image, now
+from models import Image
+from webapp import audit
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
-from webapp.clouds.messages import since
 
 ARCHITECTURE_LENGTH = 32
 
@@ -19,6 +19,7 @@ def to_json(details: ImageDetails) -> dict[str, Any]:
         **asdict(details),
         "created": _to_iso(details.created),
         "deprecated": _to_iso(details.deprecated),
+        "end": _to_iso(details.end),
     }
 
 
@@ -30,6 +31,7 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
             "state": ImageState(data["state"]),
             "created": _from_iso(data["created"]),
             "deprecated": _from_iso(data["deprecated"]),
+            "end": _from_iso(data.get("end")),
             "facts": tuple(Fact(**fact) for fact in data["facts"]),
             "volumes": tuple(Volume(**volume) for volume in data["volumes"]),
             "os_texts": tuple(data["os_texts"]),
@@ -37,24 +39,6 @@ def from_json(data: dict[str, Any]) -> ImageDetails:
             "compute_resources": tuple(data["compute_resources"]),
         }
     )
-
-
-def current_details(image: Image) -> ImageDetails:
-    """Return the stored details of an image, with the state that they imply today.
-
-    If the image was available at the last check, and its announced deprecation is due by now, its
-    state is DEPRECATED.
-    """
-    details = from_json(image.details)
-    due = details.deprecated
-    if details.state is not ImageState.AVAILABLE or due is None or due > now():
-        return details
-    checked = f"{image.checked_at.astimezone(UTC):%Y-%m-%d}"
-    note = (
-        f"Deprecated {since(due)} according to the last check on {checked}. Check the image again "
-        "to update its state."
-    )
-    return replace(details, state=ImageState.DEPRECATED, state_note=note)
 
 
 def apply_details(image: Image, details: ImageDetails) -> None:
@@ -67,6 +51,33 @@ def apply_details(image: Image, details: ImageDetails) -> None:
     image.description = details.description
     image.architecture = details.architecture[:ARCHITECTURE_LENGTH]
     image.state = details.state
+    image.deprecation_announced_for = details.deprecation_announced_for
+
+
+def apply_due_deprecation(image: Image, moment: datetime) -> audit.Changes:
+    """Set the state of an image to DEPRECATED if its owner announced that for `moment` or earlier.
+
+    Return the change of the state.
+    """
+    due = image.deprecation_announced_for
+    if due is None or due > moment:
+        return {}
+    before = from_json(image.details)
+    note = _due_note(before, due, image.checked_at)
+    apply_details(image, replace(before, state=ImageState.DEPRECATED, state_note=note))
+    return {"State": (before.state.value, ImageState.DEPRECATED.value)}
+
+
+def _due_note(details: ImageDetails, due: datetime, checked_at: datetime) -> str:
+    day = f"{due.astimezone(UTC):%Y-%m-%d}"
+    checked = f"according to the last check on {checked_at.astimezone(UTC):%Y-%m-%d}"
+    note = (
+        f"Deprecated since {day} {checked}."
+        if due == details.deprecated
+        else f"The owner announced the end of this image for {day}, {checked}."
+    )
+    replacement = f" Use {details.replacement} instead." if details.replacement else ""
+    return f"{note} Check the image again to confirm its state.{replacement}"
 
 
 def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tuple[Any, Any]]:

@@ -1,12 +1,11 @@
 """The life cycle of an image, which its owner decides: active, deprecated, retired.
 
-A date may be in the future. The application then changes the status of the image on that day. This
-module must not know the state that the cloud reports for an image.
+A date may be in the future. `webapp.images.due_dates` then changes the status of the image on that
+day. This module must not know the state that the cloud reports for an image.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -23,10 +22,6 @@ from webapp.values.days import require_plausible
 from webapp.values.text import LineRule
 
 REASON_LENGTH = 255
-
-_applying_dates = threading.Lock()
-_dates_applied_on: date | None = None
-"""The last day on which this process called `apply_due_dates`."""
 
 
 class InvalidLifeCycle(Refusal):
@@ -70,12 +65,15 @@ class LifeCyclePlan:
     @property
     def status(self) -> LifeCycle:
         """The status today."""
-        today = models.today()
-        if self.retired_on and self.retired_on <= today:
-            return LifeCycle.RETIRED
-        if self.deprecated_on and self.deprecated_on <= today:
-            return LifeCycle.DEPRECATED
-        return LifeCycle.ACTIVE
+        return _status_on(models.today(), self.deprecated_on, self.retired_on)
+
+
+def _status_on(day: date, deprecated_on: date | None, retired_on: date | None) -> LifeCycle:
+    if retired_on and retired_on <= day:
+        return LifeCycle.RETIRED
+    if deprecated_on and deprecated_on <= day:
+        return LifeCycle.DEPRECATED
+    return LifeCycle.ACTIVE
 
 
 STAYS_ACTIVE = LifeCyclePlan()
@@ -178,6 +176,7 @@ _PLAN_COLUMNS = (
     Image.status_reason,
     Image.successor,
     Image.status,
+    Image.due_at,
 )
 
 
@@ -221,31 +220,8 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def apply_due_dates_once_a_day() -> None:
-    """Call `apply_due_dates` once per UTC day in each process.
-
-    If another request is applying the dates at this moment, return without waiting.
-    """
-    global _dates_applied_on  # noqa: PLW0603  one value for the whole process
-    today = models.today()
-    if _dates_applied_on == today or not _applying_dates.acquire(blocking=False):
-        return
-    try:
-        with transaction():
-            apply_due_dates()
-        _dates_applied_on = today
-    finally:
-        _applying_dates.release()
-
-
-def apply_due_dates() -> None:
-    """Change the status of all images whose deprecation or retirement date has been reached.
-
-    A second call on the same day changes nothing.
-    """
-    today = models.today()
-    not_retired = Image.status.in_((LifeCycle.ACTIVE, LifeCycle.DEPRECATED))
-    due = Image.retired_on <= today, not_retired
-    Image.update_all(status=LifeCycle.RETIRED).where(*due).execute()
-    due = Image.deprecated_on <= today, Image.status == LifeCycle.ACTIVE
-    Image.update_all(status=LifeCycle.DEPRECATED).where(*due).execute()
+def apply_due_dates(image: Image, day: date) -> audit.Changes:
+    """Set the status that the dates of an image give on `day`, and return the change."""
+    before = image.status
+    image.status = _status_on(day, image.deprecated_on, image.retired_on)
+    return audit.difference({"status": before.value}, {"status": image.status.value})

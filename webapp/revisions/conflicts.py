@@ -1,8 +1,8 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
 Every use case that changes a record locks it first, and compares the revision that the person saw
-with the stored revision. Only fields that people edit count, because a check may change the facts
-from the cloud at any time. This module must not know what the fields of a record mean.
+with the stored revision. Only changes by people count, because a check or a due date may change an
+image at any time. This module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from models import AuditEntry, EditedTable
 from webapp import audit
 from webapp.refusals import Refusal
 
-ACTIONS_OF_CLOUDS = ("image.check",)
-"""The actions in the audit log whose changes are facts that a cloud returned."""
+ACTIONS_WITHOUT_EDITS = ("image.check", "image.due")
+"""The actions in the audit log that change no field that people edit."""
 
 
 class RecordDeleted(Refusal):
@@ -76,7 +76,7 @@ def changes_since(record: EditedTable, revision: int) -> list[Change]:
     newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
     found: dict[str, Change] = {}
     for entry in AuditEntry.select().where(newer).order_by(AuditEntry.id):
-        if entry.action in ACTIONS_OF_CLOUDS:
+        if entry.action in ACTIONS_WITHOUT_EDITS:
             continue
         for field, (before, after) in entry.changes.items():
             first = found[field].before if field in found else before

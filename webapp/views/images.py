@@ -231,7 +231,7 @@ def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any
     form.set_credentials(usable, image)
     locator = Locator(image.location, image.cloud_image_id, image.compute_resource)
     settings = image.credentials.settings if image.credentials else {}
-    details = image_details.current_details(image)
+    details = image_details.from_json(image.details)
     return render(
         "images/image.html",
         fragment="images/_image.html",

@@ -131,8 +131,8 @@ def _successor_text(image: Image) -> str:
 
 def _status_message(image: Image) -> str:
     plan = life_cycle.plan_of(image)
-    if plan.retired_on and plan.status is not LifeCycle.RETIRED:
-        return f"The image will be retired on {plan.retired_on}."
-    if plan.deprecated_on and plan.status is LifeCycle.ACTIVE:
-        return f"The image will be deprecated on {plan.deprecated_on}."
-    return f"The image is now {plan.status}."
+    if plan.retired_on and image.status is not LifeCycle.RETIRED:
+        return f"The image will be retired on {plan.retired_on} (UTC)."
+    if plan.deprecated_on and image.status is LifeCycle.ACTIVE:
+        return f"The image will be deprecated on {plan.deprecated_on} (UTC)."
+    return f"The image is now {image.status}."

@@ -16,7 +16,6 @@ from flask_login import login_required
 
 from models import Level, Scope
 from webapp.access import Right
-from webapp.images import life_cycle
 from webapp.people.bookmarks import PAGE_PATH
 from webapp.values.text import is_encodable
 
@@ -86,4 +85,3 @@ def _set_scope() -> None:
     if scope is None or scope.level != request.blueprint or g.actor.role_at(scope) is None:
         abort(404)
     g.scope = scope
-    life_cycle.apply_due_dates_once_a_day()

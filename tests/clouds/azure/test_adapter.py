@@ -136,6 +136,8 @@ def test_past_and_planned_deprecation_have_a_state_note(
         ("ScheduledForDeprecation", "2099-05-31", ImageState.AVAILABLE, "plans to deprecate this"),
         ("ScheduledForDeprecation", None, ImageState.AVAILABLE, "on an unknown date."),
         ("Active", None, ImageState.AVAILABLE, ""),
+        ("Active", "2026-05-31", ImageState.AVAILABLE, ""),
+        ("Active", "2099-05-31", ImageState.AVAILABLE, ""),
     ],
 )
 def test_a_deprecation_counts_from_its_date_on(
@@ -146,6 +148,9 @@ def test_a_deprecation_counts_from_its_date_on(
     details = azure_details.from_marketplace(IMAGE, answer, str(IMAGE))
     assert details.state is expected
     assert words in details.state_note
+    is_announced = state == "ScheduledForDeprecation" and expected is ImageState.AVAILABLE
+    announced = datetime.fromisoformat(f"{date}T00:00:00Z") if date and is_announced else None
+    assert details.deprecation_announced_for == announced
 
 
 def test_the_terms_of_a_plan_are_a_warning(adapter: Azure, good: CredentialValues) -> None:

@@ -11,6 +11,7 @@ from sandbox import faulty, gce_answers, gce_images, gce_keys
 from tests.clouds.gce.answers import image, refusing
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import fact
+from webapp.clouds.answers import parse_instant
 from webapp.clouds.base import (
     CloudUnreachable,
     CredentialValues,
@@ -303,6 +304,10 @@ def test_a_future_deprecation_does_not_change_the_state() -> None:
     assert details.state is ImageState.AVAILABLE
     assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
     assert fact(details, "obsolete") == "Announced for 2028-01-01"
+    assert details.deprecation_announced_for == details.deprecated
+    del deprecation["deprecated"]
+    ends = image_details({"name": "web", "status": "READY", "deprecated": deprecation}, REQUESTED)
+    assert ends.deprecation_announced_for == datetime(2028, 1, 1, tzinfo=UTC)
 
 
 PAST, FUTURE = "2021-01-01T00:00:00Z", "2096-01-01T00:00:00Z"
@@ -337,6 +342,8 @@ def test_no_combination_of_a_state_and_dates_contradicts_itself(
         assert details.deprecated is None or not details.state_note
     if details.deprecated and details.deprecated > datetime.now(UTC):
         assert details.state is ImageState.AVAILABLE
+    is_announced = details.state is ImageState.AVAILABLE and FUTURE in stages.values()
+    assert details.deprecation_announced_for == (parse_instant(FUTURE) if is_announced else None)
     for name in ("OBSOLETE", "DELETED"):
         date = stages[name] if name in later else None
         announced = f"Announced for {date[:10]}" if date else None

@@ -43,7 +43,7 @@ def from_marketplace(
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
-    deprecated = parse_instant(status.get("scheduledDeprecationTime"))
+    deprecated = _deprecation_date(status)
     state, note = _deprecation_state(status, deprecated)
     disk = mapping_at(properties, "osDiskImage")
     volumes = (
@@ -305,6 +305,12 @@ def _os_texts(system: str, *texts: str) -> tuple[str, ...]:
 def _architecture(properties: Mapping[str, Any]) -> str:
     name = text(properties, "architecture")
     return ARCHITECTURES.get(name.lower(), name)
+
+
+def _deprecation_date(status: Mapping[str, Any]) -> datetime | None:
+    """Return when the image was or will be deprecated. An active image has no such date."""
+    is_active = text(status, "imageState").lower() not in {"deprecated", "scheduledfordeprecation"}
+    return None if is_active else parse_instant(status.get("scheduledDeprecationTime"))
 
 
 def _deprecation_state(

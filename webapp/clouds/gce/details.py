@@ -85,6 +85,7 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         os_texts=tuple(_os_texts(image)),
         warnings=tuple(_warnings(image)),
         image_id="" if reference == requested else str(reference),
+        end=_end(deprecation),
     )
 
 
@@ -187,10 +188,19 @@ def _deprecated(deprecation: Mapping[str, Any]) -> datetime | None:
     return None if is_planned and (_stage(deprecation) or _reached(deprecation)) else instant
 
 
+def _end(deprecation: Mapping[str, Any]) -> datetime | None:
+    """Return when the image becomes obsolete or deleted, as its owner announced."""
+    ends = (
+        parse_instant(deprecation.get(stage.lower()))
+        for stage in _later_stages(deprecation)
+        if stage != "DEPRECATED"
+    )
+    return min(filter(None, ends), default=None)
+
+
 def _ends_without_deprecation(deprecation: Mapping[str, Any]) -> bool:
     """Return whether the owner announced only that an active image becomes obsolete or deleted."""
-    ends = (_announced(deprecation, stage) for stage in ("OBSOLETE", "DELETED"))
-    return any(ends) and not _deprecated(deprecation)
+    return _end(deprecation) is not None and _deprecated(deprecation) is None
 
 
 def _announced(deprecation: Mapping[str, Any], stage: str) -> str:

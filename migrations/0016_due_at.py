@@ -1,0 +1,141 @@
+"""Store when the status or the state of an image changes next, and when its deprecation is due.
+
+One index replaces the two indexes on the dates of the life cycle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+from typing import Any
+
+from peewee import (
+    CharField,
+    Database,
+    DateField,
+    DateTimeField,
+    IntegerField,
+    JSONField,
+    Model,
+    SqliteDatabase,
+)
+
+COLUMNS = ("deprecation_announced_for", "due_at")
+OLD_INDEXES = {
+    "image_status_deprecated_on": "status, deprecated_on",
+    "image_status_retired_on": "status, retired_on",
+}
+CHUNK_SIZE = 5_000
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def up(_migrator: Any, db: Database) -> None:
+    kind = "DATETIME" if isinstance(db, SqliteDatabase) else "TIMESTAMP"
+    for name in COLUMNS:
+        db.execute_sql(f"ALTER TABLE image ADD COLUMN {name} {kind}")
+    _fill(db)
+    db.execute_sql("CREATE INDEX image_due_at ON image (due_at) WHERE due_at IS NOT NULL")
+    for name in OLD_INDEXES:
+        db.execute_sql(f"DROP INDEX {name}")
+
+
+def down(migrator: Any, db: Database) -> None:
+    db.execute_sql("DROP INDEX image_due_at")
+    for name, columns in OLD_INDEXES.items():
+        db.execute_sql(f"CREATE INDEX {name} ON image ({columns})")
+    migrator.migrate(*(migrator.drop_column("image", name) for name in COLUMNS))
+    _, deleted_image = _tables(db)
+    for deleted in _in_chunks(deleted_image):
+        if deleted.record["columns"].pop("deprecation_announced_for", ""):
+            _save_record(deleted)
+
+
+def _tables(db: Database) -> tuple[Any, Any]:
+    class Base(Model):
+        class Meta:
+            database = db
+            legacy_table_names = False
+
+    class Image(Base):
+        id = IntegerField(primary_key=True)
+        cloud = CharField(max_length=32)
+        cloud_image_id = CharField(max_length=512)
+        state = CharField(max_length=16)
+        details = JSONField()
+        status = CharField(max_length=16)
+        deprecated_on = DateField(null=True)
+        retired_on = DateField(null=True)
+        deprecation_announced_for = DateTimeField(null=True)
+        due_at = DateTimeField(null=True)
+
+    class DeletedImage(Base):
+        id = IntegerField(primary_key=True)
+        record = JSONField()
+
+    return Image, DeletedImage
+
+
+def _fill(db: Database) -> None:
+    image_table, deleted_image = _tables(db)
+    has_dates = image_table.deprecated_on.is_null(False) | image_table.retired_on.is_null(False)
+    for image in _in_chunks(image_table, has_dates | (image_table.state == "available")):
+        announced = _announced(image.cloud, image.cloud_image_id, image.details)
+        due = _due(image, announced)
+        if due:
+            values = {"deprecation_announced_for": announced, "due_at": due}
+            image_table.update(values).where(image_table.id == image.id).execute()
+    for deleted in _in_chunks(deleted_image):
+        columns = deleted.record["columns"]
+        announced = _announced(columns["cloud"], columns["cloud_image_id"], columns["details"])
+        if announced:
+            columns["deprecation_announced_for"] = announced.replace(tzinfo=UTC).isoformat()
+            _save_record(deleted)
+
+
+def _save_record(deleted: Any) -> None:
+    table = type(deleted)
+    table.update(record=deleted.record).where(table.id == deleted.id).execute()
+
+
+def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
+    """Yield the rows of a table. Details of a whole fleet would need much memory."""
+    last_id = 0
+    while True:
+        query = table.select().where(table.id > last_id, *conditions)
+        rows = list(query.order_by(table.id).limit(CHUNK_SIZE))
+        yield from rows
+        if len(rows) < CHUNK_SIZE:
+            return
+        last_id = rows[-1].id
+
+
+def _announced(cloud: str, image_id: str, details: dict[str, Any]) -> datetime | None:
+    """Return when an available image becomes deprecated, in UTC without a time zone."""
+    if details.get("state") != "available":
+        return None
+    dates = [
+        match.group()
+        for fact in details["facts"]
+        if cloud == "gce" and fact["key"] in {"obsolete", "deleted"}
+        if (match := _DAY.search(fact["value"]))
+    ]
+    # The date of a Marketplace image of Azure has no effect before the publisher schedules it.
+    is_marketplace = cloud == "azure" and not image_id.startswith("/")
+    if details["deprecated"] and (not is_marketplace or "plans to" in details["state_note"]):
+        dates.append(details["deprecated"])
+    return min(map(_parse, dates), default=None)
+
+
+def _parse(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+def _due(image: Any, announced: datetime | None) -> datetime | None:
+    days = {
+        "active": (image.deprecated_on, image.retired_on),
+        "deprecated": (image.retired_on,),
+    }.get(image.status, ())
+    instants = [datetime.combine(day, time()) for day in days if day]
+    return min((*instants, announced) if announced else instants, default=None)
