@@ -267,10 +267,9 @@ def _check_fleet(images: int) -> None:
         for image in Image.select().order_by(Image.id.desc()).limit(100):
             assert CLOUDS[image.cloud].parse_image_id(image.cloud_image_id).value
             image_details.from_json(image.details)
-            before = image.search_text, image.name_key, image.size_key, image.image_key
+            before = dict(image.__data__)
             image.derive()
-            after = image.search_text, image.name_key, image.size_key, image.image_key
-            assert before == after
+            assert image.__data__ == before
         report_progress(f"{images:,} images in {FacetGroup.select().count():,} groups")
 
 

@@ -15,6 +15,8 @@ from itertools import accumulate
 from typing import Any
 
 from models import LifeCycle, Person, Scope, today
+from schema.images import image_key_of
+from schema.text import place_key
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 from webapp.images import image_details
 from webapp.images.operating_systems import version_key
@@ -27,7 +29,8 @@ RARE_IMAGES = 40
 The largest account shares about half of them.
 """
 COLUMNS = (
-    "id, scope_id, cloud, location, cloud_image_id, compute_resource, name, os_family, os_version, "
+    "id, scope_id, cloud, location, cloud_image_id, compute_resource, "
+    "location_key, image_key, compute_resource_key, name, os_family, os_version, "
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
     "credentials_name, registered_by_id, registered_by_name, registered_at, checked_at, verified, "
     "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id, "
@@ -262,6 +265,7 @@ class Fleet:
         serial = f"{chance.getrandbits(64):016x}"
         name = f"{family}-{version}-{role}-{registered:%Y%m%d}-{serial[:6]}"
         image_id = kind.image_id(chance, name)
+        resource = chance.choice(kind.resources)
         size = min(500, 8 + 2 * int(chance.expovariate(1 / 20)))
         description = f"{role.capitalize()} image of {owner.scope.name}, built by {person.name}."
         state = STATES.draw(chance)
@@ -287,7 +291,10 @@ class Fleet:
             kind.key,
             facets[3],
             image_id,
-            chance.choice(kind.resources),
+            resource,
+            place_key(facets[3]),
+            image_key_of(image_id),
+            place_key(resource),
             name,
             family,
             version,

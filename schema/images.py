@@ -23,6 +23,7 @@ from schema.columns import InstantField, LifeCycle, now
 from schema.credentials import CloudCredentials
 from schema.search_text import search_text
 from schema.tenancy import Person, Scope
+from schema.text import LONGEST_PLACE_KEY, place_key
 
 NEVER_READ = "unknown"
 """The state of an image that was never read from its cloud."""
@@ -109,6 +110,9 @@ class Image(EditedTable):
 
     image_key = CharField(max_length=512, default="")
     """`image_key_of(cloud_image_id)`, filled by `derive`. IDs are compared in this form only."""
+    location_key = CharField(max_length=LONGEST_PLACE_KEY, default="")
+    compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, default="")
+    """`place_key` of the location and of the compute resource, filled by `derive`."""
     name_key = CharField(max_length=255, default="")
     size_key = IntegerField(default=0)
     search_text = TextField(default="")
@@ -123,11 +127,7 @@ class Image(EditedTable):
     """The ID of the `FacetGroup` that counts the image. Database triggers set it."""
 
     class Meta:
-        indexes = (
-            # Unique: a scope registers an image only once. See `webapp.images.identity`.
-            (("scope", "cloud", "location", "image_key", "compute_resource"), True),
-            (("cloud", "image_key"), False),
-        )
+        indexes = ((("cloud", "image_key"), False),)
         constraints = (
             Check("size_gb IS NULL OR size_gb >= 1"),
             Check("length(name) BETWEEN 2 AND 255"),
@@ -136,6 +136,8 @@ class Image(EditedTable):
     def derive(self) -> None:
         """Fill the columns that are computed from other columns."""
         self.image_key = image_key_of(self.cloud_image_id)
+        self.location_key = place_key(self.location)
+        self.compute_resource_key = place_key(self.compute_resource)
         self.name_key = self.name.lower()[:255]
         self.size_key = self.size_gb or 0
         self.verified = self.state != NEVER_READ
@@ -202,6 +204,18 @@ for _columns in (
 Image.add_index(
     # Few images have a due date, so the index is small.
     Image.index(Image.due_at, name="image_due_at", where=Image.due_at.is_null(False))
+)
+# A scope registers an image only once. See `webapp.images.identity`.
+Image.add_index(
+    Image.index(
+        Image.scope,
+        Image.cloud,
+        Image.location_key,
+        Image.image_key,
+        Image.compute_resource_key,
+        unique=True,
+        name="image_identity",
+    )
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+from urllib.parse import unquote
 
 BLANKS = re.compile(r"[\t\u2028\u2029\u2800\u3164\uffa0]|[^\S\x0a-\x0d\x1c-\x1f\x85]")
 """Characters that look like a space. Braille and Hangul have blank characters of their own."""
@@ -15,3 +17,20 @@ def comparable(text: str) -> str:
     """Return the text in NFC, with a space for each blank, and without characters of no width."""
     text = _WITHOUT_WIDTH.sub("", unicodedata.normalize("NFC", text))
     return BLANKS.sub(" ", text)
+
+
+LONGEST_PLACE_KEY = 255
+
+
+@lru_cache(maxsize=4096)
+def place_key(name: str) -> str:
+    """Return a key that is equal for all spellings of a location or of a compute resource.
+
+    Spellings may differ in case, in invisible characters and in slashes, and may escape characters
+    as in a URL. `webapp.images.identity` explains why case does not matter.
+    """
+    visible = (
+        character for character in unquote(name) if unicodedata.category(character)[0] != "C"
+    )
+    key = unicodedata.normalize("NFC", "".join(visible)).lower()
+    return re.sub("/+", "/", key).strip(" /")[:LONGEST_PLACE_KEY]

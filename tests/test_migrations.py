@@ -28,7 +28,7 @@ IMPORT_PLANS = "0009_import_plans"
 DATACENTERS, LOCATIONS = "0010_datacenter_names", "0012_location_spellings"
 PARAMETERS = "0013_parameter_names"
 NORMALIZED_TEXTS = "0014_normalized_texts"
-DUE_AT = "0016_due_at"
+DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -283,10 +283,15 @@ def test_names_of_datacenters_are_decoded(make_image: MakeImage, actor_of: Actor
     ):
         image.cloud, image.location, image.compute_resource = cloud, location, resource
         image.save()
-    Image.update(image_key="same").where(Image.id.in_([first.id, second.id])).execute()
     batch = deletion.delete(admin, deleted)
     runner.down(DATACENTERS)
-    assert runner.up()[0] == DATACENTERS
+    Image.update(image_key="same").where(Image.id.in_([first.id, second.id])).execute()
+    assert runner.up(DATACENTERS) == [DATACENTERS]
+    images = Image.select(Image.location).where(Image.id.in_([first.id, second.id]))
+    assert {image.location for image in images} == {"X/1", "X%2f1"}
+    # A later migration merges records of one image.
+    Image.update(image_key="other").where(Image.id == second.id).execute()
+    runner.up()
     deletion.restore_batch(admin, plain.scope, batch)
     found = [
         (image.location, image.compute_resource)
@@ -314,14 +319,17 @@ def test_locations_lose_slashes_and_invisible_characters(
     ):
         image.cloud, image.location = cloud, location
         image.save()
-    Image.update(image_key="same").where(Image.location.in_(["DC1", "/DC1"])).execute()
     deletion.delete(actor_of("scalr-admin"), images[0])
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down(LOCATIONS)
-    assert runner.up()[0] == LOCATIONS
+    Image.update(image_key="same").where(Image.location.in_(["DC1", "/DC1"])).execute()
+    assert runner.up(LOCATIONS) == [LOCATIONS]
     (deleted,) = DeletedImage.select()
     assert deleted.record["columns"]["location"] == "Labs/DC0"
-    assert [reload(image).location for image in images[1:]] == ["RegionOne", "/x/", "DC1", "/DC1"]
+    locations = Image.select(Image.location).order_by(Image.id)
+    assert [image.location for image in locations] == ["RegionOne", "/x/", "DC1", "/DC1"]
+    Image.delete().where(Image.location == "/DC1").execute()
+    runner.up()
 
 
 def test_keys_of_parameters_get_the_case_of_their_names(make_image: MakeImage) -> None:
@@ -398,3 +406,44 @@ def test_due_dates_are_found_in_the_details_and_the_life_cycle(
     assert deletion.restore_batch(editor, scope("acme"), batch)[0]
     stored = {image.id: (image.deprecation_announced_for, image.due_at) for image in Image.select()}
     assert stored == expected
+
+
+def test_records_whose_locations_differ_only_in_spelling_are_merged(
+    make_image: MakeImage, actor_of: ActorOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = actor_of("scalr-admin")
+    first = make_image("acme", 1, name="noble 映像", shared=False)
+    same, resource, same_resource, other = (
+        make_image("acme", number, name=f"n{number}") for number in (2, 3, 4, 5)
+    )
+    successor, elsewhere = make_image("acme", 6), make_image("globex", 7)
+    life_cycle.deprecate(admin, successor, models.today(), "", same.id)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(PLACES)
+    for image, cloud, location, name in (
+        (first, "openstack", "Région", ""),
+        (same, "openstack", "RE\u0301GION", ""),
+        (elsewhere, "openstack", "RÉGION", ""),
+        (resource, "vmware", "Labs/DC0", "Cluster%2fA"),
+        (same_resource, "vmware", "labs//dc0", "cluster/a"),
+        (other, "vmware", "Labs/DC0", ""),
+    ):
+        changes = {"cloud": cloud, "location": location, "compute_resource": name}
+        Image.update(image_key="uuid", **changes).where(Image.id == image.id).execute()
+    assert runner.up()[0] == PLACES
+    assert {image.id for image in Image.select()} == {
+        *(first.id, resource.id, other.id, successor.id, elsewhere.id)
+    }
+    merged = reload(first)
+    assert (merged.location, merged.location_key, merged.shared) == ("Région", "région", True)
+    assert merged.search_text == search_text(merged.name, merged.cloud_image_id, merged.description)
+    kept = reload(resource)
+    assert (kept.location_key, kept.compute_resource_key) == ("labs/dc0", "cluster/a")
+    assert reload(successor).successor_id == first.id
+    assert audit.image_entries(merged)[0].changes["name"] == ["n2", "noble 映像"]
+    assert caplog.text.count("was merged into it") == 2
+    for image in Image.select():
+        stored = dict(image.__data__)
+        image.derive()
+        assert stored["location_key"] == image.location_key
+        assert stored["compute_resource_key"] == image.compute_resource_key

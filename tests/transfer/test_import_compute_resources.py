@@ -152,3 +152,33 @@ def test_the_registered_image_of_the_same_compute_resource_is_updated(
     job = plan_look_up({"name": "renamed", "compute_resource": "Cluster A"})
     assert apply_plan(job) == [("updated", "")]
     assert [(each.id, each.name) for each in Image.select()] == [(image.id, "renamed")]
+    # The case of a datacenter or a cluster makes no difference.
+    job = plan_look_up(
+        {"location": "/COPENHAGEN", "compute_resource": "cluster a", "name": "again"}
+    )
+    assert apply_plan(job) == [("updated", "")]
+    stored = Image.get()
+    assert (stored.id, stored.name, stored.compute_resource) == (image.id, "again", "Cluster A")
+
+
+def test_a_compute_resource_gets_the_spelling_of_the_vcenter(
+    plan_look_up: PlanLookUp, apply_plan: ApplyPlan, scope: ScopeAt
+) -> None:
+    line = {"name": "deb-A", "compute_resource": "CLUSTER a"}
+    assert apply_plan(plan_look_up(line)) == [("created", "")]
+    image = Image.get()
+    assert image.compute_resource == "Cluster A"
+    assert find_image(scope("acme"), f"copenhagen:{TEMPLATE}:cluster A") == image
+    assert apply_plan(plan_look_up(line)) == [("unchanged", "")]
+
+
+def test_lines_whose_places_differ_only_in_spelling_are_the_same_image(plan: PlanImport) -> None:
+    locator = {"cloud": "vmware", "cloud_image_id": TEMPLATE, "os_family": "debian"}
+    line = {**locator, "os_version": "13", "name": "deb"}
+    job = plan(
+        {**line, "location": "Labs/DC0", "compute_resource": "Cluster A"},
+        {**line, "location": "/labs//dc0", "compute_resource": "cluster a"},
+        {**line, "location": "labs/dc0", "compute_resource": "cluster b"},
+    )
+    effects = [planned.effect for planned in planned_lines(job)]
+    assert sorted(effects) == ["create", "create", "error"]

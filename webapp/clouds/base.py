@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
-from webapp.clouds.characters import SURROUNDING_CHARACTERS, fold
+from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.deadline import DeadlineExceeded, call_within
 
 log = logging.getLogger(__name__)
@@ -402,10 +402,6 @@ class Cloud(ABC):
         if self.location_rule is LocationRule.GLOBAL:
             return ""
         return text.strip(SURROUNDING_CHARACTERS)
-
-    def location_key(self, location: str) -> str:
-        """Return a key that is equal for all spellings of one location."""
-        return fold(location)
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
         """Return the locations known without a call to the cloud.

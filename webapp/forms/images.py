@@ -9,6 +9,7 @@ from wtforms import BooleanField, Field
 from wtforms.validators import InputRequired
 
 from models import CloudCredentials, Image
+from schema.text import place_key
 from webapp.forms.base import BaseForm, ConfirmForm, refuse
 from webapp.forms.fields import (
     Choice,
@@ -84,8 +85,11 @@ class ImageForm(BaseForm):
         }
 
     def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
-        """Offer the compute resources that the image is not registered for yet, and “None”."""
-        available = [resource for resource in ("", *offered) if resource not in registered]
+        """Offer the compute resources that the image is not registered for yet, and “None”.
+
+        `registered` are the compute resources of the registered images, as `place_key`.
+        """
+        available = [name for name in ("", *offered) if place_key(name) not in registered]
         self.compute_resource.choices = {resource: resource or "None" for resource in available}
         chosen = self.compute_resource.data
         if chosen and chosen not in available and not self.compute_resource.errors:

@@ -30,7 +30,17 @@ from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
 DERIVED_COLUMNS = frozenset(
-    {"due_at", "group_id", "image_key", "name_key", "size_key", "search_text", "verified"}
+    {
+        "compute_resource_key",
+        "due_at",
+        "group_id",
+        "image_key",
+        "location_key",
+        "name_key",
+        "search_text",
+        "size_key",
+        "verified",
+    }
 )
 """Columns that are computed from other columns. The stored copy leaves them out."""
 

@@ -2,7 +2,15 @@
 
 A cloud image has one canonical ID and one canonical location. `parse_locator` returns them for any
 text that people and tools write. If no look-up has confirmed a location, for example a region of
-OpenStack, the location is stored as it was written, and compared by `Cloud.location_key`.
+OpenStack, the location is stored as it was written. Locations and compute resources are compared
+in the form of `place_key`, which ignores case:
+
+- vCenter finds datacenters and clusters in any case, and an instance UUID identifies the template.
+- Keystone ignores case if its database is MySQL. Only with PostgreSQL can an OpenStack cloud have
+  two regions whose names differ only in case. Even then, an image ID is a random UUID: two such
+  regions have an image with the same ID only if they share one image service, and then it is the
+  same image. A look-up finds both regions, because it prefers the exact name.
+- The regions of AWS are in lower case.
 
 Azure ignores the case of IDs, but shows each ID with the capital and small letters with which it
 was created. People copy IDs from the registry to other tools, so the registry stores each ID with
@@ -16,15 +24,16 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import Field, IntegrityError, fn
+from peewee import Field, IntegrityError
 
 from models import Image, Scope, transaction
 from schema.images import image_key_of
+from schema.text import place_key
 from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import Cloud, InvalidLocation, LocationRule, Locator
 from webapp.refusals import Refusal
@@ -90,21 +99,28 @@ def find_all_registered(
 
 
 def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str, Image]:
-    """Return the images of the same cloud image that `scope` can see, by compute resource."""
+    """Return the images of the same cloud image that `scope` can see.
+
+    The keys are the `place_key` of the compute resources.
+    """
     same_id = (Image.cloud == identity.cloud) & (Image.image_key == identity.image_key)
-    return {
-        image.compute_resource: image
-        for image in Image.select().where(same_id & Image.visible_from(scope))
-        if ImageIdentity.from_image(image).location == identity.location
-    }
+    same_image = same_id & (Image.location_key == identity.location)
+    query = Image.select().where(same_image & Image.visible_from(scope))
+    return {image.compute_resource_key: image for image in query}
+
+
+def find_place(name: str, offered: Iterable[str]) -> str | None:
+    """Return the name in `offered` of which `name` is a spelling, or None. Prefers `name`."""
+    same = {each for each in offered if place_key(each) == place_key(name)}
+    return name if name in same else min(same, default=None)
 
 
 @dataclass(frozen=True)
 class ImageReference:
     """An image ID in a text, with the location and the compute resource that the text names.
 
-    `location` is the key of the location, or ''. If the text has no part for the compute resource,
-    `compute_resource` is None.
+    `location` and `compute_resource` have the form of `place_key`. `location` can be ''. If the
+    text has no part for the compute resource, `compute_resource` is None.
     """
 
     cloud: Cloud
@@ -147,29 +163,29 @@ def _reference(
 ) -> ImageReference | None:
     """Return a reference, or None if the cloud can't have this location."""
     try:
-        key = cloud.location_key(cloud.parse_location(location))
+        key = place_key(cloud.parse_location(location))
     except InvalidLocation:
         return None
     regional = cloud.location_rule is LocationRule.REGIONAL
-    return ImageReference(cloud, image_key_of(image_id), key if regional else "", resource)
+    resource_key = None if resource is None else place_key(resource)
+    return ImageReference(cloud, image_key_of(image_id), key if regional else "", resource_key)
 
 
-def reference_to_image(
-    identity: ImageIdentity, location: str, cloud_image_id: str, seen_from: ImageIdentity
-) -> str:
+def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: ImageIdentity) -> str:
     """Return the text by which one image refers to another: its ID, or `LOCATION:ID`.
 
-    `identity`, `location` and `cloud_image_id` belong to the other image. If both images have the
-    same location and compute resource, the text is only the ID.
+    `identity` and `locator` belong to the other image. If both images have the same location and
+    compute resource, the text is only the ID.
     """
     place = (identity.cloud, identity.location, identity.compute_resource)
-    if not location or place == (
+    if not locator.location or place == (
         seen_from.cloud,
         seen_from.location,
         seen_from.compute_resource,
     ):
-        return cloud_image_id
-    return ":".join(filter(None, (location, cloud_image_id, identity.compute_resource)))
+        return locator.image_id
+    parts = (locator.location, locator.image_id, locator.compute_resource)
+    return ":".join(filter(None, parts))
 
 
 def spelled_images(text: str) -> Any:
@@ -182,9 +198,9 @@ def spelled_images(text: str) -> Any:
         same_id = Image.image_key == reference.image_key
         condition = (Image.cloud == reference.cloud.key) & same_id
         if reference.location:
-            condition &= fn.LOWER(Image.location) == reference.location
+            condition &= Image.location_key == reference.location
         if reference.compute_resource:
-            condition &= Image.compute_resource == reference.compute_resource
+            condition &= Image.compute_resource_key == reference.compute_resource
         conditions.append(condition)
     return functools.reduce(operator.or_, conditions) if conditions else None
 
@@ -204,13 +220,13 @@ def parse_locator(
         chosen, pasted = cloud.parse_location(location), cloud.parse_location(parsed.location)
     except InvalidLocation as error:
         raise InvalidLocator(str(error), "location") from error
-    if pasted and chosen and cloud.location_key(pasted) != cloud.location_key(chosen):
+    if pasted and chosen and place_key(pasted) != place_key(chosen):
         raise InvalidLocator(
             f"The image ID is for {pasted}, but the location is {chosen}. Change one of them so "
             f"that they match.",
             "location",
         )
-    if cloud.location_rule is LocationRule.REGIONAL and not (chosen or pasted):
+    if cloud.location_rule is LocationRule.REGIONAL and not place_key(chosen or pasted):
         raise InvalidLocator(
             "The location is missing. Choose the location of the image.", "location"
         )
@@ -256,9 +272,8 @@ class AlreadyRegistered(Refusal):
 class ImageIdentity:
     """The values that two images must have in common to be the same image.
 
-    The fields are named like the columns of `Image`; '' means "none". If the images of a cloud are
-    not regional, `location` is '', because every location has the same image. Otherwise, `location`
-    is a key that is equal for all spellings of a location. The column contains one spelling.
+    '' means "none". `location` and `compute_resource` have the form of `place_key`. If the images
+    of a cloud are not regional, `location` is '', because every location has the same image.
     """
 
     cloud: str
@@ -267,7 +282,8 @@ class ImageIdentity:
     compute_resource: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "location", CLOUDS[self.cloud].location_key(self.location))
+        object.__setattr__(self, "location", place_key(self.location))
+        object.__setattr__(self, "compute_resource", place_key(self.compute_resource))
 
     @classmethod
     def from_locator(cls, cloud_key: str, locator: Locator) -> ImageIdentity:

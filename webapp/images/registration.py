@@ -12,6 +12,7 @@ from typing import Any
 
 from models import CloudCredentials, Image, RecordGone, Scope, now
 from schema.images import image_key_of
+from schema.text import place_key
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
@@ -23,6 +24,7 @@ from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
     find_by_compute_resource,
+    find_place,
     parse_locator,
     registering,
     require_storable,
@@ -95,7 +97,7 @@ def look_up(
     alias = "" if only_case_differs else locator.image_id
     receipt = Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
     registered = registered_by_compute_resource(scope, receipt)
-    unregistered = {"", *details.compute_resources} - registered.keys()
+    unregistered = {"", *map(place_key, details.compute_resources)} - registered.keys()
     if registered and not unregistered:
         raise AlreadyRegistered(next(iter(registered.values())))
     return receipt
@@ -126,9 +128,10 @@ def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any
 
 
 def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
-    """Return the registered images of this cloud image that `scope` can see, by compute resource.
+    """Return the registered images of this cloud image that `scope` can see.
 
-    The key is '' for an image that was registered without a compute resource.
+    The keys are the `place_key` of the compute resources, and '' for an image that was registered
+    without a compute resource.
     """
     identity = ImageIdentity.from_locator(receipt.cloud, receipt.locator)
     return find_by_compute_resource(scope, identity)
@@ -168,12 +171,13 @@ def register(
     AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
-    if compute_resource not in {"", *receipt.details.compute_resources}:
+    found = find_place(compute_resource, ("", *receipt.details.compute_resources))
+    if found is None:
         raise InvalidChoices("Choose a compute resource from the list.", "compute_resource")
     credentials = usable_credentials(scope, receipt.cloud, receipt.credentials_id)
     if credentials.revision != receipt.credentials_revision:
         raise CredentialsChanged(credentials.name)
-    locator = replace(receipt.locator, compute_resource=compute_resource)
+    locator = replace(receipt.locator, compute_resource=found)
     require_storable(locator)
     image = _new_image(scope, receipt.cloud, locator)
     image.credentials, image.credentials_name = credentials, credentials.name
@@ -232,7 +236,7 @@ def _new_image(scope: Scope, cloud_key: str, locator: Locator) -> Image:
         cloud=identity.cloud,
         location=locator.location if identity.location else "",
         cloud_image_id=locator.image_id,
-        compute_resource=identity.compute_resource,
+        compute_resource=locator.compute_resource,
     )
 
 

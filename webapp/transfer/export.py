@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from models import Image, Scope, today
-from webapp.clouds.base import ImageState
+from webapp.clouds.base import ImageState, Locator
 from webapp.images.identity import ImageIdentity, reference_to_image
 
 COLUMNS = (
@@ -147,8 +147,7 @@ def _reference_to(successor: Image | None, image: Image) -> str:
         return ""
     return reference_to_image(
         ImageIdentity.from_image(successor),
-        successor.location,
-        successor.cloud_image_id,
+        Locator(successor.location, successor.cloud_image_id, successor.compute_resource),
         ImageIdentity.from_image(image),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from models import Image, JobRow, Scope, transaction
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CloudError, ImageDetails, ImageState, Locator
+from webapp.clouds.base import CloudError, ImageDetails, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
 from webapp.images.choices import Choices
@@ -107,15 +107,12 @@ def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Ima
     choices = Choices(**{name: line.after[name] for name in Choices.__dataclass_fields__})
     result = import_look_ups.result_from(row)
     if result and result.receipt:
-        return registration.register(
-            actor, scope, result.receipt, choices, identity.compute_resource
-        )
-    locator = Locator(line.location, line.cloud_image_id, identity.compute_resource)
+        return registration.register(actor, scope, result.receipt, choices, line.compute_resource)
     return registration.register_unverified(
         actor,
         scope,
         identity.cloud,
-        locator,
+        line.locator,
         choices,
         details=_unverified_details(line, choices),
         credentials_id=line.credentials_id,

@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 from models import CloudCredentials, Image, Level, Scope
+from webapp.clouds.base import Locator
 from webapp.images.identity import ImageIdentity, find_all_registered
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
@@ -97,6 +98,7 @@ class PlannedLine:
     image_id: int | None = None
     identity: ImageIdentity | None = None
     location: str = ""
+    compute_resource: str = ""
     credentials_id: int | None = None
     description: str = ""
     architecture: str = ""
@@ -107,6 +109,10 @@ class PlannedLine:
     successor_position: int | None = None
     question: str = ""
     cloud: str = ""
+
+    @property
+    def locator(self) -> Locator:
+        return Locator(self.location, self.cloud_image_id, self.compute_resource)
 
 
 def parse_at(scope: Scope, line: FileLine, answers: Answers) -> ParsedLine:

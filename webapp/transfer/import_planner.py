@@ -14,7 +14,12 @@ from webapp import audit
 from webapp.credentials import cloud_credentials
 from webapp.images import life_cycle
 from webapp.images.choices import choices_of
-from webapp.images.identity import AlreadyRegistered, ImageIdentity, require_storable
+from webapp.images.identity import (
+    AlreadyRegistered,
+    ImageIdentity,
+    find_place,
+    require_storable,
+)
 from webapp.images.life_cycle import STAYS_ACTIVE, LifeCyclePlan
 from webapp.images.receipts import Receipt
 from webapp.transfer import import_life_cycle, import_lines
@@ -129,6 +134,7 @@ class _Planner:
             looked_up = look_up.identity_on(locator.compute_resource) if look_up else None
             planned.identity = looked_up or parsed.values.identity
             planned.location = locator.location
+            planned.compute_resource = locator.compute_resource
             planned.cloud_image_id = locator.image_id or cloud_image_id
         if look_up and look_up.error:
             planned.errors.append(look_up.error)
@@ -222,7 +228,9 @@ class _Planner:
         line.planned.cloud_image_id = locator.image_id
         line.planned.location = locator.location
         line.parsed.collect(require_storable, locator)
-        if compute_resource not in {"", *receipt.details.compute_resources}:
+        found = find_place(compute_resource, ("", *receipt.details.compute_resources))
+        line.planned.compute_resource = found or ""
+        if found is None:
             line.errors.append(import_lines.unusable_compute_resource(compute_resource))
 
     def _plan_life_cycle(self, line: _Line, values: ImportLine) -> None:
@@ -242,9 +250,8 @@ class _Planner:
             KnownImage(
                 line.node,
                 line.planned.identity,
-                line.planned.cloud_image_id,
+                line.planned.locator,
                 line.planned.after.get("name", line.planned.subject),
-                location=line.planned.location,
             )
             for line in self._lines
             if line.node and line.planned.identity and not line.is_inherited

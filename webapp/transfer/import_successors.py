@@ -16,6 +16,7 @@ from itertools import islice
 from peewee import fn
 
 from models import Image, LifeCycle, Scope
+from webapp.clouds.base import Locator
 from webapp.images.identity import ImageIdentity, parse_references, reference_to_image
 from webapp.images.successors import (
     LONGEST_CHAIN,
@@ -35,14 +36,13 @@ class KnownImage:
 
     node: Node
     identity: ImageIdentity
-    cloud_image_id: str
+    locator: Locator
     name: str
     retired: bool = False
-    location: str = ""
 
     def label(self, seen_from: ImageIdentity) -> str:
         """Return the text by which an export refers to this image, the successor of `seen_from`."""
-        return reference_to_image(self.identity, self.location, self.cloud_image_id, seen_from)
+        return reference_to_image(self.identity, self.locator, seen_from)
 
 
 class Successors:
@@ -208,10 +208,9 @@ class Successors:
             image = KnownImage(
                 row.id,
                 ImageIdentity.from_image(row),
-                row.cloud_image_id,
+                Locator(row.location, row.cloud_image_id, row.compute_resource),
                 row.name,
                 retired=row.status is LifeCycle.RETIRED,
-                location=row.location,
             )
             self._numbered[row.id] = image
             # An image of the file can be found by its stored name and by its new name in the file.

@@ -127,9 +127,6 @@ class VMware(Cloud):
         """Return the path without slashes around it."""
         return ids.parse_datacenter_path(text)
 
-    def location_key(self, location: str) -> str:
-        return ids.location_key(location)
-
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
