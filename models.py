@@ -22,7 +22,7 @@ from schema.base import (
 )
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
-from schema.failures import RecordGone, is_transient
+from schema.failures import Failure, RecordGone, failure_of, is_transient
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
 from schema.leases import Lease
@@ -40,6 +40,7 @@ __all__ = [
     "EditedTable",
     "EndedSession",
     "FacetGroup",
+    "Failure",
     "Image",
     "Invitation",
     "Job",
@@ -58,6 +59,7 @@ __all__ = [
     "database",
     "database_clock",
     "delete_chunk",
+    "failure_of",
     "is_sqlite",
     "is_transient",
     "lineage_paths",

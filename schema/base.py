@@ -16,6 +16,7 @@ from peewee import (
     IntegerField,
     IntegrityError,
     InterfaceError,
+    InternalError,
     Model,
     OperationalError,
     SqliteDatabase,
@@ -26,10 +27,11 @@ from schema.failures import RecordGone, is_missing_reference
 
 database = DatabaseProxy()
 
-DATABASE_FAILURES = (OperationalError, InterfaceError, MaxConnectionsExceeded)
+DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, MaxConnectionsExceeded)
 """The errors that mean that the database could not execute a statement.
 
-`schema.failures.is_transient` returns whether another attempt may succeed.
+`schema.failures.failure_of` returns the reason, and `is_transient` whether another attempt may
+succeed.
 """
 DATABASE_REFUSALS = (IntegrityError, DataError)
 """The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
-from peewee import IntegrityError, InterfaceError, OperationalError
+from peewee import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from playhouse.pool import MaxConnectionsExceeded
 
-TRANSIENT_SQLSTATES = frozenset(
-    {
-        "40001",  # serialization_failure
-        "40P01",  # deadlock_detected
-        "53300",  # too_many_connections
-        "55P03",  # lock_not_available
-        "57P01",  # admin_shutdown
-        "57P02",  # crash_shutdown
-        "57P03",  # cannot_connect_now
-    }
-)
-CONNECTION_SQLSTATES = "08"
-"""The first characters of all codes that mean a lost connection."""
-TRANSIENT_SQLITE = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED"})
+
+class Failure(Enum):
+    """Why the database could not execute a statement, although the statement is valid."""
+
+    BUSY = "busy"
+    """Another transaction holds a lock, the statement took too long, or all connections are used."""
+    UNREACHABLE = "unreachable"
+    """The server does not answer or closed the connection, or the file cannot be opened."""
+    FULL = "full"
+    """The disk is full or has failed."""
+    READ_ONLY = "read-only"
+    DAMAGED = "damaged"
+    """The file is not a database, or parts of it have been overwritten."""
+
+
+SQLITE_FAILURES = {
+    "SQLITE_BUSY": Failure.BUSY,
+    "SQLITE_LOCKED": Failure.BUSY,
+    "SQLITE_INTERRUPT": Failure.BUSY,
+    "SQLITE_NOMEM": Failure.BUSY,
+    "SQLITE_PROTOCOL": Failure.BUSY,
+    "SQLITE_CANTOPEN": Failure.UNREACHABLE,
+    "SQLITE_PERM": Failure.UNREACHABLE,
+    "SQLITE_FULL": Failure.FULL,
+    "SQLITE_IOERR": Failure.FULL,
+    "SQLITE_READONLY": Failure.READ_ONLY,
+    "SQLITE_CORRUPT": Failure.DAMAGED,
+    "SQLITE_NOTADB": Failure.DAMAGED,
+}
+"""Failures by the beginning of the error's name."""
+SQLSTATE_FAILURES = {
+    "08": Failure.UNREACHABLE,  # connection exceptions
+    "25006": Failure.READ_ONLY,  # read_only_sql_transaction
+    "25P03": Failure.UNREACHABLE,  # idle_in_transaction_session_timeout
+    "28": Failure.UNREACHABLE,  # invalid authorization
+    "3D000": Failure.UNREACHABLE,  # invalid_catalog_name: no such database
+    "40001": Failure.BUSY,  # serialization_failure
+    "40P01": Failure.BUSY,  # deadlock_detected
+    "53": Failure.BUSY,  # insufficient resources, such as connections
+    "53100": Failure.FULL,  # disk_full
+    "55P03": Failure.BUSY,  # lock_not_available
+    "57": Failure.UNREACHABLE,  # operator intervention, such as a restart
+    "57014": Failure.BUSY,  # query_canceled
+    "58": Failure.FULL,  # system errors, such as io_error
+    "XX001": Failure.DAMAGED,  # data_corrupted
+    "XX002": Failure.DAMAGED,  # index_corrupted
+}
+"""Failures by SQLSTATE, or by its class, which is the first two characters."""
 
 
 class RecordGone(Exception):
@@ -36,24 +71,32 @@ def is_missing_reference(error: IntegrityError) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Return whether the same transaction may succeed if it is tried again."""
+    return failure_of(error) not in {None, Failure.DAMAGED}
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """Return why the database could not execute a valid statement.
+
+    Return None for all other errors, such as a broken constraint or invalid SQL.
+    """
     if isinstance(error, MaxConnectionsExceeded):
-        return True
-    if not isinstance(error, OperationalError | InterfaceError):
-        return False
-    name = getattr(_driver_error(error), "sqlite_errorname", None)
+        return Failure.BUSY
+    if not isinstance(error, DatabaseError | InterfaceError):
+        return None
+    driver_error = getattr(error, "orig", None)
+    name = getattr(driver_error, "sqlite_errorname", None)
     if name is not None:
-        return any(str(name).startswith(transient) for transient in TRANSIENT_SQLITE)
+        # An extended error, such as SQLITE_BUSY_SNAPSHOT, begins with the name of its kind.
+        return SQLITE_FAILURES.get("_".join(str(name).split("_")[:2]))
     sqlstate = _sqlstate(error)
     if sqlstate is None:
         # The driver itself noticed that the connection is closed, or could not open one.
-        return hasattr(_driver_error(error), "sqlstate")
-    return sqlstate in TRANSIENT_SQLSTATES or sqlstate.startswith(CONNECTION_SQLSTATES)
-
-
-def _driver_error(error: BaseException) -> Any:
-    return getattr(error, "orig", None)
+        is_of_connection = isinstance(error, OperationalError | InterfaceError)
+        is_of_postgresql = hasattr(driver_error, "sqlstate")
+        return Failure.UNREACHABLE if is_of_connection and is_of_postgresql else None
+    return SQLSTATE_FAILURES.get(sqlstate) or SQLSTATE_FAILURES.get(sqlstate[:2])
 
 
 def _sqlstate(error: BaseException) -> str | None:
-    sqlstate: str | None = getattr(_driver_error(error), "sqlstate", None)
+    sqlstate: str | None = getattr(getattr(error, "orig", None), "sqlstate", None)
     return sqlstate

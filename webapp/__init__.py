@@ -56,7 +56,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         VERSION=__version__,
     )
     logs.configure(settings.log_level)
-    models.database.initialize(database.open_database(settings.database_url))
+    models.database.initialize(
+        database.open_database(settings.database_url, pgbouncer=settings.pgbouncer)
+    )
     app.extensions["services"] = services
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
 @with_appcontext
 def migrate() -> None:
     """Update the database schema to the current version."""
-    with models.database.connection_context():
+    with database.connection_for_command():
         applied = database.migrate(models.database.obj)
     click.echo(f"Applied: {', '.join(applied)}" if applied else "The schema is up to date.")
 
@@ -37,7 +37,7 @@ def migrate() -> None:
 @with_appcontext
 def create_admin(email: str, name: str, password: str) -> None:
     """Create an account with the role admin at Scalr."""
-    with models.database.connection_context():
+    with database.connection_for_command():
         _require_current_schema()
         try:
             with transaction():
@@ -56,7 +56,7 @@ def create_admin(email: str, name: str, password: str) -> None:
 @with_appcontext
 def set_password(email: str, password: str) -> None:
     """Set a new password for an account and end its sessions."""
-    with models.database.connection_context():
+    with database.connection_for_command():
         _require_current_schema()
         person = Person.get_or_none(Person.email == accounts.normalized_email(email))
         if person is None:
@@ -75,7 +75,7 @@ def rotate_keys() -> None:
 
     Decrypt with any key of CREDENTIALS_KEYS, and encrypt with the first key.
     """
-    with models.database.connection_context():
+    with database.connection_for_command():
         _require_current_schema()
         try:
             count = services().vault.rotate()

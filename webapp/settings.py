@@ -35,6 +35,8 @@ class Settings:
     credentials_keys: tuple[str, ...]
     """Fernet keys for cloud credentials. The first key encrypts. Every key can decrypt."""
     database_url: str
+    pgbouncer: bool
+    """Whether the server in `database_url` is PgBouncer instead of PostgreSQL."""
     redis_url: str
     """URL of the Redis server that holds the rate limits of all processes.
 
@@ -60,6 +62,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         secret_key=_secret_key(environ),
         credentials_keys=_credentials_keys(environ),
         database_url=_text(environ, "DATABASE_URL") or f"sqlite:///{data_dir / 'registry.db'}",
+        pgbouncer=_boolean(environ, "PGBOUNCER", default=False),
         redis_url=_text(environ, "REDIS_URL"),
         trusted_proxies=trusted_proxies,
         url_prefix=_url_prefix(environ),

@@ -18,6 +18,7 @@ from peewee import PeeweeException
 
 import models
 from models import CloudCredentials
+from webapp import database
 from webapp.clouds import CLOUDS
 
 CHECK_SECONDS = 5.0
@@ -68,12 +69,13 @@ class WarmUp:
 def _clouds_in_use() -> set[str]:
     """Return the keys of the clouds with stored credentials.
 
-    If the query fails, log the error and return an empty set.
+    If the query fails, return an empty set. The start of an outage is logged only once.
     """
     try:
         with models.database.connection_context():
             rows = CloudCredentials.select(CloudCredentials.cloud).distinct()
             return {row.cloud for row in rows} & CLOUDS.keys()
     except PeeweeException as error:
-        log.warning("cannot read which clouds are in use: %s", error)
+        if database.record_failure(error) is None:
+            log.warning("cannot read which clouds are in use: %s", error)
         return set()

@@ -16,7 +16,7 @@ WEBAPP = Path(sql.__file__).parent.parent
 STATEMENT = re.compile(
     r"\b(SELECT|WHERE|ORDER BY|GROUP BY|UNION ALL|LIMIT|CASE WHEN|COALESCE|COUNT\(|SUM\()"
 )
-OTHER_MODULES_WITH_SQL = {"database.py": "PostgreSQL's advisory lock at start-up"}
+OTHER_MODULES_WITH_SQL = {"database/migrating.py": "PostgreSQL's advisory lock at start-up"}
 """Other modules that may contain SQL, with the reason."""
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from limits import RateLimitItemPerMinute
-from limits.errors import StorageError
+from limits.errors import ConfigurationError, StorageError
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from peewee import JOIN, fn
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from models import (
@@ -29,8 +29,10 @@ from models import (
     now,
 )
 from webapp.access import Actor
+from webapp.database.outages import Breaker, Outage
 from webapp.people import accounts
 from webapp.refusals import Refusal
+from webapp.settings import SettingsError
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -45,8 +47,10 @@ COOKIE_LIFETIME = timedelta(days=31)
 ENDED_SESSION_RETENTION = COOKIE_LIFETIME + timedelta(days=1)
 """The margin covers answers that set the cookie after the sign-out, and clocks that differ."""
 REDIS_TIMEOUT_SECONDS = 0.5
-REDIS_PAUSE_SECONDS = 30
+REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after it failed."""
+REDIS_TRIAL_SECONDS = 5.0
+"""How long the other threads wait for the thread that calls Redis again."""
 
 
 class SignInRefused(Refusal):
@@ -71,7 +75,11 @@ class FailedSignIns:
     def __init__(self, redis_url: str) -> None:
         self._in_process = MovingWindowRateLimiter(MemoryStorage())
         self._shared = _redis_limiter(redis_url) if redis_url else None
-        self._redis_failed_at: float | None = None
+        outage = Outage(
+            "Redis does not answer, so each process counts failed sign-ins separately",
+            "Redis answers again",
+        )
+        self._breaker = Breaker(outage, REDIS_PAUSE_SECONDS, REDIS_TRIAL_SECONDS)
 
     def require_below_limit(self, email: str, client: str) -> None:
         """Raise TooManyFailedSignIns if either limit is reached."""
@@ -97,25 +105,17 @@ class FailedSignIns:
     def _call(self, call: Callable[[MovingWindowRateLimiter], T]) -> T:
         """Call a function with the limiter in Redis, or else in memory, and return its result.
 
-        After an error, Redis is not called for REDIS_PAUSE_SECONDS. Otherwise each sign-in would
-        wait for the timeout of a server that hangs.
+        After an error, Redis is not called for a while. Otherwise each sign-in would wait for the
+        timeout of a server that hangs.
         """
-        failed_at = self._redis_failed_at
-        pausing = failed_at is not None and time.monotonic() < failed_at + REDIS_PAUSE_SECONDS
-        if self._shared is None or pausing:
+        if self._shared is None or not self._breaker.may_call():
             return call(self._in_process)
         try:
             result = call(self._shared)
         except StorageError as error:
-            log.warning(
-                "Redis does not answer, so this process counts failed sign-ins alone for the next "
-                "%d seconds: %s",
-                REDIS_PAUSE_SECONDS,
-                error,
-            )
-            self._redis_failed_at = time.monotonic()
+            self._breaker.failed(error)
             return call(self._in_process)
-        self._redis_failed_at = None
+        self._breaker.worked()
         return result
 
 
@@ -126,7 +126,13 @@ def _redis_limiter(url: str) -> MovingWindowRateLimiter:
         "socket_timeout": REDIS_TIMEOUT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
     }
-    return MovingWindowRateLimiter(storage_from_string(url, **options))
+    try:
+        return MovingWindowRateLimiter(storage_from_string(url, **options))
+    except (ConfigurationError, RedisError, ValueError) as error:
+        # The message does not contain the URL, because the URL may contain a password.
+        raise SettingsError(
+            "REDIS_URL is not a valid URL. It must look like redis://:password@host:6379/0."
+        ) from error
 
 
 def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Person:

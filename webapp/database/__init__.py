@@ -1,0 +1,94 @@
+"""Open the database at a URL, migrate its schema, and remember whether it works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from flask import Flask, request
+from peewee import Database, PeeweeException
+from playhouse.pool import PooledDatabase
+
+import models
+from models import DATABASE_FAILURES, Failure, failure_of
+from webapp.database import outages
+from webapp.database.migrating import MIGRATIONS, migrate, pending_migrations
+from webapp.database.opening import open_database
+from webapp.database.outages import first_line
+from webapp.database.waiting import BACKGROUND_SECONDS, REQUEST_SECONDS, limit_statements
+from webapp.settings import SettingsError
+
+__all__ = [
+    "MIGRATIONS",
+    "close_all",
+    "connection_for_command",
+    "init_app",
+    "migrate",
+    "open_database",
+    "pending_migrations",
+    "record_failure",
+]
+
+
+def close_all(database: Database) -> None:
+    """Close this thread's connection and the idle connections of the pool."""
+    if not database.is_closed():
+        database.close()
+    if isinstance(database, PooledDatabase):
+        database.close_all()
+
+
+def init_app(app: Flask) -> None:
+    """Open a connection before each request, except for static files, and release it afterwards."""
+
+    @app.before_request
+    def _connect() -> None:
+        if request.endpoint != "static":
+            limit_statements(REQUEST_SECONDS)
+            models.database.connect(reuse_if_open=True)
+
+    @app.teardown_request
+    def _close(_error: BaseException | None) -> None:
+        limit_statements(BACKGROUND_SECONDS)
+        if not models.database.is_closed():
+            models.database.close()
+
+
+def record_failure(error: BaseException) -> Failure | None:
+    """Record that the database failed, and return the reason, or None for another error.
+
+    Log the beginning of an outage. Close this thread's connection and the idle connections, because
+    they may be lost, or may belong to a file that could only be read when they were opened.
+    """
+    failure = failure_of(error)
+    if failure is None:
+        return None
+    outages.database_failed(failure, error)
+    if failure is not Failure.BUSY:
+        with suppress(PeeweeException):
+            models.database.obj.manual_close()
+        models.database.obj.close_idle()
+    return failure
+
+
+@contextmanager
+def connection_for_command() -> Iterator[None]:
+    """Open a connection for a command. Raises SettingsError with one sentence if that fails."""
+    try:
+        models.database.connect(reuse_if_open=True)
+    except DATABASE_FAILURES as error:
+        raise SettingsError(
+            f"The database at DATABASE_URL cannot be opened: {first_line(error)}"
+        ) from error
+    try:
+        yield
+    except PeeweeException as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        raise SettingsError(
+            f"The database failed, so the command did not finish: {first_line(error)}"
+        ) from error
+    finally:
+        with suppress(PeeweeException):
+            models.database.close()

@@ -1,0 +1,61 @@
+"""Migrate the schema of a database."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peewee import Database, SqliteDatabase
+from playhouse.migrations import Runner
+
+from models import Level, Scope, transaction
+from webapp.database.waiting import UNLIMITED, long_statements
+
+log = logging.getLogger("webapp.database")
+
+MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
+MIGRATION_LOCK = 7_305_842
+"""ID of the advisory lock for migrations. The number is arbitrary."""
+
+
+def pending_migrations(database: Database) -> list[str]:
+    """Return the names of the migrations that have not been applied."""
+    migrations = Runner(database, str(MIGRATIONS)).status()
+    return [migration.name for migration in migrations if not migration.applied]
+
+
+def migrate(database: Database) -> list[str]:
+    """Apply the pending migrations and return their names. If Scalr is missing, create it."""
+    with long_statements(UNLIMITED), _migration_lock(database):
+        applied: list[str] = Runner(database, str(MIGRATIONS)).up()
+        with transaction():
+            if Scope.at("") is None:
+                Scope.create(level=Level.SCALR, path="", name="Scalr")
+    for name in applied:
+        log.info("applied migration %s", name)
+    return applied
+
+
+@contextmanager
+def _migration_lock(database: Database) -> Iterator[None]:
+    """Make processes that start together migrate one after the other.
+
+    For SQLite, lock a file beside the database. The lock of the SQLite database itself would be too
+    late: a migration takes it after the pending migrations have been read. For PostgreSQL, a second
+    connection holds an advisory lock until its transaction ends. Behind PgBouncer, a lock of the
+    session could stay behind in a session that other clients use.
+    """
+    if isinstance(database, SqliteDatabase):
+        with Path(f"{database.database}.migrating").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    with database.open_separate_connection() as connection, connection.transaction():
+        connection.execute("SET LOCAL statement_timeout = 0")
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        with database.without_server_limits():
+            yield

@@ -1,0 +1,174 @@
+"""Open the database at a URL. If the URL is wrong, one sentence says why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from peewee import Database
+
+from webapp.database.sqlite import FileConnection, SqlitePool
+from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SECONDS
+from webapp.settings import SettingsError
+
+MAPPED_BYTES = 2**31 - 2**16
+"""How many bytes of the file SQLite maps into memory: its maximum. Mapped pages are not copied."""
+SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "foreign_keys": 1,
+    # A change that was acknowledged survives a power failure.
+    "synchronous": "full",
+    "case_sensitive_like": 0,
+    "cache_size": -16_000,
+    "mmap_size": MAPPED_BYTES,
+    "temp_store": "memory",
+}
+POSTGRESQL_SETTINGS = {
+    # PostgreSQL must plan each query for its values. One value may match a thousand times as many
+    # images as another, so one plan for all values would be wrong for most values.
+    "plan_cache_mode": "force_custom_plan",
+    # If this process vanishes, the server does not continue its statements and locks for long.
+    "statement_timeout": f"{BACKGROUND_SECONDS:.0f}s",
+    "idle_in_transaction_session_timeout": f"{BACKGROUND_SECONDS:.0f}s",
+}
+POSTGRESQL_PARAMETERS = {
+    "connect_timeout": CONNECT_SECONDS,
+    # A server that was switched off is noticed after about 15 seconds without an answer.
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "image-registry",
+}
+"""Parameters of a connection. The URL can contain others."""
+NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+"""The parameters of a connection that must be numbers."""
+EXAMPLE = "postgresql://user:password@host:5432/name"
+ADVICE = (
+    f"The URL must look like {EXAMPLE}. In the user and the password, write special characters as "
+    "%XX, for example %40 for @ and %2F for /."
+)
+
+
+def open_database(url: str, *, pgbouncer: bool = False) -> Database:
+    """Return the database at `url`, with a pool of connections.
+
+    The URL is `sqlite:///file` or `postgresql://user:password@host/name`. With `pgbouncer`, the
+    server is PgBouncer, whose clients share sessions. Raises SettingsError if the URL is wrong.
+    """
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        if pgbouncer:
+            raise SettingsError("PGBOUNCER needs a DATABASE_URL that begins with postgresql://.")
+        return _open_sqlite(url)
+    if scheme in {"postgresql", "postgres"}:
+        return _open_postgresql(url, pgbouncer=pgbouncer)
+    raise SettingsError("DATABASE_URL must begin with sqlite:/// or postgresql://.")
+
+
+def _open_sqlite(url: str) -> Database:
+    parts = urlsplit(url)
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or parts.query or parts.fragment or not path:
+        raise SettingsError(
+            "DATABASE_URL must be sqlite:/// and the path of a file, such as "
+            "sqlite:///data/registry.db or sqlite:////srv/registry.db."
+        )
+    if path != ":memory:":
+        _require_usable_file(Path(path))
+    # The pool keeps the file open, because opening a file and reading its schema takes longer than
+    # most requests.
+    return SqlitePool(
+        path,
+        pragmas=SQLITE_PRAGMAS,
+        max_connections=64,
+        check_same_thread=False,
+        factory=FileConnection,
+        timeout=POOL_SECONDS,
+    )
+
+
+def _require_usable_file(path: Path) -> None:
+    """Create the folder of the file if it is missing. Raises SettingsError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder of the database, {path.parent}, cannot be created: {error.strerror}."
+        ) from error
+    if path.is_dir():
+        raise SettingsError(f"DATABASE_URL names the folder {path} instead of a file.")
+
+
+def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
+    try:
+        from webapp.database.postgresql import PostgresqlPool  # noqa: PLC0415  needs the driver
+    except ImportError as error:
+        raise SettingsError(
+            "PostgreSQL needs the Python package psycopg. Install requirements/base.txt."
+        ) from error
+    parameters = {**POSTGRESQL_PARAMETERS, **_parse_postgresql(url)}
+    if pgbouncer:
+        # PgBouncer accepts no options, and the next transaction may use another session, which
+        # does not know the prepared statements. Without them, PostgreSQL always plans for the
+        # values.
+        if "options" in parameters:
+            raise SettingsError("With PGBOUNCER, DATABASE_URL cannot contain options.")
+        parameters["prepare_threshold"] = None
+    else:
+        settings = " ".join(f"-c {name}={value}" for name, value in POSTGRESQL_SETTINGS.items())
+        parameters["options"] = f"{settings} {parameters.get('options', '')}".rstrip()
+    return PostgresqlPool(
+        parameters.pop("dbname"), max_connections=32, timeout=POOL_SECONDS, **parameters
+    )
+
+
+def _parse_postgresql(url: str) -> dict[str, Any]:
+    """Return the parameters of the connection. Raises SettingsError, which never shows the URL."""
+    from psycopg import ProgrammingError  # noqa: PLC0415  needs the driver
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    if "://" not in url:
+        raise SettingsError(f"DATABASE_URL must look like {EXAMPLE}.")
+    try:
+        parameters: dict[str, Any] = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise SettingsError(
+            f"DATABASE_URL is not a valid PostgreSQL URL: {_reason(error)}. {ADVICE}"
+        ) from error
+    hosts = str(parameters.get("host", "")).split(",")
+    ports = [port for port in str(parameters.get("port", "")).split(",") if port]
+    # The message does not contain the port, because it may be the beginning of the password.
+    if any("@" in host for host in hosts) or not all(map(_is_port, ports)):
+        raise SettingsError(
+            f"The host or the port in DATABASE_URL is not valid. A port is a number. {ADVICE}"
+        )
+    if len(ports) > 1 and len(ports) != len(hosts):
+        raise SettingsError(
+            "DATABASE_URL must name one port for all hosts, or one port for each host."
+        )
+    for name in NUMBERS:
+        if not re.fullmatch(r"-?[0-9]{1,9}", str(parameters.get(name, "0"))):
+            raise SettingsError(f"{name} in DATABASE_URL must be a number.")
+    if not parameters.get("dbname"):
+        raise SettingsError(f"DATABASE_URL names no database. It must look like {EXAMPLE}.")
+    return parameters
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason in a message of libpq without any part of the URL."""
+    first_line = str(error).splitlines()[0]
+    return re.sub(r'".*"', "…", first_line).rstrip(" :.…") or "it cannot be read"
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65_536

@@ -1,0 +1,117 @@
+"""Remember which servers do not work at the moment, so that nobody waits for them in vain.
+
+Each state is logged once when it begins and once when it ends, not once per request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+
+from models import Failure
+
+log = logging.getLogger("webapp.outages")
+
+
+class Outage:
+    """A state in which something does not work, such as “the disk is full”."""
+
+    def __init__(self, began: str, ended: str, quiet_seconds: float = 0.0) -> None:
+        """Store the two messages for the log.
+
+        The outage ends with the first success that is `quiet_seconds` later than the last failure.
+        """
+        self._began, self._ended, self._quiet_seconds = began, ended, quiet_seconds
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._last = 0.0
+        self._count = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self._since is not None
+
+    def failed(self, error: object) -> None:
+        """Record a failure. Log it if it is the first failure of the outage."""
+        with self._lock:
+            self._last = time.monotonic()
+            self._count += 1
+            if self._since is not None:
+                return
+            self._since = self._last
+        log.error("%s: %s", self._began, first_line(error))
+
+    def worked(self) -> None:
+        """Record a success. End the outage if there was one."""
+        if self._since is None:
+            return
+        with self._lock:
+            if self._since is None or time.monotonic() < self._last + self._quiet_seconds:
+                return
+            seconds, count = time.monotonic() - self._since, self._count
+            self._since, self._count = None, 0
+        log.warning("%s, after %.0f seconds and %d failures", self._ended, seconds, count)
+
+
+class Breaker:
+    """Decides whether a server that failed may be called again.
+
+    After a failure, nobody calls the server for `pause_seconds`. Then one thread may try. The other
+    threads wait for its result, for up to `trial_seconds`.
+    """
+
+    def __init__(self, outage: Outage, pause_seconds: float, trial_seconds: float) -> None:
+        self.outage = outage
+        self._pause_seconds, self._trial_seconds = pause_seconds, trial_seconds
+        self._lock = threading.Lock()
+        self._retry_at: float | None = None
+
+    def may_call(self) -> bool:
+        """Return whether this thread may call the server."""
+        if self._retry_at is None:
+            return True
+        with self._lock:
+            if self._retry_at is None:
+                return True
+            if time.monotonic() < self._retry_at:
+                return False
+            self._retry_at = time.monotonic() + self._trial_seconds
+            return True
+
+    def failed(self, error: object) -> None:
+        with self._lock:
+            self._retry_at = time.monotonic() + self._pause_seconds
+        self.outage.failed(error)
+
+    def worked(self) -> None:
+        if self._retry_at is not None:
+            with self._lock:
+                self._retry_at = None
+        self.outage.worked()
+
+
+CANNOT_WRITE: Mapping[Failure, Outage] = {
+    Failure.BUSY: Outage("the database is busy", "the database answers in time again", 10),
+    Failure.FULL: Outage("the disk of the database is full or has failed", "the database can save changes again"),
+    Failure.READ_ONLY: Outage("the database is read-only", "the database can be written again"),
+    Failure.DAMAGED: Outage("the database is damaged", "the database can be used again"),
+}
+UNREACHABLE = Outage("the database cannot be reached", "the database can be reached again")
+
+
+def database_failed(failure: Failure, error: object) -> None:
+    """Record that a statement failed."""
+    CANNOT_WRITE.get(failure, UNREACHABLE).failed(error)
+
+
+def transaction_committed() -> None:
+    """Record that a change was saved, so none of the outages lasts."""
+    for outage in CANNOT_WRITE.values():
+        outage.worked()
+
+
+def first_line(error: object) -> str:
+    """Return the first line of a message, because a log line is one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

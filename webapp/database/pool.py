@@ -1,0 +1,59 @@
+"""The pool of connections that both kinds of databases use."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from contextlib import nullcontext
+from typing import Any
+
+from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledDatabase
+
+from webapp.database import outages
+
+
+class Pool(PooledDatabase):  # type: ignore[misc]
+    """A pool that opens connections outside its lock.
+
+    Peewee opens a connection while it holds the locks of the database and of the pool. While one
+    thread waits for a server that hangs, no other thread could even return its connection.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Peewee stores the state of a connection per thread, so it needs no lock for it.
+        self._lock = nullcontext()
+
+    def _open(self) -> Any:
+        """Open a connection."""
+        raise NotImplementedError
+
+    def _connect(self) -> Any:
+        """Return an idle connection, or open one."""
+        with self._pool_lock:
+            while self._connections:
+                since, _, connection = heapq.heappop(self._connections)
+                if self._is_closed(connection):
+                    continue
+                self._in_use[id(connection)] = PoolConnection(since, connection, time.time())
+                return connection
+            if len(self._in_use) >= self._max_connections:
+                raise MaxConnectionsExceeded("All connections of the pool are in use.")
+            place = object()
+            self._in_use[id(place)] = PoolConnection(time.time(), place, time.time())
+        connection = None
+        try:
+            connection = self._open()
+        finally:
+            with self._pool_lock:
+                self._in_use.pop(id(place), None)
+                if connection is not None:
+                    now = time.time()
+                    self._in_use[id(connection)] = PoolConnection(now, connection, now)
+                else:
+                    self._pool_available.notify()
+        return connection
+
+    def commit(self) -> None:
+        super().commit()
+        outages.transaction_committed()

@@ -1,0 +1,164 @@
+"""Connections to a PostgreSQL server, also behind PgBouncer.
+
+A server that hangs costs a request at most five seconds: `LimitedConnection` limits the time of
+each statement. After that, nobody waits for the server until it accepts a connection again.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import psycopg
+from peewee import OperationalError
+from playhouse.pool import PooledPostgresqlDatabase
+from psycopg.pq import TransactionStatus
+from psycopg.waiting import READY_NONE
+
+from webapp.database import outages
+from webapp.database.outages import Breaker
+from webapp.database.pool import Pool
+from webapp.database.waiting import CANCEL_SECONDS, statement_seconds
+
+PAUSE_SECONDS = 2.0
+"""How long nobody calls a server that could not be reached."""
+TRIAL_SECONDS = 10.0
+"""How long the other threads wait for the thread that calls the server again."""
+
+LIMITS_OF_THE_SERVER = ("statement_timeout", "idle_in_transaction_session_timeout")
+
+T = TypeVar("T")
+
+
+class LimitedConnection(psycopg.Connection[Any]):
+    """A connection on which no statement takes longer than `statement_seconds`.
+
+    The limit is enforced here and not by the server, because a server that hangs enforces nothing,
+    and because PgBouncer shares the settings of a session between its clients. The statement is
+    cancelled first, so that a server that is only slow neither continues it nor counts as hanging.
+    """
+
+    hangs: Callable[[Exception], None] = staticmethod(lambda _error: None)
+    """Called if the server did not even answer to the cancellation."""
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        return super().wait(self._limited(gen), *args, **options)
+
+    def _limited(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        deadline = time.monotonic() + statement_seconds()
+        is_cancelled = False
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready == READY_NONE and time.monotonic() > deadline:
+                    if is_cancelled:
+                        raise self._closed()
+                    is_cancelled = True
+                    deadline = time.monotonic() + CANCEL_SECONDS
+                    with suppress(psycopg.Error):
+                        self.cancel_safe(timeout=CANCEL_SECONDS)
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _closed(self) -> psycopg.OperationalError:
+        """Close the connection, and return the error to raise."""
+        self.pgconn.finish()
+        error = psycopg.OperationalError("the server does not answer")
+        self.hangs(error)
+        return error
+
+
+class PostgresqlPool(Pool, PooledPostgresqlDatabase):  # type: ignore[misc]
+    """Connections to a PostgreSQL server."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._breaker = Breaker(outages.UNREACHABLE, PAUSE_SECONDS, TRIAL_SECONDS)
+        self._last_error = ""
+
+    def _open(self) -> Any:
+        if not self._breaker.may_call():
+            raise psycopg.OperationalError(f"not called again yet: {self._last_error}")
+        try:
+            connection = LimitedConnection.connect(
+                dbname=self.database, autocommit=True, **self.connect_params
+            )
+        except psycopg.Error as error:
+            self._fail(error)
+            raise
+        connection.hangs = self._hangs
+        self._breaker.worked()
+        return connection
+
+    @contextmanager
+    def open_separate_connection(self) -> Iterator[Any]:
+        """Open a connection that belongs to no pool."""
+        with self._open() as connection:
+            yield connection
+
+    @contextmanager
+    def without_server_limits(self) -> Iterator[None]:
+        """Let the statements of this thread take any time on the server.
+
+        Behind PgBouncer, the limits are those of the role: what is set for a session would apply to
+        other clients too.
+        """
+        if "options" not in self.connect_params:
+            yield
+            return
+        for name in LIMITS_OF_THE_SERVER:
+            self.execute_sql(f"SET {name} = 0")
+        try:
+            yield
+        finally:
+            for name in LIMITS_OF_THE_SERVER:
+                self.execute_sql(f"RESET {name}")
+
+    def _fail(self, error: Exception) -> None:
+        self._last_error = outages.first_line(error)
+        self._breaker.failed(error)
+
+    def _hangs(self, error: Exception) -> None:
+        """Record that the server hangs. Its idle connections would not answer either."""
+        self._fail(error)
+        self.close_idle()
+
+    def _is_closed(self, connection: Any) -> bool:
+        """Return whether the connection is lost, without a query.
+
+        Peewee's own pool sends a query before each use of a connection, which adds a round trip to
+        every page. This pool only asks the operating system whether the connection has data to
+        read. An idle connection has no data to read, unless the server has closed it or is about to
+        close it.
+        """
+        if connection.closed:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return False
+        self._close_raw(connection)
+        return True
+
+    def _can_reuse(self, connection: Any) -> bool:
+        return not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def rollback(self) -> None:
+        """Roll back, unless the connection is lost: then the server has rolled back."""
+        if not self._state.closed and self._state.conn.closed:
+            return
+        super().rollback()
+
+    def commit(self) -> None:
+        """Commit. If the connection is lost meanwhile, mark the error, because nobody knows more."""
+        try:
+            super().commit()
+        except OperationalError as error:
+            error.is_outcome_unknown = self._state.conn.closed
+            raise

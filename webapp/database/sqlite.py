@@ -1,0 +1,87 @@
+"""Connections to an SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from peewee import SqliteDatabase
+from playhouse.pool import PooledSqliteDatabase
+
+from webapp.database import outages
+from models import Failure
+from webapp.database.pool import Pool
+from webapp.database.waiting import statement_seconds
+
+LOCK_SECONDS = 10.0
+"""How long a job or command waits for a lock. A request waits as long as for any statement."""
+SHORT_LOCK_SECONDS = 0.25
+"""How long a request waits for a lock while no other request gets the lock either."""
+
+
+class FileConnection(sqlite3.Connection):
+    """A connection to an SQLite file, which knows the file that it has opened."""
+
+    file_id: tuple[int, int] | None = None
+
+
+class SqlitePool(Pool, PooledSqliteDatabase):  # type: ignore[misc]
+    """Connections to an SQLite file."""
+
+    _has_opened = False
+
+    def _connect(self) -> Any:
+        connection = super()._connect()
+        _wait_for_locks(connection, _lock_seconds())
+        return connection
+
+    def _open(self) -> Any:
+        if self._has_opened and self._file_id() is None:
+            # SQLite would create an empty file.
+            error = sqlite3.OperationalError("the database file is missing")
+            error.sqlite_errorname = "SQLITE_CANTOPEN"
+            raise error
+        connection = SqliteDatabase._connect(self)  # noqa: SLF001  the pool would open it itself
+        connection.file_id = self._file_id()
+        self._has_opened = True
+        return connection
+
+    def _file_id(self) -> tuple[int, int] | None:
+        """Return what identifies the file at the path of the database, or None if it is missing."""
+        if self.database == ":memory:":
+            return (0, 0)
+        try:
+            status = Path(self.database).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _is_closed(self, connection: Any) -> bool:
+        """Return whether the file was deleted or replaced since the connection has opened it.
+
+        Changes that such a connection saves would be lost.
+        """
+        if connection.file_id == self._file_id():
+            return False
+        self._close_raw(connection)
+        return True
+
+    def begin(self, lock_type: str | None = None) -> None:
+        if outages.CANNOT_WRITE[Failure.BUSY].is_active:
+            _wait_for_locks(self.connection(), min(_lock_seconds(), SHORT_LOCK_SECONDS))
+        super().begin(lock_type)
+
+    def rollback(self) -> None:
+        """Roll back, unless SQLite has done so itself, for example because the disk is full."""
+        if not self._state.closed and not self._state.conn.in_transaction:
+            return
+        super().rollback()
+
+
+def _lock_seconds() -> float:
+    return min(statement_seconds(), LOCK_SECONDS)
+
+
+def _wait_for_locks(connection: Any, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")

@@ -1,0 +1,49 @@
+"""How long a thread waits for the database.
+
+Within a request, one statement may take REQUEST_SECONDS. Jobs and commands have more time, because
+nobody waits for them and their statements may be long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CONNECT_SECONDS = 2
+"""The time to open a connection to a server. libpq accepts nothing shorter."""
+POOL_SECONDS = 2.0
+"""The time to wait for another thread to return a connection."""
+REQUEST_SECONDS = 3.5
+CANCEL_SECONDS = 0.5
+"""The time that a server has to answer after a statement was cancelled."""
+BACKGROUND_SECONDS = 600.0
+UNLIMITED = 10 * 365 * 86_400.0
+
+
+class _Limit(threading.local):
+    seconds = BACKGROUND_SECONDS
+
+
+_limit = _Limit()
+
+
+def statement_seconds() -> float:
+    """Return how long a statement of this thread may take."""
+    return _limit.seconds
+
+
+def limit_statements(seconds: float) -> None:
+    """Set how long each further statement of this thread may take."""
+    _limit.seconds = seconds
+
+
+@contextmanager
+def long_statements(seconds: float = BACKGROUND_SECONDS) -> Iterator[None]:
+    """Let each statement of the body take `seconds`, also within a request."""
+    before = _limit.seconds
+    _limit.seconds = max(before, seconds)
+    try:
+        yield
+    finally:
+        _limit.seconds = before
