@@ -22,7 +22,7 @@ from schema.base import (
 )
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
-from schema.failures import Failure, RecordGone, failure_of, is_transient
+from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import Job, JobRow
 from schema.leases import Lease
@@ -49,6 +49,7 @@ __all__ = [
     "Level",
     "LifeCycle",
     "Membership",
+    "OutcomeUnknown",
     "Person",
     "Prepared",
     "RecordChanged",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
 
 from peewee import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from playhouse.pool import MaxConnectionsExceeded
@@ -13,7 +12,7 @@ class Failure(Enum):
     """Why the database could not execute a statement, although the statement is valid."""
 
     BUSY = "busy"
-    """Another transaction holds a lock, the statement took too long, or all connections are used."""
+    """A lock is held for long, the statement took too long, or all connections are in use."""
     UNREACHABLE = "unreachable"
     """The server does not answer or closed the connection, or the file cannot be opened."""
     FULL = "full"
@@ -62,6 +61,14 @@ class RecordGone(Exception):
     """A record cannot be saved, because it refers to a record that was deleted meanwhile."""
 
 
+class OutcomeUnknown(OperationalError):
+    """The connection was lost during a commit, so the change may or may not have been saved."""
+
+    def __init__(self, error: OperationalError) -> None:
+        super().__init__(*error.args)
+        self.orig = getattr(error, "orig", None)
+
+
 def is_missing_reference(error: IntegrityError) -> bool:
     """Return whether the error means that a record refers to another record that does not exist."""
     if _sqlstate(error) is not None:
@@ -83,6 +90,15 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure.BUSY
     if not isinstance(error, DatabaseError | InterfaceError):
         return None
+    failure = _failure_of_driver(error)
+    if failure is None and isinstance(error, OperationalError):
+        # After some failures, SQLite has no savepoint to roll back to, which is a second error.
+        before = error.__context__.__context__ if error.__context__ else None
+        return _failure_of_driver(before) if isinstance(before, DatabaseError) else None
+    return failure
+
+
+def _failure_of_driver(error: DatabaseError | InterfaceError) -> Failure | None:
     driver_error = getattr(error, "orig", None)
     name = getattr(driver_error, "sqlite_errorname", None)
     if name is not None:

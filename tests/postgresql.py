@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -39,13 +39,15 @@ class NoPostgreSQL(RuntimeError):
 
 
 @contextmanager
-def cluster(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+def cluster(
+    settings: Mapping[str, str] = MappingProxyType({}), *, own: bool = False
+) -> Iterator[str]:
     """Yield the URL of a superuser's database.
 
-    This is TEST_DATABASE_URL if it is set. Otherwise start a cluster with SETTINGS and `settings`,
-    and stop it afterwards. Raises NoPostgreSQL.
+    This is TEST_DATABASE_URL if it is set, unless the test needs a cluster of its `own`. Otherwise
+    start a cluster with SETTINGS and `settings`, and stop it afterwards. Raises NoPostgreSQL.
     """
-    if url := os.environ.get("TEST_DATABASE_URL"):
+    if not own and (url := os.environ.get("TEST_DATABASE_URL")):
         yield url
         return
     programs()
@@ -81,27 +83,27 @@ def _serve() -> None:
     """Start a cluster, print its URL, and stop it when standard input closes."""
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     try:
-        user = _user()
-        password = _initialize(folder, user)
+        user = other_user()
+        password = _initialize(folder, user, sys.argv[1:])
         port = free_port()
-        _run(folder, user, "pg_ctl", "start", "--wait", "--silent", f"--options=-p {port}")
+        run_program(folder, user, "pg_ctl", "start", "--wait", "--silent", f"--options=-p {port}")
         try:
             print(f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", flush=True)  # noqa: T201
             sys.stdin.read()
         finally:
-            _run(folder, user, "pg_ctl", "stop", "--mode=immediate", "--silent")
+            run_program(folder, user, "pg_ctl", "stop", "--mode=immediate", "--silent")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _user() -> str | None:
+def other_user() -> str | None:
     """Return the user to run as, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     return "postgres" if "postgres" in {user.pw_name for user in pwd.getpwall()} else "nobody"
 
 
-def _initialize(folder: Path, user: str | None) -> str:
+def _initialize(folder: Path, user: str | None, settings: Sequence[str]) -> str:
     """Create the cluster's files in `folder` and return the superuser's password.
 
     Without a password, anybody on this machine could act as the user that the server runs as.
@@ -113,7 +115,7 @@ def _initialize(folder: Path, user: str | None) -> str:
     if user:
         shutil.chown(folder, user)
         shutil.chown(password_file, user)
-    _run(
+    run_program(
         folder,
         user,
         "initdb",
@@ -126,11 +128,11 @@ def _initialize(folder: Path, user: str | None) -> str:
     )
     with (folder / "data" / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = {value}\n" for name, value in SETTINGS.items())
-        configuration.writelines(f"{line}\n" for line in sys.argv[1:])
+        configuration.writelines(f"{line}\n" for line in settings)
     return password
 
 
-def _run(folder: Path, user: str | None, program: str, *arguments: str) -> None:
+def run_program(folder: Path, user: str | None, program: str, *arguments: str) -> None:
     """Run a program of PostgreSQL as `user`. Show its output only if it fails."""
     log = folder / f"{program}.log"
     with log.open("a") as output:

@@ -10,7 +10,7 @@ from peewee import Database, PeeweeException
 from playhouse.pool import PooledDatabase
 
 import models
-from models import DATABASE_FAILURES, Failure, failure_of
+from models import Failure, failure_of
 from webapp.database import outages
 from webapp.database.migrating import MIGRATIONS, migrate, pending_migrations
 from webapp.database.opening import open_database
@@ -74,21 +74,17 @@ def record_failure(error: BaseException) -> Failure | None:
 @contextmanager
 def connection_for_command() -> Iterator[None]:
     """Open a connection for a command. Raises SettingsError with one sentence if that fails."""
+    outages.log.disabled = True  # The sentence is enough.
+    problem = "The database at DATABASE_URL cannot be opened"
     try:
         models.database.connect(reuse_if_open=True)
-    except DATABASE_FAILURES as error:
-        raise SettingsError(
-            f"The database at DATABASE_URL cannot be opened: {first_line(error)}"
-        ) from error
-    try:
+        problem = "The database failed, so the command did not finish"
         yield
     except PeeweeException as error:
-        failure = failure_of(error)
-        if failure is None:
+        if failure_of(error) is None:
             raise
-        raise SettingsError(
-            f"The database failed, so the command did not finish: {first_line(error)}"
-        ) from error
+        raise SettingsError(f"{problem}: {first_line(error)}") from error
     finally:
+        outages.log.disabled = False
         with suppress(PeeweeException):
             models.database.close()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
@@ -40,7 +41,7 @@ def migrate(database: Database) -> list[str]:
 
 
 @contextmanager
-def _migration_lock(database: Database) -> Iterator[None]:
+def _migration_lock(database: Any) -> Iterator[None]:
     """Make processes that start together migrate one after the other.
 
     For SQLite, lock a file beside the database. The lock of the SQLite database itself would be too

@@ -52,6 +52,7 @@ NUMBERS = (
     "tcp_user_timeout",
 )
 """The parameters of a connection that must be numbers."""
+SESSION_KINDS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
 EXAMPLE = "postgresql://user:password@host:5432/name"
 ADVICE = (
     f"The URL must look like {EXAMPLE}. In the user and the password, write special characters as "
@@ -78,7 +79,8 @@ def open_database(url: str, *, pgbouncer: bool = False) -> Database:
 def _open_sqlite(url: str) -> Database:
     parts = urlsplit(url)
     path = unquote(parts.path.removeprefix("/"))
-    if parts.netloc or parts.query or parts.fragment or not path:
+    is_path = url.startswith("sqlite:///") and bool(path)
+    if not is_path or parts.query or parts.fragment:
         raise SettingsError(
             "DATABASE_URL must be sqlite:/// and the path of a file, such as "
             "sqlite:///data/registry.db or sqlite:////srv/registry.db."
@@ -143,7 +145,7 @@ def _parse_postgresql(url: str) -> dict[str, Any]:
         parameters: dict[str, Any] = conninfo_to_dict(url)
     except ProgrammingError as error:
         raise SettingsError(
-            f"DATABASE_URL is not a valid PostgreSQL URL: {_reason(error)}. {ADVICE}"
+            f"DATABASE_URL is not a valid PostgreSQL URL: {_reason(error, url)}. {ADVICE}"
         ) from error
     hosts = str(parameters.get("host", "")).split(",")
     ports = [port for port in str(parameters.get("port", "")).split(",") if port]
@@ -159,15 +161,20 @@ def _parse_postgresql(url: str) -> dict[str, Any]:
     for name in NUMBERS:
         if not re.fullmatch(r"-?[0-9]{1,9}", str(parameters.get(name, "0"))):
             raise SettingsError(f"{name} in DATABASE_URL must be a number.")
+    if parameters.get("target_session_attrs", "any") not in SESSION_KINDS:
+        raise SettingsError(
+            f"target_session_attrs in DATABASE_URL must be one of {', '.join(SESSION_KINDS)}."
+        )
     if not parameters.get("dbname"):
         raise SettingsError(f"DATABASE_URL names no database. It must look like {EXAMPLE}.")
     return parameters
 
 
-def _reason(error: Exception) -> str:
-    """Return the reason in a message of libpq without any part of the URL."""
+def _reason(error: Exception, url: str) -> str:
+    """Return the reason in a message of libpq, without the parts of the URL that it quotes."""
+    quoted = '".*"' if '"' in url else '"[^"]*"'
     first_line = str(error).splitlines()[0]
-    return re.sub(r'".*"', "…", first_line).rstrip(" :.…") or "it cannot be read"
+    return re.sub(quoted, "…", first_line).rstrip(" :.…") or "it cannot be read"
 
 
 def _is_port(text: str) -> bool:

@@ -18,12 +18,15 @@ log = logging.getLogger("webapp.outages")
 class Outage:
     """A state in which something does not work, such as “the disk is full”."""
 
-    def __init__(self, began: str, ended: str, quiet_seconds: float = 0.0) -> None:
-        """Store the two messages for the log.
+    def __init__(
+        self, began: str, ended: str, *, quiet_seconds: float = 0.0, level: int = logging.ERROR
+    ) -> None:
+        """Store the two messages for the log, and the level of the first.
 
         The outage ends with the first success that is `quiet_seconds` later than the last failure.
         """
-        self._began, self._ended, self._quiet_seconds = began, ended, quiet_seconds
+        self._began, self._ended, self._level = began, ended, level
+        self._quiet_seconds = quiet_seconds
         self._lock = threading.Lock()
         self._since: float | None = None
         self._last = 0.0
@@ -41,7 +44,7 @@ class Outage:
             if self._since is not None:
                 return
             self._since = self._last
-        log.error("%s: %s", self._began, first_line(error))
+        log.log(self._level, "%s: %s", self._began, first_line(error))
 
     def worked(self) -> None:
         """Record a success. End the outage if there was one."""
@@ -93,8 +96,12 @@ class Breaker:
 
 
 CANNOT_WRITE: Mapping[Failure, Outage] = {
-    Failure.BUSY: Outage("the database is busy", "the database answers in time again", 10),
-    Failure.FULL: Outage("the disk of the database is full or has failed", "the database can save changes again"),
+    Failure.BUSY: Outage(
+        "the database is busy", "the database answers in time again", quiet_seconds=10
+    ),
+    Failure.FULL: Outage(
+        "the disk of the database is full or has failed", "the database can save changes again"
+    ),
     Failure.READ_ONLY: Outage("the database is read-only", "the database can be written again"),
     Failure.DAMAGED: Outage("the database is damaged", "the database can be used again"),
 }

@@ -12,7 +12,7 @@ from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledDatabas
 from webapp.database import outages
 
 
-class Pool(PooledDatabase):  # type: ignore[misc]
+class Pool(PooledDatabase):
     """A pool that opens connections outside its lock.
 
     Peewee opens a connection while it holds the locks of the database and of the pool. While one

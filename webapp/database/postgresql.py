@@ -18,6 +18,7 @@ from playhouse.pool import PooledPostgresqlDatabase
 from psycopg.pq import TransactionStatus
 from psycopg.waiting import READY_NONE
 
+from models import OutcomeUnknown
 from webapp.database import outages
 from webapp.database.outages import Breaker
 from webapp.database.pool import Pool
@@ -56,7 +57,7 @@ class LimitedConnection(psycopg.Connection[Any]):
                 ready = yield wanted
                 if ready == READY_NONE and time.monotonic() > deadline:
                     if is_cancelled:
-                        raise self._closed()
+                        raise self._give_up()
                     is_cancelled = True
                     deadline = time.monotonic() + CANCEL_SECONDS
                     with suppress(psycopg.Error):
@@ -66,7 +67,7 @@ class LimitedConnection(psycopg.Connection[Any]):
             result: T = end.value
             return result
 
-    def _closed(self) -> psycopg.OperationalError:
+    def _give_up(self) -> psycopg.OperationalError:
         """Close the connection, and return the error to raise."""
         self.pgconn.finish()
         error = psycopg.OperationalError("the server does not answer")
@@ -74,7 +75,7 @@ class LimitedConnection(psycopg.Connection[Any]):
         return error
 
 
-class PostgresqlPool(Pool, PooledPostgresqlDatabase):  # type: ignore[misc]
+class PostgresqlPool(Pool, PooledPostgresqlDatabase):
     """Connections to a PostgreSQL server."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -147,7 +148,9 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):  # type: ignore[misc]
         return True
 
     def _can_reuse(self, connection: Any) -> bool:
-        return not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE
+        return (
+            not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE
+        )
 
     def rollback(self) -> None:
         """Roll back, unless the connection is lost: then the server has rolled back."""
@@ -156,9 +159,10 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):  # type: ignore[misc]
         super().rollback()
 
     def commit(self) -> None:
-        """Commit. If the connection is lost meanwhile, mark the error, because nobody knows more."""
+        """Commit. Raises OutcomeUnknown if the connection is lost meanwhile."""
         try:
             super().commit()
         except OperationalError as error:
-            error.is_outcome_unknown = self._state.conn.closed
+            if self._state.closed or self._state.conn.closed:
+                raise OutcomeUnknown(error) from error
             raise

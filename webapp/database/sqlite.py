@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from peewee import SqliteDatabase
+from peewee import OperationalError, SqliteDatabase
 from playhouse.pool import PooledSqliteDatabase
 
+from models import Failure, failure_of
 from webapp.database import outages
-from models import Failure
 from webapp.database.pool import Pool
 from webapp.database.waiting import statement_seconds
 
@@ -26,10 +26,11 @@ class FileConnection(sqlite3.Connection):
     file_id: tuple[int, int] | None = None
 
 
-class SqlitePool(Pool, PooledSqliteDatabase):  # type: ignore[misc]
+class SqlitePool(Pool, PooledSqliteDatabase):
     """Connections to an SQLite file."""
 
     _has_opened = False
+    _is_stuck = False
 
     def _connect(self) -> Any:
         connection = super()._connect()
@@ -42,9 +43,10 @@ class SqlitePool(Pool, PooledSqliteDatabase):  # type: ignore[misc]
             error = sqlite3.OperationalError("the database file is missing")
             error.sqlite_errorname = "SQLITE_CANTOPEN"
             raise error
-        connection = SqliteDatabase._connect(self)  # noqa: SLF001  the pool would open it itself
+        connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  not that of the pool
         connection.file_id = self._file_id()
         self._has_opened = True
+        outages.UNREACHABLE.worked()
         return connection
 
     def _file_id(self) -> tuple[int, int] | None:
@@ -68,9 +70,22 @@ class SqlitePool(Pool, PooledSqliteDatabase):  # type: ignore[misc]
         return True
 
     def begin(self, lock_type: str | None = None) -> None:
-        if outages.CANNOT_WRITE[Failure.BUSY].is_active:
+        """Begin a transaction.
+
+        If nobody got the lock in time, a program probably holds it for long. Until a transaction
+        succeeds, requests wait only briefly, so that they do not occupy all threads.
+        """
+        if self._is_stuck:
             _wait_for_locks(self.connection(), min(_lock_seconds(), SHORT_LOCK_SECONDS))
-        super().begin(lock_type)
+        try:
+            super().begin(lock_type)
+        except OperationalError as error:
+            self._is_stuck = failure_of(error) is Failure.BUSY
+            raise
+
+    def commit(self) -> None:
+        super().commit()
+        self._is_stuck = False
 
     def rollback(self) -> None:
         """Roll back, unless SQLite has done so itself, for example because the disk is full."""

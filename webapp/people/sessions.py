@@ -37,8 +37,6 @@ from webapp.settings import SettingsError
 if TYPE_CHECKING:
     from limits import RateLimitItem
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 LIMIT_MINUTES = 15
@@ -78,6 +76,7 @@ class FailedSignIns:
         outage = Outage(
             "Redis does not answer, so each process counts failed sign-ins separately",
             "Redis answers again",
+            level=logging.WARNING,
         )
         self._breaker = Breaker(outage, REDIS_PAUSE_SECONDS, REDIS_TRIAL_SECONDS)
 

@@ -496,13 +496,21 @@
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.hasEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
+  // While the database does not work, the answer is only a toast, which replaces an earlier one.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { detail } = event;
+    if (detail.xhr.status !== 503 || detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
+    document.querySelectorAll("[data-outage]").forEach((toast) => toast.remove());
+    detail.shouldSwap = true;
+    detail.isError = false;
+  });
   document.addEventListener("htmx:load", (event) => enhance(event.target));
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
     if ([414, 431].includes(status)) showError("What you entered is too long. Shorten it and try again.");
-    else showError(status === 404
-      ? "This no longer exists. Reload the page."
-      : `The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
+    else if (status === 404) showError("This no longer exists. Reload the page.");
+    else if (status > 500) showError(`The server isn’t available at the moment (error ${status}). Your entries are still here. Try again in a moment.`);
+    else showError(`The server couldn’t complete the request (error ${status}). Reload the page and try again.`);
   });
   document.addEventListener("htmx:sendError", () => showError("Can’t reach the server. Check your connection and try again."));
   // Screen readers announce only changes of a live region. Remove the toasts, and add them again

@@ -57,7 +57,8 @@ RETRY_LENGTH = 1000
 
 
 def mount(app: Flask) -> None:
-    login_manager.init_app(app)
+    # Otherwise every page would load the person, also a page that says that the database is gone.
+    login_manager.init_app(app, add_context_processor=False)
     app.register_blueprint(pages)
     app.register_error_handler(CSRFError, _csrf_error)
 

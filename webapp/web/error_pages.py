@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import logging
 
-from flask import Flask, Response, g
-from peewee import IntegrityError
+from flask import Flask, Response, g, request
+from peewee import DatabaseError, IntegrityError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from models import (
-    DATABASE_FAILURES,
-    RecordChanged,
-    RecordGone,
-    database,
-    is_transient,
-)
+from models import DATABASE_FAILURES, Failure, OutcomeUnknown, RecordChanged, RecordGone
 from webapp.access import Forbidden
 from webapp.credentials.vault import VaultError
+from webapp.database import record_failure
 from webapp.images.identity import AlreadyRegistered
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
 from webapp.search.language import NotUnderstood
 from webapp.web.logs import request_id
-from webapp.web.rendering import render, render_refusal
+from webapp.web.rendering import render, render_outage, render_refusal
+from webapp.web.resumed_forms import UnsentForm, current_unsent_form
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +44,42 @@ TEXTS = {
         "Somebody else changed this at the same moment",
         "Nothing was saved. Go back, reload the page, and try again.",
     ),
-    503: (
-        "The registry is busy",
-        "The database didn’t answer in time, so nothing was saved. Wait a moment, then try again.",
-    ),
+    503: ("The registry isn’t available", "Wait a moment, then try again."),
     500: (
         "Something went wrong",
         "The error was logged. No partial changes were saved. Try again.",
     ),
 }
 """Title and advice by HTTP status."""
+OUTAGES = {
+    Failure.BUSY: (
+        "The registry is busy",
+        "The database didn’t answer in time. Wait a moment, then try again.",
+    ),
+    Failure.UNREACHABLE: (
+        "The registry can’t reach its database",
+        "This usually takes only a moment. If it takes longer, tell your administrator.",
+    ),
+    Failure.FULL: (
+        "The registry can’t save changes",
+        "The disk of its database is full or has failed. Tell your administrator.",
+    ),
+    Failure.READ_ONLY: (
+        "The registry can’t save changes",
+        "Its database is read-only at the moment. Tell your administrator if this lasts.",
+    ),
+    Failure.DAMAGED: (
+        "The registry’s database is damaged",
+        "Tell your administrator, who has to restore a backup.",
+    ),
+}
+"""Title and advice while the database does not work."""
+NOT_SAVED = "Nothing was saved. "
+MAYBE_SAVED = (
+    "The connection to the database was lost while your change was being saved. Check whether it "
+    "was saved before you try again. "
+)
+RETRY_SECONDS = 5
 SIGN_IN_FOR_LARGE_FORM = (
     "Nothing was imported or saved. Sign in, and then choose the file or paste the text again."
 )
@@ -70,7 +92,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(VaultError, _vault_error)
     for changed in (RecordChanged, RecordGone, IntegrityError):
         app.register_error_handler(changed, _changed_meanwhile)
-    for failure in DATABASE_FAILURES:
+    for failure in (*DATABASE_FAILURES, DatabaseError):
         app.register_error_handler(failure, _database_failure)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(InternalServerError, _internal_error)
@@ -103,19 +125,31 @@ def _changed_meanwhile(error: Exception) -> Response:
 
 
 def _database_failure(error: Exception) -> Response:
-    """Ask the person to try again, if that can help. Otherwise the error is unexpected."""
-    if not is_transient(error):
+    """Say what is wrong with the database. The answer needs neither the database nor Redis.
+
+    The page carries the form that was sent, and a fragment leaves the form on the page as it is.
+    """
+    failure = record_failure(error)
+    if failure is None:
         log.error("the database failed", exc_info=error)
         return _error_page(500)
-    log.warning("the database is busy: %s", error)
-    if not database.is_closed():
-        database.close()
-    try:
-        response = _error_page(503)
-    except DATABASE_FAILURES:
-        response = Response(" ".join(TEXTS[503]), 503, content_type="text/plain; charset=utf-8")
-    response.headers["Retry-After"] = "5"
+    title, advice = OUTAGES[failure]
+    if request.method not in {"GET", "HEAD"}:
+        advice = (MAYBE_SAVED if isinstance(error, OutcomeUnknown) else NOT_SAVED) + advice
+    # What the layout shows for a person and a scope would be read from the database.
+    g.pop("actor", None)
+    g.pop("scope", None)
+    response = render_outage(title, advice, _unsent_form())
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _unsent_form() -> UnsentForm | None:
+    """Return the form in the current request, or None if there is none or it is too large."""
+    try:
+        return current_unsent_form()
+    except HTTPException:
+        return None
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -140,10 +174,14 @@ def _error_page(status: int, title: str = "", advice: str = "") -> Response:
     default_title, default_advice = TEXTS.get(
         status, ("The request failed", "Go back and try again.")
     )
-    return render(
-        "layout/error.html",
-        status=status,
-        title=title or default_title,
-        advice=advice or default_advice,
-        request_id=request_id() if status >= 500 else "",
-    )
+    try:
+        return render(
+            "layout/error.html",
+            status=status,
+            title=title or default_title,
+            advice=advice or default_advice,
+            request_id=request_id() if status >= 500 else "",
+        )
+    except DATABASE_FAILURES as error:
+        # The bookmarks bar could not be read.
+        return _database_failure(error)

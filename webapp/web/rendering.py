@@ -93,6 +93,24 @@ def render_refusal(title: str, message: str, status: int) -> Response:
     return response
 
 
+def render_outage(title: str, advice: str, unsent: Any) -> Response:
+    """Return the answer while the database does not work: a page, or a toast for HTMX.
+
+    The page has a button that sends `unsent` again, the form that was not processed, if there is
+    one. The toast leaves everything that the person has typed.
+    """
+    if wants_fragment():
+        body = render_template("layout/_refusal.html", message=f"{title}. {advice}", outage=True)
+        response = make_response(body, 503)
+        response.headers["HX-Reswap"] = "none"
+        response.headers["HX-Push-Url"] = "false"
+    else:
+        body = render_template("layout/outage.html", title=title, advice=advice, unsent=unsent)
+        response = make_response(body, 503)
+    response.vary.add("HX-Request")
+    return response
+
+
 def render_session_end(sign_in_url: str) -> Response:
     """Return the answer to a request of HTMX whose session has ended: a notice above the page.
 

@@ -24,10 +24,8 @@ MESSAGE = (
     "Your session had ended, so nothing was saved. Check the form and send it again. Enter "
     "passwords and secrets again, and choose files again."
 )
-DROPPED_NAMES = frozenset(
+SECRETS = frozenset(
     {
-        "csrf_token",
-        RESUMED,
         "password",
         "current_password",
         *(
@@ -38,6 +36,7 @@ DROPPED_NAMES = frozenset(
         ),
     }
 )
+DROPPED_NAMES = SECRETS | {"csrf_token", RESUMED}
 """The names of the fields whose values are not sent to the browser again."""
 
 
@@ -46,12 +45,14 @@ class UnsentForm:
     """A form that was not processed.
 
     `path` is the path of the URL that it was sent to, `page` the path of the page that it was sent
-    from or '', and `values` are its (name, value) pairs.
+    from or '', and `values` are its (name, value) pairs. `is_complete` is false if secrets or files
+    were left out.
     """
 
     path: str
     page: str
     values: Sequence[tuple[str, str]]
+    is_complete: bool = True
 
     def sealed(self) -> str:
         """Return the form as a text that the browser stores. Only this application can create it.
@@ -70,7 +71,9 @@ def current_unsent_form() -> UnsentForm | None:
         return None
     values = [pair for pair in request.form.items(multi=True) if pair[0] not in DROPPED_NAMES]
     path = f"{request.script_root}{request.full_path}".rstrip("?")
-    return UnsentForm(path, _page_of(request.referrer or ""), values)
+    is_secret = any(value for name, value in request.form.items(multi=True) if name in SECRETS)
+    is_complete = not is_secret and not any(file.filename for file in request.files.values())
+    return UnsentForm(path, _page_of(request.referrer or ""), values, is_complete)
 
 
 def posted_unsent_form() -> UnsentForm | None:

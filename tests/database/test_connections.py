@@ -11,7 +11,8 @@ import models
 from models import is_sqlite
 from tests.conftest import ClientOf
 from webapp import database
-from webapp.database import PostgresqlPool
+from webapp.database.migrating import _migration_lock
+from webapp.database.postgresql import PostgresqlPool
 
 
 def test_only_one_process_at_a_time_migrates_a_file(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_only_one_process_at_a_time_migrates_a_file(tmp_path: Path) -> None:
     locked, release = threading.Event(), threading.Event()
 
     def hold_lock() -> None:
-        with database._migration_lock(database.open_database(url)):
+        with _migration_lock(database.open_database(url)):
             locked.set()
             release.wait(5)
 
