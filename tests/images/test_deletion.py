@@ -99,8 +99,8 @@ def test_images_can_be_restored_for_a_day(
     assert deletion.restorable_images(acme, batch) == []
     with pytest.raises(CannotRestore, match="more than 24 hours ago"):
         deletion.restore_image(editor, acme, image.id, batch)
-    # The next deletion removes the image that can no longer be restored.
     later = deletion.delete(editor, other)
+    assert not deletion.purge_chunk()
     assert [row.batch for row in DeletedImage.select()] == [later]
     backdate_deletion(later, hours=23, minutes=59)
     assert deletion.restore_batch(editor, acme, later)[0] == [other]

@@ -14,7 +14,8 @@ from models import Image, Scope, is_sqlite, transaction
 from webapp import audit
 from webapp.images import image_details, life_cycle
 
-CHUNK_SIZE = 100
+CHUNK_SIZE = 25
+"""Images per transaction. It is small, because other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
 """Pause after each chunk on SQLite. SQLite allows one writer at a time; others write in the pause.
 """
