@@ -39,6 +39,7 @@ class JobRow(Table):
     """One image of a bulk action, or one line of an import, and its outcome."""
 
     id = AutoField()
+    job_id: int
     job = ForeignKeyField(Job, index=False, on_delete="CASCADE")
     position = IntegerField()
     image_id = IntegerField(null=True)

@@ -32,7 +32,7 @@ def test_invalid_successors_are_refused(make_image: MakeImage, editor: Actor) ->
     invisible.append(make_image("", 5, shared=False))
     for successor, words in [
         (image.id, "its own successor"),
-        (retired.id, "That image is retired"),
+        (retired.id, "is retired. Choose another image."),
         *((each.id, "There is no image #") for each in invisible),
         (99_999, "There is no image #"),
     ]:

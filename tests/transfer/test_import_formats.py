@@ -106,7 +106,7 @@ def test_an_unreadable_line_does_not_affect_the_others() -> None:
         "This item isn’t a JS",
         "The value of name mu",
     ]
-    assert "contains an invalid character" in file.lines[3].errors[0]
+    assert "Remove the control character U+" in file.lines[3].errors[0]
     assert not file.lines[0].errors
 
 

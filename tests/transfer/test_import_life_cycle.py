@@ -360,7 +360,8 @@ def test_a_successor_is_found_by_its_names_before_and_after_the_import(
 ) -> None:
     successor = make_image("acme", 2, name="name before")
     lines = [line(1, status="deprecated", successor=name), line(2, name="name after")]
-    assert import_lines(*lines) == [("created", ""), ("updated", "")]
+    # The line of the successor is applied first.
+    assert import_lines(*lines) == [("updated", ""), ("created", "")]
     assert plan_of_image(1).successor == successor.id
 
 

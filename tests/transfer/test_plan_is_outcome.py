@@ -113,13 +113,15 @@ any_values = st.fixed_dictionaries(
         "size_gb": st.sampled_from(["", "8", "0", "9 GB", "1e9", "many"]),
         "agent_installed": st.sampled_from(["", "yes", "no", "maybe"]),
         "shared": st.sampled_from(["", "yes", "no"]),
-        "description": st.sampled_from(["", "Debian 12", "x;=1"]),
-        "architecture": st.sampled_from(["", "arm64", "a" * 40]),
+        "description": st.sampled_from(
+            ["", "Debian 12", "x;=1", "two\u3000\nlines", "Debian\u202e 12"]
+        ),
+        "architecture": st.sampled_from(["", "arm64", "arm\u00a064", "a" * 40]),
         "credentials": st.sampled_from(["", "AWS", "elsewhere"]),
         "status": st.sampled_from(["", "active", "deprecated", "Retired", "new"]),
         "deprecated_on": st.sampled_from(["", "soon", *(day.isoformat() for day in DAYS)]),
         "retired_on": st.sampled_from(["", *(day.isoformat() for day in DAYS)]),
-        "status_reason": st.sampled_from(["", "Old.", "Replaced; -1", "x" * 300]),
+        "status_reason": st.sampled_from(["", "Old.", "Replaced; -1", "Cafe\u0301", "x" * 300]),
         "successor": any_successor,
     },
 )
@@ -236,7 +238,9 @@ def records(actor: Actor, scope: Scope) -> dict[tuple[str, str], Record]:
 
 
 def planned_lines(job: Job) -> list[PlannedLine]:
-    return imports.list_lines(job, None, 1, 1_000)[0]
+    """Return the lines of a plan in the order in which they are applied."""
+    rows = JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
+    return [import_job.planned_line(row) for row in rows]
 
 
 def applied(before: Record | None, line: PlannedLine) -> Record:
@@ -248,9 +252,7 @@ def applied(before: Record | None, line: PlannedLine) -> Record:
     }
     if before is not None:
         assert changes.keys() <= before.keys()
-    record = {**(before or EMPTY), **changes}
-    record["architecture"] = (record["architecture"] or "")[:32] or None
-    return record
+    return {**(before or EMPTY), **changes}
 
 
 def key_of(line: PlannedLine) -> tuple[str, str]:

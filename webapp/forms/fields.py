@@ -24,6 +24,7 @@ from wtforms.validators import ValidationError
 from wtforms.widgets import DateInput, TextInput
 
 from models import LARGEST_ID
+from webapp.images.choices import parse_size
 from webapp.refusals import Refusal
 from webapp.values.days import parse_day
 from webapp.values.text import LineRule, character_problem
@@ -180,6 +181,24 @@ class WholeNumber(_Blank, Field):
         if number is None or not self._low <= number <= self._high:
             raise ValueError(self._message)
         self.data = number
+
+    def _value(self) -> str:
+        return _shown(self, "" if self.data is None else str(self.data))
+
+
+class Size(_Blank, Field):
+    """A size in GB, or None. See `webapp.images.choices.parse_size`."""
+
+    widget = TextInput()
+    data: Any
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        text = valuelist[0].strip() if valuelist else ""
+        self.data = None
+        try:
+            self.data = parse_size(text) if text else None
+        except Refusal as error:
+            raise ValueError(error.message) from error
 
     def _value(self) -> str:
         return _shown(self, "" if self.data is None else str(self.data))

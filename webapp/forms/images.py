@@ -16,18 +16,11 @@ from webapp.forms.fields import (
     HiddenText,
     RecordChoice,
     RevisionField,
+    Size,
     TextLine,
-    WholeNumber,
 )
 from webapp.images import operating_systems
-from webapp.images.choices import (
-    LARGEST_SIZE,
-    NAME,
-    OS_FAMILY,
-    OS_VERSION,
-    SIZE_MESSAGE,
-    Choices,
-)
+from webapp.images.choices import NAME, OS_FAMILY, OS_VERSION, Choices
 
 OTHER = operating_systems.OTHER
 LONGEST_RECEIPT = 256 * 1024
@@ -49,9 +42,7 @@ class ImageForm(BaseForm):
     os_family_other = TextLine("Other family", OS_FAMILY)
     os_version: Field = Choice("Version", [InputRequired("Choose the version.")])
     os_version_other = TextLine("Other version", OS_VERSION)
-    size_gb: Field = WholeNumber(
-        "Size", 1, LARGEST_SIZE, SIZE_MESSAGE, description="In GB. Optional."
-    )
+    size_gb: Field = Size("Size", description="In GB. Optional.")
     credentials = RecordChoice("Cloud Credentials", validate_choice=False, choices={})
     """The credentials to use instead, if the credentials of the look-up were deleted.
 

@@ -5,6 +5,7 @@ No cloud can verify these values.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 
 from models import Image, Level
@@ -23,6 +24,8 @@ class InvalidChoices(Refusal):
 
 
 NAME = LineRule("name", NAME_LENGTH[1], NAME_LENGTH[0], "name", InvalidChoices)
+_SIZE = re.compile(r"([0-9]{1,19})(?:\.0+)?\s*(?:gb)?", re.IGNORECASE)
+"""A spreadsheet may write 8 as 8.0."""
 OS_FAMILY = LineRule("family", OS_LENGTH, 0, "os_family", InvalidChoices)
 OS_VERSION = LineRule("version", OS_LENGTH, 0, "os_version", InvalidChoices)
 
@@ -48,6 +51,14 @@ class Choices:
             raise InvalidChoices("Choose the version of the operating system.", "os_version")
         if self.size_gb is not None and not 1 <= self.size_gb <= LARGEST_SIZE:
             raise InvalidChoices(SIZE_MESSAGE, "size_gb")
+
+
+def parse_size(text: str) -> int:
+    """Return the size in GB that `text` names, such as '8' or '8 GB'. Raises InvalidChoices."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or not 1 <= int(found[1]) <= LARGEST_SIZE:
+        raise InvalidChoices(SIZE_MESSAGE, "size_gb")
+    return int(found[1])
 
 
 def is_valid_name(name: str) -> bool:

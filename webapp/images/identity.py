@@ -37,6 +37,7 @@ from schema.text import place_key
 from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.base import Cloud, InvalidLocation, LocationRule, Locator
 from webapp.refusals import Refusal
+from webapp.values.text import line_problem
 
 MAX_COLONS = 20
 """The most colons at which `parse_references` splits a text."""
@@ -236,7 +237,7 @@ def parse_locator(
 
 
 def require_storable(locator: Locator) -> None:
-    """Raise InvalidLocator if a part of `locator` is longer than its database column.
+    """Raise InvalidLocator if a part of `locator` is too long or has a refused character.
 
     In a cloud with nested folders, such as vSphere, a name can be longer than its column.
     """
@@ -254,6 +255,8 @@ def require_storable(locator: Locator) -> None:
             raise InvalidLocator(
                 f"The {label} is too long. Use at most {column.max_length} characters.", field
             )
+        if problem := line_problem(value, label):
+            raise InvalidLocator(problem, field)
 
 
 class InvalidLocator(Refusal):

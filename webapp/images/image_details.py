@@ -9,6 +9,7 @@ from typing import Any
 from models import Image
 from webapp import audit
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.values.text import displayable, displayable_lines
 
 ARCHITECTURE_LENGTH = 32
 
@@ -48,8 +49,8 @@ def apply_details(image: Image, details: ImageDetails) -> None:
     is left out, because it has its own column.
     """
     image.details = to_json(replace(details, compute_resources=(), location=""))
-    image.description = details.description
-    image.architecture = details.architecture[:ARCHITECTURE_LENGTH]
+    image.description = displayable_lines(details.description)
+    image.architecture = displayable(details.architecture)[:ARCHITECTURE_LENGTH].strip()
     image.state = details.state
     image.deprecation_announced_for = details.deprecation_announced_for
 

@@ -87,14 +87,17 @@ def require_valid_successor(
 ) -> None:
     """Raise InvalidSuccessor if the image with this ID can't be the successor of `image`."""
     visible = Image.visible_from(image.scope) & (Image.id == successor_id)
-    successor = Image.select(Image.id, Image.status).where(visible).first()
+    successor = Image.select(Image.id, Image.name, Image.status).where(visible).first()
     if successor is None:
         raise InvalidSuccessor(f"There is no image #{successor_id} at {image.scope.label}.")
     if successor.id == image.id:
         raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
     if not may_be_retired:
         _require_not_retired(successor)
-    if image.id in successors_from([successor_id]):
+    # If no image has this image as successor, no successors can lead back to it.
+    if Image.select(Image.id).where(Image.successor == image.id).exists() and (
+        image.id in successors_from([successor_id])
+    ):
         raise InvalidSuccessor(
             "The successors of that image lead back to this one. Choose another image."
         )
@@ -122,9 +125,13 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     return following
 
 
+def retired_successor(name: str) -> InvalidSuccessor:
+    return InvalidSuccessor(f"The successor “{name}” is retired. Choose another image.")
+
+
 def _require_not_retired(successor: Image) -> None:
     if successor.status is LifeCycle.RETIRED:
-        raise InvalidSuccessor("That image is retired. Choose another image.")
+        raise retired_successor(successor.name)
 
 
 def _only_one(found: list[Image], text: str, scope: Scope) -> Image:

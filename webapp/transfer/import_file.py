@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.refusals import Refusal
+from webapp.values.text import character_problem, is_encodable
 
 MAX_TEXT = 32_767
 """The most characters of one value. A cell of a spreadsheet has the same limit."""
 
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
 """The word for one image of a file, by the format of the file."""
+
+_NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
+"""The words with which messages name columns, as in the forms. Other columns have their name."""
 
 Values = Mapping[str, str]
 """The texts of a line by column, without empty texts."""
@@ -106,6 +110,7 @@ def _json_text(name: str, value: Any) -> tuple[str, str]:
     text = value.strip()
     if len(text) > MAX_TEXT:
         return "", long_text_error(name)
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        return "", f"The value of {printable(name)} contains an invalid character. Remove it."
+    if not is_encodable(text):
+        noun = _NOUNS_OF_TEXTS.get(name, printable(name))
+        return "", character_problem(text, noun)
     return text, ""

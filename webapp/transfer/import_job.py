@@ -48,7 +48,7 @@ def import_line(
         return Outcome("refused", " ".join(line.errors))
     try:
         with transaction():
-            _require_successor_imported(scope, line, row)
+            _require_successor_imported(line, row)
             if line.effect is Effect.CREATE:
                 return _create(actor, scope, line, row)
             return _update(actor, scope, line)
@@ -178,41 +178,29 @@ def _successor_id(scope: Scope, line: PlannedLine) -> int | None:
         return image_id
     image = find_registered(scope, line.successor)
     if image is None:
-        raise ChangedSincePlan(
-            f"The successor {line.changes['successor'][1]} was not imported. Import it first."
-        )
+        raise _successor_not_imported(line)
     registered_id: int = image.id
     return registered_id
 
 
-def _require_successor_imported(scope: Scope, line: PlannedLine, row: JobRow) -> None:
-    """Raise ChangedSincePlan if the line of the successor was refused or will be refused.
+def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
+    """Raise ChangedSincePlan if the file has a line for the successor, and it was refused.
 
-    New images are imported before registered images. So if the successor of a new image is
-    registered, the line of the successor comes later. The line of the successor's successor can
-    also come later, and so on.
+    The line of a successor comes before the lines that name the successor. So this function reads
+    one row, however many images succeed one another.
     """
-    position, visited = line.successor_position, {row.position}
-    while position is not None and position not in visited:
-        visited.add(position)
-        other = JobRow.get_or_none((JobRow.job == row.job) & (JobRow.position == position))
-        if other is None or other.outcome in {"created", "updated", "unchanged"}:
-            return
-        successor = planned_line(other)
-        if other.outcome == "refused" or not _is_as_planned(scope, successor):
-            raise ChangedSincePlan(
-                f"The successor {line.changes['successor'][1]} was not imported. Import it first."
-            )
-        position = successor.successor_position
+    if line.successor_position is None:
+        return
+    same_job = (JobRow.job == row.job_id) & (JobRow.position == line.successor_position)
+    other = JobRow.select(JobRow.outcome).where(same_job).first()
+    if other is not None and other.outcome == "refused":
+        raise _successor_not_imported(line)
 
 
-def _is_as_planned(scope: Scope, line: PlannedLine) -> bool:
-    """Return whether the image of a line has its values from before or from after the line."""
-    if line.effect is Effect.CREATE and line.identity:
-        image = find_registered(scope, line.identity)
-        return image is not None and _has_planned_values(image, scope, line)
-    image = Image.get_or_none((Image.id == line.image_id) & (Image.scope == scope))
-    return image is not None and _state(image, line) in (line.before, _expected(scope, line))
+def _successor_not_imported(line: PlannedLine) -> ChangedSincePlan:
+    return ChangedSincePlan(
+        f"The successor {line.changes['successor'][1]} was not imported. Import it first."
+    )
 
 
 def _change_life_cycle(actor: Actor, scope: Scope, line: PlannedLine, image: Image) -> None:

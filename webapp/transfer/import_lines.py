@@ -7,7 +7,6 @@ once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -17,7 +16,7 @@ from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError, LocationRule, Locator
 from webapp.images import operating_systems
-from webapp.images.choices import Choices, choices_of
+from webapp.images.choices import Choices, choices_of, parse_size
 from webapp.images.identity import ImageIdentity, parse_locator, require_storable
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
@@ -25,15 +24,14 @@ from webapp.images.registration import name_or_id, suggested_name
 from webapp.refusals import Refusal
 from webapp.transfer import packer_manifest
 from webapp.transfer.import_file import FileLine
-from webapp.values.days import EARLIEST, LATEST, InvalidDay, parse_day
+from webapp.values.days import InvalidDay, parse_day
+from webapp.values.text import LineRule, normalized, parse_lines
 
 YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
 DESCRIPTION_LENGTH = 4096
+ARCHITECTURE = LineRule("architecture", Image.architecture.max_length)
 _VALID_CHOICES = Choices("any name", "any family", "any version", None, False, False)
-
-_SIZE = re.compile(r"([0-9]{1,10})(?:\.0+)?\s*(?:gb)?", re.IGNORECASE)
-"""A spreadsheet may write 8 as 8.0."""
 
 T = TypeVar("T")
 
@@ -128,15 +126,15 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
     cloud = parsed.collect(_parse_cloud, line.values.get("cloud", ""))
     entered = answers.by_cloud.get(cloud.key, {}) if cloud else {}
     line = parsed.collect(packer_manifest.complete, line, entered) or line
-    values = line.values
+    # A text with only blanks or characters of no width is empty, as in a form.
+    values = {name: text for name, text in line.values.items() if normalized(text)}
     choices = _parse_choices(parsed, values)
     if not can_share:
         choices["shared"] = False
-    description = values.get("description", "")
-    if len(description) > DESCRIPTION_LENGTH:
-        parsed.errors.append(
-            f"The description is longer than {DESCRIPTION_LENGTH:,} characters. Shorten it."
-        )
+    description = parsed.collect(
+        parse_lines, values.get("description", ""), "description", DESCRIPTION_LENGTH
+    )
+    architecture = parsed.collect(ARCHITECTURE.parse, values.get("architecture", ""))
     columns = _parse_life_cycle(parsed, values)
     if cloud is None:
         return parsed
@@ -145,9 +143,9 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
         locator=_parse_locator(parsed, cloud, line, entered),
         choices=choices,
         texts={name: values[name] for name in Choices.__dataclass_fields__ if name in values},
-        description=description,
-        architecture=values.get("architecture", ""),
-        credentials=values.get("credentials", ""),
+        description=description or "",
+        architecture=architecture or "",
+        credentials=normalized(values.get("credentials", "")),
         life_cycle=columns,
         image_name=line.image_name,
         default_name=line.default_name,
@@ -299,15 +297,16 @@ def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, A
     choices: dict[str, Any] = {name: values[name] for name in ("name",) if name in values}
     choices |= _parse_operating_system(values)
     if "size_gb" in values:
-        choices["size_gb"] = parsed.collect(_parse_size, values["size_gb"])
+        choices["size_gb"] = parsed.collect(parse_size, values["size_gb"])
     for column in ("agent_installed", "shared"):
         if column in values:
             choices[column] = parsed.collect(_parse_boolean, column, values[column])
-    return {
-        name: value
+    valid = {
+        name: parsed.collect(_valid_choices_with, {name: value})
         for name, value in choices.items()
-        if value is not None and parsed.collect(_valid_choices_with, {name: value}) is not None
+        if value is not None
     }
+    return {name: getattr(each, name) for name, each in valid.items() if each is not None}
 
 
 def _valid_choices_with(changes: Mapping[str, Any]) -> Choices:
@@ -396,13 +395,6 @@ def _key_for(text: str, labels: Mapping[str, str]) -> str:
     )
 
 
-def _parse_size(text: str) -> int:
-    match = _SIZE.fullmatch(text)
-    if match:
-        return int(match[1])
-    raise InvalidLine("The size_gb must be a whole number of GB, at least 1.")
-
-
 def _parse_boolean(column: str, text: str) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
@@ -446,6 +438,4 @@ def _parse_date(values: Mapping[str, str], column: str) -> date | None:
     try:
         return parse_day(text) if text else None
     except InvalidDay as error:
-        raise InvalidLine(
-            f"The value of {column} must be a date from {EARLIEST} to {LATEST}, not “{text[:40]}”."
-        ) from error
+        raise InvalidLine(f"The value of {column} isn’t valid. {error.message}") from error

@@ -22,6 +22,7 @@ from webapp.search import catalogue
 from webapp.transfer import import_lines
 from webapp.transfer.import_file import FileLine
 from webapp.transfer.import_lines import Answers, ImportLine, ParsedLine
+from webapp.values.text import normalized
 
 CHUNK_SIZE = 500
 """Lines per query for registered images."""
@@ -131,7 +132,7 @@ def credentials_for(
     """
     rows = [row for row in usable if row.cloud == line.cloud.key]
     if line.credentials:
-        return next((row for row in rows if row.name == line.credentials), None)
+        return next((row for row in rows if normalized(row.name) == line.credentials), None)
     chosen = options.credentials.get(line.cloud.key)
     return next((row for row in rows if row.id == chosen), None)
 

@@ -109,9 +109,7 @@ class _Planner:
         self._by_node = self._lines_by_node()
         for line in self._lines:
             self._set_effect(line)
-        order = list(Effect)
-        ranks = {id(line): rank for rank, line in enumerate(self._successors_first())}
-        self._lines.sort(key=lambda line: (order.index(line.planned.effect), ranks[id(line)]))
+        self._lines = self._successors_first()
         self._set_successor_positions()
         return [line.planned for line in self._lines]
 
@@ -309,24 +307,18 @@ class _Planner:
     def _successors_first(self) -> list[_Line]:
         """Return the lines in the order in which they are applied.
 
-        New images come before registered images. In both groups, a successor comes before the
-        images that it replaces.
+        A successor comes before the images that it replaces. So if the line of a successor is
+        refused, `import_job` knows this before it applies the lines that name the successor.
         """
         by_node = self._lines_by_node()
         ordered: dict[int, _Line] = {}
-        for is_registered in (False, True):
-            for start in self._lines:
-                path: dict[int, _Line] = {}
-                line: _Line | None = start
-                while (
-                    line
-                    and bool(line.image) is is_registered
-                    and id(line) not in ordered
-                    and id(line) not in path
-                ):
-                    path[id(line)] = line
-                    line = by_node.get(line.successor.node) if line.successor else None
-                ordered |= dict(reversed(path.items()))
+        for start in self._lines:
+            path: dict[int, _Line] = {}
+            line: _Line | None = start
+            while line and id(line) not in ordered and id(line) not in path:
+                path[id(line)] = line
+                line = by_node.get(line.successor.node) if line.successor else None
+            ordered |= dict(reversed(path.items()))
         return list(ordered.values())
 
     def _lines_by_node(self) -> dict[Node, _Line]:

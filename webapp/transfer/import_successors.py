@@ -22,8 +22,10 @@ from webapp.images.successors import (
     LONGEST_CHAIN,
     InvalidSuccessor,
     reference_number,
+    retired_successor,
     successors_from,
 )
+from webapp.values.text import normalized
 
 Node = int | ImageIdentity
 CHUNK_SIZE = 500
@@ -85,7 +87,7 @@ class Successors:
             return found
         if is_explicit:
             raise self._not_found(text)
-        near = self._nearest(identity, text) or self._by_name.get(text, {})
+        near = self._nearest(identity, text) or self._by_name.get(normalized(text), {})
         if not near:
             raise self._not_found(text)
         if stored is not None and stored in near:
@@ -112,9 +114,7 @@ class Successors:
         # A retired successor in the file is valid: an export can contain an image whose successor
         # was retired before the export.
         if successor.retired and not self.is_in_file(successor):
-            raise InvalidSuccessor(
-                f"The successor “{successor.name}” is retired. Choose another image."
-            )
+            raise retired_successor(successor.name)
         if node in islice(self._chain(successor.node), LONGEST_CHAIN):
             raise InvalidSuccessor(
                 "The successors of that image lead back to this one. Choose another image."
@@ -193,7 +193,7 @@ class Successors:
         """
         columns = (fn.MIN(Image.id), fn.MAX(Image.id))
         found: set[int] = set()
-        for chunk in _chunks(list(names)):
+        for chunk in _chunks(list({normalized(name) for name in names})):
             condition = Image.name.in_(chunk) & Image.visible_from(self._scope)
             query = Image.select(*columns).where(condition).group_by(Image.name)
             found.update(*query.tuples())

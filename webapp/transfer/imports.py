@@ -13,6 +13,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from peewee import Case
+
 from models import Job, JobRow, Scope, now, transaction
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
@@ -105,20 +107,15 @@ def list_lines(
 ) -> tuple[list[PlannedLine], bool]:
     """Return one page of a plan, and whether more lines follow.
 
-    If `effect` is not None, only lines with this effect are returned. They have consecutive
-    positions, because the lines of a plan are sorted by effect.
+    The lines are sorted by effect, and then in the order in which they are applied. If `effect` is
+    not None, only lines with this effect are returned.
     """
-    counts = job.arguments["counts"]
-    first, end = 0, job.total
+    stored = JobRow.arguments["plan"]["effect"].as_text()
+    rank = Case(stored, [(each.value, number) for number, each in enumerate(Effect)])
+    query = JobRow.select().where(JobRow.job == job)
     if effect is not None:
-        earlier = list(Effect)[: list(Effect).index(effect)]
-        first = sum(counts[each] for each in earlier)
-        end = first + counts[effect]
-    first += (page - 1) * size
-    query = JobRow.select().where(
-        (JobRow.job == job) & (JobRow.position >= first) & (JobRow.position < end)
-    )
-    rows = list(query.order_by(JobRow.position).limit(size + 1))
+        query = query.where(stored == effect.value)
+    rows = list(query.order_by(rank, JobRow.position).offset((page - 1) * size).limit(size + 1))
     return [import_job.planned_line(row) for row in rows[:size]], len(rows) > size
 
 
@@ -237,10 +234,12 @@ def _store_plan(job: Job) -> None:
             "questions": _questions(planned, job.arguments),
         },
     }
+    inserts = store.inserts(job, plan_rows)
     with transaction():
         if Job.update(step).where(_unchanged(job)).execute():
             JobRow.delete().where(JobRow.job == job).execute()
-            store.insert_rows(job, plan_rows)
+            for insert in inserts:
+                insert()
     store.reload_job(job)
 
 

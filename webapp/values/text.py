@@ -53,16 +53,33 @@ class LineRule:
 
     def problem(self, text: str) -> str:
         """Return why a normalized text is refused, or ''."""
-        if problem := character_problem(text, self.noun):
+        if problem := line_problem(text, self.noun):
             return problem
-        if "\n" in text or "\r" in text:
-            return f"Enter the {self.noun} as one line of text."
-        if text and not any(unicodedata.category(each)[0] in _VISIBLE for each in text):
-            return f"The {self.noun} has only invisible characters. Enter a {self.noun}."
         if len(text) > self.longest or len(text) < self.shortest:
             limits = f"{self.shortest} to" if self.shortest else "at most"
-            return f"Enter a {self.noun} of {limits} {self.longest} characters."
+            return f"Enter {_with_article(self.noun)} of {limits} {self.longest} characters."
         return ""
+
+
+def parse_lines(text: str, noun: str, longest: int) -> str:
+    """Return text of one or several lines as it is stored. Raises InvalidText."""
+    text = comparable(text).strip(" \r\n")
+    if problem := character_problem(text, noun):
+        raise InvalidText(problem)
+    if len(text) > longest:
+        raise InvalidText(f"Enter {_with_article(noun)} of at most {longest:,} characters.")
+    return text
+
+
+def line_problem(text: str, noun: str) -> str:
+    """Return why a text is refused as one line, whatever its length, or ''."""
+    if problem := character_problem(text, noun):
+        return problem
+    if "\n" in text or "\r" in text:
+        return f"Enter the {noun} as one line of text."
+    if text and not any(unicodedata.category(each)[0] in _VISIBLE for each in text):
+        return f"The {noun} has only invisible characters. Enter {_with_article(noun)}."
+    return ""
 
 
 def character_problem(text: str, noun: str) -> str:
@@ -93,9 +110,20 @@ def displayable(text: str) -> str:
     return normalized(text)
 
 
+def displayable_lines(text: str) -> str:
+    """Return the text of a cloud without the characters that `parse_lines` refuses."""
+    for refused in (_REORDERING, _CONTROL, _SURROGATE):
+        text = refused.sub("", text)
+    return comparable(text).strip(" \r\n")
+
+
 def is_encodable(text: str) -> bool:
     """Return whether the text can be sent and stored. NUL and half of a surrogate pair cannot."""
     return "\x00" not in text and _SURROGATE.search(text) is None
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[:1] in set('aeio') else 'a'} {noun}"
 
 
 def _name(character: str) -> str:
