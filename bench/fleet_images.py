@@ -16,6 +16,7 @@ from typing import Any
 
 from models import LifeCycle, Person, Scope, today
 from schema.images import image_key_of
+from schema.search_text import search_text
 from schema.text import place_key
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
 from webapp.images import image_details
@@ -28,6 +29,10 @@ RARE_IMAGES = 40
 
 The largest account shares about half of them.
 """
+CJK_WORD, RARE_CJK_WORD = "映像", "猫"
+CJK_DESCRIPTION = "本番用の映像。"
+"""The end of every twentieth description. It contains `CJK_WORD`. The descriptions of images with
+`RARE_WORD` contain `RARE_CJK_WORD`."""
 COLUMNS = (
     "id, scope_id, cloud, location, cloud_image_id, compute_resource, "
     "location_key, image_key, compute_resource_key, name, os_family, os_version, "
@@ -268,6 +273,10 @@ class Fleet:
         resource = chance.choice(kind.resources)
         size = min(500, 8 + 2 * int(chance.expovariate(1 / 20)))
         description = f"{role.capitalize()} image of {owner.scope.name}, built by {person.name}."
+        if role == RARE_WORD:
+            description += RARE_CJK_WORD
+        if index % 20 == 0:
+            description += CJK_DESCRIPTION
         state = STATES.draw(chance)
         status, *life_cycle = self._life_cycle(registered)
         is_planned = status == LifeCycle.ACTIVE and life_cycle[0]
@@ -316,7 +325,7 @@ class Fleet:
             *life_cycle,
             name.lower(),
             size,
-            f"{name}\n{image_id}\n{description}".lower(),
+            search_text(name, image_id, description),
             self._count_in_group(facets),
             f"{life_cycle[0]} 00:00:00" if is_planned else None,
         )

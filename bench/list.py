@@ -211,8 +211,8 @@ def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -
         for index, (case, case_url) in enumerate(zip(cases, urls, strict=True)):
             counts = [each[index] for each in statements]
             table.add(_measure_case(case, case_url, apps, bound, rounds), counts)
-            if case.hops:
-                table.add(_measure_cold_page(case, case_url, apps, rounds), counts)
+            if case.hops and (cold := _measure_cold_page(case, case_url, apps, rounds)):
+                table.add(cold, counts)
         throughput = [_throughput(app, cases[0], urls[0]) for app in apps]
         # SQLite maps much of its file into memory. These pages belong to the kernel's page cache.
         file = Path(url.removeprefix("sqlite:///"))
@@ -339,10 +339,10 @@ def _measure_block(client: Client, url: str) -> list[float]:
 
 def _measure_cold_page(
     case: Case, url: str, apps: Sequence[Application], rounds: int
-) -> Measurement:
+) -> Measurement | None:
     """Measure pages that have not been requested before, by following Next from `url`.
 
-    Each application follows the links on its own pages.
+    Each application follows the links on its own pages. Return None if no page follows.
     """
     clients, urls = [app.client(case) for app in apps], [url for _ in apps]
     times: list[list[float]] = [[] for _ in apps]
@@ -357,8 +357,10 @@ def _measure_cold_page(
         urls = [_next_url(body) for body in bodies]
         if not all(urls):
             break
+    if len(times[0]) < 2:
+        return None
     # The page at `url` has been requested before, so its time does not count.
-    return Measurement("cold page", [each[1:] or each for each in times], [], size)
+    return Measurement("cold page", [each[1:] for each in times], [], size)
 
 
 class _Table:

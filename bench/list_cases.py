@@ -15,18 +15,17 @@ from peewee import SqliteDatabase
 
 import models
 from bench import fleet, lower_bound
-from bench.fleet_images import COMMON_WORD, MISSING_WORD, RARE_WORD
+from bench.fleet_images import CJK_WORD, COMMON_WORD, MISSING_WORD, RARE_CJK_WORD, RARE_WORD
 from bench.lower_bound import LowerBound, Slices, count_up_to, groups, in_slices, rows
 from models import Image, Scope, today
+from schema.search_text import TRIGRAM, indexed_text
 from webapp.search.ordering import SORTS
+from webapp.search.sql import HAS_SHORT_WORDS, SHORT_WORDS
 
 HOPS = 40
 """The number of times that Next is followed to reach the deep page."""
-COUNT_LIMIT = 1_000
-"""The matches of a word are counted up to this number, as in the application."""
-SAMPLE = 1_000
-"""If no index can count matches, they are counted among this number of the newest images, as in the
-application."""
+COUNT_LIMIT = 10_000
+"""Matches are counted up to this number, as in the application."""
 AGES = (0, 30, 90, 365, 730, 3_650)
 AGE_COUNT_LIMIT = 10_000
 """The images of one age are counted up to this number on the Overview page."""
@@ -84,6 +83,9 @@ def fleet_cases() -> list[Case]:
         ("first page", "images"): LowerBound(rows(slices), groups(slices)),
         **_searches(slices, fleet.EMAIL_SEEING_MUCH.partition("@")[0].title()),
         **{(f"sort by {key}", f"images?sort={key}"): _sorted_page(slices, key) for key in SORTS},
+        ("number of hits", f"images/count?q={COMMON_WORD}"): LowerBound(
+            _count_matches(slices, COMMON_WORD), sums=True
+        ),
         ("filter menus", "images/filters?q="): LowerBound(_group_values(slices, MENUS), sums=True),
         ("overview", "overview"): LowerBound(
             _group_values(slices, CHARTS), _ages(slices), sums=True
@@ -143,6 +145,8 @@ def _searches(slices: Slices, name: str) -> dict[tuple[str, str], LowerBound]:
         "word, many hits": (COMMON_WORD, _scanned_page(slices, COMMON_WORD)),
         "word, few hits": (RARE_WORD, _sorted_matches(slices, RARE_WORD)),
         "word, no hit": (MISSING_WORD, _sorted_matches(slices, MISSING_WORD)),
+        "two characters, many": (CJK_WORD, _scanned_page(slices, CJK_WORD)),
+        "one character, few": (RARE_CJK_WORD, _sorted_matches(slices, RARE_CJK_WORD)),
         "id:fragment": (f"id:{fragment}", _sorted_matches(slices, fragment, contains_id)),
         "part of an id": (fragment, _sorted_matches(slices, fragment)),
         "three filters, many": (
@@ -181,17 +185,22 @@ def _searches(slices: Slices, name: str) -> dict[tuple[str, str], LowerBound]:
 def _scanned_page(slices: Slices, word: str, where: str = "TRUE") -> LowerBound:
     """Return the lower bound for a search with a frequent word.
 
-    The newest images are checked until the page is full. Matches are counted up to a limit. SQLite
-    counts matches in its index of trigrams, which returns them one by one. PostgreSQL's index can
-    only return all matches at once, so PostgreSQL counts matches among the newest images.
+    The newest images are checked until the page is full. The page does not count the matches.
     """
-    condition = f"{_contains('search_text', word)} AND {where}"
-    if _is_sqlite():
-        some = f"SELECT 1 FROM {_trigram_matches(slices, word)} AND {where} LIMIT {COUNT_LIMIT}"  # noqa: S608
-    else:
-        newest = lower_bound.sort_keys(slices, ("registered_at",), "DESC", limit=SAMPLE)
-        some = f"SELECT 1 FROM ({newest}) AS newest JOIN image USING (id) WHERE {condition}"  # noqa: S608
-    return LowerBound(rows(slices, where=condition), f"SELECT count(*) FROM ({some}) AS found")  # noqa: S608
+    return LowerBound(rows(slices, where=f"{_contains('search_text', word)} AND {where}"))
+
+
+def _count_matches(slices: Slices, word: str) -> str:
+    """Return the statement that counts the images with a frequent word, up to a limit.
+
+    SQLite's index returns matches one by one. PostgreSQL's index finds all matches first, so
+    PostgreSQL checks images until it has found enough matches.
+    """
+    limit = COUNT_LIMIT + 1
+    if not _is_sqlite():
+        return count_up_to(limit, slices, _contains("search_text", word))
+    some = f"SELECT 1 FROM {_indexed_matches(slices, word)} LIMIT {limit}"  # noqa: S608
+    return f"SELECT count(*) FROM ({some}) AS found"  # noqa: S608
 
 
 def _range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
@@ -202,19 +211,19 @@ def _range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
     of the column. Otherwise, it could find all matches by that index and sort them.
     """
     return LowerBound(
-        rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT, slices, where)
+        rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT + 1, slices, where)
     )
 
 
 def _sorted_matches(slices: Slices, text: str, where: str = "TRUE") -> LowerBound:
     return LowerBound(
-        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM {_trigram_matches(slices, text)} AND {where} "  # noqa: S608
+        f"SELECT {lower_bound.SHOWN_COLUMNS} FROM {_indexed_matches(slices, text)} AND {where} "  # noqa: S608
         f"ORDER BY registered_at DESC, image.id DESC LIMIT {COUNT_LIMIT}"
     )
 
 
-def _trigram_matches(slices: Slices, text: str) -> str:
-    """Return the text after FROM that finds images by the index of trigrams.
+def _indexed_matches(slices: Slices, text: str) -> str:
+    """Return the text after FROM that finds images by the index of the words.
 
     "scope_id + 0" prevents the database from finding images by scope slice first.
     """
@@ -222,8 +231,10 @@ def _trigram_matches(slices: Slices, text: str) -> str:
     if _is_sqlite():
         return (
             "image_words CROSS JOIN image ON image.id = image_words.rowid "
-            f"WHERE image_words.search_text MATCH '\"{text}\"' AND {visible}"
+            f"WHERE image_words.search_text MATCH '\"{indexed_text(text)}\"' AND {visible}"
         )
+    if len(text) < TRIGRAM:
+        return f"image WHERE {SHORT_WORDS} @> ARRAY['{text}'] AND {HAS_SHORT_WORDS} AND {visible}"
     return f"image WHERE search_text LIKE '%{text}%' AND {visible}"
 
 
