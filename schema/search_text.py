@@ -22,30 +22,58 @@ def is_wide(character: str) -> bool:
     return not character.isascii() and unicodedata.east_asian_width(character) in "WFH"
 
 
+def lower_case(text: str) -> str:
+    """Return the text in lower case, in which each letter has one form.
+
+    `str.lower` has two lower-case forms of the Greek letter sigma. It chooses the form by the next
+    letter, so the lower-case form of a text need not contain that of its first letters.
+
+    >>> lower_case("ΟΔΟΣ"), lower_case("ΟΔΟΣΑ")
+    ('οδοσ', 'οδοσα')
+    """
+    return text.lower().replace("ς", "σ")
+
+
 def search_text(*texts: str) -> str:
     """Return the texts in lower case and comparable, followed by their short words.
 
     >>> search_text("Web 映像").replace(SEPARATOR, "|")
     'web 映像|像|映|映像|'
     """
-    text = comparable("\n".join(texts)).lower()
+    text = lower_case(comparable("\n".join(texts)))
     if text.isascii():
         return text
+    words = short_words(text)
+    return SEPARATOR.join([text, *words, ""]) if words else text
+
+
+def short_words(text: str) -> list[str]:
+    """Return all words of one or two characters in a comparable text, sorted.
+
+    The text can be a result of `indexed_text`.
+
+    >>> short_words("の映像")
+    ['の', 'の映', '像', '映', '映像']
+    """
+    if text.isascii():
+        return []
     words = {character for character in text if is_wide(character)}
     words |= {
         f"{first}{second}"
         for first, second in pairwise(text)
-        if (first in words or second in words) and not (first.isspace() or second.isspace())
+        if (first in words or second in words) and not _separates({first, second})
     }
-    if not words:
-        return text
-    return SEPARATOR.join([text, *sorted(words), ""])
+    return sorted(words)
+
+
+def _separates(characters: set[str]) -> bool:
+    return SEPARATOR in characters or any(map(str.isspace, characters))
 
 
 def indexed_text(word: str) -> str:
     """Return the text to search for in the result of `search_text` to find a word.
 
-    `word` is in lower case.
+    `word` is a result of `lower_case`.
 
     >>> indexed_text("映像").replace(SEPARATOR, "|")
     '|映像|'

@@ -26,7 +26,7 @@ from tests.conftest import ENVIRON
 from webapp import cli, settings
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
-from webapp.search import language
+from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.transfer import export
 from webapp.web import chapters
 
@@ -144,8 +144,8 @@ def test_every_option_of_a_command_is_described(option: str) -> None:
     assert option in inline_code_of("operate")
 
 
-@pytest.mark.parametrize("key", language.KEYS)
-def test_every_search_token_is_described(key: language.Key) -> None:
+@pytest.mark.parametrize("key", KEYS)
+def test_every_search_token_is_described(key: Key) -> None:
     assert f"{key}:" in documented_in("searching")
 
 
@@ -153,11 +153,11 @@ def test_every_search_token_is_described(key: language.Key) -> None:
     ("key", "value"),
     [
         (key, value)
-        for key, values in language.FIXED_VALUES.items()
+        for key, values in FIXED_VALUES.items()
         for value in sorted(set(values.values()))
     ],
 )
-def test_every_value_of_a_search_token_is_described(key: language.Key, value: str) -> None:
+def test_every_value_of_a_search_token_is_described(key: Key, value: str) -> None:
     row = next(
         line
         for line in (DOCS / "searching.md").read_text().splitlines()

@@ -19,7 +19,8 @@ from webapp.images import deletion, life_cycle, registration
 from webapp.images.deletion import CannotRestore
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
-from webapp.search.language import EVERYTHING, parse
+from webapp.search.parser import parse
+from webapp.search.query import EVERYTHING
 
 
 def stored_columns(image: Image) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from webapp.images import registration, successors
 from webapp.images.identity import AlreadyRegistered, InvalidLocator, parse_locator, spelled_images
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
-from webapp.search.language import parse
+from webapp.search.parser import parse
 
 UUID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"
 IMAGES = {

@@ -31,7 +31,8 @@ from webapp.images.successors import InvalidSuccessor
 from webapp.jobs import bulk, bulk_actions, runner, store
 from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
-from webapp.search.language import EVERYTHING, parse
+from webapp.search.parser import parse
+from webapp.search.query import EVERYTHING
 
 RunAction = Callable[..., Job]
 

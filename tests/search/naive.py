@@ -12,7 +12,8 @@ from models import Image, LifeCycle, Scope
 from schema.search_text import SEPARATOR
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
-from webapp.search.language import Key, Query, Term
+from webapp.search.keys import Key
+from webapp.search.query import Query, Term
 
 CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
 

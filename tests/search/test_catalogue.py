@@ -13,8 +13,11 @@ from models import Level, Scope
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
-from webapp.search.language import EVERYTHING, Key, parse
+from webapp.search.counts import Count
+from webapp.search.keys import Key
 from webapp.search.ordering import SORTS, Order
+from webapp.search.parser import parse
+from webapp.search.query import EVERYTHING
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_a_scope_sees_its_own_and_inherited_images(
     assert set(names(path)) == expected
     actor, here = actor_of("scalr-admin"), scope(path)
     page = catalogue.find_page(actor, here, Listing())
-    assert (page.count, page.exact) == (len(expected), True)
+    assert page.count == Count(len(expected))
     assert all(catalogue.find_visible_image(here, image.id) for image in page.images)
     own = {
         image.name for image in catalogue.iterate_images(actor, here, EVERYTHING, owned_only=True)
@@ -105,7 +108,7 @@ def test_any_text_can_be_a_cursor(
 ) -> None:
     make_image("acme")
     for listing in (Listing(sort=sort, after=cursor), Listing(sort=sort, before=cursor)):
-        assert catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing).exact
+        assert catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing).count.exact
     assert Order(sort, descending=True).parse_cursor("x" * 10_000) is None
 
 
@@ -117,7 +120,7 @@ def test_a_page_whose_images_were_deleted_counts_none(
     listing = Listing(parse("-golden"), "name", descending=False)
     listing = replace(listing, after=Order("name", descending=False).cursor((image.name_key, 1)))
     page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), listing)
-    assert (page.images, page.count) == ([], 0)
+    assert (page.images, page.count) == ([], Count(0))
 
 
 def test_filter_menus_consider_the_other_filters(

@@ -14,7 +14,8 @@ from webapp.people import accounts
 from webapp.search import catalogue, facets, overview
 from webapp.search.catalogue import Listing
 from webapp.search.facets import Choice
-from webapp.search.language import EVERYTHING, Key, NotUnderstood, Query
+from webapp.search.keys import Key
+from webapp.search.query import EVERYTHING, NotUnderstood, Query
 
 # Values that are names, labels and versions of families in the operating system data, or nearly.
 FAMILIES = (
@@ -82,9 +83,9 @@ def found(actor: Actor, scope: Scope, query: Query) -> int:
     assert parsed.problems == ()
     assert parsed.terms == query.terms
     page = catalogue.find_page(actor, scope, Listing(parsed, size=50))
-    assert page.exact
-    assert page.count == len(page.images)
-    return page.count
+    assert page.count.exact
+    assert page.count.number == len(page.images)
+    return page.count.number
 
 
 @settings(

@@ -9,16 +9,9 @@ import pytest
 
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
-from webapp.search.language import (
-    EVERYTHING,
-    KEYS,
-    MAX_TERMS,
-    MAX_TEXT_LENGTH,
-    Key,
-    NotUnderstood,
-    Term,
-    parse,
-)
+from webapp.search.keys import KEYS, Key
+from webapp.search.parser import MAX_TERMS, MAX_TEXT_LENGTH, parse
+from webapp.search.query import EVERYTHING, NotUnderstood, Term
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,10 @@ from hypothesis import strategies as st
 from schema.text import comparable
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
-from webapp.search.language import (
-    FIXED_VALUES,
-    KEYS,
-    MAX_TERMS,
-    MAX_TEXT_LENGTH,
-    MIN_WORD_LENGTH,
-    Key,
-    Query,
-    Term,
-    parse,
-)
+from webapp.search.keys import FIXED_VALUES, KEYS, Key
+from webapp.search.parser import MAX_TERMS, MAX_TEXT_LENGTH, parse
+from webapp.search.query import Query, Term
+from webapp.search.values import MIN_WORD_LENGTH
 
 thorough = settings(max_examples=80, deadline=None)
 

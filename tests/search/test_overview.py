@@ -13,9 +13,9 @@ from tests.conftest import ActorOf, ScopeAt
 from tests.search import naive
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
-from webapp.search import language as search
 from webapp.search import overview
 from webapp.search.overview import Bar, Chart, Overview
+from webapp.search.parser import parse
 
 FAMILIES = [
     "ubuntu",
@@ -86,7 +86,7 @@ def test_every_number_equals_the_number_of_results_of_its_search(
     assert loaded.total == len(naive.visible_images(here)) > 0
     for chart in loaded.charts:
         for bar in chart.bars:
-            query = search.parse(bar.search)
+            query = parse(bar.search)
             assert not query.problems
             assert bar.exact
             assert bar.images == len(naive.matching_images(actor, here, query)), (chart.title, bar)
@@ -211,7 +211,7 @@ def test_bars_are_percentages_of_the_longest_bar() -> None:
 def test_summed_searches_use_only_facets(db: Flask) -> None:
     """The searches whose numbers are sums of facet groups must have only terms about facets."""
     for text in (*overview.ATTENTION.values(), *overview.STATUSES.values()):
-        query = search.parse(text)
+        query = parse(text)
         assert query.terms
         assert not query.problems
         assert {term.key.value for term in query.terms} <= {"agent", "verified", "status"}

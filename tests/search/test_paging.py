@@ -20,8 +20,9 @@ from tests.conftest import ActorOf, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
-from webapp.search.language import Query, parse
 from webapp.search.ordering import SORTS, Order
+from webapp.search.parser import parse
+from webapp.search.query import Query
 from webapp.search.rows import ListedImage
 
 IMAGES = 5_000

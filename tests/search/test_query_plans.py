@@ -19,8 +19,8 @@ from tests.query_plans import plan_of
 from tests.search.random_images import PATHS, TERMS, create_random_image
 from webapp.search import catalogue, facets, planner
 from webapp.search.catalogue import Listing
-from webapp.search.language import parse
 from webapp.search.ordering import SORTS
+from webapp.search.parser import parse
 
 SEARCHES = (
     "",

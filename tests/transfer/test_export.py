@@ -14,7 +14,7 @@ from models import Image, LifeCycle, Scope, today
 from tests.conftest import ActorOf, MakeImage, ScopeAt
 from webapp.access import Actor
 from webapp.search import catalogue
-from webapp.search.language import EVERYTHING
+from webapp.search.query import EVERYTHING
 from webapp.transfer import export
 
 

@@ -19,7 +19,7 @@ from webapp.images import life_cycle, registration
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.successors import find_image
 from webapp.search import catalogue
-from webapp.search.language import EVERYTHING
+from webapp.search.query import EVERYTHING
 from webapp.transfer import export, imports
 from webapp.transfer.import_plan import ImportOptions, PlannedLine
 

@@ -22,7 +22,7 @@ from webapp.images.identity import ImageIdentity
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.images.life_cycle import LifeCyclePlan as Plan
 from webapp.search import catalogue
-from webapp.search.language import EVERYTHING
+from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, imports
 from webapp.transfer.import_plan import Effect
 

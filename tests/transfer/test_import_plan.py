@@ -21,7 +21,7 @@ from webapp.images import checking
 from webapp.images.choices import choices_of
 from webapp.jobs import runner, store
 from webapp.search import catalogue
-from webapp.search.language import EVERYTHING
+from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, imports
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 

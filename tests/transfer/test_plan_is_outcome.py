@@ -26,7 +26,7 @@ from webapp.images.choices import choices_of
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.jobs import runner
 from webapp.search import catalogue
-from webapp.search.language import EVERYTHING
+from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, imports
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 

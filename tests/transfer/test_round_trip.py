@@ -18,7 +18,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import life_cycle, registration
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.search import catalogue
-from webapp.search.language import EVERYTHING
+from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, imports
 from webapp.transfer.import_plan import Effect
 

@@ -29,6 +29,7 @@ sae    GET    /images/new/nothing                  404  403    404    404
 sae    GET    /images/new/aws/confirm              404  403    422    422
 sae    POST   /images                              404  403    400    400
 sae    GET    /images/filters                      404  200    200    200
+sae    GET    /images/count                        404  200    200    200
 sae    GET    /images/suggestions                  404  200    200    200
 sae    GET    /images/export.csv                   404  200    200    200
 sae    GET    /images/export.json                  404  200    200    200

@@ -22,7 +22,7 @@ from webapp.clouds import CLOUDS
 from webapp.forms.bulk import BulkForm
 from webapp.images import editing
 from webapp.jobs import bulk, store
-from webapp.search import language
+from webapp.search.parser import parse
 
 ACME = "/account/acme"
 IMAGES = f"{ACME}/images"
@@ -196,7 +196,7 @@ def test_a_search_that_is_not_understood_selects_no_images(
         assert response.status_code == 422
         page = html.unescape(visible_text(response))
         assert "Correct your search first" in page
-        for problem in language.parse(text).problems:
+        for problem in parse(text).problems:
             assert problem.message in page
             assert problem.message in html.unescape(visible_text(listed))
     assert not Job.select().exists()

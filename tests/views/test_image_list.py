@@ -15,6 +15,8 @@ import pytest
 import models
 from models import Person, is_sqlite
 from tests.conftest import ClientOf, MakeImage
+from webapp.people import preferences
+from webapp.search import planner
 from webapp.views import person_pages
 
 IMAGES = "/account/acme/images"
@@ -236,3 +238,25 @@ def test_the_pages_of_the_audit_log_have_one_tab(client_of: ClientOf) -> None:
     assert bookmark_links(page)[-1] == ("Audit log", True)
     assert 'name="path" value="audit"' in page
     assert 'href="/account/acme/audit">Newer' in page
+
+
+@pytest.mark.usefixtures("three_images")
+def test_the_page_of_a_large_search_loads_the_number_of_results_afterwards(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of("account-viewer")
+    monkeypatch.setattr(planner, "FEW", 0)
+    monkeypatch.setattr(planner, "SAMPLE", 0)
+    one_image_per_page = preferences.Preferences(page_size=1)
+    monkeypatch.setattr(preferences, "load_preferences", lambda _person: one_image_per_page)
+    page = client.get(f"{IMAGES}?q=-zebra").text
+    link = re.search(r'<a href="([^"]*)" data-count="1\+" hx-get="\1" hx-trigger="load"', page)
+    assert link is not None
+    assert "1+ images found" in page
+    assert link[1] == f"{IMAGES}/count?q=-zebra"
+    fragment = client.get(link[1], headers={"HX-Request": "true"}).text
+    assert '<span data-count="3">3 images found</span>' in fragment
+    assert "<title>" not in fragment
+    whole_page = client.get(link[1]).text
+    assert "3 images found" in whole_page
+    assert 'href="/account/acme/images?q=-zebra">Back to images' in whole_page

@@ -17,7 +17,7 @@ from models import Image, Job
 from tests.conftest import ClientOf, MakeCredentials, MakeImage
 from tests.jobs.threads import join_job_threads
 from tests.views.pages import visible_text
-from webapp.search import language
+from webapp.search.parser import parse
 from webapp.transfer import import_formats
 
 ACME = "/account/acme"
@@ -75,7 +75,7 @@ def test_a_search_that_is_not_understood_is_not_exported(
     answer = client.get(f"{ACME}/images/export.{ending}", query_string={"q": text})
     assert answer.status_code == 422
     page = visible_text(answer)
-    (problem,) = language.parse(text).problems
+    (problem,) = parse(text).problems
     assert "Correct your search first" in page
     assert problem.message in page
     listed = client.get(f"{ACME}/images", query_string={"q": text})

@@ -19,7 +19,7 @@ from webapp.jobs import runner, store
 from webapp.jobs.bulk_actions import ACTIONS, RESTORE_DELETED, Arguments, BulkAction
 from webapp.refusals import Refusal
 from webapp.search import catalogue
-from webapp.search.language import Query
+from webapp.search.query import Query
 
 MAX_IMAGES = 10_000
 """The most images that one job may change."""

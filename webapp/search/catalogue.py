@@ -15,11 +15,13 @@ from peewee import Field
 
 from models import Image, Scope
 from webapp.access import Actor
-from webapp.search import conditions, language, planner, sql, stored_values
+from webapp.search import conditions, planner, sql, stored_values
 from webapp.search.conditions import ScopeSlice
-from webapp.search.counts import count_text, round_down
-from webapp.search.language import EVERYTHING, Key, Query, Term
+from webapp.search.counts import Count
+from webapp.search.keys import Key
 from webapp.search.ordering import Order
+from webapp.search.parser import parse
+from webapp.search.query import EVERYTHING, Query, Term
 from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
 
@@ -54,21 +56,15 @@ class Listing:
 class Page:
     """One page of results.
 
-    `count` is the number of results on all pages. If `exact` is False, there are more results than
-    `count`, which is a round number. `previous` and `next` are the cursors of the neighboring
-    pages. A cursor is '' if there is no such page.
+    `count` is the number of results on all pages. If `count.counted` is False, counting takes
+    longer than finding the page, and `count_matches` returns the number. `previous` and
+    `next` are the cursors of the neighboring pages. A cursor is '' if there is no such page.
     """
 
     images: list[ListedImage]
-    count: int
-    exact: bool
+    count: Count
     previous: str
     next: str
-
-    @property
-    def count_text(self) -> str:
-        """Return the number of results for people, such as "1,215" or "50,000+"."""
-        return count_text(self.count, exact=self.exact)
 
 
 def parse_search(scope: Scope, text: str) -> Query:
@@ -77,7 +73,7 @@ def parse_search(scope: Scope, text: str) -> Query:
     An excluded value that no visible image has is a problem of the query, because it is probably
     mistyped: with "-os:ubunut", an action would also select the Ubuntu images.
     """
-    query = language.parse(text, partial(stored_values.find_values, scope))
+    query = parse(text, partial(stored_values.find_values, scope))
     for term in query.terms:
         if term.excluded and term.key in _CHECKED_KEYS and not _is_known(scope, term):
             message = f"“{term}” excludes nothing, because no image here has this value."
@@ -113,8 +109,8 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     if backwards and cursor is None:
         return find_page(actor, scope, first_page)
     search = planner.Search(actor, slices, listing.query, order, cursor, listing.size)
-    rows, count, exact = search.page()
-    if not rows and not exact:
+    rows, count = search.page()
+    if not rows and not count.exact:
         # The images of this page were deleted. The first page shows how many images are left.
         first = find_page(actor, scope, replace(first_page, after=""))
         return replace(first, images=[], previous="", next="")
@@ -128,11 +124,21 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
     has_next = has_more or backwards
     return Page(
         images=[row.image for row in rows],
-        count=count if exact else round_down(count),
-        exact=exact,
+        count=count,
         previous=order.cursor(rows[0].key) if rows and has_previous else "",
         next=order.cursor(rows[-1].key) if rows and has_next else "",
     )
+
+
+def count_matches(actor: Actor, scope: Scope, query: Query) -> Count:
+    """Return the number of images that match.
+
+    The number is exact up to `planner.COUNT_LIMIT`, and always exact if the query has only terms
+    about scopes and facets. The text may contain problems, as in `find_page`.
+    """
+    slices = conditions.scope_slices(scope, query)
+    order = Order("created", descending=True)
+    return planner.Search(actor, slices, query, order, None, 0).count()
 
 
 def find_visible_image(scope: Scope, image_id: int) -> Image | None:

@@ -20,8 +20,10 @@ from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.search import sql
-from webapp.search.language import MAX_OS_FAMILY_LENGTH, Key, Query, Term
+from webapp.search.keys import Key
+from webapp.search.query import Query, Term
 from webapp.search.sql import Sql
+from webapp.search.values import MAX_OS_FAMILY_LENGTH
 
 SCOPE_KEYS = (Key.SCOPE, Key.OWNER, Key.SHARED)
 FACET_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)

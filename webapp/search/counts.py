@@ -1,6 +1,28 @@
-"""Format counts so that people see whether a count is exact."""
+"""Numbers of images, which say whether they are exact."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Count:
+    """The number of images that match a search.
+
+    If `exact` is False, more than `number` images match. If `counted` is False, the images were not
+    counted, and `number` is only what a page of results shows.
+    """
+
+    number: int
+    exact: bool = True
+    counted: bool = True
+
+    @property
+    def text(self) -> str:
+        """Return the number for people, such as "1,215" or "10,000+"."""
+        if self.exact:
+            return f"{self.number:,}"
+        return f"{round_down(self.number):,}+"
 
 
 def round_down(count: int) -> int:
@@ -13,12 +35,3 @@ def round_down(count: int) -> int:
         return 0
     unit: int = 10 ** (len(str(count)) - 1)
     return max(step * unit for step in (1, 2, 5) if step * unit <= count)
-
-
-def count_text(count: int, *, exact: bool) -> str:
-    """Return a count as text for people. A plus means that there are more.
-
-    >>> count_text(1_215, exact=True), count_text(50_000, exact=False)
-    ('1,215', '50,000+')
-    """
-    return f"{count:,}" + ("" if exact else "+")

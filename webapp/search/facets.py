@@ -13,7 +13,8 @@ from typing import Any
 from models import Scope
 from webapp.clouds.base import ImageState
 from webapp.search import conditions, planner, sql
-from webapp.search.language import EVERYTHING, STORED_KEYS, Key, Query, Term
+from webapp.search.keys import STORED_KEYS, Key
+from webapp.search.query import EVERYTHING, Query, Term
 
 MENUS = {
     Key.CLOUD: "Cloud",

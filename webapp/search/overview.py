@@ -18,10 +18,11 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.search import conditions, planner, sql
-from webapp.search import language as search
 from webapp.search.conditions import ScopeSlice
-from webapp.search.counts import count_text
-from webapp.search.language import EVERYTHING, Key, Term
+from webapp.search.counts import Count
+from webapp.search.keys import Key
+from webapp.search.parser import MAX_TEXT_LENGTH, parse
+from webapp.search.query import EVERYTHING, Term
 from webapp.search.sql import Sql
 
 MAX_FAMILY_BARS = 10
@@ -54,7 +55,7 @@ AGES = {
 """Two days for each age, as numbers of days before today. An image has this age if it was
 registered before the first day, and on or after the second day. If a day is 0 or None, there is no
 such limit."""
-_SUMMED_SEARCHES = {text: search.parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
+_SUMMED_SEARCHES = {text: parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
 """The searches whose numbers are sums over the facet groups."""
 
 
@@ -74,7 +75,7 @@ class Bar:
     @property
     def count_text(self) -> str:
         """Return the number of images for people, such as "1,215" or "10,000+"."""
-        return count_text(self.images, exact=self.exact)
+        return Count(self.images, self.exact).text
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _search_for(*terms: Term) -> str:
     The value of each term is a value that images have.
     """
     text = " ".join(map(str, terms))
-    return text if len(text) <= search.MAX_TEXT_LENGTH else ""
+    return text if len(text) <= MAX_TEXT_LENGTH else ""
 
 
 def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
@@ -226,7 +227,7 @@ def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
     limit = None if total <= VERY_MANY else COUNT_LIMIT
 
     def count(label: str) -> int | None:
-        query = search.parse(searches[label])
+        query = parse(searches[label])
         return _count_images(slices, conditions.ungrouped_condition(query, actor), limit)
 
     *younger, oldest = AGES

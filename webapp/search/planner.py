@@ -19,8 +19,9 @@ from models import is_sqlite
 from webapp.access import Actor
 from webapp.search import conditions, rows, sql
 from webapp.search.conditions import ScopeSlice
-from webapp.search.language import Query
+from webapp.search.counts import Count
 from webapp.search.ordering import Order, SortKey
+from webapp.search.query import Query
 from webapp.search.rows import Row
 from webapp.search.sql import ALWAYS, Sql
 
@@ -29,26 +30,19 @@ FEW = 5_000
 SAMPLE = 1_000
 """The number of images that are checked to estimate how frequent matches are."""
 COUNT_LIMIT = 10_000
-"""The largest number of images that are checked to count matches exactly.
-
-It is also the largest count of an index range.
-"""
-COUNT_SAMPLE = 5_000
-"""If counting would take too long, only the matches among this number of images are counted."""
+"""The largest number of matches that are counted, if facet groups cannot answer the search."""
 RARE = 5
 """With PostgreSQL, if the sample has fewer matches, words are found by the index of trigrams."""
 
 
 class PageResult(NamedTuple):
-    """The rows of a page, and the number of images that match the search.
+    """The rows of a page, and the number of all images that match the search.
 
-    If there is a next page, `rows` has one row more than the page shows. If `exact` is False, more
-    images match than `matches`.
+    If there is a next page, `rows` has one row more than the page shows.
     """
 
     rows: list[Row]
-    matches: int
-    exact: bool
+    matches: Count
 
 
 class Search:
@@ -92,81 +86,100 @@ class Search:
         registrar                                    that range
         SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
         words
-        has words that are not rare in the sample,   scan in order                      see `_count`
+        has words that are not rare in the sample,   scan in order                      not counted
         and FEW images after the cursor fill a page
         has words                                    sort all, found by trigrams        exact up to
                                                                                         COUNT_LIMIT
-        anything else                                scan in order                      see `_count`
+        is one range of size, date or registrar      scan in order                      exact up to
+                                                                                        COUNT_LIMIT
+        anything else                                scan in order                      not counted
         ===========================================  =================================  ===========
 
-        In the last case, the count is exact if the first page is not full.
+        In the last case, the count is exact if the first page is not full. `count` counts the
+        matches that this method does not count.
         """
         candidates = count_grouped_images(self.slices, self.query)
         if not candidates:
-            return PageResult([], 0, exact=True)
+            return PageResult([], Count(0))
         if not self.ungrouped and (candidates > FEW or not self.has_facets):
-            return PageResult(self._scan_in_order(), candidates, exact=True)
+            return PageResult(self._scan_in_order(), Count(candidates))
         if candidates <= FEW:
             if self._few_images_contain_words():
                 return self._sort_all_matches(self._matches_by_words())
             total = None if self.ungrouped else candidates
             return self._sort_all_matches(self._matches_by_facets(), total)
-        return self._page_among_many(candidates)
+        return self._page_among_many()
 
-    def _page_among_many(self, candidates: int) -> PageResult:
+    def _page_among_many(self) -> PageResult:
         """Return the page if more than FEW images match the scopes and facets."""
         in_range = [self._count_in_slices(condition) for condition in self.ranges]
         for condition, count in zip(self.ranges, in_range, strict=True):
             if count <= FEW:
                 return self._sort_all_matches(self._matches_by_slice(condition))
         if self.texts:
-            return self._page_with_words(candidates)
-        return self._page_without_words(candidates, in_range)
+            return self._page_with_words()
+        return self._page_without_words(in_range)
 
-    def _page_with_words(self, candidates: int) -> PageResult:
+    def _page_with_words(self) -> PageResult:
         if self._few_images_contain_words():
             return self._sort_all_matches(self._matches_by_words())
-        sample_matches = 0 if is_sqlite() else self._count_sample(SAMPLE)
+        sample_matches = 0 if is_sqlite() else self._count_sample(self.condition)
         if sample_matches >= RARE or is_sqlite():
             # If the sample contains the whole page, the scan ends soon and needs no limit.
             sample_fills_page = sample_matches >= self.size and self._samples_page()
             until = None if sample_fills_page else self._key_after_images(FEW)
             found = self._scan_in_order(until=until)
             if len(found) == self.size:
-                return self._count(found, candidates)
+                return PageResult(found, _uncounted(found))
         return self._sort_all_matches(self._matches_by_words())
 
-    def _page_without_words(self, candidates: int, in_range: Sequence[int]) -> PageResult:
+    def _page_without_words(self, in_range: Sequence[int]) -> PageResult:
         """Return the page by scanning. `in_range` are the numbers of images in each range."""
         found = self._scan_in_order()
         if self.cursor is None and len(found) < self.size:
-            return PageResult(found, len(found), exact=True)
+            return PageResult(found, Count(len(found)))
         if conditions.is_one_range(self.query):
-            return _counted(found, in_range[0], complete=True)
-        return self._count(found, candidates)
+            return PageResult(found, _up_to_limit(in_range[0]))
+        return PageResult(found, _uncounted(found))
 
-    def _count(self, found: list[Row], candidates: int) -> PageResult:
-        """Return the rows of a page with the number of matches.
+    def count(self) -> Count:
+        """Return the number of matches.
 
-        `candidates` is the number of images that match the scopes and facets. The number is exact
-        if at most COUNT_LIMIT images have to be checked: the candidates, or with SQLite the images
-        that contain the words. Otherwise, it is the number of matches among COUNT_LIMIT images that
-        contain the words, or in a sample of COUNT_SAMPLE images.
+        If facet groups can answer the search, the number is always exact. Otherwise, it is exact up
+        to COUNT_LIMIT. The result does not depend on the database or on the strategy.
         """
-        entries = None
-        if self.texts and is_sqlite():
-            indexed = sql.indexed_texts(self.texts)
-            entries = sql.fetch_number(sql.count(indexed, COUNT_LIMIT + 1))
-        complete = True
-        if candidates <= COUNT_LIMIT and (entries is None or candidates <= entries):
-            sources = self._matches_by_facets()
-        elif entries is not None:
-            complete = entries <= COUNT_LIMIT
-            sources = self._matches_by_words(index_limit=COUNT_LIMIT)
-        else:
-            return _counted(found, self._count_sample(COUNT_SAMPLE), complete=False)
-        counts = (sql.count(source, COUNT_LIMIT + 1) for source in sources)
-        return _counted(found, sql.fetch_number(sql.sum_of_results(counts)), complete=complete)
+        candidates = count_grouped_images(self.slices, self.query)
+        if not candidates or not self.ungrouped:
+            return Count(candidates)
+        matches = sql.union(sql.select(["1"], each) for each in self._sources_to_count(candidates))
+        found = sql.subquery(matches, "matches")
+        return _up_to_limit(sql.fetch_number(sql.count(found, COUNT_LIMIT + 1)))
+
+    def _sources_to_count(self, candidates: int) -> list[Sql]:
+        """Return the sources that find all matches by reading the fewest images."""
+        if candidates > FEW:
+            for condition in self.ranges:
+                if self._count_in_slices(condition) <= COUNT_LIMIT:
+                    return self._matches_by_slice(condition)
+        if self.texts and self._index_reads_fewer_images(candidates):
+            return self._matches_by_words()
+        return self._matches_by_facets()
+
+    def _index_reads_fewer_images(self, candidates: int) -> bool:
+        """Return whether the index of trigrams finds fewer images than a scan has to check.
+
+        A scan checks the candidates until it has found COUNT_LIMIT matches. SQLite counts the
+        entries of its index. PostgreSQL estimates them by the frequency of the words in the sample.
+        """
+        if is_sqlite():
+            entries = sql.count(sql.indexed_texts(self.texts), candidates + 1)
+            return sql.fetch_number(entries) <= candidates
+        has_texts = sql.all_of(
+            sql.any_of(sql.contains("search_text", text) for text in texts) for texts in self.texts
+        )
+        frequency = (self._count_sample(has_texts) + 1) / SAMPLE
+        images = sql.fetch_number(sql.select(["MAX(id)"], Sql("image")))
+        return frequency * images <= min(candidates, COUNT_LIMIT / frequency)
 
     def _scan_in_order(self, *, until: SortKey | None = None) -> list[Row]:
         """Return the page by scanning images in order. Stop at the sort key `until`."""
@@ -243,7 +256,7 @@ class Search:
             total = found[0].extra
         elif total is None:
             total = sql.fetch_number(counts) if self.cursor else 0
-        return PageResult(found, min(total, COUNT_LIMIT), exact=total <= COUNT_LIMIT)
+        return PageResult(found, _up_to_limit(total))
 
     def _matches_by_facets(self) -> list[Sql]:
         """Return the sources that find all matches among the images that match the facets."""
@@ -266,14 +279,10 @@ class Search:
         )
         return [sql.rows_of("image", sql.all_of([sql.images_of_groups(groups), self.ungrouped]))]
 
-    def _matches_by_words(self, index_limit: int | None = None) -> list[Sql]:
-        """Return the source that finds all matches by the index of trigrams.
-
-        With SQLite and `index_limit`, only that number of images from the index is checked.
-        """
+    def _matches_by_words(self) -> list[Sql]:
+        """Return the source that finds all matches by the index of the words."""
         visible = conditions.in_any_slice(self.slices, indexed=False)
-        where = sql.all_of([visible, self.condition])
-        return [sql.images_with_texts(self.texts, where, index_limit)]
+        return [sql.images_with_texts(self.texts, sql.all_of([visible, self.condition]))]
 
     def _few_images_contain_words(self) -> bool:
         """Return whether at most SAMPLE images contain the words.
@@ -289,15 +298,15 @@ class Search:
         """Return whether the sample begins with the images of this page."""
         return self.cursor is None and not self.order.sorts_slices
 
-    def _count_sample(self, size: int) -> int:
-        """Return how many images of a sample of `size` images match.
+    def _count_sample(self, condition: Sql) -> int:
+        """Return how many images of a sample of SAMPLE images meet a condition.
 
         The sample is the first images of all slices in sort order. If the order sorts slices, these
         are the images with the first IDs.
         """
-        keys = self._first_keys(self.slices, ALWAYS, size)
+        keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
         images = sql.joined_images(keys, "sample", self.order.names[-1])
-        return sql.fetch_number(sql.count(sql.rows_of(images, self.condition)))
+        return sql.fetch_number(sql.count(sql.rows_of(images, condition)))
 
     def _count_in_slices(self, condition: Sql) -> int:
         """Return the number of images of the slices that meet a condition.
@@ -334,12 +343,10 @@ def group_sources(slices: Sequence[ScopeSlice], query: Query) -> list[Sql]:
     return [sql.rows_of("facet_group", sql.all_of([each.condition, condition])) for each in slices]
 
 
-def _counted(found: list[Row], matches: int, *, complete: bool) -> PageResult:
-    """Return the rows of a page with a count of matches.
+def _up_to_limit(matches: int) -> Count:
+    return Count(min(matches, COUNT_LIMIT), exact=matches <= COUNT_LIMIT)
 
-    The count is exact if it is at most COUNT_LIMIT and `complete`. Otherwise, there are at least
-    `matches` images, and at least the images of this page.
-    """
-    if complete and matches <= COUNT_LIMIT:
-        return PageResult(found, matches, exact=True)
-    return PageResult(found, max(matches, len(found), 1) - 1, exact=False)
+
+def _uncounted(found: Sequence[Row]) -> Count:
+    """Return the count of a search whose matches were not counted. It matches the rows `found`."""
+    return Count(max(len(found), 1) - 1, exact=False, counted=False)

@@ -17,6 +17,7 @@ from typing import Any
 import peewee
 
 from models import database, is_sqlite
+from schema.search_text import short_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Sql:
         return f"Sql({self.text!r}, {self.params!r})" if self.params else f"Sql({self.text!r})"
 
 
+HAS_SHORT_WORDS = "STRPOS(search_text, CHR(31)) > 0"
+SHORT_WORDS = "(STRING_TO_ARRAY(search_text, CHR(31)))[2:]"
+"""PostgreSQL has an index of this expression for the images that meet `HAS_SHORT_WORDS`. See
+`schema.search_text`."""
 ALWAYS = Sql()
 NEVER = Sql("FALSE")
 NULL = Sql("NULL")
@@ -244,28 +249,33 @@ def narrow(source: Sql, condition: Sql) -> Sql:
     return all_of([source, condition])
 
 
-def images_with_texts(
-    texts: Sequence[Sequence[str]], where: Sql, index_limit: int | None = None
-) -> Sql:
+def images_with_texts(texts: Sequence[Sequence[str]], where: Sql) -> Sql:
     """Return the source for images whose `search_text` contains a text of each group in `texts`.
 
-    The index of trigrams finds the images. With SQLite, `index_limit` limits how many images the
-    index returns before `where` is checked. With PostgreSQL, `index_limit` is ignored, because the
-    index cannot return its matches one by one.
+    An index finds the images.
 
-    >>> images_with_texts([["web"]], equals("cloud", "aws"), index_limit=9)
-    Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ? LIMIT 9) AS words
+    >>> images_with_texts([["web"]], equals("cloud", "aws"))
+    Sql('(SELECT rowid AS word_id FROM image_words WHERE image_words MATCH ?) AS words
          CROSS JOIN image WHERE id = word_id AND cloud = ?', ('"web"', 'aws'))
     """
     if not is_sqlite():
-        matches = [
-            any_of(Sql("search_text LIKE ?", (_like_pattern(text),)) for text in group)
-            for group in texts
-        ]
+        matches = [any_of(_indexed_match(text) for text in group) for group in texts]
         return rows_of("image", all_of([*matches, where]))
-    found = select(["rowid AS word_id"], indexed_texts(texts), limit=index_limit)
+    found = select(["rowid AS word_id"], indexed_texts(texts))
     source = rows_of("CROSS JOIN image", all_of([Sql("id = word_id"), where]))
     return _join(" ", [subquery(found, "words"), source])
+
+
+def _indexed_match(text: str) -> Sql:
+    """Return the condition by which an index of PostgreSQL finds the images that contain a text.
+
+    PostgreSQL's trigrams have no Chinese characters if the locale of the database is C, and a short
+    word has too few of them. Such a text is found by all short words that it contains.
+    """
+    if words := short_words(text):
+        array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"
+        return Sql(f"{SHORT_WORDS} @> {array} AND {HAS_SHORT_WORDS}", tuple(words))
+    return Sql("search_text LIKE ?", (_like_pattern(text),))
 
 
 def indexed_texts(texts: Iterable[Sequence[str]]) -> Sql:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from models import Image, Scope
 from webapp.search import conditions, sql
-from webapp.search.language import EVERYTHING, Key
+from webapp.search.keys import Key
+from webapp.search.query import EVERYTHING
 
 COLUMNS = {
     Key.CLOUD: ["cloud"],

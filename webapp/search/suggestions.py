@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from models import Scope
 from webapp.search import facets
-from webapp.search.language import FIXED_VALUES, KEYS, Key, Term, find_pieces
+from webapp.search.keys import FIXED_VALUES, KEYS, Key
+from webapp.search.query import Term
+from webapp.search.syntax import find_pieces
 
 MAX_SUGGESTIONS = 8
 HINTS = {

@@ -123,7 +123,11 @@
   // The person may still be typing when a response arrives. Change the text of the search box only
   // if the person has not changed it and has left the box.
   let shownText = searchBox.value;
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    if (detail.target.matches("[data-count]")) { // Only the number of results has been replaced.
+      showSelection();
+      return;
+    }
     const q = results().dataset.q;
     if (searchBox.value === shownText && document.activeElement !== searchBox) searchBox.value = q;
     shownText = searchBox.value;
@@ -148,7 +152,7 @@
     }
     if (!bulkForm) return;
     const selectsAll = bulkForm.elements.all.checked;
-    const selection = selectsAll ? `All ${results().dataset.count}` : selected || "None";
+    const selection = selectsAll ? `All ${document.querySelector("#count [data-count]").dataset.count}` : selected || "None";
     bulkForm.querySelector("[data-selected-count]").textContent = `${selection} selected`;
     bulkForm.hidden = !document.querySelector("#results tbody tr");
     // On a small screen, hide the bar while no image is selected.

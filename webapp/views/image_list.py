@@ -15,10 +15,11 @@ from webapp.jobs.store import running_jobs
 from webapp.people import preferences
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
 from webapp.search import catalogue, facets, saved_views, suggestions
-from webapp.search import language as search
 from webapp.search.catalogue import Listing, Page
-from webapp.search.language import Key, Query
+from webapp.search.keys import Key
 from webapp.search.ordering import SORTS
+from webapp.search.parser import MAX_TEXT_LENGTH
+from webapp.search.query import Query
 from webapp.views.arguments import number_argument
 from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
@@ -48,6 +49,7 @@ def images() -> Response:
         url=url,
         current_path=_bookmark_path(listing),
         page=page,
+        count=page.count,
         listing=listing,
         query=query,
         listing_url=partial(_listing_url, url_for(".images")),
@@ -81,10 +83,26 @@ def image_filters() -> Response:
     )
 
 
+@pages.get("/images/count")
+@needs(Right.VIEW_IMAGES)
+def image_count() -> Response:
+    """Render the number of results: a fragment, or without JavaScript a separate page."""
+    listing = _requested_listing(preferences.load_preferences(g.actor.person).page_size)
+    return render(
+        "list/count.html",
+        fragment="list/_count.html",
+        background=True,
+        query=listing.query,
+        count=catalogue.count_matches(g.actor, g.scope, listing.query),
+        listing=listing,
+        listing_url=partial(_listing_url, url_for(".images")),
+    )
+
+
 @pages.get("/images/suggestions")
 @needs(Right.VIEW_IMAGES)
 def image_suggestions() -> Response:
-    text = request.args.get("q", "")[: search.MAX_TEXT_LENGTH]
+    text = request.args.get("q", "")[:MAX_TEXT_LENGTH]
     caret = min(number_argument("caret", len(text)), len(text))
     suggested = suggestions.suggest(g.scope, text, caret)
     return render("list/_suggestions.html", suggestions=suggested)
@@ -168,7 +186,7 @@ def _matching_clouds(query: Query, page: Page) -> str:
 
     Otherwise return ''.
     """
-    clouds = clouds_for_image_id(query.text) if not page.count else []
+    clouds = clouds_for_image_id(query.text) if not page.count.number else []
     return " or ".join(cloud.label for cloud, _ in clouds)
 
 
@@ -177,7 +195,7 @@ def _images_with_id(query: Query, page: Page) -> list[Image]:
 
     The text may contain other words too, for example if it was copied from the output of a tool.
     """
-    if page.count:
+    if page.count.number:
         return []
     condition = identity.spelled_images(query.text)
     if condition is None:

@@ -18,7 +18,8 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
-from webapp.search.language import Key, Query, Term
+from webapp.search.keys import Key
+from webapp.search.query import Query, Term
 from webapp.search.rows import ListedImage
 from webapp.views.conflicts import ConflictPage, Row, Values
 from webapp.views.image_access import image_url, owned_image_or_403

@@ -18,7 +18,7 @@ from webapp.database import record_failure
 from webapp.images.identity import AlreadyRegistered
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
-from webapp.search.language import NotUnderstood
+from webapp.search.query import NotUnderstood
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_outage, render_refusal
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form

@@ -1,0 +1,30 @@
+"""Let PostgreSQL find short words by an index, and store one form of the Greek letter sigma.
+
+If the locale of the database is C, PostgreSQL's index of trigrams contains no Chinese, Japanese or
+Korean characters. SQLite's index of trigrams contains all characters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Database, PostgresqlDatabase
+
+
+def up(_migrator: Any, db: Database) -> None:
+    db.execute_sql(
+        "UPDATE image SET search_text = REPLACE(search_text, 'ς', 'σ') "
+        "WHERE REPLACE(search_text, 'ς', 'σ') <> search_text"
+    )
+    if isinstance(db, PostgresqlDatabase):
+        db.execute_sql(
+            "CREATE INDEX image_short_words ON image "
+            "USING gin (((STRING_TO_ARRAY(search_text, CHR(31)))[2:])) WITH (fastupdate = off) "
+            "WHERE STRPOS(search_text, CHR(31)) > 0"
+        )
+
+
+def down(_migrator: Any, db: Database) -> None:
+    """Drop the index. Older versions can read the texts."""
+    if isinstance(db, PostgresqlDatabase):
+        db.execute_sql("DROP INDEX image_short_words")

@@ -1,0 +1,53 @@
+"""The keys of search terms, and the values that they accept."""
+
+from __future__ import annotations
+
+import enum
+
+from models import Level, LifeCycle
+from webapp.clouds.base import ImageState
+
+
+class Key(enum.StrEnum):
+    """The property of an image that a term refers to."""
+
+    WORD = "word"
+    """A term without a key: matches any part of the name, cloud image ID or description."""
+    CLOUD = "cloud"
+    LOCATION = "location"
+    OS = "os"
+    SCOPE = "scope"
+    OWNER = "owner"
+    SHARED = "shared"
+    AGENT = "agent"
+    ARCH = "arch"
+    STATUS = "status"
+    VERIFIED = "verified"
+    SIZE = "size"
+    CREATED = "created"
+    BY = "by"
+    ID = "id"
+
+
+KEYS = [key for key in Key if key is not Key.WORD]
+"""The keys that a person can type before a colon. The interface calls `key:` a token."""
+YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no"}
+OWNERS = {"here": "here", "me": "here", "own": "here", "above": "above", "inherited": "above"}
+STATUSES = dict.fromkeys([*map(str, LifeCycle), *(state.token for state in ImageState)])
+FIXED_VALUES = {
+    Key.SCOPE: {str(level): str(level) for level in Level},
+    Key.OWNER: OWNERS,
+    Key.SHARED: YES_NO,
+    Key.AGENT: YES_NO,
+    Key.VERIFIED: YES_NO,
+    Key.STATUS: {status: status for status in STATUSES}
+    | dict.fromkeys(("unknown", "not checked", "unverified"), ImageState.UNKNOWN.token),
+}
+"""The keys that accept only certain values. For each key, the accepted spellings are mapped to
+canonical values. For example, "inherited" is a spelling of "above"."""
+STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
+"""The keys that accept any value that an image has. A term with such a value finds exactly the
+images with this value, even if the text has another meaning too. For example, a person can register
+an image with the OS family "Oracle Solaris", although "oracle" is also the name of Oracle Linux."""
+ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
+"""Other names of architectures, mapped to their canonical names."""

@@ -1,0 +1,198 @@
+"""Parse the text of the search box into a `Query`, and write a query as text.
+
+This module never queries the database. `webapp.search.conditions` translates terms into SQL, and
+`webapp.search.stored_values` finds the values that images have.
+
+A search consists of terms, separated by spaces. A term is a word or `key:value`. Quotes keep
+several words together in one term. For each key in a search, an image must match at least one term
+with this key: for example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of AWS and of
+Google Cloud. Words, `id`, `size` and `created` are stricter: an image must match every one of these
+terms. A leading minus excludes images: `-cloud:aws` finds the images of all other clouds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from difflib import get_close_matches
+
+from schema.search_text import SEPARATOR, is_wide
+from schema.text import comparable
+from webapp.clouds import CLOUDS
+from webapp.images import operating_systems
+from webapp.search.image_ids import is_image_id, only_image_id
+from webapp.search.keys import ARCHITECTURES, KEYS, Key
+from webapp.search.query import Problem, Query, Term, shorten
+from webapp.search.syntax import KEY_AND_VALUE, find_pieces, is_quoted, quote, unquote
+from webapp.search.values import (
+    MAX_OS_FAMILY_LENGTH,
+    MIN_WORD_LENGTH,
+    OS_FAMILY_NAMES,
+    InvalidValue,
+    canonical_value,
+    example_term,
+    too_short_message,
+)
+
+MAX_TERMS = 20
+MAX_TEXT_LENGTH = 500
+"""The most characters of a search. Any text after them becomes a problem of the query."""
+StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
+"""Returns the values of a key of `STORED_KEYS` that begin with one of the texts. A value is a
+tuple: a family and a version for `os`, and one text for the other keys."""
+_MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOTALL)
+"""Matches a word that begins like a term, for example "(status:active)" or "status=active"."""
+_COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
+
+
+def _no_stored_values(_key: Key, _texts: Sequence[str]) -> Collection[tuple[str, ...]]:
+    return ()
+
+
+def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
+    """Return the query that `text` describes.
+
+    Any text can be parsed: a piece that is not a valid term becomes a problem of the query. So does
+    the text after `MAX_TEXT_LENGTH` characters. To parse the text of a person, call
+    `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
+    """
+    terms: dict[Term, None] = {}
+    problems: dict[Problem, None] = {}
+    if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
+        return Query((Term(Key.WORD, image_id),), (), " ".join(text.split()))
+    pieces: list[str] = []
+    length = -1
+    for match in find_pieces(text):
+        piece = match[0]
+        length += 1 + len(piece)
+        if length > MAX_TEXT_LENGTH:
+            piece = text[match.start() :].strip()
+            problems[Problem(piece, _too_long_message(piece))] = None
+            pieces.append(piece)
+            break
+        pieces.append(piece)
+        parsed = _parse_piece(piece, stored_values)
+        if isinstance(parsed, Problem):
+            problems[parsed] = None
+        elif len(terms) < MAX_TERMS:
+            terms[parsed] = None
+        elif parsed not in terms:
+            problems[Problem(piece, _too_many_terms_message(piece))] = None
+    return Query(tuple(terms), tuple(problems), " ".join(pieces))
+
+
+def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
+    excluded = piece.startswith("-") and len(piece) > 1
+    included = piece[1:] if excluded else piece
+    match = KEY_AND_VALUE.fullmatch(included)
+    if match is None or is_image_id(included):
+        return _parse_word(piece, unquote(included), excluded=excluded)
+    name, value = match[1].lower(), match[2]
+    if name not in KEYS:
+        return Problem(piece, _unknown_key_message(name, included))
+    key = Key(name)
+    operator = ""
+    if key in {Key.SIZE, Key.CREATED}:
+        operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
+    value = unquote(value)
+    for text in dict.fromkeys((value, value.strip(), comparable(value).strip())):
+        if stored := _find_stored(key, text, stored_values):
+            return Term(key, text, excluded, stored=stored)
+    if key not in {Key.LOCATION, Key.ARCH}:  # These values are stored as the cloud writes them.
+        value = comparable(value)
+    value = value.strip()
+    if not value:
+        return Problem(piece, f"“{piece}” needs a value, for example {example_term(key)}.")
+    try:
+        return Term(key, canonical_value(key, value), excluded, operator)
+    except InvalidValue as error:
+        return Problem(piece, error.message)
+
+
+def _find_stored(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
+    """Return the stored value that `text` equals, or ().
+
+    If `text` can have only one meaning, this function does not search the database, to save time.
+    """
+    if key is Key.OS:
+        return _find_stored_os(text, stored_values)
+    canonical = {
+        Key.CLOUD: text in CLOUDS,
+        Key.LOCATION: text == text.lower().strip(),
+        Key.ARCH: text == text.lower().strip() and text not in ARCHITECTURES,
+    }
+    if canonical.get(key, True):
+        return ()
+    return (text,) if (text,) in stored_values(key, [text]) else ()
+
+
+def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
+    """Return the stored family, or family and version, that `text` equals, or ().
+
+    If `text` is the name of a stored family, it means this family. Otherwise, `text` means the
+    longest stored family that it begins with, followed by a version. The version can be any text.
+    But if `text` also begins with a name in the operating system data that is at least as long as
+    the family, some image must have the family with this version.
+    """
+    if text in operating_systems.FAMILIES:
+        return (text,)
+    families = _possible_families(text)
+    found = set(stored_values(Key.OS, families)) if families else set()
+    stored_families = {family for family, _version in found}
+    if text in stored_families:
+        return (text,)
+    known_name = max((len(name) for name, _ in OS_FAMILY_NAMES if _begins(text, name)), default=0)
+    for family in sorted(stored_families, key=len, reverse=True):
+        version = text[len(family) + 1 :]
+        if (family, version) in found or len(family) > known_name:
+            return (family, version)
+    return ()
+
+
+def _possible_families(text: str) -> list[str]:
+    """Return the parts of `text` that are short enough to be a stored family.
+
+    These are the text before each space, and the whole text.
+    """
+    ends = [match.start() for match in re.finditer(" ", text)]
+    return [text[:end] for end in (*ends, len(text)) if 0 < end <= MAX_OS_FAMILY_LENGTH]
+
+
+def _begins(text: str, name: str) -> bool:
+    return text.lower().startswith(f"{name} ")
+
+
+def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
+    # A separator would find words of the index instead of a text of an image.
+    value = comparable(value).replace(SEPARATOR, " ").strip()
+    if (match := _MISTYPED_TERM.match(value)) and not is_quoted(piece):
+        key, key_value = match[1].lower(), unquote(match[2]).rstrip(")")
+        if key in KEYS:
+            correct = f"{'-' if excluded else ''}{key}:{key_value}"
+            return Problem(piece, f"“{piece}” isn’t a search term. Did you mean “{correct}”?")
+    if len(value) < MIN_WORD_LENGTH and not any(map(is_wide, value)):
+        return Problem(piece, too_short_message(value or piece))
+    return Term(Key.WORD, value, excluded)
+
+
+def _too_long_message(rest: str) -> str:
+    return (
+        f"A search can have at most {MAX_TEXT_LENGTH} characters. The text from “{shorten(rest)}” "
+        "on was ignored. Shorten your search."
+    )
+
+
+def _too_many_terms_message(piece: str) -> str:
+    return (
+        f"“{piece}” was ignored because a search can have at most {MAX_TERMS} terms. "
+        "Remove another term first."
+    )
+
+
+def _unknown_key_message(name: str, text: str) -> str:
+    similar = get_close_matches(name, KEYS, n=1, cutoff=0.5)
+    suggestion = f" Did you mean “{similar[0]}:”?" if similar else ""
+    return (
+        f"“{name}:” isn’t a search token.{suggestion} Available tokens: {', '.join(KEYS)}. "
+        f"To search for the text itself, put it in quotes: {quote(text, always=True)}"
+    )

@@ -1,0 +1,180 @@
+"""A parsed search: its terms, and the pieces of its text that could not be parsed.
+
+`webapp.search.parser` turns text into queries, and `str` turns queries into text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from schema.search_text import indexed_text, lower_case
+from webapp.images import operating_systems
+from webapp.refusals import Refusal
+from webapp.search import labels
+from webapp.search.image_ids import is_image_id, spelled_image_ids
+from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, YES_NO, Key
+from webapp.search.syntax import KEY_AND_VALUE, quote
+from webapp.search.values import split_os
+
+SHORT_TEXT_LENGTH = 60
+"""The most characters of a piece of the search that a message quotes. See `shorten`."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition of a search.
+
+    `operator` compares sizes and dates, for example ">". It is '' for equality, and for other keys.
+    `stored` is the value in the database that `value` equals: a family, or a family and a version,
+    for `os`, and one text for the other keys of `STORED_KEYS`. It is () if no image has the value.
+    """
+
+    key: Key
+    value: str
+    excluded: bool = False
+    operator: str = ""
+    stored: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __str__(self) -> str:
+        """Return the term as a person types it."""
+        minus = "-" if self.excluded else ""
+        if self.key is Key.WORD:
+            return minus + quote(self.value, always=_needs_quotes(self.value))
+        return f"{minus}{self.key}:{self.operator}{quote(self.value)}"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts, in lower case, of which an image must contain at least one.
+
+        For a word and for `id`, this is the value, and the cloud image ID that the value spells.
+        """
+        if self.key not in {Key.WORD, Key.ID}:
+            return ()
+        text = lower_case(self.value)
+        if self.key is Key.WORD:
+            text = indexed_text(text)
+        return tuple(dict.fromkeys((text, *spelled_image_ids(self.value))))
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the value is an OS or an architecture that the registry knows by name."""
+        if self.key is Key.ARCH:
+            return self.value in ARCHITECTURES.values()
+        family, version = split_os(self.value)
+        known = operating_systems.FAMILIES.get(family) if self.key is Key.OS else None
+        return known is not None and version in {"", *(each.key for each in known.versions)}
+
+    @property
+    def label(self) -> str:
+        """Return the term as a phrase for people, such as “Cloud: AWS” or “Not shared”."""
+        if self.excluded and FIXED_VALUES.get(self.key) is YES_NO:
+            opposite_value = "no" if self.value == "yes" else "yes"
+            return replace(self, value=opposite_value, excluded=False).label
+        phrase = labels.phrase(self.key, self.operator, self.value, self.value_label)
+        phrase = f"not {phrase}" if self.excluded else phrase
+        return phrase[0].upper() + phrase[1:]
+
+    @property
+    def short_label(self) -> str:
+        """Return the label without its key if the value alone is clear, for example “AWS”."""
+        if self.excluded or self.key not in labels.KEY_LABELS:
+            return self.label
+        return self.value_label
+
+    @property
+    def value_label(self) -> str:
+        """Return the name of the value in the interface, such as "This scope" for `owner:here`."""
+        return labels.value_label(self.key, self.value, self.stored)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A piece of the text that could not be parsed, and a message that explains why."""
+
+    text: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A parsed search. `text` is the typed text with single spaces between terms."""
+
+    terms: tuple[Term, ...]
+    problems: tuple[Problem, ...]
+    text: str
+
+    def __str__(self) -> str:
+        """Return the terms as text. Pieces that could not be parsed are left out."""
+        return " ".join(map(str, self.terms))
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def require_understood(self) -> None:
+        """Raise NotUnderstood if a part of the text could not be parsed."""
+        if self.problems:
+            raise NotUnderstood(self)
+
+    def terms_for(self, key: Key) -> tuple[Term, ...]:
+        return tuple(term for term in self.terms if term.key is key)
+
+    @property
+    def words(self) -> tuple[Term, ...]:
+        return self.terms_for(Key.WORD)
+
+    def without_term(self, removed: Term) -> Query:
+        return self._with_terms(term for term in self.terms if term != removed)
+
+    def with_term(self, added: Term) -> Query:
+        """Return the query with `added` at the end and without its opposite."""
+        opposite = replace(added, excluded=not added.excluded)
+        others = (term for term in self.terms if term not in {added, opposite})
+        return self._with_terms([*others, added])
+
+    def with_term_toggled(self, term: Term) -> Query:
+        return self.without_term(term) if term in self.terms else self.with_term(term)
+
+    def with_problem(self, term: Term, message: str) -> Query:
+        """Return a query with the same text in which `term` is a problem."""
+        terms = tuple(other for other in self.terms if other != term)
+        return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
+
+    def _with_terms(self, terms: Iterable[Term]) -> Query:
+        """Return a query with these terms.
+
+        Pieces that could not be parsed stay in the text, so that the person can correct them.
+        """
+        terms = tuple(terms)
+        texts = (*map(str, terms), *(problem.text for problem in self.problems))
+        return Query(terms, self.problems, " ".join(texts))
+
+
+EVERYTHING = Query((), (), "")
+"""The query without terms, which matches every image."""
+
+
+class NotUnderstood(Refusal):
+    """A part of a search could not be parsed, so the other terms find more than the person meant.
+
+    Such a search may show images, but it must not select the images of an action or an export.
+    """
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        pieces = ", ".join(f"“{shorten(problem.text)}”" for problem in query.problems)
+        super().__init__(
+            f"A part of your search can’t be used: {pieces}. Correct or remove it first. Without "
+            "it, the search finds more images than you meant."
+        )
+
+
+def shorten(text: str) -> str:
+    """Return a piece of a search as a message quotes it."""
+    return text if len(text) <= SHORT_TEXT_LENGTH else f"{text[:SHORT_TEXT_LENGTH]}…"
+
+
+def _needs_quotes(word: str) -> bool:
+    """Return whether a word without quotes would not be parsed as the same word."""
+    has_key = KEY_AND_VALUE.fullmatch(word) is not None and not is_image_id(word)
+    return word.startswith("-") or has_key
