@@ -5,10 +5,11 @@ Every journey uses the keyboard only, and types while answers are on their way.
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from e2e.conftest import SignIn, press_until, toasts
 from e2e.test_every_cloud import EVERY, Entry
@@ -156,6 +157,27 @@ def test_the_current_cloud_keeps_its_form_and_back_returns_to_it(page: Page) -> 
     page.go_back()
     expect(page.locator("#image_id")).to_have_value("ami-0123")
     expect(page.get_by_label("Location")).to_have_value("eu-west-1")
+
+
+def test_a_late_answer_for_a_form_that_was_replaced_changes_nothing(sign_in: SignIn) -> None:
+    page = sign_in("account")
+    held: list[Route] = []
+    page.route("**/new/*live=1*", lambda route: held.append(route))  # noqa: PLW0108  Playwright inspects the handler's signature
+    page.goto(f"{ACME}/images/new/aws")
+    page.get_by_label("Location").select_option("eu-west-1")
+    clouds = page.get_by_role("navigation", name="Cloud")
+    for cloud, label in (("AWS", "Location"), ("OpenStack", "Cloud Location")):
+        before = len(held)
+        with page.expect_request("**/new/*live=1*"):
+            clouds.get_by_role("link", name=cloud).click()
+        expect(page.get_by_label(label, exact=True)).to_be_visible()
+        late = held[before - 1]
+        with contextlib.suppress(Error):  # The browser may have canceled the request.
+            late.fulfill(response=late.fetch())
+        page.wait_for_timeout(300)
+        if cloud == "AWS":
+            expect(page.get_by_label("Location")).to_have_value("eu-west-1")
+    expect(page.locator("#locations option")).to_have_count(0)
 
 
 def test_typing_continues_while_results_arrive(page: Page) -> None:

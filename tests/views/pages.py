@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from html.parser import HTMLParser
 
 from werkzeug.test import TestResponse
 
@@ -34,3 +35,48 @@ def revision_in(page: TestResponse | str) -> str:
     found = re.search(r'name="revision"[^>]*value="([0-9]+)"', source)
     assert found, "the page carries no revision"
     return found[1]
+
+
+VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+"""The elements without an end tag."""
+SVG_SHAPES = frozenset({"path", "circle", "rect", "line"})
+
+
+class _Markup(HTMLParser):
+    """Collects the unclosed elements, the repeated IDs and the repeated attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: set[str | None] = set()
+        self.problems: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        self.problems += [f"<{tag}> repeats {each}" for each in set(names) if names.count(each) > 1]
+        for name, value in attrs:
+            if name == "id":
+                if value in self.ids:
+                    self.problems.append(f"two elements have the ID {value}")
+                self.ids.add(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID | SVG_SHAPES:
+            self.problems.append(f"<{tag}/> closes itself")
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes another element")
+
+
+def markup_problems(page: str) -> list[str]:
+    """Return what is wrong with the elements of a page or fragment.
+
+    `scripts/validate_html.py` checks much more, but needs Java.
+    """
+    parser = _Markup()
+    parser.feed(page)
+    parser.close()
+    return parser.problems + [f"<{tag}> is not closed" for tag in parser.open]

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import sqlite3
+from collections.abc import Callable
+from typing import NoReturn
+
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from peewee import IntegrityError, OperationalError
+from werkzeug.exceptions import abort
 
 from models import Image
 from tests.conftest import ClientOf, MakeImage
+from tests.views.pages import markup_problems, visible_text
 from webapp.credentials.vault import VaultError
 from webapp.images.identity import AlreadyRegistered
-from webapp.people import scopes
+from webapp.people import bookmarks, scopes
 from webapp.people.scopes import ScopeError
 from webapp.refusals import Refusal
+from webapp.web.error_pages import TEXTS
 
+SECRET = "AKIASECRETINANERROR"
+STATUSES = (400, 401, 403, 404, 405, 409, 413, 414, 422, 429, 500, 503)
+
+
+def locked_database() -> OperationalError:
+    """Return the error of Peewee for a database that another process has locked."""
+    cause = sqlite3.OperationalError("database is locked")
+    cause.sqlite_errorname = "SQLITE_BUSY"
+    error = OperationalError("database is locked")
+    vars(error)["orig"] = cause
+    return error
+
+
+ERRORS: dict[int, Exception] = {
+    409: IntegrityError(SECRET),
+    422: Refusal("This image is locked. Try again tomorrow."),
+    500: RuntimeError(SECRET),
+    503: locked_database(),
+}
+"""The errors that are not exceptions of HTTP, by the status of the answer."""
+NEXT_STEP = re.compile(
+    r"\b(Go back|Sign in|Ask|ask|Check the URL|Try again|try again|choose the file)\b"
+)
 MESSAGE = "The scope “x” is locked. Try again tomorrow."
 
 
@@ -82,3 +116,94 @@ def test_a_scope_that_is_not_visible_is_not_found(client: FlaskClient) -> None:
     response = client.get("/account/globex/images")
     assert response.status_code == 404
     assert "Page not found" in response.text
+
+
+@pytest.fixture
+def failing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return a function that makes the pages below fail with an error of this status."""
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
+
+    def fail(status: int) -> None:
+        def view(**_arguments: object) -> NoReturn:
+            if status in ERRORS:
+                raise ERRORS[status]
+            abort(status)
+
+        for endpoint in ("people.sign_in", "account.images"):
+            monkeypatch.setitem(app.view_functions, endpoint, view)
+
+    return fail
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize(
+    ("who", "url"),
+    [
+        ("nobody", "/sign-in"),
+        ("account-viewer", "/sign-in"),
+        ("account-viewer", "/account/acme/images"),
+        ("outsider", "/sign-in"),
+    ],
+)
+def test_every_error_page_says_what_to_do_next(
+    failing: Callable[[int], None],
+    client_of: ClientOf,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    who: str,
+    url: str,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    failing(status)
+    client = client_of(who)
+    page = client.get(url)
+    assert page.status_code == status
+    assert page.text.count("<h1") == 1
+    title = re.search(r"<h1[^>]*>(.*?)</h1>", page.text)
+    assert title
+    assert title[1] in page.text.partition("</title>")[0]
+    text = visible_text(page.text.partition("<h1")[2])
+    assert NEXT_STEP.search(text), text
+    assert 'href="/"' in page.text or 'Try again</a>' in page.text
+    assert not markup_problems(page.text)
+    fragment = client.get(url, headers={"HX-Request": "true"})
+    assert fragment.status_code == status
+    assert fragment.headers["HX-Reswap"] == "none"
+    assert fragment.headers["HX-Push-Url"] == "false"
+    assert "hx-swap-oob" in fragment.text
+    assert "<h1" not in fragment.text
+    assert NEXT_STEP.search(visible_text(fragment)), fragment.text
+    assert not markup_problems(fragment.text)
+    for answer in (page, fragment):
+        assert "HX-Request" in answer.headers["Vary"]
+        assert SECRET not in answer.text
+        assert "Traceback" not in answer.text
+        assert "RuntimeError" not in answer.text
+        assert ("Request ID" in answer.text or "request ID" in answer.text) == (status == 500)
+        assert ("Retry-After" in answer.headers) == (status == 503)
+
+
+def test_each_status_has_its_own_text() -> None:
+    assert set(STATUSES) == set(TEXTS)
+    assert len(set(TEXTS.values())) == len(TEXTS)
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_a_database_that_fails_for_the_error_page_too(
+    failing: Callable[[int], None],
+    client_of: ClientOf,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+) -> None:
+    failing(500)
+    client = client_of("account-viewer")
+
+    def load_bookmarks(*_arguments: object) -> NoReturn:
+        raise OperationalError("unknown failure")
+
+    monkeypatch.setattr(bookmarks, "load_bookmarks", load_bookmarks)
+    answer = client.get("/account/acme/images", headers=headers)
+    assert answer.status_code == 500
+    assert TEXTS[500][0] in answer.text
+    assert TEXTS[500][1] in answer.text
+    assert "unknown failure" not in answer.text

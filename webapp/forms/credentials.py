@@ -13,7 +13,7 @@ from models import CloudCredentials
 from webapp.clouds.base import Cloud
 from webapp.clouds.base import Field as CloudField
 from webapp.credentials import cloud_credentials
-from webapp.forms.base import BaseForm
+from webapp.forms.base import BaseForm, MarkRequired
 from webapp.forms.fields import (
     Choice,
     MultilineText,
@@ -81,9 +81,10 @@ def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
     validators: list[Any] = [require_characters]
     # If a field can be uploaded as a file, or depends on another field, this form accepts an empty
     # value. The use case then checks the field.
-    required_here = field.required and not field.multiline and not field.when
-    if required_here and not (field.secret and has_stored):
-        validators.append(InputRequired(f"{field.label} is required."))
+    required_here = not field.multiline and not field.when
+    if field.required and not (field.secret and has_stored):
+        message = f"{field.label} is required."
+        validators.append(InputRequired(message) if required_here else MarkRequired())
     if field.options:
         return Choice(field.label, choices=dict(field.options), description=field.hint)
     hint = field.hint

@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired
 
 from models import CloudCredentials, Image
 from schema.text import place_key
-from webapp.forms.base import BaseForm, ConfirmForm, refuse
+from webapp.forms.base import BaseForm, ConfirmForm, MarkRequired, refuse
 from webapp.forms.fields import (
     Choice,
     HiddenText,
@@ -39,11 +39,13 @@ class ImageForm(BaseForm):
     os_family: Field = Choice(
         "Family", [InputRequired("Choose the family of the operating system.")]
     )
-    os_family_other = TextLine("Other family", OS_FAMILY)
+    os_family_other = TextLine("Other family", OS_FAMILY, [MarkRequired()])
     os_version: Field = Choice("Version", [InputRequired("Choose the version.")])
-    os_version_other = TextLine("Other version", OS_VERSION)
+    os_version_other = TextLine("Other version", OS_VERSION, [MarkRequired()])
     size_gb: Field = Size("Size", description="In GB. Optional.")
-    credentials = RecordChoice("Cloud Credentials", validate_choice=False, choices={})
+    credentials = RecordChoice(
+        "Cloud Credentials", [MarkRequired()], validate_choice=False, choices={}
+    )
     """The credentials to use instead, if the credentials of the look-up were deleted.
 
     Otherwise, this field has no choices.

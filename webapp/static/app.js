@@ -36,7 +36,11 @@
     }
   };
 
+  // A request that is repeated every second can fail every time. Show its message once.
   const enableToast = (toast) => {
+    for (const other of document.querySelectorAll(".toast")) {
+      if (other !== toast && other.textContent === toast.textContent) other.remove();
+    }
     const close = toast.querySelector("[data-dismiss]");
     close.hidden = false;
     close.addEventListener("click", () => toast.remove());
@@ -362,6 +366,17 @@
     // The person is still typing in this field, so no other element may take the focus.
     document.querySelectorAll("[autofocus]").forEach((element) => element.removeAttribute("autofocus"));
   };
+  // If another swap removes the element that waits for an answer, the answer is no longer needed: its
+  // fields would replace fields of the same name in another form.
+  const loading = new WeakMap();
+  document.addEventListener("htmx:beforeSend", (event) => {
+    const { elt, xhr, requestConfig } = event.detail;
+    if (requestConfig.verb === "get") loading.set(elt, xhr);
+  });
+  document.addEventListener("htmx:beforeCleanupElement", (event) => {
+    const xhr = loading.get(event.target);
+    if (xhr && xhr.readyState < XMLHttpRequest.DONE) xhr.abort();
+  });
   const sentValues = new WeakMap();
   const entries = new WeakMap();
   document.addEventListener("htmx:beforeSend", (event) => {
@@ -499,7 +514,7 @@
   // While the database does not work, the answer is only a toast, which replaces an earlier one.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
-    if (detail.xhr.status !== 503 || detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
+    if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
     document.querySelectorAll("[data-outage]").forEach((toast) => toast.remove());
     detail.shouldSwap = true;
     detail.isError = false;

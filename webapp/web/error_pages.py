@@ -27,28 +27,32 @@ log = logging.getLogger(__name__)
 
 TEXTS = {
     400: ("Bad request", "The server couldn’t read this request. Go back, reload, and try again."),
+    401: ("Your session has ended", "Sign in, then try again."),
     403: (
         "You don’t have permission to do this",
         "You need a different role at this scope. Ask one of its admins.",
     ),
     404: (
         "Page not found",
-        "It may have been deleted, or you may not have access to its scope.",
+        "It may have been deleted, or you may not have access to its scope. Check the URL.",
     ),
     405: ("This link can’t be opened directly", "Go back and use the buttons on the page."),
-    413: (
-        "The request is too large",
-        "Import files can have up to 10 MB, other requests up to 1 MB.",
-    ),
     409: (
         "Somebody else changed this at the same moment",
         "Nothing was saved. Go back, reload the page, and try again.",
     ),
-    503: ("The registry isn’t available", "Wait a moment, then try again."),
+    413: (
+        "The request is too large",
+        "Import files can have up to 10 MB, other requests up to 1 MB. Try again with less.",
+    ),
+    414: ("The URL is too long", "Shorten what you entered, then try again."),
+    422: ("This couldn’t be done", "Go back, check what you entered, and try again."),
+    429: ("Too many requests", "Wait a few minutes, then try again."),
     500: (
         "Something went wrong",
         "The error was logged. No partial changes were saved. Try again.",
     ),
+    503: ("The registry isn’t available", "Wait a moment, then try again."),
 }
 """Title and advice by HTTP status."""
 OUTAGES = {
@@ -132,16 +136,21 @@ def _database_failure(error: Exception) -> Response:
     failure = record_failure(error)
     if failure is None:
         log.error("the database failed", exc_info=error)
+        _leave_out_person()
         return _error_page(500)
     title, advice = OUTAGES[failure]
     if request.method not in {"GET", "HEAD"}:
         advice = (MAYBE_SAVED if isinstance(error, OutcomeUnknown) else NOT_SAVED) + advice
-    # What the layout shows for a person and a scope would be read from the database.
-    g.pop("actor", None)
-    g.pop("scope", None)
+    _leave_out_person()
     response = render_outage(title, advice, _unsent_form())
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _leave_out_person() -> None:
+    """Show the layout without the person and the scope, which would need the database."""
+    g.pop("actor", None)
+    g.pop("scope", None)
 
 
 def _unsent_form() -> UnsentForm | None:
@@ -174,14 +183,11 @@ def _error_page(status: int, title: str = "", advice: str = "") -> Response:
     default_title, default_advice = TEXTS.get(
         status, ("The request failed", "Go back and try again.")
     )
+    title, advice = title or default_title, advice or default_advice
+    reference = request_id() if status >= 500 else ""
+    toast = f"{title}. {advice}" + (f" Request ID: {reference}." if reference else "")
     try:
-        return render(
-            "layout/error.html",
-            status=status,
-            title=title or default_title,
-            advice=advice or default_advice,
-            request_id=request_id() if status >= 500 else "",
-        )
+        return render_refusal(title, advice, status, toast_message=toast, request_id=reference)
     except DATABASE_FAILURES as error:
         # The bookmarks bar could not be read.
         return _database_failure(error)

@@ -78,17 +78,23 @@ def redirect_whole_page(url: str) -> Response:
     return response
 
 
-def render_refusal(title: str, message: str, status: int) -> Response:
+def render_refusal(
+    title: str, message: str, status: int, *, toast_message: str = "", request_id: str = ""
+) -> Response:
     """Return a page with a message, or only a toast if HTMX requests a fragment.
 
-    A toast does not replace the page, so everything that the person has typed stays.
+    A toast does not replace the page, so everything that the person has typed stays. The toast
+    shows `toast_message` if the message needs its title to be understood.
     """
     if wants_fragment():
-        body = render_template("layout/_refusal.html", message=message)
+        body = render_template("layout/_refusal.html", message=toast_message or message)
         response = make_response(body, status)
         response.headers["HX-Reswap"] = "none"
+        response.headers["HX-Push-Url"] = "false"
     else:
-        response = render("layout/error.html", title=title, advice=message, status=status)
+        response = render(
+            "layout/error.html", title=title, advice=message, request_id=request_id, status=status
+        )
     response.vary.add("HX-Request")
     return response
 
