@@ -77,7 +77,6 @@ def test_the_confirmation_keeps_entries_on_reload_back_and_forward(sign_in: Sign
         expect(page.get_by_label("Version", exact=True)).to_have_value("ubuntu|22.04")
         expect(page.get_by_label("Shared")).not_to_be_checked()
 
-    suggested = page.get_by_label("Name", exact=True).input_value()
     type_over(page, "Name", "typed name")
     type_over(page, "Size", "x7")
     page.get_by_label("Family", exact=True).select_option("Ubuntu")
@@ -95,10 +94,17 @@ def test_the_confirmation_keeps_entries_on_reload_back_and_forward(sign_in: Sign
     expect(page.get_by_role("main")).to_contain_text("whole number of GB")
     page.go_back()
     expect_entries()
-    # NEXT starts afresh.
-    page.get_by_role("link", name="BACK").click()
+    page.get_by_role("button", name="BACK").click()
     page.get_by_role("button", name="NEXT").click()
-    expect(page.get_by_label("Name", exact=True)).to_have_value(suggested)
+    expect_entries()
+    # Another image starts afresh.
+    page.get_by_role("button", name="BACK").click()
+    page.get_by_label("Cloud Image ID").fill(NOBLE.id)
+    page.get_by_label("Location").select_option(NOBLE.location)
+    page.get_by_role("button", name="NEXT").click()
+    expect(page.get_by_role("heading", name="Image details")).to_be_visible()
+    expect(page.get_by_label("Name", exact=True)).not_to_have_value("typed name")
+    expect(page.get_by_label("Size")).not_to_have_value("x7")
 
 
 class Step(NamedTuple):
@@ -144,6 +150,28 @@ def test_the_confirmation_keeps_entries_without_javascript(sign_in: SignIn) -> N
     page.go_back()
     expect(page.get_by_label("Name", exact=True)).to_have_value("typed name")
     expect(toasts(page)).to_be_empty()
+
+
+@pytest.mark.parametrize("java_script_enabled", [True, False])
+def test_back_keeps_the_entries_of_both_steps_by_keyboard(
+    sign_in: SignIn, java_script_enabled: bool
+) -> None:
+    page = sign_in("account", java_script_enabled=java_script_enabled)
+    look_up(page, DEBIAN)
+    page.get_by_label("Name", exact=True).fill("typed name")
+    page.get_by_label("Size").fill("x7")
+    page.get_by_label("Shared").uncheck()
+    page.get_by_role("button", name="BACK").press("Enter")
+    expect(page.get_by_label("Cloud Image ID")).to_have_value(DEBIAN.id)
+    expect(page.get_by_label("Location")).to_have_value(DEBIAN.location)
+    page.get_by_label("Cloud Image ID").press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("typed name")
+    expect(page.get_by_label("Size")).to_have_value("x7")
+    expect(page.get_by_label("Shared")).not_to_be_checked()
+    # Enter in a field presses REGISTER.
+    page.get_by_label("Size").press("Enter")
+    expect(page.get_by_role("main")).to_contain_text("whole number of GB")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("typed name")
 
 
 def test_a_long_name_without_spaces_does_not_widen_the_list(sign_in: SignIn) -> None:

@@ -87,7 +87,7 @@ def test_back_keeps_the_chosen_values_and_the_url_can_be_shared(sign_in: SignIn)
     expect(volumes).to_contain_text("(root)")
     expect(volumes.get_by_role("row")).to_have_count(4)
     confirm_url = page.url
-    page.get_by_role("link", name="BACK").click()
+    page.get_by_role("button", name="BACK").click()
     expect(page.get_by_label("Cloud Image ID")).to_have_value(OWN.id)
     expect(page.get_by_label("Location")).to_have_value(OWN.location)
     page.goto(confirm_url)

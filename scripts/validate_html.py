@@ -44,9 +44,8 @@ def main() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     PAGES.mkdir(parents=True)
     arguments = sys.argv[1:] or TESTS
-    if code := pytest.main(["-q", "-p", "no:xdist", *arguments], plugins=[PageSaver()]):
-        sys.exit(code)
-    sys.exit(_report(_errors(sorted(PAGES.glob("*.html")))))
+    code = pytest.main(["-q", "-p", "no:xdist", *arguments], plugins=[PageSaver()])
+    sys.exit(_report(_errors(sorted(PAGES.glob("*.html")))) or code)
 
 
 class PageSaver:
@@ -55,8 +54,12 @@ class PageSaver:
     def pytest_sessionstart(self) -> None:
         flask.request_finished.connect(self.save)
 
-    def save(self, _app: flask.Flask, response: flask.Response, **_values: Any) -> None:
-        if response.mimetype != "text/html" or response.direct_passthrough:
+    def save(self, app: flask.Flask, response: flask.Response, **_values: Any) -> None:
+        if (
+            app.import_name != "webapp"
+            or response.mimetype != "text/html"
+            or response.content_encoding
+        ):
             return
         text = response.get_data(as_text=True)
         if text.strip():

@@ -43,12 +43,13 @@ SVG_SHAPES = frozenset({"path", "circle", "rect", "line"})
 
 
 class _Markup(HTMLParser):
-    """Collects the unclosed elements, the repeated IDs and the repeated attributes of a page."""
+    """Collects the unclosed elements and the repeated IDs, attributes and autofocus of a page."""
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.ids: set[str | None] = set()
+        self.has_autofocus = False
         self.problems: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -59,6 +60,10 @@ class _Markup(HTMLParser):
                 if value in self.ids:
                     self.problems.append(f"two elements have the ID {value}")
                 self.ids.add(value)
+        if "autofocus" in names:
+            if self.has_autofocus:
+                self.problems.append("two elements have autofocus")
+            self.has_autofocus = True
         if tag not in VOID:
             self.open.append(tag)
 

@@ -160,15 +160,19 @@ def test_back_shows_what_was_entered(client: FlaskClient, peer: Peer, cloud_url:
     entered = peer.alias or peer.known
     page = press_next(client, row, entered)
     action = form_action(page.text)
-    fields = {"receipt": receipt_in(page.text), "name": ""}
+    fields = {"receipt": receipt_in(page.text), "name": "", "size_gb": "x7"}
     for answer in (page, client.post(action, data=fields)):
-        links = re.findall(
-            r'href="([^"]*/images/new/[^"]*)"', answer.text.partition(" BACK</a>")[0]
-        )
-        back = html.unescape(links[-1])
-        values = dict(parse_qsl(urlsplit(back).query))
+        back = client.post(form_action(answer.text), data={**fields, "back": "1"})
+        assert back.status_code == 303
+        values = dict(parse_qsl(urlsplit(back.location).query))
         assert values["image_id"] == entered.image_id
         assert values.get("location", "") == entered.location
+        first = client.get(back.location).text
+        assert f'name="entered" value="{values["entered"]}"' in html.unescape(first)
+        confirm = back.location.replace("?", "/confirm?", 1)
+        again = client.get(confirm).text
+        assert re.search(r'<input[^>]* name="name"[^>]* value=""', again)
+        assert re.search(r'<input[^>]* name="size_gb"[^>]* value="x7"', again)
     assert page.headers["Cache-Control"] == "no-cache, private"
 
 

@@ -536,3 +536,21 @@ def test_a_pasted_text_that_is_too_long_is_explained(
         assert answer.status_code == 422
         assert "too long" in answer.text
         assert text in answer.text
+
+
+@pytest.mark.parametrize(
+    "entered",
+    [
+        *("", "null", "[", "[1]", "{}", '["x"]', "[" * 5000, '["ami-1", {"name": "other image"}]'),
+        *('["IMAGE", null]', '["IMAGE", {"name": 7}]', '["IMAGE", ["name"]]', '["IMAGE", "name"]'),
+    ],
+)
+def test_entries_that_do_not_belong_to_the_image_are_ignored(
+    client_of: ClientOf, credentials: CloudCredentials, entered: str
+) -> None:
+    client, url = client_of("account-editor"), next_url(credentials, NOBLE)
+    plain = client.get(url)
+    answer = client.get(f"{url}&{urlencode({'entered': entered.replace('IMAGE', NOBLE)})}")
+    assert answer.status_code == plain.status_code == 200
+    name = re.compile(r'<input[^>]* name="name"[^>]*>')
+    assert name.findall(answer.text) == name.findall(plain.text)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 import pytest
 
 from tests.conftest import ClientOf, MakeCredentials, MakeImage
+from tests.views.pages import markup_problems
 from webapp.clouds import CLOUDS
 
 ACME = "/account/acme"
@@ -116,5 +118,22 @@ def test_every_field_that_needs_a_value_is_marked(
         if "/images/new/" in url
         else client.post(url_here, data=empty)
     )
+    assert not markup_problems(page.text) + markup_problems(answer.text)
     refused = {name for name, each in fields_of(answer.text).found.items() if each.is_invalid}
     assert refused <= REQUIRED[url]
+
+
+def test_an_error_above_the_form_gets_the_focus(client_of: ClientOf) -> None:
+    page = client_of("nobody").post("/sign-in", data={"resumed": "1", "csrf_token": "x"}).text
+    assert not markup_problems(page)
+
+
+def test_a_text_that_is_no_date_is_shown_for_correction(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    url = f"{ACME}/images/{make_image('acme').id}/life-cycle"
+    page = client_of("account-admin").post(url, data={"status": "retired", "on": "tomorrow"}).text
+    field = re.search(r'<input[^>]* name="on"[^>]*>', page)
+    assert field
+    assert 'type="text"' in field[0]
+    assert 'value="tomorrow"' in field[0]

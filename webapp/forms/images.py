@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from flask import request
 from wtforms import BooleanField, Field
 from wtforms.validators import InputRequired
 
@@ -23,6 +25,11 @@ from webapp.images import operating_systems
 from webapp.images.choices import NAME, OS_FAMILY, OS_VERSION, Choices
 
 OTHER = operating_systems.OTHER
+ENTERED = (
+    *("name", "os_family", "os_family_other", "os_version", "os_version_other", "size_gb"),
+    *("compute_resource", "agent_installed", "shared"),
+)
+"""The fields of ImageForm that a person fills in."""
 LONGEST_RECEIPT = 256 * 1024
 """Characters of a receipt. The details of an image with many facts are long."""
 
@@ -154,6 +161,22 @@ class ImageForm(BaseForm):
             agent_installed=self.agent_installed.data,
             shared=self.shared.data,
         )
+
+    def pack_entries(self, image_id: str) -> str:
+        """Return everything that was entered for an image as text. See `unpack_entries`."""
+        sent = {name: request.form[name] for name in ENTERED if name in request.form}
+        return json.dumps([image_id, sent], ensure_ascii=False, separators=(",", ":"))
+
+    @staticmethod
+    def unpack_entries(text: str, image_id: str) -> dict[str, str]:
+        """Return what was entered, by field. Empty if it was entered for another image."""
+        try:
+            entered_for, entries = json.loads(text)
+            values = {name: entries[name] for name in ENTERED if name in entries}
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return {}
+        is_usable = entered_for == image_id and all(isinstance(v, str) for v in values.values())
+        return values if is_usable else {}
 
     def _has_other_version(self) -> bool:
         """Return whether the person types the version instead of choosing it from a list.

@@ -289,7 +289,7 @@
     if (form.dataset.once !== undefined) {
       if (form.dataset.sent) { event.preventDefault(); return; }
       form.dataset.sent = "yes";
-      form.querySelectorAll("[data-busy]").forEach(markBusy);
+      if (event.submitter?.dataset.busy) markBusy(event.submitter);
     }
   });
   // If the browser's back button restores the page, allow its forms to be sent again.

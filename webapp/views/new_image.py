@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Response, abort, g, request, url_for
+from werkzeug.datastructures import MultiDict
 
 from models import Level
 from webapp.access import Right
@@ -39,6 +40,8 @@ from webapp.web.rendering import redirect, render, toast
 from webapp.web.services import services
 
 LABEL = "New Image"
+LONGEST_URL = 3500
+"""Servers refuse longer URLs. `static/app.js` has the same limit."""
 
 
 @pages.get("/images/new")
@@ -87,15 +90,22 @@ def confirm_image(cloud_key: str) -> Response:
     except (CloudError, VaultError) as error:
         refuse(form, str(error))
     else:
-        return _confirm_page(receipt, _suggested_form(receipt))
+        return _confirm_page(receipt, _entered_form(form) or _suggested_form(receipt))
     return _select_page(cloud, form, status=422)
 
 
 @pages.post("/images")
 @needs(Right.EDIT_IMAGES)
 def register_image() -> Response:
-    """REGISTER: save the image, with the details from the receipt."""
+    """REGISTER: save the image. BACK: return to the first step with everything that was entered."""
     form = ImageForm()
+    if "back" in request.form and (url := _back_url(form)):
+        return redirect(url)
+    return _register(form)
+
+
+def _register(form: ImageForm) -> Response:
+    """Save the image, with the details from the receipt."""
     is_valid = form.validate()
     reason = "You chose other credentials." if form.credentials.data else ""
     try:
@@ -363,6 +373,27 @@ def _selected_values(receipt: Receipt) -> dict[str, Any]:
     if request.args.get("image_id"):
         values = {name: request.args.get(name) or None for name in values}
     return {"credentials": receipt.credentials_id, **values}
+
+
+def _back_url(form: ImageForm) -> str:
+    """Return the URL of the first step with everything that was entered in both steps.
+
+    Returns '' if the URL would be too long. That is only possible with invalid entries.
+    """
+    cloud = CLOUDS.get(request.args.get("cloud", ""))
+    if cloud is None:
+        return url_for(".new_image")
+    names = ("credentials", "location", "image_id")
+    values: dict[str, Any] = {name: request.args.get(name) for name in names}
+    values["entered"] = form.pack_entries(values["image_id"] or "")
+    url = url_for(".select_image", cloud_key=cloud.key, **values)
+    return url if len(url) <= LONGEST_URL else ""
+
+
+def _entered_form(select: SelectImageForm) -> ImageForm | None:
+    """Return the confirmation form as it was before BACK, or None if another image is looked up."""
+    entries = ImageForm.unpack_entries(request.args.get("entered", ""), select.value_of("image_id"))
+    return ImageForm(formdata=MultiDict(entries)) if entries else None
 
 
 def _suggested_form(receipt: Receipt) -> ImageForm:
