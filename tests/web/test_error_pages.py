@@ -164,7 +164,7 @@ def test_every_error_page_says_what_to_do_next(
     assert title[1] in page.text.partition("</title>")[0]
     text = visible_text(page.text.partition("<h1")[2])
     assert NEXT_STEP.search(text), text
-    assert 'href="/"' in page.text or 'Try again</a>' in page.text
+    assert 'href="/"' in page.text or "Try again</a>" in page.text
     assert not markup_problems(page.text)
     fragment = client.get(url, headers={"HX-Request": "true"})
     assert fragment.status_code == status

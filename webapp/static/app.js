@@ -511,7 +511,7 @@
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.hasEnded && xhr.status >= 200 && xhr.status < 400) sessionEnd().replaceChildren();
   });
-  // While the database does not work, the answer is only a toast, which replaces an earlier one.
+  // An error can be answered with a toast only. It replaces an earlier toast about an outage.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { detail } = event;
     if (detail.xhr.getResponseHeader("HX-Reswap") !== "none") return;
