@@ -10,15 +10,36 @@ from peewee import fn
 from playhouse.migrations import Runner
 
 import models
-from models import AuditEntry, DeletedImage, FacetGroup, Image, Job, JobRow, LifeCycle
+from models import (
+    AuditEntry,
+    CloudCredentials,
+    DeletedImage,
+    FacetGroup,
+    Image,
+    Job,
+    JobRow,
+    LifeCycle,
+    Person,
+    SavedView,
+    Scope,
+)
 from schema.search_text import search_text
-from tests.conftest import ActorOf, MakeImage, ScopeAt, choices, details, reload
+from tests.conftest import (
+    ActorOf,
+    MakeCredentials,
+    MakeImage,
+    ScopeAt,
+    choices,
+    details,
+    reload,
+)
 from webapp import audit, database
 from webapp.clouds.base import Fact, ImageState, Locator
 from webapp.images import deletion, image_details, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.life_cycle import LifeCyclePlan
-from webapp.search import catalogue
+from webapp.people import scopes
+from webapp.search import catalogue, saved_views
 from webapp.search.catalogue import Listing
 from webapp.search.parser import parse
 
@@ -30,6 +51,7 @@ PARAMETERS = "0013_parameter_names"
 NORMALIZED_TEXTS = "0014_normalized_texts"
 DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 SHORT_WORD_INDEX = "0018_short_word_index"
+NAMES = "0019_normalized_names"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -460,3 +482,54 @@ def test_texts_get_one_form_of_the_letter_sigma(
     assert runner.up()[0] == SHORT_WORD_INDEX
     page = catalogue.find_page(actor_of("scalr-admin"), scope("acme"), Listing(parse("οδοσ")))
     assert page.count.number == len(page.images) == 1
+
+
+def test_names_are_stored_in_the_form_in_which_they_are_compared(
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    make_credentials: MakeCredentials,
+    make_image: MakeImage,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    admin, acme = actor_of("account-admin"), scope("acme")
+    old, new = "Cafe\u0301\u00a0A", "Café A"
+    image = make_image("acme")
+    credentials = [make_credentials("acme", name) for name in ("first", "second")]
+    children = [scopes.create(admin, acme, name) for name in ("first", "second")]
+    views = [
+        saved_views.save_view(admin, acme, name, "images?q=x", shared=True)
+        for name in ("first", "second", "third")
+    ]
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(NAMES)
+    person = admin.person
+    for table, row, name in (
+        (CloudCredentials, credentials[0], old),
+        (CloudCredentials, credentials[1], new),
+        (Scope, children[0], old),
+        (Scope, children[1], new),
+        (SavedView, views[0], f"{new} (2)"),
+        (SavedView, views[1], old),
+        (SavedView, views[2], new),
+        (Person, person, old),
+    ):
+        table.update(name=name).where(table.id == row.id).execute()
+    Image.update(registered_by_name=old, credentials_name=old).execute()
+    assert runner.up()[0] == NAMES
+    assert [CloudCredentials.get_by_id(row.id).name for row in credentials] == [f"{new} (2)", new]
+    assert [Scope.get_by_id(row.id).name for row in children] == [f"{new} (2)", new]
+    names = [SavedView.get_by_id(row.id).name for row in views]
+    assert names == [f"{new} (2)", f"{new} (3)", new]
+    assert Person.get_by_id(person.id).name == new
+    assert (reload(image).registered_by_name, reload(image).credentials_name) == (new, new)
+    renamed = AuditEntry.select().where(AuditEntry.person_name == "Upgrade")
+    assert {(entry.action, entry.subject) for entry in renamed} == {
+        ("credentials.edit", f"{new} (2)"),
+        ("environment.rename", f"{new} (2)"),
+        ("view.edit", f"{new} (3)"),
+    }
+    assert caplog.text.count("was renamed to") == 3
+    with pytest.raises(scopes.ScopeError):
+        scopes.create(admin, acme, old)
+    with pytest.raises(saved_views.NameTaken):
+        saved_views.save_view(admin, acme, old, "images?q=x")
