@@ -16,6 +16,7 @@ class AuditEntry(Table):
     at = InstantField(default=now)
     scope = ForeignKeyField(Scope, null=True, index=False, on_delete="SET NULL")
     scope_id: int | None
+    person_id: int | None
     scope_label = CharField(max_length=160)
     """The label of the scope, which stays here after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+import models
 from tests.conftest import ActorOf, ScopeAt
 from webapp.people import bookmarks
 from webapp.people.bookmarks import Bookmark, BookmarkError
@@ -11,6 +15,7 @@ from webapp.people.bookmarks import Bookmark, BookmarkError
 IMAGES = Bookmark("Images", "images")
 UBUNTU = Bookmark("Images, AWS, Ubuntu", "images?q=cloud%3Aaws+os%3Aubuntu")
 MEMBERS = Bookmark("Members", "members")
+TABS = 6
 
 
 def test_the_bar_starts_with_images(actor_of: ActorOf, scope: ScopeAt) -> None:
@@ -67,3 +72,22 @@ def test_the_number_of_bookmarks_is_limited(actor_of: ActorOf, scope: ScopeAt) -
         bookmarks.pin_bookmark(actor, acme, Bookmark("x", f"images/{number}"))
     with pytest.raises(BookmarkError, match="is full"):
         bookmarks.pin_bookmark(actor, acme, MEMBERS)
+
+
+def test_bookmarks_pinned_in_several_tabs_at_once_are_all_kept(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    viewer, acme = actor_of("account-viewer"), scope("acme")
+    start = threading.Barrier(TABS)
+
+    def pin(number: int) -> None:
+        with models.database.connection_context():
+            start.wait(timeout=10)
+            bookmarks.pin_bookmark(viewer, acme, Bookmark(f"Tab {number}", f"images?q={number}"))
+
+    models.database.close()
+    with ThreadPoolExecutor(TABS) as pool:
+        list(pool.map(pin, range(TABS)))
+    models.database.connect(reuse_if_open=True)
+    paths = {bookmark.path for bookmark in bookmarks.load_bookmarks(viewer, acme)}
+    assert paths == {"images", *(f"images?q={number}" for number in range(TABS))}

@@ -333,7 +333,8 @@ def test_a_role_changed_twice_at_once_shows_both_roles(
     page = client.post(
         f"{url}/remove", data={"revision": str(membership.revision)}, follow_redirects=True
     )
-    assert "changed Role in the meantime" in visible_text(page)
+    # The answer of the conflict page was the last change.
+    assert "You changed Role in another tab or window." in visible_text(page)
     assert Membership.get_or_none(Membership.id == membership.id)
 
 
@@ -348,7 +349,10 @@ def test_a_view_renamed_in_two_windows_shows_both_names(
     page = client.post(f"{url}/rename", data={"name": "Bronze", "revision": revision})
     assert page.status_code == 409
     assert "Silver" in page.text
-    assert "A change was saved after you opened the form." in visible_text(page)
+    text = visible_text(page)
+    assert "You saved a change in another tab or window after you opened the form." in text
+    assert "Saved version" in text
+    assert "Their version" not in text
     answer(client, f"{url}/rename", page, every="yours")
     assert SavedView.get_by_id(view.id).name == "Bronze"
     page = client.post(f"{url}/delete", data={"revision": revision})
@@ -419,3 +423,52 @@ def test_credentials_edited_since_the_page_was_opened_are_not_deleted_at_once(
     assert page.status_code == 409
     assert "Name: Old → New by scalr-admin" in visible_text(page)
     assert client.post(url, data={"revision": revision_in(page)}).status_code == 303
+
+
+def test_a_change_of_your_own_in_another_window_is_called_yours(
+    client: FlaskClient, make_image: MakeImage, actor_of: ActorOf
+) -> None:
+    image = make_image("acme")
+    url = f"{IMAGES}/{image.id}"
+    revision = revision_in(client.get(f"{url}/edit"))
+    editing.edit_fields(actor_of("account-editor"), reload(image), {"name": "mine"})
+    page = client.post(f"{url}/edit", data={**TYPED, "revision": revision})
+    text = visible_text(page)
+    assert "You saved a change in another tab or window after you opened the form." in text
+    assert "mine Changed by you in another tab or window" in text
+    assert "Keep all saved versions" in text
+    page = client.post(f"{url}/delete", data={"revision": revision})
+    assert "by you in another tab or window" in visible_text(page)
+    change_meanwhile(actor_of, image, size_gb=9)
+    text = visible_text(client.post(f"{url}/edit", data={**TYPED, "revision": revision}))
+    assert "You and account-admin saved a change after you opened the form." in text
+    assert "Their version" in text
+
+
+def test_a_role_that_you_changed_in_another_window_is_called_yours(
+    client_of: ClientOf, actor_of: ActorOf, membership: Membership
+) -> None:
+    client, url = client_of("account-admin"), f"/account/acme/members/{membership.id}"
+    members.change_role(actor_of("account-admin"), membership.scope, membership.id, Role.VIEWER)
+    page = client.post(
+        f"{url}/remove", data={"revision": str(membership.revision)}, follow_redirects=True
+    )
+    assert "You changed Role in another tab or window." in visible_text(page)
+
+
+def test_a_view_is_replaced_only_as_it_was_when_you_were_asked(
+    client: FlaskClient, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    editor, acme = actor_of("account-editor"), scope("acme")
+    view = saved_views.save_view(editor, acme, "Gold", "images?q=cloud%3Aaws", shared=True)
+    url, typed = "/account/acme/views", {"name": "Gold", "path": "images?q=cloud%3Agce"}
+    question = client.post(url, data=typed)
+    saved_views.save_view(editor, acme, "Gold", "images?q=cloud%3Aazure", shared=True, replace=True)
+    answer = {**typed, "replace": "y", "shared": "y", "revision": revision_in(question)}
+    page = client.post(url, data=answer)
+    assert page.status_code == 422
+    assert "was changed in another tab or window" in visible_text(page)
+    assert SavedView.get_by_id(view.id).path == "images?q=cloud%3Aazure"
+    page = client.post(url, data={**answer, "revision": revision_in(page)})
+    assert page.status_code == 303
+    assert SavedView.get_by_id(view.id).path == "images?q=cloud%3Agce"

@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 import models
 from models import Membership, Person, SavedView
 from tests.conftest import ClientOf
+from tests.views.pages import revision_in
 from webapp.people import preferences
 
 ACME = "/account/acme"
@@ -70,7 +71,8 @@ def test_an_existing_view_can_be_replaced(client_of: ClientOf) -> None:
     # A shared view stays shared unless the person clears the checkbox.
     assert "checked" in response.text
     assert find_view().path == UBUNTU
-    response = save(client, path="images?q=web", shared="y", replace="y")
+    revision = revision_in(response)
+    response = save(client, path="images?q=web", shared="y", replace="y", revision=revision)
     assert response.location == f"{ACME}/images?q=web"
     assert (find_view().path, find_view().shared) == ("images?q=web", True)
 

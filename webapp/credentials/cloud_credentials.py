@@ -126,7 +126,7 @@ def edit(
         if _save_edit(actor, row, vault, edited, identity):
             return
         # Somebody saved a change while the cloud was answering: compare with that change too.
-    raise CredentialsError("Somebody else is changing these credentials. Try again in a moment.")
+    raise CredentialsError("These credentials are being changed. Try again in a moment.")
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
     with transaction():
         lock(row)
         if (row.settings, row.secrets) != checked:
-            raise CredentialsError("Somebody changed them during the check. Check them again.")
+            raise CredentialsError("They were changed during the check. Check them again.")
         _set_identity(row, identity)
         row.save(only=[CloudCredentials.account, CloudCredentials.checked_at])
     return identity

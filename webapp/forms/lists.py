@@ -20,9 +20,12 @@ class RenameViewForm(ViewNameForm):
 
 
 class SaveViewForm(ViewNameForm):
+    """`revision` is the revision of the view that the person may replace."""
+
     path = HiddenText(validators=[InputRequired()])
     shared = BooleanField()
     replace = BooleanField()
+    revision = RevisionField()
 
 
 class ShareViewForm(BaseForm):

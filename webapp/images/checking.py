@@ -64,7 +64,7 @@ class CheckedMeanwhile(Refusal):
     """Another check changed the image ID or the location while the cloud was answering."""
 
     def __init__(self) -> None:
-        super().__init__("Somebody else has just checked this image. Reload the page.")
+        super().__init__("This image has just been checked. Reload the page.")
 
 
 def check_again(

@@ -94,7 +94,8 @@ class BulkAction:
                     require_unchanged(image, seen, self.overwrites)
             changed, message = self.apply(actor, image, arguments, vault)
         except EditConflict as conflict:
-            return Outcome("refused", f"{conflict.message} Review the image, then try again.")
+            message = conflict.message_for(actor.person)
+            return Outcome("refused", f"{message} Review the image, then try again.")
         except RETRIED_CLOUD_ERRORS:
             raise
         except (Refusal, CloudError) as error:

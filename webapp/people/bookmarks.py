@@ -1,11 +1,15 @@
-"""The bookmarks bar: links to pages of a scope, for each person and each scope."""
+"""The bookmarks bar: links to pages of a scope, for each person and each scope.
+
+Each change names one bookmark and is applied to the stored bar. So changes in several tabs do not
+overwrite each other, and the bar needs no revision.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
 
-from models import BookmarkBar, Prepared, Scope, transaction
+from models import BookmarkBar, Person, Prepared, Scope, is_sqlite, transaction
 from webapp.access import Actor
 from webapp.refusals import Refusal
 from webapp.values.text import displayable
@@ -49,7 +53,7 @@ def pin_bookmark(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
     if not label or not PAGE_PATH.fullmatch(bookmark.path):
         raise BookmarkError("This page can’t be bookmarked.")
     with transaction():
-        bar = load_bookmarks(actor, scope)
+        bar = _lock_bookmarks(actor, scope)
         if any(other.path == bookmark.path for other in bar):
             return
         if len(bar) >= MAX_BOOKMARKS:
@@ -61,7 +65,7 @@ def pin_bookmark(actor: Actor, scope: Scope, bookmark: Bookmark) -> None:
 
 def remove_bookmark(actor: Actor, scope: Scope, path: str) -> None:
     with transaction():
-        bar = load_bookmarks(actor, scope)
+        bar = _lock_bookmarks(actor, scope)
         _store_bar(actor, scope, [bookmark for bookmark in bar if bookmark.path != path])
 
 
@@ -71,11 +75,22 @@ def move_bookmark(actor: Actor, scope: Scope, path: str, position: int) -> None:
     If the position is outside the bar, move the bookmark to the nearer end of the bar.
     """
     with transaction():
-        bar = load_bookmarks(actor, scope)
+        bar = _lock_bookmarks(actor, scope)
         moved = [bookmark for bookmark in bar if bookmark.path == path]
         others = [bookmark for bookmark in bar if bookmark.path != path]
         position = min(max(position, 0), len(others))
         _store_bar(actor, scope, [*others[:position], *moved, *others[position:]])
+
+
+def _lock_bookmarks(actor: Actor, scope: Scope) -> list[Bookmark]:
+    """Return the bookmarks. No other transaction changes them until the current one ends.
+
+    The first change inserts the row of the bar, so the row of the person is locked instead. On
+    SQLite, every `transaction` locks the whole database.
+    """
+    if not is_sqlite():
+        list(Person.select(Person.id).where(Person.id == actor.person.id).for_update())
+    return load_bookmarks(actor, scope)
 
 
 _select_bar = Prepared(

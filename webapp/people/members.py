@@ -95,7 +95,7 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
             audit.record(actor, scope, "member.invite", email, changes={"role": (None, role)})
     except IntegrityError as error:
         raise MemberError(
-            f"Somebody else has just invited {email}. Withdraw that invitation below, or use it.",
+            f"{email} has just been invited. Withdraw that invitation below, or use it.",
             "email",
         ) from error
     return token

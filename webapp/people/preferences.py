@@ -1,5 +1,6 @@
 """A person's preferences for the Images page: the columns, and the number of images per page.
 
+The last change wins: nobody else has these preferences, and a form shows all of them.
 This module knows only the names of the columns. The templates decide what each column contains.
 """
 

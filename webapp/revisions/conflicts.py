@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from models import AuditEntry, EditedTable
+from models import AuditEntry, EditedTable, Person
 from webapp import audit
 from webapp.refusals import Refusal
 
@@ -24,7 +24,7 @@ class RecordDeleted(Refusal):
     """Somebody deleted the record after it was loaded."""
 
     def __init__(self, record: EditedTable) -> None:
-        super().__init__("Somebody else has just deleted this.")
+        super().__init__("This has just been deleted.")
         self.reference = record.reference
 
 
@@ -44,10 +44,8 @@ class EditConflict(Refusal):
         yours: Mapping[str, Any] | None = None,
     ) -> None:
         people = list(dict.fromkeys(change.person_name for change in changes))
-        fields = [audit.field_label(change.field) for change in changes]
-        what = ", ".join(fields) or "this"
         super().__init__(
-            f"{' and '.join(people)} changed {what} in the meantime."
+            f"{' and '.join(people)} changed {_fields_of(changes)} in the meantime."
             if people
             else "This has changed in the meantime."
         )
@@ -55,13 +53,20 @@ class EditConflict(Refusal):
         self.changes = tuple(changes)
         self.theirs, self.yours = dict(theirs or {}), dict(yours or {})
 
+    def message_for(self, person: Person) -> str:
+        """Return the message for `person`, who may have made the changes in another window."""
+        if not is_all_by(person, self.changes):
+            return self.message
+        return f"You changed {_fields_of(self.changes)} in another tab or window."
+
 
 @dataclass(frozen=True)
 class Change:
     """The change of one field since a revision.
 
     `before` is the value at that revision. `after` is the stored value. If both are equal, the
-    field is a secret. `person_name` and `at` tell who changed the field last, and when.
+    field is a secret. `person_name`, `person_id` and `at` tell who changed the field last, and
+    when. `person_id` is None if the application changed it, or if the account was deleted.
     """
 
     field: str
@@ -69,6 +74,16 @@ class Change:
     after: Any
     person_name: str
     at: datetime
+    person_id: int | None = None
+
+
+def is_all_by(person: Person, changes: Collection[Change]) -> bool:
+    """Return whether there are changes, and `person` made all of them."""
+    return {change.person_id for change in changes} == {person.id}
+
+
+def _fields_of(changes: Collection[Change]) -> str:
+    return ", ".join(audit.field_label(change.field) for change in changes)
 
 
 def changes_since(record: EditedTable, revision: int) -> list[Change]:
@@ -80,7 +95,7 @@ def changes_since(record: EditedTable, revision: int) -> list[Change]:
             continue
         for field, (before, after) in entry.changes.items():
             first = found[field].before if field in found else before
-            found[field] = Change(field, first, after, entry.person_name, entry.at)
+            found[field] = Change(field, first, after, entry.person_name, entry.at, entry.person_id)
     return [
         change
         for change in found.values()

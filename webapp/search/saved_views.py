@@ -38,8 +38,9 @@ class NameTaken(SavedViewError):
     `view` is that view. The person can choose to replace it.
     """
 
-    def __init__(self, view: SavedView) -> None:
-        super().__init__(f"You already have a view named “{view.name}” here.", "name")
+    def __init__(self, view: SavedView, message: str = "") -> None:
+        message = message or f"You already have a view named “{view.name}” here."
+        super().__init__(message, "name")
         self.view = view
 
 
@@ -67,12 +68,21 @@ def find_visible_view(actor: Actor, scope: Scope, view_id: int) -> SavedView | N
 
 
 def save_view(
-    actor: Actor, scope: Scope, name: str, path: str, *, shared: bool = False, replace: bool = False
+    actor: Actor,
+    scope: Scope,
+    name: str,
+    path: str,
+    *,
+    shared: bool = False,
+    replace: bool = False,
+    based_on: int | None = None,
 ) -> SavedView:
     """Store a view of `path`, which is relative to the scope's URL.
 
-    With `replace`, overwrite the person's view of the same name, if there is one. Raises
-    SavedViewError if the view cannot be saved, and Forbidden if the person lacks the right.
+    With `replace`, overwrite the person's view of the same name, if there is one. `based_on` is the
+    revision that the person wants to replace; without it, the stored revision. Raises NameTaken,
+    also if the view has another revision, SavedViewError if the view cannot be saved, and Forbidden
+    if the person lacks the right.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = NAME.parse(name), _checked_path(path)
@@ -81,6 +91,10 @@ def save_view(
         if existing is not None:
             if not replace:
                 raise NameTaken(existing)
+            lock(existing)
+            if based_on not in {None, existing.revision}:
+                message = f"The view “{existing.name}” was changed in another tab or window."
+                raise NameTaken(existing, message)
             return _update(actor, existing, path=path, shared=shared)
         views_here = SavedView.select().where(
             SavedView.scope == scope, SavedView.person == actor.person

@@ -17,7 +17,7 @@ from flask import Response, g, request
 from models import EditedTable
 from webapp.clouds.base import CloudError
 from webapp.refusals import Refusal
-from webapp.revisions.conflicts import Change, EditConflict
+from webapp.revisions.conflicts import Change, EditConflict, is_all_by
 from webapp.web.components import field_value
 from webapp.web.rendering import render
 from webapp.web.resumed_forms import MESSAGE, is_resumed
@@ -67,6 +67,7 @@ class ConflictPage:
     """The page for one record. `name` is the record's name, `cancel` the URL to return to.
 
     `option` is the name and the label of a checkbox that the page offers if saving fails.
+    `only_you` is true if nobody else can change the record.
     """
 
     record: EditedTable
@@ -74,6 +75,7 @@ class ConflictPage:
     rows: Sequence[Row]
     cancel: str
     option: tuple[str, str] | None = None
+    only_you: bool = False
 
     @property
     def is_answered(self) -> bool:
@@ -161,11 +163,19 @@ class ConflictPage:
             cancel=self.cancel,
             option=self.option if error else None,
             rows=rows,
-            people=list(dict.fromkeys(change.person_name for change in versions.changes)),
+            people=_people_in(versions.changes),
+            by_you=self.only_you or is_all_by(g.actor.person, versions.changes),
             versions=services().vault.seal({"for": self._audience, **versions.as_json()}),
             error=error,
             status=status,
         )
+
+
+def _people_in(changes: Sequence[Change]) -> list[str]:
+    """Return the names of the people who made the changes. “You” comes first."""
+    others = [each for each in changes if each.person_id != g.actor.person.id]
+    you = ["You"] if len(others) < len(changes) else []
+    return you + list(dict.fromkeys(change.person_name for change in others))
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def remove_member(membership_id: int) -> Response:
         try:
             removed = members.remove(g.actor, g.scope, membership_id, form.revision.data)
         except EditConflict as conflict:
-            toast(f"{conflict.message} Check the role, then remove the person again.", "danger")
+            message = conflict.message_for(g.actor.person)
+            toast(f"{message} Check the role, then remove the person again.", "danger")
         except MemberError as error:
             toast(error.message, "danger")
         else:

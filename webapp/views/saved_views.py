@@ -37,10 +37,12 @@ def save_view() -> Response:
                 form.path.data,
                 shared=form.shared.data,
                 replace=form.replace.data,
+                based_on=form.revision.data,
             )
         except NameTaken as error:
             existing = error.view
             form.shared.data = form.shared.data or existing.shared
+            form.revision.data = existing.revision
             refuse(form, f"{error.message} Replace it or choose another name.", error.field)
         except SavedViewError as error:
             refuse(form, error.message, error.field)
@@ -55,7 +57,9 @@ def save_view() -> Response:
 def rename_view(view_id: int) -> Response:
     view = _own_view_or_error(view_id)
     rows = [Row("Name", ["name"])]
-    conflict_page = ConflictPage(view, f"view “{view.name}”", rows, url_for(".view_list"))
+    conflict_page = ConflictPage(
+        view, f"view “{view.name}”", rows, url_for(".view_list"), only_you=True
+    )
     if conflict_page.is_answered:
         return conflict_page.save_answer(
             lambda values, revision: saved_views.rename_view(

@@ -38,7 +38,7 @@ TEXTS = {
     ),
     405: ("This link can’t be opened directly", "Go back and use the buttons on the page."),
     409: (
-        "Somebody else changed this at the same moment",
+        "This was changed at the same moment",
         "Nothing was saved. Go back, reload the page, and try again.",
     ),
     413: (
@@ -106,7 +106,10 @@ def _refusal(error: Refusal) -> Response:
     """Show a refusal that a view did not catch."""
     is_conflict = isinstance(error, AlreadyRegistered | EditConflict)
     status = 404 if isinstance(error, RecordDeleted) else 409 if is_conflict else 422
-    return render_refusal("This couldn’t be done", error.message, status)
+    message = error.message
+    if isinstance(error, EditConflict):
+        message = error.message_for(g.actor.person)
+    return render_refusal("This couldn’t be done", message, status)
 
 
 def _not_understood(error: NotUnderstood) -> Response:
