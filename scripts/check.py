@@ -26,12 +26,20 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"
 sys.path.insert(0, str(ROOT))
 
+from tests import pgbouncer  # noqa: E402
 from tests.clouds.vmware import vcsim  # noqa: E402  from the folder above
 from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
 
 WORKERS = "--numprocesses=2"
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
 """import-linter has no module that `python -m` can run."""
+PGBOUNCER_TESTS = (
+    "tests/database",
+    "tests/jobs/test_store.py",
+    "tests/views/test_image_list.py",
+    "tests/views/test_images.py",
+)
+"""The core of the tests, which also runs on PostgreSQL behind PgBouncer."""
 END_SECONDS = 20
 """How long an interrupted command may take to clean up."""
 PEERS = {
@@ -108,6 +116,11 @@ def _checks() -> tuple[Check, ...]:
             "tests on PostgreSQL",
             ("-m", "pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
             prepare=_prepare_postgresql,
+        ),
+        Check(
+            "tests on PgBouncer",
+            ("-m", "pytest", WORKERS, "--database=pgbouncer", *PGBOUNCER_TESTS),
+            prepare=_prepare_pgbouncer,
         ),
         Check(
             "tests in a browser",
@@ -204,6 +217,19 @@ def _prepare_postgresql() -> str:
     except NoPostgreSQL as error:
         return str(error)
     return ""
+
+
+def _prepare_pgbouncer() -> str:
+    """Install PgBouncer and PostgreSQL if they are missing. Return why that failed, or ''."""
+    try:
+        pgbouncer.program()
+    except pgbouncer.NoPgBouncer:
+        _install_with_apt("pgbouncer")
+    try:
+        pgbouncer.program()
+    except pgbouncer.NoPgBouncer as error:
+        return str(error)
+    return _prepare_postgresql()
 
 
 def _prepare_browser() -> str:

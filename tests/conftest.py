@@ -1,6 +1,7 @@
 """Fixtures: the app, a fresh database for each test, and clients for the cast.
 
-Tests run on SQLite, or on PostgreSQL with `--database postgresql`.
+Tests run on SQLite. With `--database postgresql`, they run on PostgreSQL, and with
+`--database pgbouncer` on PostgreSQL behind PgBouncer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import models
 import webapp
 from models import CloudCredentials, Image, Person, Scope
 from tests import cast
+from tests.pgbouncer import pgbouncer
 from tests.postgresql import cluster
 from webapp import database
 from webapp.access import Actor
@@ -58,7 +60,7 @@ MakeImage = Callable[..., Image]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database",
-        choices=("sqlite", "postgresql"),
+        choices=("sqlite", "postgresql", "pgbouncer"),
         default="sqlite",
         help="database to run the tests on",
     )
@@ -73,7 +75,11 @@ def new_database(
         yield _sqlite(tmp_path_factory.mktemp("sqlite"))
         return
     with cluster() as server:
-        yield _postgresql(server)
+        if request.config.getoption("database") == "postgresql":
+            yield _postgresql(server)
+            return
+        with pgbouncer(server) as pooled:
+            yield _postgresql(server, pooled)
 
 
 def _sqlite(folder: Path) -> NewDatabase:
@@ -92,16 +98,22 @@ def _sqlite(folder: Path) -> NewDatabase:
     return new
 
 
-def _postgresql(server: str) -> NewDatabase:
+def _postgresql(server: str, pooled: str = "") -> NewDatabase:
     """Use one database, and restore it before each test from a copy of its rows in a second schema.
 
-    Restoring takes 7 ms; copying a whole database takes half a second.
+    Restoring takes 7 ms; copying a whole database takes half a second. If `pooled` is the URL of a
+    PgBouncer in front of the server, the app and its migrations use it.
     """
     database_name = f"tests_{uuid.uuid4().hex}"
-    url = f"{server.removesuffix(urlsplit(server).path)}/{database_name}"
+
+    def url_at(address: str) -> str:
+        return f"{address.removesuffix(urlsplit(address).path)}/{database_name}"
+
+    url = url_at(server)
+    url_of_app = url_at(pooled or server)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {database_name}")
-    _fill(url)
+    _fill(url_of_app, pgbouncer=bool(pooled))
     tables = [table._meta.table_name for table in models.TABLES]
     copy = "".join(f"CREATE TABLE golden.{name} AS TABLE public.{name};" for name in tables)
     clear = "".join(f"DELETE FROM public.{name};" for name in reversed(tables))
@@ -113,13 +125,13 @@ def _postgresql(server: str) -> NewDatabase:
     def new() -> Iterator[str]:
         with psycopg.connect(url) as connection:
             connection.execute(clear + restore)
-        yield url
+        yield url_of_app
 
     return new
 
 
-def _fill(url: str) -> None:
-    golden = database.open_database(url)
+def _fill(url: str, *, pgbouncer: bool = False) -> None:
+    golden = database.open_database(url, pgbouncer=pgbouncer)
     models.database.initialize(golden)
     with golden.connection_context():
         database.migrate(golden)
@@ -128,19 +140,25 @@ def _fill(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def session_app(new_database: NewDatabase) -> Iterator[Flask]:
+def behind_pgbouncer(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("database") == "pgbouncer")
+
+
+@pytest.fixture(scope="session")
+def session_app(new_database: NewDatabase, behind_pgbouncer: bool) -> Iterator[Flask]:
     """Create the app once, which takes longer than most tests. `app` gives it a fresh database."""
     with new_database() as url:
-        app = webapp.create_app({**ENVIRON, "DATABASE_URL": url})
+        setting = str(behind_pgbouncer).lower()
+        app = webapp.create_app({**ENVIRON, "DATABASE_URL": url, "PGBOUNCER": setting})
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
         yield app
         database.close_all(models.database.obj)
 
 
 @pytest.fixture
-def app(session_app: Flask, new_database: NewDatabase) -> Iterator[Flask]:
+def app(session_app: Flask, new_database: NewDatabase, behind_pgbouncer: bool) -> Iterator[Flask]:
     with new_database() as url:
-        fresh = database.open_database(url)
+        fresh = database.open_database(url, pgbouncer=behind_pgbouncer)
         models.database.initialize(fresh)
         services: Services = session_app.extensions["services"]
         session_app.extensions["services"] = replace(services, failed_sign_ins=FailedSignIns(""))

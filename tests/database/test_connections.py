@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import psycopg
+
 import models
 from models import is_sqlite
 from tests.conftest import ClientOf
@@ -52,20 +54,14 @@ def end_idle_connections() -> None:
     """End the connections in the pool, as a restart of the server does. SQLite has no server."""
     if is_sqlite():
         return
-    # A separate pool, because this one could hand out the connection that has to be ended.
-    other = database.open_database(url_of(models.database.obj))
-    with other.connection_context():
-        other.execute_sql(
+    parameters = models.database.obj.connect_params
+    address = {name: parameters[name] for name in ("host", "port", "user", "password")}
+    # A separate connection, because the pool could return the connection that has to be ended.
+    with psycopg.connect(dbname=models.database.obj.database, **address) as other:
+        other.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    database.close_all(other)
-
-
-def url_of(postgresql: PostgresqlPool) -> str:
-    parts = postgresql.connect_params
-    server = f"{parts['user']}:{parts['password']}@{parts['host']}:{parts['port']}"
-    return f"postgresql://{server}/{postgresql.database}"
 
 
 def test_a_connection_counts_as_closed_once_the_server_closes_it() -> None:

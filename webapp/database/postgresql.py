@@ -91,8 +91,10 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
                 dbname=self.database, autocommit=True, **self.connect_params
             )
         except psycopg.Error as error:
+            if "unsupported startup parameter: options" in str(error):
+                error = psycopg.OperationalError("this server is PgBouncer, so set PGBOUNCER=true")
             self._fail(error)
-            raise
+            raise error from None
         connection.hangs = self._hangs
         self._breaker.worked()
         return connection
