@@ -281,7 +281,9 @@ def test_an_empty_form_reports_every_error_in_the_order_of_the_fields(
     marked = re.findall(r'form-label required" for="(\w+)"', page)
     assert marked == ["credentials", *fields]
     for name in marked:
-        assert re.search(rf'<(?:input|select)[^>]* id="{name}"[^>]* required', page), name
+        tag = re.search(rf'<(?:input|select)[^>]* id="{name}"[^>]*>', page)
+        assert tag
+        assert " required" in tag[0] or 'aria-required="true"' in tag[0], name
 
 
 def test_an_error_keeps_the_list_of_images(client: FlaskClient, peer: Peer, cloud_url: str) -> None:
