@@ -59,7 +59,7 @@ bind = "127.0.0.1:8000"
 worker_class = Worker
 limit_request_line = 8190
 workers = 2
-threads = 16  # A look-up can occupy a thread for ten seconds.
+threads = int(os.environ.get("THREADS") or 16)  # The application reads this setting too.
 keepalive = 75  # Longer than proxies wait, so that no connection closes during a request.
 control_socket_disable = True
 

@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -128,6 +129,53 @@ def trickling(request: Request) -> None:
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
+
+
+def trickling_until_closed(request: Request) -> None:
+    """Trickle an answer that ends only when the connection is closed."""
+    request.connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+    while not request.ended.wait(BYTE_INTERVAL_SECONDS):
+        request.connection.sendall(b" ")
+
+
+def trickling_headers(request: Request) -> None:
+    """Send the beginning of an answer byte by byte, with headers that never end."""
+    request.connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+    while not request.ended.wait(BYTE_INTERVAL_SECONDS):
+        request.connection.sendall(b"x")
+
+
+def never_beginning(request: Request) -> None:
+    """Announce an answer again and again, with the status 100."""
+    while not request.ended.wait(BYTE_INTERVAL_SECONDS / 100):
+        request.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def endless(request: Request) -> None:
+    """Send an answer without an end, as fast as the client reads."""
+    request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n<a>")
+    while not request.ended.is_set():
+        request.connection.sendall(b"<a>" * 20_000)
+
+
+def endless_chunk_size(request: Request) -> None:
+    """Send a chunked answer whose first size is a line without an end."""
+    request.connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not request.ended.is_set():
+        request.connection.sendall(b"0" * 65_536)
+
+
+def gzip_bomb(megabytes: int) -> Behavior:
+    """Return a behavior whose short answer becomes `megabytes` long when it is decompressed."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
+    piece = b" " * 1024 * 1024
+    body = b"".join(compressor.compress(piece) for _ in range(megabytes)) + compressor.flush()
+    return lambda _: Answer(200, body, "text/xml", {"Content-Encoding": "gzip"})
+
+
+def redirecting(url: str) -> Behavior:
+    """Return a behavior that redirects each request to `url`."""
+    return lambda _: Answer(307, headers={"Location": url})
 
 
 def resetting(request: Request) -> None:

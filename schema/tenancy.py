@@ -39,6 +39,11 @@ class Scope(EditedTable):
             return f"Account {self.name}"
         return f"Environment {self.parent.name} / {self.name}"
 
+    @property
+    def account_path(self) -> str:
+        """The path of the account to which this scope belongs; '' for Scalr."""
+        return self.path.partition("/")[0]
+
     @cached_property
     def lineage(self) -> list[Scope]:
         """This scope and the scopes above it, up to Scalr. Takes at most one query."""

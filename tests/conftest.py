@@ -31,6 +31,7 @@ from webapp import database
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.clouds.outgoing import endpoints
 from webapp.credentials.vault import Vault
 from webapp.images import registration
 from webapp.images.choices import Choices
@@ -44,6 +45,7 @@ ENVIRON = {
     "SECRET_KEY": "tests only: 6f1c0c5f9d0b4b2e8a7d",
     "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
     "SECURE_COOKIES": "false",
+    "ALLOWED_ENDPOINTS": "default,127.0.0.0/8,::1/128",
 }
 NOWHERE = "http://127.0.0.1:9"
 """An endpoint without a server."""
@@ -137,6 +139,12 @@ def _fill(url: str, *, pgbouncer: bool = False) -> None:
         database.migrate(golden)
         cast.fill()
     database.close_all(golden)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _allow_loopback() -> None:
+    """Let adapters connect to the peers, which listen on loopback addresses."""
+    endpoints.configure(ENVIRON["ALLOWED_ENDPOINTS"].split(","))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from webapp.access import Actor
 from webapp.clouds import base
 from webapp.clouds.base import (
     OWNER,
+    CallsInProgress,
     CloudError,
     Fact,
     ImageNotFound,
@@ -168,8 +169,9 @@ def test_only_a_definite_answer_changes_a_state(
     assert (after.state, after.details["state"]) == (found, found)
     assert after.verified == (found is not UNREAD)
     is_definite = error is ImageNotFound
-    assert after.check_error == ("" if is_definite else MESSAGE)
-    assert (after.check_failed_at is None) == is_definite
+    has_failed = not is_definite and error is not CallsInProgress  # Nothing was sent.
+    assert after.check_error == (MESSAGE if has_failed else "")
+    assert (after.check_failed_at is not None) == has_failed
     assert AuditEntry.select().count() - entries == is_definite
 
 

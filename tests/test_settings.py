@@ -37,6 +37,13 @@ def test_unset_settings_have_defaults() -> None:
         ({"URL_PREFIX": "//evil.example"}, "URL_PREFIX must be a path"),
         ({"TRUST_FORWARDED_PREFIX": "true"}, "TRUST_FORWARDED_PREFIX needs TRUSTED_PROXIES"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
+        ({"ALLOWED_ENDPOINTS": "default,10.0.0.0/33"}, "'10.0.0.0/33' is neither"),
+        ({"ALLOWED_ENDPOINTS": "10.0.0.300"}, "'10.0.0.300' is neither"),
+        ({"ALLOWED_ENDPOINTS": "10.0.0.1/8"}, "'10.0.0.1/8' is neither"),
+        ({"ALLOWED_ENDPOINTS": "a.*.example.com"}, "is neither"),
+        ({"ALLOWED_ENDPOINTS": "https://example.com"}, "is neither"),
+        ({"ALLOWED_ENDPOINTS": "*"}, "is neither"),
+        ({"THREADS": "many"}, "THREADS must be a whole number"),
         ({"SECRET_KEY_FILE": "/etc/hostname"}, "Both SECRET_KEY and SECRET_KEY_FILE"),
         ({"REDIS_URL_FILE": "/nowhere/at/all"}, "REDIS_URL_FILE cannot be read"),
     ],
@@ -44,6 +51,15 @@ def test_unset_settings_have_defaults() -> None:
 def test_invalid_settings_are_refused(changes: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         settings.read_settings({**ENVIRON, **changes})
+
+
+def test_only_the_demonstration_connects_to_loopback_addresses_by_default() -> None:
+    environ = {**ENVIRON, "ALLOWED_ENDPOINTS": ""}
+    assert settings.read_settings(environ).allowed_endpoints == ()
+    demonstration = settings.read_settings({**environ, "DEMONSTRATION": "true"})
+    assert "127.0.0.0/8" in demonstration.allowed_endpoints
+    changed = {**environ, "DEMONSTRATION": "true", "ALLOWED_ENDPOINTS": " *.Example.com, ::1/128 "}
+    assert settings.read_settings(changed).allowed_endpoints == ("*.Example.com", "::1/128")
 
 
 def test_secrets_can_be_read_from_files(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
 from webapp import cli, database
+from webapp.clouds.outgoing import endpoints
+from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
 from webapp.images import deletion, due_dates
 from webapp.images.receipts import Receipts
@@ -38,6 +40,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     """
     settings = read_settings(os.environ if environ is None else environ)
     services = _services(settings)
+    endpoints.configure(settings.allowed_endpoints)
+    budgets.configure(settings.threads)
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=settings.secret_key,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from click import ClickException
@@ -16,7 +17,15 @@ from cryptography.fernet import Fernet
 
 PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[\w.~-]{1,64}){1,8}", re.ASCII)
 """A path that cannot be read as another site, as several paths, or as a path outside itself."""
+HOST_NAME = re.compile(
+    r"(\*\.)?(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*",
+    re.ASCII | re.IGNORECASE,
+)
+"""A host name, which may begin with `*.`."""
 KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
+
+
+DEFAULT_THREADS = 16
 
 
 class SettingsError(ClickException):
@@ -51,6 +60,10 @@ class Settings:
     secure_cookies: bool
     demonstration: bool
     log_level: str
+    allowed_endpoints: tuple[str, ...]
+    """The hosts and networks to connect to. See `webapp.clouds.outgoing.endpoints`."""
+    threads: int
+    """Number of threads that serve requests in each process."""
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -70,6 +83,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         secure_cookies=_boolean(environ, "SECURE_COOKIES", default=not demonstration),
         demonstration=demonstration,
         log_level=_log_level(environ),
+        allowed_endpoints=_allowed_endpoints(environ, demonstration=demonstration),
+        threads=_count(environ, "THREADS") or DEFAULT_THREADS,
     )
 
 
@@ -158,3 +173,27 @@ def _log_level(environ: Mapping[str, str]) -> str:
     if value not in levels:
         raise SettingsError(f"LOG_LEVEL must be one of {', '.join(levels)}, not {value!r}.")
     return value
+
+
+def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tuple[str, ...]:
+    """Return the entries. The clouds of the demonstration listen on loopback addresses."""
+    value = environ.get("ALLOWED_ENDPOINTS", "")
+    entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
+    for entry in entries:
+        if not _is_endpoint(entry):
+            raise SettingsError(
+                "ALLOWED_ENDPOINTS must be a list of host names and networks, separated by commas, "
+                f"such as default,10.0.0.0/8,*.example.com. {entry!r} is neither."
+            )
+    if not entries and demonstration:
+        return ("default", "127.0.0.0/8", "::1/128")
+    return entries
+
+
+def _is_endpoint(entry: str) -> bool:
+    try:
+        ip_network(entry)
+    except ValueError:
+        looks_like_network = "/" in entry or ":" in entry or entry.replace(".", "").isdigit()
+        return not looks_like_network and bool(HOST_NAME.fullmatch(entry))
+    return True

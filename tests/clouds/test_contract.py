@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -17,11 +21,13 @@ from sandbox import faulty, tls
 from tests.clouds.helpers import cloud_error, run_python
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
-from webapp.clouds import CLOUDS, base, deadline
+from webapp.clouds import CLOUDS, base
 from webapp.clouds.base import (
+    CallsInProgress,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
+    CredentialValues,
     ImageNotFound,
     ImageNotVisible,
     ImageState,
@@ -29,6 +35,10 @@ from webapp.clouds.base import (
     LocationRule,
     PermissionDenied,
 )
+from webapp.clouds.cache import credentials_digest
+from webapp.clouds.outgoing import budgets, endpoints
+from webapp.clouds.outgoing.calls import MAX_ANSWER_BYTES
+from webapp.clouds.outgoing.endpoints import EndpointRules
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.cloud.key, scope="module")
@@ -210,12 +220,122 @@ def test_an_untrusted_certificate_is_reported(peer: Peer) -> None:
 
 
 @pytest.mark.usefixtures("short_call_timeout")
-def test_a_trickling_answer_is_abandoned(peer: Peer) -> None:
-    with peer.serve(faulty.trickling) as url:
+@pytest.mark.parametrize(
+    "behavior",
+    [
+        faulty.trickling,
+        faulty.trickling_until_closed,
+        faulty.trickling_headers,
+        faulty.never_beginning,
+    ],
+)
+def test_nothing_is_left_of_a_call_after_its_deadline(
+    peer: Peer, behavior: faulty.Behavior
+) -> None:
+    connections = Connections(behavior)
+    with peer.serve(connections) as url:
         for call in calls(peer, url):
+            threads = {each.name for each in threading.enumerate()}
             began = time.monotonic()
             assert isinstance(cloud_error(call), CloudUnreachable)
             assert time.monotonic() - began < 5
+            assert connections.all_closed()
+            assert {"cloud", "resolver"}.isdisjoint(each.name for each in threading.enumerate())
+            assert {each.name for each in threading.enumerate()} <= threads | connections.threads
+
+
+@pytest.mark.parametrize(
+    "behavior",
+    [faulty.endless, faulty.endless_chunk_size, faulty.gzip_bomb(200)],
+    ids=["endless", "endless chunk size", "gzip"],
+)
+def test_an_answer_is_not_read_beyond_its_largest_size(
+    peer: Peer, behavior: faulty.Behavior
+) -> None:
+    connections = Connections(behavior)
+    with peer.serve(connections) as url:
+        for call in calls(peer, url):
+            tracemalloc.start()
+            try:
+                assert isinstance(cloud_error(call), CloudUnreachable)
+                assert tracemalloc.get_traced_memory()[1] < 12 * MAX_ANSWER_BYTES
+            finally:
+                tracemalloc.stop()
+
+
+def test_a_redirect_is_not_followed(peer: Peer) -> None:
+    requests: list[faulty.Request] = []
+
+    def record(request: faulty.Request) -> faulty.Answer:
+        requests.append(request)
+        return faulty.Answer(200)
+
+    with faulty.serve(record) as elsewhere, peer.serve(faulty.redirecting(elsewhere)) as url:
+        for call in calls(peer, url):
+            cloud_error(call)
+    assert requests == []
+
+
+def test_nobody_learns_whether_a_port_is_closed_filtered_or_forbidden(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def messages(url: str) -> list[str]:
+        return [str(cloud_error(call)) for call in calls(peer, url)]
+
+    with peer.serve(faulty.answering(200)) as url:
+        with monkeypatch.context() as patched:
+            patched.setattr(endpoints, "rules", EndpointRules())
+            forbidden = messages(url)
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "socket", FilteredSocket)
+            filtered = messages(url)
+    with faulty.refusing() as refusing:
+        closed = messages(refusing.replace("http:", url.partition("//")[0]))
+    assert forbidden == filtered == closed
+    assert len(set(closed)) == 1
+
+
+class FilteredSocket(socket.socket):
+    """A socket whose connections a firewall ignores."""
+
+    def connect(self, _: object) -> None:
+        raise TimeoutError("timed out")
+
+
+class Connections:
+    """A behavior that remembers the connections of the requests to another behavior."""
+
+    def __init__(self, behavior: faulty.Behavior) -> None:
+        self._behavior = behavior
+        self._sockets: list[socket.socket] = []
+        self.threads: set[str] = set()
+
+    def __call__(self, request: faulty.Request) -> faulty.Answer | None:
+        self._sockets.append(request.connection)
+        self.threads.add(threading.current_thread().name)
+        return self._behavior(request)
+
+    def all_closed(self) -> bool:
+        """Return whether the client closes all its connections soon."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if all(map(_is_closed_by_client, self._sockets)):
+                return True
+            time.sleep(0.01)
+        return False
+
+
+def _is_closed_by_client(connection: socket.socket) -> bool:
+    if connection.fileno() == -1:
+        return True
+    try:
+        with socket.socket(fileno=os.dup(connection.fileno())) as plain:
+            plain.setblocking(False)
+            return plain.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def test_a_call_to_a_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
@@ -227,11 +347,12 @@ def test_a_call_to_a_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
         assert isinstance(error, CloudUnreachable)
 
 
-def test_an_abandoned_call_does_not_prevent_the_process_from_ending(peer: Peer) -> None:
-    """The thread of the abandoned call is still waiting for the cloud."""
+def test_a_call_that_was_ended_does_not_prevent_the_process_from_ending(peer: Peer) -> None:
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS, base\n"
+        "from webapp.clouds.outgoing import endpoints\n"
+        "endpoints.configure(['127.0.0.0/8'])\n"
         "base.CALL_SECONDS = 0.5\n"
         "key, values, locator = json.loads(sys.argv[1])\n"
         "try:\n"
@@ -273,15 +394,21 @@ def test_our_own_exceptions_are_not_translated(peer: Peer, monkeypatch: pytest.M
         peer.cloud.describe(peer.credentials("http://127.0.0.1:1"), peer.known)
 
 
-def test_no_free_slot_is_reported_as_unreachable(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
+def test_only_the_owner_of_a_hanging_endpoint_is_told_to_wait(
+    peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "CALL_SECONDS", 0.1)
-    monkeypatch.setattr(deadline, "_slots", threading.BoundedSemaphore(1))
-    deadline._slots.acquire()
-    with faulty.refusing() as url:
-        error = cloud_error(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
-    assert isinstance(error, CloudUnreachable)
+    """Four calls hang. Other credentials, also those for the same cloud, are not affected."""
+    monkeypatch.setattr(budgets, "BACKGROUND_SECONDS", 0.1)
+    healthy = CredentialValues(peer.credentials(cloud_url), "healthy")
+    with ExitStack() as calls_in_progress:
+        hanging = CredentialValues({"endpoint": "hangs"}, "hostile")
+        for _ in range(budgets.CALLS_PER_CREDENTIALS - budgets.RESERVED):
+            calls_in_progress.enter_context(
+                budgets.budgets.reserve(credentials_digest(hanging), "hostile")
+            )
+        with pytest.raises(CallsInProgress, match="calls with these credentials are in progress"):
+            peer.cloud.describe(hanging, peer.known)
+        assert peer.cloud.describe(healthy, peer.known).name == peer.known_name
 
 
 def calls(peer: Peer, url: str) -> list[Callable[[], object]]:

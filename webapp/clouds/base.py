@@ -16,6 +16,7 @@ These are the errors. The message of each error is safe to show and says what to
     ├── CredentialsRejected   the cloud does not accept the credentials
     ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
     ├── CloudThrottled        too many calls
+    ├── CallsInProgress       the owner has too many calls in progress; nothing was sent
     └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
 """
 
@@ -31,8 +32,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
+from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
-from webapp.clouds.deadline import DeadlineExceeded, call_within
+from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
+from webapp.clouds.outgoing.calls import (
+    MAX_ANSWER_BYTES,
+    AnswerTooLarge,
+    DeadlineExceeded,
+    call_within,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +52,17 @@ CALL_SECONDS = 9.0
 
 _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
 """A signed token (JWT), as sent with calls to Azure and Google."""
+
+
+_USED_UP = {
+    Budget.CREDENTIALS: "{} calls with these credentials are in progress. Try again in a moment.",
+    Budget.ACCOUNT: "{} calls with credentials of this account are in progress. Try again in a "
+    "moment.",
+    Budget.PERSON: "{} of your calls to clouds are in progress. Wait until one of them ends, then "
+    "try again.",
+    Budget.PROCESS: "The server is waiting for many calls to clouds. Try again in a moment.",
+}
+"""The message for each budget that can be used up."""
 
 
 class CloudError(Exception):
@@ -127,6 +146,13 @@ class CloudThrottled(CloudError):
     """The cloud limits the rate of calls, and the limit was reached."""
 
 
+class CallsInProgress(CloudError):
+    """The owner of the credentials, or the person, has as many calls in progress as allowed.
+
+    Nothing was sent. So this error says nothing about the cloud or the image.
+    """
+
+
 class CloudUnreachable(CloudError):
     """There was no connection, no answer in time, or an answer that cannot be read."""
 
@@ -198,8 +224,10 @@ class CredentialValues(Mapping[str, str]):
     The repr shows names only, so that a traceback or a log line cannot contain a secret.
     """
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
+        """`owner` names the account whose budget of calls is used: '' for Scalr."""
         self._values = dict(values)
+        self.owner = owner
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -518,10 +546,19 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`, limited to CALL_SECONDS, and translate its exceptions."""
+        """Return the result of `call`, with the limits of `outgoing`. Translate exceptions."""
         self.warm_up()  # Not limited: a slow disk is not the cloud's fault.
         try:
-            return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
+            with budgets.reserve(credentials_digest(credentials), credentials.owner):
+                return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
+        except BudgetUsedUp as error:
+            raise CallsInProgress(_USED_UP[error.budget].format(error.limit)) from error
+        except AnswerTooLarge as error:
+            self._log_error(error.__cause__ or error, credentials)
+            raise CloudUnreachable(
+                f"The response of {self.label} is larger than {MAX_ANSWER_BYTES >> 20} MB, so it "
+                "wasn’t read completely. Check the endpoint."
+            ) from error
         except DeadlineExceeded as error:
             raise CloudUnreachable(
                 f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "

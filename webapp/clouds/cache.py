@@ -9,14 +9,13 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
-
-from webapp.clouds.base import CredentialValues
 
 NEVER_EXPIRES = float("inf")
 
 
-def credentials_digest(credentials: CredentialValues) -> str:
+def credentials_digest(credentials: Mapping[str, str]) -> str:
     """Return a key that identifies these exact values without revealing any of them."""
     values = "\0".join(f"{name}={credentials[name]}" for name in sorted(credentials))
     return hashlib.sha256(values.encode()).hexdigest()

@@ -15,6 +15,7 @@ from http.client import HTTPException
 from typing import NamedTuple
 
 from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.outgoing.endpoints import NotConnected
 
 MAX_CAUSES = 20
 _INTERRUPTED = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "ContentDecodingError"}
@@ -65,14 +66,11 @@ def find_connection_failure(
         advice = (
             f"Check the {url_field} of the credentials and the network connection of this server."
         )
-    elif any_is(ConnectionRefusedError):
-        problem = f"The connection to {label} was refused."
-        advice = f"Check the {url_field} of the credentials and the firewall."
-    elif class_names & {"ConnectTimeout", "ConnectTimeoutError"}:
-        problem = f"The connection to {label} timed out."
+    elif any_is(NotConnected) or class_names & {"ConnectTimeout", "ConnectTimeoutError"}:
+        problem = f"No connection to {label} could be established."
         advice = (
-            f"Try again. If the problem persists, check the {url_field} of the credentials, the "
-            "firewall and the network connection."
+            f"Check the {url_field} of the credentials and the firewall, and ask the administrator "
+            "of this server whether it may connect there."
         )
     elif any_is(TimeoutError) or class_names & {"ReadTimeout", "ReadTimeoutError", "Timeout"}:
         problem = f"{label} took too long to respond."

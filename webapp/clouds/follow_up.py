@@ -12,8 +12,8 @@ from typing import ParamSpec, TypeVar
 
 from webapp.clouds import base
 from webapp.clouds.base import ImageNotFound
-from webapp.clouds.deadline import call_each_within, call_within
 from webapp.clouds.messages import join_names
+from webapp.clouds.outgoing.calls import call_each_within, call_within
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -88,7 +88,7 @@ def add(
     row = CloudCredentials(scope=scope, cloud=cloud.key, name=NAME.parse(name))
     vault.store(row, cloud.credential_fields, values)
     if checked:
-        _set_identity(row, cloud.check(CredentialValues(values)))
+        _set_identity(row, cloud.check(CredentialValues(values, scope.account_path)))
     with _unique_name(scope, row.name), transaction():
         row.save(force_insert=True)
         changes = {field: (None, value) for field, value in row.settings.items() if value}
@@ -122,7 +122,8 @@ def edit(
             raise RecordDeleted(row)
         edited = _edited(cloud, row, vault, NAME.parse(name), values, cleared)
         require_no_conflict(row, based_on, edited.theirs, edited.yours)
-        identity = cloud.check(CredentialValues(edited.values)) if checked else None
+        sent = CredentialValues(edited.values, row.scope.account_path)
+        identity = cloud.check(sent) if checked else None
         if _save_edit(actor, row, vault, edited, identity):
             return
         # Somebody saved a change while the cloud was answering: compare with that change too.

@@ -41,7 +41,7 @@ class Vault:
                 f"The credentials “{row.name}” were encrypted with a key that is no longer in "
                 "CREDENTIALS_KEYS. Restore the key, or delete the credentials and add them again."
             ) from error
-        return CredentialValues({**row.settings, **secrets})
+        return CredentialValues({**row.settings, **secrets}, row.scope.account_path)
 
     def seal(self, values: Mapping[str, Any]) -> str:
         """Return JSON values as a text that a browser can store, but neither read nor change."""

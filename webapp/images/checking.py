@@ -21,6 +21,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import (
+    CallsInProgress,
     CloudError,
     ImageDetails,
     ImageNotFound,
@@ -84,6 +85,8 @@ def check_again(
     )
     try:
         return _check(actor, image, vault, credentials)
+    except CallsInProgress:
+        raise  # The cloud was not called, so this is not the result of a check.
     except (CloudError, VaultError, AlreadyRegistered) as error:
         _record_failure(image, str(error))
         raise

@@ -39,7 +39,7 @@ from models import (
     transaction,
 )
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CloudThrottled, CloudUnreachable
+from webapp.clouds.base import CallsInProgress, CloudThrottled, CloudUnreachable
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, store
 from webapp.jobs.store import Outcome
@@ -64,7 +64,7 @@ ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 
 Raises RETRIED_CLOUD_ERRORS if another attempt may succeed.
 """
-RETRIED_CLOUD_ERRORS = (CloudThrottled, CloudUnreachable)
+RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
 
 
 @dataclass(frozen=True)

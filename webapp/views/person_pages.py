@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from models import Person, today
+from webapp.clouds.outgoing.budgets import waiting_person
 from webapp.forms.people import SignInForm
 from webapp.people import sessions
 from webapp.people.sessions import Session
@@ -177,7 +178,13 @@ def _load_actor() -> None:
     if request.endpoint != "static" and current_user.is_authenticated:
         g.actor = current_user.session.actor
         g.requested_scope = current_user.session.scope
+        waiting_person.set(g.actor.person.id)
         _renew_session()
+
+
+@pages.teardown_app_request
+def _forget_person(_error: BaseException | None) -> None:
+    waiting_person.set(None)  # The thread will serve other people.
 
 
 def _renew_session() -> None:

@@ -246,7 +246,7 @@ def test_a_refused_connection_is_reported(adapter: Aws) -> None:
     with faulty.refusing() as url:
         error = cloud_error(lambda: adapter.describe(aws_credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "was refused" in str(error)
+    assert "No connection to" in str(error)
 
 
 def test_an_unresolvable_host_name_is_reported(

@@ -62,6 +62,8 @@ def test_the_environment_of_the_server_is_ignored(sandbox_aws: str, tmp_path: Pa
         "import json, sys\n"
         "from webapp.clouds import CLOUDS\n"
         "from webapp.clouds.base import CredentialValues, Locator\n"
+        "from webapp.clouds.outgoing import endpoints\n"
+        "endpoints.configure(['127.0.0.0/8'])\n"
         "values, locator = json.loads(sys.argv[1])\n"
         "print(CLOUDS['aws'].describe(CredentialValues(values), Locator(*locator)).name)\n"
     )

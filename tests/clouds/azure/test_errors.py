@@ -246,7 +246,7 @@ def test_each_connection_problem_is_reported(
         refusing = with_urls(good, **{field: url.replace("http:", "https:")})
         error = cloud_error(lambda: adapter.describe(refusing, LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert f"The connection to {server_name} was refused. Check the {label}" in str(error)
+    assert f"No connection to {server_name} could be established. Check the {label}" in str(error)
     for context, words in ((tls.untrusted(), "can’t be verified"), (tls.expired(), "has expired")):
         with faulty.serve(answering(200), tls=context) as url:
             error = cloud_error(lambda u=url: adapter.check(with_urls(good, **{field: u})))  # type: ignore[misc]

@@ -224,7 +224,7 @@ def test_a_refused_connection_is_reported(adapter: Gce) -> None:
     with faulty.refusing() as url:
         refusal = cloud_error(lambda: adapter.describe(gce_credentials(url), Locator("", IMAGE)))
     assert isinstance(refusal, CloudUnreachable)
-    assert "was refused" in str(refusal)
+    assert "No connection to" in str(refusal)
 
 
 def test_an_unresolvable_host_name_is_reported(

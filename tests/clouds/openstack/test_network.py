@@ -35,7 +35,7 @@ def test_a_refused_connection_to_keystone_is_reported(adapter: OpenStack) -> Non
     with faulty.refusing() as url:
         error = cloud_error(lambda: adapter.describe(openstack_credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "connection to OpenStack was refused. Check the auth URL" in str(error)
+    assert "No connection to OpenStack could be established. Check the auth URL" in str(error)
 
 
 def test_a_refused_connection_to_glance_is_reported(adapter: OpenStack) -> None:
@@ -44,7 +44,7 @@ def test_a_refused_connection_to_glance_is_reported(adapter: OpenStack) -> None:
         error = look_up_error(adapter, cloud(image(), [endpoint(closed)]))
         host_and_port = closed.removeprefix("http://")
     assert isinstance(error, CloudUnreachable)
-    assert str(error).startswith("The connection to Glance was refused. The OpenStack service")
+    assert str(error).startswith("No connection to Glance could be established. The OpenStack")
     assert f"in RegionOne at {host_and_port}: ask your cloud administrator" in str(error)
 
 
@@ -115,7 +115,7 @@ def test_a_connection_timeout_is_reported(
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         error = cloud_error(lambda: adapter.check(openstack_credentials(url)))
     assert isinstance(error, CloudUnreachable)
-    assert "The connection to OpenStack timed out" in str(error)
+    assert "No connection to OpenStack could be established" in str(error)
 
 
 def test_a_trickling_answer_is_reported(

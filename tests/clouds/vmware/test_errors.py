@@ -321,7 +321,7 @@ def test_a_refused_connection_is_reported(adapter: VMware) -> None:
     with faulty.refusing() as url:
         error = cloud_error(lambda: adapter.describe(credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "was refused. Check the vCenter URL" in str(error)
+    assert "could be established. Check the vCenter URL" in str(error)
 
 
 def test_an_unresolvable_host_name_is_reported(
@@ -372,7 +372,7 @@ def test_a_connection_timeout_is_reported(adapter: VMware, monkeypatch: pytest.M
         url = f"https://{faulty.LOOPBACK}:{silent.getsockname()[1]}"
         error = cloud_error(lambda: adapter.describe(credentials(url), LOCATOR))
     assert isinstance(error, CloudUnreachable)
-    assert "The connection to VMware vSphere timed out" in str(error)
+    assert "No connection to VMware vSphere could be established" in str(error)
 
 
 def test_a_trickling_answer_is_reported(adapter: VMware, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,6 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.deadline import DeadlineExceeded, call_within
 from webapp.clouds.follow_up import (
     follow_up_deadline,
     image_in_other_regions,
@@ -48,6 +47,7 @@ from webapp.clouds.follow_up import (
     seconds_left,
     try_call,
 )
+from webapp.clouds.outgoing.calls import DeadlineExceeded, call_within
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:

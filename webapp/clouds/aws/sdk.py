@@ -16,10 +16,13 @@ from typing import Any
 
 import botocore.loaders
 import botocore.session
+from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.config import Config
 
 from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.outgoing.calls import has_ended
+from webapp.clouds.outgoing.connections import limited_pools
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
@@ -150,7 +153,7 @@ class Clients:
     ) -> Any:
         ca = credentials.get("ca")
         with self._lock:  # A session is not safe to share while it creates a client.
-            return self._session.create_client(
+            client = self._session.create_client(
                 service,
                 region_name=region,
                 endpoint_url=credentials.get("endpoint_url") or None,
@@ -167,6 +170,22 @@ class Clients:
                     user_agent_appid="image-registry",
                 ),
             )
+        # botocore has no public way to replace the connections. All of its managers of connections,
+        # also those for proxies, share this dictionary.
+        client._endpoint.http_session._pool_classes_by_scheme.update(_POOLS)  # noqa: SLF001
+        client.meta.events.register_first("needs-retry", _do_not_retry_after_the_end)
+        return client
+
+
+_POOLS = limited_pools(AWSHTTPConnection, AWSHTTPSConnection)
+
+
+def _do_not_retry_after_the_end(**_: object) -> bool | None:
+    """Return False if the call has reached a limit. botocore would wait, and then retry.
+
+    Otherwise, return None, which leaves the decision to botocore.
+    """
+    return False if has_ended() else None
 
 
 class _Session(botocore.session.Session):

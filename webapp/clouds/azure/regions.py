@@ -14,9 +14,9 @@ from webapp.clouds.azure import details
 from webapp.clouds.azure.errors import translate, unknown_location
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
 from webapp.clouds.base import ImageNotFound, PermissionDenied, UnknownLocation
-from webapp.clouds.deadline import call_each_within
 from webapp.clouds.follow_up import REGIONS_AT_ONCE, seconds_left
 from webapp.clouds.messages import join_names
+from webapp.clouds.outgoing.calls import call_each_within
 
 T = TypeVar("T")
 

@@ -32,6 +32,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ClientSecretCredential
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.subscription import SubscriptionClient
+from requests import Session as HttpSession
 from requests.utils import get_environ_proxies
 
 from webapp.clouds.azure.errors import (
@@ -43,6 +44,7 @@ from webapp.clouds.azure.errors import (
 from webapp.clouds.azure.ids import Sharing
 from webapp.clouds.base import CloudUnreachable, CredentialValues, InvalidCredentials
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.outgoing.connections import NO_RETRY, configure_session
 from webapp.clouds.tls import ca_file
 
 T = TypeVar("T")
@@ -344,7 +346,10 @@ class Session:
         Unlike the SDK's default pipeline, this one follows no redirects, registers no resource
         providers, and neither retries nor logs.
         """
+        session = HttpSession()
+        configure_session(session, NO_RETRY)
         transport = RequestsTransport(
+            session=session,
             connection_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             connection_verify=self._verify,

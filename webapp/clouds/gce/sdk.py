@@ -30,7 +30,7 @@ from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.gce.key import FIELD, ServiceAccount, parse_key
 from webapp.clouds.gce.universes import GOOGLE
-from webapp.clouds.requests_session import configure_session
+from webapp.clouds.outgoing.connections import configure_session
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2
@@ -137,9 +137,6 @@ class _Session(AuthorizedSession):
     def request(self, method: str, url: str, **kwargs: Any) -> Any:  # type: ignore[override]
         kwargs["timeout"] = (CONNECT_SECONDS, READ_SECONDS)
         return super().request(method, url, **kwargs)  # type: ignore[no-untyped-call]
-
-    def get_redirect_target(self, resp: object) -> None:
-        """Return None, so that no redirect is followed. Compute Engine sends none."""
 
 
 class _Transport(ImagesRestTransport):

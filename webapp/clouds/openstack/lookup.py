@@ -17,7 +17,6 @@ from webapp.clouds.base import (
     UnknownLocation,
 )
 from webapp.clouds.characters import fold
-from webapp.clouds.deadline import DeadlineExceeded, call_within
 from webapp.clouds.follow_up import (
     follow_up_deadline,
     image_in_other_regions,
@@ -25,6 +24,7 @@ from webapp.clouds.follow_up import (
     seconds_left,
 )
 from webapp.clouds.openstack import details, errors
+from webapp.clouds.outgoing.calls import DeadlineExceeded, call_within
 
 if TYPE_CHECKING:
     import requests

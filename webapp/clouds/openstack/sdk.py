@@ -27,7 +27,7 @@ from keystoneauth1.session import Session
 from webapp.clouds.base import CloudUnreachable, CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.openstack import errors
-from webapp.clouds.requests_session import configure_session
+from webapp.clouds.outgoing.connections import configure_session
 from webapp.clouds.tls import ca_file
 
 CONNECT_SECONDS = 2

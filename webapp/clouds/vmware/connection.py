@@ -23,6 +23,9 @@ from urllib.parse import urlsplit
 from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.outgoing.calls import current_call
+from webapp.clouds.outgoing.connections import LimitedConnection, LimitedResponse
+from webapp.clouds.outgoing.endpoints import connect
 from webapp.clouds.vmware import ids
 
 CONNECT_SECONDS = 2.5
@@ -81,7 +84,13 @@ class _Stub(SoapStubAdapter):
         self, host: str, port: int, path: str, context: ssl.SSLContext, thumbprint: str
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            host=host, port=port, path=path, version=OLDEST_VERSION, sslContext=context
+            host=host,
+            port=port,
+            path=path,
+            version=OLDEST_VERSION,
+            sslContext=context,
+            # pyVmomi would decompress an answer of any size.
+            acceptCompressedResponses=False,
         )
         self.scheme = VCenterConnection  # type: ignore[assignment]
         self.schemeArgs = {"context": context, "thumbprint": thumbprint}
@@ -91,35 +100,43 @@ class _Stub(SoapStubAdapter):
             self.DropConnections()  # type: ignore[no-untyped-call]
 
 
-class _Response(HTTPResponse):
+class _Response(LimitedResponse):
     def read(self, amt: int | None = None) -> bytes:
         """Read a part of the answer. Raises IncompleteRead if the answer ends early.
 
         If an answer is read in parts, the base class does not raise IncompleteRead. An incomplete
         answer would then look complete.
         """
-        piece = super().read(amt)
-        if amt and not piece and self.length:
-            raise IncompleteRead(piece, self.length)
+        try:
+            piece = super().read(amt)
+        except Exception:
+            self.close()  # pyVmomi closes only the connection, which the response outlives.
+            raise
+        if amt and not piece and (missing := self.length):
+            self.close()
+            raise IncompleteRead(piece, missing)
         return piece
 
 
-class VCenterConnection(HTTPSConnection):
+class VCenterConnection(LimitedConnection, HTTPSConnection):
     """A connection that verifies the server each time it connects or reconnects."""
 
     response_class = _Response
 
     def __init__(self, host: str, port: int, *, context: ssl.SSLContext, thumbprint: str) -> None:
         super().__init__(host, port, timeout=CONNECT_SECONDS, context=context)
+        self._create_connection = connect
         self._thumbprint = thumbprint
         """The thumbprint of the only trusted certificate, or '' if `context` verifies it."""
 
     def connect(self) -> None:
+        self.timeout = CONNECT_SECONDS
         try:
             super().connect()
         except TimeoutError as error:
             raise ConnectTimeout(*error.args) from error
-        self.sock.settimeout(READ_SECONDS)
+        self.timeout = READ_SECONDS
+        self.sock.settimeout(min(READ_SECONDS, current_call().seconds_left()))
         if self._thumbprint and not _has_thumbprint(self.sock, self._thumbprint):
             self.close()
             raise CloudUnreachable(
@@ -136,6 +153,8 @@ class VCenterConnection(HTTPSConnection):
         """
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            is_xml = False  # No compressed answer was requested.
         if response.status not in {200, 500} or (response.status == 500 and not is_xml):
             self.close()
             raise UnexpectedHttpStatus(response.status)

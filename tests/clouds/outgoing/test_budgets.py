@@ -1,0 +1,142 @@
+"""How many calls run at once, and who has to wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from webapp.clouds.outgoing import budgets as module
+from webapp.clouds.outgoing.budgets import (
+    CALLS_PER_ACCOUNT,
+    CALLS_PER_CREDENTIALS,
+    CALLS_PER_PERSON,
+    RESERVED,
+    Budget,
+    Budgets,
+    BudgetUsedUp,
+    waiting_person,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PERSON_SECONDS", 0)
+    monkeypatch.setattr(module, "BACKGROUND_SECONDS", 0)
+
+
+@pytest.fixture
+def budgets() -> Budgets:
+    return Budgets()
+
+
+@pytest.fixture
+def in_progress() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@contextmanager
+def request_of(person: str) -> Iterator[None]:
+    token = waiting_person.set(person)
+    try:
+        yield
+    finally:
+        waiting_person.reset(token)
+
+
+def used_up(budgets: Budgets, credentials: str, owner: str) -> Budget | None:
+    """Return the budget that prevents one more call, or None."""
+    try:
+        with budgets.reserve(credentials, owner):
+            return None
+    except BudgetUsedUp as error:
+        return error.budget
+
+
+def test_a_budget_of_credentials_concerns_nobody_else(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    for number in range(CALLS_PER_CREDENTIALS):
+        with request_of(f"person {number}"):
+            in_progress.enter_context(budgets.reserve("hanging", "hostile"))
+    with request_of("another"):
+        assert used_up(budgets, "hanging", "hostile") is Budget.CREDENTIALS
+        assert used_up(budgets, "healthy", "hostile") is None
+        assert used_up(budgets, "hanging", "another account") is None
+
+
+def test_an_account_with_many_credentials_does_not_use_up_the_threads(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    for number in range(CALLS_PER_ACCOUNT):
+        with request_of(f"person {number}"):
+            in_progress.enter_context(budgets.reserve(f"credentials {number}", "hostile"))
+    with request_of("another"):
+        assert used_up(budgets, "one more", "hostile") is Budget.ACCOUNT
+        assert used_up(budgets, "healthy", "another account") is None
+
+
+def test_a_person_does_not_use_up_the_threads(budgets: Budgets, in_progress: ExitStack) -> None:
+    with request_of("hostile"):
+        for number in range(CALLS_PER_PERSON):
+            in_progress.enter_context(budgets.reserve("credentials", f"account {number}"))
+        assert used_up(budgets, "credentials", "one more") is Budget.PERSON
+    with request_of("another"):
+        assert used_up(budgets, "credentials", "one more") is None
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 16, 64])
+def test_some_threads_never_wait_for_a_cloud(
+    budgets: Budgets, in_progress: ExitStack, threads: int
+) -> None:
+    budgets.configure(threads)
+    waiting = 0
+    for number in range(threads + 1):
+        with request_of(f"person {number}"):
+            budget = used_up(budgets, "credentials", f"account {number}")
+            if budget is None:
+                in_progress.enter_context(budgets.reserve("credentials", f"account {number}"))
+                waiting += 1
+        assert budget in {None, Budget.PROCESS}
+    assert 1 <= waiting < max(threads, 2)
+
+
+def test_work_in_the_background_leaves_a_call_for_people(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    for _ in range(CALLS_PER_CREDENTIALS - RESERVED):
+        assert budgets.has_room("credentials", "account")
+        in_progress.enter_context(budgets.reserve("credentials", "account"))
+    assert not budgets.has_room("credentials", "account")
+    assert used_up(budgets, "credentials", "account") is Budget.CREDENTIALS
+    with request_of("person"):
+        assert used_up(budgets, "credentials", "account") is None
+
+
+def test_a_person_waits_for_the_end_of_another_call(
+    budgets: Budgets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACKGROUND_SECONDS", 30)
+    ended = threading.Event()
+
+    def call() -> None:
+        with budgets.reserve("credentials", "account"):
+            ended.wait(30)
+
+    threads = [threading.Thread(target=call) for _ in range(CALLS_PER_CREDENTIALS - RESERVED)]
+    for thread in threads:
+        thread.start()
+    threading.Timer(0.1, ended.set).start()
+    assert used_up(budgets, "credentials", "account") is None
+    for thread in threads:
+        thread.join()
+
+
+def test_a_call_that_fails_gives_its_place_back(budgets: Budgets) -> None:
+    for _ in range(10):
+        with pytest.raises(ZeroDivisionError), budgets.reserve("credentials", "account"):
+            raise ZeroDivisionError
+    assert budgets._calls == {}

@@ -1,0 +1,124 @@
+"""How many calls to clouds run at once, by credentials, by account, by person, and in total.
+
+If one endpoint never answers, only the calls of its owner have to wait. The budgets are those of
+one process.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from webapp.clouds.outgoing.calls import owned_by
+
+CALLS_PER_CREDENTIALS = 4
+CALLS_PER_ACCOUNT = 8
+CALLS_PER_PERSON = 3
+"""How many calls of one person may keep a thread waiting that serves requests."""
+RESERVED = 1
+"""How many calls of the budgets of credentials and accounts are reserved for waiting people."""
+PERSON_SECONDS = 1.0
+"""How long a person waits for the end of another call of the same owner."""
+BACKGROUND_SECONDS = 10.0
+"""How long work in the background waits. If it must not wait, it asks `Budgets.has_room` first."""
+
+
+class Budget(enum.Enum):
+    CREDENTIALS = "credentials"
+    ACCOUNT = "account"
+    PERSON = "person"
+    PROCESS = "process"
+    """The threads that serve requests. Some of them must not wait for a cloud."""
+
+
+class BudgetUsedUp(Exception):
+    """As many calls as `limit` are in progress."""
+
+    def __init__(self, budget: Budget, limit: int) -> None:
+        super().__init__(f"{limit} calls of one {budget.value} are in progress")
+        self.budget = budget
+        self.limit = limit
+
+
+waiting_person: ContextVar[Hashable | None] = ContextVar("waiting_person", default=None)
+"""The person whose request waits for the call, or None for work in the background."""
+
+Key = tuple[Budget, Hashable]
+
+
+class Budgets:
+    """The calls in progress. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[Key] = Counter()
+        self._changed = threading.Condition()
+        self.waiting_threads = 12
+        """How many of the threads that serve requests may wait for clouds at once."""
+
+    def configure(self, threads: int) -> None:
+        """Set how many threads serve requests. At least a quarter of them never waits."""
+        self.waiting_threads = max(1, threads - max(1, threads // 4))
+
+    def has_room(self, credentials_digest: str, owner: str) -> bool:
+        """Return whether a call in the background could begin now. Does not wait."""
+        with self._changed:
+            return self._used_up(self._owner_limits(credentials_digest, owner)) is None
+
+    @contextmanager
+    def reserve(self, credentials_digest: str, owner: str) -> Iterator[None]:
+        """Count one call while the context is active. Raises BudgetUsedUp.
+
+        Wait up to PERSON_SECONDS or BACKGROUND_SECONDS for the end of another call.
+        """
+        person = waiting_person.get()
+        limits = self._owner_limits(credentials_digest, owner)
+        if person is None:
+            with self._counted(limits, BACKGROUND_SECONDS), owned_by(owner):
+                yield
+            return
+        threads: dict[Key, int] = {
+            (Budget.PERSON, person): min(CALLS_PER_PERSON, self.waiting_threads),
+            (Budget.PROCESS, ""): self.waiting_threads,
+        }
+        with self._counted(threads, 0), self._counted(limits, PERSON_SECONDS), owned_by(owner):
+            yield
+
+    def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
+        reserved = RESERVED if waiting_person.get() is None else 0
+        # One account must not use all the threads that may wait.
+        of_account = min(CALLS_PER_ACCOUNT, max(2, self.waiting_threads * 2 // 3))
+        return {
+            (Budget.CREDENTIALS, (owner, credentials_digest)): CALLS_PER_CREDENTIALS - reserved,
+            (Budget.ACCOUNT, owner): of_account - reserved,
+        }
+
+    @contextmanager
+    def _counted(self, limits: Mapping[Key, int], wait_seconds: float) -> Iterator[None]:
+        end = time.monotonic() + wait_seconds
+        with self._changed:
+            while used_up := self._used_up(limits):
+                left = end - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    raise used_up
+            self._calls.update(limits.keys())
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._calls.subtract(limits.keys())
+                self._calls += Counter()  # forgets owners without calls
+                self._changed.notify_all()
+
+    def _used_up(self, limits: Mapping[Key, int]) -> BudgetUsedUp | None:
+        for key, limit in limits.items():
+            if self._calls[key] >= limit:
+                return BudgetUsedUp(key[0], limit)
+        return None
+
+
+budgets = Budgets()

@@ -1,0 +1,211 @@
+"""The connections for all SDKs: each read and each write ends at the deadline of the call.
+
+botocore and `requests` use connections of urllib3, and pyVmomi uses those of http.client, on which
+urllib3 builds. So a mixin for http.client's class limits them all.
+
+This module imports `requests`, so it is imported only on first use of an SDK.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+from collections.abc import Generator
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.util import Retry
+
+from webapp.clouds.outgoing import calls
+from webapp.clouds.outgoing.calls import AnswerTooLarge, current_call
+from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
+
+
+class _LimitedReader(io.RawIOBase):
+    """Reads an answer from a socket, until the deadline of the call or the largest size."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
+        self._raw, self._connection = raw, connection
+        self._call = current_call()
+        self._timeout = connection.gettimeout()
+        self._bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            left = self._call.seconds_left()
+            self._set_timeout(left if self._timeout is None else min(self._timeout, left))
+            try:
+                size: int | None = self._raw.readinto(buffer)
+            except TimeoutError:
+                self._call.seconds_left()
+                raise
+            self._bytes += size or 0
+            self._call.count(size or 0)
+            if self._bytes > calls.MAX_ANSWER_BYTES:
+                raise self._call.fail(AnswerTooLarge())
+        except calls.LimitExceeded:
+            shut_down(self._connection)
+            raise
+        return size
+
+    def _set_timeout(self, seconds: float) -> None:
+        with contextlib.suppress(OSError):  # The connection may be closed already.
+            self._connection.settimeout(seconds)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+class LimitedResponse(HTTPResponse):
+    """An answer that is read through a `_LimitedReader`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock))
+
+
+class LimitedConnection(HTTPConnection):
+    """A mixin for connections of http.client. A connection may serve several calls in turn."""
+
+    response_class = LimitedResponse
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        """Begin a request. Raises LimitExceeded if the call has ended."""
+        left = current_call().seconds_left()
+        if self.sock:
+            timeout = self.timeout if isinstance(self.timeout, int | float) else left
+            self.sock.settimeout(min(timeout, left))
+        if url.startswith(("http:", "https:")):  # A request to a proxy has a complete URL.
+            require_allowed_behind_proxy(urlsplit(url).hostname or "")
+        super().putrequest(method, url, *args, **kwargs)
+
+    def getresponse(self) -> Any:
+        try:
+            return super().getresponse()
+        except calls.LimitExceeded:
+            self.close()
+            raise
+
+
+class _LimitedUrllib3Connection(LimitedConnection):
+    """A mixin for connections of urllib3."""
+
+    def _new_conn(self) -> socket.socket:
+        """Return a connected socket. Raises the same exceptions as urllib3's method."""
+        own: Any = self
+        is_proxy = bool(own.proxy or own._tunnel_host)  # noqa: SLF001  an attribute of http.client
+        if own._tunnel_host:  # noqa: SLF001
+            require_allowed_behind_proxy(own._tunnel_host)  # noqa: SLF001
+        try:
+            return connect(
+                (own._dns_host, self.port),  # noqa: SLF001  as in urllib3's method
+                self.timeout,
+                self.source_address,  # type: ignore[attr-defined]
+                own.socket_options,
+                is_proxy=is_proxy,
+            )
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, own, error) from error
+        except OSError as error:
+            raise NewConnectionError(own, str(error)) from error
+
+    def getresponse(self) -> Any:
+        response = super().getresponse()
+        response.__class__ = _LimitedBody
+        return response
+
+
+class _LimitedBody(urllib3.HTTPResponse):
+    """A response whose decompressed body is limited too.
+
+    urllib3 creates its responses itself, so the class is changed after the creation.
+    """
+
+    def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
+        size = 0
+        for piece in super().stream(*args, **kwargs):
+            size += len(piece)
+            if size > calls.MAX_ANSWER_BYTES:
+                self.close()
+                raise current_call().fail(AnswerTooLarge())
+            yield piece
+
+
+def limited_pools(
+    http: type[HTTPConnection], https: type[HTTPConnection]
+) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """Return classes for urllib3's connection pools, by the scheme of a URL.
+
+    `http` and `https` are classes of urllib3's connections. Each pool uses a subclass with the
+    limits of the current call.
+    """
+    return {
+        "http": _limited_pool(urllib3.HTTPConnectionPool, http),
+        "https": _limited_pool(urllib3.HTTPSConnectionPool, https),
+    }
+
+
+def _limited_pool(
+    pool: type[urllib3.HTTPConnectionPool], connection: type[HTTPConnection]
+) -> type[urllib3.HTTPConnectionPool]:
+    limited = type(f"Limited{connection.__name__}", (_LimitedUrllib3Connection, connection), {})
+    return type(f"Limited{pool.__name__}", (pool,), {"ConnectionCls": limited})
+
+
+_POOLS = limited_pools(urllib3.connection.HTTPConnection, urllib3.connection.HTTPSConnection)
+
+
+class _Adapter(HTTPAdapter):
+    """The adapter of `requests`, with limited connections."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+ONE_RETRY = Retry(
+    total=1,
+    connect=0,
+    allowed_methods=None,
+    backoff_factor=0,
+    status_forcelist=(502, 503, 504),
+    raise_on_status=False,
+    respect_retry_after_header=False,
+)
+"""The retry helps if the server has closed a pooled connection, or has failed briefly. It applies
+to every HTTP method, because the adapters only read images and log in."""
+NO_RETRY = Retry(total=False, redirect=False, raise_on_status=False)
+
+
+def configure_session(session: requests.Session, retry: Retry = ONE_RETRY) -> None:
+    """Limit the connections of a session, and ignore the environment of this server.
+
+    No redirect is followed, because it could send the credentials to any server.
+    """
+    session.trust_env = False
+    session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _Adapter(max_retries=retry))
+
+
+def shut_down(connection: socket.socket) -> None:
+    """End a connection, also if another object still refers to its socket."""
+    with contextlib.suppress(OSError):
+        # The method of the base class: the method of a TLS socket would remove the TLS layer, and
+        # a later read would then fail in another way.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

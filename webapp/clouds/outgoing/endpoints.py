@@ -1,0 +1,293 @@
+"""Which addresses this server may connect to on behalf of people, and the connection itself.
+
+People enter the URLs of private clouds. So without rules, they could make this server connect to
+services that only this server can reach. The rules apply to the address that is connected to, after
+its name was resolved: a name that later resolves to another address cannot circumvent them.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Any
+
+from webapp.clouds.outgoing.calls import current_call
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+DEFAULT = "default"
+"""The entry of ALLOWED_ENDPOINTS that allows every address that is not in FORBIDDEN."""
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+FORBIDDEN: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            *LOOPBACK,
+            "0.0.0.0/8",  # this host
+            "169.254.0.0/16",  # link-local, with the metadata service of most clouds
+            "100.100.100.200/32",  # metadata: Alibaba Cloud
+            "168.63.129.16/32",  # metadata: Azure
+            "192.0.0.192/32",  # metadata: Oracle Cloud
+            "224.0.0.0/4",  # multicast
+            "240.0.0.0/4",  # reserved, with the broadcast address
+            "::/128",
+            "fe80::/10",  # link-local
+            "fec0::/10",  # site-local, the predecessor of private addresses
+            "fd00:ec2::/32",  # metadata and other services of AWS
+            "fd20:ce::/32",  # metadata: Google Cloud
+            "ff00::/8",  # multicast
+        ),
+    )
+)
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_COMPATIBLE = IPv6Network("::/96")
+MAX_ADDRESSES = 8
+"""How many addresses of one name are tried."""
+RESOLVERS_PER_OWNER = 8
+"""How many names one owner may resolve at once. Nothing can interrupt getaddrinfo, so a name server
+that never answers keeps a thread of its owner busy for as long as the resolver of the system waits.
+"""
+
+
+class NotConnected(ConnectionError):
+    """There is no connection. The message, which is only for the log, says why.
+
+    People must not learn from the error whether the port is closed, a firewall ignores the
+    connection, or the rules forbid the address: they could otherwise explore a network that only
+    this server can reach.
+    """
+
+
+@dataclass(frozen=True)
+class EndpointRules:
+    """The endpoints that the operator allows.
+
+    A host name may begin with `*.`. The name without `*.` allows every address that it resolves to.
+    A name with `*.` does not allow the addresses in FORBIDDEN, because somebody else may be able to
+    create such a name. A network allows addresses in FORBIDDEN only if it is a part of a forbidden
+    network, so that 0.0.0.0/0 does not allow the loopback addresses by accident. An address of this
+    server must be listed as a single address.
+    """
+
+    names: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    is_default_allowed: bool = True
+
+    @classmethod
+    def from_entries(cls, entries: Iterable[str]) -> EndpointRules:
+        """Return the rules for the entries of ALLOWED_ENDPOINTS. An empty list is the default."""
+        listed = set(entries)
+        names: list[str] = []
+        networks: list[Network] = []
+        for entry in listed - {DEFAULT}:
+            try:
+                networks.append(ip_network(entry, strict=False))
+            except ValueError:
+                names.append(entry.lower().rstrip("."))
+        return cls(tuple(names), tuple(networks), DEFAULT in listed or not listed)
+
+    def allows(self, host: str, address: Address) -> bool:
+        """Return whether this server may connect to `address`, to which `host` resolves."""
+        name = host.lower().rstrip(".")
+        if name in self.names:
+            return True
+        listed = any(
+            each.startswith("*.") and name.endswith(each[1:]) for each in self.names
+        ) or any(_is_in(address, network) for network in self.networks)
+        if not listed and not self.is_default_allowed:
+            return False
+        return all(self._is_harmless(each) for each in (address, *_embedded(address)))
+
+    def _is_harmless(self, address: Address) -> bool:
+        """Return whether `address` is not forbidden, or its part of a network is listed."""
+        for forbidden in FORBIDDEN:
+            if _is_in(address, forbidden) and not any(
+                _is_in(address, each) and _is_part(each, forbidden) for each in self.networks
+            ):
+                return False
+        if not _is_own(address):
+            return True
+        # The kernel uses all loopback addresses, so they are the server's own too.
+        is_listed = any(_is_in(address, each) and each.num_addresses == 1 for each in self.networks)
+        return is_listed or address.is_loopback
+
+
+rules = EndpointRules()
+
+
+def configure(entries: Iterable[str]) -> None:
+    """Set the rules of this process from the entries of ALLOWED_ENDPOINTS."""
+    global rules  # noqa: PLW0603  one set of rules per process, set when the process starts
+    rules = EndpointRules.from_entries(entries)
+
+
+def connect(
+    address: tuple[str, int],
+    timeout: float | None = None,
+    source_address: tuple[str, int] | None = None,
+    socket_options: Sequence[tuple[int, int, int | bytes]] | None = None,
+    *,
+    is_proxy: bool = False,
+) -> socket.socket:
+    """Return a socket that is connected to `address`. Has the signature that http.client expects.
+
+    The rules don't apply to a proxy, which the operator configured. Raises NotConnected,
+    socket.gaierror if the name can't be resolved, and LimitExceeded.
+    """
+    host, port = address[0].strip("[]"), address[1]
+    problem: Exception = NotConnected("the name has no address")
+    for family, kind, protocol, _, target in resolve(host, port)[:MAX_ADDRESSES]:
+        if not is_proxy and not _allows(host, target):
+            problem = NotConnected(f"ALLOWED_ENDPOINTS does not allow {target[0]}")
+            continue
+        left = current_call().seconds_left()
+        connection = socket.socket(family, kind, protocol)
+        try:
+            for option in socket_options or ():
+                connection.setsockopt(*option)
+            connection.settimeout(left if timeout is None else min(timeout, left))
+            if source_address:
+                connection.bind(source_address)
+            connection.connect(target)
+        except OSError as error:
+            connection.close()
+            current_call().seconds_left()
+            problem = error
+        else:
+            return connection
+    raise NotConnected(f"no connection to {host}, port {port}: {problem}") from problem
+
+
+def require_allowed_behind_proxy(host: str) -> None:
+    """Raise NotConnected if a proxy must not connect to `host` on behalf of this server.
+
+    The proxy resolves the name itself, perhaps to another address. So it must have rules too.
+    """
+    host = host.strip("[]")
+    try:
+        targets = [each[-1] for each in resolve(host, 0)]
+    except socket.gaierror:
+        targets = []  # Behind a proxy, this server may be unable to resolve public names.
+    if not all(_allows(host, target) for target in targets):
+        raise NotConnected(f"ALLOWED_ENDPOINTS does not allow {host}")
+
+
+def _allows(host: str, target: Any) -> bool:
+    return rules.allows(host, ip_address(str(target[0]).partition("%")[0]))
+
+
+def resolve(host: str, port: int) -> list[Any]:
+    """Return the addresses of `host` as socket.getaddrinfo does, before the end of the call.
+
+    A name server may never answer, and nothing can interrupt getaddrinfo. So it runs in a thread,
+    one for each name. Raises socket.gaierror and LimitExceeded.
+    """
+    left = current_call().seconds_left()
+    if _is_address(host):  # needs no name server
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        outcome = _resolvers.start(current_call().owner, host, port)
+        return outcome.result(left)
+    except TimeoutError:
+        current_call().seconds_left()
+        raise
+    except (UnicodeError, ValueError) as error:
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
+
+
+class _Resolvers:
+    """The names that are being resolved. Calls of one owner for the same name share a thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._outcomes: dict[tuple[str, str, int], Future[list[Any]]] = {}
+
+    def start(self, owner: str, host: str, port: int) -> Future[list[Any]]:
+        """Return the outcome. Raises socket.gaierror if too many names wait for a name server."""
+        key = (owner, host, port)
+        with self._lock:
+            outcome = self._outcomes.get(key)
+            if outcome is None:
+                if sum(each[0] == owner for each in self._outcomes) >= RESOLVERS_PER_OWNER:
+                    raise socket.gaierror(socket.EAI_AGAIN, "too many names are being resolved")
+                outcome = self._outcomes[key] = Future()
+                threading.Thread(
+                    target=self._run, args=(key, outcome), name="resolver", daemon=True
+                ).start()
+        return outcome
+
+    def _run(self, key: tuple[str, str, int], outcome: Future[list[Any]]) -> None:
+        _, host, port = key
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as error:  # noqa: BLE001  the caller gets every exception
+            failure: Exception | None = error
+        else:
+            failure = None
+        with self._lock:
+            del self._outcomes[key]
+        if failure is None:
+            outcome.set_result(found)
+        else:
+            outcome.set_exception(failure)
+
+
+_resolvers = _Resolvers()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
+
+
+def _is_in(address: Address, network: Network) -> bool:
+    return address.version == network.version and address in network
+
+
+def _is_part(network: Network, larger: Network) -> bool:
+    return network.version == larger.version and network.subnet_of(larger)  # type: ignore[arg-type]
+
+
+def _embedded(address: Address) -> Iterator[Address]:
+    """Yield the IPv4 addresses to which a router may translate an IPv6 address."""
+    if isinstance(address, IPv4Address):
+        return
+    if address.ipv4_mapped:
+        yield address.ipv4_mapped
+    if address.sixtofour:
+        yield address.sixtofour
+    if address.teredo:
+        yield from address.teredo
+    if any(address in network for network in _NAT64) or (
+        address in _COMPATIBLE and int(address) > 1
+    ):
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _is_own(address: Address) -> bool:
+    """Return whether `address` belongs to this server.
+
+    The kernel chooses the source address for a destination, and for an address of this server it
+    chooses the same address. Connecting a UDP socket sends nothing.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(probe.getsockname()[0].partition("%")[0]) == address
+    except OSError as error:
+        return error.errno == errno.EACCES  # the broadcast address of a network
