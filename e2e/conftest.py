@@ -40,9 +40,15 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def site(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with the data of the demonstration."""
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture(scope="module")
+def site(sandbox: Path, site_folder: Path) -> Iterator[str]:
     """Start a freshly seeded demonstration, and yield its URL."""
-    folder = tmp_path_factory.mktemp("site")
+    folder = site_folder
     environ = served.app_environ(folder)
     served.seed(environ, sandbox)
     with served.serve_app(environ, folder / "log") as app:
