@@ -17,7 +17,7 @@ SECONDS = 15_000
 
 
 @pytest.fixture
-def database_file(site: str, site_folder: Path) -> Path:
+def database_file(site_folder: Path) -> Path:
     return site_folder / "registry.db"
 
 
