@@ -1,4 +1,4 @@
-"""Build the text that searches read. An index of trigrams then also finds shorter words.
+"""Build the text that searches read, so that indexes also find words of one or two characters.
 
 A word of Chinese, Japanese or Korean text can have one or two characters, which is too short for an
 index of trigrams. The text of an image therefore ends with each of these short words, between

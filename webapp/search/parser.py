@@ -1,13 +1,14 @@
-"""Parse the text of the search box into a `Query`, and write a query as text.
+"""Parse the text of the search box into a `Query`.
 
 This module never queries the database. `webapp.search.conditions` translates terms into SQL, and
 `webapp.search.stored_values` finds the values that images have.
 
 A search consists of terms, separated by spaces. A term is a word or `key:value`. Quotes keep
-several words together in one term. For each key in a search, an image must match at least one term
-with this key: for example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of AWS and of
-Google Cloud. Words, `id`, `size` and `created` are stricter: an image must match every one of these
-terms. A leading minus excludes images: `-cloud:aws` finds the images of all other clouds.
+several words together in one term. If a search has several terms with the same key, an image must
+match at least one of them: for example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
+AWS and of Google Cloud. Words, `id`, `size` and `created` are stricter: an image must match every
+one of these terms. A leading minus excludes images: `-cloud:aws` finds the images of all other
+clouds.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ HINTS = {
     Key.ID: "part of the cloud image ID",
 }
 VISIBLE_VALUE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
-"""The keys of `STORED_KEYS`, in the order of the suggestions. Their suggested values are read from
-the visible images."""
+"""The keys of `STORED_KEYS`, in the order of the suggestions. Only values of visible images are
+suggested for these keys."""
 
 
 @dataclass(frozen=True)
