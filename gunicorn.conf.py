@@ -76,3 +76,10 @@ def post_worker_init(worker: Any) -> None:
     log.info("Image Registry %s, process %s", app.config["VERSION"], os.getpid())
     gc.freeze()
     app.extensions["services"].start_threads()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Finish the rows of jobs that are in progress, or let another process do them at once."""
+    app = getattr(worker, "wsgi", None)
+    if app is not None:
+        app.extensions["services"].background.stop(seconds=5)

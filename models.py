@@ -18,13 +18,14 @@ from schema.base import (
     delete_chunk,
     is_sqlite,
     open_connection,
+    released_connection,
     transaction,
 )
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
 from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
 from schema.images import DeletedImage, FacetGroup, Image
-from schema.jobs import Job, JobRow
+from schema.jobs import NO_HEARTBEAT, Job, JobRow
 from schema.leases import Lease
 from schema.personal import BookmarkBar, SavedView
 from schema.tenancy import EndedSession, Invitation, Membership, Person, Scope, lineage_paths
@@ -33,6 +34,7 @@ __all__ = [
     "DATABASE_FAILURES",
     "DATABASE_REFUSALS",
     "LARGEST_ID",
+    "NO_HEARTBEAT",
     "AuditEntry",
     "BookmarkBar",
     "CloudCredentials",
@@ -66,6 +68,7 @@ __all__ = [
     "lineage_paths",
     "now",
     "open_connection",
+    "released_connection",
     "today",
     "transaction",
 ]

@@ -149,6 +149,23 @@ def open_connection() -> Iterator[None]:
 
 
 @contextmanager
+def released_connection() -> Iterator[None]:
+    """Return this thread's connection to the pool for the body of the `with` statement.
+
+    Use this while the thread waits for something else, because there are more threads than
+    connections. Inside a transaction, the connection stays open.
+    """
+    if database.is_closed() or database.in_transaction():
+        yield
+        return
+    database.close()
+    try:
+        yield
+    finally:
+        database.connect(reuse_if_open=True)
+
+
+@contextmanager
 def transaction() -> Iterator[None]:
     """Run the `with` body in a transaction that writes.
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from peewee import AutoField, CharField, Check, ForeignKeyField, IntegerField, JSONField, TextField
+from datetime import UTC, datetime
+
+from peewee import (
+    SQL,
+    AutoField,
+    CharField,
+    Check,
+    DoubleField,
+    ForeignKeyField,
+    IntegerField,
+    JSONField,
+    TextField,
+)
 
 from schema.base import Table
 from schema.columns import InstantField, now
 from schema.tenancy import Person, Scope
 
+NO_HEARTBEAT = datetime(2999, 1, 1, tzinfo=UTC)
+
 
 class Job(Table):
-    """Work on many images in the background: a bulk action or an import."""
+    """Work on many rows in the background, such as a bulk action or an import.
+
+    A person's first running jobs are processed. Their later jobs have the same state, but wait:
+    see `webapp.jobs.claims`.
+    """
 
     id = AutoField()
     scope_id: int
@@ -25,9 +43,10 @@ class Job(Table):
     done = IntegerField(default=0)
     created_at = InstantField(default=now)
     seen_at = InstantField(default=now)
-    """The time of the last heartbeat of the process that works on the job.
+    """NO_HEARTBEAT in a started job.
 
-    If the last heartbeat is too old, another process takes over.
+    Version 0.2 stored the time of a heartbeat here instead of using leases. It never takes over a
+    job whose heartbeat is in the future.
     """
     finished_at = InstantField(null=True)
 
@@ -49,6 +68,32 @@ class JobRow(Table):
     outcome = CharField(max_length=16, default="")
     """'' until the row is processed."""
     message = TextField(default="")
+    """Text for the person. In an unprocessed row, it says why the row waits, or how far it is."""
+    attempts = IntegerField(default=0)
+    """How often a process has begun to work on the row, if the row calls a cloud."""
+    waits = IntegerField(default=0)
+    """How often the row could not call its cloud, because other calls were in progress."""
+    not_before = DoubleField(default=0)
+    """When a process may begin to work on the row, in seconds since 1970 by the database's clock.
+
+    While a process works on the row, this is when another process may take over.
+    """
+    lease_token = CharField(max_length=32, default="")
+    """A random text that identifies the process that works on the row, if the row calls a cloud."""
+    credentials_id = IntegerField(null=True)
+    """The credentials with which the row calls its cloud, or None if they are not known."""
 
     class Meta:
         indexes = ((("job", "position"), True),)
+
+
+JobRow.add_index(
+    JobRow.index(
+        JobRow.job,
+        JobRow.not_before,
+        JobRow.position,
+        where=SQL("outcome = ''"),
+        name="job_row_unprocessed",
+    )
+)
+Job.add_index(Job.index(Job.person, Job.id, where=SQL("state = 'running'"), name="job_running"))

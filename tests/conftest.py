@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -25,6 +24,7 @@ import models
 import webapp
 from models import CloudCredentials, Image, Person, Scope
 from tests import cast
+from tests.environ import ENVIRON
 from tests.pgbouncer import pgbouncer
 from tests.postgresql import cluster
 from webapp import database
@@ -41,12 +41,6 @@ from webapp.people import accounts, sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.web.services import Services
 
-ENVIRON = {
-    "SECRET_KEY": "tests only: 6f1c0c5f9d0b4b2e8a7d",
-    "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
-    "SECURE_COOKIES": "false",
-    "ALLOWED_ENDPOINTS": "default,127.0.0.0/8,::1/128",
-}
 NOWHERE = "http://127.0.0.1:9"
 """An endpoint without a server."""
 NewDatabase = Callable[[], AbstractContextManager[str]]
@@ -176,8 +170,10 @@ def app(session_app: Flask, new_database: NewDatabase, behind_pgbouncer: bool) -
 
 @pytest.fixture(autouse=True)
 def no_pauses_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let jobs call a cloud again at once."""
-    monkeypatch.setattr(backoff, "CLOUD_PAUSES", (0.0, 0.0))
+    """Let jobs try again at once."""
+    for name in ("FIRST_CLOUD_PAUSE", "FIRST_DATABASE_PAUSE", "BUDGET_PAUSE"):
+        monkeypatch.setattr(backoff, name, 0.0)
+    monkeypatch.setattr(backoff, "BUDGET_WAITS", 3)
 
 
 class Clock:

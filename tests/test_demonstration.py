@@ -10,7 +10,7 @@ from flask import Flask
 import models
 from models import CloudCredentials, Person
 from sandbox import demo_app, demonstration
-from tests.conftest import ENVIRON
+from tests.environ import ENVIRON
 from webapp import database
 from webapp.clouds import CLOUDS
 from webapp.web.services import services

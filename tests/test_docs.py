@@ -22,7 +22,7 @@ from markdown_it.token import Token
 
 import webapp
 from models import LifeCycle, Role
-from tests.conftest import ENVIRON
+from tests.environ import ENVIRON
 from webapp import cli, settings
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState

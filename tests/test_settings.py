@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ENVIRON
+from tests.environ import ENVIRON
 from tests.served import ROOT
 from webapp import settings
 from webapp.settings import SettingsError

@@ -13,13 +13,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import models
 from webapp import cli, database
+from webapp.clouds import waiting
 from webapp.clouds.outgoing import endpoints
 from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
 from webapp.images import deletion, due_dates
 from webapp.images.receipts import Receipts
-from webapp.jobs import bulk_actions, runner, store, ticker
+from webapp.jobs import actions, bulk_actions, store, ticker
 from webapp.jobs.background import Background
+from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
 from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
@@ -72,8 +74,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     app.wsgi_app = UrlPrefix(  # type: ignore[method-assign]
         app.wsgi_app, settings.url_prefix, trust_forwarded=settings.trust_forwarded_prefix
     )
-    runner.register(bulk_actions.JOB_ACTIONS)
-    runner.register(import_job.JOB_ACTIONS)
+    actions.register(bulk_actions.JOB_ACTIONS)
+    actions.register(import_job.JOB_ACTIONS)
+    waiting.while_waiting = models.released_connection
     ticker.register(
         (
             PeriodicWork("apply due dates", 20, due_dates.apply_chunk),
@@ -94,11 +97,12 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
 
 def _services(settings: Settings) -> Services:
+    vault = Vault(settings.credentials_keys)
     return Services(
         settings=settings,
-        vault=Vault(settings.credentials_keys),
+        vault=vault,
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
         warm_up=WarmUp(),
-        background=Background(),
+        background=Background(Runner(vault, settings.job_threads)),
     )

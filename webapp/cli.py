@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
@@ -15,9 +18,21 @@ from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.web.services import services
 
+END_SECONDS = 20.0
+"""How long a worker may finish the rows in progress after a signal."""
+
 
 def init_app(app: Flask) -> None:
-    for command in (migrate, create_admin, set_password, rotate_keys, apply_due_dates, version):
+    commands = (
+        migrate,
+        create_admin,
+        set_password,
+        rotate_keys,
+        apply_due_dates,
+        version,
+        work,
+    )
+    for command in commands:
         app.cli.add_command(command)
 
 
@@ -105,6 +120,26 @@ def apply_due_dates() -> None:
 def version() -> None:
     """Print the version of the application."""
     click.echo(f"Image Registry {current_app.config['VERSION']}")
+
+
+@click.command()
+@with_appcontext
+def work() -> None:
+    """Work on jobs until SIGTERM or SIGINT, without a web server.
+
+    On the signal, finish the rows in progress within 20 seconds and give the others back.
+    """
+    with models.database.connection_context():
+        _require_current_schema()
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: ending.set())
+    background = services().background
+    services().warm_up.start()
+    background.start()
+    click.echo("Working on jobs. Press Ctrl-C to stop.", err=True)
+    ending.wait()
+    background.stop(END_SECONDS)
 
 
 def _require_current_schema() -> None:

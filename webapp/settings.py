@@ -64,6 +64,10 @@ class Settings:
     """The hosts and networks to connect to. See `webapp.clouds.outgoing.endpoints`."""
     threads: int
     """Number of threads that serve requests in each process."""
+    job_threads: int
+    """How many threads of each process work on jobs."""
+    web_runs_jobs: bool
+    """Whether the processes of the web server work on jobs. Otherwise, only `flask work` does."""
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -85,6 +89,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         log_level=_log_level(environ),
         allowed_endpoints=_allowed_endpoints(environ, demonstration=demonstration),
         threads=_count(environ, "THREADS") or DEFAULT_THREADS,
+        job_threads=_job_threads(environ),
+        web_runs_jobs=_boolean(environ, "WEB_RUNS_JOBS", default=True),
     )
 
 
@@ -149,6 +155,13 @@ def _count(environ: Mapping[str, str], name: str) -> int:
     if not value.isdecimal():
         raise SettingsError(f"{name} must be a whole number, not {value!r}.")
     return int(value)
+
+
+def _job_threads(environ: Mapping[str, str]) -> int:
+    threads = _count(environ, "JOB_THREADS") if environ.get("JOB_THREADS") else 16
+    if not 4 <= threads <= 256:
+        raise SettingsError(f"JOB_THREADS must be from 4 to 256, not {threads}.")
+    return threads
 
 
 def _url_prefix(environ: Mapping[str, str]) -> str:

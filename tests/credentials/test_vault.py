@@ -8,7 +8,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from models import CloudCredentials, open_connection, transaction
-from tests.conftest import ENVIRON, MakeCredentials
+from tests.conftest import MakeCredentials
+from tests.environ import ENVIRON
 from webapp.clouds import CLOUDS
 from webapp.credentials.vault import Vault, VaultError
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.conftest import ENVIRON
+from tests.environ import ENVIRON
 from tests.served import ROOT
 
 

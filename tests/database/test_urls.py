@@ -9,8 +9,8 @@ import pytest
 
 import models
 from models import is_sqlite
-from tests.conftest import ENVIRON
 from tests.database.commands import run_flask
+from tests.environ import ENVIRON
 from tests.postgresql import free_port
 from webapp.database import open_database
 from webapp.people.sessions import FailedSignIns

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from models import Job, JobRow, Scope
 from tests.conftest import ActorOf, ScopeAt
-from tests.jobs.threads import join_job_threads
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
-from webapp.jobs import runner, store
-from webapp.jobs.runner import JobAction
+from webapp.jobs import actions, store
+from webapp.jobs.actions import JobAction
 from webapp.jobs.store import Outcome
 
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
@@ -25,10 +23,10 @@ MakeJob = Callable[..., Job]
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> Register:
     """Return a function that registers the action `test` for this test only."""
-    monkeypatch.setattr(runner, "JOB_ACTIONS", runner.JOB_ACTIONS.copy())
 
-    def register(process_row: ProcessRow, **options: bool) -> None:
-        runner.register([JobAction("test", "Test {images}", process_row, **options)])
+    def register(process_row: ProcessRow, **options: Any) -> None:
+        action = JobAction("test", "Test {images}", process_row, **options)
+        monkeypatch.setitem(actions.JOB_ACTIONS, "test", action)
 
     return register
 
@@ -42,13 +40,6 @@ def make_job(actor_of: ActorOf, scope: ScopeAt) -> MakeJob:
         return store.create_job(actor_of(who), scope("acme"), "test", arguments, rows)
 
     return make_job
-
-
-@pytest.fixture(autouse=True)
-def no_threads_left(db: Flask) -> Iterator[None]:
-    """Join the threads of a test before its database is removed."""
-    yield
-    join_job_threads()
 
 
 def return_done(*_arguments: object) -> Outcome:

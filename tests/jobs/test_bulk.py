@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 
 import models
 from models import AuditEntry, Image, Job, JobRow, LifeCycle, Scope
@@ -28,7 +29,7 @@ from webapp.images import deletion, life_cycle, registration
 from webapp.images.choices import choices_of
 from webapp.images.life_cycle import InvalidLifeCycle, LifeCyclePlan
 from webapp.images.successors import InvalidSuccessor
-from webapp.jobs import bulk, bulk_actions, runner, store
+from webapp.jobs import actions, bulk, bulk_actions, runner, store
 from webapp.jobs.bulk import Selection, TooManyImages
 from webapp.jobs.bulk_actions import ACTIONS
 from webapp.search.parser import parse
@@ -73,9 +74,9 @@ def outcomes_by_subject(job: Job) -> dict[str, tuple[str, str]]:
     return {row.subject: (row.outcome, row.message) for row in rows}
 
 
-def test_every_action_is_registered_as_a_job() -> None:
+def test_every_action_is_registered_as_a_job(app: Flask) -> None:
     for action in ACTIONS.values():
-        job_action = runner.JOB_ACTIONS[action.job_action.key]
+        job_action = actions.JOB_ACTIONS[action.job_action.key]
         assert job_action.title == action.title
         assert len(job_action.key) <= Job.action.max_length
 
@@ -267,7 +268,10 @@ def test_check_reports_the_outcome_of_each_image(
     assert outcomes["same"] == ("unchanged", "")
     assert outcomes["changed"][0] == outcomes["gone"][0] == "done"
     assert "State" in outcomes["changed"][1]
-    assert outcomes["unreachable"] == ("refused", "AWS does not answer.")
+    assert outcomes["unreachable"] == (
+        "refused",
+        "AWS does not answer. The registry tried 5 times.",
+    )
     kind, message = outcomes["without credentials"]
     assert kind == "refused"
     assert "“deleted” used to register this image have been deleted" in message

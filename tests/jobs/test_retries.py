@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-import threading
+import time
 from typing import Any
 
 import psycopg
 import pytest
+from flask import Flask
+from peewee import OperationalError
 
 import models
-from models import Image, Job, RecordChanged, is_sqlite
+from models import Image, Job, JobRow, RecordChanged, database_clock, is_sqlite
 from tests.conftest import MakeImage, choices, reload
 from tests.jobs.conftest import MakeJob, Register
-from tests.jobs.threads import wait_for_job
+from tests.jobs.threads import (
+    THREAD_TIMEOUT_SECONDS,
+    expire_leases,
+    wait_for_job,
+    wait_until,
+)
 from webapp.access import Actor
-from webapp.clouds.base import CloudError, CloudThrottled, CloudUnreachable
+from webapp.clouds.base import CallsInProgress, CloudError, CloudThrottled, CloudUnreachable
 from webapp.credentials.vault import Vault
 from webapp.images import editing
 from webapp.jobs import backoff, runner, store
+from webapp.jobs.runner import Runner
 from webapp.jobs.store import Outcome
 
-MODES: list[dict[str, bool]] = [{}, {"atomic": True}, {"concurrent": True}]
+MODES: list[dict[str, bool]] = [{}, {"calls_cloud": True}]
 
 
-@pytest.fixture(autouse=True)
-def impatient_database(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def impatient_database(db: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite report a lock at once instead of waiting for ten seconds."""
     if is_sqlite():
         connect = models.database.obj._connect
@@ -48,6 +57,7 @@ def rename(actor: Actor, *arguments: Any) -> Outcome:
     return Outcome("done")
 
 
+@pytest.mark.usefixtures("impatient_database")
 @pytest.mark.parametrize("options", MODES)
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_row_that_meets_a_locked_database_is_tried_again(
@@ -64,16 +74,25 @@ def test_a_row_that_meets_a_locked_database_is_tried_again(
     if not is_sqlite():
         pytest.skip("PostgreSQL locks rows, and writers wait for them.")
     other = sqlite3.connect(models.database.obj.database, check_same_thread=False, timeout=30)
-    Job.update(state="running", seen_at=models.now()).execute()
-    job = Job.get()
+    runner.start_job(job, vault)
     other.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(0.7, other.rollback)
-    release.start()
-    heartbeat = job.seen_at
-    runner._process_job(job.id, heartbeat, vault, in_request=waits)
-    release.join()
-    job = wait_for_job(job)
+    if waits:
+        runner.process_now(job, vault)
+    running = Runner(vault)
+    running.start()
+    time.sleep(0.7)
+    assert store.outcome_counts(job) == {"": 3}
+    other.rollback()
     other.close()
+
+    def is_done() -> bool:
+        with contextlib.suppress(OperationalError):  # This test has no patience either.
+            expire_leases()
+        return bool(Job.get_by_id(job.id).state == "done")
+
+    wait_until(is_done)
+    running.stop(THREAD_TIMEOUT_SECONDS)
+    store.reload_job(job)
     assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3})
     assert [reload(image).name for image in images] == [f"renamed by row {n}" for n in range(3)]
 
@@ -130,46 +149,115 @@ def test_a_row_whose_record_somebody_else_changes_is_tried_again(
     assert len(calls) == 3
 
 
-def test_a_database_that_stays_locked_leaves_the_job_to_be_taken_over(
+def test_a_row_is_given_up_if_the_database_stays_busy_for_long(
     register: Register, make_job: MakeJob, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "DATABASE_SECONDS", 0.2)
+    monkeypatch.setattr(backoff, "DATABASE_ATTEMPTS", 3)
 
     def process_row(*_arguments: Any) -> Outcome:
         raise RecordChanged(Image())
 
-    register(process_row)
-    job = make_job(1)
-    runner.start_job(job, vault)
-    job = wait_for_job(job)
-    assert (job.state, store.outcome_counts(job)) == ("running", {"": 1})
+    for calls_cloud in (False, True):
+        register(process_row, calls_cloud=calls_cloud)
+        job = make_job(1)
+        runner.start_job(job, vault)
+        job = wait_for_job(job)
+        assert (job.state, store.outcome_counts(job)) == ("done", {"refused": 1})
+        (row,), _ = store.list_rows(job)
+        assert "too busy" in row.message
 
 
-@pytest.mark.parametrize("error", [CloudThrottled("Too many."), CloudUnreachable("No answer.")])
-@pytest.mark.parametrize(("failures", "outcome"), [(2, "done"), (3, "refused")])
-def test_a_row_whose_cloud_is_busy_is_tried_three_times(
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (CloudThrottled("Too many."), backoff.THROTTLED_ATTEMPTS),
+        (CloudUnreachable("No answer."), backoff.UNREACHABLE_ATTEMPTS),
+    ],
+)
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_row_whose_cloud_is_busy_is_tried_again_a_limited_number_of_times(
     register: Register, make_job: MakeJob, vault: Vault,
-    error: CloudError, failures: int, outcome: str,
+    error: CloudError, attempts: int, heals: bool,
 ) -> None:  # fmt: skip
     calls: list[int] = []
 
     def process_row(*arguments: Any) -> Outcome:
         calls.append(arguments[3].position)
-        if len(calls) <= failures:
-            raise error
-        return Outcome("done")
+        if heals and len(calls) == attempts:
+            return Outcome("done")
+        raise error
 
-    register(process_row, concurrent=True)
+    register(process_row, calls_cloud=True)
     job = make_job(1)
     runner.start_job(job, vault, wait=True)
     job = wait_for_job(job)
-    assert store.outcome_counts(job) == {outcome: 1}
-    assert len(calls) == min(failures + 1, 3)
+    assert store.outcome_counts(job) == {"done" if heals else "refused": 1}
+    assert len(calls) == attempts
     (row,), _ = store.list_rows(job)
-    assert row.message == ("" if outcome == "done" else str(error))
+    assert row.message == ("" if heals else f"{error} The registry tried {attempts} times.")
 
 
-def test_pauses_grow_and_differ() -> None:
-    pauses = list(backoff.database_pauses())
-    assert max(pauses[:3]) < 0.5 < pauses[-1] <= 1.5 * backoff.LONGEST_DATABASE_PAUSE
-    assert len(set(pauses)) > len(pauses) // 2
+def test_waiting_for_other_calls_is_no_attempt(
+    register: Register, make_job: MakeJob, vault: Vault
+) -> None:
+    calls: list[int] = []
+
+    def process_row(*arguments: Any) -> Outcome:
+        calls.append(arguments[3].attempts)
+        if len(calls) <= backoff.BUDGET_WAITS:
+            raise CallsInProgress("Four calls are in progress.")
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    job = make_job(1)
+    runner.start_job(job, vault)
+    assert wait_for_job(job).state == "done"
+    assert calls == [1] * (backoff.BUDGET_WAITS + 1)
+
+
+def test_a_row_that_waits_survives_a_restart_and_says_why_it_waits(
+    register: Register, make_job: MakeJob, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST_CLOUD_PAUSE", 100.0)
+    fails = [True]
+
+    def process_row(*_arguments: Any) -> Outcome:
+        if fails:
+            raise CloudThrottled("Too many.")
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    job = make_job(1)
+    runner.start_job(job, vault)
+    assert wait_for_job(job).state == "running"
+    row = JobRow.get()
+    assert (row.outcome, row.attempts) == ("", 1)
+    assert row.message == "Too many. The registry will try again."
+    waits_long = JobRow.not_before > database_clock() + 40
+    assert JobRow.select().where(waits_long).exists()
+    fails.clear()
+    assert wait_for_job(job).state == "running"
+    expire_leases()
+    assert wait_for_job(job).state == "done"
+
+
+def test_a_cloud_may_ask_for_a_longer_pause() -> None:
+    error = CloudThrottled("Too many.")
+    error.retry_after = 500.0  # type: ignore[attr-defined]
+    assert backoff.cloud_pause(1, error) == 500
+    error.retry_after = 1e9  # type: ignore[attr-defined]
+    assert backoff.cloud_pause(1, error) == backoff.LONGEST_RETRY_AFTER
+
+
+def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    error = CloudThrottled("Too many.")
+    cloud = [backoff.cloud_pause(attempts, error) for attempts in range(1, 12)]
+    database = [backoff.database_pause(attempts) for attempts in range(1, 20)]
+    for pauses, longest in (
+        (cloud, backoff.LONGEST_CLOUD_PAUSE),
+        (database, backoff.LONGEST_DATABASE_PAUSE),
+    ):
+        numbers = [pause or 0.0 for pause in pauses]
+        assert numbers[0] < numbers[3] < max(numbers) <= 1.5 * longest
+        assert len(set(numbers)) == len(numbers)

@@ -9,17 +9,33 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 
 import models
-from models import Image, Job, JobRow, Membership, Person, Role, Scope, now
+from models import (
+    NO_HEARTBEAT,
+    Image,
+    Job,
+    JobRow,
+    Membership,
+    Person,
+    Role,
+    Scope,
+    now,
+    open_connection,
+    transaction,
+)
 from tests.conftest import ActorOf, MakeImage, ScopeAt, choices
 from tests.jobs.conftest import MakeJob, Register, return_done
-from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, wait_for_job
+from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, expire_leases, wait_for_job
 from webapp.access import Actor, Right
+from webapp.clouds import base
+from webapp.clouds.base import CloudUnreachable
 from webapp.credentials.vault import Vault
 from webapp.images import editing
-from webapp.jobs import runner, store
-from webapp.jobs.runner import ABANDONED_AFTER, SHORT_JOB_ROWS
+from webapp.jobs import bulk_actions, claims, leases, runner, store, turns
+from webapp.jobs.claims import ABANDONED_AFTER
+from webapp.jobs.runner import ROWS_PER_CREDENTIALS, SHORT_JOB_ROWS, Runner
 from webapp.jobs.store import Outcome
 
 
@@ -50,7 +66,7 @@ def test_process_row_gets_each_row(
     assert [row.message for row in store.list_rows(job)[0]] == [f"did {each}" for each in subjects]
 
 
-@pytest.mark.parametrize("options", [{}, {"atomic": True}, {"concurrent": True}])
+@pytest.mark.parametrize("options", [{}, {"calls_cloud": True}])
 @pytest.mark.parametrize("count", [3, SHORT_JOB_ROWS + 1])
 def test_a_job_is_processed_in_every_mode(
     register: Register,
@@ -102,7 +118,7 @@ def test_a_job_continues_in_the_background(
     assert wait_for_job(job).state == "done"
 
 
-@pytest.mark.parametrize("options", [{}, {"atomic": True}, {"concurrent": True}])
+@pytest.mark.parametrize("options", [{}, {"calls_cloud": True}])
 def test_an_unexpected_error_refuses_its_row_and_is_logged(
     register: Register,
     make_job: MakeJob,
@@ -138,7 +154,7 @@ def test_an_atomic_row_is_rolled_back_on_error(
         editing.edit(actor, Image.get(), choices(name="half done"))
         raise ZeroDivisionError
 
-    register(process_row, atomic=True)
+    register(process_row)
     job = make_job(1)
     runner.start_job(job, vault, wait=True)
     assert store.outcome_counts(job) == {"refused": 1}
@@ -152,7 +168,8 @@ def test_rights_can_be_lost_while_a_job_is_running(
     make_image: MakeImage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "REQUEST_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
     make_image("acme")
 
     def process_row(actor: Actor, *arguments: Any) -> Outcome:
@@ -165,6 +182,7 @@ def test_rights_can_be_lost_while_a_job_is_running(
     register(process_row)
     job = make_job()
     runner.start_job(job, vault, wait=True)
+    wait_for_job(job)
     assert outcomes(job) == ["done", "done", "refused"]
     (row,) = store.list_rows(job, "refused")[0]
     assert row.message == "You no longer have permission to do this."
@@ -186,7 +204,6 @@ def test_stopping_a_job_leaves_the_remaining_rows_unprocessed(
     assert outcomes(job) == ["done", "done", "", "", ""]
     assert store.running_jobs(actor_of("account-editor"), job.scope) == []
     runner.start_job(job, vault, wait=True)
-    runner.resume_if_abandoned(job, vault)
     assert store.outcome_counts(wait_for_job(job)) == {"done": 2, "": 3}
 
 
@@ -209,7 +226,7 @@ def test_only_its_creator_sees_and_stops_a_job(
     assert (job.state, Job.get().state) == ("stopped", "stopped")
 
 
-def test_an_abandoned_job_is_taken_over_once(
+def test_a_job_of_a_killed_process_is_continued_when_its_lease_expires(
     register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
     processed: list[int] = []
@@ -221,61 +238,291 @@ def test_an_abandoned_job_is_taken_over_once(
     register(process_row)
     job = make_job(4)
     JobRow.update(outcome="unchanged").where(JobRow.position == 0).execute()
-    abandoned = now() - ABANDONED_AFTER - timedelta(seconds=1)
-    Job.update(state="running", seen_at=abandoned).execute()
-    copies = [Job.get_by_id(job.id) for _ in range(3)]
-    for copy in copies:
-        runner.resume_if_abandoned(copy, vault)
+    Job.update(state="running", seen_at=NO_HEARTBEAT).execute()
+    assert leases.acquire(f"job:{job.id}", 60)
+    assert store.outcome_counts(wait_for_job(job)) == {"unchanged": 1, "": 3}
+    expire_leases()
     job = wait_for_job(job)
     assert processed == [1, 2, 3]
     assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3, "unchanged": 1})
 
 
-def test_a_job_with_a_recent_heartbeat_is_not_taken_over(
+def test_rows_of_a_killed_process_are_called_again_when_their_leases_expire(
     register: Register, make_job: MakeJob, vault: Vault
+) -> None:
+    register(return_done, calls_cloud=True)
+    job = make_job(3)
+    runner.start_job(job, vault)
+    assert claims.claim_row(job.id, [])
+    assert store.outcome_counts(wait_for_job(job)) == {"done": 2, "": 1}
+    assert Job.get().state == "running"
+    expire_leases()
+    job = wait_for_job(job)
+    assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3})
+
+
+def test_a_job_whose_process_ended_after_the_last_row_is_done(
+    register: Register, make_job: MakeJob
+) -> None:
+    register(return_done)
+    job = make_job(2)
+    Job.update(state="running", seen_at=NO_HEARTBEAT).execute()
+    JobRow.update(outcome="done").execute()
+    job = wait_for_job(job)
+    assert (job.state, job.done) == ("done", 2)
+
+
+def test_a_job_of_the_old_version_is_taken_over_when_its_heartbeat_is_old(
+    register: Register, make_job: MakeJob
 ) -> None:
     register(return_done)
     job = make_job()
     Job.update(state="running", seen_at=now()).execute()
-    runner.resume_abandoned_jobs(vault)
-    runner.resume_if_abandoned(Job.get_by_id(job.id), vault)
     assert store.outcome_counts(wait_for_job(job)) == {"": 3}
     Job.update(seen_at=now() - ABANDONED_AFTER - timedelta(seconds=1)).execute()
-    runner.resume_abandoned_jobs(vault)
     assert wait_for_job(job).state == "done"
 
 
-def test_a_thread_that_lost_its_job_stops_processing(
-    register: Register, make_job: MakeJob, vault: Vault
+@pytest.mark.parametrize("calls_cloud", [False, True])
+def test_a_process_that_lost_its_lease_cannot_save_an_outcome(
+    register: Register, make_job: MakeJob, vault: Vault, calls_cloud: bool
 ) -> None:
-    """A process hangs, another process takes its job over, and then the first one continues."""
-    other_heartbeat = now() + timedelta(seconds=40)
+    """A process hangs, another process takes its work over, and then the first one continues."""
+
+    def process_row(*_arguments: Any) -> Outcome:
+        if not calls_cloud:
+            return Outcome("done", "stale")
+        JobRow.update(not_before=0).execute()
+        assert claims.claim_row(job.id, [])
+        return Outcome("done", "stale")
+
+    register(process_row, calls_cloud=calls_cloud)
+    job = make_job(1)
+    runner.start_job(job, vault)
+    if calls_cloud:
+        wait_for_job(job)
+    else:
+        lease = leases.acquire(f"job:{job.id}", 0)
+        assert lease
+        assert leases.acquire(f"job:{job.id}", 60)
+        turns.process_turn(Job.get(), lease, vault, 1.0)
+    row = JobRow.get()
+    assert (row.outcome, row.message) == ("", "")
+
+
+def test_the_lease_of_a_job_is_locked_until_its_row_is_saved(db: Flask) -> None:
+    """No other process can take a job over between the check of the lease and the commit."""
+    lease = leases.acquire("job:1", 0)
+    assert lease
+    taken: list[object] = []
+
+    def take_over() -> None:
+        with open_connection():
+            taken.append(leases.acquire("job:1", 60))
+
+    with transaction():
+        leases.require(lease)
+        thread = threading.Thread(target=take_over)
+        thread.start()
+        thread.join(0.3)
+        assert taken == []
+    thread.join(THREAD_TIMEOUT_SECONDS)
+    assert taken[0]
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_the_clock_of_a_server_does_not_decide_who_works(
+    register: Register,
+    make_job: MakeJob,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: int,
+) -> None:
+    """Another server, whose clock is wrong, sees that the rows are being processed."""
+    calls: list[int] = []
+    other = Runner(vault)
+    wrong_now = now() + timedelta(minutes=minutes)
 
     def process_row(*arguments: Any) -> Outcome:
-        if arguments[3].position == 0:
-            Job.update(seen_at=other_heartbeat).execute()
+        calls.append(arguments[3].position)
+        for module in (claims, runner, store):
+            monkeypatch.setattr(module, "now", lambda: wrong_now)
+        other.dispatch()
         return Outcome("done")
 
-    register(process_row)
-    job = make_job()
-    runner.start_job(job, vault, wait=True)
-    assert outcomes(job) == ["done", "", ""]
-    assert (job.state, job.seen_at) == ("running", other_heartbeat)
+    register(process_row, calls_cloud=True)
+    job = make_job(6)
+    runner.start_job(job, vault)
+    wait_for_job(job)
+    other.run_until_idle()
+    assert sorted(calls) == list(range(6))
 
 
-def test_concurrent_rows_are_processed_at_the_same_time(
+def test_rows_with_the_same_credentials_are_processed_four_at_a_time(
     register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
-    barrier = threading.Barrier(runner.CONCURRENT_ROWS)
+    barrier = threading.Barrier(ROWS_PER_CREDENTIALS)
+    at_once: list[int] = []
+    running: set[int] = set()
 
-    def process_row(*_arguments: object) -> Outcome:
+    def process_row(*arguments: Any) -> Outcome:
+        running.add(arguments[3].id)
+        at_once.append(len(running))
         barrier.wait(THREAD_TIMEOUT_SECONDS)
+        running.discard(arguments[3].id)
         return Outcome("done")
 
-    register(process_row, concurrent=True)
-    job = make_job(2 * runner.CONCURRENT_ROWS)
+    register(process_row, calls_cloud=True)
+    job = make_job(2 * ROWS_PER_CREDENTIALS)
+    JobRow.update(credentials_id=7).execute()
     runner.start_job(job, vault, wait=True)
-    assert store.outcome_counts(wait_for_job(job)) == {"done": 2 * runner.CONCURRENT_ROWS}
+    assert store.outcome_counts(wait_for_job(job)) == {"done": 2 * ROWS_PER_CREDENTIALS}
+    assert max(at_once) == ROWS_PER_CREDENTIALS
+
+
+def test_rows_that_hang_do_not_delay_rows_with_other_credentials(
+    register: Register, make_job: MakeJob, vault: Vault
+) -> None:
+    answered = threading.Event()
+
+    def process_row(*arguments: Any) -> Outcome:
+        if arguments[3].credentials_id == 1:
+            assert answered.wait(THREAD_TIMEOUT_SECONDS)
+        elif arguments[3].position == 11:
+            answered.set()
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    job = make_job(12)
+    JobRow.update(credentials_id=1).where(JobRow.position < 10).execute()
+    JobRow.update(credentials_id=2).where(JobRow.position >= 10).execute()
+    runner.start_job(job, vault)
+    assert store.outcome_counts(wait_for_job(job)) == {"done": 12}
+
+
+def test_a_second_account_is_served_although_one_person_has_sixty_jobs_that_hang(
+    register: Register, make_job: MakeJob, vault: Vault, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    answered = threading.Event()
+
+    def process_row(actor: Actor, *_arguments: Any) -> Outcome:
+        if actor.person.name == "account-editor":
+            assert answered.wait(THREAD_TIMEOUT_SECONDS)
+        else:
+            answered.set()
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    jobs = [make_job(10) for _ in range(60)]
+    for number, job in enumerate(jobs):
+        JobRow.update(credentials_id=number + 1).where(JobRow.job == job).execute()
+        runner.start_job(job, vault)
+    rows = [JobRow(subject="row", credentials_id=99)]
+    other = store.create_job(actor_of("scalr-admin"), scope("globex"), "test", {}, rows)
+    runner.start_job(other, vault)
+    assert wait_for_job(other).state == "done"
+    assert Job.select().where(Job.state == "done").count() == 61
+
+
+def test_three_jobs_of_a_person_run_and_the_others_wait_in_a_queue(
+    register: Register, make_job: MakeJob, vault: Vault, actor_of: ActorOf
+) -> None:
+    register(return_done, calls_cloud=True)
+    jobs = [make_job(1) for _ in range(5)]
+    for job in jobs:
+        runner.start_job(job, vault)
+    assert [claims.jobs_before(job) for job in jobs] == [0, 0, 0, 1, 2]
+    assert {job.id for job in claims.running_jobs()} == {job.id for job in jobs[:3]}
+    runner.stop_job(actor_of("account-editor"), jobs[3])
+    runner.stop_job(actor_of("account-editor"), jobs[0])
+    assert claims.jobs_before(jobs[4]) == 0
+    wait_for_job(jobs[4])
+    states = [Job.get_by_id(job.id).state for job in jobs]
+    assert states == ["stopped", "done", "done", "stopped", "done"]
+
+
+def test_a_fourth_short_job_is_not_processed_in_its_request(
+    register: Register, make_job: MakeJob, vault: Vault
+) -> None:
+    register(return_done, calls_cloud=True)
+    for _ in range(3):
+        runner.start_job(make_job(1), vault)
+    register(return_done)
+    job = make_job(1)
+    runner.start_job(job, vault, wait=True)
+    assert job.state == "running"
+    assert wait_for_job(job).state == "done"
+
+
+def test_accounts_take_turns_then_people(
+    register: Register, vault: Vault, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    order: list[tuple[str, str]] = []
+
+    def process_row(actor: Actor, job_scope: Scope, *_arguments: Any) -> Outcome:
+        order.append((job_scope.path.partition("/")[0], actor.person.name))
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    starters = [
+        ("account-editor", "acme"),
+        ("account-editor", "acme"),
+        ("account-admin", "acme/production"),
+        ("scalr-admin", "globex"),
+    ]
+    for who, path in starters:
+        rows = [JobRow(subject="row") for _ in range(2)]
+        runner.start_job(store.create_job(actor_of(who), scope(path), "test", {}, rows), vault)
+    Runner(vault, threads=1).run_until_idle()
+    assert order[:4] == [
+        ("acme", "account-editor"),
+        ("globex", "scalr-admin"),
+        ("acme", "account-admin"),
+        ("globex", "scalr-admin"),
+    ]
+
+
+def test_no_connection_is_open_while_a_row_waits_for_its_cloud(
+    make_image: MakeImage, vault: Vault, actor_of: ActorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image("acme")
+    in_use: list[int] = []
+
+    def call_within(*_arguments: object) -> None:
+        in_use.append(len(models.database.obj._in_use))
+        raise CloudUnreachable("No answer.")
+
+    monkeypatch.setattr(base, "call_within", call_within)
+    check = bulk_actions.ACTIONS["check"].job_action
+    rows = [JobRow(image_id=image.id, subject="row", credentials_id=image.credentials_id)]
+    job = store.create_job(actor_of("account-editor"), image.scope, check.key, {}, rows)
+    runner.start_job(job, vault)
+    before = len(models.database.obj._in_use)
+    wait_for_job(job)
+    assert set(in_use) == {before}
+
+
+def test_a_runner_that_stops_gives_its_unfinished_rows_back(
+    register: Register, make_job: MakeJob, vault: Vault
+) -> None:
+    may_end, entered = threading.Event(), threading.Event()
+
+    def process_row(*_arguments: object) -> Outcome:
+        entered.set()
+        assert may_end.wait(THREAD_TIMEOUT_SECONDS)
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    job = make_job(1)
+    runner.start_job(job, vault)
+    running = Runner(vault)
+    running.start()
+    assert entered.wait(THREAD_TIMEOUT_SECONDS)
+    running.stop(0)
+    row = JobRow.get()
+    assert (row.lease_token, row.not_before, row.attempts) == ("", 0.0, 0)
+    may_end.set()
+    assert wait_for_job(job).state == "done"
 
 
 def test_a_job_without_rows_is_done(register: Register, make_job: MakeJob, vault: Vault) -> None:

@@ -1,29 +1,46 @@
-"""Waiting for the threads that process jobs."""
+"""Processing the jobs of a test."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
-from models import Job
+from models import Job, JobRow, Lease, open_connection
+from tests.environ import ENVIRON
+from webapp.credentials.vault import Vault
+from webapp.jobs.runner import Runner
 
 THREAD_TIMEOUT_SECONDS = 30.0
 """A thread that runs longer than this is considered hung."""
 
 
-def job_threads() -> list[threading.Thread]:
-    """Return the threads that process jobs. The threads that process single rows are left out."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith("job-")]
-
-
-def join_job_threads() -> None:
-    """Wait until the threads of all jobs have ended. Fail if a thread hangs."""
-    for thread in job_threads():
-        thread.join(THREAD_TIMEOUT_SECONDS)
-    assert not job_threads()
+def process_jobs() -> None:
+    """Process all jobs with the threads of one process, until no row can be processed now."""
+    with open_connection():
+        Runner(Vault([ENVIRON["CREDENTIALS_KEYS"]])).run_until_idle()
+    for thread in threading.enumerate():
+        if thread.name.startswith("job-"):
+            thread.join(THREAD_TIMEOUT_SECONDS)
+            assert not thread.is_alive()
 
 
 def wait_for_job(job: Job) -> Job:
-    """Wait until the threads of all jobs have ended, and return the job as it is stored now."""
-    join_job_threads()
+    """Process all jobs, and return the job as it is stored now."""
+    process_jobs()
     fresh: Job = Job.get_by_id(job.id)
     return fresh
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Wait until a condition is true. Fail if it takes too long."""
+    end = time.monotonic() + THREAD_TIMEOUT_SECONDS
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def expire_leases() -> None:
+    """Let the database's clock pass the end of all leases and all pauses."""
+    Lease.update(expires_at=0).execute()
+    JobRow.update(not_before=0).execute()

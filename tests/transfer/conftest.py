@@ -9,7 +9,7 @@ import pytest
 
 from models import Job, JobRow, Scope
 from tests.conftest import ActorOf, ScopeAt
-from tests.jobs.threads import join_job_threads
+from tests.jobs.threads import process_jobs
 from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.jobs import store
@@ -53,7 +53,7 @@ def make_plan(
 
 def finish_look_ups(job: Job) -> None:
     """Wait for the look-ups of an import, and plan the import."""
-    join_job_threads()
+    process_jobs()
     store.reload_job(job)
     imports.finish_look_ups(job)
 

@@ -11,7 +11,7 @@ import pytest
 
 from models import AuditEntry, Image, Job, JobRow, Scope
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, details
-from tests.jobs.threads import join_job_threads
+from tests.jobs.threads import process_jobs
 from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
 from webapp.access import Forbidden
 from webapp.clouds import CLOUDS
@@ -19,7 +19,7 @@ from webapp.clouds.base import ImageDetails, ImageNotFound, ImageState, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import checking
 from webapp.images.choices import choices_of
-from webapp.jobs import runner, store
+from webapp.jobs import actions, runner, store
 from webapp.search import catalogue
 from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, imports
@@ -301,7 +301,7 @@ def test_two_people_import_at_the_same_time(plan: PlanImport, vault: Vault) -> N
     lines = [line(number) for number in range(1, 21)]
     for job in [plan(*lines, who=who) for who in ("account-editor", "account-admin")]:
         runner.start_job(job, vault)
-    join_job_threads()
+    process_jobs()
     outcomes = Counter(row.outcome for row in JobRow.select())
     assert outcomes == {"created": 20, "unchanged": 20}
     assert len(images_at()) == 20
@@ -417,4 +417,4 @@ def test_an_import_runs_as_a_job(plan: PlanImport, vault: Vault) -> None:
     assert (job.state, store.outcome_counts(job)) == ("done", {"created": 2, "refused": 1})
     created = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
     assert {row.image_id for row in created} == {image.id for image in Image.select()}
-    assert runner.JOB_ACTIONS[job.action].title_for(job.total) == "Import"
+    assert actions.JOB_ACTIONS[job.action].title_for(job.total) == "Import"

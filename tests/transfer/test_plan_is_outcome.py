@@ -24,7 +24,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import deletion, editing, life_cycle
 from webapp.images.choices import choices_of
 from webapp.images.life_cycle import LifeCyclePlan
-from webapp.jobs import runner
+from webapp.jobs import actions
 from webapp.search import catalogue
 from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, imports
@@ -407,4 +407,4 @@ def test_a_plan_can_be_applied_only_once(actor_of: ActorOf, scope: ScopeAt, vaul
     assert imports.apply(job, vault)
     assert imports.apply(again, vault)
     assert Image.select().count() == 1
-    assert runner.JOB_ACTIONS[job.action].key == "import"
+    assert actions.JOB_ACTIONS[job.action].key == "import"

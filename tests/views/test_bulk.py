@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from werkzeug.test import TestResponse
 import models
 from models import AuditEntry, Image, Job, JobRow, LifeCycle
 from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt, details, reload
-from tests.jobs.threads import join_job_threads
+from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
 from webapp.forms.bulk import BulkForm
@@ -31,12 +30,6 @@ IMAGES = f"{ACME}/images"
 @pytest.fixture
 def client(client_of: ClientOf) -> FlaskClient:
     return client_of("account-editor")
-
-
-@pytest.fixture(autouse=True)
-def no_threads_left() -> Iterator[None]:
-    yield
-    join_job_threads()
 
 
 def preview(client: FlaskClient, action: str, *images: Image, **fields: object) -> TestResponse:
@@ -294,7 +287,7 @@ def test_checking_several_images(
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda _credentials, _locator: described)
     confirm(client, "check", *images)
     job = Job.get()
-    join_job_threads()
+    process_jobs()
     assert "Done. 12 of 12 processed." in visible_text(client.get(f"{ACME}/jobs/{job.id}"))
     assert {image.architecture for image in Image.select()} == {"arm64"}
     with models.database.connection_context():
@@ -366,7 +359,7 @@ def test_a_running_job_can_be_left_stopped_and_resumed(
     long_ago = models.now() - timedelta(minutes=1)
     Job.update(state="running", seen_at=long_ago).where(Job.id == job.id).execute()
     client.get(f"{ACME}/jobs/{job.id}")
-    join_job_threads()
+    process_jobs()
     assert "Done. 1 of 1 processed." in visible_text(client.get(f"{ACME}/jobs/{job.id}"))
     assert reload(image).agent_installed
 

@@ -19,7 +19,7 @@ from models import CloudCredentials, Image
 from sandbox.azure_images import GROUP, SPECIALIZED, in_group
 from tests.clouds.peers import PEERS
 from tests.conftest import ClientOf
-from tests.jobs.threads import join_job_threads
+from tests.jobs.threads import process_jobs
 
 ACME = "/account/acme"
 PEER_OF = {peer.cloud.key: peer for peer in PEERS}
@@ -69,7 +69,7 @@ def upload(client: FlaskClient, *builds: object, how: str = "look-up") -> str:
 
 def page_of(client: FlaskClient, url: str) -> str:
     """Return the plan, after its look-ups."""
-    join_job_threads()
+    process_jobs()
     return html.unescape(client.get(url).text)
 
 

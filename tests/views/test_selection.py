@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,14 +13,14 @@ from hypothesis import strategies as st
 
 from models import Image, Job, JobRow, Person, Scope, transaction
 from tests.conftest import ClientOf
-from tests.jobs.threads import join_job_threads
+from tests.jobs.threads import process_jobs
 from tests.search.random_images import PATHS, TERMS, create_random_image
 
 IMAGES = "/account/acme/images"
 
 
 @pytest.fixture
-def client(client_of: ClientOf) -> Iterator[FlaskClient]:
+def client(client_of: ClientOf) -> FlaskClient:
     """Return the client of an editor of an account that sees random images."""
     chance = random.Random(1)
     with transaction():
@@ -30,8 +29,7 @@ def client(client_of: ClientOf) -> Iterator[FlaskClient]:
             assert scope is not None
             create_random_image(chance, number, scope, None)
         Person.update(page_size=25).execute()
-    yield client_of("account-editor")
-    join_job_threads()
+    return client_of("account-editor")
 
 
 wrong_terms = st.sampled_from(
@@ -69,7 +67,7 @@ def changed_ids(client: FlaskClient, text: str) -> set[int]:
     if found := re.search(r'name="expected" value="([^"]*)"', preview.text):
         response = client.post(f"{IMAGES}/bulk/start", data={**fields, "expected": found[1]})
         assert response.status_code == 303
-        join_job_threads()
+        process_jobs()
     return {int(row.image_id or 0) for row in JobRow.select()}
 
 

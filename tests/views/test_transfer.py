@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse, encode_multipart
 import models
 from models import Image, Job
 from tests.conftest import ClientOf, MakeCredentials, MakeImage
-from tests.jobs.threads import join_job_threads
+from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
 from webapp.search.parser import parse
 from webapp.transfer import import_formats
@@ -291,7 +291,7 @@ def test_only_usable_credentials_can_be_chosen(
     sent = {"text": TEXT, "how": "look-up"}
     assert send_form(client, **sent, credentials_aws=str(foreign.id)).status_code == 422
     plan = send_form(client, **sent, credentials_aws=str(usable.id)).location
-    join_job_threads()
+    process_jobs()
     assert "Looking up this image requires AWS credentials." not in client.get(plan).text
     plan = client.get(send_form(client, **sent, credentials_aws="").location).text
     assert "Looking up this image requires AWS credentials." in plan

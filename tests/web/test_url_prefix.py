@@ -16,7 +16,8 @@ from werkzeug.test import create_environ
 import models
 import webapp
 from tests.cast import PASSWORD
-from tests.conftest import ENVIRON, NewDatabase
+from tests.conftest import NewDatabase
+from tests.environ import ENVIRON
 from webapp import database
 from webapp.views.person_pages import local_url
 from webapp.web.url_prefix import UrlPrefix

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
+from webapp.clouds import waiting
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
@@ -549,7 +550,10 @@ class Cloud(ABC):
         """Return the result of `call`, with the limits of `outgoing`. Translate exceptions."""
         self.warm_up()  # Not limited: a slow disk is not the cloud's fault.
         try:
-            with budgets.reserve(credentials_digest(credentials), credentials.owner):
+            with (
+                waiting.while_waiting(),
+                budgets.reserve(credentials_digest(credentials), credentials.owner),
+            ):
                 return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
         except BudgetUsedUp as error:
             raise CallsInProgress(_USED_UP[error.budget].format(error.limit)) from error

@@ -1,33 +1,56 @@
-"""Compute the pauses before a job tries again after a temporary failure. The pauses are random."""
+"""Compute when failed work is tried again. The pauses grow, and they are random.
+
+If all rows waited equally long, they would all call the cloud again at the same moment.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
-CLOUD_PAUSES = (1.0, 4.0)
-"""Seconds before the second and the third call of a cloud that was busy or did not answer."""
-FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.05, 5.0
-"""Seconds between attempts while the database is locked or cannot be reached."""
-DATABASE_SECONDS = 600.0
-"""How long a process tries again. After that, another process can take over the job."""
+from webapp.clouds.base import CloudError, CloudUnreachable
+
+FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
+"""Seconds before a row calls its cloud again."""
+UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
+"""How often a row calls its cloud at most, if the cloud does not answer or is busy.
+
+These are about three and forty minutes.
+"""
+BUDGET_PAUSE = 4.0
+"""Seconds before a row tries again that did not call its cloud, because other calls are in
+progress. This does not count as an attempt."""
+BUDGET_WAITS = 300
+"""How often a row waits for other calls: for about twenty minutes."""
+LONGEST_RETRY_AFTER = 3600.0
+"""The longest pause that a cloud may ask for, in seconds."""
+FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 30.0
+"""Seconds before work is tried again while the database is locked or cannot be reached."""
+DATABASE_ATTEMPTS = 120
+"""How often a row is tried at most while the database fails: for about an hour."""
 
 
-def cloud_pauses() -> Iterator[float]:
-    """Yield the pauses before each further call of a cloud."""
-    for pause in CLOUD_PAUSES:
-        yield _with_jitter(pause)
+def budget_pause() -> float:
+    """Return the pause in seconds of a row that did not call its cloud."""
+    return _with_jitter(BUDGET_PAUSE)
 
 
-def database_pauses() -> Iterator[float]:
-    """Yield pauses that grow up to LONGEST_DATABASE_PAUSE, until their sum is DATABASE_SECONDS."""
-    pause, total = FIRST_DATABASE_PAUSE, 0.0
-    while total < DATABASE_SECONDS:
-        yield _with_jitter(pause)
-        total += pause
-        pause = min(2 * pause, LONGEST_DATABASE_PAUSE)
+def cloud_pause(attempts: int, error: CloudError) -> float | None:
+    """Return the pause in seconds after this many attempts, or None if it was the last attempt."""
+    is_unreachable = isinstance(error, CloudUnreachable)
+    if attempts >= (UNREACHABLE_ATTEMPTS if is_unreachable else THROTTLED_ATTEMPTS):
+        return None
+    pause = _with_jitter(min(FIRST_CLOUD_PAUSE * 3.0 ** (attempts - 1), LONGEST_CLOUD_PAUSE))
+    return max(pause, min(getattr(error, "retry_after", None) or 0.0, LONGEST_RETRY_AFTER))
+
+
+def database_pause(attempts: int) -> float | None:
+    """Return the pause in seconds after this many attempts, or None if it was the last attempt."""
+    if attempts >= DATABASE_ATTEMPTS:
+        return None
+    return _with_jitter(
+        min(FIRST_DATABASE_PAUSE * 2.0 ** min(attempts, 10), LONGEST_DATABASE_PAUSE)
+    )
 
 
 def _with_jitter(pause: float) -> float:
-    """Return a random pause of similar length, so that jobs do not all try again together."""
     return pause * random.uniform(0.5, 1.5)  # noqa: S311  not a secret

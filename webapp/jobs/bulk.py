@@ -137,6 +137,7 @@ def start_action(
             image_id=image.id,
             subject=image.name,
             arguments={"revision": seen.get(image.id, image.revision)},
+            credentials_id=image.credentials_id if action.calls_cloud else None,
         )
         for image in images
     ]

@@ -18,7 +18,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import checking, deletion, editing, life_cycle, successors
 from webapp.images.choices import choices_of
 from webapp.images.life_cycle import LifeCyclePlan
-from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
+from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, lock, require_unchanged
@@ -71,8 +71,7 @@ class BulkAction:
             key=f"image-{self.key}",
             title=self.title,
             process_row=self._process_row,
-            atomic=not self.calls_cloud,
-            concurrent=self.calls_cloud,
+            calls_cloud=self.calls_cloud,
         )
 
     def title_for(self, count: int) -> str:
@@ -87,7 +86,7 @@ class BulkAction:
             return Outcome("refused", f"{scope.label} no longer owns this image.")
         image.scope = scope
         try:
-            if self.job_action.atomic:
+            if not self.calls_cloud:
                 lock(image)
                 if not self.is_no_op(image):
                     seen = row.arguments.get("revision", image.revision)
@@ -301,7 +300,7 @@ def _restore_deleted(
 
 
 RESTORE_DELETED = JobAction(
-    key="image-undelete", title="Restore {images}", process_row=_restore_deleted, atomic=True
+    key="image-undelete", title="Restore {images}", process_row=_restore_deleted
 )
 """Undoes Delete: restores the images that were deleted together. The menu does not list it."""
 

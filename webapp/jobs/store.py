@@ -28,13 +28,15 @@ INSERT_SIZE = 500
 class Outcome:
     """The result of processing one row.
 
-    `kind` is one of OUTCOMES. `message` is text for the person, or ''. `image_id` is the ID of the
-    image that was created or changed, or None to leave the row's image ID unchanged.
+    `kind` is one of OUTCOMES, or '' if more of the row remains to be done. `message` is text for
+    the person, or ''. `image_id` is the ID of the image that was created or changed, or None to
+    leave the row's image ID unchanged. `arguments` replace those of the row, unless they are None.
     """
 
     kind: str
     message: str = ""
     image_id: int | None = None
+    arguments: Mapping[str, Any] | None = None
 
 
 def create_job(
@@ -73,6 +75,7 @@ def inserts(job: Job, rows: Sequence[JobRow]) -> list[Callable[[], object]]:
                 "image_id": row.image_id,
                 "subject": row.subject[:512],
                 "arguments": row.arguments,
+                "credentials_id": row.credentials_id,
             }
             for position, row in enumerate(rows[start : start + INSERT_SIZE], start)
         ]
@@ -146,19 +149,6 @@ def visible_image_ids(scope: Scope, rows: Iterable[JobRow]) -> set[int]:
     ids = [row.image_id for row in rows if row.image_id is not None]
     visible = Image.id.in_(ids) & Image.visible_from(scope)
     return {image.id for image in Image.select(Image.id).where(visible)}
-
-
-def save_outcome(row: JobRow, outcome: Outcome) -> None:
-    """Store the outcome of a row, unless the row already has one."""
-    values: dict[str, Any] = {"outcome": outcome.kind, "message": outcome.message}
-    if outcome.image_id is not None:
-        values["image_id"] = outcome.image_id
-    JobRow.update(values).where((JobRow.id == row.id) & (JobRow.outcome == "")).execute()
-
-
-def count_processed(job: Job) -> int:
-    """Return the number of rows that have an outcome."""
-    return int(JobRow.select().where((JobRow.job == job) & (JobRow.outcome != "")).count())
 
 
 def reload_job(job: Job) -> None:

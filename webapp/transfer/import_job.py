@@ -19,7 +19,7 @@ from webapp.images import editing, life_cycle, registration
 from webapp.images.choices import Choices
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
 from webapp.images.life_cycle import STAYS_ACTIVE
-from webapp.jobs.runner import JobAction
+from webapp.jobs.actions import JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.transfer import import_look_ups
@@ -59,7 +59,7 @@ def import_line(
 
 
 JOB_ACTIONS = (
-    JobAction("import", "Import", import_line, atomic=True),
+    JobAction("import", "Import", import_line),
     *import_look_ups.JOB_ACTIONS,
 )
 

@@ -18,7 +18,7 @@ from webapp.credentials.vault import Vault
 from webapp.images import receipts, registration
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
 from webapp.images.receipts import Receipt
-from webapp.jobs.runner import RETRIED_CLOUD_ERRORS, JobAction
+from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
 from webapp.transfer import import_plan
@@ -49,7 +49,7 @@ class _IsRegistered(Exception):
 def look_up_line(
     actor: Actor, scope: Scope, arguments: Mapping[str, Any], row: JobRow, vault: Vault
 ) -> Outcome:
-    """Look up the image of one line, and store the result in the row."""
+    """Look up the image of one line. The outcome stores the result in the row."""
     options, answers = options_from(arguments), answers_from(arguments)
     parsed = import_plan.parse_at(scope, line_from(row.arguments), answers)
     values = parsed.values
@@ -69,12 +69,11 @@ def look_up_line(
         result["error"] = str(error)
     except Forbidden:
         result["error"] = f"You no longer have permission to edit images at {scope.label}."
-    stored = {**row.arguments, "look_up_result": result}
-    JobRow.update(arguments=stored).where(JobRow.id == row.id).execute()
-    return Outcome("refused", result["error"]) if "error" in result else Outcome("done")
+    kind, message = ("refused", result["error"]) if "error" in result else ("done", "")
+    return Outcome(kind, message, arguments={**row.arguments, "look_up_result": result})
 
 
-JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, concurrent=True),)
+JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, calls_cloud=True),)
 
 
 def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:

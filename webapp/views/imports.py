@@ -11,7 +11,7 @@ from webapp.access import Right
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import ActionForm, refuse
 from webapp.forms.transfer import AnswersForm, make_answers_form, make_import_form
-from webapp.jobs import runner, store
+from webapp.jobs import claims, store
 from webapp.transfer import import_formats, imports
 from webapp.transfer.import_file import UnreadableFile
 from webapp.transfer.import_formats import MAX_BYTES
@@ -57,7 +57,6 @@ def review_import(job_id: int) -> Response:
     """
     job = _import_job_or_404(job_id)
     if job.action == LOOK_UP:
-        runner.resume_if_abandoned(job, services().vault)
         imports.finish_look_ups(job)
         if job.action == LOOK_UP:
             return _render_progress(job)
@@ -125,6 +124,8 @@ def _render_progress(job: Job) -> Response:
         fragment="transfer/_look_ups.html",
         job=job,
         processed=job.total - counts.get("", 0),
+        jobs_before=claims.jobs_before(job),
+        waiting=claims.count_waiting(job),
     )
 
 

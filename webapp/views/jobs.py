@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import Response, abort, g, request, url_for
 
 from models import Job
 from webapp.access import Right
 from webapp.forms.base import ActionForm
-from webapp.jobs import bulk, runner, store
+from webapp.jobs import bulk, claims, runner, store
+from webapp.jobs.actions import action_of, title_of
 from webapp.jobs.store import OUTCOMES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
-from webapp.web.services import services
 
 PENDING = "pending"
 """The value of `show` in a URL for rows without an outcome."""
-RESUME_INTERVAL_SECONDS = 30.0
 
 
 @pages.get("/jobs/<int:job_id>")
@@ -47,28 +44,8 @@ def stop_job(job_id: int) -> Response:
     return redirect(url_for(".job", job_id=found.id))
 
 
-class _LastResume:
-    """The time when this process last looked for abandoned jobs.
-
-    `at` is in seconds of the monotonic clock.
-    """
-
-    at = 0.0
-
-
-@pages.before_app_request
-def _resume_abandoned_jobs() -> None:
-    """On any request, resume the jobs of ended processes, at most once per interval."""
-    elapsed = time.monotonic() - _LastResume.at
-    if request.endpoint == "static" or elapsed < RESUME_INTERVAL_SECONDS:
-        return
-    _LastResume.at = time.monotonic()
-    runner.resume_abandoned_jobs(services().vault)
-
-
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
     """Render the job. With `announce`, a finished job tells screen readers its result."""
-    runner.resume_if_abandoned(found, services().vault)
     shown_outcome = request.args.get("show", "")
     outcome = (
         "" if shown_outcome == PENDING else shown_outcome if shown_outcome in OUTCOMES else None
@@ -80,7 +57,10 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
     return render(
         template,
         job=found,
-        title=runner.JOB_ACTIONS[found.action].title_for(found.total),
+        title=title_of(found),
+        action=action_of(found),
+        jobs_before=claims.jobs_before(found),
+        waiting=claims.count_waiting(found),
         counts=store.outcome_counts(found),
         rows=rows,
         next_cursor=next_cursor,

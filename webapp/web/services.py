@@ -31,7 +31,7 @@ class Services:
         Call this only after the server has forked, because a fork does not copy threads.
         """
         self.warm_up.start()
-        self.background.start()
+        self.background.start(process_jobs=self.settings.web_runs_jobs)
 
 
 def init_app(app: Flask) -> None:

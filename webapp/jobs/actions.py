@@ -1,0 +1,64 @@
+"""The kinds of jobs. Other modules define them, and `create_app` registers them here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models import Job, JobRow, Scope
+from webapp.access import Actor
+from webapp.clouds.base import CallsInProgress, CloudThrottled, CloudUnreachable
+from webapp.credentials.vault import Vault
+from webapp.jobs.store import Outcome
+
+RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
+ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
+"""Process one row. The third argument holds the arguments of the job.
+
+Raises RETRIED_CLOUD_ERRORS if another attempt may succeed. If the outcome has the kind '', more of
+the row remains to be done, and the function is called again.
+"""
+
+
+@dataclass(frozen=True)
+class JobAction:
+    """One kind of job.
+
+    `key` is stored in `Job.action`. `title` is the heading of the job's page; `{images}` in the
+    title is replaced, for example by '12 images', and `{name}` by the argument `name` of the job.
+    If `calls_cloud` is false, the rows are processed in their order, and the work for a row and its
+    outcome are saved in one transaction. If it is true, several rows are processed at the same
+    time, in any order, and no transaction is open while a row waits for its cloud.
+    """
+
+    key: str
+    title: str
+    process_row: ProcessRow
+    calls_cloud: bool = False
+    can_be_stopped: bool = True
+    noun: str = "image"
+    """What a row is about."""
+
+    def title_for(self, count: int, name: str = "") -> str:
+        """Return the title for `count` images: 'Delete 12 images'."""
+        images = f"{count:,} image{'' if count == 1 else 's'}"
+        return self.title.format(images=images, name=name)
+
+
+JOB_ACTIONS: dict[str, JobAction] = {}
+"""All actions by key. `create_app` fills this table."""
+
+
+def register(actions: Iterable[JobAction]) -> None:
+    """Add actions to JOB_ACTIONS. Registering the same action twice is harmless."""
+    JOB_ACTIONS.update({action.key: action for action in actions})
+
+
+def action_of(job: Job) -> JobAction:
+    return JOB_ACTIONS[job.action]
+
+
+def title_of(job: Job) -> str:
+    """Return the heading of a job's page."""
+    return action_of(job).title_for(job.total, job.arguments.get("name", ""))

@@ -1,0 +1,174 @@
+"""Which jobs and rows may be processed now, and who processes them.
+
+Every question about time is answered by the database's clock. A job whose rows call no cloud has a
+lease, because its rows are processed in their order. For other jobs, each row that is processed has
+a lease: `JobRow.lease_token`, until `JobRow.not_before`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from peewee import fn
+
+from models import (
+    NO_HEARTBEAT,
+    Job,
+    JobRow,
+    Scope,
+    database_clock,
+    is_sqlite,
+    now,
+)
+from webapp.jobs.leases import LeaseLost
+from webapp.jobs.store import Outcome
+
+JOBS_PER_PERSON = 3
+"""How many jobs of one person are processed at the same time. Later jobs wait."""
+LEASE_SECONDS = 45.0
+"""How long a process may work on a row. A row calls its cloud at most a few times."""
+ABANDONED_AFTER = timedelta(seconds=30)
+"""The age of the last heartbeat of version 0.2, after which its process has ended."""
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """What the runner needs to know about a running job to choose the next one.
+
+    `is_ready` is whether a row may be processed now, and `has_rows` whether any row remains.
+    """
+
+    id: int
+    action: str
+    person_id: int
+    account: str
+    is_ready: bool
+    has_rows: bool
+
+
+def lease_name(job_id: int) -> str:
+    return f"job:{job_id}"
+
+
+def running_jobs() -> list[RunningJob]:
+    """Return the first running jobs of each person."""
+    remaining = JobRow.select(JobRow.id).where((JobRow.job == Job.id) & (JobRow.outcome == ""))
+    ready = remaining.where(JobRow.not_before <= database_clock())
+    query = (
+        Job.select(
+            Job.id, Job.action, Job.person, Scope.path, fn.EXISTS(ready), fn.EXISTS(remaining)
+        )
+        .join(Scope)
+        .where((Job.state == "running") & (Job.seen_at == NO_HEARTBEAT))
+        .order_by(Job.person, Job.id)
+    )
+    found: list[RunningJob] = []
+    started: dict[int, int] = {}
+    rows: Any = query.tuples()
+    for job_id, action, person_id, path, is_ready, has_rows in rows:
+        started[person_id] = started.get(person_id, 0) + 1
+        if started[person_id] <= JOBS_PER_PERSON:
+            account = path.partition("/")[0]
+            found.append(
+                RunningJob(job_id, action, person_id, account, bool(is_ready), bool(has_rows))
+            )
+    return found
+
+
+def jobs_before(job: Job) -> int:
+    """Return how many running jobs of the same person must end before this job is processed."""
+    if job.state != "running":
+        return 0
+    earlier = (Job.person == job.person_id) & (Job.state == "running") & (Job.id < job.id)
+    return max(0, Job.select().where(earlier).count() - JOBS_PER_PERSON + 1)
+
+
+def count_waiting(job: Job) -> int:
+    """Return how many rows of a running job wait to be tried again."""
+    unprocessed = (JobRow.job == job) & (JobRow.outcome == "") & (JobRow.lease_token == "")
+    return int(JobRow.select().where(unprocessed & (JobRow.not_before > 0)).count())
+
+
+def adopt_abandoned_jobs() -> None:
+    """Take over the jobs of ended processes of version 0.2."""
+    is_old = (Job.seen_at < now() - ABANDONED_AFTER) & (Job.state == "running")
+    if Job.select(Job.id).where(is_old).exists():
+        Job.update(seen_at=NO_HEARTBEAT).where(is_old).execute()
+
+
+def claim_row(job_id: int, busy_credentials: Collection[int]) -> JobRow | None:
+    """Take a lease on the first row of a running job that may be processed now, and return it.
+
+    Rows with one of `busy_credentials` are skipped.
+    """
+    is_running = JobRow.job.in_(Job.select(Job.id).where(Job.id == job_id, Job.state == "running"))
+    ready = is_running & (JobRow.outcome == "") & (JobRow.not_before <= database_clock())
+    if busy_credentials:
+        ready &= JobRow.credentials_id.is_null() | JobRow.credentials_id.not_in(
+            list(busy_credentials)
+        )
+    first = JobRow.select(JobRow.id).where(ready).order_by(JobRow.not_before, JobRow.position)
+    first = first.limit(1)
+    if not is_sqlite():
+        first = first.for_update(skip_locked=True)
+    query = JobRow.update(
+        lease_token=secrets.token_hex(16),
+        not_before=database_clock() + LEASE_SECONDS,
+        attempts=JobRow.attempts + 1,
+    ).where(JobRow.id == first)
+    rows: list[JobRow] = list(query.returning(JobRow).execute())
+    return rows[0] if rows else None
+
+
+def save(row: JobRow, outcome: Outcome) -> None:
+    """Store the outcome of a row. Raises LeaseLost if another process works on the row now."""
+    values: dict[str, Any] = {"outcome": outcome.kind, "message": outcome.message}
+    if outcome.image_id is not None:
+        values["image_id"] = outcome.image_id
+    if outcome.arguments is not None:
+        values["arguments"] = outcome.arguments
+    _update_held(row, values)
+
+
+def put_back(row: JobRow, pause: float, message: str = "", *, called: bool = True) -> None:
+    """Give a row back. It may be processed again after `pause` seconds. Raises LeaseLost.
+
+    `called` is whether the row called its cloud, so that the attempt counts.
+    """
+    values = {
+        "lease_token": "",
+        "not_before": database_clock() + pause,
+        "message": message,
+        "attempts": row.attempts if called else row.attempts - 1,
+        "waits": row.waits if called else row.waits + 1,
+    }
+    _update_held(row, values)
+
+
+def give_back_unprocessed(rows: Iterable[JobRow]) -> None:
+    """Give rows back that this process will not finish. Another process may begin at once."""
+    for row in rows:
+        held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+        values = {"lease_token": "", "not_before": 0.0, "attempts": row.attempts - 1}
+        JobRow.update(values).where(held & (JobRow.outcome == "")).execute()
+
+
+def update_progress(job_id: int) -> None:
+    """Store how many rows of a job are processed. If no row remains, the job is done."""
+    remaining = JobRow.select(JobRow.id).where((JobRow.job == job_id) & (JobRow.outcome == ""))
+    done = {"done": Job.total - remaining.select(fn.COUNT(JobRow.id))}
+    started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
+    Job.update(done).where(started).execute()
+    finished = {"state": "done", "finished_at": now()}
+    is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)
+    Job.update(finished).where(is_finished).execute()
+
+
+def _update_held(row: JobRow, values: dict[str, Any]) -> None:
+    held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+    if not JobRow.update(values).where(held & (JobRow.outcome == "")).execute():
+        raise LeaseLost(f"row:{row.id}")
