@@ -6,6 +6,7 @@ entry together or not at all.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,11 @@ REGISTRY = "The registry"
 Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
 """Recorded instead of the value of a secret. The log only shows that the secret changed."""
+
+VALUE_LENGTH = 1000
+VALUE_LENGTH_IF_MANY = 100
+"""The longest text of one value in an entry, and if an entry has more than MANY_CHANGES."""
+MANY_CHANGES = 20
 
 _ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 ACTIONS = {
@@ -73,7 +79,7 @@ def record(
     if action not in ACTIONS:
         raise ValueError(action)
     changed = {
-        name: list(values)
+        name: [_bounded(value, len(changes or {})) for value in values]
         for name, values in (changes or {}).items()
         if values[0] != values[1] or values[1] == SECRET
     }
@@ -88,6 +94,26 @@ def record(
         revision=record.revision if record else None,
         changes=changed,
     )
+
+
+def _bounded(value: Any, changes: int) -> Any:
+    """Return `value`, shortened if it is long. `changes` is how many changes the entry has.
+
+    A page shows many entries, so no entry may be large, whatever a cloud or a person sent. Two
+    different values stay different, because conflicts of edits are found by comparing them.
+    """
+    length = VALUE_LENGTH if changes <= MANY_CHANGES else VALUE_LENGTH_IF_MANY
+    if isinstance(value, str):
+        return value if len(value) <= length else f"{value[:length]}{_shortened(value)}"
+    if isinstance(value, list | tuple):
+        shown = [_bounded(each, changes) for each in value[:MANY_CHANGES]]
+        return shown if len(value) <= MANY_CHANGES else [*shown, _shortened(repr(value))]
+    return value
+
+
+def _shortened(text: str) -> str:
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"… (shortened, {digest[:8]})"
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

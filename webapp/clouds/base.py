@@ -35,6 +35,7 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 from webapp.clouds import waiting
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
+from webapp.clouds.messages import bounded
 from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
 from webapp.clouds.outgoing.calls import (
     MAX_ANSWER_BYTES,
@@ -55,6 +56,19 @@ _TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
 """A signed token (JWT), as sent with calls to Azure and Google."""
 
 
+MESSAGE_LENGTH = 1000
+LOG_LENGTH = 2000
+NAME_LENGTH = 255
+TEXT_LENGTH = 1000
+DESCRIPTION_LENGTH = 4000
+"""The longest texts of a cloud that the registry stores and shows. A private cloud may send
+megabytes. No cloud allows descriptions of more than 4,000 characters."""
+MAX_FACTS = 200
+MAX_ITEMS = 100
+"""The most volumes, warnings and texts about the operating system of one image."""
+MAX_LISTED = 10_000
+"""The most locations, images and compute resources in one list."""
+
 _USED_UP = {
     Budget.CREDENTIALS: "{} calls with these credentials are in progress. Try again in a moment.",
     Budget.ACCOUNT: "{} calls with credentials of this account are in progress. Try again in a "
@@ -68,6 +82,9 @@ _USED_UP = {
 
 class CloudError(Exception):
     """A failure that a person can act on. Its `str()` is safe to show."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(bounded(message, MESSAGE_LENGTH))
 
 
 class InvalidCredentials(CloudError):
@@ -282,6 +299,9 @@ class Location:
     label: str
     enabled: bool = True
 
+    def __post_init__(self) -> None:
+        _bound(self, TEXT_LENGTH, "label")
+
 
 @dataclass(frozen=True)
 class ListedImage:
@@ -289,6 +309,9 @@ class ListedImage:
 
     image_id: str
     name: str
+
+    def __post_init__(self) -> None:
+        _bound(self, NAME_LENGTH, "name")
 
 
 @dataclass(frozen=True)
@@ -298,6 +321,10 @@ class Fact:
     key: str
     label: str
     value: str
+
+    def __post_init__(self) -> None:
+        _bound(self, NAME_LENGTH, "key", "label")
+        _bound(self, TEXT_LENGTH, "value")
 
 
 REPLACEMENT = "replacement"
@@ -316,6 +343,10 @@ class Volume:
     snapshot: str
     encrypted: bool | None
     root: bool = False
+
+    def __post_init__(self) -> None:
+        _bound(self, NAME_LENGTH, "device", "kind")
+        _bound(self, TEXT_LENGTH, "snapshot")
 
 
 @dataclass(frozen=True)
@@ -363,6 +394,19 @@ class ImageDetails:
             return None
         return min(filter(None, (self.deprecated, self.end)), default=None)
 
+    def __post_init__(self) -> None:
+        _bound(self, NAME_LENGTH, "architecture")
+        _bound(self, TEXT_LENGTH, "name", "state_note")
+        _bound(self, DESCRIPTION_LENGTH, "description")
+        _replace(
+            self,
+            facts=_first_facts(self.facts),
+            volumes=self.volumes[:MAX_ITEMS],
+            os_texts=tuple(bounded(each, TEXT_LENGTH) for each in self.os_texts[:MAX_ITEMS]),
+            warnings=tuple(bounded(each, TEXT_LENGTH) for each in self.warnings[:MAX_ITEMS]),
+            compute_resources=self.compute_resources[:MAX_LISTED],
+        )
+
     @property
     def replacement(self) -> str:
         """The ID of the image that the owner recommends instead, or ''."""
@@ -384,6 +428,31 @@ class Identity:
 
     account: str
     description: str
+
+    def __post_init__(self) -> None:
+        _bound(self, NAME_LENGTH, "account")
+        _bound(self, TEXT_LENGTH, "description")
+
+
+def _bound(value: object, length: int, /, *names: str) -> None:
+    """Shorten the texts of a new frozen value."""
+    _replace(value, **{name: bounded(getattr(value, name), length) for name in names})
+
+
+def _replace(value: object, /, **fields: object) -> None:
+    for name, field in fields.items():
+        object.__setattr__(value, name, field)
+
+
+def _first_facts(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Return the first MAX_FACTS facts, among them those that the registry itself uses."""
+    if len(facts) <= MAX_FACTS:
+        return facts
+    used = [fact for fact in facts if fact.key in {REPLACEMENT, OWNER}]
+    others = [fact for fact in facts if fact.key not in {REPLACEMENT, OWNER}]
+    shown = (used + others)[: MAX_FACTS - 1]
+    left_out = Fact("more", "More details", f"{len(facts) - len(shown):,} more (shortened)")
+    return (*shown, left_out)
 
 
 class Cloud(ABC):
@@ -487,14 +556,14 @@ class Cloud(ABC):
 
     def locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
         """Return the locations that these credentials may use. Raises CloudError."""
-        return self._call(self._locations, credentials)
+        return self._call(self._locations, credentials)[:MAX_LISTED]
 
     def images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
         """Return the images at `location`, sorted by name, for clouds with `lists_images`.
 
         Raises CloudError.
         """
-        return self._call(self._images, credentials, location)
+        return self._call(self._images, credentials, location)[:MAX_LISTED]
 
     def describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
         """Return the details of one image. Raises CloudError."""
@@ -585,5 +654,5 @@ class Cloud(ABC):
         secrets = (credentials.get(name, "") for name in secret_names)
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             text = text.replace(secret, "…")
-        text = _TOKEN.sub("…", text)
+        text = bounded(_TOKEN.sub("…", text), LOG_LENGTH)
         log.info("%s: a call failed: %s: %s", self.key, type(error).__name__, text)

@@ -26,6 +26,17 @@ def shorten(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}…"
 
 
+SHORTENED = "… (shortened)"
+
+
+def bounded(text: str, length: int) -> str:
+    """Return `text`, or its beginning with a note if it is longer than `length`.
+
+    The result never has more than `length` characters, so bounding it again changes nothing.
+    """
+    return text if len(text) <= length else text[: length - len(SHORTENED)] + SHORTENED
+
+
 def since(instant: datetime | None) -> str:
     """Return the day in UTC as "since 2026-04-14".
 
