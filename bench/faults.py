@@ -4,7 +4,7 @@
     python -m bench.faults durability
 
 `kill` starts the application under gunicorn, lets writers create accounts over HTTP, and kills all
-of its processes with SIGKILL. On PostgreSQL, every second round also kills the server. Then it
+workers at once with SIGKILL. On PostgreSQL, every second round also kills the server. Then it
 compares the database with the answers. An account that was acknowledged must exist, and each
 account must have its entry in the audit log: a change and its entry are one transaction.
 
@@ -37,7 +37,7 @@ import models
 from tests.conftest import _fill, choices, receipt
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import free_port
-from tests.served import ROOT, Server, app_environ
+from tests.served import ROOT, Server, app_environ, serve
 from webapp import database
 from webapp.database import opening
 from webapp.images import editing, registration
@@ -100,44 +100,48 @@ def main() -> None:
 
 
 def _kill(arguments: argparse.Namespace, folder: Path) -> None:
+    totals, acknowledged = Totals(), set[str]()
     with _database(arguments.database, folder) as (url, server):
         environ = {**app_environ(folder), "DATABASE_URL": url}
         _run(environ, "migrate")
         _run(environ, "create-admin", EMAIL, "--password", PASSWORD)
-        totals, acknowledged = Totals(), set[str]()
-        for number in range(arguments.rounds):
-            killed = server if number % 2 else None
-            with _app(environ, folder / "log", killed) as address:
-                session = _sign_in(address)
+        with _app(environ, folder / "log") as app:
+            address = app.url.removeprefix("http://")
+            session = _sign_in(address)
+            for number in range(arguments.rounds):
                 names = [f"r{number}w{writer}" for writer in range(arguments.writers)]
                 writers = [_Writer(address, session, name) for name in names]
                 for writer in writers:
                     writer.start()
                 time.sleep(arguments.seconds)
-            for writer in writers:
-                writer.join()
-            if killed is not None:
-                killed.start()
-            acknowledged |= totals.add(writers)
-            _compare(_rows(url), acknowledged, totals)
-            print(f"round {number + 1}: {totals}", flush=True)
+                if server is not None and number % 2:
+                    server.stop()
+                    _kill_workers(app)
+                    server.start()
+                else:
+                    _kill_workers(app)
+                for writer in writers:
+                    writer.join()
+                acknowledged |= totals.add(writers)
+                _compare(_rows(url), acknowledged, totals)
+                print(f"round {number + 1}: {totals}", flush=True)
+                app.wait_until_it_answers()
     sys.exit(bool(totals.lost or totals.half_done))
 
 
 @contextmanager
-def _app(environ: dict[str, str], log: Path, database: PostgresqlServer | None) -> Iterator[str]:
-    """Run the application, and yield its address. Kill `database` and then the application."""
+def _app(environ: dict[str, str], log: Path) -> Iterator[Server]:
+    """Run the application. Its first process only starts workers, and starts new ones at once."""
     address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--bind", address]
-    app = Server(command, environ, log, f"http://{address}")
-    try:
-        app.wait_until_it_answers()
-        yield address
-        if database is not None:
-            database.stop()
-    finally:
-        os.killpg(app.pid, signal.SIGKILL)
-        app.end()
+    command = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--preload"]
+    with serve([*command, "--bind", address], environ, log, f"http://{address}") as app:
+        yield app
+
+
+def _kill_workers(app: Server) -> None:
+    children = Path(f"/proc/{app.pid}/task/{app.pid}/children").read_text().split()
+    for pid in children:
+        os.kill(int(pid), signal.SIGKILL)
 
 
 @contextmanager

@@ -33,9 +33,14 @@ def port() -> int:
     return free_port()
 
 
+def is_out(failed: FailedSignIns) -> bool:
+    outage = failed._breaker.outage
+    return outage is not None and outage.is_active
+
+
 def wait_for_redis(failed: FailedSignIns) -> None:
     deadline = time.monotonic() + 20
-    while failed._breaker.outage.is_active or not failed._shared.storage.check():  # type: ignore[union-attr]
+    while is_out(failed) or not failed._shared.storage.check():  # type: ignore[union-attr]
         assert time.monotonic() < deadline
         time.sleep(0.1)
         failed.require_below_limit(EMAIL, CLIENT)
@@ -75,7 +80,7 @@ def test_failures_are_limited_without_redis_and_shared_when_it_is_back(
         for one in (failed, other_process):
             time.sleep(0.4)
             deadline = time.monotonic() + 20
-            while one._breaker.outage.is_active and time.monotonic() < deadline:
+            while is_out(one) and time.monotonic() < deadline:
                 one.clear(EMAIL)
                 time.sleep(0.1)
         for _ in range(10):

@@ -14,6 +14,9 @@ from models import Failure
 
 log = logging.getLogger("webapp.outages")
 
+PAUSE_SECONDS = 2.0
+"""How long nobody waits for a database that did not answer."""
+
 
 class Outage:
     """A state in which something does not work, such as “the disk is full”."""
@@ -65,7 +68,8 @@ class Breaker:
     threads wait for its result, for up to `trial_seconds`.
     """
 
-    def __init__(self, outage: Outage, pause_seconds: float, trial_seconds: float) -> None:
+    def __init__(self, outage: Outage | None, pause_seconds: float, trial_seconds: float) -> None:
+        """Store the outage that begins and ends with the failures, if it has no other cause."""
         self.outage = outage
         self._pause_seconds, self._trial_seconds = pause_seconds, trial_seconds
         self._lock = threading.Lock()
@@ -86,13 +90,15 @@ class Breaker:
     def failed(self, error: object) -> None:
         with self._lock:
             self._retry_at = time.monotonic() + self._pause_seconds
-        self.outage.failed(error)
+        if self.outage is not None:
+            self.outage.failed(error)
 
     def worked(self) -> None:
         if self._retry_at is not None:
             with self._lock:
                 self._retry_at = None
-        self.outage.worked()
+        if self.outage is not None:
+            self.outage.worked()
 
 
 CANNOT_WRITE: Mapping[Failure, Outage] = {

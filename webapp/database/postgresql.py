@@ -20,12 +20,10 @@ from psycopg.waiting import READY_NONE
 
 from models import OutcomeUnknown
 from webapp.database import outages
-from webapp.database.outages import Breaker
+from webapp.database.outages import PAUSE_SECONDS, Breaker
 from webapp.database.pool import Pool
 from webapp.database.waiting import CANCEL_SECONDS, statement_seconds
 
-PAUSE_SECONDS = 2.0
-"""How long nobody calls a server that could not be reached."""
 TRIAL_SECONDS = 10.0
 """How long the other threads wait for the thread that calls the server again."""
 

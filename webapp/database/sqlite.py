@@ -11,6 +11,7 @@ from playhouse.pool import PooledSqliteDatabase
 
 from models import Failure, failure_of
 from webapp.database import outages
+from webapp.database.outages import PAUSE_SECONDS, Breaker
 from webapp.database.pool import Pool
 from webapp.database.waiting import statement_seconds
 
@@ -29,8 +30,10 @@ class FileConnection(sqlite3.Connection):
 class SqlitePool(Pool, PooledSqliteDatabase):
     """Connections to an SQLite file."""
 
-    _has_opened = False
-    _is_stuck = False
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._has_opened = False
+        self._locks = Breaker(None, PAUSE_SECONDS, LOCK_SECONDS)
 
     def _connect(self) -> Any:
         connection = super()._connect()
@@ -73,19 +76,21 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         """Begin a transaction.
 
         If nobody got the lock in time, a program probably holds it for long. Until a transaction
-        succeeds, requests wait only briefly, so that they do not occupy all threads.
+        succeeds, one request at a time waits for the lock. The others wait only briefly, so that
+        they do not occupy all threads.
         """
-        if self._is_stuck:
+        if not self._locks.may_call():
             _wait_for_locks(self.connection(), min(_lock_seconds(), SHORT_LOCK_SECONDS))
         try:
             super().begin(lock_type)
         except OperationalError as error:
-            self._is_stuck = failure_of(error) is Failure.BUSY
+            if failure_of(error) is Failure.BUSY:
+                self._locks.failed(error)
             raise
 
     def commit(self) -> None:
         super().commit()
-        self._is_stuck = False
+        self._locks.worked()
 
     def rollback(self) -> None:
         """Roll back, unless SQLite has done so itself, for example because the disk is full."""
