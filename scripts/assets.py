@@ -1,8 +1,10 @@
 """Install the browser's assets: htmx, Tabler's style sheet, and an SVG file with all icons.
 
 Writes the assets to webapp/static/vendor. `webapp/static/icons.txt` lists the icons. If the assets
-are up to date, does nothing, so only the first run needs the network. Run this file as a script,
-with a Python that has pip. On a machine without npm, pip installs npm.
+are up to date, does nothing, so only the first run needs the network. On a machine without npm, pip
+installs npm. Then `scripts/compress.py` compresses all static files.
+
+Run this file as a script, with the Python of the application's virtual environment.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from xml.sax.saxutils import quoteattr
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.npm import STAMP, digest, install, is_up_to_date  # noqa: E402  from the folder above
+from scripts.compress import compress  # noqa: E402  from the folder above
+from scripts.npm import STAMP, digest, install, is_up_to_date  # noqa: E402
 
 LOCK = ROOT / "package-lock.json"
 MODULES = ROOT / "node_modules"
@@ -31,6 +34,11 @@ FILES = {
 
 
 def main() -> None:
+    _install_vendor()
+    compress(STATIC)
+
+
+def _install_vendor() -> None:
     source_digest = digest(LOCK, ICONS, Path(__file__))
     if is_up_to_date(VENDOR, source_digest):
         return

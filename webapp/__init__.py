@@ -32,6 +32,7 @@ from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
 from webapp.web.services import Services
 from webapp.web.services import init_app as init_services
+from webapp.web.static_files import StaticFiles, read_static_files
 from webapp.web.url_prefix import UrlPrefix
 
 
@@ -44,7 +45,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     services = _services(settings)
     endpoints.configure(settings.allowed_endpoints)
     budgets.configure(settings.threads)
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -54,7 +55,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         # The cookie is renewed once a day, see `webapp.views.person_pages`.
         SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=1024 * 1024,
-        SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
         WTF_CSRF_TIME_LIMIT=None,
         # A page takes a few milliseconds. Higher levels of compression would add too much time.
         COMPRESS_LEVEL=1,
@@ -66,6 +66,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         database.open_database(settings.database_url, pgbouncer=settings.pgbouncer)
     )
     app.extensions["services"] = services
+    app.wsgi_app = StaticFiles(app.wsgi_app, read_static_files())  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

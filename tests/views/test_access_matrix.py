@@ -291,7 +291,6 @@ def test_the_table_covers_every_route(app: Flask) -> None:
         (method, rule.endpoint)
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if rule.endpoint != "static"
     }
     assert routes == covered
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from flask import Flask, request
+from flask import Flask
 from peewee import Database, PeeweeException
 from playhouse.pool import PooledDatabase
 
@@ -39,13 +39,12 @@ def close_all(database: Database) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Open a connection before each request, except for static files, and release it afterwards."""
+    """Open a connection before each request and release it afterwards."""
 
     @app.before_request
     def _connect() -> None:
-        if request.endpoint != "static":
-            limit_statements(REQUEST_SECONDS)
-            models.database.connect(reuse_if_open=True)
+        limit_statements(REQUEST_SECONDS)
+        models.database.connect(reuse_if_open=True)
 
     @app.teardown_request
     def _close(_error: BaseException | None) -> None:

@@ -31,8 +31,8 @@ from webapp.web.resumed_forms import UnsentForm, current_unsent_form
 class SessionLoginManager(LoginManager):
     """Flask-Login without its "remember me" cookie, which this app does not use.
 
-    Looking for that cookie reads the session in every response. The static files would then vary
-    by the session cookie, and browsers could not cache them.
+    Looking for that cookie reads the session in every response. Then every response would vary by
+    the session cookie.
     """
 
     def _update_remember_cookie(self, response: Response) -> Response:
@@ -175,7 +175,7 @@ def _csrf_error(_error: CSRFError) -> Response:
 
 @pages.before_app_request
 def _load_actor() -> None:
-    if request.endpoint != "static" and current_user.is_authenticated:
+    if current_user.is_authenticated:
         g.actor = current_user.session.actor
         g.requested_scope = current_user.session.scope
         waiting_person.set(g.actor.person.id)

@@ -7,11 +7,9 @@ are only a few different icons and badges.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import lru_cache
 from typing import NamedTuple
 
 from flask import Flask, current_app, request
@@ -24,8 +22,8 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.search.rows import ListedImage
+from webapp.web.static_files import versioned_path
 
-STATIC = Path(__file__).parent.parent / "static"
 DESCRIPTION_LENGTH = 120
 _STATE_COLORS: dict[str, str] = {
     ImageState.AVAILABLE: "state-green",
@@ -270,13 +268,7 @@ def _icon(root: str, name: str, class_: str = "") -> Markup:
 
 
 def _asset(root: str, name: str) -> str:
-    return f"{root}/static/{name}?v={_digest(name)}"
-
-
-@cache
-def _digest(name: str) -> str:
-    content = (STATIC / name).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:12]
+    return f"{root}{versioned_path(name)}"
 
 
 _CELLS: dict[str, Cell] = {

@@ -21,7 +21,7 @@ from webapp.clouds.base import ImageState
 from webapp.images import operating_systems
 from webapp.people import bookmarks
 from webapp.settings import SettingsError
-from webapp.web import components
+from webapp.web import components, static_files
 from webapp.web.services import services
 
 htmx = HTMX()
@@ -205,7 +205,7 @@ def init_app(app: Flask) -> None:
 
     Raises SettingsError if the browser's assets are not installed.
     """
-    missing = [name for name in ASSETS if not (components.STATIC / name).is_file()]
+    missing = [name for name in ASSETS if not (static_files.FOLDER / name).is_file()]
     if missing:
         raise SettingsError(
             f"{', '.join(missing)} not found in webapp/static. Run scripts/assets.py."

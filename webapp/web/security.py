@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, abort, request
 from flask.globals import request_ctx
 from flask_wtf import CSRFProtect
+from werkzeug.datastructures import Headers
 
 from webapp.values.text import is_encodable
 
@@ -45,11 +46,14 @@ def _reject_unencodable_text() -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    headers = response.headers
+    add_security_headers(response.headers)
+    # Pages may contain data that only this person may see.
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def add_security_headers(headers: Headers) -> None:
+    """Add the headers that every answer has."""
     headers["Content-Security-Policy"] = POLICY
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
-    # Pages may contain data that only this person may see. Responses with static files already have
-    # a Cache-Control header.
-    headers.setdefault("Cache-Control", "no-store")
-    return response
