@@ -21,6 +21,7 @@ from schema.base import (
     released_connection,
     transaction,
 )
+from schema.chunks import delete_dependents
 from schema.columns import LARGEST_ID, Level, LifeCycle, Role, now, today
 from schema.credentials import CloudCredentials
 from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_transient
@@ -62,6 +63,7 @@ __all__ = [
     "database",
     "database_clock",
     "delete_chunk",
+    "delete_dependents",
     "failure_of",
     "is_sqlite",
     "is_transient",

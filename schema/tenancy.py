@@ -25,6 +25,11 @@ class Scope(EditedTable):
     """For example '' (Scalr), 'acme' or 'acme/production'. Renaming a scope doesn't change it."""
     name = CharField(max_length=64)
     created_at = InstantField(default=now)
+    deleted_at = InstantField(null=True)
+    """When somebody began to delete the scope, or None. Its records are deleted in chunks.
+
+    The path and the name of the scope are free for another scope meanwhile.
+    """
 
     class Meta:
         indexes = ((("parent", "name"), True),)
@@ -63,7 +68,7 @@ class Scope(EditedTable):
     def subtree(self) -> Any:
         """Return a query for this scope and every scope below it."""
         if self.path == "":
-            return Scope.select()
+            return Scope.select().where(Scope.deleted_at.is_null())
         below = Scope.path.startswith(f"{self.path}/")
         return Scope.select().where((Scope.path == self.path) | below)
 
@@ -76,7 +81,7 @@ class Scope(EditedTable):
     def from_lineage(cls, path: str, scopes: Iterable[Scope]) -> Scope | None:
         """Return the scope at `path`, or None. `scopes` are those at `lineage_paths(path)`."""
         lineage = _nearest_first(scopes)
-        if not lineage or lineage[0].path != path:
+        if not lineage or lineage[0].path != path or lineage[0].deleted_at is not None:
             return None
         lineage[0].__dict__["lineage"] = _link(lineage)
         return lineage[0]

@@ -19,7 +19,7 @@ from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
 from webapp.images import deletion, due_dates
 from webapp.images.receipts import Receipts
-from webapp.jobs import actions, bulk_actions, store, ticker
+from webapp.jobs import actions, bulk_actions, scope_deletion, store, ticker
 from webapp.jobs.background import Background
 from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
@@ -77,6 +77,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     )
     actions.register(bulk_actions.JOB_ACTIONS)
     actions.register(import_job.JOB_ACTIONS)
+    actions.register(scope_deletion.JOB_ACTIONS)
     waiting.while_waiting = models.released_connection
     ticker.register(
         (

@@ -6,6 +6,7 @@ import pytest
 
 from models import AuditEntry, Scope
 from tests.conftest import ActorOf, MakeImage, ScopeAt
+from tests.jobs.scope_deletion import delete_scope
 from webapp.access import Forbidden
 from webapp.people import scopes
 from webapp.people.scopes import ScopeError
@@ -84,8 +85,8 @@ def test_deleting_requires_the_name(
     make_image("acme/production")
     acme, admin = scope("acme"), actor_of("scalr-admin")
     with pytest.raises(ScopeError, match="to confirm"):
-        scopes.delete(admin, acme, "Acme")
-    scopes.delete(admin, acme, " acme ")
+        delete_scope(admin, acme, "Acme")
+    delete_scope(admin, acme, " acme ")
     assert Scope.at("acme/production") is None
     entry = AuditEntry.get(AuditEntry.action == "account.delete")
     assert entry.scope == scope("")
@@ -99,7 +100,7 @@ def test_deleting_requires_the_name(
 
 def test_scalr_cannot_be_deleted(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(ScopeError):
-        scopes.delete(actor_of("scalr-admin"), scope(""), "Scalr")
+        delete_scope(actor_of("scalr-admin"), scope(""), "Scalr")
 
 
 def test_a_text_that_is_longer_than_any_path_matches_no_scope(actor_of: ActorOf) -> None:

@@ -7,10 +7,11 @@ from flask.testing import FlaskClient
 
 from models import Image, Membership, Person, SavedView, Scope
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt, reload
+from tests.jobs.scope_deletion import delete_scope
 from tests.views.pages import visible_text
 from webapp.credentials import cloud_credentials
 from webapp.images import deletion, editing, sharing
-from webapp.people import members, scopes
+from webapp.people import members
 from webapp.revisions.conflicts import RecordDeleted
 from webapp.search import saved_views
 from webapp.web.resumed_forms import DROPPED_NAMES
@@ -155,7 +156,7 @@ def test_a_scope_that_was_deleted_meanwhile(
     client_of: ClientOf, scope: ScopeAt, actor_of: ActorOf
 ) -> None:
     client, url = client_of("account-admin"), f"{ACME}/environments/staging"
-    scopes.delete(actor_of("scalr-admin"), scope("acme/staging"), scope("acme/staging").name)
+    delete_scope(actor_of("scalr-admin"), scope("acme/staging"), scope("acme/staging").name)
     for page in ("rename", "delete"):
         answer = client.post(f"{url}/{page}", data={"name": "typed name", "revision": "1"})
         text = visible_text(answer)

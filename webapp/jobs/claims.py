@@ -130,7 +130,7 @@ def save(row: JobRow, outcome: Outcome) -> None:
     if outcome.image_id is not None:
         values["image_id"] = outcome.image_id
     if outcome.arguments is not None:
-        values["arguments"] = outcome.arguments
+        values["arguments"] = row.arguments = outcome.arguments
     _update_held(row, values)
 
 

@@ -48,9 +48,20 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
     if Job.update(state="running", seen_at=NO_HEARTBEAT).where(planned).execute():
         is_short = job.total <= SHORT_JOB_ROWS and not action_of(job).calls_cloud
         store.reload_job(job)
-        if wait and is_short and not claims.jobs_before(job):
-            process_now(job, vault)
+        if wait and is_short:
+            process_started(job, vault)
         _job_started.set()
+    store.reload_job(job)
+
+
+def process_started(job: Job, vault: Vault) -> None:
+    """Process a started job for a short time, unless it is queued. It continues in the background.
+
+    Reload `job`, which is usually done if it is short.
+    """
+    if not claims.jobs_before(job):
+        process_now(job, vault)
+    _job_started.set()
     store.reload_job(job)
 
 

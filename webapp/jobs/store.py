@@ -13,7 +13,18 @@ from typing import Any
 
 from peewee import Case, fn
 
-from models import Image, Job, JobRow, Prepared, Scope, database, delete_chunk, now, transaction
+from models import (
+    NO_HEARTBEAT,
+    Image,
+    Job,
+    JobRow,
+    Prepared,
+    Scope,
+    database,
+    delete_chunk,
+    now,
+    transaction,
+)
 from webapp.access import Actor
 
 OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
@@ -40,9 +51,15 @@ class Outcome:
 
 
 def create_job(
-    actor: Actor, scope: Scope, action: str, arguments: Mapping[str, Any], rows: Iterable[JobRow]
+    actor: Actor,
+    scope: Scope,
+    action: str,
+    arguments: Mapping[str, Any],
+    rows: Iterable[JobRow],
+    *,
+    started: bool = False,
 ) -> Job:
-    """Store a planned job with its rows and return the job. The job is not started.
+    """Store a planned job with its rows and return the job. With `started`, any runner takes it.
 
     `rows` are unsaved, in the order in which they will be processed.
     """
@@ -53,6 +70,7 @@ def create_job(
         action=action,
         arguments=dict(arguments),
         total=len(unsaved_rows),
+        **({"state": "running", "seen_at": NO_HEARTBEAT} if started else {}),
     )
     for insert in inserts(job, unsaved_rows):
         with transaction():

@@ -8,7 +8,17 @@ from dataclasses import astuple, dataclass
 
 from peewee import IntegrityError
 
-from models import CloudCredentials, Image, Membership, Scope, transaction
+from models import (
+    CloudCredentials,
+    Image,
+    Invitation,
+    Job,
+    Membership,
+    Scope,
+    delete_dependents,
+    now,
+    transaction,
+)
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.refusals import Refusal
@@ -34,10 +44,11 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
     condition = Scope.id.in_([])  # Matches no scope.
     for scope in scopes_with_role:
         if scope.path == "":
-            condition = Scope.id.is_null(False)  # A role at Scalr applies at every scope.
+            # A role at Scalr applies at every scope.
+            condition = Scope.id.is_null(False)
             break
         condition |= (Scope.path == scope.path) | Scope.path.startswith(f"{scope.path}/")
-    query = Scope.select().where(condition)
+    query = Scope.select().where(condition, Scope.deleted_at.is_null())
     if text := normalized(text):
         if len(text) > Scope.path.max_length:
             # No scope can contain the text, and SQLite refuses very long patterns.
@@ -57,7 +68,8 @@ def home_scope(actor: Actor) -> Scope | None:
 
 def child_scopes(scope: Scope) -> list[Scope]:
     """Return the scopes directly below `scope`, by name."""
-    return list(Scope.select().where(Scope.parent == scope).order_by(Scope.name))
+    below = (Scope.parent == scope) & Scope.deleted_at.is_null()
+    return list(Scope.select().where(below).order_by(Scope.name))
 
 
 def create(actor: Actor, parent: Scope, name: str) -> Scope:
@@ -147,18 +159,19 @@ class ContentsChanged(Refusal):
         )
 
 
-def delete(
+def start_deletion(
     actor: Actor,
     scope: Scope,
     typed_name: str,
     based_on: int | None = None,
     expected: str | None = None,
-) -> None:
-    """Delete a scope with everything in it. Cloud images are not affected.
+) -> list[tuple[str, Scope]]:
+    """Hide a scope and the scopes below it from everybody, for `delete_chunk`. Cloud images stay.
 
-    `based_on` is the revision that the person saw; without it, the revision of `scope`. `expected`
-    is the text of the contents that the person saw. Raises Forbidden, RecordDeleted, EditConflict,
-    ContentsChanged, and ScopeError unless `typed_name` is the scope's name.
+    Return the labels and the scopes to delete, in this order. `based_on` is the revision that the
+    person saw; without it, the revision of `scope`. `expected` is the text of the contents that the
+    person saw. Raises Forbidden, RecordDeleted, EditConflict, ContentsChanged, and ScopeError
+    unless `typed_name` is the scope's name.
     """
     if scope.parent is None:
         raise ScopeError("The Scalr scope can’t be deleted.")
@@ -179,7 +192,33 @@ def delete(
         audit.record(
             actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
         )
+        below = list(Scope.select().where(Scope.parent == scope).order_by(Scope.path))
+        deleted = [(each.label, each) for each in (*below, scope)]
+        ids = [each.id for _, each in deleted]
+        running = Job.scope.in_(ids) & (Job.state == "running")
+        Job.update(state="stopped", finished_at=now()).where(running).execute()
+        Membership.delete().where(Membership.scope.in_(ids)).execute()
+        Invitation.delete().where(Invitation.scope.in_(ids)).execute()
+        for _, each in deleted:
+            each.deleted_at = each.deleted_at or now()
+            # No name can begin with this character, and no path can contain it.
+            each.path = each.name = f"~{each.id}"
+            each.save(only=[Scope.deleted_at, Scope.path, Scope.name])
+    return deleted
+
+
+def delete_chunk(scope_id: int, size: int) -> int:
+    """Delete some records of a scope that `start_deletion` has hidden. Return their number.
+
+    The scope itself is deleted last. Returns 0 if the scope is deleted.
+    """
+    scope = Scope.get_or_none((Scope.id == scope_id) & Scope.deleted_at.is_null(False))
+    if scope is None:
+        return 0
+    count = delete_dependents(scope, size)
+    if count == 0:
         scope.delete_instance()
+    return count
 
 
 def _slug(name: str) -> str:

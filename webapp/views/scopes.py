@@ -12,6 +12,7 @@ from models import Scope
 from webapp.access import Right
 from webapp.forms.base import refuse
 from webapp.forms.people import DeleteScopeForm, RenameScopeForm, ScopeForm
+from webapp.jobs import scope_deletion
 from webapp.people import scopes
 from webapp.people.scopes import ContentsChanged, ScopeError
 from webapp.revisions.conflicts import EditConflict
@@ -21,6 +22,7 @@ from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
+from webapp.web.services import services
 
 KINDS = {"account": "accounts", "environment": "environments"}
 """The word for child scopes in URLs, by the level of the child scopes."""
@@ -111,7 +113,15 @@ def delete_child_scope(kind: str, slug: str) -> Response:
     status, conflict = 422 if form.is_submitted() else 200, None
     if form.validate_on_submit():
         try:
-            scopes.delete(g.actor, child, form.name.data, form.revision.data, form.contents.data)
+            label = child.label
+            job = scope_deletion.delete_scope(
+                g.actor,
+                child,
+                services().vault,
+                form.name.data,
+                form.revision.data,
+                form.contents.data,
+            )
         except EditConflict as error:
             status, conflict = 409, error
         except ContentsChanged as error:
@@ -120,7 +130,9 @@ def delete_child_scope(kind: str, slug: str) -> Response:
         except ScopeError as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"{child.label} deleted, with everything in it.")
+            if job.state != "done":
+                return redirect(url_for(".job", job_id=job.id))
+            toast(f"{label} deleted, with everything in it.")
             return redirect(url_for(".child_scopes", kind=kind))
     contents = scopes.count_contents(child)
     if status != 422:

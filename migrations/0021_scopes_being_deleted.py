@@ -1,0 +1,16 @@
+"""Mark scopes that are being deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Database, SqliteDatabase
+
+
+def up(_migrator: Any, db: Database) -> None:
+    kind = "DATETIME" if isinstance(db, SqliteDatabase) else "TIMESTAMP"
+    db.execute_sql(f"ALTER TABLE scope ADD COLUMN deleted_at {kind}")
+
+
+def down(migrator: Any, _db: Database) -> None:
+    migrator.migrate(migrator.drop_column("scope", "deleted_at"))

@@ -1,0 +1,44 @@
+"""Delete a record with everything that refers to it, in chunks.
+
+A database deletes all of it with one statement, but other writers would wait until it is finished.
+The foreign keys say what refers to a record, so a new table needs no change here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schema.base import EditedTable, Table
+
+
+def delete_dependents(record: Any, size: int) -> int:
+    """Delete or detach at most about `size` rows that refer to `record`. Return their number."""
+    return _clear_references(type(record), [record.get_id()], size)
+
+
+def _clear_references(table: type[Table], keys: list[Any], size: int) -> int:
+    backrefs = table._meta.backrefs.items()  # noqa: SLF001  Peewee has no other way
+    # Later tables refer to earlier ones, so this order deletes images before their credentials.
+    for field, referring in reversed(list(backrefs)):
+        found = _clear(referring, field, keys, size)
+        if found:
+            return found
+    return 0
+
+
+def _clear(table: type[Table], field: Any, keys: list[Any], size: int) -> int:
+    """Delete rows of `table` whose `field` is one of `keys`, or set the field to NULL."""
+    key: Any = table._meta.primary_key  # noqa: SLF001
+    rows: Any = table.select(key).where(field.in_(keys)).limit(size).tuples()
+    chunk = [row_key for (row_key,) in rows]
+    if not chunk:
+        return 0
+    if field.on_delete == "SET NULL":
+        values = {field.name: None}
+        query = (
+            table.update_all(**values) if issubclass(table, EditedTable) else table.update(values)
+        )
+        return int(query.where(key.in_(chunk)).execute())
+    return _clear_references(table, chunk, size) or int(
+        table.delete().where(key.in_(chunk)).execute()
+    )

@@ -1,0 +1,96 @@
+"""Deleting an account or environment: at once invisible, in chunks, also after a restart."""
+
+from __future__ import annotations
+
+import pytest
+
+from models import (
+    AuditEntry,
+    CloudCredentials,
+    Image,
+    Job,
+    JobRow,
+    Membership,
+    Scope,
+)
+from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
+from tests.jobs.threads import expire_leases, process_jobs
+from webapp.credentials.vault import Vault
+from webapp.jobs import runner, scope_deletion, store
+from webapp.people import scopes
+
+
+@pytest.fixture
+def begun(
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    vault: Vault,
+    make_image: MakeImage,
+    make_credentials: MakeCredentials,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Job:
+    """Begin to delete acme, and end the process after the first chunk."""
+    for number in range(1, 8):
+        make_image("acme" if number < 5 else "acme/production", number)
+    make_credentials("acme", "ours")
+    rows = [JobRow(subject="row")]
+    store.create_job(actor_of("account-editor"), scope("acme"), "import", {}, rows)
+    monkeypatch.setattr(scope_deletion, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(runner, "REQUEST_SECONDS", 0.0)
+    acme = scope("acme")
+    job = scope_deletion.delete_scope(actor_of("scalr-admin"), acme, vault, acme.name)
+    assert job.state == "running"
+    assert Image.select().count() > 4
+    return job
+
+
+def test_a_scope_that_is_being_deleted_is_invisible(
+    begun: Job, client_of: ClientOf, actor_of: ActorOf
+) -> None:
+    for who in ("scalr-admin", "account-admin", "account-editor"):
+        client = client_of(who)
+        for url in ("/account/acme/images", "/environment/acme/production/images"):
+            assert client.get(url).status_code == 404
+        assert "acme" not in client.get("/scopes").text.replace("acme-", "")
+    for hidden in Scope.select().where(Scope.deleted_at.is_null(False)):
+        client = client_of("scalr-admin")
+        assert client.get(f"/account/{hidden.path}/images").status_code == 404
+        assert hidden.path not in client.get("/scalr/accounts").text
+        assert hidden.path not in client.get("/scopes").text
+    assert scopes.home_scope(actor_of("account-editor")) is None
+
+
+def test_the_name_of_a_scope_that_is_being_deleted_is_free(
+    begun: Job, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    new = scopes.create(actor_of("scalr-admin"), scope(""), "acme")
+    process_jobs()
+    expire_leases()
+    process_jobs()
+    assert Scope.at("acme") == new
+
+
+def test_another_process_completes_the_deletion(begun: Job) -> None:
+    expire_leases()
+    process_jobs()
+    job = Job.get_by_id(begun.id)
+    assert (job.state, job.done) == ("done", job.total)
+    assert Image.select().count() == 0
+    assert CloudCredentials.select().join(Scope).where(Scope.path != "").count() == 0
+    assert not Scope.select().where(Scope.deleted_at.is_null(False)).exists()
+    assert Job.select().count() == 1
+    deletions = AuditEntry.select().where(AuditEntry.action == "account.delete")
+    assert deletions.count() == 1
+
+
+def test_the_page_shows_the_progress_and_offers_no_stop(begun: Job, client_of: ClientOf) -> None:
+    page = client_of("scalr-admin").get(f"/scalr/jobs/{begun.id}").text
+    assert "Delete Account acme" in page
+    assert "stop-job" not in page
+    client_of("scalr-admin").post(f"/scalr/jobs/{begun.id}/stop")
+    assert Job.get_by_id(begun.id).state == "running"
+
+
+def test_nobody_keeps_a_role_at_a_scope_that_is_being_deleted(begun: Job) -> None:
+    hidden = Scope.select(Scope.id).where(Scope.deleted_at.is_null(False))
+    assert not Membership.select().where(Membership.scope.in_(hidden)).exists()
