@@ -17,6 +17,7 @@ from webapp.access import Actor, Forbidden
 from webapp.clouds.base import Locator
 from webapp.images import deletion, life_cycle, registration
 from webapp.images.deletion import CannotRestore
+from webapp.revisions.conflicts import EditConflict
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.parser import parse
@@ -183,6 +184,53 @@ def test_an_image_that_was_made_active_again_gets_no_successor(
     life_cycle.make_active(editor, Image.get_by_id(old.id))
     deletion.restore_batch(editor, acme, batch)
     assert Image.get_by_id(old.id).successor is None
+
+
+def test_restoring_never_makes_successors_lead_back(
+    make_image: MakeImage, editor: Actor, acme: Scope
+) -> None:
+    old, successor, newest = (make_image("acme", number) for number in (1, 2, 3))
+    for image, following in ((old, successor), (successor, newest)):
+        life_cycle.deprecate(editor, image, models.today(), "", following.id)
+    batch = deletion.delete(editor, successor)
+    life_cycle.deprecate(editor, Image.get_by_id(newest.id), models.today(), "", old.id)
+    deletion.restore_batch(editor, acme, batch)
+    images = (successor, newest, old)
+    successors = [Image.get_by_id(image.id).successor_id for image in images]
+    assert successors == [newest.id, old.id, None]
+
+
+def test_the_history_of_an_image_says_that_its_successor_was_deleted_and_restored(
+    make_image: MakeImage, editor: Actor, actor_of: ActorOf, acme: Scope
+) -> None:
+    old, successor = make_image("acme/production", 1), make_image("acme", 2, shared=True)
+    life_cycle.retire(actor_of("environment-editor"), old, models.today(), "", successor.id)
+    batch = deletion.delete(editor, successor)
+    deletion.restore_batch(editor, acme, batch)
+    restored, deleted, *_ = audit.image_entries(old)
+    reference = f"#{successor.id}"
+    assert [restored.changes, deleted.changes] == [
+        {"successor": [None, reference]},
+        {"successor": [reference, None]},
+    ]
+    assert {(entry.action, entry.person, entry.scope_id) for entry in (restored, deleted)} == {
+        ("image.retire", editor.person, old.scope_id)
+    }
+    stored = Image.get_by_id(old.id).revision
+    assert (deleted.revision, restored.revision) == (stored - 1, stored)
+
+
+def test_a_form_from_before_the_restoration_does_not_remove_the_restored_successor(
+    make_image: MakeImage, editor: Actor, acme: Scope
+) -> None:
+    old, successor = make_image("acme", 1), make_image("acme", 2)
+    life_cycle.deprecate(editor, old, models.today(), "", successor.id)
+    batch = deletion.delete(editor, successor)
+    seen = Image.get_by_id(old.id)
+    deletion.restore_batch(editor, acme, batch)
+    with pytest.raises(EditConflict):
+        life_cycle.deprecate(editor, seen, models.today(), "A new reason.", None)
+    assert Image.get_by_id(old.id).successor == successor
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])

@@ -18,13 +18,14 @@ from typing import Any
 from peewee import DateField, Field, ForeignKeyField, IntegrityError
 from playhouse.fields import EnumField
 
-from models import DeletedImage, Image, Scope, delete_chunk, now, transaction
+from models import DeletedImage, Image, Scope, delete_chunk, is_sqlite, now, transaction
 from schema.columns import InstantField
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images import life_cycle
 from webapp.images.choices import choices_of
 from webapp.images.identity import ImageIdentity, find_registered
+from webapp.images.successors import successors_from
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_unchanged
 
@@ -43,6 +44,12 @@ DERIVED_COLUMNS = frozenset(
     }
 )
 """Columns that are computed from other columns. The stored copy leaves them out."""
+
+
+_PREDECESSOR_COLUMNS = (
+    *(Image.id, Image.scope, Image.name, Image.revision),
+    *(Image.deprecated_on, Image.retired_on),
+)
 
 
 class CannotRestore(Refusal):
@@ -68,8 +75,8 @@ def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = N
         changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
-        # The database would also remove the references, but it would not increment the revisions.
-        Image.update_all(successor=None).where(Image.successor == image.id).execute()
+        # The database would also remove the references, but nobody would see that they changed.
+        _set_successor(actor, Image.successor == image.id, image.id, None)
         image.delete_instance()
     return batch
 
@@ -122,7 +129,8 @@ def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Imag
     """Restore one image with its ID and history.
 
     The image becomes the successor of its former predecessors again. If a predecessor has another
-    successor by now, it keeps the other successor. If the credentials or the successor of the
+    successor by now, or if the successors would lead back to it, it stays as it is. If the
+    credentials or the successor of the
     restored image no longer exist, the image is restored without them. Raises Forbidden and
     CannotRestore.
     """
@@ -141,7 +149,7 @@ def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Imag
             image.revision += 1
             _require_unregistered(image)
             image.save(force_insert=True)
-            _reconnect_predecessors(image, row.record["succeeds"])
+            _reconnect_predecessors(actor, image, row.record["succeeds"])
             row.delete_instance()
             audit.record(actor, scope, "image.undelete", image.name, record=image)
     except IntegrityError as error:
@@ -165,15 +173,33 @@ def _require_unregistered(image: Image) -> None:
         raise CannotRestore(f"This image has been registered again at {registered.scope.label}.")
 
 
-def _reconnect_predecessors(image: Image, predecessor_ids: list[int]) -> None:
+def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[int]) -> None:
     """Make `image` the successor of its former predecessors again.
 
-    Skip a predecessor that has another successor by now, and a predecessor that no longer has a
-    deprecation or retirement date.
+    Skip a predecessor that has another successor by now, a predecessor that no longer has a
+    deprecation or retirement date, and a predecessor to which the successors of `image` now lead.
     """
-    without_successor = Image.id.in_(predecessor_ids) & Image.successor.is_null()
+    following = successors_from([image.id])
+    reconnected = Image.id.in_([each for each in predecessor_ids if each not in following])
+    without_successor = reconnected & Image.successor.is_null()
     has_dates = Image.deprecated_on.is_null(False) | Image.retired_on.is_null(False)
-    Image.update_all(successor=image.id).where(without_successor & has_dates).execute()
+    _set_successor(actor, without_successor & has_dates, None, image.id)
+
+
+def _set_successor(actor: Actor, condition: Any, before: int | None, after: int | None) -> None:
+    """Change the successor of the images that meet `condition`, with an audit entry for each.
+
+    Without the entries, somebody who is changing the life cycle of such an image would overwrite
+    the new value without seeing it.
+    """
+    query = Image.select(*_PREDECESSOR_COLUMNS, Scope).join(Scope).where(condition)
+    if not is_sqlite():
+        query = query.for_update(of=Image)
+    predecessors = list(query.order_by(Image.id))
+    Image.update_all(successor=after).where(condition).execute()
+    for predecessor in predecessors:
+        predecessor.revision += 1
+        life_cycle.record_new_successor(actor, predecessor, before, after)
 
 
 def _store_copy(actor: Actor, image: Image, batch: str) -> None:

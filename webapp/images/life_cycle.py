@@ -7,7 +7,7 @@ day. This module must not know the state that the cloud reports for an image.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -168,6 +168,19 @@ def change(
                 actor, image.scope, _audit_action(plan), image.name, record=image, changes=changes
             )
     return changes
+
+
+def record_new_successor(actor: Actor, image: Image, before: int | None, after: int | None) -> None:
+    """Write an audit entry for an image whose successor changed because of another image.
+
+    Only the dates, name, scope and revision of `image` must be loaded.
+    """
+    dates = LifeCyclePlan(image.deprecated_on, image.retired_on)
+    old, new = (audit_values(replace(dates, successor=each)) for each in (before, after))
+    changes = audit.difference(old, new)
+    audit.record(
+        actor, image.scope, _audit_action(dates), image.name, record=image, changes=changes
+    )
 
 
 _PLAN_COLUMNS = (
