@@ -101,6 +101,27 @@ def test_an_invisible_successor_is_not_revealed(
     assert "hidden-from-below" not in below.text
 
 
+def test_a_successor_that_is_not_visible_any_more_stays(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme/production", 1)
+    successor = make_image("acme", 2, name="internal", shared=True)
+    admin = client_of("account-admin")
+    url = f"/environment/acme/production/images/{image.id}/life-cycle"
+    fields = {"status": "deprecated", "on": str(models.today())}
+
+    def save(reason: str, successor_text: str) -> None:
+        data = {**fields, "reason": reason, "successor": successor_text}
+        page = admin.post(url, data={**data, "revision": reload(image).revision})
+        assert page.status_code == 303
+
+    save("It is old.", "internal")
+    Image.update(shared=False).where(Image.id == successor.id).execute()
+    save("It is very old.", "")
+    assert reload(image).status_reason == "It is very old."
+    assert reload(image).successor_id == successor.id
+
+
 def test_successors_are_suggested_while_typing(client: FlaskClient, make_image: MakeImage) -> None:
     image, retired = (
         make_image("acme", 1, name="noble-new"),

@@ -116,10 +116,10 @@ def _save(image: Image, form: StatusForm) -> audit.Changes:
 def _successor_id(image: Image, text: str) -> int | None:
     """Return the ID of the successor that `text` names. Raises Refusal.
 
-    A saved successor that the person does not change stays valid, even if it has been retired
-    since.
+    A saved successor that the person does not change stays, even if it has been retired since, or
+    if it is not visible here any more, so that the field was empty.
     """
-    if text and text == _successor_text(image):
+    if text == _successor_text(image):
         return image.successor_id
     return parse_successor(g.scope, text)
 
