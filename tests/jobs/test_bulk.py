@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -207,6 +208,25 @@ def test_changing_the_life_cycle_of_several_images(
     run_action("restore", images)
     assert {reload(image).status for image in images} == {LifeCycle.ACTIVE}
     assert [life_cycle.plan_of(reload(image)) for image in images] == [LifeCyclePlan()] * 2
+
+
+@pytest.mark.parametrize("key", ["deprecate", "retire"])
+def test_an_image_that_already_has_the_status_keeps_it(
+    make_image: MakeImage, run_action: RunAction, key: str
+) -> None:
+    active, image = make_image("acme", 1, name="active"), make_image("acme", 2, name="old")
+    run_action(key, [image], **life_cycle_arguments(reason="Old.", successor=active.id))
+    before = life_cycle.plan_of(reload(image))
+    job = run_action(key, [active, image], **life_cycle_arguments(days=30))
+    since = f"This image has been {key}d since {models.today().isoformat()}."
+    assert outcomes_by_subject(job) == {"active": ("done", ""), "old": ("unchanged", since)}
+    assert life_cycle.plan_of(reload(image)) == before
+    job = run_action(key, [image], **life_cycle_arguments(days=30, reason="Very old."))
+    assert outcomes_by_subject(job) == {"old": ("done", since)}
+    assert life_cycle.plan_of(reload(image)) == replace(before, reason="Very old.")
+    run_action(key, [image], **life_cycle_arguments(days=-1))
+    plan = life_cycle.plan_of(reload(image))
+    assert models.today() - timedelta(days=1) in {plan.deprecated_on, plan.retired_on}
 
 
 def test_an_image_cannot_be_its_own_successor(make_image: MakeImage, run_action: RunAction) -> None:

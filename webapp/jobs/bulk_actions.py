@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+import models
 from models import Image, JobRow, Level, Scope
 from webapp.access import Actor
 from webapp.clouds.base import CloudError, ImageState
@@ -153,17 +154,33 @@ def _deprecate(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) 
     """
     if image.retired_on is not None:
         raise Refusal("This image is retired or scheduled for retirement. Reactivate it first.")
-    on = date.fromisoformat(arguments["on"])
-    successor = arguments["successor"]
-    return bool(life_cycle.deprecate(actor, image, on, arguments["reason"], successor)), ""
+    on, message = _day_and_message(image.deprecated_on, arguments, "deprecated")
+    changed = life_cycle.deprecate(actor, image, on, *_reason_and_successor(image, arguments))
+    return bool(changed), message
 
 
 def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-    """Retire the image. An empty reason or successor leaves the stored one unchanged."""
+    """Retire the image."""
+    on, message = _day_and_message(image.retired_on, arguments, "retired")
+    changed = life_cycle.retire(actor, image, on, *_reason_and_successor(image, arguments))
+    return bool(changed), message
+
+
+def _day_and_message(stored: date | None, arguments: Arguments, status: str) -> tuple[date, str]:
+    """Return the first day of a status, and a message if it is not the day in `arguments`.
+
+    An image that already has the status keeps it, so a later day does not apply.
+    """
     on = date.fromisoformat(arguments["on"])
+    if stored and stored <= models.today() and stored < on:
+        return stored, f"This image has been {status} since {stored.isoformat()}."
+    return on, ""
+
+
+def _reason_and_successor(image: Image, arguments: Arguments) -> tuple[str, int | None]:
+    """Return the reason and the successor. An empty argument leaves the stored value unchanged."""
     reason = arguments["reason"] or image.status_reason
-    successor = arguments["successor"] or image.successor_id
-    return bool(life_cycle.retire(actor, image, on, reason, successor)), ""
+    return reason, arguments["successor"] or image.successor_id
 
 
 def _make_active(
