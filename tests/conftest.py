@@ -87,6 +87,7 @@ def _sqlite(folder: Path) -> NewDatabase:
     def new() -> Iterator[str]:
         copy = folder / f"{uuid.uuid4().hex}.db"
         shutil.copyfile(golden, copy)
+        copy.chmod(0o600)
         yield f"sqlite:///{copy}"
         for leftover in folder.glob(f"{copy.name}*"):
             leftover.unlink()

@@ -17,6 +17,7 @@ from webapp.clouds import waiting
 from webapp.clouds.outgoing import endpoints
 from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
+from webapp.database import private_files
 from webapp.images import deletion, due_dates
 from webapp.images.receipts import Receipts
 from webapp.jobs import actions, bulk_actions, scope_deletion, store, ticker
@@ -62,6 +63,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         VERSION=__version__,
     )
     logs.configure(settings.log_level)
+    private_files.tighten_data_folder(settings.data_dir)
+    for file in settings.secret_files:
+        private_files.tighten(file)
     models.database.initialize(
         database.open_database(settings.database_url, pgbouncer=settings.pgbouncer)
     )

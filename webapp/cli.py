@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
-from peewee import IntegrityError
+from peewee import IntegrityError, SqliteDatabase
 
 import models
 from models import Membership, Person, Role, Scope, transaction
+from webapp import backup as backups
 from webapp import database
 from webapp.images import due_dates
 from webapp.people import accounts
@@ -25,6 +29,8 @@ END_SECONDS = 20.0
 def init_app(app: Flask) -> None:
     commands = (
         migrate,
+        backup,
+        restore,
         create_admin,
         set_password,
         rotate_keys,
@@ -43,6 +49,70 @@ def migrate() -> None:
     with database.connection_for_command():
         applied = database.migrate(models.database.obj)
     click.echo(f"Applied: {', '.join(applied)}" if applied else "The schema is up to date.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace an older backup.")
+@with_appcontext
+def backup(file: Path, force: bool) -> None:
+    """Write a backup of the database to FILE, also while the application runs."""
+    url = _direct_database_url()
+    with database.connection_for_command(), _refusals_explained():
+        size = backups.back_up(models.database.obj, url, file, force=force)
+    click.echo(f"Wrote a backup of the database to {file} ({size}).")
+    click.echo("The backup does not contain CREDENTIALS_KEYS. Store the keys in another place.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace a database that is not empty.")
+@with_appcontext
+def restore(file: Path, force: bool) -> None:
+    """Replace the database by the backup in FILE. Stop the application first."""
+    url = _direct_database_url()
+    with _refusals_explained():
+        if isinstance(models.database.obj, SqliteDatabase):
+            outcome = backups.restore(models.database.obj, url, file, force=force)
+        else:
+            with database.connection_for_command():
+                outcome = backups.restore(models.database.obj, url, file, force=force)
+    if outcome.migrations:
+        click.echo(f"Applied: {', '.join(outcome.migrations)}")
+    click.echo(
+        f"Restored {file}: {outcome.images:,} images, {outcome.credentials:,} cloud credentials, "
+        f"{outcome.people:,} user accounts and {outcome.scopes:,} scopes."
+    )
+    with database.connection_for_command():
+        unreadable = services().vault.unreadable()
+    if unreadable:
+        names = ", ".join(f"“{name}”" for name in unreadable[:5])
+        more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
+        click.echo(
+            f"No key in CREDENTIALS_KEYS can decrypt the cloud credentials {names}{more}. Add the "
+            "keys from the time of the backup to CREDENTIALS_KEYS.",
+            err=True,
+        )
+
+
+def _direct_database_url() -> str:
+    """Return the URL of the database without PgBouncer. Raises ClickException."""
+    settings = services().settings
+    if settings.pgbouncer and not settings.direct_database_url:
+        raise click.ClickException(
+            "Backups don’t work through PgBouncer. Set DIRECT_DATABASE_URL to the URL of the "
+            "database without PgBouncer."
+        )
+    return settings.direct_database_url or settings.database_url
+
+
+@contextmanager
+def _refusals_explained() -> Iterator[None]:
+    """Show the message of a refusal without a traceback."""
+    try:
+        yield
+    except Refusal as error:
+        raise click.ClickException(error.message) from error
 
 
 @click.command("create-admin")

@@ -22,6 +22,8 @@ HOST_NAME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """A host name, which may begin with `*.`."""
+SECRETS = ("SECRET_KEY", "CREDENTIALS_KEYS", "DATABASE_URL", "DIRECT_DATABASE_URL", "REDIS_URL")
+"""The settings that a file can contain."""
 KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
 
 
@@ -43,9 +45,15 @@ class Settings:
     """Signs sessions and receipts. It has at least 32 characters."""
     credentials_keys: tuple[str, ...]
     """Fernet keys for cloud credentials. The first key encrypts. Every key can decrypt."""
+    data_dir: Path
+    """The folder of the default database. It may be missing."""
+    secret_files: tuple[Path, ...]
+    """The files that settings were read from."""
     database_url: str
     pgbouncer: bool
     """Whether the server in `database_url` is PgBouncer instead of PostgreSQL."""
+    direct_database_url: str
+    """The URL of the same database without PgBouncer, for backups, or ''."""
     redis_url: str
     """URL of the Redis server that holds the rate limits of all processes.
 
@@ -78,8 +86,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return Settings(
         secret_key=_secret_key(environ),
         credentials_keys=_credentials_keys(environ),
+        data_dir=data_dir,
+        secret_files=tuple(
+            Path(environ[f"{name}_FILE"]) for name in SECRETS if environ.get(f"{name}_FILE")
+        ),
         database_url=_text(environ, "DATABASE_URL") or f"sqlite:///{data_dir / 'registry.db'}",
         pgbouncer=_boolean(environ, "PGBOUNCER", default=False),
+        direct_database_url=_text(environ, "DIRECT_DATABASE_URL"),
         redis_url=_text(environ, "REDIS_URL"),
         trusted_proxies=trusted_proxies,
         url_prefix=_url_prefix(environ),

@@ -43,6 +43,16 @@ class Vault:
             ) from error
         return CredentialValues({**row.settings, **secrets}, row.scope.account_path)
 
+    def unreadable(self) -> list[str]:
+        """Return the names of all stored credentials that no key can decrypt."""
+        names = []
+        for row in CloudCredentials.select().order_by(CloudCredentials.id):
+            try:
+                self.reveal(row)
+            except VaultError:
+                names.append(row.name)
+        return names
+
     def seal(self, values: Mapping[str, Any]) -> str:
         """Return JSON values as a text that a browser can store, but neither read nor change."""
         return self._fernet.encrypt(json.dumps(values).encode()).decode()

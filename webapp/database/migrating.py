@@ -13,6 +13,7 @@ from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
 
 from models import Level, Scope, transaction
+from webapp.database.private_files import create_private_file
 from webapp.database.waiting import UNLIMITED, long_statements
 
 log = logging.getLogger("webapp.database")
@@ -50,7 +51,9 @@ def _migration_lock(database: Any) -> Iterator[None]:
     session could stay behind in a session that other clients use.
     """
     if isinstance(database, SqliteDatabase):
-        with Path(f"{database.database}.migrating").open("w") as lock:
+        path = Path(f"{database.database}.migrating")
+        create_private_file(path)
+        with path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         return

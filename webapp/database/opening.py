@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from peewee import Database
 
+from webapp.database.private_files import tighten_database
 from webapp.database.sqlite import FileConnection, SqlitePool
 from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SECONDS
 from webapp.settings import SettingsError
@@ -100,15 +101,19 @@ def _open_sqlite(url: str) -> Database:
 
 
 def _require_usable_file(path: Path) -> None:
-    """Create the folder of the file if it is missing. Raises SettingsError."""
+    """Create the folder of the file if it is missing, and let only its owner read the file.
+
+    Raises SettingsError.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(
             f"The folder of the database, {path.parent}, cannot be created: {error.strerror}."
         ) from error
     if path.is_dir():
         raise SettingsError(f"DATABASE_URL names the folder {path} instead of a file.")
+    tighten_database(path)
 
 
 def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
@@ -118,7 +123,7 @@ def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
         raise SettingsError(
             "PostgreSQL needs the Python package psycopg. Install requirements/base.txt."
         ) from error
-    parameters = {**POSTGRESQL_PARAMETERS, **_parse_postgresql(url)}
+    parameters = {**POSTGRESQL_PARAMETERS, **parse_postgresql(url)}
     if pgbouncer:
         # PgBouncer accepts no options, and the next transaction may use another session, which
         # does not know the prepared statements. Without them, PostgreSQL always plans for the
@@ -134,7 +139,7 @@ def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
     )
 
 
-def _parse_postgresql(url: str) -> dict[str, Any]:
+def parse_postgresql(url: str) -> dict[str, Any]:
     """Return the parameters of the connection. Raises SettingsError, which never shows the URL."""
     from psycopg import ProgrammingError  # noqa: PLC0415  needs the driver
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from models import Failure, failure_of
 from webapp.database import outages
 from webapp.database.outages import PAUSE_SECONDS, Breaker
 from webapp.database.pool import Pool
+from webapp.database.private_files import create_private_file
 from webapp.database.waiting import statement_seconds
 
 LOCK_SECONDS = 10.0
@@ -46,6 +48,9 @@ class SqlitePool(Pool, PooledSqliteDatabase):
             error = sqlite3.OperationalError("the database file is missing")
             error.sqlite_errorname = "SQLITE_CANTOPEN"
             raise error
+        if self.database != ":memory:":
+            with suppress(OSError):  # SQLite has the better message.
+                create_private_file(Path(self.database))
         connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  not that of the pool
         connection.file_id = self._file_id()
         self._has_opened = True

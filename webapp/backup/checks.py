@@ -1,0 +1,61 @@
+"""The checks that both kinds of databases share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from peewee import Database
+
+from models import CloudCredentials, Image, Person, Scope
+from webapp.backup.files import BackupError
+from webapp.database import MIGRATIONS
+
+HISTORY = "schema_migration"
+"""The table with the names of the applied migrations."""
+RECORDS = (Image, CloudCredentials, Person)
+"""If these tables have no rows, nobody has used the database yet."""
+
+
+@dataclass(frozen=True)
+class RestoreOutcome:
+    """What a restore has done."""
+
+    migrations: list[str]
+    """The migrations that were applied after the backup was restored."""
+    images: int
+    people: int
+    scopes: int
+    credentials: int
+
+    @classmethod
+    def of_database(cls, migrations: list[str]) -> RestoreOutcome:
+        counts = (table.select().count() for table in (Image, Person, Scope, CloudCredentials))
+        return cls(migrations, *counts)
+
+
+def check_version(path: Path, applied: Iterable[str]) -> None:
+    """Raise BackupError if the backup needs a newer version of the application."""
+    names = set(applied)
+    if not names:
+        raise BackupError(f"{path} is not a backup of this application.")
+    unknown = sorted(names - {file.stem for file in MIGRATIONS.glob("[0-9]*.py")})
+    if unknown:
+        raise BackupError(
+            f"{path} was made by a newer version of the application: it contains the migration "
+            f"{unknown[-1]}. Install that version, and restore the backup with it."
+        )
+
+
+def refuse_records(database: Database, *, force: bool) -> None:
+    """Raise BackupError if somebody has used the database. With `force`, accept that."""
+    if force:
+        return
+    for table in RECORDS:
+        name = table._meta.table_name  # noqa: SLF001
+        query = f"SELECT 1 FROM {name} LIMIT 1"  # noqa: S608  a name of ours
+        if database.table_exists(name) and database.execute_sql(query).fetchone():
+            raise BackupError(
+                "The database is not empty. To replace everything in it by the backup, add --force."
+            )

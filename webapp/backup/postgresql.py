@@ -1,0 +1,197 @@
+"""Back up and restore a PostgreSQL database with PostgreSQL's own programs.
+
+A restore replaces all tables in one transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from peewee import Database
+
+from models import TABLES
+from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, refuse_records
+from webapp.backup.files import BackupError, require_kind
+from webapp.database import migrate, parse_postgresql
+
+OURS = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
+ONLY_THE_SCHEMA = ("--schema=public", "--no-owner", "--no-privileges")
+LOCK_SECONDS = 10
+"""How long a restore waits for other users of the old tables."""
+BEGIN = r"""
+\set ON_ERROR_STOP 1
+BEGIN;
+SET LOCAL lock_timeout = '{seconds}s';
+SET LOCAL client_min_messages = warning;
+DO $$
+DECLARE command text;
+BEGIN
+    FOR command IN
+        SELECT DISTINCT format('DROP FUNCTION %s CASCADE', tgfoid::regprocedure)
+        FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE NOT tgisinternal AND relnamespace = 'public'::regnamespace
+        AND relname = ANY ('{{{tables}}}')
+    LOOP EXECUTE command; END LOOP;
+    FOR command IN
+        SELECT format('DROP TABLE public.%I CASCADE', tablename) FROM pg_tables
+        WHERE schemaname = 'public' AND tablename = ANY ('{{{tables}}}')
+    LOOP EXECUTE command; END LOOP;
+END $$;
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+"""
+"""Remove the old tables with their triggers. psql undoes this unless it reads COMMIT."""
+
+
+def back_up(url: str, partial: Path) -> None:
+    """Write a backup to the file `partial`, while others may write. Raises BackupError."""
+    _run(
+        "pg_dump",
+        "--format=custom",
+        "--no-password",
+        *ONLY_THE_SCHEMA,
+        f"--file={partial}",
+        f"--dbname={_connection_string(url)}",
+        environ=_environ(url),
+    )
+    _run("pg_restore", "--list", str(partial))
+
+
+def restore(database: Database, url: str, path: Path, *, force: bool) -> RestoreOutcome:
+    """Replace the tables by the backup at `path`, in one transaction. Raises BackupError."""
+    require_kind(path, "postgresql")
+    # Decompressing the whole file finds damage at any place.
+    _run("pg_restore", "--file=/dev/null", str(path))
+    check_version(path, _applied(path))
+    refuse_records(database, force=force)
+    _refuse_other_sessions(database)
+    contents = _run("pg_restore", "--list", str(path))
+    tables = set(re.findall(r" TABLE public (\w+) ", contents)) | OURS
+    _replace_tables(url, path, tables)
+    outcome = RestoreOutcome.of_database(migrate(database))
+    # Without statistics, the first queries would be slow.
+    database.execute_sql("ANALYZE")
+    return outcome
+
+
+def _applied(path: Path) -> list[str]:
+    """Return the names of the migrations in a backup."""
+    output = _run("pg_restore", "--data-only", f"--table={HISTORY}", "--file=-", str(path))
+    rows = re.search(
+        rf"^COPY public\.{HISTORY} .*?;\n(.*?)^\\\.$", output, re.MULTILINE | re.DOTALL
+    )
+    return [line.split("\t")[1] for line in rows[1].splitlines()] if rows else []
+
+
+def _refuse_other_sessions(database: Database) -> None:
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'image-registry' AND pid <> pg_backend_pid()"
+    )
+    others = database.execute_sql(query).fetchone()[0]
+    if others:
+        raise BackupError(
+            f"The application is running: it has {others} connections to the database. Stop it on "
+            "all servers, and restore the backup again."
+        )
+
+
+def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
+    """Let psql execute the SQL of the backup between BEGIN and COMMIT.
+
+    pg_restore cannot remove tables that the backup does not contain. psql reads COMMIT only after
+    pg_restore has succeeded. If anything fails or is killed before, PostgreSQL rolls back.
+    """
+    psql = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password"]
+    psql += ["--output=/dev/null", f"--dbname={_connection_string(url)}"]
+    pg_restore = [_program("pg_restore"), *ONLY_THE_SCHEMA, "--file=-", str(path)]
+    with subprocess.Popen(  # noqa: S603  programs and arguments of ours
+        psql,
+        env=_environ(url),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as session:
+        stdin: IO[str] | None = session.stdin
+        assert stdin is not None and session.stderr is not None  # noqa: S101, PT018  for mypy
+        failed = ""
+        try:
+            begin = BEGIN.format(seconds=LOCK_SECONDS, tables=",".join(sorted(tables)))
+            stdin.write(begin)
+            stdin.flush()
+            done = subprocess.run(  # noqa: S603  the same
+                pg_restore, stdout=stdin, stderr=subprocess.PIPE, text=True, check=False
+            )
+            failed = (done.stderr or "pg_restore failed") if done.returncode else ""
+            if not failed:
+                stdin.write("COMMIT;\n")
+            stdin.close()
+        except BrokenPipeError:
+            failed = ""  # The reason is in the messages of psql.
+        messages = session.stderr.read()
+        if session.wait() or failed:
+            raise BackupError(
+                f"The backup was not restored: {_reason(messages) or _reason(failed)}. The "
+                "database is unchanged."
+            )
+
+
+def _connection_string(url: str) -> str:
+    """Return the parameters of the connection without the password, which `ps` would show."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  needs the driver
+
+    parameters = parse_postgresql(url)
+    if "sslpassword" in parameters:
+        raise BackupError(
+            "DATABASE_URL contains sslpassword, which other users of this machine could see in the "
+            "list of processes. Use a key without a password, which only the service can read."
+        )
+    return make_conninfo(**{name: parameters[name] for name in parameters if name != "password"})
+
+
+def _environ(url: str) -> Mapping[str, str]:
+    """Return the environment of a program that connects to the database."""
+    password: Any = parse_postgresql(url).get("password")
+    return {**os.environ, **({"PGPASSWORD": password} if password else {})}
+
+
+def _run(program: str, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+    """Run a program of PostgreSQL and return its output. Raises BackupError."""
+    done = subprocess.run(  # noqa: S603  programs and arguments of ours
+        [_program(program), *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        raise BackupError(f"{program} failed: {_reason(done.stderr)}. The database is unchanged.")
+    return done.stdout
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise BackupError(
+            f"The program {name} is missing. Install the client programs of PostgreSQL (Debian, "
+            "Ubuntu: apt-get install postgresql-client), in the version of the server or newer."
+        )
+    return found
+
+
+def _reason(messages: str) -> str:
+    """Return the first error among the messages of a program, without the program's name."""
+    lines = [line for line in messages.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower() or "FATAL" in line] or lines
+    if not errors:
+        return ""
+    line = re.sub(r"^\S*(pg_dump|pg_restore|psql)\S*:\s*(\S+:\d+: )?", "", errors[0])
+    return re.sub(r"^(error|ERROR):\s*", "", line).rstrip(". ")

@@ -1,0 +1,147 @@
+"""Back up and restore an SQLite file.
+
+A restore fills, checks and migrates a new file beside the database. Then it renames the new file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from peewee import DatabaseError, SqliteDatabase
+
+import models
+from models import Failure
+from schema.failures import SQLITE_FAILURES
+from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, refuse_records
+from webapp.backup.files import BackupError, partial_file, require_kind
+from webapp.database import close_all, migrate, open_database
+
+LOCK_SECONDS = 2.0
+"""How long a restore waits for other users of the old file."""
+
+
+def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
+    """Copy the database to the file `partial`, while others may write.
+
+    The copy is one read transaction, so it neither stops writers nor sees their later changes.
+    """
+    file = Path(database.database)
+    if path.exists() and path.samefile(file):
+        raise BackupError(f"{path} is the database itself. Choose another name.")
+    with _explained("The database", path.parent), closing(sqlite3.connect(partial)) as copy:
+        database.connection().backup(copy)
+        # The backup is one file, without a -wal file beside it.
+        copy.execute("PRAGMA journal_mode = delete")
+        _check("The database", copy, "quick_check")
+
+
+def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutcome:
+    """Replace the file of the database by the backup at `path`. Raises BackupError."""
+    file = Path(database.database)
+    require_kind(path, "sqlite")
+    if file.exists() and path.samefile(file):
+        raise BackupError(f"{path} is the database itself.")
+    # `old` holds the old file until the new file has replaced it.
+    with (
+        ExitStack() as old,
+        partial_file(file) as partial,
+        _explained(str(path), file.parent),
+    ):
+        _refuse_records(database, force=force)
+        _copy(path, partial)
+        outcome = _migrate(database, partial)
+        old.enter_context(_taken(file, force=force))
+    return outcome
+
+
+def _refuse_records(database: SqliteDatabase, *, force: bool) -> None:
+    try:
+        with database.connection_context():
+            refuse_records(database, force=force)
+    except DatabaseError as error:
+        if not force:
+            raise BackupError(
+                f"The present database cannot be read: {error}. To replace it, add --force."
+            ) from error
+    finally:
+        close_all(database)
+
+
+def _copy(path: Path, partial: Path) -> None:
+    with (
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(partial)) as copy,
+    ):
+        source.backup(copy)
+        _check(str(path), copy, "integrity_check")
+        tables = {name for (name,) in copy.execute("SELECT name FROM sqlite_master")}
+        history = f"SELECT name FROM {HISTORY}"  # noqa: S608  a constant
+        check_version(path, [n for (n,) in copy.execute(history)] if HISTORY in tables else [])
+
+
+def _check(subject: str, connection: sqlite3.Connection, pragma: str) -> None:
+    (answer,) = connection.execute(f"PRAGMA {pragma}(1)").fetchone()
+    if answer != "ok":
+        raise BackupError(f"{subject} is damaged: {answer.splitlines()[-1]}")
+
+
+def _migrate(database: SqliteDatabase, partial: Path) -> RestoreOutcome:
+    """Apply the pending migrations to the new file, and count its records."""
+    new = open_database(f"sqlite:///{partial}")
+    models.database.initialize(new)
+    try:
+        with new.connection_context():
+            return RestoreOutcome.of_database(migrate(new))
+    finally:
+        close_all(new)
+        models.database.initialize(database)
+
+
+@contextmanager
+def _taken(file: Path, *, force: bool) -> Iterator[None]:
+    """Lock the old file, and merge its -wal file, which would damage the new file.
+
+    Raises BackupError if another program has the file open.
+    """
+    if not file.exists():
+        yield
+        return
+    with closing(sqlite3.connect(file, timeout=LOCK_SECONDS, isolation_level=None)) as old:
+        try:
+            # SQLite refuses to leave the mode WAL while another connection exists.
+            old.execute("PRAGMA journal_mode = delete")
+            old.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if _failure(error) is Failure.BUSY:
+                raise BackupError(
+                    "Another program uses the database. Stop the application on this machine, and "
+                    "restore the backup again."
+                ) from error
+            if not force:
+                raise
+            for ending in ("-wal", "-shm", "-journal"):
+                file.with_name(f"{file.name}{ending}").unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def _explained(subject: str, folder: Path) -> Iterator[None]:
+    """Turn an error of SQLite into a BackupError. `folder` is where the new file is written."""
+    try:
+        yield
+    except (sqlite3.Error, DatabaseError) as error:
+        reasons = {
+            Failure.FULL: f"The disk of {folder} is full. Nothing was changed.",
+            Failure.DAMAGED: f"{subject} is damaged: {error}.",
+        }
+        advice = f"The database failed: {error}. Nothing was changed."
+        failure = _failure(error) or Failure.UNREACHABLE
+        raise BackupError(reasons.get(failure, advice)) from error
+
+
+def _failure(error: BaseException) -> Failure | None:
+    name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    return SQLITE_FAILURES.get("_".join(name.split("_")[:2]))

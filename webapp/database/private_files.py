@@ -1,0 +1,51 @@
+"""Let nobody but the owner read the files of the application: databases, locks and keys.
+
+The umask of the process makes no difference.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+log = logging.getLogger("webapp.database")
+
+ROOT = Path(__file__).parent.parent.parent
+SQLITE_ENDINGS = ("", "-wal", "-shm", "-journal", ".migrating")
+"""The endings of the files that belong to an SQLite database."""
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def create_private_file(path: Path) -> None:
+    """Create the file if it is missing. SQLite gives the same mode to the files beside it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def tighten_database(path: Path) -> None:
+    """Remove the access of other users to an SQLite file and the files beside it."""
+    for ending in SQLITE_ENDINGS:
+        tighten(path.with_name(f"{path.name}{ending}"))
+
+
+def tighten_data_folder(path: Path) -> None:
+    """Remove the access of other users to DATA_DIR, unless other programs need the folder."""
+    is_shared = path in (ROOT, *ROOT.parents) or (path.is_dir() and path.stat().st_mode & 0o1000)
+    if not is_shared:
+        tighten(path)
+
+
+def tighten(path: Path) -> None:
+    """Remove the access of other users to an existing file or folder of this user."""
+    try:
+        status = path.stat()
+        if not status.st_mode & OTHERS or status.st_uid != os.geteuid():
+            return
+        path.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warning("other users can read %s: its mode cannot be changed: %s", path, error)
+        return
+    log.warning("other users could read %s, so its mode was changed", path)
