@@ -134,6 +134,26 @@ def test_pasted_text_is_reviewed_and_then_imported(client_of: ClientOf) -> None:
     assert Image.select().count() == 1
 
 
+def test_only_the_plan_that_the_page_shows_is_imported(client_of: ClientOf) -> None:
+    client = client_of("account-editor")
+    text = f"{HEADER},os_family,os_version\n{ROW},,\naws,us-east-1,ami-0000000a,gold,,\n"
+    url = create_plan(client, text)
+
+    def confirm(page: str) -> str:
+        (plan,) = re.findall(r'name="plan"[^>]*value="([^"]+)"', page)
+        return visible_text(client.post(url, data={"plan": plan}, follow_redirects=True))
+
+    shown = client.get(url).text
+    assert "Import 1 image" in shown
+    client.post(f"{url}/answers", data={"operating_system": "Debian 13"})  # In another tab.
+    page = confirm(shown)
+    assert "The review has changed since you opened the page." in page
+    assert "2 images will be registered" in page
+    assert not Image.select().exists()
+    assert "2 of 2 processed" in confirm(client.get(url).text)
+    assert Image.select().count() == 2
+
+
 def test_a_file_takes_precedence_over_pasted_text(client_of: ClientOf) -> None:
     client = client_of("account-editor")
     upload = upload_of(TEXT.replace("noble", "from-file").encode())

@@ -11,8 +11,8 @@ from wtforms.validators import ValidationError
 
 from models import CloudCredentials, Image, Job
 from webapp.clouds import CLOUDS
-from webapp.forms.base import BaseForm
-from webapp.forms.fields import MultilineText, RadioChoice, RecordChoice, TextLine
+from webapp.forms.base import ActionForm, BaseForm
+from webapp.forms.fields import HiddenText, MultilineText, RadioChoice, RecordChoice, TextLine
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH
 from webapp.refusals import Refusal
@@ -133,6 +133,12 @@ def _valid_operating_system(_form: AnswersForm, field: Field) -> None:
             parse_operating_system(field.data)
     except Refusal as error:
         raise ValidationError(error.message) from error
+
+
+class ApplyForm(ActionForm):
+    """The button that carries out a plan. `plan` is the ID of the plan that the page shows."""
+
+    plan = HiddenText()
 
 
 class AnswersForm(BaseForm):

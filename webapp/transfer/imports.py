@@ -7,6 +7,7 @@ the person applies the plan, the job carries out the plan.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -82,14 +83,26 @@ def finish_look_ups(job: Job) -> None:
         _store_plan(job)
 
 
-def apply(job: Job, vault: Vault) -> bool:
+class PlannedAgain(Refusal):
+    """The person confirmed a plan that another one has replaced, for example in another tab."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The review has changed since you opened the page. Check it, and then import the file."
+        )
+
+
+def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
-    Returns whether the plan is carried out. If the look-ups are repeated, the person must review
-    the new plan.
+    `plan_id` is the ID of the plan that the person reviewed, or None for the current plan. Returns
+    whether the plan is carried out. If the look-ups are repeated, the person must review the new
+    plan. Raises PlannedAgain.
     """
     if not _is_planned(job):
         return job.action == APPLY
+    if plan_id is not None and plan_id != plan_id_of(job):
+        raise PlannedAgain
     looked_up_at = job.arguments.get("looked_up_at")
     oldest = now() - timedelta(seconds=VALID_SECONDS)
     if looked_up_at and datetime.fromisoformat(looked_up_at) < oldest:
@@ -100,6 +113,12 @@ def apply(job: Job, vault: Vault) -> bool:
         return False
     runner.start_job(job, vault, wait=True)
     return True
+
+
+def plan_id_of(job: Job) -> str:
+    """Return the ID of the current plan. Every plan of a job has another ID."""
+    plan_id: str = job.arguments.get("plan_id", "")
+    return plan_id
 
 
 def list_lines(
@@ -230,6 +249,7 @@ def _store_plan(job: Job) -> None:
         "finished_at": None,
         "arguments": {
             **job.arguments,
+            "plan_id": secrets.token_hex(8),
             "counts": counts,
             "questions": _questions(planned, job.arguments),
         },

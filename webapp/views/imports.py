@@ -9,8 +9,8 @@ from flask import Response, abort, g, request, session, url_for
 from models import Job
 from webapp.access import Right
 from webapp.credentials import cloud_credentials
-from webapp.forms.base import ActionForm, refuse
-from webapp.forms.transfer import AnswersForm, make_answers_form, make_import_form
+from webapp.forms.base import refuse
+from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
 from webapp.jobs import claims, store
 from webapp.transfer import import_formats, imports
 from webapp.transfer.import_file import UnreadableFile
@@ -18,6 +18,7 @@ from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect
 from webapp.transfer.import_review import review_of
+from webapp.transfer.imports import PlannedAgain
 from webapp.views.arguments import page_number
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
@@ -71,9 +72,15 @@ def review_import(job_id: int) -> Response:
 @needs(Right.EDIT_IMAGES)
 def apply_import(job_id: int) -> Response:
     job = _import_job_or_404(job_id)
-    if not ActionForm().validate_on_submit():
+    form = ApplyForm()
+    if not form.validate_on_submit():
         abort(400)
-    if not imports.apply(job, services().vault):
+    try:
+        is_applied = imports.apply(job, services().vault, form.plan.data or None)
+    except PlannedAgain as error:
+        toast(error.message, "warning")
+        return redirect(url_for(".review_import", job_id=job.id))
+    if not is_applied:
         toast(
             "The look-ups were too old, so the images were looked up again. Review the import "
             "before you apply it.",
@@ -105,7 +112,7 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         "transfer/import_plan.html",
         fragment="transfer/_import_plan.html" if status == 200 else "",
         job=job,
-        form=ActionForm(),
+        form=ApplyForm(formdata=None, data={"plan": imports.plan_id_of(job)}),
         review=review_of(job),
         answers=answers,
         effects=list(Effect),
