@@ -17,6 +17,11 @@ class AuditEntry(Table):
     scope = ForeignKeyField(Scope, null=True, index=False, on_delete="SET NULL")
     scope_id: int | None
     person_id: int | None
+    account_id = IntegerField(null=True)
+    """The account of the scope, or the scope itself if it is an account. A trigger sets this value.
+
+    Not a foreign key, because the entries stay in the log of the account after its environments are
+    deleted. IDs of scopes are never reused."""
     scope_label = CharField(max_length=160)
     """The label of the scope, which stays here after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
@@ -35,4 +40,9 @@ class AuditEntry(Table):
     """{"field": [old value, new value], …}. Secrets are listed without their values."""
 
     class Meta:
-        indexes = ((("scope", "at"), False), (("record", "at"), False))
+        # The ID is in the order of the entries, so each index contains a log in its order.
+        indexes = (
+            (("account_id", "id"), False),
+            (("scope", "id"), False),
+            (("record", "id"), False),
+        )

@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 import models
 import webapp
-from models import CloudCredentials, Image, Person, Scope
+from models import AuditEntry, CloudCredentials, Image, Person, Scope
 from tests import cast
 from tests.environ import ENVIRON
 from tests.pgbouncer import pgbouncer
@@ -274,6 +274,12 @@ def reload(image: Image) -> Image:
     """Return the image as it is stored now."""
     stored: Image = Image.get_by_id(image.id)
     return stored
+
+
+def entries_of(image: Image) -> list[AuditEntry]:
+    """Return all entries of the audit log about an image, newest first."""
+    entries = AuditEntry.select().where(AuditEntry.record == image.reference)
+    return list(entries.order_by(AuditEntry.id.desc()))
 
 
 def details(**changes: object) -> ImageDetails:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time
 
 import pytest
@@ -31,9 +32,10 @@ from tests.conftest import (
     ScopeAt,
     choices,
     details,
+    entries_of,
     reload,
 )
-from webapp import audit, database
+from webapp import database
 from webapp.clouds.base import Fact, ImageState, Locator
 from webapp.images import deletion, image_details, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered
@@ -52,6 +54,7 @@ NORMALIZED_TEXTS = "0014_normalized_texts"
 DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 SHORT_WORD_INDEX = "0018_short_word_index"
 NAMES = "0019_normalized_names"
+AUDIT_RANGES = "0021_audit_ranges"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(
@@ -225,7 +228,7 @@ def test_records_of_the_same_cloud_image_are_merged(
     assert merged.status is LifeCycle.DEPRECATED
     assert reload(predecessor).successor_id == merged.id
     assert reload(elsewhere).location == "us-east-1"
-    entries = audit.image_entries(merged)
+    entries = entries_of(merged)
     assert [entry.action for entry in entries[:2]] == ["image.merge", "image.merge"]
     assert {tuple(entry.changes["name"]) for entry in entries[:2]} == {
         ("n2", "noble"), ("n3", "noble")
@@ -463,7 +466,7 @@ def test_records_whose_locations_differ_only_in_spelling_are_merged(
     kept = reload(resource)
     assert (kept.location_key, kept.compute_resource_key) == ("labs/dc0", "cluster/a")
     assert reload(successor).successor_id == first.id
-    assert audit.image_entries(merged)[0].changes["name"] == ["n2", "noble 映像"]
+    assert entries_of(merged)[0].changes["name"] == ["n2", "noble 映像"]
     assert caplog.text.count("was merged into it") == 2
     for image in Image.select():
         stored = dict(image.__data__)
@@ -533,3 +536,35 @@ def test_names_are_stored_in_the_form_in_which_they_are_compared(
         scopes.create(admin, acme, old)
     with pytest.raises(saved_views.NameTaken):
         saved_views.save_view(admin, acme, old, "images?q=x")
+
+
+def test_old_entries_get_into_the_log_of_their_account(
+    make_image: MakeImage, scope: ScopeAt
+) -> None:
+    make_image("acme/production", 1)
+    make_image("acme", 2)
+    make_image("", 3)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(AUDIT_RANGES)
+    assert "account_id" not in {each.name for each in models.database.get_columns("audit_entry")}
+    assert runner.up()[0] == AUDIT_RANGES
+    acme = scope("acme").id
+    entries = AuditEntry.select().order_by(AuditEntry.id)
+    assert [entry.account_id for entry in entries] == [acme, acme, None]
+
+
+def test_processes_that_start_together_migrate_one_after_the_other(
+    make_image: MakeImage,
+) -> None:
+    make_image("acme")
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down(AUDIT_RANGES)
+    with ThreadPoolExecutor() as pool:
+        futures = [pool.submit(_migrate_in_thread) for _ in range(3)]
+        applied = [name for future in futures for name in future.result(timeout=60)]
+    assert applied == [each.name for each in runner.status() if each.name >= AUDIT_RANGES]
+
+
+def _migrate_in_thread() -> list[str]:
+    with models.database.connection_context():
+        return database.migrate(models.database.obj)

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, and when.
+"""Writing the audit log: who changed what, and when. `audit_log.py` reads it.
 
 Call `record` inside the transaction of the change, so that the database stores the change and its
 entry together or not at all.
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from models import AuditEntry, EditedTable, Image, Scope
+from models import AuditEntry, EditedTable, Scope
 from webapp.access import Actor
 
 REGISTRY = "The registry"
@@ -136,23 +136,3 @@ def field_label(name: str) -> str:
     words = [_ABBREVIATIONS.get(word, word) for word in name.split("_")]
     label = " ".join(words)
     return label[0].upper() + label[1:]
-
-
-def image_entries(image: Image) -> list[AuditEntry]:
-    """Return every entry about one image, newest first."""
-    newest = AuditEntry.at.desc(), AuditEntry.id.desc()
-    return list(AuditEntry.select().where(AuditEntry.record == image.reference).order_by(*newest))
-
-
-def scope_entries(scope: Scope, *, page: int, page_size: int) -> tuple[list[AuditEntry], bool]:
-    """Return one page of entries, newest first, and whether another page follows.
-
-    The entries are about `scope` and the scopes below it. At Scalr, the entries of deleted scopes
-    are included.
-    """
-    query = AuditEntry.select().order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
-    if scope.parent_id is not None:
-        scope_ids = [descendant.id for descendant in scope.subtree()]
-        query = query.where(AuditEntry.scope.in_(scope_ids))
-    rows = list(query.limit(page_size + 1).offset((page - 1) * page_size))
-    return rows[:page_size], len(rows) > page_size

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models import CloudCredentials, Image, Scope
-from tests.conftest import ActorOf, MakeCredentials, MakeImage, choices, details, reload
-from webapp import audit
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, choices, details, entries_of, reload
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import (
@@ -37,7 +36,7 @@ def test_a_check_stores_what_changed_in_the_cloud(
     assert changes == {"Description": ("Ubuntu 24.04", "New")}
     assert checking.check_again(editor, image, vault) == {}
     assert Image.get_by_id(image.id).description == "New"
-    actions = [entry.action for entry in audit.image_entries(image)]
+    actions = [entry.action for entry in entries_of(image)]
     assert actions == ["image.check", "image.register"]
 
 
@@ -107,7 +106,7 @@ def test_the_first_check_of_a_missing_image_finds_it_gone_and_not_changed(
 ) -> None:
     answer_with(monkeypatch, ImageNotFound("There is no such AMI."))
     assert checking.check_again(editor, unread, vault) == {"State": ("unknown", "gone")}
-    entry = audit.image_entries(unread)[0]
+    entry = entries_of(unread)[0]
     assert entry.changes == {"State": ["unknown", "gone"]}
     stored = Image.get_by_id(unread.id)
     assert (stored.state, stored.verified) == (ImageState.GONE, True)
@@ -146,7 +145,7 @@ def test_a_failed_check_keeps_the_state_and_stores_when_and_why(
     assert (after.state, after.verified, after.details) == (state, before.verified, before.details)
     assert after.checked_at == before.checked_at
     assert (after.check_failed_at is not None, after.check_error) == (True, str(error))
-    assert [entry.action for entry in audit.image_entries(image)] == ["image.register"]
+    assert [entry.action for entry in entries_of(image)] == ["image.register"]
     answer_with(monkeypatch, details())
     checking.check_again(editor, image, vault)
     assert (reload(image).check_failed_at, reload(image).check_error) == (None, "")
@@ -265,7 +264,7 @@ def test_a_check_stores_the_new_location_of_a_moved_image(
     stored = reload(image)
     assert stored.location == "eu-west-1"
     assert image_details.from_json(stored.details).location == ""
-    entry = audit.image_entries(image)[0]
+    entry = entries_of(image)[0]
     assert (entry.action, entry.changes) == (
         "image.check",
         {"Location": ["us-east-1", "eu-west-1"]},

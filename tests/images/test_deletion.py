@@ -11,8 +11,16 @@ import pytest
 
 import models
 from models import AuditEntry, DeletedImage, FacetGroup, Image, LifeCycle, Scope, now
-from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, details, receipt
-from webapp import audit
+from tests.conftest import (
+    ActorOf,
+    MakeCredentials,
+    MakeImage,
+    ScopeAt,
+    choices,
+    details,
+    entries_of,
+    receipt,
+)
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import Locator
 from webapp.images import deletion, life_cycle, registration
@@ -50,7 +58,7 @@ def test_restoring_preserves_every_field(
     assert (restored, refused) == ([image], [])
     assert stored_columns(image) == {**before, "revision": before["revision"] + 1}
     assert not DeletedImage.select().exists()
-    entries = audit.image_entries(image)
+    entries = entries_of(image)
     assert [(each.action, each.person) for each in entries[:2]] == [
         ("image.undelete", admin.person),
         ("image.delete", editor.person),

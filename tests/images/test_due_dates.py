@@ -12,7 +12,7 @@ from flask import Flask
 
 import models
 from models import FacetGroup, Image, LifeCycle, open_connection, transaction
-from tests.conftest import ActorOf, Clock, MakeImage, details, reload
+from tests.conftest import ActorOf, Clock, MakeImage, details, entries_of, reload
 from tests.query_plans import plan_of
 from webapp import audit
 from webapp.access import Actor
@@ -123,7 +123,7 @@ def test_the_log_says_that_the_registry_changed_the_image(
     announce(image, MIDNIGHT + DAY)
     clock.go_to(MIDNIGHT + 2 * DAY)
     assert apply_due_dates() == 1
-    entry, *_ = audit.image_entries(image)
+    entry, *_ = entries_of(image)
     assert (entry.action, entry.person, entry.person_name) == ("image.due", None, "The registry")
     assert entry.changes == {
         "status": ["active", "deprecated"],
@@ -203,7 +203,7 @@ def test_two_servers_change_every_image_once(make_image: MakeImage, clock: Clock
     assert sum(changed) == len(images)
     for image in images:
         assert reload(image).revision == image.revision + 1
-        actions = [entry.action for entry in audit.image_entries(image)]
+        actions = [entry.action for entry in entries_of(image)]
         assert actions.count("image.due") == 1
     assert counts() == {(LifeCycle.ACTIVE, "deprecated"): 30}
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from models import Image
-from tests.conftest import ActorOf, MakeImage, choices
-from webapp import audit
+from tests.conftest import ActorOf, MakeImage, choices, entries_of
 from webapp.images import editing
 
 
@@ -14,7 +13,7 @@ def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: Act
         actor_of("account-editor"), image, choices(os_version="22.04", size_gb=None)
     )
     assert changes == {"os_version": ("24.04", "22.04"), "size_gb": (8, None)}
-    assert audit.image_entries(image)[0].changes == {
+    assert entries_of(image)[0].changes == {
         "os_version": ["24.04", "22.04"],
         "size_gb": [8, None],
     }
@@ -24,4 +23,4 @@ def test_editing_records_old_and_new_values(make_image: MakeImage, actor_of: Act
 def test_an_edit_without_changes_is_not_audited(make_image: MakeImage, actor_of: ActorOf) -> None:
     image = make_image("acme")
     assert editing.edit(actor_of("account-editor"), image, choices()) == {}
-    assert len(audit.image_entries(image)) == 1
+    assert len(entries_of(image)) == 1

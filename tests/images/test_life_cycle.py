@@ -8,8 +8,7 @@ import pytest
 
 import models
 from models import FacetGroup, LifeCycle
-from tests.conftest import ActorOf, MakeImage, reload
-from webapp import audit
+from tests.conftest import ActorOf, MakeImage, entries_of, reload
 from webapp.access import Actor, Forbidden
 from webapp.images import life_cycle
 from webapp.images.life_cycle import STAYS_ACTIVE, InvalidLifeCycle, LifeCyclePlan
@@ -45,7 +44,7 @@ def test_deprecating_an_image_today(make_image: MakeImage, editor: Actor) -> Non
     image = reload(image)
     assert image.status is LifeCycle.DEPRECATED
     assert life_cycle.plan_of(image) == LifeCyclePlan(TODAY, None, "CVE-2026-1", successor.id)
-    entry = audit.image_entries(image)[0]
+    entry = entries_of(image)[0]
     assert (entry.action, entry.person) == ("image.deprecate", editor.person)
     assert entry.changes == {
         "deprecated_on": [None, "2026-03-10"],
@@ -59,7 +58,7 @@ def test_repeating_a_change_changes_nothing(make_image: MakeImage, editor: Actor
     image = make_image("acme")
     assert life_cycle.retire(editor, image, TODAY)
     assert not life_cycle.retire(editor, image, TODAY)
-    assert [entry.action for entry in audit.image_entries(image)] == [
+    assert [entry.action for entry in entries_of(image)] == [
         "image.retire",
         "image.register",
     ]
@@ -99,7 +98,7 @@ def test_deprecating_cancels_a_retirement(make_image: MakeImage, editor: Actor) 
     life_cycle.retire(editor, image, TODAY)
     life_cycle.deprecate(editor, image, TODAY)
     assert reload(image).status is LifeCycle.DEPRECATED
-    assert audit.image_entries(image)[0].changes["retired_on"] == ["2026-03-10", None]
+    assert entries_of(image)[0].changes["retired_on"] == ["2026-03-10", None]
 
 
 @pytest.mark.parametrize("day", [TODAY, LATER])
@@ -109,7 +108,7 @@ def test_an_image_can_be_made_active_again(make_image: MakeImage, editor: Actor,
     assert life_cycle.make_active(editor, image)
     assert life_cycle.plan_of(reload(image)) == STAYS_ACTIVE
     assert reload(image).status is LifeCycle.ACTIVE
-    assert audit.image_entries(image)[0].action == "image.restore"
+    assert entries_of(image)[0].action == "image.restore"
     assert not life_cycle.make_active(editor, image)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models import CloudCredentials, Image, Scope
-from tests.conftest import ActorOf, MakeCredentials, ScopeAt, choices, details, receipt
+from tests.conftest import ActorOf, MakeCredentials, ScopeAt, choices, details, entries_of, receipt
 from webapp import audit
 from webapp.access import Forbidden
 from webapp.clouds.base import Locator
@@ -29,7 +29,7 @@ def test_registering_saves_details_and_choices(
     assert (image.cloud, image.location) == ("aws", "us-east-1")
     assert image.registered_by == actor.person
     assert image.credentials_name == "AWS"
-    entry = audit.image_entries(image)[0]
+    entry = entries_of(image)[0]
     assert (entry.action, entry.person) == ("image.register", actor.person)
     assert entry.changes["os_family"] == [None, "ubuntu"]
 
@@ -41,7 +41,7 @@ def test_the_history_has_only_values_that_changed(
     image = registration.register(actor, acme, receipt(make_credentials("")), without_size)
     sharing.promote(actor, image)
     deletion.delete(actor, image)
-    entries = audit.image_entries(image)
+    entries = entries_of(image)
     assert {entry.action for entry in entries} == {
         f"image.{n}" for n in ("delete", "promote", "register")
     }

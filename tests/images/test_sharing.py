@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 
 from models import Image
-from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, receipt
-from webapp import audit
+from tests.conftest import (
+    ActorOf,
+    MakeCredentials,
+    MakeImage,
+    ScopeAt,
+    choices,
+    entries_of,
+    receipt,
+)
 from webapp.access import Forbidden
 from webapp.images import registration, sharing
 from webapp.images.identity import AlreadyRegistered
@@ -34,7 +41,7 @@ def test_an_image_is_promoted_to_the_scope_above(
     # Everybody who could see the image can still see it.
     assert catalogue.find_visible_image(scope("acme/production"), image.id)
     assert catalogue.find_visible_image(scope("acme/staging"), image.id)
-    assert audit.image_entries(image)[0].changes["scope"] == [
+    assert entries_of(image)[0].changes["scope"] == [
         "Environment acme / production",
         "Account acme",
     ]

@@ -10,8 +10,7 @@ import pytest
 
 import models
 from models import Image
-from tests.conftest import MakeImage, ScopeAt, reload
-from webapp import audit
+from tests.conftest import MakeImage, ScopeAt, entries_of, reload
 from webapp.access import Actor
 from webapp.images import life_cycle, successors
 from webapp.images.life_cycle import STAYS_ACTIVE
@@ -105,7 +104,7 @@ def test_an_invisible_successor_is_not_revealed(
     assert successors.visible_successor(image, scope("acme")) == hidden
     assert successors.visible_successor(image, scope("acme/production")) is None
     assert successors.visible_successor(hidden, scope("acme")) is None
-    assert "hidden" not in str(audit.image_entries(image)[0].changes)
+    assert "hidden" not in str(entries_of(image)[0].changes)
 
 
 def test_finding_an_image_by_id_cloud_image_id_or_name(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from flask import Flask
 
-from models import Job, Membership, Person, Role, SavedView
+from models import AuditEntry, Job, Membership, Person, Role, SavedView
 from tests.cast import CAST, HOMES
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
 from webapp.people import accounts, members
@@ -90,6 +90,12 @@ e      POST   /environments/x/rename               404  403    403    404
 e      GET    /environments/x/delete               404  403    403    404
 e      POST   /environments/x/delete               404  403    403    404
 sae    GET    /audit                               404  403    403    200
+sae    GET    /audit/{entry}                       404  403    403    200
+sae    GET    /images/{image}/history              404  200    200    200
+ae     GET    /images/{inherited}/history          404  200    200    200
+sae    GET    /images/{unrelated}/history          404  404    404    404
+sae    GET    /images/{image}/history/{entry}      404  200    200    200
+ae     GET    /images/{inherited}/history/{entry}  404  404    404    404
 sae    GET    /bookmarks                           404  200    200    200
 sae    POST   /bookmarks                           404  303    303    303
 sae    POST   /bookmarks/move                      404  303    303    303
@@ -196,6 +202,7 @@ def create_records(
             "job": Job.create(
                 scope=here, person=owner, action="image-share", arguments={}, total=0, state="done"
             ).id,
+            "entry": AuditEntry.get(record=f"image:{own['image']}").id,
             "view": SavedView.create(name="shared", shared=True, **of_owner).id,
             "private": SavedView.create(name="private", **of_owner).id,
         }
@@ -279,7 +286,7 @@ def test_the_table_covers_every_route(app: Flask) -> None:
         numbers = {
             "image": 1, "promoted": 1, "deleted": 1, "inherited": 1, "unrelated": 1,
             "credentials": 1, "foreign": 1, "member": 1, "invitation": 1,
-            "view": 1, "private": 1, "job": 1,
+            "view": 1, "private": 1, "job": 1, "entry": 1,
             "kind": "environments", "child": "x", **CHILDREN[level],
         }  # fmt: skip
         for row in table_rows():

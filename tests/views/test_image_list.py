@@ -232,12 +232,13 @@ def test_filters_say_that_a_part_of_the_search_is_ignored(client_of: ClientOf) -
     assert "The counts also ignore the part of your search that can’t be used." in page
 
 
+@pytest.mark.usefixtures("three_images")
 def test_the_pages_of_the_audit_log_have_one_tab(client_of: ClientOf) -> None:
     client = client_of("account-admin")
-    page = client.get("/account/acme/audit?page=2").text
+    page = client.get("/account/acme/audit?before=3").text
     assert bookmark_links(page)[-1] == ("Audit log", True)
     assert 'name="path" value="audit"' in page
-    assert 'href="/account/acme/audit">Newer' in page
+    assert ">Newer<" in page
 
 
 @pytest.mark.usefixtures("three_images")

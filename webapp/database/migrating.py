@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,10 @@ log = logging.getLogger("webapp.database")
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 MIGRATION_LOCK = 7_305_842
 """ID of the advisory lock for migrations. The number is arbitrary."""
+TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
+"""Without parameters: after a statement with parameters, the transaction still has its snapshot."""
+LOCK_PAUSE = 0.2
+"""How many seconds pass before a process that waits for the lock tries again."""
 
 
 def pending_migrations(database: Database) -> list[str]:
@@ -60,6 +65,9 @@ def _migration_lock(database: Any) -> Iterator[None]:
     with database.open_separate_connection() as connection, connection.transaction():
         connection.execute("SET LOCAL statement_timeout = 0")
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+        # CREATE INDEX CONCURRENTLY waits for the snapshots of all transactions. A statement that
+        # waits for the lock would have a snapshot, so both would wait forever.
+        while not connection.execute(TRY_LOCK).fetchone()[0]:
+            time.sleep(LOCK_PAUSE)
         with database.without_server_limits():
             yield

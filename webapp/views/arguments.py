@@ -26,6 +26,13 @@ def number_argument(name: str, default: int) -> int:
     return int(text) if is_number else default
 
 
+def id_argument(name: str) -> int:
+    """Return the ID in the query string, or 0 if it is missing or invalid."""
+    text = request.args.get(name, "")
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))
+    return min(int(text), LARGEST_ID) if is_number else 0
+
+
 def page_number() -> int:
     """Return the number of the requested page, counted from 1."""
     return max(number_argument("page", 1), 1)

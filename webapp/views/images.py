@@ -7,8 +7,8 @@ from typing import Any
 from flask import Response, abort, g, url_for
 
 from models import Image, Level
-from webapp import audit
 from webapp.access import Right
+from webapp.audit_log import image_page
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, Locator
 from webapp.credentials import cloud_credentials
@@ -35,6 +35,9 @@ from webapp.views.image_access import image_url, owned_image_or_403, visible_ima
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, scope_url, toast
 from webapp.web.services import services
+
+HISTORY_SIZE = 20
+"""How many entries the page of an image shows. Its history has a page of its own."""
 
 
 @pages.get("/")
@@ -246,6 +249,6 @@ def _image_page(image: Image, form: CheckForm, status: int = 200, **context: Any
         target=sharing.promotion_target(g.actor, image) if owned else None,
         plan=life_cycle.plan_of(image),
         successor=visible_successor(image, g.scope),
-        history=audit.image_entries(image),
+        history=image_page(image, size=HISTORY_SIZE),
         **context,
     )

@@ -1,0 +1,202 @@
+"""The audit log and the history of an image: pages, old links, and long values."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+import models
+from models import AuditEntry, Image, Scope
+from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
+from tests.query_plans import plan_of
+from webapp import audit, audit_log
+from webapp.people import scopes
+
+LOG = "/account/acme/audit"
+SUBJECT = re.compile("<strong>(entry [0-9]+)</strong>")
+HREF = 'href="([^"]+)">{}<'
+
+
+def write(scope: Scope | None, count: int, start: int = 0, record: str = "") -> None:
+    for number in range(start, start + count):
+        AuditEntry.create(
+            scope=scope, scope_label="", person_name="P", action="image.edit", changes={},
+            subject=f"entry {number}", record=record,
+        )  # fmt: skip
+
+
+def follow(client: FlaskClient, page: str, label: str) -> str:
+    found = re.search(HREF.format(label), page)
+    assert found, label
+    return client.get(found[1].replace("&amp;", "&")).text
+
+
+def test_pages_do_not_shift_while_entries_are_added(client_of: ClientOf, scope: ScopeAt) -> None:
+    write(scope("acme/production"), 120)
+    client = client_of("account-admin")
+    first = client.get(LOG).text
+    assert "Newer" not in first
+    with models.database.connection_context():
+        write(Scope.get(path="acme"), 70, start=120)
+    second = follow(client, first, "Older")
+    third = follow(client, second, "Older")
+    listed = [SUBJECT.findall(page) for page in (first, second, third)]
+    assert [name for names in listed for name in names] == [
+        f"entry {number}" for number in reversed(range(120))
+    ]
+    assert "Older" not in third
+    assert SUBJECT.findall(follow(client, third, "Newer")) == listed[1]
+    newest = follow(client, third, "Newest")
+    assert SUBJECT.findall(newest)[0] == "entry 189"
+    assert "Newer" not in newest
+
+
+def test_newer_ends_with_a_whole_page(client_of: ClientOf, scope: ScopeAt) -> None:
+    write(scope("acme"), 60)
+    first = AuditEntry.get(subject="entry 49").id
+    page = client_of("account-admin").get(f"{LOG}?after={first}").text
+    assert len(SUBJECT.findall(page)) == 50
+    assert "Newer" not in page
+    assert "Older" in page
+
+
+def test_old_links_lead_to_the_newest_entries(client_of: ClientOf) -> None:
+    response = client_of("account-admin").get(f"{LOG}?page=7")
+    assert (response.status_code, response.location) == (303, LOG)
+
+
+@pytest.mark.parametrize("value", ["", "x", "-1", "0", "9" * 400, "٣", "1e3", "2147483648"])
+def test_any_text_as_a_cursor_is_answered(client_of: ClientOf, value: str) -> None:
+    client = client_of("account-admin")
+    assert client.get(LOG, query_string={"before": value}).status_code == 200
+    assert client.get(LOG, query_string={"after": value}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["", "acme", "acme/production"])
+def test_each_log_is_a_range_of_an_index(
+    scope: ScopeAt, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(scope("acme"), 5)
+    statements = []
+    execute = models.database.obj.execute_sql
+
+    def execute_and_record(sql: str, params: object = None) -> object:
+        statements.append((sql, params))
+        return execute(sql, params)
+
+    here = scope(path)
+    monkeypatch.setattr(models.database.obj, "execute_sql", execute_and_record)
+    audit_log.scope_page(here, before=100_000)
+    monkeypatch.undo()
+    plan = plan_of(*statements[0])
+    assert "SORT" not in plan.upper().replace("TEMP B-TREE FOR ORDER BY", "SORT"), plan
+    assert {"": "", "acme": "account_id", "acme/production": "scope_id"}[path] in plan
+    assert "SCAN audit_entry" not in plan, plan
+
+
+def test_an_account_keeps_the_entries_of_its_deleted_environments(
+    scope: ScopeAt, actor_of: ActorOf
+) -> None:
+    write(scope("acme/staging"), 1)
+    write(scope("globex/lab"), 1, start=1)
+    scopes.delete(actor_of("account-admin"), scope("acme/staging"), "staging")
+    names = [entry.subject for entry in audit_log.scope_page(scope("acme")).entries]
+    assert names == ["staging", "entry 0"]
+    assert audit_log.scope_page(scope("acme/production")).entries == []
+    scopes.delete(actor_of("scalr-admin"), scope("acme"), "acme")
+    names = [entry.subject for entry in audit_log.scope_page(scope("")).entries]
+    assert names == ["acme", "staging", "entry 1", "entry 0"]
+    scopes.create(actor_of("scalr-admin"), scope(""), "acme")
+    (entry,) = audit_log.scope_page(scope("acme")).entries
+    assert entry.action == "account.create"
+
+
+def test_one_huge_entry_does_not_make_the_page_huge(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme")
+    old, new = "x" * 3_000_000, "x" * 2_999_999 + "y"
+    values = {"Description": (old, new), "Warnings": ("é" * 600, "short"), "shared": (False, True)}
+    many = {f"Fact {number}": (number, number + 1) for number in range(5_000)}
+    nested = {"Note": (None, ["z" * 700]), "same": ("w" * 900, "w" * 900)}
+    for changes in (values, many, nested):
+        AuditEntry.create(
+            scope=image.scope, scope_label="Account acme", person_name="P", action="image.check",
+            subject="huge", record=image.reference, changes=changes,
+        )  # fmt: skip
+    client = client_of("account-admin")
+    image_page = f"/account/acme/images/{image.id}"
+    for url in (LOG, image_page, f"{image_page}/history"):
+        page = client.get(url).text
+        assert len(page) < 200_000
+        assert "different further on" in page
+        assert "<ins>Yes</ins>" in page
+        assert "w" * 200 not in page
+        assert page.count("Show all") == 3
+    with models.database.connection_context():
+        ids = [entry.id for entry in AuditEntry.select().where(AuditEntry.subject == "huge")]
+    for url in (LOG, f"{image_page}/history"):
+        description, facts, note = (client.get(f"{url}/{entry_id}").text for entry_id in ids)
+        assert len(description) < 1_500_000
+        assert "too large for one page" in description
+        assert "é" * 600 in description
+        assert facts.count("<dt>Fact") == 500
+        assert "z" * 700 in note
+        assert "too large" not in note
+
+
+def test_an_entry_is_shown_only_in_its_own_log(
+    client_of: ClientOf, make_image: MakeImage, scope: ScopeAt
+) -> None:
+    here, other = make_image("acme", 1), make_image("globex", 2)
+    write(scope("globex"), 1, record=other.reference)
+    foreign = AuditEntry.get(subject="entry 0").id
+    own = AuditEntry.get(record=here.reference).id
+    client = client_of("account-admin")
+    assert client.get(f"{LOG}/{own}").status_code == 200
+    assert client.get(f"{LOG}/{foreign}").status_code == 404
+    assert client.get(f"/account/acme/images/{here.id}/history/{foreign}").status_code == 404
+    assert client.get(f"/environment/acme/production/audit/{own}").status_code == 404
+
+
+def test_the_page_of_an_image_shows_the_newest_entries_of_its_history(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme")
+    write(image.scope, 100, record=image.reference)
+    client = client_of("environment-viewer")
+    page = client.get(f"/environment/acme/production/images/{image.id}").text
+    assert SUBJECT.findall(page) == [f"entry {number}" for number in range(99, 79, -1)]
+    older = follow(client, page, "Show older")
+    assert SUBJECT.findall(older)[0] == "entry 79"
+    assert "registered the image" in follow(client, older, "Older")
+
+
+def test_secrets_are_shown_as_changed(actor_of: ActorOf, make_image: MakeImage) -> None:
+    image: Image = make_image("acme")
+    secret = {"password": (audit.SECRET, audit.SECRET)}
+    audit.record(
+        actor_of("account-admin"), image.scope, "image.edit", "n", changes=secret, record=image
+    )
+    entry = audit_log.image_page(image).entries[0]
+    assert entry.changes == {"password": (audit.SECRET, audit.SECRET)}
+    assert not entry.is_shortened
+
+
+@pytest.mark.parametrize("length", range(494, 502))
+@pytest.mark.parametrize("text", ["\U0001f600", '"', "\\", "\n", "é", "映"])
+def test_a_cut_text_is_the_beginning_of_the_text(
+    make_image: MakeImage, text: str, length: int
+) -> None:
+    image = make_image("acme")
+    value = "x" * length + text * 100
+    AuditEntry.create(
+        scope=image.scope, scope_label="", person_name="P", action="image.edit", subject="s",
+        record=image.reference, changes={"name": (value, "")},
+    )  # fmt: skip
+    shown = audit_log.image_page(image).entries[0].changes["name"][0]
+    assert shown.endswith("…")
+    assert value.startswith(shown[:-1])
+    assert len(shown) > 480
