@@ -1,0 +1,145 @@
+"""Measure the pages of records other than images: audit log, scopes, environments, credentials.
+
+The benchmark fills a database with many records of each kind, and requests each page in the same
+process, so the times contain no network. It prints p50 and p95 in milliseconds, the number of
+statements, and the size of the page. To measure another version, run this file with `python -P` in
+its checkout, with PYTHONPATH set to the checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+import models
+import webapp
+from models import AuditEntry, CloudCredentials, Level, Membership, Role, Scope, now
+from tests.postgresql import cluster
+from webapp.database import migrate
+from webapp.people import accounts
+
+PASSWORD = "correct horse battery"  # noqa: S105  of the only person
+CHUNK = 500
+SHARE_OF_LARGE_ACCOUNT = 100
+"""One of so many entries belongs to the account with many environments."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--scopes", type=int, default=5_000, help="environments of one account")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--rounds", type=int, default=50)
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        url = f"sqlite:///{Path(folder)}/registry.db"
+        if options.database == "postgresql":
+            url = stack.enter_context(cluster(own=True))
+        _measure(url, options.entries, options.scopes, options.rounds)
+
+
+def _measure(url: str, entries: int, scopes: int, rounds: int) -> None:
+    key = Fernet.generate_key().decode()
+    environ = {"SECRET_KEY": key, "CREDENTIALS_KEYS": key, "SECURE_COOKIES": "false"}
+    app = webapp.create_app({**environ, "DATABASE_URL": url})
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    with models.database.connection_context():
+        migrate(models.database.obj)
+        _fill(entries, scopes)
+    client = app.test_client()
+    client.post("/sign-in", data={"email": "admin@example.com", "password": PASSWORD})
+    statements = _record_statements()
+    print(f"{'milliseconds':36}{'p50':>9}{'p95':>9}{'statements':>12}{'HTML kB':>9}")
+    for name, path in {
+        "audit log of Scalr": "/scalr/audit",
+        "audit log of a large account": "/account/large/audit",
+        "audit log of another account": "/account/other/audit",
+        "audit log of an account without any": "/account/quiet/audit",
+        "audit log of an environment": "/environment/large/e7/audit",
+        "audit log, far page": f"/account/large/audit?before={entries // 2}",
+        "scopes": "/scopes",
+        "scopes, searched": "/scopes?q=e499",
+        "environments": "/account/large/environments",
+        "credentials": "/account/large/credentials",
+    }.items():
+        client.get(path)
+        times = []
+        for _ in range(rounds):
+            statements.clear()
+            began = time.perf_counter()
+            response = client.get(path)
+            times.append((time.perf_counter() - began) * 1000)
+            assert response.status_code == 200, (path, response.status_code)
+        cuts = quantiles(times, n=100, method="inclusive")
+        size = len(response.data) / 1000
+        print(f"{name:36}{cuts[49]:9.1f}{cuts[94]:9.1f}{len(statements):12}{size:9.0f}", flush=True)
+
+
+def _fill(entries: int, scopes: int) -> None:
+    scalr = Scope.get(Scope.path == "")
+    person = accounts.create("admin@example.com", "Admin", PASSWORD)
+    Membership.create(person=person, scope=scalr, role=Role.ADMIN)
+    large, other, _quiet = (
+        Scope.create(level=Level.ACCOUNT, parent=scalr, path=name, name=name)
+        for name in ("large", "other", "quiet")
+    )
+    names = [f"e{number}" for number in range(scopes)]
+    environment = {"level": Level.ENVIRONMENT, "parent": large}
+    _insert(Scope, ({**environment, "path": f"large/{name}", "name": name} for name in names))
+    owned = {"scope": large, "cloud": "aws", "settings": {}, "secrets": ""}
+    _insert(CloudCredentials, ({**owned, "name": name} for name in names))
+    below = [each.id for each in Scope.select().where(Scope.parent == large)]
+    _insert(AuditEntry, _entries(entries, other.id, below))
+    if models.database.param == "%s":
+        models.database.execute_sql("ANALYZE")
+
+
+def _entries(count: int, other: int, below: list[int]) -> Iterator[dict[str, Any]]:
+    values = {
+        "at": now(), "scope_label": "Account other", "person_name": "Admin",
+        "action": "image.edit", "subject": "ubuntu-noble", "record": "image:1", "revision": 1,
+        "changes": {"name": ["ubuntu", "ubuntu-noble"]},
+    }  # fmt: skip
+    for number in range(count):
+        is_below = number % SHARE_OF_LARGE_ACCOUNT == 0
+        place = number // SHARE_OF_LARGE_ACCOUNT % len(below)
+        yield {**values, "scope": below[place] if is_below else other}
+
+
+def _insert(table: Any, rows: Iterator[dict[str, Any]]) -> None:
+    with models.transaction():
+        chunk = []
+        for row in rows:
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                table.insert_many(chunk).execute()
+                chunk = []
+        if chunk:
+            table.insert_many(chunk).execute()
+
+
+def _record_statements() -> list[str]:
+    """Return a list to which the SQL of each statement is appended."""
+    statements: list[str] = []
+    database: Any = models.database.obj
+    execute = database.execute_sql
+
+    def execute_and_record(sql: str, *arguments: Any, **options: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *arguments, **options)
+
+    database.execute_sql = execute_and_record
+    return statements
+
+
+if __name__ == "__main__":
+    main()
