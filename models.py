@@ -29,7 +29,15 @@ from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import NO_HEARTBEAT, Job, JobRow
 from schema.leases import Lease
 from schema.personal import BookmarkBar, SavedView
-from schema.tenancy import EndedSession, Invitation, Membership, Person, Scope, lineage_paths
+from schema.tenancy import (
+    EndedSession,
+    Invitation,
+    Membership,
+    Person,
+    Scope,
+    lineage_paths,
+    load_scopes,
+)
 
 __all__ = [
     "DATABASE_FAILURES",
@@ -68,6 +76,7 @@ __all__ = [
     "is_sqlite",
     "is_transient",
     "lineage_paths",
+    "load_scopes",
     "now",
     "open_connection",
     "released_connection",

@@ -14,6 +14,7 @@ class SavedView(EditedTable):
 
     id = AutoField()
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
+    person_id: int
     person = ForeignKeyField(Person, on_delete="CASCADE")
     name = CharField(max_length=60)
     path = CharField(max_length=1000)

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from peewee import SQL, AutoField, CharField, Check, ForeignKeyField, IntegerField
+from peewee import JOIN, SQL, AutoField, CharField, Check, ForeignKeyField, IntegerField
 from playhouse.fields import EnumField
 
 from schema.base import EditedTable, Prepared, Table
@@ -73,6 +73,13 @@ class Scope(EditedTable):
         return Scope.select().where((Scope.path == self.path) | below)
 
     @classmethod
+    def select_with_parents(cls) -> Any:
+        """Return a query for scopes that also loads their parents, for their labels."""
+        above = cls.alias()
+        same = cls.parent == above.id
+        return cls.select(cls, above).join(above, JOIN.LEFT_OUTER, on=same, attr="parent")
+
+    @classmethod
     def at(cls, path: str) -> Scope | None:
         """Return the scope at `path` with the scopes above it, or None. Takes one query."""
         return cls.from_lineage(path, _select_lineage(*lineage_paths(path)))
@@ -115,6 +122,17 @@ _select_lineage = Prepared(
 Scope.add_index(
     Scope.index(Scope.level, unique=True, where=SQL("level = 'scalr'"), name="scope_one_scalr")
 )
+
+
+def load_scopes(records: Iterable[Any]) -> None:
+    """Load the scopes of the records and the parents of these scopes, with one query."""
+    records = list(records)
+    ids = {record.scope_id for record in records}
+    scopes = {scope.id: scope for scope in Scope.select_with_parents().where(Scope.id.in_(ids))}
+    for record in records:
+        # Without its scope, the record has just been deleted too.
+        if record.scope_id in scopes:
+            record.scope = scopes[record.scope_id]
 
 
 class Person(Table):

@@ -54,7 +54,7 @@ NORMALIZED_TEXTS = "0014_normalized_texts"
 DUE_AT, PLACES = "0016_due_at", "0017_place_keys"
 SHORT_WORD_INDEX = "0018_short_word_index"
 NAMES = "0019_normalized_names"
-AUDIT_RANGES = "0021_audit_ranges"
+AUDIT_RANGES = "0022_audit_ranges"
 
 
 def test_images_can_be_found_after_migrating_down_and_up(

@@ -215,7 +215,7 @@ def test_the_history_of_an_image_says_that_its_successor_was_deleted_and_restore
     life_cycle.retire(actor_of("environment-editor"), old, models.today(), "", successor.id)
     batch = deletion.delete(editor, successor)
     deletion.restore_batch(editor, acme, batch)
-    restored, deleted, *_ = audit.image_entries(old)
+    restored, deleted, *_ = entries_of(old)
     reference = f"#{successor.id}"
     assert [restored.changes, deleted.changes] == [
         {"successor": [None, reference]},

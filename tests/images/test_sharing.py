@@ -22,10 +22,10 @@ from webapp.search import catalogue
 
 
 def test_lower_scopes_lose_access_to_a_shared_image(make_image: MakeImage) -> None:
-    below = sharing.scopes_losing_access(make_image("acme"))
+    below = sharing.scopes_losing_access(make_image("acme")).rows
     assert [each.path for each in below] == ["acme/production", "acme/staging"]
-    assert sharing.scopes_losing_access(make_image("acme", 2, shared=False)) == []
-    assert sharing.scopes_losing_access(make_image("acme/production", 3)) == []
+    assert sharing.scopes_losing_access(make_image("acme", 2, shared=False)).rows == []
+    assert sharing.scopes_losing_access(make_image("acme/production", 3)).rows == []
 
 
 def test_an_image_is_promoted_to_the_scope_above(

@@ -102,13 +102,13 @@ def test_a_preview_counts_the_selected_images(
     assert (found.changed, found.unchanged, found.inherited, found.owned) == (1, 1, 1, 2)
     assert list(found.names) == ["shared"]
     below = [scope("acme/production"), scope("acme/staging")]
-    assert list(found.hidden_from) == below
+    assert found.hidden_from.rows == below
     found = bulk.preview_action(editor, acme, ACTIONS["share"], select(images))
-    assert (list(found.names), list(found.hidden_from)) == (["not shared"], [])
+    assert (list(found.names), found.hidden_from.rows) == (["not shared"], [])
     found = bulk.preview_action(editor, acme, ACTIONS["delete"], select(images))
-    assert (found.changed, list(found.hidden_from)) == (2, below)
+    assert (found.changed, found.hidden_from.rows) == (2, below)
     found = bulk.preview_action(editor, acme, ACTIONS["delete"], select([images[1]]))
-    assert list(found.hidden_from) == []
+    assert found.hidden_from.rows == []
 
 
 def test_a_preview_counts_all_matching_images(

@@ -15,7 +15,7 @@ from webapp.people.members import InvalidInvitation, MemberError
 
 
 def test_inherited_members_are_listed_last(scope: ScopeAt) -> None:
-    rows = members.members_at(scope("acme/production"))
+    rows = members.members_at(scope("acme/production")).rows
     assert [row.scope.path for row in rows] == ["acme/production"] * 3 + ["acme"] * 3 + [""] * 3
     admins = members.admins_at(scope("acme"))
     assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
@@ -59,7 +59,7 @@ def test_replaced_and_expired_invitations_are_invalid(actor_of: ActorOf, scope: 
     Invitation.update(expires_at=now() - timedelta(seconds=1)).execute()
     with pytest.raises(InvalidInvitation):
         members.find_invitation(second)
-    assert members.open_invitations(acme) == []
+    assert members.open_invitations(acme).rows == []
 
 
 def test_a_withdrawn_invitation_is_invalid(actor_of: ActorOf, scope: ScopeAt) -> None:

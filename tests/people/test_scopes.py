@@ -24,13 +24,13 @@ from webapp.people.scopes import ScopeError
 def test_people_see_their_scopes_and_lower_scopes(
     actor_of: ActorOf, who: str, visible: list[str]
 ) -> None:
-    assert [scope.path for scope in scopes.visible_to(actor_of(who))] == visible
+    assert [scope.path for scope in scopes.visible_to(actor_of(who)).rows] == visible
 
 
 def test_visible_scopes_can_be_filtered(actor_of: ActorOf) -> None:
-    found = scopes.visible_to(actor_of("account-viewer"), "PROD")
+    found = scopes.visible_to(actor_of("account-viewer"), "PROD").rows
     assert [scope.path for scope in found] == ["acme/production"]
-    assert scopes.visible_to(actor_of("account-viewer"), "lab") == []
+    assert scopes.visible_to(actor_of("account-viewer"), "lab").rows == []
 
 
 def test_the_home_scope_is_the_highest(actor_of: ActorOf) -> None:
@@ -104,4 +104,4 @@ def test_scalr_cannot_be_deleted(actor_of: ActorOf, scope: ScopeAt) -> None:
 
 
 def test_a_text_that_is_longer_than_any_path_matches_no_scope(actor_of: ActorOf) -> None:
-    assert scopes.visible_to(actor_of("scalr-admin"), "[" * 100_000) == []
+    assert scopes.visible_to(actor_of("scalr-admin"), "[" * 100_000).rows == []

@@ -181,7 +181,7 @@ def create_records(
         here = scope(path)
         viewer = Person.get(Person.email == f"{level}-viewer@example.com")
         members.invite(actor_of("scalr-admin"), here, "invited@example.com", Role.VIEWER)
-        invitation = members.open_invitations(here)[0]
+        invitation = members.open_invitations(here).rows[0]
         owner = Person.create(
             email="owner@example.com", name="Owner", password_hash="", session_key=""
         )

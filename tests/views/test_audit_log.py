@@ -10,8 +10,10 @@ from flask.testing import FlaskClient
 import models
 from models import AuditEntry, Image, Scope
 from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
+from tests.jobs.scope_deletion import delete_scope
 from tests.query_plans import plan_of
-from webapp import audit, audit_log
+from webapp import audit
+from webapp.audit import log as audit_log
 from webapp.people import scopes
 
 LOG = "/account/acme/audit"
@@ -101,11 +103,11 @@ def test_an_account_keeps_the_entries_of_its_deleted_environments(
 ) -> None:
     write(scope("acme/staging"), 1)
     write(scope("globex/lab"), 1, start=1)
-    scopes.delete(actor_of("account-admin"), scope("acme/staging"), "staging")
+    delete_scope(actor_of("account-admin"), scope("acme/staging"), "staging")
     names = [entry.subject for entry in audit_log.scope_page(scope("acme")).entries]
     assert names == ["staging", "entry 0"]
     assert audit_log.scope_page(scope("acme/production")).entries == []
-    scopes.delete(actor_of("scalr-admin"), scope("acme"), "acme")
+    delete_scope(actor_of("scalr-admin"), scope("acme"), "acme")
     names = [entry.subject for entry in audit_log.scope_page(scope("")).entries]
     assert names == ["acme", "staging", "entry 1", "entry 0"]
     scopes.create(actor_of("scalr-admin"), scope(""), "acme")

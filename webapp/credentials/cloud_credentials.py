@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from peewee import IntegrityError
+from peewee import Case, IntegrityError, fn
 
-from models import CloudCredentials, Image, Scope, now, transaction
+from models import CloudCredentials, Image, Scope, load_scopes, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
@@ -26,6 +26,7 @@ from webapp.revisions.conflicts import (
     require_no_conflict,
     require_unchanged,
 )
+from webapp.values.lists import Found, find
 from webapp.values.text import LineRule, character_problem
 from webapp.values.urls import InvalidUrl, parse_server_url
 
@@ -53,6 +54,19 @@ def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
     return sorted(query, key=lambda row: (lineage.index(row.scope_id), row.name.lower()))
 
 
+def find_usable_at(scope: Scope, text: str = "") -> Found[CloudCredentials]:
+    """Return the first credentials of `usable_at`, as a list with a search.
+
+    With `text`, return only credentials whose name or cloud account contains it.
+    """
+    distance = Case(CloudCredentials.scope, [(each.id, n) for n, each in enumerate(scope.lineage)])
+    query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
+    query = query.order_by(distance, fn.LOWER(CloudCredentials.name), CloudCredentials.id)
+    found = find(query, text, CloudCredentials.name, CloudCredentials.account)
+    load_scopes(found.rows)
+    return found
+
+
 def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredentials | None:
     """Return credentials that `scope` itself owns, or None if it owns none with this ID.
 
@@ -63,9 +77,12 @@ def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredenti
     return row
 
 
-def images_using(credentials: CloudCredentials) -> list[Image]:
-    """Return the images that were registered with these credentials, by name."""
-    return list(Image.select().where(Image.credentials == credentials).order_by(Image.name))
+def images_using(credentials: CloudCredentials, size: int = 20) -> Found[Image]:
+    """Return the first images that were registered with these credentials."""
+    query = Image.select(Image.id, Image.name, Image.scope)
+    found = find(query.where(Image.credentials == credentials).order_by(Image.id), size=size)
+    load_scopes(found.rows)
+    return found
 
 
 def add(

@@ -9,6 +9,7 @@ from webapp.images import editing
 from webapp.images.identity import ImageIdentity, registering
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_unchanged
+from webapp.values.lists import Found, find
 
 
 class CannotPromote(Refusal):
@@ -25,14 +26,16 @@ def set_shared(
     return editing.edit_fields(actor, image, {"shared": shared}, based_on)
 
 
-def scopes_losing_access(image: Image) -> list[Scope]:
-    """Return the scopes that will no longer see the image if Shared is turned off."""
-    return scopes_below(image.scope) if image.shared else []
+def scopes_losing_access(image: Image) -> Found[Scope]:
+    """Return the first scopes that will no longer see the image if Shared is turned off."""
+    return scopes_below(image.scope) if image.shared else Found([], 0)
 
 
-def scopes_below(scope: Scope) -> list[Scope]:
-    """Return all scopes below `scope`, ordered by path."""
-    return [below for below in scope.subtree().order_by(Scope.path) if below != scope]
+def scopes_below(scope: Scope) -> Found[Scope]:
+    """Return the first scopes below `scope`, ordered by path."""
+    ids = scope.subtree().select(Scope.id).where(Scope.id != scope.id)
+    query = Scope.select_with_parents().where(Scope.id.in_(ids))
+    return find(query.order_by(Scope.path), size=50)
 
 
 def promotion_target(actor: Actor, image: Image) -> Scope | None:

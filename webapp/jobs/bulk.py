@@ -20,6 +20,7 @@ from webapp.jobs.bulk_actions import ACTIONS, RESTORE_DELETED, Arguments, BulkAc
 from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.search.query import Query
+from webapp.values.lists import Found
 
 MAX_IMAGES = 10_000
 """The most images that one job may change."""
@@ -54,7 +55,7 @@ class Preview:
     unchanged: int
     inherited: int
     names: Sequence[str]
-    hidden_from: Sequence[Scope]
+    hidden_from: Found[Scope]
     fingerprint: str
     revisions: Mapping[int, int]
 
@@ -104,7 +105,7 @@ def preview_action(actor: Actor, scope: Scope, action: BulkAction, selection: Se
         any_shared = any_shared or image.shared
         if len(names) < PREVIEW_NAMES:
             names.append(image.name)
-    hidden_from = scopes_below(scope) if any_shared and action.hides_image else []
+    hidden_from = scopes_below(scope) if any_shared and action.hides_image else Found([], 0)
     unchanged = len(revisions) - changed
     fingerprint = _fingerprint(revisions)
     return Preview(changed, unchanged, inherited, names, hidden_from, fingerprint, revisions)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import timedelta
+from typing import Any
 
-from peewee import IntegrityError
+from peewee import Case, IntegrityError
 
-from models import Invitation, Membership, Person, Role, Scope, is_sqlite, now, transaction
+from models import (
+    Invitation,
+    Membership,
+    Person,
+    Role,
+    Scope,
+    is_sqlite,
+    load_scopes,
+    now,
+    transaction,
+)
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.people import accounts
@@ -19,6 +30,7 @@ from webapp.revisions.conflicts import (
     require_no_conflict,
     require_unchanged,
 )
+from webapp.values.lists import Found, find
 
 INVITATION_DAYS = 7
 NOT_A_MEMBER = "This person is no longer a member of this scope."
@@ -41,27 +53,40 @@ class InvalidInvitation(Refusal):
         )
 
 
-def members_at(scope: Scope) -> list[Membership]:
-    """Return the memberships at `scope` and above it, nearest scope first, then by name."""
-    rows = (
+def members_at(scope: Scope, text: str = "") -> Found[Membership]:
+    """Return the memberships at `scope` and above it, nearest scope first, then by name.
+
+    With `text`, return only people whose name or e-mail address contains it.
+    """
+    found = find(_members_at(scope), text, Person.name, Person.email)
+    load_scopes(found.rows)
+    return found
+
+
+def _members_at(scope: Scope) -> Any:
+    distance = Case(Membership.scope, [(each.id, n) for n, each in enumerate(scope.lineage)])
+    return (
         Membership.select(Membership, Person)
         .join(Person)
         .where(Membership.scope.in_([each.id for each in scope.lineage]))
-        .order_by(Person.name, Person.id)
+        .order_by(distance, Person.name, Person.id)
     )
-    distance = {each.id: steps for steps, each in enumerate(scope.lineage)}
-    return sorted(rows, key=lambda row: distance[row.scope_id])
 
 
-def admins_at(scope: Scope) -> list[Person]:
-    """Return the admins at `scope` and above it, nearest scope first."""
-    return [row.person for row in members_at(scope) if row.role is Role.ADMIN]
+def admins_at(scope: Scope, size: int = 5) -> list[Person]:
+    """Return the first admins at `scope` and above it, nearest scope first."""
+    rows = _members_at(scope).where(Membership.role == Role.ADMIN).limit(size)
+    return [row.person for row in rows]
 
 
-def open_invitations(scope: Scope) -> list[Invitation]:
-    """Return the invitations to `scope` that can still be accepted."""
+def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:
+    """Return the invitations to `scope` that can still be accepted, by e-mail address.
+
+    With `text`, return only invitations whose e-mail address contains it.
+    """
     usable = (Invitation.scope == scope) & (Invitation.expires_at > now())
-    return list(Invitation.select().where(usable).order_by(Invitation.email))
+    query = Invitation.select().where(usable).order_by(Invitation.email)
+    return find(query, text, Invitation.email)
 
 
 def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:

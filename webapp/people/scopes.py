@@ -6,13 +6,14 @@ import re
 import unicodedata
 from dataclasses import astuple, dataclass
 
-from peewee import IntegrityError
+from peewee import Case, IntegrityError
 
 from models import (
     CloudCredentials,
     Image,
     Invitation,
     Job,
+    Level,
     Membership,
     Scope,
     delete_dependents,
@@ -23,6 +24,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_no_conflict, require_unchanged
+from webapp.values.lists import Found, find
 from webapp.values.text import LineRule, normalized
 
 NAME_LENGTH = 64
@@ -35,26 +37,21 @@ class ScopeError(Refusal):
 NAME = LineRule("name", NAME_LENGTH, 1, "name", ScopeError)
 
 
-def visible_to(actor: Actor, text: str = "", limit: int = 200) -> list[Scope]:
+def visible_to(actor: Actor, text: str = "", limit: int = 200) -> Found[Scope]:
     """Return the scopes at which the actor holds a role, directly or inherited, in tree order.
 
     With `text`, return only scopes whose name or path contains it.
     """
-    scopes_with_role = Scope.select().where(Scope.id.in_(list(actor.roles)))
-    condition = Scope.id.in_([])  # Matches no scope.
-    for scope in scopes_with_role:
-        if scope.path == "":
-            # A role at Scalr applies at every scope.
-            condition = Scope.id.is_null(False)
-            break
-        condition |= (Scope.path == scope.path) | Scope.path.startswith(f"{scope.path}/")
-    query = Scope.select().where(condition, Scope.deleted_at.is_null())
-    if text := normalized(text):
-        if len(text) > Scope.path.max_length:
-            # No scope can contain the text, and SQLite refuses very long patterns.
-            return []
-        query = query.where(Scope.name.contains(text) | Scope.path.contains(text))
-    return list(query.order_by(Scope.path).limit(limit))
+    query = Scope.select_with_parents().where(Scope.deleted_at.is_null())
+    if not _holds_role_at_scalr(actor):
+        with_role = list(actor.roles)
+        query = query.where(Scope.id.in_(with_role) | Scope.parent.in_(with_role))
+    return find(query.order_by(Scope.path), text, Scope.name, Scope.path, size=limit)
+
+
+def _holds_role_at_scalr(actor: Actor) -> bool:
+    scalr = Scope.select().where(Scope.level == Level.SCALR).get()
+    return scalr.id in actor.roles
 
 
 def home_scope(actor: Actor) -> Scope | None:
@@ -62,14 +59,20 @@ def home_scope(actor: Actor) -> Scope | None:
 
     This is the highest scope at which the actor holds a role.
     """
+    depth = Case(Scope.level, [(Level.SCALR, 0), (Level.ACCOUNT, 1)], 2)
     scopes_with_role = Scope.select().where(Scope.id.in_(list(actor.roles)))
-    return min(scopes_with_role, key=lambda scope: (len(scope.lineage), scope.path), default=None)
+    highest: Scope | None = scopes_with_role.order_by(depth, Scope.path).first()
+    return highest
 
 
-def child_scopes(scope: Scope) -> list[Scope]:
-    """Return the scopes directly below `scope`, by name."""
+def child_scopes(scope: Scope, text: str = "") -> Found[Scope]:
+    """Return the scopes directly below `scope`, by name.
+
+    With `text`, return only scopes whose name or path contains it.
+    """
     below = (Scope.parent == scope) & Scope.deleted_at.is_null()
-    return list(Scope.select().where(below).order_by(Scope.name))
+    query = Scope.select_with_parents().where(below).order_by(Scope.name)
+    return find(query, text, Scope.name, Scope.path)
 
 
 def create(actor: Actor, parent: Scope, name: str) -> Scope:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from peewee import IntegrityError
+from peewee import SQL, IntegrityError, fn
 
 from models import Person, Prepared, SavedView, Scope, database, transaction
 from webapp import audit
@@ -17,6 +17,7 @@ from webapp.audit import Changes
 from webapp.people.bookmarks import PAGE_PATH, PAGING_PARAMETERS
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, changes_since, lock, require_no_conflict
+from webapp.values.lists import LIST_SIZE, Found, find
 from webapp.values.text import LineRule
 
 IMAGES_PAGE = "images"
@@ -45,26 +46,39 @@ class NameTaken(SavedViewError):
 
 
 def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """Return the person's own views and the views that others share, both sorted by name."""
-    visible = _select_visible(scope.id, actor.person.id)
-    views = sorted(visible, key=lambda view: (view.name.lower(), view.id))
-    own_views = [view for view in views if view.person == actor.person]
-    return own_views, [view for view in views if view.person != actor.person]
+    """Return the person's own views and the first views that others share, sorted by name."""
+    me = actor.person.id
+    views = _select_visible(scope.id, me, me)
+    own_views = [view for view in views if view.person_id == me]
+    return own_views, [view for view in views if view.person_id != me]
 
 
+_by_name = fn.LOWER(SavedView.name), SavedView.id
 _select_visible = Prepared(
     lambda placeholder: (
         SavedView.select(SavedView, Person)
         .join(Person)
         .where(SavedView.scope == placeholder, (SavedView.person == placeholder) | SavedView.shared)
+        .order_by((SavedView.person == placeholder).desc(), *_by_name)
+        .limit(SQL(str(MAX_VIEWS + LIST_SIZE)))
     )
 )
 
 
+def find_shared_views(actor: Actor, scope: Scope, text: str = "") -> Found[SavedView]:
+    """Return the views that others share, by name. With `text`, only those that contain it."""
+    others = (SavedView.scope == scope) & SavedView.shared & (SavedView.person != actor.person)
+    query = SavedView.select(SavedView, Person).join(Person).where(others).order_by(*_by_name)
+    return find(query, text, SavedView.name, Person.name)
+
+
 def find_visible_view(actor: Actor, scope: Scope, view_id: int) -> SavedView | None:
     """Return the view with this ID, or None if the person does not see it at `scope`."""
-    own_views, shared_views = visible_views(actor, scope)
-    return next((view for view in (*own_views, *shared_views) if view.id == view_id), None)
+    is_visible = (SavedView.person == actor.person) | SavedView.shared
+    found: SavedView | None = SavedView.get_or_none(
+        (SavedView.id == view_id) & (SavedView.scope == scope) & is_visible
+    )
+    return found
 
 
 def save_view(

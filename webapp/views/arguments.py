@@ -33,6 +33,11 @@ def id_argument(name: str) -> int:
     return min(int(text), LARGEST_ID) if is_number else 0
 
 
+def search_text() -> str:
+    """Return the text in the search box of a list."""
+    return request.args.get("q", "").strip()
+
+
 def page_number() -> int:
     """Return the number of the requested page, counted from 1."""
     return max(number_argument("page", 1), 1)

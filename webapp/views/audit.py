@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, abort, g, request, url_for
 
 from webapp.access import Right
-from webapp.audit_log import image_entry, image_page, scope_entry, scope_page
+from webapp.audit.log import image_entry, image_page, scope_entry, scope_page
 from webapp.views.arguments import id_argument
 from webapp.views.image_access import visible_image_or_404
 from webapp.views.scope_pages import needs, pages

@@ -16,6 +16,7 @@ from webapp.forms.base import ActionForm, ConfirmForm, refuse
 from webapp.forms.credentials import cleared_secrets, credential_values, credentials_form
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
+from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row, Values
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
@@ -26,9 +27,14 @@ from webapp.web.services import services
 @pages.get("/credentials")
 @needs(Right.LIST_CREDENTIALS)
 def credentials() -> Response:
-    rows = cloud_credentials.usable_at(g.scope)
-    form = ActionForm()
-    return render("credentials/credentials.html", label="Cloud Credentials", rows=rows, form=form)
+    text = search_text()
+    return render(
+        "credentials/credentials.html",
+        label="Cloud Credentials",
+        found=cloud_credentials.find_usable_at(g.scope, text),
+        text=text,
+        form=ActionForm(),
+    )
 
 
 @pages.get("/credentials/new")

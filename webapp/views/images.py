@@ -8,7 +8,7 @@ from flask import Response, abort, g, url_for
 
 from models import Image, Level
 from webapp.access import Right
-from webapp.audit_log import image_page
+from webapp.audit.log import image_page
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError, Locator
 from webapp.credentials import cloud_credentials

@@ -11,6 +11,7 @@ from webapp.forms.people import InviteForm, RoleForm
 from webapp.people import members
 from webapp.people.members import MemberError
 from webapp.revisions.conflicts import EditConflict
+from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
@@ -118,6 +119,7 @@ _WITH_ARTICLE = {Role.VIEWER: "a viewer", Role.EDITOR: "an editor", Role.ADMIN: 
 def _members_page(
     form: InviteForm, status: int = 200, invitation_link: str = "", invited_email: str = ""
 ) -> Response:
+    text = search_text()
     return render(
         "people/members.html",
         label="Members",
@@ -125,7 +127,8 @@ def _members_page(
         form=form,
         invitation_link=invitation_link,
         invited_email=invited_email,
-        members=members.members_at(g.scope),
-        invitations=members.open_invitations(g.scope),
+        text=text,
+        members=members.members_at(g.scope, text),
+        invitations=members.open_invitations(g.scope, text),
         roles=list(Role),
     )

@@ -11,6 +11,7 @@ from webapp.forms.lists import RenameViewForm, SaveViewForm, ShareViewForm
 from webapp.revisions.conflicts import EditConflict
 from webapp.search import saved_views
 from webapp.search.saved_views import NameTaken, SavedViewError
+from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, page_url, pages
@@ -129,12 +130,14 @@ def _render_views(
     `form` is the form of a search that could not be saved. `existing` is the view that already has
     the name in the form.
     """
-    own_views, shared_views = saved_views.visible_views(g.actor, g.scope)
+    text = search_text()
+    own_views, _ = saved_views.visible_views(g.actor, g.scope)
     return render(
         "saved_views/saved_views.html",
         label="Views",
         own_views=own_views,
-        shared_views=shared_views,
+        shared_views=saved_views.find_shared_views(g.actor, g.scope, text),
+        text=text,
         form=form,
         existing=existing,
         status=status,

@@ -5,7 +5,7 @@ Scalr has a page to manage its accounts, and an account has a page to manage its
 
 from __future__ import annotations
 
-from flask import Response, abort, g, request, url_for
+from flask import Response, abort, g, url_for
 from flask_login import login_required
 
 from models import Scope
@@ -18,6 +18,7 @@ from webapp.people.scopes import ContentsChanged, ScopeError
 from webapp.revisions.conflicts import EditConflict
 from webapp.revisions.departures import deletion_of_child
 from webapp.views import person_pages
+from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, pages
@@ -42,13 +43,13 @@ def home() -> Response:
 @person_pages.pages.get("/scopes")
 @login_required
 def scope_list() -> Response:
-    text = request.args.get("q", "").strip()
+    text = search_text()
     found = scopes.visible_to(g.actor, text)
     return render(
         "scopes/scopes.html",
         fragment="scopes/_scopes.html",
         background=True,
-        scopes=found,
+        found=found,
         text=text,
     )
 
@@ -167,10 +168,12 @@ def _child_scope_or_404(kind: str, slug: str) -> Scope:
 
 
 def _child_scopes_page(form: ScopeForm, kind: str, status: int = 200) -> Response:
+    text = search_text()
     return render(
         "scopes/child_scopes.html",
         label=kind.capitalize(),
-        child_scopes=scopes.child_scopes(g.scope),
+        found=scopes.child_scopes(g.scope, text),
+        text=text,
         form=form,
         kind=kind,
         status=status,

@@ -1,4 +1,4 @@
-"""Reading the audit log, in pages with the newest entry first. `audit.py` writes it.
+"""Reading the audit log, in pages with the newest entry first. `webapp.audit` writes it.
 
 A page is a range of an index, whatever the size of the log. The values in entries are shortened by
 the database, because one value can be larger than the rest of the page.

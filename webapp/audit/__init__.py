@@ -1,4 +1,4 @@
-"""Writing the audit log: who changed what, and when. `audit_log.py` reads it.
+"""Writing the audit log: who changed what, and when. `log.py` reads it.
 
 Call `record` inside the transaction of the change, so that the database stores the change and its
 entry together or not at all.
