@@ -92,7 +92,8 @@ def failure_of(error: BaseException) -> Failure | None:
         return None
     failure = _failure_of_driver(error)
     if failure is None and isinstance(error, OperationalError):
-        # After some failures, SQLite has no savepoint to roll back to, which is a second error.
+        # After some failures, SQLite has no savepoint to roll back to. The rollback then raises a
+        # second error, and the context of the second error leads to the first.
         before = error.__context__.__context__ if error.__context__ else None
         return _failure_of_driver(before) if isinstance(before, DatabaseError) else None
     return failure

@@ -103,9 +103,9 @@ class Image(EditedTable):
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
     due_at = InstantField(null=True)
-    """When the status or the state changes next without a person or a cloud, filled by `derive`.
+    """When a planned or announced date next changes the status or the state. Filled by `derive`.
 
-    NULL if no date is planned or announced. `webapp.images.due_dates` changes them at this time.
+    NULL if no date is planned or announced. `webapp.images.due_dates` makes the change.
     """
 
     image_key = CharField(max_length=512, default="")

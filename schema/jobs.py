@@ -26,8 +26,8 @@ NO_HEARTBEAT = datetime(2999, 1, 1, tzinfo=UTC)
 class Job(Table):
     """Work on many rows in the background, such as a bulk action or an import.
 
-    A person's first running jobs are processed. Their later jobs have the same state, but wait:
-    see `webapp.jobs.claims`.
+    Only the first running jobs of a person are processed. The person's later jobs have the same
+    state, but wait. See `webapp.jobs.claims`.
     """
 
     id = AutoField()

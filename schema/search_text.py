@@ -25,8 +25,8 @@ def is_wide(character: str) -> bool:
 def lower_case(text: str) -> str:
     """Return the text in lower case, in which each letter has one form.
 
-    `str.lower` has two lower-case forms of the Greek letter sigma. It chooses the form by the next
-    letter, so the lower-case form of a text need not contain that of its first letters.
+    `str.lower` has two lower-case forms of the Greek letter sigma, and chooses the form by the next
+    letter. Without this function, a search for the first letters of a word might not find the word.
 
     >>> lower_case("ΟΔΟΣ"), lower_case("ΟΔΟΣΑ")
     ('οδοσ', 'οδοσα')
@@ -71,7 +71,7 @@ def _separates(characters: set[str]) -> bool:
 
 
 def indexed_text(word: str) -> str:
-    """Return the text to search for in the result of `search_text` to find a word.
+    """Return the text that finds `word` in a result of `search_text`.
 
     `word` is a result of `lower_case`.
 

@@ -15,7 +15,7 @@ from schema.columns import InstantField, Level, Role, now
 
 
 class Scope(EditedTable):
-    """A node of the tree Scalr > Account > Environment. Every record belongs to exactly one."""
+    """A node of the tree Scalr > Account > Environment. Every record belongs to one scope."""
 
     id = AutoField()
     parent_id: int | None
@@ -86,7 +86,7 @@ class Scope(EditedTable):
 
     @classmethod
     def from_lineage(cls, path: str, scopes: Iterable[Scope]) -> Scope | None:
-        """Return the scope at `path`, or None. `scopes` are those at `lineage_paths(path)`."""
+        """Return the scope at `path`, or None. `scopes` are the scopes at `lineage_paths(path)`."""
         lineage = _nearest_first(scopes)
         if not lineage or lineage[0].path != path or lineage[0].deleted_at is not None:
             return None

@@ -1,4 +1,4 @@
-"""The form of text in which it is stored and compared."""
+"""The forms in which text is stored and compared."""
 
 from __future__ import annotations
 

@@ -12,7 +12,12 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import registration, successors
-from webapp.images.identity import AlreadyRegistered, InvalidLocator, parse_locator, spelled_images
+from webapp.images.identity import (
+    AlreadyRegistered,
+    InvalidLocator,
+    image_id_condition,
+    parse_locator,
+)
 from webapp.search import catalogue
 from webapp.search.catalogue import Listing
 from webapp.search.parser import parse
@@ -101,7 +106,7 @@ def test_an_image_is_found_by_its_id_in_any_spelling(
 
 
 def find_spelled(scope: Scope, text: str) -> list[Image]:
-    condition = spelled_images(text)
+    condition = image_id_condition(text)
     return list(Image.select().where(condition & Image.visible_from(scope)))
 
 

@@ -1,7 +1,7 @@
 """Cloud credentials. A scope owns them; this scope and the scopes below it can use them.
 
-Credentials are checked when they are saved, unless the person skips the check: the registry logs
-in to the cloud with them.
+When a person saves credentials, the registry logs in to the cloud with them. The person can skip
+this check.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from webapp.values.urls import InvalidUrl, parse_server_url
 
 NAME_LENGTH = 64
 EDIT_ATTEMPTS = 3
-"""How often an edit is compared and checked again if somebody saves another change meanwhile."""
+"""The most attempts to save an edit.
+
+An attempt fails if somebody saves another change while the cloud is answering.
+"""
 
 
 class CredentialsError(Refusal):
@@ -68,9 +71,9 @@ def find_usable_at(scope: Scope, text: str = "") -> Found[CloudCredentials]:
 
 
 def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredentials | None:
-    """Return credentials that `scope` itself owns, or None if it owns none with this ID.
+    """Return the credentials with this ID that `scope` itself owns, or None.
 
-    Raises Forbidden unless the actor may manage them.
+    Raises Forbidden unless the actor may manage credentials at `scope`.
     """
     actor.require(Right.MANAGE_CREDENTIALS, scope)
     row: CloudCredentials | None = CloudCredentials.get_or_none(id=credentials_id, scope=scope)
@@ -127,9 +130,9 @@ def edit(
     """Change stored credentials. If `checked`, log in to the cloud first.
 
     If a secret field is empty in `values`, its stored secret does not change, unless `cleared` has
-    the name of the field. `based_on` is the revision that the person saw; without it, the revision
-    of `row`. Raises Forbidden, CredentialsError, VaultError, RecordDeleted, EditConflict and, if
-    `checked`, CloudError.
+    the name of the field. `based_on` is the revision that the person saw. If it is None, the
+    revision of `row` is used. Raises Forbidden, CredentialsError, VaultError, RecordDeleted,
+    EditConflict and, if `checked`, CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     based_on = row.revision if based_on is None else based_on
@@ -152,7 +155,8 @@ class _Edited:
     """The values that an edit changes in the credentials at `revision`.
 
     `values` are all fields after the edit. `theirs` and `yours` are the stored and the new fields
-    as `webapp.revisions` compares them. A stored secret is '' there; a removed one is None.
+    that `webapp.revisions` compares. In both, '' stands for a stored secret. In `yours`, None
+    means that the secret is removed.
     """
 
     revision: int
@@ -249,8 +253,8 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
 def delete(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> None:
     """Delete credentials. Images that were registered with them stay.
 
-    `based_on` is the revision that the person saw; without it, the revision of `row`. Raises
-    Forbidden, RecordDeleted and EditConflict.
+    `based_on` is the revision that the person saw. If it is None, the revision of `row` is used.
+    Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     based_on = row.revision if based_on is None else based_on

@@ -31,7 +31,7 @@ ENTERED = (
 )
 """The fields of ImageForm that a person fills in."""
 LONGEST_RECEIPT = 256 * 1024
-"""Characters of a receipt. The details of an image with many facts are long."""
+"""The most characters of a receipt. The details of an image with many facts are long."""
 
 
 class ImageForm(BaseForm):
@@ -163,13 +163,13 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return everything that was entered for an image as text. See `unpack_entries`."""
+        """Return a text with everything that was entered for an image. See `unpack_entries`."""
         sent = {name: request.form[name] for name in ENTERED if name in request.form}
         return json.dumps([image_id, sent], ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
     def unpack_entries(text: str, image_id: str) -> dict[str, str]:
-        """Return what was entered, by field. Empty if it was entered for another image."""
+        """Return what was entered, by field, or {} if it was entered for another image."""
         try:
             entered_for, entries = json.loads(text)
             values = {name: entries[name] for name in ENTERED if name in entries}

@@ -53,7 +53,7 @@ class SelectImageForm(Form):
     def for_cloud(
         cloud: Cloud, usable: Sequence[CloudCredentials], arguments: Any
     ) -> SelectImageForm:
-        """Return the form.
+        """Return the form for one cloud, filled in with the parameters of the URL (`arguments`).
 
         If no credentials are chosen, the first usable credentials are selected. If the chosen
         credentials can't be used, the form has an error, and no other credentials are selected.

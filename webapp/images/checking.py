@@ -1,4 +1,4 @@
-"""Check now: reading a registered image from its cloud again.
+"""The action “Check now”: read a registered image from its cloud again.
 
 Only this module decides what an answer of a cloud, or a missing answer, may change:
 

@@ -25,7 +25,7 @@ class InvalidChoices(Refusal):
 
 NAME = LineRule("name", NAME_LENGTH[1], NAME_LENGTH[0], "name", InvalidChoices)
 _SIZE = re.compile(r"([0-9]{1,19})(?:\.0+)?\s*(?:gb)?", re.IGNORECASE)
-"""A spreadsheet may write 8 as 8.0."""
+"""A size such as '8', '8 GB' or '8.0'. A spreadsheet may write 8 as 8.0."""
 OS_FAMILY = LineRule("family", OS_LENGTH, 0, "os_family", InvalidChoices)
 OS_VERSION = LineRule("version", OS_LENGTH, 0, "os_version", InvalidChoices)
 

@@ -1,4 +1,4 @@
-"""The rules that an image may be registered only once, and when two images are the same.
+"""The rule that an image may be registered only once, and what makes two images the same.
 
 A cloud image has one canonical ID and one canonical location. `parse_locator` returns them for any
 text that people and tools write. If no look-up has confirmed a location, for example a region of
@@ -100,9 +100,10 @@ def find_all_registered(
 
 
 def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str, Image]:
-    """Return the images of the same cloud image that `scope` can see.
+    """Return the images that `scope` can see and that have the ID and location of `identity`.
 
-    The keys are the `place_key` of the compute resources.
+    The compute resources of the images may differ. The keys are the `place_key` of each compute
+    resource.
     """
     same_id = (Image.cloud == identity.cloud) & (Image.image_key == identity.image_key)
     same_image = same_id & (Image.location_key == identity.location)
@@ -111,7 +112,10 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
 
 
 def find_place(name: str, offered: Iterable[str]) -> str | None:
-    """Return the name in `offered` of which `name` is a spelling, or None. Prefers `name`."""
+    """Return the name in `offered` that has the same `place_key` as `name`, or None.
+
+    If `offered` contains exactly `name`, return `name`.
+    """
     same = {each for each in offered if place_key(each) == place_key(name)}
     return name if name in same else min(same, default=None)
 
@@ -130,7 +134,10 @@ class ImageReference:
     compute_resource: str | None = None
 
     def matches(self, identity: ImageIdentity) -> bool:
-        """Return whether the image with this identity has the ID, location and compute resource."""
+        """Return whether this reference refers to the image with this identity.
+
+        An empty location or compute resource matches every image.
+        """
         return (
             (identity.cloud, identity.image_key) == (self.cloud.key, self.image_key)
             and self.location in {"", identity.location}
@@ -173,10 +180,11 @@ def _reference(
 
 
 def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: ImageIdentity) -> str:
-    """Return the text by which one image refers to another: its ID, or `LOCATION:ID`.
+    """Return the text by which the image `seen_from` refers to another image.
 
     `identity` and `locator` belong to the other image. If both images have the same location and
-    compute resource, the text is only the ID.
+    compute resource, the text is the ID of the other image. Otherwise, it is `LOCATION:ID` or
+    `LOCATION:ID:COMPUTE_RESOURCE`.
     """
     place = (identity.cloud, identity.location, identity.compute_resource)
     if not locator.location or place == (
@@ -189,8 +197,8 @@ def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: Ima
     return ":".join(filter(None, parts))
 
 
-def spelled_images(text: str) -> Any:
-    """Return the query condition for images that have `text`, in any spelling, as cloud image ID.
+def image_id_condition(text: str) -> Any:
+    """Return the query condition for images whose cloud image ID is `text` in any spelling.
 
     The condition uses the index of cloud image IDs. It is None if no cloud has such IDs.
     """

@@ -234,7 +234,7 @@ def _day(text: str | None) -> date | None:
 
 
 def apply_due_dates(image: Image, day: date) -> audit.Changes:
-    """Set the status that the dates of an image give on `day`, and return the change."""
+    """Set the status that an image has on `day` because of its dates. Return the change."""
     before = image.status
     image.status = _status_on(day, image.deprecated_on, image.retired_on)
     return audit.difference({"status": before.value}, {"status": image.status.value})

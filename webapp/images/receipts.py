@@ -51,8 +51,10 @@ class Receipt:
     locator: Locator
     details: ImageDetails
     alias: str = ""
-    """If the person looked up an alias of the image in `locator`, such as a family or `latest`,
-    this is the alias. Otherwise, it is ''."""
+    """The alias that the person looked up, such as a family or `latest`.
+
+    '' if the person looked up the ID in `locator`.
+    """
     read_at: datetime = field(default_factory=now)
     """When the cloud returned the details."""
 

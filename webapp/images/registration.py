@@ -128,9 +128,9 @@ def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any
 
 
 def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
-    """Return the registered images of this cloud image that `scope` can see.
+    """Return the images that `scope` can see and that have the ID and location in `receipt`.
 
-    The keys are the `place_key` of the compute resources, and '' for an image that was registered
+    The keys are the `place_key` of each compute resource, and '' for an image that was registered
     without a compute resource.
     """
     identity = ImageIdentity.from_locator(receipt.cloud, receipt.locator)
@@ -166,9 +166,8 @@ def register(
     """Save an image that was looked up.
 
     Raises Forbidden, CredentialsNotUsable, CredentialsChanged, InvalidChoices, InvalidLocator and
-    AlreadyRegistered.
-    When several people register the same image at once, one succeeds and the others get
-    AlreadyRegistered.
+    AlreadyRegistered. If several people register the same image at once, one person succeeds and
+    the others get AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     found = find_place(compute_resource, ("", *receipt.details.compute_resources))
@@ -197,7 +196,8 @@ def register_unverified(
 ) -> Image:
     """Save an image without calling its cloud. The state in `details` is replaced by UNKNOWN.
 
-    If the location is not part of the image's identity, the next check reads the image there.
+    If the location is not part of the image's identity, the next check reads the image at the
+    location in `locator`.
     Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 
 from models import Image, LifeCycle, Scope
-from webapp.images.identity import spelled_images
+from webapp.images.identity import image_id_condition
 from webapp.refusals import Refusal
 from webapp.values.text import normalized
 
@@ -21,7 +21,7 @@ _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 
 class InvalidSuccessor(Refusal):
-    """The image can't be the successor, or no image was found."""
+    """The image can't be the successor, or a text does not identify exactly one image."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "successor")
@@ -55,8 +55,8 @@ def find_image(scope: Scope, text: str) -> Image:
         if found or is_explicit:
             return _only_one(found, text, scope)
     matches = Image.name == normalized(text)
-    if (spelled := spelled_images(text)) is not None:
-        matches |= spelled
+    if (has_image_id := image_id_condition(text)) is not None:
+        matches |= has_image_id
     return _only_one(list(Image.select().where(visible & matches).limit(2)), text, scope)
 
 
@@ -104,10 +104,11 @@ def require_valid_successor(
 
 
 def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
-    """Return the ID of the successor of each of these images, by the ID of the image.
+    """Return a mapping from the ID of an image to the ID of its successor.
 
-    The result also contains the successors of these successors, and so on. An image without a
-    successor has None. Up to LONGEST_CHAIN images are visited for each ID.
+    The mapping contains the images `image_ids`, their successors, the successors of these
+    successors, and so on. If an image has no successor, its value is None. Up to LONGEST_CHAIN
+    images are visited for each of `image_ids`.
     """
     following: dict[int, int | None] = {}
     waiting = list(image_ids)

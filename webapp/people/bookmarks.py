@@ -85,8 +85,8 @@ def move_bookmark(actor: Actor, scope: Scope, path: str, position: int) -> None:
 def _lock_bookmarks(actor: Actor, scope: Scope) -> list[Bookmark]:
     """Return the bookmarks. No other transaction changes them until the current one ends.
 
-    The first change inserts the row of the bar, so the row of the person is locked instead. On
-    SQLite, every `transaction` locks the whole database.
+    Before the first change, the bar has no row to lock. So this function locks the row of the
+    person. On SQLite, every `transaction` locks the whole database.
     """
     if not is_sqlite():
         list(Person.select(Person.id).where(Person.id == actor.person.id).for_update())

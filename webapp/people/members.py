@@ -196,7 +196,7 @@ def change_role(
 ) -> Membership:
     """Change the role of a member of `scope` and return the membership.
 
-    `based_on` is the revision that the person saw; without it, nothing is compared. Raises
+    `based_on` is the revision that the person saw. If it is None, nothing is compared. Raises
     Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -219,7 +219,7 @@ def remove(
 ) -> Membership:
     """Delete a membership at `scope` and return it.
 
-    `based_on` is the revision that the person saw; without it, nothing is compared. Raises
+    `based_on` is the revision that the person saw. If it is None, nothing is compared. Raises
     Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -251,8 +251,9 @@ def is_member(person: Person, scope: Scope) -> bool:
 def _lock_membership(scope: Scope, membership_id: int) -> Membership:
     """Return a membership of `scope`, and lock it until the current transaction ends.
 
-    The scope is locked first. Two admins who remove each other therefore wait for each other in the
-    same order, and cannot both be removed. On SQLite, the transaction has locked the database.
+    The scope is locked first. If two admins remove each other at the same moment, the second
+    request therefore waits for the first, and they cannot both be removed. On SQLite, the
+    transaction has locked the database.
     """
     if not is_sqlite():
         Scope.select(Scope.id).where(Scope.id == scope.id).for_update().get()

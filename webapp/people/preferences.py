@@ -1,7 +1,8 @@
 """A person's preferences for the Images page: the columns, and the number of images per page.
 
-The last change wins: nobody else has these preferences, and a form shows all of them.
-This module knows only the names of the columns. The templates decide what each column contains.
+The last change wins. The preferences have no revision, because only one person changes them, and
+because the form shows all of them. This module knows only the names of the columns. The templates
+decide what each column contains.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ def create(actor: Actor, parent: Scope, name: str) -> Scope:
 def rename(actor: Actor, scope: Scope, name: str, based_on: int | None = None) -> None:
     """Rename a scope. The path of the scope does not change, so bookmarks still work.
 
-    `based_on` is the revision that the person saw; without it, the revision of `scope`. Raises
-    Forbidden, ScopeError, RecordDeleted and EditConflict.
+    `based_on` is the revision that the person saw. If it is None, the revision of `scope` is used.
+    Raises Forbidden, ScopeError, RecordDeleted and EditConflict.
     """
     actor.require(Right.MANAGE_SCOPES, scope.parent)
     name = NAME.parse(name)
@@ -172,9 +172,9 @@ def start_deletion(
     """Hide a scope and the scopes below it from everybody, for `delete_chunk`. Cloud images stay.
 
     Return the labels and the scopes to delete, in this order. `based_on` is the revision that the
-    person saw; without it, the revision of `scope`. `expected` is the text of the contents that the
-    person saw. Raises Forbidden, RecordDeleted, EditConflict, ContentsChanged, and ScopeError
-    unless `typed_name` is the scope's name.
+    person saw. If it is None, the revision of `scope` is used. `expected` is the text of the
+    contents that the person saw. Raises Forbidden, RecordDeleted, EditConflict, ContentsChanged,
+    and ScopeError unless `typed_name` is the scope's name.
     """
     if scope.parent is None:
         raise ScopeError("The Scalr scope can’t be deleted.")

@@ -43,12 +43,15 @@ LIMIT_MINUTES = 15
 COOKIE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the session cookie after the last response that set it."""
 ENDED_SESSION_RETENTION = COOKIE_LIFETIME + timedelta(days=1)
-"""The margin covers answers that set the cookie after the sign-out, and clocks that differ."""
+"""How long an ended session is stored.
+
+The extra day covers responses that set the cookie after the sign-out, and clocks that differ.
+"""
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after it failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""How long the other threads wait for the thread that calls Redis again."""
+"""While one thread tries to call Redis again, the other threads do not call Redis for this long."""
 
 
 class SignInRefused(Refusal):
@@ -102,10 +105,11 @@ class FailedSignIns:
         self._call(lambda limiter: limiter.clear(self.PER_EMAIL, "email", email))
 
     def _call(self, call: Callable[[MovingWindowRateLimiter], T]) -> T:
-        """Call a function with the limiter in Redis, or else in memory, and return its result.
+        """Call a function with a limiter and return its result.
 
-        After an error, Redis is not called for a while. Otherwise each sign-in would wait for the
-        timeout of a server that hangs.
+        The limiter is in Redis, or in memory if Redis is not used or not available. After an error,
+        Redis is not called for a while. Otherwise each sign-in would wait for the timeout of a
+        server that hangs.
         """
         if self._shared is None or not self._breaker.may_call():
             return call(self._in_process)
@@ -152,7 +156,7 @@ def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Pe
 def new_session_id(person: Person) -> str:
     """Return the ID of a new session, for the session cookie.
 
-    A change of the password ends the session, and so does `end_session`.
+    The session ends when the password changes, or when `end_session` is called.
     """
     return f"{person.id}.{person.session_key}.{secrets.token_urlsafe(16)}"
 
@@ -182,9 +186,9 @@ class Session:
 def load_session(cookie_id: str, scope_path: str = "") -> Session | None:
     """Return the session with the ID from a cookie, or None if the ID is not valid.
 
-    Changing a person's password ends all their sessions. Every page needs the person,
-    their roles and the scope, so one query reads all of them. The query returns one row for each
-    combination of a role and a scope of the lineage.
+    Changing a person's password ends all their sessions. Every page needs the person, their roles
+    and the scope, so one query reads all of them. The query returns one row for each combination of
+    a role and a scope of the lineage.
     """
     person_id, _, key_and_token = cookie_id.partition(".")
     key, _, token = key_and_token.partition(".")

@@ -17,10 +17,10 @@ MOST_DELETED_SCOPES = 100
 
 
 def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
-    """Return the entry of the change that deleted a record of `scope` or moved it away.
+    """Return the audit entry for the change that deleted a record of `scope` or moved it away.
 
-    Returns None if the scope has not owned the record, or still owns it. What happens to a record
-    after it was moved is not considered.
+    Return None if the scope has never owned the record, or still owns it. If the record was moved
+    away, later changes of the record are ignored.
     """
     entries = list(
         AuditEntry.select().where(AuditEntry.record == reference).order_by(AuditEntry.id)
@@ -35,7 +35,10 @@ def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
 
 
 def deletion_of_child(parent: Scope, path: str) -> AuditEntry | None:
-    """Return the entry of the deletion of the scope with this path directly below `parent`."""
+    """Return the audit entry for the deletion of the scope at `path`, or None.
+
+    The scope was directly below `parent`.
+    """
     deletions = (AuditEntry.scope == parent) & (AuditEntry.action == f"{parent.level.below}.delete")
     newest = AuditEntry.select().where(deletions).order_by(AuditEntry.id.desc())
     for entry in newest.limit(MOST_DELETED_SCOPES):

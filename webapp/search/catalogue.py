@@ -166,7 +166,7 @@ def iterate_images(
 ) -> Iterator[Image]:
     """Return an iterator over all images that match, with only the columns `LIST_COLUMNS`.
 
-    The images of one scope slice follow those of another. Within a slice, images are sorted by ID.
+    The images of each scope slice come together. Within a slice, images are sorted by ID.
     With `owned_only`, inherited images are left out. Images are read in chunks: if an image is
     registered or deleted meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
     """

@@ -29,10 +29,13 @@ SCOPE_KEYS = (Key.SCOPE, Key.OWNER, Key.SHARED)
 FACET_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH, Key.AGENT, Key.STATUS, Key.VERIFIED)
 TEXT_KEYS = (Key.WORD, Key.ID)
 RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
-"""The list can be sorted by the columns of these keys, so each of the columns has an index."""
+"""The Images page can be sorted by the columns of these keys, so each column has an index."""
 IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
 CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
-"""An image must match all terms with one of these keys. For any other key, one term is enough."""
+"""If a search has several terms with one of these keys, an image must match all of them.
+
+For any other key, an image must match only one of the terms.
+"""
 COLUMNS = {
     Key.CLOUD: "cloud",
     Key.LOCATION: "location",
@@ -109,7 +112,7 @@ def image_condition(query: Query, actor: Actor) -> Sql:
 
 
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
-    """Return the condition that an image matches the terms about neither scopes nor facets.
+    """Return the condition that an image matches all terms except those about scopes and facets.
 
     This condition is for images that are read by facet group: `group_condition` has already
     applied the terms about facets.
@@ -120,8 +123,8 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
 def range_conditions(query: Query, actor: Actor) -> list[Sql]:
     """Return a condition for each key of `RANGE_KEYS` that has a term that is not excluded.
 
-    All images that the query finds meet each of these conditions. For each condition, there is an
-    index that finds the images that meet it.
+    Every image that the query finds meets all of these conditions. For each condition, there is an
+    index that finds its images.
     """
     conditions = []
     for key in RANGE_KEYS:
@@ -133,7 +136,8 @@ def range_conditions(query: Query, actor: Actor) -> list[Sql]:
 def is_one_range(query: Query) -> bool:
     """Return whether `range_conditions` has one condition, which finds exactly the matches.
 
-    Terms about scopes can be in the query too. "by:me" also compares the ID of the person.
+    The query may also have terms about scopes. For "by:me", return False, because this term also
+    compares the ID of the person.
     """
     terms = [term for term in query.terms if term.key not in SCOPE_KEYS]
     keys = {term.key for term in terms}

@@ -39,8 +39,10 @@ MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
 """The most characters of a search. Any text after them becomes a problem of the query."""
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
-"""Returns the values of a key of `STORED_KEYS` that begin with one of the texts. A value is a
-tuple: a family and a version for `os`, and one text for the other keys."""
+"""A function that returns the values of a key of `STORED_KEYS` that begin with one of the texts.
+
+A value is a tuple: a family and a version for `os`, and one text for the other keys.
+"""
 _MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOTALL)
 """Matches a word that begins like a term, for example "(status:active)" or "status=active"."""
 _COMPARISON = re.compile(r"(<=|>=|<|>|)(.*)", re.DOTALL)
@@ -53,9 +55,9 @@ def _no_stored_values(_key: Key, _texts: Sequence[str]) -> Collection[tuple[str,
 def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     """Return the query that `text` describes.
 
-    Any text can be parsed: a piece that is not a valid term becomes a problem of the query. So does
-    the text after `MAX_TEXT_LENGTH` characters. To parse the text of a person, call
-    `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
+    Any text can be parsed: a piece that is not a valid term becomes a problem of the query. The
+    text after `MAX_TEXT_LENGTH` characters becomes a problem too. To parse the text of a person,
+    call `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
     """
     terms: dict[Term, None] = {}
     problems: dict[Problem, None] = {}

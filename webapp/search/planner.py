@@ -348,5 +348,5 @@ def _up_to_limit(matches: int) -> Count:
 
 
 def _uncounted(found: Sequence[Row]) -> Count:
-    """Return the count of a search whose matches were not counted. It matches the rows `found`."""
+    """Return the count of a search whose matches were not counted, but that has found rows."""
     return Count(max(len(found), 1) - 1, exact=False, counted=False)

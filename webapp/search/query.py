@@ -25,9 +25,10 @@ SHORT_TEXT_LENGTH = 60
 class Term:
     """One condition of a search.
 
-    `operator` compares sizes and dates, for example ">". It is '' for equality, and for other keys.
-    `stored` is the value in the database that `value` equals: a family, or a family and a version,
-    for `os`, and one text for the other keys of `STORED_KEYS`. It is () if no image has the value.
+    `operator` compares sizes and dates, for example ">". It is '' for equality and for all other
+    keys. `stored` is the value in the database that `value` equals. For `os`, `stored` is a family,
+    or a family and a version. For the other keys of `STORED_KEYS`, it is one text. It is () if no
+    image has the value.
     """
 
     key: Key

@@ -94,9 +94,9 @@ def save_view(
     """Store a view of `path`, which is relative to the scope's URL.
 
     With `replace`, overwrite the person's view of the same name, if there is one. `based_on` is the
-    revision that the person wants to replace; without it, the stored revision. Raises NameTaken,
-    also if the view has another revision, SavedViewError if the view cannot be saved, and Forbidden
-    if the person lacks the right.
+    revision that the person wants to replace. If it is None, any revision is replaced. Raises
+    NameTaken if the person has a view of this name, and either `replace` is false or the view has
+    another revision. Raises SavedViewError if the view cannot be saved, and Forbidden.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = NAME.parse(name), _checked_path(path)
@@ -125,9 +125,9 @@ def save_view(
 def rename_view(actor: Actor, view: SavedView, name: str, based_on: int | None = None) -> None:
     """Rename the actor's own view.
 
-    `based_on` is the revision that the person saw; without it, the revision of `view`. Raises
-    SavedViewError, RecordDeleted, EditConflict, and Forbidden if the view is shared and the actor
-    is not an editor.
+    `based_on` is the revision that the person saw. If it is None, the revision of `view` is used.
+    Raises SavedViewError, RecordDeleted, EditConflict, and Forbidden if the view is shared and the
+    actor is not an editor.
     """
     name = NAME.parse(name)
     based_on = view.revision if based_on is None else based_on
@@ -159,8 +159,8 @@ def may_delete(actor: Actor, view: SavedView) -> bool:
 def delete_view(actor: Actor, view: SavedView, based_on: int | None = None) -> None:
     """Delete the view.
 
-    `based_on` is the revision that the person saw; without it, the revision of `view`. Raises
-    Forbidden, RecordDeleted and EditConflict.
+    `based_on` is the revision that the person saw. If it is None, the revision of `view` is used.
+    Raises Forbidden, RecordDeleted and EditConflict.
     """
     based_on = view.revision if based_on is None else based_on
     with transaction():

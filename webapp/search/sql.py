@@ -161,8 +161,8 @@ def images_of_groups(groups: Sql) -> Sql:
 def without_index(column: str) -> str:
     """Return an expression for a column that prevents SQLite from using an index of the column.
 
-    Use it to read images in sort order. Without it, SQLite would find rows by the index of this
-    column and then sort all of them. PostgreSQL chooses an index by its statistics.
+    Use the expression to read images in sort order. Otherwise, SQLite would find rows by the index
+    of this column and then sort all of them. PostgreSQL chooses an index by its statistics.
 
     >>> without_index("cloud")
     'LIKELY(cloud)'
@@ -269,8 +269,9 @@ def images_with_texts(texts: Sequence[Sequence[str]], where: Sql) -> Sql:
 def _indexed_match(text: str) -> Sql:
     """Return the condition by which an index of PostgreSQL finds the images that contain a text.
 
-    PostgreSQL's trigrams have no Chinese characters if the locale of the database is C, and a short
-    word has too few of them. Such a text is found by all short words that it contains.
+    PostgreSQL's trigrams have no Chinese characters if the locale of the database is C, and a word
+    of one or two characters has no trigram. The condition finds such a text by all short words that
+    the text contains.
     """
     if words := short_words(text):
         array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"

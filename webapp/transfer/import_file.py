@@ -16,7 +16,7 @@ NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
 """The word for one image of a file, by the format of the file."""
 
 _NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
-"""The words with which messages name columns, as in the forms. Other columns have their name."""
+"""The words for columns in messages, as in the forms. Any other column is named by its key."""
 
 Values = Mapping[str, str]
 """The texts of a line by column, without empty texts."""

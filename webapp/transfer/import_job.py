@@ -184,10 +184,10 @@ def _successor_id(scope: Scope, line: PlannedLine) -> int | None:
 
 
 def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
-    """Raise ChangedSincePlan if the file has a line for the successor, and it was refused.
+    """Raise ChangedSincePlan if the file has a line for the successor, and this line was refused.
 
     The line of a successor comes before the lines that name the successor. So this function reads
-    one row, however many images succeed one another.
+    only one row, even if the successor has a successor too.
     """
     if line.successor_position is None:
         return

@@ -156,8 +156,8 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
 def parse_operating_system(text: str) -> tuple[str, str]:
     """Return the family and the version in a text that a person enters, such as 'Ubuntu 24.04'.
 
-    If the family is not in the list of operating systems, return the family as the
-    person typed it. Raises InvalidLine.
+    If the family is not in the list of operating systems, return the family as the person typed it.
+    Raises InvalidLine.
     """
     text = " ".join(text.split())
     for key, family in operating_systems.FAMILIES.items():
@@ -178,8 +178,8 @@ def parse_operating_system(text: str) -> tuple[str, str]:
 def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, list[str]]:
     """Return the choices of a registered image after the line is imported, and the errors.
 
-    An empty column leaves the stored value unchanged. So does a cell with the text that an export
-    writes for the stored value, even if this text is also the label of another value.
+    An empty cell leaves the stored value unchanged. A cell with the text that an export writes for
+    the stored value also leaves it unchanged, even if this text is the label of another value.
     """
     stored = choices_of(image)
     same = {name for name, text in line.texts.items() if getattr(stored, name) == text}
@@ -196,8 +196,8 @@ def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, 
 class NewChoices:
     """The choices of a new image. `choices` is None if there are errors.
 
-    `lacks_operating_system` is whether the operating system is unknown, so that the person must
-    enter it.
+    If `lacks_operating_system` is true, the operating system is unknown, and the person must enter
+    it.
     """
 
     choices: Choices | None
@@ -212,8 +212,8 @@ def choices_for_new_image(
 
     `receipt` is the record of a look-up, with the details that the cloud returned. Without a
     look-up, `receipt` is None. Empty columns get the values in the receipt. An empty operating
-    system is detected from the receipt, the name and the description. If
-    detection fails, the operating system from `answers` is used.
+    system is detected from the receipt, the name and the description. If detection fails, the
+    operating system from `answers` is used.
     """
     errors = []
     name = line.choices.get("name") or _default_name(line, receipt)

@@ -2,7 +2,7 @@
 
 A plan records the values of each image before and after its line. `import_planner` makes the plan.
 `import_job` writes the values after the line. If an image no longer has the values before the line,
-`import_job` refuses the line. So an import never does anything else than its plan says.
+`import_job` refuses the line. So an import does only what its plan says.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from webapp.values.text import normalized
 CHUNK_SIZE = 500
 """Lines per query for registered images."""
 OPERATING_SYSTEM = "operating_system"
-"""The name of the question for the operating system. Other questions have the name of a value."""
+"""The name of the question for the operating system.
+
+The name of any other question is the name of a missing value, such as `location`.
+"""
 
 
 class Effect(enum.StrEnum):
@@ -66,7 +69,7 @@ class LookUp:
     def identity_on(self, compute_resource: str) -> ImageIdentity | None:
         """Return the identity of the image on a compute resource.
 
-        A receipt is for all compute resources of the image.
+        One receipt is valid for all compute resources of the image.
         """
         if self.receipt is None:
             return self.registered

@@ -65,7 +65,7 @@ class _Line:
     life_cycle: LifeCyclePlan | None = None
     """The life cycle after the import, or None if the line does not change it."""
     successor: KnownImage | None = None
-    """The new successor, or None if the image gets none or if `keeps_successor` is true."""
+    """The new successor. None if the image gets no successor, or if `keeps_successor` is true."""
     keeps_successor: bool = False
     """Whether the image has the same successor after the import as before."""
 
@@ -159,7 +159,7 @@ class _Planner:
             if line.planned.identity:
                 same.setdefault(line.planned.identity, []).append(line)
         for first, *others in same.values():
-            contradict = any(_meaning(line) != _meaning(first) for line in others)
+            contradict = any(_comparison_key(line) != _comparison_key(first) for line in others)
             if others and contradict:
                 first.errors.append(
                     f"This is the same image as in {others[0].planned.position}, but the lines "
@@ -430,10 +430,10 @@ def _as_columns(plan: LifeCyclePlan) -> dict[str, Any]:
     }
 
 
-def _meaning(line: _Line) -> object:
+def _comparison_key(line: _Line) -> object:
     """Return a key that is equal for two lines with the same values.
 
-    How a line identifies the image, for example how it spells the ID, is not compared.
+    The key ignores how a line identifies its image, for example the spelling of the ID.
     """
     return replace(line.values, locator=None, texts={}, image_name="", default_name="")
 

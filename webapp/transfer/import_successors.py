@@ -75,11 +75,10 @@ class Successors:
     def find(self, identity: ImageIdentity, text: str, stored: int | None) -> KnownImage:
         """Return the image that `text` names.
 
-        Prefers images with the cloud, location and compute resource of the line's image.
-
-        `identity` is the image of the line, and `stored` is the ID of its successor now. If several
-        images match equally, and one of them is the stored successor, the stored successor is
-        returned. Otherwise, raises InvalidSuccessor unless exactly one image matches.
+        `identity` is the image of the line, and `stored` is the ID of its successor now. Images
+        with the cloud, location and compute resource of the line's image take precedence. If
+        several images match equally and one of them is the stored successor, return the stored
+        successor. Otherwise, raise InvalidSuccessor unless exactly one image matches.
         """
         number, is_explicit = reference_number(text)
         found = self._numbered.get(number) if number else None
@@ -130,13 +129,14 @@ class Successors:
     def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
         """Return the images with the ID in `text`, in the location that the text names.
 
-        If there are several images, prefer those in the location of the line. If there are several
-        in that location, prefer those with the line's compute resource.
+        If there are several images, return only the images in the location of the line's image. If
+        there are still several, return only the images with the compute resource of the line's
+        image.
         """
         ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
         for reference in parse_references(text):
             resource = reference.compute_resource
-            wanted = identity.compute_resource if resource is None else resource
+            resource = identity.compute_resource if resource is None else resource
             for node, image in self._by_key.get(reference.image_key, {}).items():
                 found = image.identity
                 if not reference.matches(found):
@@ -145,7 +145,7 @@ class Successors:
                 is_near = found.location == location and (
                     bool(reference.location) or found.cloud == identity.cloud
                 )
-                rank = is_near + (is_near and found.compute_resource == wanted)
+                rank = is_near + (is_near and found.compute_resource == resource)
                 ranked[rank][node] = image
         return ranked[max(ranked)] if ranked else {}
 
@@ -186,7 +186,7 @@ class Successors:
             self._following.setdefault(node, successor)
 
     def _with_names(self, names: Collection[str]) -> Collection[int]:
-        """Return the IDs of two visible images with each name, or of one if there is only one.
+        """Return the IDs of one or two visible images for each name.
 
         Thousands of images can have the same name, but two are enough to see that the name is
         ambiguous.

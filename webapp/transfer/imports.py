@@ -95,7 +95,7 @@ class PlannedAgain(Refusal):
 def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
-    `plan_id` is the ID of the plan that the person reviewed, or None for the current plan. Returns
+    `plan_id` is the ID of the plan that the person reviewed, or None for the current plan. Return
     whether the plan is carried out. If the look-ups are repeated, the person must review the new
     plan. Raises PlannedAgain.
     """
@@ -151,8 +151,7 @@ def _suggest_answers(job: Job, vault: Vault) -> None:
     """Fill in the answers that follow from the chosen credentials.
 
     The project is the project of the credentials. If the credentials can use only one location, the
-    location is filled in too.
-    Failures are ignored: the person can enter the values.
+    location is filled in too. Failures are ignored, because the person can enter the values.
     """
     answers: dict[str, dict[str, str]] = {}
     locations: dict[str, list[str]] = {}
@@ -268,9 +267,8 @@ def _questions(
 ) -> list[dict[str, Any]]:
     """Return the questions to show above the plan.
 
-    Each question has the number of lines that lack its answer.
-
-    Answered questions stay, so that the person can correct the answer.
+    Each question has the number of lines that lack its answer. Answered questions stay, so that the
+    person can correct the answer.
     """
     lacking = Counter(
         ("" if line.question == OPERATING_SYSTEM else line.cloud, line.question)

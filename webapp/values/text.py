@@ -72,7 +72,7 @@ def parse_lines(text: str, noun: str, longest: int) -> str:
 
 
 def line_problem(text: str, noun: str) -> str:
-    """Return why a text is refused as one line, whatever its length, or ''."""
+    """Return why a text can't be one line of text, or ''. The length is not checked."""
     if problem := character_problem(text, noun):
         return problem
     if "\n" in text or "\r" in text:

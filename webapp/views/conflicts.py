@@ -33,7 +33,7 @@ Values = Mapping[str, Any]
 class Row:
     """Fields that belong together, such as the family and the version of an operating system.
 
-    `show` returns the text for their values; without it, the row has one field.
+    `show` returns the text for the values of the fields. If it is None, the row has one field.
     """
 
     label: str

@@ -182,22 +182,23 @@ def _page_label(query: Query) -> str:
 
 
 def _matching_clouds(query: Query, page: Page) -> str:
-    """If a search finds no image but looks like an image ID, name the clouds of such IDs.
+    """Return the names of the clouds that have image IDs like the text of the search.
 
-    Otherwise return ''.
+    Return '' if there are no such clouds, or if the search finds an image.
     """
     clouds = clouds_for_image_id(query.text) if not page.count.number else []
     return " or ".join(cloud.label for cloud, _ in clouds)
 
 
 def _images_with_id(query: Query, page: Page) -> list[Image]:
-    """If a search finds no image but contains an image ID, return the images with this ID.
+    """Return the images whose cloud image ID is in the text of the search.
 
-    The text may contain other words too, for example if it was copied from the output of a tool.
+    Return no images if the search itself finds an image. The text may contain other words too, for
+    example if it was copied from the output of a tool.
     """
     if page.count.number:
         return []
-    condition = identity.spelled_images(query.text)
+    condition = identity.image_id_condition(query.text)
     if condition is None:
         return []
     return list(Image.select().where(condition & Image.visible_from(g.scope)).order_by(Image.id))

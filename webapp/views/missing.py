@@ -1,7 +1,7 @@
 """The page for a form whose record was deleted or moved while somebody filled the form in.
 
 The page says who did this and when, if the scope owned the record, and shows what was typed. For
-any other record, the page says nothing that a record that never existed would not say.
+any other record, the page is the same as for a record that never existed.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def abort_missing(
     """Answer a request for a record that is not at this scope.
 
     A request that only reads, or that replaces only a part of the page, gets the plain error.
-    `reference` is the `EditedTable.reference`
-    of the record. `form` is the class of the form that was sent, or None to show the names of its
-    fields. `entry` is the entry that says what happened, if it can't be found by the reference.
+    `reference` is the `EditedTable.reference` of the record. `form` is the class of the form that
+    was sent. If it is None, the page shows the names of the fields instead of their labels. `entry`
+    is the audit entry that says what happened. Pass it only if `reference` does not lead to it.
     """
     if request.method != "POST" or wants_fragment():
         abort(status)
@@ -67,7 +67,11 @@ def _missing_page(
         title=title,
         advice=advice,
         entry=entry,
-        typed=list(_typed_in(form()) if form and not _is_conflict_page() else _typed(reference)),
+        typed=list(
+            _values_in_form(form())
+            if form and not _is_conflict_page()
+            else _values_in_request(reference)
+        ),
         image_url=_image_url(reference) if is_moved else "",
         list_url=_list_url(reference),
         status=409 if is_moved else status,
@@ -105,7 +109,7 @@ def _is_conflict_page() -> bool:
     return "versions" in request.form
 
 
-def _typed(reference: str) -> Iterator[tuple[str, object]]:
+def _values_in_request(reference: str) -> Iterator[tuple[str, object]]:
     """Yield the label and value of each field in the request, without secrets."""
     values: dict[str, Any] = request.form.to_dict()
     if _is_conflict_page():
@@ -118,7 +122,7 @@ def _typed(reference: str) -> Iterator[tuple[str, object]]:
             yield label, field_value(label, True if name in _CHECKBOXES else value)
 
 
-def _typed_in(form: FlaskForm) -> Iterator[tuple[str, object]]:
+def _values_in_form(form: FlaskForm) -> Iterator[tuple[str, object]]:
     """Yield the label and value of each field of a form, without secrets."""
     for field in form:
         hidden = isinstance(field, HiddenField | PasswordField | FileField)

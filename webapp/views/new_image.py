@@ -126,7 +126,7 @@ def _register(form: ImageForm) -> Response:
         except CredentialsChanged as error:
             return _look_up_again(receipt, form, error.message)
         except CredentialsNotUsable:
-            pass  # The page reports it.
+            pass  # The page reports the credentials.
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
@@ -138,8 +138,9 @@ def _register(form: ImageForm) -> Response:
 def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
     """Look up the image of a receipt again, and ask the person to confirm the changes.
 
-    `reason` is why the receipt can't be used any more. If the person chose other credentials
-    instead of deleted ones, the look-up uses them. If it fails, the next REGISTER tries it again.
+    `reason` is why the receipt can't be used any more. If the credentials of the receipt were
+    deleted and the person chose others, the look-up uses the chosen credentials. If the look-up
+    fails, the next REGISTER repeats it.
     """
     chosen = replace(before, credentials_id=form.credentials.data or before.credentials_id)
     try:
@@ -150,7 +151,7 @@ def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
         if not isinstance(error, CredentialsNotUsable):  # The page reports deleted credentials.
             refuse(form, f"{reason} The image couldn’t be looked up again. {error}")
         return _confirm_page(before, form, status=422)
-    form.receipt.data = None  # The page issues a new one.
+    form.receipt.data = None  # The page issues a new receipt.
     changes = registration.changes_between(before, receipt)
     return _confirm_page(receipt, form, status=422, reason=reason, changes=changes)
 
@@ -364,7 +365,7 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
 
 
 def _selected_values(receipt: Receipt) -> dict[str, Any]:
-    """Return the values of SELECT IMAGE as they were entered, which are in the URL.
+    """Return the values that the person entered in the first step. They are in the URL.
 
     The cloud may have returned another image ID or location.
     """
@@ -378,7 +379,7 @@ def _selected_values(receipt: Receipt) -> dict[str, Any]:
 def _back_url(form: ImageForm) -> str:
     """Return the URL of the first step with everything that was entered in both steps.
 
-    Returns '' if the URL would be too long. That is only possible with invalid entries.
+    Return '' if the URL would be too long. Only invalid entries can make the URL too long.
     """
     cloud = CLOUDS.get(request.args.get("cloud", ""))
     if cloud is None:

@@ -31,8 +31,8 @@ from webapp.web.resumed_forms import UnsentForm, current_unsent_form
 class SessionLoginManager(LoginManager):
     """Flask-Login without its "remember me" cookie, which this app does not use.
 
-    Looking for that cookie reads the session in every response. Then every response would vary by
-    the session cookie.
+    To look for that cookie, Flask-Login reads the session in every response. Every response would
+    then have the header `Vary: Cookie`.
     """
 
     def _update_remember_cookie(self, response: Response) -> Response:
@@ -58,7 +58,8 @@ RETRY_LENGTH = 1000
 
 
 def mount(app: Flask) -> None:
-    # Otherwise every page would load the person, also a page that says that the database is gone.
+    # With the context processor, every page would load the person. Even the page that reports that
+    # the database does not answer would then need the database.
     login_manager.init_app(app, add_context_processor=False)
     app.register_blueprint(pages)
     app.register_error_handler(CSRFError, _csrf_error)
@@ -112,8 +113,8 @@ def _load_person(session_id: str) -> SignedIn | None:
 def resume(unsent: UnsentForm, status: int = 200) -> Response:
     """Continue with a form that was not processed, now that the person is signed in.
 
-    If the view can show the form, return a page that sends the form again for that. Otherwise,
-    return to the page that the form is on, with a button that sends it.
+    If the view can show the form, return a page that sends the form again, so that the view shows
+    it. Otherwise, return to the page that contains the form, with a button that sends the form.
     """
     if _can_be_shown(unsent):
         return render("people/resume_form.html", unsent=unsent, status=status)

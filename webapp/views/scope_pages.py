@@ -53,7 +53,7 @@ def needs(right: Right) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def page_url(path: str) -> str:
     """Return the URL of the page at `path`, which is relative to the scope.
 
-    Any text that is not such a path, but for example another site, leads to the Images page.
+    For any other text, such as the URL of another site, return the URL of the Images page.
     """
     return url_for(".home") + path if PAGE_PATH.fullmatch(path) else url_for(".images")
 
@@ -63,7 +63,7 @@ def _read_scope_path(_endpoint: str | None, values: dict[str, Any] | None) -> No
     values = values if values is not None else {}
     parts = [values.pop(name) for name in ("account", "environment") if name in values]
     path = "/".join(parts)
-    # The page that refuses the path also reads the scope, and PostgreSQL accepts no such text.
+    # PostgreSQL accepts no such text, and even the error page for this path queries the scope.
     g.scope_path = path if is_encodable(path) else ""
 
 

@@ -1,8 +1,8 @@
 """Small pieces of HTML that pages repeat: icons, badges, times, and the rows of the Images page.
 
-The pieces are made by plain functions, which escape each text themselves. A page has hundreds of
-pieces, and a Jinja macro takes many times as long. Only icons and badges are cached, because there
-are only a few different icons and badges.
+Plain functions make the pieces and escape each text. A page has hundreds of pieces, and a Jinja
+macro takes many times as long as a function. Only icons and badges are cached, because there are
+only a few different icons and badges.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
     """
     if instant is None:
         return Markup("—")
-    # HTML allows at most three digits of a second; clouds report up to nine.
+    # HTML allows at most three decimal places for seconds. Clouds report up to nine.
     text = instant.astimezone(UTC).isoformat(timespec="seconds")
     attribute = " data-relative" if relative else ""
     return Markup(  # noqa: S704  only digits

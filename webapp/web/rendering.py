@@ -45,8 +45,8 @@ def render(
     `label` is the page's name in the bookmarks bar. A page without a label cannot be pinned. With
     `background`, the fragment is the answer to a background request: the page stays the same, and
     so do its title and the bookmarks bar. HTMX shows `url`, the canonical URL of the page, in the
-    address bar. With `restorable`, the browser may store the page. Otherwise it forgets what was
-    entered in the page, for example when the person goes back to the page.
+    address bar. With `restorable`, the browser may store the page. Otherwise, the browser
+    forgets what was entered in the page, for example when the person goes back to the page.
     """
     partial = bool(fragment) and wants_fragment()
     template = "layout/_partial.html" if partial else page
@@ -102,8 +102,8 @@ def render_refusal(
 def render_outage(title: str, advice: str, unsent: Any) -> Response:
     """Return the answer while the database does not work: a page, or a toast for HTMX.
 
-    The page has a button that sends `unsent` again, the form that was not processed, if there is
-    one. The toast leaves everything that the person has typed.
+    `unsent` is the form that was not processed, or None. The page has a button that sends this form
+    again. The toast does not replace the page, so everything that the person has typed stays.
     """
     if wants_fragment():
         body = render_template("layout/_refusal.html", message=f"{title}. {advice}", outage=True)

@@ -44,9 +44,9 @@ DROPPED_NAMES = SECRETS | {"csrf_token", RESUMED}
 class UnsentForm:
     """A form that was not processed.
 
-    `path` is the path of the URL that it was sent to, `page` the path of the page that it was sent
-    from or '', and `values` are its (name, value) pairs. `is_complete` is false if secrets or files
-    were left out.
+    `path` is the path of the URL to which the form was sent. `page` is the path of the page that
+    contains the form, or ''. `values` are the (name, value) pairs of the form. `is_complete` is
+    false if secrets or files were left out.
     """
 
     path: str

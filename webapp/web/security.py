@@ -26,7 +26,10 @@ def init_app(app: Flask) -> None:
 
 
 def _reject_invalid_host() -> Response | None:
-    """Answer 400 if the Host header is no host name. No page can be rendered without its URLs."""
+    """Answer 400 if the Host header is no host name.
+
+    The answer is plain text, because a page can't contain URLs without a valid host name.
+    """
     if request_ctx.url_adapter is not None:
         return None
     message = "The Host header of this request isn’t a valid host name."
@@ -36,7 +39,7 @@ def _reject_invalid_host() -> Response | None:
 def _reject_unencodable_text() -> None:
     """Answer 400 if a text contains NUL or half of a surrogate pair.
 
-    Nobody types them, and no database can store both.
+    Nobody types such text, and no database can store both characters.
     """
     pairs = (*request.args.items(multi=True), *request.form.items(multi=True))
     names = (upload.filename or "" for upload in request.files.values())

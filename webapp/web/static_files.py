@@ -71,7 +71,7 @@ def static_paths(folder: Path) -> list[Path]:
 def copy_name(name: str, content: bytes, encoding: str) -> str:
     """Return the name of a compressed copy.
 
-    The name contains the digest of the content, so the copy of an old content is never used.
+    The name contains the digest of the content, so a copy of older content is never used.
     """
     return f"{name}.{digest_of(content)}.{SUFFIXES[encoding]}"
 
@@ -94,7 +94,7 @@ def _read(folder: Path, path: Path) -> StaticFile:
 
 
 def versioned_path(name: str) -> str:
-    """Return the path of a file below the prefix. It changes with the content of the file."""
+    """Return the path of a file below the URL prefix, with the digest of the file's content."""
     return f"{PATH}{name}?v={read_static_files()[name].digest}"
 
 
@@ -125,7 +125,7 @@ class StaticFiles:
             response.content_encoding = encoding
         response.vary.add("Accept-Encoding")
         # During an upgrade, the page may come from a server with another version of the file. The
-        # browser must not keep this content under the URL of the other content.
+        # browser must not cache this content under the URL of the other content.
         current = environ.get("QUERY_STRING", "") == f"v={file.digest}"
         response.headers["Cache-Control"] = YEAR if current else REVALIDATE
         response.set_etag(f"{file.digest}-{encoding}")
@@ -133,9 +133,10 @@ class StaticFiles:
 
 
 def best_encoding(header: str, encodings: Iterable[str]) -> str:
-    """Return the encoding that the client prefers, and of equal ones the first of `encodings`.
+    """Return the encoding that the client prefers.
 
-    An encoding that the header does not name is not used, even if the header contains `*`.
+    If the client prefers several encodings equally, return the first of them in `encodings`. An
+    encoding that the header does not name is not used, even if the header contains `*`.
     """
     accepted = {name.lower(): quality for name, quality in parse_accept_header(header, Accept)}
     named = [name for name in encodings if accepted.get(name, 0) > 0 and name != "identity"]
