@@ -1,7 +1,7 @@
 """Delete a record with everything that refers to it, in chunks.
 
-A database deletes all of it with one statement, but other writers would wait until it is finished.
-The foreign keys say what refers to a record, so a new table needs no change here.
+A single statement could delete everything, but other writers would wait until it is finished. The
+foreign keys show which rows refer to a record, so a new table needs no change here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from schema.base import EditedTable, Table
 
 
 def delete_dependents(record: Any, size: int) -> int:
-    """Delete or detach at most about `size` rows that refer to `record`. Return their number."""
+    """Delete about `size` rows that refer to `record`, or set their references to NULL.
+
+    Return the number of rows, or 0 if no row refers to the record.
+    """
     return _clear_references(type(record), [record.get_id()], size)
 
 
@@ -27,7 +30,10 @@ def _clear_references(table: type[Table], keys: list[Any], size: int) -> int:
 
 
 def _clear(table: type[Table], field: Any, keys: list[Any], size: int) -> int:
-    """Delete rows of `table` whose `field` is one of `keys`, or set the field to NULL."""
+    """Delete rows of `table` whose `field` is one of `keys`, or set the field to NULL.
+
+    Return the number of rows. Rows that refer to these rows are deleted first.
+    """
     key: Any = table._meta.primary_key  # noqa: SLF001
     rows: Any = table.select(key).where(field.in_(keys)).limit(size).tuples()
     chunk = [row_key for (row_key,) in rows]

@@ -28,7 +28,7 @@ class Scope(EditedTable):
     deleted_at = InstantField(null=True)
     """When somebody began to delete the scope, or None. Its records are deleted in chunks.
 
-    The path and the name of the scope are free for another scope meanwhile.
+    Meanwhile, another scope can use the path and the name that the scope had.
     """
 
     class Meta:

@@ -128,11 +128,10 @@ def restore_batch(
 def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Image:
     """Restore one image with its ID and history.
 
-    The image becomes the successor of its former predecessors again. If a predecessor has another
-    successor by now, or if the successors would lead back to it, it stays as it is. If the
-    credentials or the successor of the
-    restored image no longer exist, the image is restored without them. Raises Forbidden and
-    CannotRestore.
+    The image becomes the successor of its former predecessors again. A predecessor stays as it is
+    if it has another successor by now, or if the successors of the image would lead back to it. If
+    the credentials or the successor of the restored image no longer exist, the image is restored
+    without them. Raises Forbidden and CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     try:

@@ -169,7 +169,7 @@ def start_deletion(
     based_on: int | None = None,
     expected: str | None = None,
 ) -> list[tuple[str, Scope]]:
-    """Hide a scope and the scopes below it from everybody, for `delete_chunk`. Cloud images stay.
+    """Hide a scope and the scopes below it from everybody. `delete_chunk` can then delete them.
 
     Return the labels and the scopes to delete, in this order. `based_on` is the revision that the
     person saw. If it is None, the revision of `scope` is used. `expected` is the text of the
@@ -213,7 +213,7 @@ def start_deletion(
 def delete_chunk(scope_id: int, size: int) -> int:
     """Delete some records of a scope that `start_deletion` has hidden. Return their number.
 
-    The scope itself is deleted last. Returns 0 if the scope is deleted.
+    If no records are left, delete the scope itself and return 0.
     """
     scope = Scope.get_or_none((Scope.id == scope_id) & Scope.deleted_at.is_null(False))
     if scope is None:

@@ -34,7 +34,7 @@ IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
 CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
 """If a search has several terms with one of these keys, an image must match all of them.
 
-For any other key, an image must match only one of the terms.
+For any other key, it is enough that an image matches one of the terms.
 """
 COLUMNS = {
     Key.CLOUD: "cloud",

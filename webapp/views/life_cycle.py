@@ -116,8 +116,8 @@ def _save(image: Image, form: StatusForm) -> audit.Changes:
 def _successor_id(image: Image, text: str) -> int | None:
     """Return the ID of the successor that `text` names. Raises Refusal.
 
-    A saved successor that the person does not change stays, even if it has been retired since, or
-    if it is not visible here any more, so that the field was empty.
+    If the person did not change the field, the saved successor stays, even if it has been retired
+    since. If the saved successor is not visible here, the unchanged field is empty.
     """
     if text == _successor_text(image):
         return image.successor_id
