@@ -222,7 +222,7 @@ def test_the_history_of_an_image_says_that_its_successor_was_deleted_and_restore
         {"successor": [reference, None]},
     ]
     assert {(entry.action, entry.person, entry.scope_id) for entry in (restored, deleted)} == {
-        ("image.retire", editor.person, old.scope_id)
+        ("image.successor", editor.person, old.scope_id)
     }
     stored = Image.get_by_id(old.id).revision
     assert (deleted.revision, restored.revision) == (stored - 1, stored)

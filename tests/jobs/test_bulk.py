@@ -354,6 +354,17 @@ def test_only_a_deletion_can_be_undone(
     assert not bulk.can_be_undone(run_action("restore", []))
 
 
+def test_an_image_is_deleted_after_its_successor(
+    make_image: MakeImage, run_action: RunAction, editor: Actor, acme: Scope
+) -> None:
+    successor, old = make_image("acme", 1, name="new"), make_image("acme", 2, name="old")
+    life_cycle.deprecate(editor, old, models.today(), "", successor.id)
+    job = run_action("delete", [successor, old], batch=deletion.new_batch())
+    assert store.outcome_counts(job) == {"done": 2}
+    deletion.restore_batch(editor, acme, job.arguments["batch"])
+    assert reload(old).successor == successor
+
+
 def test_images_of_other_scopes_are_never_changed(
     make_image: MakeImage, run_action: RunAction
 ) -> None:

@@ -37,6 +37,7 @@ ACTIONS = {
     "image.deprecate": "deprecated the image",
     "image.retire": "retired the image",
     "image.restore": "reactivated the image",
+    "image.successor": "deleted or restored the successor of the image",
     "view.share": "shared the view",
     "view.edit": "edited the shared view",
     "view.unshare": "stopped sharing the view",

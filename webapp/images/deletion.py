@@ -46,12 +46,6 @@ DERIVED_COLUMNS = frozenset(
 """Columns that are computed from other columns. The stored copy leaves them out."""
 
 
-_PREDECESSOR_COLUMNS = (
-    *(Image.id, Image.scope, Image.name, Image.revision),
-    *(Image.deprecated_on, Image.retired_on),
-)
-
-
 class CannotRestore(Refusal):
     """The image can't be restored."""
 
@@ -191,7 +185,11 @@ def _set_successor(actor: Actor, condition: Any, before: int | None, after: int 
     Without the entries, somebody who is changing the life cycle of such an image would overwrite
     the new value without seeing it.
     """
-    query = Image.select(*_PREDECESSOR_COLUMNS, Scope).join(Scope).where(condition)
+    query = (
+        Image.select(Image.id, Image.scope, Image.name, Image.revision, Scope)
+        .join(Scope)
+        .where(condition)
+    )
     if not is_sqlite():
         query = query.for_update(of=Image)
     predecessors = list(query.order_by(Image.id))

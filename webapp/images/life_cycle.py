@@ -7,7 +7,7 @@ day. This module must not know the state that the cloud reports for an image.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -17,7 +17,7 @@ from webapp import audit
 from webapp.access import Actor, Right
 from webapp.images.successors import require_valid_successor
 from webapp.refusals import Refusal
-from webapp.revisions.conflicts import lock, require_no_conflict
+from webapp.revisions.conflicts import SUCCESSOR_ACTION, lock, require_no_conflict
 from webapp.values.days import require_plausible
 from webapp.values.text import LineRule
 
@@ -171,15 +171,18 @@ def change(
 
 
 def record_new_successor(actor: Actor, image: Image, before: int | None, after: int | None) -> None:
-    """Write an audit entry for an image whose successor changed because of another image.
+    """Write an audit entry for an image whose successor was deleted or restored.
 
-    Only the dates, name, scope and revision of `image` must be loaded.
+    Only the name, scope and revision of `image` must be loaded.
     """
-    dates = LifeCyclePlan(image.deprecated_on, image.retired_on)
-    old, new = (audit_values(replace(dates, successor=each)) for each in (before, after))
-    changes = audit.difference(old, new)
+    old, new = (f"#{each}" if each else None for each in (before, after))
     audit.record(
-        actor, image.scope, _audit_action(dates), image.name, record=image, changes=changes
+        actor,
+        image.scope,
+        SUCCESSOR_ACTION,
+        image.name,
+        record=image,
+        changes={"successor": (old, new)},
     )
 
 

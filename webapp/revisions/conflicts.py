@@ -18,6 +18,11 @@ from webapp.refusals import Refusal
 
 ACTIONS_WITHOUT_EDITS = ("image.check", "image.due")
 """The actions in the audit log that change no field that people edit."""
+SUCCESSOR_ACTION = "image.successor"
+"""The action that an image gets when its successor is deleted or restored.
+
+Only a form that contains the successor would overwrite this change.
+"""
 
 
 class RecordDeleted(Refusal):
@@ -86,12 +91,17 @@ def _fields_of(changes: Collection[Change]) -> str:
     return ", ".join(audit.field_label(change.field) for change in changes)
 
 
-def changes_since(record: EditedTable, revision: int) -> list[Change]:
-    """Return the fields that people have changed since `revision`, by time of the first change."""
+def changes_since(
+    record: EditedTable, revision: int, ignored: Collection[str] = ACTIONS_WITHOUT_EDITS
+) -> list[Change]:
+    """Return the fields that people have changed since `revision`, by time of the first change.
+
+    The actions in `ignored` do not count.
+    """
     newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
     found: dict[str, Change] = {}
     for entry in AuditEntry.select().where(newer).order_by(AuditEntry.id):
-        if entry.action in ACTIONS_WITHOUT_EDITS:
+        if entry.action in ignored:
             continue
         for field, (before, after) in entry.changes.items():
             first = found[field].before if field in found else before
@@ -118,13 +128,15 @@ def require_unchanged(
 ) -> None:
     """Raise EditConflict if people have changed the record since the revision `based_on`.
 
-    With `fields`, only changes of these fields count.
+    With `fields`, only changes of these fields count. Without `fields`, the deletion of a successor
+    does not count: a bulk action can delete an image after its successor.
     """
     if record.revision == based_on:
         return
+    ignored = (*ACTIONS_WITHOUT_EDITS, *((SUCCESSOR_ACTION,) if fields is None else ()))
     changes = [
         change
-        for change in changes_since(record, based_on)
+        for change in changes_since(record, based_on, ignored)
         if fields is None or change.field in fields
     ]
     if changes:
