@@ -9,9 +9,16 @@ import contextlib
 import gc
 import logging
 import os
+import runpy
+import shutil
 import socket
+import tempfile
+import threading
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -31,7 +38,16 @@ try again. An image ID, for example, is never this long: copy only the ID.</p>
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """A worker that explains why it refuses a long URL, instead of showing gunicorn's page."""
+    """A worker that explains why it refuses a long URL, instead of showing gunicorn's page.
+
+    While it shuts down, it is not ready for more requests.
+    """
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        app = getattr(self, "wsgi", None)
+        if app is not None:
+            app.extensions["services"].readiness.drain()
+        super().handle_exit(sig, frame)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         if not isinstance(exc, (LimitRequestHeaders, LimitRequestLine)):
@@ -55,8 +71,43 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                     break
 
 
+LINES = Path(__file__).parent / "webapp" / "monitoring" / "log_lines.py"
+"""The format of log lines. The main process runs this file without importing the application:
+otherwise new workers would run the old code after a reload."""
+
+
+class Logger(GunicornLogger):  # type: ignore[misc]
+    """Writes the log lines of gunicorn in the format of the application."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        formatter_class = runpy.run_path(str(LINES))["LineFormatter"]
+        formatter = formatter_class(os.environ.get("LOG_FORMAT", "text").lower())
+        for handler in (*self.error_log.handlers, *self.access_log.handlers):
+            handler.setFormatter(formatter)
+
+    def access(self, resp: Any, _req: Any, environ: Any, request_time: timedelta) -> None:
+        """Log a request, unless it is a probe. The URL's query is left out: it may be private."""
+        if not self.access_log_enabled or environ.get("image_registry.is_probe"):
+            return
+        fields = {
+            "request_id": None,
+            "person": None,
+            "scope": None,
+            "method": environ.get("REQUEST_METHOD", ""),
+            "path": environ.get("PATH_INFO", ""),
+            **environ.get("image_registry.fields", {}),
+            "status": int(str(resp.status).partition(" ")[0]),
+            "duration_ms": round(request_time.total_seconds() * 1000, 1),
+            "client": environ.get("REMOTE_ADDR") or None,
+        }
+        message = "%(method)s %(path)s %(status)s in %(duration_ms)s ms"
+        self.access_log.info(message, fields, extra={"fields": fields})
+
+
 bind = "127.0.0.1:8000"
 worker_class = Worker
+logger_class = Logger
 limit_request_line = 8190
 workers = 2
 threads = int(os.environ.get("THREADS") or 16)  # The application reads this setting too.
@@ -65,6 +116,41 @@ control_socket_disable = True
 
 log = logging.getLogger("webapp")
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_SETTINGS = ("METRICS_BIND", "METRICS_TOKEN", "METRICS_TOKEN_FILE")
+if os.environ.get("LOG_REQUESTS", "").lower() in {"true", "yes", "1", "on"}:
+    accesslog = "-"
+
+
+def on_starting(_server: Any) -> None:
+    """Create the folder in which the workers count, if the metrics are shown.
+
+    A new folder, because the counts in an old one would be added. In memory if possible: a full
+    disk would end the workers.
+    """
+    os.environ.pop(METRICS_FOLDER, None)
+    if any(map(os.environ.get, METRICS_SETTINGS)):
+        memory = "/dev/shm"  # noqa: S108  the folder in it belongs to this process alone
+        parent = memory if os.access(memory, os.W_OK) else None
+        os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="image-registry-", dir=parent)
+
+
+def on_exit(_server: Any) -> None:
+    folder = os.environ.pop(METRICS_FOLDER, "")
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that has ended. Its counts stay.
+
+    Like `prometheus_client.multiprocess.mark_process_dead`, but without importing the client here.
+    """
+    folder = os.environ.get(METRICS_FOLDER)
+    if folder:
+        for file in Path(folder).glob(f"gauge_live*_{worker.pid}.db"):
+            file.unlink(missing_ok=True)
+
 
 def post_worker_init(worker: Any) -> None:
     """Log the version, and start the threads that work in the background.
@@ -72,9 +158,12 @@ def post_worker_init(worker: Any) -> None:
     `gc.freeze` comes first: the modules that are already loaded stay until the process ends, so
     the garbage collector need not visit them.
     """
+    from webapp.web import logs  # noqa: PLC0415  the main process must not import it
+
     app = worker.wsgi
     log.info("Image Registry %s, process %s", app.config["VERSION"], os.getpid())
     gc.freeze()
+    threading.excepthook = logs.log_uncaught
     app.extensions["services"].start_threads()
 
 

@@ -295,7 +295,7 @@ def test_every_part_of_the_interface_that_the_help_names_exists(name: str) -> No
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_that_is_named_exists(page: Path) -> None:
-    folders = "bench|docs|e2e|migrations|requirements|sandbox|schema|scripts|tests|webapp"
+    folders = "bench|deploy|docs|e2e|migrations|requirements|sandbox|schema|scripts|tests|webapp"
     for token in tokens_of(page):
         for child in token.children or ():
             if child.type == "code_inline" and re.fullmatch(

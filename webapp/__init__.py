@@ -24,6 +24,7 @@ from webapp.jobs import actions, bulk_actions, scope_deletion, store, ticker
 from webapp.jobs.background import Background
 from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
+from webapp.monitoring.metrics import CLOUD_WAITING_THREADS, Sampler
 from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings, read_settings
@@ -31,6 +32,9 @@ from webapp.transfer import import_job
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
+from webapp.web.metrics_port import MetricsServer
+from webapp.web.probes import Probes
+from webapp.web.readiness import Readiness
 from webapp.web.services import Services
 from webapp.web.services import init_app as init_services
 from webapp.web.static_files import StaticFiles, read_static_files
@@ -43,7 +47,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     Raises SettingsError if a setting is missing or wrong.
     """
     settings = read_settings(os.environ if environ is None else environ)
-    services = _services(settings)
     endpoints.configure(settings.allowed_endpoints)
     budgets.configure(settings.threads)
     app = Flask(__name__, static_folder=None)
@@ -62,15 +65,17 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         COMPRESS_BR_LEVEL=1,
         VERSION=__version__,
     )
-    logs.configure(settings.log_level)
+    logs.configure(settings)
     private_files.tighten_data_folder(settings.data_dir)
     for file in settings.secret_files:
         private_files.tighten(file)
     models.database.initialize(
         database.open_database(settings.database_url, pgbouncer=settings.pgbouncer)
     )
+    services = _services(settings)
     app.extensions["services"] = services
     app.wsgi_app = StaticFiles(app.wsgi_app, read_static_files())  # type: ignore[method-assign]
+    app.wsgi_app = services.probes.around(app.wsgi_app)  # type: ignore[assignment, method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
@@ -91,6 +96,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
             PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),
         )
     )
+    logs.init_app(app, behind_proxy=settings.trusted_proxies > 0)
     database.init_app(app)
     security.init_app(app)
     Compress(app)
@@ -104,11 +110,20 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
 def _services(settings: Settings) -> Services:
     vault = Vault(settings.credentials_keys)
+    background = Background(Runner(vault, settings.job_threads))
+    readiness = Readiness(vault, background)
+    probes = Probes(readiness, __version__, settings.metrics_token)
+    bind = settings.metrics_bind
+    sampler = Sampler({CLOUD_WAITING_THREADS: budgets.waiting_people})
     return Services(
         settings=settings,
         vault=vault,
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
         warm_up=WarmUp(),
-        background=Background(Runner(vault, settings.job_threads)),
+        background=background,
+        readiness=readiness,
+        probes=probes,
+        sampler=sampler if settings.metrics_token or bind else None,
+        metrics_server=MetricsServer(probes, bind) if bind else None,
     )

@@ -207,6 +207,7 @@ def work() -> None:
     background = services().background
     services().warm_up.start()
     background.start()
+    services().start_monitoring()
     click.echo("Working on jobs. Press Ctrl-C to stop.", err=True)
     ending.wait()
     background.stop(END_SECONDS)

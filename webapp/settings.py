@@ -7,7 +7,7 @@ to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -22,7 +22,15 @@ HOST_NAME = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """A host name, which may begin with `*.`."""
-SECRETS = ("SECRET_KEY", "CREDENTIALS_KEYS", "DATABASE_URL", "DIRECT_DATABASE_URL", "REDIS_URL")
+PRINTABLE = re.compile(r"[!-~]+")
+SECRETS = (
+    "SECRET_KEY",
+    "CREDENTIALS_KEYS",
+    "DATABASE_URL",
+    "DIRECT_DATABASE_URL",
+    "REDIS_URL",
+    "METRICS_TOKEN",
+)
 """The settings that a file can contain."""
 KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
 
@@ -76,6 +84,14 @@ class Settings:
     """How many threads of each process work on jobs."""
     web_runs_jobs: bool
     """Whether the processes of the web server work on jobs. Otherwise, only `flask work` does."""
+    log_format: str
+    """'text' or 'json'."""
+    log_requests: bool
+    """Whether gunicorn logs each request. gunicorn.conf.py reads this setting."""
+    metrics_token: str
+    """The bearer token for /metrics, or '' if the main port shows no metrics."""
+    metrics_bind: tuple[str, int] | None
+    """The address of another port that shows the metrics, or None."""
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -99,7 +115,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         trust_forwarded_prefix=_trust_forwarded_prefix(environ, trusted_proxies),
         secure_cookies=_boolean(environ, "SECURE_COOKIES", default=not demonstration),
         demonstration=demonstration,
-        log_level=_log_level(environ),
+        log_level=_choice(environ, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=_choice(environ, "LOG_FORMAT", "text", ("text", "json")),
+        log_requests=_boolean(environ, "LOG_REQUESTS", default=False),
+        metrics_token=_metrics_token(environ),
+        metrics_bind=_metrics_bind(environ),
         allowed_endpoints=_allowed_endpoints(environ, demonstration=demonstration),
         threads=_count(environ, "THREADS") or DEFAULT_THREADS,
         job_threads=_job_threads(environ),
@@ -193,12 +213,35 @@ def _trust_forwarded_prefix(environ: Mapping[str, str], trusted_proxies: int) ->
     return trusted
 
 
-def _log_level(environ: Mapping[str, str]) -> str:
-    value = (environ.get("LOG_LEVEL") or "INFO").upper()
-    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
-    if value not in levels:
-        raise SettingsError(f"LOG_LEVEL must be one of {', '.join(levels)}, not {value!r}.")
+def _choice(environ: Mapping[str, str], name: str, default: str, choices: Sequence[str]) -> str:
+    value = environ.get(name) or default
+    chosen = value.upper() if default.isupper() else value.lower()
+    if chosen not in choices:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return chosen
+
+
+def _metrics_token(environ: Mapping[str, str]) -> str:
+    value = _text(environ, "METRICS_TOKEN")
+    if value and (len(value) < 16 or len(set(value)) < 8 or not PRINTABLE.fullmatch(value)):
+        raise SettingsError(
+            "METRICS_TOKEN must have at least 16 printable characters without spaces. Generate one "
+            "with: python -c 'import secrets; print(secrets.token_hex(32))'"
+        )
     return value
+
+
+def _metrics_bind(environ: Mapping[str, str]) -> tuple[str, int] | None:
+    value = environ.get("METRICS_BIND", "")
+    if not value:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise SettingsError(
+            "METRICS_BIND must be an address and a port such as 127.0.0.1:9464, or :9464 for all "
+            f"addresses, not {value!r}."
+        )
+    return host.strip("[]"), int(port)
 
 
 def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import logging
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +42,7 @@ from webapp.clouds.outgoing.calls import (
     DeadlineExceeded,
     call_within,
 )
+from webapp.monitoring import masking, metrics
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,6 @@ T = TypeVar("T")
 
 CALL_SECONDS = 9.0
 """How long one public call of an adapter may take in total."""
-
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
-"""A signed token (JWT), as sent with calls to Azure and Google."""
 
 
 MESSAGE_LENGTH = 1000
@@ -616,6 +613,22 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
+        """Return the result of `call`. Count the call, and mask its secrets in log lines."""
+        name = call.__name__.removeprefix("_")
+        with masking.masked(self.secrets_of(credentials)), metrics.cloud_call(self.key, name):
+            return self._limited_call(call, credentials, *args, **kwargs)
+
+    def secrets_of(self, values: Mapping[str, str]) -> list[str]:
+        """Return the values of the secret fields."""
+        return [values.get(field.name, "") for field in self.credential_fields if field.secret]
+
+    def _limited_call(
+        self,
+        call: Callable[Concatenate[CredentialValues, P], T],
+        credentials: CredentialValues,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
         """Return the result of `call`, with the limits of `outgoing`. Translate exceptions."""
         self.warm_up()  # Not limited: a slow disk is not the cloud's fault.
         try:
@@ -625,6 +638,7 @@ class Cloud(ABC):
             ):
                 return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
         except BudgetUsedUp as error:
+            metrics.BUDGETS_USED_UP.labels(error.budget.value).inc()
             raise CallsInProgress(_USED_UP[error.budget].format(error.limit)) from error
         except AnswerTooLarge as error:
             self._log_error(error.__cause__ or error, credentials)
@@ -649,10 +663,6 @@ class Cloud(ABC):
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
         """Log the error without secrets. Some clouds repeat the request in an error."""
-        text = str(error)
-        secret_names = [field.name for field in self.credential_fields if field.secret]
-        secrets = (credentials.get(name, "") for name in secret_names)
-        for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            text = text.replace(secret, "…")
-        text = bounded(_TOKEN.sub("…", text), LOG_LENGTH)
+        with masking.masked(self.secrets_of(credentials)):
+            text = bounded(masking.mask(str(error)), LOG_LENGTH)
         log.info("%s: a call failed: %s: %s", self.key, type(error).__name__, text)

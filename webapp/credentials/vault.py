@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from models import CloudCredentials, transaction
 from webapp.clouds.base import CredentialValues, Field
+from webapp.monitoring import masking
 from webapp.refusals import Refusal
 
 
@@ -41,7 +42,9 @@ class Vault:
                 f"The credentials “{row.name}” were encrypted with a key that is no longer in "
                 "CREDENTIALS_KEYS. Restore the key, or delete the credentials and add them again."
             ) from error
-        return CredentialValues({**row.settings, **secrets}, row.scope.account_path)
+        values = CredentialValues({**row.settings, **secrets}, row.scope.account_path)
+        masking.mask_while_alive(values, secrets.values())
+        return values
 
     def unreadable(self) -> list[str]:
         """Return the names of all stored credentials that no key can decrypt."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 
 from models import Failure
+from webapp.monitoring import metrics
 
 log = logging.getLogger("webapp.outages")
 
@@ -116,6 +117,7 @@ UNREACHABLE = Outage("the database cannot be reached", "the database can be reac
 
 def database_failed(failure: Failure, error: object) -> None:
     """Record that a statement failed."""
+    metrics.DATABASE_ERRORS.labels(failure.name.lower()).inc()
     CANNOT_WRITE.get(failure, UNREACHABLE).failed(error)
 
 

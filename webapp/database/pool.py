@@ -10,6 +10,7 @@ from typing import Any
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledDatabase
 
 from webapp.database import outages
+from webapp.monitoring.metrics import pool_use, statement_times
 
 
 class Pool(PooledDatabase):
@@ -24,6 +25,17 @@ class Pool(PooledDatabase):
         # Peewee stores the state of a connection per thread, so it needs no lock for it.
         self._lock = nullcontext()
 
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        began = time.perf_counter()
+        try:
+            return super().execute_sql(sql, params)
+        finally:
+            statement_times.add(time.perf_counter() - began)
+
+    def _close(self, conn: Any, close_conn: bool = False) -> None:
+        super()._close(conn, close_conn)
+        statement_times.flush()
+
     def _open(self) -> Any:
         """Open a connection."""
         raise NotImplementedError
@@ -36,11 +48,13 @@ class Pool(PooledDatabase):
                 if self._is_closed(connection):
                     continue
                 self._in_use[id(connection)] = PoolConnection(since, connection, time.time())
+                pool_use.saw(len(self._in_use))
                 return connection
             if len(self._in_use) >= self._max_connections:
                 raise MaxConnectionsExceeded("All connections of the pool are in use.")
             place = object()
             self._in_use[id(place)] = PoolConnection(time.time(), place, time.time())
+            pool_use.saw(len(self._in_use))
         connection = None
         try:
             connection = self._open()

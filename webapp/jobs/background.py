@@ -14,6 +14,8 @@ class Background:
     def __init__(self, runner: Runner) -> None:
         self._started = threading.Lock()
         self._runner, self._ticker = runner, Ticker()
+        self._names: list[str] = []
+        """The names of the threads that were started."""
 
     def start(self, *, process_jobs: bool = True) -> None:
         """Start the threads if they are not running yet.
@@ -24,6 +26,12 @@ class Background:
             self._ticker.start()
             if process_jobs:
                 self._runner.start()
+            self._names = ["ticker", "runner"] if process_jobs else ["ticker"]
+
+    def dead_threads(self) -> list[str]:
+        """Return the names of the threads that were started and have ended."""
+        alive = {thread.name for thread in threading.enumerate()}
+        return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
         """Start nothing more, and wait at most about this long for what is in progress.

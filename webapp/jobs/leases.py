@@ -10,25 +10,28 @@ import secrets
 from typing import Any
 
 from models import Lease, database_clock, is_sqlite
+from webapp.monitoring.metrics import LEASES_LOST, LEASES_TAKEN_OVER, kind_of_lease
 
 
 def acquire(name: str, seconds: float) -> Lease | None:
     """Return a lease on some work for this long, or None if another process holds one."""
     lease = Lease(name=name, token=secrets.token_hex(16))
-    expires_at = database_clock() + seconds
-    inserted = Lease.insert(name=name, token=lease.token, expires_at=expires_at)
-    query = inserted.on_conflict(
-        conflict_target=[Lease.name],
-        update={Lease.token: lease.token, Lease.expires_at: expires_at},
-        where=Lease.expires_at <= database_clock(),
-    )
+    values = {"token": lease.token, "expires_at": database_clock() + seconds}
+    expired = (Lease.name == name) & (Lease.expires_at <= database_clock())
+    if Lease.update(values).where(expired).execute():
+        LEASES_TAKEN_OVER.labels(kind_of_lease(name)).inc()
+        return lease
+    query = Lease.insert(name=name, **values).on_conflict_ignore()
     return lease if list(query.returning(Lease.name).execute()) else None
 
 
 def extend(lease: Lease, seconds: float) -> bool:
     """Let a lease expire in `seconds` from now. Return False if another process holds it now."""
     query = Lease.update(expires_at=database_clock() + seconds).where(_is_held(lease))
-    return bool(query.execute())
+    is_held = bool(query.execute())
+    if not is_held:
+        LEASES_LOST.labels(kind_of_lease(lease.name)).inc()
+    return is_held
 
 
 def release(lease: Lease) -> None:
@@ -44,6 +47,7 @@ def require(lease: Lease) -> None:
     """
     query = Lease.select(Lease.name).where(_is_held(lease))
     if not list(query if is_sqlite() else query.for_update()):
+        LEASES_LOST.labels(kind_of_lease(lease.name)).inc()
         raise LeaseLost(lease.name)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from models import DATABASE_FAILURES, Lease, open_connection
 from webapp.jobs import leases
+from webapp.monitoring import metrics
 
 TICK_SECONDS = 5.0
 """Seconds between two looks for due work."""
@@ -93,8 +94,12 @@ class Ticker:
         except DATABASE_FAILURES:
             raise
         except Exception:
+            metrics.PERIODIC_RUNS.labels(work.name, "failed").inc()
             log.exception("the periodic work “%s” failed", work.name)
             pause = min(pause, RETRY_SECONDS)
+        else:
+            metrics.PERIODIC_RUNS.labels(work.name, "succeeded").inc()
+            metrics.PERIODIC_LAST_SUCCESS.labels(work.name).set_to_current_time()
         leases.extend(lease, pause)
 
     def _run(self) -> None:
@@ -102,6 +107,7 @@ class Ticker:
             try:
                 with open_connection():
                     self.tick()
+                metrics.TICKER_LAST_RUN.set_to_current_time()
                 self._database_fails = False
             except DATABASE_FAILURES as error:
                 # Log the state once, not with every tick.

@@ -30,6 +30,7 @@ from models import (
 )
 from webapp.access import Actor
 from webapp.database.outages import Breaker, Outage
+from webapp.monitoring import metrics
 from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.settings import SettingsError
@@ -144,12 +145,18 @@ def sign_in(email: str, password: str, client: str, failed: FailedSignIns) -> Pe
     `client` is the IP address of the browser. Raises SignInRefused and TooManyFailedSignIns.
     """
     email = accounts.normalized_email(email)
-    failed.require_below_limit(email, client)
+    try:
+        failed.require_below_limit(email, client)
+    except TooManyFailedSignIns:
+        metrics.SIGN_IN_THROTTLED.inc()
+        raise
     person: Person | None = Person.get_or_none(Person.email == email)
     if not accounts.verify_password(person, password) or person is None:
         failed.add(email, client)
+        metrics.SIGN_IN_REFUSED.inc()
         raise SignInRefused("Incorrect e-mail address or password.")
     failed.clear(email)
+    metrics.SIGN_IN_SUCCEEDED.inc()
     return person
 
 

@@ -1,26 +1,108 @@
-"""Logging: one line per event, with the request ID, the person and the scope."""
+"""Logging: one line per event, with the request ID, the person, the scope and the route.
+
+`webapp.monitoring` decides what a line looks like, and removes secrets.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import threading
+import time
 import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from flask import g, has_request_context
+from flask import Flask, Response, g, has_request_context, request
+from werkzeug.datastructures import MultiDict
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s [%(request_id)s %(person)s %(scope)s] %(message)s"
+from models import Level
+from webapp.clouds import CLOUDS
+from webapp.monitoring import masking, metrics
+from webapp.monitoring.log_lines import LineFormatter
+from webapp.settings import Settings
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
+"""A request ID that a trusted proxy may set."""
+SECRET_NAME = re.compile(r"password|secret|token|^(new|current)$", re.IGNORECASE)
+"""The names of fields and URL parts that are secret, besides the secret fields of the clouds."""
+FIELDS_OF_REQUEST = "image_registry.fields"
+"""The key in the WSGI environment for what gunicorn's access log shows about a request."""
+GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")
+_LEVELS = frozenset(Level)
+
+log = logging.getLogger(__name__)
+
+
+class LogHandler(logging.StreamHandler[Any]):
+    """Writes the lines of the application and its libraries to standard error."""
 
 
 class RequestFilter(logging.Filter):
-    """Adds the values of the current request to each record, or `-` outside a request."""
+    """Adds the values of the current request to each record that has none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        inside = has_request_context()
-        actor = g.get("actor") if inside else None
-        scope = g.get("scope") if inside else None
-        record.request_id = request_id() if inside else "-"
-        record.person = actor.person.id if actor else "-"
-        record.scope = (scope.path or "scalr") if scope else "-"
+        if not hasattr(record, "fields"):
+            record.fields = _fields_of_request() if has_request_context() else {}
         return True
+
+
+def configure(settings: Settings) -> None:
+    """Log the app's events from `settings.log_level` upwards, and warnings of libraries.
+
+    The lines of gunicorn get the same format. Without a handler of the root logger, Python would
+    write the warnings of libraries to standard error as they are.
+    """
+    masking.configure(_secrets_of(settings), _secrets_of_request)
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, LogHandler)]:
+        root.removeHandler(old)
+    root.addHandler(LogHandler())
+    loggers = [root, *map(logging.getLogger, GUNICORN_LOGGERS)]
+    for handler in (each for logger in loggers for each in logger.handlers):
+        if isinstance(handler, LogHandler) or getattr(handler, "_gunicorn", False):
+            handler.setFormatter(LineFormatter(settings.log_format, masking.mask))
+            handler.filters = [RequestFilter()]
+    for name in ("webapp", "peewee.migrations"):
+        logging.getLogger(name).setLevel(settings.log_level)
+
+
+def log_uncaught(arguments: threading.ExceptHookArgs) -> None:
+    """Log an exception that ended a thread. Use this as `threading.excepthook`."""
+    name = arguments.thread.name if arguments.thread else "?"
+    if arguments.exc_type is not SystemExit and arguments.exc_value is not None:
+        log.error("the thread %s ended with an error", name, exc_info=arguments.exc_value)
+
+
+def init_app(app: Flask, *, behind_proxy: bool) -> None:
+    """Count each request, and give it an ID. A request ID is only accepted from a trusted proxy.
+
+    Call this before other modules register functions to run after each request: those that are
+    registered first run last.
+    """
+
+    @app.before_request
+    def _begin() -> None:
+        g.began = time.perf_counter()
+        sent = request.headers.get("X-Request-ID", "") if behind_proxy else ""
+        g.request_id = sent if REQUEST_ID.fullmatch(sent) else _new_request_id()
+
+    @app.after_request
+    def _end(response: Response) -> Response:
+        response.headers["X-Request-ID"] = request_id()
+        request.environ[FIELDS_OF_REQUEST] = _fields_of_request()
+        began, route, method = g.get("began"), route_name(), request.method
+
+        def count() -> None:
+            seconds = time.perf_counter() - began if began else 0.0
+            metrics.count_request(route, method, response.status_code, seconds)
+
+        if response.is_streamed:
+            response.call_on_close(count)
+        else:
+            count()
+        return response
 
 
 def request_id() -> str:
@@ -29,17 +111,68 @@ def request_id() -> str:
     Error pages show the ID, so that an administrator can find the log lines of the request.
     """
     if "request_id" not in g:
-        g.request_id = uuid.uuid4().hex[:12]
+        g.request_id = _new_request_id()
     current: str = g.request_id
     return current
 
 
-def configure(level: str) -> None:
-    """Log the app's events from `level` upwards to standard error."""
-    handler = logging.StreamHandler()
-    handler.addFilter(RequestFilter())
-    handler.setFormatter(logging.Formatter(FORMAT))
-    for name in ("webapp", "peewee.migrations"):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.handlers = [handler]
+def route_name() -> str:
+    """Return the name of the view, which is the same at all levels, or `none`."""
+    blueprint, _, name = (request.endpoint or "none").rpartition(".")
+    return name if blueprint in _LEVELS or not blueprint else f"{blueprint}.{name}"
+
+
+def _new_request_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def _fields_of_request() -> dict[str, Any]:
+    actor, scope = g.get("actor"), g.get("scope")
+    return {
+        "request_id": request_id(),
+        "person": actor.person.id if actor else None,
+        "scope": (scope.path or "scalr") if scope else None,
+        "route": route_name(),
+        "method": request.method if request.method in metrics.METHODS else "other",
+        "path": _path(),
+    }
+
+
+def _path() -> str:
+    """Return the path without secrets, such as the token of an invitation."""
+    path = f"{request.script_root}{request.path}"
+    for name, value in (request.view_args or {}).items():
+        if SECRET_NAME.search(name):
+            path = path.replace(str(value), masking.MASK)
+    return path
+
+
+def _secrets_of(settings: Settings) -> Iterator[str]:
+    yield settings.secret_key
+    yield from settings.credentials_keys
+    yield settings.metrics_token
+    for url in (settings.database_url, settings.direct_database_url, settings.redis_url):
+        try:
+            password = urlsplit(url).password or ""
+        except ValueError:
+            continue
+        yield from (password, unquote(password))
+
+
+def _secrets_of_request() -> Iterator[str]:
+    """Yield what a person has just entered or sent that is secret."""
+    if not has_request_context():
+        return
+    secret_names = {
+        field.name for cloud in CLOUDS.values() for field in cloud.credential_fields if field.secret
+    }
+    # Reading the form here could raise the exception of a form that is too large.
+    form: MultiDict[str, str] = request.__dict__.get("form") or MultiDict()
+    for name in form:
+        if name in secret_names or SECRET_NAME.search(name):
+            yield from form.getlist(name)
+    for name, value in (request.view_args or {}).items():
+        if SECRET_NAME.search(name):
+            yield str(value)
+    yield from request.cookies.values()
+    yield request.headers.get("Authorization", "").rpartition(" ")[2]

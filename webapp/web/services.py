@@ -9,9 +9,13 @@ from flask import Flask, current_app
 from webapp.credentials.vault import Vault
 from webapp.images.receipts import Receipts
 from webapp.jobs.background import Background
+from webapp.monitoring.metrics import Sampler
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings
 from webapp.warm_up import WarmUp
+from webapp.web.metrics_port import MetricsServer
+from webapp.web.probes import Probes
+from webapp.web.readiness import Readiness
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Services:
     failed_sign_ins: FailedSignIns
     warm_up: WarmUp
     background: Background
+    readiness: Readiness
+    probes: Probes
+    sampler: Sampler | None
+    """Samples this process for the metrics, if they are shown."""
+    metrics_server: MetricsServer | None
 
     def start_threads(self) -> None:
         """Start the threads of this process if they are not running yet.
@@ -32,6 +41,14 @@ class Services:
         """
         self.warm_up.start()
         self.background.start(process_jobs=self.settings.web_runs_jobs)
+        self.start_monitoring()
+
+    def start_monitoring(self) -> None:
+        """Start the threads that show the metrics of this process, if they are shown."""
+        if self.sampler:
+            self.sampler.start()
+        if self.metrics_server:
+            self.metrics_server.start()
 
 
 def init_app(app: Flask) -> None:

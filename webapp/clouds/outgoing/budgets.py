@@ -64,6 +64,10 @@ class Budgets:
         """Set how many threads serve requests. At least a quarter of them never waits."""
         self.waiting_threads = max(1, threads - max(1, threads // 4))
 
+    def waiting_people(self) -> int:
+        """Return how many of the threads that serve requests wait for clouds now."""
+        return self._calls[Budget.PROCESS, ""]
+
     def has_room(self, credentials_digest: str, owner: str) -> bool:
         """Return whether a call in the background could begin now. Does not wait."""
         with self._changed:

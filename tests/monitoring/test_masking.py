@@ -1,0 +1,146 @@
+"""Secrets do not reach the log, in whatever spelling a library repeats them."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import html
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape, quoteattr
+
+import pytest
+
+from webapp.clouds.base import CredentialValues
+from webapp.monitoring import masking
+from webapp.monitoring.log_lines import LineFormatter
+
+KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n".format(
+    "\n".join(
+        f"MIIEvQIBADANBgkqhkiG9w0BAQEF+/SCBKcwggSjAgEAAoIBAQC7VJTUt9Us{n:02}" for n in range(9)
+    )
+)
+SECRETS = {
+    "plain": "Canary-8f2c71",
+    "special": "Can\"a<r>y&/+'é€😀 \\x%q=;",
+    "lines": "first row of canary\nsecond row of canary",
+    "key": KEY,
+    "document": json.dumps({"client_email": "a@b.example", "private_key": KEY}),
+    "password": "pa ss",
+}
+FRAGMENTS = ("anary", "MIIEv", "pa ss", "pa%20ss", "second")
+
+
+def spellings(secret: str) -> Iterator[tuple[str, str]]:
+    """Yield the secret as libraries spell it, with the name of the spelling."""
+    raw = secret.encode()
+    yield "raw", secret
+    yield "json", json.dumps(secret)
+    yield "json with unicode", json.dumps(secret, ensure_ascii=False)
+    yield "json with slashes", json.dumps(secret).replace("/", "\\/")
+    yield "json twice", json.dumps(json.dumps({"secret": secret}))
+    yield "repr", repr(secret)
+    yield "repr of bytes", repr(raw)
+    yield "url", quote(secret, safe="")
+    yield "url path", quote(secret)
+    yield "url form", quote_plus(secret)
+    yield "url twice", quote(quote(secret))
+    yield (
+        "url lower case",
+        "".join(
+            part if number % 2 == 0 else part.lower()
+            for number, part in enumerate(split_escapes(quote(secret, safe="")))
+        ),
+    )
+    yield "xml", escape(secret)
+    yield "xml attribute", quoteattr(secret, {"\n": "&#10;"})
+    yield "html", html.escape(secret)
+    yield "xml numbers", "".join(each if each.isalnum() else f"&#{ord(each)};" for each in secret)
+    yield (
+        "xml hexadecimal",
+        "".join(each if each.isalnum() else f"&#x{ord(each):X};" for each in secret),
+    )
+    yield "json in a url", quote(json.dumps(secret), safe="")
+    for before in ("", "u", "us", "user:"):
+        for after in ("", "@", "@h"):
+            value = before.encode() + raw + after.encode()
+            encoded = base64.b64encode(value).decode()
+            yield f"base64 {before}{after}", encoded
+            yield f"base64 without padding {before}{after}", encoded.rstrip("=")
+            yield f"base64 for urls {before}", base64.urlsafe_b64encode(value).decode()
+            yield f"base64 in a url {before}", quote(encoded, safe="")
+            yield f"base64 in json {before}", json.dumps(encoded).replace("/", "\\/")
+            yield f"base64 with lines {before}", base64.encodebytes(b"x" * 40 + value).decode()
+    yield "base64 of json", base64.b64encode(json.dumps({"s": secret}).encode()).decode()
+
+
+def split_escapes(text: str) -> Iterator[str]:
+    """Yield the texts between percent-encoded bytes, and these bytes, in turn."""
+    while "%" in text:
+        before, _, rest = text.partition("%")
+        yield before
+        yield f"%{rest[:2]}"
+        text = rest[2:]
+    yield text
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_masked_in_every_spelling(secret: str) -> None:
+    for name, text in spellings(secret):
+        with masking.masked([secret]):
+            left = masking.mask(f"before {text} after")
+        assert masking.MASK in left, name
+        # At most quotes, padding and a few neighbors are left.
+        assert len(left) < len("before … after") + 30, (name, left)
+        for fragment in FRAGMENTS:
+            assert fragment not in left, (name, left)
+
+
+def test_other_text_is_left_alone() -> None:
+    text = (
+        "POST /scalr/images 303 in 12 ms: aW1hZ2VzIG9mIGFjbWU= of ami-0123456789abcdef0, passport"
+    )
+    with masking.masked(["Canary-8f2c71", "pass", "a", ""]):
+        assert masking.mask(text) == text
+        assert masking.mask("the password pass is wrong") == "the password … is wrong"
+
+
+def test_tokens_are_recognized_by_their_form() -> None:
+    token = f"eyJ{'a' * 20}.{'b' * 20}.{'c' * 20}"
+    text = f"{token} Authorization: Bearer ya29.abc-def_1 Basic dXNlcjpwYXNz X-Amz-Signature=0a1b2c"
+    assert masking.mask(text) == "… Authorization: Bearer … Basic … X-Amz-Signature=…"
+
+
+def test_credentials_are_masked_as_long_as_somebody_uses_them() -> None:
+    values = CredentialValues({"password": "Canary-8f2c71"})
+    masking.mask_while_alive(values, ["Canary-8f2c71"])
+    assert masking.mask("Canary-8f2c71") == masking.MASK
+    del values
+    gc.collect()
+    assert masking.mask("Canary-8f2c71") == "Canary-8f2c71"
+
+
+def fail_with_secret(secret: str) -> None:
+    body = ValueError(f"the body was {json.dumps({'password': secret})}")
+    raise RuntimeError(f"the URL was https://u:{quote(secret, safe='')}@h/") from body
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_a_secret_is_masked_in_messages_arguments_and_tracebacks(secret: str, kind: str) -> None:
+    formatter = LineFormatter(kind, masking.mask)
+    with masking.masked([secret]):
+        try:
+            fail_with_secret(secret)
+        except RuntimeError:
+            record = logging.LogRecord(
+                "x", logging.ERROR, "f", 1, "sent %s and %r", (secret, [secret]), sys.exc_info()
+            )
+        logging.Formatter().format(record)  # Another handler caches the text of the traceback.
+        line = formatter.format(record)
+    assert masking.MASK in line.replace("\\u2026", masking.MASK)
+    for fragment in FRAGMENTS:
+        assert fragment not in line

@@ -1,0 +1,72 @@
+"""Calls that many strangers may cause, but that must neither hang nor load a server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+FRESH_SECONDS = 1.0
+STALE_SECONDS = 10.0
+
+
+class BoundedCall(Generic[T]):
+    """A call that runs at most once at a time, in a thread, and whose result is cached.
+
+    A result is fresh for one second. While a call is in progress, only those who have no result of
+    the last ten seconds wait for it, for up to `seconds`. If the call takes longer, its result is
+    `late` until it ends.
+    """
+
+    def __init__(self, call: Callable[[], T], late: T, seconds: float) -> None:
+        """`call` must not raise exceptions, and must end by itself some time."""
+        self._call, self._late, self._seconds = call, late, seconds
+        self._changed = threading.Condition()
+        self._began: float | None = None
+        self._result: T | None = None
+        self._ended = 0.0
+
+    def get(self) -> T:
+        with self._changed:
+            if self._age() < FRESH_SECONDS:
+                return self._known()
+            is_waiting = self._began is None
+            if self._began is None and not self._start():
+                return self._late
+            if not is_waiting and self._age() < STALE_SECONDS:
+                return self._known()
+            end = self._began + self._seconds if self._began is not None else 0.0
+            if not self._changed.wait_for(lambda: self._began is None, end - time.monotonic()):
+                self._store(self._late)
+            return self._known()
+
+    def _age(self) -> float:
+        return float("inf") if self._result is None else time.monotonic() - self._ended
+
+    def _known(self) -> T:
+        return self._late if self._result is None else self._result
+
+    def _store(self, result: T) -> None:
+        self._result, self._ended = result, time.monotonic()
+
+    def _start(self) -> bool:
+        self._began = time.monotonic()
+        try:
+            threading.Thread(target=self._run, name="probe", daemon=True).start()
+        except RuntimeError:  # The machine has no more threads.
+            self._began = None
+            return False
+        return True
+
+    def _run(self) -> None:
+        result = self._late
+        try:
+            result = self._call()
+        finally:
+            with self._changed:
+                self._store(result)
+                self._began = None
+                self._changed.notify_all()

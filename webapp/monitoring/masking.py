@@ -1,0 +1,224 @@
+"""Remove secrets from log lines, in every spelling in which a library may repeat them.
+
+The secrets are the settings, the credentials that are decrypted at the moment, and what a person
+has just entered. A spelling is the secret itself or a part of it, as JSON, in a URL, in XML, as
+Python writes it, or in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from urllib.parse import quote
+
+MASK = "…"
+SHORTEST = 5
+"""A shorter secret is only masked where it is a word of its own."""
+SHORTEST_LINE = 16
+"""The shortest line of a secret with several lines that is masked alone."""
+PIECE = 24
+"""The length in bytes of the pieces of a long secret that are searched in base64 text."""
+
+_BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
+"""A backslash, which may be in a URL."""
+_ESCAPED_BASE64 = r"%(?:25)*2[bBfF]|\\+u002[bBfF]|\\+/"
+_WRAP = r"(?:[ \t]*(?:\\+[rn]|[\r\n]|%0[aA]|%0[dD])[ \t]*)+"
+_RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
+_BASE64 = re.compile(rf"{_RUN}{{48,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
+"""Text that may be base64. Only long lines are continued on the next line."""
+_NOT_BASE64 = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
+_URL_SAFE = str.maketrans("-_", "+/")
+_GENERAL = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # a signed token (JWT), as Azure and Google use them
+    r"|(?<=bearer )[\w.~+/=-]{6,}|(?<=basic )[\w.~+/=-]{6,}"
+    r"|(?<=x-amz-signature=)\w+|(?<=x-amz-security-token=)[\w%.~+/=-]+"
+    r"|(?<=-----begin private key-----)[^-]+|(?<=-----begin rsa private key-----)[^-]+",
+    re.IGNORECASE,
+)
+"""Secrets that are recognized by their form."""
+_SECRET_NAME = re.compile(r"password|secret|token|private|passphrase", re.IGNORECASE)
+_XML_NAMES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\f": "f", "\b": "b"}
+
+
+class _Owner:
+    """An object that lives as long as a set of secrets is in use."""
+
+
+_in_use: dict[int, tuple[str, ...]] = {}
+_permanent: tuple[str, ...] = ()
+_of_request: Callable[[], Iterable[str]] = tuple
+
+
+def configure(permanent: Iterable[str], of_request: Callable[[], Iterable[str]]) -> None:
+    """Set the secrets of the settings, and the function that returns those of the request."""
+    global _permanent, _of_request
+    _permanent, _of_request = tuple(filter(None, permanent)), of_request
+
+
+def mask_while_alive(owner: object, values: Iterable[str]) -> None:
+    """Mask `values` as long as the object `owner` exists."""
+    secrets = tuple(filter(None, values))
+    if secrets:
+        _in_use[id(owner)] = secrets
+        weakref.finalize(owner, _in_use.pop, id(owner), None).atexit = False
+
+
+@contextmanager
+def masked(values: Iterable[str]) -> Iterator[None]:
+    """Mask `values` while the context is active."""
+    owner = _Owner()
+    mask_while_alive(owner, values)
+    try:
+        yield
+    finally:
+        _in_use.pop(id(owner), None)
+
+
+def mask(text: str) -> str:
+    """Return `text` without the secrets in use."""
+    secrets = {secret for values in _values_in_use() for secret in values}
+    secrets.update(_permanent, filter(None, _of_request()))
+    if not secrets:
+        return _GENERAL.sub(MASK, text)
+    text = _mask_base64(text, {part for secret in secrets for part in needles_of(secret)})
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = pattern_of(secret).sub(MASK, text)
+    return _GENERAL.sub(MASK, text)
+
+
+def _values_in_use() -> list[tuple[str, ...]]:
+    while True:
+        try:
+            return list(_in_use.values())
+        except RuntimeError:  # An owner ended meanwhile.
+            continue
+
+
+def _mask_base64(text: str, needles: set[bytes]) -> str:
+    """Mask each base64 text that contains one of `needles`, at any position.
+
+    Three bytes become four characters, so a text is decoded from each of four characters on.
+    """
+    runs = list(_BASE64.finditer(text))
+    decoded = [_decode_each_way(run[0]) for run in runs]
+    everything = b"\n".join(decoded)
+    hits = [needle for needle in needles if needle in everything]
+    if not hits:
+        return text
+    for run, raw in reversed(list(zip(runs, decoded, strict=True))):
+        if any(needle in raw for needle in hits):
+            text = text[: run.start()] + MASK + text[run.end() :]
+    return text
+
+
+def _decode_each_way(run: str) -> bytes:
+    characters = _NOT_BASE64.sub(_plain_base64, run).translate(_URL_SAFE)
+    # A length of 4 n + 1 characters is impossible, so up to three zero characters are added.
+    return b"\n".join(
+        base64.b64decode(characters[start:] + "A" * (-len(characters[start:]) % 4))
+        for start in range(4)
+    )
+
+
+def _plain_base64(match: re.Match[str]) -> str:
+    """Return the character for an escaped one: `%2B` is `+`, and a line break is nothing."""
+    return {"b": "+", "f": "/", "/": "/"}.get(match[0][-1].lower(), "")
+
+
+@lru_cache(maxsize=256)
+def needles_of(secret: str) -> tuple[bytes, ...]:
+    """Return the bytes that reveal a secret, alone, as JSON or in a URL, and its pieces."""
+    found = set()
+    for part in (secret, secret.strip(), *_secrets_in_document(secret)):
+        for spelling in (part, json.dumps(part)[1:-1], quote(part, safe="")):
+            raw = spelling.encode("utf-8", "surrogatepass")
+            if len(raw) >= SHORTEST:
+                found.add(raw)
+            if len(raw) >= 2 * PIECE:
+                found.update(raw[at : at + PIECE] for at in range(0, len(raw) - PIECE + 1, PIECE))
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def pattern_of(secret: str) -> re.Pattern[str]:
+    """Return a pattern that finds a secret, and the parts that reveal it, in every spelling."""
+    parts = sorted(_parts(secret), key=len, reverse=True)
+    return re.compile("|".join(map(_spelled, parts)))
+
+
+def _parts(secret: str) -> set[str]:
+    """Return the secret, its stripped form, its lines, and the secrets in a JSON document."""
+    parts = {secret, secret.strip(), *_secrets_in_document(secret)}
+    lines = [line.strip() for part in parts for line in part.splitlines()]
+    if len(lines) > len(parts):
+        parts.update(line for line in lines if len(line) >= SHORTEST_LINE and line[:5] != "-----")
+    return {part for part in parts if part}
+
+
+def _secrets_in_document(text: str) -> tuple[str, ...]:
+    """Return the secrets in a JSON document, such as the key file of a service account."""
+    if not text.lstrip().startswith(("{", "[")):
+        return ()
+    try:
+        return tuple(_secrets_in(json.loads(text)))
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _secrets_in(value: object, name: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _secrets_in(each, str(key))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _secrets_in(each, name)
+    elif isinstance(value, str) and len(value) >= SHORTEST and _SECRET_NAME.search(name):
+        yield value
+
+
+def _spelled(text: str) -> str:
+    """Return a pattern for `text`, each of whose characters may be escaped in any way."""
+    pattern = "".join(map(_spelled_character, text))
+    return pattern if len(text) >= SHORTEST else rf"(?<![^\W_]){pattern}(?![^\W_])"
+
+
+@lru_cache(maxsize=1024)
+def _spelled_character(character: str) -> str:
+    if character.isascii() and character.isalnum():
+        return character
+    code = ord(character)
+    quoted, encoded = re.escape(character), character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    ways = [
+        rf"{_BACKSLASH}*{quoted}",
+        "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded),
+        "".join(rf"{_BACKSLASH}+x{_hex(f'{byte:02x}')}" for byte in encoded),
+        "".join(rf"{_BACKSLASH}+u{_hex(units[at : at + 4])}" for at in range(0, len(units), 4)),
+        rf"{_BACKSLASH}+U{_hex(f'{code:08x}')}",
+        rf"&(?:amp;)*#(?:0*{code}|[xX]0*{_hex(f'{code:x}')});",
+    ]
+    if code < 256:
+        byte = _hex(f"{code:02x}")
+        ways += [rf"{_BACKSLASH}+x{byte}", rf"{_BACKSLASH}*%(?:25)*{byte}"]
+    if character in _XML_NAMES:
+        ways.append(rf"&(?:amp;)*{_XML_NAMES[character]};")
+    if character in _ESCAPES:
+        ways.append(rf"{_BACKSLASH}+{_ESCAPES[character]}")
+    if character == " ":
+        ways.append(r"\+")
+    if character == "\n":
+        ways.append(rf"\r\n|{_BACKSLASH}+r{_BACKSLASH}+n|%(?:25)*0[dD]%(?:25)*0[aA]")
+    if character == "\\":
+        ways.append(rf"{_BACKSLASH}+")
+    return f"(?:{'|'.join(reversed(ways))})"
+
+
+def _hex(digits: str) -> str:
+    """Return a pattern for hexadecimal digits in upper or lower case."""
+    return "".join(f"[{each}{each.upper()}]" if each.isalpha() else each for each in digits)

@@ -1,0 +1,83 @@
+"""Collect the metrics that `/metrics` shows: counted ones, and ones that are read on request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from webapp.monitoring.metrics import PREFIX
+from webapp.web.readiness import Findings, Readiness
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable with the folder in which the workers of gunicorn count. gunicorn.conf.py sets it."""
+READ_METRICS = {
+    "build_info": "The version of the application. The value is always 1.",
+    "ready": "Whether the process that shows the metrics can serve requests.",
+    "database_up": "Whether the database answered in time.",
+    "jobs_running": "Jobs that have started and not finished.",
+    "job_rows_queued": "Rows of running jobs that have no outcome.",
+    "job_oldest_age_seconds": "The age of the oldest running job, or 0.",
+    "leases_held": "Leases that have not expired.",
+}
+"""The metrics of DatabaseCollector, without the prefix."""
+
+
+def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
+    """Return the metrics of all workers, or of this process if it is alone, and of the database."""
+    registry = CollectorRegistry()
+    if os.environ.get(METRICS_FOLDER):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(_Registered())
+    registry.register(DatabaseCollector(readiness, version))
+    return registry
+
+
+class _Registered:
+    """The application's metrics among those that are registered in this process."""
+
+    def collect(self) -> Iterator[Metric]:
+        return (each for each in REGISTRY.collect() if each.name.startswith(PREFIX))
+
+
+class DatabaseCollector:
+    """The metrics that are read when somebody asks for them."""
+
+    def __init__(self, readiness: Readiness, version: str) -> None:
+        self._readiness, self._version = readiness, version
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metrics without values, so that registering them reads nothing."""
+        return [_gauge(name, text) for name, text in READ_METRICS.items()]
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._readiness.findings()
+        build = _gauge("build_info", READ_METRICS["build_info"], "version")
+        build.add_metric([self._version], 1)
+        yield build
+        for name, value in _values(found).items():
+            metric = _gauge(name, READ_METRICS[name])
+            metric.add_metric([], value)
+            yield metric
+        if found.figures is not None:
+            held = _gauge("leases_held", READ_METRICS["leases_held"], "kind")
+            for kind, count in found.figures.leases.items():
+                held.add_metric([kind], count)
+            yield held
+
+
+def _values(found: Findings) -> dict[str, float]:
+    values = {"ready": float(not found.problems), "database_up": float(found.is_database_up)}
+    if found.figures is not None:
+        values["jobs_running"] = found.figures.running_jobs
+        values["job_rows_queued"] = found.figures.queued_rows
+        values["job_oldest_age_seconds"] = found.figures.oldest_seconds
+    return values
+
+
+def _gauge(name: str, text: str, label: str = "") -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=[label] if label else [])

@@ -1,0 +1,107 @@
+"""Whether this process can serve requests, and the figures of the database for the metrics."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from peewee import PeeweeException
+
+import models
+from models import CloudCredentials, open_connection
+from webapp import database
+from webapp.credentials.vault import Vault, VaultError
+from webapp.database.outages import Outage, first_line
+from webapp.database.waiting import limit_statements
+from webapp.jobs import figures
+from webapp.jobs.background import Background
+from webapp.jobs.figures import JobFigures
+from webapp.monitoring.bounded import BoundedCall
+
+CHECK_SECONDS = 2.0
+"""How long a probe waits for the database."""
+STATEMENT_SECONDS = 1.5
+DATABASE_FAILS = "the database does not answer"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What prevents this process from serving requests, and the figures if they could be read."""
+
+    problems: tuple[str, ...]
+    is_database_up: bool
+    figures: JobFigures | None = None
+
+
+class Readiness:
+    """Checks whether this process can serve requests. There is one instance per process."""
+
+    def __init__(self, vault: Vault, background: Background) -> None:
+        self._vault, self._background = vault, background
+        self._is_draining = False
+        self._outage = Outage(
+            "this process is not ready", "this process is ready again", level=logging.WARNING
+        )
+        late = Findings((DATABASE_FAILS,), is_database_up=False)
+        self._call = BoundedCall(self._check, late, CHECK_SECONDS)
+
+    def drain(self) -> None:
+        """Let the process count as not ready, because it has begun to shut down."""
+        self._is_draining = True
+
+    def findings(self) -> Findings:
+        """Return what was found during the last seconds. Waits at most CHECK_SECONDS."""
+        found = self._call.get()
+        if self._is_draining:
+            draining = ("the process is shutting down", *found.problems)
+            return Findings(draining, found.is_database_up, found.figures)
+        return found
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what prevents this process from serving requests. Log it when it changes."""
+        problems = self.findings().problems
+        if problems:
+            self._outage.failed("; ".join(problems))
+        else:
+            self._outage.worked()
+        return problems
+
+    def _check(self) -> Findings:
+        problems = [f"the thread “{name}” has ended" for name in self._background.dead_threads()]
+        limit_statements(STATEMENT_SECONDS)
+        try:
+            with open_connection():
+                missing = database.pending_migrations(models.database.obj)
+                if missing:
+                    problems.append(f"the database lacks migrations: {', '.join(missing)}")
+                    return Findings(tuple(problems), is_database_up=True)
+                if not self._is_key_right():
+                    problems.append("no key in CREDENTIALS_KEYS can decrypt the stored credentials")
+                return Findings(
+                    tuple(problems), is_database_up=True, figures=figures.read_figures()
+                )
+        except PeeweeException as error:
+            if database.record_failure(error) is None:
+                problems.append(first_line(error))
+        except Exception:
+            log.exception("the readiness check failed")
+        return Findings((DATABASE_FAILS, *problems), is_database_up=False)
+
+    def _is_key_right(self) -> bool:
+        """Return whether the oldest or the newest credentials can be decrypted.
+
+        One row with a lost key must not stop all servers. If there are no credentials, any key is
+        right.
+        """
+        ends = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
+        rows = [row for end in ends for row in CloudCredentials.select().order_by(end).limit(1)]
+        return not rows or any(map(self._can_decrypt, rows))
+
+    def _can_decrypt(self, row: CloudCredentials) -> bool:
+        try:
+            self._vault.reveal(row)
+        except VaultError:
+            return False
+        return True
