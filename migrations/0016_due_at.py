@@ -21,6 +21,9 @@ from peewee import (
     SqliteDatabase,
 )
 
+from webapp.database import online
+
+atomic = False
 COLUMNS = ("deprecation_announced_for", "due_at")
 OLD_INDEXES = {
     "image_status_deprecated_on": "status, deprecated_on",
@@ -32,12 +35,11 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 def up(_migrator: Any, db: Database) -> None:
     kind = "DATETIME" if isinstance(db, SqliteDatabase) else "TIMESTAMP"
-    for name in COLUMNS:
-        db.execute_sql(f"ALTER TABLE image ADD COLUMN {name} {kind}")
+    online.add_columns(db, "image", dict.fromkeys(COLUMNS, kind))
     _fill(db)
-    db.execute_sql("CREATE INDEX image_due_at ON image (due_at) WHERE due_at IS NOT NULL")
+    online.create_index(db, "image_due_at", "image (due_at) WHERE due_at IS NOT NULL")
     for name in OLD_INDEXES:
-        db.execute_sql(f"DROP INDEX {name}")
+        online.drop_index(db, name)
 
 
 def down(migrator: Any, db: Database) -> None:
@@ -79,18 +81,27 @@ def _tables(db: Database) -> tuple[Any, Any]:
 def _fill(db: Database) -> None:
     image_table, deleted_image = _tables(db)
     has_dates = image_table.deprecated_on.is_null(False) | image_table.retired_on.is_null(False)
-    for image in _in_chunks(image_table, has_dates | (image_table.state == "available")):
-        announced = _announced(image.cloud, image.cloud_image_id, image.details)
-        due = _due(image, announced)
-        if due:
-            values = {"deprecation_announced_for": announced, "due_at": due}
-            image_table.update(values).where(image_table.id == image.id).execute()
-    for deleted in _in_chunks(deleted_image):
-        columns = deleted.record["columns"]
-        announced = _announced(columns["cloud"], columns["cloud_image_id"], columns["details"])
-        if announced:
-            columns["deprecation_announced_for"] = announced.replace(tzinfo=UTC).isoformat()
-            _save_record(deleted)
+    may_be_due = has_dates | (image_table.state == "available")
+
+    def fill_images(first: int, last: int) -> None:
+        query = image_table.select().where(image_table.id.between(first, last), may_be_due)
+        for image in list(query if isinstance(db, SqliteDatabase) else query.for_update()):
+            announced = _announced(image.cloud, image.cloud_image_id, image.details)
+            due = _due(image, announced)
+            if due:
+                values = {"deprecation_announced_for": announced, "due_at": due}
+                image_table.update(values).where(image_table.id == image.id).execute()
+
+    def fill_deleted(first: int, last: int) -> None:
+        for deleted in list(deleted_image.select().where(deleted_image.id.between(first, last))):
+            columns = deleted.record["columns"]
+            announced = _announced(columns["cloud"], columns["cloud_image_id"], columns["details"])
+            if announced:
+                columns["deprecation_announced_for"] = announced.replace(tzinfo=UTC).isoformat()
+                _save_record(deleted)
+
+    online.in_batches(db, "image", fill_images)
+    online.in_batches(db, "deleted_image", fill_deleted)
 
 
 def _save_record(deleted: Any) -> None:

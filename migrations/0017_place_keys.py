@@ -14,7 +14,12 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
-from peewee import SQL, Database, SqliteDatabase, fn
+from peewee import SQL, Database, IntegrityError, SqliteDatabase, fn
+
+from webapp.database import online
+
+atomic = False
+ATTEMPTS = 5
 
 OLD_INDEX = "image_scope_id_cloud_location_image_key_compute_resource"
 OLD_UNIQUE = "scope_id, cloud, location, image_key, compute_resource"
@@ -24,14 +29,21 @@ PLACES = ("location", "compute_resource")
 
 
 def up(_migrator: Any, db: Database) -> None:
-    for place in PLACES:
-        column = f"{place}_key VARCHAR(255) NOT NULL DEFAULT ''"
-        db.execute_sql(f"ALTER TABLE image ADD COLUMN {column}")
-    # Without its old index, the table is updated faster.
-    db.execute_sql(f"DROP INDEX {OLD_INDEX}")
+    kind = "VARCHAR(255) NOT NULL DEFAULT ''"
+    online.add_columns(db, "image", {f"{place}_key": kind for place in PLACES})
     _fill_keys(db)
-    _merge_duplicates(db)
-    db.execute_sql(f"CREATE UNIQUE INDEX {NEW_INDEX} ON image ({NEW_UNIQUE})")
+    for attempt in range(ATTEMPTS):
+        _merge_duplicates(db)
+        try:
+            online.create_index(db, NEW_INDEX, f"image ({NEW_UNIQUE})", unique=True)
+        except IntegrityError:
+            # Somebody has registered a duplicate meanwhile.
+            if attempt == ATTEMPTS - 1:
+                raise
+            _fill_keys(db)
+        else:
+            break
+    online.drop_index(db, OLD_INDEX)
 
 
 def down(migrator: Any, db: Database) -> None:
@@ -41,9 +53,17 @@ def down(migrator: Any, db: Database) -> None:
 
 
 def _fill_keys(db: Database) -> None:
-    """Fill both columns in one statement. Python corrects the few keys that SQL can't compute."""
+    """Fill both columns. Python corrects the few keys that SQL can't compute."""
     assignments = ", ".join(f"{place}_key = lower({place})" for place in PLACES)
-    db.execute_sql(f"UPDATE image SET {assignments}")  # noqa: S608
+    changed = " OR ".join(f"{place}_key <> lower({place})" for place in PLACES)
+
+    def fill(first: int, last: int) -> None:
+        db.execute_sql(
+            f"UPDATE image SET {assignments} "  # noqa: S608  constants and numbers
+            f"WHERE id BETWEEN {first} AND {last} AND ({changed})"
+        )
+
+    online.in_batches(db, "image", fill)
     parameter = _parameter(db)
     for place in PLACES:
         pairs = db.execute_sql(f"SELECT DISTINCT {place}, {place}_key FROM image").fetchall()  # noqa: S608
@@ -68,20 +88,21 @@ def _merge_duplicates(db: Database) -> None:
     columns = [SQL(name) for name in NEW_UNIQUE.split(", ")]
     repeated = image.select(*columns).group_by(*columns).having(fn.COUNT(image.id) > 1)
     for identity in list(repeated.tuples()):
-        same = [column == value for column, value in zip(columns, identity, strict=True)]
-        records = list(image.select().where(*same).order_by(image.state == "unknown", image.id))
-        survivor, *others = records
-        due = image.select(fn.MIN(SQL("due_at"))).where(*same).scalar()
-        for other in others:
-            merging._merge(image, entry, bar, survivor, other)  # noqa: SLF001
-        words = f"{survivor.name}\n{survivor.cloud_image_id}\n{survivor.description}"
-        survivor.search_text = texts._with_short_words(texts._comparable(words).lower())  # noqa: SLF001
-        survivor.save()
-        # The earliest due date may be too early. Then the application corrects it on that day.
-        db.execute_sql(
-            f"UPDATE image SET due_at = {_parameter(db)} WHERE id = {_parameter(db)}",  # noqa: S608
-            (due, survivor.id),
-        )
+        with online.write_transaction(db):
+            same = [column == value for column, value in zip(columns, identity, strict=True)]
+            records = list(image.select().where(*same).order_by(image.state == "unknown", image.id))
+            survivor, *others = records
+            due = image.select(fn.MIN(SQL("due_at"))).where(*same).scalar()
+            for other in others:
+                merging._merge(image, entry, bar, survivor, other)  # noqa: SLF001
+            words = f"{survivor.name}\n{survivor.cloud_image_id}\n{survivor.description}"
+            survivor.search_text = texts._with_short_words(texts._comparable(words).lower())  # noqa: SLF001
+            survivor.save()
+            # The earliest due date may be too early. Then the application corrects it on that day.
+            db.execute_sql(
+                f"UPDATE image SET due_at = {_parameter(db)} WHERE id = {_parameter(db)}",  # noqa: S608
+                (due, survivor.id),
+            )
 
 
 def _parameter(db: Database) -> str:

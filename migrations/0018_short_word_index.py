@@ -10,17 +10,26 @@ from typing import Any
 
 from peewee import Database, PostgresqlDatabase
 
+from webapp.database import online
+
+atomic = False
+
 
 def up(_migrator: Any, db: Database) -> None:
-    db.execute_sql(
-        "UPDATE image SET search_text = REPLACE(search_text, 'ς', 'σ') "
-        "WHERE REPLACE(search_text, 'ς', 'σ') <> search_text"
-    )
-    if isinstance(db, PostgresqlDatabase):
+    def replace(first: int, last: int) -> None:
         db.execute_sql(
-            "CREATE INDEX image_short_words ON image "
-            "USING gin (((STRING_TO_ARRAY(search_text, CHR(31)))[2:])) WITH (fastupdate = off) "
-            "WHERE STRPOS(search_text, CHR(31)) > 0"
+            "UPDATE image SET search_text = REPLACE(search_text, 'ς', 'σ') "  # noqa: S608  numbers
+            f"WHERE id BETWEEN {first} AND {last} "
+            "AND REPLACE(search_text, 'ς', 'σ') <> search_text"
+        )
+
+    online.in_batches(db, "image", replace)
+    if isinstance(db, PostgresqlDatabase):
+        online.create_index(
+            db,
+            "image_short_words",
+            "image USING gin (((STRING_TO_ARRAY(search_text, CHR(31)))[2:])) "
+            "WITH (fastupdate = off) WHERE STRPOS(search_text, CHR(31)) > 0",
         )
 
 

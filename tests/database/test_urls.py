@@ -103,6 +103,7 @@ def test_a_server_that_nobody_runs_gets_one_sentence() -> None:
 
 def test_a_file_that_is_no_database_gets_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "registry.db"
+    file.touch(mode=0o600)
     file.write_text("no database " * 1000)
     done = run_flask("migrate", DATABASE_URL=f"sqlite:///{file}")
     assert done.returncode == 1
