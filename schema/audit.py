@@ -18,7 +18,7 @@ class AuditEntry(Table):
     scope_id: int | None
     person_id: int | None
     account_id = IntegerField(null=True)
-    """The account of the scope, or the scope itself if it is an account. A trigger sets this value.
+    """The ID of the account that the scope is or belongs to. A trigger sets this value.
 
     Not a foreign key, because the entries stay in the log of the account after its environments are
     deleted. IDs of scopes are never reused."""
@@ -40,7 +40,7 @@ class AuditEntry(Table):
     """{"field": [old value, new value], …}. Secrets are listed without their values."""
 
     class Meta:
-        # The ID is in the order of the entries, so each index contains a log in its order.
+        # IDs increase from entry to entry, so each index contains the entries of a log in order.
         indexes = (
             (("account_id", "id"), False),
             (("scope", "id"), False),

@@ -130,7 +130,7 @@ def load_scopes(records: Iterable[Any]) -> None:
     ids = {record.scope_id for record in records}
     scopes = {scope.id: scope for scope in Scope.select_with_parents().where(Scope.id.in_(ids))}
     for record in records:
-        # Without its scope, the record has just been deleted too.
+        # If the scope is missing, it has just been deleted together with the record.
         if record.scope_id in scopes:
             record.scope = scopes[record.scope_id]
 

@@ -211,7 +211,7 @@ def test_questions_without_a_look_up(client: FlaskClient) -> None:
     page = page_of(client, url)
     assert "Import 2 images" in page
     assert (
-        "The file contains only the name of this image, “ubuntu-24.04”. Look new images up" in page
+        "The file contains only the name of this image, “ubuntu-24.04”. Look up new images" in page
     )
     client.post(url)
     assert {(each.cloud, each.location, each.name) for each in Image.select()} == {

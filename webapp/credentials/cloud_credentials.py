@@ -58,7 +58,7 @@ def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
 
 
 def find_usable_at(scope: Scope, text: str = "") -> Found[CloudCredentials]:
-    """Return the first credentials of `usable_at`, as a list with a search.
+    """Return the first credentials that `scope` can use, in the order of `usable_at`.
 
     With `text`, return only credentials whose name or cloud account contains it.
     """
@@ -244,7 +244,9 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
     with transaction():
         lock(row)
         if (row.settings, row.secrets) != checked:
-            raise CredentialsError("They were changed during the check. Check them again.")
+            raise CredentialsError(
+                "The credentials were changed during the check. Check them again."
+            )
         _set_identity(row, identity)
         row.save(only=[CloudCredentials.account, CloudCredentials.checked_at])
     return identity

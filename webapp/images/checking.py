@@ -51,12 +51,12 @@ class RefersToRegistered(AlreadyRegistered):
     """
 
     def __init__(self, looked_up: Locator, image: Image) -> None:
-        found = f"{looked_up.image_id} currently refers to {image.cloud_image_id}, which"
+        cause = f"{looked_up.image_id} currently refers to {image.cloud_image_id}, which"
         if looked_up.image_id == image.cloud_image_id:
-            found = f"The image has moved from {looked_up.location} to {image.location}, where it"
+            cause = f"The image has moved from {looked_up.location} to {image.location}, where it"
         super().__init__(
             image,
-            f"{found} is already registered at {image.scope.label} as “{image.name}”. Use "
+            f"{cause} is already registered at {image.scope.label} as “{image.name}”. Use "
             "that record and delete this one.",
         )
 

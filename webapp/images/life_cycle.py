@@ -95,7 +95,7 @@ def deprecate(
 ) -> audit.Changes:
     """Deprecate an image from `on`, which may be in the future, and return what changed.
 
-    Removes the retirement date. Raises the same exceptions as `change`, and InvalidLifeCycle.
+    Remove the retirement date. Raises the same exceptions as `change`, and InvalidLifeCycle.
     """
     return change(actor, image, LifeCyclePlan(on, None, reason, successor_id), based_on)
 
@@ -110,7 +110,7 @@ def retire(
 ) -> audit.Changes:
     """Retire an image from `on`, which may be in the future, and return what changed.
 
-    Keeps an earlier deprecation date. Raises the same exceptions as `change`, and InvalidLifeCycle.
+    Keep an earlier deprecation date. Raises the same exceptions as `change`, and InvalidLifeCycle.
     """
     based_on = image.revision if based_on is None else based_on
     with transaction():

@@ -45,8 +45,11 @@ COLUMNS = {
 }
 
 ColumnExpression = Callable[[str], str]
-"""Returns the SQL expression for a column. `str` returns the name of the column unchanged;
-`sql.without_index` returns an expression for which SQLite does not use the index of the column."""
+"""A function that returns the SQL expression for a column.
+
+`str` returns the name of the column unchanged. `sql.without_index` returns an expression for which
+SQLite does not use the index of the column.
+"""
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,10 @@ def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     longest stored family that it begins with, followed by a version. The version can be any text.
     But if `text` also begins with a name in the operating system data that is at least as long as
     the family, some image must have the family with this version.
+
+    For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
+    means this family only if such an image has the version "9". Otherwise, it means the listed
+    family Rocky Linux.
     """
     if text in operating_systems.FAMILIES:
         return (text,)
@@ -178,10 +182,10 @@ def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
     return Term(Key.WORD, value, excluded)
 
 
-def _too_long_message(rest: str) -> str:
+def _too_long_message(ignored_text: str) -> str:
     return (
-        f"A search can have at most {MAX_TEXT_LENGTH} characters. The text from “{shorten(rest)}” "
-        "on was ignored. Shorten your search."
+        f"A search can have at most {MAX_TEXT_LENGTH} characters. The text from "
+        f"“{shorten(ignored_text)}” on was ignored. Shorten your search."
     )
 
 

@@ -66,7 +66,10 @@ _select_visible = Prepared(
 
 
 def find_shared_views(actor: Actor, scope: Scope, text: str = "") -> Found[SavedView]:
-    """Return the views that others share, by name. With `text`, only those that contain it."""
+    """Return the first views that others share, by name.
+
+    With `text`, return only views whose name or whose owner's name contains it.
+    """
     others = (SavedView.scope == scope) & SavedView.shared & (SavedView.person != actor.person)
     query = SavedView.select(SavedView, Person).join(Person).where(others).order_by(*_by_name)
     return find(query, text, SavedView.name, Person.name)

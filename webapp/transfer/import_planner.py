@@ -80,6 +80,7 @@ class _Line:
 
     @property
     def node(self) -> Node | None:
+        """The image of this line as `import_successors` identifies it, or None if it is unknown."""
         return self.image.id if self.image else self.planned.identity
 
 
@@ -203,7 +204,7 @@ class _Planner:
         if not self._options.look_up and values.image_name:
             planned.errors.append(
                 f"The file contains only the name of this image, “{values.image_name[:80]}”. Look "
-                "new images up, or add the cloud_image_id."
+                "up new images, or add the cloud_image_id."
             )
         new = import_lines.choices_for_new_image(values, self._answers, receipt)
         planned.errors.extend(new.errors)

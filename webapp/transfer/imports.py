@@ -70,7 +70,7 @@ def answer(
 ) -> None:
     """Complete the lines of a planned import with `answers`, and plan the import again.
 
-    Does nothing if the import has been applied.
+    Do nothing if the import has been applied.
     """
     job.arguments = {**job.arguments, "answers": answers, "operating_system": operating_system}
     if _is_planned(job) and Job.update(arguments=job.arguments).where(_unchanged(job)).execute():
@@ -84,7 +84,7 @@ def finish_look_ups(job: Job) -> None:
 
 
 class PlannedAgain(Refusal):
-    """The person confirmed a plan that another one has replaced, for example in another tab."""
+    """The person confirmed a plan that a newer plan has replaced, for example in another tab."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -116,7 +116,7 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
 
 
 def plan_id_of(job: Job) -> str:
-    """Return the ID of the current plan. Every plan of a job has another ID."""
+    """Return the ID of the current plan. Each plan of a job has a different ID."""
     plan_id: str = job.arguments.get("plan_id", "")
     return plan_id
 

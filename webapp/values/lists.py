@@ -29,13 +29,16 @@ class Found(Generic[T]):
 
 
 def find(query: Any, text: str = "", *fields: Any, size: int = LIST_SIZE) -> Found[Any]:
-    """Return the first `size` rows of which a field contains `text`. '' finds all rows."""
+    """Return the first `size` rows of `query`.
+
+    With `text`, return only rows in which one of `fields` contains `text`.
+    """
     text = normalized(text)
     if len(text) > MAX_SEARCH_LENGTH:
         return Found([], 0)
     if text:
         query = query.where(reduce(or_, (field.contains(text) for field in fields)))
     rows = list(query.limit(size + 1))
-    # Most lists are short, and need no second statement.
+    # Most lists are short, so a second statement is rarely needed.
     total = len(rows) if len(rows) <= size else query.count()
     return Found(rows[:size], total)

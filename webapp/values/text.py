@@ -2,7 +2,8 @@
 
 Text is stored in the Unicode normalization form NFC, so that equal texts have equal code points.
 A blank of any kind, for example a no-break space, becomes a space. Joiners between letters or emoji
-stay. Control characters are refused. So are characters that change the order of other characters.
+stay. Control characters are refused. Characters that change the order of other characters are
+refused too.
 """
 
 from __future__ import annotations

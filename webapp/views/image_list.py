@@ -111,8 +111,8 @@ def image_suggestions() -> Response:
 def _requested_listing(page_size: int) -> Listing:
     """Return the listing that the URL describes.
 
-    Ignores invalid parameters, so that a bookmark still works after something that it names was
-    removed.
+    Ignore invalid parameters, so that a bookmark still works after a sort order that it contains
+    was removed.
     """
     arguments = request.args
     sort = arguments.get("sort") or DEFAULT_SORT

@@ -37,7 +37,7 @@ from webapp.web.rendering import redirect, render, scope_url, toast
 from webapp.web.services import services
 
 HISTORY_SIZE = 20
-"""How many entries the page of an image shows. Its history has a page of its own."""
+"""How many audit entries the page of an image shows. The history page shows all entries."""
 
 
 @pages.get("/")
