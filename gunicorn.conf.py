@@ -111,6 +111,7 @@ logger_class = Logger
 limit_request_line = 8190
 workers = 2
 threads = int(os.environ.get("THREADS") or 16)  # The application reads this setting too.
+graceful_timeout = 30  # Longer than any look-up: requests in progress end before a process does.
 keepalive = 75  # Longer than proxies wait, so that no connection closes during a request.
 control_socket_disable = True
 

@@ -68,6 +68,10 @@ class Server:
                 time.sleep(0.02)
         raise DoesNotAnswer(f"{self.url} does not answer:\n{self._log.read_text()}")
 
+    def wait(self, seconds: float) -> int:
+        """Wait until the program has ended, and return its exit code."""
+        return self._process.wait(seconds)
+
     def end(self) -> None:
         if self._process.poll() is None:
             os.killpg(self.pid, signal.SIGTERM)
