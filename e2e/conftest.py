@@ -32,6 +32,14 @@ PHONE = {"width": 390, "height": 844}
 expect.set_options(timeout=10_000)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--production",
+        action="store_true",
+        help="run the app behind nginx with two servers, a worker, PostgreSQL, PgBouncer and Redis",
+    )
+
+
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start the clouds, and yield the path of their sandbox.json."""
@@ -86,7 +94,14 @@ def open_page(browser: Browser, site: str, request: pytest.FixtureRequest) -> It
 
     def open_page(**options: Any) -> Page:
         context = browser.new_context(
-            **{"viewport": DESKTOP, "base_url": site, "reduced_motion": "reduce", **options}
+            **{
+                "viewport": DESKTOP,
+                "base_url": site,
+                "reduced_motion": "reduce",
+                # The certificate of the production set is from an authority of its own.
+                "ignore_https_errors": True,
+                **options,
+            }
         )
         contexts.append(context)
         page = context.new_page()

@@ -57,7 +57,10 @@ class Authority:
     ) -> bytes:
         """Return a server certificate and its key in PEM format, for use by another process."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ip_address(address)) for address in addresses]
+        names = [
+            x509.IPAddress(ip_address(address)) if address[0].isdigit() else x509.DNSName(address)
+            for address in addresses
+        ]
         builder = _builder("sandbox", key, self.certificate.subject, valid_for).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "tests"
 sys.path.insert(0, str(ROOT))
 
-from tests import pgbouncer  # noqa: E402
+from tests import pgbouncer, production  # noqa: E402
 from tests.clouds.vmware import vcsim  # noqa: E402  from the folder above
 from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
 
@@ -106,15 +106,19 @@ def _checks() -> tuple[Check, ...]:
         Check("templates", ("-m", "djlint", "--lint", "--quiet", "webapp/templates")),
         Check("spelling", ("-m", "codespell_lib")),
         Check("layers", (LINT_IMPORTS,)),
+        Check("deployment files", ("-m", "scripts.lint_deploy")),
         Check("types", ("-m", "mypy")),
         # The peers are installed before the tests of the adapters, because an installation during
         # these tests would distort their timings.
         Check("peers of the clouds", ("-m", "scripts.peers"), prepare=_prepare_peers),
-        Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests")),
-        # The tests of the clouds use no database.
+        Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests"), prepare=_prepare_production),
+        # The tests of the clouds use no database, and those of the servers choose their own.
         Check(
             "tests on PostgreSQL",
-            ("-m", "pytest", WORKERS, "--database=postgresql", "--ignore=tests/clouds", "tests"),
+            (
+                *("-m", "pytest", WORKERS, "--database=postgresql"),
+                *("--ignore=tests/clouds", "--ignore=tests/serving", "tests"),
+            ),
             prepare=_prepare_postgresql,
         ),
         Check(
@@ -191,6 +195,19 @@ def _prepare_peers() -> str:
         _install_with_apt(*vcsim.PACKAGES)
     if shutil.which("node") is None:
         _install_with_apt("nodejs")
+    return ""
+
+
+def _prepare_production() -> str:
+    """Install the programs of the production set. Return '', because most tests need none.
+
+    If a program is still missing, the tests that need it report it.
+    """
+    try:
+        production.require_programs()
+    except production.NoProduction:
+        _install_with_apt("nginx", "redis-server")
+    _prepare_pgbouncer()
     return ""
 
 

@@ -71,7 +71,8 @@ def pgbouncer(server: str) -> Iterator[str]:
         cwd=folder,
     ) as process:
         try:
-            _wait_until_it_listens(port, process)
+            if not wait_until_it_listens(port):
+                raise NoPgBouncer("PgBouncer did not start.")
             yield f"postgresql://{parts['user']}:{parts['password']}@127.0.0.1:{port}/{parts['dbname']}"
         finally:
             process.terminate()
@@ -79,10 +80,11 @@ def pgbouncer(server: str) -> Iterator[str]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_until_it_listens(port: int) -> bool:
+    """Return whether a server accepts connections on the port within a few seconds."""
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+            return True
         time.sleep(0.05)
-    raise NoPgBouncer("PgBouncer did not start.")
+    return False

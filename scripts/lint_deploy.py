@@ -1,0 +1,66 @@
+"""Lint the files in deploy/: Containerfiles, compose.yaml, the nginx configuration, systemd units.
+
+On a machine without systemd-analyze, the units are not checked.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+BIN = Path(sys.executable).parent
+HARDENED = 2.0
+"""The highest accepted exposure level of a unit, from 0 (safe) to 10."""
+
+
+def main() -> None:
+    problems = [*_run_linters(), *_verify_units()]
+    print("\n".join(problems) or "deploy/: no problems found")
+    sys.exit(bool(problems))
+
+
+def _run_linters() -> Iterator[str]:
+    containerfiles = [str(path) for path in sorted(DEPLOY.rglob("Containerfile"))]
+    compose = ["--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
+    for name, arguments in (
+        ("hadolint", containerfiles),
+        ("check-jsonschema", compose),
+        ("gixy", [str(DEPLOY / "nginx" / "image-registry.conf")]),
+    ):
+        result = _run(str(BIN / name), *arguments)
+        if result.returncode:
+            yield f"{name}:\n{result.stdout}"
+
+
+def _verify_units() -> Iterator[str]:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for unit in sorted((DEPLOY / "systemd").glob("*.service")):
+            copy = Path(folder) / unit.name
+            # The program of the unit exists only on the machine that the unit is for.
+            copy.write_text(unit.read_text().replace("ExecStart=/srv", "ExecStart=/bin/true /srv"))
+            # The exit code is 0 even if a value is misspelled.
+            if text := _run(program, "verify", "--man=no", str(copy)).stdout.strip():
+                yield f"{unit.name}: {text}"
+            exposure = _run(program, "security", "--offline=yes", "--no-pager", str(copy)).stdout
+            level = float(exposure.rpartition("service: ")[2].split()[0])
+            if level > HARDENED:
+                yield f"{unit.name}: the exposure level is {level}, more than {HARDENED}"
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+if __name__ == "__main__":
+    main()
