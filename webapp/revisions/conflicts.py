@@ -128,8 +128,8 @@ def require_unchanged(
 ) -> None:
     """Raise EditConflict if people have changed the record since the revision `based_on`.
 
-    With `fields`, only changes of these fields count. Without `fields`, the deletion of a successor
-    does not count: a bulk action can delete an image after its successor.
+    With `fields`, only changes of these fields count. Without `fields`, the deletion or restoration
+    of a successor does not count, so that a bulk action can delete an image after its successor.
     """
     if record.revision == based_on:
         return

@@ -1,4 +1,8 @@
-"""Collect the metrics that `/metrics` shows: counted ones, and ones that are read on request."""
+"""Collect the metrics that `/metrics` shows.
+
+The application counts some metrics all the time. `DatabaseCollector` reads the others when somebody
+requests `/metrics`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,10 @@ from webapp.monitoring.metrics import PREFIX
 from webapp.web.readiness import Findings, Readiness
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable with the folder in which the workers of gunicorn count. gunicorn.conf.py sets it."""
+"""The environment variable with the folder in which the workers of gunicorn store their counts.
+
+`gunicorn.conf.py` sets the variable.
+"""
 READ_METRICS = {
     "build_info": "The version of the application. The value is always 1.",
     "ready": "Whether the process that shows the metrics can serve requests.",
@@ -27,7 +34,10 @@ READ_METRICS = {
 
 
 def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
-    """Return the metrics of all workers, or of this process if it is alone, and of the database."""
+    """Return a registry of the metrics of all workers and of the database.
+
+    Without METRICS_FOLDER, there is only this process.
+    """
     registry = CollectorRegistry()
     if os.environ.get(METRICS_FOLDER):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -38,20 +48,20 @@ def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
 
 
 class _Registered:
-    """The application's metrics among those that are registered in this process."""
+    """Collects the application's metrics, and ignores all others registered in this process."""
 
     def collect(self) -> Iterator[Metric]:
         return (each for each in REGISTRY.collect() if each.name.startswith(PREFIX))
 
 
 class DatabaseCollector:
-    """The metrics that are read when somebody asks for them."""
+    """Collects the metrics that are read when somebody requests `/metrics`."""
 
     def __init__(self, readiness: Readiness, version: str) -> None:
         self._readiness, self._version = readiness, version
 
     def describe(self) -> Iterable[Metric]:
-        """Return the metrics without values, so that registering them reads nothing."""
+        """Return the metrics without values, so that registering them does not read them."""
         return [_gauge(name, text) for name, text in READ_METRICS.items()]
 
     def collect(self) -> Iterator[Metric]:

@@ -51,8 +51,8 @@ class RequestFilter(logging.Filter):
 def configure(settings: Settings) -> None:
     """Log the app's events from `settings.log_level` upwards, and warnings of libraries.
 
-    The lines of gunicorn get the same format. Without a handler of the root logger, Python would
-    write the warnings of libraries to standard error as they are.
+    The lines of gunicorn get the same format. If the root logger had no handler, Python would write
+    the warnings of libraries to standard error in another format.
     """
     masking.configure(_secrets_of(settings), _secrets_of_request)
     root = logging.getLogger()
@@ -76,10 +76,10 @@ def log_uncaught(arguments: threading.ExceptHookArgs) -> None:
 
 
 def init_app(app: Flask, *, behind_proxy: bool) -> None:
-    """Count each request, and give it an ID. A request ID is only accepted from a trusted proxy.
+    """Count each request, and give it an ID. Only a trusted proxy may set the ID.
 
-    Call this before other modules register functions to run after each request: those that are
-    registered first run last.
+    Call this function before other modules register functions that run after each request. Flask
+    runs these functions in reverse order, so `_end` then runs last.
     """
 
     @app.before_request
@@ -160,7 +160,7 @@ def _secrets_of(settings: Settings) -> Iterator[str]:
 
 
 def _secrets_of_request() -> Iterator[str]:
-    """Yield what a person has just entered or sent that is secret."""
+    """Yield the secrets in the current request, such as passwords and cookies."""
     if not has_request_context():
         return
     secret_names = {

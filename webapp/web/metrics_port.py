@@ -1,4 +1,7 @@
-"""Serve the probes on a port of their own, also while all threads that serve pages are busy."""
+"""Serve the probes on a separate port, even while all threads that serve pages are busy.
+
+A probe is a health check or a request for metrics. See `webapp.web.probes`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class _Handler(WSGIRequestHandler):
     timeout = 5
 
     def log_message(self, *_arguments: Any) -> None:
-        """Log nothing: monitoring asks all the time."""
+        """Log nothing, because monitoring sends requests all the time."""
 
 
 class MetricsServer:

@@ -1,10 +1,12 @@
-"""Answer health checks and show the metrics, before Flask sees the request.
+"""Answer probes, which are health checks and requests for metrics, before Flask sees them.
 
 So probes need no session, no valid Host header and no database connection of their own.
 
-- `/healthz`: the process answers.
-- `/readyz`: it can serve requests. Why not is only in the log, or shown with the metrics token.
-- `/metrics`: on the main port only with the metrics token. Without it, the URL does not exist.
+- `/healthz` shows that the process answers.
+- `/readyz` shows whether the process can serve requests. If it can't, the log contains the reason.
+  The response contains the reason only if the request has the metrics token.
+- `/metrics` shows the metrics. On the main port, a request without the metrics token gets the same
+  response as a request for a page that does not exist.
 """
 
 from __future__ import annotations
@@ -75,8 +77,8 @@ class Probes:
 
     def _has_token(self, environ: WSGIEnvironment) -> bool:
         scheme, _, sent = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        right = hmac.compare_digest(sent.strip().encode(), self._token.encode())
-        return bool(self._token) and scheme.lower() == "bearer" and right
+        is_equal = hmac.compare_digest(sent.strip().encode(), self._token.encode())
+        return bool(self._token) and scheme.lower() == "bearer" and is_equal
 
 
 def _send(

@@ -1,4 +1,4 @@
-"""Whether this process can serve requests, and the figures of the database for the metrics."""
+"""Check whether this process can serve requests, and read figures for the metrics."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Readiness:
         self._call = BoundedCall(self._check, late, CHECK_SECONDS)
 
     def drain(self) -> None:
-        """Let the process count as not ready, because it has begun to shut down."""
+        """Report the process as not ready from now on, because it has begun to shut down."""
         self._is_draining = True
 
     def findings(self) -> Findings:
-        """Return what was found during the last seconds. Waits at most CHECK_SECONDS."""
+        """Return findings that are at most a few seconds old. Wait at most CHECK_SECONDS."""
         found = self._call.get()
         if self._is_draining:
             draining = ("the process is shutting down", *found.problems)
@@ -77,7 +77,7 @@ class Readiness:
                 if missing:
                     problems.append(f"the database lacks migrations: {', '.join(missing)}")
                     return Findings(tuple(problems), is_database_up=True)
-                if not self._is_key_right():
+                if not self._are_keys_valid():
                     problems.append("no key in CREDENTIALS_KEYS can decrypt the stored credentials")
                 return Findings(
                     tuple(problems), is_database_up=True, figures=figures.read_figures()
@@ -89,11 +89,11 @@ class Readiness:
             log.exception("the readiness check failed")
         return Findings((DATABASE_FAILS, *problems), is_database_up=False)
 
-    def _is_key_right(self) -> bool:
+    def _are_keys_valid(self) -> bool:
         """Return whether the oldest or the newest credentials can be decrypted.
 
-        One row with a lost key must not stop all servers. If there are no credentials, any key is
-        right.
+        A single row whose key is lost must not make all servers count as not ready. If there are no
+        credentials, return True.
         """
         ends = (CloudCredentials.id.asc(), CloudCredentials.id.desc())
         rows = [row for end in ends for row in CloudCredentials.select().order_by(end).limit(1)]

@@ -31,7 +31,7 @@ class Services:
     readiness: Readiness
     probes: Probes
     sampler: Sampler | None
-    """Samples this process for the metrics, if they are shown."""
+    """Measures this process for the metrics. None if the metrics are turned off."""
     metrics_server: MetricsServer | None
 
     def start_threads(self) -> None:
@@ -44,7 +44,7 @@ class Services:
         self.start_monitoring()
 
     def start_monitoring(self) -> None:
-        """Start the threads that show the metrics of this process, if they are shown."""
+        """Start the threads for metrics, unless metrics are turned off."""
         if self.sampler:
             self.sampler.start()
         if self.metrics_server:
