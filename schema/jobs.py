@@ -80,6 +80,8 @@ class JobRow(Table):
     """
     lease_token = CharField(max_length=32, default="")
     """A random text that identifies the process that works on the row, if the row calls a cloud."""
+    lost_leases = IntegerField(default=0)
+    """How often a process has ended while it worked on the row, or has not answered for long."""
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""
 

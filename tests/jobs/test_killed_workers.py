@@ -24,7 +24,8 @@ from tests.transfer.conftest import UNVERIFIED, line, make_plan
 from webapp.credentials.vault import Vault
 from webapp.jobs import runner, scope_deletion, store
 from webapp.jobs.bulk_actions import ACTIONS
-from webapp.transfer import import_formats
+from webapp.transfer import import_formats, imports
+from webapp.transfer.import_plan import ImportOptions
 
 IMAGES = 60
 StartWorker = Callable[[], "subprocess.Popen[bytes]"]
@@ -153,7 +154,9 @@ def test_the_deletion_of_an_account_survives_killed_workers(
     assert not Scope.select().where(Scope.deleted_at.is_null(False)).exists()
 
 
-def test_rows_at_a_cloud_are_called_once_more_after_a_kill_and_given_back_on_sigterm(
+@pytest.mark.parametrize("is_import", [False, True])
+def test_rows_at_a_cloud_are_called_once_more_after_a_kill_and_given_back_on_sigterm(  # noqa: PLR0917
+    is_import: bool,
     make_image: MakeImage,
     make_credentials: MakeCredentials,
     start_worker: StartWorker,
@@ -163,23 +166,31 @@ def test_rows_at_a_cloud_are_called_once_more_after_a_kill_and_given_back_on_sig
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as never_answers:
         endpoint = f"http://127.0.0.1:{never_answers.getsockname()[1]}"
-        images = [make_image("acme", number) for number in range(8)]
         credentials = make_credentials("acme", "hangs", endpoint)
-        for image in images:
-            image.credentials = credentials
-            image.save()
-        job = start_bulk("check", images, actor_of, scope, vault)
+        if is_import:
+            file = import_formats.parse_file(json.dumps([line(n) for n in range(8)]).encode())
+            options = ImportOptions(look_up=True, credentials={"aws": credentials.id})
+            job = imports.start(actor_of("account-editor"), scope("acme"), vault, file, options)
+        else:
+            images = [make_image("acme", number) for number in range(8)]
+            for image in images:
+                image.credentials = credentials
+                image.save()
+            job = start_bulk("check", images, actor_of, scope, vault)
         worker = start_worker()
-        wait_until(lambda: JobRow.select().where(JobRow.attempts == 1).count() == 4)
+        wait_until(lambda: JobRow.select().where(JobRow.attempts == 1).count() == 3)
         worker.kill()
         worker.wait()
         expire_leases()
         worker = start_worker()
-        wait_until(lambda: JobRow.select().where(JobRow.attempts == 2).count() == 4)
+        # A row that may have ended the worker is processed beside rows that were not tried yet.
+        wait_until(lambda: JobRow.select().where(JobRow.attempts == 2).count() == 1)
+        wait_until(lambda: JobRow.select().where(JobRow.attempts == 1).count() == 4)
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=60) == 0
     assert JobRow.select().where(JobRow.lease_token != "", JobRow.outcome == "").count() == 0
     assert max(row.attempts for row in JobRow.select()) <= 2
+    assert sorted(row.lost_leases for row in JobRow.select()) == [0] * 5 + [1] * 3
     assert Job.get_by_id(job.id).state == "running"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -25,18 +26,21 @@ from models import (
     open_connection,
     transaction,
 )
-from tests.conftest import ActorOf, MakeImage, ScopeAt, choices
+from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices
 from tests.jobs.conftest import MakeJob, Register, return_done
 from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, expire_leases, wait_for_job
 from webapp.access import Actor, Right
 from webapp.clouds import base
 from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.cache import credentials_digest
+from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, budgets
 from webapp.credentials.vault import Vault
 from webapp.images import editing
 from webapp.jobs import bulk_actions, claims, leases, runner, store, turns
 from webapp.jobs.claims import ABANDONED_AFTER
 from webapp.jobs.runner import ROWS_PER_CREDENTIALS, SHORT_JOB_ROWS, Runner
 from webapp.jobs.store import Outcome
+from webapp.people import scopes
 
 
 def outcomes(job: Job) -> list[str]:
@@ -358,7 +362,7 @@ def test_the_clock_of_a_server_does_not_decide_who_works(
     assert sorted(calls) == list(range(6))
 
 
-def test_rows_with_the_same_credentials_are_processed_four_at_a_time(
+def test_only_some_rows_with_the_same_credentials_are_processed_at_the_same_time(
     register: Register, make_job: MakeJob, vault: Vault
 ) -> None:
     barrier = threading.Barrier(ROWS_PER_CREDENTIALS)
@@ -422,6 +426,62 @@ def test_a_second_account_is_served_although_one_person_has_sixty_jobs_that_hang
     runner.start_job(other, vault)
     assert wait_for_job(other).state == "done"
     assert Job.select().where(Job.state == "done").count() == 61
+
+
+def test_a_third_account_is_served_although_two_accounts_have_rows_that_hang(
+    register: Register, make_job: MakeJob, vault: Vault, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    answered = threading.Event()
+
+    def process_row(_actor: Actor, job_scope: Scope, *_arguments: Any) -> Outcome:
+        if job_scope.path in {"acme", "globex"}:
+            assert answered.wait(THREAD_TIMEOUT_SECONDS)
+        else:
+            answered.set()
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    admin = actor_of("scalr-admin")
+    initech = scopes.create(admin, scope(""), "initech")
+    for who, place in (("account-editor", scope("acme")), ("scalr-admin", scope("globex"))):
+        for _ in range(3):
+            rows = [JobRow(subject="row", credentials_id=number + 1) for number in range(20)]
+            hanging = store.create_job(actor_of(who), place, "test", {}, rows)
+            runner.start_job(hanging, vault)
+    rows = [JobRow(subject="row", credentials_id=99)]
+    other = store.create_job(actor_of("account-admin"), initech, "test", {}, rows)
+    runner.start_job(other, vault)
+    assert wait_for_job(other).state == "done"
+
+
+def test_a_row_waits_in_the_database_while_other_calls_use_its_budget(
+    register: Register, make_job: MakeJob, make_credentials: MakeCredentials, vault: Vault
+) -> None:
+    """The calls of people count too. Rows with other credentials do not wait."""
+    busy, free = make_credentials("acme", "busy"), make_credentials("acme", "free", "https://free")
+    digest = credentials_digest(vault.reveal(busy))
+    called: list[int | None] = []
+
+    def process_row(*arguments: Any) -> Outcome:
+        called.append(arguments[3].credentials_id)
+        return Outcome("done")
+
+    register(process_row, calls_cloud=True)
+    job = make_job(4)
+    JobRow.update(credentials_id=busy.id).where(JobRow.position < 2).execute()
+    JobRow.update(credentials_id=free.id).where(JobRow.position >= 2).execute()
+    runner.start_job(job, vault)
+    process = Runner(vault)
+    with ExitStack() as calls:
+        for _ in range(CALLS_PER_CREDENTIALS - 1):
+            calls.enter_context(budgets.reserve(digest, "acme"))
+        process.run_until_idle()
+        process.run_until_idle()
+        assert called == [free.id, free.id]
+        waiting = JobRow.select().where(JobRow.outcome == "")
+        assert [(row.attempts, row.waits, row.lease_token) for row in waiting] == [(0, 0, "")] * 2
+    process.run_until_idle()
+    assert store.outcome_counts(wait_for_job(job)) == {"done": 4}
 
 
 def test_three_jobs_of_a_person_run_and_the_others_wait_in_a_queue(

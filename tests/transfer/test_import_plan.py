@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -356,6 +357,19 @@ def test_a_look_up_reads_the_image_from_the_cloud(
     (image,) = images_at()
     assert (image.name, image.os_version, image.size_gb) == ("ubuntu-noble-24.04", "24.04", 8)
     assert (image.verified, image.state, image.credentials) == (True, "pending", credentials)
+
+
+def test_a_row_to_look_up_names_the_credentials_that_it_uses(
+    make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt, vault: Vault
+) -> None:
+    """The runner limits how many rows with the same credentials wait for their cloud."""
+    chosen, named = make_credentials("", "chosen"), make_credentials("acme", "named")
+    lines = [line(1), line(2, credentials="named"), line(3), line(4, cloud_image_id="wrong")]
+    file = import_formats.parse_file(json.dumps(lines).encode())
+    options = ImportOptions(look_up=True, credentials={"aws": chosen.id})
+    imports.start(actor_of("account-editor"), scope("acme"), vault, file, options)
+    rows = JobRow.select().where(JobRow.outcome == "").order_by(JobRow.position)
+    assert [row.credentials_id for row in rows] == [chosen.id, named.id, chosen.id]
 
 
 def test_an_error_of_the_cloud_is_reported(

@@ -7,23 +7,30 @@ a lease: `JobRow.lease_token`, until `JobRow.not_before`.
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Collection, Iterable
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from peewee import fn
+from peewee import Case, fn
 
 from models import (
+    DATABASE_FAILURES,
     NO_HEARTBEAT,
     Job,
     JobRow,
+    Lease,
     Scope,
     database_clock,
     is_sqlite,
     now,
+    open_connection,
+    transaction,
 )
+from webapp.jobs import backoff, leases
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
 
@@ -31,8 +38,14 @@ JOBS_PER_PERSON = 3
 """How many jobs of one person are processed at the same time. Later jobs wait."""
 LEASE_SECONDS = 45.0
 """How long a process may work on a row. A row calls its cloud at most a few times."""
+BATCH_SIZE = 50
+"""The most rows of a job without calls to clouds that one transaction processes."""
+LOST_LEASES = 3
+"""How many processes may end while they work on a row. Then the row is not tried again."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """The age of the last heartbeat of version 0.2, after which its process has ended."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,10 +113,51 @@ def adopt_abandoned_jobs() -> None:
         Job.update(seen_at=NO_HEARTBEAT).where(is_old).execute()
 
 
-def claim_row(job_id: int, busy_credentials: Collection[int]) -> JobRow | None:
+def claim_job(job_id: int) -> Lease | None:
+    """Return a lease on a job whose rows call no cloud, or None if another process holds one.
+
+    If a process has lost the lease, count this in the rows that it was processing.
+    """
+    name = lease_name(job_id)
+    with transaction():
+        is_lost = leases.is_lost(name)
+        lease = leases.acquire(name, LEASE_SECONDS)
+        if lease is not None and is_lost:
+            _count_lost_lease(job_id)
+    return lease
+
+
+def _count_lost_lease(job_id: int) -> None:
+    """Count a lost lease in each row that may have ended its process.
+
+    These are the rows of one transaction. From now on, each of them gets a transaction of its own,
+    so that the next lost lease shows which row it is.
+    """
+    query = JobRow.select(JobRow.id, JobRow.lost_leases).where(_unprocessed(job_id))
+    rows = list(query.order_by(JobRow.position).limit(BATCH_SIZE))
+    if rows and rows[0].lost_leases:
+        rows = rows[:1]
+    counted = JobRow.id.in_([row.id for row in rows])
+    JobRow.update(lost_leases=JobRow.lost_leases + 1).where(counted).execute()
+
+
+def unprocessed_rows(job_id: int, size: int) -> list[JobRow]:
+    """Return the first unprocessed rows of a job, in their order."""
+    query = JobRow.select().where(_unprocessed(job_id))
+    return list(query.order_by(JobRow.position).limit(size))
+
+
+def _unprocessed(job_id: int) -> Any:
+    return (JobRow.job == job_id) & (JobRow.outcome == "")
+
+
+def claim_row(
+    job_id: int, busy_credentials: Collection[int], *, with_suspects: bool = True
+) -> JobRow | None:
     """Take a lease on the first row of a running job that may be processed now, and return it.
 
-    Rows with one of `busy_credentials` are skipped.
+    Rows with one of `busy_credentials` are skipped. Without `with_suspects`, rows are skipped too
+    if a process has ended while it worked on them.
     """
     is_running = JobRow.job.in_(Job.select(Job.id).where(Job.id == job_id, Job.state == "running"))
     ready = is_running & (JobRow.outcome == "") & (JobRow.not_before <= database_clock())
@@ -111,6 +165,8 @@ def claim_row(job_id: int, busy_credentials: Collection[int]) -> JobRow | None:
         ready &= JobRow.credentials_id.is_null() | JobRow.credentials_id.not_in(
             list(busy_credentials)
         )
+    if not with_suspects:
+        ready &= JobRow.lost_leases == 0
     first = JobRow.select(JobRow.id).where(ready).order_by(JobRow.not_before, JobRow.position)
     first = first.limit(1)
     if not is_sqlite():
@@ -119,6 +175,8 @@ def claim_row(job_id: int, busy_credentials: Collection[int]) -> JobRow | None:
         lease_token=secrets.token_hex(16),
         not_before=database_clock() + LEASE_SECONDS,
         attempts=JobRow.attempts + 1,
+        # A row that was given back has no token.
+        lost_leases=JobRow.lost_leases + Case(None, [(JobRow.lease_token != "", 1)], 0),
     ).where(JobRow.id == first)
     rows: list[JobRow] = list(query.returning(JobRow).execute())
     return rows[0] if rows else None
@@ -131,6 +189,8 @@ def save(row: JobRow, outcome: Outcome) -> None:
         values["image_id"] = outcome.image_id
     if outcome.arguments is not None:
         values["arguments"] = row.arguments = outcome.arguments
+    if outcome.kind == "" and row.lost_leases:
+        values["lost_leases"] = row.lost_leases = 0  # A part of the row is done.
     _update_held(row, values)
 
 
@@ -149,12 +209,44 @@ def put_back(row: JobRow, pause: float, message: str = "", *, called: bool = Tru
     _update_held(row, values)
 
 
-def give_back_unprocessed(rows: Iterable[JobRow]) -> None:
-    """Give rows back that this process will not finish. Another process may begin at once."""
-    for row in rows:
-        held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
-        values = {"lease_token": "", "not_before": 0.0, "attempts": row.attempts - 1}
-        JobRow.update(values).where(held & (JobRow.outcome == "")).execute()
+_not_given_back: deque[Lease | JobRow] = deque()
+"""What this process could not give back, because the database failed."""
+
+
+def give_back(held: Lease | JobRow) -> None:
+    """Give back a job or a row that this process will not finish, so that any process may continue.
+
+    If the database fails, `give_back_remaining` does this as soon as the database works again.
+    """
+    _not_given_back.append(held)
+    try:
+        with open_connection():
+            give_back_remaining()
+    except DATABASE_FAILURES as error:
+        log.warning("cannot give work back yet: %s", error)
+
+
+def give_back_remaining() -> None:
+    """Give back what could not be given back before. Raises DATABASE_FAILURES."""
+    while _not_given_back:
+        try:
+            held = _not_given_back.popleft()
+        except IndexError:
+            return  # another thread took the last one
+        try:
+            if isinstance(held, Lease):
+                leases.give_back(held, backoff.database_pause(0) or 0.0)
+            else:
+                _give_back_row(held)
+        except DATABASE_FAILURES:
+            _not_given_back.append(held)
+            raise
+
+
+def _give_back_row(row: JobRow) -> None:
+    held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+    values = {"lease_token": "", "not_before": 0.0, "attempts": row.attempts - 1}
+    JobRow.update(values).where(held & (JobRow.outcome == "")).execute()
 
 
 def update_progress(job_id: int) -> None:
@@ -163,7 +255,8 @@ def update_progress(job_id: int) -> None:
     done = {"done": Job.total - remaining.select(fn.COUNT(JobRow.id))}
     started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
     Job.update(done).where(started).execute()
-    finished = {"state": "done", "finished_at": now()}
+    # Another process may have counted before this one, but stored its number later.
+    finished = {"state": "done", "done": Job.total, "finished_at": now()}
     is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)
     Job.update(finished).where(is_finished).execute()
 

@@ -25,6 +25,21 @@ def acquire(name: str, seconds: float) -> Lease | None:
     return lease if list(query.returning(Lease.name).execute()) else None
 
 
+def is_lost(name: str) -> bool:
+    """Return whether a process ended, or hung, while it held the lease."""
+    expired = (Lease.expires_at <= database_clock()) & (Lease.token != "")
+    return bool(Lease.select(Lease.name).where((Lease.name == name) & expired).exists())
+
+
+def give_back(lease: Lease, pause: float) -> None:
+    """End a lease, unless another process holds it now. The work may begin after `pause` seconds.
+
+    Unlike an expired lease, this lease is not lost.
+    """
+    query = Lease.update(token="", expires_at=database_clock() + pause).where(_is_held(lease))
+    query.execute()
+
+
 def extend(lease: Lease, seconds: float) -> bool:
     """Let a lease expire in `seconds` from now. Return False if another process holds it now."""
     query = Lease.update(expires_at=database_clock() + seconds).where(_is_held(lease))

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 from models import DATABASE_FAILURES, NO_HEARTBEAT, Job, JobRow, Lease, now, open_connection
 from webapp.access import Actor
+from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, RESERVED
 from webapp.credentials.vault import Vault
 from webapp.jobs import claims, leases, store, turns
 from webapp.jobs.actions import JOB_ACTIONS, action_of
-from webapp.jobs.claims import LEASE_SECONDS, RunningJob
+from webapp.jobs.claims import RunningJob
+from webapp.jobs.room import Room
 
 SHORT_JOB_ROWS = 100
 """The most rows of a job that may be processed within a request."""
@@ -28,7 +30,7 @@ REQUEST_SECONDS = 2.0
 DEFAULT_THREADS = 16
 DATABASE_TURNS = 2
 """How many jobs without calls to clouds a process works on at the same time."""
-ROWS_PER_CREDENTIALS = 4
+ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
 """How many rows with the same credentials wait for a cloud at the same time, in one process."""
 POLL_SECONDS = 1.0
 """Seconds between two looks for jobs that other processes have started, or rows that waited."""
@@ -71,7 +73,7 @@ def process_now(job: Job, vault: Vault) -> None:
     If the database fails, the job continues in the background.
     """
     try:
-        lease = leases.acquire(claims.lease_name(job.id), LEASE_SECONDS)
+        lease = claims.claim_job(job.id)
         if lease is not None:
             turns.process_turn(job, lease, vault, REQUEST_SECONDS)
     except DATABASE_FAILURES as error:
@@ -110,6 +112,7 @@ class Runner:
 
     def __init__(self, vault: Vault, threads: int = DEFAULT_THREADS) -> None:
         self._vault, self._threads = vault, threads
+        self._room = Room(vault)
         self._tasks: set[Task] = set()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -129,9 +132,8 @@ class Runner:
         with self._changed:
             self._changed.wait_for(lambda: not self._tasks, seconds)
             unfinished = [task.row for task in self._tasks if task.row is not None]
-        if unfinished:
-            with open_connection():
-                claims.give_back_unprocessed(unfinished)
+        for row in unfinished:
+            claims.give_back(row)
 
     def run_until_idle(self) -> None:
         """Process all jobs until no row can be processed now."""
@@ -145,6 +147,7 @@ class Runner:
 
     def dispatch(self) -> bool:
         """Start what can be processed now, in fair turns. Return whether anything was started."""
+        claims.give_back_remaining()
         candidates = self._candidates()
         started = False
         while candidates and not self._stopping.is_set():
@@ -180,14 +183,17 @@ class Runner:
     def _has_thread(self, job: RunningJob, tasks: list[Task]) -> bool:
         """Return whether a thread is free for the job.
 
-        One account gets only half of the threads that wait for clouds.
+        One account gets at most half of the threads for clouds that the other accounts leave, so
+        another account always finds a thread.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:
             return database_turns < DATABASE_TURNS
         for_clouds = max(1, self._threads - DATABASE_TURNS)
+        in_use = len(tasks) - database_turns
         of_account = sum(task.row is not None and task.job.account == job.account for task in tasks)
-        return len(tasks) - database_turns < for_clouds and of_account < max(1, for_clouds // 2)
+        left_by_others = for_clouds - (in_use - of_account)
+        return in_use < for_clouds and of_account < max(1, left_by_others // 2)
 
     def _order(self, job: RunningJob, tasks: list[Task]) -> tuple[int, ...]:
         """Return the sort key of a job. The account and person with the fewest turns are first."""
@@ -203,14 +209,26 @@ class Runner:
 
     def _claim(self, job: RunningJob, tasks: list[Task]) -> Task | None:
         if not JOB_ACTIONS[job.action].calls_cloud:
-            lease = leases.acquire(claims.lease_name(job.id), LEASE_SECONDS)
+            lease = claims.claim_job(job.id)
             return Task(job, lease=lease) if lease else None
         in_use = Counter(task.credentials for task in tasks)
         busy = {each for each, count in in_use.items() if count >= ROWS_PER_CREDENTIALS}
         if -job.id in busy:
             return None
-        row = claims.claim_row(job.id, [each for each in busy if each is not None and each > 0])
-        return Task(job, row=row) if row else None
+        busy |= self._room.credentials_without_room()
+        # A row that may end the process must not take the blame of other such rows.
+        any_suspect = any(task.row is not None and task.row.lost_leases for task in tasks)
+        row = claims.claim_row(
+            job.id,
+            [each for each in busy if each is not None and each > 0],
+            with_suspects=not any_suspect,
+        )
+        if row is None:
+            return None
+        if row.credentials_id is not None and not self._room.has_room(row.credentials_id):
+            claims.give_back(row)  # From now on, `_room` knows these credentials.
+            return None
+        return Task(job, row=row)
 
     def _start(self, task: Task) -> None:
         self._turn += 1
@@ -234,15 +252,22 @@ class Runner:
                 elif task.row is not None:
                     turns.process_cloud_row(job, task.row, self._vault)
         except DATABASE_FAILURES as error:
-            # The lease expires, and then a process tries again.
             log.warning("job %d waits for the database: %s", task.job.id, error)
+            self._give_back(task)
         except Exception:
             log.exception("job %d waits after an unexpected error", task.job.id)
+            self._give_back(task)
         finally:
             with self._changed:
                 self._tasks.discard(task)
                 self._changed.notify_all()
             _job_started.set()
+
+    @staticmethod
+    def _give_back(task: Task) -> None:
+        held = task.lease or task.row
+        if held is not None:
+            claims.give_back(held)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from models import (
     DATABASE_FAILURES,
@@ -34,8 +36,8 @@ from webapp.people import accounts
 
 TURN_SECONDS = 1.0
 """How long a job without calls to clouds is processed before it is the turn of another job."""
-READ_SIZE = 100
-"""Rows per SELECT statement."""
+BATCH_SECONDS = 0.05
+"""How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
 ATTEMPTS_IN_TURN = 3
 """How often a row is tried within one turn if somebody else changes its record."""
 SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO = 0.002, 1.5
@@ -52,51 +54,91 @@ def process_turn(
     job: Job, lease: Lease, vault: Vault, seconds: float, stopping: Stopping = bool
 ) -> None:
     """Process rows of a job without calls to clouds for some seconds. Then release the lease."""
-    turn = _Turn(job, lease, vault)
     try:
+        turn = _Turn(job, lease, vault)
         turn.process(time.monotonic() + seconds, stopping)
         claims.update_progress(job.id)
         leases.release(lease)
     except LeaseLost:
         log.info("another process works on job %d now", job.id)
-    except (*DATABASE_FAILURES, RecordChanged) as error:
-        if not is_temporary(error):
-            log.exception("job %d waits after an unexpected error", job.id)
-        else:
+    except Exception as error:
+        if is_temporary(error):
             log.warning("job %d waits for the database: %s", job.id, error)
-        close_broken_connection()
-        leases.extend(lease, backoff.database_pause(0) or 0.0)
+        else:
+            log.exception("job %d waits after an unexpected error", job.id)
+        replace_connection()
+        claims.give_back(lease)
 
 
 class _Turn:
-    """One turn of a job. Rows are processed in their order."""
+    """One turn of a job. Rows are processed in their order, many of them in each transaction."""
 
     def __init__(self, job: Job, lease: Lease, vault: Vault) -> None:
         self._job, self._lease, self._vault = job, lease, vault
         self._action: JobAction = action_of(job)
         self._actor = accounts.actor_for(job.person)
+        self._one_by_one = False
+        """Whether each row gets its own transaction, because a temporary failure undid others."""
 
     def process(self, end: float, stopping: Stopping) -> None:
-        while rows := self._unprocessed_rows():
-            for row in rows:
-                if not _running(self._job.id, "running"):
-                    return
-                started = time.monotonic()
-                while self._process_row(row):
-                    _let_others_write(started)
-                    if time.monotonic() >= end or stopping():
-                        return
-                    started = time.monotonic()
-                _let_others_write(started)
-                if time.monotonic() >= end or stopping():
-                    return
+        rows: deque[JobRow] = deque()
+        while True:
+            rows = rows or deque(claims.unprocessed_rows(self._job.id, claims.BATCH_SIZE))
+            if not rows or not _running(self._job.id, "running"):
+                return
+            started = time.monotonic()
+            if self._one_by_one or rows[0].lost_leases:
+                if not self._process_row(rows[0]):
+                    rows.popleft()
+            elif not self._process_batch(rows, min(end, started + BATCH_SECONDS)):
+                self._one_by_one = True
+                rows.clear()  # The transaction was undone, so the objects may be wrong.
+            _let_others_write(started)
+            if time.monotonic() >= end or stopping():
+                return
 
-    def _unprocessed_rows(self) -> list[JobRow]:
-        unprocessed = (JobRow.job == self._job) & (JobRow.outcome == "")
-        return list(JobRow.select().where(unprocessed).order_by(JobRow.position).limit(READ_SIZE))
+    def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
+        """Process and remove the first rows, in one transaction that lasts until about `end`.
+
+        An error undoes only the work of its own row. Return False if a temporary failure undid the
+        whole transaction.
+        """
+        try:
+            with transaction():
+                leases.require(self._lease)
+                while rows and not rows[0].lost_leases and _running(self._job.id, "running"):
+                    outcome = self._outcome(rows[0])
+                    claims.save(rows[0], outcome)
+                    if outcome.kind == "":
+                        break  # The next part of the row gets another transaction.
+                    rows.popleft()
+                    if time.monotonic() >= end:
+                        break
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            log.info("job %d: a batch of rows is repeated row by row: %s", self._job.id, error)
+            replace_connection()
+            return False
+        return True
+
+    def _outcome(self, row: JobRow) -> Outcome:
+        """Process a row, or a part of it, in the transaction of its batch."""
+        try:
+            with transaction():  # This is a savepoint.
+                return _call(self._action, self._actor, self._job, row, self._vault)
+        except Exception as error:
+            if isinstance(error, LeaseLost) or is_temporary(error):
+                raise
+            return outcome_of_error(self._job, row, error)
 
     def _process_row(self, row: JobRow) -> bool:
-        """Process a row, or a part of it. Return whether more of it remains."""
+        """Process a row, or a part of it, in a transaction. Return whether more of it remains."""
+        if row.lost_leases >= claims.LOST_LEASES:
+            self._save(row, LOST_OUTCOME)
+            return False
         for attempt in range(1, ATTEMPTS_IN_TURN + 1):
             try:
                 with transaction():
@@ -122,7 +164,7 @@ class _Turn:
 
     def _postpone(self, row: JobRow) -> None:
         """Count the attempt. After the last attempt, store the outcome instead."""
-        close_broken_connection()
+        replace_connection()
         if backoff.database_pause(row.attempts + 1) is None:
             self._save(row, DATABASE_OUTCOME)
             return
@@ -138,12 +180,17 @@ class _Turn:
 def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
     """Process one row that calls its cloud, and store its outcome, or when it is tried again."""
     try:
-        outcome = _outcome_of_cloud_row(job, row, vault)
+        is_given_up = row.lost_leases >= claims.LOST_LEASES
+        outcome = LOST_OUTCOME if is_given_up else _outcome_of_cloud_row(job, row, vault)
         if outcome is not None:
             claims.save(row, outcome)
             claims.update_progress(job.id)
     except LeaseLost:
         log.info("another process works on row %d of job %d now", row.position, job.id)
+    except DATABASE_FAILURES as error:
+        log.warning("row %d of job %d waits for the database: %s", row.position, job.id, error)
+        replace_connection()
+        claims.give_back(row)
 
 
 def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None:
@@ -163,7 +210,7 @@ def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None
         if not is_temporary(error):
             return outcome_of_error(job, row, error)
         log.warning("row %d of job %d waits for the database: %s", row.position, job.id, error)
-        close_broken_connection()
+        replace_connection()
         pause = backoff.database_pause(row.attempts)
         if pause is None:
             return DATABASE_OUTCOME
@@ -171,6 +218,11 @@ def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None
     return None
 
 
+LOST_OUTCOME = Outcome(
+    "refused",
+    f"The server ended unexpectedly {claims.LOST_LEASES} times while it processed this row, so the "
+    "registry will not try again.",
+)
 DATABASE_OUTCOME = Outcome(
     "refused", "The database was too busy to save this change for a long time. Try again."
 )
@@ -191,11 +243,15 @@ def is_temporary(error: Exception) -> bool:
     return isinstance(error, RecordChanged) or is_transient(error)
 
 
-def close_broken_connection() -> None:
-    """Replace this thread's connection, which may be broken, by another one."""
+def replace_connection() -> None:
+    """Replace this thread's connection, which may be broken, by another one.
+
+    If the database cannot be reached, the next statement fails.
+    """
     if not database.is_closed() and not database.in_transaction():
         database.close()
-        database.connect()
+        with suppress(*DATABASE_FAILURES):
+            database.connect()
 
 
 def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) -> Outcome:

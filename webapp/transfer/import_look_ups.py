@@ -76,8 +76,10 @@ def look_up_line(
 JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, calls_cloud=True),)
 
 
-def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
-    """Return the indexes of the rows whose images must be looked up before the plan.
+def credentials_to_look_up(job: Job, rows: Sequence[JobRow]) -> dict[int, int]:
+    """Return the rows whose images must be looked up before the plan.
+
+    The keys are the indexes of the rows, and the values are the IDs of the credentials to use.
 
     These are the lines that have no errors, have usable credentials, and identify an image that is
     not registered yet. If the row already has a result for the same image and credentials, the
@@ -85,7 +87,7 @@ def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
     """
     options, answers = options_from(job.arguments), answers_from(job.arguments)
     usable = cloud_credentials.usable_at(job.scope)
-    candidates: dict[int, ImportLine] = {}
+    candidates: dict[int, tuple[ImportLine, int]] = {}
     for number, row in enumerate(rows):
         parsed = import_plan.parse_at(job.scope, line_from(row.arguments), answers)
         values = parsed.values
@@ -97,10 +99,14 @@ def numbers_to_look_up(job: Job, rows: Sequence[JobRow]) -> set[int]:
             "error" in stored
             or stored.get("key") != look_up_key(values, values.locator, credentials)
         ):
-            candidates[number] = values
-    identities = [line.identity for line in candidates.values() if line.identity]
+            candidates[number] = values, credentials.id
+    identities = [line.identity for line, _ in candidates.values() if line.identity]
     registered = import_plan.registered_images(job.scope, identities)
-    return {number for number, line in candidates.items() if line.identity not in registered}
+    return {
+        number: credentials_id
+        for number, (line, credentials_id) in candidates.items()
+        if line.identity not in registered
+    }
 
 
 def look_up_key(

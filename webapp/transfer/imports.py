@@ -197,20 +197,26 @@ def _missing_values(job: Job) -> set[tuple[str, str]]:
 def _prepare(job: Job, vault: Vault) -> None:
     """Look up the new images that were not looked up yet. If there are none, plan the import."""
     rows = _rows(job)
-    numbers = import_look_ups.numbers_to_look_up(job, rows) if job.arguments["look_up"] else set()
-    if not numbers:
+    credentials = (
+        import_look_ups.credentials_to_look_up(job, rows) if job.arguments["look_up"] else {}
+    )
+    if not credentials:
         _store_plan(job)
         return
-    waiting = [row.id for number, row in enumerate(rows) if number in numbers]
+    waiting: dict[int, list[int]] = {}
+    for number, credentials_id in credentials.items():
+        waiting.setdefault(credentials_id, []).append(rows[number].id)
     arguments = {**job.arguments, "looked_up_at": now().isoformat()}
     with transaction():
         step = {"action": LOOK_UP, "arguments": arguments}
         if not Job.update(step).where(_unchanged(job)).execute():
             return
         JobRow.update(outcome="unchanged").where(JobRow.job == job).execute()
-        for start_at in range(0, len(waiting), UPDATE_SIZE):
-            ids = waiting[start_at : start_at + UPDATE_SIZE]
-            JobRow.update(outcome="", message="").where(JobRow.id.in_(ids)).execute()
+        for credentials_id, row_ids in waiting.items():
+            for start_at in range(0, len(row_ids), UPDATE_SIZE):
+                ids = row_ids[start_at : start_at + UPDATE_SIZE]
+                update = JobRow.update(outcome="", message="", credentials_id=credentials_id)
+                update.where(JobRow.id.in_(ids)).execute()
     job.action = LOOK_UP
     runner.start_job(job, vault)
 

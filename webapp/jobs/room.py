@@ -1,0 +1,51 @@
+"""Whether a row may call its cloud now, by the budgets of calls to clouds.
+
+A row without room would keep a thread waiting. The calls of requests count too, so the runner
+cannot know this from its own rows.
+"""
+
+from __future__ import annotations
+
+from models import CloudCredentials
+from webapp.clouds.cache import credentials_digest
+from webapp.clouds.outgoing.budgets import budgets
+from webapp.credentials.vault import Vault
+from webapp.refusals import Refusal
+
+MAX_REMEMBERED = 1000
+"""How many credentials an instance remembers."""
+
+
+class Room:
+    """Knows which budgets the credentials use. Only the thread that starts rows may use it."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._budgets: dict[int, tuple[str, str]] = {}
+        """The digest and the owner of credentials, by the ID of the credentials."""
+
+    def credentials_without_room(self) -> set[int]:
+        """Return the IDs of known credentials with which no call could begin now."""
+        return {
+            credentials_id
+            for credentials_id, (digest, owner) in self._budgets.items()
+            if not budgets.has_room(digest, owner)
+        }
+
+    def has_room(self, credentials_id: int) -> bool:
+        """Return whether a call could begin now, and remember the credentials.
+
+        Deleted or unreadable credentials call no cloud, so they always have room.
+        """
+        self._budgets.pop(credentials_id, None)
+        row = CloudCredentials.get_or_none(CloudCredentials.id == credentials_id)
+        if row is None:
+            return True
+        try:
+            values = self._vault.reveal(row)
+        except Refusal:
+            return True
+        if len(self._budgets) >= MAX_REMEMBERED:
+            self._budgets.clear()
+        digest, owner = self._budgets[credentials_id] = credentials_digest(values), values.owner
+        return budgets.has_room(digest, owner)
