@@ -6,6 +6,7 @@ import time
 
 from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.outgoing.calls import owned_by
 
 
 def test_an_expired_value_is_not_returned() -> None:
@@ -39,3 +40,14 @@ def test_a_digest_contains_no_secret_and_depends_on_every_value() -> None:
     other = credentials_digest(CredentialValues({"user": "a", "password": "another"}))
     assert one != other
     assert "secret" not in one
+
+
+def test_many_credentials_of_one_account_do_not_evict_the_values_of_others() -> None:
+    cache = Cache(max_entries=8, max_per_account=2)
+    with owned_by("healthy"):
+        cache.set(("victim",), "value", NEVER_EXPIRES)
+    with owned_by("hostile"):
+        for number in range(1000):
+            cache.set((str(number),), number, NEVER_EXPIRES)
+    assert cache.get(("victim",)) == "value"
+    assert [cache.get((str(number),)) for number in (997, 998, 999)] == [None, 998, 999]

@@ -246,8 +246,15 @@ def test_nothing_is_left_of_a_call_after_its_deadline(
 
 @pytest.mark.parametrize(
     "behavior",
-    [faulty.endless, faulty.endless_chunk_size, faulty.gzip_bomb(200)],
-    ids=["endless", "endless chunk size", "gzip"],
+    [
+        faulty.endless,
+        faulty.endless_chunk_size,
+        faulty.gzip_bomb(200),
+        faulty.answering(200, f"<a>{'<a/>' * 1_500_000}</a>"),
+        faulty.answering(200, f'{{"token": [{"{}," * 2_000_000}0]}}', "application/json"),
+        faulty.answering(200, f'{{"token": {{"a": "😀{"x" * 5_000_000}"}}}}', "application/json"),
+    ],
+    ids=["endless", "endless chunk size", "gzip", "tiny XML", "tiny JSON", "wide text"],
 )
 def test_an_answer_is_not_read_beyond_its_largest_size(
     peer: Peer, behavior: faulty.Behavior

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
-from webapp.clouds import waiting
+from webapp.clouds import cache, waiting
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 from webapp.clouds.messages import bounded
@@ -73,6 +73,9 @@ _USED_UP = {
     Budget.PERSON: "{} of your calls to clouds are in progress. Wait until one of them ends, then "
     "try again.",
     Budget.PROCESS: "The server is waiting for many calls to clouds. Try again in a moment.",
+    Budget.LARGE: "Another call with credentials of this account is reading a large response. Try "
+    "again in a moment.",
+    Budget.MEMORY: "The server is reading several large responses. Try again in a moment.",
 }
 """The message for each budget that can be used up."""
 
@@ -631,20 +634,23 @@ class Cloud(ABC):
     ) -> T:
         """Return the result of `call`, with the limits of `outgoing`. Translate exceptions."""
         self.warm_up()  # Not limited: a slow disk is not the cloud's fault.
+        digest = credentials_digest(credentials)
         try:
-            with (
-                waiting.while_waiting(),
-                budgets.reserve(credentials_digest(credentials), credentials.owner),
-            ):
-                return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
+            with waiting.while_waiting(), budgets.reserve(digest, credentials.owner) as outermost:
+                try:
+                    return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
+                finally:
+                    if outermost.has_large_answer:  # A token or a session may contain it.
+                        cache.forget(digest)
         except BudgetUsedUp as error:
             metrics.BUDGETS_USED_UP.labels(error.budget.value).inc()
             raise CallsInProgress(_USED_UP[error.budget].format(error.limit)) from error
         except AnswerTooLarge as error:
             self._log_error(error.__cause__ or error, credentials)
             raise CloudUnreachable(
-                f"The response of {self.label} is larger than {MAX_ANSWER_BYTES >> 20} MB, so it "
-                "wasn’t read completely. Check the endpoint."
+                f"The response of {self.label} is too large: it has more than "
+                f"{MAX_ANSWER_BYTES >> 20} MB, or too many values. It wasn’t read completely. "
+                "Check the endpoint."
             ) from error
         except DeadlineExceeded as error:
             raise CloudUnreachable(

@@ -13,12 +13,14 @@ from webapp.clouds.outgoing.budgets import (
     CALLS_PER_ACCOUNT,
     CALLS_PER_CREDENTIALS,
     CALLS_PER_PERSON,
+    LARGE_PER_PROCESS,
     RESERVED,
     Budget,
     Budgets,
     BudgetUsedUp,
     waiting_person,
 )
+from webapp.clouds.outgoing.calls import LARGE_ANSWER_BYTES, Answer, call_within
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +142,46 @@ def test_a_call_that_fails_gives_its_place_back(budgets: Budgets) -> None:
         with pytest.raises(ZeroDivisionError), budgets.reserve("credentials", "account"):
             raise ZeroDivisionError
     assert budgets._calls == {}
+
+
+def read_large_answer(budgets: Budgets, owner: str, seconds: float = 60) -> None:
+    """Make a call that reads a large answer and then ends."""
+    with budgets.reserve("any", owner):
+        call_within(seconds, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+
+
+def test_one_account_reads_one_large_answer_at_a_time(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    in_progress.enter_context(budgets.reserve("a", "hostile"))
+    call_within(60, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+    with budgets.reserve("b", "hostile"):
+        call_within(0.3, lambda: Answer().count(b"usual"))
+    with pytest.raises(BudgetUsedUp) as caught:
+        read_large_answer(budgets, "hostile", 0.3)
+    assert caught.value.budget is Budget.LARGE
+    read_large_answer(budgets, "healthy")
+    in_progress.close()
+    read_large_answer(budgets, "hostile")
+
+
+def test_a_process_reads_only_few_large_answers_at_once(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    for number in range(LARGE_PER_PROCESS):
+        in_progress.enter_context(budgets.reserve("a", f"hostile {number}"))
+        call_within(60, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+    with pytest.raises(BudgetUsedUp) as caught:
+        read_large_answer(budgets, "healthy", 0.3)
+    assert caught.value.budget is Budget.MEMORY
+    assert used_up(budgets, "b", "healthy") is None
+
+
+def test_a_long_list_of_usual_pages_counts_as_a_large_answer(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    in_progress.enter_context(budgets.reserve("a", "hostile"))
+    for _ in range(10):
+        call_within(60, lambda: Answer().count(b"x" * 500_000))
+    with pytest.raises(BudgetUsedUp):
+        read_large_answer(budgets, "hostile", 0.3)

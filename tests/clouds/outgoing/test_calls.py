@@ -10,6 +10,8 @@ import pytest
 
 from webapp.clouds.outgoing import calls
 from webapp.clouds.outgoing.calls import (
+    MAX_ANSWER_BYTES,
+    MAX_WIDE_ANSWER_BYTES,
     AnswerTooLarge,
     DeadlineExceeded,
     call_each_within,
@@ -140,3 +142,44 @@ def test_the_number_of_concurrent_calls_is_limited() -> None:
 
 def test_no_arguments_give_no_results() -> None:
     assert call_each_within(1, abs, [], at_once=3) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" + b"{}," * 200_000,
+        b"<a>" + b"<a/>" * 200_000,
+        b"\xef\xbb\xbf\n <a>" + b"<a/>" * 200_000,
+        ("<a>" + "<a/>" * 200_000).encode("utf-16"),
+        b"<a " + b' b=""' * 200_000,
+        b"x" * (MAX_ANSWER_BYTES + 1),
+        "😀".encode() + b"x" * MAX_WIDE_ANSWER_BYTES,
+        b'<!DOCTYPE a [<!ENTITY b "<c/>">]><a>&b;</a>',
+        '<!DOCTYPE a [<!ENTITY b "<c/>">]><a>&b;</a>'.encode("utf-16"),
+    ],
+)
+@pytest.mark.parametrize("size", [1000, 20_000_000])
+def test_an_answer_that_needs_much_memory_is_not_read_completely(content: bytes, size: int) -> None:
+    answer = call_within(60, calls.Answer)
+
+    def read() -> None:
+        for start in range(0, len(content), size):
+            answer.count(content[start : start + size])
+
+    with pytest.raises(AnswerTooLarge):
+        read()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"description": "' + b"x" * 5_000_000 + b'"}',
+        b'{"description": "'
+        + b"<p>A line of a long description, with markup.</p> " * 100_000
+        + b'"}',
+        "<a>Größe: 日本</a>".encode() + b"x" * 5_000_000,
+        b"<!DOCTYPE html><html><p>Sign in</p></html>",
+    ],
+)
+def test_a_large_description_or_a_page_can_be_read(content: bytes) -> None:
+    call_within(60, calls.Answer).count(content)

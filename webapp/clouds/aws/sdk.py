@@ -86,7 +86,7 @@ class Clients:
         self._session.register_component("data_loader", _LOADER)
         self._lock = threading.Lock()
         self._keys = Cache()
-        self._clients = Cache()  # about 0.1 MB each
+        self._clients = Cache(max_per_account=64)  # about 0.1 MB each
         self._accounts = Cache()
 
     def warm_up(self) -> None:

@@ -106,7 +106,7 @@ class Sessions:
     """A cache of sessions by credentials. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._sessions = Cache(64)
+        self._sessions = Cache(64, max_per_account=8)
         self._lock = threading.Lock()
 
     def get(self, credentials: CredentialValues) -> Session:

@@ -7,14 +7,15 @@ one process.
 from __future__ import annotations
 
 import enum
+import gc
 import threading
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
-from webapp.clouds.outgoing.calls import owned_by
+from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owned_by
 
 CALLS_PER_CREDENTIALS = 4
 CALLS_PER_ACCOUNT = 8
@@ -22,6 +23,9 @@ CALLS_PER_PERSON = 3
 """How many calls of one person may keep a thread waiting that serves requests."""
 RESERVED = 1
 """How many calls of the budgets of credentials and accounts are reserved for waiting people."""
+LARGE_PER_ACCOUNT = 1
+LARGE_PER_PROCESS = 3
+"""How many calls read large answers at once. Each may need 100 MB of memory."""
 PERSON_SECONDS = 1.0
 """How long a person waits for the end of another call of the same owner."""
 BACKGROUND_SECONDS = 10.0
@@ -34,9 +38,11 @@ class Budget(enum.Enum):
     PERSON = "person"
     PROCESS = "process"
     """The threads that serve requests. Some of them must not wait for a cloud."""
+    LARGE = "account with a large answer"
+    MEMORY = "process with a large answer"
 
 
-class BudgetUsedUp(Exception):
+class BudgetUsedUp(LimitExceeded):
     """As many calls as `limit` are in progress."""
 
     def __init__(self, budget: Budget, limit: int) -> None:
@@ -74,23 +80,60 @@ class Budgets:
             return self._used_up(self._owner_limits(credentials_digest, owner)) is None
 
     @contextmanager
-    def reserve(self, credentials_digest: str, owner: str) -> Iterator[None]:
-        """Count one call while the context is active. Raises BudgetUsedUp.
+    def reserve(self, credentials_digest: str, owner: str) -> Iterator[Call]:
+        """Count one call while the context is active, and yield it. Raises BudgetUsedUp.
 
         Wait up to PERSON_SECONDS or BACKGROUND_SECONDS for the end of another call.
         """
         person = waiting_person.get()
         limits = self._owner_limits(credentials_digest, owner)
         if person is None:
-            with self._counted(limits, BACKGROUND_SECONDS), owned_by(owner):
-                yield
+            with self._counted(limits, BACKGROUND_SECONDS), self._large_answers(owner) as call:
+                yield call
             return
         threads: dict[Key, int] = {
             (Budget.PERSON, person): min(CALLS_PER_PERSON, self.waiting_threads),
             (Budget.PROCESS, ""): self.waiting_threads,
         }
-        with self._counted(threads, 0), self._counted(limits, PERSON_SECONDS), owned_by(owner):
-            yield
+        with (
+            self._counted(threads, 0),
+            self._counted(limits, PERSON_SECONDS),
+            self._large_answers(owner) as call,
+        ):
+            yield call
+
+    @contextmanager
+    def _large_answers(self, owner: str) -> Iterator[Call]:
+        """Let the call begin. If it reads something large, count it among the large calls."""
+        large: dict[Key, int] = {
+            (Budget.LARGE, owner): LARGE_PER_ACCOUNT,
+            (Budget.MEMORY, ""): LARGE_PER_PROCESS,
+        }
+        lock = threading.Lock()
+        counted = ExitStack()
+        is_large = has_ended = False
+
+        def become_large() -> None:
+            nonlocal is_large
+            with lock:  # A call may read several answers at once.
+                if not is_large and not has_ended:
+                    # Raise BudgetUsedUp before the deadline, for which the cloud would be blamed.
+                    call = current_call()
+                    try:
+                        counted.enter_context(self._counted(large, call.seconds_left() - 0.2))
+                    except BudgetUsedUp as error:
+                        raise call.fail(error) from None
+                    is_large = True
+                    # The exceptions of an SDK often refer to themselves, and to a large answer.
+                    gc.collect()
+
+        with owned_by(owner, become_large) as outermost:
+            try:
+                yield outermost
+            finally:
+                with lock:
+                    has_ended = True
+                    counted.close()
 
     def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
         reserved = RESERVED if waiting_person.get() is None else 0

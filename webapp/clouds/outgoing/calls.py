@@ -1,8 +1,11 @@
-"""The limits of one call to a cloud: its deadline, and the number of bytes in its answers.
+"""The limits of one call to a cloud: its deadline, and the size of its answers.
 
 An SDK's read timeout restarts with every byte, so an answer that arrives byte by byte would never
 end. A call therefore has a deadline for everything that it does. The connections in `connections`
 ask the current call how long they may wait, and tell it how much they have read.
+
+A parser needs up to ten times the memory of a text, and much more for tiny elements. So the
+elements are limited too, and only a few calls may read large answers at once (`budgets`).
 """
 
 from __future__ import annotations
@@ -20,10 +23,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """The most bytes in one answer of a cloud, also after decompression. Longer lists are paged."""
-MAX_CALL_BYTES = 4 * MAX_ANSWER_BYTES
-"""The most bytes in all answers of one call, so that a list cannot have endless pages."""
+MAX_WIDE_ANSWER_BYTES = 2 * 1024 * 1024
+"""The same, if the answer has characters such as emoji. A single one of them makes Python store the
+whole text with four bytes per character."""
+MAX_ANSWER_ELEMENTS = 200_000
+"""The most elements in one answer: tags and attributes in XML, or values in JSON."""
+MAX_CALL_BYTES = 2 * MAX_ANSWER_BYTES
+MAX_CALL_ELEMENTS = 500_000
+"""The most in all answers of one call, so that a list cannot have endless pages."""
+LARGE_ANSWER_BYTES = 512 * 1024
+LARGE_ANSWER_ELEMENTS = 20_000
+"""An answer with more bytes or elements is large. All usual answers are smaller."""
+LARGE_CALL_BYTES = 4 * 1024 * 1024
+LARGE_CALL_ELEMENTS = 120_000
+"""A call with more bytes or elements in all its answers also counts as large."""
 DEFAULT_SECONDS = 9.0
 """The time limit of a connection outside of `call_within`, for example in a test of an SDK."""
 
@@ -46,15 +61,27 @@ class AnswerTooLarge(LimitExceeded):
 class Call:
     """The limits of one call. A call inside another call also has the limits of the outer call."""
 
-    def __init__(self, seconds: float, outer: Call | None = None, owner: str = "") -> None:
-        """`owner` is whose call it is. It is the owner of the outer call if there is one."""
+    def __init__(
+        self,
+        seconds: float,
+        outer: Call | None = None,
+        owner: str = "",
+        become_large: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`owner` is whose call it is. It is the owner of the outer call if there is one.
+
+        `become_large` is called when the call reads something large. It may wait, and raise an
+        exception to end the call.
+        """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
         self.owner = owner
         if outer:
             self.ends, self.owner = min(self.ends, outer.ends), outer.owner
         self._outer = outer
-        self._bytes = 0
+        self._become_large = become_large
+        self._bytes = self._elements = 0
+        self.has_large_answer = False
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:
@@ -66,19 +93,66 @@ class Call:
             raise self.failure
         return left
 
-    def count(self, size: int) -> None:
-        """Count `size` bytes of an answer. Raises AnswerTooLarge if the call has read too many."""
+    def count(self, size: int, elements: int = 0, *, is_large_answer: bool = False) -> None:
+        """Count a part of an answer. Raises AnswerTooLarge if the call has read too much."""
         self._bytes += size
-        if self._bytes > MAX_CALL_BYTES:
+        self._elements += elements
+        self.has_large_answer |= is_large_answer
+        if self._bytes > MAX_CALL_BYTES or self._elements > MAX_CALL_ELEMENTS:
             raise self.fail(AnswerTooLarge())
         if self._outer:
-            self._outer.count(size)
+            self._outer.count(size, elements, is_large_answer=is_large_answer)
+        elif (
+            self.has_large_answer
+            or self._bytes > LARGE_CALL_BYTES
+            or self._elements > LARGE_CALL_ELEMENTS
+        ):
+            self._become_large()
 
     def fail(self, failure: LimitExceeded) -> LimitExceeded:
         """Return `failure`, and refuse everything that the call would do from now on."""
         self.failure = failure
         return failure
 
+
+class Answer:
+    """Counts the decompressed content of one answer while it is read."""
+
+    def __init__(self) -> None:
+        self._call = current_call()
+        self._bytes = self._elements = 0
+        self._is_xml: bool | None = None
+        self._max_bytes = MAX_ANSWER_BYTES
+        self._end = b""
+
+    def count(self, piece: bytes) -> None:
+        """Count the next piece. Raises AnswerTooLarge if the answer is too large to parse.
+
+        An XML answer may define entities, each of which stands for many elements. No cloud does.
+        """
+        text = piece.replace(b"\0", b"")  # in UTF-16 or UTF-32
+        if self._is_xml is None and (start := text.lstrip(b" \t\r\n\xef\xbb\xbf\xff\xfe")):
+            self._is_xml = start.startswith(b"<")
+        elements = sum(map(text.count, (b"<", b"=") if self._is_xml else (b",", b"[", b"{")))
+        self._bytes += len(piece)
+        self._elements += elements
+        if piece.translate(None, _NARROW):
+            self._max_bytes = MAX_WIDE_ANSWER_BYTES
+        defines_entities = bool(self._is_xml) and _ENTITY in self._end + text
+        self._end = text[1 - len(_ENTITY) :]
+        if (
+            self._bytes > self._max_bytes
+            or self._elements > MAX_ANSWER_ELEMENTS
+            or defines_entities
+        ):
+            raise self._call.fail(AnswerTooLarge())
+        is_large = self._bytes > LARGE_ANSWER_BYTES or self._elements > LARGE_ANSWER_ELEMENTS
+        self._call.count(len(piece), elements, is_large_answer=is_large)
+
+
+_ENTITY = b"<!ENTITY"
+_NARROW = bytes(range(0xF0))
+"""The bytes of characters that are not wide, in UTF-8."""
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
@@ -107,7 +181,7 @@ def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P
     except Exception as error:
         if limits.failure is None or isinstance(error, LimitExceeded):
             raise
-        raise type(limits.failure) from error
+        raise limits.failure from error
     finally:
         _current.reset(token)
 
@@ -147,10 +221,11 @@ def call_each_within(
 
 
 @contextmanager
-def owned_by(owner: str) -> Iterator[None]:
-    """Let the calls in this context belong to `owner`."""
-    token = _current.set(Call(math.inf, owner=owner))
+def owned_by(owner: str, become_large: Callable[[], None] = lambda: None) -> Iterator[Call]:
+    """Let the calls in this context belong to `owner`. `Call` explains `become_large`."""
+    outermost = Call(math.inf, owner=owner, become_large=become_large)
+    token = _current.set(outermost)
     try:
-        yield
+        yield outermost
     finally:
         _current.reset(token)

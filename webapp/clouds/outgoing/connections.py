@@ -23,8 +23,11 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.util import Retry
 
 from webapp.clouds.outgoing import calls
-from webapp.clouds.outgoing.calls import AnswerTooLarge, current_call
+from webapp.clouds.outgoing.calls import Answer, AnswerTooLarge, current_call
 from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
+
+MAX_HEAD_BYTES = 1024 * 1024
+"""The most bytes of an answer that are not content: headers, and the sizes of chunks."""
 
 
 class _LimitedReader(io.RawIOBase):
@@ -49,8 +52,7 @@ class _LimitedReader(io.RawIOBase):
                 self._call.seconds_left()
                 raise
             self._bytes += size or 0
-            self._call.count(size or 0)
-            if self._bytes > calls.MAX_ANSWER_BYTES:
+            if self._bytes > calls.MAX_ANSWER_BYTES + MAX_HEAD_BYTES:
                 raise self._call.fail(AnswerTooLarge())
         except calls.LimitExceeded:
             shut_down(self._connection)
@@ -132,12 +134,13 @@ class _LimitedBody(urllib3.HTTPResponse):
     """
 
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
-        size = 0
+        answer = Answer()
         for piece in super().stream(*args, **kwargs):
-            size += len(piece)
-            if size > calls.MAX_ANSWER_BYTES:
+            try:
+                answer.count(piece)
+            except Exception:
                 self.close()
-                raise current_call().fail(AnswerTooLarge())
+                raise
             yield piece
 
 

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from pyVmomi.SoapAdapter import SoapStubAdapter
 
 from webapp.clouds.base import CloudUnreachable
-from webapp.clouds.outgoing.calls import current_call
+from webapp.clouds.outgoing.calls import Answer, current_call
 from webapp.clouds.outgoing.connections import LimitedConnection, LimitedResponse
 from webapp.clouds.outgoing.endpoints import connect
 from webapp.clouds.vmware import ids
@@ -101,6 +101,10 @@ class _Stub(SoapStubAdapter):
 
 
 class _Response(LimitedResponse):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._answer = Answer()
+
     def read(self, amt: int | None = None) -> bytes:
         """Read a part of the answer. Raises IncompleteRead if the answer ends early.
 
@@ -108,13 +112,18 @@ class _Response(LimitedResponse):
         answer would then look complete.
         """
         try:
-            piece = super().read(amt)
+            piece = self._counted(amt)
         except Exception:
             self.close()  # pyVmomi closes only the connection, which the response outlives.
             raise
         if amt and not piece and (missing := self.length):
             self.close()
             raise IncompleteRead(piece, missing)
+        return piece
+
+    def _counted(self, amt: int | None) -> bytes:
+        piece = super().read(amt)
+        self._answer.count(piece)
         return piece
 
 

@@ -24,7 +24,7 @@ from webapp.clouds.vmware.details import unescape_name
 from webapp.clouds.vmware.ids import location_key
 from webapp.clouds.vmware.sdk import Session, require_type
 
-OBJECTS_PER_PAGE = 1000
+OBJECTS_PER_PAGE = 500
 """The maximum number of objects to request from a vCenter at once."""
 _TEMPLATE_PATHS = ["name", "config.template", "config.instanceUuid"]
 _MACHINE_PATHS = [
@@ -402,14 +402,18 @@ def _read(
     spec = Query.FilterSpec(
         objectSet=objects, propSet=properties, reportMissingObjectsInResults=True
     )
+    collector = session.content.propertyCollector
     try:
-        contents = _read_pages(session.content.propertyCollector, spec)
+        return _read_pages(collector, spec)
     except vmodl.fault.ManagedObjectNotFound:
         # An object was deleted during the call. A second call no longer includes the object.
-        contents = _read_pages(session.content.propertyCollector, spec)
+        return _read_pages(collector, spec)
+
+
+def _read_pages(collector: Any, spec: Any) -> tuple[ObjectProperties, Denials]:
     found: ObjectProperties = {}
     denials: Denials = {}
-    for content in contents:
+    for content in _contents(collector, spec):
         values = {each.name: each.val for each in content.propSet}
         found.setdefault(content.obj, {}).update(values)
         for missing in content.missingSet:
@@ -420,11 +424,12 @@ def _read(
     return found, denials
 
 
-def _read_pages(collector: Any, spec: Any) -> list[Any]:
-    contents: list[Any] = []
+def _contents(collector: Any, spec: Any) -> Iterator[Any]:
+    """Yield the objects of all pages. Only one page is in memory, which needs 4 kB per object."""
     options = Query.RetrieveOptions(maxObjects=OBJECTS_PER_PAGE)
     page = collector.RetrievePropertiesEx([spec], options)
     while page is not None:  # The first page is None if nothing was found.
-        contents += require_type(page, Query.RetrieveResult).objects
-        page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
-    return contents
+        token = require_type(page, Query.RetrieveResult).token
+        yield from page.objects
+        page = None
+        page = collector.ContinueRetrievePropertiesEx(token) if token else None
