@@ -98,6 +98,13 @@ def test_deleting_requires_the_name(
     }
 
 
+def test_no_name_of_another_scope_prevents_a_deletion(actor_of: ActorOf, scope: ScopeAt) -> None:
+    admin, acme = actor_of("scalr-admin"), scope("acme")
+    scopes.create(admin, scope(""), f"~{acme.id}")
+    delete_scope(admin, acme, acme.name)
+    assert Scope.get_or_none(Scope.id == acme.id) is None
+
+
 def test_scalr_cannot_be_deleted(actor_of: ActorOf, scope: ScopeAt) -> None:
     with pytest.raises(ScopeError):
         delete_scope(actor_of("scalr-admin"), scope(""), "Scalr")

@@ -16,7 +16,14 @@ WEBAPP = Path(sql.__file__).parent.parent
 STATEMENT = re.compile(
     r"\b(SELECT|WHERE|ORDER BY|GROUP BY|UNION ALL|LIMIT|CASE WHEN|COALESCE|COUNT\(|SUM\()"
 )
-OTHER_MODULES_WITH_SQL = {"database/migrating.py": "PostgreSQL's advisory lock at start-up"}
+OTHER_MODULES_WITH_SQL = {
+    "audit/log.py": "the fields of an entry, shortened by the database",
+    "backup/checks.py": "tables of any version of the application",
+    "backup/postgresql.py": "PostgreSQL's catalog",
+    "backup/sqlite.py": "SQLite's catalog",
+    "database/migrating.py": "PostgreSQL's advisory lock at start-up",
+    "database/online.py": "PostgreSQL's catalog, and tables of any version of the application",
+}
 """Other modules that may contain SQL, with the reason."""
 
 

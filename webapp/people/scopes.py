@@ -204,8 +204,9 @@ def start_deletion(
         Invitation.delete().where(Invitation.scope.in_(ids)).execute()
         for _, each in deleted:
             each.deleted_at = each.deleted_at or now()
-            # No name can begin with this character, and no path can contain it.
-            each.path = each.name = f"~{each.id}"
+            # The path and the name are now free. No scope can be created with these values, because
+            # paths contain no tilde and names contain no control characters.
+            each.path, each.name = f"~{each.id}", f"\x01{each.id}"
             each.save(only=[Scope.deleted_at, Scope.path, Scope.name])
     return deleted
 
