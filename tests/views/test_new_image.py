@@ -17,7 +17,7 @@ from sandbox import aws
 from tests.conftest import ClientOf, MakeCredentials, MakeImage, details
 from tests.views.pages import form_action, receipt_in, visible_text
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState
+from webapp.clouds.base import MAX_LISTED, CloudUnreachable, ImageNotFound, ImageState, Location
 from webapp.credentials.vault import Vault
 from webapp.images import receipts, registration
 from webapp.images.receipts import VALID_SECONDS
@@ -554,3 +554,17 @@ def test_entries_that_do_not_belong_to_the_image_are_ignored(
     assert answer.status_code == plain.status_code == 200
     name = re.compile(r'<input[^>]* name="name"[^>]*>')
     assert name.findall(answer.text) == name.findall(plain.text)
+
+
+def test_a_list_that_was_cut_says_so(
+    client_of: ClientOf, credentials: CloudCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = tuple(Location(f"region-{number}", "Region") for number in range(MAX_LISTED + 1))
+    monkeypatch.setattr(CLOUDS["aws"], "_locations", lambda _: many)
+    page = client_of("account-editor").get(f"{ACME}/images/new/aws?live=1").text
+    assert "Only the first 10,000 locations are listed." in page
+    assert "region-9999" in page
+    assert "region-10000" not in page
+    monkeypatch.setattr(CLOUDS["aws"], "_locations", lambda _: many[:3])
+    page = client_of("account-editor").get(f"{ACME}/images/new/aws?live=1").text
+    assert "Only the first" not in page

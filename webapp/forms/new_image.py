@@ -9,6 +9,7 @@ from wtforms import Field, Form
 
 from models import CloudCredentials
 from webapp.clouds.base import (
+    MAX_LISTED,
     Cloud,
     ImageId,
     InvalidImageId,
@@ -46,6 +47,8 @@ class SelectImageForm(Form):
     credentials = Choice("Cloud Credentials", [MarkRequired()], validate_choice=False)
     suggested_locations: Mapping[str, str] = {}
     """Labels of locations by key. Empty unless the person may also type the location."""
+    list_notes: tuple[str, ...] = ()
+    """Sentences that say which lists were cut."""
     is_live = False
     """Whether the form offers the locations and images that the cloud returned."""
 
@@ -103,6 +106,10 @@ class SelectImageForm(Form):
         return self[name].data or "" if name in self else ""
 
     def offer_locations(self, locations: Iterable[Location]) -> None:
+        locations = tuple(locations)
+        is_list = isinstance(self["location"], Choice)
+        advice = "Use credentials that can see fewer." if is_list else "You can enter any other."
+        self._note_limit("locations", len(locations), advice)
         labels = {
             location.key: location.label if location.enabled else f"{location.label} (not enabled)"
             for location in locations
@@ -113,7 +120,16 @@ class SelectImageForm(Form):
             self.suggested_locations = labels
 
     def offer_images(self, images: Iterable[ListedImage]) -> None:
-        _set_choices(self["image_id"], {image.image_id: image.name for image in images})
+        choices = {image.image_id: image.name for image in images}
+        advice = "For any other image, paste its ID into “Paste any image ID” above."
+        self._note_limit("images", len(choices), advice)
+        _set_choices(self["image_id"], choices)
+
+    def _note_limit(self, noun: str, count: int, advice: str) -> None:
+        """Add a note if the list of `count` items may have been cut."""
+        if count >= MAX_LISTED:
+            note = f"Only the first {MAX_LISTED:,} {noun} are listed. {advice}"
+            self.list_notes = (*self.list_notes, note)
 
     def _parse_image_id(self) -> ImageId | None:
         """Return the parsed image ID, or None after reporting that it is missing or invalid."""

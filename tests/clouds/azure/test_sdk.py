@@ -16,7 +16,7 @@ from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from webapp.clouds.azure import sdk as azure_sdk
 from webapp.clouds.azure.adapter import CLOUDS, Azure
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
 
 ROOT = Path(__file__).parents[3]
 NOBLE = Locator("westeurope", azure_images.NOBLE.urn())
@@ -153,7 +153,7 @@ def test_the_number_of_pages_of_a_list_is_limited() -> None:
     with faulty.serve(behave, tls=tls.trusted()) as url:
         credentials = AzurePeer().credentials(url)
         locator = Locator("", azure_images.GOLDEN.version_id("latest"))
-        with pytest.raises(Exception, match="no latest version"):
+        with pytest.raises(CloudUnreachable, match=r"more than 50 pages.*exact version"):
             Azure().describe(credentials, locator)
     assert len(requested_paths) == azure_sdk.PAGES
 

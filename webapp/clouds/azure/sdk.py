@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 from azure.core import AzureClouds
@@ -51,8 +50,8 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 4.0
-PAGES = 20
-"""The most pages to read from a list."""
+PAGES = 50
+"""The most pages to read from a list. A longer list is refused: its newest item may be missing."""
 LOCATIONS_SECONDS = 3600.0
 """How long to cache the locations of a subscription."""
 IMAGES_API = "2024-07-01"
@@ -448,7 +447,10 @@ def _require_list(answer: Any) -> list[Mapping[str, Any]]:
 
 
 def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Mapping[str, Any]]:
-    """Return the decoded items of a paged list, from at most PAGES pages."""
+    """Return the decoded items of a paged list.
+
+    Raises CloudUnreachable if there are more than PAGES pages.
+    """
     items: list[Any] = []
 
     def collect(response: Any) -> None:
@@ -456,8 +458,13 @@ def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Map
             items.extend(_require_list(require_member(_raw(response), "value")["value"]))
 
     pages = call(*args, raw_response_hook=collect, **options).by_page()
-    for page in islice(pages, PAGES):
+    for number, page in enumerate(pages, start=1):
         list(page)
+        if number == PAGES and pages.continuation_token:
+            raise CloudUnreachable(
+                f"Azure’s list has more than {PAGES} pages, so it wasn’t read completely. Enter "
+                "the exact version of the image instead of “latest”."
+            )
     return items
 
 
