@@ -88,6 +88,13 @@ class JobRow(Table):
     class Meta:
         indexes = ((("job", "position"), True),)
 
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """When the row is tried again, or None if it does not wait."""
+        if self.outcome or self.lease_token or not self.not_before:
+            return None
+        return datetime.fromtimestamp(self.not_before, UTC)
+
 
 JobRow.add_index(
     JobRow.index(

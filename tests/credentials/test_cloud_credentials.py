@@ -142,7 +142,7 @@ def test_no_secret_reaches_the_audit_log(actor_of: ActorOf, scope: ScopeAt, vaul
     cloud_credentials.edit(
         admin, row, vault, "mine", {**VALUES, "secret_access_key": "new-secret"}, checked=False
     )
-    cloud_credentials.delete(admin, row)
+    cloud_credentials.start_deletion(admin, row)
     entries = str(list(AuditEntry.select().dicts()))
     assert "credentials.delete" in entries
     assert "hunter2" not in entries

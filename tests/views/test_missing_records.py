@@ -137,7 +137,7 @@ def test_credentials_that_were_deleted_meanwhile(
     client_of: ClientOf, make_credentials: MakeCredentials, actor_of: ActorOf
 ) -> None:
     row = make_credentials("acme", "Production")
-    cloud_credentials.delete(actor_of("scalr-admin"), row)
+    cloud_credentials.start_deletion(actor_of("scalr-admin"), row)
     secrets = {name: f"typed-{name}" for name in DROPPED_NAMES}
     data = {**secrets, "name": "typed name", "access_key_id": "AKIATYPED", "revision": "1"}
     client = client_of("account-admin")

@@ -19,6 +19,7 @@ from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CredentialValues, Field, Identity, InvalidCredentials
 from webapp.credentials.vault import Vault
+from webapp.people import scopes
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import (
     RecordDeleted,
@@ -252,9 +253,11 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
     return identity
 
 
-def delete(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> None:
-    """Delete credentials. Images that were registered with them stay.
+def start_deletion(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> Scope:
+    """Hide credentials from everybody, and return the scope for `scopes.delete_chunk`.
 
+    Images that were registered with the credentials stay, but many images may refer to them. So
+    the credentials move to a scope of their own, which is then deleted like any other scope.
     `based_on` is the revision that the person saw. If it is None, the revision of `row` is used.
     Raises Forbidden, RecordDeleted and EditConflict.
     """
@@ -264,9 +267,9 @@ def delete(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> 
         lock(row)
         require_unchanged(row, based_on)
         audit.record(actor, row.scope, "credentials.delete", row.name, record=row)
-        # The database would also remove the references, but it would not increment the revisions.
-        Image.update_all(credentials=None).where(Image.credentials == row).execute()
-        row.delete_instance()
+        row.scope = scopes.create_hidden(row.scope, f"credentials-{row.id}")
+        row.save(only=[CloudCredentials.scope])
+    return row.scope
 
 
 def _set_identity(row: CloudCredentials, identity: Identity) -> None:

@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from peewee import chunked
 
 from models import CloudCredentials, transaction
 from webapp.clouds.base import CredentialValues, Field
 from webapp.monitoring import masking
 from webapp.refusals import Refusal
+
+ROTATE_SIZE = 50
+"""How many rows one transaction re-encrypts."""
 
 
 class VaultError(Refusal):
@@ -71,21 +75,33 @@ class Vault:
     def rotate(self) -> int:
         """Re-encrypt every row with the first key and return the number of rows.
 
-        Raises VaultError and changes nothing if a row cannot be decrypted.
+        Raises VaultError and changes nothing if a row cannot be decrypted. Each transaction changes
+        at most ROTATE_SIZE rows, so that others can write meanwhile.
         """
+        for row in _each_row():
+            self._rotated(row)
         count = 0
-        with transaction():
-            for row in list(CloudCredentials.select().order_by(CloudCredentials.id)):
-                # Somebody may have changed or deleted the row since the query.
-                if not row.reload(lock=True):
-                    continue
-                try:
-                    row.secrets = self._fernet.rotate(row.secrets.encode()).decode()
-                except InvalidToken as error:
-                    raise VaultError(
-                        f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. "
-                        "Nothing was changed. Restore the key that they were encrypted with."
-                    ) from error
-                row.save(only=[CloudCredentials.secrets])
-                count += 1
+        for chunk in chunked(list(_each_row()), ROTATE_SIZE):
+            with transaction():
+                for row in chunk:
+                    # Somebody may have changed or deleted the row since the query.
+                    if row.reload(lock=True):
+                        row.secrets = self._rotated(row)
+                        row.save(only=[CloudCredentials.secrets])
+                        count += 1
         return count
+
+    def _rotated(self, row: CloudCredentials) -> str:
+        """Return the secrets of a row, encrypted with the first key. Raises VaultError."""
+        try:
+            return self._fernet.rotate(row.secrets.encode()).decode()
+        except InvalidToken as error:
+            raise VaultError(
+                f"No key in CREDENTIALS_KEYS can decrypt the credentials “{row.name}”. Nothing was "
+                "changed. Restore the key that they were encrypted with."
+            ) from error
+
+
+def _each_row() -> Iterable[CloudCredentials]:
+    rows: Iterable[CloudCredentials] = CloudCredentials.select().order_by(CloudCredentials.id)
+    return rows

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -30,6 +30,8 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
+MAX_PREDECESSORS = 50
+"""How many predecessors one transaction detaches or reconnects."""
 DERIVED_COLUMNS = frozenset(
     {
         "compute_resource_key",
@@ -50,13 +52,19 @@ class CannotRestore(Refusal):
     """The image can't be restored."""
 
 
-def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = None) -> str:
+def delete(
+    actor: Actor,
+    image: Image,
+    batch: str = "",
+    based_on: int | None = None,
+    detached: Sequence[int] = (),
+) -> str:
     """Delete an image from the registry and return the ID of its batch.
 
     The ID of the batch is needed to restore the image. The image in the cloud is not changed. If
     `batch` is empty, the image starts a new batch. `based_on` is the revision that the person saw.
-    If it is None, the revision of `image` is used. Raises Forbidden, RecordDeleted and
-    EditConflict.
+    If it is None, the revision of `image` is used. `detached` are the IDs of the predecessors that
+    `detach_predecessors` has already detached. Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -65,7 +73,7 @@ def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = N
         lock(image)
         actor.require(Right.EDIT_IMAGES, image.scope)
         require_unchanged(image, based_on)
-        _store_copy(actor, image, batch)
+        _store_copy(actor, image, batch, detached)
         changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
@@ -73,6 +81,50 @@ def delete(actor: Actor, image: Image, batch: str = "", based_on: int | None = N
         _set_successor(actor, Image.successor == image.id, image.id, None)
         image.delete_instance()
     return batch
+
+
+def has_many_predecessors(image: Image) -> bool:
+    """Return whether one transaction must not delete the image, because of its predecessors."""
+    predecessors = Image.select(Image.id).where(Image.successor == image.id)
+    return len(list(predecessors.limit(MAX_PREDECESSORS + 1).tuples())) > MAX_PREDECESSORS
+
+
+def detach_predecessors(actor: Actor, image: Image) -> list[int]:
+    """Remove the successor of some predecessors of an image that will be deleted.
+
+    Return the IDs of the predecessors, for `delete`. Raises Forbidden.
+    """
+    actor.require(Right.EDIT_IMAGES, image.scope)
+    predecessors = Image.select(Image.id).where(Image.successor == image.id).order_by(Image.id)
+    ids = [predecessor.id for predecessor in predecessors.limit(MAX_PREDECESSORS)]
+    still = Image.id.in_(ids) & (Image.successor == image.id)
+    _set_successor(actor, still, image.id, None)
+    return ids
+
+
+def is_large(scope: Scope, batch: str) -> bool:
+    """Return whether one transaction must not restore an image of a batch."""
+    rows = DeletedImage.select().where(_restorable(scope, batch))
+    return any(len(row.record["succeeds"]) > MAX_PREDECESSORS for row in rows)
+
+
+def predecessors_to_restore(scope: Scope, batch: str, image_id: int) -> list[int]:
+    """Return the IDs of the former predecessors of a deleted image, or [] if it is restored."""
+    row = DeletedImage.get_or_none(_restorable(scope, batch) & (DeletedImage.id == image_id))
+    return list(row.record["succeeds"]) if row else []
+
+
+def reconnect_predecessors(
+    actor: Actor, scope: Scope, image_id: int, predecessor_ids: list[int]
+) -> None:
+    """Make a restored image the successor of some of its former predecessors again.
+
+    Do nothing if the image was deleted again. Raises Forbidden.
+    """
+    actor.require(Right.EDIT_IMAGES, scope)
+    image = Image.get_or_none((Image.id == image_id) & (Image.scope == scope))
+    if image is not None:
+        _reconnect_predecessors(actor, image, predecessor_ids)
 
 
 def new_batch() -> str:
@@ -119,13 +171,15 @@ def restore_batch(
     return restored, refused
 
 
-def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Image:
+def restore_image(
+    actor: Actor, scope: Scope, image_id: int, batch: str, *, reconnect: bool = True
+) -> Image:
     """Restore one image with its ID and history.
 
-    The image becomes the successor of its former predecessors again. A predecessor stays as it is
-    if it has another successor by now, or if the successors of the image would lead back to it. If
-    the credentials or the successor of the restored image no longer exist, the image is restored
-    without them. Raises Forbidden and CannotRestore.
+    With `reconnect`, the image becomes the successor of its former predecessors again. A
+    predecessor stays as it is if it has another successor by now, or if the successors of the image
+    would lead back to it. If the credentials or the successor of the restored image no longer
+    exist, the image is restored without them. Raises Forbidden and CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     try:
@@ -142,7 +196,8 @@ def restore_image(actor: Actor, scope: Scope, image_id: int, batch: str) -> Imag
             image.revision += 1
             _require_unregistered(image)
             image.save(force_insert=True)
-            _reconnect_predecessors(actor, image, row.record["succeeds"])
+            if reconnect:
+                _reconnect_predecessors(actor, image, row.record["succeeds"])
             row.delete_instance()
             audit.record(actor, scope, "image.undelete", image.name, record=image)
     except IntegrityError as error:
@@ -199,7 +254,7 @@ def _set_successor(actor: Actor, condition: Any, before: int | None, after: int 
         life_cycle.record_new_successor(actor, predecessor, before, after)
 
 
-def _store_copy(actor: Actor, image: Image, batch: str) -> None:
+def _store_copy(actor: Actor, image: Image, batch: str, detached: Sequence[int]) -> None:
     """Store a copy of `image` before its deletion. All its columns must be loaded."""
     predecessors = Image.select(Image.id).where(Image.successor == image.id)
     columns = {
@@ -209,7 +264,7 @@ def _store_copy(actor: Actor, image: Image, batch: str) -> None:
     }
     record = {
         "columns": columns,
-        "succeeds": [predecessor.id for predecessor in predecessors],
+        "succeeds": [*detached, *(predecessor.id for predecessor in predecessors)],
         "order": time.time_ns(),
     }
     DeletedImage.create(

@@ -154,6 +154,13 @@ def start_action(
     return job
 
 
+def delete_image(actor: Actor, image: Image, vault: Vault, based_on: int | None) -> Job:
+    """Start a job that deletes one image that very many images name as their successor."""
+    action, selection = ACTIONS["delete"], Selection([image.id])
+    revisions = None if based_on is None else {image.id: based_on}
+    return start_action(actor, image.scope, vault, action, selection, {}, revisions=revisions)
+
+
 def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job | None:
     """Start a job that restores a batch, and return the job.
 

@@ -60,6 +60,8 @@ class BulkAction:
     hides_image: bool = False
     """Whether lower scopes no longer see a shared image after the action."""
     calls_cloud: bool = False
+    process_part: Callable[[Actor, Image, JobRow], Outcome | None] | None = None
+    """Do a part of the work, if it is too much for one transaction. Return None if it is not."""
     overwrites: Collection[str] | None = None
     """The fields that the action overwrites, as the audit log names them. None means all fields.
 
@@ -92,7 +94,9 @@ class BulkAction:
                 if not self.is_no_op(image):
                     seen = row.arguments.get("revision", image.revision)
                     require_unchanged(image, seen, self.overwrites)
-            changed, message = self.apply(actor, image, arguments, vault)
+            if self.process_part and (part := self.process_part(actor, image, row)):
+                return part
+            changed, message = self.apply(actor, image, {**arguments, **row.arguments}, vault)
         except EditConflict as conflict:
             message = conflict.message_for(actor.person)
             return Outcome("refused", f"{message} Review the image, then try again.")
@@ -210,8 +214,20 @@ def _check(actor: Actor, image: Image, _arguments: Arguments, vault: Vault) -> t
 
 
 def _delete(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> tuple[bool, str]:
-    deletion.delete(actor, image, arguments["batch"])
+    deletion.delete(actor, image, arguments["batch"], detached=arguments.get("detached", ()))
     return True, ""
+
+
+def _detach_predecessors(actor: Actor, image: Image, row: JobRow) -> Outcome | None:
+    """Detach some predecessors of an image that has too many for one transaction."""
+    if not deletion.has_many_predecessors(image):
+        return None
+    detached = [
+        *row.arguments.get("detached", ()),
+        *deletion.detach_predecessors(actor, image),
+    ]
+    message = f"Removed as successor of {len(detached):,} images."
+    return Outcome("", message, arguments={**row.arguments, "detached": detached})
 
 
 LIFE_CYCLE_FIELDS = ("deprecated_on", "retired_on", "reason", "successor")
@@ -299,6 +315,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             label="Delete",
             title="Delete {images}",
             apply=_delete,
+            process_part=_detach_predecessors,
             hides_image=True,
         ),
     )
@@ -309,11 +326,26 @@ ACTIONS: Mapping[str, BulkAction] = {
 def _restore_deleted(
     actor: Actor, scope: Scope, arguments: Arguments, row: JobRow, _vault: Vault
 ) -> Outcome:
+    """Restore the image. If it has many predecessors, reconnect them in parts."""
+    image_id, batch = row.image_id or 0, arguments["batch"]
+    remaining: list[int] | None = row.arguments.get("reconnect")
     try:
-        deletion.restore_image(actor, scope, row.image_id or 0, arguments["batch"])
+        if remaining is None:
+            remaining = deletion.predecessors_to_restore(scope, batch, image_id)
+            if len(remaining) <= deletion.MAX_PREDECESSORS:
+                deletion.restore_image(actor, scope, image_id, batch)
+                return Outcome("done")
+            deletion.restore_image(actor, scope, image_id, batch, reconnect=False)
+        else:
+            part = remaining[: deletion.MAX_PREDECESSORS]
+            deletion.reconnect_predecessors(actor, scope, image_id, part)
+            remaining = remaining[deletion.MAX_PREDECESSORS :]
     except Refusal as error:
         return Outcome("refused", str(error))
-    return Outcome("done")
+    if not remaining:
+        return Outcome("done")
+    message = f"Restored. {len(remaining):,} links to this image as successor remain."
+    return Outcome("", message, arguments={**row.arguments, "reconnect": remaining})
 
 
 RESTORE_DELETED = JobAction(

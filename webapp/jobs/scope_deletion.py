@@ -1,9 +1,12 @@
-"""Delete an account or environment as a job, so that others can write meanwhile."""
+"""Delete an account, an environment or credentials as a job, so that others can write meanwhile."""
 
 from __future__ import annotations
 
-from models import Job, JobRow, Scope, transaction
+from dataclasses import replace
+
+from models import CloudCredentials, Job, JobRow, Scope, transaction
 from webapp.access import Actor
+from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.jobs import runner, store
 from webapp.jobs.actions import JobAction
@@ -36,12 +39,31 @@ def delete_scope(
     return job
 
 
+def delete_credentials(
+    actor: Actor, row: CloudCredentials, vault: Vault, based_on: int | None = None
+) -> Job:
+    """Delete credentials, and return the job. It is usually done, unless many images used them.
+
+    From now on, nobody can see or use the credentials. Raises the same exceptions as
+    `cloud_credentials.start_deletion`.
+    """
+    scope = row.scope
+    with transaction():
+        hidden = cloud_credentials.start_deletion(actor, row, based_on)
+        rows = [JobRow(subject=row.name, arguments={"scope": hidden.id})]
+        arguments = {"name": f"credentials “{row.name}”"}
+        key = CREDENTIALS_ACTION.key
+        job = store.create_job(actor, scope, key, arguments, rows, started=True)
+    runner.process_started(job, vault)
+    return job
+
+
 def _delete_chunk(
     _actor: Actor, _scope: Scope, _arguments: object, row: JobRow, _vault: Vault
 ) -> Outcome:
     count = scopes.delete_chunk(row.arguments["scope"], CHUNK_SIZE)
     total = row.arguments.get("deleted", 0) + count
-    message = f"{total:,} record{'' if total == 1 else 's'} deleted."
+    message = f"{total:,} record{'' if total == 1 else 's'} deleted or changed."
     arguments = {**row.arguments, "deleted": total}
     return Outcome("" if count else "done", message, arguments=arguments)
 
@@ -53,4 +75,5 @@ ACTION = JobAction(
     can_be_stopped=False,
     noun="scope",
 )
-JOB_ACTIONS = (ACTION,)
+CREDENTIALS_ACTION = replace(ACTION, key="credentials-delete", noun="credential")
+JOB_ACTIONS = (ACTION, CREDENTIALS_ACTION)

@@ -196,7 +196,10 @@ def start_deletion(
             actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
         )
         below = list(Scope.select().where(Scope.parent == scope).order_by(Scope.path))
-        deleted = [(each.label, each) for each in (*below, scope)]
+        deleted = [
+            ("Records that are already being deleted" if each.deleted_at else each.label, each)
+            for each in (*below, scope)
+        ]
         ids = [each.id for _, each in deleted]
         running = Job.scope.in_(ids) & (Job.state == "running")
         Job.update(state="stopped", finished_at=now()).where(running).execute()
@@ -204,11 +207,29 @@ def start_deletion(
         Invitation.delete().where(Invitation.scope.in_(ids)).execute()
         for _, each in deleted:
             each.deleted_at = each.deleted_at or now()
-            # The path and the name are now free. No scope can be created with these values, because
-            # paths contain no tilde and names contain no control characters.
-            each.path, each.name = f"~{each.id}", f"\x01{each.id}"
+            each.path, each.name = _free(str(each.id))
             each.save(only=[Scope.deleted_at, Scope.path, Scope.name])
     return deleted
+
+
+def _free(text: str) -> tuple[str, str]:
+    """Return the path and the name of a hidden scope, which no other scope can have.
+
+    Paths contain no tilde, and names contain no control characters.
+    """
+    return f"~{text}", f"\x01{text}"
+
+
+def create_hidden(parent: Scope, name: str) -> Scope:
+    """Create a scope below `parent` for records that are being deleted. Nobody can see the scope.
+
+    If somebody deletes `parent`, this also deletes the scope.
+    """
+    level = parent.level.below or Level.ENVIRONMENT
+    path, name = _free(name)
+    hidden = {"path": path, "name": name, "deleted_at": now()}
+    scope: Scope = Scope.create(level=level, parent=parent, **hidden)
+    return scope
 
 
 def delete_chunk(scope_id: int, size: int) -> int:

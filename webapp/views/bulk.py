@@ -86,7 +86,8 @@ def start_bulk() -> Response:
 def undelete() -> Response:
     """Restore the images that were deleted together.
 
-    A single image is restored at once. Several images are restored by a job.
+    A single image is restored at once, unless many images name it as their successor. Otherwise, a
+    job restores the images.
     """
     form = RestoreForm()
     deleted = []
@@ -95,7 +96,7 @@ def undelete() -> Response:
     if not deleted:
         toast("This deletion can no longer be undone.", "warning")
         return redirect(url_for(".images"))
-    if len(deleted) > 1:
+    if len(deleted) > 1 or deletion.is_large(g.scope, form.batch.data):
         job = bulk.restore_batch(g.actor, g.scope, services().vault, form.batch.data)
         return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
     restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)

@@ -14,6 +14,7 @@ from webapp.clouds.base import Cloud, CloudError
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import ActionForm, ConfirmForm, refuse
 from webapp.forms.credentials import cleared_secrets, credential_values, credentials_form
+from webapp.jobs import scope_deletion
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
 from webapp.views.arguments import search_text
@@ -163,10 +164,14 @@ def delete_credentials(credentials_id: int) -> Response:
     conflict = None
     if form.validate_on_submit():
         try:
-            cloud_credentials.delete(g.actor, row, form.revision.data)
+            job = scope_deletion.delete_credentials(
+                g.actor, row, services().vault, form.revision.data
+            )
         except EditConflict as error:
             conflict, form.revision.data = error, error.revision
         else:
+            if job.state != "done":
+                return redirect(url_for(".job", job_id=job.id))
             toast(f"Credentials “{row.name}” deleted.")
             return redirect(url_for(".credentials"))
     return render(

@@ -28,6 +28,7 @@ from webapp.images.choices import Choices, choices_of
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.replacements import find_replacement
 from webapp.images.successors import visible_successor
+from webapp.jobs import bulk
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
 from webapp.views.conflicts import ConflictPage, Row
@@ -173,6 +174,9 @@ def delete_image(image_id: int) -> Response:
     form = ConfirmForm.for_revision(image.revision)
     conflict = None
     if form.validate_on_submit():
+        if deletion.has_many_predecessors(image):
+            job = bulk.delete_image(g.actor, image, services().vault, form.revision.data)
+            return redirect(url_for(".job", job_id=job.id))
         try:
             batch = deletion.delete(g.actor, image, based_on=form.revision.data)
         except EditConflict as error:
