@@ -60,3 +60,19 @@ def test_a_row_that_waits_for_a_busy_cloud_says_so(start: list[Job], client_of: 
     assert (
         "The cloud is busy. The registry will try again." in client.get(f"{url}?show=pending").text
     )
+
+
+def test_a_row_says_when_it_is_tried_again_until_its_job_is_stopped(
+    start: list[Job], client_of: ClientOf
+) -> None:
+    process_jobs()
+    client = client_of("account-editor")
+    url = f"/account/acme/jobs/{start[0].id}"
+    pending = client.get(f"{url}?show=pending").text
+    assert "Next attempt:" in pending
+    assert "will try again" in pending
+    client.post(f"{url}/stop")
+    stopped = client.get(url).text
+    assert "Not processed" in stopped
+    assert "Next attempt:" not in stopped
+    assert "will try again" not in stopped

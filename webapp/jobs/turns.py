@@ -40,7 +40,7 @@ BATCH_SECONDS = 0.05
 """How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
 ATTEMPTS_IN_TURN = 3
 """How often a row is tried within one turn if somebody else changes its record."""
-SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO = 0.002, 1.5
+SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO = 0.002, 1.0
 """Pause after each transaction on SQLite: at least this many seconds, and this many times as long
 as the transaction. SQLite allows one writer at a time; others write in the pause."""
 
@@ -77,6 +77,8 @@ class _Turn:
         self._job, self._lease, self._vault = job, lease, vault
         self._action: JobAction = action_of(job)
         self._actor = accounts.actor_for(job.person)
+        self._locked_at = 0.0
+        """When the last transaction began to lock the database of SQLite."""
         self._one_by_one = False
         """Whether each row gets its own transaction, because a temporary failure undid others."""
 
@@ -86,25 +88,27 @@ class _Turn:
             rows = rows or deque(claims.unprocessed_rows(self._job.id, claims.BATCH_SIZE))
             if not rows or not _running(self._job.id, "running"):
                 return
-            started = time.monotonic()
+            self._locked_at = time.monotonic()
             if self._one_by_one or rows[0].lost_leases:
                 if not self._process_row(rows[0]):
                     rows.popleft()
-            elif not self._process_batch(rows, min(end, started + BATCH_SECONDS)):
+            elif not self._process_batch(rows, end):
                 self._one_by_one = True
                 rows.clear()  # The transaction was undone, so the objects may be wrong.
-            _let_others_write(started)
+            _let_others_write(self._locked_at)
             if time.monotonic() >= end or stopping():
                 return
 
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
-        """Process and remove the first rows, in one transaction that lasts until about `end`.
+        """Process and remove the first rows, in one short transaction that lasts until about `end`.
 
         An error undoes only the work of its own row. Return False if a temporary failure undid the
         whole transaction.
         """
         try:
             with transaction():
+                self._locked_at = time.monotonic()
+                end = min(end, self._locked_at + BATCH_SECONDS)
                 leases.require(self._lease)
                 while rows and not rows[0].lost_leases and _running(self._job.id, "running"):
                     outcome = self._outcome(rows[0])
@@ -142,6 +146,7 @@ class _Turn:
         for attempt in range(1, ATTEMPTS_IN_TURN + 1):
             try:
                 with transaction():
+                    self._locked_at = time.monotonic()
                     leases.require(self._lease)
                     outcome = _call(self._action, self._actor, self._job, row, self._vault)
                     claims.save(row, outcome)
@@ -258,9 +263,9 @@ def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) 
     return action.process_row(actor, job.scope, job.arguments, row, vault)
 
 
-def _let_others_write(started: float) -> None:
+def _let_others_write(locked_at: float) -> None:
     if is_sqlite():
-        taken = time.monotonic() - started
+        taken = time.monotonic() - locked_at
         time.sleep(max(SHORTEST_SQLITE_PAUSE, taken * SQLITE_PAUSE_RATIO if taken > 0.02 else 0))
 
 
