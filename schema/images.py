@@ -77,7 +77,7 @@ class Image(EditedTable):
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
     checked_at = InstantField(default=now)
-    """When the image was last read from the cloud.
+    """When the last successful check began to read the image from the cloud.
 
     If the image is not `verified`, this is when it was registered, and pages show “Never”.
     """

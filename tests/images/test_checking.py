@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+import models
 from models import CloudCredentials, Image, Scope
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, choices, details, entries_of, reload
-from webapp.access import Actor
+from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import (
+    CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
@@ -22,7 +29,7 @@ from webapp.clouds.base import (
     UnknownLocation,
 )
 from webapp.credentials.vault import Vault, VaultError
-from webapp.images import checking, image_details, registration
+from webapp.images import checking, image_details, registration, sharing
 from webapp.images.checking import CheckedMeanwhile, RefersToRegistered
 from webapp.images.registration import CredentialsNotUsable
 
@@ -338,3 +345,170 @@ def test_a_check_can_use_other_credentials_after_a_deletion(
     other = make_credentials("acme", "Other")
     changes = checking.check_again(editor, image, vault, other.id)
     assert changes == {"Credentials": ("AWS", "Other")}
+
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+Answer = ImageDetails | Exception
+
+
+@dataclass
+class Checks:
+    """Checks an image while the cloud is answering another check of the same image."""
+
+    image: Image
+    actor: Actor
+    vault: Vault
+    monkeypatch: pytest.MonkeyPatch
+
+    def check(
+        self,
+        second: int,
+        answer: Answer,
+        meanwhile: Callable[[], object] = lambda: None,
+        credentials_id: int | None = None,
+    ) -> None:
+        """Start a check. AWS returns `answer` after `meanwhile`."""
+
+        def describe(*_: object) -> ImageDetails:
+            meanwhile()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        at = NOON + timedelta(seconds=second)
+        self.monkeypatch.setattr(models, "now", lambda: at)
+        self.monkeypatch.setattr(CLOUDS["aws"], "describe", describe)
+        checking.check_again(self.actor, reload(self.image), self.vault, credentials_id)
+
+
+@pytest.fixture
+def checks(
+    make_image: MakeImage, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> Checks:
+    image = make_image("acme")
+    Image.update(checked_at=NOON - timedelta(days=1)).where(Image.id == image.id).execute()
+    return Checks(image, editor, vault, monkeypatch)
+
+
+def test_an_older_answer_that_arrives_later_does_not_replace_a_newer_answer(
+    checks: Checks,
+) -> None:
+    with pytest.raises(CheckedMeanwhile):
+        checks.check(
+            0,
+            details(description="Older"),
+            meanwhile=lambda: checks.check(5, details(description="Newer")),
+        )
+    stored = reload(checks.image)
+    assert (stored.description, stored.checked_at) == ("Newer", NOON + timedelta(seconds=5))
+
+
+def test_of_two_checks_that_start_in_one_second_the_first_answer_stays(checks: Checks) -> None:
+    with pytest.raises(CheckedMeanwhile):
+        checks.check(
+            0,
+            details(description="Second"),
+            meanwhile=lambda: checks.check(0, details(description="First")),
+        )
+    assert reload(checks.image).description == "First"
+
+
+def test_a_newer_answer_is_compared_with_the_answer_that_was_stored_meanwhile(
+    checks: Checks,
+) -> None:
+    checks.check(
+        5,
+        details(description="Newer"),
+        meanwhile=lambda: checks.check(0, details(description="Older")),
+    )
+    newer, older, _ = entries_of(checks.image)
+    assert older.changes == {"Description": ["Ubuntu 24.04", "Older"]}
+    assert newer.changes == {"Description": ["Older", "Newer"]}
+
+
+def test_a_missing_image_keeps_the_details_that_were_stored_meanwhile(checks: Checks) -> None:
+    checks.check(
+        5,
+        ImageNotFound("There is no such AMI."),
+        meanwhile=lambda: checks.check(0, details(description="Older")),
+    )
+    stored = reload(checks.image)
+    assert (stored.state, stored.description) == (ImageState.GONE, "Older")
+
+
+def test_an_older_failure_that_arrives_later_does_not_replace_a_newer_answer(
+    checks: Checks,
+) -> None:
+    with pytest.raises(CloudUnreachable):
+        checks.check(
+            0, CloudUnreachable("No answer."), meanwhile=lambda: checks.check(5, details())
+        )
+    stored = reload(checks.image)
+    assert (stored.check_failed_at, stored.check_error) == (None, "")
+
+
+def test_an_older_failure_does_not_replace_a_newer_failure(checks: Checks) -> None:
+    def fail_later() -> None:
+        with suppress(CloudError):
+            checks.check(5, CloudUnreachable("Newer."))
+
+    with pytest.raises(CloudUnreachable):
+        checks.check(0, CloudUnreachable("Older."), meanwhile=fail_later)
+    stored = reload(checks.image)
+    assert stored.check_error == "Newer."
+    assert stored.check_failed_at == NOON + timedelta(seconds=5)
+
+
+def test_an_older_answer_keeps_a_newer_failure(checks: Checks) -> None:
+    def fail_later() -> None:
+        with suppress(CloudError):
+            checks.check(5, CloudUnreachable("Newer."))
+
+    checks.check(0, details(description="Older"), meanwhile=fail_later)
+    stored = reload(checks.image)
+    assert (stored.description, stored.checked_at) == ("Older", NOON)
+    assert stored.check_error == "Newer."
+
+
+def test_a_check_keeps_the_credentials_that_another_check_chose_meanwhile(
+    checks: Checks, make_credentials: MakeCredentials
+) -> None:
+    other = make_credentials("acme", "Other")
+    checks.check(
+        5,
+        details(),
+        meanwhile=lambda: checks.check(0, details(), credentials_id=other.id),
+    )
+    stored = reload(checks.image)
+    assert (stored.credentials_id, stored.credentials_name) == (other.id, "Other")
+
+
+def test_a_check_by_a_person_who_lost_the_right_meanwhile_is_not_saved(
+    checks: Checks, make_image: MakeImage, make_credentials: MakeCredentials, actor_of: ActorOf
+) -> None:
+    checks.image = make_image("acme/production", 2, shared=False)
+    checks.actor, editor = actor_of("environment-editor"), actor_of("account-editor")
+    own = make_credentials("acme/production", "Own")
+    with pytest.raises(Forbidden):
+        checks.check(
+            0,
+            details(),
+            meanwhile=lambda: sharing.promote(editor, reload(checks.image)),
+            credentials_id=own.id,
+        )
+    assert reload(checks.image).credentials_id == checks.image.credentials_id
+
+
+def test_a_promoted_image_never_gets_credentials_that_its_new_scope_cannot_use(
+    checks: Checks, make_image: MakeImage, make_credentials: MakeCredentials, editor: Actor
+) -> None:
+    checks.image = make_image("acme/production", 2, shared=False)
+    own = make_credentials("acme/production", "Own")
+    with pytest.raises(CredentialsNotUsable):
+        checks.check(
+            0,
+            details(),
+            meanwhile=lambda: sharing.promote(editor, reload(checks.image)),
+            credentials_id=own.id,
+        )
+    assert reload(checks.image).credentials_id == checks.image.credentials_id

@@ -9,14 +9,19 @@ Only this module decides what an answer of a cloud, or a missing answer, may cha
   error. An adapter sets `account` only if the cloud shows the account all of its own images.
 - Every other error leaves the image as it is. The time and the reason of the failure are stored
   until a check succeeds.
+- The answer of a check that started earlier never replaces the answer of a check that started
+  later. The stored times are those at which the checks started, so an answer is never older than
+  its time.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from models import CloudCredentials, Image, now, transaction
+import models
+from models import CloudCredentials, Image, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
@@ -62,10 +67,36 @@ class RefersToRegistered(AlreadyRegistered):
 
 
 class CheckedMeanwhile(Refusal):
-    """Another check changed the image ID or the location while the cloud was answering."""
+    """Another check, whose answer is at least as new, was saved while the cloud was answering."""
 
     def __init__(self) -> None:
         super().__init__("This image has just been checked. Reload the page.")
+
+
+@dataclass(frozen=True)
+class _Start:
+    """When a check starts to read an image, and the times of the last checks before it.
+
+    The order in which checks start decides which answer is newer. A slow cloud may answer an
+    earlier check later. If two checks start in the same second, the first that is saved wins.
+    """
+
+    at: datetime
+    checked_at: datetime
+    failed_at: datetime | None
+
+    @classmethod
+    def of(cls, image: Image) -> _Start:
+        return cls(models.now(), image.checked_at, image.check_failed_at)
+
+    def is_overtaken(self, image: Image) -> bool:
+        """Return whether a check that did not start before this one was saved meanwhile."""
+        return image.checked_at != self.checked_at and image.checked_at >= self.at
+
+    def is_before_failure(self, image: Image) -> bool:
+        """Return whether a check that started after this one has failed meanwhile."""
+        failed_at = image.check_failed_at
+        return failed_at is not None and failed_at != self.failed_at and failed_at > self.at
 
 
 def check_again(
@@ -83,41 +114,63 @@ def check_again(
     credentials = usable_credentials(
         image.scope, image.cloud, credentials_id or image.credentials_id
     )
+    start = _Start.of(image)
     try:
-        return _check(actor, image, vault, credentials)
+        return _check(actor, image, vault, credentials, start, is_chosen=bool(credentials_id))
     except CallsInProgress:
         raise  # The cloud was not called, so this is not the result of a check.
     except (CloudError, VaultError, AlreadyRegistered) as error:
-        _record_failure(image, str(error))
+        _record_failure(image, str(error), start)
         raise
 
 
 def _check(
-    actor: Actor, image: Image, vault: Vault, credentials: CloudCredentials
+    actor: Actor,
+    image: Image,
+    vault: Vault,
+    credentials: CloudCredentials,
+    start: _Start,
+    *,
+    is_chosen: bool,
 ) -> dict[str, tuple[object, object]]:
-    before = image_details.from_json(image.details)
     looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
-    details = _read(image.cloud, before, credentials, vault, looked_up)
-    found = replace(
-        looked_up,
-        image_id=details.image_id or looked_up.image_id,
-        location=details.location or looked_up.location,
+    answer = _read(
+        image.cloud, image_details.from_json(image.details), credentials, vault, looked_up
     )
-    changes = image_details.changes_between(before, details)
-    if credentials.id != image.credentials_id:
-        changes["Credentials"] = (image.credentials_name, credentials.name)
-    if found.location != looked_up.location:
-        changes["Location"] = (looked_up.location, found.location)
-    if found.image_id != looked_up.image_id:
-        changes["Cloud image ID"] = (looked_up.image_id, found.image_id)
+    found = looked_up
+    if isinstance(answer, ImageDetails):
+        found = replace(
+            looked_up,
+            image_id=answer.image_id or looked_up.image_id,
+            location=answer.location or looked_up.location,
+        )
     with _saving(image, looked_up, found):
-        # Somebody may have edited the image while the cloud was answering.
+        # Somebody may have changed the image while the cloud was answering.
         lock(image)
-        if (image.location, image.cloud_image_id) != (looked_up.location, looked_up.image_id):
+        actor.require(Right.EDIT_IMAGES, image.scope)
+        if start.is_overtaken(image) or (
+            (image.location, image.cloud_image_id) != (looked_up.location, looked_up.image_id)
+        ):
             raise CheckedMeanwhile
+        before = image_details.from_json(image.details)
+        details = answer if isinstance(answer, ImageDetails) else _gone(before, answer)
+        changes = image_details.changes_between(before, details)
+        if is_chosen:
+            # Somebody may have promoted the image to a scope that can't use the credentials.
+            usable_credentials(image.scope, image.cloud, credentials.id)
+            if credentials.id != image.credentials_id:
+                changes["Credentials"] = (image.credentials_name, credentials.name)
+            image.credentials = credentials
+        if credentials.id == image.credentials_id:
+            image.credentials_name = credentials.name
+        if found.location != looked_up.location:
+            changes["Location"] = (looked_up.location, found.location)
+        if found.image_id != looked_up.image_id:
+            changes["Cloud image ID"] = (looked_up.image_id, found.image_id)
         image.location, image.cloud_image_id = found.location, found.image_id
-        image.credentials, image.credentials_name = credentials, credentials.name
-        image.checked_at, image.check_failed_at, image.check_error = now(), None, ""
+        image.checked_at = start.at
+        if not start.is_before_failure(image):
+            image.check_failed_at, image.check_error = None, ""
         image_details.apply_details(image, details)
         image.save()
         if changes:
@@ -127,14 +180,21 @@ def _check(
     return changes
 
 
+@dataclass(frozen=True)
+class _Missing:
+    """The cloud says that the image does not exist."""
+
+    reason: str
+
+
 def _read(
     cloud_key: str,
     before: ImageDetails,
     credentials: CloudCredentials,
     vault: Vault,
     locator: Locator,
-) -> ImageDetails:
-    """Return the details from the cloud, or the old details with the state `gone`."""
+) -> ImageDetails | _Missing:
+    """Return the details from the cloud, or why the image no longer exists there."""
     cloud, values = CLOUDS[cloud_key], vault.reveal(credentials)
     if before.lookup_location:
         with suppress(ImageNotFound, UnknownLocation):  # Another location may have the image.
@@ -144,19 +204,18 @@ def _read(
     except ImageNotFound as error:
         if cloud.parse_image_id(locator.image_id).is_alias:
             raise
-        return _gone(before, str(error))
+        return _Missing(str(error))
     except ImageNotVisible as error:
         if not error.account or error.account != before.owner:
             raise
-        return _gone(
-            before,
+        return _Missing(
             f"{cloud.label} no longer has this image. It belongs to the account of these "
-            "credentials, so it would be visible to them.",
+            "credentials, so it would be visible to them."
         )
 
 
-def _gone(before: ImageDetails, reason: str) -> ImageDetails:
-    return replace(before, state=ImageState.GONE, state_note=reason, image_id="")
+def _gone(before: ImageDetails, missing: _Missing) -> ImageDetails:
+    return replace(before, state=ImageState.GONE, state_note=missing.reason, image_id="")
 
 
 def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:
@@ -176,7 +235,10 @@ def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContext
     return transaction()  # Only the spelling of the ID differs.
 
 
-def _record_failure(image: Image, reason: str) -> None:
-    image.check_failed_at, image.check_error = now(), reason
-    failure = Image.update_all(check_failed_at=image.check_failed_at, check_error=reason)
-    failure.where(Image.id == image.id).execute()
+def _record_failure(image: Image, reason: str, start: _Start) -> None:
+    """Store why a check failed, unless a check that started later was saved. Reload the image."""
+    is_newest = Image.check_failed_at.is_null() | (Image.check_failed_at <= start.at)
+    is_newest &= (Image.checked_at == start.checked_at) | (Image.checked_at < start.at)
+    failure = Image.update_all(check_failed_at=start.at, check_error=reason)
+    failure.where((Image.id == image.id) & is_newest).execute()
+    image.reload()
