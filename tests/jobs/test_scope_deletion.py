@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import models
 from models import (
     AuditEntry,
     CloudCredentials,
@@ -13,9 +14,18 @@ from models import (
     Membership,
     Scope,
 )
-from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
+from tests.conftest import (
+    ActorOf,
+    ClientOf,
+    MakeCredentials,
+    MakeImage,
+    ScopeAt,
+    entries_of,
+    reload,
+)
 from tests.jobs.threads import expire_leases, process_jobs
 from webapp.credentials.vault import Vault
+from webapp.images import life_cycle, sharing
 from webapp.jobs import runner, scope_deletion, store
 from webapp.people import scopes
 
@@ -94,3 +104,19 @@ def test_the_page_shows_the_progress_and_offers_no_stop(begun: Job, client_of: C
 def test_nobody_keeps_a_role_at_a_scope_that_is_being_deleted(begun: Job) -> None:
     hidden = Scope.select(Scope.id).where(Scope.deleted_at.is_null(False))
     assert not Membership.select().where(Membership.scope.in_(hidden)).exists()
+
+
+def test_an_image_that_was_promoted_records_that_its_successor_was_deleted(
+    actor_of: ActorOf, scope: ScopeAt, vault: Vault, make_image: MakeImage
+) -> None:
+    admin, production = actor_of("scalr-admin"), scope("acme/production")
+    old, new = (make_image("acme/production", number, shared=False) for number in (1, 2))
+    life_cycle.deprecate(admin, old, models.today(), "Old.", new.id)
+    sharing.promote(admin, old)
+    scope_deletion.delete_scope(admin, production, vault, production.name)
+    process_jobs()
+    assert Image.get_or_none(id=new.id) is None
+    stored, entry = reload(old), entries_of(old)[0]
+    assert stored.successor_id is None
+    assert (entry.action, entry.changes) == ("image.successor", {"successor": [f"#{new.id}", None]})
+    assert (entry.scope, entry.revision) == (scope("acme"), stored.revision)

@@ -234,6 +234,30 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
     _set_successor(actor, without_successor & has_dates, None, image.id)
 
 
+def clear_successors_at(actor: Actor, scope: Scope, size: int) -> int:
+    """Clear the successors that `scope` owns and that images of other scopes have.
+
+    A promotion can lead to such images. Change at most `size` images, with an audit entry for each,
+    and return their number. Images of scopes that are being deleted stay as they are.
+    """
+    successor = Image.alias()
+    found: Any = (
+        Image.select(Image.id, Image.successor)
+        .join(successor, on=(Image.successor == successor.id))
+        .join(Scope, on=(Image.scope == Scope.id))
+        .where((successor.scope == scope.id) & Scope.deleted_at.is_null())
+        .order_by(Image.id)
+        .limit(size)
+    )
+    predecessors: dict[int, list[int]] = {}
+    for image_id, successor_id in found.tuples():
+        predecessors.setdefault(successor_id, []).append(image_id)
+    for successor_id, ids in predecessors.items():
+        is_predecessor = Image.id.in_(ids) & (Image.successor == successor_id)
+        _set_successor(actor, is_predecessor, successor_id, None)
+    return sum(map(len, predecessors.values()))
+
+
 def _set_successor(actor: Actor, condition: Any, before: int | None, after: int | None) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 

@@ -8,6 +8,7 @@ from models import CloudCredentials, Job, JobRow, Scope, transaction
 from webapp.access import Actor
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
+from webapp.images import deletion
 from webapp.jobs import runner, store
 from webapp.jobs.actions import JobAction
 from webapp.jobs.store import Outcome
@@ -59,8 +60,11 @@ def delete_credentials(
 
 
 def _delete_chunk(
-    _actor: Actor, _scope: Scope, _arguments: object, row: JobRow, _vault: Vault
+    actor: Actor, _scope: Scope, _arguments: object, row: JobRow, _vault: Vault
 ) -> Outcome:
+    deleted = Scope.get_or_none(Scope.id == row.arguments["scope"])
+    if deleted is not None and deletion.clear_successors_at(actor, deleted, CHUNK_SIZE):
+        return Outcome("", row.message)
     count = scopes.delete_chunk(row.arguments["scope"], CHUNK_SIZE)
     total = row.arguments.get("deleted", 0) + count
     message = f"{total:,} record{'' if total == 1 else 's'} deleted or changed."
