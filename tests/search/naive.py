@@ -10,6 +10,7 @@ from typing import Any
 
 from models import Image, LifeCycle, Scope
 from schema.search_text import SEPARATOR
+from schema.text import place_key
 from webapp.access import Actor
 from webapp.clouds.base import ImageState
 from webapp.search.keys import Key
@@ -53,7 +54,7 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
             for wanted in term.texts
         ),
         Key.CLOUD: lambda: image.cloud == value,
-        Key.LOCATION: lambda: image.location in {value, value.lower()},
+        Key.LOCATION: lambda: place_key(image.location) == place_key(value),
         Key.OS: lambda: value in {image.os_family, f"{image.os_family} {image.os_version}"},
         Key.SCOPE: lambda: image.scope.level == value,
         Key.OWNER: lambda: (image.scope_id == scope.id) == (value == "here"),

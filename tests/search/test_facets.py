@@ -200,3 +200,31 @@ def test_an_excluded_value_that_is_not_mistyped_is_no_problem(
     assert not catalogue.parse_search(scope("acme"), text).problems
     by = f'-by:"{image.registered_by_name}"'
     assert not catalogue.parse_search(scope("acme"), by).problems
+
+
+def test_a_location_is_found_in_every_spelling_and_counted_once(
+    make_image: MakeImage, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    make_image("acme", 1, location="RegionOne")
+    make_image("acme", 2, location="RegionOne")
+    make_image("acme", 3, location="regionone", agent_installed=False)
+    make_image("acme", 4, location="RegionTwo")
+    acme, actor = scope("acme"), actor_of("scalr-admin")
+    for text in ("location:regionone", "location:RegionOne", "location:REGIONONE"):
+        query = catalogue.parse_search(acme, text)
+        assert found(actor, acme, query) == 3
+        assert [term.label for term in query.terms] == ["Location: RegionOne"]
+        assert found(actor, acme, catalogue.parse_search(acme, f"-{text}")) == 1
+        for search in (text, f"{text} agent:no", f"-{text}"):
+            query = catalogue.parse_search(acme, search)
+            menus = {menu.label: menu for menu in facets.filter_menus(acme, query)}
+            counts = {each.label: each.images for each in menus["Location"].choices}
+            others = "agent:no" if "agent:no" in search else ""
+            assert counts["RegionOne"] == (1 if others else 3)
+            assert "regionone" not in counts
+            (chosen,) = (each for each in menus["Location"].choices if each.label == "RegionOne")
+            assert chosen.chosen is not search.startswith("-")
+            assert len(chosen.query.terms_for(Key.LOCATION)) == (0 if chosen.chosen else 1)
+    (term,) = catalogue.parse_search(acme, "location:regionone location:REGIONONE").terms
+    assert term.value == "RegionOne"
+    assert facets.visible_values(acme, Key.LOCATION) == ["RegionOne", "RegionTwo"]

@@ -252,3 +252,15 @@ def test_a_quoted_text_or_another_word_is_searched_as_it_is(text: str) -> None:
     query = parse(text)
     assert not query.problems
     assert len(query.words) == 1
+
+
+@pytest.mark.parametrize("character", ["\x01", "\x7f", "\u202e", "\ud800"])
+def test_a_control_character_is_shown_and_never_ignored(character: str) -> None:
+    alone = parse(character)
+    assert (alone.terms, alone.text) == ((), "\ufffd")
+    assert alone.problems
+    assert parse(f"web{character}").terms == (Term(Key.WORD, "web\ufffd"),)
+
+
+def test_a_control_character_that_separates_words_is_a_space() -> None:
+    assert parse("web\tserver\x1fbig").text == "web server big"

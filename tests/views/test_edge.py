@@ -95,3 +95,24 @@ def test_no_page_has_the_same_id_twice(
             assert not re.findall(r'datetime="[^"]*\.\d{4,}', page.text), url
             checked += 1
     assert checked > 20
+
+
+def test_a_person_without_a_scope_reads_why_the_list_of_scopes_is_empty(
+    client_of: ClientOf,
+) -> None:
+    client = client_of("outsider")
+    assert "You don’t belong to any scope yet." in client.get("/scopes").text
+    assert "No scopes match." not in client.get("/scopes").text
+    assert "No scopes match." in client.get("/scopes?q=acme").text
+
+
+def test_no_page_contains_a_control_character_of_a_search(client_of: ClientOf) -> None:
+    client = client_of("scalr-admin")
+    for url in (
+        "/scalr/images",
+        "/scalr/images/filters",
+        "/scalr/images/suggestions",
+        "/scopes",
+        "/scalr/members",
+    ):
+        assert "\x01" not in client.get(f"{url}?q=web%01").text, url

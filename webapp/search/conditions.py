@@ -199,8 +199,8 @@ def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
     if term.key is Key.STATUS:
         return _status_condition(value, column)
     name = column(COLUMNS[term.key])
-    if term.key is Key.LOCATION and not term.stored:
-        return sql.one_of(name, sorted({value, value.lower()}))
+    if term.key is Key.LOCATION:
+        return sql.one_of(name, term.stored or (value,))
     return sql.equals(name, value == "yes" if term.key in {Key.AGENT, Key.VERIFIED} else value)
 
 

@@ -15,6 +15,7 @@ from webapp.clouds.base import ImageState
 from webapp.search import conditions, planner, sql
 from webapp.search.keys import STORED_KEYS, Key
 from webapp.search.query import EVERYTHING, Query, Term
+from webapp.search.stored_values import place_of
 
 MENUS = {
     Key.CLOUD: "Cloud",
@@ -77,7 +78,7 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
 def visible_values(scope: Scope, key: Key) -> list[str]:
     """Return the values of `key` among the images that `scope` sees, the most frequent first."""
     counts = _count_values(scope, EVERYTHING, [key])[key]
-    return [value for value in counts if value]
+    return [value for value in _merge_spellings(EVERYTHING, key, counts)[0] if value]
 
 
 def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
@@ -96,12 +97,35 @@ def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
     counts = count(*excluded)
     for term in excluded:
         remaining = count(*(other for other in excluded if other is not term))
-        if images := remaining.get(term.value):
-            counts[term.value] = images
+        for value in term.stored if key is Key.LOCATION else (term.value,):
+            if images := remaining.get(value):
+                counts[value] = images
     return _most_frequent_first(counts)
 
 
-def _build_menu(query: Query, key: Key, counts: Mapping[str, int]) -> Menu:
+def _merge_spellings(
+    query: Query, key: Key, counts: Mapping[str, int]
+) -> tuple[Mapping[str, int], Mapping[str, tuple[str, ...]]]:
+    """Return the number of images by value, and the stored spellings of each value.
+
+    A location has one value for all its spellings: the value of the query's term, or the first
+    spelling. Each value of another key has one spelling.
+    """
+    if key is not Key.LOCATION:
+        return counts, {value: (value,) for value in counts}
+    names = {place_of(term.value): term.value for term in query.terms_for(key)}
+    by_place: dict[str, list[str]] = {}
+    for value in counts:
+        by_place.setdefault(place_of(value), []).append(value)
+    spellings = {
+        names.get(place, min(values)): tuple(sorted(values)) for place, values in by_place.items()
+    }
+    merged = {value: sum(counts[each] for each in spellings[value]) for value in spellings}
+    return _most_frequent_first(merged), spellings
+
+
+def _build_menu(query: Query, key: Key, found: Mapping[str, int]) -> Menu:
+    counts, spellings = _merge_spellings(query, key, found)
     chosen = {term.value for term in query.terms_for(key) if not term.excluded}
     shown = [value for value in counts if value][:MAX_MENU_VALUES]
     # A chosen value is always shown. A family and a version, such as "ubuntu 24.04", is not a value
@@ -113,7 +137,8 @@ def _build_menu(query: Query, key: Key, counts: Mapping[str, int]) -> Menu:
     ]
     choices = []
     for value in shown:
-        term = Term(key, value, stored=(value,) if key in STORED_KEYS else ())
+        stored = spellings.get(value, (value,)) if key in STORED_KEYS else ()
+        term = Term(key, value, stored=stored)
         is_chosen, toggled = value in chosen, query.with_term_toggled(term)
         choices.append(Choice(term.value_label, counts.get(value, 0), is_chosen, toggled))
     return Menu(MENUS[key], choices)

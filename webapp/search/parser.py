@@ -34,6 +34,7 @@ from webapp.search.values import (
     example_term,
     too_short_message,
 )
+from webapp.values.text import replace_control_characters
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
@@ -56,9 +57,11 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     """Return the query that `text` describes.
 
     Any text can be parsed: a piece that is not a valid term becomes a problem of the query. The
-    text after `MAX_TEXT_LENGTH` characters becomes a problem too. To parse the text of a person,
-    call `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
+    text after `MAX_TEXT_LENGTH` characters becomes a problem too. A control character
+    becomes U+FFFD, so that pages can show it. To parse the text of a person, call
+    `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
     """
+    text = replace_control_characters(text)
     terms: dict[Term, None] = {}
     problems: dict[Problem, None] = {}
     if len(text) <= MAX_TEXT_LENGTH and (image_id := only_image_id(text)):
@@ -98,9 +101,9 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
     if key in {Key.SIZE, Key.CREATED}:
         operator, value = _COMPARISON.fullmatch(value).groups()  # type: ignore[union-attr]
     value = unquote(value)
-    for text in dict.fromkeys((value, value.strip(), comparable(value).strip())):
-        if stored := _find_stored(key, text, stored_values):
-            return Term(key, text, excluded, stored=stored)
+    if found := _find_stored(key, value, stored_values):
+        text, stored = found
+        return Term(key, text, excluded, stored=stored)
     if key not in {Key.LOCATION, Key.ARCH}:  # These values are stored as the cloud writes them.
         value = comparable(value)
     value = value.strip()
@@ -112,7 +115,23 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
         return Problem(piece, error.message)
 
 
-def _find_stored(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
+def _find_stored(
+    key: Key, value: str, stored_values: StoredValues
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return the value and `stored` of the term for the stored value that `value` equals, or None.
+
+    For `location`, the value is the first spelling of the place.
+    """
+    if key is Key.LOCATION:
+        spellings = _find_spellings(value, stored_values)
+        return (spellings[0], spellings) if spellings else None
+    for text in dict.fromkeys((value, value.strip(), comparable(value).strip())):
+        if stored := _find_stored_text(key, text, stored_values):
+            return text, stored
+    return None
+
+
+def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the stored value that `text` equals, or ().
 
     If `text` can have only one meaning, this function does not search the database, to save time.
@@ -121,12 +140,19 @@ def _find_stored(key: Key, text: str, stored_values: StoredValues) -> tuple[str,
         return _find_stored_os(text, stored_values)
     canonical = {
         Key.CLOUD: text in CLOUDS,
-        Key.LOCATION: text == text.lower().strip(),
         Key.ARCH: text == text.lower().strip() and text not in ARCHITECTURES,
     }
     if canonical.get(key, True):
         return ()
     return (text,) if (text,) in stored_values(key, [text]) else ()
+
+
+def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ...]:
+    """Return the stored spellings of a location, sorted. `place_key` defines which are equal."""
+    if not location:
+        return ()  # Images that are not regional have no location.
+    found = stored_values(Key.LOCATION, [location])
+    return tuple(sorted(spelling for (spelling,) in found))
 
 
 def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:

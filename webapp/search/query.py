@@ -27,8 +27,9 @@ class Term:
 
     `operator` compares sizes and dates, for example ">". It is '' for equality and for all other
     keys. `stored` is the value in the database that `value` equals. For `os`, `stored` is a family,
-    or a family and a version. For the other keys of `STORED_KEYS`, it is one text. It is () if no
-    image has the value.
+    or a family and a version. For `location`, it is all spellings of the place, and `value` is the
+    first of them. For the other keys of `STORED_KEYS`, it is one text. It is () if no image has the
+    value.
     """
 
     key: Key

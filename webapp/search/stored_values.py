@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models import Image, Scope
+from schema.text import place_key
 from webapp.search import conditions, sql
 from webapp.search.keys import Key
 from webapp.search.query import EVERYTHING
@@ -31,10 +32,25 @@ def has_registrar(scope: Scope, name: str) -> bool:
 def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
     """Return the values of `key` that visible images have and whose first column is in `texts`.
 
-    For example, for `os` the first column is the family.
+    For example, for `os` the first column is the family. The values of `location` are those that
+    name the same place as one of the texts.
     """
     columns = COLUMNS[key]
-    found = sql.one_of(columns[0], texts)
+    is_place = key is Key.LOCATION
+    found = sql.ALWAYS if is_place else sql.one_of(columns[0], texts)
     slices = conditions.scope_slices(scope, EVERYTHING)
     sources = (sql.rows_of("facet_group", sql.all_of([each.condition, found])) for each in slices)
-    return set(sql.fetch(sql.union(sql.select(columns, source) for source in sources)))
+    statements = (sql.select(columns, source, group_by=columns) for source in sources)
+    values = set(sql.fetch(sql.union(statements)))
+    if not is_place:
+        return values
+    places = set(map(place_of, texts))
+    return {value for value in values if place_of(value[0]) in places}
+
+
+def place_of(location: str) -> str:
+    """Return a text that is equal for all spellings of a location.
+
+    A location that consists only of separators has a single spelling.
+    """
+    return place_key(location) or location

@@ -118,6 +118,18 @@ def displayable_lines(text: str) -> str:
     return comparable(text).strip(" \r\n")
 
 
+def replace_control_characters(text: str) -> str:
+    """Return the text with U+FFFD for each character that `character_problem` refuses.
+
+    The character does not disappear, because a search without it could find more than the person
+    meant. A control character that separates words, such as a tab, becomes a space.
+    """
+    text = re.sub(r"[\t\x0b\x0c\x1c-\x1f\x85]", " ", text)
+    for refused in (_REORDERING, _CONTROL, _SURROGATE):
+        text = refused.sub("\ufffd", text)
+    return text
+
+
 def is_encodable(text: str) -> bool:
     """Return whether the text can be sent and stored. NUL and half of a surrogate pair cannot."""
     return "\x00" not in text and _SURROGATE.search(text) is None

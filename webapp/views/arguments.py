@@ -8,6 +8,7 @@ from flask import request
 from werkzeug.routing import IntegerConverter, Map
 
 from models import LARGEST_ID
+from webapp.values.text import replace_control_characters
 
 MAX_DIGITS = 7
 
@@ -35,7 +36,7 @@ def id_argument(name: str) -> int:
 
 def search_text() -> str:
     """Return the text in the search box of a list."""
-    return request.args.get("q", "").strip()
+    return replace_control_characters(request.args.get("q", "")).strip()
 
 
 def page_number() -> int:

@@ -20,6 +20,7 @@ from webapp.search.keys import Key
 from webapp.search.ordering import SORTS
 from webapp.search.parser import MAX_TEXT_LENGTH
 from webapp.search.query import Query
+from webapp.values.text import replace_control_characters
 from webapp.views.arguments import number_argument
 from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
@@ -102,7 +103,7 @@ def image_count() -> Response:
 @pages.get("/images/suggestions")
 @needs(Right.VIEW_IMAGES)
 def image_suggestions() -> Response:
-    text = request.args.get("q", "")[:MAX_TEXT_LENGTH]
+    text = replace_control_characters(request.args.get("q", ""))[:MAX_TEXT_LENGTH]
     caret = min(number_argument("caret", len(text)), len(text))
     suggested = suggestions.suggest(g.scope, text, caret)
     return render("list/_suggestions.html", suggestions=suggested)
