@@ -25,6 +25,7 @@ from webapp.search import catalogue
 from webapp.search.query import EVERYTHING
 from webapp.transfer import export, import_formats, import_job, imports
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
+from webapp.transfer.imports import PlannedAgain
 
 
 def planned_lines(job: Job) -> list[PlannedLine]:
@@ -432,3 +433,39 @@ def test_an_import_runs_as_a_job(plan: PlanImport, vault: Vault) -> None:
     created = JobRow.select(JobRow.image_id).where(JobRow.outcome == "created")
     assert {row.image_id for row in created} == {image.id for image in Image.select()}
     assert actions.JOB_ACTIONS[job.action].title_for(job.total) == "Import"
+
+
+def test_a_plan_that_is_replaced_just_before_the_import_starts_is_not_carried_out(
+    plan: PlanImport, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = plan(line())
+    start_job = runner.start_job
+
+    def replace_plan_first(started: Job, *args: Any, **options: Any) -> None:
+        monkeypatch.setattr(runner, "start_job", start_job)
+        imports.answer(Job.get_by_id(job.id), vault, {"aws": {"location": "eu-west-1"}}, None)
+        start_job(started, *args, **options)
+
+    monkeypatch.setattr(runner, "start_job", replace_plan_first)
+    with pytest.raises(PlannedAgain):
+        imports.apply(job, vault, imports.plan_id_of(job))
+    assert Job.get_by_id(job.id).state == "planned"
+    assert not Image.select().exists()
+
+
+def test_an_import_that_just_started_keeps_its_look_ups(
+    plan: PlanImport,
+    make_credentials: MakeCredentials,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: details())
+    options = ImportOptions(look_up=True, credentials={"aws": make_credentials("acme").id})
+    job = plan(line(), options=options)
+    plan_id = imports.plan_id_of(job)
+    Job.update(state="running").where(Job.id == job.id).execute()
+    monkeypatch.setattr(imports, "VALID_SECONDS", -1)
+    with pytest.raises(PlannedAgain):
+        imports.apply(job, vault, plan_id)
+    (row,) = JobRow.select().where(JobRow.job == job)
+    assert row.arguments["look_up_result"]

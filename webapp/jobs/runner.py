@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from models import DATABASE_FAILURES, NO_HEARTBEAT, Job, JobRow, Lease, now, open_connection
 from webapp.access import Actor
@@ -40,13 +41,15 @@ _job_started = threading.Event()
 """Set when this process has started a job."""
 
 
-def start_job(job: Job, vault: Vault, *, wait: bool = False) -> None:
+def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None) -> None:
     """Start a planned job, and reload `job`. A job that was already started is not started again.
 
-    If `wait` is true, a short job without calls to clouds is usually finished when this function
-    returns.
+    The job is not started unless it meets the query condition `only_if`. If `wait` is true, a short
+    job without calls to clouds is usually finished when this function returns.
     """
     planned = (Job.id == job.id) & (Job.state == "planned")
+    if only_if is not None:
+        planned &= only_if
     if Job.update(state="running", seen_at=NO_HEARTBEAT).where(planned).execute():
         is_short = job.total <= SHORT_JOB_ROWS and not action_of(job).calls_cloud
         store.reload_job(job)

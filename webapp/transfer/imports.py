@@ -99,20 +99,40 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     whether the plan is carried out. If the look-ups are repeated, the person must review the new
     plan. Raises PlannedAgain.
     """
+    if job.action == LOOK_UP:
+        raise PlannedAgain
     if not _is_planned(job):
-        return job.action == APPLY
+        return True
     if plan_id is not None and plan_id != plan_id_of(job):
         raise PlannedAgain
+    is_reviewed = _unchanged(job)
+    if plan_id_of(job):
+        is_reviewed &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
     looked_up_at = job.arguments.get("looked_up_at")
     oldest = now() - timedelta(seconds=VALID_SECONDS)
     if looked_up_at and datetime.fromisoformat(looked_up_at) < oldest:
+        _forget_look_ups(job, is_reviewed)
+        _prepare(job, vault)
+        return False
+    runner.start_job(job, vault, wait=True, only_if=is_reviewed)
+    if job.action == LOOK_UP or _is_planned(job):
+        raise PlannedAgain
+    return True
+
+
+def _forget_look_ups(job: Job, is_reviewed: Any) -> None:
+    """Remove the results of the look-ups. Raises PlannedAgain unless the job meets `is_reviewed`.
+
+    If another request started the import, its rows would otherwise lose the details of the cloud.
+    """
+    with transaction():
+        arguments = {**job.arguments, "plan_id": secrets.token_hex(8)}
+        if not Job.update(arguments=arguments).where(is_reviewed).execute():
+            raise PlannedAgain
+        job.arguments = arguments
         for row in JobRow.select().where(JobRow.job == job):
             row.arguments.pop("look_up_result", None)
             JobRow.update(arguments=row.arguments).where(JobRow.id == row.id).execute()
-        _prepare(job, vault)
-        return False
-    runner.start_job(job, vault, wait=True)
-    return True
 
 
 def plan_id_of(job: Job) -> str:
@@ -257,6 +277,7 @@ def _store_plan(job: Job) -> None:
             "plan_id": secrets.token_hex(8),
             "counts": counts,
             "questions": _questions(planned, job.arguments),
+            "incomplete": sum(line.only_lacks_answers for line in planned),
         },
     }
     inserts = store.inserts(job, plan_rows)
