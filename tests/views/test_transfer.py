@@ -211,6 +211,7 @@ def test_a_plan_without_changes_has_no_button(client_of: ClientOf) -> None:
 
 BAD = "nimbus,x,y,z"
 INCOMPLETE = f"aws,,{AMI},ubuntu-noble-24.04"
+INCOMPLETE_AND_BAD = "aws,us-east-1,no-ami,a name without an operating system"
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,16 @@ INCOMPLETE = f"aws,,{AMI},ubuntu-noble-24.04"
             "2 lines have errors. 1 of them lacks a value that you can enter below.",
         ),
         (
+            [INCOMPLETE_AND_BAD],
+            "Nothing can be imported from this file yet.",
+            "The line has an error. Correct the file and import it again.",
+        ),
+        (
+            [INCOMPLETE, INCOMPLETE_AND_BAD],
+            "Nothing has been imported yet.",
+            "2 lines have errors. 1 of them lacks a value that you can enter below.",
+        ),
+        (
             [INCOMPLETE, f"aws,us-east-1,{AMI[:-1]}1,ubuntu-noble-24.04"],
             "Nothing has been imported yet. 1 image will be registered",
             "1 line lacks a value. Enter the value below, or continue without this line.",
@@ -270,7 +281,7 @@ def test_the_sentences_above_a_plan_agree(
     if problem:
         assert problem in intro
     assert ("error" in intro or "lack" in intro) == bool(problem)
-    assert ("Complete the file" in intro) == ("below" in problem)
+    assert ("Complete the file" in intro) == ("below" in problem or INCOMPLETE_AND_BAD in rows)
 
 
 def test_the_sentences_above_a_plan_name_what_the_file_contains(client_of: ClientOf) -> None:
@@ -286,10 +297,13 @@ def test_the_sentences_above_a_plan_name_what_the_file_contains(client_of: Clien
     amis = {
         **build,
         "builder_type": "amazon-ebs",
-        "artifact_id": f"us-east-1a:{AMI},us-east-1b:{AMI}",
+        "artifact_id": f"us-east-1:{AMI},us-west-1:{AMI}",
     }
     plan = client.get(create_plan(client, json.dumps({"builds": [amis]}))).text
     assert "2 images lack values. Enter the values below." in plan
+    amis["artifact_id"] = f"us-east-1a:{AMI},us-east-1b:{AMI}"
+    plan = client.get(create_plan(client, json.dumps({"builds": [amis]}))).text
+    assert "Both images have errors. Correct the file and import it again." in plan
 
 
 def test_nobody_else_sees_a_plan(client_of: ClientOf) -> None:

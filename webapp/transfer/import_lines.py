@@ -196,8 +196,8 @@ def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, 
 class NewChoices:
     """The choices of a new image. `choices` is None if there are errors.
 
-    If `lacks_operating_system` is true, the operating system is unknown, and the person must enter
-    it.
+    If `lacks_operating_system` is true, the operating system is unknown, and one of the errors says
+    that the person must enter it.
     """
 
     choices: Choices | None
@@ -221,6 +221,7 @@ def choices_for_new_image(
         errors.append("The name is missing. Add a name, or look the image up.")
     texts = [*(receipt.details.os_texts if receipt else ()), name, line.description]
     family, version = _detect_operating_system(line, texts, answers.operating_system)
+    lacks_operating_system = True
     if not family and "os_family" not in line.texts:
         errors.append(
             "The os_family is missing, and it can’t be detected. Enter the operating system above, "
@@ -231,9 +232,11 @@ def choices_for_new_image(
             "The os_version is missing, and it can’t be detected. Enter the operating system "
             "above, or add os_version."
         )
+    else:
+        lacks_operating_system = False
     errors += _family_errors(family)
     if errors or not (name and family and version):
-        return NewChoices(None, errors, not (family and version))
+        return NewChoices(None, errors, lacks_operating_system)
     size_gb = line.choices.get("size_gb", receipt.details.size_gb if receipt else None)
     choices = Choices(
         name=name,

@@ -89,7 +89,8 @@ class PlannedLine:
     image, `before` is empty. If the file registers the successor, `successor` is the identity of
     the successor, and the life cycle has no ID of a successor. If the successor has a line in the
     file, `successor_position` is the position of this line in the plan. `question` is the name of a
-    value that the line lacks and that the person can enter, or ''.
+    value that the line lacks and that the person can enter, or ''. `only_lacks_answers` is whether
+    the line has no other errors.
     """
 
     number: int
@@ -112,6 +113,7 @@ class PlannedLine:
     successor_may_be_retired: bool = False
     successor_position: int | None = None
     question: str = ""
+    only_lacks_answers: bool = False
     cloud: str = ""
 
     @property

@@ -68,6 +68,8 @@ class _Line:
     """The new successor. None if the image gets no successor, or if `keeps_successor` is true."""
     keeps_successor: bool = False
     """Whether the image has the same successor after the import as before."""
+    answerable_errors: int = 0
+    """How many of the errors say that the line lacks a value that the person can enter."""
 
     @property
     def values(self) -> ImportLine:
@@ -137,7 +139,7 @@ class _Planner:
             planned.cloud_image_id = locator.image_id or cloud_image_id
         if look_up and look_up.error:
             planned.errors.append(look_up.error)
-        return _Line(parsed, look_up, planned)
+        return _Line(parsed, look_up, planned, answerable_errors=int(bool(parsed.missing)))
 
     def _find_registered(self) -> None:
         identities = [line.planned.identity for line in self._lines if line.planned.identity]
@@ -210,6 +212,7 @@ class _Planner:
         planned.errors.extend(new.errors)
         if new.lacks_operating_system:
             planned.question = planned.question or OPERATING_SYSTEM
+            line.answerable_errors += 1
         if new.choices is None:
             return
         planned.after = asdict(new.choices)
@@ -348,6 +351,7 @@ class _Planner:
 
     def _set_effect(self, line: _Line) -> None:
         planned = line.planned
+        planned.only_lacks_answers = 0 < len(planned.errors) == line.answerable_errors
         if planned.errors:
             planned.before, planned.after = {}, {}
             return

@@ -13,7 +13,7 @@ class Review:
     """The sentences about a plan.
 
     `importable` is the number of images that the import would register or update. `incomplete` is
-    the number of lines that lack a value, if the person can enter the value. If no line has an
+    the number of lines whose only errors are values that the person can enter. If no line has an
     error, `problem` is ''.
     """
 
@@ -27,7 +27,9 @@ def review_of(job: Job) -> Review:
     """Return the sentences about the plan of a job."""
     counts = job.arguments["counts"]
     importable = counts[Effect.CREATE] + counts[Effect.UPDATE]
-    incomplete = sum(question["lines"] for question in job.arguments["questions"])
+    # A plan that an older version of the application has stored counts the lines by question.
+    by_question = sum(question["lines"] for question in job.arguments["questions"])
+    incomplete = job.arguments.get("incomplete", by_question)
     return Review(
         importable,
         incomplete,
