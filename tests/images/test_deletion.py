@@ -298,3 +298,19 @@ def test_deleting_an_image_preserves_its_history(make_image: MakeImage, actor_of
     assert Image.get_or_none(Image.id == image.id) is None
     entry = AuditEntry.get(AuditEntry.action == "image.delete")
     assert entry.changes["cloud_image_id"] == [image.cloud_image_id, None]
+
+
+def test_the_history_of_a_restored_image_names_what_it_lost(
+    make_credentials: MakeCredentials, make_image: MakeImage, editor: Actor, acme: Scope
+) -> None:
+    credentials, successor = make_credentials("acme", "theirs"), make_image("acme", 2)
+    image = registration.register(editor, acme, receipt(credentials), choices())
+    life_cycle.deprecate(editor, image, models.today(), "Old.", successor.id)
+    batch = deletion.delete(editor, image)
+    deletion.delete(editor, successor)
+    credentials.delete_instance()
+    ((restored,), _) = deletion.restore_batch(editor, acme, batch)
+    assert entries_of(restored)[0].changes == {
+        "successor": [f"#{successor.id}", None],
+        "credentials": ["theirs", None],
+    }

@@ -192,14 +192,16 @@ def restore_image(
                     "This image has already been restored, or it was deleted more than 24 hours "
                     "ago."
                 )
-            image = _image_from(row.record["columns"])
+            columns = row.record["columns"]
+            image = _image_from(columns)
             image.revision += 1
             _require_unregistered(image)
             image.save(force_insert=True)
             if reconnect:
                 _reconnect_predecessors(actor, image, row.record["succeeds"])
             row.delete_instance()
-            audit.record(actor, scope, "image.undelete", image.name, record=image)
+            changes = _lost_references(columns, image)
+            audit.record(actor, scope, "image.undelete", image.name, record=image, changes=changes)
     except IntegrityError as error:
         # Somebody else registered or restored the image between the check and the insert.
         raise CannotRestore(
@@ -312,6 +314,17 @@ def _image_from(columns: Mapping[str, Any]) -> Image:
     image = Image(**{name: _from_json(fields[name], value) for name, value in columns.items()})
     image.status = life_cycle.plan_of(image).status
     return image
+
+
+def _lost_references(columns: Mapping[str, Any], image: Image) -> audit.Changes:
+    """Return the changes of an image that is restored without its successor or credentials."""
+    successor, had_credentials = columns["successor"], columns["credentials"] is not None
+    changes: dict[str, tuple[object, object]] = {}
+    if successor is not None and image.successor_id is None:
+        changes["successor"] = (f"#{successor}", None)
+    if had_credentials and image.credentials_id is None:
+        changes["credentials"] = (image.credentials_name, None)
+    return changes
 
 
 def _from_json(field: Field, value: Any) -> Any:
