@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,9 +13,10 @@ import models
 from models import Image
 from tests.conftest import ClientOf, MakeImage, details, reload
 from tests.views.pages import revision_in, visible_text
+from webapp.access import Actor
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageState
-from webapp.images import image_details, life_cycle
+from webapp.images import editing, image_details, life_cycle
 
 IMAGES = "/account/acme/images"
 
@@ -152,3 +153,16 @@ def test_checking_verifies_an_image(
     assert "Not checked This image" not in visible_text(page)
     assert "State Not checked → Available" in visible_text(page)
     assert reload(image).verified
+
+
+def test_a_saved_successor_stays_if_it_was_renamed_and_retired_meanwhile(
+    client: FlaskClient, make_image: MakeImage, editor: Actor
+) -> None:
+    old, new = make_image("acme", 1), make_image("acme", 2, name="new")
+    fields = {"status": "deprecated", "on": "2026-02-28", "successor": f"#{new.id} new"}
+    change(client, old, **fields)
+    editing.edit_fields(editor, reload(new), {"name": "newer"})
+    life_cycle.retire(editor, reload(new), date(2026, 2, 1))
+    change(client, old, **fields, reason="Old.")
+    stored = reload(old)
+    assert (stored.status_reason, stored.successor_id) == ("Old.", new.id)

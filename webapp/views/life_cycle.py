@@ -13,7 +13,12 @@ from webapp.access import Right
 from webapp.forms.base import refuse
 from webapp.forms.life_cycle import StatusForm
 from webapp.images import life_cycle
-from webapp.images.successors import parse_successor, reference_to, visible_successor
+from webapp.images.successors import (
+    parse_successor,
+    reference_number,
+    reference_to,
+    visible_successor,
+)
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict
 from webapp.search import catalogue
@@ -116,10 +121,12 @@ def _save(image: Image, form: StatusForm) -> audit.Changes:
 def _successor_id(image: Image, text: str) -> int | None:
     """Return the ID of the successor that `text` names. Raises Refusal.
 
-    If the person did not change the field, the saved successor stays, even if it has been retired
-    since. If the saved successor is not visible here, the unchanged field is empty.
+    If the person did not change the field, the saved successor stays, even if it has been renamed
+    or retired since. If the saved successor is not visible here, the unchanged field is empty.
     """
-    if text == _successor_text(image):
+    number, is_explicit = reference_number(text)
+    is_saved = is_explicit and number is not None and number == image.successor_id
+    if is_saved or text == _successor_text(image):
         return image.successor_id
     return parse_successor(g.scope, text)
 
