@@ -116,3 +116,31 @@ def test_a_weak_password_does_not_use_up_the_invitation(actor_of: ActorOf, scope
     with pytest.raises(accounts.PasswordRefused):
         members.accept_with_new_account(token, "New", "short")
     assert members.accept_with_new_account(token, "New", PASSWORD)
+
+
+def test_an_invitation_that_was_just_accepted_is_not_withdrawn(
+    actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme, admin = scope("acme"), actor_of("account-admin")
+    token = members.invite(admin, acme, "new@example.com", Role.VIEWER)
+    read = members.find_invitation(token)
+    members.accept_with_new_account(token, "New One", "a long enough one")
+    monkeypatch.setattr(Invitation, "get_or_none", lambda **_: read)
+    with pytest.raises(MemberError, match="already been accepted"):
+        members.withdraw_invitation(admin, acme, read.id)
+    actions = {entry.action for entry in AuditEntry.select()}
+    assert actions == {"member.invite", "member.join"}
+
+
+def test_an_invitation_that_replaces_another_records_both_roles(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    acme, admin = scope("acme"), actor_of("account-admin")
+    for role in (Role.VIEWER, Role.ADMIN, Role.ADMIN):
+        members.invite(admin, acme, "new@example.com", role)
+    entries = AuditEntry.select().order_by(AuditEntry.id)
+    assert [entry.changes["role"] for entry in entries] == [
+        [None, "viewer"],
+        ["viewer", "admin"],
+        [None, "admin"],
+    ]

@@ -34,6 +34,7 @@ from webapp.values.lists import Found, find
 
 INVITATION_DAYS = 7
 NOT_A_MEMBER = "This person is no longer a member of this scope."
+NOT_INVITED = "This invitation has already been accepted or withdrawn."
 
 
 class MemberError(Refusal):
@@ -106,6 +107,8 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     token = secrets.token_urlsafe(32)
     try:
         with transaction():
+            replaced = Invitation.get_or_none(scope=scope, email=email)
+            before = replaced.role if replaced and replaced.expires_at > now() else None
             Invitation.delete().where(
                 (Invitation.scope == scope) & (Invitation.email == email)
             ).execute()
@@ -117,7 +120,9 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
                 invited_by=actor.person,
                 expires_at=now() + timedelta(days=INVITATION_DAYS),
             )
-            audit.record(actor, scope, "member.invite", email, changes={"role": (None, role)})
+            # An equal role is no change, so the entry names only the new invitation.
+            changes = {"role": (before if before is not role else None, role)}
+            audit.record(actor, scope, "member.invite", email, changes=changes)
     except IntegrityError as error:
         raise MemberError(
             f"{email} has just been invited. Withdraw that invitation below, or use it.",
@@ -132,8 +137,10 @@ def withdraw_invitation(actor: Actor, scope: Scope, invitation_id: int) -> Invit
     with transaction():
         invitation: Invitation | None = Invitation.get_or_none(id=invitation_id, scope=scope)
         if invitation is None:
-            raise MemberError("This invitation has already been accepted or withdrawn.")
-        invitation.delete_instance()
+            raise MemberError(NOT_INVITED)
+        # Somebody may accept or replace the invitation at the same moment.
+        if invitation.delete_instance() != 1:
+            raise MemberError(NOT_INVITED)
         audit.record(actor, scope, "member.withdraw", invitation.email)
     return invitation
 
