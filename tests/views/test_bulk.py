@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
 from webapp.forms.bulk import BulkForm
-from webapp.images import editing
+from webapp.images import deletion, editing, sharing
 from webapp.jobs import bulk, store
 from webapp.search.parser import parse
 
@@ -463,3 +464,18 @@ def test_a_preview_of_many_images_stays_small(app: Flask) -> None:
     assert len(packed) < 64 * 1024
     with app.test_request_context(method="POST", data={"revisions": packed}):
         assert BulkForm().revisions.data == shown
+
+
+@pytest.mark.parametrize("leaves", [deletion.delete, sharing.promote])
+def test_a_selected_image_that_left_the_scope_is_never_skipped_silently(
+    client: FlaskClient, make_image: MakeImage, actor_of: ActorOf, leaves: Callable[..., object]
+) -> None:
+    leaving, staying = make_image("acme", 1), make_image("acme", 2)
+    seen = preview(client, "delete", leaving, staying)
+    leaves(actor_of("scalr-admin"), reload(leaving))
+    response = confirm(client, "delete", leaving, staying, revisions=revisions(seen))
+    assert response.status_code == 409
+    assert "Some of the selected images were deleted or promoted." in visible_text(response)
+    assert reload(staying)
+    again = confirm(client, "delete", leaving, staying, revisions=revisions(response))
+    assert "Done. 1 of 1 processed." in visible_text(again)

@@ -76,11 +76,14 @@ class TooManyImages(Refusal):
 
 
 class SelectionChanged(Refusal):
-    """A search no longer finds exactly the images of the preview."""
+    """The selection no longer has exactly the images of the preview."""
 
-    def __init__(self) -> None:
+    def __init__(self, selection: Selection) -> None:
         super().__init__(
             "The images that match your search have changed. Review them and try again."
+            if selection.query is not None
+            else "Some of the selected images were deleted or promoted. Review the others and try "
+            "again."
         )
 
 
@@ -128,7 +131,8 @@ def start_action(
     caller may add values that the job's page needs. `revisions` and, for a search, `fingerprint`
     come from the preview. The job refuses an image if somebody changed a field after the preview
     and the action would overwrite this field. Raises SelectionChanged if the search now finds other
-    images, and Forbidden, NotUnderstood and TooManyImages.
+    images, or if the scope no longer owns a selected image. Also raises Forbidden, NotUnderstood
+    and TooManyImages.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
@@ -144,8 +148,10 @@ def start_action(
     ]
     if len(rows) > MAX_IMAGES:
         raise TooManyImages(_count_by_owner(actor, scope, selection)[0])
-    if fingerprint not in {None, _fingerprint(row.image_id or 0 for row in rows)}:
-        raise SelectionChanged
+    found = {row.image_id or 0 for row in rows}
+    lost = (seen.keys() & set(selection.image_ids)) - found
+    if lost or fingerprint not in {None, _fingerprint(found)}:
+        raise SelectionChanged(selection)
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.
     arguments = {**arguments, "batch": deletion.new_batch()}

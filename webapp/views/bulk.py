@@ -48,7 +48,7 @@ def preview_bulk() -> Response:
 @pages.post("/images/bulk/start")
 @needs(Right.EDIT_IMAGES)
 def start_bulk() -> Response:
-    """Start the action, unless a search now finds other images than the preview showed."""
+    """Start the action, unless the selection now has other images than the preview showed."""
     form = _bulk_form()
     if not _is_complete(form):
         return _redirect_to_images(form)
