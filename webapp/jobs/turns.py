@@ -40,9 +40,10 @@ BATCH_SECONDS = 0.05
 """How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
 ATTEMPTS_IN_TURN = 3
 """How often a row is tried within one turn if somebody else changes its record."""
-SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO = 0.002, 1.0
+SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO, SQLITE_BATCH_PAUSE_RATIO = 0.002, 1.5, 0.5
 """Pause after each transaction on SQLite: at least this many seconds, and this many times as long
-as the transaction. SQLite allows one writer at a time; others write in the pause."""
+as the transaction. A batch of short rows needs a shorter pause than one long row. SQLite allows one
+writer at a time; others write in the pause."""
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +90,16 @@ class _Turn:
             if not rows or not _running(self._job.id, "running"):
                 return
             self._locked_at = time.monotonic()
+            ratio, remaining = SQLITE_PAUSE_RATIO, len(rows)
             if self._one_by_one or rows[0].lost_leases:
                 if not self._process_row(rows[0]):
                     rows.popleft()
             elif not self._process_batch(rows, end):
                 self._one_by_one = True
                 rows.clear()  # The transaction was undone, so the objects may be wrong.
-            _let_others_write(self._locked_at)
+            if len(rows) < remaining - 1:
+                ratio = SQLITE_BATCH_PAUSE_RATIO
+            _let_others_write(self._locked_at, ratio)
             if time.monotonic() >= end or stopping():
                 return
 
@@ -263,10 +267,10 @@ def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) 
     return action.process_row(actor, job.scope, job.arguments, row, vault)
 
 
-def _let_others_write(locked_at: float) -> None:
+def _let_others_write(locked_at: float, ratio: float) -> None:
     if is_sqlite():
         taken = time.monotonic() - locked_at
-        time.sleep(max(SHORTEST_SQLITE_PAUSE, taken * SQLITE_PAUSE_RATIO if taken > 0.02 else 0))
+        time.sleep(max(SHORTEST_SQLITE_PAUSE, taken * ratio if taken > 0.02 else 0))
 
 
 # The turn sends this query before every row, and Peewee took longer to build it than the database
