@@ -10,12 +10,12 @@ from itertools import pairwise
 import pytest
 
 import models
-from models import AuditEntry, CloudCredentials, Image, Job, Scope, database, is_sqlite
-from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt
+from models import AuditEntry, CloudCredentials, Image, Job, JobRow, Scope, database, is_sqlite
+from tests.conftest import ActorOf, ClientOf, MakeCredentials, MakeImage, ScopeAt, reload
 from tests.jobs.threads import process_jobs
 from webapp.credentials.vault import Vault
-from webapp.images import deletion
-from webapp.jobs import bulk, runner, scope_deletion
+from webapp.images import deletion, editing, life_cycle
+from webapp.jobs import bulk, bulk_actions, runner, scope_deletion
 from webapp.people import scopes
 
 ROWS = 5_000
@@ -191,3 +191,26 @@ def test_deleting_an_account_deletes_its_hidden_credentials_too(
     process_jobs()
     assert not Scope.select().where(Scope.deleted_at.is_null(False)).exists()
     assert not CloudCredentials.select().where(CloudCredentials.name != "AWS").exists()
+
+
+def test_a_deletion_that_is_refused_halfway_says_which_links_it_has_removed(
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    make_image: MakeImage,
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    editor, acme, image = actor_of("account-editor"), scope("acme"), make_image("acme", 1)
+    for number in (2, 3, 4):
+        life_cycle.deprecate(editor, make_image("acme", number), models.today(), "", image.id)
+    monkeypatch.setattr(deletion, "MAX_PREDECESSORS", 2)
+    delete = bulk_actions.ACTIONS["delete"].job_action.process_row
+    row = JobRow(image_id=image.id, arguments={"revision": image.revision})
+    part = delete(editor, acme, {"batch": "b"}, row, vault)
+    assert (part.kind, part.message) == ("", "Removed as successor of 2 images.")
+    editing.edit_fields(actor_of("account-admin"), reload(image), {"size_gb": 99})
+    row.arguments = part.arguments
+    refused = delete(editor, acme, {"batch": "b"}, row, vault)
+    assert refused.kind == "refused"
+    assert refused.message.endswith("It is no longer the successor of 2 images.")
+    assert reload(image)

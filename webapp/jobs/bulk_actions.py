@@ -98,8 +98,11 @@ class BulkAction:
                 return part
             changed, message = self.apply(actor, image, {**arguments, **row.arguments}, vault)
         except EditConflict as conflict:
-            message = conflict.message_for(actor.person)
-            return Outcome("refused", f"{message} Review the image, then try again.")
+            message = f"{conflict.message_for(actor.person)} Review the image, then try again."
+            if detached := row.arguments.get("detached"):
+                # The transactions that removed the image as their successor were committed before.
+                message += f" It is no longer the successor of {len(detached):,} images."
+            return Outcome("refused", message)
         except RETRIED_CLOUD_ERRORS:
             raise
         except (Refusal, CloudError) as error:
