@@ -568,3 +568,24 @@ def test_a_list_that_was_cut_says_so(
     monkeypatch.setattr(CLOUDS["aws"], "_locations", lambda _: many[:3])
     page = client_of("account-editor").get(f"{ACME}/images/new/aws?live=1").text
     assert "Only the first" not in page
+
+
+def test_a_form_that_is_resumed_after_signing_in_is_a_page_that_a_browser_can_go_back_to(
+    client_of: ClientOf, credentials: CloudCredentials
+) -> None:
+    client = client_of("account-editor")
+    selected = {
+        "cloud": "aws",
+        "credentials": credentials.id,
+        "location": "us-east-1",
+        "image_id": NOBLE,
+    }
+    form = filled_form(client.get(next_url(credentials, NOBLE)).text, name="Kept name")
+    url = f"/account/acme/images?{urlencode(selected)}"
+    answer = client.post(url, data={**form, "resumed": "1"})
+    assert answer.status_code == 303
+    page = client.get(answer.location)
+    assert page.status_code == 200
+    assert "nothing was saved" in page.text
+    assert 'value="Kept name"' in page.text
+    assert not Image.select().exists()

@@ -37,6 +37,7 @@ from webapp.refusals import Refusal
 from webapp.views.image_access import image_url
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
+from webapp.web.resumed_forms import MESSAGE, RESUMED, is_resumed
 from webapp.web.services import services
 
 LABEL = "New Image"
@@ -90,16 +91,30 @@ def confirm_image(cloud_key: str) -> Response:
     except (CloudError, VaultError) as error:
         refuse(form, str(error))
     else:
-        return _confirm_page(receipt, _entered_form(form) or _suggested_form(receipt))
+        entered = _entered_form(form)
+        if entered and RESUMED in request.args:
+            refuse(entered, MESSAGE)
+        return _confirm_page(receipt, entered or _suggested_form(receipt))
     return _select_page(cloud, form, status=422)
 
 
 @pages.post("/images")
 @needs(Right.EDIT_IMAGES)
 def register_image() -> Response:
-    """REGISTER: save the image. BACK: return to the first step with everything that was entered."""
+    """REGISTER: save the image. BACK: return to the first step with everything that was entered.
+
+    After the person has signed in again, redirect to the confirmation page. A browser can't go back
+    to the answer to a POST.
+    """
     form = ImageForm()
-    if "back" in request.form and (url := _back_url(form)):
+    if "back" in request.form and (url := _url_with_entries(form, ".select_image")):
+        return redirect(url)
+    if (
+        is_resumed()
+        and request.args.get("cloud") in CLOUDS
+        and request.args.get("image_id")
+        and (url := _url_with_entries(form, ".confirm_image", **{RESUMED: 1}))
+    ):
         return redirect(url)
     return _register(form)
 
@@ -376,8 +391,8 @@ def _selected_values(receipt: Receipt) -> dict[str, Any]:
     return {"credentials": receipt.credentials_id, **values}
 
 
-def _back_url(form: ImageForm) -> str:
-    """Return the URL of the first step with everything that was entered in both steps.
+def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
+    """Return the URL of one of the two steps, with everything that was entered in both steps.
 
     Return '' if the URL would be too long. Only invalid entries can make the URL too long.
     """
@@ -387,7 +402,7 @@ def _back_url(form: ImageForm) -> str:
     names = ("credentials", "location", "image_id")
     values: dict[str, Any] = {name: request.args.get(name) for name in names}
     values["entered"] = form.pack_entries(values["image_id"] or "")
-    url = url_for(".select_image", cloud_key=cloud.key, **values)
+    url = url_for(endpoint, cloud_key=cloud.key, **values, **parameters)
     return url if len(url) <= LONGEST_URL else ""
 
 
