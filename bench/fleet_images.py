@@ -39,7 +39,7 @@ COLUMNS = (
     "os_version_key, size_gb, agent_installed, shared, description, architecture, state, details, "
     "credentials_name, registered_by_id, registered_by_name, registered_at, checked_at, verified, "
     "status, deprecated_on, retired_on, status_reason, name_key, size_key, search_text, group_id, "
-    "due_at"
+    "due_at, derived_revision"
 )
 GROUP_COLUMNS = (
     "id, scope_id, shared, cloud, location, os_family, os_version, architecture, agent_installed, "
@@ -328,6 +328,7 @@ class Fleet:
             search_text(name, image_id, description),
             self._count_in_group(facets),
             f"{life_cycle[0]} 00:00:00" if is_planned else None,
+            1,
         )
 
     def _registration_time(self, index: int) -> datetime:

@@ -1,12 +1,13 @@
 """Store when the status or the state of an image changes next, and when its deprecation is due.
 
-One index replaces the two indexes on the dates of the life cycle.
+One index replaces the two indexes on the dates of the life cycle. `0017_place_keys` fills the
+columns of images, because it changes every image anyway.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -36,7 +37,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 def up(_migrator: Any, db: Database) -> None:
     kind = "DATETIME" if isinstance(db, SqliteDatabase) else "TIMESTAMP"
     online.add_columns(db, "image", dict.fromkeys(COLUMNS, kind))
-    _fill(db)
+    _fill_deleted(db)
     online.create_index(db, "image_due_at", "image (due_at) WHERE due_at IS NOT NULL")
     for name in OLD_INDEXES:
         online.drop_index(db, name)
@@ -78,30 +79,32 @@ def _tables(db: Database) -> tuple[Any, Any]:
     return Image, DeletedImage
 
 
-def _fill(db: Database) -> None:
-    image_table, deleted_image = _tables(db)
+def fill_images(db: Database, ids: Sequence[int]) -> None:
+    image_table, _ = _tables(db)
     has_dates = image_table.deprecated_on.is_null(False) | image_table.retired_on.is_null(False)
     may_be_due = has_dates | (image_table.state == "available")
+    for image in list(image_table.select().where(image_table.id.in_(ids), may_be_due)):
+        announced = announced_in(image.cloud, image.cloud_image_id, image.details)
+        due = _due(image, announced)
+        if due:
+            values = {"deprecation_announced_for": announced, "due_at": due}
+            image_table.update(values).where(image_table.id == image.id).execute()
 
-    def fill_images(first: int, last: int) -> None:
-        query = image_table.select().where(image_table.id.between(first, last), may_be_due)
-        for image in list(query if isinstance(db, SqliteDatabase) else query.for_update()):
-            announced = _announced(image.cloud, image.cloud_image_id, image.details)
-            due = _due(image, announced)
-            if due:
-                values = {"deprecation_announced_for": announced, "due_at": due}
-                image_table.update(values).where(image_table.id == image.id).execute()
 
-    def fill_deleted(first: int, last: int) -> None:
-        for deleted in list(deleted_image.select().where(deleted_image.id.between(first, last))):
+def _fill_deleted(db: Database) -> None:
+    _, deleted_image = _tables(db)
+
+    def fill(ids: Sequence[int]) -> None:
+        for deleted in list(deleted_image.select().where(deleted_image.id.in_(ids))):
             columns = deleted.record["columns"]
-            announced = _announced(columns["cloud"], columns["cloud_image_id"], columns["details"])
+            announced = announced_in(
+                columns["cloud"], columns["cloud_image_id"], columns["details"]
+            )
             if announced:
                 columns["deprecation_announced_for"] = announced.replace(tzinfo=UTC).isoformat()
                 _save_record(deleted)
 
-    online.in_batches(db, "image", fill_images)
-    online.in_batches(db, "deleted_image", fill_deleted)
+    online.in_batches(db, "deleted_image", fill)
 
 
 def _save_record(deleted: Any) -> None:
@@ -121,7 +124,7 @@ def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
         last_id = rows[-1].id
 
 
-def _announced(cloud: str, image_id: str, details: dict[str, Any]) -> datetime | None:
+def announced_in(cloud: str, image_id: str, details: dict[str, Any]) -> datetime | None:
     """Return when an available image becomes deprecated, in UTC without a time zone."""
     if details.get("state") != "available":
         return None

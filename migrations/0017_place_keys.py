@@ -2,75 +2,99 @@
 
 Before, two people who registered the same image at the same moment could both succeed, if one wrote
 `RegionOne` and the other `regionone`. Such records are merged by the rules of `0007_image_keys`.
+
+`derived_revision` is the revision for which the columns that are computed from other columns are
+right. Old versions of the application increment only `revision`. So `webapp.images.catching_up`
+finds the images that they register or change during and after the migration.
+
+The unique index is created first, when it contains no rows, because SQLite makes writers wait.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import unicodedata
-from pathlib import Path
-from types import ModuleType
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from peewee import SQL, Database, IntegrityError, SqliteDatabase, fn
+from peewee import SQL, Database, SqliteDatabase, fn
 
-from webapp.database import online
+from webapp.database import load_migration, online
 
 atomic = False
-ATTEMPTS = 5
 
 OLD_INDEX = "image_scope_id_cloud_location_image_key_compute_resource"
 OLD_UNIQUE = "scope_id, cloud, location, image_key, compute_resource"
 NEW_INDEX = "image_identity"
 NEW_UNIQUE = "scope_id, cloud, location_key, image_key, compute_resource_key"
+MOST_PARAMETERS = 1_000
 PLACES = ("location", "compute_resource")
+COLUMNS = {
+    "location_key": "VARCHAR(255)",
+    "compute_resource_key": "VARCHAR(255)",
+    "derived_revision": "INTEGER NOT NULL DEFAULT 0",
+}
+UNDERIVED, UNDERIVED_INDEX = "derived_revision <> revision", "image_underived"
 
 
 def up(_migrator: Any, db: Database) -> None:
-    kind = "VARCHAR(255) NOT NULL DEFAULT ''"
-    online.add_columns(db, "image", {f"{place}_key": kind for place in PLACES})
-    _fill_keys(db)
-    for attempt in range(ATTEMPTS):
-        _merge_duplicates(db)
-        try:
-            online.create_index(db, NEW_INDEX, f"image ({NEW_UNIQUE})", unique=True)
-        except IntegrityError:
-            # Somebody has registered a duplicate meanwhile.
-            if attempt == ATTEMPTS - 1:
-                raise
-            _fill_keys(db)
-        else:
-            break
+    online.add_columns(db, "image", COLUMNS)
+    online.create_index(
+        db, NEW_INDEX, f"image ({NEW_UNIQUE}) WHERE location_key IS NOT NULL", unique=True
+    )
+    due_dates, merging = load_migration("0016_due_at"), _Merging(db)
+
+    def fill(ids: Sequence[int]) -> None:
+        ids = _lock(db, ids)
+        if ids:
+            merging.merge_duplicates(ids)
+            due_dates.fill_images(db, ids)
+            _fill_keys(db, ids)
+
+    online.in_batches(db, "image", fill, where=UNDERIVED)
+    online.create_index(db, UNDERIVED_INDEX, f"image (derived_revision) WHERE {UNDERIVED}")
     online.drop_index(db, OLD_INDEX)
 
 
+def merge_duplicates(db: Database, ids: Sequence[int]) -> None:
+    """Merge each of these images with the images that are the same. Call it in a transaction."""
+    _Merging(db).merge_duplicates(ids)
+
+
 def down(migrator: Any, db: Database) -> None:
-    db.execute_sql(f"DROP INDEX {NEW_INDEX}")
-    migrator.migrate(*(migrator.drop_column("image", f"{place}_key") for place in PLACES))
+    for name in (NEW_INDEX, UNDERIVED_INDEX):
+        online.drop_index(db, name)
+    migrator.migrate(*(migrator.drop_column("image", name) for name in COLUMNS))
     db.execute_sql(f"CREATE UNIQUE INDEX {OLD_INDEX} ON image ({OLD_UNIQUE})")
 
 
-def _fill_keys(db: Database) -> None:
-    """Fill both columns. Python corrects the few keys that SQL can't compute."""
+def _lock(db: Database, ids: Sequence[int]) -> list[int]:
+    """Lock images until the transaction ends, and return the IDs of the locked images.
+
+    Images that somebody else is changing are left to `webapp.images.catching_up`.
+    """
+    if isinstance(db, SqliteDatabase):
+        return list(ids)
+    query = f"SELECT id FROM image WHERE {online.among(ids)} FOR UPDATE SKIP LOCKED"  # noqa: S608
+    return [number for (number,) in db.execute_sql(query).fetchall()]
+
+
+def _fill_keys(db: Database, ids: Sequence[int]) -> None:
+    """Fill the keys. Python corrects the few keys that SQL can't compute."""
+    condition = online.among(ids)
     assignments = ", ".join(f"{place}_key = lower({place})" for place in PLACES)
-    changed = " OR ".join(f"{place}_key <> lower({place})" for place in PLACES)
-
-    def fill(first: int, last: int) -> None:
-        db.execute_sql(
-            f"UPDATE image SET {assignments} "  # noqa: S608  constants and numbers
-            f"WHERE id BETWEEN {first} AND {last} AND ({changed})"
-        )
-
-    online.in_batches(db, "image", fill)
-    parameter = _parameter(db)
+    db.execute_sql(
+        f"UPDATE image SET {assignments}, derived_revision = revision WHERE {condition}"  # noqa: S608  constants and numbers
+    )
     for place in PLACES:
-        pairs = db.execute_sql(f"SELECT DISTINCT {place}, {place}_key FROM image").fetchall()  # noqa: S608
-        for name, key in pairs:
+        query = f"SELECT DISTINCT {place}, {place}_key FROM image WHERE {condition}"  # noqa: S608
+        for name, key in db.execute_sql(query).fetchall():
             if key != _place_key(name):
                 db.execute_sql(
-                    f"UPDATE image SET {place}_key = {parameter} WHERE {place} = {parameter}",  # noqa: S608
+                    f"UPDATE image SET {place}_key = {db.param} "  # noqa: S608
+                    f"WHERE {condition} AND {place} = {db.param}",
                     (_place_key(name), name),
                 )
 
@@ -81,38 +105,62 @@ def _place_key(name: str) -> str:
     return re.sub("/+", "/", key).strip(" /")[:255]
 
 
-def _merge_duplicates(db: Database) -> None:
-    merging = _migration("0007_image_keys")
-    texts = _migration("0014_normalized_texts")
-    image, _deleted, entry, bar = merging._tables(db)  # noqa: SLF001
-    columns = [SQL(name) for name in NEW_UNIQUE.split(", ")]
-    repeated = image.select(*columns).group_by(*columns).having(fn.COUNT(image.id) > 1)
-    for identity in list(repeated.tuples()):
-        with online.write_transaction(db):
-            same = [column == value for column, value in zip(columns, identity, strict=True)]
-            records = list(image.select().where(*same).order_by(image.state == "unknown", image.id))
-            survivor, *others = records
-            due = image.select(fn.MIN(SQL("due_at"))).where(*same).scalar()
-            for other in others:
-                merging._merge(image, entry, bar, survivor, other)  # noqa: SLF001
-            words = f"{survivor.name}\n{survivor.cloud_image_id}\n{survivor.description}"
-            survivor.search_text = texts._with_short_words(texts._comparable(words).lower())  # noqa: SLF001
-            survivor.save()
-            # The earliest due date may be too early. Then the application corrects it on that day.
-            db.execute_sql(
-                f"UPDATE image SET due_at = {_parameter(db)} WHERE id = {_parameter(db)}",  # noqa: S608
-                (due, survivor.id),
-            )
+class _Merging:
+    """Merges images that have the same identity."""
 
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._rules = load_migration("0007_image_keys")
+        self._texts = load_migration("0014_normalized_texts")
+        self._tables = self._rules._tables(db)  # noqa: SLF001
 
-def _parameter(db: Database) -> str:
-    return "?" if isinstance(db, SqliteDatabase) else "%s"
+    def merge_duplicates(self, ids: Sequence[int]) -> None:
+        image = self._tables[0]
+        groups = defaultdict(list)
+        suspects = self._suspects(ids)
+        for number in range(0, len(suspects), MOST_PARAMETERS):
+            some = suspects[number : number + MOST_PARAMETERS]
+            for each in list(image.select().where(image.id.in_(some))):
+                places = _place_key(each.location), _place_key(each.compute_resource)
+                groups[(each.scope_id, each.cloud, each.image_key, *places)].append(each.id)
+        for same in groups.values():
+            if len(same) > 1:
+                self._merge(same)
 
+    def _suspects(self, ids: Sequence[int]) -> list[int]:
+        """Return these and other images that have the same ID in the same scope, in any place.
 
-def _migration(name: str) -> ModuleType:
-    """Return another migration, which never changes."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None and spec.loader is not None  # noqa: S101, PT018  for mypy
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        The plus sign makes the database use the index of cloud image IDs.
+        """
+        query = (
+            "SELECT one.id, other.id FROM image AS one JOIN image AS other "  # noqa: S608
+            "ON other.cloud = one.cloud AND other.image_key = one.image_key "
+            "AND +other.scope_id = one.scope_id AND other.id <> one.id "
+            f"WHERE one.{online.among(ids)}"
+        )
+        pairs = self._db.execute_sql(query).fetchall()
+        return sorted({number for pair in pairs for number in pair})
+
+    def _merge(self, ids: Sequence[int]) -> None:
+        image, _deleted, entry, bar = self._tables
+        query = image.select().where(image.id.in_(ids))
+        if not isinstance(self._db, SqliteDatabase):
+            query = query.for_update()
+        # The image that was read from its cloud stays. Otherwise, the oldest image stays.
+        records = sorted(query, key=lambda each: (each.state == "unknown", each.id))
+        if len(records) < 2:
+            return  # Somebody else has deleted the other images meanwhile.
+        survivor, *others = records
+        due = image.select(fn.MIN(SQL("due_at"))).where(image.id.in_(ids)).scalar()
+        for other in others:
+            self._rules._merge(image, entry, bar, survivor, other)  # noqa: SLF001
+        words = f"{survivor.name}\n{survivor.cloud_image_id}\n{survivor.description}"
+        survivor.search_text = self._texts._with_short_words(  # noqa: SLF001
+            self._texts._comparable(words).lower()  # noqa: SLF001
+        )
+        survivor.save()
+        # The earliest due date may be too early. Then the application corrects it on that day.
+        self._db.execute_sql(
+            f"UPDATE image SET due_at = {self._db.param} WHERE id = {self._db.param}",  # noqa: S608
+            (due, survivor.id),
+        )

@@ -6,6 +6,7 @@ Korean characters. SQLite's index of trigrams contains all characters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from peewee import Database, PostgresqlDatabase
@@ -13,17 +14,16 @@ from peewee import Database, PostgresqlDatabase
 from webapp.database import online
 
 atomic = False
+REPLACED = "REPLACE(search_text, 'ς', 'σ')"
 
 
 def up(_migrator: Any, db: Database) -> None:
-    def replace(first: int, last: int) -> None:
+    def replace(ids: Sequence[int]) -> None:
         db.execute_sql(
-            "UPDATE image SET search_text = REPLACE(search_text, 'ς', 'σ') "  # noqa: S608  numbers
-            f"WHERE id BETWEEN {first} AND {last} "
-            "AND REPLACE(search_text, 'ς', 'σ') <> search_text"
+            f"UPDATE image SET search_text = {REPLACED} WHERE {online.among(ids)}"  # noqa: S608  numbers
         )
 
-    online.in_batches(db, "image", replace)
+    online.in_batches(db, "image", replace, where=f"{REPLACED} <> search_text")
     if isinstance(db, PostgresqlDatabase):
         online.create_index(
             db,

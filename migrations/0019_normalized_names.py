@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -25,6 +25,9 @@ from peewee import (
     Model,
 )
 
+from webapp.database import online
+
+atomic = False
 log = logging.getLogger(__name__)
 
 BLANKS = re.compile(r"[\t\u2028\u2029\u2800\u3164\uffa0]|[^\S\x0a-\x0d\x1c-\x1f\x85]")
@@ -40,26 +43,35 @@ def up(_migrator: Any, db: Database) -> None:
         (view, ("scope_id", "person_id")),
     ):
         # A name that is stored in this form already stays, even if its record is newer.
-        rows = sorted(_changed(table, "name"), key=lambda row: row.id)
-        for row in rows:
-            _rename(table, place, row, entry, scope)
-    for row in _changed(person, "name"):
+        for row in sorted(_changed(table), key=lambda row: row.id):
+            with online.write_transaction(db):
+                _rename(table, place, row, entry, scope)
+    for row in _changed(person):
         person.update(name=_line(row.name)[:128]).where(person.id == row.id).execute()
     for column in (image.registered_by_name, image.credentials_name):
         for (name,) in list(image.select(column).distinct().tuples()):
             if _line(name) not in {"", name}:
-                line = _line(name)[: column.max_length]
-                image.update({column: line}).where(column == name).execute()
+                _replace_name(db, column, name)
+
+
+def _replace_name(db: Database, column: Any, name: str) -> None:
+    image, line = column.model, _line(name)[: column.max_length]
+
+    def replace(ids: Sequence[int]) -> None:
+        same = image.id.in_(ids) & (column == name)
+        image.update({column: line}).where(same).execute()
+
+    online.in_batches(
+        db, "image", replace, where=f"{column.column_name} = {db.param}", params=[name]
+    )
 
 
 def down(_migrator: Any, _db: Database) -> None:
     """Leave the names as they are: older versions can read them."""
 
 
-def _changed(table: Any, column: str) -> Iterator[Any]:
-    for row in list(table.select()):
-        if _line(getattr(row, column)) not in {"", getattr(row, column)}:
-            yield row
+def _changed(table: Any) -> list[Any]:
+    return [row for row in table.select() if _line(row.name) not in {"", row.name}]
 
 
 def _line(text: str) -> str:

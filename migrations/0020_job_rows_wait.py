@@ -9,6 +9,9 @@ from typing import Any
 
 from peewee import Database
 
+from webapp.database import online
+
+atomic = False
 COLUMNS = {
     "attempts": "INTEGER NOT NULL DEFAULT 0",
     "waits": "INTEGER NOT NULL DEFAULT 0",
@@ -23,10 +26,9 @@ INDEXES = {
 
 
 def up(_migrator: Any, db: Database) -> None:
-    for name, kind in COLUMNS.items():
-        db.execute_sql(f"ALTER TABLE job_row ADD COLUMN {name} {kind}")
+    online.add_columns(db, "job_row", COLUMNS)
     for name, definition in INDEXES.items():
-        db.execute_sql(f"CREATE INDEX {name} ON {definition}")
+        online.create_index(db, name, definition)
 
 
 def down(migrator: Any, db: Database) -> None:

@@ -6,10 +6,14 @@ from typing import Any
 
 from peewee import Database, SqliteDatabase
 
+from webapp.database import online
+
+atomic = False
+
 
 def up(_migrator: Any, db: Database) -> None:
     kind = "DATETIME" if isinstance(db, SqliteDatabase) else "TIMESTAMP"
-    db.execute_sql(f"ALTER TABLE scope ADD COLUMN deleted_at {kind}")
+    online.add_columns(db, "scope", {"deleted_at": kind})
 
 
 def down(migrator: Any, _db: Database) -> None:

@@ -3,19 +3,18 @@
 `account_id` is the account that an entry belongs to, also if the entry is about an environment. IDs
 of scopes are never reused, so the column needs no foreign key. A trigger fills the column, because
 an older version of the application may still write entries.
-
-The migration runs while other processes read and write: it fills old entries in batches, and
-PostgreSQL creates the indexes concurrently. If it is interrupted, it can be run again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from peewee import Database, SqliteDatabase
 
+from webapp.database import online
+
 atomic = False
-BATCH = 10_000
 INDEXES = {
     "audit_entry_account_id_id": "account_id, id",
     "audit_entry_scope_id_id": "scope_id, id",
@@ -31,67 +30,55 @@ TRIGGER = "audit_entry_account"
 
 
 def up(_migrator: Any, db: Database) -> None:
-    with db.atomic():
-        if "account_id" not in {column.name for column in db.get_columns("audit_entry")}:
-            db.execute_sql("ALTER TABLE audit_entry ADD COLUMN account_id INTEGER")
-            _create_trigger(db)
+    online.add_columns(db, "audit_entry", {"account_id": "INTEGER"})
+    online.change_table(db, *_trigger(db))
     _fill_old_entries(db)
-    _create_indexes(db, INDEXES)
-    _drop_indexes(db, OLD_INDEXES)
+    for name, columns in INDEXES.items():
+        online.create_index(db, name, f"audit_entry ({columns})")
+    for name in OLD_INDEXES:
+        online.drop_index(db, name)
 
 
 def down(_migrator: Any, db: Database) -> None:
-    _create_indexes(db, OLD_INDEXES)
-    _drop_indexes(db, INDEXES)
-    with db.atomic():
-        if isinstance(db, SqliteDatabase):
-            db.execute_sql(f"DROP TRIGGER {TRIGGER}")
-        else:
-            db.execute_sql(f"DROP TRIGGER {TRIGGER} ON audit_entry")
-            db.execute_sql(f"DROP FUNCTION {TRIGGER}()")
-        db.execute_sql("ALTER TABLE audit_entry DROP COLUMN account_id")
-
-
-def _create_trigger(db: Database) -> None:
+    for name, columns in OLD_INDEXES.items():
+        online.create_index(db, name, f"audit_entry ({columns})")
+    for name in INDEXES:
+        online.drop_index(db, name)
     if isinstance(db, SqliteDatabase):
-        db.execute_sql(
-            f"CREATE TRIGGER {TRIGGER} AFTER INSERT ON audit_entry "  # noqa: S608  constants
+        statements = [f"DROP TRIGGER IF EXISTS {TRIGGER}"]
+    else:
+        statements = [f"DROP FUNCTION IF EXISTS {TRIGGER}() CASCADE"]
+    if "account_id" in {column.name for column in db.get_columns("audit_entry")}:
+        statements.append("ALTER TABLE audit_entry DROP COLUMN account_id")
+    online.change_table(db, *statements)
+
+
+def _trigger(db: Database) -> tuple[str, ...]:
+    """Return the statements that create the trigger, also if it exists."""
+    fill = f"{ACCOUNT} WHERE id = NEW.scope_id)"
+    if isinstance(db, SqliteDatabase):
+        create = (
+            f"CREATE TRIGGER IF NOT EXISTS {TRIGGER} AFTER INSERT ON audit_entry "  # noqa: S608
             "WHEN NEW.scope_id IS NOT NULL BEGIN "
-            f"UPDATE audit_entry SET account_id = {ACCOUNT} WHERE id = NEW.scope_id) "
-            "WHERE id = NEW.id; END"
+            f"UPDATE audit_entry SET account_id = {fill} WHERE id = NEW.id; END"
         )
-        return
-    db.execute_sql(
-        f"CREATE FUNCTION {TRIGGER}() RETURNS trigger AS $$ BEGIN "
-        f"NEW.account_id := {ACCOUNT} WHERE id = NEW.scope_id); "
-        "RETURN NEW; END $$ LANGUAGE plpgsql"
+        return (create,)
+    function = (
+        f"CREATE OR REPLACE FUNCTION {TRIGGER}() RETURNS trigger AS $$ BEGIN "
+        f"NEW.account_id := {fill}; RETURN NEW; END $$ LANGUAGE plpgsql"
     )
-    db.execute_sql(
+    create = (
         f"CREATE TRIGGER {TRIGGER} BEFORE INSERT ON audit_entry "
         f"FOR EACH ROW WHEN (NEW.scope_id IS NOT NULL) EXECUTE FUNCTION {TRIGGER}()"
     )
+    return function, f"DROP TRIGGER IF EXISTS {TRIGGER} ON audit_entry", create
 
 
 def _fill_old_entries(db: Database) -> None:
-    (last,) = db.execute_sql("SELECT coalesce(max(id), 0) FROM audit_entry").fetchone()
-    for start in range(0, last, BATCH):
-        # Each statement is a transaction, so other writers wait only for one batch.
+    def fill(ids: Sequence[int]) -> None:
         db.execute_sql(
             f"UPDATE audit_entry SET account_id = {ACCOUNT} WHERE id = audit_entry.scope_id) "  # noqa: S608
-            f"WHERE id > {start} AND id <= {start + BATCH} "
-            "AND scope_id IS NOT NULL AND account_id IS NULL"
+            f"WHERE {online.among(ids)}"
         )
 
-
-def _create_indexes(db: Database, indexes: dict[str, str]) -> None:
-    # After an interruption, PostgreSQL has an invalid index with the name.
-    _drop_indexes(db, indexes)
-    concurrently = "" if isinstance(db, SqliteDatabase) else "CONCURRENTLY"
-    for name, columns in indexes.items():
-        db.execute_sql(f"CREATE INDEX {concurrently} {name} ON audit_entry ({columns})")
-
-
-def _drop_indexes(db: Database, indexes: dict[str, str]) -> None:
-    concurrently = "" if isinstance(db, SqliteDatabase) else "CONCURRENTLY"
-    for name in indexes:
-        db.execute_sql(f"DROP INDEX {concurrently} IF EXISTS {name}")
+    online.in_batches(db, "audit_entry", fill, where="scope_id IS NOT NULL AND account_id IS NULL")

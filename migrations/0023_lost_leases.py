@@ -6,9 +6,13 @@ from typing import Any
 
 from peewee import Database
 
+from webapp.database import online
+
+atomic = False
+
 
 def up(_migrator: Any, db: Database) -> None:
-    db.execute_sql("ALTER TABLE job_row ADD COLUMN lost_leases INTEGER NOT NULL DEFAULT 0")
+    online.add_columns(db, "job_row", {"lost_leases": "INTEGER NOT NULL DEFAULT 0"})
 
 
 def down(migrator: Any, _db: Database) -> None:

@@ -80,11 +80,10 @@ class EditedTable(Table):
         table = type(self)
         names = self.__data__ if only is None else [getattr(field, "name", field) for field in only]
         values = {name: self.__data__[name] for name in names if name != "id"}
-        values["revision"] = self.revision + 1
         same_revision = (table.id == self.id) & (table.revision == self.revision)
-        if table.update(values).where(same_revision).execute() != 1:
+        if table.update_all(**values).where(same_revision).execute() != 1:
             raise RecordChanged(self)
-        self.revision = values["revision"]
+        self.revision += 1
         return 1
 
     @classmethod

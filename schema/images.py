@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from peewee import (
+    SQL,
     AutoField,
     BooleanField,
     CharField,
@@ -32,6 +33,22 @@ REFERENCE_PREFIX = "resolve:"
 """The beginning of an ID that refers to an image by the name of a parameter."""
 
 
+DERIVED_COLUMNS = frozenset(
+    {
+        "image_key",
+        "location_key",
+        "compute_resource_key",
+        "name_key",
+        "size_key",
+        "verified",
+        "search_text",
+        "due_at",
+        "derived_revision",
+    }
+)
+"""Columns of images that `derive` and `save` compute from other columns."""
+
+
 class Image(EditedTable):
     """A registered image. `webapp.images.identity` defines when two images are the same."""
 
@@ -48,7 +65,7 @@ class Image(EditedTable):
     compute_resource = CharField(max_length=255, default="")
     """'' means no compute resource.
 
-    The columns of the unique index contain '' instead of NULL, because two NULLs are never equal.
+    It is not NULL, because two NULLs are never equal in the unique index.
     """
 
     name = CharField(max_length=255)
@@ -110,9 +127,18 @@ class Image(EditedTable):
 
     image_key = CharField(max_length=512, default="")
     """`image_key_of(cloud_image_id)`, filled by `derive`. IDs are compared in this form only."""
-    location_key = CharField(max_length=LONGEST_PLACE_KEY, default="")
-    compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, default="")
-    """`place_key` of the location and of the compute resource, filled by `derive`."""
+    location_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
+    compute_resource_key = CharField(max_length=LONGEST_PLACE_KEY, null=True)
+    """`place_key` of the location and of the compute resource, filled by `derive`.
+
+    NULL only if an older version registered the image. See `webapp.images.catching_up`.
+    """
+    derived_revision = IntegerField(default=1)
+    """The revision for which all columns that are computed from other columns are right.
+
+    It differs from `revision` only if an older version has changed or registered the image. See
+    `webapp.images.catching_up`.
+    """
     name_key = CharField(max_length=255, default="")
     size_key = IntegerField(default=0)
     search_text = TextField(default="")
@@ -155,9 +181,28 @@ class Image(EditedTable):
             instants.append(self.deprecation_announced_for)
         return min(instants, default=None)
 
-    def save(self, *args: Any, **options: Any) -> Any:
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:
         self.derive()
-        return super().save(*args, **options)
+        if force_insert or self.id is None:
+            self.derived_revision = self.revision
+        return super().save(force_insert=force_insert, only=only)
+
+    def store_derived(self) -> None:
+        """Derive all columns of an image that an older version has registered or changed.
+
+        The revision stays, because nobody has changed the image.
+        """
+        self.derive()
+        self.derived_revision = self.revision
+        values = {
+            name: getattr(self, name) for name in (*DERIVED_COLUMNS, "deprecation_announced_for")
+        }
+        type(self).update(values).where(type(self).id == self.id).execute()
+
+    @classmethod
+    def update_all(cls, **values: Any) -> Any:
+        """Return an UPDATE query that increments the revisions. Stale columns remain stale."""
+        return super().update_all(**{**values, "derived_revision": cls.derived_revision + 1})
 
     @classmethod
     def visible_from(cls, scope: Scope) -> Any:
@@ -215,8 +260,16 @@ Image.add_index(
         Image.compute_resource_key,
         unique=True,
         name="image_identity",
+        where=Image.location_key.is_null(False),
     )
 )
+_UNDERIVED = SQL("derived_revision <> revision")
+Image.add_index(Image.index(Image.derived_revision, name="image_underived", where=_UNDERIVED))
+UNDERIVED = (Image.derived_revision >= 0) & _UNDERIVED
+"""The condition for images that an older version has changed or registered.
+
+SQLite prefers an index whose column is compared.
+"""
 
 
 class FacetGroup(Table):

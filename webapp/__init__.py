@@ -18,7 +18,7 @@ from webapp.clouds.outgoing import endpoints
 from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
 from webapp.database import private_files
-from webapp.images import deletion, due_dates
+from webapp.images import catching_up, deletion, due_dates
 from webapp.images.receipts import Receipts
 from webapp.jobs import actions, bulk_actions, scope_deletion, store, ticker
 from webapp.jobs.background import Background
@@ -91,6 +91,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     ticker.register(
         (
             PeriodicWork("apply due dates", 20, due_dates.apply_chunk),
+            PeriodicWork("catch up with older versions", 20, catching_up.catch_up_chunk),
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
             PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -12,10 +15,12 @@ from flask import Flask
 from playhouse.migrations import Runner
 
 import models
-from models import Image, Scope, transaction
+from models import AuditEntry, Image, Scope, transaction
+from schema.images import UNDERIVED
 from tests.conftest import MakeImage
 from webapp import database
 from webapp.database import online
+from webapp.images.catching_up import catch_up_chunk
 
 STEPS = ("add_columns", "in_batches", "create_index", "drop_index")
 
@@ -25,12 +30,18 @@ def test_batches_cover_every_row_once(db: Flask, make_image: MakeImage) -> None:
     Image.delete().where(Image.id == ids[4]).execute()
     seen: list[int] = []
 
-    def change(first: int, last: int) -> None:
+    def change(batch: Sequence[int]) -> None:
         assert models.database.in_transaction()
-        seen.extend(image.id for image in Image.select().where(Image.id.between(first, last)))
+        seen.extend(batch)
 
     online.in_batches(models.database.obj, "image", change)
     assert seen == [number for number in ids if number != ids[4]]
+    seen.clear()
+    db_param = models.database.param
+    online.in_batches(
+        models.database.obj, "image", change, where=f"name = {db_param}", params=["nobody"]
+    )
+    assert seen == []
 
 
 def test_others_write_between_two_batches(
@@ -52,18 +63,30 @@ def test_others_write_between_two_batches(
         thread.join(10)
 
     monkeypatch.setattr(time, "sleep", write_instead_of_sleeping)
-    online.in_batches(models.database.obj, "image", lambda _first, _last: None)
+    online.in_batches(models.database.obj, "image", lambda _ids: None)
     assert len(renamed) == 2
 
 
-@pytest.mark.parametrize("migration", ["0016_due_at", "0017_place_keys", "0018_short_word_index"])
+@pytest.mark.parametrize(
+    "migration",
+    [
+        "0016_due_at",
+        "0017_place_keys",
+        "0018_short_word_index",
+        "0019_normalized_names",
+        "0020_job_rows_wait",
+        "0021_scopes_being_deleted",
+        "0022_audit_ranges",
+        "0023_lost_leases",
+    ],
+)
 def test_a_migration_that_ends_early_can_be_run_again(
     db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, migration: str
 ) -> None:
     make_image("acme", 1)
     make_image("acme", 2, location="US-East-1")
     rows = list(Image.select().order_by(Image.id).dicts())
-    indexes = {index.name: index.sql for index in models.database.get_indexes("image")}
+    indexes = _indexes()
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down(migration)
     for step in STEPS:
@@ -80,4 +103,88 @@ def test_a_migration_that_ends_early_can_be_run_again(
             runner.down(migration)  # The migration does not have this step.
     runner.up()
     assert list(Image.select().order_by(Image.id).dicts()) == rows
-    assert {index.name: index.sql for index in models.database.get_indexes("image")} == indexes
+    assert _indexes() == indexes
+
+
+def _indexes() -> dict[str, str]:
+    tables = ("image", "job", "job_row", "audit_entry")
+    return {
+        index.name: index.sql for table in tables for index in models.database.get_indexes(table)
+    }
+
+
+def test_a_killed_migration_does_not_repeat_its_batches(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        make_image("acme", number)
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    runner.down("0017_place_keys")
+    monkeypatch.setattr(online, "FIRST_BATCH", 2)
+    with monkeypatch.context() as context, suppress(SystemExit):
+        context.setattr(time, "sleep", _be_killed)
+        runner.up("0017_place_keys")
+    query = "SELECT count(*) FROM image WHERE location_key IS NOT NULL"
+    assert models.database.execute_sql(query).fetchone() == (2,)
+    filled: list[str] = []
+    execute = models.database.obj.execute_sql
+
+    def execute_sql(sql: str, params: Any = None) -> Any:
+        if "SET location_key = lower" in sql:
+            filled.append(sql)
+        return execute(sql, params)
+
+    monkeypatch.setattr(models.database.obj, "execute_sql", execute_sql)
+    runner.up("0017_place_keys")
+    assert len(filled) == 2
+    runner.up()
+
+
+def _be_killed(_seconds: float) -> None:
+    raise SystemExit
+
+
+def test_people_work_while_several_processes_migrate(db: Flask, make_image: MakeImage) -> None:
+    images = [make_image("acme", number).id for number in range(1, 4)]
+    runner = Runner(models.database.obj, str(database.MIGRATIONS))
+    undone = runner.down("0015_leases")
+    ended, changes = threading.Event(), Counter[int]()
+
+    def write(number: int) -> None:
+        """Change an image as an older version does."""
+        with models.database.connection_context():
+            while not ended.is_set():
+                with transaction():
+                    models.database.execute_sql(
+                        f"UPDATE image SET revision = revision + 1 WHERE id = {number}"
+                    )
+                    models.database.execute_sql(
+                        "INSERT INTO audit_entry (at, scope_id, scope_label, person_name, action, "
+                        "subject, record, revision, changes) SELECT registered_at, scope_id, '', "
+                        f"'Old', 'image.edit', name, 'image:{number}', revision, '{{}}' "
+                        f"FROM image WHERE id = {number}"
+                    )
+                changes[number] += 1
+
+    def migrate(_number: int) -> list[str]:
+        with models.database.connection_context():
+            return database.migrate(models.database.obj)
+
+    with ThreadPoolExecutor(max_workers=6) as threads:
+        writers = [threads.submit(write, number) for number in images]
+        try:
+            applied = list(threads.map(migrate, range(2), timeout=120))
+        finally:
+            ended.set()
+        for writer in writers:
+            writer.result(timeout=60)
+    assert sorted(applied) == [[], sorted(undone)]
+    assert min(changes[number] for number in images) > 0
+    for image in Image.select():
+        assert image.revision == 1 + changes[image.id]
+    acme = Scope.get(Scope.path == "acme").id
+    written = AuditEntry.select().where(AuditEntry.person_name == "Old")
+    assert {entry.account_id for entry in written} == {acme}
+    assert written.count() == sum(changes.values())
+    catch_up_chunk()
+    assert not Image.select().where(UNDERIVED).exists()

@@ -56,7 +56,8 @@ def test_restoring_preserves_every_field(
     admin = actor_of("account-admin")
     restored, refused = deletion.restore_batch(admin, acme, batch)
     assert (restored, refused) == ([image], [])
-    assert stored_columns(image) == {**before, "revision": before["revision"] + 1}
+    revision = before["revision"] + 1
+    assert stored_columns(image) == {**before, "revision": revision, "derived_revision": revision}
     assert not DeletedImage.select().exists()
     entries = entries_of(image)
     assert [(each.action, each.person) for each in entries[:2]] == [
@@ -274,7 +275,7 @@ def test_an_image_loaded_without_details_is_restored_with_them(
     before = stored_columns(make_image("acme"))
     (listed,) = catalogue.iterate_images(editor, acme, EVERYTHING)
     deletion.restore_batch(editor, acme, deletion.delete(editor, listed))
-    assert stored_columns(listed) == {**before, "revision": 2}
+    assert stored_columns(listed) == {**before, "revision": 2, "derived_revision": 2}
 
 
 def test_a_forbidden_deletion_stores_nothing(make_image: MakeImage, actor_of: ActorOf) -> None:

@@ -12,7 +12,7 @@ from playhouse.pool import PooledDatabase
 import models
 from models import Failure, failure_of
 from webapp.database import outages
-from webapp.database.migrating import MIGRATIONS, migrate, pending_migrations
+from webapp.database.migrating import MIGRATIONS, load_migration, migrate, pending_migrations
 from webapp.database.opening import open_database, parse_postgresql
 from webapp.database.outages import first_line
 from webapp.database.waiting import BACKGROUND_SECONDS, REQUEST_SECONDS, limit_statements
@@ -23,6 +23,7 @@ __all__ = [
     "close_all",
     "connection_for_command",
     "init_app",
+    "load_migration",
     "migrate",
     "open_database",
     "parse_postgresql",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from peewee import Database, SqliteDatabase
-from playhouse.migrations import Runner
+from playhouse.migrations import Migration, Runner
 
 from models import Level, Scope, transaction
 from webapp.database.private_files import create_private_file
@@ -44,6 +44,11 @@ def migrate(database: Database) -> list[str]:
     for name in applied:
         log.info("applied migration %s", name)
     return applied
+
+
+def load_migration(name: str) -> Any:
+    """Return the module of a migration."""
+    return Migration(0, name, str(MIGRATIONS / f"{name}.py"), None).load()
 
 
 @contextmanager

@@ -1,21 +1,24 @@
 """Steps of migrations that run while people work: nobody waits for a step for long.
 
 A migration that uses these steps sets `atomic = False`. If it is killed, its next run begins again,
-so each step may run twice.
+so each step may run twice. Batches that are finished are not repeated, if `where` of `in_batches`
+selects only the rows that still have to change.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from peewee import Database, OperationalError, SqliteDatabase
 
-BATCH_SECONDS = 0.1
+BATCH_SECONDS = 0.05
 """How long the transaction of one batch should take."""
-FIRST_BATCH, LARGEST_BATCH = 200, 20_000
+FIRST_BATCH, LARGEST_BATCH = 200, 2_000
+SHORTEST_PAUSE = 0.1
+"""Seconds between two batches. A writer that waits for SQLite tries again after at most 0.1 s."""
 LOCK_TIMEOUT = "500ms"
 """How long a change of a table waits for others, who wait behind it meanwhile."""
 RETRY_SECONDS = 1.0
@@ -30,20 +33,19 @@ def add_columns(db: Database, table: str, columns: Mapping[str, str]) -> None:
             change_table(db, f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
-def change_table(db: Database, sql: str) -> None:
-    """Execute a short statement that locks a table.
+def change_table(db: Database, *statements: str) -> None:
+    """Execute short statements that lock a table, in one transaction.
 
     While it waits for a long transaction, everybody else would wait for it. Therefore it gives up
     soon and tries again later.
     """
-    if isinstance(db, SqliteDatabase):
-        db.execute_sql(sql)
-        return
     for attempt in range(ATTEMPTS):
         try:
-            with db.atomic():
-                db.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                db.execute_sql(sql)
+            with write_transaction(db):
+                if not isinstance(db, SqliteDatabase):
+                    db.execute_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+                for sql in statements:
+                    db.execute_sql(sql)
         except OperationalError as error:
             is_locked = getattr(getattr(error, "orig", None), "sqlstate", "") == "55P03"
             if not is_locked or attempt == ATTEMPTS - 1:
@@ -73,25 +75,39 @@ def drop_index(db: Database, name: str) -> None:
     db.execute_sql(f"DROP INDEX {concurrently}IF EXISTS {name}")
 
 
-def in_batches(db: Database, table: str, change: Callable[[int, int], None]) -> None:
-    """Call `change` with the first and the last ID of each batch of rows, in its own transaction.
+def in_batches(
+    db: Database,
+    table: str,
+    change: Callable[[Sequence[int]], None],
+    *,
+    where: str = "true",
+    params: Sequence[Any] = (),
+) -> None:
+    """Call `change` with the IDs of each batch of rows, in a transaction of its own.
 
-    The size of a batch follows the speed of the database. Others work in the pauses.
+    Only rows that match the SQL condition `where` are in the batches. They are found before the
+    transaction, so nobody waits for the search. The size of a batch follows the speed of the
+    database. Others work in the pauses, which are longer than the batches.
     """
     last, size = 0, FIRST_BATCH
     while True:
-        query = f"SELECT max(id) FROM (SELECT id FROM {table} WHERE id > {last} ORDER BY id LIMIT {size}) AS batch"  # noqa: E501, S608  our own names
-        (end,) = db.execute_sql(query).fetchone()
-        if end is None:
+        query = f"SELECT id FROM {table} WHERE id > {last} AND ({where}) ORDER BY id LIMIT {size}"  # noqa: S608  our own names
+        ids = [number for (number,) in db.execute_sql(query, tuple(params)).fetchall()]
+        if not ids:
             return
-        begun = time.monotonic()
         with write_transaction(db):
-            change(last + 1, end)
+            begun = time.monotonic()  # The wait for other writers does not count.
+            change(ids)
         spent = time.monotonic() - begun
-        last = end
+        last = ids[-1]
         factor = min(2.0, max(0.25, BATCH_SECONDS / max(spent, 0.001)))
         size = int(min(LARGEST_BATCH, max(20, size * factor)))
-        time.sleep(min(spent, BATCH_SECONDS))
+        time.sleep(max(2 * spent, SHORTEST_PAUSE))
+
+
+def among(ids: Sequence[int]) -> str:
+    """Return the SQL condition for the rows with these IDs."""
+    return f"id IN ({', '.join(map(str, ids))})"
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from playhouse.fields import EnumField
 
 from models import DeletedImage, Image, Scope, delete_chunk, is_sqlite, now, transaction
 from schema.columns import InstantField
+from schema.images import DERIVED_COLUMNS
 from webapp import audit
 from webapp.access import Actor, Right
-from webapp.images import life_cycle
+from webapp.images import catching_up, life_cycle
 from webapp.images.choices import choices_of
 from webapp.images.identity import ImageIdentity, find_registered
 from webapp.images.successors import successors_from
@@ -32,19 +33,7 @@ from webapp.revisions.conflicts import lock, require_unchanged
 RESTORABLE_FOR = timedelta(hours=24)
 MAX_PREDECESSORS = 50
 """How many predecessors one transaction detaches or reconnects."""
-DERIVED_COLUMNS = frozenset(
-    {
-        "compute_resource_key",
-        "due_at",
-        "group_id",
-        "image_key",
-        "location_key",
-        "name_key",
-        "search_text",
-        "size_key",
-        "verified",
-    }
-)
+OMITTED_COLUMNS = {*DERIVED_COLUMNS, "group_id"}
 """Columns that are computed from other columns. The stored copy leaves them out."""
 
 
@@ -286,7 +275,7 @@ def _store_copy(actor: Actor, image: Image, batch: str, detached: Sequence[int])
     columns = {
         name: _to_json(value)
         for name, value in image.__data__.items()
-        if name not in DERIVED_COLUMNS
+        if name not in OMITTED_COLUMNS
     }
     record = {
         "columns": columns,
@@ -313,6 +302,8 @@ def _image_from(columns: Mapping[str, Any]) -> Image:
     fields = Image._meta.fields  # noqa: SLF001
     image = Image(**{name: _from_json(fields[name], value) for name, value in columns.items()})
     image.status = life_cycle.plan_of(image).status
+    if "deprecation_announced_for" not in columns:  # An older version deleted the image.
+        image.deprecation_announced_for = catching_up.announced_for(image)
     return image
 
 

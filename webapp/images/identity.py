@@ -108,7 +108,7 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
     same_id = (Image.cloud == identity.cloud) & (Image.image_key == identity.image_key)
     same_image = same_id & (Image.location_key == identity.location)
     query = Image.select().where(same_image & Image.visible_from(scope))
-    return {image.compute_resource_key: image for image in query}
+    return {place_key(image.compute_resource): image for image in query}
 
 
 def find_place(name: str, offered: Iterable[str]) -> str | None:

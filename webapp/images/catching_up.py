@@ -1,0 +1,63 @@
+"""Derive columns of images that an older version has registered or changed.
+
+During an upgrade, servers of the old and the new version use the same database. An older version
+does not fill the columns that it does not know. It increments only the revision of an image, so
+`derived_revision` shows which images are concerned.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+import models
+from models import Image, is_sqlite, transaction
+from schema.images import UNDERIVED
+from webapp import database
+from webapp.images import image_details
+
+CHUNK_SIZE = 25
+"""Images per transaction. It is small, because other writers wait until the transaction ends."""
+SQLITE_PAUSE_SECONDS = 0.01
+DUE_DATES, PLACE_KEYS = "0016_due_at", "0017_place_keys"
+"""Migrations that know the details that older versions store, and how to merge images."""
+
+log = logging.getLogger(__name__)
+
+
+def catch_up_chunk() -> bool:
+    """Derive the columns of one chunk of images, and return whether more may be concerned.
+
+    Images that are the same as others are merged, as `docs/upgrade.md` explains. On PostgreSQL, an
+    image that another transaction is changing is left to a later call.
+    """
+    found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
+    if not found.exists():
+        return False  # On SQLite, a transaction would wait for other writers.
+    with transaction():
+        if not is_sqlite():
+            found = found.for_update(skip_locked=True)
+        ids = [image.id for image in found]
+        if ids:
+            database.load_migration(PLACE_KEYS).merge_duplicates(models.database.obj, ids)
+        images = list(Image.select().where(Image.id.in_(ids)))
+        for image in images:
+            image.deprecation_announced_for = announced_for(image)
+            image.store_derived()
+            log.info("derived the columns of image %s, which an older version stored", image.id)
+    if is_sqlite():
+        time.sleep(SQLITE_PAUSE_SECONDS)
+    return bool(ids)  # The image that stays after a merge has changed, so it is in a later chunk.
+
+
+def announced_for(image: Image) -> datetime | None:
+    """Return when an available image becomes deprecated, according to its stored details.
+
+    Older versions do not store `end`.
+    """
+    if "end" in image.details:
+        return image_details.from_json(image.details).deprecation_announced_for
+    reading = database.load_migration(DUE_DATES)
+    announced = reading.announced_in(image.cloud, image.cloud_image_id, image.details)
+    return announced.replace(tzinfo=UTC) if announced else None
