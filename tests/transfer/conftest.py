@@ -14,7 +14,7 @@ from webapp.access import Actor
 from webapp.credentials.vault import Vault
 from webapp.jobs import store
 from webapp.people import accounts
-from webapp.transfer import import_formats, import_job, imports
+from webapp.transfer import import_formats, import_job, import_preparation, imports
 from webapp.transfer.import_file import ParsedFile
 from webapp.transfer.import_plan import ImportOptions
 
@@ -47,15 +47,15 @@ def make_plan(
 ) -> Job:
     """Return the plan of a file, after its new images were looked up."""
     job = imports.start(actor, scope, vault, file, options)
-    finish_look_ups(job)
+    finish_look_ups(job, vault)
     return job
 
 
-def finish_look_ups(job: Job) -> None:
+def finish_look_ups(job: Job, vault: Vault) -> None:
     """Wait for the look-ups of an import, and plan the import."""
     process_jobs()
     store.reload_job(job)
-    imports.finish_look_ups(job)
+    import_preparation.advance(job, vault)
 
 
 @pytest.fixture

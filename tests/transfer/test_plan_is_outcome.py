@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models import AuditEntry, Image, Job, JobRow, Scope, today
@@ -166,6 +166,18 @@ any_registered = st.dictionaries(
     st.tuples(any_life_cycle, st.none() | st.sampled_from([-2, -1, *range(1, 6)])),
     max_size=6,
 )
+OWN_SUCCESSOR = [
+    {
+        "cloud": "aws",
+        "location": "us-east-1",
+        "cloud_image_id": ami_id(number),
+        "name": "ubuntu-noble-24.04",
+        "status": "deprecated",
+        "successor": ami_id(1),
+    }
+    for number in (1, 2)
+]
+"""Image 1 names itself as its successor, which is an error, and image 2 also names image 1."""
 PATHS = {5: "", 6: "globex"}
 
 property_test = settings(
@@ -278,6 +290,9 @@ def require_outcome_as_planned(actor: Actor, scope: Scope, job: Job, vault: Vaul
 
 @property_test
 @given(any_registered, any_file, st.sampled_from([as_csv, as_json]))
+@example({1: (LifeCyclePlan(None, None), None)}, OWN_SUCCESSOR, as_json)
+@example({1: (LifeCyclePlan(None, DAYS[0]), None)}, OWN_SUCCESSOR, as_csv)
+@example({5: (LifeCyclePlan(None, None), None)}, OWN_SUCCESSOR, as_json)
 def test_an_import_does_what_its_plan_says(
     world: World,
     registered: Mapping[int, tuple[LifeCyclePlan, int | None]],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from models import Image, Level
 from webapp.images import operating_systems
@@ -43,14 +44,26 @@ class Choices:
 
     def __post_init__(self) -> None:
         """Normalize the texts. Raises InvalidChoices for the first field that breaks a rule."""
-        for rule in (NAME, OS_FAMILY, OS_VERSION):
-            object.__setattr__(self, rule.field, rule.parse(getattr(self, rule.field)))
-        if not self.os_family:
-            raise InvalidChoices("Choose the family of the operating system.", "os_family")
-        if not self.os_version:
-            raise InvalidChoices("Choose the version of the operating system.", "os_version")
-        if self.size_gb is not None and not 1 <= self.size_gb <= LARGEST_SIZE:
-            raise InvalidChoices(SIZE_MESSAGE, "size_gb")
+        for name, value in list(vars(self).items()):
+            object.__setattr__(self, name, parse_choice(name, value))
+
+
+_RULES = {rule.field: rule for rule in (NAME, OS_FAMILY, OS_VERSION)}
+_REQUIRED = {
+    "os_family": "Choose the family of the operating system.",
+    "os_version": "Choose the version of the operating system.",
+}
+
+
+def parse_choice(name: str, value: Any) -> Any:
+    """Return the value of the field `name` of `Choices` as it is stored. Raises InvalidChoices."""
+    if name in _RULES:
+        value = _RULES[name].parse(value)
+    if name in _REQUIRED and not value:
+        raise InvalidChoices(_REQUIRED[name], name)
+    if name == "size_gb" and value is not None and not 1 <= value <= LARGEST_SIZE:
+        raise InvalidChoices(SIZE_MESSAGE, name)
+    return value
 
 
 def parse_size(text: str) -> int:

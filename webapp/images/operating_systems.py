@@ -88,14 +88,16 @@ def family_with_version(text: str) -> Family | None:
     were stored as a family, a search could not distinguish it from the family Debian with the
     version 12.
     """
-    lower = text.lower()
-    for family in FAMILIES.values():
-        for name in (family.key, family.label.lower()):
-            version = lower.removeprefix(f"{name} ")
-            names = {name for each in family.versions for name in (each.key, each.label.lower())}
-            if version != lower and version in names:
-                return family
-    return None
+    return _FAMILIES_WITH_VERSIONS.get(text.lower())
+
+
+_FAMILIES_WITH_VERSIONS: dict[str, Family] = {}
+"""Each family by its names with the names of its versions, such as "debian 12"."""
+for _family in FAMILIES.values():
+    for _family_name in (_family.key, _family.label.lower()):
+        for _version in _family.versions:
+            for _version_name in (_version.key, _version.label.lower()):
+                _FAMILIES_WITH_VERSIONS.setdefault(f"{_family_name} {_version_name}", _family)
 
 
 def version_key(version: str) -> str:

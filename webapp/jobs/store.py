@@ -5,6 +5,7 @@ This module must not know how jobs are processed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -78,26 +79,44 @@ def create_job(
     return job
 
 
-def inserts(job: Job, rows: Sequence[JobRow]) -> list[Callable[[], object]]:
+def inserts(
+    job: Job, rows: Sequence[JobRow], first_position: int = 0
+) -> list[Callable[[], object]]:
     """Return functions that store unsaved rows of a job, in the order of processing.
 
-    Building the statements takes several times longer than executing them. So build the statements
-    before a transaction, and call the functions in the transaction.
+    Build the statements before a transaction, and call the functions in the transaction.
     """
+    sample: dict[str, Any] = {
+        "job": 0,
+        "position": 0,
+        "image_id": None,
+        "subject": "",
+        "arguments": {},
+    }
+    sql, sample_params = JobRow.insert_many([{**sample, "credentials_id": None}]).sql()
+    fields = JobRow._meta.sorted_fields[1:]  # noqa: SLF001  all fields except `id`
+    defaults = dict(zip((field.name for field in fields), sample_params, strict=True))
+    # Peewee takes several times longer to generate the SQL of all rows than the database takes to
+    # execute it.
+    start_of_sql, _, placeholders = sql.partition(" VALUES ")
+    placeholders = placeholders.partition(" RETURNING ")[0]
     statements: list[Callable[[], object]] = []
     for start in range(0, len(rows), INSERT_SIZE):
-        values = [
-            {
-                "job": job,
+        params: list[Any] = []
+        chunk = rows[start : start + INSERT_SIZE]
+        for position, row in enumerate(chunk, first_position + start):
+            values = {
+                **defaults,
+                "job": job.id,
                 "position": position,
                 "image_id": row.image_id,
                 "subject": row.subject[:512],
-                "arguments": row.arguments,
+                "arguments": json.dumps(row.arguments),
                 "credentials_id": row.credentials_id,
             }
-            for position, row in enumerate(rows[start : start + INSERT_SIZE], start)
-        ]
-        statements.append(partial(database.execute_sql, *JobRow.insert_many(values).sql()))
+            params.extend(values.values())
+        insert = f"{start_of_sql} VALUES {', '.join([placeholders] * len(chunk))}"
+        statements.append(partial(database.execute_sql, insert, params))
     return statements
 
 

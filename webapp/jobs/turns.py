@@ -99,7 +99,7 @@ class _Turn:
                 rows.clear()  # The transaction was undone, so the objects may be wrong.
             if len(rows) < remaining - 1:
                 ratio = SQLITE_BATCH_PAUSE_RATIO
-            _let_others_write(self._locked_at, ratio)
+            let_others_write(self._locked_at, ratio)
             if time.monotonic() >= end or stopping():
                 return
 
@@ -267,7 +267,11 @@ def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) 
     return action.process_row(actor, job.scope, job.arguments, row, vault)
 
 
-def _let_others_write(locked_at: float, ratio: float) -> None:
+def let_others_write(locked_at: float, ratio: float = SQLITE_PAUSE_RATIO) -> None:
+    """Pause after a transaction on SQLite that began at `locked_at`, by `time.monotonic`.
+
+    The pause is `ratio` times as long as the transaction.
+    """
     if is_sqlite():
         taken = time.monotonic() - locked_at
         time.sleep(max(SHORTEST_SQLITE_PAUSE, taken * ratio if taken > 0.02 else 0))

@@ -22,7 +22,7 @@ from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.jobs.actions import JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
-from webapp.transfer import import_look_ups
+from webapp.transfer import import_look_ups, import_preparation
 from webapp.transfer.import_plan import (
     Effect,
     PlannedLine,
@@ -61,6 +61,7 @@ def import_line(
 JOB_ACTIONS = (
     JobAction("import", "Import", import_line),
     *import_look_ups.JOB_ACTIONS,
+    *import_preparation.JOB_ACTIONS,
 )
 
 
@@ -191,7 +192,9 @@ def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
     """
     if line.successor_position is None:
         return
-    same_job = (JobRow.job == row.job_id) & (JobRow.position == line.successor_position)
+    first_position = row.position - row.arguments.get("index", row.position)
+    position = first_position + line.successor_position
+    same_job = (JobRow.job == row.job_id) & (JobRow.position == position)
     other = JobRow.select(JobRow.outcome).where(same_job).first()
     if other is not None and other.outcome == "refused":
         raise _successor_not_imported(line)

@@ -7,16 +7,17 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError, LocationRule, Locator
 from webapp.images import operating_systems
-from webapp.images.choices import Choices, choices_of, parse_size
+from webapp.images.choices import Choices, choices_of, parse_choice, parse_size
 from webapp.images.identity import ImageIdentity, parse_locator, require_storable
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
@@ -31,7 +32,6 @@ YES = frozenset({"yes", "y", "true", "1"})
 NO = frozenset({"no", "n", "false", "0"})
 DESCRIPTION_LENGTH = 4096
 ARCHITECTURE = LineRule("architecture", Image.architecture.max_length)
-_VALID_CHOICES = Choices("any name", "any family", "any version", None, False, False)
 
 T = TypeVar("T")
 
@@ -171,7 +171,8 @@ def parse_operating_system(text: str) -> tuple[str, str]:
     if not name or not any(character.isdigit() for character in version_text):
         raise InvalidLine("Enter a family and a version, for example Ubuntu 24.04.")
     family_key = suggestion.family if suggestion else name
-    _valid_choices_with({"os_family": family_key, "os_version": version_text})
+    parse_choice("os_family", family_key)
+    parse_choice("os_version", version_text)
     return family_key, version_text
 
 
@@ -305,16 +306,11 @@ def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, A
         if column in values:
             choices[column] = parsed.collect(_parse_boolean, column, values[column])
     valid = {
-        name: parsed.collect(_valid_choices_with, {name: value})
+        name: parsed.collect(parse_choice, name, value)
         for name, value in choices.items()
         if value is not None
     }
-    return {name: getattr(each, name) for name, each in valid.items() if each is not None}
-
-
-def _valid_choices_with(changes: Mapping[str, Any]) -> Choices:
-    """Return valid choices with `changes`. Raises InvalidChoices."""
-    return replace(_VALID_CHOICES, **changes)
+    return {name: value for name, value in valid.items() if value is not None}
 
 
 def _parse_cloud(text: str) -> Cloud:
@@ -378,24 +374,33 @@ def _parse_operating_system(values: Mapping[str, str]) -> dict[str, str]:
     """Return the OS columns. A label, such as 'Ubuntu', is converted to its key, 'ubuntu'."""
     choices = {}
     if text := values.get("os_family", ""):
-        families = {key: family.label for key, family in operating_systems.FAMILIES.items()}
-        choices["os_family"] = _key_for(text, families)
+        choices["os_family"] = _family_keys().get(text.lower(), text)
     if text := values.get("os_version", ""):
-        family = operating_systems.FAMILIES.get(choices.get("os_family", ""))
-        versions = {version.key: version.label for version in family.versions} if family else {}
-        choices["os_version"] = _key_for(text, versions)
+        versions = _version_keys(choices.get("os_family", ""))
+        choices["os_version"] = versions.get(text.lower(), text)
     return choices
 
 
-def _key_for(text: str, labels: Mapping[str, str]) -> str:
-    """Return the key that equals `text` or whose label equals `text`, ignoring case.
+@cache
+def _family_keys() -> dict[str, str]:
+    """Return the key of each family by the key and the label in lower case."""
+    return _keys_by_name((key, each.label) for key, each in operating_systems.FAMILIES.items())
 
-    If there is no such key, return `text`.
-    """
-    lower = text.lower()
-    return next(
-        (key for key, label in labels.items() if lower in {key.lower(), label.lower()}), text
-    )
+
+@lru_cache(maxsize=256)
+def _version_keys(family_key: str) -> dict[str, str]:
+    """Return the key of each version of a family by the key and the label in lower case."""
+    family = operating_systems.FAMILIES.get(family_key)
+    return _keys_by_name((each.key, each.label) for each in (family.versions if family else ()))
+
+
+def _keys_by_name(labels: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the keys by their names. If a name has several keys, the first one counts."""
+    keys: dict[str, str] = {}
+    for key, label in labels:
+        for name in (key, label):
+            keys.setdefault(name.lower(), key)
+    return keys
 
 
 def _parse_boolean(column: str, text: str) -> bool:

@@ -27,6 +27,7 @@ from webapp.transfer.import_lines import (
     Answers,
     ImportLine,
     InvalidLine,
+    ParsedLine,
     unusable_compute_resource,
 )
 from webapp.transfer.import_plan import ImportOptions, LookUp
@@ -57,7 +58,10 @@ def look_up_line(
     credentials = import_plan.credentials_for(values, usable, options) if values else None
     if values is None or values.locator is None or credentials is None:
         return Outcome("unchanged")
-    result: dict[str, Any] = {"key": look_up_key(values, values.locator, credentials)}
+    result: dict[str, Any] = {
+        "key": look_up_key(values, values.locator, credentials),
+        "round": arguments.get("look_up_round", 0),
+    }
     try:
         receipt = _look_up(actor, scope, vault, credentials, values, values.locator)
         result["receipt"] = receipts.to_json(receipt)
@@ -76,7 +80,9 @@ def look_up_line(
 JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, calls_cloud=True),)
 
 
-def credentials_to_look_up(job: Job, rows: Sequence[JobRow]) -> dict[int, int]:
+def credentials_to_look_up(
+    job: Job, rows: Sequence[JobRow], parsed_lines: Sequence[ParsedLine]
+) -> dict[int, int]:
     """Return the rows whose images must be looked up before the plan.
 
     The keys are the indexes of the rows, and the values are the IDs of the credentials to use.
@@ -85,11 +91,10 @@ def credentials_to_look_up(job: Job, rows: Sequence[JobRow]) -> dict[int, int]:
     not registered yet. If the row already has a result for the same image and credentials, the
     image is looked up again only if the result is an error.
     """
-    options, answers = options_from(job.arguments), answers_from(job.arguments)
+    options = options_from(job.arguments)
     usable = cloud_credentials.usable_at(job.scope)
     candidates: dict[int, tuple[ImportLine, int]] = {}
-    for number, row in enumerate(rows):
-        parsed = import_plan.parse_at(job.scope, line_from(row.arguments), answers)
+    for number, (row, parsed) in enumerate(zip(rows, parsed_lines, strict=True)):
         values = parsed.values
         if values is None or values.locator is None or parsed.errors:
             continue
@@ -127,14 +132,24 @@ def look_up_key(
     ]
 
 
-def result_from(row: JobRow) -> LookUp | None:
-    """Return the stored result of a look-up, or None if there is none.
+def keep_current_result(job: Job, row: JobRow) -> None:
+    """Remove a result that is too old from the arguments of an import's row.
 
-    If the job stopped trying to look up a row, the result is the row's error message.
+    If the job stopped trying to look up the row, the result is the error message of the row.
     """
+    look_up_round = job.arguments.get("look_up_round", 0)
+    stored = row.arguments.get("look_up_result")
+    if stored and stored.get("round", 0) != look_up_round:
+        del row.arguments["look_up_result"]
+    if "look_up_result" not in row.arguments and row.outcome == "refused":
+        row.arguments["look_up_result"] = {"error": row.message, "round": look_up_round}
+
+
+def result_from(row: JobRow) -> LookUp | None:
+    """Return the stored result of a look-up, or None if there is none."""
     stored = row.arguments.get("look_up_result")
     if not stored:
-        return LookUp(error=row.message) if row.outcome == "refused" else None
+        return None
     if "receipt" in stored:
         return LookUp(receipt=receipts.from_json(stored["receipt"]))
     if "registered" in stored:

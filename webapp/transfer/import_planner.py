@@ -6,7 +6,7 @@ This module never adds or changes an image. `import_job` carries out the plan.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models import Image, LifeCycle, Scope
@@ -33,7 +33,6 @@ from webapp.transfer.import_plan import (
     PlannedLine,
     credentials_for,
     life_cycle_to_json,
-    parse_at,
     registered_images,
 )
 from webapp.transfer.import_successors import KnownImage, Node, Successors
@@ -44,13 +43,15 @@ def make_plan(
     options: ImportOptions,
     answers: Answers,
     lines: Sequence[FileLine],
+    parsed_lines: Sequence[ParsedLine],
     look_ups: Mapping[int, LookUp],
 ) -> list[PlannedLine]:
     """Return the plan of a file, in the order in which the lines must be applied.
 
+    `parsed_lines` are the values of `lines` with these `answers`. Errors are added to them.
     `look_ups` maps the index of a line to the result of its look-up.
     """
-    return _Planner(scope, options, answers, lines, look_ups).plan()
+    return _Planner(scope, options, answers, lines, parsed_lines, look_ups).plan()
 
 
 @dataclass
@@ -93,12 +94,14 @@ class _Planner:
         options: ImportOptions,
         answers: Answers,
         lines: Sequence[FileLine],
+        parsed_lines: Sequence[ParsedLine],
         look_ups: Mapping[int, LookUp],
     ) -> None:
         self._scope, self._options, self._answers = scope, options, answers
         self._usable_credentials = cloud_credentials.usable_at(scope)
         self._lines = [
-            self._parse(number, line, look_ups.get(number)) for number, line in enumerate(lines)
+            self._line(number, line, parsed, look_ups.get(number))
+            for number, (line, parsed) in enumerate(zip(lines, parsed_lines, strict=True))
         ]
 
     def plan(self) -> list[PlannedLine]:
@@ -116,8 +119,9 @@ class _Planner:
         self._set_successor_positions()
         return [line.planned for line in self._lines]
 
-    def _parse(self, number: int, line: FileLine, look_up: LookUp | None) -> _Line:
-        parsed = parse_at(self._scope, line, self._answers)
+    def _line(
+        self, number: int, line: FileLine, parsed: ParsedLine, look_up: LookUp | None
+    ) -> _Line:
         cloud_image_id = line.values.get("cloud_image_id") or line.image_name or line.artifact
         name = line.values.get("name") or cloud_image_id or line.position
         planned = PlannedLine(
@@ -177,8 +181,8 @@ class _Planner:
         if line.image:
             choices, errors = import_lines.choices_for_update(values, line.image)
             line.errors.extend(errors)
-            before = asdict(choices_of(line.image))
-            after = asdict(choices) if choices else {}
+            before = vars(choices_of(line.image))
+            after = vars(choices) if choices else {}
             determined = {name: value for name, value in after.items() if name in values.choices}
             line.planned.before = {name: before[name] for name in determined}
             line.planned.after = determined
@@ -215,7 +219,7 @@ class _Planner:
             line.answerable_errors += 1
         if new.choices is None:
             return
-        planned.after = asdict(new.choices)
+        planned.after = dict(vars(new.choices))
         planned.subject = new.choices.name
         planned.description, planned.architecture = values.description, values.architecture
         if receipt:

@@ -134,7 +134,7 @@ class Successors:
         image.
         """
         ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
-        for reference in parse_references(text):
+        for reference in self._references[text]:
             resource = reference.compute_resource
             resource = identity.compute_resource if resource is None else resource
             for node, image in self._by_key.get(reference.image_key, {}).items():
@@ -174,7 +174,8 @@ class Successors:
         Also read the successors of these images, the successors of the successors, and so on.
         """
         named = {number for number, _ in map(reference_number, texts) if number}
-        keys = {key for text in texts for key in _image_keys(text)}
+        self._references = {text: parse_references(text) for text in texts}
+        keys = {each.image_key for found in self._references.values() for each in found}
         self._numbered: dict[int, KnownImage] = {}
         for field, values in (
             (Image.id, {*numbers, *named, *self._with_names(texts)}),
@@ -216,11 +217,6 @@ class Successors:
             # An image of the file can be found by its stored name and by its new name in the file.
             self._by_key[image.identity.image_key][row.id] = image
             self._by_name[row.name][row.id] = image
-
-
-def _image_keys(text: str) -> set[str]:
-    """Return the keys of the images of all clouds whose ID `text` can be, in any spelling."""
-    return {reference.image_key for reference in parse_references(text)}
 
 
 def _chunks(values: Sequence[object]) -> Iterator[Sequence[object]]:

@@ -85,6 +85,8 @@ def line_problem(text: str, noun: str) -> str:
 
 def character_problem(text: str, noun: str) -> str:
     """Return why a text is refused because of its characters, or ''. Line breaks are allowed."""
+    if text.isprintable():  # Every refused character is not printable.
+        return ""
     if found := _REORDERING.search(text):
         return (
             f"Remove the invisible character {_name(found[0])} from the {noun}. It changes the "

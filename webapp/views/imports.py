@@ -12,11 +12,12 @@ from webapp.credentials import cloud_credentials
 from webapp.forms.base import refuse
 from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
 from webapp.jobs import claims, store
-from webapp.transfer import import_formats, imports
+from webapp.transfer import import_formats, import_preparation, imports
 from webapp.transfer.import_file import UnreadableFile
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect
+from webapp.transfer.import_preparation import PLAN
 from webapp.transfer.import_review import review_of
 from webapp.transfer.imports import PlannedAgain
 from webapp.views.arguments import page_number
@@ -25,6 +26,8 @@ from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 
 PAGE_SIZE = 100
+STEPS = frozenset({LOOK_UP, PLAN})
+"""The actions of an import whose plan is not complete."""
 FORM_OVERHEAD_BYTES = 64 * 1024
 """Largest size of the rest of the form, without the file."""
 
@@ -52,17 +55,18 @@ def import_images() -> Response:
 @pages.get("/images/import/<int:job_id>")
 @needs(Right.EDIT_IMAGES)
 def review_import(job_id: int) -> Response:
-    """Show a plan. While new images are looked up, show the progress instead.
+    """Show a plan. While it is made or new images are looked up, show the progress instead.
 
     If the plan was already applied, redirect to the page of its job.
     """
     job = _import_job_or_404(job_id)
-    if job.action == LOOK_UP:
-        imports.finish_look_ups(job)
-        if job.action == LOOK_UP:
+    shown_step = request.args.get("progress")
+    if job.action in STEPS:
+        import_preparation.advance(job, services().vault, retry=shown_step is None)
+        if job.action in STEPS and shown_step in {None, job.action}:
             return _render_progress(job)
-        if "progress" in request.args:
-            return redirect_whole_page(url_for(".review_import", job_id=job.id))
+    if shown_step is not None:
+        return redirect_whole_page(url_for(".review_import", job_id=job.id))
     if job.state != "planned":
         return redirect(url_for(".job", job_id=job.id))
     return _render_plan(job, make_answers_form(job))
@@ -95,7 +99,7 @@ def apply_import(job_id: int) -> Response:
 def answer_import(job_id: int) -> Response:
     """Complete the lines of a plan with values that the file leaves out, and plan again."""
     job = _import_job_or_404(job_id)
-    if job.action == LOOK_UP or job.state != "planned":
+    if job.action in STEPS or job.state != "planned":
         return redirect(url_for(".review_import", job_id=job.id))
     form = make_answers_form(job)
     if not form.validate_on_submit():
@@ -125,6 +129,14 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
 
 
 def _render_progress(job: Job) -> Response:
+    if job.action == PLAN:
+        preparation = import_preparation.running_preparation(job)
+        return render(
+            "transfer/planning.html",
+            fragment="transfer/_planning.html",
+            job=job,
+            jobs_before=claims.jobs_before(preparation) if preparation else 0,
+        )
     counts = store.outcome_counts(job)
     return render(
         "transfer/look_ups.html",

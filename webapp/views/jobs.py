@@ -11,6 +11,7 @@ from webapp.jobs import bulk, claims, runner, store
 from webapp.jobs.actions import action_of, title_of
 from webapp.jobs.store import OUTCOMES
 from webapp.transfer.import_look_ups import LOOK_UP
+from webapp.transfer.import_preparation import PLAN, PREPARE
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 
@@ -21,10 +22,12 @@ PENDING = "pending"
 @pages.get("/jobs/<int:job_id>")
 @needs(Right.VIEW_IMAGES)
 def job(job_id: int) -> Response:
-    """Show a job. An import whose new images are looked up has a page of its own."""
+    """Show a job. An import that is not planned yet has a page of its own."""
     found = store.find_job(g.actor, g.scope, job_id)
-    if found is not None and found.action == LOOK_UP:
+    if found is not None and found.action in {LOOK_UP, PLAN}:
         return redirect(url_for(".review_import", job_id=found.id))
+    if found is not None and found.action == PREPARE:
+        return redirect(url_for(".review_import", job_id=found.arguments["import"]))
     return _render_job("jobs/job.html", _started_job_or_404(job_id))
 
 

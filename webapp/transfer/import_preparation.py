@@ -1,0 +1,317 @@
+"""Prepare the plan of an import: look up new images, and replace the rows by the lines of the plan.
+
+An import with the action PLAN is being prepared, and no page shows its rows. The rows are written
+in chunks, so that others can write meanwhile, and always contain all lines of the file. So an
+interrupted preparation begins again. The plan is visible when all of its lines are stored. A lease
+makes sure that only one process prepares an import. A long file is prepared in the background.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from models import Job, JobRow, Lease, Scope, now, transaction
+from webapp.access import Actor
+from webapp.clouds import CLOUDS
+from webapp.clouds.base import CloudError
+from webapp.credentials import cloud_credentials
+from webapp.credentials.vault import Vault
+from webapp.jobs import leases, runner, store
+from webapp.jobs.actions import JobAction
+from webapp.jobs.leases import LeaseLost
+from webapp.jobs.store import Outcome
+from webapp.jobs.turns import let_others_write
+from webapp.people import accounts
+from webapp.refusals import Refusal
+from webapp.transfer import import_look_ups, import_plan, import_planner
+from webapp.transfer.import_lines import ParsedLine
+from webapp.transfer.import_look_ups import LOOK_UP
+from webapp.transfer.import_plan import OPERATING_SYSTEM, Effect, PlannedLine
+
+APPLY = "import"
+"""The key of the job action that carries out a plan."""
+PLAN = "import-plan"
+"""The action of an import that is being prepared."""
+PREPARE = "import-prepare"
+"""The key of the job action that prepares another job, which is an import, in the background."""
+SHORT_FILE_LINES = 1_000
+"""The most lines of a file that is prepared within the request."""
+CHUNK_SIZE = 200
+"""Rows per transaction."""
+LEASE_SECONDS = 120.0
+"""How long a process may take from one step of a preparation to the next one."""
+
+log = logging.getLogger(__name__)
+
+
+def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any = None) -> bool:
+    """Let the import be prepared again. Return False if another request has changed the job.
+
+    The job is not changed unless it meets the query condition `only_if`.
+    """
+    step = {
+        "action": PLAN,
+        "state": "planned",
+        "done": 0,
+        "finished_at": None,
+        "arguments": {**arguments, "may_look_up": look_up},
+    }
+    condition = is_unchanged(job) if only_if is None else is_unchanged(job) & only_if
+    return bool(Job.update(step).where(condition).execute())
+
+
+def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
+    """Prepare the import if that must be done now, and reload `job`.
+
+    A long file is prepared in the background. If this failed, it is tried again only if `retry` is
+    true. If the job is not an import that is being prepared, do nothing.
+    """
+    if job.action == LOOK_UP and job.state in {"done", "stopped"}:
+        retry = begin(job, look_up=False, arguments=job.arguments) or retry
+        store.reload_job(job)
+    if job.action != PLAN:
+        return
+    if job.total <= SHORT_FILE_LINES:
+        _prepare(job, vault)
+    elif retry and running_preparation(job) is None:
+        rows = [JobRow(subject=f"Import of {job.total:,} lines")]
+        arguments = {"import": job.id}
+        actor = accounts.actor_for(job.person)
+        runner.start_job(store.create_job(actor, job.scope, PREPARE, arguments, rows), vault)
+    store.reload_job(job)
+
+
+def running_preparation(job: Job) -> Job | None:
+    """Return the running job that prepares an import in the background, or None."""
+    running = (Job.person == job.person_id) & (Job.state == "running") & (Job.action == PREPARE)
+    jobs = Job.select().where(running)
+    return next((each for each in jobs if each.arguments["import"] == job.id), None)
+
+
+def _prepare_in_background(
+    _actor: Actor, _scope: Scope, arguments: Mapping[str, Any], _row: JobRow, vault: Vault
+) -> Outcome:
+    job = Job.get_or_none(Job.id == arguments["import"])
+    if job is not None:
+        _prepare(job, vault)
+    return Outcome("done")
+
+
+# The action does not always call a cloud, but it must not run in a transaction.
+JOB_ACTIONS = (
+    JobAction(
+        PREPARE, "Plan an import", _prepare_in_background, calls_cloud=True, can_be_stopped=False
+    ),
+)
+
+
+def _prepare(job: Job, vault: Vault) -> None:
+    """Prepare an import, unless another thread or process does so."""
+    lease = leases.acquire(f"import:{job.id}", LEASE_SECONDS)
+    if lease is None:
+        return
+    try:
+        store.reload_job(job)
+        if job.action == PLAN:
+            _Preparation(job, lease, vault).run()
+    except LeaseLost:
+        log.info("another process prepares import %d now", job.id)
+    finally:
+        leases.release(lease)
+
+
+class _Preparation:
+    def __init__(self, job: Job, lease: Lease, vault: Vault) -> None:
+        self._job, self._lease, self._vault = job, lease, vault
+        self._rows = _rows(job)
+        for row in self._rows:
+            import_look_ups.keep_current_result(job, row)
+        self._lines = [import_look_ups.line_from(row.arguments) for row in self._rows]
+
+    def run(self) -> None:
+        job = self._job
+        self._parsed = self._parse()
+        if "locations" not in job.arguments:
+            missing = {
+                (parsed.values.cloud.key, parsed.missing)
+                for parsed in self._parsed
+                if parsed.values and parsed.missing
+            }
+            job.arguments = {**job.arguments, **_suggested_answers(job, missing, self._vault)}
+            if job.arguments["answers"]:
+                self._parsed = self._parse()
+        self._write()
+        if job.arguments["look_up"] and job.arguments.get("may_look_up"):
+            credentials = import_look_ups.credentials_to_look_up(job, self._rows, self._parsed)
+            if credentials:
+                self._start_look_ups(credentials)
+                return
+        self._store_plan()
+
+    def _parse(self) -> list[ParsedLine]:
+        answers = import_look_ups.answers_from(self._job.arguments)
+        return [import_plan.parse_at(self._job.scope, line, answers) for line in self._lines]
+
+    def _start_look_ups(self, credentials: Mapping[int, int]) -> None:
+        """Let some rows be looked up. The other rows are finished already.
+
+        `credentials` maps the indexes of the rows to the IDs of the credentials to use.
+        """
+        for start in range(0, len(self._rows), CHUNK_SIZE):
+            ids: dict[int | None, list[int]] = {}
+            for number, row in enumerate(self._rows[start : start + CHUNK_SIZE], start):
+                ids.setdefault(credentials.get(number), []).append(row.id)
+            updates = []
+            for credentials_id, row_ids in ids.items():
+                outcome = "unchanged" if credentials_id is None else ""
+                values = {"outcome": outcome, "message": "", "credentials_id": credentials_id}
+                updates.append(JobRow.update(values).where(JobRow.id.in_(row_ids)).execute)
+            self._write(*updates)
+        arguments = {**self._job.arguments, "looked_up_at": now().isoformat()}
+        if self._finish({"action": LOOK_UP, "arguments": arguments}):
+            self._job.action = LOOK_UP
+            runner.start_job(self._job, self._vault)
+
+    def _store_plan(self) -> None:
+        job, results = self._job, {}
+        for number, row in enumerate(self._rows):
+            if result := import_look_ups.result_from(row):
+                results[number] = result
+        planned = import_planner.make_plan(
+            job.scope,
+            import_look_ups.options_from(job.arguments),
+            import_look_ups.answers_from(job.arguments),
+            self._lines,
+            self._parsed,
+            results,
+        )
+        self._write()
+        # The positions of the new rows are free. An interrupted preparation leaves rows of both.
+        positions = [row.position for row in self._rows]
+        first = 0 if min(positions, default=0) >= len(planned) else max(positions, default=0) + 1
+        for start in range(0, len(planned), CHUNK_SIZE):
+            self._replace(planned[start : start + CHUNK_SIZE], first, start)
+        effects = Counter(line.effect for line in planned)
+        arguments = {
+            **job.arguments,
+            "plan_id": secrets.token_hex(8),
+            "counts": {effect: effects[effect] for effect in Effect},
+            "questions": _questions(planned, job.arguments),
+        }
+        self._finish({"action": APPLY, "arguments": arguments})
+
+    def _replace(self, lines: Sequence[PlannedLine], first_position: int, start: int) -> None:
+        """Replace the rows of some lines. The first of the lines has the index `start`."""
+        old_rows = [self._rows[line.number] for line in lines]
+        new_rows = [
+            JobRow(
+                image_id=line.image_id,
+                subject=f"{line.subject} ({line.position})",
+                arguments={**row.arguments, "plan": _as_json(line), "index": index},
+            )
+            for index, (line, row) in enumerate(zip(lines, old_rows, strict=True), start)
+        ]
+        delete = JobRow.delete().where(JobRow.id.in_([row.id for row in old_rows]))
+        inserts = store.inserts(self._job, new_rows, first_position + start)
+        self._write(delete.execute, *inserts)
+
+    def _write(self, *statements: Callable[[], object]) -> None:
+        """Execute statements in a transaction, and extend the lease. Raises LeaseLost."""
+        started = time.monotonic()
+        with transaction():
+            if not leases.extend(self._lease, LEASE_SECONDS):
+                raise LeaseLost(self._lease.name)
+            for execute in statements:
+                execute()
+        let_others_write(started)
+
+    def _finish(self, step: Mapping[str, Any]) -> bool:
+        """End the preparation with the next step. Return False if the job was changed."""
+        with transaction():
+            leases.require(self._lease)
+            return bool(Job.update(step).where(is_unchanged(self._job)).execute())
+
+
+def _rows(job: Job) -> list[JobRow]:
+    """Return the rows in the order of the file."""
+    columns = (JobRow.id, JobRow.position, JobRow.arguments, JobRow.outcome, JobRow.message)
+    rows = list(JobRow.select(*columns).where(JobRow.job == job).order_by(JobRow.position))
+    return sorted(rows, key=lambda row: row.arguments.get("plan", {}).get("number", row.position))
+
+
+def is_unchanged(job: Job) -> Any:
+    """Return the query condition that no other request has moved the job to another step."""
+    return (Job.id == job.id) & (Job.action == job.action) & (Job.state == job.state)
+
+
+def _suggested_answers(
+    job: Job, missing: Iterable[tuple[str, str]], vault: Vault
+) -> dict[str, dict[str, Any]]:
+    """Return the answers that follow from the chosen credentials, and the locations to choose from.
+
+    `missing` are the values that lines lack, each with the key of its cloud. The project is the
+    project of the credentials. If the credentials can use only one location, the location is filled
+    in too. Failures are ignored, because the person can enter the values.
+    """
+    answers: dict[str, dict[str, str]] = {}
+    locations: dict[str, list[str]] = {}
+    for cloud_key, name in sorted(missing):
+        cloud = CLOUDS[cloud_key]
+        row = next(
+            (
+                row
+                for row in cloud_credentials.usable_at(job.scope, cloud_key)
+                if row.id == job.arguments["credentials"].get(cloud_key)
+            ),
+            None,
+        )
+        if row is None:
+            continue
+        try:
+            credentials = vault.reveal(row)
+            if name == "project":
+                answers[cloud_key] = {name: cloud.default_project(credentials)}
+                continue
+            keys = [location.key for location in cloud.locations(credentials)]
+        except (CloudError, Refusal):
+            continue
+        locations[cloud_key] = keys
+        if len(keys) == 1:
+            answers[cloud_key] = {name: keys[0]}
+    return {"answers": answers, "locations": locations}
+
+
+def _as_json(line: PlannedLine) -> dict[str, Any]:
+    """Return a line as plain JSON values. `dataclasses.asdict` would copy every value."""
+    values = dict(vars(line))
+    for name in ("identity", "successor"):
+        if values[name] is not None:
+            values[name] = vars(values[name])
+    return values
+
+
+def _questions(
+    planned: Sequence[PlannedLine], arguments: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the questions to show above the plan.
+
+    Each question has the number of lines that lack its answer. Answered questions stay, so that the
+    person can correct the answer.
+    """
+    lacking = Counter(
+        ("" if line.question == OPERATING_SYSTEM else line.cloud, line.question)
+        for line in planned
+        if line.question
+    )
+    answered = [(cloud, name) for cloud, values in arguments["answers"].items() for name in values]
+    if arguments["operating_system"]:
+        answered.append(("", OPERATING_SYSTEM))
+    return [
+        {"cloud": cloud, "name": name, "lines": lacking[cloud, name]}
+        for cloud, name in sorted({*lacking, *answered}, reverse=True)
+    ]
