@@ -15,7 +15,10 @@ from typing import Any
 from peewee import Database, OperationalError, SqliteDatabase
 
 BATCH_SECONDS = 0.05
-"""How long the transaction of one batch should take."""
+"""How long the transaction of one batch should take on SQLite, where all other writers wait for it.
+"""
+POSTGRESQL_BATCH_SECONDS = 0.3
+"""The same on PostgreSQL, where only those wait who change a row of the batch."""
 FIRST_BATCH, LARGEST_BATCH = 200, 2_000
 SHORTEST_PAUSE = 0.1
 """Seconds between two batches. A writer that waits for SQLite tries again after at most 0.1 s."""
@@ -62,6 +65,9 @@ def create_index(db: Database, name: str, definition: str, *, unique: bool = Fal
     """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if isinstance(db, SqliteDatabase):
+        # Read the table first: then it is in the cache while writers wait.
+        table = definition.split(maxsplit=1)[0]
+        db.execute_sql(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
         db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
         return
     invalid = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
@@ -87,9 +93,10 @@ def in_batches(
 
     Only rows that match the SQL condition `where` are in the batches. They are found before the
     transaction, so nobody waits for the search. The size of a batch follows the speed of the
-    database. Others work in the pauses, which are longer than the batches.
+    database. Others work in the pauses, which are longer than the batches on SQLite.
     """
     last, size = 0, FIRST_BATCH
+    seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS
     while True:
         query = f"SELECT id FROM {table} WHERE id > {last} AND ({where}) ORDER BY id LIMIT {size}"  # noqa: S608  our own names
         ids = [number for (number,) in db.execute_sql(query, tuple(params)).fetchall()]
@@ -100,9 +107,10 @@ def in_batches(
             change(ids)
         spent = time.monotonic() - begun
         last = ids[-1]
-        factor = min(2.0, max(0.25, BATCH_SECONDS / max(spent, 0.001)))
+        factor = min(2.0, max(0.25, seconds / max(spent, 0.001)))
         size = int(min(LARGEST_BATCH, max(20, size * factor)))
-        time.sleep(max(2 * spent, SHORTEST_PAUSE))
+        pause = 2 * spent if isinstance(db, SqliteDatabase) else 0
+        time.sleep(max(pause, SHORTEST_PAUSE))
 
 
 def among(ids: Sequence[int]) -> str:
