@@ -49,6 +49,6 @@ def test_regions_without_the_image_and_failed_regions_are_left_out() -> None:
     ],
 )
 def test_the_error_names_the_other_regions(regions: list[str], message: str) -> None:
-    error = follow_up.image_in_other_regions("Not here", regions)
+    error = follow_up.in_other_regions_error("Not here", regions)
     assert str(error) == message
     assert error.found_in == tuple(regions)

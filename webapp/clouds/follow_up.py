@@ -19,10 +19,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FOLLOW_UP_SECONDS = 3.0
-"""How long one follow-up call, or one search of the other regions, may take."""
+"""The time limit of one follow-up call, or of one search of the other regions."""
 REGIONS_AT_ONCE = 8
 RESERVED_SECONDS = 1.0
-"""How long before the time limit of the adapter's whole call its follow-up calls must end."""
+"""Follow-up calls must end this many seconds before the time limit of the whole adapter call."""
 
 
 def follow_up_deadline() -> float:
@@ -59,7 +59,7 @@ def search_regions(
     return {region: answer for region in regions if (answer := found.get(region))}
 
 
-def image_in_other_regions(not_here: str, regions: Sequence[str]) -> ImageNotFound:
+def in_other_regions_error(not_here: str, regions: Sequence[str]) -> ImageNotFound:
     """Return the error for an image that is only in `regions`.
 
     `not_here` is the first half of the message: "There is no image X in Y".

@@ -1,6 +1,6 @@
-"""Remember which servers do not work at the moment, so that nobody waits for them in vain.
+"""Remember which servers do not work at the moment, so that requests do not wait for them.
 
-Each state is logged once when it begins and once when it ends, not once per request.
+Each outage is logged once when it begins and once when it ends, not once per request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from webapp.monitoring import metrics
 log = logging.getLogger("webapp.outages")
 
 PAUSE_SECONDS = 2.0
-"""How long nobody waits for a database that did not answer."""
+"""The seconds after a failure in which no thread calls the database."""
 
 
 class Outage:
@@ -65,12 +65,12 @@ class Outage:
 class Breaker:
     """Decides whether a server that failed may be called again.
 
-    After a failure, nobody calls the server for `pause_seconds`. Then one thread may try. The other
-    threads wait for its result, for up to `trial_seconds`.
+    After a failure, no thread may call the server for `pause_seconds`. Then one thread may try. All
+    other threads are refused until its call ends, or until `trial_seconds` have passed.
     """
 
     def __init__(self, outage: Outage | None, pause_seconds: float, trial_seconds: float) -> None:
-        """Store the outage that begins and ends with the failures, if it has no other cause."""
+        """Store the outage to record failures and successes in, or None."""
         self.outage = outage
         self._pause_seconds, self._trial_seconds = pause_seconds, trial_seconds
         self._lock = threading.Lock()
@@ -122,7 +122,7 @@ def database_failed(failure: Failure, error: object) -> None:
 
 
 def transaction_committed() -> None:
-    """Record that a change was saved, so none of the outages lasts."""
+    """Record that a change was saved. This ends every outage in `CANNOT_WRITE`."""
     for outage in CANNOT_WRITE.values():
         outage.worked()
 

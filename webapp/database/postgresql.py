@@ -1,7 +1,7 @@
 """Connections to a PostgreSQL server, also behind PgBouncer.
 
 A server that hangs costs a request at most five seconds: `LimitedConnection` limits the time of
-each statement. After that, nobody waits for the server until it accepts a connection again.
+each statement. After that, requests fail at once until the server accepts a connection again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from webapp.database.pool import Pool
 from webapp.database.waiting import CANCEL_SECONDS, statement_seconds
 
 TRIAL_SECONDS = 10.0
-"""How long the other threads wait for the thread that calls the server again."""
+"""After an outage, one thread tries to connect to the server.
+
+Connections of all other threads are refused for this many seconds, or until the attempt ends.
+"""
 
 LIMITS_OF_THE_SERVER = ("statement_timeout", "idle_in_transaction_session_timeout")
 
@@ -36,12 +39,15 @@ class LimitedConnection(psycopg.Connection[Any]):
     """A connection on which no statement takes longer than `statement_seconds`.
 
     The limit is enforced here and not by the server, because a server that hangs enforces nothing,
-    and because PgBouncer shares the settings of a session between its clients. The statement is
-    cancelled first, so that a server that is only slow neither continues it nor counts as hanging.
+    and because PgBouncer shares the settings of a session between its clients.
+
+    At the limit, the connection first cancels the statement. A server that is only slow then stops
+    the statement, and does not count as hanging. A server that does not even answer the
+    cancellation counts as hanging, and the connection is closed.
     """
 
-    hangs: Callable[[Exception], None] = staticmethod(lambda _error: None)
-    """Called if the server did not even answer to the cancellation."""
+    on_hang: Callable[[Exception], None] = staticmethod(lambda _error: None)
+    """Called if the server did not answer the cancellation."""
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         return super().wait(self._limited(gen), *args, **options)
@@ -69,7 +75,7 @@ class LimitedConnection(psycopg.Connection[Any]):
         """Close the connection, and return the error to raise."""
         self.pgconn.finish()
         error = psycopg.OperationalError("the server does not answer")
-        self.hangs(error)
+        self.on_hang(error)
         return error
 
 
@@ -93,7 +99,7 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
                 error = psycopg.OperationalError("this server is PgBouncer, so set PGBOUNCER=true")
             self._fail(error)
             raise error from None
-        connection.hangs = self._hangs
+        connection.on_hang = self._record_hang
         self._breaker.worked()
         return connection
 
@@ -107,8 +113,8 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
     def without_server_limits(self) -> Iterator[None]:
         """Let the statements of this thread take any time on the server.
 
-        Behind PgBouncer, the limits are those of the role: what is set for a session would apply to
-        other clients too.
+        Behind PgBouncer, this method does nothing: the role sets the limits there, and a setting of
+        a session would also apply to other clients.
         """
         if "options" not in self.connect_params:
             yield
@@ -125,8 +131,8 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
         self._last_error = outages.first_line(error)
         self._breaker.failed(error)
 
-    def _hangs(self, error: Exception) -> None:
-        """Record that the server hangs. Its idle connections would not answer either."""
+    def _record_hang(self, error: Exception) -> None:
+        """Record that the server hangs. Close the idle connections, which would hang as well."""
         self._fail(error)
         self.close_idle()
 
@@ -153,13 +159,13 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
         )
 
     def rollback(self) -> None:
-        """Roll back, unless the connection is lost: then the server has rolled back."""
+        """Roll back. If the connection is lost, do nothing, because the server has rolled back."""
         if not self._state.closed and self._state.conn.closed:
             return
         super().rollback()
 
     def commit(self) -> None:
-        """Commit. Raises OutcomeUnknown if the connection is lost meanwhile."""
+        """Commit. Raises OutcomeUnknown if the connection is lost during the commit."""
         try:
             super().commit()
         except OperationalError as error:

@@ -20,7 +20,11 @@ class RenameViewForm(ViewNameForm):
 
 
 class SaveViewForm(ViewNameForm):
-    """`revision` is the revision of the view that the person may replace."""
+    """The form that saves the current search as a view.
+
+    If a view with the same name exists and `replace` is set, the form replaces it. `revision` is
+    the revision of the existing view.
+    """
 
     path = HiddenText(validators=[InputRequired()])
     shared = BooleanField()

@@ -111,7 +111,7 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
     return {place_key(image.compute_resource): image for image in query}
 
 
-def find_place(name: str, offered: Iterable[str]) -> str | None:
+def match_name(name: str, offered: Iterable[str]) -> str | None:
     """Return the name in `offered` that has the same `place_key` as `name`, or None.
 
     If `offered` contains exactly `name`, return `name`.

@@ -24,7 +24,7 @@ from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
     find_by_compute_resource,
-    find_place,
+    match_name,
     parse_locator,
     registering,
     require_storable,
@@ -96,7 +96,7 @@ def look_up(
     only_case_differs = image_key_of(found.image_id) == image_key_of(locator.image_id)
     alias = "" if only_case_differs else locator.image_id
     receipt = Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
-    registered = registered_by_compute_resource(scope, receipt)
+    registered = registered_images_per_compute_resource(scope, receipt)
     unregistered = {"", *map(place_key, details.compute_resources)} - registered.keys()
     if registered and not unregistered:
         raise AlreadyRegistered(next(iter(registered.values())))
@@ -127,7 +127,7 @@ def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any
     return changes
 
 
-def registered_by_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
+def registered_images_per_compute_resource(scope: Scope, receipt: Receipt) -> dict[str, Image]:
     """Return the images that `scope` can see and that have the ID and location in `receipt`.
 
     The keys are the `place_key` of each compute resource, and '' for an image that was registered
@@ -170,13 +170,13 @@ def register(
     the others get AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
-    found = find_place(compute_resource, ("", *receipt.details.compute_resources))
-    if found is None:
+    offered_name = match_name(compute_resource, ("", *receipt.details.compute_resources))
+    if offered_name is None:
         raise InvalidChoices("Choose a compute resource from the list.", "compute_resource")
     credentials = usable_credentials(scope, receipt.cloud, receipt.credentials_id)
     if credentials.revision != receipt.credentials_revision:
         raise CredentialsChanged(credentials.name)
-    locator = replace(receipt.locator, compute_resource=found)
+    locator = replace(receipt.locator, compute_resource=offered_name)
     require_storable(locator)
     image = _new_image(scope, receipt.cloud, locator)
     image.credentials, image.credentials_name = credentials, credentials.name

@@ -15,7 +15,7 @@ class Replacement:
     """A recommended image of `cloud`. `image` is its visible record, or None."""
 
     cloud: str
-    image_id: str
+    cloud_image_id: str
     can_be_registered: bool
     """Whether the adapter understands the image ID."""
     image: Image | None

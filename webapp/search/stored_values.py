@@ -1,7 +1,7 @@
-"""Find the values of visible images that a search can mean.
+"""Find out which values of visible images a search term means.
 
-For example, `os:"Oracle Solaris"` is a version of Oracle Linux in the search language, but if an
-image has the OS family "Oracle Solaris", the search means this family.
+For example, the search language reads `os:"Oracle Solaris"` as the version "Solaris" of Oracle
+Linux. But if an image has the OS family "Oracle Solaris", the term means this family.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = {
     Key.OS: ["os_family", "os_version"],
     Key.ARCH: ["architecture"],
 }
-"""The columns of `FacetGroup` that contain the values of each key of `STORED_KEYS`."""
+"""For each key in `keys.STORED_KEYS`, the columns of `FacetGroup` that contain its values."""
 
 
 def has_registrar(scope: Scope, name: str) -> bool:
@@ -30,10 +30,11 @@ def has_registrar(scope: Scope, name: str) -> bool:
 
 
 def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
-    """Return the values of `key` that visible images have and whose first column is in `texts`.
+    """Return the values that visible images have for `key`, if `texts` contains their first column.
 
-    For example, for `os` the first column is the family. The values of `location` are those that
-    name the same place as one of the texts.
+    A value is a tuple of the columns in `COLUMNS`. For example, a value of `os` is a family and a
+    version, so `texts` are families. A location is also returned if it is another spelling of a
+    text.
     """
     columns = COLUMNS[key]
     is_place = key is Key.LOCATION
@@ -51,6 +52,6 @@ def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, 
 def place_of(location: str) -> str:
     """Return a text that is equal for all spellings of a location.
 
-    A location that consists only of separators has a single spelling.
+    A location that consists only of separators has no place key, so it is returned unchanged.
     """
     return place_key(location) or location

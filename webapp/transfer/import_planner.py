@@ -17,7 +17,7 @@ from webapp.images.choices import choices_of
 from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
-    find_place,
+    match_name,
     require_storable,
 )
 from webapp.images.life_cycle import STAYS_ACTIVE, LifeCyclePlan
@@ -234,9 +234,9 @@ class _Planner:
         line.planned.cloud_image_id = locator.image_id
         line.planned.location = locator.location
         line.parsed.collect(require_storable, locator)
-        found = find_place(compute_resource, ("", *receipt.details.compute_resources))
-        line.planned.compute_resource = found or ""
-        if found is None:
+        offered_name = match_name(compute_resource, ("", *receipt.details.compute_resources))
+        line.planned.compute_resource = offered_name or ""
+        if offered_name is None:
             line.errors.append(import_lines.unusable_compute_resource(compute_resource))
 
     def _plan_life_cycle(self, line: _Line, values: ImportLine) -> None:

@@ -350,7 +350,7 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
     form.receipt.data = form.receipt.data or services().receipts.issue(g.actor, g.scope, receipt)
     if g.scope.level is Level.ENVIRONMENT:
         del form.shared
-    registered = registration.registered_by_compute_resource(g.scope, receipt)
+    registered = registration.registered_images_per_compute_resource(g.scope, receipt)
     form.offer_compute_resources(receipt.details.compute_resources, registered)
     usable = cloud_credentials.usable_at(g.scope, receipt.cloud)
     credentials = next((row for row in usable if row.id == receipt.credentials_id), None)

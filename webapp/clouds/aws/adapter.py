@@ -42,7 +42,7 @@ from webapp.clouds.base import (
 )
 from webapp.clouds.follow_up import (
     follow_up_deadline,
-    image_in_other_regions,
+    in_other_regions_error,
     search_regions,
     seconds_left,
     try_call,
@@ -382,7 +382,7 @@ class Aws(Cloud):
         not_here = f"There is no AMI {locator.image_id} in {locator.location}"
         regions = self._other_regions_with_image(credentials, locator, deadline)
         if regions:
-            return image_in_other_regions(not_here, regions)
+            return in_other_regions_error(not_here, regions)
         return ImageNotVisible(
             f"{not_here}, or it isn’t shared with these credentials. Check the ID and the "
             "location.",

@@ -140,7 +140,8 @@ def from_gallery_version(
     `definition` and `version` are Azure's answers about the image definition and the version.
     `image_id` is the canonical ID of the version, or '' if it equals the requested ID.
     """
-    family, properties = mapping_at(definition, "properties"), mapping_at(version, "properties")
+    definition_properties = mapping_at(definition, "properties")
+    properties = mapping_at(version, "properties")
     storage = mapping_at(properties, "storageProfile")
     publishing = mapping_at(properties, "publishingProfile")
     volumes = (
@@ -150,16 +151,19 @@ def from_gallery_version(
             for each in mappings_at(storage, "dataDiskImages")
         ),
     )
-    end = parse_instant(publishing.get("endOfLifeDate") or family.get("endOfLifeDate"))
+    end = parse_instant(
+        publishing.get("endOfLifeDate") or definition_properties.get("endOfLifeDate")
+    )
     state, note = _end_of_life_state(end, *_provisioning_state(properties))
-    system, plan = text(family, "osType"), mapping_at(family, "purchasePlan")
-    identifier = mapping_at(family, "identifier")
+    system = text(definition_properties, "osType")
+    plan = mapping_at(definition_properties, "purchasePlan")
+    identifier = mapping_at(definition_properties, "identifier")
     offer_and_sku = " ".join(filter(None, (text(identifier, each) for each in ("offer", "sku"))))
     name = text(definition, "name")
     return ImageDetails(
         name="",  # A version has no name.
-        description=text(family, "description"),
-        architecture=_architecture(family),
+        description=text(definition_properties, "description"),
+        architecture=_architecture(definition_properties),
         size_gb=volumes[0].size_gb,
         state=state,
         state_note=note,
@@ -168,8 +172,12 @@ def from_gallery_version(
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
-                ("os_state", "OS state", text(family, "osState")),
-                ("generation", "Hyper-V generation", text(family, "hyperVGeneration")),
+                ("os_state", "OS state", text(definition_properties, "osState")),
+                (
+                    "generation",
+                    "Hyper-V generation",
+                    text(definition_properties, "hyperVGeneration"),
+                ),
                 ("definition", "Image definition", name),
                 ("publisher", "Publisher", text(identifier, "publisher")),
                 ("offer", "Offer", text(identifier, "offer")),
@@ -181,13 +189,13 @@ def from_gallery_version(
                 ("end_of_life", "End of life", f"{end:%Y-%m-%d}" if end else ""),
                 ("source", "Created from", _source(storage)),
                 ("plan", "Marketplace plan", _plan(plan)),
-                ("features", "Features", ", ".join(_features(family))),
+                ("features", "Features", ", ".join(_features(definition_properties))),
             )
         ),
         volumes=volumes,
-        os_texts=_os_texts(system, offer_and_sku, name, text(family, "description")),
+        os_texts=_os_texts(system, offer_and_sku, name, text(definition_properties, "description")),
         warnings=(
-            *_specialized_warning(text(family, "osState")),
+            *_specialized_warning(text(definition_properties, "osState")),
             *_terms_warning(plan),
             *_policy_warning(properties),
         ),
@@ -325,8 +333,8 @@ def _deprecation_state(
         note = f"This image has been deprecated {since(deprecated)}.{advice}"
         return ImageState.DEPRECATED, note
     if is_scheduled:
-        when = "" if deprecated else " on an unknown date"
-        return ImageState.AVAILABLE, f"The publisher plans to deprecate this image{when}.{advice}"
+        date = "" if deprecated else " on an unknown date"
+        return ImageState.AVAILABLE, f"The publisher plans to deprecate this image{date}.{advice}"
     return ImageState.AVAILABLE, ""
 
 

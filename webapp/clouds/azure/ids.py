@@ -421,8 +421,9 @@ def _parse_urn(text: str) -> MarketplaceImage:
     if parts[0].lower() == "urn" and len(parts) == 5:
         parts = parts[1:]  # The text is `"urn": "…"`, copied from a JSON document.
     lower = [part.lower() for part in parts]
-    is_prefixed = lower[2:4] == ["global", "images"] and lower[0] != "projects"  # eu0:web/global/…
-    if is_prefixed or lower[1:3] == ["global", "images"]:
+    # The project of a Google Cloud image can have a prefix, as in `eu0:web/global/images/…`.
+    has_project_prefix = lower[2:4] == ["global", "images"] and lower[0] != "projects"
+    if has_project_prefix or lower[1:3] == ["global", "images"]:
         raise InvalidImageId("This is the ID of a Google Cloud image. Choose that cloud instead.")
     if len(parts) == 1:
         raise InvalidImageId(

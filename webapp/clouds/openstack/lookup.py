@@ -19,7 +19,7 @@ from webapp.clouds.base import (
 from webapp.clouds.characters import fold
 from webapp.clouds.follow_up import (
     follow_up_deadline,
-    image_in_other_regions,
+    in_other_regions_error,
     search_regions,
     seconds_left,
 )
@@ -130,7 +130,7 @@ def _not_found_error(
     others = [region for region in login.image_urls if region != locator.location]
     regions = search_regions(has_image, others, deadline)
     if regions:
-        return image_in_other_regions(message, list(regions))
+        return in_other_regions_error(message, list(regions))
     return ImageNotVisible(
         f"{message}, or it is private to another project. Check the ID, the location and the "
         "project of the credentials.",
