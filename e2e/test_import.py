@@ -43,8 +43,8 @@ def test_importing_a_packer_manifest_and_an_edited_export(sign_in: SignIn) -> No
     page.goto(IMPORT)
     page.get_by_label("Or paste its content").fill(manifest())
     page.get_by_role("button", name="Review import").click()
-    expect(page.locator("#plan tbody tr")).to_have_count(3)
-    expect(page.locator("#plan tbody tr").first).to_contain_text(GONE)
+    expect(page.locator("#planned-lines tbody tr")).to_have_count(3)
+    expect(page.locator("#planned-lines tbody tr").first).to_contain_text(GONE)
     apply_import(page, "2 images")
     rows = exported_rows(page)
     imported = [row for row in rows if row["cloud_image_id"] in {NOBLE.id, DEBIAN.id}]
@@ -61,7 +61,7 @@ def test_importing_a_packer_manifest_and_an_edited_export(sign_in: SignIn) -> No
     file = {"name": "images.csv", "mimeType": "text/csv", "buffer": sheet.getvalue().encode()}
     page.get_by_label("File", exact=True).set_input_files(file)  # type: ignore[arg-type]
     page.get_by_role("button", name="Review import").click()
-    expect(page.locator("#plan")).to_contain_text("=from a sheet debian")
+    expect(page.locator("#planned-lines")).to_contain_text("=from a sheet debian")
     apply_import(page, "2 images")
     names = {row["name"] for row in exported_rows(page)}
     assert {"'=from a sheet ubuntu", "'=from a sheet debian"} <= names
@@ -108,14 +108,14 @@ def test_import_pages_are_accessible_and_fit_a_phone(sign_in: SignIn) -> None:
         page.get_by_label("Register as not checked").check()
         page.get_by_role("button", name="Review import").click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
-        for summary in page.locator("#plan summary").all():
+        for summary in page.locator("#planned-lines summary").all():
             summary.click()
         assert violations(page) == set()
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("link", name="Error 1").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#plan tbody tr")).to_have_count(1)
+    expect(page.locator("#planned-lines tbody tr")).to_have_count(1)
     expect(page.get_by_role("link", name="Error 1")).to_have_attribute("aria-current", "true")
     assert page.url.endswith("?show=error")
 
@@ -134,7 +134,7 @@ def test_importing_without_javascript(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Review import").click()
     expect(page.get_by_text("1 line has an error and will be skipped")).to_be_visible()
     page.get_by_role("link", name="New 1").click()
-    expect(page.locator("#plan tbody tr")).to_have_count(1)
+    expect(page.locator("#planned-lines tbody tr")).to_have_count(1)
     apply_import(page, "1 image")
     imported = [row for row in exported_rows(page) if row["cloud_image_id"] == GONE]
     assert [(row["verified"], row["os_family"]) for row in imported] == [("no", "debian")]

@@ -6,8 +6,10 @@ Tests run on SQLite. With `--database postgresql`, they run on PostgreSQL, and w
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,7 +19,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from flask import Flask
+from flask import Flask, Response, request_finished
 from flask.testing import FlaskClient
 
 import models
@@ -154,8 +156,16 @@ def session_app(new_database: NewDatabase, behind_pgbouncer: bool) -> Iterator[F
         setting = str(behind_pgbouncer).lower()
         app = webapp.create_app({**ENVIRON, "DATABASE_URL": url, "PGBOUNCER": setting})
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+        request_finished.connect(_require_unique_ids, app)
         yield app
         database.close_all(models.database.obj)
+
+
+def _require_unique_ids(_app: Flask, response: Response, **_: object) -> None:
+    """Fail if a page or fragment of any test has the same element ID twice."""
+    if response.mimetype == "text/html" and not response.is_streamed:
+        ids = Counter(re.findall(r'\sid="([^"]*)"', response.get_data(as_text=True)))
+        assert not [name for name, count in ids.items() if count > 1]
 
 
 @pytest.fixture

@@ -276,7 +276,7 @@ def test_the_sentences_above_a_plan_agree(
     make_image("acme", 1)
     client = client_of("account-editor")
     page = client.get(create_plan(client, "\n".join([HEADER, *rows]))).text
-    intro = " ".join(visible_text(page.partition('<section id="plan"')[0]).split())
+    intro = " ".join(visible_text(page.partition('<section id="planned-lines"')[0]).split())
     assert f"Review import {summary}" in intro
     if problem:
         assert problem in intro

@@ -202,6 +202,7 @@ class _Preparation:
             "plan_id": secrets.token_hex(8),
             "counts": {effect: effects[effect] for effect in Effect},
             "questions": _questions(planned, job.arguments),
+            "incomplete": sum(line.only_lacks_answers for line in planned),
         }
         self._finish({"action": APPLY, "arguments": arguments})
 
