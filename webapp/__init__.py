@@ -75,7 +75,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     services = _services(settings)
     app.extensions["services"] = services
     app.wsgi_app = StaticFiles(app.wsgi_app, read_static_files())  # type: ignore[method-assign]
-    app.wsgi_app = services.probes.around(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = services.probes.wrap(app.wsgi_app)  # type: ignore[assignment, method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

@@ -27,6 +27,6 @@ def run_and_kill(command: Any, **options: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sqlite._taken = kill  # type: ignore[assignment]
+    sqlite._lock_old_file = kill  # type: ignore[assignment]
     subprocess.run = run_and_kill  # type: ignore[assignment]
     create_app().test_cli_runner().invoke(args=["restore", sys.argv[1], "--force"])

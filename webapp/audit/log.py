@@ -16,11 +16,11 @@ from webapp import audit
 
 PAGE_SIZE = 50
 SHORT_VALUE, FEW_FIELDS = 500, 20
-"""How many characters of a value, and how many fields of an entry, a page of entries shows."""
+"""The most characters of a value, and the most fields of an entry, on a page of entries."""
 LONG_VALUE, MANY_FIELDS = 500_000, 500
-"""The same for the page of one entry."""
+"""The most characters of a value, and the most fields, on the page of a single entry."""
 LONGEST_ENTRY = 1_000_000
-"""How many characters of values the page of one entry shows in total."""
+"""The most characters of all values together on the page of a single entry."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ from webapp.database import migrate, parse_postgresql
 OURS = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
 ONLY_THE_SCHEMA = ("--schema=public", "--no-owner", "--no-privileges")
 LOCK_SECONDS = 10
-"""How long a restore waits for other users of the old tables."""
+"""The seconds that a restore waits for locks of other users on the old tables."""
 BEGIN = r"""
 \set ON_ERROR_STOP 1
 BEGIN;

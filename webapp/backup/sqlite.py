@@ -20,7 +20,7 @@ from webapp.backup.files import BackupError, partial_file, require_kind
 from webapp.database import close_all, migrate, open_database
 
 LOCK_SECONDS = 2.0
-"""How long a restore waits for other users of the old file."""
+"""The seconds that a restore waits until no other program uses the old file."""
 
 
 def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
@@ -31,7 +31,7 @@ def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
     file = Path(database.database)
     if path.exists() and path.samefile(file):
         raise BackupError(f"{path} is the database itself. Choose another name.")
-    with _explained("The database", path.parent), closing(sqlite3.connect(partial)) as copy:
+    with _convert_errors("The database", path.parent), closing(sqlite3.connect(partial)) as copy:
         database.connection().backup(copy)
         # The backup is one file, without a -wal file beside it.
         copy.execute("PRAGMA journal_mode = delete")
@@ -48,12 +48,12 @@ def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutc
     with (
         ExitStack() as old,
         partial_file(file) as partial,
-        _explained(str(path), file.parent),
+        _convert_errors(str(path), file.parent),
     ):
         _refuse_records(database, force=force)
         _copy(path, partial)
         outcome = _migrate(database, partial)
-        old.enter_context(_taken(file, force=force))
+        old.enter_context(_lock_old_file(file, force=force))
     return outcome
 
 
@@ -101,7 +101,7 @@ def _migrate(database: SqliteDatabase, partial: Path) -> RestoreOutcome:
 
 
 @contextmanager
-def _taken(file: Path, *, force: bool) -> Iterator[None]:
+def _lock_old_file(file: Path, *, force: bool) -> Iterator[None]:
     """Lock the old file, and merge its -wal file, which would damage the new file.
 
     Raises BackupError if another program has the file open.
@@ -128,7 +128,7 @@ def _taken(file: Path, *, force: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(subject: str, folder: Path) -> Iterator[None]:
+def _convert_errors(subject: str, folder: Path) -> Iterator[None]:
     """Turn an error of SQLite into a BackupError. `folder` is where the new file is written."""
     try:
         yield

@@ -25,7 +25,7 @@ MIGRATION_LOCK = 7_305_842
 TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
 """Without parameters: after a statement with parameters, the transaction still has its snapshot."""
 LOCK_PAUSE = 0.2
-"""How many seconds pass before a process that waits for the lock tries again."""
+"""The seconds after which a process that waits for the lock tries again."""
 
 
 def pending_migrations(database: Database) -> list[str]:

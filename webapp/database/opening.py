@@ -15,7 +15,7 @@ from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SE
 from webapp.settings import SettingsError
 
 MAPPED_BYTES = 2**31 - 2**16
-"""How many bytes of the file SQLite maps into memory: its maximum. Mapped pages are not copied."""
+"""The bytes of the file that SQLite maps into memory: its maximum. Mapped pages are not copied."""
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,

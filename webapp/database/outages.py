@@ -40,7 +40,7 @@ class Outage:
     def is_active(self) -> bool:
         return self._since is not None
 
-    def failed(self, error: object) -> None:
+    def record_failure(self, error: object) -> None:
         """Record a failure. Log it if it is the first failure of the outage."""
         with self._lock:
             self._last = time.monotonic()
@@ -50,7 +50,7 @@ class Outage:
             self._since = self._last
         log.log(self._level, "%s: %s", self._began, first_line(error))
 
-    def worked(self) -> None:
+    def record_success(self) -> None:
         """Record a success. End the outage if there was one."""
         if self._since is None:
             return
@@ -88,18 +88,18 @@ class Breaker:
             self._retry_at = time.monotonic() + self._trial_seconds
             return True
 
-    def failed(self, error: object) -> None:
+    def record_failure(self, error: object) -> None:
         with self._lock:
             self._retry_at = time.monotonic() + self._pause_seconds
         if self.outage is not None:
-            self.outage.failed(error)
+            self.outage.record_failure(error)
 
-    def worked(self) -> None:
+    def record_success(self) -> None:
         if self._retry_at is not None:
             with self._lock:
                 self._retry_at = None
         if self.outage is not None:
-            self.outage.worked()
+            self.outage.record_success()
 
 
 CANNOT_WRITE: Mapping[Failure, Outage] = {
@@ -118,13 +118,13 @@ UNREACHABLE = Outage("the database cannot be reached", "the database can be reac
 def database_failed(failure: Failure, error: object) -> None:
     """Record that a statement failed."""
     metrics.DATABASE_ERRORS.labels(failure.name.lower()).inc()
-    CANNOT_WRITE.get(failure, UNREACHABLE).failed(error)
+    CANNOT_WRITE.get(failure, UNREACHABLE).record_failure(error)
 
 
 def transaction_committed() -> None:
     """Record that a change was saved. This ends every outage in `CANNOT_WRITE`."""
     for outage in CANNOT_WRITE.values():
-        outage.worked()
+        outage.record_success()
 
 
 def first_line(error: object) -> str:

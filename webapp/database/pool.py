@@ -48,13 +48,13 @@ class Pool(PooledDatabase):
                 if self._is_closed(connection):
                     continue
                 self._in_use[id(connection)] = PoolConnection(since, connection, time.time())
-                pool_use.saw(len(self._in_use))
+                pool_use.record(len(self._in_use))
                 return connection
             if len(self._in_use) >= self._max_connections:
                 raise MaxConnectionsExceeded("All connections of the pool are in use.")
             place = object()
             self._in_use[id(place)] = PoolConnection(time.time(), place, time.time())
-            pool_use.saw(len(self._in_use))
+            pool_use.record(len(self._in_use))
         connection = None
         try:
             connection = self._open()

@@ -100,7 +100,7 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
             self._fail(error)
             raise error from None
         connection.on_hang = self._record_hang
-        self._breaker.worked()
+        self._breaker.record_success()
         return connection
 
     @contextmanager
@@ -129,7 +129,7 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
 
     def _fail(self, error: Exception) -> None:
         self._last_error = outages.first_line(error)
-        self._breaker.failed(error)
+        self._breaker.record_failure(error)
 
     def _record_hang(self, error: Exception) -> None:
         """Record that the server hangs. Close the idle connections, which would hang as well."""

@@ -18,9 +18,12 @@ from webapp.database.private_files import create_private_file
 from webapp.database.waiting import statement_seconds
 
 LOCK_SECONDS = 10.0
-"""How long a job or command waits for a lock. A request waits as long as for any statement."""
+"""The longest time that a job or command waits for a lock.
+
+A request waits for up to `statement_seconds`.
+"""
 SHORT_LOCK_SECONDS = 0.25
-"""How long a request waits for a lock while no other request gets the lock either."""
+"""The time that most requests wait for a lock after a request did not get the lock in time."""
 
 
 class FileConnection(sqlite3.Connection):
@@ -54,7 +57,7 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  not that of the pool
         connection.file_id = self._file_id()
         self._has_opened = True
-        outages.UNREACHABLE.worked()
+        outages.UNREACHABLE.record_success()
         return connection
 
     def _file_id(self) -> tuple[int, int] | None:
@@ -90,12 +93,12 @@ class SqlitePool(Pool, PooledSqliteDatabase):
             super().begin(lock_type)
         except OperationalError as error:
             if failure_of(error) is Failure.BUSY:
-                self._locks.failed(error)
+                self._locks.record_failure(error)
             raise
 
     def commit(self) -> None:
         super().commit()
-        self._locks.worked()
+        self._locks.record_success()
 
     def rollback(self) -> None:
         """Roll back, unless SQLite has done so itself, for example because the disk is full."""

@@ -1,4 +1,4 @@
-"""How long a thread waits for the database.
+"""The time limits for connections and statements of the database.
 
 Within a request, one statement may take REQUEST_SECONDS. Jobs and commands have more time, because
 nobody waits for them and their statements may be long.

@@ -12,21 +12,21 @@ from webapp.clouds.base import CloudError, CloudUnreachable
 FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
 """Seconds before a row calls its cloud again."""
 UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
-"""How often a row calls its cloud at most, if the cloud does not answer or is busy.
+"""The most attempts to call a cloud for a row, if the cloud does not answer or refuses the call.
 
-These are about three and forty minutes.
+The attempts take about three minutes if the cloud does not answer, and forty if it refuses calls.
 """
 BUDGET_PAUSE = 4.0
 """Seconds before a row tries again that did not call its cloud, because other calls are in
 progress. This does not count as an attempt."""
 BUDGET_WAITS = 300
-"""How often a row waits for other calls: for about twenty minutes."""
+"""The most times that a row waits for other calls. Together, they take about twenty minutes."""
 LONGEST_RETRY_AFTER = 3600.0
 """The longest pause that a cloud may ask for, in seconds."""
 FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 30.0
 """Seconds before work is tried again while the database is locked or cannot be reached."""
 DATABASE_ATTEMPTS = 120
-"""How often a row is tried at most while the database fails: for about an hour."""
+"""The most attempts for a row while the database fails. Together, they take about an hour."""
 
 
 def budget_pause() -> float:

@@ -1,4 +1,4 @@
-"""Which jobs and rows may be processed now, and who processes them.
+"""Choose which jobs and rows may be processed now, and record which process works on them.
 
 Every question about time is answered by the database's clock. A job whose rows call no cloud has a
 lease, because its rows are processed in their order. For other jobs, each row that is processed has
@@ -35,13 +35,13 @@ from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
 
 JOBS_PER_PERSON = 3
-"""How many jobs of one person are processed at the same time. Later jobs wait."""
+"""The most jobs of one person that are processed at the same time. Later jobs wait."""
 LEASE_SECONDS = 45.0
-"""How long a process may work on a row. A row calls its cloud at most a few times."""
+"""The seconds that a process may work on a row. A row calls its cloud at most a few times."""
 BATCH_SIZE = 50
 """The most rows of a job without calls to clouds that one transaction processes."""
 LOST_LEASES = 3
-"""How many processes may end while they work on a row. Then the row is not tried again."""
+"""A row is not tried again after this many processes have ended while they worked on the row."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """The age of the last heartbeat of version 0.2, after which its process has ended."""
 

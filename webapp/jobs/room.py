@@ -1,4 +1,4 @@
-"""Whether a row may call its cloud now, by the budgets of calls to clouds.
+"""Decide whether a row may call its cloud now, or whether a budget of calls is used up.
 
 A row without room would keep a thread waiting. The calls of requests count too, so the runner
 cannot know this from its own rows.
@@ -13,7 +13,7 @@ from webapp.credentials.vault import Vault
 from webapp.refusals import Refusal
 
 MAX_REMEMBERED = 1000
-"""How many credentials an instance remembers."""
+"""The most credentials that an instance remembers."""
 
 
 class Room:

@@ -27,12 +27,12 @@ from webapp.jobs.room import Room
 SHORT_JOB_ROWS = 100
 """The most rows of a job that may be processed within a request."""
 REQUEST_SECONDS = 2.0
-"""How long a request processes a short job. After that, the job continues in the background."""
+"""A request processes a short job for up to this time. Then the job continues in the background."""
 DEFAULT_THREADS = 16
 DATABASE_TURNS = 2
-"""How many jobs without calls to clouds a process works on at the same time."""
+"""The most jobs without calls to clouds that a process works on at the same time."""
 ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
-"""How many rows with the same credentials wait for a cloud at the same time, in one process."""
+"""The most rows with the same credentials that wait for a cloud at once, in one process."""
 POLL_SECONDS = 1.0
 """Seconds between two looks for jobs that other processes have started, or rows that waited."""
 
@@ -250,8 +250,10 @@ class Runner:
                 if job is None:
                     return
                 if task.lease is not None:
-                    stopping = self._stopping.is_set
-                    turns.process_turn(job, task.lease, self._vault, turns.TURN_SECONDS, stopping)
+                    should_stop = self._stopping.is_set
+                    turns.process_turn(
+                        job, task.lease, self._vault, turns.TURN_SECONDS, should_stop
+                    )
                 elif task.row is not None:
                     turns.process_cloud_row(job, task.row, self._vault)
         except DATABASE_FAILURES as error:

@@ -15,7 +15,7 @@ from webapp.jobs.store import Outcome
 from webapp.people import scopes
 
 CHUNK_SIZE = 100
-"""How many records one transaction deletes. It takes a few hundredths of a second."""
+"""The records that one transaction deletes. It takes a few hundredths of a second."""
 
 
 def delete_scope(

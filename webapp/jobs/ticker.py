@@ -19,7 +19,7 @@ from webapp.monitoring import metrics
 TICK_SECONDS = 5.0
 """Seconds between two looks for due work."""
 LEASE_SECONDS = 60.0
-"""How long a process may take for one chunk of work. Then another process may do the work."""
+"""The seconds that a process may take for one chunk. Then another process may do the work."""
 RETRY_SECONDS = 60.0
 """Seconds before failed work is tried again."""
 LEASE_PREFIX = "periodic:"

@@ -35,11 +35,11 @@ from webapp.jobs.store import Outcome
 from webapp.people import accounts
 
 TURN_SECONDS = 1.0
-"""How long a job without calls to clouds is processed before it is the turn of another job."""
+"""The seconds for which a job without calls to clouds is processed before another job's turn."""
 BATCH_SECONDS = 0.05
 """How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
 ATTEMPTS_IN_TURN = 3
-"""How often a row is tried within one turn if somebody else changes its record."""
+"""The most attempts for a row within one turn, if somebody else changes its record."""
 SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO, SQLITE_BATCH_PAUSE_RATIO = 0.002, 1.5, 0.5
 """Pause after each transaction on SQLite: at least this many seconds, and this many times as long
 as the transaction. A batch of short rows needs a shorter pause than one long row. SQLite allows one
@@ -47,17 +47,17 @@ writer at a time; others write in the pause."""
 
 log = logging.getLogger(__name__)
 
-Stopping = Callable[[], bool]
+StopCheck = Callable[[], bool]
 """Return whether this process is ending, so that a turn should end early."""
 
 
 def process_turn(
-    job: Job, lease: Lease, vault: Vault, seconds: float, stopping: Stopping = bool
+    job: Job, lease: Lease, vault: Vault, seconds: float, should_stop: StopCheck = bool
 ) -> None:
     """Process rows of a job without calls to clouds for some seconds. Then release the lease."""
     try:
         turn = _Turn(job, lease, vault)
-        turn.process(time.monotonic() + seconds, stopping)
+        turn.process(time.monotonic() + seconds, should_stop)
         claims.update_progress(job.id)
         leases.release(lease)
     except LeaseLost:
@@ -83,11 +83,11 @@ class _Turn:
         self._one_by_one = False
         """Whether each row gets its own transaction, because a temporary failure undid others."""
 
-    def process(self, end: float, stopping: Stopping) -> None:
+    def process(self, end: float, should_stop: StopCheck) -> None:
         rows: deque[JobRow] = deque()
         while True:
             rows = rows or deque(claims.unprocessed_rows(self._job.id, claims.BATCH_SIZE))
-            if not rows or not _running(self._job.id, "running"):
+            if not rows or not _find_job_in_state(self._job.id, "running"):
                 return
             self._locked_at = time.monotonic()
             ratio, remaining = SQLITE_PAUSE_RATIO, len(rows)
@@ -100,7 +100,7 @@ class _Turn:
             if len(rows) < remaining - 1:
                 ratio = SQLITE_BATCH_PAUSE_RATIO
             let_others_write(self._locked_at, ratio)
-            if time.monotonic() >= end or stopping():
+            if time.monotonic() >= end or should_stop():
                 return
 
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
@@ -114,7 +114,9 @@ class _Turn:
                 self._locked_at = time.monotonic()
                 end = min(end, self._locked_at + BATCH_SECONDS)
                 leases.require(self._lease)
-                while rows and not rows[0].lost_leases and _running(self._job.id, "running"):
+                while (
+                    rows and not rows[0].lost_leases and _find_job_in_state(self._job.id, "running")
+                ):
                     outcome = self._outcome(rows[0])
                     claims.save(rows[0], outcome)
                     if outcome.kind == "":
@@ -279,6 +281,6 @@ def let_others_write(locked_at: float, ratio: float = SQLITE_PAUSE_RATIO) -> Non
 
 # The turn sends this query before every row, and Peewee took longer to build it than the database
 # took to execute it.
-_running = Prepared(
+_find_job_in_state = Prepared(
     lambda placeholder: Job.select(Job.id).where(Job.id == placeholder, Job.state == placeholder)
 )

@@ -1,4 +1,4 @@
-"""Calls that many strangers may cause, but that must neither hang nor load a server."""
+"""Limit calls that anybody can cause: they must neither hang nor put load on the server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STALE_SECONDS = 10.0
 class BoundedCall(Generic[T]):
     """A call that runs at most once at a time, in a thread, and whose result is cached.
 
-    A result is fresh for one second. While a call is in progress, only those who have no result of
-    the last ten seconds wait for it, for up to `seconds`. If the call takes longer, its result is
-    `late` until it ends.
+    A result is fresh for FRESH_SECONDS. While a new call is in progress, callers get the previous
+    result if it is at most STALE_SECONDS old. Otherwise, they wait for the new result, for up to
+    `seconds`. If the call takes longer, its result is `late` until it ends.
     """
 
     def __init__(self, call: Callable[[], T], late: T, seconds: float) -> None:
@@ -32,21 +32,21 @@ class BoundedCall(Generic[T]):
     def get(self) -> T:
         with self._changed:
             if self._age() < FRESH_SECONDS:
-                return self._known()
+                return self._last_result()
             is_waiting = self._began is None
             if self._began is None and not self._start():
                 return self._late
             if not is_waiting and self._age() < STALE_SECONDS:
-                return self._known()
+                return self._last_result()
             end = self._began + self._seconds if self._began is not None else 0.0
             if not self._changed.wait_for(lambda: self._began is None, end - time.monotonic()):
                 self._store(self._late)
-            return self._known()
+            return self._last_result()
 
     def _age(self) -> float:
         return float("inf") if self._result is None else time.monotonic() - self._ended
 
-    def _known(self) -> T:
+    def _last_result(self) -> T:
         return self._late if self._result is None else self._result
 
     def _store(self, result: T) -> None:

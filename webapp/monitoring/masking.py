@@ -52,13 +52,13 @@ class _Owner:
 
 _in_use: dict[int, tuple[str, ...]] = {}
 _permanent: tuple[str, ...] = ()
-_of_request: Callable[[], Iterable[str]] = tuple
+_read_request_secrets: Callable[[], Iterable[str]] = tuple
 
 
-def configure(permanent: Iterable[str], of_request: Callable[[], Iterable[str]]) -> None:
-    """Set the secrets of the settings, and the function that returns those of the request."""
-    global _permanent, _of_request
-    _permanent, _of_request = tuple(filter(None, permanent)), of_request
+def configure(permanent: Iterable[str], read_request_secrets: Callable[[], Iterable[str]]) -> None:
+    """Set the secrets of the settings, and the function that returns the secrets of the request."""
+    global _permanent, _read_request_secrets
+    _permanent, _read_request_secrets = tuple(filter(None, permanent)), read_request_secrets
 
 
 def mask_while_alive(owner: object, values: Iterable[str]) -> None:
@@ -83,7 +83,7 @@ def masked(values: Iterable[str]) -> Iterator[None]:
 def mask(text: str) -> str:
     """Return `text` without the secrets in use."""
     secrets = {secret for values in _values_in_use() for secret in values}
-    secrets.update(_permanent, filter(None, _of_request()))
+    secrets.update(_permanent, filter(None, _read_request_secrets()))
     if not secrets:
         return _GENERAL.sub(MASK, text)
     text = _mask_base64(text, {part for secret in secrets for part in needles_of(secret)})

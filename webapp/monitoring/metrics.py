@@ -178,7 +178,7 @@ class PoolUse:
     def __init__(self) -> None:
         self._most = 0
 
-    def saw(self, in_use: int) -> None:
+    def record(self, in_use: int) -> None:
         self._most = max(self._most, in_use)
 
     def sample(self) -> int:

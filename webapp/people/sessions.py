@@ -117,9 +117,9 @@ class FailedSignIns:
         try:
             result = call(self._shared)
         except StorageError as error:
-            self._breaker.failed(error)
+            self._breaker.record_failure(error)
             return call(self._in_process)
-        self._breaker.worked()
+        self._breaker.record_success()
         return result
 
 

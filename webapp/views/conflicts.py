@@ -1,7 +1,7 @@
 """The page that shows both versions of a record that two people changed at the same time.
 
 The person chooses, for each field that differs, between the stored version and their own. The page
-carries both versions in a sealed text, so nothing that the person typed is lost, and secrets are
+contains both versions as encrypted text, so nothing that the person typed is lost, and secrets are
 not readable in it.
 """
 
@@ -124,17 +124,17 @@ class ConflictPage:
         return {key: answer for key, answer in answers.items() if answer in {THEIRS, YOURS}}
 
     def _read_versions(self) -> _Versions:
-        sealed = services().vault.unseal(request.form["versions"])
-        if sealed is None or sealed.pop("for", None) != self._audience:
+        content = services().vault.unseal(request.form["versions"])
+        if content is None or content.pop("for", None) != self._audience:
             raise Refusal(
                 "These versions belong to another person or form. Open the form again and enter "
                 "your changes."
             )
-        return _Versions.from_json(sealed)
+        return _Versions.from_json(content)
 
     @property
     def _audience(self) -> list[Any]:
-        """The person, record and form that the sealed versions are valid for."""
+        """The person, record and form that the encrypted versions are valid for."""
         return [g.actor.person.id, self.record.reference, request.endpoint]
 
     def _render(

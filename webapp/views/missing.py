@@ -113,9 +113,9 @@ def _values_in_request(reference: str) -> Iterator[tuple[str, object]]:
     """Yield the label and value of each field in the request, without secrets."""
     values: dict[str, Any] = request.form.to_dict()
     if _is_conflict_page():
-        sealed = services().vault.unseal(values["versions"])
+        content = services().vault.unseal(values["versions"])
         audience = [g.actor.person.id, reference, request.endpoint]
-        values = dict(sealed["yours"]) if sealed and sealed["for"] == audience else {}
+        values = dict(content["yours"]) if content and content["for"] == audience else {}
     for name, value in values.items():
         if name not in _NOT_TYPED and value not in {None, ""}:
             label = audit.field_label(name)

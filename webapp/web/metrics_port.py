@@ -62,5 +62,5 @@ class MetricsServer:
         except OSError as error:
             log.error("the port for metrics cannot be opened: %s", error)  # noqa: TRY400
             return
-        server.set_app(self._probes.on_own_port)
+        server.set_app(self._probes.answer_on_metrics_port)
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -37,7 +37,7 @@ class Probes:
         self._readiness, self._token = readiness, token
         self._registry = exposition.open_registry(readiness, version)
 
-    def around(self, app: WSGIApplication) -> WSGIApplication:
+    def wrap(self, app: WSGIApplication) -> WSGIApplication:
         """Return a middleware for the main port. `app` gets all other requests."""
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -49,7 +49,7 @@ class Probes:
 
         return answer
 
-    def on_own_port(
+    def answer_on_metrics_port(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Answer on the port for metrics, which needs no token."""

@@ -19,7 +19,7 @@ from webapp.jobs.figures import JobFigures
 from webapp.monitoring.bounded import BoundedCall
 
 CHECK_SECONDS = 2.0
-"""How long a probe waits for the database."""
+"""The longest time that a probe waits for the database."""
 STATEMENT_SECONDS = 1.5
 DATABASE_FAILS = "the database does not answer"
 
@@ -63,9 +63,9 @@ class Readiness:
         """Return what prevents this process from serving requests. Log it when it changes."""
         problems = self.findings().problems
         if problems:
-            self._outage.failed("; ".join(problems))
+            self._outage.record_failure("; ".join(problems))
         else:
-            self._outage.worked()
+            self._outage.record_success()
         return problems
 
     def _check(self) -> Findings:

@@ -54,10 +54,11 @@ class UnsentForm:
     values: Sequence[tuple[str, str]]
     is_complete: bool = True
 
-    def sealed(self) -> str:
-        """Return the form as a text that the browser stores. Only this application can create it.
+    def encrypt(self) -> str:
+        """Return the form as encrypted text for a hidden field.
 
-        Another site can therefore not make this application show a form with values of its own.
+        Only this application can create such a text. So another site cannot make this application
+        show a form with values of its own.
         """
         return services().vault.seal({"path": self.path, "page": self.page, "values": self.values})
 
@@ -78,8 +79,8 @@ def current_unsent_form() -> UnsentForm | None:
 
 def posted_unsent_form() -> UnsentForm | None:
     """Return the form that the page to sign in carries in its field `unsent`, or None."""
-    sealed = request.form.get("unsent", "")
-    values = services().vault.unseal(sealed) if sealed and is_from_this_site() else None
+    encrypted = request.form.get("unsent", "")
+    values = services().vault.unseal(encrypted) if encrypted and is_from_this_site() else None
     return UnsentForm(**values) if values and values.keys() == {"path", "page", "values"} else None
 
 

@@ -1,4 +1,4 @@
-"""How many calls to clouds run at once, by credentials, by account, by person, and in total.
+"""Limit how many calls to clouds run at once, by credentials, by account, by person, and in total.
 
 If one endpoint never answers, only the calls of its owner have to wait. The budgets are those of
 one process.
@@ -20,16 +20,19 @@ from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owne
 CALLS_PER_CREDENTIALS = 4
 CALLS_PER_ACCOUNT = 8
 CALLS_PER_PERSON = 3
-"""How many calls of one person may keep a thread waiting that serves requests."""
+"""The most threads that serve requests and wait for calls of one person."""
 RESERVED = 1
-"""How many calls of the budgets of credentials and accounts are reserved for waiting people."""
+"""The calls in each budget of credentials or of an account that only requests of people may use."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 3
-"""How many calls read large answers at once. Each may need 100 MB of memory."""
+"""The most calls that read a large answer at once. Each may need 100 MB of memory."""
 PERSON_SECONDS = 1.0
-"""How long a person waits for the end of another call of the same owner."""
+"""The seconds that a request of a person waits for the end of another call of the same owner."""
 BACKGROUND_SECONDS = 10.0
-"""How long work in the background waits. If it must not wait, it asks `Budgets.has_room` first."""
+"""The seconds that a call of a background job waits for another call of the same owner.
+
+The job runner must not wait, so it asks `Budgets.has_room` first.
+"""
 
 
 class Budget(enum.Enum):

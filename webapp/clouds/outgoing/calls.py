@@ -26,13 +26,14 @@ K = TypeVar("K", bound=Hashable)
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """The most bytes in one answer of a cloud, also after decompression. Longer lists are paged."""
 MAX_WIDE_ANSWER_BYTES = 2 * 1024 * 1024
-"""The same, if the answer has characters such as emoji. A single one of them makes Python store the
-whole text with four bytes per character."""
+"""The most bytes in an answer that has characters such as emoji. A single emoji makes Python store
+the whole text with four bytes per character."""
 MAX_ANSWER_ELEMENTS = 200_000
 """The most elements in one answer: tags and attributes in XML, or values in JSON."""
 MAX_CALL_BYTES = 2 * MAX_ANSWER_BYTES
 MAX_CALL_ELEMENTS = 500_000
-"""The most in all answers of one call, so that a list cannot have endless pages."""
+"""The most bytes and elements in all answers of one call. Without this limit, a list could have
+endless pages."""
 LARGE_ANSWER_BYTES = 512 * 1024
 LARGE_ANSWER_ELEMENTS = 20_000
 """An answer with more bytes or elements is large. All usual answers are smaller."""

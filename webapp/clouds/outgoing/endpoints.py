@@ -54,7 +54,7 @@ FORBIDDEN: tuple[Network, ...] = tuple(
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = IPv6Network("::/96")
 MAX_ADDRESSES = 8
-"""How many addresses of one name are tried."""
+"""The most addresses of one name that are tried."""
 RESOLVERS_PER_OWNER = 8
 """How many names one owner may resolve at once. Nothing can interrupt getaddrinfo, so a name server
 that never answers keeps a thread of its owner busy for as long as the resolver of the system waits.
