@@ -49,7 +49,10 @@ def since(instant: datetime | None) -> str:
 
 
 def waiting_time(retry_after: str) -> str:
-    """Return "20 seconds" for the header Retry-After, or "a minute" for any other value."""
+    """Return the time in a Retry-After header: "20 seconds" for "20".
+
+    If the header is not a number of seconds up to MAX_WAIT_SECONDS, return "a minute".
+    """
     is_seconds = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) <= 4
     if is_seconds and 0 < int(retry_after) <= MAX_WAIT_SECONDS:
         return f"{int(retry_after)} seconds"

@@ -16,7 +16,7 @@ class Replacement:
 
     cloud: str
     cloud_image_id: str
-    can_be_registered: bool
+    has_valid_id: bool
     """Whether the adapter understands the image ID."""
     image: Image | None
 
@@ -31,6 +31,6 @@ def find_replacement(
     try:
         image_id = CLOUDS[cloud].parse_image_id(named).value
     except InvalidImageId:
-        return Replacement(cloud, named, can_be_registered=False, image=None)
+        return Replacement(cloud, named, has_valid_id=False, image=None)
     identity = ImageIdentity.from_locator(cloud, Locator(locator.location, image_id))
-    return Replacement(cloud, named, can_be_registered=True, image=find_registered(scope, identity))
+    return Replacement(cloud, named, has_valid_id=True, image=find_registered(scope, identity))

@@ -1,7 +1,7 @@
 """The metrics that this process counts. docs/operate.md describes each of them.
 
-Labels have few values: no metric has a URL, a name or an ID that people choose as a label. Under
-gunicorn, the client stores the values in files, so that each worker can show those of all workers.
+Labels have few values: no label is a URL, or a name or ID that people choose. Under gunicorn, the
+client stores the metrics in files, so that each worker can show the metrics of all workers.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ DATABASE_ERRORS = Counter(
 )
 CONNECTIONS = Gauge(
     f"{PREFIX}_database_connections_in_use",
-    "The most connections of the pools in use at once in the last seconds.",
+    "The most database connections that were in use at once during the last five seconds.",
     multiprocess_mode="livesum",
 )
 LEASES_TAKEN_OVER = Counter(
@@ -148,7 +148,7 @@ def kind_of_lease(name: str) -> str:
 
 
 class StatementTimes(threading.local):
-    """The statements of this thread since the last `flush`. Adding up is cheaper than counting."""
+    """The statements of this thread since the last `flush`, which adds them to the metrics."""
 
     SLOW_SECONDS = 0.5
 

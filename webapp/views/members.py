@@ -54,12 +54,12 @@ def change_member(membership_id: int) -> Response:
                 lambda values, revision: members.change_role(
                     g.actor, g.scope, membership_id, Role(values["role"]), revision
                 )
-            ) or _role_changed(members.find_membership(g.scope, membership_id))
+            ) or _confirm_role_change(members.find_membership(g.scope, membership_id))
         form = RoleForm()
         if form.validate_on_submit():
             role, revision = Role(form.role.data), form.revision.data
             changed = members.change_role(g.actor, g.scope, membership_id, role, revision)
-            return _role_changed(changed)
+            return _confirm_role_change(changed)
     except EditConflict as conflict:
         return conflict_page.show(conflict)
     except MemberError as error:
@@ -70,7 +70,7 @@ def change_member(membership_id: int) -> Response:
 ROLE_ROWS = (Row("Role", ["role"], lambda values: values["role"].capitalize()),)
 
 
-def _role_changed(membership: Membership) -> Response:
+def _confirm_role_change(membership: Membership) -> Response:
     toast(f"{membership.person.name} is now {_WITH_ARTICLE[membership.role]} of {g.scope.label}.")
     return redirect(url_for(".member_list"))
 

@@ -110,9 +110,8 @@ class Aws(Cloud):
         Field(
             "ca",
             "CA certificates",
-            hint="Only needed if a private certificate authority issued the certificates of the "
-            "endpoints, as in the ISO partitions: the certificates of that authority, in PEM "
-            "format.",
+            hint="The certificates of a private certificate authority, in PEM format. Only needed "
+            "if such an authority issued the certificates, as in the ISO partitions.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,
@@ -422,7 +421,7 @@ class Aws(Cloud):
             call_within(seconds_left(deadline), self._caller, credentials)
         except DeadlineExceeded:
             return None
-        except Exception as error:  # noqa: BLE001  otherwise the first error is reported
+        except Exception as error:  # noqa: BLE001  the caller then reports its own error
             translated = self._translate(error)
             return translated if isinstance(translated, CredentialsRejected) else None
         if region == self._home_region(credentials):

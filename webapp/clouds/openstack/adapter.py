@@ -94,8 +94,8 @@ class OpenStack(Cloud):
         Field(
             "ca",
             "CA certificates",
-            hint="Only needed if a private certificate authority issued the certificates of the "
-            "cloud: the certificates of that authority, in PEM format.",
+            hint="The certificates of a private certificate authority, in PEM format. Only needed "
+            "if such an authority issued the certificates of the cloud.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,

@@ -89,8 +89,8 @@ class VMware(Cloud):
         Field(
             "ca",
             "CA certificates",
-            hint="Only needed if a private certificate authority, such as the authority of the "
-            "vCenter itself, issued the certificate: its certificates, in PEM format.",
+            hint="The certificates of a private certificate authority, in PEM format. Only needed "
+            "if such an authority issued the certificate, for example the vCenter itself.",
             placeholder="-----BEGIN CERTIFICATE-----…",
             required=False,
             multiline=True,
