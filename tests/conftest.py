@@ -163,7 +163,8 @@ def session_app(new_database: NewDatabase, behind_pgbouncer: bool) -> Iterator[F
 
 def _require_unique_ids(_app: Flask, response: Response, **_: object) -> None:
     """Fail if a page or fragment of any test has the same element ID twice."""
-    if response.mimetype == "text/html" and not response.is_streamed:
+    is_text = "Content-Encoding" not in response.headers and not response.is_streamed
+    if response.mimetype == "text/html" and is_text:
         ids = Counter(re.findall(r'\sid="([^"]*)"', response.get_data(as_text=True)))
         assert not [name for name, count in ids.items() if count > 1]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from peewee import SqliteDatabase
 
 import models
 from tests.conftest import MakeCredentials
 from webapp.clouds import CLOUDS
+from webapp.database.sqlite import SqlitePool
 from webapp.warm_up import WarmUp
 
 Loaded = list[str]
@@ -48,7 +48,7 @@ def test_loading_is_retried_after_a_database_error(
     make_credentials()
     warm_up = WarmUp()
     database = models.database.obj
-    models.database.initialize(SqliteDatabase("/nowhere/at/all.db"))
+    models.database.initialize(SqlitePool("/nowhere/at/all.db"))
     try:
         warm_up.load_missing()
     finally:

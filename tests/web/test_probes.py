@@ -191,9 +191,7 @@ def test_ten_thousand_urls_and_methods_create_few_series(client: FlaskClient) ->
         client.get(f"/account/a{number}/images")
         client.get(f"/help/{number}")
         client.open("/x", method=f"X{number}")
-    new = samples(client) - before
-    assert not new
-    assert len(before) < 1_000
+    assert not samples(client) - before
 
 
 def test_levels_share_a_route(site: Flask) -> None:
