@@ -15,12 +15,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from flask import Flask, Response, request_finished
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 import models
 import webapp
@@ -156,9 +158,21 @@ def session_app(new_database: NewDatabase, behind_pgbouncer: bool) -> Iterator[F
         setting = str(behind_pgbouncer).lower()
         app = webapp.create_app({**ENVIRON, "DATABASE_URL": url, "PGBOUNCER": setting})
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+        app.test_client_class = ClosingClient
         request_finished.connect(_require_unique_ids, app)
         yield app
         database.close_all(models.database.obj)
+
+
+class ClosingClient(FlaskClient):
+    """A client that reads and closes each response, as a server does.
+
+    An export that is never closed would keep its connection until garbage collection, and then
+    close the connection of another test.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        return super().open(*args, **{"buffered": True, **kwargs})
 
 
 def _require_unique_ids(_app: Flask, response: Response, **_: object) -> None:

@@ -64,6 +64,16 @@ def test_newer_ends_with_a_whole_page(client_of: ClientOf, scope: ScopeAt) -> No
     assert "Older" in page
 
 
+def test_a_page_before_the_oldest_entry_links_to_the_entries(
+    client_of: ClientOf, scope: ScopeAt
+) -> None:
+    write(scope("acme"), 3)
+    client, oldest = client_of("account-admin"), AuditEntry.get(subject="entry 0").id
+    page = client.get(f"{LOG}?before={oldest}").text
+    assert not SUBJECT.findall(page)
+    assert len(SUBJECT.findall(follow(client, page, "Newer"))) == 3
+
+
 def test_old_links_lead_to_the_newest_entries(client_of: ClientOf) -> None:
     response = client_of("account-admin").get(f"{LOG}?page=7")
     assert (response.status_code, response.location) == (303, LOG)

@@ -107,7 +107,8 @@ def _page(condition: Any, before: int, after: int, size: int) -> Page:
         rows.reverse()
     _add_changes(rows, SHORT_VALUE, FEW_FIELDS)
     if not rows:
-        return Page([], newer=None, older=None)
+        # All entries were written after the cursor.
+        return Page([], newer=before - 1 if before else None, older=None)
     return Page(
         rows,
         newer=rows[0].id if after or before else None,
