@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import SignIn, register, toasts
-from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS, Ami
+from e2e.sandbox_amis import AMAZON_LINUX, DEBIAN, NOBLE, OWN, WINDOWS, Ami
 
 ACME = "/account/acme"
 WRONG_SIZES = ["1-2", "4e", "٣٣", "2,5", "0x10", "1.5", "1_0"]
@@ -99,8 +99,8 @@ def test_the_confirmation_keeps_entries_on_reload_back_and_forward(sign_in: Sign
     expect_entries()
     # Another image starts afresh.
     page.get_by_role("button", name="BACK").click()
-    page.get_by_label("Cloud Image ID").fill(NOBLE.id)
-    page.get_by_label("Location").select_option(NOBLE.location)
+    page.get_by_label("Cloud Image ID").fill(AMAZON_LINUX.id)
+    page.get_by_label("Location").select_option(AMAZON_LINUX.location)
     page.get_by_role("button", name="NEXT").click()
     expect(page.get_by_role("heading", name="Image details")).to_be_visible()
     expect(page.get_by_label("Name", exact=True)).not_to_have_value("typed name")
