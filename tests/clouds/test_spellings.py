@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from tests.clouds.spellings import SpelledId, spelled_ids
 from webapp.clouds import CLOUDS, recognize_image_id
@@ -36,6 +36,7 @@ def test_only_azure_has_ids_with_capital_letters(spelled: SpelledId) -> None:
 
 
 @given(spelled_ids)
+@example(SpelledId("gce", "web/global/images/base", "/web/global/images/base/", ""))
 def test_only_clouds_with_uuids_share_an_id(spelled: SpelledId) -> None:
     found, _ = recognize_image_id(spelled.spelling)
     keys = {cloud.key for cloud, _ in found}
