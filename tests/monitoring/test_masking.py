@@ -7,6 +7,7 @@ import gc
 import html
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
@@ -14,6 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 
+from tests.served import ROOT
 from webapp.clouds.base import CredentialValues
 from webapp.monitoring import masking
 from webapp.monitoring.log_lines import LineFormatter
@@ -26,6 +28,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n".format(
 SECRETS = {
     "plain": "Canary-8f2c71",
     "special": "Can\"a<r>y&/+'é€😀 \\x%q=;",
+    "path": "C:\\keys\\Canary/1\\x<&>",
     "lines": "first row of canary\nsecond row of canary",
     "key": KEY,
     "document": json.dumps({"client_email": "a@b.example", "private_key": KEY}),
@@ -144,3 +147,27 @@ def test_a_secret_is_masked_in_messages_arguments_and_tracebacks(secret: str, ki
     assert masking.MASK in line.replace("\\u2026", masking.MASK)
     for fragment in FRAGMENTS:
         assert fragment not in line
+
+
+HOSTILE = {
+    "wrapped base64": "A" * 48 + "\n  " * 2_000 + "!",
+    "backslashes": "\\" * 40_000,
+    "backslashes in a URL": "%5c" * 13_000,
+    "beginnings of tokens": "eyJ" * 13_000,
+    "the beginning of a secret": "a" * 40_000,
+}
+"""Texts of a hostile cloud, which also chooses the secrets of its credentials."""
+SEARCH = """
+import sys
+from webapp.monitoring import masking
+masking.configure((), tuple)
+with masking.masked(["a" * 8_000 + "b", "-x", "\\\\" * 8 + "y", "%5c" * 8 + "z"]):
+    masking.mask(sys.stdin.read())
+"""
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_does_not_stop_the_process(text: str) -> None:
+    """A search holds Python's lock, so it runs in a process that can be ended."""
+    command = [sys.executable, "-c", SEARCH]
+    subprocess.run(command, input=text, text=True, check=True, timeout=60, cwd=ROOT)

@@ -17,7 +17,7 @@ from typing import Any
 MESSAGE_LENGTH = 8_000
 """The longest message. A cloud may send megabytes in an error."""
 TRACEBACK_LENGTH = 32_000
-READ_LENGTH = 1_000_000
+READ_LENGTH = 40_000
 """How much of a longer text is searched for secrets. The rest is dropped."""
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"

@@ -3,6 +3,9 @@
 The secrets are the settings, the credentials that are decrypted at the moment, and what a person
 has just entered. A spelling is the secret itself or a part of it, as JSON, in a URL, in XML, as
 Python writes it, or in base64.
+
+A hostile cloud chooses the text of its errors, and Python runs no other thread during a search. So
+a search must not take longer than a small multiple of the length of the text.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 MASK = "…"
 SHORTEST = 5
@@ -23,18 +27,26 @@ SHORTEST_LINE = 16
 """The shortest line of a secret with several lines that is masked alone."""
 PIECE = 24
 """The length in bytes of the pieces of a long secret that are searched in base64 text."""
+HEAD = 64
+"""The length of the beginning of a long secret. It is masked even if another text follows it."""
+LONGEST_TEXT = 40_000
+"""The most characters of a text that are searched. The rest is dropped."""
 
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 """A backslash, which may be in a URL."""
-_ESCAPED_BASE64 = r"%(?:25)*2[bBfF]|\\+u002[bBfF]|\\+/"
-_WRAP = r"(?:[ \t]*(?:\\+[rn]|[\r\n]|%0[aA]|%0[dD])[ \t]*)+"
+_BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
+"""The backslashes before an escaped character, which several libraries may have escaped in turn."""
+_ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
+_WRAP = r"[ \t]*+(?:(?:\\++[rn]|[\r\n]|%0[aAdD])[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
 _BASE64 = re.compile(rf"{_RUN}{{48,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
 """Text that may be base64. Only long lines are continued on the next line."""
 _NOT_BASE64 = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
 _URL_SAFE = str.maketrans("-_", "+/")
 _GENERAL = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # a signed token (JWT), as Azure and Google use them
+    # A signed token (JWT), as Azure and Google use them. In the middle of a word, its first part
+    # has a limit, because each of many beginnings would be searched.
+    r"(?:(?<![\w-])eyJ[\w-]{8,}+|eyJ[\w-]{8,1024}+)\.[\w-]{8,}+\.[\w-]*+"
     r"|(?<=bearer )[\w.~+/=-]{6,}|(?<=basic )[\w.~+/=-]{6,}"
     r"|(?<=x-amz-signature=)\w+|(?<=x-amz-security-token=)[\w%.~+/=-]+"
     r"|(?<=-----begin private key-----)[^-]+|(?<=-----begin rsa private key-----)[^-]+",
@@ -81,7 +93,8 @@ def masked(values: Iterable[str]) -> Iterator[None]:
 
 
 def mask(text: str) -> str:
-    """Return `text` without the secrets in use."""
+    """Return the first LONGEST_TEXT characters of `text` without the secrets in use."""
+    text = text[:LONGEST_TEXT]
     secrets = {secret for values in _values_in_use() for secret in values}
     secrets.update(_permanent, filter(None, _read_request_secrets()))
     if not secrets:
@@ -183,9 +196,46 @@ def _secrets_in(value: object, name: str = "") -> Iterator[str]:
 
 
 def _spelled(text: str) -> str:
-    """Return a pattern for `text`, each of whose characters may be escaped in any way."""
-    pattern = "".join(map(_spelled_character, text))
+    """Return a pattern for `text`, each of whose characters may be escaped in any way.
+
+    The beginning of a long text is masked alone too. Otherwise, a text that repeats the beginning
+    would be compared with the whole secret at each character. If the text has several backslashes,
+    the pattern contains only common spellings, because a search would try all ways to distribute
+    the backslashes of a message among them.
+    """
+    if len(re.findall(_BACKSLASH, text)) > 1:
+        longest_first = sorted(_common_spellings(text), key=len, reverse=True)
+        return f"(?i:{'|'.join(map(re.escape, longest_first))})"
+    spelled = list(map(_spelled_character, text))
+    pattern = "".join(spelled[:HEAD])
+    if spelled[HEAD:]:
+        pattern += f"(?:{''.join(spelled[HEAD:])})?"
     return pattern if len(text) >= SHORTEST else rf"(?<![^\W_]){pattern}(?![^\W_])"
+
+
+def _common_spellings(text: str) -> set[str]:
+    """Return how libraries spell a text, also if two of them do so in turn."""
+    found = {text}
+    for _ in range(2):
+        found |= {spell(each) for each in found for spell in _SPELL}
+    codes = [(each, ord(each)) for each in text]
+    for number in ("&#{};", "&#x{:x};"):
+        found.add("".join(each if each.isalnum() else number.format(code) for each, code in codes))
+    return found
+
+
+_SPELL: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: repr(text)[1:-1],
+    lambda text: repr(text.encode("utf-8", "surrogatepass"))[2:-1],
+    lambda text: text.replace("/", "\\/"),
+    lambda text: quote(text, errors="surrogatepass"),
+    lambda text: quote(text, safe="", errors="surrogatepass"),
+    lambda text: quote_plus(text, errors="surrogatepass"),
+    escape,
+    lambda text: escape(text, {'"': "&quot;", "'": "&#x27;", "\n": "&#10;"}),
+)
 
 
 @lru_cache(maxsize=1024)
@@ -196,26 +246,26 @@ def _spelled_character(character: str) -> str:
     quoted, encoded = re.escape(character), character.encode("utf-8", "surrogatepass")
     units = character.encode("utf-16-be", "surrogatepass").hex()
     ways = [
-        rf"{_BACKSLASH}*{quoted}",
+        rf"(?:{_BACKSLASHES})?{quoted}",
         "".join(rf"%(?:25)*{_hex(f'{byte:02x}')}" for byte in encoded),
-        "".join(rf"{_BACKSLASH}+x{_hex(f'{byte:02x}')}" for byte in encoded),
-        "".join(rf"{_BACKSLASH}+u{_hex(units[at : at + 4])}" for at in range(0, len(units), 4)),
-        rf"{_BACKSLASH}+U{_hex(f'{code:08x}')}",
+        "".join(rf"{_BACKSLASHES}x{_hex(f'{byte:02x}')}" for byte in encoded),
+        "".join(rf"{_BACKSLASHES}u{_hex(units[at : at + 4])}" for at in range(0, len(units), 4)),
+        rf"{_BACKSLASHES}U{_hex(f'{code:08x}')}",
         rf"&(?:amp;)*#(?:0*{code}|[xX]0*{_hex(f'{code:x}')});",
     ]
     if code < 256:
         byte = _hex(f"{code:02x}")
-        ways += [rf"{_BACKSLASH}+x{byte}", rf"{_BACKSLASH}*%(?:25)*{byte}"]
+        ways += [rf"{_BACKSLASHES}x{byte}", rf"(?:{_BACKSLASHES})?%(?:25)*{byte}"]
     if character in _XML_NAMES:
         ways.append(rf"&(?:amp;)*{_XML_NAMES[character]};")
     if character in _ESCAPES:
-        ways.append(rf"{_BACKSLASH}+{_ESCAPES[character]}")
+        ways.append(rf"{_BACKSLASHES}{_ESCAPES[character]}")
     if character == " ":
         ways.append(r"\+")
     if character == "\n":
-        ways.append(rf"\r\n|{_BACKSLASH}+r{_BACKSLASH}+n|%(?:25)*0[dD]%(?:25)*0[aA]")
+        ways.append(rf"\r\n|{_BACKSLASHES}r{_BACKSLASHES}n|%(?:25)*0[dD]%(?:25)*0[aA]")
     if character == "\\":
-        ways.append(rf"{_BACKSLASH}+")
+        ways.append(_BACKSLASHES)
     return f"(?:{'|'.join(reversed(ways))})"
 
 
