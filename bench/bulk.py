@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
+from bench.demonstration import demonstration
 from tests import served
 
 MEASURE = """
@@ -87,15 +87,9 @@ def main() -> None:
 
 
 def _measure(checkout: Path, images: int) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with served.sandbox(folder) as sandbox:
-            environ = served.app_environ(folder)
-            python = served.python_of(checkout)
-            seed = [python, "-m", "sandbox.demonstration", str(sandbox)]
-            subprocess.run(seed, env=environ, cwd=checkout, check=True, capture_output=True)
-            measure = [python, "-c", MEASURE, str(images)]
-            subprocess.run(measure, env=environ, cwd=checkout, check=True)
+    with demonstration(checkout) as (_, environ):
+        measure = [served.python_of(checkout), "-c", MEASURE, str(images)]
+        subprocess.run(measure, env=environ, cwd=checkout, check=True)
 
 
 if __name__ == "__main__":

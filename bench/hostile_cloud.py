@@ -14,8 +14,6 @@ under gunicorn with two workers.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -26,12 +24,12 @@ from urllib.parse import urlencode
 
 import requests
 
-from bench.measure import percentiles, resident_mb, sign_in
+from bench.demonstration import REGION, add_credentials, demonstration, print_times
+from bench.measure import resident_mb, sign_in
 from sandbox import faulty
 from sandbox.aws import NOBLE
 from tests import served
 
-REGION = "us-east-1"
 ATTACKS: dict[str, tuple[faulty.Behavior, int, int]] = {
     "none": (faulty.answering(500), 0, 1),
     "trickling": (faulty.trickling, 160, 32),
@@ -39,23 +37,6 @@ ATTACKS: dict[str, tuple[faulty.Behavior, int, int]] = {
     "endless": (faulty.endless, 2, 2),
 }
 """The behavior of the endpoint, the number of look-ups, and how many of them run at once."""
-ADD_CREDENTIALS = """
-import json, os, sys
-import webapp
-from models import CloudCredentials, Scope, database
-from webapp.clouds import CLOUDS
-from webapp.credentials.vault import Vault
-values = {field.name: "" for field in CLOUDS["aws"].credential_fields}
-values |= {"access_key_id": "AKIAHOSTILE", "secret_access_key": "s", "partition": "aws"}
-values |= {"endpoint_url": sys.argv[1]}
-webapp.create_app()
-with database.connection_context():
-    row = CloudCredentials(scope=Scope.get(path="acme"), cloud="aws", name="hostile")
-    Vault([os.environ["CREDENTIALS_KEYS"]]).store(row, CLOUDS["aws"].credential_fields, values)
-    row.save(force_insert=True)
-    healthy = CloudCredentials.get(cloud="aws", scope=Scope.get(path=""))
-    print(json.dumps([row.id, healthy.id]))
-"""
 
 
 def main() -> None:
@@ -71,29 +52,21 @@ def main() -> None:
 
 def _measure(checkout: Path, attack: str) -> None:
     behavior, count, at_once = ATTACKS[attack]
-    with tempfile.TemporaryDirectory() as name, faulty.serve(behavior) as endpoint:
-        folder = Path(name)
-        with served.sandbox(folder) as sandbox:
-            environ = served.app_environ(folder)
-            python = served.python_of(checkout)
-            seed = [python, "-m", "sandbox.demonstration", str(sandbox)]
-            subprocess.run(seed, env=environ, cwd=checkout, check=True, capture_output=True)
-            add = [python, "-c", ADD_CREDENTIALS, endpoint]
-            ids = subprocess.check_output(add, env=environ, cwd=checkout, text=True)
-            hostile_id, healthy_id = map(int, ids.strip().strip("[]").split(","))
-            with served.serve_app(environ, folder / "log", 2, checkout) as server:
-                attacker = sign_in(server.url, "account@example.com")
-                victim = sign_in(server.url, "globex@example.com")
-                list_url = f"{server.url}/account/globex/images"
-                look_up_url = _look_up_url(server.url, "globex", healthy_id)
-                for _ in range(6):  # Warms up both workers.
-                    victim.get(look_up_url, timeout=60)
-                hostile_url = _look_up_url(server.url, "acme", hostile_id)
-                report = _attack(server.pid, attacker, hostile_url, count, at_once)
-                _time("list", lambda: victim.get(list_url, timeout=60))
-                _time("look-up", lambda: victim.get(look_up_url, timeout=60))
-                _time("sign-in", lambda: sign_in(server.url, "globex@example.com"), 10)
-                print(f"  {attack}: {report()}", flush=True)
+    with faulty.serve(behavior) as endpoint, demonstration(checkout) as (folder, environ):
+        hostile_id, healthy_id = add_credentials(checkout, environ, endpoint)
+        with served.serve_app(environ, folder / "log", 2, checkout) as server:
+            attacker = sign_in(server.url, "account@example.com")
+            victim = sign_in(server.url, "globex@example.com")
+            list_url = f"{server.url}/account/globex/images"
+            look_up_url = _look_up_url(server.url, "globex", healthy_id)
+            for _ in range(6):  # Warms up both workers.
+                victim.get(look_up_url, timeout=60)
+            hostile_url = _look_up_url(server.url, "acme", hostile_id)
+            report = _attack(server.pid, attacker, hostile_url, count, at_once)
+            print_times("list", lambda: victim.get(list_url, timeout=60))
+            print_times("look-up", lambda: victim.get(look_up_url, timeout=60))
+            print_times("sign-in", lambda: sign_in(server.url, "globex@example.com"), 10)
+            print(f"  {attack}: {report()}", flush=True)
 
 
 def _look_up_url(url: str, account: str, credentials: int) -> str:
@@ -134,21 +107,6 @@ def _attack(
         return f"statuses {dict(statuses)} in {took:.0f} s; at most {max(most):.0f} MB"
 
     return describe
-
-
-def _time(name: str, call: Callable[[], object], rounds: int = 30) -> None:
-    times: list[float] = []
-    statuses: Counter[object] = Counter()
-    end = time.monotonic() + 30
-    while len(times) < rounds and time.monotonic() < end:
-        began = time.perf_counter()
-        try:
-            statuses[getattr(call(), "status_code", "signed in")] += 1
-        except (requests.RequestException, AssertionError) as error:
-            statuses[type(error).__name__] += 1
-        times.append((time.perf_counter() - began) * 1000)
-    p50, p95, _ = percentiles(times)
-    print(f"    {name:8} p50 {p50:7.0f} ms   p95 {p95:7.0f} ms   {dict(statuses)}")
 
 
 if __name__ == "__main__":

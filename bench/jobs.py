@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import requests
 
-from bench.hostile_cloud import ADD_CREDENTIALS, REGION, _time
+from bench.demonstration import REGION, add_credentials, demonstration, print_times
 from bench.measure import sign_in
 from sandbox import faulty
 from tests import served
@@ -38,27 +36,19 @@ def main() -> None:
 
 def _measure(checkout: Path, jobs: int) -> None:
     hanging = faulty.slow(600, faulty.answering(500))
-    with tempfile.TemporaryDirectory() as name, faulty.serve(hanging) as endpoint:
-        folder = Path(name)
-        with served.sandbox(folder) as sandbox:
-            environ = served.app_environ(folder)
-            python = served.python_of(checkout)
-            seed = [python, "-m", "sandbox.demonstration", str(sandbox)]
-            subprocess.run(seed, env=environ, cwd=checkout, check=True, capture_output=True)
-            add = [python, "-c", ADD_CREDENTIALS, endpoint]
-            ids = subprocess.check_output(add, env=environ, cwd=checkout, text=True)
-            hostile_id = int(json.loads(ids)[0])
-            with served.serve_app(environ, folder / "log", 2, checkout) as server:
-                attacker = sign_in(server.url, "account@example.com")
-                statuses: Counter[int] = Counter()
-                for number in range(jobs):
-                    statuses[_import(attacker, server.url, number, hostile_id)] += 1
-                print(f"  imports: {dict(statuses)}", flush=True)
-                _measure_others(server.url)
-            with served.serve_app(environ, folder / "log", 2, checkout) as server:
-                print("  after a restart:", flush=True)
-                time.sleep(35)  # The old version takes jobs over after 30 seconds.
-                _measure_others(server.url)
+    with faulty.serve(hanging) as endpoint, demonstration(checkout) as (folder, environ):
+        hostile_id, _ = add_credentials(checkout, environ, endpoint)
+        with served.serve_app(environ, folder / "log", 2, checkout) as server:
+            attacker = sign_in(server.url, "account@example.com")
+            statuses: Counter[int] = Counter()
+            for number in range(jobs):
+                statuses[_import(attacker, server.url, number, hostile_id)] += 1
+            print(f"  imports: {dict(statuses)}", flush=True)
+            _measure_others(server.url)
+        with served.serve_app(environ, folder / "log", 2, checkout) as server:
+            print("  after a restart:", flush=True)
+            time.sleep(35)  # The old version takes jobs over after 30 seconds.
+            _measure_others(server.url)
 
 
 def _import(session: requests.Session, url: str, number: int, credentials: int) -> int:
@@ -86,8 +76,8 @@ def _measure_others(url: str) -> None:
     except (requests.RequestException, AssertionError) as error:
         print(f"    sign-in fails: {type(error).__name__}")
         return
-    _time("list", lambda: victim.get(f"{url}/account/globex/images", timeout=60))
-    _time("sign-in", lambda: sign_in(url, "globex@example.com"), 10)
+    print_times("list", lambda: victim.get(f"{url}/account/globex/images", timeout=60))
+    print_times("sign-in", lambda: sign_in(url, "globex@example.com"), 10)
 
 
 if __name__ == "__main__":

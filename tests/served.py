@@ -130,10 +130,10 @@ def app_environ(folder: Path) -> dict[str, str]:
     }
 
 
-def seed(environ: Mapping[str, str], sandbox: Path) -> None:
-    """Fill the app's database with the demonstration and the credentials in `sandbox`."""
-    command = [sys.executable, "-m", "sandbox.demonstration", str(sandbox)]
-    subprocess.run(command, env=environ, cwd=ROOT, check=True, capture_output=True)
+def seed(environ: Mapping[str, str], sandbox: Path, checkout: Path = ROOT) -> None:
+    """Fill the database of a checkout's app with the demonstration and the clouds of `sandbox`."""
+    command = [python_of(checkout), "-m", "sandbox.demonstration", str(sandbox)]
+    subprocess.run(command, env=environ, cwd=checkout, check=True, capture_output=True)
 
 
 def python_of(checkout: Path) -> str:

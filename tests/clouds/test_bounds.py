@@ -1,4 +1,4 @@
-"""What a cloud says is bounded, and shortened texts say so."""
+"""The answers of clouds are limited in length, and shortened texts say that they are shortened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see while the database does not work, and what happens to what they entered."""
+"""The pages during an outage of the database, which keep the values of a form."""
 
 from __future__ import annotations
 

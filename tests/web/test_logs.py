@@ -1,4 +1,4 @@
-"""What the log says about a request, and what it never says."""
+"""The log of requests, which never contains secrets."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ RECORDS = (Image, CloudCredentials, Person)
 
 @dataclass(frozen=True)
 class RestoreOutcome:
-    """What a restore has done."""
+    """The result of a restore."""
 
     migrations: list[str]
     """The migrations that were applied after the backup was restored."""

@@ -1,4 +1,4 @@
-"""What a thread gives back while it waits for a cloud."""
+"""Release resources of a thread, such as its database connection, while it waits for a cloud."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class JobAction:
     calls_cloud: bool = False
     can_be_stopped: bool = True
     noun: str = "image"
-    """What a row is about."""
+    """The noun for one row in the texts of the job, such as “image”."""
 
     def title_for(self, count: int, name: str = "") -> str:
         """Return the title for `count` images: 'Delete 12 images'."""

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunningJob:
-    """What the runner needs to know about a running job to choose the next one.
+    """The values of a running job by which the runner chooses the next job.
 
     `is_ready` is whether a row may be processed now, and `has_rows` whether any row remains.
     """
@@ -210,7 +210,7 @@ def put_back(row: JobRow, pause: float, message: str = "", *, called: bool = Tru
 
 
 _not_given_back: deque[Lease | JobRow] = deque()
-"""What this process could not give back, because the database failed."""
+"""The jobs and rows that this process could not give back, because the database failed."""
 
 
 def give_back(held: Lease | JobRow) -> None:

@@ -96,7 +96,7 @@ def stop_job(actor: Actor, job: Job) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What one thread is doing: a turn of a job with `lease`, or a `row` that calls its cloud."""
+    """The work of one thread: a turn of the job with `lease`, or a `row` that calls its cloud."""
 
     job: RunningJob
     lease: Lease | None = None

@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Findings:
-    """What prevents this process from serving requests, and the figures if they could be read."""
+    """The problems that prevent this process from serving requests, and the figures of jobs.
+
+    If the database does not answer, there are no figures.
+    """
 
     problems: tuple[str, ...]
     is_database_up: bool
