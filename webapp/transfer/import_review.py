@@ -42,7 +42,7 @@ def _summary(job: Job, importable: int, incomplete: int) -> str:
     arguments, counts = job.arguments, job.arguments["counts"]
     method = "without a look-up, and marked as not checked"
     if arguments["look_up"]:
-        method = "with the details from their cloud"
+        method = "with the details from the cloud"
     if importable or incomplete:
         sentences = ["Nothing has been imported yet."]
     elif counts[Effect.ERROR]:
