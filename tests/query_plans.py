@@ -16,9 +16,13 @@ def plan_of(sql: str, params: Any) -> str:
         rows = database.connection().execute(f"EXPLAIN QUERY PLAN {sql}", params or ())
         return "\n".join(row[3] for row in rows)
     with database.connection().cursor() as cursor:
-        # Without this setting, PostgreSQL reads the whole table, because the table is so small.
-        cursor.execute("SET enable_seqscan = off")
+        # Without these settings, PostgreSQL reads and sorts the whole table, because the table is
+        # so small. With them, the plan has a scan or a sort only if no index can replace it.
+        settings = ("enable_seqscan", "enable_sort")
+        for name in settings:
+            cursor.execute(f"SET {name} = off")
         cursor.execute(f"EXPLAIN {sql}", params)
         plan = "\n".join(row[0] for row in cursor.fetchall())
-        cursor.execute("RESET enable_seqscan")
+        for name in settings:
+            cursor.execute(f"RESET {name}")
         return plan
