@@ -37,7 +37,7 @@ _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 _BACKSLASHES = rf"{_BACKSLASH}{{1,32}}"
 """The backslashes before an escaped character, which several libraries may have escaped in turn."""
 _ESCAPED_BASE64 = r"%(?:25)*+2[bBfF]|(?<!\\)\\++(?:u002[bBfF]|/)"
-_WRAP = r"[ \t]*+(?:(?:\\++[rn]|[\r\n]|%0[aAdD])[ \t]*+)++"
+_WRAP = r"[ \t]*+(?:(?:\\++[rn]|[\r\n]|(?i:%0[ad]))[ \t]*+)++"
 _RUN = rf"(?:[A-Za-z0-9+/_-]|{_ESCAPED_BASE64})"
 _BASE64 = re.compile(rf"{_RUN}{{48,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
 """Text that may be base64. Only long lines are continued on the next line."""
