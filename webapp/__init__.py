@@ -37,6 +37,7 @@ from webapp.web.probes import Probes
 from webapp.web.readiness import Readiness
 from webapp.web.services import Services
 from webapp.web.services import init_app as init_services
+from webapp.web.session_cookies import SessionCookies
 from webapp.web.static_files import StaticFiles, read_static_files
 from webapp.web.url_prefix import UrlPrefix
 
@@ -56,6 +57,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_NAME="session",
         SESSION_COOKIE_PATH=settings.url_prefix or "/",
+        PERMANENT_SESSION_LIFETIME=sessions.COOKIE_LIFETIME,
         # The cookie is renewed once a day, see `webapp.views.person_pages`.
         SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=1024 * 1024,
@@ -65,6 +67,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         COMPRESS_BR_LEVEL=1,
         VERSION=__version__,
     )
+    app.session_interface = SessionCookies()
     logs.configure(settings)
     private_files.tighten_data_folder(settings.data_dir)
     for file in settings.secret_files:

@@ -43,10 +43,12 @@ T = TypeVar("T")
 LIMIT_MINUTES = 15
 COOKIE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the session cookie after the last response that set it."""
-ENDED_SESSION_RETENTION = COOKIE_LIFETIME + timedelta(days=1)
+CLOCK_DIFFERENCE = timedelta(days=1)
+"""How far the clocks of two servers may differ without ending sessions."""
+ENDED_SESSION_RETENTION = COOKIE_LIFETIME + CLOCK_DIFFERENCE
 """How long an ended session is stored.
 
-The extra day covers responses that set the cookie after the sign-out, and clocks that differ.
+The extra day also covers responses that set the cookie after the sign-out.
 """
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
