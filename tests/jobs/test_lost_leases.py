@@ -81,8 +81,9 @@ def test_a_row_at_a_cloud_that_ends_its_process_again_and_again_is_given_up(
     assert store.outcome_counts(job) == {"refused": 1, "done": 2}
 
 
+@pytest.mark.parametrize("values", [{"lost_leases": 1}, {"lease_token": "of a killed process"}])
 def test_rows_that_may_have_ended_a_process_are_processed_one_at_a_time(
-    register: Register, make_job: MakeJob, vault: Vault
+    register: Register, make_job: MakeJob, vault: Vault, values: dict[str, object]
 ) -> None:
     """Otherwise the rows beside a deadly row would be given up too."""
     suspects: set[int] = set()
@@ -99,7 +100,7 @@ def test_rows_that_may_have_ended_a_process_are_processed_one_at_a_time(
 
     register(process_row, calls_cloud=True)
     job = make_job(6)
-    JobRow.update(lost_leases=1, credentials_id=JobRow.id).where(JobRow.position < 4).execute()
+    JobRow.update(credentials_id=JobRow.id, **values).where(JobRow.position < 4).execute()
     runner.start_job(job, vault)
     assert store.outcome_counts(wait_for_job(job)) == {"done": 6}
     assert at_once == [1] * 4

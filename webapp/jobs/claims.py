@@ -166,7 +166,8 @@ def claim_row(
             list(busy_credentials)
         )
     if not with_suspects:
-        ready &= JobRow.lost_leases == 0
+        # A row that still has the token of an ended process becomes a suspect when it is claimed.
+        ready &= (JobRow.lost_leases == 0) & (JobRow.lease_token == "")
     first = JobRow.select(JobRow.id).where(ready).order_by(JobRow.not_before, JobRow.position)
     first = first.limit(1)
     if not is_sqlite():
