@@ -95,6 +95,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         (
             PeriodicWork("apply due dates", 20, due_dates.apply_chunk),
             PeriodicWork("catch up with older versions", 20, catching_up.catch_up_chunk),
+            PeriodicWork("complete deletions", 600, scope_deletion.complete_chunk),
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
             PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),

@@ -26,7 +26,7 @@ from tests.conftest import (
 from tests.jobs.threads import expire_leases, process_jobs
 from webapp.credentials.vault import Vault
 from webapp.images import life_cycle, sharing
-from webapp.jobs import runner, scope_deletion, store
+from webapp.jobs import claims, runner, scope_deletion, store
 from webapp.people import scopes
 
 
@@ -120,3 +120,65 @@ def test_an_image_that_was_promoted_records_that_its_successor_was_deleted(
     assert stored.successor_id is None
     assert (entry.action, entry.changes) == ("image.successor", {"successor": [f"#{new.id}", None]})
     assert (entry.scope, entry.revision) == (scope("acme"), stored.revision)
+
+
+def complete_deletions() -> None:
+    while scope_deletion.complete_chunk():
+        pass
+
+
+def hidden_scopes() -> int:
+    return Scope.select().where(Scope.deleted_at.is_null(False)).count()
+
+
+def fail(*_arguments: object) -> int:
+    raise RuntimeError("a fault of the program")
+
+
+@pytest.mark.parametrize("cause", ["an error", "killed processes"])
+def test_a_deletion_that_fails_is_reported_and_completed_later(
+    begun: Job, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    """Otherwise, records that nobody can see would stay for ever."""
+    with monkeypatch.context() as failing:
+        if cause == "an error":
+            failing.setattr(scopes, "delete_chunk", fail)
+        else:
+            JobRow.update(lost_leases=claims.LOST_LEASES).where(JobRow.outcome == "").execute()
+        expire_leases()
+        process_jobs()
+    assert store.outcome_counts(Job.get_by_id(begun.id))["refused"] > 0
+    page = client_of("scalr-admin").get(f"/scalr/jobs/{begun.id}").text
+    assert "The deletion didn’t finish." in page
+    assert "Try again." not in page
+    models.database.connect(reuse_if_open=True)
+    assert hidden_scopes() > 0
+    complete_deletions()
+    assert hidden_scopes() == Image.select().count() == 0
+
+
+def test_a_deletion_that_a_job_still_does_is_left_to_the_job(begun: Job) -> None:
+    before = Image.select().count()
+    complete_deletions()
+    assert Image.select().count() == before
+
+
+def test_a_scope_that_cannot_be_deleted_does_not_keep_others_hidden(
+    begun: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Job.update(state="stopped").where(Job.id == begun.id).execute()
+    bad, *_ = (row.id for row in Scope.select().where(Scope.deleted_at.is_null(False)))
+    delete_chunk = scopes.delete_chunk
+
+    def delete_others(scope_id: int, size: int) -> int:
+        return fail() if scope_id == bad else delete_chunk(scope_id, size)
+
+    other = scopes.create_hidden(Scope.get(path=""), "other")
+    with monkeypatch.context() as failing:
+        failing.setattr(scopes, "delete_chunk", delete_others)
+        complete_deletions()
+        assert Scope.get_or_none(Scope.id == other.id) is None
+        assert Scope.get_or_none(Scope.id == bad) is not None
+        assert [record.levelname for record in caplog.records].count("ERROR") == 1
+    complete_deletions()
+    assert hidden_scopes() == 0

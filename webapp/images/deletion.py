@@ -225,7 +225,7 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
     _set_successor(actor, without_successor & has_dates, None, image.id)
 
 
-def clear_successors_at(actor: Actor, scope: Scope, size: int) -> int:
+def clear_successors_at(actor: Actor | None, scope: Scope, size: int) -> int:
     """Clear the successors that `scope` owns and that images of other scopes have.
 
     A promotion can lead to such images. Change at most `size` images, with an audit entry for each,
@@ -249,7 +249,9 @@ def clear_successors_at(actor: Actor, scope: Scope, size: int) -> int:
     return sum(map(len, predecessors.values()))
 
 
-def _set_successor(actor: Actor, condition: Any, before: int | None, after: int | None) -> None:
+def _set_successor(
+    actor: Actor | None, condition: Any, before: int | None, after: int | None
+) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 
     Without the entries, somebody who is changing the life cycle of such an image would overwrite

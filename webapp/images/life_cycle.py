@@ -170,7 +170,9 @@ def change(
     return changes
 
 
-def record_new_successor(actor: Actor, image: Image, before: int | None, after: int | None) -> None:
+def record_new_successor(
+    actor: Actor | None, image: Image, before: int | None, after: int | None
+) -> None:
     """Write an audit entry for an image whose successor was deleted or restored.
 
     Only the name, scope and revision of `image` must be loaded.

@@ -39,6 +39,9 @@ class JobAction:
     can_be_stopped: bool = True
     noun: str = "image"
     """The noun for one row in the texts of the job, such as “image”."""
+    failure_message: str = ""
+    """The message of a row that failed and is not tried again by the job, or '' for the usual ones.
+    """
 
     def title_for(self, count: int, name: str = "") -> str:
         """Return the title for `count` images: 'Delete 12 images'."""

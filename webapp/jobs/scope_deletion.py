@@ -1,10 +1,16 @@
-"""Delete an account, an environment or credentials as a job, so that others can write meanwhile."""
+"""Delete an account, an environment or credentials as a job, so that others can write meanwhile.
+
+If the job fails, its records stay hidden. Periodic work deletes them, so nothing stays hidden for
+ever.
+"""
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import replace
 
-from models import CloudCredentials, Job, JobRow, Scope, transaction
+from models import DATABASE_FAILURES, CloudCredentials, Job, JobRow, Scope, transaction
 from webapp.access import Actor
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
@@ -12,7 +18,10 @@ from webapp.images import deletion
 from webapp.jobs import runner, store
 from webapp.jobs.actions import JobAction
 from webapp.jobs.store import Outcome
+from webapp.jobs.turns import let_others_write
 from webapp.people import scopes
+
+log = logging.getLogger(__name__)
 
 CHUNK_SIZE = 100
 """The records that one transaction deletes. It takes a few hundredths of a second."""
@@ -62,8 +71,7 @@ def delete_credentials(
 def _delete_chunk(
     actor: Actor, _scope: Scope, _arguments: object, row: JobRow, _vault: Vault
 ) -> Outcome:
-    deleted = Scope.get_or_none(Scope.id == row.arguments["scope"])
-    if deleted is not None and deletion.clear_successors_at(actor, deleted, CHUNK_SIZE):
+    if _clear_successors(actor, row.arguments["scope"]):
         return Outcome("", row.message)
     count = scopes.delete_chunk(row.arguments["scope"], CHUNK_SIZE)
     total = row.arguments.get("deleted", 0) + count
@@ -72,12 +80,64 @@ def _delete_chunk(
     return Outcome("" if count else "done", message, arguments=arguments)
 
 
+def _clear_successors(actor: Actor | None, scope_id: int) -> bool:
+    """Clear some successors that images outside the scope lose. Return whether there were any."""
+    deleted = Scope.get_or_none(Scope.id == scope_id)
+    return deleted is not None and deletion.clear_successors_at(actor, deleted, CHUNK_SIZE) > 0
+
+
+_failed_scopes: set[int] = set()
+"""The scopes that could not be deleted since the periodic work has begun."""
+
+
+def complete_chunk() -> bool:
+    """Delete some records of a scope whose deletion has failed. Return whether more may remain.
+
+    A scope that fails again is logged, and is tried again when the periodic work is due again.
+    """
+    for scope_id in _abandoned_scopes():
+        if scope_id in _failed_scopes:
+            continue
+        started = time.monotonic()
+        try:
+            with transaction():
+                if not _clear_successors(None, scope_id):
+                    scopes.delete_chunk(scope_id, CHUNK_SIZE)
+        except DATABASE_FAILURES:
+            raise
+        except Exception:
+            log.exception("cannot delete the records of the hidden scope %d", scope_id)
+            _failed_scopes.add(scope_id)
+        let_others_write(started)
+        return True
+    _failed_scopes.clear()
+    return False
+
+
+def _abandoned_scopes() -> list[int]:
+    """Return the IDs of the hidden scopes that no running job deletes."""
+    hidden = [row.id for row in Scope.select(Scope.id).where(Scope.deleted_at.is_null(False))]
+    if not hidden:
+        return []
+    # These rows are read after the scopes, because a scope is hidden together with its row.
+    is_deletion = Job.action.in_([action.key for action in JOB_ACTIONS])
+    rows = (
+        JobRow.select(JobRow.arguments)
+        .join(Job)
+        .where((Job.state == "running") & is_deletion & (JobRow.outcome == ""))
+    )
+    in_progress = {row.arguments["scope"] for row in rows}
+    return [scope_id for scope_id in hidden if scope_id not in in_progress]
+
+
 ACTION = JobAction(
     key="scope-delete",
     title="Delete {name}",
     process_row=_delete_chunk,
     can_be_stopped=False,
     noun="scope",
+    failure_message="The deletion didn’t finish. Nobody can see the remaining records, and the "
+    "registry tries to delete them again within 10 minutes.",
 )
 CREDENTIALS_ACTION = replace(ACTION, key="credentials-delete", noun="credential")
 JOB_ACTIONS = (ACTION, CREDENTIALS_ACTION)

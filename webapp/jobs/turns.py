@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from models import (
     DATABASE_FAILURES,
@@ -147,7 +148,7 @@ class _Turn:
     def _process_row(self, row: JobRow) -> bool:
         """Process a row, or a part of it, in a transaction. Return whether more of it remains."""
         if row.lost_leases >= claims.LOST_LEASES:
-            self._save(row, LOST_OUTCOME)
+            self._save(row, _failed(self._action, LOST_OUTCOME))
             return False
         for attempt in range(1, ATTEMPTS_IN_TURN + 1):
             try:
@@ -177,7 +178,7 @@ class _Turn:
         """Count the attempt. After the last attempt, store the outcome instead."""
         replace_connection()
         if backoff.database_pause(row.attempts + 1) is None:
-            self._save(row, DATABASE_OUTCOME)
+            self._save(row, _failed(self._action, DATABASE_OUTCOME))
             return
         held = (JobRow.id == row.id) & (JobRow.outcome == "")
         JobRow.update(attempts=JobRow.attempts + 1).where(held).execute()
@@ -242,12 +243,18 @@ DATABASE_OUTCOME = Outcome(
 def outcome_of_error(job: Job, row: JobRow, error: Exception) -> Outcome:
     """Return the outcome of a row that raised an error that no other attempt would avoid."""
     if isinstance(error, Forbidden):
-        return Outcome("refused", "You no longer have permission to do this.")
-    if isinstance(error, RecordGone):
+        message = "You no longer have permission to do this."
+    elif isinstance(error, RecordGone):
         message = "Something that this row needs was deleted at the same moment. Try again."
-        return Outcome("refused", message)
-    log.error("job %d, row %d: unexpected error", job.id, row.position, exc_info=error)
-    return Outcome("refused", "Something went wrong. The error was logged. Try again.")
+    else:
+        log.error("job %d, row %d: unexpected error", job.id, row.position, exc_info=error)
+        message = "Something went wrong. The error was logged. Try again."
+    return _failed(action_of(job), Outcome("refused", message))
+
+
+def _failed(action: JobAction, outcome: Outcome) -> Outcome:
+    """Return the outcome of a row that the job does not try again, with the action's message."""
+    return replace(outcome, message=action.failure_message or outcome.message)
 
 
 def is_temporary(error: Exception) -> bool:
