@@ -1,78 +1,128 @@
-"""Run demonstrations of this and other checkouts, with a hostile endpoint, for benchmarks."""
+"""Run demonstrations of this and other checkouts, with hostile tenants, for benchmarks."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
-import requests
-
-from bench.measure import percentiles
+from sandbox.aws import NOBLE
 from tests import served
+from tests.postgresql import cluster
 
 REGION = "us-east-1"
-ADD_CREDENTIALS = """
+VICTIM = "globex@example.com"
+VICTIM_PATH = "/account/globex"
+ADD_TENANTS = """
 import json, os, sys
 import webapp
-from models import CloudCredentials, Scope, database
+from models import CloudCredentials, Level, Membership, Person, Role, Scope, database
 from webapp.clouds import CLOUDS
 from webapp.credentials.vault import Vault
-values = {field.name: "" for field in CLOUDS["aws"].credential_fields}
-values |= {"access_key_id": "AKIAHOSTILE", "secret_access_key": "s", "partition": "aws"}
-values |= {"endpoint_url": sys.argv[1]}
+from webapp.people import accounts
+endpoint, count, people, sets = sys.argv[1], *map(int, sys.argv[2:])
 webapp.create_app()
+vault = Vault([os.environ["CREDENTIALS_KEYS"]])
+fields = CLOUDS["aws"].credential_fields
 with database.connection_context():
-    row = CloudCredentials(scope=Scope.get(path="acme"), cloud="aws", name="hostile")
-    Vault([os.environ["CREDENTIALS_KEYS"]]).store(row, CLOUDS["aws"].credential_fields, values)
-    row.save(force_insert=True)
-    healthy = CloudCredentials.get(cloud="aws", scope=Scope.get(path=""))
-    print(json.dumps([row.id, healthy.id]))
+    scalr = Scope.get(path="")
+    tenants = []
+    for number in range(count):
+        path = f"hostile{number}"
+        scope = Scope.create(level=Level.ACCOUNT, parent=scalr, path=path, name=path)
+        tenants.append({"path": path, "people": [], "credentials": []})
+        for each in range(people):
+            email = f"{path}-{each}@example.com"
+            person = accounts.create(email, email, "demonstration")
+            Membership.create(person=person, scope=scope, role=Role.ADMIN)
+            tenants[-1]["people"].append(email)
+        for each in range(sets):
+            values = {field.name: "" for field in fields}
+            values |= {"access_key_id": f"AKIA{number}X{each}", "secret_access_key": "s"}
+            values |= {"partition": "aws", "endpoint_url": endpoint}
+            row = CloudCredentials(scope=scope, cloud="aws", name=f"hostile {each}")
+            vault.store(row, fields, values)
+            row.save(force_insert=True)
+            tenants[-1]["credentials"].append(row.id)
+    healthy = CloudCredentials.get(cloud="aws", scope=scalr)
+    print(json.dumps([healthy.id, tenants]))
 """
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that select the checkouts and the database."""
+    parser.add_argument("--against", type=Path, help="also measure another checkout")
+    parser.add_argument("--only-against", action="store_true", help="measure only the other one")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+
+
+def measured_checkouts(arguments: argparse.Namespace) -> Iterator[Path]:
+    """Yield the checkouts to measure, and print a heading for each."""
+    own = [] if arguments.only_against else [served.ROOT]
+    for checkout in filter(None, (arguments.against, *own)):
+        print(f"{checkout.name}, {arguments.database}, load {os.getloadavg()[0]:.1f}:", flush=True)
+        yield checkout
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account whose people and AWS credentials belong to an attacker."""
+
+    path: str
+    people: tuple[str, ...]
+    """The e-mail addresses of the admins."""
+    credentials: tuple[int, ...]
+
+
 @contextmanager
-def demonstration(checkout: Path) -> Iterator[tuple[Path, Mapping[str, str]]]:
+def demonstration(
+    checkout: Path, database: str = "sqlite"
+) -> Iterator[tuple[Path, Mapping[str, str]]]:
     """Fill a new database of a checkout, and run its clouds.
 
-    Yields the folder of the data, and the environment of the application.
+    `database` is "sqlite" or "postgresql". Yields the folder of the data, and the environment of
+    the application.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with served.sandbox(folder) as sandbox:
-            environ = served.app_environ(folder)
-            served.seed(environ, sandbox, checkout)
-            yield folder, environ
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        environ = served.app_environ(folder)
+        if database == "postgresql":
+            environ["DATABASE_URL"] = stack.enter_context(cluster(own=True))
+        sandbox = stack.enter_context(served.sandbox(folder))
+        served.seed(environ, sandbox, checkout)
+        yield folder, environ
 
 
-def add_credentials(checkout: Path, environ: Mapping[str, str], endpoint: str) -> tuple[int, int]:
-    """Give the account acme AWS credentials with the URL of an endpoint.
+def add_tenants(
+    checkout: Path,
+    environ: Mapping[str, str],
+    endpoint: str,
+    count: int = 1,
+    people: int = 1,
+    credentials: int = 1,
+) -> tuple[int, list[Tenant]]:
+    """Create accounts with some people, and with AWS credentials that have the URL `endpoint`.
 
-    Returns the IDs of these credentials, and of the credentials of a healthy AWS.
+    Returns the ID of the credentials of a healthy AWS, and the accounts.
     """
-    command = [served.python_of(checkout), "-c", ADD_CREDENTIALS, endpoint]
-    hostile, healthy = json.loads(
+    command = [served.python_of(checkout), "-c", ADD_TENANTS, endpoint]
+    command += map(str, (count, people, credentials))
+    healthy, tenants = json.loads(
         subprocess.check_output(command, env=environ, cwd=checkout, text=True)
     )
-    return int(hostile), int(healthy)
+    return int(healthy), [
+        Tenant(each["path"], tuple(each["people"]), tuple(each["credentials"])) for each in tenants
+    ]
 
 
-def print_times(name: str, call: Callable[[], object], rounds: int = 30) -> None:
-    """Call something for at most 30 seconds. Print p50, p95 and the number of each status."""
-    times: list[float] = []
-    statuses: Counter[object] = Counter()
-    end = time.monotonic() + 30
-    while len(times) < rounds and time.monotonic() < end:
-        began = time.perf_counter()
-        try:
-            statuses[getattr(call(), "status_code", "signed in")] += 1
-        except (requests.RequestException, AssertionError) as error:
-            statuses[type(error).__name__] += 1
-        times.append((time.perf_counter() - began) * 1000)
-    p50, p95, _ = percentiles(times)
-    print(f"    {name:8} p50 {p50:7.0f} ms   p95 {p95:7.0f} ms   {dict(statuses)}")
+def look_up_path(account: str, credentials: int) -> str:
+    """Return the path of the step of New Image that looks up an image at AWS."""
+    query = {"credentials": credentials, "location": REGION, "image_id": NOBLE.id_in(REGION)}
+    return f"/account/{account}/images/new/aws/confirm?{urlencode(query)}"

@@ -1,112 +1,138 @@
-"""Measure what one tenant's hostile endpoint costs a second tenant.
+"""Measure what the hostile endpoints of some tenants cost another tenant.
 
-    python -m bench.hostile_cloud [--attack trickling] [--against FOLDER]
+    python -m bench.hostile_cloud [--attack trickling] [--database postgresql] [--against FOLDER]
 
-One person looks up images at an endpoint that never ends its answers. Meanwhile, a person of
-another account opens lists, looks up an image at a healthy cloud and signs in. The application runs
-under gunicorn with two workers.
-
-- `trickling`: 160 look-ups, 32 at once, of answers that arrive byte by byte
-- `hanging`: 32 look-ups of answers that never begin
-- `endless`: 2 look-ups of answers that never end
+People look up images at endpoints that never end their answers, again and again. Meanwhile, a
+person of another account opens lists, looks up images at a healthy cloud and signs in. With
+`--restart`, the server is then restarted under attack, and the person is timed again. The
+application runs under gunicorn with two workers. The benchmark also prints the highest memory of
+each worker. The attack `none` is the reference.
 """
 
 from __future__ import annotations
 
 import argparse
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
 
-import requests
-
-from bench.demonstration import REGION, add_credentials, demonstration, print_times
-from bench.measure import resident_mb, sign_in
+from bench import attackers
+from bench.attackers import Client
+from bench.demonstration import (
+    Tenant,
+    add_arguments,
+    add_tenants,
+    demonstration,
+    look_up_path,
+    measured_checkouts,
+)
+from bench.measure import sign_in
+from bench.second_tenant import SecondTenant
 from sandbox import faulty
-from sandbox.aws import NOBLE
 from tests import served
+from tests.postgresql import free_port
 
-ATTACKS: dict[str, tuple[faulty.Behavior, int, int]] = {
-    "none": (faulty.answering(500), 0, 1),
-    "trickling": (faulty.trickling, 160, 32),
-    "hanging": (faulty.slow(600, faulty.answering(500)), 32, 32),
-    "endless": (faulty.endless, 2, 2),
+WORKERS = 2
+RISE_SECONDS = 3.0
+"""How long an attack lasts before the first measurement."""
+RESTART_SECONDS = 20.0
+"""How long a new server loads the SDKs."""
+_RESPONSE = '<?xml version="1.0"?><DescribeImagesResponse><imagesSet>%s</imagesSet>'
+_RESPONSE += "</DescribeImagesResponse>"
+_hanging = faulty.slow(600, faulty.answering(500))
+
+
+def _large(item: str, size: int) -> faulty.Behavior:
+    """Return a behavior that answers with one item, repeated to `size` bytes."""
+    return faulty.answering(200, _RESPONSE % (item * (size // len(item))))
+
+
+@dataclass(frozen=True)
+class Attack:
+    behavior: faulty.Behavior
+    clients: int
+    accounts: int = 1
+    people: int = 1
+    """The people of each account."""
+    credentials: int = 1
+    """The credentials of each account."""
+
+
+ATTACKS = {
+    "none": Attack(_hanging, 0),
+    "trickling": Attack(faulty.trickling, 160),
+    "hanging": Attack(_hanging, 32),
+    "hanging-160": Attack(_hanging, 160),
+    "endless": Attack(faulty.endless, 2),
+    # One account with many people and credentials, and several accounts that collude:
+    "many-credentials": Attack(_hanging, 64, people=8, credentials=16),
+    "colluding-hanging": Attack(_hanging, 64, accounts=8, people=2, credentials=4),
+    "colluding-endless": Attack(faulty.endless, 16, accounts=8, people=2),
+    "colluding-text": Attack(_large(f"<item><description>{'x' * 5_000_000}", 5_000_000), 16, 8, 2),
+    "colluding-8-mb": Attack(_large("<a>" + "x" * 997, 8_300_000), 16, accounts=8, people=2),
+    "colluding-tiny-elements": Attack(_large("<item/>", 1_300_000), 16, accounts=8, people=2),
+    "colluding-nested": Attack(_large("<a>", 580_000), 16, accounts=8, people=2),
+    "colluding-below-large": Attack(_large("<item/>", 68_000), 16, accounts=8, people=2),
+    "gzip-bomb": Attack(faulty.gzip_bomb(1000), 16, accounts=8, people=2),
 }
-"""The behavior of the endpoint, the number of look-ups, and how many of them run at once."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--against", type=Path, help="also measure another checkout")
+    add_arguments(parser)
     parser.add_argument("--attack", choices=ATTACKS, action="append", help="default: all")
+    parser.add_argument("--clients", type=int, help="the number of clients of each attack")
+    parser.add_argument("--restart", action="store_true", help="restart the server under attack")
     arguments = parser.parse_args()
-    for checkout in filter(None, (arguments.against, served.ROOT)):
-        print(f"{checkout.name}:")
-        for attack in arguments.attack or ATTACKS:
-            _measure(checkout, attack)
+    for checkout in measured_checkouts(arguments):
+        for name in arguments.attack or ATTACKS:
+            _measure(checkout, name, arguments)
 
 
-def _measure(checkout: Path, attack: str) -> None:
-    behavior, count, at_once = ATTACKS[attack]
-    with faulty.serve(behavior) as endpoint, demonstration(checkout) as (folder, environ):
-        hostile_id, healthy_id = add_credentials(checkout, environ, endpoint)
-        with served.serve_app(environ, folder / "log", 2, checkout) as server:
-            attacker = sign_in(server.url, "account@example.com")
-            victim = sign_in(server.url, "globex@example.com")
-            list_url = f"{server.url}/account/globex/images"
-            look_up_url = _look_up_url(server.url, "globex", healthy_id)
-            for _ in range(6):  # Warms up both workers.
-                victim.get(look_up_url, timeout=60)
-            hostile_url = _look_up_url(server.url, "acme", hostile_id)
-            report = _attack(server.pid, attacker, hostile_url, count, at_once)
-            print_times("list", lambda: victim.get(list_url, timeout=60))
-            print_times("look-up", lambda: victim.get(look_up_url, timeout=60))
-            print_times("sign-in", lambda: sign_in(server.url, "globex@example.com"), 10)
-            print(f"  {attack}: {report()}", flush=True)
+def _measure(checkout: Path, name: str, arguments: argparse.Namespace) -> None:
+    attack = ATTACKS[name]
+    clients = arguments.clients or attack.clients
+    with (
+        attackers.endpoint(attack.behavior) as endpoint,
+        demonstration(checkout, arguments.database) as (folder, environ),
+    ):
+        healthy, tenants = add_tenants(
+            checkout, environ, endpoint, attack.accounts, attack.people, attack.credentials
+        )
+        port = free_port()
+
+        @contextmanager
+        def application() -> Iterator[tuple[served.Server, SecondTenant]]:
+            with served.serve_app(environ, folder / "log", WORKERS, checkout, port) as server:
+                yield server, SecondTenant(server, healthy)
+
+        with ExitStack() as under_attack:
+            with application() as (server, victim):
+                victim.warm_up()
+                look_ups = attackers.in_turn(list(_look_ups(server.url, tenants)))
+                end = under_attack.enter_context(attackers.clients(look_ups, clients))
+                time.sleep(RISE_SECONDS)
+                victim.measure(f"{name}, {clients} clients")
+                if not arguments.restart:
+                    print(f"    answers to the attackers: {dict(end())}", flush=True)
+                    return
+            # The server has ended. The clients will connect to the next server.
+            with application() as (server, victim):
+                time.sleep(RESTART_SECONDS)
+                victim.measure(f"{name}, after a restart under attack")
+                print(f"    answers to the attackers: {dict(end())}", flush=True)
 
 
-def _look_up_url(url: str, account: str, credentials: int) -> str:
-    query = {"credentials": credentials, "location": REGION, "image_id": NOBLE.id_in(REGION)}
-    return f"{url}/account/{account}/images/new/aws/confirm?{urlencode(query)}"
-
-
-def _attack(
-    pid: int, attacker: requests.Session, url: str, count: int, at_once: int
-) -> Callable[[], str]:
-    """Start the look-ups. Return a function that waits for their end and describes it."""
-    statuses: Counter[object] = Counter()
-    ended = threading.Event()
-    most = [resident_mb(pid)]
-
-    def look_up(_: int) -> None:
-        try:
-            answer = requests.get(url, cookies=attacker.cookies, timeout=120)
-            statuses[answer.status_code] += 1
-        except requests.RequestException as error:
-            statuses[type(error).__name__] += 1
-
-    def watch() -> None:
-        while not ended.wait(0.2):
-            most.append(resident_mb(pid))
-
-    threading.Thread(target=watch, daemon=True).start()
-    pool = ThreadPoolExecutor(at_once)
-    began = time.perf_counter()
-    for number in range(count):
-        pool.submit(look_up, number)
-    time.sleep(1)  # The attack is in progress.
-
-    def describe() -> str:
-        pool.shutdown(wait=True)
-        took = time.perf_counter() - began
-        ended.set()
-        return f"statuses {dict(statuses)} in {took:.0f} s; at most {max(most):.0f} MB"
-
-    return describe
+def _look_ups(url: str, tenants: list[Tenant]) -> Iterator[Client]:
+    """Yield a client for each pair of a person and credentials."""
+    for tenant in tenants:
+        for email in tenant.people:
+            session = sign_in(url, email)
+            for credentials in tenant.credentials:
+                target = url + look_up_path(tenant.path, credentials)
+                yield attackers.repeated(target, session)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Measure what one person's jobs at a hanging endpoint cost a second tenant.
+"""Measure what one person's jobs at an endpoint that never answers cost a second tenant.
 
-    python -m bench.jobs [--jobs 56] [--against FOLDER]
+    python -m bench.jobs [--jobs 56] [--database postgresql] [--against FOLDER]
 
 One person starts many small imports that look up images at an endpoint that never answers.
-Meanwhile, a person of another account opens lists and signs in: before and after the server is
-restarted. The application runs under gunicorn with two workers.
+Meanwhile, a person of another account opens lists, looks up images at a healthy cloud and signs in:
+before and after the server is restarted. The application runs under gunicorn with two workers.
 """
 
 from __future__ import annotations
@@ -18,41 +18,62 @@ from pathlib import Path
 
 import requests
 
-from bench.demonstration import REGION, add_credentials, demonstration, print_times
+from bench import attackers
+from bench.demonstration import (
+    REGION,
+    Tenant,
+    add_arguments,
+    add_tenants,
+    demonstration,
+    measured_checkouts,
+)
 from bench.measure import sign_in
+from bench.second_tenant import SecondTenant
 from sandbox import faulty
 from tests import served
+
+RESTART_SECONDS = 35
+"""How long a restarted server works before the measurement. The old version takes jobs over after
+30 seconds."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--against", type=Path, help="also measure another checkout")
+    add_arguments(parser)
     parser.add_argument("--jobs", type=int, default=56)
     arguments = parser.parse_args()
-    for checkout in filter(None, (arguments.against, served.ROOT)):
-        print(f"{checkout.name}:")
-        _measure(checkout, arguments.jobs)
+    for checkout in measured_checkouts(arguments):
+        _measure(checkout, arguments.database, arguments.jobs)
 
 
-def _measure(checkout: Path, jobs: int) -> None:
+def _measure(checkout: Path, database: str, jobs: int) -> None:
     hanging = faulty.slow(600, faulty.answering(500))
-    with faulty.serve(hanging) as endpoint, demonstration(checkout) as (folder, environ):
-        hostile_id, _ = add_credentials(checkout, environ, endpoint)
+    with (
+        attackers.endpoint(hanging) as endpoint,
+        demonstration(checkout, database) as (folder, environ),
+    ):
+        healthy, [tenant] = add_tenants(checkout, environ, endpoint)
         with served.serve_app(environ, folder / "log", 2, checkout) as server:
-            attacker = sign_in(server.url, "account@example.com")
-            statuses: Counter[int] = Counter()
+            victim = SecondTenant(server, healthy)
+            victim.warm_up()
+            victim.measure("before the attack")
+            session = sign_in(server.url, tenant.people[0])
+            statuses: Counter[str] = Counter()
             for number in range(jobs):
-                statuses[_import(attacker, server.url, number, hostile_id)] += 1
-            print(f"  imports: {dict(statuses)}", flush=True)
-            _measure_others(server.url)
+                try:
+                    statuses[str(_import(session, server.url, number, tenant))] += 1
+                except requests.RequestException as error:
+                    statuses[type(error).__name__] += 1
+            print(f"  answers to {jobs} imports: {dict(statuses)}", flush=True)
+            victim.measure("during the attack")
         with served.serve_app(environ, folder / "log", 2, checkout) as server:
-            print("  after a restart:", flush=True)
-            time.sleep(35)  # The old version takes jobs over after 30 seconds.
-            _measure_others(server.url)
+            time.sleep(RESTART_SECONDS)
+            SecondTenant(server, healthy).measure("after a restart")
 
 
-def _import(session: requests.Session, url: str, number: int, credentials: int) -> int:
-    page = session.get(f"{url}/account/acme/images/import", timeout=60)
+def _import(session: requests.Session, url: str, number: int, tenant: Tenant) -> int:
+    target = f"{url}/account/{tenant.path}/images/import"
+    page = session.get(target, timeout=60)
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
     if token is None:
         return page.status_code
@@ -64,20 +85,9 @@ def _import(session: requests.Session, url: str, number: int, credentials: int) 
         "csrf_token": token[1],
         "text": json.dumps(lines),
         "how": "look-up",
-        "credentials_aws": str(credentials),
+        "credentials_aws": str(tenant.credentials[0]),
     }
-    target = f"{url}/account/acme/images/import"
     return session.post(target, data=fields, timeout=60, allow_redirects=False).status_code
-
-
-def _measure_others(url: str) -> None:
-    try:
-        victim = sign_in(url, "globex@example.com")
-    except (requests.RequestException, AssertionError) as error:
-        print(f"    sign-in fails: {type(error).__name__}")
-        return
-    print_times("list", lambda: victim.get(f"{url}/account/globex/images", timeout=60))
-    print_times("sign-in", lambda: sign_in(url, "globex@example.com"), 10)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        provide_fleet = _sqlite_fleet if arguments.database == "sqlite" else _postgresql_fleet
+        provide_fleet = sqlite_fleet if arguments.database == "sqlite" else postgresql_fleet
         keep = arguments.keep is not None
         url = stack.enter_context(provide_fleet(folder, arguments.images, keep=keep))
         checkouts = [served.ROOT, *([arguments.against.resolve()] if arguments.against else [])]
@@ -146,7 +146,7 @@ def _server_url() -> str:
 
 
 @contextmanager
-def _sqlite_fleet(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
+def sqlite_fleet(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
     """Yield the URL of a fleet in an SQLite file."""
     file = folder.absolute() / "registry.db"
     url = f"sqlite:///{file}"
@@ -158,7 +158,7 @@ def _sqlite_fleet(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
 
 
 @contextmanager
-def _postgresql_fleet(_folder: Path, images: int, *, keep: bool) -> Iterator[str]:
+def postgresql_fleet(_folder: Path, images: int, *, keep: bool) -> Iterator[str]:
     """Yield the URL of a fleet in a separate PostgreSQL database."""
     with cluster(SERVER_SETTINGS) as server:
         name = f"fleet_{images}"

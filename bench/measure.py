@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -45,8 +46,40 @@ def resident_mb(pid: int, excluded_file: Path | None = None) -> float:
             mapped = excluded_file is not None and line.endswith(str(excluded_file))
         elif line.startswith("Pss:") and not mapped:
             kilobytes += int(line.split()[1])
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return kilobytes / 1024 + sum(resident_mb(int(child), excluded_file) for child in children)
+    children = children_of(pid)
+    return kilobytes / 1024 + sum(resident_mb(child, excluded_file) for child in children)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the IDs of the child processes, for example of the workers of gunicorn."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def forget_peaks(pid: int) -> None:
+    """Let the kernel measure the highest memory of each child of a process from now on."""
+    for child in children_of(pid):
+        Path(f"/proc/{child}/clear_refs").write_text("5")
+
+
+def peaks_mb(pid: int) -> list[float]:
+    """Return the highest resident memory that each child of a process has had, in MB (2**20)."""
+    statuses = [Path(f"/proc/{child}/status").read_text() for child in children_of(pid)]
+    return [int(re.findall(r"VmHWM:\s+(\d+)", each)[0]) / 1024 for each in statuses]
+
+
+def wait_until_idle(pid: int, seconds: float = 60) -> None:
+    """Wait until the children of a process use less than a tenth of a processor."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        before = _processor_seconds(pid)
+        time.sleep(1)
+        if _processor_seconds(pid) - before < 0.1:
+            return
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = [Path(f"/proc/{child}/stat").read_text().split() for child in children_of(pid)]
+    return sum(int(each[13]) + int(each[14]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def sign_in(url: str, email: str) -> requests.Session:

@@ -144,13 +144,17 @@ def python_of(checkout: Path) -> str:
 
 @contextmanager
 def serve_app(
-    environ: Mapping[str, str], log: Path, workers: int = 1, checkout: Path = ROOT
+    environ: Mapping[str, str],
+    log: Path,
+    workers: int = 1,
+    checkout: Path = ROOT,
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Run the app of a checkout under gunicorn and yield the server.
 
     Each worker loads the SDKs of the clouds that have credentials.
     """
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{port or free_port()}"
     command = [python_of(checkout), "-m", "gunicorn", "webapp:create_app()"]
     command += ["--bind", address, "--workers", str(workers)]
     with serve(command, environ, log, f"http://{address}", checkout) as app:

@@ -29,6 +29,7 @@ from webapp.people import sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
+from webapp.transfer.downloads import Downloads
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, rendering, security
@@ -125,6 +126,7 @@ def _services(settings: Settings) -> Services:
         vault=vault,
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
+        downloads=Downloads(settings.threads),
         warm_up=WarmUp(),
         background=background,
         readiness=readiness,

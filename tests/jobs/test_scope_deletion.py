@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import models
@@ -96,6 +98,9 @@ def test_another_process_completes_the_deletion(begun: Job) -> None:
 def test_the_page_shows_the_progress_and_offers_no_stop(begun: Job, client_of: ClientOf) -> None:
     page = client_of("scalr-admin").get(f"/scalr/jobs/{begun.id}").text
     assert "Delete Account acme" in page
+    row = JobRow.select().where(JobRow.job == begun).order_by(JobRow.position).get()
+    assert re.fullmatch(r"[1-9]\d* records? deleted or changed\.", row.message)
+    assert row.message in page
     assert "stop-job" not in page
     client_of("scalr-admin").post(f"/scalr/jobs/{begun.id}/stop")
     assert Job.get_by_id(begun.id).state == "running"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
@@ -34,6 +38,24 @@ def test_invalid_passwords_are_refused(
 
 def test_passwords_are_hashed(db: Flask) -> None:
     assert Person.get(Person.email == EMAIL).password_hash.startswith("$argon2id$")
+
+
+def test_many_sign_ins_at_once_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_progress: set[int] = set()
+    most: list[int] = []
+
+    class Hasher:
+        def verify(self, *_: str) -> bool:
+            in_progress.add(threading.get_ident())
+            most.append(len(in_progress))
+            time.sleep(0.01)
+            in_progress.discard(threading.get_ident())
+            return True
+
+    monkeypatch.setattr(accounts, "_hasher", Hasher())
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: accounts.verify_password(None, PASSWORD), range(24)))
+    assert max(most) == 2
 
 
 def test_a_hash_with_old_parameters_is_renewed(db: Flask) -> None:

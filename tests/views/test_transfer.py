@@ -65,6 +65,19 @@ def test_a_download_contains_the_images_that_match_the_search(
     assert {each["name"] for each in json.loads(answer.text)} == {"first of them", "second of them"}
 
 
+def test_an_export_counts_until_the_client_has_received_it(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    make_image("acme", name="noble")
+    client = client_of("account-viewer")
+    url = f"{ACME}/images/export.csv"
+    with client.get(url, buffered=False) as first, client.get(url, buffered=False) as second:
+        refused = client.get(url)
+        assert (first.status_code, second.status_code, refused.status_code) == (200, 200, 429)
+        assert "Wait until one of them ends." in visible_text(refused.text)
+    assert client.get(url).status_code == 200
+
+
 @pytest.mark.parametrize("ending", ["csv", "json"])
 @pytest.mark.parametrize("text", ["status:retird", "second ab", "second " + "x" * 500])
 def test_a_search_that_is_not_understood_is_not_exported(

@@ -42,6 +42,8 @@ class JobAction:
     failure_message: str = ""
     """The message of a row that failed and is not tried again by the job, or '' for the usual ones.
     """
+    has_long_rows: bool = False
+    """Whether a row may take minutes. Its message then says how much of the row is done."""
 
     def title_for(self, count: int, name: str = "") -> str:
         """Return the title for `count` images: 'Delete 12 images'."""

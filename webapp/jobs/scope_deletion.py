@@ -138,6 +138,7 @@ ACTION = JobAction(
     noun="scope",
     failure_message="The deletion didn’t finish. Nobody can see the remaining records, and the "
     "registry tries to delete them again within 10 minutes.",
+    has_long_rows=True,
 )
 CREDENTIALS_ACTION = replace(ACTION, key="credentials-delete", noun="credential")
 JOB_ACTIONS = (ACTION, CREDENTIALS_ACTION)

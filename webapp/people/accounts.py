@@ -6,6 +6,7 @@ Sign-in and sessions are in `sessions.py`.
 from __future__ import annotations
 
 import secrets
+import threading
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
@@ -20,6 +21,9 @@ PASSWORD_LENGTH = (10, 256)
 """Minimum and maximum number of characters."""
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
+_hashing = threading.BoundedSemaphore(2)
+"""Limits how many passwords are hashed at once. Each hash needs 64 MB of memory and four threads,
+so more at once would only need more memory."""
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 
@@ -38,7 +42,7 @@ def create(email: str, name: str, password: str) -> Person:
     person: Person = Person.create(
         email=email,
         name=NAME.parse(name) or email,
-        password_hash=_hasher.hash(password),
+        password_hash=_hash(password),
         session_key=secrets.token_hex(16),
     )
     return person
@@ -67,7 +71,7 @@ def change_password(actor: Actor, current_password: str, new_password: str) -> N
 def set_password(person: Person, password: str) -> None:
     """Replace a person's password and end all their sessions. Raises PasswordRefused."""
     require_strength(password)
-    person.password_hash = _hasher.hash(password)
+    person.password_hash = _hash(password)
     person.session_key = secrets.token_hex(16)
     person.save(only=[Person.password_hash, Person.session_key])
 
@@ -99,7 +103,7 @@ def verify_password(person: Person | None, password: str) -> bool:
     if not _matches(person.password_hash, password):
         return False
     if _hasher.check_needs_rehash(person.password_hash):
-        person.password_hash = _hasher.hash(password)
+        person.password_hash = _hash(password)
         person.save(only=[Person.password_hash])
     return True
 
@@ -111,9 +115,15 @@ def actor_for(person: Person) -> Actor:
 
 def _matches(password_hash: str, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        with _hashing:
+            return _hasher.verify(password_hash, password)
     except VerifyMismatchError:
         return False
+
+
+def _hash(password: str) -> str:
+    with _hashing:
+        return _hasher.hash(password)
 
 
 _memberships = Prepared(

@@ -11,6 +11,7 @@ from webapp.access import Right
 from webapp.search import catalogue
 from webapp.transfer import export
 from webapp.views.scope_pages import needs, pages
+from webapp.web.services import services
 
 Chunks = Callable[[Iterable[Image], Scope], Iterator[str]]
 
@@ -30,13 +31,15 @@ def export_json() -> Response:
 def _stream(chunks: Chunks, extension: str, content_type: str) -> Response:
     """Return a download that is sent while the images are read.
 
-    Memory use therefore does not grow with the number of images.
+    Memory use therefore does not grow with the number of images. Raises TooManyExports.
     """
     query = catalogue.parse_search(g.scope, request.args.get("q", ""))
     texts = chunks(catalogue.iterate_images(g.actor, g.scope, query), g.scope)
     response = Response(_with_connection(texts), content_type=f"{content_type}; charset=utf-8")
     name = export.file_name(g.scope, extension)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    account = g.scope.path.partition("/")[0]
+    response.call_on_close(services().downloads.begin(g.actor.person.id, account))
     return response
 
 

@@ -12,6 +12,7 @@ from webapp.jobs.background import Background
 from webapp.monitoring.metrics import Sampler
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings
+from webapp.transfer.downloads import Downloads
 from webapp.warm_up import WarmUp
 from webapp.web.metrics_port import MetricsServer
 from webapp.web.probes import Probes
@@ -26,6 +27,7 @@ class Services:
     vault: Vault
     receipts: Receipts
     failed_sign_ins: FailedSignIns
+    downloads: Downloads
     warm_up: WarmUp
     background: Background
     readiness: Readiness

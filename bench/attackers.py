@@ -1,0 +1,122 @@
+"""Processes that attack an application: the endpoint of a cloud, and clients that never stop.
+
+They run apart from the benchmark, with a lower priority. Otherwise the benchmark would measure how
+much processor time the attackers leave to it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from sandbox import faulty
+
+PAUSE_SECONDS = 5.0
+"""How long a client waits between two requests. Without a pause, the benchmark would measure how
+fast the application renders error messages."""
+_fork = multiprocessing.get_context("fork")  # A behavior may be a closure.
+
+Statuses = Counter[str]
+Client = Callable[[threading.Event, Statuses], None]
+"""Attacks until the event is set, and counts the answers."""
+
+
+@contextmanager
+def endpoint(behavior: faulty.Behavior, **options: Any) -> Iterator[str]:
+    """Serve a behavior in another process, and yield its URL."""
+
+    def serve(connection: Any) -> None:
+        _be_a_child()
+        with faulty.serve(behavior, **options) as url:
+            connection.send(url)
+            connection.poll(None)  # Until the benchmark closes its end.
+        os._exit(0)  # Threads may still be sending an endless answer.
+
+    with _child(serve) as connection:
+        yield connection.recv()
+
+
+@contextmanager
+def clients(attack: Client, count: int) -> Iterator[Callable[[], Statuses]]:
+    """Let `count` threads of another process attack. Yields a function that ends the attack.
+
+    The function returns how often each answer was received.
+    """
+
+    def run(connection: Any) -> None:
+        _be_a_child()
+        ended, statuses = threading.Event(), Statuses()
+        threads = [
+            threading.Thread(target=attack, args=(ended, statuses), daemon=True)
+            for _ in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        connection.poll(None)
+        ended.set()
+        for thread in threads:
+            thread.join(0.01)  # Some still wait for an answer.
+        connection.send(statuses)
+        os._exit(0)
+
+    with _child(run) as connection:
+
+        def end() -> Statuses:
+            connection.send("end")
+            statuses: Statuses = connection.recv()
+            return statuses
+
+        yield end
+
+
+def repeated(url: str, session: requests.Session, pause: float = PAUSE_SECONDS) -> Client:
+    """Return a client that requests a URL again and again."""
+    cookies = session.cookies
+
+    def attack(ended: threading.Event, statuses: Statuses) -> None:
+        while not ended.is_set():
+            try:
+                answer = requests.get(url, cookies=cookies, timeout=120)
+                statuses[str(answer.status_code)] += 1
+            except requests.RequestException as error:
+                statuses[type(error).__name__] += 1
+            ended.wait(pause)
+
+    return attack
+
+
+def in_turn(attacks: list[Client]) -> Client:
+    """Return a client that does in each thread another one of `attacks`."""
+    numbers = iter(range(1_000_000))
+
+    def attack(ended: threading.Event, statuses: Statuses) -> None:
+        attacks[next(numbers) % len(attacks)](ended, statuses)
+
+    return attack
+
+
+@contextmanager
+def _child(target: Callable[[Any], None]) -> Iterator[Any]:
+    """Run `target` in another process, with one end of a pipe. Yields the other end."""
+    own, other = _fork.Pipe()
+    process = _fork.Process(target=target, args=(other,), daemon=True)
+    process.start()
+    try:
+        yield own
+    finally:
+        own.close()
+        process.terminate()
+        process.join()
+
+
+def _be_a_child() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)

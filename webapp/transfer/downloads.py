@@ -1,0 +1,60 @@
+"""Limit how many exports a process sends at once.
+
+An export occupies a thread until the client has received the last image. That takes long if there
+are many images, and there is no end if the client reads slowly. Other people need threads too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from webapp.refusals import Refusal
+
+EXPORTS_PER_PERSON = 2
+EXPORTS_PER_ACCOUNT = 3
+"""The most exports of the images that one account, with its environments, sees."""
+
+
+class TooManyExports(Refusal):
+    """Too many exports are in progress. The person has to wait."""
+
+
+class Downloads:
+    """The exports in progress. Safe to share between threads."""
+
+    def __init__(self, threads: int) -> None:
+        """`threads` is how many threads serve requests. At most a quarter of them send exports."""
+        self._most = max(1, threads // 4)
+        self._in_progress: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def begin(self, person: int, account: str) -> Callable[[], None]:
+        """Count one more export, and return the function that ends it. Raises TooManyExports."""
+        limits = {
+            f"person {person}": (
+                EXPORTS_PER_PERSON,
+                "Your other exports are still in progress. Wait until one of them ends.",
+            ),
+            f"account {account}": (
+                EXPORTS_PER_ACCOUNT,
+                "Other people are exporting images of this account. Try again in a few minutes.",
+            ),
+            "all": (
+                self._most,
+                "The server is sending many exports. Try again in a few minutes.",
+            ),
+        }
+        with self._lock:
+            for key, (limit, message) in limits.items():
+                if self._in_progress[key] >= limit:
+                    raise TooManyExports(message)
+            self._in_progress.update(limits.keys())
+
+        def end() -> None:
+            with self._lock:
+                self._in_progress.subtract(limits.keys())
+                self._in_progress += Counter()  # Forgets the keys without exports.
+
+        return end
