@@ -10,7 +10,11 @@ from schema.tenancy import Person, Scope
 
 
 class AuditEntry(Table):
-    """A change and who made it. An entry is written together with the change and never updated."""
+    """A change and who made it. The entry is saved in the same transaction as the change.
+
+    Afterwards, an entry changes only if its scope or its person is deleted: the reference to the
+    scope or person becomes NULL.
+    """
 
     id = AutoField()
     at = InstantField(default=now)
@@ -18,12 +22,12 @@ class AuditEntry(Table):
     scope_id: int | None
     person_id: int | None
     account_id = IntegerField(null=True)
-    """The ID of the account that the scope is or belongs to. A trigger sets this value.
+    """The ID of the account that is the scope or contains it. A trigger sets this value.
 
-    Not a foreign key, because the entries stay in the log of the account after its environments are
-    deleted. IDs of scopes are never reused."""
+    This is not a foreign key, because the entries stay in the log of the account after its
+    environments are deleted. IDs of scopes are never reused."""
     scope_label = CharField(max_length=160)
-    """The label of the scope, which stays here after the scope is deleted."""
+    """The label of the scope at that time. It stays here after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     person_name = CharField(max_length=254)
     action = CharField(max_length=48)
@@ -33,9 +37,9 @@ class AuditEntry(Table):
     record = CharField(max_length=48, default="")
     """The `EditedTable.reference` of the changed record, such as 'image:12'; '' for other objects.
 
-    Not a foreign key, because the entry stays after the record is deleted."""
+    This is not a foreign key, because the entry stays after the record is deleted."""
     revision = IntegerField(null=True)
-    """The revision that the change gave the record. None in entries of old versions."""
+    """The revision of the record after the change. None without a record, and in old entries."""
     changes = JSONField()
     """{"field": [old value, new value], …}. Secrets are listed without their values."""
 

@@ -30,8 +30,8 @@ database = DatabaseProxy()
 DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, MaxConnectionsExceeded)
 """The errors that mean that the database could not execute a statement.
 
-`schema.failures.failure_of` returns the reason, and `is_transient` whether another attempt may
-succeed.
+`schema.failures.failure_of` returns the reason. `schema.failures.is_transient` returns whether
+another attempt may succeed.
 """
 DATABASE_REFUSALS = (IntegrityError, DataError)
 """The errors for a broken constraint. PostgreSQL reports a text that is too long as a DataError."""
@@ -124,7 +124,7 @@ def database_clock() -> Any:
 
 
 def delete_chunk(table: type[Table], condition: Any, size: int = 500) -> bool:
-    """Delete at most `size` rows that match. Return whether more rows may match.
+    """Delete at most `size` rows that meet `condition`. Return whether more such rows may exist.
 
     Deleting all rows with one statement would make other writers wait.
     """
@@ -168,9 +168,9 @@ def released_connection() -> Iterator[None]:
 def transaction() -> Iterator[None]:
     """Run the `with` body in a transaction that writes.
 
-    SQLite takes its write lock at the start, so that two writers wait for each other. A
-    transaction that starts as a reader would fail at its first write instead. Raises RecordGone
-    if the body refers to a record that another transaction has deleted.
+    On SQLite, the transaction takes the write lock at its start, so that a second writer waits. A
+    transaction that starts by reading would fail at its first write if another transaction has
+    written since then. Raises RecordGone if the body saves a reference to a deleted record.
     """
     try:
         with database.atomic("IMMEDIATE") if is_sqlite() else database.atomic():

@@ -12,27 +12,29 @@ from schema.base import EditedTable, Table
 
 
 def delete_dependents(record: Any, size: int) -> int:
-    """Delete about `size` rows that refer to `record`, or set their references to NULL.
+    """Delete at most `size` rows that refer to `record`, or set their references to NULL.
 
-    Return the number of rows, or 0 if no row refers to the record.
+    Return the number of rows that were deleted or changed. It is 0 if no row refers to `record`.
     """
     return _clear_references(type(record), [record.get_id()], size)
 
 
 def _clear_references(table: type[Table], keys: list[Any], size: int) -> int:
     backrefs = table._meta.backrefs.items()  # noqa: SLF001  Peewee has no other way
-    # Later tables refer to earlier ones, so this order deletes images before their credentials.
-    for field, referring in reversed(list(backrefs)):
-        found = _clear(referring, field, keys, size)
-        if found:
-            return found
+    # A table refers only to itself and to tables that are defined before it. The last table is
+    # cleared first, so that images are deleted before their credentials.
+    for field, referring_table in reversed(list(backrefs)):
+        count = _clear(referring_table, field, keys, size)
+        if count:
+            return count
     return 0
 
 
 def _clear(table: type[Table], field: Any, keys: list[Any], size: int) -> int:
     """Delete rows of `table` whose `field` is one of `keys`, or set the field to NULL.
 
-    Return the number of rows. Rows that refer to these rows are deleted first.
+    Before rows are deleted, the rows that refer to them are cleared in the same way. Return the
+    number of rows that were deleted or changed.
     """
     key: Any = table._meta.primary_key  # noqa: SLF001
     rows: Any = table.select(key).where(field.in_(keys)).limit(size).tuples()

@@ -57,7 +57,7 @@ class Level(enum.StrEnum):
 
     @property
     def below(self) -> Level | None:
-        """The level of the scopes directly below a scope of this level."""
+        """The level of the scopes directly below a scope of this level. None for ENVIRONMENT."""
         return {Level.SCALR: Level.ACCOUNT, Level.ACCOUNT: Level.ENVIRONMENT}.get(self)
 
 

@@ -12,7 +12,7 @@ from schema.tenancy import Scope
 
 
 class CloudCredentials(EditedTable):
-    """Credentials for one cloud. They are usable at the scope that owns them and below it."""
+    """Credentials for one cloud. The scope that owns them and the scopes below it can use them."""
 
     id = AutoField()
     scope_id: int
@@ -24,7 +24,7 @@ class CloudCredentials(EditedTable):
     secrets = TextField()
     """The secret fields, encrypted together by `webapp.credentials.vault`."""
     account = CharField(max_length=128, default="")
-    """The cloud account that the last check reported; '' if they were never checked."""
+    """The cloud account that the last check reported. '' if the values were never checked."""
     checked_at = InstantField(null=True)
     created_at = InstantField(default=now)
 

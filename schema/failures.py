@@ -12,7 +12,7 @@ class Failure(Enum):
     """Why the database could not execute a statement, although the statement is valid."""
 
     BUSY = "busy"
-    """A lock is held for long, the statement took too long, or all connections are in use."""
+    """The statement waited too long for a lock or took too long, or all connections are in use."""
     UNREACHABLE = "unreachable"
     """The server does not answer or closed the connection, or the file cannot be opened."""
     FULL = "full"
@@ -36,7 +36,7 @@ SQLITE_FAILURES = {
     "SQLITE_CORRUPT": Failure.DAMAGED,
     "SQLITE_NOTADB": Failure.DAMAGED,
 }
-"""Failures by the beginning of the error's name."""
+"""Failures by the first two parts of the error's name, for example `SQLITE_BUSY`."""
 SQLSTATE_FAILURES = {
     "08": Failure.UNREACHABLE,  # connection exceptions
     "25006": Failure.READ_ONLY,  # read_only_sql_transaction
@@ -58,7 +58,7 @@ SQLSTATE_FAILURES = {
 
 
 class RecordGone(Exception):
-    """A record cannot be saved, because it refers to a record that was deleted meanwhile."""
+    """A record cannot be saved, because it refers to a record that another transaction deleted."""
 
 
 class OutcomeUnknown(OperationalError):
@@ -94,8 +94,8 @@ def failure_of(error: BaseException) -> Failure | None:
     if failure is None and isinstance(error, OperationalError):
         # After some failures, SQLite has no savepoint to roll back to. The rollback then raises a
         # second error, and the context of the second error leads to the first.
-        before = error.__context__.__context__ if error.__context__ else None
-        return _failure_of_driver(before) if isinstance(before, DatabaseError) else None
+        first = error.__context__.__context__ if error.__context__ else None
+        return _failure_of_driver(first) if isinstance(first, DatabaseError) else None
     return failure
 
 
@@ -103,14 +103,15 @@ def _failure_of_driver(error: DatabaseError | InterfaceError) -> Failure | None:
     driver_error = getattr(error, "orig", None)
     name = getattr(driver_error, "sqlite_errorname", None)
     if name is not None:
-        # An extended error, such as SQLITE_BUSY_SNAPSHOT, begins with the name of its kind.
+        # The name of an extended error, such as SQLITE_BUSY_SNAPSHOT, begins with the name of the
+        # basic error, such as SQLITE_BUSY.
         return SQLITE_FAILURES.get("_".join(str(name).split("_")[:2]))
     sqlstate = _sqlstate(error)
     if sqlstate is None:
         # The driver itself noticed that the connection is closed, or could not open one.
-        is_of_connection = isinstance(error, OperationalError | InterfaceError)
-        is_of_postgresql = hasattr(driver_error, "sqlstate")
-        return Failure.UNREACHABLE if is_of_connection and is_of_postgresql else None
+        may_be_about_connection = isinstance(error, OperationalError | InterfaceError)
+        is_from_postgresql = hasattr(driver_error, "sqlstate")
+        return Failure.UNREACHABLE if may_be_about_connection and is_from_postgresql else None
     return SQLSTATE_FAILURES.get(sqlstate) or SQLSTATE_FAILURES.get(sqlstate[:2])
 
 

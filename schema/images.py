@@ -30,7 +30,10 @@ NEVER_READ = "unknown"
 """The state of an image that was never read from its cloud."""
 
 REFERENCE_PREFIX = "resolve:"
-"""The beginning of an ID that refers to an image by the name of a parameter."""
+"""The beginning of an ID that refers to an image by the name of an SSM parameter.
+
+For example `resolve:ssm:/my/image`.
+"""
 
 
 DERIVED_COLUMNS = frozenset(
@@ -82,14 +85,14 @@ class Image(EditedTable):
     state = CharField(max_length=16)
     """A `webapp.clouds.base.ImageState`; NEVER_READ for an image never read from its cloud."""
     details = JSONField()
-    """All details that the cloud returned at the last look-up.
+    """All details that the cloud returned at the last look-up or successful check.
 
     `webapp.images.image_details.to_json` defines the format.
     """
 
     credentials = ForeignKeyField(CloudCredentials, null=True, on_delete="SET NULL")
     credentials_name = CharField(max_length=64)
-    """The name of the credentials, which stays here after the credentials are deleted."""
+    """The name of the credentials. It stays here after the credentials are deleted."""
     registered_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     registered_by_name = CharField(max_length=254)
     registered_at = InstantField(default=now)
@@ -99,30 +102,31 @@ class Image(EditedTable):
     If the image is not `verified`, this is when it was registered, and pages show “Never”.
     """
     check_failed_at = InstantField(null=True)
-    """When the last check failed; NULL if it succeeded."""
+    """When the last check failed. NULL if it succeeded, or if there was no check."""
     check_error = TextField(default="")
     """Why the last check failed, or ''."""
 
     deprecation_announced_for = InstantField(null=True)
-    """When the state of an available image becomes deprecated, as its owner announced in the cloud.
+    """When the cloud image becomes deprecated, as its owner announced in the cloud.
 
-    NULL if nothing is announced, or if the image is not available.
+    NULL if nothing is announced, or if the state is not `available`.
     """
 
     status = EnumField(LifeCycle, max_length=16, default=LifeCycle.ACTIVE)
     """The status today."""
     deprecated_on = DateField(null=True)
     retired_on = DateField(null=True)
-    """`deprecated_on` and `retired_on` are the first days of a status, in UTC.
+    """The first days, in UTC, on which the image is deprecated or retired.
 
-    They may be in the future.
+    `deprecated_on` and `retired_on` may be in the future.
     """
     status_reason = CharField(max_length=255, default="")
     successor = ForeignKeyField("self", null=True, on_delete="SET NULL")
     due_at = InstantField(null=True)
-    """When a planned or announced date next changes the status or the state. Filled by `derive`.
+    """The next time at which a planned or announced date changes the status or the state.
 
-    NULL if no date is planned or announced. `webapp.images.due_dates` makes the change.
+    NULL if there is no such date. `derive` fills this column, and `webapp.images.due_dates` makes
+    the change.
     """
 
     image_key = CharField(max_length=512, default="")
@@ -134,7 +138,7 @@ class Image(EditedTable):
     NULL only if an older version registered the image. See `webapp.images.catching_up`.
     """
     derived_revision = IntegerField(default=1)
-    """The revision for which all columns that are computed from other columns are right.
+    """The revision for which all derived columns are correct. See `DERIVED_COLUMNS`.
 
     It differs from `revision` only if an older version has changed or registered the image. See
     `webapp.images.catching_up`.
@@ -145,7 +149,7 @@ class Image(EditedTable):
     """`derive` fills `name_key`, `size_key` and `search_text`.
 
     The Images page sorts by the keys and searches the text. Python converts the texts to lower
-    case, so that all databases sort and find the same.
+    case, so that all databases return the same images in the same order.
     """
     verified = BooleanField(default=True)
     """Whether the image was ever read from the cloud, also filled by `derive`."""
@@ -188,9 +192,10 @@ class Image(EditedTable):
         return super().save(force_insert=force_insert, only=only)
 
     def store_derived(self) -> None:
-        """Derive all columns of an image that an older version has registered or changed.
+        """Store all derived columns of an image that an older version has registered or changed.
 
-        The revision stays, because nobody has changed the image.
+        Also store `deprecation_announced_for`, which the caller has set. The revision stays the
+        same, because no person has changed the image.
         """
         self.derive()
         self.derived_revision = self.revision
@@ -201,7 +206,11 @@ class Image(EditedTable):
 
     @classmethod
     def update_all(cls, **values: Any) -> Any:
-        """Return an UPDATE query that increments the revisions. Stale columns remain stale."""
+        """Return an UPDATE query that increments the revisions of the updated images.
+
+        It also increments `derived_revision`. So an image whose two revisions differ still counts
+        as changed by an older version.
+        """
         return super().update_all(**{**values, "derived_revision": cls.derived_revision + 1})
 
     @classmethod
@@ -213,8 +222,8 @@ class Image(EditedTable):
 def image_key_of(cloud_image_id: str) -> str:
     """Return the form in which two canonical IDs of the same cloud image are equal.
 
-    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters. A
-    reference to a parameter is the exception: the case of the parameter's name matters.
+    Azure ignores the case of its IDs. The IDs of the other clouds have no capital letters, except
+    references to SSM parameters: the case of a parameter's name matters.
     """
     if cloud_image_id.startswith(REFERENCE_PREFIX):
         return cloud_image_id
@@ -268,7 +277,7 @@ Image.add_index(Image.index(Image.derived_revision, name="image_underived", wher
 UNDERIVED = (Image.derived_revision >= 0) & _UNDERIVED
 """The condition for images that an older version has changed or registered.
 
-SQLite prefers an index whose column is compared.
+The comparison with 0 is always true. It makes SQLite use the index `image_underived`.
 """
 
 
@@ -277,8 +286,8 @@ class FacetGroup(Table):
 
     The images of a group are either the shared or the unshared images of one scope.
 
-    Database triggers update the number. The time to count therefore does not grow with the number
-    of images.
+    Database triggers update the number. So the time to count images does not grow with their
+    number.
     """
 
     id = AutoField()

@@ -26,8 +26,8 @@ NO_HEARTBEAT = datetime(2999, 1, 1, tzinfo=UTC)
 class Job(Table):
     """Work on many rows in the background, such as a bulk action or an import.
 
-    Only the first running jobs of a person are processed. The person's later jobs have the same
-    state, but wait. See `webapp.jobs.claims`.
+    Only the first running jobs of a person are processed. The person's later jobs wait, although
+    their state is also `running`. See `webapp.jobs.claims`.
     """
 
     id = AutoField()
@@ -45,8 +45,8 @@ class Job(Table):
     seen_at = InstantField(default=now)
     """NO_HEARTBEAT in a started job.
 
-    Version 0.2 stored the time of a heartbeat here instead of using leases. It never takes over a
-    job whose heartbeat is in the future.
+    Version 0.2 stored the time of a heartbeat here instead of using leases. That version never
+    takes over a job whose heartbeat is in the future.
     """
     finished_at = InstantField(null=True)
 
@@ -62,26 +62,37 @@ class JobRow(Table):
     job = ForeignKeyField(Job, index=False, on_delete="CASCADE")
     position = IntegerField()
     image_id = IntegerField(null=True)
-    """Not a foreign key, because the row stays after the image is deleted."""
+    """This is not a foreign key, because the row stays after the image is deleted."""
     subject = CharField(max_length=512)
     arguments = JSONField(default=dict)
     outcome = CharField(max_length=16, default="")
     """'' until the row is processed."""
     message = TextField(default="")
-    """Text for the person. In an unprocessed row, it says why the row waits, or how far it is."""
+    """Text for the person. In an unprocessed row, it says why the row waits, or what is done."""
     attempts = IntegerField(default=0)
-    """How often a process has begun to work on the row, if the row calls a cloud."""
+    """How many attempts count.
+
+    If the row calls a cloud, each attempt counts from its start. In any other row, only an attempt
+    that ended with a temporary error, such as a busy database, counts.
+    """
     waits = IntegerField(default=0)
-    """How often the row could not call its cloud, because other calls were in progress."""
+    """How often the row could not call its cloud, because too many other calls were in progress."""
     not_before = DoubleField(default=0)
     """When a process may begin to work on the row, in seconds since 1970 by the database's clock.
 
-    While a process works on the row, this is when another process may take over.
+    While a process works on the row, this is when another process may take over the row.
     """
     lease_token = CharField(max_length=32, default="")
-    """A random text that identifies the process that works on the row, if the row calls a cloud."""
+    """A random text that identifies one attempt of a process, if the row calls a cloud.
+
+    '' if no process works on the row.
+    """
     lost_leases = IntegerField(default=0)
-    """How often a process has ended while it worked on the row, or has not answered for long."""
+    """How often a lease expired while a process worked on the row, for example because it ended.
+
+    If the row is one of several in a transaction, each of them is counted. If a part of the row
+    succeeds, the number becomes 0 again.
+    """
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""
 

@@ -8,7 +8,7 @@ from schema.base import Table
 
 
 class Lease(Table):
-    """The exclusive right to do some work, which ends by itself when the holder dies.
+    """The exclusive right of a process to do some work. If the process ends, its lease expires.
 
     Only the database's clock decides whether a lease has expired, because the clocks of the servers
     may differ. See `webapp.jobs.leases`.
@@ -17,6 +17,6 @@ class Lease(Table):
     name = CharField(primary_key=True, max_length=64)
     """The work, for example 'job:12'."""
     token = CharField(max_length=32)
-    """A random text that identifies the holder."""
+    """A random text that identifies the process that has the lease."""
     expires_at = DoubleField()
     """In seconds since 1970, by the database's clock."""

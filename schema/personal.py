@@ -10,7 +10,7 @@ from schema.tenancy import Person, Scope
 
 
 class SavedView(EditedTable):
-    """A named search of the Images page, for one person or, if shared, for the whole scope."""
+    """A named search of the Images page. If it is shared, everybody at the scope sees it."""
 
     id = AutoField()
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
@@ -18,7 +18,7 @@ class SavedView(EditedTable):
     person = ForeignKeyField(Person, on_delete="CASCADE")
     name = CharField(max_length=60)
     path = CharField(max_length=1000)
-    """The path and query of the page, relative to the scope: 'images?q=cloud%3Aaws'."""
+    """The path and query of the page, relative to the scope, such as 'images?q=cloud%3Aaws'."""
     shared = BooleanField(default=False)
     created_at = InstantField(default=now)
 

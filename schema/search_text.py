@@ -1,8 +1,9 @@
 """Build the text that searches read, so that indexes also find words of one or two characters.
 
-A word of Chinese, Japanese or Korean text can have one or two characters, which is too short for an
-index of trigrams. The text of an image therefore ends with each of these short words, between
-separators. A separator makes a short word long enough.
+A word of Chinese, Japanese or Korean text can have one or two characters. An index of trigrams
+finds only texts of at least three characters. The search text of an image therefore ends with all
+its short words, and each short word has a separator before and after it. With its separators, a
+short word has at least three characters.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ TRIGRAM = 3
 
 
 def is_wide(character: str) -> bool:
-    """Return whether a character can be a word: it is Chinese, Japanese, Korean or an emoji."""
+    """Return whether a character can be a word: it is Chinese, Japanese, Korean, or an emoji."""
     return not character.isascii() and unicodedata.east_asian_width(character) in "WFH"
 
 
 def lower_case(text: str) -> str:
-    """Return the text in lower case, in which each letter has one form.
+    """Return the text in lower case, with one form for each letter.
 
-    `str.lower` has two lower-case forms of the Greek letter sigma, and chooses the form by the next
-    letter. Without this function, a search for the first letters of a word might not find the word.
+    The Greek letter sigma has two lower-case forms, and `str.lower` uses one of them only at the
+    end of a word. So a search for the first letters of a word might not find the word.
 
     >>> lower_case("ΟΔΟΣ"), lower_case("ΟΔΟΣΑ")
     ('οδοσ', 'οδοσα')
@@ -35,7 +36,7 @@ def lower_case(text: str) -> str:
 
 
 def search_text(*texts: str) -> str:
-    """Return the texts in lower case and comparable, followed by their short words.
+    """Return the texts in lower case and in the form of `comparable`, then their short words.
 
     >>> search_text("Web 映像").replace(SEPARATOR, "|")
     'web 映像|像|映|映像|'
@@ -48,9 +49,10 @@ def search_text(*texts: str) -> str:
 
 
 def short_words(text: str) -> list[str]:
-    """Return all words of one or two characters in a comparable text, sorted.
+    """Return all words of one or two characters, sorted.
 
-    The text can be a result of `indexed_text`.
+    `text` has the form of `comparable`. It can also be a result of `indexed_text`: no word contains
+    a separator.
 
     >>> short_words("の映像")
     ['の', 'の映', '像', '映', '映像']
@@ -71,7 +73,7 @@ def _separates(characters: set[str]) -> bool:
 
 
 def indexed_text(word: str) -> str:
-    """Return the text that finds `word` in a result of `search_text`.
+    """Return the text to look for in results of `search_text` to find `word`.
 
     `word` is a result of `lower_case`.
 

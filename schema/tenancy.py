@@ -1,4 +1,4 @@
-"""Tables of the scope tree and of the people who hold roles in it."""
+"""Tables of scopes, people, memberships and invitations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schema.columns import InstantField, Level, Role, now
 
 
 class Scope(EditedTable):
-    """A node of the tree Scalr > Account > Environment. Every record belongs to one scope."""
+    """A node of the tree Scalr > Account > Environment. It owns images and credentials."""
 
     id = AutoField()
     parent_id: int | None
@@ -26,9 +26,10 @@ class Scope(EditedTable):
     name = CharField(max_length=64)
     created_at = InstantField(default=now)
     deleted_at = InstantField(null=True)
-    """When somebody began to delete the scope, or None. Its records are deleted in chunks.
+    """When somebody began to delete the scope, or None.
 
-    Meanwhile, another scope can use the path and the name that the scope had.
+    The records of the scope are then deleted in chunks. Meanwhile, another scope can use the former
+    path and name of the scope.
     """
 
     class Meta:
@@ -54,7 +55,8 @@ class Scope(EditedTable):
         """This scope and the scopes above it, up to Scalr. Takes at most one query."""
         if self.parent_id is None:
             return [self]
-        # The query doesn't find this scope if it is not saved yet or was just deleted.
+        # The list begins with `self`, because the query doesn't find a scope that is not saved yet
+        # or was just deleted.
         above = [
             scope for scope in _select_lineage(*lineage_paths(self.path)) if scope.path != self.path
         ]
@@ -108,7 +110,7 @@ def _nearest_first(scopes: Iterable[Scope]) -> list[Scope]:
 
 
 def _link(lineage: list[Scope]) -> list[Scope]:
-    """Set the parent of each scope to the next scope, without a query. Return `lineage`."""
+    """Set the parent of each scope to the next scope in the list. Return `lineage`."""
     for lower, upper in pairwise(lineage):
         lower.parent = upper
     return lineage
@@ -144,12 +146,12 @@ class Person(Table):
     name = CharField(max_length=128)
     password_hash = CharField(max_length=255)
     session_key = CharField(max_length=64)
-    """Part of the cookie of every session. A new key ends all sessions."""
+    """Part of the cookie of each session of the person. A new key ends all these sessions."""
     theme = CharField(max_length=8, default="system")
     columns = CharField(max_length=255, default="")
     """The chosen columns of the Images page, separated by spaces; '' for the default columns."""
     page_size = IntegerField(default=50)
-    """Images on one page of the Images page."""
+    """The number of images on one page of the list of images."""
     created_at = InstantField(default=now)
 
     class Meta:
@@ -171,7 +173,7 @@ class EndedSession(Table):
 
 
 class Membership(EditedTable):
-    """A role that a person holds at a scope and below it."""
+    """A role that a person holds at a scope and at every scope below it."""
 
     id = AutoField()
     person_id: int
@@ -186,7 +188,7 @@ class Membership(EditedTable):
 
 
 class Invitation(Table):
-    """A link through which a person gets a role, once. Only a digest of its token is stored."""
+    """A link that gives one person a role. Only a digest of the token in the link is stored."""
 
     id = AutoField()
     scope_id: int

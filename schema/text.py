@@ -14,8 +14,8 @@ _WITHOUT_WIDTH = re.compile("[\xad\u180e\u200b\u2060-\u2064\ufeff]")
 
 
 def comparable(text: str) -> str:
-    """Return the text in NFC, with a space for each blank, and without characters of no width."""
-    if text.isascii():  # Most texts are, and importing a file compares hundreds of thousands.
+    """Return the text in NFC, with a space for each blank, and without characters without width."""
+    if text.isascii():  # Most texts are ASCII, and an import calls this for very many texts.
         return text.replace("\t", " ")
     # A character without width can separate a letter from its accent.
     text = unicodedata.normalize("NFC", _WITHOUT_WIDTH.sub("", text))
@@ -29,8 +29,9 @@ LONGEST_PLACE_KEY = 255
 def place_key(name: str) -> str:
     """Return a key that is equal for all spellings of a location or of a compute resource.
 
-    Spellings may differ in case, in invisible characters and in slashes, and may escape characters
-    as in a URL. `webapp.images.identity` explains why case does not matter.
+    Spellings may differ in case, in invisible characters, and in slashes at the ends or in a row.
+    They may also escape characters as in a URL. `webapp.images.identity` explains why case does not
+    matter.
     """
     visible = (
         character for character in unquote(name) if unicodedata.category(character)[0] != "C"

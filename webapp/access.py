@@ -1,4 +1,4 @@
-"""Rights: what a person may do at a scope. Uses neither the database nor the request.
+"""The rights that each role gives a person at a scope. This module must not know requests or SQL.
 
 A role applies at the scope where it was granted and at every scope below. If a person has no role
 at a scope or at a scope above it, they cannot see the scope.
@@ -18,7 +18,7 @@ class Right(enum.StrEnum):
 
     VIEW_IMAGES = "images:view"
     EDIT_IMAGES = "images:edit"
-    """Register, edit, share, promote, delete, and check images."""
+    """Register, import, edit, check, share, promote, delete and restore images."""
     LIST_CREDENTIALS = "credentials:list"
     """See the names of credentials, and register images with them."""
     MANAGE_CREDENTIALS = "credentials:manage"
@@ -48,7 +48,7 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """A signed-in person. `roles` are the roles granted to the person, by scope ID."""
+    """A signed-in person. `roles` are the roles that were granted to the person, by scope ID."""
 
     person: Person
     roles: Mapping[int, Role] = field(default_factory=dict)
@@ -59,11 +59,11 @@ class Actor:
         return max(roles, key=lambda role: role.rank, default=None)
 
     def may(self, right: Right, scope: Scope) -> bool:
-        """Return whether the person has a right at `scope`."""
+        """Return whether the person has `right` at `scope`."""
         role = self.role_at(scope)
         return role is not None and right in RIGHTS[role]
 
     def require(self, right: Right, scope: Scope) -> None:
-        """Raise Forbidden unless the person has a right at `scope`."""
+        """Raise Forbidden unless the person has `right` at `scope`."""
         if not self.may(right, scope):
             raise Forbidden(right, scope)

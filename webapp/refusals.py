@@ -1,4 +1,4 @@
-"""The base class of all refusals: exceptions whose message is shown to the person."""
+"""The base class of all refusals: exceptions with a message for the person."""
 
 from __future__ import annotations
 

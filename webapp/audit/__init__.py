@@ -1,4 +1,4 @@
-"""Writing the audit log: who changed what, and when. `log.py` reads it.
+"""Write the audit log, which shows who changed what, and when. `log.py` reads it.
 
 Call `record` inside the transaction of the change, so that the database stores the change and its
 entry together or not at all.
@@ -17,12 +17,14 @@ REGISTRY = "The registry"
 """Recorded instead of a person's name for a change that the application makes by itself."""
 Changes = Mapping[str, tuple[Any, Any]]
 SECRET = "(secret)"  # noqa: S105  a replacement for a secret
-"""Recorded instead of the value of a secret. The log only shows that the secret changed."""
+"""Recorded instead of the value of a secret. The log shows only that the secret changed."""
 
 VALUE_LENGTH = 1000
+"""The maximum length of one value in an entry, in characters."""
 VALUE_LENGTH_IF_MANY = 100
-"""The longest text of one value in an entry, and if an entry has more than MANY_CHANGES."""
+"""The maximum length of one value in an entry that has more than MANY_CHANGES changes."""
 MANY_CHANGES = 20
+"""Also the maximum number of items of a value that is a list."""
 
 _ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 ACTIONS = {
@@ -58,7 +60,11 @@ ACTIONS = {
     "environment.delete": "deleted the environment",
     "person.password": "changed the password for",
 }
-"""The text of each action. Pages show it between the name of the person and the subject."""
+"""The text of each action. Pages show it between the name of the person and the subject.
+
+Entries contain the keys, so a key never changes: `image.undelete` is the restoration of a deleted
+image, and `image.restore` is the reactivation of a deprecated or retired image.
+"""
 
 
 def record(
@@ -72,16 +78,17 @@ def record(
 ) -> None:
     """Write one entry. `action` is a key of ACTIONS.
 
-    `actor` is None if the application makes the change by itself.
-    `scope` is None if the change is to a person's own account. `record` is the changed record,
-    after it was saved, so that the entry names the revision that the change gave the record. Pairs
-    of equal values in `changes` are left out, except for the pair of SECRET.
+    `actor` is None if the application makes the change by itself. `scope` is None if the person
+    changes their own account. `record` is the changed record after it was saved, so its revision is
+    the revision after the change. If both values of a field in `changes` are equal, the entry does
+    not contain the field, unless the values are SECRET.
     """
     if action not in ACTIONS:
         raise ValueError(action)
+    changes = changes or {}
     changed = {
-        name: [_bounded(value, len(changes or {})) for value in values]
-        for name, values in (changes or {}).items()
+        name: [_bounded(value, len(changes)) for value in values]
+        for name, values in changes.items()
         if values[0] != values[1] or values[1] == SECRET
     }
     AuditEntry.create(
@@ -97,22 +104,24 @@ def record(
     )
 
 
-def _bounded(value: Any, changes: int) -> Any:
-    """Return `value`, shortened if it is long. `changes` is how many changes the entry has.
+def _bounded(value: Any, change_count: int) -> Any:
+    """Return `value`, shortened if it is long.
 
-    A page shows many entries, so no entry may be large, whatever a cloud or a person sent. Two
-    different values stay different, because conflicts of edits are found by comparing them.
+    `change_count` is the number of changes of the entry. A page shows many entries, so no entry may
+    be large, whatever a cloud or a person sent. Two different values stay different, because
+    `webapp.revisions` compares them to find conflicts.
     """
-    length = VALUE_LENGTH if changes <= MANY_CHANGES else VALUE_LENGTH_IF_MANY
+    length = VALUE_LENGTH if change_count <= MANY_CHANGES else VALUE_LENGTH_IF_MANY
     if isinstance(value, str):
-        return value if len(value) <= length else f"{value[:length]}{_shortened(value)}"
+        return value if len(value) <= length else f"{value[:length]}{_shortening_note(value)}"
     if isinstance(value, list | tuple):
-        shown = [_bounded(each, changes) for each in value[:MANY_CHANGES]]
-        return shown if len(value) <= MANY_CHANGES else [*shown, _shortened(repr(value))]
+        items = [_bounded(item, change_count) for item in value[:MANY_CHANGES]]
+        return items if len(value) <= MANY_CHANGES else [*items, _shortening_note(repr(value))]
     return value
 
 
-def _shortened(text: str) -> str:
+def _shortening_note(text: str) -> str:
+    """Return a note for the end of a shortened value, with a digest of the whole value."""
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     return f"… (shortened, {digest[:8]})"
 

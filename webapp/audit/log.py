@@ -1,7 +1,7 @@
-"""Reading the audit log, in pages with the newest entry first. `webapp.audit` writes it.
+"""Read the audit log in pages, with the newest entry first. `webapp.audit` writes the log.
 
-A page is a range of an index, whatever the size of the log. The values in entries are shortened by
-the database, because one value can be larger than the rest of the page.
+The database reads a page as one range of an index, so the time does not grow with the log. The
+database also shortens long values, because one value can be larger than the rest of the page.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from webapp import audit
 
 PAGE_SIZE = 50
 SHORT_VALUE, FEW_FIELDS = 500, 20
-"""The most characters of a value, and the most fields of an entry, on a page of entries."""
+"""The maximum length of a value and the maximum number of fields of an entry, on a page of entries.
+
+All lengths in this module are in characters.
+"""
 LONG_VALUE, MANY_FIELDS = 500_000, 500
-"""The most characters of a value, and the most fields, on the page of a single entry."""
+"""The maximum length of a value and the maximum number of fields, on the page of a single entry."""
 LONGEST_ENTRY = 1_000_000
-"""The most characters of all values together on the page of a single entry."""
+"""The approximate maximum length of all values together on the page of a single entry."""
 
 
 @dataclass
 class Entry:
-    """An entry of the log. `changes` has each changed field as (old value, new value).
+    """An entry of the log. `changes` are the changed fields, each as (old value, new value).
 
-    If values or fields are left out, `is_shortened` is true.
+    If a value was cut or a field was left out, `is_shortened` is true.
     """
 
     id: int
@@ -44,7 +47,8 @@ class Entry:
 class Page:
     """A page of entries, newest first.
 
-    `newer` and `older` are the IDs at which the next pages in both directions begin, or None.
+    `newer` is the value of `after` for the page with newer entries, and `older` the value of
+    `before` for the page with older entries. None means that there is no such page.
     """
 
     entries: list[Entry]
@@ -55,9 +59,9 @@ class Page:
 def scope_page(scope: Scope, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE) -> Page:
     """Return the entries about `scope` and the scopes below it.
 
-    The page ends before the entry with the ID `before`, or begins after the ID `after`. 0 returns
-    the newest entries. An account's log also contains the entries of its deleted environments, and
-    Scalr's log those of all deleted scopes.
+    `before` selects entries older than this ID, and `after` selects entries newer than this ID. If
+    both are 0, return the newest entries. An account's log also contains the entries of its deleted
+    environments. Scalr's log contains all entries.
     """
     return _page(_of_scope(scope), before, after, size)
 
@@ -101,13 +105,13 @@ def _page(condition: Any, before: int, after: int, size: int) -> Page:
     rows = [Entry(*row) for row in query]
     has_more, rows = len(rows) > size, rows[:size]
     if after and not has_more:
-        # These are the newest entries. Show a whole page.
+        # There is no page with newer entries. Return the newest entries, so that the page is full.
         return _page(condition, 0, 0, size)
     if after:
         rows.reverse()
     _add_changes(rows, SHORT_VALUE, FEW_FIELDS)
     if not rows:
-        # All entries were written after the cursor.
+        # There are no entries, or no entry is older than `before`.
         return Page([], newer=before - 1 if before else None, older=None)
     return Page(
         rows,
@@ -127,22 +131,27 @@ def _entry(condition: Any, entry_id: int) -> Entry | None:
 
 
 def _shorten(entry: Entry) -> None:
-    """Shorten the values of an entry with more than LONGEST_ENTRY characters in total."""
-    left = LONGEST_ENTRY
+    """Cut long values, so that all values together have about LONGEST_ENTRY characters at most.
+
+    A value is cut to SHORT_VALUE characters if it is longer than half of the characters that remain
+    after the values before it.
+    """
+    remaining = LONGEST_ENTRY
     for name, values in entry.changes.items():
         shown = tuple(
             value
-            if len(str(value)) <= max(left // 2, SHORT_VALUE)
+            if len(str(value)) <= max(remaining // 2, SHORT_VALUE)
             else f"{str(value)[:SHORT_VALUE]}…"
             for value in values
         )
         entry.is_shortened |= shown != values
         entry.changes[name] = (shown[0], shown[1])
-        left -= sum(len(str(value)) for value in shown)
+        remaining -= sum(len(str(value)) for value in shown)
 
 
-# The texts of JSON values, which are cut to a number of characters. Values of one pair that are
-# equal are not shown, unless they stand for a secret, and the database compares them completely.
+# This query returns each old and new value as JSON text, cut to `length` characters. The database
+# compares the complete values. `_add_changes` leaves out a field whose values are equal, unless it
+# is a secret.
 _FIELDS = """
 SELECT id, name, substr(before, 1, {length}), length(before),
   substr(after, 1, {length}), length(after), before = after
@@ -166,7 +175,10 @@ WHERE entry.id IN ({ids})
 
 
 def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
-    """Read the changes of the entries: of each entry `count` fields, of each value `length`."""
+    """Add the changes to the entries: at most `count` fields of each entry.
+
+    A value with more than `length` characters is cut.
+    """
     by_id = {entry.id: entry for entry in entries}
     if not by_id:
         return
@@ -188,9 +200,13 @@ def _add_changes(entries: Iterable[Entry], length: int, count: int) -> None:
         entry.is_shortened |= max(old_length, new_length) > length
 
 
-def _value(text: str, whole_length: int) -> Any:
-    """Return the value of a JSON text. A text that was cut becomes its beginning and "…"."""
-    if len(text) == whole_length:
+def _value(text: str, full_length: int) -> Any:
+    """Return the value of a JSON text.
+
+    The database cut the text if it is shorter than `full_length`. Then return the beginning of the
+    value as text, followed by "…".
+    """
+    if len(text) == full_length:
         return json.loads(text)
     if not text.startswith('"'):
         return f"{text}…"
@@ -200,6 +216,6 @@ def _value(text: str, whole_length: int) -> Any:
             beginning = json.loads(f'{text[:end]}"')
         except ValueError:
             continue
-        # The cut may also be between the two halves of a character.
+        # The cut may also be between the two halves of a surrogate pair.
         return beginning.encode("utf-8", "ignore").decode() + "…"
     return "…"

@@ -1,1 +1,1 @@
-"""Cloud credentials: stored encrypted, owned by a scope."""
+"""Cloud credentials, and the encryption of their secrets."""

@@ -1,7 +1,9 @@
-"""Cloud credentials. A scope owns them; this scope and the scopes below it can use them.
+"""Store, edit, check and delete cloud credentials.
 
-When a person saves credentials, the registry logs in to the cloud with them. The person can skip
-this check.
+A scope owns credentials. This scope and the scopes below it can use the credentials.
+
+When a person saves credentials, the registry logs in to the cloud with the credentials. The person
+can skip this check.
 """
 
 from __future__ import annotations
@@ -33,16 +35,16 @@ from webapp.values.urls import InvalidUrl, parse_server_url
 
 NAME_LENGTH = 64
 EDIT_ATTEMPTS = 3
-"""The most attempts to save an edit.
+"""The maximum number of attempts to save an edit.
 
 An attempt fails if somebody saves another change while the cloud is answering.
 """
 
 
 class CredentialsError(Refusal):
-    """The credentials cannot be saved like this.
+    """The credentials cannot be saved or checked.
 
-    `field` is 'name' or the name of a credential field.
+    `field` is 'name', the name of a credential field, or ''.
     """
 
 
@@ -50,7 +52,7 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", CredentialsError)
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
-    """Return the credentials that `scope` owns, then those that it inherits, nearest first."""
+    """Return the credentials that `scope` owns, then its inherited credentials, nearest first."""
     query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
     if cloud:
         query = query.where(CloudCredentials.cloud == cloud)
@@ -130,10 +132,10 @@ def edit(
 ) -> None:
     """Change stored credentials. If `checked`, log in to the cloud first.
 
-    If a secret field is empty in `values`, its stored secret does not change, unless `cleared` has
-    the name of the field. `based_on` is the revision that the person saw. If it is None, the
-    revision of `row` is used. Raises Forbidden, CredentialsError, VaultError, RecordDeleted,
-    EditConflict and, if `checked`, CloudError.
+    If a secret field is empty in `values`, its stored secret does not change. But if `cleared`
+    contains the name of the field, the stored secret is removed. `based_on` is the revision that
+    the person saw. If it is None, the revision of `row` is used. Raises Forbidden,
+    CredentialsError, VaultError, RecordDeleted, EditConflict and, if `checked`, CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     based_on = row.revision if based_on is None else based_on
@@ -147,17 +149,17 @@ def edit(
         identity = cloud.check(sent) if checked else None
         if _save_edit(actor, row, vault, edited, identity):
             return
-        # Somebody saved a change while the cloud was answering: compare with that change too.
+        # Somebody saved a change while the cloud was answering. Compare the edit with this change.
     raise CredentialsError("These credentials are being changed. Try again in a moment.")
 
 
 @dataclass(frozen=True)
 class _Edited:
-    """The values that an edit changes in the credentials at `revision`.
+    """The effect of an edit on the credentials at `revision`.
 
-    `values` are all fields after the edit. `theirs` and `yours` are the stored and the new fields
-    that `webapp.revisions` compares. In both, '' stands for a stored secret. In `yours`, None
-    means that the secret is removed.
+    `values` are all fields after the edit. `theirs` and `yours` are the stored and the new values
+    that `webapp.revisions` compares. In `theirs`, each secret is ''. In `yours`, a secret is '' if
+    it stays, None if it is removed, or else the new secret.
     """
 
     revision: int
@@ -209,7 +211,7 @@ def _edited(
 def _save_edit(
     actor: Actor, row: CloudCredentials, vault: Vault, edited: _Edited, identity: Identity | None
 ) -> bool:
-    """Save an edit. Return False if the row was changed since the edit was compared with it."""
+    """Save an edit. Return False if the row no longer has the revision `edited.revision`."""
     with _unique_name(row.scope, edited.name), transaction():
         lock(row)
         if row.revision != edited.revision:
@@ -219,7 +221,7 @@ def _save_edit(
         if identity is not None:
             _set_identity(row, identity)
         elif edited.changes.keys() - {"name"}:
-            # The result of the last check does not apply to the new values.
+            # The last check was made with other values.
             row.account, row.checked_at = "", None
         row.save()
         if edited.changes:
@@ -235,16 +237,16 @@ def _save_edit(
 
 
 def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
-    """Log in to the cloud with stored credentials, and save the account to which they belong.
+    """Log in to the cloud with stored credentials. Save the cloud account and return the identity.
 
     Raises Forbidden, CredentialsError, RecordDeleted, VaultError and CloudError.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
-    checked = row.settings, row.secrets
+    checked_values = row.settings, row.secrets
     identity = CLOUDS[row.cloud].check(vault.reveal(row))
     with transaction():
         lock(row)
-        if (row.settings, row.secrets) != checked:
+        if (row.settings, row.secrets) != checked_values:
             raise CredentialsError(
                 "The credentials were changed during the check. Check them again."
             )
@@ -254,10 +256,11 @@ def check(actor: Actor, row: CloudCredentials, vault: Vault) -> Identity:
 
 
 def start_deletion(actor: Actor, row: CloudCredentials, based_on: int | None = None) -> Scope:
-    """Hide credentials from everybody, and return the scope for `scopes.delete_chunk`.
+    """Hide credentials from everybody. Return the hidden scope to pass to `scopes.delete_chunk`.
 
-    Images that were registered with the credentials stay, but many images may refer to them. So
-    the credentials move to a scope of their own, which is then deleted like any other scope.
+    Images that were registered with the credentials stay, but many images may refer to the
+    credentials. So the credentials move to a hidden scope, which is then deleted in chunks like any
+    other scope.
     `based_on` is the revision that the person saw. If it is None, the revision of `row` is used.
     Raises Forbidden, RecordDeleted and EditConflict.
     """
@@ -280,8 +283,8 @@ def _set_identity(row: CloudCredentials, identity: Identity) -> None:
 def _valid_values(cloud: Cloud, values: Mapping[str, str]) -> dict[str, str]:
     """Return a value for each credential field of the cloud, without surrounding whitespace.
 
-    A field can apply only while another field has a certain value (`Field.when`). If the field
-    does not apply, its value is ''. Raises CredentialsError for the first invalid value.
+    Some fields apply only if another field has a certain value (`Field.when`). If a field does not
+    apply, its value is ''. Raises CredentialsError for the first invalid value.
     """
     valid: dict[str, str] = {}
     for field in cloud.credential_fields:
@@ -329,8 +332,8 @@ def _require_secrets_for_new_url(
 ) -> None:
     """Raise CredentialsError if stored secrets would be sent to a new URL.
 
-    Without this check, an admin could enter the URL of their own server and so receive secrets
-    that they do not know.
+    Without this check, an admin could enter the URL of a server that they control, and receive
+    secrets that they do not know.
     """
     for field in cloud.credential_fields:
         changed = field.name.endswith("_url") and before.get(field.name) != after[field.name]

@@ -1,4 +1,7 @@
-"""Encryption of stored cloud credentials. No other module sees the keys or the encrypted text."""
+"""Encrypt and decrypt cloud credentials, and texts that browsers store.
+
+No other module encrypts or decrypts them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from webapp.monitoring import masking
 from webapp.refusals import Refusal
 
 ROTATE_SIZE = 50
-"""How many rows one transaction re-encrypts."""
+"""The maximum number of rows that one transaction re-encrypts."""
 
 
 class VaultError(Refusal):
@@ -23,7 +26,7 @@ class VaultError(Refusal):
 
 
 class Vault:
-    """Encrypts with the first of `keys` and decrypts with any of them."""
+    """Encrypts with the first key in `keys`, and decrypts with any key in `keys`."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -75,8 +78,8 @@ class Vault:
     def rotate(self) -> int:
         """Re-encrypt every row with the first key and return the number of rows.
 
-        Raises VaultError and changes nothing if a row cannot be decrypted. Each transaction changes
-        at most ROTATE_SIZE rows, so that others can write meanwhile.
+        First, check that every row can be decrypted, and raise VaultError otherwise. Then each
+        transaction changes at most ROTATE_SIZE rows, so that other writers do not wait long.
         """
         for row in _each_row():
             self._rotated(row)
@@ -92,7 +95,7 @@ class Vault:
         return count
 
     def _rotated(self, row: CloudCredentials) -> str:
-        """Return the secrets of a row, encrypted with the first key. Raises VaultError."""
+        """Return the secrets of a row, re-encrypted with the first key. Raises VaultError."""
         try:
             return self._fernet.rotate(row.secrets.encode()).decode()
         except InvalidToken as error:

@@ -13,7 +13,7 @@ from webapp.web.resumed_forms import MESSAGE, is_resumed
 
 
 class NotTooLong(Length):
-    """A limit of the length that does not set the HTML attribute `maxlength`.
+    """A maximum length that does not set the HTML attribute `maxlength`.
 
     With that attribute, a browser silently shortens a pasted text, and the shortened text is wrong.
     """
@@ -26,8 +26,8 @@ class NotTooLong(Length):
 class MarkRequired:
     """A validator that only marks its field as required.
 
-    It is for a field whose value depends on other fields. The form or the use case checks that
-    value.
+    Use it for a field that is required only if another field has a certain value. The form or the
+    use case then checks whether the field has a value.
     """
 
     field_flags: ClassVar[dict[str, bool]] = {"required": True}
@@ -45,10 +45,10 @@ def refuse(form: Form, message: str, field: str = "") -> None:
 
 
 class BaseForm(FlaskForm):
-    """The base of forms that change something.
+    """The base class of forms that change something.
 
-    If a form is sent again after its session ended, it counts as invalid. The view then shows the
-    form again, filled in, and saves nothing.
+    If the session ended, the browser sends the form again after the person has signed in. The form
+    then counts as invalid, so the view shows it again, filled in, and saves nothing.
     """
 
     def validate(self, extra_validators: Any = None) -> bool:
@@ -60,15 +60,15 @@ class BaseForm(FlaskForm):
 
 
 class ActionForm(BaseForm):
-    """A form that consists of a button. It has no fields except the CSRF token."""
+    """A form with only a button. It has no field except the CSRF token."""
 
 
 class ConfirmForm(ActionForm):
-    """A button that changes or deletes the record that the page shows."""
+    """A form with only a button, which changes or deletes the record that the page shows."""
 
     revision = RevisionField()
 
     @classmethod
     def for_revision(cls, revision: int) -> ConfirmForm:
-        """Return the form for a record that has this revision now."""
+        """Return the form for a record whose stored revision is `revision`."""
         return cls(data={"revision": revision})

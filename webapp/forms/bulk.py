@@ -19,7 +19,7 @@ MAX_REVISIONS_BYTES = 512 * 1024
 
 
 class RevisionsField(HiddenField):
-    """The revisions that a preview showed, by image ID.
+    """The revision of each image that the preview showed, by image ID.
 
     The text in the form is compressed, because a preview can show 10,000 images.
     """
@@ -27,7 +27,7 @@ class RevisionsField(HiddenField):
     data: dict[int, int]
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        """Read the revisions. Ignore a text that `_value` did not write."""
+        """Parse the revisions. If the text was not written by `_value`, there are no revisions."""
         self.data = {}
         try:
             packed = base64.b64decode(valuelist[0] if valuelist else "", validate=True)
@@ -68,7 +68,7 @@ class RestoreForm(BaseForm):
 
 
 class OperatingSystemForm(ImageForm):
-    """The form of an image, with only the fields for the operating system."""
+    """An `ImageForm` that has only the fields for the operating system."""
 
     name = size_gb = compute_resource = agent_installed = shared = receipt = revision = None
 

@@ -23,7 +23,7 @@ from webapp.forms.fields import (
     SecretMultilineText,
     ServerUrl,
     TextLine,
-    require_characters,
+    require_valid_characters,
 )
 
 LINE_LENGTH = 4096
@@ -32,7 +32,7 @@ MULTILINE_LENGTH = 64 * 1024
 
 
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:
-    """Return the form for one cloud's credentials, with the fields that its adapter declares.
+    """Return the form for the credentials of one cloud.
 
     `stored` are the credentials to edit, or None for new credentials. Secret fields are never
     filled in. If the person leaves a secret field empty, its stored value stays.
@@ -72,15 +72,15 @@ def credential_values(cloud: Cloud, form: FlaskForm) -> dict[str, str]:
 
 
 def cleared_secrets(cloud: Cloud, form: FlaskForm) -> list[str]:
-    """Return the names of the stored secrets that the person wants removed."""
+    """Return the names of the stored secrets that the person chose to remove."""
     names = [field.name for field in cloud.credential_fields]
     return [name for name in names if f"clear_{name}" in form and form[f"clear_{name}"].data]
 
 
 def _cloud_field(field: CloudField, *, has_stored: bool) -> Field:
-    validators: list[Any] = [require_characters]
-    # If a field can be uploaded as a file, or depends on another field, this form accepts an empty
-    # value. The use case then checks the field.
+    validators: list[Any] = [require_valid_characters]
+    # This form accepts an empty value if the field can be uploaded as a file, or if it depends on
+    # another field. The use case then checks the value.
     required_here = not field.multiline and not field.when
     if field.required and not (field.secret and has_stored):
         message = f"{field.label} is required."

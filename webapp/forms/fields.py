@@ -1,8 +1,7 @@
 """The types of fields that the forms use.
 
-Each type checks the characters, the length or the range of the value that a person sends, by the
-rules in `webapp.values`. So forms use these types, and none of the fields of WTForms for text or
-numbers.
+Most types check the characters, the length or the range of the value that a person sends. So forms
+use these types instead of the text and number fields of WTForms.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ from webapp.values.urls import parse_server_url
 LONGEST_HIDDEN_TEXT = 2000
 
 
-class _Blank:
-    """If a field has only blanks, it counts as empty, so that `InputRequired` reports it."""
+class _BlankIsEmpty:
+    """A field with only blanks counts as empty, so that `InputRequired` reports it."""
 
     data: Any
     raw_data: Any
@@ -46,8 +45,8 @@ class _Blank:
             self.raw_data = [""]
 
 
-class _Text(_Blank):
-    """If the request has no such field, the text is ''."""
+class _Text(_BlankIsEmpty):
+    """The data is always a text. It is '' if the request does not contain the field."""
 
     def process(self, *args: Any, **options: Any) -> None:
         super().process(*args, **options)
@@ -55,7 +54,7 @@ class _Text(_Blank):
 
 
 class TextLine(_Text, StringField):
-    """One line of text, with the value that `rule` returns. See `webapp.values.text`."""
+    """One line of text. `rule` checks and normalizes the text."""
 
     data: Any
 
@@ -86,7 +85,7 @@ class PastedText(_Text, StringField):
 class MultilineText(_Text, TextAreaField):
     """Text of several lines and a limited length, such as a list of certificates.
 
-    With `exact`, blanks at the start and the end stay. A CSV file can begin with a tab.
+    With `exact`, blanks at the start and the end stay, because a CSV file can begin with a tab.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class SecretMultilineText(MultilineText):
 
 
 class Secret(_Text, PasswordField):
-    """A password or key. It is never shown, and its characters never change."""
+    """A password or key. It is never shown, and its characters are never changed."""
 
     def __init__(self, label: str, longest: int, *args: Any, **options: Any) -> None:
         super().__init__(label, *args, **options)
@@ -156,7 +155,7 @@ class EmailAddress(_Text, StringField):
             raise ValueError("Enter a valid e-mail address.") from error
 
 
-class WholeNumber(_Blank, Field):
+class WholeNumber(_BlankIsEmpty, Field):
     """A whole number from `low` to `high`, or None. `message` explains the range.
 
     The widget is a text field. From an `<input type=number>`, a browser would send nothing, or only
@@ -183,10 +182,10 @@ class WholeNumber(_Blank, Field):
         self.data = number
 
     def _value(self) -> str:
-        return _shown(self, "" if self.data is None else str(self.data))
+        return _text_to_show(self, "" if self.data is None else str(self.data))
 
 
-class Size(_Blank, Field):
+class Size(_BlankIsEmpty, Field):
     """A size in GB, or None. See `webapp.images.choices.parse_size`."""
 
     widget = TextInput()
@@ -201,10 +200,10 @@ class Size(_Blank, Field):
             raise ValueError(error.message) from error
 
     def _value(self) -> str:
-        return _shown(self, "" if self.data is None else str(self.data))
+        return _text_to_show(self, "" if self.data is None else str(self.data))
 
 
-class Day(_Blank, Field):
+class Day(_BlankIsEmpty, Field):
     """A plausible day, or None. See `webapp.values.days`."""
 
     widget = DateInput()
@@ -219,7 +218,7 @@ class Day(_Blank, Field):
             raise ValueError(error.message) from error
 
     def _value(self) -> str:
-        return _shown(self, self.data.isoformat() if self.data else "")
+        return _text_to_show(self, self.data.isoformat() if self.data else "")
 
 
 class _ListedOnly:
@@ -248,7 +247,7 @@ class Choices(_ListedOnly, SelectMultipleField):
 
 
 class RecordChoice(_ListedOnly, SelectField):
-    """The ID of a record, or 0 for none."""
+    """The ID of a record, or 0 if no record is chosen."""
 
     data: Any
 
@@ -262,7 +261,7 @@ class RecordChoice(_ListedOnly, SelectField):
 
 
 class RecordIds(Field):
-    """The IDs of records. Ignores any text that is not an ID."""
+    """The IDs of records. A text that is not an ID is ignored."""
 
     data: list[int]
 
@@ -275,7 +274,7 @@ class RecordIds(Field):
 
 
 class RevisionField(HiddenField):
-    """The revision of the record that the page showed. Any other text counts as revision 0."""
+    """The revision of the record that the page showed. If it is not a number, it counts as 0."""
 
     data: int
 
@@ -286,20 +285,20 @@ class RevisionField(HiddenField):
 
 
 def parse_number(text: str) -> int | None:
-    """Return the whole number that `text` is, or None. Only ASCII digits are accepted."""
+    """Return the whole number in `text`, or None. The digits must be ASCII digits."""
     digits = text.removeprefix("-")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(LARGEST_ID))
     return int(text) if is_number else None
 
 
 def record_id(value: Any) -> int:
-    """Return the ID that a field contains, or 0 if the database can have no such ID."""
+    """Return the ID that a field contains, or 0 if the value cannot be an ID."""
     number = value if isinstance(value, int) else parse_number(str(value or ""))
     return number if number and 0 < number <= LARGEST_ID else 0
 
 
-def require_characters(_form: Any, field: Field) -> None:
-    """Validate that a text has no control characters, which would break HTTP headers."""
+def require_valid_characters(_form: Any, field: Field) -> None:
+    """Raise ValidationError for control characters, because they would break HTTP headers."""
     if problem := character_problem(field.data or "", field.label.text):
         raise ValidationError(problem)
 
@@ -317,7 +316,7 @@ def _require_length(text: str | None, longest: int, message: str = "") -> None:
         raise ValueError(message or f"Enter at most {longest:,} characters.")
 
 
-def _shown(field: Field, text: str) -> str:
-    """Return the text that the person typed, so that they can correct it, or else `text`."""
+def _text_to_show(field: Field, text: str) -> str:
+    """Return the text that the person typed, for correction. If there is none, return `text`."""
     typed = field.raw_data[0] if field.raw_data else None
     return typed if isinstance(typed, str) else text

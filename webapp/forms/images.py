@@ -31,7 +31,7 @@ ENTERED = (
 )
 """The fields of ImageForm that a person fills in."""
 LONGEST_RECEIPT = 256 * 1024
-"""The most characters of a receipt. The details of an image with many facts are long."""
+"""The maximum length of a receipt, in characters. An image with many facts has a long receipt."""
 
 
 class ImageForm(BaseForm):
@@ -53,7 +53,7 @@ class ImageForm(BaseForm):
     credentials = RecordChoice(
         "Cloud Credentials", [MarkRequired()], validate_choice=False, choices={}
     )
-    """The credentials to use instead, if the credentials of the look-up were deleted.
+    """Other credentials to use, if the credentials of the look-up were deleted.
 
     Otherwise, this field has no choices.
     """
@@ -63,7 +63,7 @@ class ImageForm(BaseForm):
     revision: Field = RevisionField()
     """The revision that the person edits. The form of a new image has no revision."""
     receipt: Field = HiddenText(LONGEST_RECEIPT)
-    """The signed record of the look-up. NEXT hands it to REGISTER. See `images/receipts.py`."""
+    """The signed record of the look-up that NEXT made. See `webapp.images.receipts`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,9 +85,10 @@ class ImageForm(BaseForm):
         }
 
     def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
-        """Offer the compute resources that the image is not registered for yet, and “None”.
+        """Offer “None” and the compute resources, except those that the image is registered for.
 
-        `registered` are the compute resources of the registered images, as `place_key`.
+        `registered` has the `place_key` of each compute resource that the image is registered for,
+        and '' if it is registered without a compute resource.
         """
         available = [name for name in ("", *offered) if place_key(name) not in registered]
         self.compute_resource.choices = {resource: resource or "None" for resource in available}
@@ -108,7 +109,7 @@ class ImageForm(BaseForm):
         self.fill_os(choices.os_family, choices.os_version)
 
     def fill_os(self, family_key: str, version_key: str) -> None:
-        """Fill in an operating system. Select "Other" for a family or version not in the list."""
+        """Fill in an operating system. Select "Other" for an unlisted family or version."""
         family = operating_systems.FAMILIES.get(family_key)
         self.os_family.data = family_key if family or not family_key else OTHER
         self.os_family_other.data = "" if family else family_key
@@ -163,7 +164,7 @@ class ImageForm(BaseForm):
         )
 
     def pack_entries(self, image_id: str) -> str:
-        """Return a text with everything that was entered for an image. See `unpack_entries`."""
+        """Return everything that was entered for an image, as a text for `unpack_entries`."""
         sent = {name: request.form[name] for name in ENTERED if name in request.form}
         return json.dumps([image_id, sent], ensure_ascii=False, separators=(",", ":"))
 
@@ -181,7 +182,7 @@ class ImageForm(BaseForm):
     def _has_other_version(self) -> bool:
         """Return whether the person types the version instead of choosing it from a list.
 
-        The family "Other" has no list of versions.
+        If the family is "Other", there is no list of versions.
         """
         return OTHER in {self.os_version.data, self.os_family.data}
 
@@ -193,7 +194,7 @@ class SharedForm(ConfirmForm):
 class CheckForm(BaseForm):
     """The form of the “Check now” button.
 
-    If the image's credentials were deleted, the person chooses others.
+    If the image's credentials were deleted, the person chooses other credentials.
     """
 
     credentials = RecordChoice("Cloud Credentials", validate_choice=False)

@@ -20,7 +20,7 @@ SUCCESSOR_HINT = (
 
 
 class LifeCycleForm(BaseForm):
-    """The day from which an image is deprecated or retired, the reason, and the successor."""
+    """The form for the first day of a status, the reason, and the successor."""
 
     on = Day(
         "From",
@@ -33,7 +33,7 @@ class LifeCycleForm(BaseForm):
 
 
 class StatusForm(LifeCycleForm):
-    """The current or scheduled status of one image."""
+    """The form that sets or schedules the status of one image."""
 
     status = RadioChoice(
         "Status",

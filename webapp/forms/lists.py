@@ -22,8 +22,8 @@ class RenameViewForm(ViewNameForm):
 class SaveViewForm(ViewNameForm):
     """The form that saves the current search as a view.
 
-    If a view with the same name exists and `replace` is set, the form replaces it. `revision` is
-    the revision of the existing view.
+    If a view with the same name exists and `replace` is set, that view is replaced. `revision` is
+    the revision of that view.
     """
 
     path = HiddenText(validators=[InputRequired()])

@@ -22,9 +22,9 @@ from webapp.forms.base import MarkRequired, NotTooLong, refuse
 from webapp.forms.fields import Choice, PastedText
 
 LONGEST_TEXT = 2000
-"""The most characters of a text that a person pastes as an image ID.
+"""The maximum length of a text that a person pastes as an image ID, in characters.
 
-IDs are much shorter, but the URL of a console can be long.
+IDs are much shorter, but a person can also paste the URL of a page in a cloud's console.
 """
 TOO_LONG = (
     f"This text is too long for an image ID. Copy only the ID, with at most {LONGEST_TEXT:,} "
@@ -46,11 +46,11 @@ class SelectImageForm(Form):
     cloud: ClassVar[Cloud]
     credentials = Choice("Cloud Credentials", [MarkRequired()], validate_choice=False)
     suggested_locations: Mapping[str, str] = {}
-    """Labels of locations by key. Empty unless the person may also type the location."""
+    """The labels of suggested locations by key. Empty if the location is chosen from a list."""
     list_notes: tuple[str, ...] = ()
-    """Sentences that say which lists were cut."""
+    """Sentences that say which lists are incomplete."""
     is_live = False
-    """Whether the form offers the locations and images that the cloud returned."""
+    """Whether the cloud returned the locations and images that the form offers."""
 
     @staticmethod
     def for_cloud(
@@ -84,7 +84,7 @@ class SelectImageForm(Form):
         return int(self.credentials.data) if self.credentials.data else None
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check all fields, so that one response reports every error."""
+        """Validate all fields, so that one response reports every error."""
         are_credentials_gone = bool(self.credentials.errors)
         super().validate(extra_validators)
         if are_credentials_gone:
@@ -132,7 +132,7 @@ class SelectImageForm(Form):
             self.list_notes = (*self.list_notes, note)
 
     def _parse_image_id(self) -> ImageId | None:
-        """Return the parsed image ID, or None after reporting that it is missing or invalid."""
+        """Return the parsed image ID. If it is missing or invalid, add an error and return None."""
         text = self.value_of("image_id")
         if not text and self.cloud.lists_images:
             hint = "" if self.value_of("location") else " It appears when you choose the location."
@@ -165,6 +165,6 @@ def _set_choices(select: Choice, labels: Mapping[str, str]) -> None:
 
 
 class PasteForm(Form):
-    """An image ID of any cloud, before a cloud is chosen."""
+    """The form for an image ID of any cloud, before the person chooses a cloud."""
 
     paste = PastedText("Paste any image ID", LONGEST_TEXT, too_long=TOO_LONG)

@@ -20,7 +20,7 @@ from webapp.forms.fields import (
 from webapp.people import accounts, bookmarks, scopes
 
 LONGEST_PASSWORD = 1000
-"""A limit for all forms. The use cases have a lower limit for new passwords."""
+"""The maximum length of a password in a form. The use cases limit new passwords to less."""
 ROLES = {role.value: role.value.capitalize() for role in Role}
 
 
@@ -69,7 +69,7 @@ class RenameScopeForm(ScopeForm):
 
 
 class DeleteScopeForm(RenameScopeForm):
-    """The name that the person types, and the revision and numbers of records on the page."""
+    """The form that deletes a scope, with the revision and the contents that the page showed."""
 
     contents = HiddenText()
 

@@ -23,7 +23,7 @@ from webapp.values.text import LineRule
 
 LOOK_UP, UNVERIFIED = "look-up", "unverified"
 VALUE_NOUNS = {"location": "location", "project": "project ID"}
-"""The words for the values that a file can leave out, by the name of the value."""
+"""The noun for each value that a file can leave out, by the name of the value."""
 
 
 def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
@@ -136,13 +136,13 @@ def _valid_operating_system(_form: AnswersForm, field: Field) -> None:
 
 
 class ApplyForm(ActionForm):
-    """The button that carries out a plan. `plan` is the ID of the plan that the page shows."""
+    """The form that applies a plan. `plan` is the ID of the plan that the page shows."""
 
     plan = HiddenText()
 
 
 class AnswersForm(BaseForm):
-    """The values that a file leaves out. `make_answers_form` adds the fields."""
+    """The form for the values that a file leaves out. `make_answers_form` adds the fields."""
 
     suggestions: Mapping[str, Mapping[str, str]] = {}
     """Suggested values by the name of the field."""
@@ -166,7 +166,7 @@ class AnswersForm(BaseForm):
 
     @property
     def operating_system_answer(self) -> tuple[str, str] | None:
-        """The family and version, or None if the person enters none."""
+        """The family and version, or None if the person left the field empty."""
         if OPERATING_SYSTEM not in self or not self[OPERATING_SYSTEM].data:
             return None
         return parse_operating_system(self[OPERATING_SYSTEM].data)

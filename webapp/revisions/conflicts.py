@@ -1,8 +1,8 @@
 """Detect that a record was changed after a person loaded it, so that no change is overwritten.
 
-Every use case that changes a record locks it first, and compares the revision that the person saw
-with the stored revision. Only changes by people count, because a check or a due date may change an
-image at any time. This module must not know what the fields of a record mean.
+Every use case that changes a record locks the record first. Then it compares the revision that the
+person saw with the stored revision. Changes by a check or a due date do not count, because they can
+happen at any time. This module must not know what the fields of a record mean.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from webapp import audit
 from webapp.refusals import Refusal
 
 ACTIONS_WITHOUT_EDITS = ("image.check", "image.due")
-"""The actions in the audit log that change no field that people edit."""
+"""The actions in the audit log that never conflict with the edit of a person."""
 SUCCESSOR_ACTION = "image.successor"
-"""The action that an image gets when its successor is deleted or restored.
+"""The action for an image whose successor was deleted or restored.
 
-Only a form that contains the successor would overwrite this change.
+Only a form that contains the successor could overwrite this change.
 """
 
 
@@ -36,9 +36,10 @@ class RecordDeleted(Refusal):
 class EditConflict(Refusal):
     """Somebody changed the record after it was loaded, so the new change was not saved.
 
-    `revision` is the stored revision, and `changes` are the changes that led to it. `theirs` and
-    `yours` are the stored and the new values of the fields that the refused change would have set.
-    Both are empty if the refused change sets no field, for example if it is a deletion.
+    `revision` is the stored revision. `changes` are the changes of people since the revision that
+    the person saw. `theirs` are the stored values, and `yours` the new values, of the fields that
+    the refused change would have set. Both are empty if it would have set no field, for example if
+    it was a deletion.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class EditConflict(Refusal):
 
     def message_for(self, person: Person) -> str:
         """Return the message for `person`, who may have made the changes in another window."""
-        if not is_all_by(person, self.changes):
+        if not are_all_by(person, self.changes):
             return self.message
         return f"You changed {_fields_of(self.changes)} in another tab or window."
 
@@ -70,8 +71,8 @@ class Change:
     """The change of one field since a revision.
 
     `before` is the value at that revision. `after` is the stored value. If both are equal, the
-    field is a secret. `person_name`, `person_id` and `at` tell who changed the field last, and
-    when. `person_id` is None if the application changed it, or if the account was deleted.
+    field is a secret. `person_name` and `person_id` name the person who changed the field last, and
+    `at` is when. `person_id` is None if the application changed it, or if the account was deleted.
     """
 
     field: str
@@ -82,8 +83,8 @@ class Change:
     person_id: int | None = None
 
 
-def is_all_by(person: Person, changes: Collection[Change]) -> bool:
-    """Return whether there are changes, and `person` made all of them."""
+def are_all_by(person: Person, changes: Collection[Change]) -> bool:
+    """Return whether `person` made all `changes`. Return False if there are none."""
     return {change.person_id for change in changes} == {person.id}
 
 
@@ -94,9 +95,9 @@ def _fields_of(changes: Collection[Change]) -> str:
 def changes_since(
     record: EditedTable, revision: int, ignored: Collection[str] = ACTIONS_WITHOUT_EDITS
 ) -> list[Change]:
-    """Return the fields that people have changed since `revision`, by time of the first change.
+    """Return one change for each field that differs since `revision`.
 
-    The actions in `ignored` do not count.
+    The actions in `ignored` do not count. The field that was changed first comes first.
     """
     newer = (AuditEntry.record == record.reference) & (AuditEntry.revision > revision)
     found: dict[str, Change] = {}
@@ -128,8 +129,8 @@ def require_unchanged(
 ) -> None:
     """Raise EditConflict if people have changed the record since the revision `based_on`.
 
-    With `fields`, only changes of these fields count. Without `fields`, the deletion or restoration
-    of a successor does not count, so that a bulk action can delete an image after its successor.
+    With `fields`, only changes of these fields count. Without `fields`, SUCCESSOR_ACTION does not
+    count, so that a bulk action can delete an image after it has deleted the image's successor.
     """
     if record.revision == based_on:
         return
@@ -154,10 +155,11 @@ def require_no_conflict(
 ) -> None:
     """Raise EditConflict if saving `yours` would overwrite changes since the revision `based_on`.
 
-    `theirs` are the stored values. A field that was changed to the same value is no conflict. The
-    fields in `together` have one meaning, so a change of one counts as a change of all. Every field
-    counts as changed if the audit log does not contain the changes of the record (`logged` is
-    false), or if the form contained no revision (`based_on` is 0).
+    `theirs` are the stored values. If the stored and the new value of a field are equal, the field
+    is no conflict. A change of one field in `together` counts as a change of all of them, for
+    example the family and the version of an operating system. Every field counts as changed if the
+    audit log does not contain the changes of the record (`logged` is false), or if the form
+    contained no revision (`based_on` is 0).
     """
     if record.revision == based_on:
         return

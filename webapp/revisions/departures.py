@@ -1,19 +1,20 @@
 """Find out who deleted or moved a record that a person still wants to change.
 
-A scope learns only about records that it owned, so nothing is revealed about other scopes.
+These functions return an entry only for a record that the scope owned, or for a scope that was
+directly below it. So people learn nothing about other scopes.
 """
 
 from __future__ import annotations
 
 from models import AuditEntry, Scope
 
-_LAST_ACTIONS = frozenset(
+_DELETIONS = frozenset(
     {"image.delete", "credentials.delete", "member.remove", "view.remove"}
     | {"account.delete", "environment.delete"}
 )
 _MOVES = frozenset({"image.promote"})
 MOST_DELETED_SCOPES = 100
-"""How many deleted scopes are compared with a path, newest first."""
+"""The maximum number of deleted scopes to compare with a path, newest first."""
 
 
 def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
@@ -25,11 +26,11 @@ def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
     entries = list(
         AuditEntry.select().where(AuditEntry.record == reference).order_by(AuditEntry.id)
     )
-    here = [number for number, entry in enumerate(entries) if entry.scope_id == scope.id]
-    if not here:
+    indexes = [index for index, entry in enumerate(entries) if entry.scope_id == scope.id]
+    if not indexes:
         return None
-    last, following = entries[here[-1]], entries[here[-1] + 1 :]
-    if last.action in _LAST_ACTIONS:
+    last, following = entries[indexes[-1]], entries[indexes[-1] + 1 :]
+    if last.action in _DELETIONS:
         return last
     return following[0] if following and following[0].action in _MOVES else None
 

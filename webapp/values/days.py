@@ -8,7 +8,7 @@ from datetime import date
 from webapp.refusals import Refusal
 
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
-"""The days that are plausible. A year such as 0027 is a typing error."""
+"""The first and the last plausible day. A year such as 0027 is a typing error."""
 _DAY = re.compile(r"([0-9]{1,6})-([0-9]{1,2})-([0-9]{1,2})")
 
 
@@ -17,7 +17,7 @@ class InvalidDay(Refusal):
 
 
 def parse_day(text: str, field: str = "") -> date:
-    """Return the day that `text` names as YYYY-MM-DD. Raises InvalidDay."""
+    """Return the day in a text such as "2026-01-31". Raises InvalidDay."""
     found = _DAY.fullmatch(text.strip())
     if found is None:
         raise InvalidDay("Enter a date as YYYY-MM-DD, such as 2026-01-31.", field)

@@ -1,4 +1,4 @@
-"""Lists whose pages show the first rows, and a search box to find the others."""
+"""Find the first rows of a list, for pages that show them with a search box."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any, Generic, TypeVar
 from webapp.values.text import normalized
 
 LIST_SIZE = 100
-"""How many rows the page of a list shows."""
+"""The maximum number of rows on the page of a list."""
 MAX_SEARCH_LENGTH = 256
-"""No row contains a longer text, and SQLite refuses very long patterns."""
+"""The maximum length of a text to search for.
+
+No row contains a longer text, and SQLite refuses very long patterns.
+"""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Found(Generic[T]):
-    """The first rows of a list, and the number of all its rows."""
+    """The first rows of a list, and the total number of rows in the list."""
 
     rows: list[T]
     total: int

@@ -1,7 +1,7 @@
 """The rules for text: which characters it may contain, and how it is stored and compared.
 
 Text is stored in the Unicode normalization form NFC, so that equal texts have equal code points.
-A blank of any kind, for example a no-break space, becomes a space. Joiners between letters or emoji
+Every kind of blank, for example a no-break space, becomes a space. Joiners between letters or emoji
 stay. Control characters are refused. Characters that change the order of other characters are
 refused too.
 """
@@ -33,7 +33,7 @@ class InvalidText(Refusal):
 
 @dataclass(frozen=True)
 class LineRule:
-    """The rule for one kind of text of one line, such as the name of an image.
+    """The rule for one kind of text in one line, such as the name of an image.
 
     `noun` names the text in messages. `longest` is the number of characters that its column can
     hold. `field` is the name of the input in forms. `refusal` is the exception that `parse` raises.
@@ -98,7 +98,7 @@ def character_problem(text: str, noun: str) -> str:
 
 
 def normalized(text: str) -> str:
-    """Return the text in NFC and with single spaces, and without characters that have no width.
+    """Return the text in NFC, with single spaces, and without characters that have no width.
 
     Characters that are refused stay in the text.
     """
@@ -106,7 +106,7 @@ def normalized(text: str) -> str:
 
 
 def displayable(text: str) -> str:
-    """Return the text of a cloud as one line without the characters that `LineRule` refuses."""
+    """Return a text from a cloud as one line, without the characters that `LineRule` refuses."""
     text = _ANY_BLANKS.sub(" ", text)
     for refused in (_REORDERING, _CONTROL, _SURROGATE):
         text = refused.sub("", text)
@@ -114,7 +114,7 @@ def displayable(text: str) -> str:
 
 
 def displayable_lines(text: str) -> str:
-    """Return the text of a cloud without the characters that `parse_lines` refuses."""
+    """Return a text from a cloud without the characters that `parse_lines` refuses."""
     for refused in (_REORDERING, _CONTROL, _SURROGATE):
         text = refused.sub("", text)
     return comparable(text).strip(" \r\n")
@@ -123,8 +123,9 @@ def displayable_lines(text: str) -> str:
 def replace_control_characters(text: str) -> str:
     """Return the text with U+FFFD for each character that `character_problem` refuses.
 
-    The character does not disappear, because a search without it could find more than the person
-    meant. A control character that separates words, such as a tab, becomes a space.
+    Only a control character that separates words, such as a tab, becomes a space. The other
+    characters are not just removed, because a search for the remaining text could find more than
+    the person meant.
     """
     text = re.sub(r"[\t\x0b\x0c\x1c-\x1f\x85]", " ", text)
     for refused in (_REORDERING, _CONTROL, _SURROGATE):
@@ -133,7 +134,7 @@ def replace_control_characters(text: str) -> str:
 
 
 def is_encodable(text: str) -> bool:
-    """Return whether the text can be sent and stored. NUL and half of a surrogate pair cannot."""
+    """Return whether the text can be stored: it has no NUL and no half of a surrogate pair."""
     return "\x00" not in text and _SURROGATE.search(text) is None
 
 
@@ -142,6 +143,6 @@ def _with_article(noun: str) -> str:
 
 
 def _name(character: str) -> str:
-    """Return the code point of a character and, if it has one, its name."""
+    """Return the code point of a character, and its name if it has one."""
     name = unicodedata.name(character, "").lower()
     return f"U+{ord(character):04X}{f' ({name})' if name else ''}"

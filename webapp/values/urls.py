@@ -29,7 +29,9 @@ def parse_server_url(text: str, noun: str) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        reason = "Its port must be a number from 1 to 65535." if "ort" in str(error) else ""
+        reason = (
+            "Its port must be a number from 1 to 65535." if "port" in str(error).lower() else ""
+        )
         raise InvalidUrl(f"{noun} isn’t a valid URL. {reason}".strip()) from error
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise InvalidUrl(f"{noun} must begin with http:// or https://.")
@@ -47,7 +49,7 @@ def parse_server_url(text: str, noun: str) -> str:
 
 
 def _ascii_host(host: str) -> str:
-    """Return the host as it is used in DNS, an IPv6 address in brackets, or '' if it is invalid."""
+    """Return a host name as DNS uses it, or an IPv6 address in brackets, or '' if it is invalid."""
     if ":" in host:
         try:
             return f"[{ipaddress.IPv6Address(host)}]" if "%" not in host else ""

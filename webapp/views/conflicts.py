@@ -17,7 +17,7 @@ from flask import Response, g, request
 from models import EditedTable
 from webapp.clouds.base import CloudError
 from webapp.refusals import Refusal
-from webapp.revisions.conflicts import Change, EditConflict, is_all_by
+from webapp.revisions.conflicts import Change, EditConflict, are_all_by
 from webapp.web.components import field_value
 from webapp.web.rendering import render
 from webapp.web.resumed_forms import MESSAGE, is_resumed
@@ -164,7 +164,7 @@ class ConflictPage:
             option=self.option if error else None,
             rows=rows,
             people=_people_in(versions.changes),
-            by_you=self.only_you or is_all_by(g.actor.person, versions.changes),
+            by_you=self.only_you or are_all_by(g.actor.person, versions.changes),
             versions=services().vault.seal({"for": self._audience, **versions.as_json()}),
             error=error,
             status=status,
