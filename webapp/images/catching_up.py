@@ -1,8 +1,8 @@
 """Derive columns of images that an older version has registered or changed.
 
 During an upgrade, servers of the old and the new version use the same database. An older version
-does not fill the columns that it does not know. It increments only the revision of an image, so
-`derived_revision` shows which images are concerned.
+does not fill the columns that it does not know. It increments the `revision` of an image, but not
+the `derived_revision`. So this module derives the images whose two revisions differ.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ CHUNK_SIZE = 25
 """Images per transaction. It is small, because other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
 DUE_DATES, PLACE_KEYS = "0016_due_at", "0017_place_keys"
-"""Migrations that know the details that older versions store, and how to merge images."""
+"""The migrations that read the details that older versions store, and that merge duplicates."""
 
 log = logging.getLogger(__name__)
 
 
 def catch_up_chunk() -> bool:
-    """Derive the columns of one chunk of images, and return whether more may be concerned.
+    """Derive the columns of one chunk of images, and return whether more images may need this.
 
-    Images that are the same as others are merged, as `docs/upgrade.md` explains. On PostgreSQL, an
-    image that another transaction is changing is left to a later call.
+    Duplicates of an image are merged, as `docs/upgrade.md` explains. On PostgreSQL, images that
+    another transaction is changing are left to a later call.
     """
     found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
     if not found.exists():
@@ -43,21 +43,23 @@ def catch_up_chunk() -> bool:
             database.load_migration(PLACE_KEYS).merge_duplicates(models.database.obj, ids)
         images = list(Image.select().where(Image.id.in_(ids)))
         for image in images:
-            image.deprecation_announced_for = announced_for(image)
+            image.deprecation_announced_for = announced_deprecation(image)
             image.store_derived()
             log.info("derived the columns of image %s, which an older version stored", image.id)
     if is_sqlite():
         time.sleep(SQLITE_PAUSE_SECONDS)
-    return bool(ids)  # The image that stays after a merge has changed, so it is in a later chunk.
+    # A merge changes the image that remains, so a later call may have to derive this image.
+    return bool(ids)
 
 
-def announced_for(image: Image) -> datetime | None:
+def announced_deprecation(image: Image) -> datetime | None:
     """Return when an available image becomes deprecated, according to its stored details.
 
-    Older versions do not store `end`.
+    If an older version stored the details, they do not contain `end`. The migration DUE_DATES reads
+    such details.
     """
     if "end" in image.details:
         return image_details.from_json(image.details).deprecation_announced_for
-    reading = database.load_migration(DUE_DATES)
-    announced = reading.announced_in(image.cloud, image.cloud_image_id, image.details)
+    migration = database.load_migration(DUE_DATES)
+    announced = migration.announced_in(image.cloud, image.cloud_image_id, image.details)
     return announced.replace(tzinfo=UTC) if announced else None

@@ -3,15 +3,15 @@
 Only this module decides what an answer of a cloud, or a missing answer, may change:
 
 - Details of the image replace the stored details.
-- `ImageNotFound`, a definite “does not exist”, changes the state to `gone` and nothing else. If the
-  stored ID is an alias, such as `latest` or a family, `ImageNotFound` counts as a failure instead.
+- `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone`,
+  with the reason, and nothing else. If the stored ID is an alias, such as `latest` or a family,
+  `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
   error. An adapter sets `account` only if the cloud shows the account all of its own images.
 - Every other error leaves the image as it is. The time and the reason of the failure are stored
   until a check succeeds.
 - The answer of a check that started earlier never replaces the answer of a check that started
-  later. The stored times are those at which the checks started, so an answer is never older than
-  its time.
+  later. The stored time of an answer is the time at which the check started.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from webapp.revisions.conflicts import lock
 
 
 class RefersToRegistered(AlreadyRegistered):
-    """The cloud returned an image that has another record in the registry.
+    """The cloud returned an image that is already registered as another record.
 
     Either the stored ID is an alias, such as `latest` or a family, or the image has moved.
     """
@@ -67,7 +67,7 @@ class RefersToRegistered(AlreadyRegistered):
 
 
 class CheckedMeanwhile(Refusal):
-    """Another check, whose answer is at least as new, was saved while the cloud was answering."""
+    """While the cloud was answering, another check was saved whose answer is at least as new."""
 
     def __init__(self) -> None:
         super().__init__("This image has just been checked. Reload the page.")
@@ -77,8 +77,8 @@ class CheckedMeanwhile(Refusal):
 class _Start:
     """When a check starts to read an image, and the times of the last checks before it.
 
-    The order in which checks start decides which answer is newer. A slow cloud may answer an
-    earlier check later. If two checks start in the same second, the first that is saved wins.
+    The answer of the check that started later is newer, even if the cloud answered it first. If two
+    checks start in the same second, the check that is saved first wins.
     """
 
     at: datetime
@@ -90,11 +90,11 @@ class _Start:
         return cls(models.now(), image.checked_at, image.check_failed_at)
 
     def is_overtaken(self, image: Image) -> bool:
-        """Return whether a check that did not start before this one was saved meanwhile."""
+        """Return whether another check was saved that started at the same time or later."""
         return image.checked_at != self.checked_at and image.checked_at >= self.at
 
     def is_before_failure(self, image: Image) -> bool:
-        """Return whether a check that started after this one has failed meanwhile."""
+        """Return whether another check that started later has failed."""
         failed_at = image.check_failed_at
         return failed_at is not None and failed_at != self.failed_at and failed_at > self.at
 
@@ -102,12 +102,12 @@ class _Start:
 def check_again(
     actor: Actor, image: Image, vault: Vault, credentials_id: int | None = None
 ) -> audit.Changes:
-    """Read the image from its cloud again and return what changed since the last time.
+    """Read the image from its cloud again, save it, and return what changed.
 
-    If `credentials_id` is not None, the image uses these credentials from now on. If the stored ID
-    is an alias, such as `latest` or a family, it is replaced by the ID of the image that was found.
-    If the image has moved, its location is updated. If the image does not exist in the cloud, it
-    stays registered and its state becomes `gone`. Raises Forbidden, CredentialsNotUsable,
+    If `credentials_id` is not None, these credentials become the credentials of the image. If the
+    stored ID is an alias, such as `latest` or a family, the ID of the image that was found replaces
+    the alias. If the image has moved, its location is updated. If the image does not exist in the
+    cloud, it stays registered and its state becomes `gone`. Raises Forbidden, CredentialsNotUsable,
     RecordDeleted, RefersToRegistered, CheckedMeanwhile, VaultError and CloudError.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
@@ -153,7 +153,9 @@ def _check(
         ):
             raise CheckedMeanwhile
         before = image_details.from_json(image.details)
-        details = answer if isinstance(answer, ImageDetails) else _gone(before, answer)
+        details = (
+            answer if isinstance(answer, ImageDetails) else _details_of_missing(before, answer)
+        )
         changes = image_details.changes_between(before, details)
         if is_chosen:
             # Somebody may have promoted the image to a scope that can't use the credentials.
@@ -194,7 +196,7 @@ def _read(
     vault: Vault,
     locator: Locator,
 ) -> ImageDetails | _Missing:
-    """Return the details from the cloud, or why the image no longer exists there."""
+    """Return the details from the cloud, or the reason why the image no longer exists there."""
     cloud, values = CLOUDS[cloud_key], vault.reveal(credentials)
     if before.lookup_location:
         with suppress(ImageNotFound, UnknownLocation):  # Another location may have the image.
@@ -214,14 +216,14 @@ def _read(
         )
 
 
-def _gone(before: ImageDetails, missing: _Missing) -> ImageDetails:
+def _details_of_missing(before: ImageDetails, missing: _Missing) -> ImageDetails:
     return replace(before, state=ImageState.GONE, state_note=missing.reason, image_id="")
 
 
 def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:
-    """Return a transaction that saves the image under the ID that was found.
+    """Return a transaction in which the image can be saved with the locator `found`.
 
-    Raises RefersToRegistered if the scope sees another record with that ID.
+    Raises RefersToRegistered if the scope sees another record with that locator.
     """
     if found == looked_up:
         return transaction()
@@ -232,11 +234,11 @@ def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContext
         return registering(image.scope, identity)
     if registered.id != image.id:
         raise RefersToRegistered(looked_up, registered)
-    return transaction()  # Only the spelling of the ID differs.
+    return transaction()  # Only the spelling of the ID or location differs.
 
 
 def _record_failure(image: Image, reason: str, start: _Start) -> None:
-    """Store why a check failed, unless a check that started later was saved. Reload the image."""
+    """Store why a check failed, unless another check is newer. Then reload the image."""
     is_newest = Image.check_failed_at.is_null() | (Image.check_failed_at <= start.at)
     is_newest &= (Image.checked_at == start.checked_at) | (Image.checked_at < start.at)
     failure = Image.update_all(check_failed_at=start.at, check_error=reason)

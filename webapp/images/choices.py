@@ -56,7 +56,7 @@ _REQUIRED = {
 
 
 def parse_choice(name: str, value: Any) -> Any:
-    """Return the value of the field `name` of `Choices` as it is stored. Raises InvalidChoices."""
+    """Return the normalized value of a field of `Choices`. Raises InvalidChoices."""
     if name in _RULES:
         value = _RULES[name].parse(value)
     if name in _REQUIRED and not value:
@@ -67,7 +67,7 @@ def parse_choice(name: str, value: Any) -> Any:
 
 
 def parse_size(text: str) -> int:
-    """Return the size in GB that `text` names, such as '8' or '8 GB'. Raises InvalidChoices."""
+    """Return the size in GB in a text such as '8' or '8 GB'. Raises InvalidChoices."""
     found = _SIZE.fullmatch(text.strip())
     if found is None or not 1 <= int(found[1]) <= LARGEST_SIZE:
         raise InvalidChoices(SIZE_MESSAGE, "size_gb")

@@ -1,8 +1,9 @@
 """Deleting images, and restoring them within 24 hours.
 
-Deleting an image stores a copy of its complete row. Restoring the image inserts that row again.
-Images that were deleted together form a batch. Nobody can guess the ID of a batch. This module
-copies columns without knowing what they mean, so a new column of `Image` needs no change here.
+Deleting an image stores a copy of its row, without the derived columns. Restoring the image inserts
+this row again. Images that were deleted together form a batch. Nobody can guess the ID of a batch.
+This module copies columns without knowing what they mean, so a new column of `Image` needs no
+change here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
 MAX_PREDECESSORS = 50
-"""How many predecessors one transaction detaches or reconnects."""
+"""The maximum number of predecessors that one transaction detaches or reconnects."""
 OMITTED_COLUMNS = {*DERIVED_COLUMNS, "group_id"}
 """Columns that are computed from other columns. The stored copy leaves them out."""
 
@@ -50,8 +51,8 @@ def delete(
 ) -> str:
     """Delete an image from the registry and return the ID of its batch.
 
-    The ID of the batch is needed to restore the image. The image in the cloud is not changed. If
-    `batch` is empty, the image starts a new batch. `based_on` is the revision that the person saw.
+    The ID of the batch is needed to restore the image. The cloud image is not changed. If `batch`
+    is empty, the image starts a new batch. `based_on` is the revision that the person saw.
     If it is None, the revision of `image` is used. `detached` are the IDs of the predecessors that
     `detach_predecessors` has already detached. Raises Forbidden, RecordDeleted and EditConflict.
     """
@@ -73,32 +74,33 @@ def delete(
 
 
 def has_many_predecessors(image: Image) -> bool:
-    """Return whether one transaction must not delete the image, because of its predecessors."""
+    """Return whether the image has too many predecessors to delete it in one transaction."""
     predecessors = Image.select(Image.id).where(Image.successor == image.id)
     return len(list(predecessors.limit(MAX_PREDECESSORS + 1).tuples())) > MAX_PREDECESSORS
 
 
 def detach_predecessors(actor: Actor, image: Image) -> list[int]:
-    """Remove the successor of some predecessors of an image that will be deleted.
+    """Clear the successor of the first predecessors of an image that will be deleted.
 
-    Return the IDs of the predecessors, for `delete`. Raises Forbidden.
+    Return the IDs of these predecessors, for the parameter `detached` of `delete`. Raises
+    Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     predecessors = Image.select(Image.id).where(Image.successor == image.id).order_by(Image.id)
     ids = [predecessor.id for predecessor in predecessors.limit(MAX_PREDECESSORS)]
-    still = Image.id.in_(ids) & (Image.successor == image.id)
-    _set_successor(actor, still, image.id, None)
+    is_predecessor = Image.id.in_(ids) & (Image.successor == image.id)
+    _set_successor(actor, is_predecessor, image.id, None)
     return ids
 
 
-def is_large(scope: Scope, batch: str) -> bool:
-    """Return whether one transaction must not restore an image of a batch."""
+def has_image_with_many_predecessors(scope: Scope, batch: str) -> bool:
+    """Return whether an image of a batch has too many predecessors for one transaction."""
     rows = DeletedImage.select().where(_restorable(scope, batch))
     return any(len(row.record["succeeds"]) > MAX_PREDECESSORS for row in rows)
 
 
 def predecessors_to_restore(scope: Scope, batch: str, image_id: int) -> list[int]:
-    """Return the IDs of the former predecessors of a deleted image, or [] if it is restored."""
+    """Return the IDs of the former predecessors of an image, or [] if it can't be restored."""
     row = DeletedImage.get_or_none(_restorable(scope, batch) & (DeletedImage.id == image_id))
     return list(row.record["succeeds"]) if row else []
 
@@ -121,12 +123,12 @@ def new_batch() -> str:
 
 
 def purge_chunk() -> bool:
-    """Remove some deleted images that can't be restored any more. Return whether more remain."""
+    """Remove some images that can no longer be restored. Return whether more may remain."""
     return delete_chunk(DeletedImage, DeletedImage.deleted_at < now() - RESTORABLE_FOR)
 
 
 def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
-    """Return the IDs and names of the images of a batch that can be restored.
+    """Return an (ID, name) pair for each image of a batch that can be restored.
 
     The image that was deleted last comes first. The links between images and their successors can
     be restored only in this order.
@@ -165,10 +167,10 @@ def restore_image(
 ) -> Image:
     """Restore one image with its ID and history.
 
-    With `reconnect`, the image becomes the successor of its former predecessors again. A
-    predecessor stays as it is if it has another successor by now, or if the successors of the image
-    would lead back to it. If the credentials or the successor of the restored image no longer
-    exist, the image is restored without them. Raises Forbidden and CannotRestore.
+    With `reconnect`, the image becomes the successor of its former predecessors again, with the
+    exceptions that `_reconnect_predecessors` describes. If the credentials or the successor of the
+    restored image no longer exist, the image is restored without them. Raises Forbidden and
+    CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     try:
@@ -200,7 +202,7 @@ def restore_image(
 
 
 def _restorable(scope: Scope, batch: str) -> Any:
-    """Return the query condition for the images of a batch that can be restored."""
+    """Return the query condition for deleted images of a batch that can still be restored."""
     in_batch = (DeletedImage.scope == scope) & (DeletedImage.batch == batch)
     return in_batch & (DeletedImage.deleted_at >= now() - RESTORABLE_FOR)
 
@@ -226,10 +228,11 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
 
 
 def clear_successors_at(actor: Actor | None, scope: Scope, size: int) -> int:
-    """Clear the successors that `scope` owns and that images of other scopes have.
+    """Clear the successor of images whose successor belongs to `scope`, which is being deleted.
 
-    A promotion can lead to such images. Change at most `size` images, with an audit entry for each,
-    and return their number. Images of scopes that are being deleted stay as they are.
+    An image of another scope can have such a successor after a promotion. Change at most `size`
+    images, with an audit entry for each, and return their number. Images of scopes that are being
+    deleted stay as they are.
     """
     successor = Image.alias()
     found: Any = (
@@ -254,8 +257,8 @@ def _set_successor(
 ) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 
-    Without the entries, somebody who is changing the life cycle of such an image would overwrite
-    the new value without seeing it.
+    Without these entries, a person who is changing the life cycle of such an image would overwrite
+    the new successor without seeing it.
     """
     query = (
         Image.select(Image.id, Image.scope, Image.name, Image.revision, Scope)
@@ -305,12 +308,12 @@ def _image_from(columns: Mapping[str, Any]) -> Image:
     image = Image(**{name: _from_json(fields[name], value) for name, value in columns.items()})
     image.status = life_cycle.plan_of(image).status
     if "deprecation_announced_for" not in columns:  # An older version deleted the image.
-        image.deprecation_announced_for = catching_up.announced_for(image)
+        image.deprecation_announced_for = catching_up.announced_deprecation(image)
     return image
 
 
 def _lost_references(columns: Mapping[str, Any], image: Image) -> audit.Changes:
-    """Return the changes of an image that is restored without its successor or credentials."""
+    """Return the changes to audit if an image is restored without its successor or credentials."""
     successor, had_credentials = columns["successor"], columns["credentials"] is not None
     changes: dict[str, tuple[object, object]] = {}
     if successor is not None and image.successor_id is None:

@@ -17,8 +17,7 @@ from webapp.images import image_details, life_cycle
 CHUNK_SIZE = 25
 """Images per transaction. It is small, because other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
-"""Pause after each chunk on SQLite. SQLite allows one writer at a time; others write in the pause.
-"""
+"""The pause after each chunk on SQLite, in which other writers can write."""
 _CHANGED_COLUMNS = (
     Image.status,
     Image.state,
@@ -31,8 +30,8 @@ _CHANGED_COLUMNS = (
 def apply_due_dates(limit: int = CHUNK_SIZE) -> int:
     """Apply the dates that are due to at most `limit` images, and return the number of images.
 
-    A repeated call changes nothing more. Several servers may call this at the same time: on
-    PostgreSQL, each skips the images that another transaction is changing.
+    Each date is applied once. Several servers may call this function at the same time: on
+    PostgreSQL, a call skips the images that another transaction is changing.
     """
     moment = models.now()
     is_due = Image.due_at <= moment

@@ -1,4 +1,4 @@
-"""Editing the values that people entered for an image."""
+"""Edit the values that people entered for an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.revisions.conflicts import lock, require_no_conflict
 def edit(
     actor: Actor, image: Image, choices: Choices, based_on: int | None = None
 ) -> audit.Changes:
-    """Save all `choices` and return what changed. See `edit_fields`."""
+    """Save all fields of `choices` and return what changed. See `edit_fields`."""
     return edit_fields(actor, image, asdict(choices), based_on)
 
 

@@ -18,7 +18,7 @@ from webapp.refusals import Refusal
 from webapp.values.text import LineRule
 
 PASSWORD_LENGTH = (10, 256)
-"""Minimum and maximum number of characters."""
+"""The minimum and maximum length of a password, in characters."""
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 _hashing = threading.BoundedSemaphore(2)
@@ -32,7 +32,7 @@ class PasswordRefused(Refusal):
 
 
 def create(email: str, name: str, password: str) -> Person:
-    """Create an account without roles.
+    """Create an account without roles, and return the person.
 
     Raises PasswordRefused, InvalidText for the name, and IntegrityError if another account has the
     e-mail address.

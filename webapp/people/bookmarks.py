@@ -1,7 +1,7 @@
 """The bookmarks bar: links to pages of a scope, for each person and each scope.
 
-Each change names one bookmark and is applied to the stored bar. So changes in several tabs do not
-overwrite each other, and the bar needs no revision.
+A request changes only one bookmark of the stored bar. So changes in several tabs do not overwrite
+each other, and the bar needs no revision.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def move_bookmark(actor: Actor, scope: Scope, path: str, position: int) -> None:
 
 
 def _lock_bookmarks(actor: Actor, scope: Scope) -> list[Bookmark]:
-    """Return the bookmarks. No other transaction changes them until the current one ends.
+    """Return the bookmarks, and lock them until the current transaction ends.
 
-    Before the first change, the bar has no row to lock. So this function locks the row of the
-    person. On SQLite, every `transaction` locks the whole database.
+    The row of the person is locked, because the bar has no row before its first change. On SQLite,
+    every `transaction` locks the whole database.
     """
     if not is_sqlite():
         list(Person.select(Person.id).where(Person.id == actor.person.id).for_update())

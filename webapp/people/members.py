@@ -38,7 +38,7 @@ NOT_INVITED = "This invitation has already been accepted or withdrawn."
 
 
 class MemberError(Refusal):
-    """A membership or an invitation cannot be changed like this."""
+    """A rule forbids this change of a membership or an invitation."""
 
 
 class InvalidInvitation(Refusal):
@@ -55,7 +55,7 @@ class InvalidInvitation(Refusal):
 
 
 def members_at(scope: Scope, text: str = "") -> Found[Membership]:
-    """Return the memberships at `scope` and above it, nearest scope first, then by name.
+    """Return the first memberships at `scope` and above it, nearest scope first, then by name.
 
     With `text`, return only people whose name or e-mail address contains it.
     """
@@ -81,7 +81,7 @@ def admins_at(scope: Scope, size: int = 5) -> list[Person]:
 
 
 def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:
-    """Return the invitations to `scope` that can still be accepted, by e-mail address.
+    """Return the first invitations to `scope` that can still be accepted, by e-mail address.
 
     With `text`, return only invitations whose e-mail address contains it.
     """
@@ -93,7 +93,7 @@ def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:
 def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
     """Create an invitation and return its token, which cannot be shown again.
 
-    The new invitation replaces an earlier invitation of the same e-mail address to the same scope.
+    The invitation replaces an earlier invitation for the same e-mail address and scope.
     Raises Forbidden and MemberError.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -120,7 +120,7 @@ def invite(actor: Actor, scope: Scope, email: str, role: Role) -> str:
                 invited_by=actor.person,
                 expires_at=now() + timedelta(days=INVITATION_DAYS),
             )
-            # An equal role is no change, so the entry names only the new invitation.
+            # If both roles are equal, show the role of the new invitation instead of no change.
             changes = {"role": (before if before is not role else None, role)}
             audit.record(actor, scope, "member.invite", email, changes=changes)
     except IntegrityError as error:
@@ -174,7 +174,7 @@ def accept_invitation(person: Person, token: str) -> Scope:
     """Accept an invitation for a person who has an account, and return the invitation's scope.
 
     The person gets the role of the invitation, unless they already hold a stronger role at the
-    scope. Raises InvalidInvitation, also if the invitation is for another e-mail address.
+    scope. Raises InvalidInvitation, for example if the invitation is for another e-mail address.
     """
     with transaction():
         invitation = _lock_invitation(token)
@@ -256,11 +256,11 @@ def is_member(person: Person, scope: Scope) -> bool:
 
 
 def _lock_membership(scope: Scope, membership_id: int) -> Membership:
-    """Return a membership of `scope`, and lock it until the current transaction ends.
+    """Return a membership at `scope`, and lock it until the current transaction ends.
 
-    The scope is locked first. If two admins remove each other at the same moment, the second
-    request therefore waits for the first, and they cannot both be removed. On SQLite, the
-    transaction has locked the database.
+    The scope is locked first. So if two admins remove each other at the same moment, the second
+    request waits for the first, and only one admin is removed. On SQLite, the transaction has
+    already locked the database. Raises MemberError.
     """
     if not is_sqlite():
         Scope.select(Scope.id).where(Scope.id == scope.id).for_update().get()
@@ -305,7 +305,8 @@ def _require_another_admin(membership: Membership) -> None:
 def _join(person: Person, invitation: Invitation) -> Scope:
     """Give the person the role of the invitation, delete the invitation, and return its scope.
 
-    Raises InvalidInvitation if another request has already deleted the invitation.
+    If the person already holds a stronger role, that role stays. Raises InvalidInvitation if
+    another request has already deleted the invitation.
     """
     membership = Membership.get_or_none(person=person, scope=invitation.scope)
     before = membership.role if membership else None

@@ -1,7 +1,7 @@
 """A person's preferences for the Images page: the columns, and the number of images per page.
 
-The last change wins. The preferences have no revision, because only one person changes them, and
-because the form shows all of them. This module knows only the names of the columns. The templates
+The last change wins. The preferences have no revision, because only one person changes them and the
+form shows all of them. This module knows only the keys and labels of the columns. The templates
 decide what each column contains.
 """
 
@@ -33,7 +33,7 @@ COLUMNS = {
 If the column `id` is not shown, the cloud image ID is shown below the name.
 """
 REQUIRED_COLUMN = "name"
-"""The column that is always shown, and therefore never offered as a choice."""
+"""The column that is always shown, so people cannot choose it."""
 DEFAULT_COLUMNS = ("location", "os", "agent", "status", "created")
 PAGE_SIZES = (25, 50, 100, 250)
 
@@ -50,7 +50,7 @@ class Preferences:
 
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
-        """Return the key and label of each optional column, and whether the column is shown."""
+        """The key and label of each optional column, and whether the column is shown."""
         return [
             (key, label, key in self.columns)
             for key, label in COLUMNS.items()

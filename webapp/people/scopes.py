@@ -1,4 +1,4 @@
-"""The scope tree: find the scopes that a person can see; create, rename and delete scopes."""
+"""Find the scopes that a person can see, and create, rename and delete scopes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ NAME_LENGTH = 64
 
 
 class ScopeError(Refusal):
-    """A scope cannot be created, renamed or deleted like this."""
+    """A rule forbids creating, renaming or deleting this scope."""
 
 
 NAME = LineRule("name", NAME_LENGTH, 1, "name", ScopeError)
 
 
 def visible_to(actor: Actor, text: str = "", limit: int = 200) -> Found[Scope]:
-    """Return the scopes at which the actor holds a role, directly or inherited, in tree order.
+    """Return the first scopes at which the actor holds a direct or inherited role, by path.
 
     With `text`, return only scopes whose name or path contains it.
     """
@@ -66,7 +66,7 @@ def home_scope(actor: Actor) -> Scope | None:
 
 
 def child_scopes(scope: Scope, text: str = "") -> Found[Scope]:
-    """Return the scopes directly below `scope`, by name.
+    """Return the first scopes directly below `scope`, by name.
 
     With `text`, return only scopes whose name or path contains it.
     """
@@ -171,10 +171,10 @@ def start_deletion(
 ) -> list[tuple[str, Scope]]:
     """Hide a scope and the scopes below it from everybody. `delete_chunk` can then delete them.
 
-    Return the labels and the scopes to delete, in this order. `based_on` is the revision that the
-    person saw. If it is None, the revision of `scope` is used. `expected` is the text of the
-    contents that the person saw. Raises Forbidden, RecordDeleted, EditConflict, ContentsChanged,
-    and ScopeError unless `typed_name` is the scope's name.
+    Return a (label, scope) pair for each scope, in the order of deletion. `based_on` is the
+    revision that the person saw. If it is None, the revision of `scope` is used. `expected` is the
+    text of the `Contents` that the person saw. Raises Forbidden, RecordDeleted, EditConflict and
+    ContentsChanged. Raises ScopeError if `scope` is Scalr, or if `typed_name` is not its name.
     """
     if scope.parent is None:
         raise ScopeError("The Scalr scope can’t be deleted.")
@@ -207,35 +207,35 @@ def start_deletion(
         Invitation.delete().where(Invitation.scope.in_(ids)).execute()
         for _, each in deleted:
             each.deleted_at = each.deleted_at or now()
-            each.path, each.name = _free(str(each.id))
+            each.path, each.name = _hidden_path_and_name(str(each.id))
             each.save(only=[Scope.deleted_at, Scope.path, Scope.name])
     return deleted
 
 
-def _free(text: str) -> tuple[str, str]:
-    """Return the path and the name of a hidden scope, which no other scope can have.
+def _hidden_path_and_name(text: str) -> tuple[str, str]:
+    """Return a path and a name for a hidden scope. No visible scope can have them.
 
-    Paths contain no tilde, and names contain no control characters.
+    The path of a visible scope has no tilde, and its name has no control character.
     """
     return f"~{text}", f"\x01{text}"
 
 
 def create_hidden(parent: Scope, name: str) -> Scope:
-    """Create a scope below `parent` for records that are being deleted. Nobody can see the scope.
+    """Create a hidden scope below `parent`, for records that are being deleted.
 
-    If somebody deletes `parent`, this also deletes the scope.
+    If somebody deletes `parent`, the hidden scope is deleted too.
     """
     level = parent.level.below or Level.ENVIRONMENT
-    path, name = _free(name)
+    path, name = _hidden_path_and_name(name)
     hidden = {"path": path, "name": name, "deleted_at": now()}
     scope: Scope = Scope.create(level=level, parent=parent, **hidden)
     return scope
 
 
 def delete_chunk(scope_id: int, size: int) -> int:
-    """Delete some records of a scope that `start_deletion` has hidden. Return their number.
+    """Delete at most `size` rows that belong to a hidden scope. Return the number of rows.
 
-    If no records are left, delete the scope itself and return 0.
+    If no rows are left, delete the scope itself and return 0. See `delete_dependents`.
     """
     scope = Scope.get_or_none((Scope.id == scope_id) & Scope.deleted_at.is_null(False))
     if scope is None:
@@ -247,7 +247,7 @@ def delete_chunk(scope_id: int, size: int) -> int:
 
 
 def _slug(name: str) -> str:
-    """Return the name in the form for a URL: 'Día de Prüfung' becomes 'dia-de-prufung'.
+    """Return the name as a part of a URL: 'Día de Prüfung' becomes 'dia-de-prufung'.
 
     Raises ScopeError if no letter or digit remains.
     """

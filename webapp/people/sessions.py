@@ -1,4 +1,4 @@
-"""Sign-in, the limit on failed sign-ins, and the ID that a session cookie carries."""
+"""Sign people in and out, limit failed sign-ins, and load the session of a request."""
 
 from __future__ import annotations
 
@@ -52,9 +52,12 @@ The extra day also covers responses that set the cookie after the sign-out.
 """
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
-"""How long Redis is not called after it failed."""
+"""How long Redis is not called after a call failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""While one thread tries to call Redis again, the other threads do not call Redis for this long."""
+"""The maximum time for which other threads wait for the first call after a failure.
+
+While one thread makes this call, the other threads do not call Redis.
+"""
 
 
 class SignInRefused(Refusal):
@@ -68,9 +71,9 @@ class TooManyFailedSignIns(Refusal):
 class FailedSignIns:
     """Counts failed sign-ins.
 
-    Within 15 minutes, 10 failures are allowed for one e-mail address, and 30 for one client. The
-    counts are stored in Redis if there is a `redis_url`, so that several servers share the limits.
-    Without Redis, and while Redis does not answer, the counts are stored in this process.
+    Within 15 minutes, 10 failures are allowed for one e-mail address, and 30 for one client. If
+    `redis_url` is not empty, the counts are stored in Redis, so that several servers share the
+    limits. Without Redis, and while Redis does not answer, the counts are stored in this process.
     """
 
     PER_EMAIL: RateLimitItem = RateLimitItemPerMinute(10, LIMIT_MINUTES)
@@ -110,9 +113,9 @@ class FailedSignIns:
     def _call(self, call: Callable[[MovingWindowRateLimiter], T]) -> T:
         """Call a function with a limiter and return its result.
 
-        The limiter is in Redis, or in memory if Redis is not used or not available. After an error,
-        Redis is not called for a while. Otherwise each sign-in would wait for the timeout of a
-        server that hangs.
+        The limiter stores its counts in Redis, or in this process if Redis is not used or does not
+        answer. After an error, Redis is not called for REDIS_PAUSE_SECONDS. Otherwise, each sign-in
+        would wait for the timeout while Redis hangs.
         """
         if self._shared is None or not self._breaker.may_call():
             return call(self._in_process)
@@ -170,17 +173,14 @@ def new_session_id(person: Person) -> str:
     return f"{person.id}.{person.session_key}.{secrets.token_urlsafe(16)}"
 
 
-def end_session(cookie_id: str) -> None:
-    """End the session whose ID is in a cookie.
-
-    The ID stays invalid, even if a browser sends the cookie again.
-    """
-    token = cookie_id.rpartition(".")[2]
+def end_session(session_id: str) -> None:
+    """End a session. Its ID stays invalid, even if a browser sends the cookie again."""
+    token = session_id.rpartition(".")[2]
     EndedSession.insert(token=token).on_conflict_ignore().execute()
 
 
 def purge_chunk() -> bool:
-    """Forget some ended sessions whose cookies have expired. Return whether more remain."""
+    """Delete some ended sessions whose cookies have expired. Return whether more may remain."""
     return delete_chunk(EndedSession, EndedSession.ended_at < now() - ENDED_SESSION_RETENTION)
 
 
@@ -192,14 +192,13 @@ class Session:
     scope: Scope | None
 
 
-def load_session(cookie_id: str, scope_path: str = "") -> Session | None:
-    """Return the session with the ID from a cookie, or None if the ID is not valid.
+def load_session(session_id: str, scope_path: str = "") -> Session | None:
+    """Return the session with this ID and the scope at `scope_path`. Return None for an invalid ID.
 
-    Changing a person's password ends all their sessions. Every page needs the person, their roles
-    and the scope, so one query reads all of them. The query returns one row for each combination of
-    a role and a scope of the lineage.
+    Every page needs the person, the roles of the person, and the scope with the scopes above it. So
+    one query reads all of them. It returns one row for each combination of a role and a scope.
     """
-    person_id, _, key_and_token = cookie_id.partition(".")
+    person_id, _, key_and_token = session_id.partition(".")
     key, _, token = key_and_token.partition(".")
     if not person_id.isdecimal() or not token:
         return None

@@ -96,7 +96,7 @@ def undelete() -> Response:
     if not deleted:
         toast("This deletion can no longer be undone.", "warning")
         return redirect(url_for(".images"))
-    if len(deleted) > 1 or deletion.is_large(g.scope, form.batch.data):
+    if len(deleted) > 1 or deletion.has_image_with_many_predecessors(g.scope, form.batch.data):
         job = bulk.restore_batch(g.actor, g.scope, services().vault, form.batch.data)
         return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
     restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)
