@@ -1,4 +1,4 @@
 """The use cases of images, from registration to deletion.
 
-The rule that an image may be registered only once is in `identity`.
+`identity` defines when two images are the same, and that an image may be registered only once.
 """

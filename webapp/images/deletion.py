@@ -1,9 +1,8 @@
 """Deleting images, and restoring them within 24 hours.
 
-Deleting an image stores a copy of its row, without the derived columns. Restoring the image inserts
-this row again. Images that were deleted together form a batch. Nobody can guess the ID of a batch.
-This module copies columns without knowing what they mean, so a new column of `Image` needs no
-change here.
+Deleting an image stores a copy of all columns except the derived columns. Restoring the image
+inserts these columns again. So a new column of `Image` needs no change here. Images that were
+deleted together form a batch. Nobody can guess the ID of a batch.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """The rule that an image may be registered only once, and what makes two images the same.
 
 A cloud image has one canonical ID and one canonical location. `parse_locator` returns them for any
-text that people and tools write. If no look-up has confirmed a location, for example a region of
-OpenStack, the location is stored as it was written. Locations and compute resources are compared
-in the form of `place_key`, which ignores case:
+spelling that people and tools use. If no look-up has confirmed a location, for example a region of
+OpenStack, the location is stored as the person wrote it. Locations and compute resources are
+compared in the form of `place_key`, which ignores case:
 
 - vCenter finds datacenters and clusters in any case, and an instance UUID identifies the template.
-- Keystone ignores case if its database is MySQL. Only with PostgreSQL can an OpenStack cloud have
-  two regions whose names differ only in case. Even then, an image ID is a random UUID: two such
-  regions have an image with the same ID only if they share one image service, and then it is the
-  same image. A look-up finds both regions, because it prefers the exact name.
+- The regions of OpenStack are in Keystone. If the database of Keystone is MySQL, Keystone ignores
+  case. If it is PostgreSQL, two regions can have names that differ only in case. But an image ID is
+  a random UUID. Two such regions have an image with the same ID only if they share one image
+  service, and then it is the same image. A look-up finds both regions, because it prefers the exact
+  name.
 - The regions of AWS are in lower case.
 
 Azure ignores the case of IDs, but shows each ID with the capital and small letters with which it
@@ -40,7 +41,7 @@ from webapp.refusals import Refusal
 from webapp.values.text import line_problem
 
 MAX_COLONS = 20
-"""The most colons at which `parse_references` splits a text."""
+"""The maximum number of colons at which `parse_references` splits a text."""
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def require_unregistered(scope: Scope, identity: ImageIdentity) -> None:
     """Raise AlreadyRegistered if `scope` can see an image with this identity.
 
     Images of lower and sibling scopes do not count. Images of higher scopes count only if they are
-    shared. So the error never reveals an image that the person may not see.
+    shared. So the exception never reveals an image that the person may not see.
     """
     image = find_registered(scope, identity)
     if image is not None:
@@ -112,12 +113,12 @@ def find_by_compute_resource(scope: Scope, identity: ImageIdentity) -> dict[str,
 
 
 def match_name(name: str, offered: Iterable[str]) -> str | None:
-    """Return the name in `offered` that has the same `place_key` as `name`, or None.
+    """Return a name in `offered` that has the same `place_key` as `name`, or None.
 
-    If `offered` contains exactly `name`, return `name`.
+    If `offered` contains `name` itself, return `name`.
     """
-    same = {each for each in offered if place_key(each) == place_key(name)}
-    return name if name in same else min(same, default=None)
+    matches = {each for each in offered if place_key(each) == place_key(name)}
+    return name if name in matches else min(matches, default=None)
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,9 @@ def _reference(
 def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: ImageIdentity) -> str:
     """Return the text by which the image `seen_from` refers to another image.
 
-    `identity` and `locator` belong to the other image. If both images have the same location and
-    compute resource, the text is the ID of the other image. Otherwise, it is `LOCATION:ID` or
+    `identity` and `locator` belong to the other image. If the other image has no location, or if
+    both images have the same cloud, location and compute resource, the text is the image ID of the
+    other image. Otherwise, it is `LOCATION:ID` or
     `LOCATION:ID:COMPUTE_RESOURCE`.
     """
     place = (identity.cloud, identity.location, identity.compute_resource)
@@ -198,9 +200,10 @@ def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: Ima
 
 
 def image_id_condition(text: str) -> Any:
-    """Return the query condition for images whose cloud image ID is `text` in any spelling.
+    """Return the query condition for images that `text` refers to by their ID in any spelling.
 
-    The condition uses the index of cloud image IDs. It is None if no cloud has such IDs.
+    See `parse_references`. The condition uses the index on `cloud` and `image_key`. Return None if
+    `text` is not an image ID of any cloud.
     """
     conditions = []
     for reference in parse_references(text):
@@ -220,9 +223,9 @@ def parse_locator(
     """Return the locator in its canonical form.
 
     `image_id` may contain the location, for example in an ARN. Raises InvalidImageId. Raises
-    InvalidLocator if a value can't be stored, or if the location is missing. Also raises
-    InvalidLocator if the image ID names another location than `location`, because either of the two
-    could be wrong.
+    InvalidLocator if a value can't be stored, or if the location is missing or invalid. Also raises
+    InvalidLocator if `image_id` contains another location than `location`, because either of the
+    two could be wrong.
     """
     parsed = cloud.parse_image_id(image_id)
     try:
@@ -272,7 +275,7 @@ class InvalidLocator(Refusal):
 
 
 class AlreadyRegistered(Refusal):
-    """The scope can already see `image`, which has the same identity."""
+    """The scope can already see a registered image with the same identity: `image`."""
 
     def __init__(self, image: Image, message: str = "") -> None:
         super().__init__(message or f"This image is already registered at {image.scope.label}.")
@@ -284,7 +287,7 @@ class ImageIdentity:
     """The values that two images must have in common to be the same image.
 
     '' means "none". `location` and `compute_resource` have the form of `place_key`. If the images
-    of a cloud are not regional, `location` is '', because every location has the same image.
+    of a cloud are not regional, `location` is '', because all locations have the same images.
     """
 
     cloud: str

@@ -1,4 +1,4 @@
-"""The details that a cloud returned for an image: converting, storing and comparing them."""
+"""Convert, store and compare the details that a cloud returned for an image."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def apply_details(image: Image, details: ImageDetails) -> None:
 
 
 def apply_due_deprecation(image: Image, moment: datetime) -> audit.Changes:
-    """Set the state of an image to DEPRECATED if its owner announced that for `moment` or earlier.
+    """Set the state to DEPRECATED if the deprecation was announced for `moment` or earlier.
 
-    Return the change of the state.
+    Return the change of the state for the audit log.
     """
     due = image.deprecation_announced_for
     if due is None or due > moment:
@@ -82,9 +82,9 @@ def _due_note(details: ImageDetails, due: datetime, checked_at: datetime) -> str
 
 
 def changes_between(before: ImageDetails, after: ImageDetails) -> dict[str, tuple[Any, Any]]:
-    """Return the changes to show to people, as (old value, new value) by label.
+    """Return the changes that people can see, as (old value, new value) by label.
 
-    The values are plain JSON values. Pages format them by label.
+    The values are plain JSON values. Pages choose the format of a value by its label.
     """
     old, new = _comparable(before), _comparable(after)
     return {

@@ -1,7 +1,8 @@
-"""The life cycle of an image, which its owner decides: active, deprecated, retired.
+"""Plan and change the life cycle of an image: active, deprecated, retired.
 
-A date may be in the future. `webapp.images.due_dates` then changes the status of the image on that
-day. This module must not know the state that the cloud reports for an image.
+The editors of the scope that owns the image decide about the life cycle. A date may be in the
+future. `webapp.images.due_dates` then changes the status of the image on that day. This module must
+not know the state that the cloud reports for an image.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ REASON_RULE = LineRule("reason", REASON_LENGTH, 0, "reason", InvalidLifeCycle)
 
 @dataclass(frozen=True)
 class LifeCyclePlan:
-    """When an image becomes deprecated and retired, why, and which image replaces it.
+    """The dates on which an image becomes deprecated and retired, the reason, and the successor.
 
-    The dates are days in UTC; None means never. `successor` is the ID of an image.
+    The dates are days in UTC. A date that is None means never. `successor` is the ID of an image.
     """
 
     deprecated_on: date | None = None
@@ -59,7 +60,7 @@ class LifeCyclePlan:
 
     @property
     def has_dates(self) -> bool:
-        """Whether the image is, or will be, deprecated or retired."""
+        """Whether the image is deprecated or retired, or will be."""
         return bool(self.deprecated_on or self.retired_on)
 
     @property
@@ -95,7 +96,8 @@ def deprecate(
 ) -> audit.Changes:
     """Deprecate an image from `on`, which may be in the future, and return what changed.
 
-    Remove the retirement date. Raises the same exceptions as `change`, and InvalidLifeCycle.
+    The image loses its retirement date. Raises the same exceptions as `change`, and
+    InvalidLifeCycle.
     """
     return change(actor, image, LifeCyclePlan(on, None, reason, successor_id), based_on)
 
@@ -110,14 +112,15 @@ def retire(
 ) -> audit.Changes:
     """Retire an image from `on`, which may be in the future, and return what changed.
 
-    Keep an earlier deprecation date. Raises the same exceptions as `change`, and InvalidLifeCycle.
+    A deprecation date stays if it is not later than `on`. Raises the same exceptions as `change`,
+    and InvalidLifeCycle.
     """
     based_on = image.revision if based_on is None else based_on
     with transaction():
         lock(image)
-        earlier = image.deprecated_on and image.deprecated_on <= on
-        deprecated = image.deprecated_on if earlier else None
-        plan = LifeCyclePlan(deprecated, on, reason, successor_id)
+        is_deprecated_before = image.deprecated_on and image.deprecated_on <= on
+        deprecated_on = image.deprecated_on if is_deprecated_before else None
+        plan = LifeCyclePlan(deprecated_on, on, reason, successor_id)
         return change(actor, image, plan, based_on)
 
 
@@ -224,7 +227,7 @@ def audit_values(plan: LifeCyclePlan) -> Mapping[str, Any]:
 
 
 def plan_from_audit(values: Mapping[str, Any]) -> LifeCyclePlan:
-    """Return the plan that `audit_values` converted to `values`. Raises InvalidLifeCycle."""
+    """Return the plan for the result of `audit_values`. Raises InvalidLifeCycle."""
     successor = values.get("successor")
     return LifeCyclePlan(
         deprecated_on=_day(values.get("deprecated_on")),
@@ -239,7 +242,7 @@ def _day(text: str | None) -> date | None:
 
 
 def apply_due_dates(image: Image, day: date) -> audit.Changes:
-    """Set the status that an image has on `day` because of its dates. Return the change."""
+    """Set the status of an image to its status on `day`. Return the change for the audit log."""
     before = image.status
     image.status = _status_on(day, image.deprecated_on, image.retired_on)
     return audit.difference({"status": before.value}, {"status": image.status.value})

@@ -1,8 +1,8 @@
 """The operating systems that people choose from, and suggestions from the texts of a cloud.
 
-`operating_systems.toml` lists the families and versions, each with a key. The database stores the
-key. A family or version that is not in the list is stored as the person typed it, in the same
-column: 1 to 64 characters.
+`operating_systems.toml` lists families and versions, each with a key. The database stores the key
+of a listed family or version. For any other family or version, it stores the text that the person
+typed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OTHER = "other"
 """The value in forms for a family or version that is not in the list. Never stored."""
 
 TEXT_LENGTH = 300
-"""How many characters of a text are searched. Names are at the beginning of a text."""
+"""The number of characters to search in a text. Names are at the beginning of a text."""
 
 VERSION_KEY_LENGTH = 64
 
@@ -72,7 +72,7 @@ FAMILIES = {
 def label(family: str, version: str = "") -> str:
     """Return the name to show, such as 'Ubuntu 24.04 LTS Noble Numbat'.
 
-    If a family or version is not in the list, it is shown as the person typed it.
+    If a family or version is not listed, it is shown as the person typed it.
     """
     known = FAMILIES.get(family)
     if known is None:
@@ -103,8 +103,8 @@ for _family in FAMILIES.values():
 def version_key(version: str) -> str:
     """Return a text of at most 64 characters that sorts versions by their numbers.
 
-    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. Each number is preceded by its count
-    of digits: 9.10 becomes '19.210'. A count of ten or more is written as a letter.
+    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. The number of digits is written
+    before each number: 9.10 becomes '19.210'. If it is ten or more, it is written as a letter.
     """
     parts = re.findall(r"[0-9]+|[a-z]+", version.lower())
     return ".".join(_sortable(part) for part in parts)[:VERSION_KEY_LENGTH]
@@ -124,13 +124,15 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
 
     - If only a later text names a version, or names it more exactly, the later text wins. For
       example, the image name "SLES 12 SP5" wins over a license for SLES 12.
-    - If all later texts agree on something else, they win. For example, the family, name and
-      description of an image name version 1803, and its license names Windows Server 2016.
+    - If at least two later texts name a version, and all of them agree on another version than the
+      first text, they win. For example, the license of an image names Windows Server 2016, but its
+      family, name and description all name version 1803.
 
-    A wrong suggestion is worse than none. So a number is a version only if it follows the family's
-    name, with nothing but words such as "server" or "amd64" between them. A text with two
-    families suggests nothing. A text with two versions suggests only the family. Pass texts that
-    belong together, such as the publisher, offer and SKU of an Azure image, as one text.
+    A wrong suggestion is worse than none. So a number counts as a version only if it follows the
+    family's name. Only words such as "server" or "amd64" may be between them. A text with two
+    families suggests nothing. A text with two versions that contradict each other suggests only the
+    family. Texts that belong together, such as the publisher, offer and SKU of an Azure image, must
+    be passed as one text.
     """
     suggestions = [found for text in texts if (found := _suggest_from(text))]
     if _is_outvoted(suggestions):
@@ -145,7 +147,7 @@ def suggest(texts: Sequence[str]) -> Suggestion | None:
 def _is_outvoted(suggestions: Sequence[Suggestion]) -> bool:
     """Return whether at least two later suggestions agree with each other, but not with the first.
 
-    Suggestions without a version are ignored.
+    Later suggestions without a version are ignored.
     """
     if not suggestions or not suggestions[0].version:
         return False
@@ -166,7 +168,7 @@ def _agree(one: Suggestion, other: Suggestion) -> bool:
 
 
 def _readable(suggestion: Suggestion) -> str:
-    """Return the version to show. If it is not in the list, it is made readable: "10 SP4"."""
+    """Return the version to show. An unlisted version such as "10-sp4" becomes "10 SP4"."""
     version = suggestion.version
     if version in _VERSIONS[suggestion.family]:
         return version
@@ -180,7 +182,7 @@ def _is_more_exact(later: Suggestion, earlier: Suggestion) -> bool:
 
 
 def _is_within(exact: str, rough: str) -> bool:
-    """Return whether `exact` is a release of `rough`, for example 9.4 of 9, or 12-sp5 of 12."""
+    """Return whether `exact` is a release of `rough`. For example, 9.4 is a release of 9."""
     return exact.startswith((f"{rough}.", f"{rough}-"))
 
 
@@ -219,9 +221,9 @@ def _most_exact(versions: set[str]) -> str:
 
 
 def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
-    """Return the mentioned family, and its version from the words and numbers that follow.
+    """Return the mentioned family, and the version that the following words and numbers name.
 
-    The version is '' if there is none, or if a codename and a number contradict each other.
+    The version is '' if they name no version, or versions that contradict each other.
     """
     group = mention.lastgroup or ""
     if group == "id":
@@ -245,7 +247,7 @@ def _read_mention(text: str, mention: re.Match[str]) -> tuple[str, str]:
 
 
 def _lone_codenames(text: str) -> list[tuple[str, str]]:
-    """Return (family, version) for codenames without their family's name.
+    """Return a (family, version) pair for each codename in a text without a family's name.
 
     Most codenames are ordinary words, as in "a precise copy". A codename therefore counts only if
     it is the whole text, or if its version number or a typical word of image names follows.
@@ -272,7 +274,8 @@ def _version_of_number(family: str, text: str, number: re.Match[str] | None) -> 
     if dot == ".":
         exact.insert(0, f"{first}-sp{second}")
     elif not dot and first != "64":
-        # Written without the dot: 2404, 94, 810. But 64 is a number of bits.
+        # The number may be written without its dot, such as 2404, 94 or 810. But 64 is a number of
+        # bits.
         exact += [f"{first[:cut]}.{first[cut:]}" for cut in range(1, len(first))]
     unlisted = _UNLISTED.get(family)
     for candidates in (exact, [first]):

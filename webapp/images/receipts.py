@@ -1,8 +1,8 @@
-"""Receipts: signed records of look-ups.
+"""Sign and verify receipts. A receipt is the signed record of a look-up.
 
 NEXT looks up an image and puts a receipt, with the details from the cloud, into the confirmation
-form. REGISTER sends the receipt back. The signature shows whether somebody changed the receipt in
-the browser, so an image is always saved with details from its cloud.
+form. REGISTER sends the receipt back. The signature proves that nobody changed the receipt in the
+browser. So the image is saved with details that come from its cloud.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VALID_SECONDS = 30 * 60
 
 
 class ReceiptExpired(Refusal):
-    """The look-up is too old. `receipt` has the image to look up again."""
+    """The look-up is too old. The image in `receipt` can be looked up again."""
 
     def __init__(self, receipt: Receipt) -> None:
         super().__init__(f"You looked up this image more than {VALID_SECONDS // 60} minutes ago.")

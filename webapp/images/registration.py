@@ -73,9 +73,10 @@ def look_up(
 ) -> Receipt:
     """Read one image from its cloud and return the receipt for `register`.
 
-    Raises Forbidden, CredentialsNotUsable, InvalidLocator, AlreadyRegistered, VaultError and
-    CloudError. If the image ID alone shows that the image is registered, AlreadyRegistered is
-    raised before the cloud is called.
+    Raises Forbidden, CredentialsNotUsable, InvalidImageId, InvalidLocator, AlreadyRegistered,
+    VaultError and CloudError. If the entered location and image ID show that the image is
+    registered, AlreadyRegistered is raised before the cloud is called. In a cloud with compute
+    resources, this is checked only after the call.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     cloud = CLOUDS[cloud_key]
@@ -93,8 +94,8 @@ def look_up(
         location=details.location or locator.location,
     )
     require_storable(found)
-    only_case_differs = image_key_of(found.image_id) == image_key_of(locator.image_id)
-    alias = "" if only_case_differs else locator.image_id
+    is_same_id = image_key_of(found.image_id) == image_key_of(locator.image_id)
+    alias = "" if is_same_id else locator.image_id
     receipt = Receipt(cloud_key, credentials.id, revision, found, details, alias, read_at)
     registered = registered_images_per_compute_resource(scope, receipt)
     unregistered = {"", *map(place_key, details.compute_resources)} - registered.keys()
@@ -106,7 +107,7 @@ def look_up(
 def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) -> Receipt:
     """Repeat the look-up of a receipt that is no longer valid.
 
-    An alias may refer to another image by now. Raises the same errors as `look_up`.
+    An alias may now refer to another image. Raises the same exceptions as `look_up`.
     """
     return look_up(
         actor,
@@ -120,7 +121,7 @@ def look_up_again(actor: Actor, scope: Scope, vault: Vault, receipt: Receipt) ->
 
 
 def changes_between(before: Receipt, after: Receipt) -> dict[str, tuple[Any, Any]]:
-    """Return the differences between two look-ups, as (old value, new value) by label."""
+    """Return the differences between two look-ups, each as (old value, new value), by label."""
     changes = image_details.changes_between(before.details, after.details)
     if before.locator != after.locator:
         changes["Cloud image ID"] = (before.locator.image_id, after.locator.image_id)
@@ -196,9 +197,8 @@ def register_unverified(
 ) -> Image:
     """Save an image without calling its cloud. The state in `details` is replaced by UNKNOWN.
 
-    If the location is not part of the image's identity, the next check reads the image at the
-    location in `locator`.
-    Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
+    If the cloud's location rule is LOOKUP_ONLY, the location in `locator` is stored for the next
+    check. Raises Forbidden, CredentialsNotUsable, InvalidLocator and AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     require_storable(locator)
@@ -208,13 +208,13 @@ def register_unverified(
         credentials = usable_credentials(scope, cloud_key, credentials_id)
         image.credentials, image.credentials_name = credentials, credentials.name
     lookup_only = CLOUDS[cloud_key].location_rule is LocationRule.LOOKUP_ONLY
-    unread = replace(
+    unverified_details = replace(
         details,
         state=ImageState.UNKNOWN,
         state_note="",
         lookup_location=locator.location if lookup_only else "",
     )
-    return _save_new(actor, image, choices, unread)
+    return _save_new(actor, image, choices, unverified_details)
 
 
 def usable_credentials(scope: Scope, cloud: str, credentials_id: int | None) -> CloudCredentials:
@@ -229,7 +229,7 @@ def usable_credentials(scope: Scope, cloud: str, credentials_id: int | None) -> 
 
 
 def _new_image(scope: Scope, cloud_key: str, locator: Locator) -> Image:
-    """Return an unsaved image that has only its scope and identity."""
+    """Return an unsaved image that has only its scope and its locator."""
     identity = ImageIdentity.from_locator(cloud_key, locator)
     return Image(
         scope=scope,

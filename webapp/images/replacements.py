@@ -1,4 +1,4 @@
-"""Find the image that the owner of a cloud image recommends instead, and its record if any."""
+"""Find the image that the owner of a cloud image recommends instead of it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from webapp.images.identity import ImageIdentity, find_registered
 
 @dataclass(frozen=True)
 class Replacement:
-    """A recommended image of `cloud`. `image` is its visible record, or None."""
+    """A recommended cloud image. `image` is its record in the registry.
+
+    `image` is None if the scope can see no such record.
+    """
 
     cloud: str
     cloud_image_id: str
     has_valid_id: bool
-    """Whether the adapter understands the image ID."""
+    """Whether the adapter can parse `cloud_image_id`."""
     image: Image | None
 
 
@@ -25,12 +28,13 @@ def find_replacement(
     scope: Scope, cloud: str, locator: Locator, details: ImageDetails
 ) -> Replacement | None:
     """Return the replacement in `details` for the image at `locator`, or None."""
-    named = details.replacement
-    if not named or named == locator.image_id:
+    replacement_id = details.replacement
+    if not replacement_id or replacement_id == locator.image_id:
         return None
     try:
-        image_id = CLOUDS[cloud].parse_image_id(named).value
+        image_id = CLOUDS[cloud].parse_image_id(replacement_id).value
     except InvalidImageId:
-        return Replacement(cloud, named, has_valid_id=False, image=None)
+        return Replacement(cloud, replacement_id, has_valid_id=False, image=None)
     identity = ImageIdentity.from_locator(cloud, Locator(locator.location, image_id))
-    return Replacement(cloud, named, has_valid_id=True, image=find_registered(scope, identity))
+    image = find_registered(scope, identity)
+    return Replacement(cloud, replacement_id, has_valid_id=True, image=image)

@@ -1,4 +1,4 @@
-"""Sharing an image with lower scopes, and promoting it to the scope above."""
+"""Share an image with lower scopes, and promote it to the scope above."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def set_shared(
 
 
 def scopes_losing_access(image: Image) -> Found[Scope]:
-    """Return the first scopes that will no longer see the image if Shared is turned off."""
+    """Return the first scopes that can no longer see the image if Shared is turned off."""
     return scopes_below(image.scope) if image.shared else Found([], 0)
 
 

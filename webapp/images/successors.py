@@ -1,4 +1,4 @@
-"""The rules for successors, and finding an image by the text that a person types.
+"""The rules for successors, and the search for the image that a text identifies.
 
 The successor of an image is the image that replaces it.
 """
@@ -14,14 +14,14 @@ from webapp.refusals import Refusal
 from webapp.values.text import normalized
 
 LONGEST_CHAIN = 1_000
-"""The most images to visit when looking for a cycle, including the new successor itself."""
+"""The maximum number of images to visit when looking for a cycle, including the first image."""
 CHUNK_SIZE = 500
-"""Images per query."""
+"""The number of image IDs in one query."""
 _ID_REFERENCE = re.compile(r"#([0-9]{1,9})(?:\s.*)?|([0-9]{1,9})", re.DOTALL)
 
 
 class InvalidSuccessor(Refusal):
-    """The image can't be the successor, or a text does not identify exactly one image."""
+    """The image can't be the successor, or the text does not identify exactly one image."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "successor")
@@ -33,9 +33,9 @@ def reference_to(image_id: int, name: str) -> str:
 
 
 def reference_number(text: str) -> tuple[int | None, bool]:
-    """Return the image number that `text` may be, and whether it is explicit.
+    """Return the image number in `text`, or None, and whether the number is explicit.
 
-    A number with "#" is explicit. Without "#", the number can also be a cloud image ID or a name.
+    A number with "#" is explicit. Without "#", the text can also be a cloud image ID or a name.
     """
     match = _ID_REFERENCE.fullmatch(text.strip())
     return (int(match[1] or match[2]), bool(match[1])) if match else (None, False)
@@ -44,8 +44,8 @@ def reference_number(text: str) -> tuple[int | None, bool]:
 def find_image(scope: Scope, text: str) -> Image:
     """Return the image that `text` identifies, among the images that `scope` can see.
 
-    `text` is an ID ('12' or '#12 noble'), a cloud image ID in any spelling, or a name. Raises
-    InvalidSuccessor if no image or more than one image matches.
+    `text` is an image number ('12' or '#12 noble'), a cloud image ID in any spelling, or a name.
+    Raises InvalidSuccessor if no image or more than one image matches.
     """
     text = text.strip()
     visible = Image.visible_from(scope)
@@ -94,7 +94,7 @@ def require_valid_successor(
         raise InvalidSuccessor("An image can’t be its own successor. Choose another image.")
     if not may_be_retired:
         _require_not_retired(successor)
-    # If no image has this image as successor, no successors can lead back to it.
+    # If this image is not the successor of any image, no chain of successors can lead back to it.
     if Image.select(Image.id).where(Image.successor == image.id).exists() and (
         image.id in successors_from([successor_id])
     ):
