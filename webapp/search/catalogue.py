@@ -26,22 +26,23 @@ from webapp.search.rows import ListedImage
 from webapp.search.sql import Sql
 
 CHUNK = 1_000
-"""The number of images that `iterate_images` reads with one statement."""
+"""The maximum number of images that `iterate_images` reads with one statement."""
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
-"""The columns to read when many images are read.
+"""The columns to read if many images are read.
 
-`details` and `search_text` take longer to read than all other columns together.
+`details` and `search_text` are left out, because they take longer to read than all other columns
+together.
 """
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The search, the sort order and the position of the Images page, as in the page's URL.
+    """The search, the sort order and the position that the URL of the Images page contains.
 
     `after` and `before` are cursors from an earlier `Page`. The results begin after the image of
-    `after`, or end before the image of `before`. If both are set, `before` applies.
+    `after`, or end before the image of `before`. If both are set, `after` is ignored.
     """
 
     query: Query = EVERYTHING
@@ -56,9 +57,10 @@ class Listing:
 class Page:
     """One page of results.
 
-    `count` is the number of results on all pages. If `count.counted` is False, counting takes
-    longer than finding the page, and `count_matches` returns the number. `previous` and
-    `next` are the cursors of the neighboring pages. A cursor is '' if there is no such page.
+    `count` is the number of results on all pages. If `count.counted` is False, the results were not
+    counted, because this would take longer than finding the page. `count_matches` counts them.
+    `previous` is the cursor `before` of the previous page, and `next` the cursor `after` of the
+    next page. A cursor is '' if there is no such page.
     """
 
     images: list[ListedImage]
@@ -68,10 +70,11 @@ class Page:
 
 
 def parse_search(scope: Scope, text: str) -> Query:
-    """Return the query that `text`, which a person typed at `scope`, describes.
+    """Parse the text that a person typed at `scope`.
 
-    An excluded value that no visible image has is a problem of the query, because it is probably
-    mistyped: with "-os:ubunut", an action would also select the Ubuntu images.
+    If no visible image has an excluded location, OS, architecture or registrar, the term becomes a
+    problem of the query, because its value is probably mistyped. For example, with "-os:ubunut", an
+    action would also select the Ubuntu images.
     """
     query = parse(text, partial(stored_values.find_values, scope))
     for term in query.terms:
@@ -82,11 +85,11 @@ def parse_search(scope: Scope, text: str) -> Query:
 
 
 _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY)
-"""The keys that accept any text, so the text can be mistyped."""
+"""The keys that accept any text, so an excluded text can be mistyped without an error."""
 
 
 def _is_known(scope: Scope, term: Term) -> bool:
-    """Return whether the value of an excluded term is listed, or a visible image has the value."""
+    """Return whether the value of an excluded term is listed, or whether a visible image has it."""
     if term.is_listed:
         return True
     required = Query((replace(term, excluded=False),), (), "")
@@ -97,9 +100,9 @@ def _is_known(scope: Scope, term: Term) -> bool:
 
 
 def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
-    """Return one page of the images that `scope` sees.
+    """Return one page of the images that `scope` sees and that match the search.
 
-    If the cursor is invalid, return the first page.
+    Problems of the query are ignored. If the cursor is invalid, return the first page.
     """
     slices = conditions.scope_slices(scope, listing.query)
     backwards = bool(listing.before)
@@ -133,8 +136,8 @@ def find_page(actor: Actor, scope: Scope, listing: Listing) -> Page:
 def count_matches(actor: Actor, scope: Scope, query: Query) -> Count:
     """Return the number of images that match.
 
-    The number is exact up to `planner.COUNT_LIMIT`, and always exact if the query has only terms
-    about scopes and facets. The text may contain problems, as in `find_page`.
+    The number is exact up to `planner.COUNT_LIMIT`. If the query has only terms about scopes and
+    facets, it is always exact. Problems of the query are ignored, as in `find_page`.
     """
     slices = conditions.scope_slices(scope, query)
     order = Order("created", descending=True)
@@ -166,9 +169,9 @@ def iterate_images(
 ) -> Iterator[Image]:
     """Return an iterator over all images that match, with only the columns `LIST_COLUMNS`.
 
-    The images of each scope slice come together. Within a slice, images are sorted by ID.
-    With `owned_only`, inherited images are left out. Images are read in chunks: if an image is
-    registered or deleted meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
+    The images are grouped by scope slice, and sorted by ID within a slice. With `owned_only`,
+    inherited images are left out. Images are read in chunks. If an image is registered or deleted
+    meanwhile, no other image is skipped or repeated. Raises NotUnderstood.
     """
     query.require_understood()
     slices = conditions.scope_slices(scope, query, owned_only=owned_only)

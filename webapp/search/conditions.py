@@ -1,4 +1,4 @@
-"""Translate the terms of a search into SQL conditions. No other module does this.
+"""Translate the terms of a search into SQL conditions.
 
 A scope slice is the shared or the unshared images of one scope. Terms about scopes, such as
 `owner:here`, select scope slices. A facet is a property that all images of a `FacetGroup` have in
@@ -87,7 +87,7 @@ def scope_slices(scope: Scope, query: Query, *, owned_only: bool = False) -> lis
 def in_any_slice(slices: Sequence[ScopeSlice], *, indexed: bool = True) -> Sql:
     """Return the condition that an image belongs to one of the slices.
 
-    `sql.in_slice` explains `indexed`.
+    See `sql.in_slice` for `indexed`.
     """
     return sql.any_of(
         sql.in_slice(each.scope.id, shared=each.shared, indexed=indexed) for each in slices
@@ -107,7 +107,7 @@ def group_condition(query: Query) -> Sql:
 def image_condition(query: Query, actor: Actor) -> Sql:
     """Return the condition that an image matches all terms except the terms about scopes.
 
-    This condition is for images that are read by scope slice: `scope_slices` has already applied
+    Use this condition for images that are read by scope slice: `scope_slices` has already applied
     the terms about scopes.
     """
     facets = _combine(query, FACET_KEYS, lambda term: _facet_condition(term, sql.without_index))
@@ -117,17 +117,17 @@ def image_condition(query: Query, actor: Actor) -> Sql:
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
     """Return the condition that an image matches all terms except those about scopes and facets.
 
-    This condition is for images that are read by facet group: `group_condition` has already
+    Use this condition for images that are read by facet group: `group_condition` has already
     applied the terms about facets.
     """
     return _combine(query, IMAGE_KEYS, lambda term: _ungrouped_term_condition(term, actor))
 
 
 def range_conditions(query: Query, actor: Actor) -> list[Sql]:
-    """Return a condition for each key of `RANGE_KEYS` that has a term that is not excluded.
+    """Return a condition for each key of `RANGE_KEYS` for which the query has an included term.
 
     Every image that the query finds meets all of these conditions. For each condition, there is an
-    index that finds its images.
+    index that finds the images that meet the condition.
     """
     conditions = []
     for key in RANGE_KEYS:
@@ -137,7 +137,7 @@ def range_conditions(query: Query, actor: Actor) -> list[Sql]:
 
 
 def is_one_range(query: Query) -> bool:
-    """Return whether `range_conditions` has one condition, which finds exactly the matches.
+    """Return whether `range_conditions` returns one condition that finds exactly the matches.
 
     The query may also have terms about scopes. For "by:me", return False, because this term also
     compares the ID of the person.
@@ -150,7 +150,7 @@ def is_one_range(query: Query) -> bool:
 
 
 def required_texts(query: Query) -> list[tuple[str, ...]]:
-    """Return tuples of texts in lower case: the alternatives of each term.
+    """Return a tuple of texts for each included term with a key of `TEXT_KEYS`.
 
     The `search_text` of every matching image contains at least one text of each tuple. The index of
     trigrams finds images by these texts.
@@ -160,7 +160,7 @@ def required_texts(query: Query) -> list[tuple[str, ...]]:
 
 
 def _slice_matches(query: Query, slice_: ScopeSlice) -> bool:
-    """Return whether a slice matches the terms about scopes."""
+    """Return whether a slice matches all terms about scopes."""
     for key in SCOPE_KEYS:
         terms = query.terms_for(key)
         matching = [term for term in terms if _term_matches_slice(term, slice_)]
@@ -205,7 +205,7 @@ def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
 
 
 def _stored_os_condition(term: Term, column: ColumnExpression) -> Sql:
-    """Return the condition for the family, or the family and version, that some image has."""
+    """Return the condition for the family, or the family and version, in `term.stored`."""
     pairs = zip((column("os_family"), column("os_version")), term.stored, strict=False)
     return sql.all_of(sql.equals(name, value) for name, value in pairs)
 
@@ -236,7 +236,7 @@ def _os_condition(value: str, column: ColumnExpression) -> Sql:
 def _status_condition(value: str, column: ColumnExpression) -> Sql:
     """Return the condition for a status of the life cycle or a state in the cloud.
 
-    "deprecated" is a status and a state, so either matches.
+    "deprecated" is both a status and a state. An image matches if it has either of them.
     """
     conditions = []
     if value in set(LifeCycle):
@@ -301,7 +301,7 @@ def _registrar_condition(term: Term, actor: Actor) -> Sql:
     """Return the condition for the person who registered an image.
 
     The condition compares names, because an image remains after the person's account is deleted.
-    Only "me" also compares the ID, and so distinguishes two people who have the same name.
+    For "me", it also compares the ID, to distinguish two people who have the same name.
     """
     name = sql.equals(sql.without_index("registered_by_name"), _registrar_name(term, actor))
     if term.value != "me":

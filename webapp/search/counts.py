@@ -1,4 +1,4 @@
-"""Numbers of images, which say whether they are exact."""
+"""The number of images that match a search, and whether the number is exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count images by property, for the menus of the Filters panel and the search box's suggestions.
+"""Count images by property, for the Filters panel and the suggestions of the search box.
 
 All counts are sums over the facet groups, so the time does not depend on the number of images.
 """
@@ -27,7 +27,10 @@ MENUS = {
     Key.ARCH: "Architecture",
 }
 MAX_MENU_VALUES = 12
-"""A menu offers the values with the most images, up to this number. People can type the others."""
+"""The maximum number of values in a menu, apart from chosen values.
+
+A menu offers the values with the most images. People can type the other values.
+"""
 _COLUMNS = {
     Key.CLOUD: ["cloud"],
     Key.OS: ["os_family"],
@@ -45,7 +48,7 @@ class Choice:
 
     `images` is the number of images that have the value and match all other filters. `chosen` says
     whether the search already contains the value. `query` is the search after a click on the
-    choice: a click adds the value or, if it is already chosen, removes it.
+    choice. The click adds the value or, if it is already chosen, removes it.
     """
 
     label: str
@@ -56,7 +59,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Menu:
-    """A filter menu. Its most frequent value comes first."""
+    """A filter menu. The value with the most images comes first."""
 
     label: str
     choices: list[Choice]
@@ -76,7 +79,7 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
 
 
 def visible_values(scope: Scope, key: Key) -> list[str]:
-    """Return the values of `key` among the images that `scope` sees, the most frequent first."""
+    """Return the values of `key` that visible images have, the most frequent value first."""
     counts = _count_values(scope, EVERYTHING, [key])[key]
     return [value for value in _merge_spellings(EVERYTHING, key, counts)[0] if value]
 
@@ -84,9 +87,9 @@ def visible_values(scope: Scope, key: Key) -> list[str]:
 def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
     """Return how many images have each value of a key, if the search already uses this key.
 
-    The values of one menu are alternatives, so they do not reduce each other's counts. Excluded
-    terms reduce the counts. But if a person chooses an excluded value, the term that excludes it is
-    removed. An excluded value is therefore counted without this term.
+    The values of one menu are alternatives, so a chosen value does not reduce the counts of other
+    values. An excluded term reduces the counts. But if a person chooses an excluded value, the term
+    that excludes the value is removed. So an excluded value is counted without this term.
     """
     others = [term for term in query.terms if term.key is not key]
     excluded = [term for term in query.terms_for(key) if term.excluded]
@@ -109,7 +112,7 @@ def _merge_spellings(
     """Return the number of images by value, and the stored spellings of each value.
 
     A location has one value for all its spellings: the value of the query's term, or the first
-    spelling. Each value of another key has one spelling.
+    spelling in alphabetical order. A value of another key has only one spelling.
     """
     if key is not Key.LOCATION:
         return counts, {value: (value,) for value in counts}
@@ -147,9 +150,9 @@ def _build_menu(query: Query, key: Key, found: Mapping[str, int]) -> Menu:
 def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, dict[str, int]]:
     """Return for each key how many images have each value, the most frequent value first.
 
-    The values have the form that a search uses. An image counts for its status and for its state
-    in the cloud, but only once if both are "deprecated". The facet groups are read once for all
-    keys. This is faster than one sum in SQL for each key.
+    The values have the form that a search uses. For Key.STATUS, an image counts for its status and
+    for its state in the cloud, but only once if both are "deprecated". The facet groups are read
+    once for all keys, because this is faster than one sum in SQL for each key.
     """
     slices = conditions.scope_slices(scope, query)
     if not slices or not keys:

@@ -27,10 +27,10 @@ def is_image_id(text: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def spelled_image_ids(text: str) -> tuple[str, ...]:
-    """Return the cloud image IDs that `text` spells, in lower case. Usually there is none or one.
+    """Return the cloud image IDs that `text` spells, in lower case, usually one or none.
 
-    If `text` contains spaces, it must consist of the ID and a label, such as `ami = "ami-…"`. Any
-    other word would be a separate search term.
+    If `text` contains spaces, it must consist of an ID and, optionally, a label, such as
+    `ami = "ami-…"`. Any other word would be a separate search term.
     """
     found = {lower_case(image_id.value) for _, image_id in clouds_for_image_id(text)}
     if any(character.isspace() for character in text):
@@ -45,7 +45,10 @@ def spelled_image_ids(text: str) -> tuple[str, ...]:
 
 
 def only_image_id(text: str) -> str:
-    """Return the image ID that several pieces spell together, such as `50 1e 5a …`, or ''."""
+    """Return the image ID that the pieces of `text` spell together, or ''.
+
+    For example, the pieces of `50 1e 5a …` spell one UUID of vSphere.
+    """
     pieces = [match[0] for match in find_pieces(text)]
     if len(pieces) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""The keys of search terms, and the values that they accept."""
+"""The keys of search terms, and the values that each key accepts."""
 
 from __future__ import annotations
 
@@ -43,11 +43,17 @@ FIXED_VALUES = {
     Key.STATUS: {status: status for status in STATUSES}
     | dict.fromkeys(("unknown", "not checked", "unverified"), ImageState.UNKNOWN.token),
 }
-"""The keys that accept only certain values. For each key, the accepted spellings are mapped to
-canonical values. For example, "inherited" is a spelling of "above"."""
+"""The accepted values of the keys that accept only certain values.
+
+For each key, the accepted spellings are mapped to canonical values. For example, "inherited" is a
+spelling of "above".
+"""
 STORED_KEYS = (Key.CLOUD, Key.LOCATION, Key.OS, Key.ARCH)
-"""The keys that accept any value that an image has. A term with such a value finds exactly the
-images with this value, even if the text has another meaning too. For example, a person can register
-an image with the OS family "Oracle Solaris", although "oracle" is also the name of Oracle Linux."""
+"""The keys that accept every value that a visible image has.
+
+A term with such a value finds exactly the images with this value, even if its text also has another
+meaning. For example, a person can register an image with the OS family "Oracle Solaris", although
+"oracle" is also the name of Oracle Linux.
+"""
 ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "aarch64": "arm64"}
 """Other names of architectures, mapped to their canonical names."""

@@ -1,4 +1,4 @@
-"""Names of search terms for people."""
+"""The names of search terms that people see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_LABELS = {
     Key.BY: "Registered by",
     Key.ID: "ID contains",
 }
-"""The terms of these keys have labels such as “Cloud: AWS”. See `phrase` for the other labels."""
+"""Terms with these keys have labels such as “Cloud: AWS”. See `phrase` for the other labels."""
 FIXED_VALUE_PHRASES = {
     Key.OWNER: {"here": "owned here", "above": "inherited"},
     Key.SHARED: {"yes": "shared", "no": "not shared"},
@@ -36,7 +36,7 @@ DATE_OPERATORS = {
 
 
 def phrase(key: Key, operator: str, value: str, value_label: str) -> str:
-    """Return the name of a term, such as "owned here". The first letter may be a small letter."""
+    """Return the name of a term, such as "owned here". The first letter may be in lower case."""
     if key is Key.WORD:
         return f"“{value}”"
     if key in FIXED_VALUE_PHRASES:

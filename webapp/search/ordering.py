@@ -1,4 +1,4 @@
-"""The sort orders of the Images page, and cursors.
+"""The sort orders of the Images page, and the cursors of its pages.
 
 The sort key of an image consists of the values that the image is sorted by. A cursor is a sort key
 as text for a URL. The next page begins after the cursor's sort key, even if images were registered
@@ -40,11 +40,15 @@ SORTS: dict[str, tuple[str, ...]] = {
 """The columns of each sort order. Images with equal values are sorted by ID.
 
 For each order, an index contains the images of a scope slice in this order. `shared` and `owner`
-sort the slices; within a slice, images are sorted by ID."""
+sort the slices. Within a slice, they sort images by ID.
+"""
 
 SortKey = tuple[Any, ...]
-"""The values that an image is sorted by. The last value is the ID of the image. For `shared` and
-`owner`, the first value is the rank of the image's slice, which is its position in the order."""
+"""The values that an image is sorted by. The last value is the ID of the image.
+
+For `shared` and `owner`, the first value is the rank of the image's slice. The rank is the position
+of the slice in the order.
+"""
 
 
 class Order:
@@ -77,14 +81,14 @@ class Order:
     def by_index(self) -> str:
         """The ORDER BY text for slices of the same rank, which matches their index.
 
-        The text does not contain the rank: otherwise SQLite would sort the rows, although all of
-        them have the same rank.
+        The text does not contain the rank. If it did, SQLite would sort the rows, although all rows
+        have the same rank.
         """
         names = self.names if self.fields else self.names[1:]
         return sql.order_by_text(names, descending=self.descending)
 
     def slices_by_rank(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
-        """Return groups of slices. All images of a group come before all images of the next group.
+        """Return the slices in groups, in the order of their images.
 
         The slices of one group have the same rank. If this order does not sort slices, all slices
         are in one group.
@@ -102,7 +106,7 @@ class Order:
     def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
         """Return the condition that an image of one slice comes after `key`.
 
-        Unlike the condition of `after`, this condition can be answered by the slice's index.
+        The slice's index can answer this condition, but not the condition of `after`.
         """
         return self._key_condition(slice_, key, descending=self.descending)
 
@@ -114,7 +118,7 @@ class Order:
         return self._key_condition(slice_, key, descending=not self.descending, inclusive=True)
 
     def key_of(self, row: Sequence[Any]) -> SortKey:
-        """Return the sort key in a row of selected columns. Its values are Python values."""
+        """Return the sort key in a row of the columns that `columns` returns, as Python values."""
         *values, image_id = row
         if self.fields:
             pairs = zip(self.fields, values, strict=True)
@@ -181,7 +185,7 @@ def _parse_value(field: Field, value: Any) -> Any:
     """
     if isinstance(field, InstantField):
         instant = datetime.fromisoformat(value)
-        # An instant that UTC cannot express raises OverflowError here, not in the database.
+        # An instant that is out of range in UTC raises OverflowError here, not in the database.
         return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
     if type(value) is not kind or not is_encodable(str(value)):

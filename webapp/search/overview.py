@@ -1,8 +1,9 @@
 """Count the images that a scope sees by cloud, age and other properties, for the Overview page.
 
-Each number has a search on the Images page and equals the number of the search's results. Most
-numbers are sums over the facet groups, because there are few groups. Only ages are counted image by
-image, with the index by date. If there are very many images, ages are counted only up to a limit.
+Each number has a search that finds exactly these images, unless the text of this search would be
+too long. Most numbers are sums over the facet groups, because there are few groups. Only ages are
+counted image by image, with the index by date. If there are very many images, ages are counted only
+up to a limit.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from webapp.search.query import EVERYTHING, Term
 from webapp.search.sql import Sql
 
 MAX_FAMILY_BARS = 10
-"""The most frequent OS families have a bar each, up to this number. The others share one bar."""
+"""The maximum number of OS families that have their own bar. All other families share one bar."""
 VERY_MANY = 200_000
 COUNT_LIMIT = 10_000
 """If a scope sees more than `VERY_MANY` images, each age is counted up to this number."""
@@ -52,11 +53,13 @@ AGES = {
     "1 to 2 years ago": (365, 730),
     "More than 2 years ago": (730, None),
 }
-"""Two days for each age, as numbers of days before today. An image has this age if it was
-registered before the first day, and on or after the second day. If a day is 0 or None, there is no
-such limit."""
+"""Two days for each age, as numbers of days before today.
+
+An image has this age if it was registered before the first day, and on or after the second day. If
+the first number is 0, or the second number is None, there is no such limit.
+"""
 _SUMMED_SEARCHES = {text: parse(text) for text in (*ATTENTION.values(), *STATUSES.values())}
-"""The searches whose numbers are sums over the facet groups."""
+"""The parsed searches of ATTENTION and STATUSES. Facet groups can answer these searches."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
 def _search_for(*terms: Term) -> str:
     """Return the text of the search with these terms, or '' if the text is too long.
 
-    The value of each term is a value that images have.
+    Each term must have a value that images have.
     """
     text = " ".join(map(str, terms))
     return text if len(text) <= MAX_TEXT_LENGTH else ""
@@ -219,9 +222,9 @@ def _owners(sums: Iterable[_Sum], scope: Scope) -> list[Bar]:
 def _ages(actor: Actor, slices: Sequence[ScopeSlice], total: int) -> list[Bar]:
     """Return a bar for each age.
 
-    If all ages except one are counted, the number of that age is `total` minus the other numbers.
-    So the oldest age is counted only if another age has more images than the limit. If several ages
-    have more images than the limit, their bars are not exact.
+    If all ages except one have an exact number, the number of the remaining age is `total` minus
+    the other numbers. So the oldest age is counted only if another age has more images than the
+    limit. If several ages have more images than the limit, the bars of these ages are not exact.
     """
     searches = {label: _age_search(*days) for label, days in AGES.items()}
     limit = None if total <= VERY_MANY else COUNT_LIMIT

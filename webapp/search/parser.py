@@ -3,12 +3,12 @@
 This module never queries the database. `webapp.search.conditions` translates terms into SQL, and
 `webapp.search.stored_values` finds the values that images have.
 
-A search consists of terms, separated by spaces. A term is a word or `key:value`. Quotes keep
-several words together in one term. If a search has several terms with the same key, an image must
-match at least one of them: for example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
-AWS and of Google Cloud. Words, `id`, `size` and `created` are stricter: an image must match every
-one of these terms. A leading minus excludes images: `-cloud:aws` finds the images of all other
-clouds.
+A search consists of terms, separated by spaces. A term is a word or `key:value`. Several words in
+quotes belong to one term. If a search has several terms with the same key, an image must match at
+least one of these terms. For example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
+AWS and of Google Cloud. But an image must match every word, and every term with the key `id`,
+`size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the images of
+all other clouds.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ from webapp.values.text import replace_control_characters
 
 MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
-"""The most characters of a search. Any text after them becomes a problem of the query."""
+"""The maximum length of a search, in characters. Further text becomes a problem of the query."""
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
-"""A function that returns the values of a key of `STORED_KEYS` that begin with one of the texts.
+"""A function that returns the stored values of a key of `STORED_KEYS` for some texts.
 
-A value is a tuple: a family and a version for `os`, and one text for the other keys.
+A value is a tuple: a family and a version for `os`, and one text for the other keys. The first text
+of each returned value is one of the texts. For `location`, it is any spelling of one of the texts.
 """
 _MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOTALL)
 """Matches a word that begins like a term, for example "(status:active)" or "status=active"."""
@@ -57,8 +58,8 @@ def parse(text: str, stored_values: StoredValues = _no_stored_values) -> Query:
     """Return the query that `text` describes.
 
     Any text can be parsed: a piece that is not a valid term becomes a problem of the query. The
-    text after `MAX_TEXT_LENGTH` characters becomes a problem too. A control character
-    becomes U+FFFD, so that pages can show it. To parse the text of a person, call
+    text after `MAX_TEXT_LENGTH` characters becomes a problem too. A control character becomes
+    U+FFFD, so that pages can show it. To parse a text that a person typed, call
     `webapp.search.catalogue.parse_search`, which passes the values of the visible images.
     """
     text = replace_control_characters(text)
@@ -118,9 +119,10 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
 def _find_stored(
     key: Key, value: str, stored_values: StoredValues
 ) -> tuple[str, tuple[str, ...]] | None:
-    """Return the value and `stored` of the term for the stored value that `value` equals, or None.
+    """Return `Term.value` and `Term.stored` if `value` is a stored value.
 
-    For `location`, the value is the first spelling of the place.
+    Otherwise, or if `value` can have only one meaning, return None. For `location`, `Term.value` is
+    the first spelling of the location.
     """
     if key is Key.LOCATION:
         spellings = _find_spellings(value, stored_values)
@@ -134,7 +136,7 @@ def _find_stored(
 def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the stored value that `text` equals, or ().
 
-    If `text` can have only one meaning, this function does not search the database, to save time.
+    If `text` can have only one meaning, return () without a query to the database, to save time.
     """
     if key is Key.OS:
         return _find_stored_os(text, stored_values)
@@ -148,7 +150,7 @@ def _find_stored_text(key: Key, text: str, stored_values: StoredValues) -> tuple
 
 
 def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ...]:
-    """Return the stored spellings of a location, sorted. `place_key` defines which are equal."""
+    """Return all stored spellings of a location, sorted. See `stored_values.place_of`."""
     if not location:
         return ()  # Images that are not regional have no location.
     found = stored_values(Key.LOCATION, [location])
@@ -158,10 +160,10 @@ def _find_spellings(location: str, stored_values: StoredValues) -> tuple[str, ..
 def _find_stored_os(text: str, stored_values: StoredValues) -> tuple[str, ...]:
     """Return the stored family, or family and version, that `text` equals, or ().
 
-    If `text` is the name of a stored family, it means this family. Otherwise, `text` means the
-    longest stored family that it begins with, followed by a version. The version can be any text.
-    But if `text` also begins with a name in the operating system data that is at least as long as
-    the family, some image must have the family with this version.
+    If `text` is a stored family, it means this family. Otherwise, `text` means the longest stored
+    family that it begins with, and a version. The version can be any text, with one exception:
+    `text` may also begin with the name of a listed family that is at least as long as the stored
+    family. Then an image must have the stored family with this version.
 
     For example, a person may have typed "Rocky Linux" as the family of an image. "Rocky Linux 9"
     means this family only if such an image has the version "9". Otherwise, it means the listed
@@ -196,7 +198,7 @@ def _begins(text: str, name: str) -> bool:
 
 
 def _parse_word(piece: str, value: str, *, excluded: bool) -> Term | Problem:
-    # A separator would find words of the index instead of a text of an image.
+    # A text with a separator would match the short words at the end of a search text.
     value = comparable(value).replace(SEPARATOR, " ").strip()
     if (match := _MISTYPED_TERM.match(value)) and not is_quoted(piece):
         key, key_value = match[1].lower(), unquote(match[2]).rstrip(")")

@@ -26,19 +26,19 @@ from webapp.search.rows import Row
 from webapp.search.sql import ALWAYS, Sql
 
 FEW = 5_000
-"""The planner prefers to sort, or to scan, at most this number of images for one page."""
+"""The planner prefers a strategy that sorts or scans at most this number of images for a page."""
 SAMPLE = 1_000
-"""The number of images that are checked to estimate how frequent matches are."""
+"""The number of images to check in order to estimate how frequent matches are."""
 COUNT_LIMIT = 10_000
-"""The largest number of matches that are counted, if facet groups cannot answer the search."""
+"""The maximum number of matches to count, if facet groups cannot answer the search."""
 RARE = 5
-"""With PostgreSQL, if the sample has fewer matches, words are found by the index of trigrams."""
+"""On PostgreSQL, if the sample has fewer than RARE matches, the index of trigrams finds all."""
 
 
 class PageResult(NamedTuple):
     """The rows of a page, and the number of all images that match the search.
 
-    If there is a next page, `rows` has one row more than the page shows.
+    If there is a next page, `rows` also contains the first row of that page.
     """
 
     rows: list[Row]
@@ -86,8 +86,9 @@ class Search:
         registrar                                    that range
         SQLite: at most SAMPLE images contain the    sort all, found by trigrams        exact
         words
-        has words that are not rare in the sample,   scan in order                      not counted
-        and FEW images after the cursor fill a page
+        has words (PostgreSQL: not rare in the       scan in order                      not counted
+        sample), and the FEW images after the
+        cursor contain a whole page
         has words                                    sort all, found by trigrams        exact up to
                                                                                         COUNT_LIMIT
         is one range of size, date or registrar      scan in order                      exact up to
@@ -95,8 +96,8 @@ class Search:
         anything else                                scan in order                      not counted
         ===========================================  =================================  ===========
 
-        In the last case, the count is exact if the first page is not full. `count` counts the
-        matches that this method does not count.
+        In the last case, the count is exact if this is the first page and it is not full. If the
+        matches are not counted, `count` counts them.
         """
         candidates = count_grouped_images(self.slices, self.query)
         if not candidates:
@@ -111,7 +112,7 @@ class Search:
         return self._page_among_many()
 
     def _page_among_many(self) -> PageResult:
-        """Return the page if more than FEW images match the scopes and facets."""
+        """Return the page if more than FEW images match the terms about scopes and facets."""
         in_range = [self._count_in_slices(condition) for condition in self.ranges]
         for condition, count in zip(self.ranges, in_range, strict=True):
             if count <= FEW:
@@ -125,7 +126,7 @@ class Search:
             return self._sort_all_matches(self._matches_by_words())
         sample_matches = 0 if is_sqlite() else self._count_sample(self.condition)
         if sample_matches >= RARE or is_sqlite():
-            # If the sample contains the whole page, the scan ends soon and needs no limit.
+            # If the sample contains a whole page, the scan ends soon and needs no limit.
             sample_fills_page = sample_matches >= self.size and self._samples_page()
             until = None if sample_fills_page else self._key_after_images(FEW)
             found = self._scan_in_order(until=until)
@@ -168,8 +169,9 @@ class Search:
     def _index_reads_fewer_images(self, candidates: int) -> bool:
         """Return whether the index of trigrams finds fewer images than a scan has to check.
 
-        A scan checks the candidates until it has found COUNT_LIMIT matches. SQLite counts the
-        entries of its index. PostgreSQL estimates them by the frequency of the words in the sample.
+        A scan checks the candidates until it has found COUNT_LIMIT matches. On SQLite, the entries
+        of the index are counted. On PostgreSQL, their number is estimated from the frequency of the
+        words in the sample.
         """
         if is_sqlite():
             entries = sql.count(sql.indexed_texts(self.texts), candidates + 1)
@@ -182,7 +184,7 @@ class Search:
         return frequency * images <= min(candidates, COUNT_LIMIT / frequency)
 
     def _scan_in_order(self, *, until: SortKey | None = None) -> list[Row]:
-        """Return the page by scanning images in order. Stop at the sort key `until`."""
+        """Return the page by scanning images in order. Stop after the sort key `until`."""
         found: list[Row] = []
         for slices in self.order.slices_by_rank(self.slices):
             limit = self.size - len(found)
@@ -217,21 +219,21 @@ class Search:
             ranges, order_by=order.by_index, limit=limit, offset=offset, plain=is_plain
         )
 
-    def _key_after_images(self, position: int) -> SortKey | None:
-        """Return the sort key of the image that is `position` images after the cursor.
+    def _key_after_images(self, skipped: int) -> SortKey | None:
+        """Skip this number of images after the cursor, and return the sort key of the next image.
 
-        Return None if there are fewer images after the cursor.
+        Return None if there is no such image.
         """
         for slices in self.order.slices_by_rank(self.slices):
             found = sql.fetch(
-                self._first_keys(slices, ALWAYS, 1, start=self.cursor, offset=position)
+                self._first_keys(slices, ALWAYS, 1, start=self.cursor, offset=skipped)
             )
             if found:
                 return self.order.key_of(found[0])
             passed = sql.subquery(
-                self._first_keys(slices, ALWAYS, position, start=self.cursor), "passed"
+                self._first_keys(slices, ALWAYS, skipped, start=self.cursor), "passed"
             )
-            position -= sql.fetch_number(sql.count(passed))
+            skipped -= sql.fetch_number(sql.count(passed))
         return None
 
     def _sort_all_matches(self, sources: Sequence[Sql], total: int | None = None) -> PageResult:
@@ -265,7 +267,7 @@ class Search:
     def _matches_by_slice(self, condition: Sql = ALWAYS) -> list[Sql]:
         """Return the sources that find all matches by scope slice.
 
-        All matches meet `condition`, and an index finds the images that meet it.
+        All matches meet `condition`. If it is not ALWAYS, an index finds the images that meet it.
         """
         return [
             sql.rows_of("image", sql.all_of([each.condition, condition, self.condition]))
@@ -287,7 +289,7 @@ class Search:
     def _few_images_contain_words(self) -> bool:
         """Return whether at most SAMPLE images contain the words.
 
-        With PostgreSQL, return False: only SQLite's index can answer this quickly.
+        On PostgreSQL, return False, because only SQLite's index can count images quickly.
         """
         if not self.texts or not is_sqlite():
             return False
@@ -299,10 +301,10 @@ class Search:
         return self.cursor is None and not self.order.sorts_slices
 
     def _count_sample(self, condition: Sql) -> int:
-        """Return how many images of a sample of SAMPLE images meet a condition.
+        """Return how many of the SAMPLE images in the sample meet a condition.
 
-        The sample is the first images of all slices in sort order. If the order sorts slices, these
-        are the images with the first IDs.
+        The sample contains the first images of all slices in sort order. If the order sorts slices,
+        it contains the first images by ID.
         """
         keys = self._first_keys(self.slices, ALWAYS, SAMPLE)
         images = sql.joined_images(keys, "sample", self.order.names[-1])
@@ -326,8 +328,8 @@ class Search:
 def count_grouped_images(slices: Sequence[ScopeSlice], query: Query) -> int:
     """Return the number of images that match the terms about scopes and facets.
 
-    The statement has one sum for each slice. Both databases can compute such a sum from an index of
-    the facet groups, without reading the table.
+    The statement has one sum for each slice, because both databases can compute such a sum from an
+    index of the facet groups, without reading the table.
     """
     if not slices:
         return 0
@@ -348,5 +350,5 @@ def _up_to_limit(matches: int) -> Count:
 
 
 def _uncounted(found: Sequence[Row]) -> Count:
-    """Return the count of a search whose matches were not counted, but that has found rows."""
+    """Return the count of a search whose matches were not counted, from the rows that it found."""
     return Count(max(len(found), 1) - 1, exact=False, counted=False)

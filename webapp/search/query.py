@@ -18,7 +18,7 @@ from webapp.search.syntax import KEY_AND_VALUE, quote
 from webapp.search.values import split_os
 
 SHORT_TEXT_LENGTH = 60
-"""The most characters of a piece of the search that a message quotes. See `shorten`."""
+"""The maximum length of a piece of the search in a message. See `shorten`."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Term:
     """One condition of a search.
 
     `operator` compares sizes and dates, for example ">". It is '' for equality and for all other
-    keys. `stored` is the value in the database that `value` equals. For `os`, `stored` is a family,
-    or a family and a version. For `location`, it is all spellings of the place, and `value` is the
-    first of them. For the other keys of `STORED_KEYS`, it is one text. It is () if no image has the
-    value.
+    keys. `stored` is the value in the database that `value` means. It is () if no image has the
+    value, or if the value can have only one meaning. For `os`, `stored` is a family, or a family
+    and a version. For `location`, it has all spellings of the location, and `value` is the first
+    spelling. For the other keys of `STORED_KEYS`, it is one text.
     """
 
     key: Key
@@ -47,9 +47,10 @@ class Term:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts, in lower case, of which an image must contain at least one.
+        """The texts in lower case. A matching image contains at least one of them.
 
-        For a word and for `id`, this is the value, and the cloud image ID that the value spells.
+        For a word and for `id`, the texts are the value and each cloud image ID that the value
+        spells. For all other keys, there are no texts.
         """
         if self.key not in {Key.WORD, Key.ID}:
             return ()
@@ -60,7 +61,7 @@ class Term:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the value is an OS or an architecture that the registry knows by name."""
+        """Whether the value is an OS or an architecture in the lists of the registry."""
         if self.key is Key.ARCH:
             return self.value in ARCHITECTURES.values()
         family, version = split_os(self.value)
@@ -69,7 +70,7 @@ class Term:
 
     @property
     def label(self) -> str:
-        """Return the term as a phrase for people, such as “Cloud: AWS” or “Not shared”."""
+        """The term as a phrase for people, such as “Cloud: AWS” or “Not shared”."""
         if self.excluded and FIXED_VALUES.get(self.key) is YES_NO:
             opposite_value = "no" if self.value == "yes" else "yes"
             return replace(self, value=opposite_value, excluded=False).label
@@ -79,14 +80,14 @@ class Term:
 
     @property
     def short_label(self) -> str:
-        """Return the label without its key if the value alone is clear, for example “AWS”."""
+        """The label without its key if the value alone is clear, for example “AWS”."""
         if self.excluded or self.key not in labels.KEY_LABELS:
             return self.label
         return self.value_label
 
     @property
     def value_label(self) -> str:
-        """Return the name of the value in the interface, such as "This scope" for `owner:here`."""
+        """The name of the value in the interface, such as “This scope” for `owner:here`."""
         return labels.value_label(self.key, self.value, self.stored)
 
 
@@ -100,7 +101,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Query:
-    """A parsed search. `text` is the typed text with single spaces between terms."""
+    """A parsed search. `text` is the typed text with single spaces between its pieces."""
 
     terms: tuple[Term, ...]
     problems: tuple[Problem, ...]
@@ -129,7 +130,10 @@ class Query:
         return self._with_terms(term for term in self.terms if term != removed)
 
     def with_term(self, added: Term) -> Query:
-        """Return the query with `added` at the end and without its opposite."""
+        """Return the query with `added` at the end.
+
+        The opposite term is removed. For example, `-cloud:aws` is the opposite of `cloud:aws`.
+        """
         opposite = replace(added, excluded=not added.excluded)
         others = (term for term in self.terms if term not in {added, opposite})
         return self._with_terms([*others, added])
@@ -138,7 +142,7 @@ class Query:
         return self.without_term(term) if term in self.terms else self.with_term(term)
 
     def with_problem(self, term: Term, message: str) -> Query:
-        """Return a query with the same text in which `term` is a problem."""
+        """Return a query with the same text, in which `term` has become a problem."""
         terms = tuple(other for other in self.terms if other != term)
         return replace(self, terms=terms, problems=(*self.problems, Problem(str(term), message)))
 
@@ -157,7 +161,7 @@ EVERYTHING = Query((), (), "")
 
 
 class NotUnderstood(Refusal):
-    """A part of a search could not be parsed, so the other terms find more than the person meant.
+    """A part of a search could not be parsed, so the other terms may find more than was meant.
 
     Such a search may show images, but it must not select the images of an action or an export.
     """
@@ -172,7 +176,7 @@ class NotUnderstood(Refusal):
 
 
 def shorten(text: str) -> str:
-    """Return a piece of a search as a message quotes it."""
+    """Return a piece of a search, shortened for a message."""
     return text if len(text) <= SHORT_TEXT_LENGTH else f"{text[:SHORT_TEXT_LENGTH]}…"
 
 

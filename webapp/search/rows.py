@@ -1,4 +1,4 @@
-"""Read the rows of the Images page as tuples, because creating a model for each takes too long."""
+"""Read the rows of the Images page as tuples, because creating models takes too long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.search.sql import Sql
 
 
 class ListedImage(NamedTuple):
-    """An image as a list shows it. `level` and `owner` describe the scope that owns the image."""
+    """An image as a list shows it. `level` and `owner` are the level and the label of its scope."""
 
     scope_id: int
     level: str
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 def read(keys: Sql, order: Order, slices: Sequence[ScopeSlice], extra: Sql = sql.NULL) -> list[Row]:
-    """Return the rows for a statement that selects sort keys, in sort order.
+    """Return the rows of the images whose sort keys the statement `keys` selects, in sort order.
 
     `extra` is one more column to select.
     """

@@ -22,7 +22,7 @@ from webapp.values.text import LineRule
 
 IMAGES_PAGE = "images"
 MAX_VIEWS = 50
-"""The most views that a person can have at one scope."""
+"""The maximum number of views that a person can have at one scope."""
 NAME_LENGTH = 60
 
 
@@ -46,7 +46,7 @@ class NameTaken(SavedViewError):
 
 
 def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """Return the person's own views and the first views that others share, sorted by name."""
+    """Return the person's own views and the first views of others, each list sorted by name."""
     me = actor.person.id
     views = _select_visible(scope.id, me, me)
     own_views = [view for view in views if view.person_id == me]
@@ -96,10 +96,10 @@ def save_view(
 ) -> SavedView:
     """Store a view of `path`, which is relative to the scope's URL.
 
-    With `replace`, overwrite the person's view of the same name, if there is one. `based_on` is the
-    revision that the person wants to replace. If it is None, any revision is replaced. Raises
-    NameTaken if the person has a view of this name, and either `replace` is false or the view has
-    another revision. Raises SavedViewError if the view cannot be saved, and Forbidden.
+    If the person has a view with the same name, `replace` overwrites that view. `based_on` is the
+    revision to overwrite. If it is None, any revision is overwritten. Raises NameTaken if the
+    person has a view with the same name, and either `replace` is false or that view has another
+    revision. Raises SavedViewError if the view cannot be saved, and Forbidden.
     """
     actor.require(Right.EDIT_IMAGES if shared else Right.VIEW_IMAGES, scope)
     name, path = NAME.parse(name), _checked_path(path)
@@ -178,7 +178,7 @@ def delete_view(actor: Actor, view: SavedView, based_on: int | None = None) -> N
 
 
 def _update(actor: Actor, view: SavedView, **values: Any) -> SavedView:
-    """Store new values, and audit the changes that other people see."""
+    """Store new values, and write an audit entry if other people can see the change."""
     old_values = {name: getattr(view, name) for name in values}
     was_shared = view.shared
     for name, value in values.items():

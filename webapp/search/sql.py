@@ -1,11 +1,11 @@
-"""All SQL text of the search: conditions, statements, and the differences between the databases.
+"""Build the SQL of the search: conditions, expressions, sources and statements.
 
-The other modules of `webapp.search` call these functions and never write SQL themselves. Peewee is
-not used here, because it takes longer to compose a statement than the database takes to execute it.
+A source is the text that follows FROM, including WHERE. This module also hides the differences
+between the databases. The other modules of `webapp.search` write only names and short expressions,
+such as `MAX(id)`. Peewee does not build these statements, because it takes longer to build a
+statement than the database takes to execute it.
 
-The functions return conditions, expressions, sources or statements. A source is the text that
-follows FROM, including WHERE. The examples in the docstrings are tested. They show the text for
-SQLite.
+The examples in the docstrings are tested. They show the text for SQLite.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ class Sql:
 
 HAS_SHORT_WORDS = "STRPOS(search_text, CHR(31)) > 0"
 SHORT_WORDS = "(STRING_TO_ARRAY(search_text, CHR(31)))[2:]"
-"""PostgreSQL has an index of this expression for the images that meet `HAS_SHORT_WORDS`. See
-`schema.search_text`."""
+"""PostgreSQL has an index of this expression for the images that meet `HAS_SHORT_WORDS`.
+
+See `schema.search_text`.
+"""
 ALWAYS = Sql()
 NEVER = Sql("FALSE")
 NULL = Sql("NULL")
 TOTAL_COLUMN = Sql("COUNT(*) OVER () AS total")
-"""A column with the number of rows before the limit."""
+"""A column with the number of rows without the limit of the statement."""
 TOTAL = Sql("total")
 """The value of `TOTAL_COLUMN`, for a statement that selects from a subquery with this column."""
 
@@ -63,7 +65,7 @@ def equals(column: str, value: Any) -> Sql:
 
 
 def compare(column: str, operator: str, value: Any) -> Sql:
-    """Return the condition that a column is less or greater than a value.
+    """Return the condition that compares a column with a value.
 
     >>> compare("size_key", ">=", 30)
     Sql('size_key >= ?', (30,))
@@ -106,8 +108,7 @@ def in_slice(scope_id: int, *, shared: bool, indexed: bool = True) -> Sql:
     """Return the condition that an image or a facet group belongs to a scope slice.
 
     A scope slice is the shared or the unshared images of one scope. If `indexed` is False, the
-    database cannot use an index for this condition. It then only filters rows that it finds by
-    another condition.
+    database cannot use an index for this condition, so it finds the rows by another condition.
 
     >>> in_slice(3, shared=True)
     Sql('scope_id = 3 AND shared = TRUE')
@@ -161,8 +162,9 @@ def images_of_groups(groups: Sql) -> Sql:
 def without_index(column: str) -> str:
     """Return an expression for a column that prevents SQLite from using an index of the column.
 
-    Use the expression to read images in sort order. Otherwise, SQLite would find rows by the index
-    of this column and then sort all of them. PostgreSQL chooses an index by its statistics.
+    Use this expression in a statement that reads images in sort order. Otherwise, SQLite would find
+    rows by the index of this column, and then sort all these rows. PostgreSQL chooses an index by
+    its statistics, so it needs no such expression.
 
     >>> without_index("cloud")
     'LIKELY(cloud)'
@@ -269,9 +271,9 @@ def images_with_texts(texts: Sequence[Sequence[str]], where: Sql) -> Sql:
 def _indexed_match(text: str) -> Sql:
     """Return the condition by which an index of PostgreSQL finds the images that contain a text.
 
-    PostgreSQL's trigrams have no Chinese characters if the locale of the database is C, and a word
-    of one or two characters has no trigram. The condition finds such a text by all short words that
-    the text contains.
+    If the locale of the database is C, PostgreSQL's trigrams have no Chinese characters. And a word
+    of one or two characters has no trigram. So a text with such characters is found by all short
+    words that it contains.
     """
     if words := short_words(text):
         array = f"ARRAY[{', '.join('?' * len(words))}]::TEXT[]"
@@ -282,7 +284,7 @@ def _indexed_match(text: str) -> Sql:
 def indexed_texts(texts: Iterable[Sequence[str]]) -> Sql:
     """Return the source for the entries of SQLite's index of trigrams.
 
-    Each entry contains a text of each group of texts.
+    Each entry contains at least one text of each group of texts.
 
     >>> indexed_texts([["web"]])
     Sql('image_words WHERE image_words MATCH ?', ('"web"',))
@@ -355,8 +357,9 @@ def merge(ranges: Sequence[Sql], *, order_by: str, limit: int, offset: int = 0, 
     """Return the statement for the first rows of several index ranges, in order.
 
     The rows of each range must already be in this order in the index. `plain` means that the ranges
-    have no other conditions. SQLite then reads no more rows of each range than necessary. In all
-    other cases, the database might sort all rows of the ranges, so each range gets the limit too.
+    have no condition except their scope slice. SQLite then reads only the necessary rows of each
+    range. In all other cases, the database might sort all rows of the ranges, so each range gets
+    the limit too.
 
     >>> ranges = [Sql("SELECT id FROM a"), Sql("SELECT id FROM b")]
     >>> merge(ranges, order_by="id ASC", limit=9, plain=True)
@@ -409,7 +412,7 @@ def fetch_number(statement: Sql) -> int:
 
 
 def as_peewee(condition: Sql) -> Any:
-    """Return a condition for a Peewee query on one table. Use it if whole models are needed."""
+    """Return a condition for a Peewee query on one table. Use it to read models."""
     return peewee.SQL(condition.text.replace("?", database.param), condition.params)
 
 
@@ -440,7 +443,7 @@ def _like_pattern(text: str) -> str:
 
 
 def _fts_phrase(texts: Iterable[Sequence[str]]) -> str:
-    """Return the query of SQLite's full-text index for rows with a text of each group of texts.
+    """Return the full-text query of SQLite for rows that contain a text of each group.
 
     >>> print(_fts_phrase([["web"], ['a "b" c']]))
     "web" AND "a ""b"" c"

@@ -1,4 +1,4 @@
-"""Find out which values of visible images a search term means.
+"""Find the values of visible images that a search term can mean.
 
 For example, the search language reads `os:"Oracle Solaris"` as the version "Solaris" of Oracle
 Linux. But if an image has the OS family "Oracle Solaris", the term means this family.
@@ -30,7 +30,7 @@ def has_registrar(scope: Scope, name: str) -> bool:
 
 
 def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, ...]]:
-    """Return the values that visible images have for `key`, if `texts` contains their first column.
+    """Return the values of `key` that visible images have and whose first column is in `texts`.
 
     A value is a tuple of the columns in `COLUMNS`. For example, a value of `os` is a family and a
     version, so `texts` are families. A location is also returned if it is another spelling of a

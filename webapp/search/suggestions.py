@@ -1,4 +1,4 @@
-"""Suggest keys, and values of the visible images, while a person types in the search box."""
+"""Suggest keys and terms while a person types in the search box."""
 
 from __future__ import annotations
 
@@ -29,15 +29,14 @@ HINTS = {
     Key.ID: "part of the cloud image ID",
 }
 VISIBLE_VALUE_KEYS = (Key.CLOUD, Key.OS, Key.LOCATION, Key.ARCH)
-"""The keys of `STORED_KEYS`, in the order of the suggestions. Only values of visible images are
-suggested for these keys."""
+"""The keys for which only values of visible images are suggested, in the order of suggestions."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
     """One suggestion.
 
-    If the person accepts the suggestion, the search box contains `text` and its caret is at the
+    If the person accepts the suggestion, the search box contains `text`, and the caret is at the
     position `caret`.
     """
 
@@ -71,7 +70,7 @@ def suggest(scope: Scope, text: str, caret: int) -> list[Suggestion]:
 
 
 def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
-    """Yield keys and terms that `typed` could be the beginning of, each with its hint."""
+    """Yield the keys and terms to which `typed` can be completed, each with its hint."""
     name, colon, part = typed.partition(":")
     if colon:
         if name in KEYS:

@@ -1,7 +1,8 @@
 """Divide the text of the search box into pieces, and quote values.
 
 Spaces outside quotes separate pieces. Each piece becomes one term, or one problem if it cannot be
-parsed. In quotes, a backslash stands before a quote or a backslash that belongs to the value.
+parsed. In quotes, a quote or a backslash that belongs to the value is written with a backslash
+before it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def find_pieces(text: str) -> Iterator[re.Match[str]]:
 
 
 def is_quoted(piece: str) -> bool:
-    """Return whether the whole piece, after any minus, is one text in quotes."""
+    """Return whether the piece is one text in quotes, with or without a minus before it."""
     return _QUOTED.fullmatch(piece.lstrip("-")) is not None
 
 
@@ -32,7 +33,7 @@ def unquote(piece: str) -> str:
 
 
 def quote(value: str, *, always: bool = False) -> str:
-    """Return a value as a person types it: in quotes if it needs them, or if `always` is set."""
+    """Return a value as a person types it, in quotes if necessary or if `always` is set."""
     if not always and _UNQUOTED.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""Translate the values that people type into the spelling that the database uses."""
+"""Translate the values that people type into the spelling of the database."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from webapp.refusals import Refusal
 from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, Key
 
 MAX_OS_FAMILY_LENGTH = 64
-"""The most characters that the column `os_family` can hold."""
+"""The maximum length of the column `os_family`, in characters."""
 MIN_WORD_LENGTH = 3
-"""The fewest characters of a word. A word can be shorter if it contains a character that can be a
-word by itself, such as a Chinese character. See `schema.search_text`."""
+"""The minimum length of an ID or a word, in characters.
+
+A word can be shorter if it contains a character that can be a word by itself, such as a Chinese
+character. See `schema.search_text`.
+"""
 OS_FAMILY_NAMES = sorted(
     (
         (name, family)
@@ -23,8 +26,10 @@ OS_FAMILY_NAMES = sorted(
     ),
     key=lambda entry: -len(entry[0]),
 )
-"""The lower-case names of each OS family, with the family. The longest name comes first, so that
-"Rocky Linux 9" is not parsed as version "Linux 9" of "rocky"."""
+"""A (name, family) pair for each lower-case name of an OS family.
+
+The longest name comes first, so that "Rocky Linux 9" is not parsed as version "Linux 9" of "rocky".
+"""
 
 
 class InvalidValue(Refusal):
@@ -48,7 +53,7 @@ def canonical_value(key: Key, value: str) -> str:
 
 
 def _choose_value(key: Key, value: str, choices: dict[str, str]) -> str:
-    """Return the canonical value. Raises InvalidValue.
+    """Return the canonical value of one of `choices`. Raises InvalidValue.
 
     `choices` maps lower-case spellings to canonical values.
     """
@@ -76,7 +81,7 @@ def _parse_os(value: str) -> str:
             return family.key
         if text.startswith(f"{name} "):
             return f"{family.key} {_parse_os_version(family, value[len(name) :].strip())}"
-    # A single word, such as the code name "noble", identifies a version if it is in only one label.
+    # A word such as the codename "noble" identifies a version if only one label contains the word.
     matches = {
         f"{family.key} {version.key}"
         for family in operating_systems.FAMILIES.values()
