@@ -25,7 +25,8 @@ class AuditEntry(Table):
     """The ID of the account that is the scope or contains it. A trigger sets this value.
 
     This is not a foreign key, because the entries stay in the log of the account after its
-    environments are deleted. IDs of scopes are never reused."""
+    environments are deleted. IDs of scopes are never reused.
+    """
     scope_label = CharField(max_length=160)
     """The label of the scope at that time. It stays here after the scope is deleted."""
     person = ForeignKeyField(Person, null=True, on_delete="SET NULL")
@@ -37,9 +38,13 @@ class AuditEntry(Table):
     record = CharField(max_length=48, default="")
     """The `EditedTable.reference` of the changed record, such as 'image:12'; '' for other objects.
 
-    This is not a foreign key, because the entry stays after the record is deleted."""
+    This is not a foreign key, because the entry stays after the record is deleted.
+    """
     revision = IntegerField(null=True)
-    """The revision of the record after the change. None without a record, and in old entries."""
+    """The revision of the record after the change.
+
+    None if there is no record, or if an old version wrote the entry.
+    """
     changes = JSONField()
     """{"field": [old value, new value], …}. Secrets are listed without their values."""
 

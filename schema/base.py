@@ -92,7 +92,7 @@ class EditedTable(Table):
         return cls.update({**values, "revision": cls.revision + 1})
 
     def reload(self, *, lock: bool = False) -> bool:
-        """Replace the values with those in the database. Return False if the record is deleted.
+        """Read the values from the database again. Return False if the record is deleted.
 
         If `lock` is true, no other transaction can change the record until the current transaction
         ends. On SQLite, every `transaction` locks the whole database instead.
@@ -203,7 +203,7 @@ class Prepared:
             query = self._build_query(SQL(placeholder))
             sql, other_params = query.sql()
             if other_params:
-                raise ValueError("A prepared query holds a value that is not a placeholder.")
+                raise ValueError("A prepared query contains a value that is not a placeholder.")
             self._queries[placeholder] = query, sql
         query, sql = self._queries[placeholder]
         return list(query._get_cursor_wrapper(database.execute_sql(sql, params)))  # noqa: SLF001  Peewee's only way

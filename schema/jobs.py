@@ -70,10 +70,10 @@ class JobRow(Table):
     message = TextField(default="")
     """Text for the person. In an unprocessed row, it says why the row waits, or what is done."""
     attempts = IntegerField(default=0)
-    """How many attempts count.
+    """The number of attempts so far.
 
-    If the row calls a cloud, each attempt counts from its start. In any other row, only an attempt
-    that ended with a temporary error, such as a busy database, counts.
+    If the row calls a cloud, an attempt counts from its start. For any other row, an attempt counts
+    only if it ended with a temporary error, for example because the database was busy.
     """
     waits = IntegerField(default=0)
     """How often the row could not call its cloud, because too many other calls were in progress."""
@@ -90,8 +90,8 @@ class JobRow(Table):
     lost_leases = IntegerField(default=0)
     """How often a lease expired while a process worked on the row, for example because it ended.
 
-    If the row is one of several in a transaction, each of them is counted. If a part of the row
-    succeeds, the number becomes 0 again.
+    If several rows were in one transaction, the numbers of all these rows increase. If a part of
+    the row succeeds, its number becomes 0 again.
     """
     credentials_id = IntegerField(null=True)
     """The credentials with which the row calls its cloud, or None if they are not known."""

@@ -18,7 +18,7 @@ from webapp import database
 from webapp.images import image_details
 
 CHUNK_SIZE = 25
-"""Images per transaction. It is small, because other writers wait until the transaction ends."""
+"""The maximum number of images in a transaction. Other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
 DUE_DATES, PLACE_KEYS = "0016_due_at", "0017_place_keys"
 """The migrations that read the details that older versions store, and that merge duplicates."""

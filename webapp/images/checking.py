@@ -67,7 +67,10 @@ class RefersToRegistered(AlreadyRegistered):
 
 
 class CheckedMeanwhile(Refusal):
-    """While the cloud was answering, another check was saved whose answer is at least as new."""
+    """Another check was saved while the cloud was answering.
+
+    The answer of the other check is at least as new, or it changed the ID or location of the image.
+    """
 
     def __init__(self) -> None:
         super().__init__("This image has just been checked. Reload the page.")
@@ -116,7 +119,9 @@ def check_again(
     )
     start = _Start.of(image)
     try:
-        return _check(actor, image, vault, credentials, start, is_chosen=bool(credentials_id))
+        return _check(
+            actor, image, vault, credentials, start, are_credentials_chosen=bool(credentials_id)
+        )
     except CallsInProgress:
         raise  # The cloud was not called, so this is not the result of a check.
     except (CloudError, VaultError, AlreadyRegistered) as error:
@@ -131,7 +136,7 @@ def _check(
     credentials: CloudCredentials,
     start: _Start,
     *,
-    is_chosen: bool,
+    are_credentials_chosen: bool,
 ) -> dict[str, tuple[object, object]]:
     looked_up = Locator(image.location, image.cloud_image_id, image.compute_resource)
     answer = _read(
@@ -157,7 +162,7 @@ def _check(
             answer if isinstance(answer, ImageDetails) else _details_of_missing(before, answer)
         )
         changes = image_details.changes_between(before, details)
-        if is_chosen:
+        if are_credentials_chosen:
             # Somebody may have promoted the image to a scope that can't use the credentials.
             usable_credentials(image.scope, image.cloud, credentials.id)
             if credentials.id != image.credentials_id:

@@ -1,4 +1,4 @@
-"""Deleting images, and restoring them within 24 hours.
+"""Delete images, and restore them within 24 hours.
 
 Deleting an image stores a copy of all columns except the derived columns. Restoring the image
 inserts these columns again. So a new column of `Image` needs no change here. Images that were
@@ -66,7 +66,7 @@ def delete(
         changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
-        # The database would also remove the references, but nobody would see that they changed.
+        # The database would also clear these successors, but without audit entries.
         _set_successor(actor, Image.successor == image.id, image.id, None)
         image.delete_instance()
     return batch
@@ -216,7 +216,7 @@ def _require_unregistered(image: Image) -> None:
 def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[int]) -> None:
     """Make `image` the successor of its former predecessors again.
 
-    Skip a predecessor that has another successor by now, a predecessor that no longer has a
+    Skip a predecessor that now has another successor, a predecessor that no longer has a
     deprecation or retirement date, and a predecessor to which the successors of `image` now lead.
     """
     following = successors_from([image.id])

@@ -1,7 +1,8 @@
 """Change the status and the state of images when a planned or announced date is due.
 
-A date is due if it is a deprecation or retirement date of the life cycle, or if the owner announced
-it in the cloud. The changed values are stored, so that pages, searches and counts agree.
+A planned date is a deprecation or retirement date of the life cycle. An announced date is the date
+on which a cloud image becomes deprecated, as its owner announced in the cloud. The new status or
+state is stored, so that pages, searches and counts agree.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from webapp import audit
 from webapp.images import image_details, life_cycle
 
 CHUNK_SIZE = 25
-"""Images per transaction. It is small, because other writers wait until the transaction ends."""
+"""The maximum number of images in a transaction. Other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
 """The pause after each chunk on SQLite, in which other writers can write."""
 _CHANGED_COLUMNS = (

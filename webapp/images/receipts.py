@@ -56,7 +56,7 @@ class Receipt:
     '' if the person looked up the ID in `locator`.
     """
     read_at: datetime = field(default_factory=now)
-    """When the cloud returned the details."""
+    """When the look-up began to read the image from the cloud."""
 
 
 class Receipts:

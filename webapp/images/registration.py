@@ -1,4 +1,4 @@
-"""Looking up a cloud image (NEXT) and registering it (REGISTER).
+"""Look up a cloud image (NEXT) and register it (REGISTER).
 
 `look_up` reads an image from its cloud and returns a receipt, which contains the details of the
 image. `register` saves the image from the receipt. The rule that an image may be registered only

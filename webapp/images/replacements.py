@@ -1,4 +1,4 @@
-"""Find the image that the owner of a cloud image recommends instead of it."""
+"""Find the image that the owner of a cloud image recommends as its replacement."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_PAUSE_SECONDS = 10.0
 """How long Redis is not called after a call failed."""
 REDIS_TRIAL_SECONDS = 5.0
-"""The maximum time for which other threads wait for the first call after a failure.
+"""How long only one thread may try to call Redis again after a failure.
 
-While one thread makes this call, the other threads do not call Redis.
+The other threads do not call Redis until this call ends, or until this time has passed.
 """
 
 
@@ -193,7 +193,9 @@ class Session:
 
 
 def load_session(session_id: str, scope_path: str = "") -> Session | None:
-    """Return the session with this ID and the scope at `scope_path`. Return None for an invalid ID.
+    """Return the session with this ID, or None if the ID is not valid.
+
+    The session contains the scope at `scope_path`, if this scope exists.
 
     Every page needs the person, the roles of the person, and the scope with the scopes above it. So
     one query reads all of them. It returns one row for each combination of a role and a scope.

@@ -70,7 +70,7 @@ class Page:
 
 
 def parse_search(scope: Scope, text: str) -> Query:
-    """Parse the text that a person typed at `scope`.
+    """Parse the text that a person typed at `scope`, and return the query.
 
     If no visible image has an excluded location, OS, architecture or registrar, the term becomes a
     problem of the query, because its value is probably mistyped. For example, with "-os:ubunut", an

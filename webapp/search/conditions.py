@@ -32,7 +32,7 @@ RANGE_KEYS = (Key.SIZE, Key.CREATED, Key.BY)
 """The Images page can be sorted by the columns of these keys, so each column has an index."""
 IMAGE_KEYS = (*TEXT_KEYS, *RANGE_KEYS)
 CONJUNCTIVE_KEYS = (Key.WORD, Key.ID, Key.SIZE, Key.CREATED)
-"""If a search has several terms with one of these keys, an image must match all of them.
+"""If a search has several terms with one of these keys, an image must match all these terms.
 
 For any other key, it is enough that an image matches one of the terms.
 """
@@ -126,8 +126,8 @@ def ungrouped_condition(query: Query, actor: Actor) -> Sql:
 def range_conditions(query: Query, actor: Actor) -> list[Sql]:
     """Return a condition for each key of `RANGE_KEYS` for which the query has an included term.
 
-    Every image that the query finds meets all of these conditions. For each condition, there is an
-    index that finds the images that meet the condition.
+    A term is included if it is not excluded. Every image that the query finds meets all of these
+    conditions. For each condition, there is an index that finds the images that meet the condition.
     """
     conditions = []
     for key in RANGE_KEYS:

@@ -10,7 +10,7 @@ class Count:
     """The number of images that match a search.
 
     If `exact` is False, more than `number` images match. If `counted` is False, the images were not
-    counted, and `number` is only what a page of results shows.
+    counted, and `number` is only derived from one page of results.
     """
 
     number: int
@@ -19,14 +19,14 @@ class Count:
 
     @property
     def text(self) -> str:
-        """Return the number for people, such as "1,215" or "10,000+"."""
+        """The number for people, such as “1,215” or “10,000+”."""
         if self.exact:
             return f"{self.number:,}"
         return f"{round_down(self.number):,}+"
 
 
 def round_down(count: int) -> int:
-    """Return the largest number 1, 2 or 5 × 10ⁿ that is at most `count`, or 0 if `count` is 0.
+    """Return the largest of the numbers 1, 2, 5, 10, 20, 50, … that is at most `count`, or 0.
 
     >>> round_down(56_880), round_down(463), round_down(0)
     (50000, 200, 0)

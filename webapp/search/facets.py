@@ -127,8 +127,8 @@ def _merge_spellings(
     return _most_frequent_first(merged), spellings
 
 
-def _build_menu(query: Query, key: Key, found: Mapping[str, int]) -> Menu:
-    counts, spellings = _merge_spellings(query, key, found)
+def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Menu:
+    counts, spellings = _merge_spellings(query, key, stored_counts)
     chosen = {term.value for term in query.terms_for(key) if not term.excluded}
     shown = [value for value in counts if value][:MAX_MENU_VALUES]
     # A chosen value is always shown. A family and a version, such as "ubuntu 24.04", is not a value

@@ -79,7 +79,7 @@ class Order:
 
     @property
     def by_index(self) -> str:
-        """The ORDER BY text for slices of the same rank, which matches their index.
+        """The ORDER BY text for slices of the same rank. It matches the index of this sort order.
 
         The text does not contain the rank. If it did, SQLite would sort the rows, although all rows
         have the same rank.

@@ -77,7 +77,7 @@ class Bar:
 
     @property
     def count_text(self) -> str:
-        """Return the number of images for people, such as "1,215" or "10,000+"."""
+        """The number of images for people, such as “1,215” or “10,000+”."""
         return Count(self.images, self.exact).text
 
 

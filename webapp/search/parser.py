@@ -40,10 +40,11 @@ MAX_TERMS = 20
 MAX_TEXT_LENGTH = 500
 """The maximum length of a search, in characters. Further text becomes a problem of the query."""
 StoredValues = Callable[[Key, Sequence[str]], Collection[tuple[str, ...]]]
-"""A function that returns the stored values of a key of `STORED_KEYS` for some texts.
+"""A function of a key of `STORED_KEYS` and some texts. It returns values that images have.
 
-A value is a tuple: a family and a version for `os`, and one text for the other keys. The first text
-of each returned value is one of the texts. For `location`, it is any spelling of one of the texts.
+A value is a tuple: a family and a version for `os`, and one text for the other keys. The function
+returns a value if the first item of the tuple is one of the texts. For `location`, it also returns
+the other spellings of the texts.
 """
 _MISTYPED_TERM = re.compile(r"[-(\s]*([A-Za-z]+)\s*[:=：]\s*(?!//)(.*)", re.DOTALL)
 """Matches a word that begins like a term, for example "(status:active)" or "status=active"."""
