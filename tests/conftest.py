@@ -38,7 +38,7 @@ from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
 from webapp.clouds.outgoing import endpoints
 from webapp.credentials.vault import Vault
 from webapp.images import registration
-from webapp.images.choices import Choices
+from webapp.images.choices import ImageChoices
 from webapp.images.receipts import Receipt
 from webapp.jobs import backoff
 from webapp.people import accounts, sessions
@@ -325,7 +325,7 @@ def details(**changes: object) -> ImageDetails:
     return ImageDetails(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
-def choices(**changes: object) -> Choices:
+def choices(**changes: object) -> ImageChoices:
     """Return choices as a person might make them."""
     defaults = {
         "name": "noble",
@@ -335,7 +335,7 @@ def choices(**changes: object) -> Choices:
         "agent_installed": True,
         "shared": True,
     }
-    return Choices(**{**defaults, **changes})  # type: ignore[arg-type]
+    return ImageChoices(**{**defaults, **changes})  # type: ignore[arg-type]
 
 
 def receipt(credentials: CloudCredentials, number: int = 1, **changes: object) -> Receipt:

@@ -242,7 +242,7 @@ class RadioChoice(_ListedOnly, RadioField):
     """A value from a few buttons."""
 
 
-class Choices(_ListedOnly, SelectMultipleField):
+class MultipleChoice(_ListedOnly, SelectMultipleField):
     """Values from a list."""
 
 

@@ -22,7 +22,7 @@ from webapp.forms.fields import (
     TextLine,
 )
 from webapp.images import operating_systems
-from webapp.images.choices import NAME, OS_FAMILY, OS_VERSION, Choices
+from webapp.images.choices import NAME, OS_FAMILY, OS_VERSION, ImageChoices
 
 OTHER = operating_systems.OTHER
 ENTERED = (
@@ -100,7 +100,7 @@ class ImageForm(BaseForm):
     def offer_credentials(self, usable: Iterable[CloudCredentials]) -> None:
         self.credentials.choices = {"": "Choose…", **{str(row.id): row.name for row in usable}}
 
-    def fill(self, choices: Choices) -> None:
+    def fill(self, choices: ImageChoices) -> None:
         """Fill in the stored values."""
         self.name.data = choices.name
         self.size_gb.data = choices.size_gb
@@ -151,10 +151,10 @@ class ImageForm(BaseForm):
             return family, self.os_version_other.data
         return family, self.os_version.data.partition("|")[2]
 
-    def choices(self) -> Choices:
+    def choices(self) -> ImageChoices:
         """Return the entered values. Raises InvalidChoices."""
         os_family, os_version = self.operating_system()
-        return Choices(
+        return ImageChoices(
             name=self.name.data or "",
             os_family=os_family,
             os_version=os_version,

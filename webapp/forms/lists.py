@@ -6,7 +6,7 @@ from wtforms import BooleanField
 from wtforms.validators import InputRequired
 
 from webapp.forms.base import BaseForm
-from webapp.forms.fields import Choice, Choices, HiddenText, RevisionField, TextLine
+from webapp.forms.fields import Choice, HiddenText, MultipleChoice, RevisionField, TextLine
 from webapp.people import preferences
 from webapp.search.saved_views import NAME
 
@@ -42,7 +42,7 @@ class ListSettingsForm(BaseForm):
     The use case ignores unknown columns, so the form does not check them.
     """
 
-    columns = Choices("Columns", choices=list(preferences.COLUMNS), validate_choice=False)
+    columns = MultipleChoice("Columns", choices=list(preferences.COLUMNS), validate_choice=False)
     page_size = Choice(
         "Images per page",
         choices={str(size): str(size) for size in preferences.PAGE_SIZES},

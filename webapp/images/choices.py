@@ -32,7 +32,7 @@ OS_VERSION = LineRule("version", OS_LENGTH, 0, "os_version", InvalidChoices)
 
 
 @dataclass(frozen=True)
-class Choices:
+class ImageChoices:
     """The values that a person entered for an image, named like the columns of `Image`."""
 
     name: str
@@ -56,7 +56,7 @@ _REQUIRED = {
 
 
 def parse_choice(name: str, value: Any) -> Any:
-    """Return the normalized value of a field of `Choices`. Raises InvalidChoices."""
+    """Return the normalized value of a field of `ImageChoices`. Raises InvalidChoices."""
     if name in _RULES:
         value = _RULES[name].parse(value)
     if name in _REQUIRED and not value:
@@ -77,14 +77,14 @@ def parse_size(text: str) -> int:
 def is_valid_name(name: str) -> bool:
     """Return whether an image can have this name."""
     try:
-        Choices(name, "any family", "any version", None, agent_installed=False, shared=False)
+        ImageChoices(name, "any family", "any version", None, agent_installed=False, shared=False)
     except InvalidChoices:
         return False
     return True
 
 
 CHOICE_COLUMNS = (
-    *Choices.__dataclass_fields__,
+    *ImageChoices.__dataclass_fields__,
     "os_version_key",
     "name_key",
     "size_key",
@@ -93,9 +93,9 @@ CHOICE_COLUMNS = (
 """The columns that `apply_choices` sets, and the columns that `Image.save` derives from them."""
 
 
-def choices_of(image: Image) -> Choices:
+def choices_of(image: Image) -> ImageChoices:
     """Return the values that people entered for `image`."""
-    return Choices(
+    return ImageChoices(
         name=image.name,
         os_family=image.os_family,
         os_version=image.os_version,
@@ -105,7 +105,7 @@ def choices_of(image: Image) -> Choices:
     )
 
 
-def apply_choices(image: Image, choices: Choices) -> None:
+def apply_choices(image: Image, choices: ImageChoices) -> None:
     """Copy `choices` to the columns of `image`. An image of an environment is never shared."""
     for name, value in asdict(choices).items():
         setattr(image, name, value)

@@ -57,7 +57,7 @@ def apply_chunk() -> bool:
 
 def _apply(image: Image, moment: datetime) -> None:
     changes = {
-        **life_cycle.apply_due_dates(image, moment.date()),
+        **life_cycle.apply_due_status(image, moment.date()),
         **image_details.apply_due_deprecation(image, moment),
     }
     image.save(only=_CHANGED_COLUMNS)

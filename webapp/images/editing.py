@@ -9,12 +9,12 @@ from typing import Any
 from models import Image, transaction
 from webapp import audit
 from webapp.access import Actor, Right
-from webapp.images.choices import CHOICE_COLUMNS, Choices, apply_choices, choices_of
+from webapp.images.choices import CHOICE_COLUMNS, ImageChoices, apply_choices, choices_of
 from webapp.revisions.conflicts import lock, require_no_conflict
 
 
 def edit(
-    actor: Actor, image: Image, choices: Choices, based_on: int | None = None
+    actor: Actor, image: Image, choices: ImageChoices, based_on: int | None = None
 ) -> audit.Changes:
     """Save all fields of `choices` and return what changed. See `edit_fields`."""
     return edit_fields(actor, image, asdict(choices), based_on)
@@ -23,7 +23,7 @@ def edit(
 def edit_fields(
     actor: Actor, image: Image, values: Mapping[str, Any], based_on: int | None = None
 ) -> audit.Changes:
-    """Save the fields of `Choices` that are in `values`, and return what changed.
+    """Save the fields of `ImageChoices` that are in `values`, and return what changed.
 
     `based_on` is the revision that the person saw. If it is None, the revision of `image` is used.
     Raises Forbidden, InvalidChoices, RecordDeleted and EditConflict.
@@ -37,7 +37,7 @@ def edit_fields(
         require_no_conflict(image, based_on, stored, values, together=("os_family", "os_version"))
         changes = audit.difference(stored, values)
         if changes:
-            apply_choices(image, Choices(**{**stored, **values}))
+            apply_choices(image, ImageChoices(**{**stored, **values}))
             image.save(only=CHOICE_COLUMNS)
             audit.record(
                 actor, image.scope, "image.edit", image.name, record=image, changes=changes

@@ -241,7 +241,7 @@ def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def apply_due_dates(image: Image, day: date) -> audit.Changes:
+def apply_due_status(image: Image, day: date) -> audit.Changes:
     """Set the status of an image to its status on `day`. Return the change for the audit log."""
     before = image.status
     image.status = _status_on(day, image.deprecated_on, image.retired_on)

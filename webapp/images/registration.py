@@ -19,7 +19,7 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
-from webapp.images.choices import NAME_LENGTH, Choices, InvalidChoices, apply_choices
+from webapp.images.choices import NAME_LENGTH, ImageChoices, InvalidChoices, apply_choices
 from webapp.images.identity import (
     AlreadyRegistered,
     ImageIdentity,
@@ -162,7 +162,7 @@ def name_or_id(name: str, image_id: str) -> str:
 
 
 def register(
-    actor: Actor, scope: Scope, receipt: Receipt, choices: Choices, compute_resource: str = ""
+    actor: Actor, scope: Scope, receipt: Receipt, choices: ImageChoices, compute_resource: str = ""
 ) -> Image:
     """Save an image that was looked up.
 
@@ -190,7 +190,7 @@ def register_unverified(
     scope: Scope,
     cloud_key: str,
     locator: Locator,
-    choices: Choices,
+    choices: ImageChoices,
     *,
     details: ImageDetails,
     credentials_id: int | None = None,
@@ -240,7 +240,7 @@ def _new_image(scope: Scope, cloud_key: str, locator: Locator) -> Image:
     )
 
 
-def _save_new(actor: Actor, image: Image, choices: Choices, details: ImageDetails) -> Image:
+def _save_new(actor: Actor, image: Image, choices: ImageChoices, details: ImageDetails) -> Image:
     image.registered_by, image.registered_by_name = actor.person, actor.person.name
     apply_choices(image, choices)
     image_details.apply_details(image, details)

@@ -2,7 +2,7 @@
 
 A source is the text that follows FROM, including WHERE. This module also hides the differences
 between the databases. The other modules of `webapp.search` write only names and short expressions,
-such as `MAX(id)`. Peewee does not build these statements, because it takes longer to build a
+such as `MAX(id)`. Peewee is not used to build statements, because Peewee takes longer to build a
 statement than the database takes to execute it.
 
 The examples in the docstrings are tested. They show the text for SQLite.

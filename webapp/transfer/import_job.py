@@ -16,7 +16,7 @@ from webapp.access import Actor, Forbidden
 from webapp.clouds.base import CloudError, ImageDetails, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
-from webapp.images.choices import Choices
+from webapp.images.choices import ImageChoices
 from webapp.images.identity import AlreadyRegistered, ImageIdentity, find_registered
 from webapp.images.life_cycle import STAYS_ACTIVE
 from webapp.jobs.actions import JobAction
@@ -105,7 +105,7 @@ def _create(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Outco
 def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Image:
     identity = line.identity
     assert identity is not None  # noqa: S101  for mypy: only a line with an error has none
-    choices = Choices(**{name: line.after[name] for name in Choices.__dataclass_fields__})
+    choices = ImageChoices(**{name: line.after[name] for name in ImageChoices.__dataclass_fields__})
     result = import_look_ups.result_from(row)
     if result and result.receipt:
         return registration.register(actor, scope, result.receipt, choices, line.compute_resource)
@@ -213,7 +213,7 @@ def _change_life_cycle(actor: Actor, scope: Scope, line: PlannedLine, image: Ima
     life_cycle.change(actor, image, plan, successor_may_be_retired=line.successor_may_be_retired)
 
 
-def _unverified_details(line: PlannedLine, choices: Choices) -> ImageDetails:
+def _unverified_details(line: PlannedLine, choices: ImageChoices) -> ImageDetails:
     """Return the details of an image, taken from the line instead of the cloud."""
     return ImageDetails(
         name="",

@@ -17,7 +17,7 @@ from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError, LocationRule, Locator
 from webapp.images import operating_systems
-from webapp.images.choices import Choices, choices_of, parse_choice, parse_size
+from webapp.images.choices import ImageChoices, choices_of, parse_choice, parse_size
 from webapp.images.identity import ImageIdentity, parse_locator, require_storable
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
@@ -70,7 +70,7 @@ class ImportLine:
     """The valid values of a line.
 
     If the image can't be identified, `locator` is None. If the image must be found by `image_name`,
-    the image ID of `locator` is ''. `choices` has the valid values of the fields of `Choices`, and
+    the image ID of `locator` is ''. `choices` has the valid values of the fields of `ImageChoices`.
     `texts` has the texts of these columns as they are in the file. `credentials` is the name of
     credentials, or ''. If the line leaves the life cycle unchanged, `life_cycle` is None.
     """
@@ -142,7 +142,7 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
         cloud=cloud,
         locator=_parse_locator(parsed, cloud, line, entered),
         choices=choices,
-        texts={name: values[name] for name in Choices.__dataclass_fields__ if name in values},
+        texts={name: values[name] for name in ImageChoices.__dataclass_fields__ if name in values},
         description=description or "",
         architecture=architecture or "",
         credentials=normalized(values.get("credentials", "")),
@@ -176,7 +176,7 @@ def parse_operating_system(text: str) -> tuple[str, str]:
     return family_key, version_text
 
 
-def choices_for_update(line: ImportLine, image: Image) -> tuple[Choices | None, list[str]]:
+def choices_for_update(line: ImportLine, image: Image) -> tuple[ImageChoices | None, list[str]]:
     """Return the choices of a registered image after the line is imported, and the errors.
 
     An empty cell leaves the stored value unchanged. A cell with the text that an export writes for
@@ -201,7 +201,7 @@ class NewChoices:
     that the person must enter it.
     """
 
-    choices: Choices | None
+    choices: ImageChoices | None
     errors: list[str] = field(default_factory=list)
     lacks_operating_system: bool = False
 
@@ -239,7 +239,7 @@ def choices_for_new_image(
     if errors or not (name and family and version):
         return NewChoices(None, errors, lacks_operating_system)
     size_gb = line.choices.get("size_gb", receipt.details.size_gb if receipt else None)
-    choices = Choices(
+    choices = ImageChoices(
         name=name,
         os_family=family,
         os_version=version,
@@ -297,7 +297,7 @@ def _detect_operating_system(
 
 
 def _parse_choices(parsed: ParsedLine, values: Mapping[str, str]) -> dict[str, Any]:
-    """Return the valid values of the fields of `Choices` that the line has."""
+    """Return the valid values of the fields of `ImageChoices` that the line has."""
     choices: dict[str, Any] = {name: values[name] for name in ("name",) if name in values}
     choices |= _parse_operating_system(values)
     if "size_gb" in values:

@@ -24,7 +24,7 @@ from webapp.images import (
     operating_systems,
     sharing,
 )
-from webapp.images.choices import Choices, choices_of
+from webapp.images.choices import ImageChoices, choices_of
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.replacements import find_replacement
 from webapp.images.successors import visible_successor
@@ -73,7 +73,7 @@ def edit_image(image_id: int) -> Response:
     conflict_page = ConflictPage(image, image.name, EDIT_ROWS, image_url(image))
     if conflict_page.is_answered:
         return conflict_page.save_answer(
-            lambda values, revision: editing.edit(g.actor, image, Choices(**values), revision)
+            lambda values, revision: editing.edit(g.actor, image, ImageChoices(**values), revision)
         ) or _changes_saved(image)
     form = ImageForm()
     if not form.is_submitted():
