@@ -84,7 +84,7 @@ def restore(file: Path, force: bool) -> None:
         f"{outcome.people:,} user accounts and {outcome.scopes:,} scopes."
     )
     with database.connection_for_command():
-        unreadable = services().vault.unreadable()
+        unreadable = services().vault.unreadable_names()
     if unreadable:
         names = ", ".join(f"“{name}”" for name in unreadable[:5])
         more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""

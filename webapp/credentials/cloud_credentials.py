@@ -143,7 +143,7 @@ def edit(
     for _ in range(EDIT_ATTEMPTS):
         if not row.reload():
             raise RecordDeleted(row)
-        edited = _edited(cloud, row, vault, NAME.parse(name), values, cleared)
+        edited = _prepare_edit(cloud, row, vault, NAME.parse(name), values, cleared)
         require_no_conflict(row, based_on, edited.theirs, edited.yours)
         sent = CredentialValues(edited.values, row.scope.account_path)
         identity = cloud.check(sent) if checked else None
@@ -170,7 +170,7 @@ class _Edited:
     yours: Mapping[str, str | None]
 
 
-def _edited(
+def _prepare_edit(
     cloud: Cloud,
     row: CloudCredentials,
     vault: Vault,
@@ -178,7 +178,7 @@ def _edited(
     entered: Mapping[str, str],
     cleared: Collection[str],
 ) -> _Edited:
-    """Return the effect of an edit. Raises CredentialsError and VaultError."""
+    """Return the effect of an edit, without saving it. Raises CredentialsError and VaultError."""
     before = vault.reveal(row)
     secret_names = [field.name for field in cloud.credential_fields if field.secret]
     reused_secrets = {
@@ -260,9 +260,8 @@ def start_deletion(actor: Actor, row: CloudCredentials, based_on: int | None = N
 
     Images that were registered with the credentials stay, but many images may refer to the
     credentials. So the credentials move to a hidden scope, which is then deleted in chunks like any
-    other scope.
-    `based_on` is the revision that the person saw. If it is None, the revision of `row` is used.
-    Raises Forbidden, RecordDeleted and EditConflict.
+    other scope. `based_on` is the revision that the person saw. If it is None, the revision of
+    `row` is used. Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.MANAGE_CREDENTIALS, row.scope)
     based_on = row.revision if based_on is None else based_on

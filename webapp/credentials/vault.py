@@ -41,7 +41,10 @@ class Vault:
         row.secrets = self._fernet.encrypt(json.dumps(secrets).encode()).decode()
 
     def reveal(self, row: CloudCredentials) -> CredentialValues:
-        """Return all fields of `row` in plain text. Raises VaultError."""
+        """Return all fields of `row` in plain text. Raises VaultError.
+
+        While the result exists, log lines mask its secrets.
+        """
         try:
             secrets = json.loads(self._fernet.decrypt(row.secrets.encode()))
         except InvalidToken as error:
@@ -53,7 +56,7 @@ class Vault:
         masking.mask_while_alive(values, secrets.values())
         return values
 
-    def unreadable(self) -> list[str]:
+    def unreadable_names(self) -> list[str]:
         """Return the names of all stored credentials that no key can decrypt."""
         names = []
         for row in CloudCredentials.select().order_by(CloudCredentials.id):

@@ -43,7 +43,7 @@ class RevisionsField(HiddenField):
 
 
 class BulkForm(FlaskForm):
-    """An action and its images: the selected images, or all images that match the search."""
+    """The form of a bulk action on the selected images, or on all images that match the search."""
 
     action = Choice(validators=[InputRequired("Choose an action.")])
     image = RecordIds()
@@ -62,7 +62,7 @@ class BulkForm(FlaskForm):
 
 
 class RestoreForm(BaseForm):
-    """The batch of deleted images to restore."""
+    """The form that restores a batch of deleted images."""
 
     batch = HiddenText(32, validators=[InputRequired()])
 

@@ -28,7 +28,7 @@ from webapp.forms.fields import (
 
 LINE_LENGTH = 4096
 MULTILINE_LENGTH = 64 * 1024
-"""Maximum length of a key file or a list of certificates, in characters."""
+"""The maximum length of a key file or a list of certificates, in characters."""
 
 
 def credentials_form(cloud: Cloud, stored: CloudCredentials | None = None) -> FlaskForm:

@@ -37,9 +37,10 @@ class ShareViewForm(BaseForm):
 
 
 class ListSettingsForm(BaseForm):
-    """The columns and the page size. `next` is the page to return to, relative to the scope.
+    """The form for the columns and the page size of the Images page.
 
-    The use case ignores unknown columns, so the form does not check them.
+    `next` is the path of the page to return to, relative to the scope. The use case
+    ignores unknown columns, so the form does not check the columns.
     """
 
     columns = MultipleChoice("Columns", choices=list(preferences.COLUMNS), validate_choice=False)

@@ -86,11 +86,11 @@ class PlannedLine:
 
     `import_job` needs the other values. `before` and `after` have the columns of `ImageChoices`
     and, in `life_cycle`, the life cycle. Both contain only the values that the line determines. For
-    a new image, `before` is empty. If the file registers the successor, `successor` is the identity of
-    the successor, and the life cycle has no ID of a successor. If the successor has a line in the
-    file, `successor_position` is the position of this line in the plan. `question` is the name of a
-    value that the line lacks and that the person can enter, or ''. `only_lacks_answers` is whether
-    the line has no other errors.
+    a new image, `before` is empty. If the file registers the successor, `successor` is the identity
+    of the successor, and the life cycle has no ID of a successor. If the successor has a line in
+    the file, `successor_position` is the position of this line in the plan. `question` is the name
+    of a value that the line lacks and that the person can enter, or ''. `only_lacks_answers` is
+    whether the line has no other errors.
     """
 
     number: int
