@@ -34,6 +34,7 @@ from urllib.parse import urlencode, urlsplit
 import psycopg
 
 import models
+from bench.fleet_database import DURABLE
 from tests.conftest import _fill, choices, receipt
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import free_port
@@ -45,7 +46,6 @@ from webapp.people import accounts
 
 PASSWORD = "a long password"  # noqa: S105  only for the measurement
 EMAIL = "writer@example.com"
-DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 FOUND = """
     SELECT scope.name, entry.subject
     FROM (SELECT name FROM scope WHERE level = 'account') AS scope

@@ -26,7 +26,7 @@ import requests
 
 from bench import attackers, fleet
 from bench.attackers import Client, Statuses
-from bench.list import postgresql_fleet, sqlite_fleet
+from bench.fleet_database import KINDS, open_fleet
 from bench.measure import sign_in
 from bench.second_tenant import SecondTenant
 from tests import served
@@ -201,15 +201,16 @@ def main() -> None:
     parser.add_argument("--attack", choices=ATTACKS, action="append", help="default: all")
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, help="the number of clients of each attack")
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--database", choices=KINDS, default="sqlite")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        provide_fleet = sqlite_fleet if arguments.database == "sqlite" else postgresql_fleet
         keep = arguments.keep is not None
-        url = stack.enter_context(provide_fleet(folder, arguments.images, keep=keep))
+        url = stack.enter_context(
+            open_fleet(arguments.database, folder, arguments.images, keep=keep)
+        )
         print(f"{arguments.database}, load {os.getloadavg()[0]:.1f}:", flush=True)
         for name in arguments.attack or ATTACKS:
             _measure(url, name, arguments.clients or ATTACKS[name])

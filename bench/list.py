@@ -1,11 +1,12 @@
 """Measure how long the Images page takes, compared with a lower bound and with another checkout.
 
     python -m bench.list [--images 100000] [--database sqlite|postgresql] [--rounds 200] [--json]
-                         [--keep FOLDER] [--against FOLDER]
+                         [--keep FOLDER] [--against FOLDER] [--setting NAME=VALUE]
 
 There are two or three contenders: this application, the lower bound (`bench.lower_bound`) and, with
-`--against`, the application of another checkout, which must have the same schema. Each contender
-runs under gunicorn with two workers. All contenders read the same database (`bench.fleet`).
+`--against`, the application of another checkout, which must have the same schema. With `--setting`
+and `--against .`, the other one is this application without the settings. Each contender runs under
+gunicorn with two workers. All contenders read the same database (`bench.fleet`).
 
 First, the benchmark checks that all contenders list the same images in the same order. Then, one
 client requests each page from the contenders in turn, so that other load on the machine affects all
@@ -36,15 +37,21 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
-from psycopg import sql
-
 import models
-from bench import fleet, list_cases, lower_bound
+from bench import list_cases, lower_bound
+from bench.fleet_database import KINDS, open_fleet, server_url
 from bench.list_cases import Case
-from bench.measure import PASSWORD, milliseconds, percentiles, resident_mb, sign_in
+from bench.measure import (
+    PASSWORD,
+    milliseconds,
+    next_url,
+    parse_setting,
+    percentiles,
+    resident_mb,
+    sign_in,
+)
 from tests import served
-from tests.postgresql import cluster, free_port
+from tests.postgresql import free_port
 from tests.served import Server
 from webapp.database import close_all, open_database
 
@@ -61,15 +68,7 @@ The server may be about to close the old connection.
 """
 CLIENTS = 8
 THROUGHPUT_SECONDS = 5.0
-SERVER_SETTINGS = {
-    "shared_buffers": "1GB",
-    "random_page_cost": "1.1",
-    "effective_cache_size": "4GB",
-}
-"""Usual settings for a PostgreSQL server with fast disks."""
 _LISTED = re.compile(rb'href="[^"]*/images/(\d+)"')
-_NEXT = re.compile(r'<a\b[^>]*\brel="next"[^>]*>')
-_HREF = re.compile(r'\bhref="([^"]+)"')
 
 
 class Client:
@@ -112,10 +111,12 @@ def main() -> None:
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        provide_fleet = sqlite_fleet if arguments.database == "sqlite" else postgresql_fleet
         keep = arguments.keep is not None
-        url = stack.enter_context(provide_fleet(folder, arguments.images, keep=keep))
-        checkouts = [served.ROOT, *([arguments.against.resolve()] if arguments.against else [])]
+        fleet = open_fleet(arguments.database, folder, arguments.images, keep=keep)
+        url = stack.enter_context(fleet)
+        checkouts = [(served.ROOT, dict(arguments.setting))]
+        if arguments.against:
+            checkouts.append((arguments.against.resolve(), {}))
         result = _measure(url, checkouts, arguments.rounds, quiet=arguments.json)
     if arguments.json:
         print(json.dumps(result))
@@ -124,72 +125,35 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--database", choices=KINDS, default="sqlite")
     parser.add_argument("--rounds", type=int, default=200, help="requests of each case, at least 2")
     parser.add_argument("--json", action="store_true", help="print only JSON")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the fleet, or reuse it")
     parser.add_argument(
         "--against", type=Path, metavar="FOLDER", help="another checkout to compare with"
     )
+    parser.add_argument(
+        "--setting",
+        type=parse_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of this application, but not of the other checkout",
+    )
     arguments: argparse.Namespace = parser.parse_args()
     if arguments.rounds < 2:
         parser.error("--rounds must be at least 2.")
     if arguments.images < 1_000:
         parser.error("A fleet has at least 1000 images.")
-    if arguments.keep and arguments.database == "postgresql" and not _server_url():
+    if arguments.keep and arguments.database == "postgresql" and not server_url():
         parser.error("To keep a PostgreSQL database, set TEST_DATABASE_URL to the server's URL.")
     return arguments
 
 
-def _server_url() -> str:
-    return os.environ.get("TEST_DATABASE_URL", "")
-
-
-@contextmanager
-def sqlite_fleet(folder: Path, images: int, *, keep: bool) -> Iterator[str]:
-    """Yield the URL of a fleet in an SQLite file."""
-    file = folder.absolute() / "registry.db"
-    url = f"sqlite:///{file}"
-    if not (keep and file.exists() and fleet.is_complete(url, images)):
-        for leftover in folder.glob("registry.db*"):
-            leftover.unlink()
-        fleet.create_fleet(url, images)
-    yield url
-
-
-@contextmanager
-def postgresql_fleet(_folder: Path, images: int, *, keep: bool) -> Iterator[str]:
-    """Yield the URL of a fleet in a separate PostgreSQL database."""
-    with cluster(SERVER_SETTINGS) as server:
-        name = f"fleet_{images}"
-        url = urlsplit(server)._replace(path=f"/{name}").geturl()
-        if not (keep and _exists(server, name) and fleet.is_complete(url, images)):
-            _drop(server, name)
-            _execute(server, "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", name)
-            fleet.create_fleet(url, images)
-        try:
-            yield url
-        finally:
-            if not keep:
-                _drop(server, name)
-
-
-def _exists(server: str, name: str) -> bool:
-    with psycopg.connect(server) as connection:
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-        return found.fetchone() is not None
-
-
-def _drop(server: str, name: str) -> None:
-    _execute(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
-
-
-def _execute(server: str, statement: str, name: str) -> None:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
-
-
-def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -> dict[str, object]:
+def _measure(
+    url: str, checkouts: Sequence[tuple[Path, dict[str, str]]], rounds: int, *, quiet: bool
+) -> dict[str, object]:
+    """Measure the application of each checkout with its settings."""
     database = open_database(url)
     models.database.initialize(database)
     with models.database.connection_context():
@@ -200,8 +164,10 @@ def _measure(url: str, checkouts: Sequence[Path], rounds: int, *, quiet: bool) -
         environ = served.app_environ(folder) | {"DATABASE_URL": url}
         bound = stack.enter_context(_serve_lower_bound(folder, url, cases))
         apps = [
-            stack.enter_context(_serve(checkout, environ, folder / f"{index}.log", cases))
-            for index, checkout in enumerate(checkouts)
+            stack.enter_context(
+                _serve(checkout, environ | settings, folder / f"{index}.log", cases)
+            )
+            for index, (checkout, settings) in enumerate(checkouts)
         ]
         urls = [_resolve(case, apps[0].client(case)) for case in cases]
         for _ in range(WARM_UP):
@@ -258,17 +224,9 @@ def _resolve(case: Case, client: Client) -> str:
     """Return the URL of a case's page, after following Next `case.hops` times."""
     url = case.url
     for _ in range(case.hops):
-        url = _next_url(client.get(url))
+        url = next_url(gzip.decompress(client.get(url)).decode())
         assert url, case.name
     return url
-
-
-def _next_url(body: bytes) -> str:
-    """Return the URL of the next page, or '' on the last page."""
-    text = gzip.decompress(body).decode()
-    link = _NEXT.search(text)
-    href = _HREF.search(link[0]) if link else None
-    return href[1].replace("&amp;", "&") if href else ""
 
 
 def _check_contenders(
@@ -354,7 +312,7 @@ def _measure_cold_page(
             bodies.append(client.get(page))
             measured.append((time.perf_counter() - began) * 1000)
         size = len(gzip.decompress(bodies[0]))
-        urls = [_next_url(body) for body in bodies]
+        urls = [next_url(gzip.decompress(body).decode()) for body in bodies]
         if not all(urls):
             break
     if len(times[0]) < 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import html
 import os
 import re
 import time
@@ -12,6 +14,8 @@ from statistics import quantiles
 import requests
 
 _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ")
+_NEXT = re.compile(r'<a\b[^>]*\brel="next"[^>]*>')
+_HREF = re.compile(r'\bhref="([^"]+)"')
 PASSWORD = "demonstration"  # noqa: S105  the password of the demonstration
 
 
@@ -82,6 +86,14 @@ def _processor_seconds(pid: int) -> float:
     return sum(int(each[13]) + int(each[14]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
+def parse_setting(text: str) -> tuple[str, str]:
+    """Return the name and the value in the text NAME=VALUE of a command-line option."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError("Use the format NAME=VALUE.")
+    return name, value
+
+
 def sign_in(url: str, email: str) -> requests.Session:
     """Sign in a person of the demonstration to the application at `url`, and return the session."""
     session = requests.Session()
@@ -95,3 +107,10 @@ def sign_in(url: str, email: str) -> requests.Session:
     )
     assert response.ok, response.status_code
     return session
+
+
+def next_url(page: str) -> str:
+    """Return the URL of the link to the next page, or '' on the last page."""
+    link = _NEXT.search(page)
+    href = _HREF.search(link[0]) if link else None
+    return html.unescape(href[1]) if href else ""
