@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,6 +259,34 @@ def test_a_file_that_was_replaced_is_opened_again(client: FlaskClient, file: Pat
     backup.replace(file)
     assert create(client, "new").status_code == 303
     assert [count("before")[0], count("after")[0], count("new")[0]] == [1, 0, 1]
+
+
+def test_another_program_that_opens_and_closes_the_file_loses_no_change(
+    client: FlaskClient, file: Path
+) -> None:
+    """A process that closes a file gives up its locks. The other program would delete the WAL."""
+    assert create(client, "before").status_code == 303
+    with models.database.connection_context():
+        thread = threading.Thread(target=open_one_more)
+        thread.start()
+        thread.join()
+    assert names_for_another_program(file) >= {"before"}
+    assert create(client, "after").status_code == 303
+    assert names_for_another_program(file) >= {"before", "after"}
+
+
+def open_one_more() -> None:
+    with models.database.connection_context():
+        models.database.execute_sql("SELECT 1")
+
+
+def names_for_another_program(file: Path) -> set[str]:
+    program = (
+        "import sqlite3, sys; file = sqlite3.connect(sys.argv[1]);"
+        "print(*(name for name, in file.execute('SELECT path FROM scope'))); file.close()"
+    )
+    command = [sys.executable, "-c", program, str(file)]
+    return set(subprocess.check_output(command, text=True).split())
 
 
 def test_a_damaged_file_answers_503(client: FlaskClient, file: Path) -> None:

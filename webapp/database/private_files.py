@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger("webapp.database")
@@ -19,8 +20,13 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def create_private_file(path: Path) -> None:
-    """Create the file if it is missing. SQLite gives the same mode to the files beside it."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Create the file if it is missing. SQLite gives the same mode to the files beside it.
+
+    Never open an existing file: closing it would end all locks that the process has on the file.
+    Another program that then closes the database would delete the WAL, with the changes in it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def tighten_database(path: Path) -> None:
