@@ -128,9 +128,11 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
     address = f"{LOOPBACK}:{listener.getsockname()[1]}"
     async with _Children(_environ(data_dir)) as children:
         # Start both at the same time, because each takes seconds. The first start must wait for the
-        # sandbox, because the app stores the credentials that the sandbox writes.
+        # sandbox, because the app stores the credentials that the sandbox writes, and registers the
+        # sample images.
         sandbox = _start_sandbox(children, data_dir, sandbox_port)
         if not _has_credentials(data_dir / SANDBOX, sandbox_port):
+            print("Starting the sandbox clouds and registering the sample images…", flush=True)
             await sandbox
             sandbox = asyncio.sleep(0)
         await asyncio.gather(sandbox, _start_app(children, listener, data_dir / SANDBOX))

@@ -1,6 +1,7 @@
-"""The organization of the demonstration: its scopes, people and credentials.
+"""The organization of the demonstration: its scopes, people, credentials and images.
 
-`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name.
+`python -m sandbox.demonstration SANDBOX_JSON` fills the database that the settings name, without
+images.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import models
 import webapp
 from models import CloudCredentials, Level, Membership, Person, Role, Scope, transaction
+from sandbox import sample_images
 from webapp import database
 from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud
@@ -32,23 +34,19 @@ PEOPLE = (
 )
 
 
-def seed(vault: Vault, sandbox: Mapping[str, Any]) -> bool:
-    """Fill a migrated database, and return whether it was empty.
+def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) -> int:
+    """Fill a migrated database, and return the number of sample images that were registered.
 
-    People and scopes are created only if there is no person yet. `sandbox` is the content of
-    sandbox.json. If the Scalr scope has no credentials for a cloud yet, the credentials from
-    `sandbox` are stored there.
+    People, scopes and sample images are created only if there is no person yet. `sandbox` is the
+    content of sandbox.json. If the Scalr scope has no credentials for a cloud yet, the credentials
+    from `sandbox` are stored there. The images are read from the sandbox clouds, so these must be
+    running. Everything is one transaction, so the next start repeats a first start that failed.
     """
     with transaction():
-        is_empty = not Person.select().exists()
-        if is_empty:
-            scopes = _create_scopes()
-            for email, name, path, role in PEOPLE:
-                person = accounts.create(email, name, PASSWORD)
-                Membership.create(person=person, scope=scopes[path], role=role)
+        people = {} if Person.select().exists() else _create_people()
         for row in sandbox["credentials"]:
             _store_credentials(vault, CLOUDS[row["cloud"]], row["values"])
-    return is_empty
+        return sample_images.register_all(vault, people) if people and with_images else 0
 
 
 def sample_accounts() -> list[tuple[str, str]]:
@@ -57,6 +55,17 @@ def sample_accounts() -> list[tuple[str, str]]:
         (email, f"{role} of {path.replace('/', ' / ') or 'Scalr'}")
         for email, _, path, role in PEOPLE
     ]
+
+
+def _create_people() -> dict[str, Person]:
+    """Create the scopes, people and roles. Return the first person of each scope by its path."""
+    scopes = _create_scopes()
+    people: dict[str, Person] = {}
+    for email, name, path, role in PEOPLE:
+        person = accounts.create(email, name, PASSWORD)
+        Membership.create(person=person, scope=scopes[path], role=role)
+        people.setdefault(path, person)
+    return people
 
 
 def _create_scopes() -> dict[str, Scope]:
@@ -83,12 +92,12 @@ def _store_credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) ->
 
 
 def main() -> None:
-    """Migrate the database and fill it. Existing data stays as it is."""
+    """Migrate the database and fill it, without images. Existing data stays as it is."""
     sandbox = json.loads(Path(sys.argv[1]).read_text())
     app = webapp.create_app()
     with app.app_context(), models.database.connection_context():
         database.migrate(models.database.obj)
-        seed(services().vault, sandbox)
+        seed(services().vault, sandbox, with_images=False)
 
 
 if __name__ == "__main__":

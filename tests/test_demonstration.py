@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 import models
-from models import CloudCredentials, Person
-from sandbox import demo_app, demonstration
+from models import CloudCredentials, Image, LifeCycle, Person, Scope
+from sandbox import demo_app, demonstration, sample_images
+from tests import served
 from tests.environ import ENVIRON
 from webapp import database
 from webapp.clouds import CLOUDS
+from webapp.clouds.base import ImageState
 from webapp.web.services import services
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +28,7 @@ def test_a_database_with_people_gets_only_missing_credentials(db: Flask) -> None
     people = Person.select().count()
     with db.app_context():
         vault = services().vault
-        assert [demonstration.seed(vault, sandbox) for _ in range(2)] == [False, False]
+        assert [demonstration.seed(vault, sandbox) for _ in range(2)] == [0, 0]
     assert Person.select().count() == people > 0
     assert [row.name for row in CloudCredentials.select()] == ["Sandbox AWS"]
 
@@ -41,21 +45,48 @@ def test_the_application_does_not_mention_the_demonstration(folder: str) -> None
                 assert name not in text, path
 
 
+def test_the_first_start_registers_sample_images(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images at all scopes, in all clouds, states and stages of the life cycle."""
+    with served.sandbox(tmp_path) as sandbox, own_database(tmp_path, monkeypatch):
+        for _ in range(2):
+            started = demo_app.create_app(str(sandbox))
+            with started.app_context(), models.database.connection_context():
+                images = list(Image.select(Image, Scope).join(Scope))
+            assert len(images) == 68
+    assert {image.scope.path for image in images} == {"", *demonstration.SCOPES}
+    assert {image.cloud for image in images} == set(CLOUDS)
+    assert {image.state for image in images} == set(ImageState)
+    assert {image.status for image in images} == set(LifeCycle)
+    assert {image.agent_installed for image in images} == {image.shared for image in images}
+    assert any(image.successor_id for image in images)
+    assert max(len(image.name) for image in images) > 150
+
+
 def test_only_the_demonstration_lists_its_accounts(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = tmp_path / "sandbox.json"
     sandbox.write_text('{"credentials": []}')
-    settings = {**ENVIRON, "DATA_DIR": str(tmp_path), "DEMONSTRATION": "true"}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
     account = "<code>environment@example.com</code>: admin of acme / production"
     assert account not in app.test_client().get("/sign-in").text
-    original = models.database.obj
-    try:
+    monkeypatch.setattr(sample_images, "register_all", lambda *_: 0)
+    with own_database(tmp_path, monkeypatch):
         demonstration_app = demo_app.create_app(str(sandbox))
         demonstration_app.testing = True  # Otherwise a thread would load SDKs.
         assert account in demonstration_app.test_client().get("/sign-in").text
+
+
+@contextmanager
+def own_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let apps that are created in this context use a database in `folder`."""
+    settings = {**ENVIRON, "DATA_DIR": str(folder), "DEMONSTRATION": "true"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    original = models.database.obj
+    try:
+        yield
     finally:
         database.close_all(models.database.obj)
         models.database.initialize(original)
