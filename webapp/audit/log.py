@@ -63,7 +63,7 @@ def scope_page(scope: Scope, *, before: int = 0, after: int = 0, size: int = PAG
     both are 0, return the newest entries. An account's log also contains the entries of its deleted
     environments. Scalr's log contains all entries.
     """
-    return _page(_of_scope(scope), before, after, size)
+    return _page(_scope_condition(scope), before, after, size)
 
 
 def image_page(image: Image, *, before: int = 0, after: int = 0, size: int = PAGE_SIZE) -> Page:
@@ -73,7 +73,7 @@ def image_page(image: Image, *, before: int = 0, after: int = 0, size: int = PAG
 
 def scope_entry(scope: Scope, entry_id: int) -> Entry | None:
     """Return an entry of the scope's log with its long values, or None."""
-    return _entry(_of_scope(scope), entry_id)
+    return _entry(_scope_condition(scope), entry_id)
 
 
 def image_entry(image: Image, entry_id: int) -> Entry | None:
@@ -81,7 +81,7 @@ def image_entry(image: Image, entry_id: int) -> Entry | None:
     return _entry(AuditEntry.record == image.reference, entry_id)
 
 
-def _of_scope(scope: Scope) -> Any:
+def _scope_condition(scope: Scope) -> Any:
     if scope.level is Level.SCALR:
         return AuditEntry.id > 0
     if scope.level is Level.ACCOUNT:

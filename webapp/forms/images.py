@@ -85,7 +85,7 @@ class ImageForm(BaseForm):
         }
 
     def offer_compute_resources(self, offered: Iterable[str], registered: Collection[str]) -> None:
-        """Offer “None” and the compute resources, except those that the image is registered for.
+        """Offer “None” and the compute resources for which the image is not registered yet.
 
         `registered` has the `place_key` of each compute resource that the image is registered for,
         and '' if it is registered without a compute resource.

@@ -167,8 +167,8 @@ def register(
     """Save an image that was looked up.
 
     Raises Forbidden, CredentialsNotUsable, CredentialsChanged, InvalidChoices, InvalidLocator and
-    AlreadyRegistered. If several people register the same image at once, one person succeeds and
-    the others get AlreadyRegistered.
+    AlreadyRegistered. If several people register the same image at the same moment, one person
+    succeeds and the others get AlreadyRegistered.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     offered_name = match_name(compute_resource, ("", *receipt.details.compute_resources))

@@ -22,8 +22,10 @@ PASSWORD_LENGTH = (10, 256)
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 _hashing = threading.BoundedSemaphore(2)
-"""Limits how many passwords are hashed at once. Each hash needs 64 MB of memory and four threads,
-so more at once would only need more memory."""
+"""Limits the number of passwords that are hashed at the same time.
+
+Each hash needs 64 MB of memory and four threads. A higher limit would only need more memory.
+"""
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 

@@ -51,7 +51,7 @@ class EditConflict(Refusal):
     ) -> None:
         people = list(dict.fromkeys(change.person_name for change in changes))
         super().__init__(
-            f"{' and '.join(people)} changed {_fields_of(changes)} in the meantime."
+            f"{' and '.join(people)} changed {_field_labels(changes)} in the meantime."
             if people
             else "This has changed in the meantime."
         )
@@ -63,7 +63,7 @@ class EditConflict(Refusal):
         """Return the message for `person`, who may have made the changes in another window."""
         if not are_all_by(person, self.changes):
             return self.message
-        return f"You changed {_fields_of(self.changes)} in another tab or window."
+        return f"You changed {_field_labels(self.changes)} in another tab or window."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def are_all_by(person: Person, changes: Collection[Change]) -> bool:
     return {change.person_id for change in changes} == {person.id}
 
 
-def _fields_of(changes: Collection[Change]) -> str:
+def _field_labels(changes: Collection[Change]) -> str:
     return ", ".join(audit.field_label(change.field) for change in changes)
 
 

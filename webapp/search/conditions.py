@@ -115,7 +115,7 @@ def image_condition(query: Query, actor: Actor) -> Sql:
 
 
 def ungrouped_condition(query: Query, actor: Actor) -> Sql:
-    """Return the condition that an image matches all terms except those about scopes and facets.
+    """Return the condition that an image matches all terms that are not about scopes or facets.
 
     Use this condition for images that are read by facet group: `group_condition` has already
     applied the terms about facets.

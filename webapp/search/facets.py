@@ -70,9 +70,9 @@ def filter_menus(scope: Scope, query: Query) -> list[Menu]:
 
     The counts ignore terms that facet groups cannot answer, such as words.
     """
-    chosen = [key for key in MENUS if query.terms_for(key)]
-    counts = _count_values(scope, query, [key for key in MENUS if key not in chosen])
-    for key in chosen:
+    used_keys = [key for key in MENUS if query.terms_for(key)]
+    counts = _count_values(scope, query, [key for key in MENUS if key not in used_keys])
+    for key in used_keys:
         counts[key] = _count_alternatives(scope, query, key)
     menus = [_build_menu(query, key, counts[key]) for key in MENUS]
     return [menu for menu in menus if menu.choices]

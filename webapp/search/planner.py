@@ -127,7 +127,7 @@ class Search:
         sample_matches = 0 if is_sqlite() else self._count_sample(self.condition)
         if sample_matches >= RARE or is_sqlite():
             # If the sample contains a whole page, the scan ends soon and needs no limit.
-            sample_fills_page = sample_matches >= self.size and self._samples_page()
+            sample_fills_page = sample_matches >= self.size and self._sample_begins_with_page()
             until = None if sample_fills_page else self._key_after_images(FEW)
             found = self._scan_in_order(until=until)
             if len(found) == self.size:
@@ -246,7 +246,7 @@ class Search:
         after = self.order.after(self.slices, self.cursor) if self.cursor else ALWAYS
         matches = sql.union(sql.select(columns, sql.narrow(each, after)) for each in sources)
         if total is None and not self.cursor:
-            # Sorting reads all matches anyway, so the same statement counts them.
+            # Sorting reads all matches, so the same statement counts them.
             counted = sql.select(["*", sql.TOTAL_COLUMN], sql.subquery(matches, "matches"))
             page = sql.first_rows(counted, order_by=by_key, limit=self.size)
             total_column = sql.TOTAL
@@ -296,7 +296,7 @@ class Search:
         entries = sql.count(sql.indexed_texts(self.texts), SAMPLE + 1)
         return sql.fetch_number(entries) <= SAMPLE
 
-    def _samples_page(self) -> bool:
+    def _sample_begins_with_page(self) -> bool:
         """Return whether the sample begins with the images of this page."""
         return self.cursor is None and not self.order.sorts_slices
 

@@ -184,6 +184,8 @@ def zero_if_null(column: str) -> str:
 def first_match(results: Iterable[tuple[Sql, int]]) -> str:
     """Return the expression for the number of the first condition that holds.
 
+    `results` has a (condition, number) pair for each condition.
+
     >>> first_match([(in_slice(3, shared=True), 0), (in_slice(1, shared=True), 1)])
     'CASE WHEN scope_id = 3 AND shared = TRUE THEN 0 WHEN scope_id = 1 AND shared = TRUE THEN 1 END'
     """
