@@ -107,7 +107,7 @@ class Image(EditedTable):
     """Why the last check failed, or ''."""
 
     deprecation_announced_for = InstantField(null=True)
-    """When the cloud image becomes deprecated, as its owner announced in the cloud.
+    """When the state becomes `deprecated`, because of a date that the owner announced in the cloud.
 
     NULL if nothing is announced, or if the state is not `available`.
     """

@@ -18,7 +18,7 @@ class Right(enum.StrEnum):
 
     VIEW_IMAGES = "images:view"
     EDIT_IMAGES = "images:edit"
-    """Register, import, edit, check, share, promote, delete and restore images."""
+    """Register, import, edit, check, share, promote, delete and restore images; share views."""
     LIST_CREDENTIALS = "credentials:list"
     """See the names of credentials, and register images with them."""
     MANAGE_CREDENTIALS = "credentials:manage"

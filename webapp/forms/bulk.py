@@ -27,7 +27,7 @@ class RevisionsField(HiddenField):
     data: dict[int, int]
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        """Parse the revisions. If the text was not written by `_value`, there are no revisions."""
+        """Parse the revisions. If the text cannot be decoded, there are no revisions."""
         self.data = {}
         try:
             packed = base64.b64decode(valuelist[0] if valuelist else "", validate=True)

@@ -1,8 +1,8 @@
 """Change the status and the state of images when a planned or announced date is due.
 
-A planned date is a deprecation or retirement date of the life cycle. An announced date is the date
-on which a cloud image becomes deprecated, as its owner announced in the cloud. The new status or
-state is stored, so that pages, searches and counts agree.
+A planned date is a deprecation or retirement date of the life cycle. An announced date is a date
+that the owner of a cloud image announced in the cloud, and on which its state becomes `deprecated`.
+The new status or state is stored, so that pages, searches and counts agree.
 """
 
 from __future__ import annotations

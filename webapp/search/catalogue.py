@@ -72,9 +72,9 @@ class Page:
 def parse_search(scope: Scope, text: str) -> Query:
     """Parse the text that a person typed at `scope`, and return the query.
 
-    If no visible image has an excluded location, OS, architecture or registrar, the term becomes a
-    problem of the query, because its value is probably mistyped. For example, with "-os:ubunut", an
-    action would also select the Ubuntu images.
+    An excluded location, OS, architecture or registrar becomes a problem of the query if the
+    registry does not list the value and no visible image has it. The value is probably mistyped.
+    For example, with "-os:ubunut", an action would also select the Ubuntu images.
     """
     query = parse(text, partial(stored_values.find_values, scope))
     for term in query.terms:
