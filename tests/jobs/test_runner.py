@@ -15,6 +15,7 @@ from flask import Flask
 import models
 from models import (
     NO_HEARTBEAT,
+    AuditEntry,
     Image,
     Job,
     JobRow,
@@ -207,6 +208,9 @@ def test_stopping_a_job_leaves_the_remaining_rows_unprocessed(
     assert (job.state, job.done) == ("stopped", 2)
     assert outcomes(job) == ["done", "done", "", "", ""]
     assert store.running_jobs(actor_of("account-editor"), job.scope) == []
+    entry = AuditEntry.get()
+    assert (entry.action, entry.subject) == ("job.stop", "Test 5 images")
+    assert entry.scope == job.scope
     runner.start_job(job, vault, wait=True)
     assert store.outcome_counts(wait_for_job(job)) == {"done": 2, "": 3}
 
@@ -226,8 +230,11 @@ def test_only_its_creator_sees_and_stops_a_job(
         assert store.running_jobs(actor_of(who), acme) == []
         runner.stop_job(actor_of(who), job)
         assert Job.get().state == "running"
-    runner.stop_job(editor, job)
-    assert (job.state, Job.get().state) == ("stopped", "stopped")
+    assert AuditEntry.select().count() == 0
+    for _ in range(2):
+        runner.stop_job(editor, job)
+        assert (job.state, Job.get().state) == ("stopped", "stopped")
+    assert AuditEntry.select().count() == 1
 
 
 def test_a_job_of_a_killed_process_is_continued_when_its_lease_expires(

@@ -52,6 +52,25 @@ def test_a_queued_job_can_be_stopped(start: list[Job], client_of: ClientOf) -> N
     assert "Stopped." in client.post(f"{url}/stop", follow_redirects=True).text
 
 
+def test_stopping_a_job_asks_for_confirmation_and_is_in_the_audit_log(
+    start: list[Job], client_of: ClientOf
+) -> None:
+    client = client_of("account-editor")
+    url = f"/account/acme/jobs/{start[0].id}"
+    assert f'href="{url}/stop"' in client.get(url).text
+    question = client.get(f"{url}/stop").text
+    assert "Stop “Test 1 image”" in question
+    assert "0 of 1 images have been processed." in question
+    assert Job.get_by_id(start[0].id).state == "running"
+    stopped = client.post(f"{url}/stop", follow_redirects=True).text
+    assert "Stopped." in stopped
+    assert "The remaining images weren’t changed." in stopped
+    assert client.get(f"{url}/stop").location.endswith(url)
+    log = client_of("account-admin").get("/account/acme/audit").text
+    assert "stopped the job" in log
+    assert "Test 1 image" in log
+
+
 def test_a_row_that_waits_for_a_busy_cloud_says_so(start: list[Job], client_of: ClientOf) -> None:
     process_jobs()
     client = client_of("account-editor")

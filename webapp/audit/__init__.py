@@ -59,6 +59,7 @@ ACTIONS = {
     "environment.rename": "renamed the environment",
     "environment.delete": "deleted the environment",
     "person.password": "changed the password for",
+    "job.stop": "stopped the job",
 }
 """The text of each action. Pages show it between the name of the person and the subject.
 

@@ -15,12 +15,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from models import DATABASE_FAILURES, NO_HEARTBEAT, Job, JobRow, Lease, now, open_connection
+from models import (
+    DATABASE_FAILURES,
+    NO_HEARTBEAT,
+    Job,
+    JobRow,
+    Lease,
+    now,
+    open_connection,
+    transaction,
+)
+from webapp import audit
 from webapp.access import Actor
 from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, RESERVED
 from webapp.credentials.vault import Vault
 from webapp.jobs import claims, leases, store, turns
-from webapp.jobs.actions import JOB_ACTIONS, action_of
+from webapp.jobs.actions import JOB_ACTIONS, action_of, title_of
 from webapp.jobs.claims import RunningJob
 from webapp.jobs.room import Room
 
@@ -90,7 +100,9 @@ def stop_job(actor: Actor, job: Job) -> None:
     """
     if action_of(job).can_be_stopped:
         may_stop = (Job.id == job.id) & (Job.person == actor.person) & (Job.state == "running")
-        Job.update(state="stopped", finished_at=now()).where(may_stop).execute()
+        with transaction():
+            if Job.update(state="stopped", finished_at=now()).where(may_stop).execute():
+                audit.record(actor, job.scope, "job.stop", title_of(job))
     store.reload_job(job)
 
 

@@ -38,12 +38,25 @@ def job_progress(job_id: int) -> Response:
     return _render_job("jobs/_job.html", _started_job_or_404(job_id), announce=True)
 
 
-@pages.post("/jobs/<int:job_id>/stop")
+@pages.route("/jobs/<int:job_id>/stop", methods=["GET", "POST"])
 @needs(Right.VIEW_IMAGES)
 def stop_job(job_id: int) -> Response:
+    """Ask for confirmation, and stop the job unless it has finished meanwhile."""
     found = _started_job_or_404(job_id)
-    if ActionForm().validate_on_submit():
+    form = ActionForm()
+    if form.validate_on_submit():
         runner.stop_job(g.actor, found)
+    elif found.state == "running" and action_of(found).can_be_stopped:
+        status = 422 if form.errors else 200
+        return render(
+            "jobs/stop.html",
+            job=found,
+            form=form,
+            title=title_of(found),
+            action=action_of(found),
+            processed=found.total - store.outcome_counts(found).get("", 0),
+            status=status,
+        )
     return redirect(url_for(".job", job_id=found.id))
 
 
