@@ -58,8 +58,11 @@ def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
 def _parsed_parts(text: str, parse: Callable[[str], ImageId]) -> set[ImageId]:
     found = set()
     for part in _SEPARATORS.split(text):
+        stripped = part.rstrip(".:")
+        if stripped == text:
+            continue  # The caller has tried the whole text already.
         try:
-            found.add(parse(part.rstrip(".:")))
+            found.add(parse(stripped))
         except InvalidImageId:
             continue
     return found

@@ -30,13 +30,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import Field, IntegrityError
+from peewee import SQL, Field, IntegrityError
 
-from models import Image, Scope, transaction
+from models import Image, Prepared, Scope, transaction
 from schema.images import image_key_of
 from schema.text import place_key
 from webapp.clouds import CLOUDS, clouds_for_image_id
-from webapp.clouds.base import Cloud, InvalidLocation, LocationRule, Locator
+from webapp.clouds.base import Cloud, ImageId, InvalidLocation, LocationRule, Locator
 from webapp.refusals import Refusal
 from webapp.values.text import line_problem
 
@@ -78,7 +78,18 @@ def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
 
     If the scope owns such an image and inherits another, return the image that it owns.
     """
+    if not _select_same_id(identity.cloud, identity.image_key):  # This is the usual case.
+        return None
     return find_all_registered(scope, [identity]).get(identity)
+
+
+_select_same_id = Prepared(
+    lambda placeholder: (
+        Image.select(Image.id)
+        .where(Image.cloud == placeholder, Image.image_key == placeholder)
+        .limit(SQL("1"))
+    )
+)
 
 
 def find_all_registered(
@@ -227,7 +238,11 @@ def parse_locator(
     InvalidLocator if `image_id` contains another location than `location`, because either of the
     two could be wrong.
     """
-    parsed = cloud.parse_image_id(image_id)
+    return locator_of(cloud, cloud.parse_image_id(image_id), location, compute_resource)
+
+
+def locator_of(cloud: Cloud, parsed: ImageId, location: str, compute_resource: str) -> Locator:
+    """Return the locator of a parsed image ID. Raises the same exceptions as `parse_locator`."""
     try:
         chosen, pasted = cloud.parse_location(location), cloud.parse_location(parsed.location)
     except InvalidLocation as error:

@@ -18,7 +18,7 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import Cloud, CloudError, LocationRule, Locator
 from webapp.images import operating_systems
 from webapp.images.choices import ImageChoices, choices_of, parse_choice, parse_size
-from webapp.images.identity import ImageIdentity, parse_locator, require_storable
+from webapp.images.identity import ImageIdentity, locator_of, require_storable
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt
 from webapp.images.registration import name_or_id, suggested_name
@@ -284,6 +284,8 @@ def _detect_operating_system(
     If a column is empty, its value is detected from `texts`. If detection fails, `entered` is used.
     """
     family, version = line.choices.get("os_family", ""), line.choices.get("os_version", "")
+    if family and version:
+        return family, version
     suggestion = operating_systems.suggest(texts)
     if suggestion and not version and family in {"", suggestion.family}:
         version = suggestion.version
@@ -360,11 +362,7 @@ def _parse_locator(
                 "add it to the file."
             )
     if found and len(parsed.errors) == count:
-        return parsed.collect(
-            lambda: parse_locator(
-                cloud, location=location, image_id=text, compute_resource=resource
-            )
-        )
+        return parsed.collect(locator_of, cloud, found, location, resource)
     locator = Locator(parsed.collect(cloud.parse_location, location) or "", "", resource)
     parsed.collect(require_storable, locator)
     return locator if len(parsed.errors) == count else None

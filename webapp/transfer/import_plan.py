@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -157,7 +157,7 @@ def life_cycle_to_json(plan: LifeCyclePlan) -> dict[str, Any]:
     """Return a life cycle as plain JSON values."""
     return {
         name: value.isoformat() if isinstance(value, date) else value
-        for name, value in asdict(plan).items()
+        for name, value in vars(plan).items()
     }
 
 

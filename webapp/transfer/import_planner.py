@@ -310,7 +310,7 @@ class _Planner:
                     path[each].errors.append(
                         "The successors in this file lead back to this image. Choose another image."
                     )
-            finished |= path.keys()
+            finished.update(path)
 
     def _successors_first(self) -> list[_Line]:
         """Return the lines in the order in which they are applied.

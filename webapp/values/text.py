@@ -102,6 +102,9 @@ def normalized(text: str) -> str:
 
     Characters that are refused stay in the text.
     """
+    is_plain = text.isascii() and text.isprintable() and "  " not in text
+    if is_plain and text[:1] != " " and text[-1:] != " ":  # Most texts of a file are like this.
+        return text
     return " ".join(part for part in comparable(text).strip(" \r\n").split(" ") if part)
 
 
