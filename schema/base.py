@@ -5,21 +5,27 @@ This module must not know any table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from peewee import (
     SQL,
     DatabaseProxy,
     DataError,
+    Function,
     IntegerField,
     IntegrityError,
     InterfaceError,
     InternalError,
+    JSONField,
     Model,
+    Node,
     OperationalError,
     SqliteDatabase,
+    Value,
+    fn,
 )
 from playhouse.pool import MaxConnectionsExceeded
 
@@ -47,6 +53,27 @@ class Table(Model):
     class Meta:
         database = database
         legacy_table_names = False
+
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:
+        """Insert the record, or update it, as Peewee does. An INSERT is a prepared statement."""
+        record: Any = self  # The type stubs of Peewee lack what this method needs.
+        meta, values = record._meta, record.__data__.copy()  # noqa: SLF001
+        record._populate_unsaved_relations(values)  # noqa: SLF001
+        gets_id = meta.auto_increment and record.get_id() is None
+        if gets_id:
+            values.pop(meta.primary_key.name, None)
+        is_insert = only is None and (force_insert or record.get_id() is None)
+        # Peewee adds the defaults of other columns, which may differ from record to record.
+        has_defaults = {field.name for field in meta.defaults} <= values.keys()
+        has_expressions = any(isinstance(value, Node) for value in values.values())
+        if not is_insert or not has_defaults or has_expressions:
+            return super().save(force_insert=force_insert, only=only)
+        sql, params = _insert_of(type(self), tuple(values), is_sqlite())
+        cursor = database.execute_sql(sql, _bind(params, values))
+        if gets_id:
+            record._pk = cursor.lastrowid if is_sqlite() else cursor.fetchone()[0]  # noqa: SLF001
+        record._dirty.clear()  # noqa: SLF001
+        return 1
 
 
 class RecordChanged(Exception):
@@ -77,11 +104,11 @@ class EditedTable(Table):
         """
         if force_insert or self.id is None:
             return super().save(force_insert=force_insert, only=only)
-        table = type(self)
         names = self.__data__ if only is None else [getattr(field, "name", field) for field in only]
-        values = {name: self.__data__[name] for name in names if name != "id"}
-        same_revision = (table.id == self.id) & (table.revision == self.revision)
-        if table.update_all(**values).where(same_revision).execute() != 1:
+        values = {name: self.__data__[name] for name in names if name not in {"id", "revision"}}
+        sql, params = _update_of(type(self), tuple(values), is_sqlite())
+        values |= {"id": self.id, "revision": self.revision}
+        if database.execute_sql(sql, _bind(params, values)).rowcount != 1:
             raise RecordChanged(self)
         self.revision += 1
         return 1
@@ -97,14 +124,12 @@ class EditedTable(Table):
         If `lock` is true, no other transaction can change the record until the current transaction
         ends. On SQLite, every `transaction` locks the whole database instead.
         """
-        query = type(self).select().where(type(self).id == self.id)
-        if lock and not is_sqlite():
-            query = query.for_update()
-        stored = query.get_or_none()
+        sql = _select_by_id(type(self), lock and not is_sqlite(), database.param)
+        stored = database.execute_sql(sql, (self.id,)).fetchone()
         if stored is None:
             return False
-        for name, value in stored.__data__.items():
-            setattr(self, name, value)
+        for field, value in zip(self._meta.sorted_fields, stored, strict=True):
+            setattr(self, field.name, field.python_value(value))
         return True
 
 
@@ -207,3 +232,88 @@ class Prepared:
             self._queries[placeholder] = query, sql
         query, sql = self._queries[placeholder]
         return list(query._get_cursor_wrapper(database.execute_sql(sql, params)))  # noqa: SLF001  Peewee's only way
+
+
+@lru_cache(maxsize=64)
+def _select_by_id(table: type[EditedTable], lock: bool, placeholder: str) -> str:
+    """Return the SQL that selects all columns of one record, and may lock the record."""
+    query = table.select().where(table.id == SQL(placeholder))
+    sql: str = (query.for_update() if lock else query).sql()[0]
+    return sql
+
+
+class PreparedWrite:
+    """An UPDATE whose SQL Peewee generates only once. Use it for statements that jobs often send.
+
+    `build_query` receives the placeholders of the fields in `names` by the name of the field.
+    """
+
+    def __init__(
+        self,
+        table: type[Table],
+        names: Iterable[str],
+        build_query: Callable[[Mapping[str, Any]], Any],
+    ) -> None:
+        self._table, self._names, self._build_query = table, tuple(names), build_query
+        self._statements: dict[bool, tuple[str, list[Any]]] = {}
+
+    def __call__(self, values: Mapping[str, Any]) -> int:
+        """Execute the statement with the values of the fields. Return the number of rows."""
+        kind = is_sqlite()
+        if kind not in self._statements:
+            query = self._build_query(_placeholders(self._table, self._names))
+            self._statements[kind] = query.sql()
+        sql, params = self._statements[kind]
+        return int(database.execute_sql(sql, _bind(params, values)).rowcount)
+
+
+class _Parameter:
+    """The place of the value of a field among the parameters of a statement."""
+
+    def __init__(self, field: Any) -> None:
+        self.field = field
+
+
+def _placeholders(table: type[Table], names: Iterable[str]) -> dict[str, Any]:
+    placeholders = {}
+    for name in names:
+        field = table._meta.fields[name]  # noqa: SLF001  Peewee has no other way
+        value = Value(_Parameter(field), converter=False)
+        is_json = isinstance(field, JSONField) and is_sqlite()
+        placeholders[name] = fn.json(value) if is_json else value
+    return placeholders
+
+
+def _bind(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
+    """Return the parameters of a statement with `values`, which have the names of fields."""
+    bound = []
+    for param in params:
+        if isinstance(param, _Parameter):
+            stored: Any = param.field.db_value(values[param.field.name])
+            # On SQLite, Peewee puts JSON into a call of `json()`, which the statement has already.
+            is_call = isinstance(stored, Function) and stored.arguments
+            bound.append(stored.arguments[0] if is_call else stored)
+        else:
+            bound.append(param)
+    return bound
+
+
+@lru_cache(maxsize=128)
+def _insert_of(
+    table: type[Table], names: tuple[str, ...], _is_sqlite: bool
+) -> tuple[str, list[Any]]:
+    """Return the SQL of an INSERT with these columns, and its parameters for `_bind`."""
+    statement: tuple[str, list[Any]] = table.insert(**_placeholders(table, names)).sql()
+    return statement
+
+
+@lru_cache(maxsize=128)
+def _update_of(
+    table: type[EditedTable], names: tuple[str, ...], _is_sqlite: bool
+) -> tuple[str, list[Any]]:
+    """Return the SQL of an UPDATE of one record at one revision, and its parameters."""
+    key = _placeholders(table, ("id", "revision"))
+    same_revision = (table.id == key["id"]) & (table.revision == key["revision"])
+    query = table.update_all(**_placeholders(table, names)).where(same_revision)
+    statement: tuple[str, list[Any]] = query.sql()
+    return statement

@@ -348,6 +348,7 @@ class DeletedImage(Table):
 
     id = IntegerField(primary_key=True)
     """The ID that the image had."""
+    scope_id: int
     scope = ForeignKeyField(Scope, on_delete="CASCADE")
     batch = CharField(max_length=32, index=True)
     """A random ID that nobody can guess. All images that were deleted together have the same ID."""

@@ -13,12 +13,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from peewee import DateField, Field, ForeignKeyField, IntegrityError
 from playhouse.fields import EnumField
 
-from models import DeletedImage, Image, Scope, delete_chunk, is_sqlite, now, transaction
+from models import (
+    LARGEST_ID,
+    DeletedImage,
+    Image,
+    Prepared,
+    Scope,
+    delete_chunk,
+    is_sqlite,
+    now,
+    transaction,
+)
+from schema.base import Table
 from schema.columns import InstantField
 from schema.images import DERIVED_COLUMNS
 from webapp import audit
@@ -62,20 +74,32 @@ def delete(
         lock(image)
         actor.require(Right.EDIT_IMAGES, image.scope)
         require_unchanged(image, based_on)
-        _store_copy(actor, image, batch, detached)
+        predecessors = _select_predecessors(image.id, LARGEST_ID)
+        _store_copy(actor, image, batch, [*detached, *(each.id for each in predecessors)])
         changes = {name: (value, None) for name, value in asdict(choices_of(image)).items()}
         changes["cloud_image_id"] = (image.cloud_image_id, None)
         audit.record(actor, image.scope, "image.delete", image.name, record=image, changes=changes)
-        # The database would also clear these successors, but without audit entries.
-        _set_successor(actor, Image.successor == image.id, image.id, None)
+        if predecessors:
+            # The database would also clear these successors, but without audit entries.
+            _set_successor(actor, Image.successor == image.id, image.id, None)
         image.delete_instance()
     return batch
 
 
 def has_many_predecessors(image: Image) -> bool:
     """Return whether the image has too many predecessors to delete it in one transaction."""
-    predecessors = Image.select(Image.id).where(Image.successor == image.id)
-    return len(list(predecessors.limit(MAX_PREDECESSORS + 1).tuples())) > MAX_PREDECESSORS
+    return len(_select_predecessors(image.id, MAX_PREDECESSORS + 1)) > MAX_PREDECESSORS
+
+
+# A job sends this query for each image that it deletes.
+_select_predecessors = Prepared(
+    lambda placeholder: (
+        Image.select(Image.id)
+        .where(Image.successor == placeholder)
+        .order_by(Image.id)
+        .limit(placeholder)
+    )
+)
 
 
 def detach_predecessors(actor: Actor, image: Image) -> list[int]:
@@ -85,8 +109,7 @@ def detach_predecessors(actor: Actor, image: Image) -> list[int]:
     Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
-    predecessors = Image.select(Image.id).where(Image.successor == image.id).order_by(Image.id)
-    ids = [predecessor.id for predecessor in predecessors.limit(MAX_PREDECESSORS)]
+    ids = [each.id for each in _select_predecessors(image.id, MAX_PREDECESSORS)]
     is_predecessor = Image.id.in_(ids) & (Image.successor == image.id)
     _set_successor(actor, is_predecessor, image.id, None)
     return ids
@@ -100,7 +123,7 @@ def has_image_with_many_predecessors(scope: Scope, batch: str) -> bool:
 
 def predecessors_to_restore(scope: Scope, batch: str, image_id: int) -> list[int]:
     """Return the IDs of the former predecessors of an image, or [] if it can't be restored."""
-    row = DeletedImage.get_or_none(_restorable(scope, batch) & (DeletedImage.id == image_id))
+    row = _find_restorable(scope, batch, image_id)
     return list(row.record["succeeds"]) if row else []
 
 
@@ -132,9 +155,17 @@ def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
     The image that was deleted last comes first. The links between images and their successors can
     be restored only in this order.
     """
-    rows = list(DeletedImage.select().where(_restorable(scope, batch)))
-    rows.sort(key=lambda row: int(row.record["order"]), reverse=True)
-    return [(row.id, row.record["columns"]["name"]) for row in rows]
+    order, name = DeletedImage.record["order"], DeletedImage.record["columns"]["name"]
+    query: Any = DeletedImage.select(order.as_text(), DeletedImage.id, name.as_text())
+    rows = query.where(_restorable(scope, batch)).tuples()
+    last_first = sorted(rows, key=lambda row: int(row[0]), reverse=True)
+    return [(image_id, name) for _, image_id, name in last_first]
+
+
+def restorable_ids(scope: Scope, batch: str) -> set[int]:
+    """Return the IDs of the images of a batch that can be restored."""
+    query: Any = DeletedImage.select(DeletedImage.id).where(_restorable(scope, batch))
+    return {image_id for (image_id,) in query.tuples().iterator()}
 
 
 def can_restore(scope: Scope, batch: str) -> bool:
@@ -174,9 +205,7 @@ def restore_image(
     actor.require(Right.EDIT_IMAGES, scope)
     try:
         with transaction():
-            row = DeletedImage.get_or_none(
-                _restorable(scope, batch) & (DeletedImage.id == image_id)
-            )
+            row = _find_restorable(scope, batch, image_id)
             if row is None:
                 raise CannotRestore(
                     "This image has already been restored, or it was deleted more than 24 hours "
@@ -184,6 +213,7 @@ def restore_image(
                 )
             columns = row.record["columns"]
             image = _image_from(columns)
+            image.scope = scope
             image.revision += 1
             _require_unregistered(image)
             image.save(force_insert=True)
@@ -206,6 +236,20 @@ def _restorable(scope: Scope, batch: str) -> Any:
     return in_batch & (DeletedImage.deleted_at >= now() - RESTORABLE_FOR)
 
 
+def _find_restorable(scope: Scope, batch: str, image_id: int) -> DeletedImage | None:
+    rows: list[DeletedImage] = _select_deleted(image_id)
+    oldest = now() - RESTORABLE_FOR
+    for row in rows:
+        if (row.scope_id, row.batch) == (scope.id, batch) and row.deleted_at >= oldest:
+            return row
+    return None
+
+
+_select_deleted = Prepared(
+    lambda placeholder: DeletedImage.select().where(DeletedImage.id == placeholder)
+)
+
+
 def _require_unregistered(image: Image) -> None:
     """Raise CannotRestore if the same image has been registered since the deletion."""
     registered = find_registered(image.scope, ImageIdentity.from_image(image))
@@ -219,6 +263,8 @@ def _reconnect_predecessors(actor: Actor, image: Image, predecessor_ids: list[in
     Skip a predecessor that now has another successor, a predecessor that no longer has a
     deprecation or retirement date, and a predecessor to which the successors of `image` now lead.
     """
+    if not predecessor_ids:
+        return
     following = successors_from([image.id])
     reconnected = Image.id.in_([each for each in predecessor_ids if each not in following])
     without_successor = reconnected & Image.successor.is_null()
@@ -273,9 +319,11 @@ def _set_successor(
         life_cycle.record_new_successor(actor, predecessor, before, after)
 
 
-def _store_copy(actor: Actor, image: Image, batch: str, detached: Sequence[int]) -> None:
-    """Store a copy of `image` before its deletion. All its columns must be loaded."""
-    predecessors = Image.select(Image.id).where(Image.successor == image.id)
+def _store_copy(actor: Actor, image: Image, batch: str, predecessors: Sequence[int]) -> None:
+    """Store a copy of `image` before its deletion. All its columns must be loaded.
+
+    `predecessors` are the IDs of the images whose successor it was.
+    """
     columns = {
         name: _to_json(value)
         for name, value in image.__data__.items()
@@ -283,7 +331,7 @@ def _store_copy(actor: Actor, image: Image, batch: str, detached: Sequence[int])
     }
     record = {
         "columns": columns,
-        "succeeds": [*detached, *(predecessor.id for predecessor in predecessors)],
+        "succeeds": list(predecessors),
         "order": time.time_ns(),
     }
     DeletedImage.create(
@@ -322,13 +370,18 @@ def _lost_references(columns: Mapping[str, Any], image: Image) -> audit.Changes:
     return changes
 
 
+@cache
+def _select_key(table: type[Table]) -> Prepared:
+    key: Any = table._meta.primary_key  # noqa: SLF001  Peewee has no other way
+    return Prepared(lambda placeholder: table.select(key).where(key == placeholder))
+
+
 def _from_json(field: Field, value: Any) -> Any:
     """Return the value of `field` from JSON, or None for a reference to a deleted row."""
     if value is None:
         return None
     if isinstance(field, ForeignKeyField):
-        target = field.rel_field == value
-        return value if field.rel_model.select().where(target).exists() else None
+        return value if _select_key(field.rel_model)(value) else None
     if isinstance(field, InstantField):
         return datetime.fromisoformat(value)
     if isinstance(field, DateField):
