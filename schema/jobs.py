@@ -55,7 +55,11 @@ class Job(Table):
 
 
 class JobRow(Table):
-    """One image of a bulk action, or one line of an import, and its outcome."""
+    """One image of a bulk action, or one line of an import, and its outcome.
+
+    An unprocessed row can be packed: it stands for several rows until a process unpacks it. See
+    `webapp.jobs.store`.
+    """
 
     id = AutoField()
     job_id: int
@@ -116,4 +120,5 @@ JobRow.add_index(
         name="job_row_unprocessed",
     )
 )
+JobRow.add_index(JobRow.index(JobRow.job, JobRow.outcome, JobRow.position, name="job_row_outcome"))
 Job.add_index(Job.index(Job.person, Job.id, where=SQL("state = 'running'"), name="job_running"))

@@ -458,10 +458,10 @@ def test_revisions_that_a_preview_did_not_send_are_ignored(
 
 
 def test_a_preview_of_many_images_stays_small(app: Flask) -> None:
-    shown = {number: number % 7 + 1 for number in range(10**6, 10**6 + 10_000)}
+    shown = {10**6 + 5 * number + number % 3: number % 7 + 1 for number in range(100_000)}
     with app.test_request_context():
         packed = BulkForm(data={"revisions": shown}).revisions._value()
-    assert len(packed) < 64 * 1024
+    assert len(packed) < 128 * 1024
     with app.test_request_context(method="POST", data={"revisions": packed}):
         assert BulkForm().revisions.data == shown
 

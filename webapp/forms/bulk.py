@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import operator
 import zlib
+from itertools import accumulate
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField
@@ -15,13 +17,14 @@ from webapp.forms.images import ImageForm
 from webapp.jobs import bulk_actions
 from webapp.jobs.bulk_actions import Arguments, BulkAction
 
-MAX_REVISIONS_BYTES = 512 * 1024
+MAX_REVISIONS_BYTES = 2 * 1024 * 1024
 
 
 class RevisionsField(HiddenField):
     """The revision of each image that the preview showed, by image ID.
 
-    The text in the form is compressed, because a preview can show 10,000 images.
+    A preview can show 100,000 images, so the text in the form is compressed. Instead of an ID, it
+    has the difference to the previous ID, because equal small numbers need less space.
     """
 
     data: dict[int, int]
@@ -33,12 +36,17 @@ class RevisionsField(HiddenField):
             packed = base64.b64decode(valuelist[0] if valuelist else "", validate=True)
             text = zlib.decompressobj().decompress(packed, MAX_REVISIONS_BYTES)
             pairs = [pair.split(":") for pair in text.decode("ascii").split()]
-            self.data = {record_id(image): record_id(revision) for image, revision in pairs}
+            ids = accumulate(int(difference) for difference, _ in pairs)
+            revisions = (record_id(int(revision)) for _, revision in pairs)
+            self.data = dict(zip(ids, revisions, strict=True))
         except (ValueError, zlib.error):
             return
 
     def _value(self) -> str:
-        text = " ".join(f"{image_id}:{revision}" for image_id, revision in self.data.items())
+        ids = sorted(self.data)
+        differences = map(operator.sub, ids, [0, *ids])
+        pairs = zip(differences, map(self.data.__getitem__, ids), strict=True)
+        text = " ".join(f"{difference}:{revision}" for difference, revision in pairs)
         return base64.b64encode(zlib.compress(text.encode())).decode()
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from models import Image, Job, JobRow, Scope
 from webapp.access import Actor, Right
@@ -16,13 +17,20 @@ from webapp.credentials.vault import Vault
 from webapp.images import deletion
 from webapp.images.sharing import scopes_below
 from webapp.jobs import runner, store
-from webapp.jobs.bulk_actions import ACTIONS, RESTORE_DELETED, Arguments, BulkAction
+from webapp.jobs.bulk_actions import (
+    ACTIONS,
+    RESTORE_DELETED,
+    Arguments,
+    BulkAction,
+    SelectedImage,
+)
+from webapp.jobs.store import NewRow
 from webapp.refusals import Refusal
 from webapp.search import catalogue
 from webapp.search.query import Query
 from webapp.values.lists import Found
 
-MAX_IMAGES = 10_000
+MAX_IMAGES = 100_000
 """The most images that one job may change."""
 PREVIEW_NAMES = 20
 """The most image names that a preview lists."""
@@ -138,11 +146,11 @@ def start_action(
     images = islice(_owned_images(actor, scope, selection), MAX_IMAGES + 1)
     seen = revisions or {}
     rows = [
-        JobRow(
-            image_id=image.id,
-            subject=image.name,
-            arguments={"revision": seen.get(image.id, image.revision)},
-            credentials_id=image.credentials_id if action.calls_cloud else None,
+        NewRow(
+            image.id,
+            image.name,
+            {"revision": seen.get(image.id, image.revision)},
+            image.credentials_id if action.calls_cloud else None,
         )
         for image in images
     ]
@@ -155,7 +163,7 @@ def start_action(
     # Delete stores the images under this batch ID, so that they can be restored together. The other
     # actions ignore the batch ID.
     arguments = {**arguments, "batch": deletion.new_batch()}
-    job = store.create_job(actor, scope, action.job_action.key, arguments, rows)
+    job = store.create_large_job(actor, scope, action.job_action.key, arguments, rows)
     runner.start_job(job, vault, wait=True)
     return job
 
@@ -174,13 +182,29 @@ def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job |
     restored. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
-    deleted = deletion.restorable_images(scope, batch)
-    if not deleted:
+    rows = _rows_to_restore(scope, batch)
+    if not rows:
         return None
-    rows = [JobRow(image_id=image_id, subject=name) for image_id, name in deleted]
-    job = store.create_job(actor, scope, RESTORE_DELETED.key, {"batch": batch}, rows)
+    job = store.create_large_job(actor, scope, RESTORE_DELETED.key, {"batch": batch}, rows)
     runner.start_job(job, vault, wait=True)
     return job
+
+
+def _rows_to_restore(scope: Scope, batch: str) -> list[NewRow]:
+    """Return the rows of a job that restores a batch. The image that was deleted last comes first.
+
+    If a job deleted the batch, its rows have the order and the names of the images. The copies of
+    the images have them too, but reading many copies takes long.
+    """
+    is_deletion = (Job.scope == scope) & (Job.action == ACTIONS["delete"].job_action.key)
+    job = Job.get_or_none(is_deletion & (Job.arguments["batch"].as_text() == batch))
+    if job is None:
+        return [NewRow(*each) for each in deletion.restorable_images(scope, batch)]
+    restorable = deletion.restorable_ids(scope, batch)
+    query = JobRow.select(JobRow.image_id, JobRow.subject)
+    deleted = query.where((JobRow.job == job) & (JobRow.outcome == "done"))
+    rows: Any = deleted.order_by(JobRow.position.desc()).tuples()
+    return [NewRow(image_id, name) for image_id, name in rows if image_id in restorable]
 
 
 def can_be_undone(job: Job) -> bool:
@@ -209,10 +233,13 @@ def _fingerprint(image_ids: Iterable[int]) -> str:
     return hashlib.sha256(" ".join(map(str, sorted(image_ids))).encode()).hexdigest()[:32]
 
 
-def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[Image]:
+def _owned_images(actor: Actor, scope: Scope, selection: Selection) -> Iterator[SelectedImage]:
     """Yield the selected images that `scope` owns, always in the same order."""
+    names = SelectedImage._fields
     if selection.query is not None:
-        yield from catalogue.iterate_images(actor, scope, selection.query, owned_only=True)
-        return
-    owned = Image.id.in_(list(selection.image_ids)) & (Image.scope == scope)
-    yield from Image.select(*catalogue.LIST_COLUMNS).where(owned).order_by(Image.id)
+        rows = catalogue.iterate_values(actor, scope, selection.query, names, owned_only=True)
+    else:
+        owned = Image.id.in_(list(selection.image_ids)) & (Image.scope == scope)
+        columns = [getattr(Image, name) for name in names]
+        rows = Image.select(*columns).where(owned).order_by(Image.id).tuples().iterator()
+    yield from map(SelectedImage._make, rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import models
 from models import Image, JobRow, Level, Scope
@@ -22,7 +22,7 @@ from webapp.images.life_cycle import LifeCyclePlan
 from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction
 from webapp.jobs.store import Outcome
 from webapp.refusals import Refusal
-from webapp.revisions.conflicts import EditConflict, lock, require_unchanged
+from webapp.revisions.conflicts import EditConflict, require_unchanged
 
 Arguments = Mapping[str, Any]
 ApplyToImage = Callable[[Actor, Image, Arguments, Vault], "tuple[bool, str]"]
@@ -39,6 +39,22 @@ successor.
 """
 
 
+class SelectedImage(NamedTuple):
+    """The values of an image that `BulkAction.is_no_op` and a selection need.
+
+    They are as the database stores them, because a selection can contain very many images.
+    """
+
+    id: int
+    revision: int
+    name: str
+    shared: bool
+    agent_installed: bool
+    deprecated_on: Any
+    retired_on: Any
+    credentials_id: int | None
+
+
 @dataclass(frozen=True)
 class BulkAction:
     """An action that can be applied to many images.
@@ -53,7 +69,7 @@ class BulkAction:
     label: str
     title: str
     apply: ApplyToImage
-    is_no_op: Callable[[Image], bool] = lambda _image: False
+    is_no_op: Callable[[Image | SelectedImage], bool] = lambda _image: False
     asks_for: str = ""
     at_environments: bool = True
     """Whether environments offer the action."""
@@ -84,16 +100,14 @@ class BulkAction:
     def _process_row(
         self, actor: Actor, scope: Scope, arguments: Arguments, row: JobRow, vault: Vault
     ) -> Outcome:
-        image = Image.get_or_none((Image.id == row.image_id) & (Image.scope == scope))
-        if image is None:
+        image = Image(id=row.image_id)
+        if not image.reload(lock=not self.calls_cloud) or image.scope_id != scope.id:
             return Outcome("refused", f"{scope.label} no longer owns this image.")
         image.scope = scope
         try:
-            if not self.calls_cloud:
-                lock(image)
-                if not self.is_no_op(image):
-                    seen = row.arguments.get("revision", image.revision)
-                    require_unchanged(image, seen, self.overwrites)
+            if not self.calls_cloud and not self.is_no_op(image):
+                seen = row.arguments.get("revision", image.revision)
+                require_unchanged(image, seen, self.overwrites)
             if self.process_part and (part := self.process_part(actor, image, row)):
                 return part
             changed, message = self.apply(actor, image, {**arguments, **row.arguments}, vault)
@@ -243,7 +257,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             label="Share",
             title="Share {images}",
             apply=_edit(shared=True),
-            is_no_op=lambda image: image.shared,
+            is_no_op=lambda image: bool(image.shared),
             at_environments=False,
             overwrites=("shared",),
         ),
@@ -262,7 +276,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             label="Mark agent as installed",
             title="Mark agent as installed on {images}",
             apply=_edit(agent_installed=True),
-            is_no_op=lambda image: image.agent_installed,
+            is_no_op=lambda image: bool(image.agent_installed),
             overwrites=("agent_installed",),
         ),
         BulkAction(
@@ -302,7 +316,7 @@ ACTIONS: Mapping[str, BulkAction] = {
             label="Reactivate",
             title="Reactivate {images}",
             apply=_make_active,
-            is_no_op=lambda image: not life_cycle.plan_of(image).has_dates,
+            is_no_op=lambda image: not (image.deprecated_on or image.retired_on),
             overwrites=LIFE_CYCLE_FIELDS,
         ),
         BulkAction(

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from peewee import Case, fn
@@ -23,6 +24,7 @@ from models import (
     Job,
     JobRow,
     Lease,
+    PreparedWrite,
     Scope,
     database_clock,
     is_sqlite,
@@ -133,8 +135,8 @@ def _count_lost_lease(job_id: int) -> None:
     These are the rows of one transaction. From now on, each of them gets a transaction of its own,
     so that the next lost lease shows which row it is.
     """
-    query = JobRow.select(JobRow.id, JobRow.lost_leases).where(_unprocessed(job_id))
-    rows = list(query.order_by(JobRow.position).limit(BATCH_SIZE))
+    query = JobRow.select(JobRow.id, JobRow.lost_leases)
+    rows = list(query.where(_is_next(job_id, BATCH_SIZE)).order_by(JobRow.position))
     if rows and rows[0].lost_leases:
         rows = rows[:1]
     counted = JobRow.id.in_([row.id for row in rows])
@@ -142,13 +144,20 @@ def _count_lost_lease(job_id: int) -> None:
 
 
 def unprocessed_rows(job_id: int, size: int) -> list[JobRow]:
-    """Return the first unprocessed rows of a job, in their order."""
-    query = JobRow.select().where(_unprocessed(job_id))
-    return list(query.order_by(JobRow.position).limit(size))
+    """Return the first unprocessed rows of a job, in their order. There are at most `size`."""
+    return list(JobRow.select().where(_is_next(job_id, size)).order_by(JobRow.position))
 
 
-def _unprocessed(job_id: int) -> Any:
-    return (JobRow.job == job_id) & (JobRow.outcome == "")
+def _is_next(job_id: int, size: int) -> Any:
+    """Return the query condition for the first unprocessed rows of a job.
+
+    Among `size` positions, there is at most one packed row after other rows. Packed rows are large.
+    """
+    other = JobRow.alias()
+    first = other.select(fn.MIN(other.position))
+    first = first.where((other.job == job_id) & (other.outcome == ""))
+    unprocessed = (JobRow.job == job_id) & (JobRow.outcome == "")
+    return unprocessed & (JobRow.position < fn.COALESCE(first, 0) + size)
 
 
 def claim_row(
@@ -192,7 +201,22 @@ def save(row: JobRow, outcome: Outcome) -> None:
         values["arguments"] = row.arguments = outcome.arguments
     if outcome.kind == "" and row.lost_leases:
         values["lost_leases"] = row.lost_leases = 0  # A part of the row is done.
-    _update_held(row, values)
+    held = {"id": row.id, "lease_token": row.lease_token}
+    if not _save_held(tuple(values))({**values, **held}):
+        raise LeaseLost(f"row:{row.id}")
+
+
+@lru_cache
+def _save_held(names: tuple[str, ...]) -> PreparedWrite:
+    """Return the UPDATE of these columns of an unprocessed row, if it still has its lease."""
+
+    def build_query(placeholders: Mapping[str, Any]) -> Any:
+        values = {name: placeholders[name] for name in names}
+        has_lease = JobRow.lease_token == placeholders["lease_token"]
+        is_held = (JobRow.id == placeholders["id"]) & has_lease & (JobRow.outcome == "")
+        return JobRow.update(values).where(is_held)
+
+    return PreparedWrite(JobRow, {*names, "id", "lease_token"}, build_query)
 
 
 def put_back(row: JobRow, pause: float, message: str = "", *, called: bool = True) -> None:
@@ -252,8 +276,9 @@ def _give_back_row(row: JobRow) -> None:
 
 def update_progress(job_id: int) -> None:
     """Store how many rows of a job are processed. If no row remains, the job is done."""
-    remaining = JobRow.select(JobRow.id).where((JobRow.job == job_id) & (JobRow.outcome == ""))
-    done = {"done": Job.total - remaining.select(fn.COUNT(JobRow.id))}
+    rows = JobRow.select(JobRow.id).where(JobRow.job == job_id)
+    remaining, processed = rows.where(JobRow.outcome == ""), rows.where(JobRow.outcome > "")
+    done = {"done": processed.select(fn.COUNT(JobRow.position))}
     started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
     Job.update(done).where(started).execute()
     # Another process may have counted before this one, but stored its number later.

@@ -1,6 +1,11 @@
 """Create, find, list, count and delete jobs and their rows in the database.
 
 This module must not know how jobs are processed.
+
+A large job is stored with packed rows, so that the request that creates it is short. A packed row
+stands for PACK_SIZE rows, and its arguments contain them. Its position is the position of the first
+of these rows, and the positions of the others are free. A process unpacks the row when it is the
+row's turn.
 """
 
 from __future__ import annotations
@@ -10,9 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from peewee import Case, fn
+from peewee import fn
 
 from models import (
     NO_HEARTBEAT,
@@ -34,6 +39,12 @@ RETENTION = timedelta(days=7)
 """The age at which a job is deleted."""
 INSERT_SIZE = 500
 """Rows per INSERT statement."""
+PACK_SIZE = 500
+"""The rows for which a packed row stands. Unpacking them takes a few hundredths of a second."""
+PACKED_INSERT_SIZE = 20
+"""Packed rows per transaction."""
+_PACKED = "packed"
+"""The argument of a packed row that contains its rows."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +62,21 @@ class Outcome:
     arguments: Mapping[str, Any] | None = None
 
 
+class NewRow(NamedTuple):
+    """The values of an unsaved row. Creating a `JobRow` takes much longer."""
+
+    image_id: int | None = None
+    subject: str = ""
+    arguments: Mapping[str, Any] = {}
+    credentials_id: int | None = None
+
+
 def create_job(
     actor: Actor,
     scope: Scope,
     action: str,
     arguments: Mapping[str, Any],
-    rows: Iterable[JobRow],
+    rows: Iterable[JobRow | NewRow],
     *,
     started: bool = False,
 ) -> Job:
@@ -73,18 +93,67 @@ def create_job(
         total=len(unsaved_rows),
         **({"state": "running", "seen_at": NO_HEARTBEAT} if started else {}),
     )
-    for insert in inserts(job, unsaved_rows):
+    for insert in inserts(job.id, unsaved_rows):
         with transaction():
             insert()
     return job
 
 
+def create_large_job(
+    actor: Actor,
+    scope: Scope,
+    action: str,
+    arguments: Mapping[str, Any],
+    rows: Sequence[NewRow],
+) -> Job:
+    """Store a planned job whose rows are packed if there are many, and return the job."""
+    if len(rows) <= PACK_SIZE:
+        return create_job(actor, scope, action, arguments, rows)
+    job = create_job(actor, scope, action, arguments, ())
+    packed = [_pack(rows, start) for start in range(0, len(rows), PACK_SIZE)]
+    for start in range(0, len(packed), PACKED_INSERT_SIZE):
+        part = packed[start : start + PACKED_INSERT_SIZE]
+        with transaction():
+            for insert in inserts(job.id, part, start * PACK_SIZE, step=PACK_SIZE):
+                insert()
+    job.total = len(rows)
+    job.save(only=[Job.total])
+    return job
+
+
+def _pack(rows: Sequence[NewRow], start: int) -> NewRow:
+    part = rows[start : start + PACK_SIZE]
+    subject = f"Images {start + 1:,}–{start + len(part):,}"
+    return NewRow(subject=subject, arguments={_PACKED: part})
+
+
+def is_packed(row: JobRow) -> bool:
+    return _PACKED in row.arguments
+
+
+def unpack(row: JobRow) -> bool:
+    """Replace a packed row by its rows, in the current transaction, and give its lease back.
+
+    Return False if another process has unpacked the row.
+    """
+    first, *others = (NewRow(*values) for values in row.arguments[_PACKED])
+    held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
+    values = {**first._asdict(), "lease_token": "", "not_before": 0.0, "attempts": 0}
+    is_packed_still = JobRow.arguments[_PACKED].is_null(False)
+    if not JobRow.update(values).where(held & is_packed_still).execute():
+        return False
+    for insert in inserts(row.job_id, others, row.position + 1):
+        insert()
+    return True
+
+
 def inserts(
-    job: Job, rows: Sequence[JobRow], first_position: int = 0
+    job_id: int, rows: Sequence[JobRow | NewRow], first_position: int = 0, *, step: int = 1
 ) -> list[Callable[[], object]]:
     """Return functions that store unsaved rows of a job, in the order of processing.
 
-    Build the statements before a transaction, and call the functions in the transaction.
+    The positions of two rows differ by `step`. Build the statements before a transaction, and call
+    the functions in the transaction.
     """
     sample: dict[str, Any] = {
         "job": 0,
@@ -104,11 +173,11 @@ def inserts(
     for start in range(0, len(rows), INSERT_SIZE):
         params: list[Any] = []
         chunk = rows[start : start + INSERT_SIZE]
-        for position, row in enumerate(chunk, first_position + start):
+        for number, row in enumerate(chunk, start):
             values = {
                 **defaults,
-                "job": job.id,
-                "position": position,
+                "job": job_id,
+                "position": first_position + number * step,
                 "image_id": row.image_id,
                 "subject": row.subject[:512],
                 "arguments": json.dumps(row.arguments),
@@ -147,10 +216,13 @@ _select_jobs = Prepared(
 def outcome_counts(job: Job) -> dict[str, int]:
     """Return the number of rows by outcome. Outcomes without rows are left out.
 
-    The keys are in the order of OUTCOMES, followed by '' for unprocessed rows.
+    The keys are in the order of OUTCOMES, followed by '' for unprocessed rows. A packed row counts
+    as its rows.
     """
-    query = JobRow.select(JobRow.outcome, fn.COUNT(JobRow.id)).where(JobRow.job == job)
+    query = JobRow.select(JobRow.outcome, fn.COUNT(JobRow.position)).where(JobRow.job == job)
     counts: dict[str, int] = dict(query.group_by(JobRow.outcome).tuples().execute())
+    if "" in counts:
+        counts[""] = job.total - sum(number for outcome, number in counts.items() if outcome)
     return {outcome: counts[outcome] for outcome in (*OUTCOMES, "") if outcome in counts}
 
 
@@ -163,18 +235,28 @@ def list_rows(
     `after` is a cursor that an earlier call returned, or '' for the first page. An invalid cursor
     also selects the first page.
     """
-    rank = Case(None, [(JobRow.outcome == "refused", 0)], 1)
-    query = JobRow.select().where(JobRow.job == job)
-    if outcome is not None:
-        query = query.where(JobRow.outcome == outcome)
-    rank_text, _, position_text = after.partition("-")
-    if rank_text in {"0", "1"} and position_text.isdecimal() and len(position_text) < 10:
-        last_rank, last_position = int(rank_text), int(position_text)
-        same_rank = (rank == last_rank) & (JobRow.position > last_position)
-        query = query.where((rank > last_rank) | same_rank)
-    rows = list(query.order_by(rank, JobRow.position).limit(size + 1))
+    last_rank, last_position = _parse_cursor(after)
+    rows: list[JobRow] = []
+    # Each query reads one range of an index. One query for both ranks would sort all rows.
+    for rank, in_rank in enumerate((JobRow.outcome == "refused", JobRow.outcome != "refused")):
+        is_possible = outcome is None or rank == int(outcome != "refused")
+        if rank < last_rank or not is_possible or len(rows) > size:
+            continue
+        condition = in_rank if outcome is None else JobRow.outcome == outcome
+        if rank == last_rank:
+            condition &= JobRow.position > last_position
+        query = JobRow.select().where((JobRow.job == job) & condition).order_by(JobRow.position)
+        rows.extend(query.limit(size + 1 - len(rows)))
     page = rows[:size]
     return page, _cursor_after(page[-1]) if len(rows) > size else ""
+
+
+def _parse_cursor(text: str) -> tuple[int, int]:
+    """Return the rank and the position of the last row on the page before."""
+    rank, _, position = text.partition("-")
+    if rank in {"0", "1"} and position.isdecimal() and len(position) < 10:
+        return int(rank), int(position)
+    return 0, -1
 
 
 def _cursor_after(row: JobRow) -> str:

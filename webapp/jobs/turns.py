@@ -29,7 +29,7 @@ from models import (
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import CallsInProgress
 from webapp.credentials.vault import Vault
-from webapp.jobs import backoff, claims, leases
+from webapp.jobs import backoff, claims, leases, store
 from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction, action_of
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
@@ -92,7 +92,10 @@ class _Turn:
                 return
             self._locked_at = time.monotonic()
             ratio, remaining = SQLITE_PAUSE_RATIO, len(rows)
-            if self._one_by_one or rows[0].lost_leases:
+            if store.is_packed(rows[0]):
+                self._unpack(rows[0])
+                rows.clear()
+            elif self._one_by_one or rows[0].lost_leases:
                 if not self._process_row(rows[0]):
                     rows.popleft()
             elif not self._process_batch(rows, end):
@@ -103,6 +106,12 @@ class _Turn:
             let_others_write(self._locked_at, ratio)
             if time.monotonic() >= end or should_stop():
                 return
+
+    def _unpack(self, row: JobRow) -> None:
+        with transaction():
+            self._locked_at = time.monotonic()
+            leases.require(self._lease)
+            store.unpack(row)
 
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
         """Process and remove the first rows, in one short transaction that lasts until about `end`.
@@ -115,9 +124,9 @@ class _Turn:
                 self._locked_at = time.monotonic()
                 end = min(end, self._locked_at + BATCH_SECONDS)
                 leases.require(self._lease)
-                while (
-                    rows and not rows[0].lost_leases and _find_job_in_state(self._job.id, "running")
-                ):
+                while rows and not rows[0].lost_leases and not store.is_packed(rows[0]):
+                    if not _find_job_in_state(self._job.id, "running"):
+                        break
                     outcome = self._outcome(rows[0])
                     claims.save(rows[0], outcome)
                     if outcome.kind == "":
@@ -192,6 +201,10 @@ class _Turn:
 def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
     """Process one row that calls its cloud, and store its outcome, or when it is tried again."""
     try:
+        if store.is_packed(row):
+            with transaction():
+                store.unpack(row)
+            return
         is_given_up = row.lost_leases >= claims.LOST_LEASES
         outcome = LOST_OUTCOME if is_given_up else _outcome_of_cloud_row(job, row, vault)
         if outcome is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from peewee import Field
 
@@ -27,6 +28,8 @@ from webapp.search.sql import Sql
 
 CHUNK = 1_000
 """The maximum number of images that `iterate_images` reads with one statement."""
+VALUES_CHUNK = 10_000
+"""The maximum for `iterate_values`, whose rows are small."""
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
@@ -176,6 +179,31 @@ def iterate_images(
     query.require_understood()
     slices = conditions.scope_slices(scope, query, owned_only=owned_only)
     return _read_slices(slices, conditions.image_condition(query, actor))
+
+
+def iterate_values(
+    actor: Actor, scope: Scope, query: Query, columns: Sequence[str], *, owned_only: bool = False
+) -> Iterator[tuple[Any, ...]]:
+    """Return an iterator over the values of `columns` of all images that match.
+
+    This is several times faster than `iterate_images`, which it resembles otherwise. The values
+    are as the database stores them: booleans can be numbers, and dates can be texts.
+    """
+    query.require_understood()
+    condition = conditions.image_condition(query, actor)
+    for slice_ in conditions.scope_slices(scope, query, owned_only=owned_only):
+        last_id = 0
+        while True:
+            after = sql.compare("image.id", ">", last_id)
+            source = sql.rows_of("image", sql.all_of([slice_.condition, condition, after]))
+            names = ["image.id", *(f"image.{name}" for name in columns)]
+            statement = sql.select(names, source, order_by="image.id", limit=VALUES_CHUNK)
+            rows = sql.fetch(statement)
+            for row in rows:
+                yield row[1:]
+            if len(rows) < VALUES_CHUNK:
+                break
+            last_id = rows[-1][0]
 
 
 def _read_slices(slices: Sequence[ScopeSlice], condition: Sql) -> Iterator[Image]:

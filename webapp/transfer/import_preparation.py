@@ -218,7 +218,7 @@ class _Preparation:
             for index, (line, row) in enumerate(zip(lines, old_rows, strict=True), start)
         ]
         delete = JobRow.delete().where(JobRow.id.in_([row.id for row in old_rows]))
-        inserts = store.inserts(self._job, new_rows, first_position + start)
+        inserts = store.inserts(self._job.id, new_rows, first_position + start)
         self._write(delete.execute, *inserts)
 
     def _write(self, *statements: Callable[[], object]) -> None:

@@ -90,9 +90,9 @@ def undelete() -> Response:
     job restores the images.
     """
     form = RestoreForm()
-    deleted = []
+    deleted: set[int] = set()
     if form.validate_on_submit():
-        deleted = deletion.restorable_images(g.scope, form.batch.data)
+        deleted = deletion.restorable_ids(g.scope, form.batch.data)
     if not deleted:
         toast("This deletion can no longer be undone.", "warning")
         return redirect(url_for(".images"))
