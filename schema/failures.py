@@ -45,6 +45,7 @@ SQLSTATE_FAILURES = {
     "3D000": Failure.UNREACHABLE,  # invalid_catalog_name: no such database
     "40001": Failure.BUSY,  # serialization_failure
     "40P01": Failure.BUSY,  # deadlock_detected
+    "42501": Failure.READ_ONLY,  # insufficient_privilege, also for files that cannot be written
     "53": Failure.BUSY,  # insufficient resources, such as connections
     "53100": Failure.FULL,  # disk_full
     "55P03": Failure.BUSY,  # lock_not_available

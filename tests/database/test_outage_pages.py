@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from peewee import DatabaseError, InternalError, OperationalError
+from peewee import DatabaseError, InternalError, OperationalError, ProgrammingError
 from playhouse.pool import MaxConnectionsExceeded
 
 import models
@@ -60,6 +60,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
         (error_of_server("53100"), "disk"),
         (error_of_server("58030"), "disk"),
         (error_of_server("25006", InternalError), "read-only"),
+        (error_of_server("42501", ProgrammingError), "read-only"),
         (error_of_server("XX001", InternalError), "damaged"),
     ],
 )

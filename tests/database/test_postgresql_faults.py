@@ -234,6 +234,18 @@ def test_a_read_only_server_answers_503(
     ]
 
 
+def test_a_file_system_that_is_read_only_is_a_failure_that_may_pass(
+    pool: postgresql.PostgresqlPool,
+) -> None:
+    """PostgreSQL then says that it has not the privilege to write the file."""
+    message = "could not open file: Read-only file system"
+    statement = f"DO $$ BEGIN RAISE insufficient_privilege USING MESSAGE = '{message}'; END $$"
+    with pool.connection_context(), pytest.raises(models.DATABASE_FAILURES) as raised:
+        pool.execute_sql(statement)
+    assert models.failure_of(raised.value) is models.Failure.READ_ONLY
+    assert models.is_transient(raised.value)
+
+
 def set_read_only(server: PostgresqlServer, value: str) -> None:
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")

@@ -10,15 +10,15 @@ import select
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
-from peewee import OperationalError
+from peewee import DatabaseError, OperationalError, ProgrammingError
 from playhouse.pool import PooledPostgresqlDatabase
 from psycopg.pq import TransactionStatus
 from psycopg.waiting import READY_NONE
 
-from models import OutcomeUnknown
+from models import OutcomeUnknown, failure_of
 from webapp.database import outages
 from webapp.database.outages import PAUSE_SECONDS, Breaker
 from webapp.database.pool import Pool
@@ -158,6 +158,12 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
             not connection.closed and connection.pgconn.transaction_status == TransactionStatus.IDLE
         )
 
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        try:
+            return super().execute_sql(sql, params)
+        except ProgrammingError as error:
+            raise _as_failure(error) from error
+
     def rollback(self) -> None:
         """Roll back. If the connection is lost, do nothing, because the server has rolled back."""
         if not self._state.closed and self._state.conn.closed:
@@ -172,3 +178,17 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
             if self._state.closed or self._state.conn.closed:
                 raise OutcomeUnknown(error) from error
             raise
+        except ProgrammingError as error:
+            raise _as_failure(error) from error
+
+
+def _as_failure(error: ProgrammingError) -> DatabaseError:
+    """Return the error as an OperationalError if the statement is valid, so that it may be retried.
+
+    If the file system of the server is read-only, PostgreSQL reports a lack of privileges.
+    """
+    if failure_of(error) is None:
+        return error
+    failure: Any = OperationalError(*error.args)
+    failure.orig = getattr(error, "orig", None)
+    return cast(DatabaseError, failure)
