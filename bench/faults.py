@@ -103,11 +103,11 @@ def _kill(arguments: argparse.Namespace, folder: Path) -> None:
     totals, acknowledged = Totals(), set[str]()
     with _database(arguments.database, folder) as (url, server):
         environ = {**app_environ(folder), "DATABASE_URL": url}
-        _run(environ, "migrate")
-        _run(environ, "create-admin", EMAIL, "--password", PASSWORD)
+        run_flask(environ, "migrate")
+        run_flask(environ, "create-admin", EMAIL, "--password", PASSWORD)
         with _app(environ, folder / "log") as app:
             address = app.url.removeprefix("http://")
-            session = _sign_in(address)
+            session = sign_in(address)
             for number in range(arguments.rounds):
                 names = [f"r{number}w{writer}" for writer in range(arguments.writers)]
                 writers = [_Writer(address, session, name) for name in names]
@@ -123,7 +123,7 @@ def _kill(arguments: argparse.Namespace, folder: Path) -> None:
                 for writer in writers:
                     writer.join()
                 acknowledged |= totals.add(writers)
-                _compare(_rows(url), acknowledged, totals)
+                compare(stored_rows(url), acknowledged, totals)
                 print(f"round {number + 1}: {totals}", flush=True)
                 app.wait_until_it_answers()
     sys.exit(bool(totals.lost or totals.half_done))
@@ -153,7 +153,7 @@ def _database(kind: str, folder: Path) -> Iterator[tuple[str, PostgresqlServer |
         yield server.url, server
 
 
-def _run(environ: dict[str, str], *arguments: str) -> None:
+def run_flask(environ: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-m", "flask", "--app", "webapp", *arguments]
     subprocess.run(command, env=environ, cwd=ROOT, check=True, capture_output=True)
 
@@ -190,22 +190,22 @@ class _Writer(threading.Thread):
                 self.refused += 1
 
 
-def _sign_in(address: str) -> tuple[str, str]:
+def sign_in(address: str) -> tuple[str, str]:
     """Return the session cookie and a CSRF token."""
-    cookie, page = _request(address, "GET", "/sign-in", "")
-    form = {"email": EMAIL, "password": PASSWORD, "csrf_token": _token(page)}
-    cookie, _ = _request(address, "POST", "/sign-in", cookie, urlencode(form))
-    cookie, page = _request(address, "GET", "/no-such-page", cookie)
-    return cookie, _token(page)
+    cookie, page = request(address, "GET", "/sign-in", "")
+    form = {"email": EMAIL, "password": PASSWORD, "csrf_token": csrf_token(page)}
+    cookie, _ = request(address, "POST", "/sign-in", cookie, urlencode(form))
+    cookie, page = request(address, "GET", "/no-such-page", cookie)
+    return cookie, csrf_token(page)
 
 
-def _token(page: str) -> str:
+def csrf_token(page: str) -> str:
     found = re.search(r'X-CSRFToken": "([^"]+)"', page.replace("&#34;", '"'))
     assert found is not None, page
     return found[1]
 
 
-def _request(
+def request(
     address: str, method: str, path: str, cookie: str, body: str | None = None
 ) -> tuple[str, str]:
     connection = http.client.HTTPConnection(address, timeout=30)
@@ -218,7 +218,7 @@ def _request(
     return changed.partition(";")[0] if changed else cookie, page
 
 
-def _rows(url: str) -> list[tuple[str | None, str | None]]:
+def stored_rows(url: str) -> list[tuple[str | None, str | None]]:
     """Return the name of each account, and the subject of its entry in the audit log."""
     if urlsplit(url).scheme == "sqlite":
         connection = sqlite3.connect(urlsplit(url).path.removeprefix("/"))
@@ -231,7 +231,7 @@ def _rows(url: str) -> list[tuple[str | None, str | None]]:
         return server.execute(FOUND).fetchall()
 
 
-def _compare(
+def compare(
     rows: list[tuple[str | None, str | None]], acknowledged: set[str], totals: Totals
 ) -> None:
     totals.half_done |= {str(row) for row in rows if None in row}
