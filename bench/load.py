@@ -16,9 +16,9 @@ its own. So the load stays within the limits of a person, of credentials and of 
 For each number of clients, the benchmark prints the requests per second, p50, p95 and p99 in
 milliseconds, and the number of wrong answers. An answer is wrong if it is not a success, if it is
 not complete, if it takes longer than a minute, or if the page after a change does not show the
-change. Then come the memory of the workers, and how much of the processors was used: by everything,
-and by this program, which contains the clients and the cloud. At the end, the benchmark checks that
-each change that was acknowledged is in the database.
+change. Then come the memory of each worker, and the share of the processors that was used by the
+workers, by this program (the clients and the cloud), and by everything on this machine. At the end,
+the benchmark checks that each change that was acknowledged is in the database.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from bench.fleet_database import DURABLE, KINDS, open_fleet
 from bench.load_clients import KINDS as KINDS_OF_REQUESTS
 from bench.load_clients import Client, Job, Sample, run_clients
 from bench.load_fleet import create_jobs, lost_changes
-from bench.measure import children_of, parse_setting, percentiles, resident_mb
+from bench.measure import children_of, parse_setting, percentiles, processor_seconds, resident_mb
 from sandbox import faulty
 from tests import served
 from tests.clouds.aws import answers
@@ -182,17 +182,16 @@ def _measure(
     run_clients(clients, WARM_UP_SECONDS)
     for client in clients:
         client.samples.clear()
-    busy, own = _busy_seconds(), time.process_time()
+    used = _used_seconds(server)
     began = time.monotonic()
     run_clients(clients, seconds)
-    took = time.monotonic() - began
-    processors = (os.cpu_count() or 1) * took
+    took = (time.monotonic() - began) * (os.cpu_count() or 1)
+    used = {name: after - used[name] for name, after in _used_seconds(server).items()}
     samples = [sample for client in clients for sample in client.samples]
     in_time = [sample for sample in samples if sample.ended <= began + seconds]
     return {
         "clients": len(clients),
-        "busy_percent": 100 * (_busy_seconds() - busy) / processors,
-        "client_percent": 100 * (time.process_time() - own) / processors,
+        "processor_percent": {name: 100 * each / took for name, each in used.items()},
         "worker_mb": [resident_mb(pid, file) for pid in children_of(server.pid)],
         "kinds": {
             "all": _figures(samples, len(in_time) / seconds),
@@ -216,6 +215,15 @@ def _figures(samples: Sequence[Sample], per_second: float) -> dict[str, float]:
     return {**figures, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
 
 
+def _used_seconds(server: Server) -> dict[str, float]:
+    """Return how long the processors have worked for the workers, for the clients, and in total."""
+    return {
+        "workers": processor_seconds(server.pid),
+        "clients": time.process_time(),
+        "everything": _busy_seconds(),
+    }
+
+
 def _busy_seconds() -> float:
     """Return how long the processors of this machine have worked, since it was started."""
     user, nice, system, _idle, _waiting, *interrupts = (
@@ -226,10 +234,8 @@ def _busy_seconds() -> float:
 
 def _print_level(row: dict[str, Any]) -> None:
     memory = " + ".join(f"{each:.0f}" for each in row["worker_mb"])
-    print(
-        f"\n{row['clients']} clients: {memory} MB; processors {row['busy_percent']:.0f} % busy, "
-        f"{row['client_percent']:.0f} % with this program"
-    )
+    used = ", ".join(f"{name} {each:.0f} %" for name, each in row["processor_percent"].items())
+    print(f"\n{row['clients']} clients: {memory} MB; processors: {used}")
     for kind, figures in row["kinds"].items():
         times = "".join(f"{figures[name]:9.0f}" for name in ("p50_ms", "p95_ms", "p99_ms"))
         print(f"  {kind:12}{figures['per_s']:9.1f}/s{times}{figures['wrong']:7}")

@@ -75,13 +75,14 @@ def wait_until_idle(pid: int, seconds: float = 60) -> None:
     """Wait until the children of a process use less than a tenth of a processor."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        before = _processor_seconds(pid)
+        before = processor_seconds(pid)
         time.sleep(1)
-        if _processor_seconds(pid) - before < 0.1:
+        if processor_seconds(pid) - before < 0.1:
             return
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
+    """Return how long the children of a process have used processors."""
     fields = [Path(f"/proc/{child}/stat").read_text().split() for child in children_of(pid)]
     return sum(int(each[13]) + int(each[14]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
