@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from models import (
     Image,
     Job,
     JobRow,
+    Level,
     Membership,
     Scope,
+    database,
 )
 from tests.conftest import (
     ActorOf,
@@ -187,3 +190,30 @@ def test_a_scope_that_cannot_be_deleted_does_not_keep_others_hidden(
         assert [record.levelname for record in caplog.records].count("ERROR") == 1
     complete_deletions()
     assert hidden_scopes() == 0
+
+
+def test_an_account_is_hidden_with_few_statements_however_many_environments_it_has(
+    actor_of: ActorOf, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, counts = type(database.obj).execute_sql, []
+    for environments in (3, 30):
+        account = Scope.create(
+            level=Level.ACCOUNT, parent=scope(""), path=f"many-{environments}", name="Many"
+        )
+        for number in range(environments):
+            values = {"path": f"{account.path}/e{number}", "name": f"e{number}"}
+            Scope.create(level=Level.ENVIRONMENT, parent=account, **values)
+        statements: list[str] = []
+
+        def counting(self: Any, sql: str, *rest: Any, statements: Any = statements) -> Any:
+            statements.append(sql)
+            return execute(self, sql, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(database.obj), "execute_sql", counting)
+            scopes.start_deletion(actor_of("scalr-admin"), Scope.get_by_id(account.id), "Many")
+        counts.append(len(statements))
+        hidden = Scope.select().where(Scope.deleted_at.is_null(False), Scope.path != "")
+        assert hidden.where(Scope.path.startswith("~")).count() == hidden.count()
+        assert hidden.where(Scope.parent == account).count() == environments
+    assert counts[0] == counts[1]

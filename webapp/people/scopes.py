@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
-from peewee import Case, IntegrityError
+from peewee import Case, IntegrityError, Value, fn
 
 from models import (
     CloudCredentials,
@@ -196,6 +197,8 @@ def start_deletion(
             actor, scope.parent, f"{scope.level}.delete", scope.name, record=scope, changes=changes
         )
         below = list(Scope.select().where(Scope.parent == scope).order_by(Scope.path))
+        for each in below:
+            each.parent = scope  # Its label contains the label of the parent.
         deleted = [
             ("Records that are already being deleted" if each.deleted_at else each.label, each)
             for each in (*below, scope)
@@ -205,11 +208,18 @@ def start_deletion(
         Job.update(state="stopped", finished_at=now()).where(running).execute()
         Membership.delete().where(Membership.scope.in_(ids)).execute()
         Invitation.delete().where(Invitation.scope.in_(ids)).execute()
-        for _, each in deleted:
-            each.deleted_at = each.deleted_at or now()
-            each.path, each.name = _hidden_path_and_name(str(each.id))
-            each.save(only=[Scope.deleted_at, Scope.path, Scope.name])
+        _hide(ids)
     return deleted
+
+
+def _hide(scope_ids: Sequence[int]) -> None:
+    """Hide scopes with one statement, because an account can have thousands of environments."""
+    hidden_at = fn.COALESCE(Scope.deleted_at, Value(now(), converter=Scope.deleted_at.db_value))
+    path, name = (
+        Value(prefix).concat(Scope.id.cast("text")) for prefix in _hidden_path_and_name("")
+    )
+    hide = Scope.update_all(deleted_at=hidden_at, path=path, name=name)
+    hide.where(Scope.id.in_(scope_ids)).execute()
 
 
 def _hidden_path_and_name(text: str) -> tuple[str, str]:
