@@ -24,7 +24,7 @@ from webapp.credentials.vault import Vault
 from webapp.jobs import leases, runner, store
 from webapp.jobs.actions import JobAction
 from webapp.jobs.leases import LeaseLost
-from webapp.jobs.store import Outcome
+from webapp.jobs.store import NewRow, Outcome
 from webapp.jobs.turns import let_others_write
 from webapp.people import accounts
 from webapp.refusals import Refusal
@@ -210,7 +210,7 @@ class _Preparation:
         """Replace the rows of some lines. The first of the lines has the index `start`."""
         old_rows = [self._rows[line.number] for line in lines]
         new_rows = [
-            JobRow(
+            NewRow(
                 image_id=line.image_id,
                 subject=f"{line.subject} ({line.position})",
                 arguments={**row.arguments, "plan": _as_json(line), "index": index},

@@ -18,6 +18,7 @@ from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images.receipts import VALID_SECONDS
 from webapp.jobs import runner, store
+from webapp.jobs.store import NewRow
 from webapp.refusals import Refusal
 from webapp.transfer import import_job, import_preparation
 from webapp.transfer.import_file import ParsedFile
@@ -46,7 +47,7 @@ def start(
         "ignored_columns": list(file.ignored_columns),
         "notes": list(file.notes),
     }
-    rows = [JobRow(subject=line.position, arguments={"line": vars(line)}) for line in file.lines]
+    rows = [NewRow(subject=line.position, arguments={"line": vars(line)}) for line in file.lines]
     job = store.create_job(actor, scope, PLAN, {**arguments, "counts": {}}, rows)
     import_preparation.advance(job, vault)
     return job
