@@ -236,7 +236,7 @@ class Prepared:
 
 @lru_cache(maxsize=64)
 def _select_by_id(table: type[EditedTable], lock: bool, placeholder: str) -> str:
-    """Return the SQL that selects all columns of one record, and may lock the record."""
+    """Return the SQL that selects all columns of one record and, with `lock`, locks the record."""
     query = table.select().where(table.id == SQL(placeholder))
     sql: str = (query.for_update() if lock else query).sql()[0]
     return sql
@@ -245,7 +245,7 @@ def _select_by_id(table: type[EditedTable], lock: bool, placeholder: str) -> str
 class PreparedWrite:
     """An UPDATE whose SQL Peewee generates only once. Use it for statements that jobs often send.
 
-    `build_query` receives the placeholders of the fields in `names` by the name of the field.
+    `build_query` receives a placeholder for each field in `names`, by the name of the field.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class PreparedWrite:
 
 
 class _Parameter:
-    """The place of the value of a field among the parameters of a statement."""
+    """A placeholder for the value of a field, among the parameters of a statement."""
 
     def __init__(self, field: Any) -> None:
         self.field = field
@@ -285,12 +285,12 @@ def _placeholders(table: type[Table], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _bind(params: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
-    """Return the parameters of a statement with `values`, which have the names of fields."""
+    """Return the parameters of a statement. `values` has the value of each field by name."""
     bound = []
     for param in params:
         if isinstance(param, _Parameter):
             stored: Any = param.field.db_value(values[param.field.name])
-            # On SQLite, Peewee puts JSON into a call of `json()`, which the statement has already.
+            # On SQLite, Peewee wraps JSON in a call of `json()`. The statement already has it.
             is_call = isinstance(stored, Function) and stored.arguments
             bound.append(stored.arguments[0] if is_call else stored)
         else:

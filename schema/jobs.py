@@ -57,8 +57,8 @@ class Job(Table):
 class JobRow(Table):
     """One image of a bulk action, or one line of an import, and its outcome.
 
-    An unprocessed row can be packed: it stands for several rows until a process unpacks it. See
-    `webapp.jobs.store`.
+    An unprocessed row can be packed. A packed row represents several rows until a process unpacks
+    it. See `webapp.jobs.store`.
     """
 
     id = AutoField()

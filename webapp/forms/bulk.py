@@ -23,8 +23,9 @@ MAX_REVISIONS_BYTES = 2 * 1024 * 1024
 class RevisionsField(HiddenField):
     """The revision of each image that the preview showed, by image ID.
 
-    A preview can show 100,000 images, so the text in the form is compressed. Instead of an ID, it
-    has the difference to the previous ID, because equal small numbers need less space.
+    A preview can show 100,000 images, so the text in the form is compressed. Instead of each ID,
+    the text contains the difference from the previous ID, because equal small numbers need less
+    space.
     """
 
     data: dict[int, int]

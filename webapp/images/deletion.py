@@ -322,7 +322,7 @@ def _set_successor(
 def _store_copy(actor: Actor, image: Image, batch: str, predecessors: Sequence[int]) -> None:
     """Store a copy of `image` before its deletion. All its columns must be loaded.
 
-    `predecessors` are the IDs of the images whose successor it was.
+    `predecessors` are the IDs of all images whose successor is or was `image`.
     """
     columns = {
         name: _to_json(value)

@@ -29,7 +29,7 @@ from webapp.search.sql import Sql
 CHUNK = 1_000
 """The maximum number of images that `iterate_images` reads with one statement."""
 VALUES_CHUNK = 10_000
-"""The maximum for `iterate_values`, whose rows are small."""
+"""The maximum number of images that `iterate_values` reads with one statement."""
 
 _FIELDS: dict[str, Field] = Image._meta.fields  # noqa: SLF001  Peewee has no public list
 LIST_COLUMNS = [field for name, field in _FIELDS.items() if name not in {"details", "search_text"}]
@@ -186,8 +186,8 @@ def iterate_values(
 ) -> Iterator[tuple[Any, ...]]:
     """Return an iterator over the values of `columns` of all images that match.
 
-    This is several times faster than `iterate_images`, which it resembles otherwise. The values
-    are as the database stores them: booleans can be numbers, and dates can be texts.
+    This function works like `iterate_images`, but is several times faster. The values have the
+    types of the database: a boolean can be a number, and a date can be a text.
     """
     query.require_understood()
     condition = conditions.image_condition(query, actor)
