@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -42,6 +43,13 @@ def endpoint(behavior: faulty.Behavior, **options: Any) -> Iterator[str]:
 
     with _child(serve) as connection:
         yield connection.recv()
+
+
+@contextmanager
+def silent_endpoint(scheme: str) -> Iterator[str]:
+    """Yield a URL whose connections are accepted, but never read. TLS handshakes do not begin."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @contextmanager

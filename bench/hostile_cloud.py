@@ -51,7 +51,8 @@ def _large(item: str, size: int) -> faulty.Behavior:
 
 @dataclass(frozen=True)
 class Attack:
-    behavior: faulty.Behavior
+    behavior: faulty.Behavior | str
+    """What the endpoint does, or the scheme of an endpoint that never reads anything."""
     clients: int
     accounts: int = 1
     people: int = 1
@@ -66,6 +67,8 @@ ATTACKS = {
     "hanging": Attack(_hanging, 32),
     "hanging-160": Attack(_hanging, 160),
     "endless": Attack(faulty.endless, 2),
+    "never-reads": Attack("http", 32),
+    "slow-handshake": Attack("https", 32),
     # One account with many people and credentials, and several accounts that collude:
     "many-credentials": Attack(_hanging, 64, people=8, credentials=16),
     "colluding-hanging": Attack(_hanging, 64, accounts=8, people=2, credentials=4),
@@ -95,7 +98,9 @@ def _measure(checkout: Path, name: str, arguments: argparse.Namespace) -> None:
     attack = ATTACKS[name]
     clients = arguments.clients or attack.clients
     with (
-        attackers.endpoint(attack.behavior) as endpoint,
+        attackers.silent_endpoint(attack.behavior)
+        if isinstance(attack.behavior, str)
+        else attackers.endpoint(attack.behavior) as endpoint,
         demonstration(checkout, arguments.database) as (folder, environ),
     ):
         healthy, tenants = add_tenants(

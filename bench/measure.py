@@ -71,7 +71,7 @@ def peaks_mb(pid: int) -> list[float]:
     return [int(re.findall(r"VmHWM:\s+(\d+)", each)[0]) / 1024 for each in statuses]
 
 
-def wait_until_idle(pid: int, seconds: float = 60) -> None:
+def wait_until_idle(pid: int, seconds: float = 25) -> None:
     """Wait until the children of a process use less than a tenth of a processor."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import models
 from webapp import cli, database
 from webapp.clouds import waiting
-from webapp.clouds.outgoing import endpoints
+from webapp.clouds.outgoing import endpoints, memory
 from webapp.clouds.outgoing.budgets import budgets
 from webapp.credentials.vault import Vault
 from webapp.database import private_files
@@ -51,6 +51,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     settings = read_settings(os.environ if environ is None else environ)
     endpoints.configure(settings.allowed_endpoints)
     budgets.configure(settings.threads)
+    memory.configure()
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,

@@ -639,33 +639,48 @@ class Cloud(ABC):
             with waiting.while_waiting(), budgets.reserve(digest, credentials.owner) as outermost:
                 try:
                     return call_within(CALL_SECONDS, call, credentials, *args, **kwargs)
+                except Exception as error:
+                    known = self._known_error(error, credentials)
+                    if known is None:
+                        raise
+                    if not outermost.has_large_answer:
+                        raise known from (error.__cause__ if known is error else error)
                 finally:
                     if outermost.has_large_answer:  # A token or a session may contain it.
                         cache.forget(digest)
+                # The exception of the SDK refers to the large answer, so it must end here.
+                known.__cause__ = known.__context__ = None
+                raise known.with_traceback(None)
         except BudgetUsedUp as error:
-            metrics.BUDGETS_USED_UP.labels(error.budget.value).inc()
-            raise CallsInProgress(_USED_UP[error.budget].format(error.limit)) from error
-        except AnswerTooLarge as error:
+            raise self._used_up(error) from error
+
+    def _used_up(self, error: BudgetUsedUp) -> CallsInProgress:
+        metrics.BUDGETS_USED_UP.labels(error.budget.value).inc()
+        return CallsInProgress(_USED_UP[error.budget].format(error.limit))
+
+    def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
+        """Log an exception and return the CloudError for it, or None if it is unexpected."""
+        if isinstance(error, BudgetUsedUp):
+            return self._used_up(error)
+        if isinstance(error, DeadlineExceeded):
+            return CloudUnreachable(
+                f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "
+                "problem persists, check the endpoint and the network connection."
+            )
+        if isinstance(error, AnswerTooLarge):
             self._log_error(error.__cause__ or error, credentials)
-            raise CloudUnreachable(
+            return CloudUnreachable(
                 f"The response of {self.label} is too large: it has more than "
                 f"{MAX_ANSWER_BYTES >> 20} MB, or too many values. It wasn’t read completely. "
                 "Check the endpoint."
-            ) from error
-        except DeadlineExceeded as error:
-            raise CloudUnreachable(
-                f"{self.label} didn’t respond within {CALL_SECONDS:.0f} seconds. Try again. If the "
-                "problem persists, check the endpoint and the network connection."
-            ) from error
-        except CloudError as error:
+            )
+        if isinstance(error, CloudError):
             self._log_error(error.__cause__ or error, credentials)
-            raise
-        except Exception as error:
-            translated = self._translate(error)
-            if translated is None:
-                raise
+            return error
+        translated = self._translate(error)
+        if translated is not None:
             self._log_error(error, credentials)
-            raise translated from error
+        return translated
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
         """Log the error without secrets. Some clouds repeat the request in an error."""

@@ -21,11 +21,9 @@ PASSWORD_LENGTH = (10, 256)
 """The minimum and maximum length of a password, in characters."""
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
-_hashing = threading.BoundedSemaphore(2)
-"""Limits the number of passwords that are hashed at the same time.
-
-Each hash needs 64 MB of memory and four threads. A higher limit would only need more memory.
-"""
+_hashing = threading.Lock()
+"""One password is hashed at a time. Each hash needs 64 MB of memory and uses four processors, so
+several hashes at once would only need more memory."""
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 

@@ -7,7 +7,6 @@ one process.
 from __future__ import annotations
 
 import enum
-import gc
 import threading
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
+from webapp.clouds.outgoing import memory
 from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owned_by
 
 CALLS_PER_CREDENTIALS = 4
@@ -24,8 +24,8 @@ CALLS_PER_PERSON = 3
 RESERVED = 1
 """The calls in each budget of credentials or of an account that only requests of people may use."""
 LARGE_PER_ACCOUNT = 1
-LARGE_PER_PROCESS = 3
-"""The most calls that read a large answer at once. Each may need 100 MB of memory."""
+LARGE_PER_PROCESS = 2
+"""The most calls that read a large answer at once. Each may need 40 MB of memory."""
 PERSON_SECONDS = 1.0
 """The seconds that a request of a person waits for the end of another call of the same owner."""
 BACKGROUND_SECONDS = 10.0
@@ -127,8 +127,6 @@ class Budgets:
                     except BudgetUsedUp as error:
                         raise call.fail(error) from None
                     is_large = True
-                    # The exceptions of an SDK often refer to themselves, and to a large answer.
-                    gc.collect()
 
         with owned_by(owner, become_large) as outermost:
             try:
@@ -136,6 +134,8 @@ class Budgets:
             finally:
                 with lock:
                     has_ended = True
+                    if is_large:
+                        memory.release()
                     counted.close()
 
     def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
