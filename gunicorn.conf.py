@@ -35,12 +35,17 @@ try again. An image ID, for example, is never this long: copy only the ID.</p>
 </html>
 """.encode()
 """The page for a request that gunicorn refuses before the application sees it."""
+CLIENT_SECONDS = 60.0
+"""How long the server waits for more of a request, or for a client to receive a part of the answer.
+
+A reverse proxy must still receive whole requests: a client may send one byte a minute."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker that explains why it refuses a long URL, instead of showing gunicorn's page.
 
-    While it shuts down, it is not ready for more requests.
+    While it shuts down, it is not ready for more requests. A client that stops sending its request
+    or receiving the answer does not occupy a thread for long.
     """
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -48,6 +53,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if app is not None:
             app.extensions["services"].readiness.drain()
         super().handle_exit(sig, frame)
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        conn.sock.settimeout(CLIENT_SECONDS)
+        try:
+            return bool(super().handle_request(req, conn))
+        except TimeoutError:
+            log.info("a client was too slow")
+            return False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         if not isinstance(exc, (LimitRequestHeaders, LimitRequestLine)):
