@@ -25,11 +25,11 @@ def test_the_least_recently_used_value_is_evicted() -> None:
     assert [cache.get((name,)) for name in "abc"] == ["a", None, "c"]
 
 
-def test_all_values_of_one_owner_are_deleted() -> None:
+def test_all_values_of_the_same_credentials_are_deleted() -> None:
     cache = Cache()
     for key in (("a", "1"), ("a", "2"), ("b", "1")):
         cache.set(key, key, NEVER_EXPIRES)
-    cache.delete_owner("a")
+    cache.forget("a")
     assert cache.get(("a", "1")) is None
     assert cache.get(("a", "2")) is None
     assert cache.get(("b", "1")) == ("b", "1")

@@ -12,11 +12,11 @@ from webapp.clouds.vmware.adapter import VMware
 CLOUDS: dict[str, Cloud] = {
     cloud.key: cloud for cloud in (Aws(), Gce(), OpenStack(), Azure(), VMware())
 }
-"""All adapters by key, in the order in which New Image offers them."""
+"""All adapters by key, in the order of the menu in New Image."""
 
 
 def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
-    """Return each cloud whose image IDs look like `text`, with the parsed ID.
+    """Return each cloud that can parse `text` as an image ID, with the parsed ID.
 
     If several clouds use the same format for their IDs, the list has several entries.
     """
@@ -26,11 +26,11 @@ def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
 def recognize_image_id(
     text: str,
 ) -> tuple[list[tuple[Cloud, ImageId]], list[tuple[Cloud, InvalidImageId]]]:
-    """Return the clouds whose image IDs look like `text`, and the clouds with a precise error.
+    """Return the clouds that can parse `text` as an image ID, and the clouds with a precise error.
 
-    The first list has the parsed IDs. If the text clearly belongs to another cloud but is not an
-    image ID, for example because it is the ID of an instance, the second list has that cloud and
-    its error.
+    The first list contains each cloud that can parse `text`, with the parsed ID. The second list
+    contains each cloud to which `text` clearly belongs although it is not an image ID, for example
+    because it is the ID of an instance. Its error explains the problem.
     """
     found, problems = [], []
     for cloud in CLOUDS.values():

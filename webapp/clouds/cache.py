@@ -1,6 +1,6 @@
-"""A cache for the values that an adapter reuses in its next call: clients, tokens, sessions.
+"""A cache for the values that an adapter reuses in later calls: clients, tokens, sessions.
 
-It is in memory only, and its keys reveal no secret.
+The cache is in memory only, and its keys reveal no secret.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NEVER_EXPIRES = float("inf")
 
 
 def credentials_digest(credentials: Mapping[str, str]) -> str:
-    """Return a key that identifies these exact values without revealing any of them."""
+    """Return a text that identifies these exact credentials without revealing any of them."""
     values = "\0".join(f"{name}={credentials[name]}" for name in sorted(credentials))
     return hashlib.sha256(values.encode()).hexdigest()
 
@@ -31,11 +31,11 @@ class _Entry(NamedTuple):
 
 
 class Cache:
-    """A cache of the most recently used values. Each value expires at its own time.
+    """A cache of the most recently used values. Each value has its own expiry time.
 
-    The first part of a key is its owner: the digest of the credentials. One account has at most
-    `max_per_account` values, so that it can't evict the values of all others. Safe to share between
-    threads.
+    `forget` finds values by the first part of their key, which is the digest of the credentials.
+    The cache has at most `max_per_account` values of one account, so that no account can evict the
+    values of all others. Threads can share a cache.
     """
 
     def __init__(self, max_entries: int = 256, max_per_account: int = 16) -> None:
@@ -60,23 +60,23 @@ class Cache:
             account = current_call().owner
             self._entries[key] = _Entry(expires, value, account)
             self._entries.move_to_end(key)
-            same = [each for each, entry in self._entries.items() if entry.account == account]
-            for each in same[: -self._max_per_account]:
-                del self._entries[each]
+            keys = [each for each, entry in self._entries.items() if entry.account == account]
+            for oldest in keys[: -self._max_per_account]:
+                del self._entries[oldest]
             while len(self._entries) > self._max_entries:
                 self._entries.popitem(last=False)
 
-    def delete_owner(self, owner: str) -> None:
-        """Delete every value of one owner."""
+    def forget(self, digest: str) -> None:
+        """Delete every value of the credentials with this digest."""
         with self._lock:
-            for key in [key for key in self._entries if key[0] == owner]:
+            for key in [key for key in self._entries if key[0] == digest]:
                 del self._entries[key]
 
 
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
-def forget(owner: str) -> None:
-    """Delete every value of one owner from all caches."""
+def forget(digest: str) -> None:
+    """Delete every value of the credentials with this digest from all caches."""
     for each in list(_caches):
-        each.delete_owner(owner)
+        each.forget(digest)

@@ -1,8 +1,8 @@
 """Translation of failed connections into CloudUnreachable, for every SDK.
 
-The SDKs send their requests with `requests` and `urllib3`, or directly over a socket. They wrap
-each other's exceptions, so the cause is often nested. This module imports no SDK: it recognizes
-most exceptions by the names of their classes.
+The SDKs send their requests with `requests` and `urllib3`, or directly over a socket. Each library
+wraps the exceptions of the library below it, so the cause is often nested. This module imports no
+SDK: it recognizes most exceptions by the names of their classes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _CA_IN_CREDENTIALS = "whether the credentials include its certificate authority"
 
 
 class ConnectionFailure(NamedTuple):
-    """The problem and the advice, each one or more sentences for people."""
+    """Why a connection failed, and what to do. Both texts are sentences for people."""
 
     problem: str
     advice: str
-    is_unknown_authority: bool = False
-    """Whether the certificate of the server cannot be verified."""
+    is_unverified_certificate: bool = False
+    """Whether the problem is that the server's certificate cannot be verified."""
 
 
 def translate_connection_error(
@@ -36,8 +36,9 @@ def translate_connection_error(
 ) -> CloudUnreachable | None:
     """Return the CloudUnreachable for a failed connection, or None for any other error.
 
-    `label` names the cloud, and `url_field` the credential field with its URL. `ca_hint` completes
-    the sentence "Check the URL, and …" about a certificate that cannot be verified.
+    `label` names the cloud, and `url_field` names the credential field that contains the URL of the
+    cloud. If the certificate cannot be verified, `ca_hint` completes the advice "Check the URL,
+    and …".
     """
     failure = find_connection_failure(error, label, url_field, ca_hint)
     return CloudUnreachable(f"{failure.problem} {failure.advice}") if failure else None
@@ -97,9 +98,9 @@ def raising_modules(error: BaseException) -> list[str]:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield `error` and every exception that it wraps, up to MAX_CAUSES."""
-    waiting, seen = [error], set[int]()
-    while waiting and len(seen) < MAX_CAUSES:
-        cause = waiting.pop(0)
+    queue, seen = [error], set[int]()
+    while queue and len(seen) < MAX_CAUSES:
+        cause = queue.pop(0)
         if id(cause) in seen:
             continue
         seen.add(id(cause))
@@ -111,7 +112,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             getattr(cause, "inner_exception", None),
             *cause.args,
         )
-        waiting.extend(item for item in wrapped if isinstance(item, BaseException))
+        queue.extend(item for item in wrapped if isinstance(item, BaseException))
 
 
 def _tls_failure(
@@ -131,7 +132,7 @@ def _tls_failure(
         return ConnectionFailure(
             f"The TLS certificate of {label} can’t be verified.",
             f"Check the {url_field}, and {ca_hint}.",
-            is_unknown_authority=True,
+            is_unverified_certificate=True,
         )
     return ConnectionFailure(
         f"No TLS connection to {label} could be established.",

@@ -51,8 +51,8 @@ def search_regions(
 ) -> dict[str, T]:
     """Return the results of `find` by region, in the order of `regions`.
 
-    `find` returns a false value if a region does not have the image. Such a region is left out, and
-    so is a region for which `find` fails or takes too long.
+    `find` returns a false value, such as None, if a region does not have the image. The result
+    contains neither such a region nor a region for which `find` fails or takes too long.
     """
     regions = list(regions)
     found = call_each_within(seconds_left(deadline), find, regions, REGIONS_AT_ONCE)

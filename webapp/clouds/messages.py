@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 MAX_WAIT_SECONDS = 3600
-"""A longer waiting time is not shown."""
+"""No message shows a longer waiting time."""
 
 
 def join_names(names: Sequence[str]) -> str:
@@ -14,10 +14,10 @@ def join_names(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def join_first(names: Sequence[str], most: int) -> str:
-    """Return at most `most` of the names as a list in words, such as "a, b and 3 more"."""
-    more = len(names) - most
-    shown = ", ".join(names[:most])
+def join_first(names: Sequence[str], count: int) -> str:
+    """Return the first `count` names as a list in words, such as "a, b and 3 more"."""
+    more = len(names) - count
+    shown = ", ".join(names[:count])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
@@ -30,9 +30,10 @@ SHORTENED = "… (shortened)"
 
 
 def bounded(text: str, length: int) -> str:
-    """Return `text`, or its beginning with a note if it is longer than `length`.
+    """Return `text`. If it is longer than `length`, cut it and append a note.
 
-    The result never has more than `length` characters, so bounding it again changes nothing.
+    The result never has more than `length` characters, so a second call with the same `length`
+    changes nothing.
     """
     return text if len(text) <= length else text[: length - len(SHORTENED)] + SHORTENED
 

@@ -9,23 +9,23 @@ from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
 
 MAX_LENGTH = 2000
-"""The most characters that are parsed. No URL of a cloud's console is longer."""
+"""The maximum length of a text to parse, in characters. No URL of a cloud's console is longer."""
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _SEPARATORS = re.compile(
     r"[\t\r\n\"'`“”‘’<>,;|]+|(?<=[:=]) +| {2,}| (?=\()|(?<![^\s\"'`])[\w.-]{1,40}="
     r"|(?<!\S)--[\w-]{1,40}[ =]"
 )
-"""Separators between an ID and other words: quotes, commas, several blanks, a blank after a colon
-or before a parenthesis, and a name such as `image=` or `--image`. Any other single blank is not a
-separator, because it may be a mistake within an ID."""
+"""Separators between an ID and other words. These are quotes, commas, several blanks, a blank after
+a colon or before a parenthesis, and a name such as `image=` or `--image`. Any other single blank is
+not a separator, because it may be a mistake within an ID."""
 
 
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
-    """Return `text` without the characters around it that are not part of an ID.
+    """Return `text` without the characters at both ends that are not part of an ID.
 
-    Word processors replace hyphens by other dashes. No ID contains such dashes, so this function
-    replaces them by hyphens.
+    Word processors replace hyphens with other dashes. No ID contains such a dash, so this function
+    replaces each of them with a hyphen.
 
     Raises InvalidImageId with the message `too_long` if `text` is longer than MAX_LENGTH, so that
     no parser has to read a text of unlimited length.
@@ -38,9 +38,9 @@ def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> s
 def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
     """Return the only image ID in `text`, which may contain other words.
 
-    For example, tools print an ID in a line of JSON, or after a name. `parse` parses a text without
+    For example, tools print an ID in a line of JSON, or after a name. `parse` parses an ID without
     other words. If no part of the text is an ID, raises the InvalidImageId that `parse` raises for
-    the whole text.
+    the whole text. Also raises InvalidImageId if the text contains several IDs.
     """
     try:
         return parse(text)

@@ -1,4 +1,4 @@
-"""Certificates that people enter for a private cloud: validating and storing them."""
+"""Validate the certificates that people enter for a private cloud, and write them to files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from webapp.clouds.base import InvalidCredentials
 
 MAX_LENGTH = 64 * 1024
-"""Enough for about thirty certificates."""
+"""The maximum length of `pem` in characters, which is enough for about thirty certificates."""
 
 
 def require_certificates(pem: str, field: str) -> None:
@@ -43,7 +43,8 @@ def ca_file(pem: str) -> str:
 
     The file is deleted when the process ends.
     """
-    with _lock:  # Otherwise, two threads could create two folders, and one would be lost.
+    # Without the lock, two threads could create two folders, and Python would delete one of them.
+    with _lock:
         path = Path(_folder().name) / f"{hashlib.sha256(pem.encode()).hexdigest()}.pem"
         if not path.exists():
             path.write_text(pem)

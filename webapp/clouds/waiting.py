@@ -1,4 +1,4 @@
-"""Release resources of a thread, such as its database connection, while it waits for a cloud."""
+"""A hook that lets a thread release its database connection while it waits for a cloud."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-"""Returns the context in which a thread waits for a cloud.
+"""Return the context manager in which a thread waits for a cloud.
 
-`create_app` sets this, so that the thread returns its database connection. Adapters must not know
-the database.
+Adapters must not know the database. So `create_app` replaces this default by a context manager that
+returns the thread's database connection to the pool.
 """

@@ -51,12 +51,12 @@ def test_every_region_of_botocore_belongs_to_its_partition(
 def test_calls_stay_in_the_partition(partition: str) -> None:
     """The endpoints of all services are in the domain of the partition."""
     credentials = aws_credentials("", partition=partition)
-    home = sdk.home_region(credentials)
-    assert partition_of_region(home).key == partition
+    main = sdk.sign_in_region(credentials)
+    assert partition_of_region(main).key == partition
     clients = sdk.Clients()
     for service in sdk.OPERATIONS:
-        host = clients.get(credentials, service, home).meta.endpoint_url
-        assert host == f"https://{service}.{home}.{BOTOCORE[partition]['outputs']['dnsSuffix']}"
+        host = clients.get(credentials, service, main).meta.endpoint_url
+        assert host == f"https://{service}.{main}.{BOTOCORE[partition]['outputs']['dnsSuffix']}"
 
 
 def test_consoles_are_in_the_domain_of_the_sign_in_service() -> None:

@@ -155,7 +155,7 @@ def test_the_number_of_pages_of_a_list_is_limited() -> None:
         locator = Locator("", azure_images.GOLDEN.version_id("latest"))
         with pytest.raises(CloudUnreachable, match=r"more than 50 pages.*exact version"):
             Azure().describe(credentials, locator)
-    assert len(requested_paths) == azure_sdk.PAGES
+    assert len(requested_paths) == azure_sdk.MAX_PAGES
 
 
 def test_the_sdk_logs_nothing(good: CredentialValues, caplog: pytest.LogCaptureFixture) -> None:

@@ -132,7 +132,10 @@ class Aws(Cloud):
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        """Return the AMI or the parameter. Also raises InvalidImageId if the text names a zone."""
+        """Return the ID of an AMI, or the reference to a parameter.
+
+        Also raises InvalidImageId if the text names a zone instead of a region.
+        """
         found = parameters.parse(text) or ids.parse(text)
         try:
             return replace(found, location=locations.parse(found.location))
@@ -143,7 +146,7 @@ class Aws(Cloud):
         return locations.parse(text)
 
     def packer_images(self, artifact_id: str, custom: Mapping[str, str]) -> list[Locator]:  # noqa: ARG002
-        """Return one AMI for each region in `us-east-1:ami-…,eu-west-1:ami-…`."""
+        """Return the AMI of each region in an artifact ID: `us-east-1:ami-…,eu-west-1:ami-…`."""
         return [self._packer_image(part) for part in artifact_id.split(",")]
 
     def _packer_image(self, text: str) -> Locator:
@@ -169,7 +172,10 @@ class Aws(Cloud):
         return f"https://{host}/ec2/home?region={region}#ImageDetails:imageId={image_id}"
 
     def validate(self, values: Mapping[str, str]) -> None:
-        """Refuse a role or a sign-in region of another partition, and invalid certificates."""
+        """Raise InvalidCredentials for a wrong role, sign-in region or certificate.
+
+        The role and the sign-in region must be in the chosen partition.
+        """
         partition = PARTITIONS[values.get("partition") or "aws"]
         role_partition = partition_of_arn(values.get("role_arn") or f"arn:{partition.key}:")
         if role_partition != partition:
@@ -205,7 +211,7 @@ class Aws(Cloud):
         return Identity(caller["Account"], caller["Arn"])
 
     def _caller(self, credentials: CredentialValues) -> Mapping[str, str]:
-        sts = self._clients.get(credentials, "sts", self._home_region(credentials))
+        sts = self._clients.get(credentials, "sts", self._sign_in_region(credentials))
         caller: Mapping[str, str] = sts.get_caller_identity()
         _require_fields(caller, "Account", "Arn")
         return caller
@@ -230,9 +236,9 @@ class Aws(Cloud):
         )
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Return the image's details, after one call and follow-up calls that take limited time.
+        """Return the image's details. Follow-up calls end before the time limit.
 
-        If the ID is a reference to a parameter, read the parameter first.
+        If the image ID is a reference to a parameter, read the parameter first.
         """
         deadline = follow_up_deadline()
         self._require_same_partition(credentials, locator.location)
@@ -252,7 +258,7 @@ class Aws(Cloud):
         self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> ImageDetails:
         ec2 = self._clients.get(credentials, "ec2", locator.location)
-        with self._explaining(credentials, locator, deadline):
+        with self._precise_errors(credentials, locator, deadline):
             answer = ec2.describe_images(
                 ImageIds=[locator.image_id], IncludeDeprecated=True, IncludeDisabled=True
             )
@@ -272,16 +278,16 @@ class Aws(Cloud):
     ) -> str:
         """Return the AMI ID that a parameter contains."""
         ssm = self._clients.get(credentials, "ssm", locator.location)
-        with self._explaining(credentials, locator, deadline):
+        with self._precise_errors(credentials, locator, deadline):
             answer = ssm.get_parameter(Name=name)
         _require_fields(answer, "Parameter")
         return parameters.ami_in(answer["Parameter"], name)
 
     @contextmanager
-    def _explaining(
+    def _precise_errors(
         self, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> Iterator[None]:
-        """Replace an exception of the SDK by a more precise error, if there is one."""
+        """Replace an exception of the SDK with the error that `_explain` returns, if any."""
         try:
             yield
         except Exception as error:
@@ -295,10 +301,10 @@ class Aws(Cloud):
 
         return errors.translate(error)
 
-    def _home_region(self, credentials: Mapping[str, str]) -> str:
+    def _sign_in_region(self, credentials: Mapping[str, str]) -> str:
         from webapp.clouds.aws import sdk  # noqa: PLC0415
 
-        return sdk.home_region(credentials)
+        return sdk.sign_in_region(credentials)
 
     def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
         """Raise UnknownLocation if the region is not in the partition of the credentials.
@@ -319,10 +325,10 @@ class Aws(Cloud):
     def _shares(
         self, credentials: CredentialValues, region: str, image: Mapping[str, Any], deadline: float
     ) -> list[str] | None:
-        """Return the accounts that a private image is shared with.
+        """Return the accounts and organizations that a private image is shared with.
 
-        Returns None if the image is public, belongs to another account, or its shares cannot be
-        read.
+        Returns None if the image is public, if it belongs to another account, or if its shares
+        cannot be read.
         """
         if image.get("Public"):
             return None
@@ -354,7 +360,7 @@ class Aws(Cloud):
     def _explain(
         self, error: Exception, credentials: CredentialValues, locator: Locator, deadline: float
     ) -> CloudError | None:
-        """Return a more precise error than `error` after follow-up calls, or None."""
+        """Return a more precise error than `_translate`, or None. Makes follow-up calls."""
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
         region = locator.location
@@ -389,7 +395,7 @@ class Aws(Cloud):
         )
 
     def _account(self, credentials: CredentialValues, deadline: float) -> str:
-        """Return the account of the credentials, or '' if AWS does not answer in time."""
+        """Return the account of the credentials, or '' if the call fails or takes too long."""
         return try_call(deadline, self._clients.account, credentials) or ""
 
     def _other_regions_with_image(
@@ -412,8 +418,8 @@ class Aws(Cloud):
     ) -> CloudError | None:
         """Return the error for wrong keys or for a region that is not enabled.
 
-        EC2 returns the same code for both problems. A call to STS can find out which problem it is.
-        If it can't, return None.
+        EC2 and SSM return the same code for both problems. A call to STS succeeds only with the
+        right keys. If neither problem can be confirmed, return None.
         """
         from webapp.clouds.aws import errors  # noqa: PLC0415
 
@@ -421,10 +427,10 @@ class Aws(Cloud):
             call_within(seconds_left(deadline), self._caller, credentials)
         except DeadlineExceeded:
             return None
-        except Exception as error:  # noqa: BLE001  the caller then reports its own error
+        except Exception as error:  # noqa: BLE001  after None, the caller reports the first error
             translated = self._translate(error)
             return translated if isinstance(translated, CredentialsRejected) else None
-        if region == self._home_region(credentials):
+        if region == self._sign_in_region(credentials):
             return None
         enabled = try_call(deadline, self._enabled_by_region, credentials)
         if enabled is None:
@@ -432,7 +438,8 @@ class Aws(Cloud):
         return None if enabled.get(region) else errors.region_not_enabled(region)
 
     def _enabled_by_region(self, credentials: CredentialValues) -> dict[str, bool]:
-        ec2 = self._clients.get(credentials, "ec2", self._home_region(credentials))
+        """Return whether each region of the partition is enabled for the account."""
+        ec2 = self._clients.get(credentials, "ec2", self._sign_in_region(credentials))
         answer = ec2.describe_regions(AllRegions=True)
         _require_fields(answer, "Regions")
         return {

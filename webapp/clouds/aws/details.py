@@ -1,6 +1,6 @@
 """Conversion of EC2's description of an AMI into ImageDetails.
 
-Knows the fields of the response, but not the SDK.
+This module knows the fields of the response, but not the SDK.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ MAX_SHARES_SHOWN = 10
 def image_details(image: Mapping[str, Any], shares: Sequence[str] | None = None) -> ImageDetails:
     """Return the details of one image of a DescribeImages response.
 
-    `shares` lists the accounts that the owner has allowed to launch the image. Only the owner can
-    read this list. If the list is unknown, `shares` is None.
+    `shares` lists the accounts and organizations that may launch the image. Only the owner can read
+    this list. If the list is unknown, `shares` is None.
     """
     deprecated = parse_instant(image.get("DeprecationTime"))
     state, note = _state(image, deprecated)
@@ -80,7 +80,7 @@ def _state(image: Mapping[str, Any], deprecated: datetime | None) -> tuple[Image
 def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
     for mapping in image.get("BlockDeviceMappings") or ():
         if "NoDevice" in mapping:
-            continue  # the image leaves out this disk of the source instance
+            continue  # The image does not contain this disk of the source instance.
         disk = mapping.get("Ebs")
         device = mapping.get("DeviceName") or ""
         yield Volume(

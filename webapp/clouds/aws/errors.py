@@ -1,6 +1,6 @@
 """Translation of botocore's exceptions into CloudErrors.
 
-Imports botocore, so it is itself imported only when there is an error to translate.
+This module imports botocore, so it is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ LABEL = "AWS"
 IMAGE_NOT_FOUND = "InvalidAMIID.NotFound"
 PARAMETER_NOT_FOUND = {"ParameterNotFound", "ParameterVersionNotFound"}
 AMBIGUOUS = {"AuthFailure", "RequestExpired", "UnrecognizedClientException"}
-"""Codes that EC2 and SSM return for several problems. A call to STS with the same credentials
-returns a distinct code for each problem."""
+"""Codes that EC2 and SSM return for several problems, for example for wrong keys and for a region
+that is not enabled. A call to STS with the same credentials shows whether the keys are the problem.
+"""
 
 NOT_AWS = (
     "The server at the endpoint didn’t respond like AWS. Check the endpoint URL of the credentials."

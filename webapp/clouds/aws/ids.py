@@ -1,6 +1,6 @@
 """Parsing of pasted AMI IDs.
 
-Accepts the ID itself, an ARN, a link to the AWS console, and the output of a tool that contains one
+`parse` accepts an ID, an ARN, a link to the AWS console, and the output of a tool that contains one
 AMI ID.
 """
 
@@ -23,12 +23,14 @@ ZONE_ID = r"[a-z]{3,6}[0-9]{1,2}(?:-[a-z0-9]{2,12}){0,2}-az[0-9]{1,2}"
 EXAMPLE = "ami-0123456789abcdef0"
 
 _FLAGS = re.IGNORECASE | re.ASCII
-PLACE = rf"(?:{ZONE}|{ZONE_ID}|{REGION})"
-"""A region or, by mistake, a zone. `locations.parse` refuses a zone."""
-_ARN = re.compile(rf"arn:aws[a-z-]{{0,20}}:ec2:({PLACE}):[0-9]{{0,12}}:image/(\S+)", _FLAGS)
+REGION_OR_ZONE = rf"(?:{ZONE}|{ZONE_ID}|{REGION})"
+"""A region, or a zone that a person enters by mistake. `locations.parse` refuses a zone."""
+_ARN = re.compile(
+    rf"arn:aws[a-z-]{{0,20}}:ec2:({REGION_OR_ZONE}):[0-9]{{0,12}}:image/(\S+)", _FLAGS
+)
 _AMI_IN_TEXT = re.compile(r"(?<![\w-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
 _AMI_NOT_IN_PATH = re.compile(r"(?<![\w/-])ami-[0-9a-z]+(?![\w-])", _FLAGS)
-"""An AMI ID without a slash before it. In a path of another cloud, a slash precedes a name."""
+"""An AMI ID without a slash before it. In a path of another cloud, a slash precedes each name."""
 _OTHER_PATH = re.compile(
     r"://|/global/images|(?:^|/)(?:subscriptions|providers|communitygalleries|sharedgalleries)/",
     _FLAGS,
@@ -36,7 +38,7 @@ _OTHER_PATH = re.compile(
 """A URL, or a path of Azure or Google Cloud. In these clouds, a name can look like an AMI ID."""
 _HEXADECIMAL_AMI = re.compile(r"ami-[0-9a-f]+")
 _REGION_BEFORE_AMI = re.compile(
-    rf"(?<![\w-])({PLACE})(?:[\"']?\s{{0,9}}[:=/]\s{{0,9}}[\"']?"
+    rf"(?<![\w-])({REGION_OR_ZONE})(?:[\"']?\s{{0,9}}[:=/]\s{{0,9}}[\"']?"
     r"|:[0-9]{0,12}:image/)(ami-[0-9a-z]+)(?![\w-])",
     _FLAGS,
 )
@@ -54,10 +56,10 @@ _REGION_BESIDE_AMI = re.compile(
 Only a word that is certainly a region is matched, because any other word could be a name.
 """
 _LABELED_REGION = re.compile(
-    rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({PLACE})(?![\w-])", _FLAGS
+    rf"(?:(?<![a-z])region[\"']?\s{{0,9}}[:=]?\s{{0,9}}[\"']?)({REGION_OR_ZONE})(?![\w-])", _FLAGS
 )
 """A region in `?region=us-east-1`, `"Region": "us-east-1"` or `--region us-east-1`."""
-_REGION_HOST = re.compile(rf"(?:https?://)?({PLACE})\.console\.", _FLAGS)
+_REGION_HOST = re.compile(rf"(?:https?://)?({REGION_OR_ZONE})\.console\.", _FLAGS)
 _OTHER_ID = re.compile(
     r"(?<![\w/-])(aki|ari|eni|i|lt|sg|snap|subnet|vol|vpc)-[0-9a-f]{4,40}(?![\w-])", _FLAGS
 )
@@ -82,7 +84,7 @@ def is_region(text: str) -> bool:
 
 
 def region_in(text: str) -> str:
-    """Return the region that a URL or the output of a tool names, or ''."""
+    """Return the region in a URL or in the output of a tool, or '' if there is not exactly one."""
     regions = {region.lower() for region in _LABELED_REGION.findall(text)}
     host = _REGION_HOST.match(text)
     if not regions and host:

@@ -18,10 +18,12 @@ _PRIVATE_REGION = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def parse(text: str) -> str:
-    """Return the region that `text` names: `us-east-1`, `US-EAST-1` or `US East (N. Virginia)`.
+    """Return the key of the region that `text` names.
 
-    The regions of private endpoints can have any name, so an unknown name is valid. It is returned
-    in lower case.
+    For example, return `us-east-1` for `US-EAST-1` or `US East (N. Virginia)`. The regions of
+    private endpoints can have any name, so an unknown name is returned in lower case. If `text` is
+    empty, return ''.
+
     Raises InvalidLocation for a zone, and for text that cannot be the name of a region.
     """
     name = fold(text.strip(SURROUNDING_CHARACTERS))
@@ -38,7 +40,7 @@ def parse(text: str) -> str:
     if _ZONE_ID.fullmatch(name):
         abbreviation = name.partition("-")[0]
         raise InvalidLocation(_zone_message(name, _regions_by_abbreviation().get(abbreviation, "")))
-    if region := _regions_by_spelling().get(_fold(name)):
+    if region := _regions_by_spelling().get(_letters_and_digits(name)):
         return region
     if _PRIVATE_REGION.fullmatch(name):
         return name
@@ -52,25 +54,25 @@ def _zone_message(zone: str, region: str) -> str:
     return f"{shorten(zone, 40)} is a zone, not a region. Enter its region, {region}."
 
 
-def _fold(name: str) -> str:
+def _letters_and_digits(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 @cache
 def _regions_by_spelling() -> Mapping[str, str]:
-    """Return the regions by key and by name, each without punctuation."""
+    """Return the key of each region by its spellings, in lower case and without punctuation."""
     regions: dict[str, str] = {}
     for key, name in _region_names().items():
         place = name.partition("(")[2]  # "N. Virginia)" in "US East (N. Virginia)".
         spellings = {key, name, f"{key} {name}", f"{name} {key}", f"{key} {place}"}
         for spelling in spellings:
-            regions[_fold(spelling)] = key
+            regions[_letters_and_digits(spelling)] = key
     return regions
 
 
 @cache
 def _regions_by_abbreviation() -> Mapping[str, str]:
-    """Return the regions by the abbreviation in IDs of zones, for example us-east-1 by use1."""
+    """Return the regions by the abbreviation with which IDs of zones begin: us-east-1 by use1."""
     return {_abbreviation(key): key for key in _region_names()}
 
 

@@ -1,9 +1,10 @@
 """Parameters of the Systems Manager Parameter Store that contain an AMI ID.
 
 AWS publishes its current AMIs as parameters, for example
-`/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`. Launch templates refer to a
-parameter as `resolve:ssm:NAME`, which means its current value. A version or label can follow, for
-example `resolve:ssm:NAME:3`. The canonical ID of a parameter has the same format.
+`/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64`. Launch templates use
+`resolve:ssm:NAME` to refer to the current value of the parameter NAME. A version or label can
+follow the name, for example `resolve:ssm:NAME:3`. The canonical ID of a parameter has the same
+format.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from webapp.clouds.aws.ids import AMI, PLACE, contains_ami, region_in
+from webapp.clouds.aws.ids import AMI, REGION_OR_ZONE, contains_ami, region_in
 from webapp.clouds.base import ImageId, ImageNotVisible, InvalidImageId
 from webapp.clouds.messages import shorten
 from webapp.clouds.pasted_text import strip_pasted_text
@@ -27,7 +28,8 @@ _NAME = r"[\w./-]{1,1011}"
 _SELECTOR = r"(?::([\w.-]{1,100}))?"
 """A version or a label."""
 _ARN = re.compile(
-    rf"arn:(aws[a-z-]{{0,20}}):ssm:({PLACE}):([0-9]{{0,12}}):parameter/({_NAME}){_SELECTOR}",
+    rf"arn:(aws[a-z-]{{0,20}}):ssm:({REGION_OR_ZONE}):([0-9]{{0,12}})"
+    rf":parameter/({_NAME}){_SELECTOR}",
     _FLAGS,
 )
 _REFERENCE = re.compile(r"(?<![\w:-])(?:resolve:)?ssm:(?://(?=/))?([^\s\"'{}\[\]<>,;]+)", _FLAGS)
@@ -53,8 +55,9 @@ _OTHER_PATHS = re.compile(
 def parse(text: str) -> ImageId | None:
     """Return the canonical reference to the parameter that `text` names, and its region if known.
 
-    Returns None if the text does not name a parameter, or if it contains an AMI ID, which is more
-    exact than a parameter.
+    Returns None if the text does not name a parameter. Also returns None if the text contains an
+    AMI ID, because an AMI ID is more exact than a parameter.
+
     Raises InvalidImageId if the text names a secret or several parameters, or if the name is
     invalid. The time is linear in the length of `text`, which is limited.
     """
@@ -141,7 +144,10 @@ def _canonical(text: str) -> str:
 
 
 def _name_in_console(text: str) -> str:
-    """Return the name in the URL of a parameter's page. The URL omits the name's first slash."""
+    """Return the name of the parameter from its part of a console URL, which omits the first slash.
+
+    A name without any other slash has no first slash either.
+    """
     name = unquote(unquote(text))
     return f"/{name.removeprefix('/')}" if "/" in name else name
 

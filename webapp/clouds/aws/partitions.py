@@ -1,7 +1,7 @@
 """The partitions of AWS: separate clouds, each with its own accounts, regions and console.
 
-botocore knows the regions and endpoints of each partition. This table adds what botocore lacks: the
-names for people, and the consoles.
+botocore knows the regions and endpoints of each partition. This table adds the labels and the
+consoles, which botocore does not know.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition. `key` is its name in ARNs, and `label` is its name for people."""
+    """A partition. `key` is its name in ARNs, and `label` is its name in the interface."""
 
     key: str
     label: str
     console: str
     """The host of the console."""
     region_prefix: str
-    """The beginning of the names of its regions; '' for the standard partition."""
+    """The prefix of the names of its regions, or '' for the standard partition."""
 
 
 PARTITIONS = {
@@ -34,7 +34,7 @@ PARTITIONS = {
         Partition("aws-iso-f", "AWS ISO-F (US)", "console.csphome.hci.ic.gov", "us-isof-"),
     )
 }
-"""All partitions by key. The first is the default."""
+"""All partitions by key. The first partition is the default."""
 
 
 def partition_of_region(region: str) -> Partition:

@@ -1,7 +1,7 @@
 """Conversion of Azure's answers about an image into ImageDetails.
 
-Knows the fields of the answers, but not the SDK. Any field may be missing or have an unexpected
-type, because real answers leave out many fields and a custom endpoint may not be Azure.
+This module knows the fields of the answers, but not the SDK. Any field may be missing or have an
+unexpected type, because real answers leave out many fields and a custom endpoint may not be Azure.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ STATES = {
     "failed": (ImageState.FAILED, "Azure failed to create this image. It can’t be used."),
     "deleting": (ImageState.GONE, "This image is being deleted. It can’t be used."),
 }
-"""Our state and its note, by Azure's provisioning state in lower case."""
+"""The `ImageState` and its note, by Azure's provisioning state in lower case."""
 MAX_SHOWN = 12
-"""How many regions or tags are shown."""
+"""The maximum number of regions or tags in a fact."""
 
 
 def from_marketplace(
@@ -38,8 +38,8 @@ def from_marketplace(
 ) -> ImageDetails:
     """Return the details of a Marketplace image.
 
-    `requested_id` is the ID that was looked up. `image` is the image with this ID. If the version
-    in the ID is `latest`, `image` has the concrete version.
+    `requested_id` is the ID that was looked up, and `image` is its parsed form. If `requested_id`
+    ends with `latest`, `image` has the number of the version instead.
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")
@@ -185,7 +185,7 @@ def from_gallery_version(
                 ("version", "Version", text(version, "name")),
                 ("regions", "Replicated to", join_first(_replicas(publishing), MAX_SHOWN)),
                 ("replication", "Replication", _replication(properties)),
-                ("latest", "Included in latest", _yes_no(_counts_as_latest(publishing))),
+                ("latest", "Included in latest", _yes_no(_included_in_latest(publishing))),
                 ("end_of_life", "End of life", f"{end:%Y-%m-%d}" if end else ""),
                 ("source", "Created from", _source(storage)),
                 ("plan", "Marketplace plan", _plan(plan)),
@@ -245,7 +245,7 @@ def can_be_latest(version: Mapping[str, Any], region: str) -> bool:
     excluded = bool(targets) and all(target.get("excludeFromLatest") is True for target in targets)
     ready = text(properties, "provisioningState").lower() in {"", "succeeded", "updating"}
     available = bool(targets) or not region
-    return ready and _counts_as_latest(publishing) and not excluded and available
+    return ready and _included_in_latest(publishing) and not excluded and available
 
 
 def newest_version(versions: Iterable[Mapping[str, Any]]) -> str:
@@ -316,7 +316,7 @@ def _architecture(properties: Mapping[str, Any]) -> str:
 
 
 def _deprecation_date(status: Mapping[str, Any]) -> datetime | None:
-    """Return when the image was or will be deprecated. An active image has no such date."""
+    """Return when the image was or will be deprecated, or None for an active image."""
     is_active = text(status, "imageState").lower() not in {"deprecated", "scheduledfordeprecation"}
     return None if is_active else parse_instant(status.get("scheduledDeprecationTime"))
 
@@ -324,7 +324,10 @@ def _deprecation_date(status: Mapping[str, Any]) -> datetime | None:
 def _deprecation_state(
     status: Mapping[str, Any], deprecated: datetime | None
 ) -> tuple[ImageState, str]:
-    """Return the state and its note. From its date on, a scheduled deprecation is in effect."""
+    """Return the state and its note.
+
+    If the date of a scheduled deprecation has passed, the image is deprecated.
+    """
     state = text(status, "imageState").lower()
     alternative = _alternative(status)
     advice = f" Azure suggests {alternative} instead." if alternative else ""
@@ -437,15 +440,15 @@ def _replication(properties: Mapping[str, Any]) -> str:
     state = text(status, "aggregatedState")
     if state in {"", "Completed"}:
         return ""
-    waiting = [
+    incomplete = [
         f"{text(each, 'region')} {text(each, 'state')}"
         for each in mappings_at(status, "summary")
         if text(each, "state") != "Completed"
     ]
-    return f"{state}: {join_first(waiting, MAX_SHOWN)}" if waiting else state
+    return f"{state}: {join_first(incomplete, MAX_SHOWN)}" if incomplete else state
 
 
-def _counts_as_latest(publishing: Mapping[str, Any]) -> bool:
+def _included_in_latest(publishing: Mapping[str, Any]) -> bool:
     return publishing.get("excludeFromLatest") is not True
 
 

@@ -1,7 +1,6 @@
 """Translation of the exceptions of the Azure SDK into CloudErrors.
 
-Imports the SDK, so this module is itself imported only when there is an error to translate, or when
-the SDK is loaded already.
+This module imports the SDK, so it is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ IMAGE_NOT_FOUND = {
     "ParentResourceNotFound",
 }
 EXPIRED_LOGIN = {"ExpiredAuthenticationToken", "InvalidAuthenticationToken", "AuthenticationFailed"}
-"""Codes with which Azure rejects a token, even if it accepted the same token before."""
+"""Codes with which Azure can reject a token that it accepted before."""
 
 _EDIT = "Edit the credentials"
 _PROBLEM = "has a temporary problem"
@@ -231,7 +230,7 @@ def is_image_not_found(error: BaseException) -> bool:
 
 
 def is_expired_login(error: BaseException) -> bool:
-    """Return whether a new login can help."""
+    """Return whether Azure rejected the token in a way that a new login can solve."""
     return _status(error) == 401 and code_of(error) in EXPIRED_LOGIN
 
 
@@ -358,7 +357,7 @@ def _wait(error: sdk.HttpResponseError) -> str:
 
 
 def _permission_denied(error: sdk.HttpResponseError) -> PermissionDenied:
-    """Return the error. It names the missing permission if Azure's message names it."""
+    """Return the error. If Azure's message names the missing permission, the error names it too."""
     action = _ACTION.search(error.message)
     permission = f"the permission {action[1]}" if action else "a permission"
     return PermissionDenied(

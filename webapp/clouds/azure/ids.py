@@ -1,8 +1,8 @@
 """Parsing of pasted Azure image IDs.
 
-Accepts the URN of a Marketplace image, the ID of a version in a community gallery or a directly
-shared gallery, and the resource ID of any other image. Also accepts a portal URL that contains such
-an ID.
+`parse` accepts the URN of a Marketplace image, the ID of a version in a community gallery or a
+directly shared gallery, and the resource ID of any other image. It also accepts a portal URL that
+contains such an ID.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class GalleryVersion:
 class Sharing(enum.StrEnum):
     """How the owner of a gallery shares its images with other tenants or subscriptions.
 
-    The value is the first segment of the IDs.
+    The value is the first segment of the image IDs.
     """
 
     COMMUNITY = "CommunityGalleries"
@@ -162,7 +162,7 @@ _NOT_AN_IMAGE = (
 
 
 def parse(text: str) -> ImageId:
-    """Return the canonical ID of the image that `text` names, and its region if `text` has one.
+    """Return the canonical ID of the image that `text` names, and the region in `text`, if any.
 
     Raises InvalidImageId with an explanation of the problem. The time is linear in the length of
     `text`, which is limited.
@@ -203,22 +203,22 @@ def parse_canonical(value: str) -> AnyImage:
     return _managed_image(names)
 
 
-def with_azure_spelling(image: Image, answered_id: str) -> Image:
-    """Return `image` with the upper and lower case of `answered_id`, the ID in Azure's answer.
+def with_azure_spelling(image: Image, azure_id: str) -> Image:
+    """Return `image` with the upper and lower case of `azure_id`, the ID in Azure's answer.
 
-    Azure ignores case, but one image must have only one canonical ID here. Returns `image`
-    unchanged if `answered_id` names a different image.
+    Azure ignores the case of an ID, but the registry must have only one canonical ID for each
+    image. Returns `image` unchanged if `azure_id` names a different image.
     """
-    names = _names_by_type(_resource_segments(answered_id) or [])
+    names = _names_by_type(_resource_segments(azure_id) or [])
     try:
         if isinstance(image, MarketplaceImage):
             types = ("publishers", "offers", "skus", "versions")
-            answered: Any = MarketplaceImage(*(names[each] for each in types))
+            respelled: Any = MarketplaceImage(*(names[each] for each in types))
         else:
-            answered = parse_canonical(answered_id)
+            respelled = parse_canonical(azure_id)
     except (InvalidImageId, KeyError):
         return image
-    return answered if str(answered).lower() == str(image).lower() else image
+    return respelled if str(respelled).lower() == str(image).lower() else image
 
 
 def _parse_part(text: str) -> ImageId:

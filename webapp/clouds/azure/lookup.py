@@ -2,7 +2,7 @@
 
 If the look-up fails, find out which other regions have the image, or which part of its ID is wrong.
 
-Imports the SDK through `sdk`, so this module is itself imported only on first use.
+This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from webapp.clouds.azure.ids import (
 )
 from webapp.clouds.azure.regions import (
     first_short_enough,
-    in_other_regions,
+    in_other_regions_error,
     list_in_words,
     region_names,
     require_first_region,
@@ -90,7 +90,10 @@ def _describe_marketplace_image(
 def _read_marketplace_image(
     session: Session, image: MarketplaceImage, region: str
 ) -> MarketplaceAnswer | None:
-    """Return the image in `region`, or None if it is not there. Replace `latest` by a version."""
+    """Return the image in `region`, or None if `region` does not have it.
+
+    If the version is `latest`, return the newest version in `region`.
+    """
     try:
         if image.version == LATEST:
             versions = session.marketplace_versions(region, image.publisher, image.offer, image.sku)
@@ -110,9 +113,9 @@ def _read_marketplace_image(
 def _regions_with_image(
     session: Session, image: MarketplaceImage, first_region: str, deadline: float
 ) -> tuple[dict[str, MarketplaceAnswer], bool]:
-    """Return the image by region, from regions other than `first_region`.
+    """Return the regions other than `first_region` that have the image, with Azure's answers.
 
-    Also return whether all regions answered before `deadline`. Many images are not in every region.
+    Also return whether Azure listed all regions and each of them answered before `deadline`.
     """
     names = try_call(deadline, region_names, session) or {}
     others = [each for each in names if each != first_region]
@@ -186,7 +189,7 @@ def _describe_managed_image(session: Session, image: ManagedImage, region: str) 
         raise
     actual = details.region_key(details.text(answer, "location"))
     if region and actual and region != actual:
-        raise in_other_regions(session, f"The image {image.name}", region, (actual,))
+        raise in_other_regions_error(session, f"The image {image.name}", region, (actual,))
     canonical = str(with_azure_spelling(image, details.text(answer, "id")))
     image_id = "" if canonical == str(image) else canonical
     return replace(details.from_managed_image(answer), image_id=image_id)
@@ -210,7 +213,7 @@ def _describe_gallery_version(session: Session, image: GalleryVersion, region: s
     regions = details.regions_of(answer)
     if region and regions and region not in regions:
         subject = f"The version {version} of {image.definition}"
-        raise in_other_regions(session, subject, region, regions)
+        raise in_other_regions_error(session, subject, region, regions)
     concrete = replace(image, version=version)
     canonical = str(with_azure_spelling(concrete, details.text(answer, "id")))
     image_id = "" if canonical == str(image) else canonical
@@ -230,7 +233,7 @@ def _newest_in_gallery(session: Session, image: GalleryVersion, region: str) -> 
     regions = tuple(dict.fromkeys(r for each in anywhere for r in details.regions_of(each)))
     if region and regions:
         subject = f"The latest version of {image.definition}"
-        raise in_other_regions(session, subject, region, regions)
+        raise in_other_regions_error(session, subject, region, regions)
     raise ImageNotFound(
         f"The gallery {image.gallery} has no latest version of {image.definition}. Enter the ID of "
         "a version."

@@ -1,6 +1,6 @@
 """Find the regions of a subscription that have an image, and name regions in messages.
 
-Imports the SDK through `sdk`, so this module is itself imported only on first use.
+This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ from webapp.clouds.outgoing.calls import call_each_within
 T = TypeVar("T")
 
 LISTED_NAMES_LENGTH = 90
-"""The most characters of a list of names in a sentence. The first name alone may be longer."""
+"""The maximum length of a list of names in a sentence, in characters. A list of one name may be
+longer."""
 SENTENCE_LENGTH = 300
+"""If a sentence is not shorter, `first_short_enough` returns the other sentence."""
 
 
 def region_names(session: Session) -> dict[str, str]:
     """Return the display names of the subscription's regions by key, recommended regions first.
 
-    Logical regions, such as "europe", are left out because they hold no images. The answer is
-    cached with the login for an hour.
+    Logical regions, such as "europe", are left out because they have no images. The session caches
+    the names for an hour.
     """
     names: dict[str, str] | None = session.answers.get(("locations",))
     if names is None:
         regions = [each for each in session.locations() if _is_physical_region(each)]
-        regions.sort(key=lambda each: not _is_recommended(each))  # otherwise in Azure's order
+        regions.sort(key=lambda each: not _is_recommended(each))  # keeps Azure's order otherwise
         names = {
             details.text(each, "name"): details.text(each, "displayName")
             or details.text(each, "name")
@@ -78,7 +80,7 @@ def find_where_offered(find: Callable[[str], T | None], region: str) -> T | None
         raise
 
 
-def in_other_regions(
+def in_other_regions_error(
     session: Session, subject: str, region: str, regions: tuple[str, ...]
 ) -> ImageNotFound:
     """Return the error for an image that is only in `regions`.

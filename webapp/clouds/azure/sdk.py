@@ -1,8 +1,8 @@
 """Logins and Resource Manager clients of the Azure SDK, cached per set of credentials.
 
-Imports the SDK, so this module is itself imported only on first use. It reads nothing from the
-server's environment except the proxy settings: no default credentials, no configured cloud, no
-netrc. Only the stored credentials are sent.
+This module imports the SDK, so it is itself imported only on first use. It reads only the proxy
+settings from the server's environment: no default credentials, no configured cloud, and no netrc
+file. So only the stored credentials are sent.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 4.0
-PAGES = 50
-"""The most pages to read from a list. A longer list is refused: its newest item may be missing."""
+MAX_PAGES = 50
+"""The maximum number of pages of a list. A longer list is refused, because the newest item may be
+on a later page."""
 LOCATIONS_SECONDS = 3600.0
 """How long to cache the locations of a subscription."""
 IMAGES_API = "2024-07-01"
@@ -102,7 +103,7 @@ def endpoints_of(credentials: Mapping[str, str]) -> Endpoints:
 
 
 class Sessions:
-    """A cache of sessions by credentials. Safe to share between threads."""
+    """A cache of sessions by credentials. Threads can share it."""
 
     def __init__(self) -> None:
         self._sessions = Cache(64, max_per_account=8)
@@ -114,7 +115,7 @@ class Sessions:
         Raises InvalidCredentials for values that the SDK cannot use.
         """
         key = (credentials_digest(credentials),)
-        with self._lock:  # Two threads at once would log in twice.
+        with self._lock:  # Otherwise, two threads could create two sessions, and log in twice.
             session: Session | None = self._sessions.get(key)
             if session is None:
                 session = Session(credentials)
@@ -123,16 +124,16 @@ class Sessions:
 
     def forget(self, credentials: CredentialValues) -> None:
         """Delete the session, so that the next call logs in again and sees changed roles."""
-        self._sessions.delete_owner(credentials_digest(credentials))
+        self._sessions.forget(credentials_digest(credentials))
 
 
 class Session:
-    """The login of one set of credentials, and its clients, one per subscription."""
+    """The login with one set of credentials, and the clients that use it."""
 
     def __init__(self, credentials: CredentialValues) -> None:
         self._endpoints = endpoints_of(credentials)
         self._transports: list[RequestsTransport] = []
-        # A call may still use a session that was deleted from the cache. So the connections are
+        # A call may still use a session after its deletion from the cache. So the connections are
         # closed only when nothing refers to the session any more.
         weakref.finalize(self, _close, self._transports)
         self._verify: bool | str = ca_file(credentials["ca"]) if credentials.get("ca") else True
@@ -144,7 +145,7 @@ class Session:
         self._compute: dict[str, ComputeManagementClient] = {}
         self._subscriptions: SubscriptionClient | None = None
         self.answers = Cache(8)
-        """Answers cached with this login."""
+        """A cache of answers that Azure gave to this login."""
 
     def owns(self, subscription: str) -> bool:
         """Return whether `subscription` is the subscription in the credentials."""
@@ -280,7 +281,8 @@ class Session:
     ) -> list[Mapping[str, Any]]:
         """Return the versions in `region`.
 
-        If a gallery is shared with the whole tenant, Azure lists its versions only on request.
+        If a gallery is shared with the whole tenant, Azure lists its versions only if the request
+        contains `shared_to="tenant"`.
         """
         names = (region, gallery, name)
         call = partial(_all_pages, self._shared_versions(sharing).list, *names)
@@ -342,7 +344,7 @@ class Session:
     def _pipeline(self, url: str, *extra_policies: Any) -> dict[str, Any]:
         """Return the arguments for a client of the SDK that define how the client sends requests.
 
-        Unlike the SDK's default pipeline, this one follows no redirects, registers no resource
+        Unlike the SDK's default pipeline, this pipeline follows no redirects, registers no resource
         providers, and neither retries nor logs.
         """
         session = HttpSession()
@@ -372,7 +374,7 @@ class Session:
 
 
 class _Login:
-    """A token credential for the SDK, which caches tokens until shortly before they expire."""
+    """A token credential for the SDK. It caches a token until shortly before the token expires."""
 
     def __init__(
         self, credentials: CredentialValues, authority: str, pipeline: dict[str, Any]
@@ -426,9 +428,9 @@ class _SecretCredential(ClientSecretCredential):
 
 
 def require_member(answer: Any, name: str) -> Mapping[str, Any]:
-    """Return `answer` if it has the member `name`, which every valid answer of Azure has.
+    """Return `answer`. Raises CloudUnreachable if it lacks the member `name`.
 
-    Raises CloudUnreachable otherwise.
+    Every valid answer of Azure has this member.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get(name), dict | list | str):
         raise CloudUnreachable(NOT_AZURE)
@@ -449,7 +451,7 @@ def _require_list(answer: Any) -> list[Mapping[str, Any]]:
 def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Mapping[str, Any]]:
     """Return the decoded items of a paged list.
 
-    Raises CloudUnreachable if there are more than PAGES pages.
+    Raises CloudUnreachable if there are more than MAX_PAGES pages.
     """
     items: list[Any] = []
 
@@ -460,10 +462,10 @@ def _all_pages(call: Callable[..., Any], *args: str, **options: str) -> list[Map
     pages = call(*args, raw_response_hook=collect, **options).by_page()
     for number, page in enumerate(pages, start=1):
         list(page)
-        if number == PAGES and pages.continuation_token:
+        if number == MAX_PAGES and pages.continuation_token:
             raise CloudUnreachable(
-                f"Azure’s list has more than {PAGES} pages, so it wasn’t read completely. Enter "
-                "the exact version of the image instead of “latest”."
+                f"Azure’s list has more than {MAX_PAGES} pages, so it wasn’t read completely. "
+                "Enter the exact version of the image instead of “latest”."
             )
     return items
 

@@ -1,10 +1,10 @@
 """Look up one version in a community gallery or a directly shared gallery.
 
-The owner is in another tenant or subscription, so each request to Azure is for one region. Azure
-then describes the versions that are replicated to this region. A version is the same in all
+The owner is in another tenant or subscription. Azure then accepts only requests for one region, and
+describes only the versions that the owner replicates to this region. A version is the same in all
 regions.
 
-Imports the SDK through `sdk`, so this module is itself imported only on first use.
+This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from webapp.clouds.azure.errors import is_image_not_found
 from webapp.clouds.azure.ids import LATEST, SharedVersion, Sharing, with_azure_spelling
 from webapp.clouds.azure.regions import (
     find_where_offered,
-    in_other_regions,
+    in_other_regions_error,
     region_names,
     require_first_region,
     search,
@@ -57,7 +57,10 @@ def describe(session: Session, image: SharedVersion, region: str, deadline: floa
 
 
 def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
-    """Return the version in `region`, or None. Replace `latest` by the newest version."""
+    """Return the version in `region`, or None if `region` does not have it.
+
+    If the version is `latest`, return the newest version in `region`.
+    """
     names = (image.sharing, region, image.gallery, image.definition)
     try:
         if image.version == LATEST:
@@ -74,10 +77,10 @@ def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
 
 
 def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Found:
-    """Search the regions, and return the newest version found.
+    """Search all regions, and return the newest version that was found.
 
-    If the chosen `region` does not have the image, the other regions are searched only to explain
-    the error. Raises CloudError.
+    If `region` is not '', it is a region that does not have the version. Then the search only finds
+    the regions to name in the error. Raises CloudError.
     """
     find = partial(_read, session, image)
     first = region or require_first_region(session)
@@ -88,7 +91,7 @@ def _search(session: Session, image: SharedVersion, region: str, deadline: float
     others = [name for name in names if name != first]
     elsewhere, complete = search(find, others, deadline)
     if region and elsewhere:
-        raise in_other_regions(session, _subject(image), region, tuple(elsewhere))
+        raise in_other_regions_error(session, _subject(image), region, tuple(elsewhere))
     answers = [*([found] if found else []), *elsewhere.values()]
     if not answers:
         complete = complete and first in names
@@ -159,7 +162,10 @@ def _facts(
     definition: Mapping[str, Any],
     version: Mapping[str, Any],
 ) -> Iterator[Fact]:
-    """Yield the facts that the owner states about the gallery and the image."""
+    """Return the facts that the owner states about the gallery and the image.
+
+    If the owner states a text for both, the text for the image counts.
+    """
     # Older API versions return the metadata of a gallery outside its properties.
     properties = {**gallery, **details.mapping_at(gallery, "properties")}
     metadata = details.mapping_at(properties, "communityMetadata")
@@ -176,12 +182,15 @@ def _facts(
 
 
 def _first(name: str, *answers: Mapping[str, Any]) -> str:
-    """Return the first text with this name. The image's own texts come before the gallery's."""
+    """Return the first text with this name in `answers`, or ''."""
     return next(filter(None, (details.text(each, name) for each in answers)), "")
 
 
 def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
-    """Return the disclaimer. Microsoft documents it both as a text and as an object with a text."""
+    """Return the disclaimer, or ''.
+
+    Microsoft's documentation shows it as a text, and also as an object that contains a text.
+    """
     found = (details.mapping_at(version, "properties"), *answers)
     inner = (details.mapping_at(each, "disclaimer") for each in found)
     return _first("disclaimer", *found) or _first("disclaimer", *inner)

@@ -209,9 +209,12 @@ class Gce(Cloud):
 
 
 def _require_same_universe(requested: ids.ImageRef, domain: str) -> None:
-    """Raise ImageNotVisible if the image is in another universe than the credentials."""
+    """Raise ImageNotVisible if the image is not in the universe of the credentials.
+
+    `domain` is the API domain of that universe.
+    """
     if requested.project.isdigit():
-        return  # The number of a project does not show its universe.
+        return  # The number of a project does not show the universe of the project.
     universe = universe_of_project(requested.project)
     if universe and find_universe(domain) and universe.domain != domain:
         raise ImageNotVisible(

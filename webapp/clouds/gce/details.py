@@ -1,6 +1,6 @@
 """Conversion of Compute Engine's description of an image into ImageDetails.
 
-Knows the fields of the response, but not the SDK.
+This module knows the fields of the response, but not the SDK.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ DEPRECATIONS = {
         f"This image has been marked as deleted {{since}}. {_NOT_USABLE}",
     ),
 }
-"""Our state and its note, for each deprecation state that Google reports.
+"""The `ImageState` and its note, by the deprecation state that Google reports.
 
-Google puts the date in a field with the same name in lower case (`DEPRECATED`: `deprecated`).
+The order is the order of the stages. The date of a stage is in a field with the same name in lower
+case. For example, the date of `DEPRECATED` is in the field `deprecated`.
 """
 _WORDS = {"DEPRECATED": "deprecated", "OBSOLETE": "obsolete", "DELETED": "deleted"}
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
@@ -79,20 +80,20 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         state=state,
         state_note=note,
         created=parse_instant(image["creation_timestamp"]),
-        deprecated=_deprecated(deprecation),
+        deprecated=_deprecation_date(deprecation),
         facts=tuple(_facts(image, deprecation, reference, replacement)),
         volumes=(),
         os_texts=tuple(_os_texts(image)),
         warnings=tuple(_warnings(image)),
         image_id="" if reference == requested else str(reference),
-        end=_end(deprecation),
+        end=_end_date(deprecation),
     )
 
 
 def is_requested_image(image: Mapping[str, Any], requested: ImageRef) -> bool:
     """Return whether the response is about the requested image."""
     name = image.get("name")
-    if requested.family:
+    if requested.is_family:
         return bool(name) and image.get("family") == requested.name
     return bool(name) and requested.name in {name, image.get("id")}
 
@@ -129,47 +130,47 @@ def _state(
     )
     if state is not ImageState.AVAILABLE:
         return state, note
-    stage, reached = _stage(deprecation), _reached(deprecation)
+    stage, passed = _current_stage(deprecation), _passed_stage(deprecation)
     if stage:
         state, note = DEPRECATIONS[stage]
         note = note.format(since=_since(deprecation))
-    if reached:
-        state, day = ImageState.DEPRECATED, _day(deprecation[reached.lower()])
+    if passed:
+        state, day = ImageState.DEPRECATED, _day(deprecation[passed.lower()])
         deprecated = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
         note = (
-            f"{deprecated}Its owner announced that it is {_WORDS[reached]} from {day} on. It still "
+            f"{deprecated}Its owner announced that it is {_WORDS[passed]} from {day} on. It still "
             "works, but a newer image is recommended."
         )
     elif not stage and _ends_without_deprecation(deprecation):
         return state, "The owner has announced the end of this image."
-    if not stage and not reached:
+    if not stage and not passed:
         return state, note
     return state, f"{note} Use {replacement} instead." if replacement else note
 
 
-def _stage(deprecation: Mapping[str, Any]) -> str:
-    """Return the state of the deprecation, or '' if the image is active."""
+def _current_stage(deprecation: Mapping[str, Any]) -> str:
+    """Return the stage that Google reports, or '' if the image is active."""
     stage = deprecation.get("state") or ""
     return stage if stage in DEPRECATIONS else ""
 
 
 def _since(deprecation: Mapping[str, Any]) -> str:
-    return since(parse_instant(deprecation.get(_stage(deprecation).lower())))
+    return since(parse_instant(deprecation.get(_current_stage(deprecation).lower())))
 
 
 def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
-    """Return the stages after the current stage. Their dates are plans of the owner."""
-    stages, current = list(DEPRECATIONS), _stage(deprecation)
+    """Return the stages after the current stage. The owner announces their dates."""
+    stages, current = list(DEPRECATIONS), _current_stage(deprecation)
     return stages[stages.index(current) + 1 :] if current else stages
 
 
-def _reached(deprecation: Mapping[str, Any]) -> str:
-    """Return the last stage whose announced date has passed, or ''.
+def _passed_stage(deprecation: Mapping[str, Any]) -> str:
+    """Return the last stage after the current stage whose announced date has passed, or ''.
 
-    The dates are only announcements: Google never changes the state by itself. An image can be used
-    until its owner marks it as obsolete or deleted.
+    A passed date does not change what Google reports: the owner must mark the image. Until the
+    owner marks the image as obsolete or deleted, it can be used.
     """
-    if _stage(deprecation) not in {"", "DEPRECATED"}:
+    if _current_stage(deprecation) not in {"", "DEPRECATED"}:
         return ""
     today = datetime.now(UTC)
     announced = {
@@ -178,17 +179,21 @@ def _reached(deprecation: Mapping[str, Any]) -> str:
     return next((s for s in reversed(announced) if (day := announced[s]) and day <= today), "")
 
 
-def _deprecated(deprecation: Mapping[str, Any]) -> datetime | None:
-    """Return when the image was or will be deprecated.
+def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:
+    """Return when the image was or will be deprecated, or None if this is unknown.
 
     If the image is already deprecated, a date in the future is ignored.
     """
     instant = parse_instant(deprecation.get("deprecated"))
     is_planned = instant is not None and instant > datetime.now(UTC)
-    return None if is_planned and (_stage(deprecation) or _reached(deprecation)) else instant
+    return (
+        None
+        if is_planned and (_current_stage(deprecation) or _passed_stage(deprecation))
+        else instant
+    )
 
 
-def _end(deprecation: Mapping[str, Any]) -> datetime | None:
+def _end_date(deprecation: Mapping[str, Any]) -> datetime | None:
     """Return when the image becomes obsolete or deleted, as its owner announced."""
     ends = (
         parse_instant(deprecation.get(stage.lower()))
@@ -199,11 +204,11 @@ def _end(deprecation: Mapping[str, Any]) -> datetime | None:
 
 
 def _ends_without_deprecation(deprecation: Mapping[str, Any]) -> bool:
-    """Return whether the owner announced only that an active image becomes obsolete or deleted."""
-    return _end(deprecation) is not None and _deprecated(deprecation) is None
+    """Return whether the owner announced an end of the image, but no deprecation."""
+    return _end_date(deprecation) is not None and _deprecation_date(deprecation) is None
 
 
-def _announced(deprecation: Mapping[str, Any], stage: str) -> str:
+def _announcement(deprecation: Mapping[str, Any], stage: str) -> str:
     """Return the announcement of a stage that the image has not reached, or ''."""
     day = _day(deprecation.get(stage.lower()))
     return f"Announced for {day}" if day and stage in _later_stages(deprecation) else ""
@@ -220,8 +225,8 @@ def _facts(
         ("number", "Image number", image["id"]),
         ("family", "Image family", image["family"]),
         (REPLACEMENT, "Replacement", replacement),
-        ("obsolete", "Obsolescence", _announced(deprecation, "OBSOLETE")),
-        ("deleted", "Deletion", _announced(deprecation, "DELETED")),
+        ("obsolete", "Obsolescence", _announcement(deprecation, "OBSOLETE")),
+        ("deleted", "Deletion", _announcement(deprecation, "DELETED")),
         (
             "licenses",
             "Licenses",
@@ -280,7 +285,7 @@ def _features(image: Mapping[str, Any]) -> list[str]:
 
 
 def _source(image: Mapping[str, Any]) -> str:
-    """Return the resource that the image was created from, or ''. An image has at most one."""
+    """Return the resource that the image was created from, or '' if Google names none."""
     links = (image[f"source_{kind}"] for kind in ("image", "snapshot", "disk"))
     archive = (image.get("raw_disk") or {}).get("source")
     return next((resource_path(link) for link in links if link), archive or "")

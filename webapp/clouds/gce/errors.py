@@ -217,7 +217,7 @@ def _not_found_error(error: api.GoogleAPICallError, requested: ImageRef | None) 
             f"There is no project {requested.project}, so there is no {requested}. Check the "
             "project before “/global/”."
         )
-    if requested.family:
+    if requested.is_family:
         return ImageNotFound(
             f"There is no image family {requested}, or all of its images are deprecated. Check the "
             "project and the name, or choose an image."

@@ -1,7 +1,7 @@
 """Parsing of pasted Compute Engine image IDs.
 
-Accepts PROJECT/global/images/NAME, a selfLink, a full resource name, a link to the Google Cloud
-console, and an image family.
+`parse` accepts PROJECT/global/images/NAME, a selfLink, a full resource name, a link to the Google
+Cloud console, and an image family.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class ImageRef:
 
     project: str
     name: str
-    family: bool = False
+    is_family: bool = False
 
     def __str__(self) -> str:
-        return f"{self.project}/global/images/{'family/' if self.family else ''}{self.name}"
+        return f"{self.project}/global/images/{'family/' if self.is_family else ''}{self.name}"
 
 
 def parse(text: str) -> ImageId:
@@ -80,7 +80,11 @@ def parse(text: str) -> ImageId:
 
 
 def _path_in_options(text: str) -> str:
-    """Return the ID that the options of gcloud name together, or `text`."""
+    """Return the image ID that the options of gcloud in `text` name together.
+
+    For example, `--image=web --image-project=acme` names `acme/global/images/web`. If the options
+    do not name one image, return `text`.
+    """
     options = {name.lower(): value for name, value in _OPTION.findall(text[: MAX_LENGTH + 1])}
     project = options.get("image-project", "")
     name, family = options.get("image", ""), options.get("image-family", "")
@@ -91,7 +95,7 @@ def _path_in_options(text: str) -> str:
 
 def _parse_part(text: str) -> ImageId:
     reference = parse_reference(text)
-    return ImageId(str(reference), is_alias=reference.family)
+    return ImageId(str(reference), is_alias=reference.is_family)
 
 
 def parse_reference(text: str) -> ImageRef:
@@ -119,11 +123,11 @@ def _parse_path(parts: list[str]) -> ImageRef:
     match parts:
         case [project, "global", "images", "family", name] if name:
             return ImageRef(
-                _valid_project(project), _valid_name(name, "an image family"), family=True
+                _valid_project(project), _valid_name(name, "an image family"), is_family=True
             )
         case [project, "zones", _, "imageFamilyViews", name]:
             return ImageRef(
-                _valid_project(project), _valid_name(name, "an image family"), family=True
+                _valid_project(project), _valid_name(name, "an image family"), is_family=True
             )
         case [project, "global", "images", name] if name and name != "family":
             if NUMBER.fullmatch(name):
@@ -198,24 +202,24 @@ def _valid_project(text: str) -> str:
     )
 
 
-def _valid_name(text: str, what: str) -> str:
+def _valid_name(text: str, kind: str) -> str:
     if NAME.fullmatch(text):
         return text
     if len(text) > 63:
         raise InvalidImageId(
-            f"The name of {what} has at most 63 characters, but this has {len(text)}. Copy the "
+            f"The name of {kind} has at most 63 characters, but this has {len(text)}. Copy the "
             "name again.",
             recognized=True,
         )
     invalid = re.search(r"[^-a-z0-9]", text)
     if invalid:
         raise InvalidImageId(
-            f"The name of {what} can’t contain {_printable(invalid[0])}. Only lowercase letters, "
+            f"The name of {kind} can’t contain {_printable(invalid[0])}. Only lowercase letters, "
             "digits and hyphens are allowed.",
             recognized=True,
         )
     raise InvalidImageId(
-        f"The name of {what} must begin with a letter and end with a letter or digit. Copy the "
+        f"The name of {kind} must begin with a letter and end with a letter or digit. Copy the "
         "complete name.",
         recognized=True,
     )

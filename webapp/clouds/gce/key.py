@@ -1,6 +1,7 @@
 """Parsing of service account keys, which are JSON documents.
 
-Knows their format, but not the SDK. No message contains any part of the document.
+This module knows the format of the documents, but not the SDK. No message contains any part of a
+document.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from webapp.clouds.gce.universes import GOOGLE
 
 FIELD = "service_account_key"
 MAX_LENGTH = 20_000
-"""The longest accepted text. A key file has about 2,400 characters."""
+"""The maximum length of a key file, in characters. A usual key file has about 2,400 characters."""
 
 _CREATE_KEY = (
     "In the Google Cloud console, create a key of type JSON under IAM & Admin > Service Accounts > "

@@ -3,11 +3,12 @@
 Importing the SDK takes seconds and 100 MB. Import this module only on first use, after
 `package.load`.
 
-Nothing from the environment of this server is used: no default credentials, no proxy, no `.netrc`,
-no client certificate.
+The environment of this server is ignored: no default credentials, proxy, `.netrc` file or client
+certificate is used.
 
-Only the Compute Engine endpoint is called. google-auth's own class for service account keys is not
-used, because it calls two other servers: an IAM service, from a thread, and the URL in the key.
+This module calls only the Compute Engine endpoint. So it does not use google-auth's class for
+service account keys, which calls two other servers: an IAM service, from a thread, and the URL in
+the key.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from webapp.clouds.tls import ca_file
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 TOKEN_SECONDS = 3600
-"""How long a token is valid: the longest time that Google allows."""
+"""The period for which a token is valid: the maximum that Google allows."""
 
 # At debug level, the SDK logs complete requests and responses.
 logging.getLogger("google").setLevel(logging.INFO)
@@ -57,7 +58,7 @@ class Client:
     def get(self, requested: ImageRef) -> dict[str, Any]:
         """Return the fields of the image under the SDK's names, for example `self_link`."""
         project, name = requested.project, requested.name
-        if requested.family:
+        if requested.is_family:
             image = self._client.get_from_family(project=project, family=name, retry=None)
         else:
             image = self._client.get(project=project, image=name, retry=None)
@@ -70,7 +71,7 @@ class Client:
 
 
 class Clients:
-    """One cached client for each set of credentials. Safe to share between threads."""
+    """A cache of clients by credentials. Threads can share it."""
 
     def __init__(self) -> None:
         self._clients = Cache()
@@ -88,7 +89,7 @@ class Clients:
 
     def forget(self, credentials: CredentialValues) -> None:
         """Discard the client with its token and its connections."""
-        self._clients.delete_owner(credentials_digest(credentials))
+        self._clients.forget(credentials_digest(credentials))
 
 
 def normalize_endpoint(entered: str, universe: str = GOOGLE.domain) -> str:

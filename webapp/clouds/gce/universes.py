@@ -15,7 +15,7 @@ class Universe:
     """A universe: a separate cloud with its own API.
 
     `prefix` is the part of a project ID before the colon, for example `eu0`. If the project IDs of
-    the universe have no prefix, it is ''.
+    the universe have no prefix, `prefix` is ''.
     """
 
     domain: str
@@ -44,7 +44,7 @@ def find_universe(domain: str) -> Universe | None:
 
 
 def universe_of_project(project: str) -> Universe | None:
-    """Return the universe that has a project with this ID, or None if it is unknown.
+    """Return the universe to which a project with this ID belongs, or None if it is unknown.
 
     A prefix with a dot is the domain of an organization in Google Cloud, not a universe.
     """

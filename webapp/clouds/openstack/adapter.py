@@ -3,7 +3,7 @@
 Keystone, the identity service, lists the image service (Glance) of each region, and Glance
 describes the image.
 
-This module must stay cheap to import. The modules that need the SDK are `sdk`, `errors` and
+This module must stay fast to import. The modules that need the SDK are `sdk`, `errors` and
 `lookup`. They are imported inside functions, on first use.
 """
 
@@ -150,7 +150,7 @@ class OpenStack(Cloud):
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        # A cached token would not show whether the credentials are valid now.
+        # A cached token may still work although the credentials are no longer valid.
         self._clients.forget(credentials)
         login = self._clients.get(credentials).login()
         project = login.project or login.project_id

@@ -1,8 +1,8 @@
 """Conversion of Glance's description of an image into ImageDetails.
 
-Knows the fields of the answer, but not the SDK. An answer is one JSON document. It contains the
-fields that every image has, and the properties that the creator of the image has set. Any field may
-be missing.
+This module knows the fields of the answer, but not the SDK. An answer is one JSON document. It
+contains the fields that every image has, and the properties that the creator of the image has set.
+Any field may be missing.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ STATES = {
         "This image is being deleted, so servers can’t be created from it.",
     ),
 }
-"""The state and its note, by Glance's status."""
+"""The `ImageState` and its note, by Glance's status."""
 HIDDEN = (
     "The owner has hidden this image from the image lists of OpenStack, usually because a newer "
     "image has replaced it."
 )
 ARCHITECTURES = {"aarch64": "arm64", "amd64": "x86_64", "x64": "x86_64", "i686": "i386"}
-"""Maps names of architectures in OpenStack to names in the registry: `aarch64` to `arm64`."""
+"""The registry's name of an architecture, by OpenStack's name. Other names are the same in both."""
 PROPERTIES = (
     ("os_distro", "Distribution"),
     ("os_version", "Distribution version"),
@@ -123,7 +123,7 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
     """
     for disk in _disks(image.get("block_device_mapping")):
         if disk.get("no_device"):
-            continue  # The entry means that the image leaves out this disk.
+            continue  # The entry means that the image does not contain this disk.
         encrypted = disk.get("encrypted")
         yield Volume(
             device=_text(disk.get("device_name")),
@@ -138,8 +138,8 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 def _disks(mapping: object) -> list[dict[str, Any]]:
     """Return the disks in `mapping`, the JSON text of the property `block_device_mapping`.
 
-    If the text names several root disks, only the first one is returned. Returns [] if the text is
-    not a list in JSON, because a person may have written it.
+    If the text names several root disks, return only the first of them. A person may have written
+    the text, so if it is not a JSON list, return [].
     """
     try:
         items = json.loads(mapping) if isinstance(mapping, str) else mapping

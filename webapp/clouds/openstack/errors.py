@@ -1,8 +1,8 @@
 """Translation of keystoneauth's exceptions, and of OpenStack's error answers, into CloudErrors.
 
 Keystone and Glance are two servers. The person enters only the URL of Keystone. The URL of Glance
-comes from Keystone's service catalog. So if Glance cannot be reached, the values that the person
-entered are not the reason.
+comes from Keystone's service catalog. So if Glance cannot be reached, the message does not ask the
+person to check the auth URL.
 
 This module imports keystoneauth, so it is imported only on first use.
 """
@@ -75,7 +75,8 @@ _USER_STATES = {
         "other credentials."
     ),
 }
-"""Our message, by words in Keystone's message. Few clouds are configured to send these words."""
+"""The message to show, by words in Keystone's message. Few clouds are configured to send these
+words."""
 
 
 def login_error(error: Exception, *, uses_application_credential: bool) -> CloudError | None:
@@ -104,7 +105,7 @@ def image_connection_error(error: Exception, region: str, server: str) -> CloudE
     if failure is None:
         return None
     advice = "ask your cloud administrator whether this server can reach it"
-    if failure.is_unknown_authority:
+    if failure.is_unverified_certificate:
         advice = "add its certificate authority to the CA certificates of the credentials"
     return CloudUnreachable(
         f"{failure.problem} The OpenStack service catalog lists the image service "

@@ -1,7 +1,7 @@
 """Parsing of pasted OpenStack image IDs.
 
-Accepts a UUID in any usual spelling, and a URL of a dashboard (Horizon or Skyline), of the Image
-API (Glance) or of the Compute API (Nova).
+`parse` accepts a UUID in any usual spelling, and a URL of a dashboard (Horizon or Skyline), of the
+Image API (Glance) or of the Compute API (Nova).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OTHER_LABEL = re.compile(
     r"[|\"'\s]{0,9}[0-9a-f-]{32,36}[|\s\"',]{0,9}",
     _FLAGS,
 )
-"""A line of an image's details with another ID, such as the project's. It can look like a UUID."""
+"""A line of an image's details with another ID, for example the ID of the project."""
 _ID_IN_URL = re.compile(
     r"(?:(?:^|/)(?:v[123](?:\.[0-9]{1,3})?(?:/[\w-]{1,64})?|project|admin)"
     r"/images(?:_and_snapshots)?/"
@@ -38,18 +38,18 @@ _OPENSTACK_URL = re.compile(
     r"|compute/(?:instance|volume|image)(?:-admin)?(?:/|$)|ngdetails/OS::)",
     _FLAGS,
 )
-"""A URL of a dashboard, or of the API."""
+"""A URL of a dashboard. It may be the URL of another page than an image's page."""
 _UUID_BETWEEN_WORDS = re.compile(
     r"(?<![\w/:-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w/:-])", _FLAGS
 )
 _REGION_IN_URL = re.compile(r"[?&]region=([\w.-]{1,64})(?![\w.-])", _FLAGS)
 _DIGITS = 32
-_FEWEST_DIGITS = 24
-"""If a text has fewer digits, it is not meant to be a UUID."""
+_MIN_DIGITS = 24
+"""A text with fewer digits is not recognized as an incomplete UUID."""
 
 
 def parse(text: str) -> ImageId:
-    """Return the image that `text` names, with its region if `text` contains one.
+    """Return the canonical ID of the image that `text` names, and the region in `text`, if any.
 
     Raises InvalidImageId with the reason. The time is linear in the length of `text`, which is
     limited.
@@ -119,7 +119,7 @@ def _parse_uuid(text: str) -> str:
         raise InvalidImageId(
             f"This UUID is too {'short' if len(digits) < _DIGITS else 'long'}: it has "
             f"{len(digits)} digits and letters instead of {_DIGITS}. Copy the whole ID.",
-            recognized=len(digits) >= _FEWEST_DIGITS,
+            recognized=len(digits) >= _MIN_DIGITS,
         )
     if "-" in value:
         raise InvalidImageId(

@@ -117,7 +117,7 @@ def _is_json_object(response: requests.Response) -> bool:
 def _not_found_error(
     client: Client, login: Login, locator: Locator, deadline: float
 ) -> ImageNotFound | ImageNotVisible:
-    """Return the error for a missing image. Its message names the other regions that have it.
+    """Return the error for a missing image. The message names other regions that have the image.
 
     Glance gives the same answer for a deleted image and for an image that is private to another
     project.

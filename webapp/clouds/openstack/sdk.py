@@ -2,12 +2,12 @@
 
 This module imports keystoneauth, so it is imported only on first use.
 
-The rest of the SDK is not used, because it requests the versions of each server before the first
-call to the server, and because it accepts any answer as an image. The rest of the SDK is also not
-needed, because the URL of an image has been the same in every Glance of the last ten years.
+The rest of the SDK is not used, for two reasons: it requests the versions of each server before the
+first call to the server, and it accepts any answer as an image. It is also not needed, because the
+URL of an image has been the same in every Glance of the last ten years.
 
-Without the rest of the SDK, nothing is read from the environment of this server: no `clouds.yaml`,
-no `OS_…` variable, no proxy, no `.netrc`.
+The environment of this server is ignored: no `clouds.yaml` file, `OS_…` variable, proxy or `.netrc`
+file is used.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INTERFACES = ("public", "internal")
 NO_REGION = "RegionOne"
 """The name for a region without a name, as in OpenStack's own tools."""
 
-# At its debug level keystoneauth logs whole requests and answers.
+# At debug level, keystoneauth logs complete requests and responses.
 logging.getLogger("keystoneauth").setLevel(logging.INFO)
 
 
@@ -55,7 +55,7 @@ class Login:
 
 
 class Client:
-    """A client for one set of credentials. Safe to share between threads."""
+    """A client for one set of credentials. Threads can share it."""
 
     def __init__(self, credentials: CredentialValues) -> None:
         self._uses_application_credential = uses_application_credential(credentials)
@@ -112,22 +112,22 @@ class Client:
 
 
 class Clients:
-    """One cached client for each set of credentials. Safe to share between threads."""
+    """A cache of clients by credentials. Threads can share it."""
 
     def __init__(self) -> None:
-        self._cache = Cache()
+        self._clients = Cache()
 
     def get(self, credentials: CredentialValues) -> Client:
         key = (credentials_digest(credentials),)
-        client: Client | None = self._cache.get(key)
+        client: Client | None = self._clients.get(key)
         if client is None:
             client = Client(credentials)
-            self._cache.set(key, client, NEVER_EXPIRES)  # A client renews its token itself.
+            self._clients.set(key, client, NEVER_EXPIRES)  # A client renews its token itself.
         return client
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Make the next call log in again, over a new connection."""
-        self._cache.delete_owner(credentials_digest(credentials))
+        """Delete the client, so that the next call logs in again over a new connection."""
+        self._clients.forget(credentials_digest(credentials))
 
 
 def uses_application_credential(credentials: CredentialValues) -> bool:

@@ -3,9 +3,9 @@
 An image is a template of a vCenter. It belongs to one datacenter and is identified by its instance
 UUID.
 
-This module must stay cheap to import, since importing the SDK takes longer than everything else in
-the application. The modules that need the SDK are `connection`, `sdk`, `inventory` and `errors`.
-They are imported inside functions, on first use.
+This module must stay fast to import. Only the modules `connection`, `sdk`, `inventory` and `errors`
+need the SDK. Functions import these modules on first use, because importing the SDK takes longer
+than importing everything else in the application.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class VMware(Cloud):
         "compute_resource",
         "Compute Resource",
         hint="You can register the same template once for each cluster or host. The compute "
-        "resource determines the image, and the networks, for servers on it.",
+        "resource of a server determines its image and the available networks.",
         required=False,
     )
     where_to_find = (
@@ -124,7 +124,7 @@ class VMware(Cloud):
         return ids.parse(text)
 
     def parse_location(self, text: str) -> str:
-        """Return the path without slashes around it."""
+        """Return the datacenter's path without the slashes and quotes around it."""
         return ids.parse_datacenter_path(text)
 
     def packer_images(
@@ -132,8 +132,8 @@ class VMware(Cloud):
     ) -> Sequence[Locator | NamedImage]:
         """Return the template. Raises IncompleteArtifact if the datacenter is unknown.
 
-        Packer writes only the name of the virtual machine. If `custom` does not have its instance
-        UUID, the template must be found by its name.
+        Packer writes only the name of the virtual machine. If `custom` contains no instance UUID,
+        return a NamedImage, so that the template is found by its name.
         """
         if custom.get("cloud_image_id"):
             return super().packer_images(artifact_id, custom)

@@ -1,7 +1,7 @@
 """Connections to a vCenter for pyVmomi's SOAP client.
 
-Each connection has time limits. Each time it connects, it verifies the server's certificate in the
-way that the credentials require.
+Each connection has time limits. Whenever a connection is established, it verifies the server's
+certificate as the credentials require.
 
 pyVmomi's own connections are not used, because they verify too little. At 127.0.0.1, they verify
 nothing unless they receive an SSL context. They check a thumbprint only the first time that they
@@ -56,7 +56,10 @@ class UnexpectedHttpStatus(HTTPException):
 
 
 def make_stub(credentials: Mapping[str, str]) -> SoapStubAdapter:
-    """Return a SOAP client for the vCenter, which pyVmomi calls a stub. Does not connect yet."""
+    """Return a SOAP client for the vCenter. pyVmomi calls such a client a stub.
+
+    The client connects when it is used for the first time.
+    """
     url = urlsplit(credentials["vcenter_url"])
     path = url.path.rstrip("/")
     if not path or path.split("/")[1] in _BROWSER_PATHS:
@@ -78,7 +81,7 @@ def _ssl_context(credentials: Mapping[str, str]) -> ssl.SSLContext:
 
 
 class _Stub(SoapStubAdapter):
-    """A SOAP client. Safe to share between threads: each call takes a connection from a pool."""
+    """A SOAP client. Threads can share it, because each call takes a connection from a pool."""
 
     def __init__(
         self, host: str, port: int, path: str, context: ssl.SSLContext, thumbprint: str
@@ -114,7 +117,7 @@ class _Response(LimitedResponse):
         try:
             piece = self._counted(amt)
         except Exception:
-            self.close()  # pyVmomi closes only the connection, which the response outlives.
+            self.close()  # pyVmomi closes only the connection, not the response.
             raise
         if amt and not piece and (missing := self.length):
             self.close()
@@ -136,7 +139,10 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
         super().__init__(host, port, timeout=CONNECT_SECONDS, context=context)
         self._create_connection = connect
         self._thumbprint = thumbprint
-        """The thumbprint of the only trusted certificate, or '' if `context` verifies it."""
+        """The thumbprint of the only trusted certificate.
+
+        If it is '', `context` determines which certificates are trusted.
+        """
 
     def connect(self) -> None:
         self.timeout = CONNECT_SECONDS

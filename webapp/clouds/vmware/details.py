@@ -1,6 +1,6 @@
 """Conversion of a vCenter's description of a template into ImageDetails.
 
-Knows the fields of the answer, but not the SDK.
+This module knows the fields of the answer, but not the SDK.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from webapp.clouds.base import Fact, ImageDetails, ImageState, ListedImage, Volu
 if TYPE_CHECKING:
     from webapp.clouds.vmware.inventory import Template, VirtualMachine
 
-OLDEST_TOOLS = (9, 10, 0)
-"""The oldest version of VMware Tools that servers can use."""
+MIN_TOOLS_VERSION = (9, 10, 0)
+"""The minimum version of VMware Tools for servers."""
 UNMANAGED_TOOLS = 2**31 - 1
-"""The version number of tools that do not report their version."""
+"""The number for VMware Tools that do not report their version."""
 _GIB = 2**30
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
@@ -62,7 +62,10 @@ def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
 
 
 def image_details(machine: VirtualMachine, compute_resource: str = "") -> ImageDetails:
-    """Return the details of a template that is registered for `compute_resource`, or for none."""
+    """Return the details of a template.
+
+    `compute_resource` is the compute resource that the template is registered for, or ''.
+    """
     properties = machine.properties
     volumes = tuple(_volumes(properties.get("config.hardware.device") or ()))
     return ImageDetails(
@@ -86,7 +89,10 @@ def image_details(machine: VirtualMachine, compute_resource: str = "") -> ImageD
 
 
 def parse_tools_version(number: int) -> tuple[int, int, int]:
-    """Return the version of VMware Tools for a number. 10.1.0 is 10 * 1024 + 1 * 32 + 0."""
+    """Return the version of VMware Tools that `number` encodes.
+
+    For example, 10.1.0 is encoded as 10 * 1024 + 1 * 32 + 0.
+    """
     return number // 1024, number % 1024 // 32, number % 32
 
 
@@ -121,7 +127,7 @@ def _volumes(devices: Iterable[Any]) -> Iterator[Volume]:
 
 
 def _size_gb(disk: Any) -> int | None:
-    """Return the size in GB. It is rounded up, because a server's disk must not be smaller."""
+    """Return the size in GB, rounded up because a server's disk must not be smaller."""
     size = getattr(disk, "capacityInBytes", None) or disk.capacityInKB * 1024
     return -(-size // _GIB) or None
 
@@ -203,7 +209,7 @@ def _tools(properties: Mapping[str, Any]) -> str:
 
 def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
     number = _tools_version(properties)
-    oldest = _dotted(OLDEST_TOOLS)
+    oldest = _dotted(MIN_TOOLS_VERSION)
     if number is None:
         yield (
             "The vCenter doesn’t report whether VMware Tools is installed. Servers need version "
@@ -214,7 +220,7 @@ def _warnings(properties: Mapping[str, Any]) -> Iterator[str]:
             "VMware Tools isn’t installed in this template. Install it, or open-vm-tools, in "
             f"version {oldest} or later before you create servers from the template."
         )
-    elif parse_tools_version(number) < OLDEST_TOOLS:
+    elif parse_tools_version(number) < MIN_TOOLS_VERSION:
         yield (
             f"This template has VMware Tools {_dotted(parse_tools_version(number))}, but servers "
             f"need version {oldest} or later. Update it before you create servers from the "
@@ -233,14 +239,15 @@ def _compute_resource_warnings(machine: VirtualMachine, registered: str) -> Iter
 def _os_texts(properties: Mapping[str, Any]) -> Iterable[str]:
     """Return the texts that may name the operating system, the most reliable first.
 
-    The configured guest operating system comes first. For Linux it rarely includes the version.
+    The configured guest operating system comes first, although for Linux it rarely includes the
+    version.
     """
     paths = ("config.guestFullName", "config.guestId", "name", "config.annotation")
     return filter(None, (unescape_name(str(properties.get(path) or "")) for path in paths))
 
 
 def _creation_date(value: Any) -> datetime | None:
-    """Return the instant, or None if the vCenter does not know it.
+    """Return the creation date, or None if the vCenter does not know it.
 
     A vCenter reports 1970 for a template that was created before the vCenter recorded dates.
     """

@@ -40,7 +40,7 @@ _NOT_HEX = re.compile(r"[^0-9a-f-]")
 
 
 def parse(text: str) -> ImageId:
-    """Return the image whose instance UUID is `text`.
+    """Return the canonical form of the instance UUID in `text`.
 
     Raises InvalidImageId with the reason. The time is linear in the length of `text`, which is
     limited.

@@ -46,7 +46,7 @@ Properties = dict[str, Any]
 ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
 Denials = dict[Any, Exception]
-"""The fault by the object, for each object with a property that the user may not read."""
+"""For each object with a property that the user may not read, the fault by the object."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class VirtualMachine:
 
 def datacenters(session: Session) -> list[str]:
     """Return the locations of the datacenters that the user may see."""
-    return sorted(_datacenters(session), key=lambda path: (path.lower(), path))
+    return sorted(_datacenters_by_location(session), key=lambda path: (path.lower(), path))
 
 
-def _datacenters(session: Session) -> dict[str, Any]:
+def _datacenters_by_location(session: Session) -> dict[str, Any]:
     """Return the datacenters that the user may see, by location."""
-    # The names of the folders above a datacenter are part of its path.
+    # The names of the folders are necessary because they are part of a datacenter's path.
     found, denials = _read_all(
         session,
         session.content.rootFolder,
@@ -162,13 +162,13 @@ def virtual_machine(session: Session, location: str, uuid: str) -> VirtualMachin
 def locations_of(session: Session, uuid: str) -> set[str | None]:
     """Return the locations of all templates with this instance UUID.
 
-    If no template has it, return the locations of the virtual machines with this UUID. A location
-    is None if the user may not see the datacenter.
+    If no template has this UUID, return the locations of the virtual machines with this UUID. A
+    location is None if the user may not see the datacenter.
 
     A vCenter returns only one machine for each search, so this function searches the vCenter and
     each datacenter.
     """
-    by_location = _datacenters(session)
+    by_location = _datacenters_by_location(session)
     search = session.content.searchIndex
     answers = [search.FindByUuid(each, uuid, True, True) for each in (None, *by_location.values())]
     machines = {each for each in answers if isinstance(each, vim.VirtualMachine)}
@@ -231,25 +231,25 @@ def _read_machine(
     if "config.template" not in properties and reference in denials:
         raise denials[reference]
     parents = _parents(found, reference)
-    own_datacenter = next(
+    machine_datacenter = next(
         (parent for parent in parents if isinstance(parent, vim.Datacenter)), None
     )
-    vm_folder = found.get(own_datacenter, {}).get("vmFolder")
+    vm_folder = found.get(machine_datacenter, {}).get("vmFolder")
     host = properties.get("runtime.host")
     resources = _compute_resource_paths(found, datacenter)
-    own_resources = (
+    machine_resources = (
         path for resource, path in resources.items() if host in (found[resource].get("host") or ())
     )
-    own_location = None if own_datacenter is None else _path(found, own_datacenter)
-    in_datacenter = own_datacenter == datacenter
-    if in_datacenter and own_location != location:
-        own_location = _location(session, datacenter, location)
+    machine_location = None if machine_datacenter is None else _path(found, machine_datacenter)
+    in_datacenter = machine_datacenter == datacenter
+    if in_datacenter and machine_location != location:
+        machine_location = _listed_location(session, datacenter, location)
     return VirtualMachine(
-        datacenter=own_location,
+        datacenter=machine_location,
         in_datacenter=in_datacenter,
         folder=_path(found, properties.get("parent"), vm_folder),
         host=_host_name(session, host),
-        compute_resource=next(own_resources, "") if host else "",
+        compute_resource=next(machine_resources, "") if host else "",
         compute_resources=tuple(sorted(resources.values(), key=lambda path: (path.lower(), path))),
         properties=properties,
     )
@@ -265,28 +265,28 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
     }
 
 
-def _location(session: Session, datacenter: Any, path: str) -> str:
-    """Return the location, in the spelling of the list, of a datacenter that was found at `path`.
+def _listed_location(session: Session, datacenter: Any, path: str) -> str:
+    """Return the location of `datacenter` as `datacenters` lists it, or else `path`.
 
-    A vCenter also finds a datacenter at other spellings of its path, for example with a slash at
-    the beginning.
+    `path` can be another spelling of the location, for example with a slash at the beginning. A
+    vCenter also finds the datacenter at such a path.
     """
-    locations = {entity: location for location, entity in _datacenters(session).items()}
+    locations = {entity: key for key, entity in _datacenters_by_location(session).items()}
     return locations.get(datacenter, path)
 
 
 def _find_datacenter(session: Session, location: str) -> Any:
-    """Return the datacenter, or None.
+    """Return the datacenter at `location`, or None.
 
     If a name in the path contains a slash, a backslash or a percent sign, the location differs from
-    vCenter's path. In this case, or if only the spelling differs, this function searches the list
-    of all datacenters.
+    vCenter's path. In this case, and if `location` is another spelling of a location, this function
+    searches the list of all datacenters.
     """
     found = session.content.searchIndex.FindByInventoryPath(location) if location else None
     found = found if isinstance(found, vim.Datacenter) else None
     if not location or (found is not None and "%" not in location):
         return found
-    by_location = _datacenters(session)
+    by_location = _datacenters_by_location(session)
     if location in by_location or found is not None:
         return by_location.get(location, found)
     key = location_key(location)
@@ -310,7 +310,7 @@ def _with_shared_names(found: ObjectProperties) -> list[Any]:
 
 
 def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
-    """Return the name of the folder of each machine."""
+    """Return the name of each machine's folder, or '' if the user may not see the folder."""
     if not machines:
         return {}
     select = [_traversal(vim.ManagedEntity, "parent", [])]
@@ -425,7 +425,7 @@ def _read_pages(collector: Any, spec: Any) -> tuple[ObjectProperties, Denials]:
 
 
 def _contents(collector: Any, spec: Any) -> Iterator[Any]:
-    """Yield the objects of all pages. Only one page is in memory, which needs 4 kB per object."""
+    """Yield the objects of all pages, with only one page in memory. An object needs 4 kB."""
     options = Query.RetrieveOptions(maxObjects=OBJECTS_PER_PAGE)
     page = collector.RetrievePropertiesEx([spec], options)
     while page is not None:  # The first page is None if nothing was found.

@@ -1,7 +1,7 @@
 """Sessions with vCenters. A session is reused while it is valid.
 
-This module imports pyVmomi, so it is imported only on first use. Nothing is read from the
-environment of this server: neither a proxy nor a configuration.
+This module imports pyVmomi, so it is imported only on first use. The environment of this server is
+ignored: no proxy and no configuration file is used.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SESSION_SECONDS = 20 * 60
-"""How long a session is reused. A vCenter ends a session that is idle for half an hour."""
+"""The period for which a session is reused. A vCenter ends a session that is idle for half an hour.
+"""
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""API versions to use instead of `connection.OLDEST_VERSION`, by the vCenter that introduced them.
+"""The API version to use instead of `connection.OLDEST_VERSION`, by the minimum version of vCenter.
 
-The newest version that the vCenter supports is used. Version 6.7 added the creation date of a
+The newest API version that the vCenter supports is used. Version 6.7 added the creation date of a
 template, and version 7.0 added the report of an expired password.
 """
 
@@ -60,14 +61,14 @@ class Session:
 
 
 class Sessions:
-    """One session for each set of credentials. Safe to share between threads."""
+    """A cache of sessions by credentials. Threads can share it."""
 
     def __init__(self) -> None:
         self._cache = Cache()
         self._lock = threading.Lock()
 
     def warm_up(self) -> None:
-        """Make pyVmomi create the types that it creates on first use."""
+        """Make pyVmomi create the types that it would otherwise create on first use."""
         for kind in (vim.ServiceInstanceContent, vim.UserSession, vim.vm.device.VirtualDisk):
             kind._GetPropertyList()  # type: ignore[no-untyped-call]  # noqa: SLF001
 
@@ -80,8 +81,8 @@ class Sessions:
     ) -> T:
         """Call `function` with a session, and return its result.
 
-        If a cached session has ended, or its connection was closed, the function is called once
-        more with a new session. The function must therefore only read.
+        If a cached session has ended, or its connection was closed, `function` is called once more
+        with a new session. So `function` must only read.
         """
         session = self._cached_session(credentials)
         if session is not None:
@@ -94,10 +95,10 @@ class Sessions:
     def log_in_again(self, credentials: CredentialValues) -> Session:
         """Log in, and end the cached session if there is one.
 
-        A cached session would prove nothing about the credentials.
+        A cached session does not prove that the credentials are still valid.
         """
         previous = self._cached_session(credentials)
-        self._cache.delete_owner(credentials_digest(credentials))
+        self._cache.forget(credentials_digest(credentials))
         session = self._log_in(credentials)
         if previous is not None:
             previous.end()
@@ -113,8 +114,8 @@ class Sessions:
     def _log_in(self, credentials: CredentialValues) -> Session:
         """Log in and cache the session.
 
-        If another thread has done so in the meantime, end the new session and return the cached
-        one.
+        If another thread has cached a session in the meantime, end the new session and return the
+        cached session.
         """
         session = Session(credentials)
         with self._lock:
@@ -129,7 +130,7 @@ class Sessions:
     def _forget(self, credentials: CredentialValues, session: Session) -> None:
         """Remove `session` from the cache unless another thread has replaced it."""
         if self._cached_session(credentials) is session:
-            self._cache.delete_owner(credentials_digest(credentials))
+            self._cache.forget(credentials_digest(credentials))
 
 
 def require_type(value: Any, kind: type) -> Any:
