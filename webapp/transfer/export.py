@@ -59,7 +59,7 @@ READ_ONLY_COLUMNS = (
 IMPORT_COLUMNS = tuple(name for name in COLUMNS if name not in READ_ONLY_COLUMNS)
 """The columns that an import reads."""
 CHUNK_SIZE = 1_000
-"""Images per chunk of text."""
+"""The number of images in each chunk of text."""
 BYTE_ORDER_MARK = "\ufeff"
 """The start of a CSV file. Excel recognizes UTF-8 by this character."""
 ESCAPE = "'"
@@ -67,10 +67,10 @@ _BEFORE_FORMULA = (
     # Spreadsheets ignore spaces and quotes before a formula. Some also accept full-width signs.
     r"(?:\A(?=[ \"']*[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\n])(?=[ \"']*[=+\-@＝＋－＠]))"
 )
-"""Matches the positions in a text after which a spreadsheet could run a formula.
+"""Matches the positions in a cell at which a spreadsheet could find a formula.
 
-One position is the start of the text. The others are after each separator or line break, because a
-spreadsheet may ignore our quotes and split the file at semicolons or tabs.
+A formula can begin at the start of the cell. It can also begin after a separator or a line break in
+the cell, because a spreadsheet may ignore the quotes around the cell and split it there.
 """
 _ESCAPE_POSITION = re.compile(_BEFORE_FORMULA)
 _ESCAPED_POSITION = re.compile(_BEFORE_FORMULA.replace("(?=", f"{ESCAPE}(?="))
@@ -129,7 +129,7 @@ def _record_chunks(images: Iterable[Image], scope: Scope) -> Iterator[list[Recor
 
 
 def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
-    """Return the successors that `scope` can see, by their ID."""
+    """Return the successors of `images` that `scope` can see, by the ID of the successor."""
     ids = {image.successor_id for image in images if image.successor_id is not None}
     if not ids:
         return {}
@@ -142,7 +142,7 @@ def _successors(images: Sequence[Image], scope: Scope) -> Mapping[int, Image]:
 
 
 def _reference_to(successor: Image | None, image: Image) -> str:
-    """Return the text that refers to the successor of an image, as an import reads it, or ''."""
+    """Return the text by which an import finds the successor of `image`, or ''."""
     if successor is None:
         return ""
     return reference_to_image(

@@ -1,4 +1,4 @@
-"""The result of every parser of import files: a file, its lines, and texts for the columns."""
+"""The data that every parser of import files returns: a file, its lines, and their values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from webapp.refusals import Refusal
 from webapp.values.text import character_problem, is_encodable
 
 MAX_TEXT = 32_767
-"""The most characters of one value. A cell of a spreadsheet has the same limit."""
+"""The maximum length of a value, in characters. A cell of a spreadsheet has the same limit."""
 
 NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
 """The word for one image of a file, by the format of the file."""
 
 _NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
-"""The words for columns in messages, as in the forms. Any other column is named by its key."""
+"""The name of a column in messages, as in the forms. Messages name any other column by its key."""
 
 Values = Mapping[str, str]
 """The texts of a line by column, without empty texts."""
@@ -28,25 +28,24 @@ class UnreadableFile(Refusal):
 
 @dataclass(frozen=True)
 class FileLine:
-    """One image in the file.
-
-    `position` is the position of the image in the file, for example 'line 3'. `errors` are messages
-    about values that cannot be read. If the image of a Packer build cannot be identified without
-    another value, `artifact` is the artifact ID of the build and `missing` is the name of that
-    value. Otherwise, both are ''. If the ID of the image must be found in its cloud, `image_name`
-    is the name of the image there. Otherwise, `image_name` is ''. If neither the line nor the cloud
-    has a better name, the image gets `default_name` in the registry. If `unidentified` is true,
-    `errors` say why the image cannot be identified.
-    """
+    """One image in the file."""
 
     position: str
+    """The position of the image in the file, for example 'line 3'."""
     values: Values = field(default_factory=dict)
     errors: tuple[str, ...] = ()
+    """Messages about values that cannot be read."""
     artifact: str = ""
+    """The artifact ID of a Packer build, if `missing` is not ''."""
     missing: str = ""
+    """The name of the value without which a Packer build does not identify its image, or ''."""
     image_name: str = ""
+    """The name of the image in its cloud, if the ID must be found by this name. Otherwise ''."""
     default_name: str = ""
+    """The name of the image in the registry, if neither the line nor the cloud has a better name.
+    """
     unidentified: bool = False
+    """Whether `errors` say why the image cannot be identified."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class ParsedFile:
 
 
 def printable(text: str) -> str:
-    """Return a short form of a text of the file that can be shown and stored in a message."""
+    """Return the beginning of a text, with a space instead of each unprintable character."""
     return "".join(char if char.isprintable() else " " for char in text[:60]).strip()
 
 
@@ -99,7 +98,7 @@ def long_text_error(name: str) -> str:
 def _json_text(name: str, value: Any) -> tuple[str, str]:
     """Return a JSON value as text, and an error or ''.
 
-    The parser returns numbers as texts already.
+    A number is already a text, because the JSON parser is configured to return numbers as texts.
     """
     if value is None:
         return "", ""

@@ -34,9 +34,10 @@ MAX_COLUMNS = 200
 REQUIRED_COLUMNS = ("cloud", "cloud_image_id")
 DELIMITERS = ",;\t"
 MAX_BRACKETS = 20 * MAX_LINES
-"""The most arrays and objects that a JSON file may have. Millions take seconds to parse."""
+"""The maximum number of arrays and objects in a JSON file. Parsing millions of them takes seconds.
+"""
 _SEPARATOR_LINE = re.compile(rf'"?sep=([{DELIMITERS}])"?[{DELIMITERS} ]*', re.IGNORECASE)
-"""The line in front of the header that declares the separator for Excel, such as `sep=;`."""
+"""A line before the header that tells Excel the separator, such as `sep=;`."""
 
 
 def parse_file(data: bytes) -> ParsedFile:

@@ -104,7 +104,7 @@ def _create(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Outco
 
 def _register(actor: Actor, scope: Scope, line: PlannedLine, row: JobRow) -> Image:
     identity = line.identity
-    assert identity is not None  # noqa: S101  for mypy: only a line with an error has none
+    assert identity is not None  # noqa: S101  for mypy: a line without errors has an identity
     choices = ImageChoices(**{name: line.after[name] for name in ImageChoices.__dataclass_fields__})
     result = import_look_ups.result_from(row)
     if result and result.receipt:
@@ -125,10 +125,10 @@ def _update(actor: Actor, scope: Scope, line: PlannedLine) -> Outcome:
     if not image.reload(lock=True) or image.scope_id != scope.id:
         raise ChangedSincePlan("The image was deleted after the import was planned.")
     image.scope = scope
-    state = _state(image, line)
-    if state == _expected(scope, line):
+    current = _current_values(image, line)
+    if current == _values_after(scope, line):
         return Outcome("unchanged", image_id=image.id)
-    if state != line.before:
+    if current != line.before:
         raise ChangedSincePlan(
             "Somebody else changed this image after the import was planned. Import the file again "
             "to see the changes."
@@ -140,30 +140,30 @@ def _update(actor: Actor, scope: Scope, line: PlannedLine) -> Outcome:
     return Outcome("updated", image_id=image.id)
 
 
-def _state(image: Image, line: PlannedLine) -> dict[str, Any]:
-    """Return the values of the image for everything that the line determines."""
-    state: dict[str, Any] = {
+def _current_values(image: Image, line: PlannedLine) -> dict[str, Any]:
+    """Return the current values of the image, but only the values that the line determines."""
+    values: dict[str, Any] = {
         name: getattr(image, name) for name in line.after if name != "life_cycle"
     }
     if "life_cycle" in line.after:
-        state["life_cycle"] = life_cycle_to_json(life_cycle.plan_of(image))
-    return state
+        values["life_cycle"] = life_cycle_to_json(life_cycle.plan_of(image))
+    return values
 
 
 def _has_planned_values(image: Image, scope: Scope, line: PlannedLine) -> bool:
     """Return whether a registered image has the values that a line plans for a new image.
 
-    A planned value of None is not compared.
+    If a planned value is None, the registered image may have any value.
     """
     if "life_cycle" not in line.after and life_cycle.plan_of(image) != STAYS_ACTIVE:
         return False
-    state = _state(image, line)
-    planned = _expected(scope, line)
-    return all(state[name] == value for name, value in planned.items() if value is not None)
+    current = _current_values(image, line)
+    planned = _values_after(scope, line)
+    return all(current[name] == value for name, value in planned.items() if value is not None)
 
 
-def _expected(scope: Scope, line: PlannedLine) -> dict[str, Any]:
-    """Return the values of the image after the line. Raises ChangedSincePlan."""
+def _values_after(scope: Scope, line: PlannedLine) -> dict[str, Any]:
+    """Return the values that the plan of the line gives to the image. Raises ChangedSincePlan."""
     if "life_cycle" not in line.after:
         return line.after
     return {

@@ -16,9 +16,9 @@ from webapp.transfer.import_lines import InvalidLine, LifeCycleColumns
 def resolve(columns: LifeCycleColumns | None, before: LifeCyclePlan) -> LifeCyclePlan:
     """Return the life cycle of an image after its line is imported, without a successor.
 
-    An empty date or reason leaves the stored value unchanged. Raises InvalidLine if the dates lead
-    to another status than the line has, for example the status `active` with a `deprecated_on` in
-    the past. Also raises InvalidLifeCycle.
+    An empty date or reason leaves the stored value unchanged. Raises InvalidLine if the dates
+    contradict the status in the line, for example the status `active` with a `deprecated_on` in the
+    past. Also raises InvalidLifeCycle.
     """
     if columns is None:
         return LifeCyclePlan(before.deprecated_on, before.retired_on, before.reason)

@@ -67,22 +67,22 @@ class LifeCycleColumns:
 
 @dataclass(frozen=True)
 class ImportLine:
-    """The valid values of a line.
-
-    If the image can't be identified, `locator` is None. If the image must be found by `image_name`,
-    the image ID of `locator` is ''. `choices` has the valid values of the fields of `ImageChoices`.
-    `texts` has the texts of these columns as they are in the file. `credentials` is the name of
-    credentials, or ''. If the line leaves the life cycle unchanged, `life_cycle` is None.
-    """
+    """The valid values of a line."""
 
     cloud: Cloud
     locator: Locator | None
+    """None if the image can't be identified. If the image must be found by `image_name`, the image
+    ID of the locator is ''."""
     choices: Mapping[str, Any] = field(default_factory=dict)
+    """The valid values of the fields of `ImageChoices`."""
     texts: Mapping[str, str] = field(default_factory=dict)
+    """The texts of the columns for `ImageChoices`, as they are in the file."""
     description: str = ""
     architecture: str = ""
     credentials: str = ""
+    """The name of credentials, or ''."""
     life_cycle: LifeCycleColumns | None = None
+    """None if the line does not change the life cycle."""
     image_name: str = ""
     default_name: str = ""
 
@@ -96,15 +96,16 @@ class ImportLine:
 
 @dataclass
 class ParsedLine:
-    """A line of a file after parsing.
-
-    If the cloud is not known, `values` is None. `missing` is the name of a value that the line
-    lacks and that the person can enter for all lines of the cloud, for example 'location', or ''.
-    """
+    """A line of a file after parsing."""
 
     values: ImportLine | None = None
+    """None if the cloud is not known."""
     errors: list[str] = field(default_factory=list)
     missing: str = ""
+    """The name of a value that the line lacks and that the person can enter, or ''.
+
+    For example, it is 'location'. The person enters the value once for all lines of the cloud.
+    """
 
     def collect(self, parse: Callable[..., T], *args: Any) -> T | None:
         """Return the result of `parse`, or None after adding the error that it raises."""
@@ -126,7 +127,7 @@ def parse_line(line: FileLine, answers: Answers, *, can_share: bool) -> ParsedLi
     cloud = parsed.collect(_parse_cloud, line.values.get("cloud", ""))
     entered = answers.by_cloud.get(cloud.key, {}) if cloud else {}
     line = parsed.collect(packer_manifest.complete, line, entered) or line
-    # A text with only blanks or characters of no width is empty, as in a form.
+    # A text that contains only spaces and invisible characters is empty, as in a form.
     values = {name: text for name, text in line.values.items() if normalized(text)}
     choices = _parse_choices(parsed, values)
     if not can_share:
@@ -251,7 +252,7 @@ def choices_for_new_image(
 
 
 def _family_errors(family: str) -> list[str]:
-    """Return the error if a new family contains a version, such as "Debian 12"."""
+    """Return the error for a new family that contains a version, such as "Debian 12", or []."""
     listed = operating_systems.family_with_version(family)
     if listed is None:
         return []
@@ -260,7 +261,7 @@ def _family_errors(family: str) -> list[str]:
 
 
 def unusable_compute_resource(name: str) -> str:
-    """Return the error if the image of a line can't be used on its compute resource."""
+    """Return the error message for a compute resource on which the image can't be used."""
     return (
         f"The image can’t be used on the compute_resource “{name[:80]}”. Correct it, or leave it "
         "empty."
@@ -414,7 +415,8 @@ def _parse_life_cycle(parsed: ParsedLine, values: Mapping[str, str]) -> LifeCycl
     deprecated = parsed.collect(_parse_date, values, "deprecated_on")
     retired = parsed.collect(_parse_date, values, "retired_on")
     reason, successor = values.get("status_reason", ""), values.get("successor", "")
-    # The reason is checked with any date, because a plan without a date has no reason.
+    # LifeCyclePlan checks the reason. The date does not matter here, but a plan needs one to have a
+    # reason.
     parsed.collect(LifeCyclePlan, date.max, None, reason)
     if len(parsed.errors) > count:
         return None

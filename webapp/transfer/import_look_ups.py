@@ -40,7 +40,7 @@ Jobs are stored with this key, so the key stays although the code says “look u
 
 
 class _IsRegistered(Exception):
-    """The look-up found that the image is already registered; the line alone didn't show this."""
+    """The look-up showed that the image is already registered. The line alone did not show this."""
 
     def __init__(self, identity: ImageIdentity) -> None:
         super().__init__(str(identity))
@@ -83,13 +83,12 @@ JOB_ACTIONS = (JobAction(LOOK_UP, "Look up {images}", look_up_line, calls_cloud=
 def credentials_to_look_up(
     job: Job, rows: Sequence[JobRow], parsed_lines: Sequence[ParsedLine]
 ) -> dict[int, int]:
-    """Return the rows whose images must be looked up before the plan.
+    """Return the IDs of the credentials for the look-ups that are necessary before the plan.
 
-    The keys are the indexes of the rows, and the values are the IDs of the credentials to use.
-
-    These are the lines that have no errors, have usable credentials, and identify an image that is
-    not registered yet. If the row already has a result for the same image and credentials, the
-    image is looked up again only if the result is an error.
+    The keys are the indexes of the rows to look up. A look-up is necessary if the line has no
+    errors, has usable credentials, and identifies an image that is not registered yet. If the row
+    already has a result for the same image and credentials, a look-up is necessary only if the
+    result is an error.
     """
     options = options_from(job.arguments)
     usable = cloud_credentials.usable_at(job.scope)
@@ -132,10 +131,11 @@ def look_up_key(
     ]
 
 
-def keep_current_result(job: Job, row: JobRow) -> None:
-    """Remove a result that is too old from the arguments of an import's row.
+def update_stored_result(job: Job, row: JobRow) -> None:
+    """Update the result of a look-up in the arguments of a row, without saving the row.
 
-    If the job stopped trying to look up the row, the result is the error message of the row.
+    Remove the result if it is from an earlier round of look-ups. If the job gave up looking up the
+    row, the error message of the row becomes the result.
     """
     look_up_round = job.arguments.get("look_up_round", 0)
     stored = row.arguments.get("look_up_result")

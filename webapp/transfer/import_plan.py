@@ -25,7 +25,7 @@ from webapp.transfer.import_lines import Answers, ImportLine, ParsedLine
 from webapp.values.text import normalized
 
 CHUNK_SIZE = 500
-"""Lines per query for registered images."""
+"""The maximum number of identities in a query for registered images."""
 OPERATING_SYSTEM = "operating_system"
 """The name of the question for the operating system.
 
@@ -47,8 +47,8 @@ class ImportOptions:
     """How to import new images.
 
     If `look_up` is true, each new image is read from its cloud. `credentials` maps the key of a
-    cloud to the ID of the credentials that the person chose. If a line names credentials, it uses
-    these instead.
+    cloud to the ID of the credentials that the person chose. If a line names other credentials, the
+    named credentials are used.
     """
 
     look_up: bool
@@ -57,13 +57,11 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class LookUp:
-    """The result of the look-up of one line: a receipt or an error.
-
-    If the cloud returned an image that is already registered, `registered` is its identity instead.
-    """
+    """The result of the look-up of one line. Only one of the three fields is set."""
 
     receipt: Receipt | None = None
     registered: ImageIdentity | None = None
+    """The identity of the image, if the look-up showed that the image is already registered."""
     error: str = ""
 
     def identity_on(self, compute_resource: str) -> ImageIdentity | None:
@@ -79,28 +77,21 @@ class LookUp:
 
 @dataclass
 class PlannedLine:
-    """One line of a plan.
-
-    `changes` has a pair (before, after) for each column that changes, as pages show it. `image_id`
-    is the ID of the registered image, or None if the image is not registered.
-
-    `import_job` needs the other values. `before` and `after` have the columns of `ImageChoices`
-    and, in `life_cycle`, the life cycle. Both contain only the values that the line determines. For
-    a new image, `before` is empty. If the file registers the successor, `successor` is the identity
-    of the successor, and the life cycle has no ID of a successor. If the successor has a line in
-    the file, `successor_position` is the position of this line in the plan. `question` is the name
-    of a value that the line lacks and that the person can enter, or ''. `only_lacks_answers` is
-    whether the line has no other errors.
-    """
+    """One line of a plan."""
 
     number: int
+    """The index of the line in the file."""
     position: str
+    """The position of the line in the file as messages name it, for example 'line 3'."""
     subject: str
+    """The name or the ID of the image, for people."""
     cloud_image_id: str = ""
     effect: Effect = Effect.ERROR
     errors: list[str] = field(default_factory=list)
     changes: dict[str, Sequence[Any]] = field(default_factory=dict)
+    """The pair (before, after) of each column that changes, as pages show it."""
     image_id: int | None = None
+    """The ID of the registered image, or None if the image is not registered."""
     identity: ImageIdentity | None = None
     location: str = ""
     compute_resource: str = ""
@@ -108,12 +99,23 @@ class PlannedLine:
     description: str = ""
     architecture: str = ""
     before: dict[str, Any] = field(default_factory=dict)
+    """The values of the image before the import. For a new image, this is empty."""
     after: dict[str, Any] = field(default_factory=dict)
+    """The values of the image after the import.
+
+    `before` and `after` contain only the values that the line determines: the columns of `ImageChoices`
+    and, with the key `life_cycle`, the life cycle.
+    """
     successor: ImageIdentity | None = None
+    """The identity of the successor, if the file registers the successor. In this case, the life
+    cycle has no ID of a successor."""
     successor_may_be_retired: bool = False
     successor_position: int | None = None
+    """The position in the plan of the successor's line, if the successor has a line in the file."""
     question: str = ""
+    """The name of a value that the line lacks and that the person can enter, or ''."""
     only_lacks_answers: bool = False
+    """Whether every error says that the line lacks a value that the person can enter."""
     cloud: str = ""
 
     @property
@@ -132,8 +134,8 @@ def credentials_for(
 ) -> CloudCredentials | None:
     """Return the credentials for a line, or None if there are none.
 
-    If the line names credentials, only these are returned. Otherwise, `options` has the credentials
-    for the cloud of the line.
+    If the line names credentials, return only credentials with this name. Otherwise, return the
+    credentials that the person chose for the cloud of the line.
     """
     rows = [row for row in usable if row.cloud == line.cloud.key]
     if line.credentials:

@@ -48,8 +48,8 @@ def make_plan(
 ) -> list[PlannedLine]:
     """Return the plan of a file, in the order in which the lines must be applied.
 
-    `parsed_lines` are the values of `lines` with these `answers`. Errors are added to them.
-    `look_ups` maps the index of a line to the result of its look-up.
+    `parsed_lines` are the values of `lines` with these `answers`. This function adds errors to
+    them. `look_ups` maps the index of a line to the result of its look-up.
     """
     return _Planner(scope, options, answers, lines, parsed_lines, look_ups).plan()
 
@@ -70,7 +70,7 @@ class _Line:
     keeps_successor: bool = False
     """Whether the image has the same successor after the import as before."""
     answerable_errors: int = 0
-    """How many of the errors say that the line lacks a value that the person can enter."""
+    """The number of errors that say that the line lacks a value that the person can enter."""
 
     @property
     def values(self) -> ImportLine:
@@ -100,7 +100,7 @@ class _Planner:
         self._scope, self._options, self._answers = scope, options, answers
         self._usable_credentials = cloud_credentials.usable_at(scope)
         self._lines = [
-            self._line(number, line, parsed, look_ups.get(number))
+            self._new_line(number, line, parsed, look_ups.get(number))
             for number, (line, parsed) in enumerate(zip(lines, parsed_lines, strict=True))
         ]
 
@@ -119,7 +119,7 @@ class _Planner:
         self._set_successor_positions()
         return [line.planned for line in self._lines]
 
-    def _line(
+    def _new_line(
         self, number: int, line: FileLine, parsed: ParsedLine, look_up: LookUp | None
     ) -> _Line:
         cloud_image_id = line.values.get("cloud_image_id") or line.image_name or line.artifact
@@ -160,7 +160,10 @@ class _Planner:
             line.image, line.planned.image_id, line.planned.subject = image, image.id, image.name
 
     def _refuse_duplicates(self) -> None:
-        """Refuse several lines for one image: all if they differ, otherwise all but the first."""
+        """Refuse lines for the same image.
+
+        If the lines have different values, refuse all of them. Otherwise, refuse all but the first.
+        """
         same: dict[ImageIdentity, list[_Line]] = {}
         for line in self._lines:
             if line.planned.identity:

@@ -1,9 +1,10 @@
-"""Prepare the plan of an import: look up new images, and replace the rows by the lines of the plan.
+"""Prepare the plan of an import: look up new images, and replace the file's rows with the plan's.
 
-An import with the action PLAN is being prepared, and no page shows its rows. The rows are written
-in chunks, so that others can write meanwhile, and always contain all lines of the file. So an
-interrupted preparation begins again. The plan is visible when all of its lines are stored. A lease
-makes sure that only one process prepares an import. A long file is prepared in the background.
+An import with the action PLAN is being prepared, and no page shows its rows. The preparation writes
+the rows in chunks, so that others can write meanwhile. The rows always contain all lines of the
+file, so an interrupted preparation can begin again. Pages show the plan when all of its lines are
+stored. A lease makes sure that only one process prepares an import. A long file is prepared in the
+background.
 """
 
 from __future__ import annotations
@@ -40,19 +41,20 @@ PLAN = "import-plan"
 PREPARE = "import-prepare"
 """The key of the job action that prepares another job, which is an import, in the background."""
 SHORT_FILE_LINES = 1_000
-"""The most lines of a file that is prepared within the request."""
+"""The maximum number of lines of a file that is prepared within the request."""
 CHUNK_SIZE = 200
-"""Rows per transaction."""
+"""The number of rows in each transaction."""
 LEASE_SECONDS = 120.0
-"""How long a process may take from one step of a preparation to the next one."""
+"""The duration of the lease. Each transaction of the preparation extends the lease."""
 
 log = logging.getLogger(__name__)
 
 
 def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any = None) -> bool:
-    """Let the import be prepared again. Return False if another request has changed the job.
+    """Change the job so that `advance` prepares the import again. Return whether this succeeded.
 
-    The job is not changed unless it meets the query condition `only_if`.
+    If another request has moved the job to another step, or if the job does not meet the query
+    condition `only_if`, the job is not changed.
     """
     step = {
         "action": PLAN,
@@ -66,10 +68,11 @@ def begin(job: Job, *, look_up: bool, arguments: Mapping[str, Any], only_if: Any
 
 
 def advance(job: Job, vault: Vault, *, retry: bool = True) -> None:
-    """Prepare the import if that must be done now, and reload `job`.
+    """Take the next step of the preparation, and reload `job`.
 
-    A long file is prepared in the background. If this failed, it is tried again only if `retry` is
-    true. If the job is not an import that is being prepared, do nothing.
+    A long file is prepared in the background. If no background job prepares the file, for example
+    because that job failed, start a background job only if `retry` is true. If the job is not an
+    import that is being prepared, do nothing.
     """
     if job.action == LOOK_UP and job.state in {"done", "stopped"}:
         retry = begin(job, look_up=False, arguments=job.arguments) or retry
@@ -111,7 +114,7 @@ JOB_ACTIONS = (
 
 
 def _prepare(job: Job, vault: Vault) -> None:
-    """Prepare an import, unless another thread or process does so."""
+    """Prepare an import, unless another thread or process is already preparing it."""
     lease = leases.acquire(f"import:{job.id}", LEASE_SECONDS)
     if lease is None:
         return
@@ -130,7 +133,7 @@ class _Preparation:
         self._job, self._lease, self._vault = job, lease, vault
         self._rows = _rows(job)
         for row in self._rows:
-            import_look_ups.keep_current_result(job, row)
+            import_look_ups.update_stored_result(job, row)
         self._lines = [import_look_ups.line_from(row.arguments) for row in self._rows]
 
     def run(self) -> None:
@@ -158,7 +161,7 @@ class _Preparation:
         return [import_plan.parse_at(self._job.scope, line, answers) for line in self._lines]
 
     def _start_look_ups(self, credentials: Mapping[int, int]) -> None:
-        """Let some rows be looked up. The other rows are finished already.
+        """Start the look-ups of the rows in `credentials`, and mark the other rows as finished.
 
         `credentials` maps the indexes of the rows to the IDs of the credentials to use.
         """
@@ -191,7 +194,8 @@ class _Preparation:
             results,
         )
         self._write()
-        # The positions of the new rows are free. An interrupted preparation leaves rows of both.
+        # The new rows get positions that no existing row has. After an interruption, the existing
+        # rows are partly rows of the file, and partly rows of the interrupted preparation.
         positions = [row.position for row in self._rows]
         first = 0 if min(positions, default=0) >= len(planned) else max(positions, default=0) + 1
         for start in range(0, len(planned), CHUNK_SIZE):
@@ -207,7 +211,7 @@ class _Preparation:
         self._finish({"action": APPLY, "arguments": arguments})
 
     def _replace(self, lines: Sequence[PlannedLine], first_position: int, start: int) -> None:
-        """Replace the rows of some lines. The first of the lines has the index `start`."""
+        """Replace the rows of `lines`. The first of these lines has the index `start`."""
         old_rows = [self._rows[line.number] for line in lines]
         new_rows = [
             NewRow(
@@ -232,7 +236,10 @@ class _Preparation:
         let_others_write(started)
 
     def _finish(self, step: Mapping[str, Any]) -> bool:
-        """End the preparation with the next step. Return False if the job was changed."""
+        """Move the job to the step after the preparation. Return whether this succeeded.
+
+        If another request has moved the job to another step, the job is not changed.
+        """
         with transaction():
             leases.require(self._lease)
             return bool(Job.update(step).where(is_unchanged(self._job)).execute())
@@ -246,7 +253,7 @@ def _rows(job: Job) -> list[JobRow]:
 
 
 def is_unchanged(job: Job) -> Any:
-    """Return the query condition that no other request has moved the job to another step."""
+    """Return a query condition: no other request has moved the job to another step."""
     return (Job.id == job.id) & (Job.action == job.action) & (Job.state == job.state)
 
 
@@ -301,8 +308,8 @@ def _questions(
 ) -> list[dict[str, Any]]:
     """Return the questions to show above the plan.
 
-    Each question has the number of lines that lack its answer. Answered questions stay, so that the
-    person can correct the answer.
+    Each question has the number of lines that lack its answer. Answered questions are included, so
+    that the person can correct the answer.
     """
     lacking = Counter(
         ("" if line.question == OPERATING_SYSTEM else line.cloud, line.question)

@@ -29,7 +29,7 @@ from webapp.values.text import normalized
 
 Node = int | ImageIdentity
 CHUNK_SIZE = 500
-"""Values per query."""
+"""The maximum number of values in a query."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class KnownImage:
     retired: bool = False
 
     def label(self, seen_from: ImageIdentity) -> str:
-        """Return the text by which an export refers to this image, the successor of `seen_from`."""
+        """Return the text by which an export names this image as the successor of `seen_from`."""
         return reference_to_image(self.identity, self.locator, seen_from)
 
 
@@ -99,9 +99,9 @@ class Successors:
         return next(iter(near.values()))
 
     def label(self, image_id: int, seen_from: ImageIdentity) -> str:
-        """Return the text by which an export refers to an image.
+        """Return the text by which an export names an image as the successor of `seen_from`.
 
-        If the scope can't see the image, return its number.
+        If the scope can't see the image, return the number of the image.
         """
         image = self._numbered.get(image_id)
         return image.label(seen_from) if image else f"#{image_id}"
@@ -127,11 +127,11 @@ class Successors:
         self._following[node] = successor
 
     def _nearest(self, identity: ImageIdentity, text: str) -> Mapping[Node, KnownImage]:
-        """Return the images with the ID in `text`, in the location that the text names.
+        """Return the images to which `text` can refer by an image ID, but only the best matches.
 
-        If there are several images, return only the images in the location of the line's image. If
-        there are still several, return only the images with the compute resource of the line's
-        image.
+        `identity` is the image of the line. An image in the location in `text`, or in the cloud and
+        location of the line's image, is a better match than other images. Of such images, an image
+        with the compute resource in `text`, or of the line's image, is a better match.
         """
         ranked: dict[int, dict[Node, KnownImage]] = defaultdict(dict)
         for reference in self._references[text]:

@@ -51,10 +51,10 @@ def parse_builds(builds: Sequence[Any], max_lines: int) -> tuple[list[FileLine],
 
 
 def complete(line: FileLine, answers: Mapping[str, str]) -> FileLine:
-    """Return the line with its image identified, if `answers` has the value that is missing.
+    """Return the line, with its image identified if `answers` has the missing value.
 
-    Otherwise, return the line as it is. `answers` maps the name of a missing value to the value
-    that the person entered for this cloud. Raises InvalidImageId.
+    `answers` maps the name of a missing value to the value that the person entered for this cloud.
+    Raises InvalidImageId.
     """
     if not line.missing or not answers.get(line.missing):
         return line
@@ -84,9 +84,9 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
         return
     custom, errors = json_values({**data, "artifact_id": build.get("artifact_id")})
     values = {"cloud": cloud.key}
-    # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`. That
-    # name says nothing about the image, so the image keeps the name that it has in the cloud. The
-    # same applies if the name of the build is not valid for an image.
+    # If a build has no name, Packer writes the name of the builder, for example `amazon-ebs`. This
+    # name does not describe the image. So the image gets its name from the cloud, as it does if the
+    # name of the build is not valid for an image.
     if name not in _BUILDERS and is_valid_name(name):
         values["name"] = name
     columns = {name: custom[name] for name in (*IMPORT_COLUMNS, *_EXTRA_VALUES) if name in custom}
@@ -100,8 +100,8 @@ def _build_lines(number: int, build: Any) -> Iterator[FileLine]:
 def _cloud_of(builder: str, artifact: Any) -> Cloud | None:
     """Return the cloud of a build, or None.
 
-    A post-processor, such as `amazon-import`, imports an image into another cloud than the
-    builder's. Then only the artifact ID shows which cloud has the image.
+    A post-processor, such as `amazon-import`, can import the image into a cloud that the builder
+    does not know. Then only the artifact ID shows which cloud has the image.
     """
     cloud = _BUILDERS.get(builder)
     first = artifact.partition(",")[0].strip() if isinstance(artifact, str) else ""
