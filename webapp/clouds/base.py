@@ -8,15 +8,15 @@ These are the errors. The message of each error is safe to show and says what to
     CloudError
     ├── InvalidCredentials    a field, or a combination of fields, is wrong; nothing was sent
     ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
-    ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
     │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
+    ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
     ├── ImageNotFound         the cloud says that there is no such image at that location
     ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
     ├── UnknownLocation       no such region, or not enabled for these credentials
     ├── CredentialsRejected   the cloud does not accept the credentials
     ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
     ├── CloudThrottled        too many calls
-    ├── CallsInProgress       the owner has too many calls in progress; nothing was sent
+    ├── CallsInProgress       too many calls are in progress, so this call was refused or ended
     └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
 """
 
@@ -58,13 +58,13 @@ LOG_LENGTH = 2000
 NAME_LENGTH = 255
 TEXT_LENGTH = 1000
 DESCRIPTION_LENGTH = 4000
-"""The longest texts of a cloud that the registry stores and shows. A private cloud may send
-megabytes. No cloud allows descriptions of more than 4,000 characters."""
+"""The maximum lengths, in characters, of the texts that the registry logs, stores and shows. A
+private cloud may send megabytes. No cloud allows descriptions of more than 4,000 characters."""
 MAX_FACTS = 200
 MAX_ITEMS = 100
-"""The most volumes, warnings and texts about the operating system of one image."""
+"""The maximum number of volumes, of warnings, and of `os_texts` of one image."""
 MAX_LISTED = 10_000
-"""The most locations, images and compute resources in one list."""
+"""The maximum number of locations, images or compute resources in one list."""
 
 _USED_UP = {
     Budget.CREDENTIALS: "{} calls with these credentials are in progress. Try again in a moment.",
@@ -165,9 +165,10 @@ class CloudThrottled(CloudError):
 
 
 class CallsInProgress(CloudError):
-    """The owner of the credentials, or the person, has as many calls in progress as allowed.
+    """The maximum number of calls is in progress, for example of the account or of the person.
 
-    Nothing was sent. So this error says nothing about the cloud or the image.
+    The call was not made, or it ended before its answer was complete. So this error says nothing
+    about the cloud or the image.
     """
 
 
@@ -243,7 +244,7 @@ class CredentialValues(Mapping[str, str]):
     """
 
     def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
-        """`owner` names the account whose budget of calls is used: '' for Scalr."""
+        """`owner` is the account whose budget the calls use, or '' for credentials of Scalr."""
         self._values = dict(values)
         self.owner = owner
 
@@ -445,7 +446,7 @@ def _replace(value: object, /, **fields: object) -> None:
 
 
 def _first_facts(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
-    """Return the first MAX_FACTS facts, among them those that the registry itself uses."""
+    """Return at most MAX_FACTS facts, including all facts that the registry itself uses."""
     if len(facts) <= MAX_FACTS:
         return facts
     used = [fact for fact in facts if fact.key in {REPLACEMENT, OWNER}]
@@ -471,7 +472,7 @@ class Cloud(ABC):
     location_field: ClassVar[Field | None]
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
-    """Whether people choose an image from the list that `images` returns, or else type an ID."""
+    """Whether people choose the image from the list that `images` returns, or type its ID."""
     compute_resource_field: ClassVar[Field | None] = None
     """The field for the compute resource in the confirmation form, or None.
 
@@ -531,9 +532,9 @@ class Cloud(ABC):
     ) -> Sequence[Locator | NamedImage]:
         """Return the images that a Packer manifest lists for one of `packer_builders`.
 
-        Builders leave values out, such as the location. So `custom` has the manifest's custom_data
-        and the values that the person entered. Raises IncompleteArtifact if such a value is
-        missing, and InvalidImageId.
+        Builders leave values out, such as the location. So `custom` contains the custom_data of the
+        manifest and the values that the person entered. Raises IncompleteArtifact if such a value
+        is missing, and InvalidImageId.
         """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = found.location or custom.get("location", "")
@@ -578,7 +579,7 @@ class Cloud(ABC):
         return self.describe(credentials, locator)
 
     def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
-        """Return the ID of the image with this name, for clouds that return a NamedImage.
+        """Return the ID of the image with this name, for a NamedImage from `packer_images`.
 
         Raises InvalidImageId if several images have the name, and CloudError.
         """

@@ -1,7 +1,7 @@
-"""The only way to the network for all adapters, with limits on time, size, addresses and number.
+"""The only way to the network for all adapters. It limits time, sizes, addresses and calls at once.
 
 - `calls`: the limits of one call: its deadline, and how many bytes a cloud may send.
-- `endpoints`: which addresses this server may connect to, and the connection itself.
+- `endpoints`: to which addresses this server may connect, and the connection itself.
 - `connections`: the connections for pyVmomi, botocore and `requests`. Every read and every write
   ends at the deadline.
 - `budgets`: how many calls run at once.

@@ -1,7 +1,7 @@
 """Limit how many calls to clouds run at once, by credentials, by account, by person, and in total.
 
-If one endpoint never answers, only the calls of its owner have to wait. The budgets are those of
-one process.
+If an endpoint never answers, only calls of the same owner have to wait. Each process has its own
+budgets.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owne
 CALLS_PER_CREDENTIALS = 4
 CALLS_PER_ACCOUNT = 8
 CALLS_PER_PERSON = 3
-"""The most threads that serve requests and wait for calls of one person."""
+"""The maximum number of threads in which requests of one person wait for clouds."""
 RESERVED = 1
-"""The calls in each budget of credentials or of an account that only requests of people may use."""
+"""The number of calls in each budget of credentials or of an account that background jobs must
+leave to requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
-"""The most calls that read a large answer at once. Each may need 40 MB of memory."""
+"""The maximum number of calls that read a large answer at once. Each may need 40 MB of memory."""
 PERSON_SECONDS = 1.0
 """The seconds that a request of a person waits for the end of another call of the same owner."""
 BACKGROUND_SECONDS = 10.0
@@ -46,7 +47,7 @@ class Budget(enum.Enum):
 
 
 class BudgetUsedUp(LimitExceeded):
-    """As many calls as `limit` are in progress."""
+    """The maximum number of calls, `limit`, is in progress."""
 
     def __init__(self, budget: Budget, limit: int) -> None:
         super().__init__(f"{limit} calls of one {budget.value} are in progress")
@@ -61,16 +62,16 @@ Key = tuple[Budget, Hashable]
 
 
 class Budgets:
-    """The calls in progress. Safe to share between threads."""
+    """The calls in progress. Threads can share this object."""
 
     def __init__(self) -> None:
         self._calls: Counter[Key] = Counter()
         self._changed = threading.Condition()
         self.waiting_threads = 12
-        """How many of the threads that serve requests may wait for clouds at once."""
+        """The maximum number of threads that serve requests and wait for clouds at once."""
 
     def configure(self, threads: int) -> None:
-        """Set how many threads serve requests. At least a quarter of them never waits."""
+        """Set how many threads serve requests. About a quarter of them never waits for a cloud."""
         self.waiting_threads = max(1, threads - max(1, threads // 4))
 
     def waiting_people(self) -> int:
@@ -107,7 +108,7 @@ class Budgets:
 
     @contextmanager
     def _large_answers(self, owner: str) -> Iterator[Call]:
-        """Let the call begin. If it reads something large, count it among the large calls."""
+        """Yield the call. If it reads a large answer, count it in the budgets of large answers."""
         large: dict[Key, int] = {
             (Budget.LARGE, owner): LARGE_PER_ACCOUNT,
             (Budget.MEMORY, ""): LARGE_PER_PROCESS,
@@ -120,7 +121,8 @@ class Budgets:
             nonlocal is_large
             with lock:  # A call may read several answers at once.
                 if not is_large and not has_ended:
-                    # Raise BudgetUsedUp before the deadline, for which the cloud would be blamed.
+                    # Raise BudgetUsedUp before the deadline, because the message of the deadline
+                    # would blame the cloud.
                     call = current_call()
                     try:
                         counted.enter_context(self._counted(large, call.seconds_left() - 0.2))

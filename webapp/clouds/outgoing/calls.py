@@ -24,16 +24,17 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""The most bytes in one answer of a cloud, also after decompression. Longer lists are paged."""
+"""The maximum size of an answer in bytes, also after decompression. Clouds split longer lists into
+pages."""
 MAX_WIDE_ANSWER_BYTES = 2 * 1024 * 1024
-"""The most bytes in an answer that has characters such as emoji. A single emoji makes Python store
-the whole text with four bytes per character."""
+"""The maximum size in bytes of an answer that contains a character such as an emoji. A single emoji
+makes Python store the whole text with four bytes per character."""
 MAX_ANSWER_ELEMENTS = 200_000
-"""The most elements in one answer: tags and attributes in XML, or values in JSON."""
+"""The maximum number of elements in an answer: tags and attributes in XML, or values in JSON."""
 MAX_CALL_BYTES = 2 * MAX_ANSWER_BYTES
 MAX_CALL_ELEMENTS = 500_000
-"""The most bytes and elements in all answers of one call. Without this limit, a list could have
-endless pages."""
+"""The maximum numbers of bytes and elements in all answers of one call. Without these limits, a
+list could have endless pages."""
 LARGE_ANSWER_BYTES = 512 * 1024
 LARGE_ANSWER_ELEMENTS = 20_000
 """An answer with more bytes or elements is large. All usual answers are smaller."""
@@ -69,10 +70,11 @@ class Call:
         owner: str = "",
         become_large: Callable[[], None] = lambda: None,
     ) -> None:
-        """`owner` is whose call it is. It is the owner of the outer call if there is one.
+        """`owner` is the account that owns the credentials of the call, or '' for Scalr.
 
-        `become_large` is called when the call reads something large. It may wait, and raise an
-        exception to end the call.
+        If there is an `outer` call, its owner is the owner of this call. `become_large` is called
+        when the call has read a large answer, or much data in several answers. It may wait, and it
+        may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -111,13 +113,13 @@ class Call:
             self._become_large()
 
     def fail(self, failure: LimitExceeded) -> LimitExceeded:
-        """Return `failure`, and refuse everything that the call would do from now on."""
+        """Store and return `failure`. Every later step of the call raises the stored failure."""
         self.failure = failure
         return failure
 
 
 class Answer:
-    """Counts the decompressed content of one answer while it is read."""
+    """A counter of the decompressed content of one answer."""
 
     def __init__(self) -> None:
         self._call = current_call()
@@ -129,9 +131,10 @@ class Answer:
     def count(self, piece: bytes) -> None:
         """Count the next piece. Raises AnswerTooLarge if the answer is too large to parse.
 
-        An XML answer may define entities, each of which stands for many elements. No cloud does.
+        Also raises AnswerTooLarge if an XML answer defines entities, because one entity can stand
+        for many elements. No cloud defines entities.
         """
-        text = piece.replace(b"\0", b"")  # in UTF-16 or UTF-32
+        text = piece.replace(b"\0", b"")  # Texts in UTF-16 and UTF-32 contain NUL bytes.
         if self._is_xml is None and (start := text.lstrip(b" \t\r\n\xef\xbb\xbf\xff\xfe")):
             self._is_xml = start.startswith(b"<")
         elements = sum(map(text.count, (b"<", b"=") if self._is_xml else (b",", b"[", b"{")))
@@ -153,7 +156,7 @@ class Answer:
 
 _ENTITY = b"<!ENTITY"
 _NARROW = bytes(range(0xF0))
-"""The bytes of characters that are not wide, in UTF-8."""
+"""All bytes that UTF-8 uses for characters other than emoji and similar characters."""
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
@@ -170,7 +173,7 @@ def has_ended() -> bool:
 
 
 def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return the result of `call`, whose connections end after `seconds`.
+    """Return the result of `call`. The connections of `call` end after `seconds`.
 
     Raises LimitExceeded, or the exception of `call`.
     """
@@ -223,7 +226,7 @@ def call_each_within(
 
 @contextmanager
 def owned_by(owner: str, become_large: Callable[[], None] = lambda: None) -> Iterator[Call]:
-    """Let the calls in this context belong to `owner`. `Call` explains `become_large`."""
+    """Make `owner` the owner of all calls in this context. `Call` explains `become_large`."""
     outermost = Call(math.inf, owner=owner, become_large=become_large)
     token = _current.set(outermost)
     try:

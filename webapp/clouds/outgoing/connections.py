@@ -1,7 +1,8 @@
 """The connections for all SDKs: each read and each write ends at the deadline of the call.
 
-botocore and `requests` use connections of urllib3, and pyVmomi uses those of http.client, on which
-urllib3 builds. So a mixin for http.client's class limits them all.
+botocore and `requests` use connections of urllib3, and pyVmomi uses connections of http.client. The
+classes of urllib3 are subclasses of http.client's class. So a mixin for this class limits all
+connections.
 
 This module imports `requests`, so it is imported only on first use of an SDK.
 """
@@ -27,11 +28,11 @@ from webapp.clouds.outgoing.calls import Answer, AnswerTooLarge, current_call
 from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
 
 MAX_HEAD_BYTES = 1024 * 1024
-"""The most bytes of an answer that are not content: headers, and the sizes of chunks."""
+"""The maximum number of bytes in an answer that are not content: headers, and sizes of chunks."""
 
 
 class _LimitedReader(io.RawIOBase):
-    """Reads an answer from a socket, until the deadline of the call or the largest size."""
+    """A reader of an answer. It fails at the deadline of the call, and at the maximum size."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
         self._raw, self._connection = raw, connection
@@ -130,7 +131,7 @@ class _LimitedUrllib3Connection(LimitedConnection):
 class _LimitedBody(urllib3.HTTPResponse):
     """A response whose decompressed body is limited too.
 
-    urllib3 creates its responses itself, so the class is changed after the creation.
+    urllib3 creates its responses itself, so `getresponse` changes the class of each response.
     """
 
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
@@ -190,15 +191,15 @@ ONE_RETRY = Retry(
     raise_on_status=False,
     respect_retry_after_header=False,
 )
-"""The retry helps if the server has closed a pooled connection, or has failed briefly. It applies
-to every HTTP method, because the adapters only read images and log in."""
+"""The retry helps if the server has closed a pooled connection, or has failed briefly. Requests
+with any HTTP method are retried, because the adapters only read images and log in."""
 NO_RETRY = Retry(total=False, redirect=False, raise_on_status=False)
 
 
 def configure_session(session: requests.Session, retry: Retry = ONE_RETRY) -> None:
     """Limit the connections of a session, and ignore the environment of this server.
 
-    No redirect is followed, because it could send the credentials to any server.
+    No redirect is followed, because a redirect could send the credentials to any server.
     """
     session.trust_env = False
     session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
@@ -207,7 +208,7 @@ def configure_session(session: requests.Session, retry: Retry = ONE_RETRY) -> No
 
 
 def shut_down(connection: socket.socket) -> None:
-    """End a connection, also if another object still refers to its socket."""
+    """End a connection, even if another object still refers to its socket."""
     with contextlib.suppress(OSError):
         # The method of the base class: the method of a TLS socket would remove the TLS layer, and
         # a later read would then fail in another way.

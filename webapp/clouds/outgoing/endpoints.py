@@ -1,8 +1,9 @@
-"""Which addresses this server may connect to on behalf of people, and the connection itself.
+"""Connect to addresses on behalf of people, but only to addresses that the rules allow.
 
 People enter the URLs of private clouds. So without rules, they could make this server connect to
-services that only this server can reach. The rules apply to the address that is connected to, after
-its name was resolved: a name that later resolves to another address cannot circumvent them.
+services that only this server can reach. Each connection resolves the host name and applies the
+rules to the resulting address. So a name that later resolves to another address cannot circumvent
+the rules.
 """
 
 from __future__ import annotations
@@ -54,15 +55,15 @@ FORBIDDEN: tuple[Network, ...] = tuple(
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _COMPATIBLE = IPv6Network("::/96")
 MAX_ADDRESSES = 8
-"""The most addresses of one name that are tried."""
+"""The maximum number of addresses to try for one name."""
 RESOLVERS_PER_OWNER = 8
-"""How many names one owner may resolve at once. Nothing can interrupt getaddrinfo, so a name server
-that never answers keeps a thread of its owner busy for as long as the resolver of the system waits.
-"""
+"""The maximum number of names that one owner may resolve at once. Nothing can interrupt
+getaddrinfo, so if a name server never answers, a thread is busy until the system's resolver gives
+up."""
 
 
 class NotConnected(ConnectionError):
-    """There is no connection. The message, which is only for the log, says why.
+    """There is no connection. The message says why. It is only for the log.
 
     People must not learn from the error whether the port is closed, a firewall ignores the
     connection, or the rules forbid the address: they could otherwise explore a network that only
@@ -74,11 +75,11 @@ class NotConnected(ConnectionError):
 class EndpointRules:
     """The endpoints that the operator allows.
 
-    A host name may begin with `*.`. The name without `*.` allows every address that it resolves to.
+    A host name may begin with `*.`. A name without `*.` allows every address to which it resolves.
     A name with `*.` does not allow the addresses in FORBIDDEN, because somebody else may be able to
-    create such a name. A network allows addresses in FORBIDDEN only if it is a part of a forbidden
-    network, so that 0.0.0.0/0 does not allow the loopback addresses by accident. An address of this
-    server must be listed as a single address.
+    create a matching name. A network allows addresses in FORBIDDEN only if the network is a part of
+    a forbidden network, so that 0.0.0.0/0 does not allow the loopback addresses by accident. An
+    address of this server must be listed as a single address.
     """
 
     names: tuple[str, ...] = ()
@@ -87,7 +88,10 @@ class EndpointRules:
 
     @classmethod
     def from_entries(cls, entries: Iterable[str]) -> EndpointRules:
-        """Return the rules for the entries of ALLOWED_ENDPOINTS. An empty list is the default."""
+        """Return the rules for the entries of ALLOWED_ENDPOINTS.
+
+        An empty list has the same effect as the entry DEFAULT.
+        """
         listed = set(entries)
         names: list[str] = []
         networks: list[Network] = []
@@ -111,7 +115,7 @@ class EndpointRules:
         return all(self._is_harmless(each) for each in (address, *_embedded(address)))
 
     def _is_harmless(self, address: Address) -> bool:
-        """Return whether `address` is not forbidden, or its part of a network is listed."""
+        """Return whether `address` is not forbidden, or whether a listed network allows it."""
         for forbidden in FORBIDDEN:
             if _is_in(address, forbidden) and not any(
                 _is_in(address, each) and _is_part(each, forbidden) for each in self.networks
@@ -119,7 +123,7 @@ class EndpointRules:
                 return False
         if not _is_own(address):
             return True
-        # The kernel uses all loopback addresses, so they are the server's own too.
+        # All loopback addresses are addresses of this server. The loop above has checked them.
         is_listed = any(_is_in(address, each) and each.num_addresses == 1 for each in self.networks)
         return is_listed or address.is_loopback
 
@@ -141,10 +145,11 @@ def connect(
     *,
     is_proxy: bool = False,
 ) -> socket.socket:
-    """Return a socket that is connected to `address`. Has the signature that http.client expects.
+    """Return a socket that is connected to `address`.
 
-    The rules don't apply to a proxy, which the operator configured. Raises NotConnected,
-    socket.gaierror if the name can't be resolved, and LimitExceeded.
+    http.client expects a function with this signature. The rules don't apply to a proxy, because
+    the operator configured it. Raises NotConnected, LimitExceeded, and socket.gaierror if the name
+    can't be resolved.
     """
     host, port = address[0].strip("[]"), address[1]
     problem: Exception = NotConnected("the name has no address")
@@ -173,7 +178,8 @@ def connect(
 def require_allowed_behind_proxy(host: str) -> None:
     """Raise NotConnected if a proxy must not connect to `host` on behalf of this server.
 
-    The proxy resolves the name itself, perhaps to another address. So it must have rules too.
+    The proxy resolves the name itself, perhaps to another address. So the proxy must have its own
+    rules too.
     """
     host = host.strip("[]")
     try:
@@ -191,8 +197,8 @@ def _allows(host: str, target: Any) -> bool:
 def resolve(host: str, port: int) -> list[Any]:
     """Return the addresses of `host` as socket.getaddrinfo does, before the end of the call.
 
-    A name server may never answer, and nothing can interrupt getaddrinfo. So it runs in a thread,
-    one for each name. Raises socket.gaierror and LimitExceeded.
+    A name server may never answer, and nothing can interrupt getaddrinfo. So getaddrinfo runs in a
+    thread of its own for each name. Raises socket.gaierror and LimitExceeded.
     """
     left = current_call().seconds_left()
     if _is_address(host):  # needs no name server
@@ -215,7 +221,10 @@ class _Resolvers:
         self._outcomes: dict[tuple[str, str, int], Future[list[Any]]] = {}
 
     def start(self, owner: str, host: str, port: int) -> Future[list[Any]]:
-        """Return the outcome. Raises socket.gaierror if too many names wait for a name server."""
+        """Return the future outcome of resolving `host`.
+
+        Raises socket.gaierror if too many names of the owner are being resolved.
+        """
         key = (owner, host, port)
         with self._lock:
             outcome = self._outcomes.get(key)
