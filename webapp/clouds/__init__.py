@@ -29,8 +29,8 @@ def recognize_image_id(
     """Return the clouds that can parse `text` as an image ID, and the clouds with a precise error.
 
     The first list contains each cloud that can parse `text`, with the parsed ID. The second list
-    contains each cloud to which `text` clearly belongs although it is not an image ID, for example
-    because it is the ID of an instance. Its error explains the problem.
+    contains each cloud to which `text` clearly belongs although it is not an image ID, with the
+    error that explains the problem. For example, `text` is the ID of an instance.
     """
     found, problems = [], []
     for cloud in CLOUDS.values():

@@ -268,7 +268,7 @@ class ImageId:
     value: str
     location: str = ""
     is_alias: bool = dataclasses.field(default=False, compare=False)
-    """Whether the ID refers to different images over time: `latest`, or an image family."""
+    """Whether the ID can refer to another image later, as `latest` or an image family can."""
 
 
 @dataclass(frozen=True)
@@ -366,7 +366,7 @@ class ImageDetails:
     """One sentence that explains the state, or ''."""
     created: datetime | None
     deprecated: datetime | None
-    """When the image was deprecated. If it is available, when it will be deprecated."""
+    """When the image was deprecated or, if it is available, when it will be deprecated."""
     facts: tuple[Fact, ...]
     volumes: tuple[Volume, ...]
     os_texts: tuple[str, ...]
@@ -634,7 +634,7 @@ class Cloud(ABC):
         **kwargs: P.kwargs,
     ) -> T:
         """Return the result of `call`, with the limits of `outgoing`. Translate exceptions."""
-        self.warm_up()  # Not limited: a slow disk is not the cloud's fault.
+        self.warm_up()  # This has no time limit, because a slow disk is not the cloud's fault.
         digest = credentials_digest(credentials)
         try:
             with waiting.while_waiting(), budgets.reserve(digest, credentials.owner) as outermost:
@@ -647,7 +647,7 @@ class Cloud(ABC):
                     if not outermost.has_large_answer:
                         raise known from (error.__cause__ if known is error else error)
                 finally:
-                    if outermost.has_large_answer:  # A token or a session may contain it.
+                    if outermost.has_large_answer:  # A cached session may contain the answer.
                         cache.forget(digest)
                 # The exception of the SDK refers to the large answer, so it must end here.
                 known.__cause__ = known.__context__ = None

@@ -8,6 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 """Return the context manager in which a thread waits for a cloud.
 
-Adapters must not know the database. So `create_app` replaces this default by a context manager that
-returns the thread's database connection to the pool.
+Adapters must not know the database. So `create_app` replaces this default with a context manager
+that returns the thread's database connection to the pool.
 """

@@ -50,7 +50,7 @@ _Dates = tuple[date | None, date | None]
 
 
 def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
-    """Return the dates of an image that is retired today.
+    """Return the dates of an image whose line has the status `retired`.
 
     If the line has no retirement date, the stored date stays. If there is no stored date, or if it
     is in the future, the retirement date is today.
@@ -68,7 +68,7 @@ def _retired_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
 
 
 def _deprecated_dates(columns: LifeCycleColumns, before: LifeCyclePlan) -> _Dates:
-    """Return the dates of an image that is deprecated today.
+    """Return the dates of an image whose line has the status `deprecated`.
 
     If the line has no deprecation date, the stored date stays. If there is no stored date, or if it
     is in the future, the deprecation date is today. If the image is already retired and the line

@@ -1,4 +1,4 @@
-"""Prepare the plan of an import: look up new images, and replace the file's rows with the plan's.
+"""Prepare the plan of an import: look up new images, and replace the job's rows with the plan.
 
 An import with the action PLAN is being prepared, and no page shows its rows. The preparation writes
 the rows in chunks, so that others can write meanwhile. The rows always contain all lines of the

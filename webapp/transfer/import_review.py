@@ -13,8 +13,8 @@ class Review:
     """The sentences about a plan.
 
     `importable` is the number of images that the import would register or update. `incomplete` is
-    the number of lines whose only errors are values that the person can enter. If no line has an
-    error, `problem` is ''.
+    the number of lines that have no errors except missing values that the person can enter. If no
+    line has an error, `problem` is ''.
     """
 
     importable: int

@@ -75,10 +75,11 @@ class Successors:
     def find(self, identity: ImageIdentity, text: str, stored: int | None) -> KnownImage:
         """Return the image that `text` names.
 
-        `identity` is the image of the line, and `stored` is the ID of its successor now. Images
-        with the cloud, location and compute resource of the line's image take precedence. If
-        several images match equally and one of them is the stored successor, return the stored
-        successor. Otherwise, raise InvalidSuccessor unless exactly one image matches.
+        `identity` is the image of the line, and `stored` is the ID of this image's stored
+        successor, or None. Images with the cloud, location and compute resource of the line's image
+        take precedence. If several images match equally and one of them is the stored successor,
+        return the stored successor. Otherwise, raise InvalidSuccessor unless exactly one image
+        matches.
         """
         number, is_explicit = reference_number(text)
         found = self._numbered.get(number) if number else None

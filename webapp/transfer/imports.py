@@ -71,7 +71,7 @@ def answer(
 
 
 class PlannedAgain(Refusal):
-    """The person confirmed a plan that a newer plan has replaced, for example in another tab."""
+    """The person confirmed a plan, but a newer plan has replaced it, for example in another tab."""
 
     def __init__(self) -> None:
         super().__init__(

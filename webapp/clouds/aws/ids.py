@@ -104,7 +104,7 @@ def _amis_in(text: str) -> list[str]:
 
 
 def parse(text: str) -> ImageId:
-    """Return the AMI that `text` names, and its region if `text` contains it.
+    """Return the ID of the AMI that `text` names, and the region in `text`, if any.
 
     The text may contain other words, but only one AMI ID. Raises InvalidImageId with an explanation
     of the problem. The time is linear in the length of `text`, which is limited.

@@ -53,7 +53,7 @@ _OTHER_PATHS = re.compile(
 
 
 def parse(text: str) -> ImageId | None:
-    """Return the canonical reference to the parameter that `text` names, and its region if known.
+    """Return the canonical reference to the parameter that `text` names, and the region in `text`.
 
     Returns None if the text does not name a parameter. Also returns None if the text contains an
     AMI ID, because an AMI ID is more exact than a parameter.
@@ -144,9 +144,9 @@ def _canonical(text: str) -> str:
 
 
 def _name_in_console(text: str) -> str:
-    """Return the name of the parameter from its part of a console URL, which omits the first slash.
+    """Return the name of a parameter from its part of a console URL.
 
-    A name without any other slash has no first slash either.
+    If the name begins with a slash, the URL omits this slash. Such a name contains another slash.
     """
     name = unquote(unquote(text))
     return f"/{name.removeprefix('/')}" if "/" in name else name

@@ -55,7 +55,7 @@ def sign_in_region(credentials: Mapping[str, str]) -> str:
 
 @cache
 def regions() -> dict[str, dict[str, str]]:
-    """Return the regions that botocore lists: by partition, the name of each region by its key."""
+    """Return the name of each region that botocore lists, by partition and by the region's key."""
     return {
         partition: {
             key: region["description"]
@@ -188,7 +188,7 @@ _POOLS = limited_pools(AWSHTTPConnection, AWSHTTPSConnection)
 
 
 def _do_not_retry_after_the_end(**_: object) -> bool | None:
-    """Return False if the call has reached a limit. botocore would wait, and then retry.
+    """Return False, which prevents a retry, if the call has reached a limit.
 
     Otherwise, return None, which leaves the decision to botocore.
     """

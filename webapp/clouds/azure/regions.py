@@ -24,7 +24,7 @@ LISTED_NAMES_LENGTH = 90
 """The maximum length of a list of names in a sentence, in characters. A list of one name may be
 longer."""
 SENTENCE_LENGTH = 300
-"""If a sentence is not shorter, `first_short_enough` returns the other sentence."""
+"""The length in characters from which `first_short_enough` returns the shorter sentence."""
 
 
 def region_names(session: Session) -> dict[str, str]:

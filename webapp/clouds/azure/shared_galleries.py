@@ -1,6 +1,6 @@
 """Look up one version in a community gallery or a directly shared gallery.
 
-The owner is in another tenant or subscription. Azure then accepts only requests for one region, and
+The owner is in another tenant or subscription. So Azure accepts only requests for one region, and
 describes only the versions that the owner replicates to this region. A version is the same in all
 regions.
 

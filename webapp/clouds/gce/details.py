@@ -159,7 +159,7 @@ def _since(deprecation: Mapping[str, Any]) -> str:
 
 
 def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
-    """Return the stages after the current stage. The owner announces their dates."""
+    """Return the stages after the current stage. The dates of these stages are announcements."""
     stages, current = list(DEPRECATIONS), _current_stage(deprecation)
     return stages[stages.index(current) + 1 :] if current else stages
 
@@ -167,8 +167,8 @@ def _later_stages(deprecation: Mapping[str, Any]) -> list[str]:
 def _passed_stage(deprecation: Mapping[str, Any]) -> str:
     """Return the last stage after the current stage whose announced date has passed, or ''.
 
-    A passed date does not change what Google reports: the owner must mark the image. Until the
-    owner marks the image as obsolete or deleted, it can be used.
+    Google never changes the stage by itself when a date passes. The image can be used until the
+    owner marks it as obsolete or deleted.
     """
     if _current_stage(deprecation) not in {"", "DEPRECATED"}:
         return ""

@@ -38,7 +38,7 @@ _OPENSTACK_URL = re.compile(
     r"|compute/(?:instance|volume|image)(?:-admin)?(?:/|$)|ngdetails/OS::)",
     _FLAGS,
 )
-"""A URL of a dashboard. It may be the URL of another page than an image's page."""
+"""The URL of a page in a dashboard, which need not be the page of an image."""
 _UUID_BETWEEN_WORDS = re.compile(
     r"(?<![\w/:-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w/:-])", _FLAGS
 )

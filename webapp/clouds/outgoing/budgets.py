@@ -1,7 +1,7 @@
 """Limit how many calls to clouds run at once, by credentials, by account, by person, and in total.
 
-If an endpoint never answers, only calls of the same owner have to wait. Each process has its own
-budgets.
+If an endpoint never answers, only calls of the same account and person have to wait. Each process
+has its own budgets.
 """
 
 from __future__ import annotations

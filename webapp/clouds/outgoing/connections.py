@@ -210,6 +210,6 @@ def configure_session(session: requests.Session, retry: Retry = ONE_RETRY) -> No
 def shut_down(connection: socket.socket) -> None:
     """End a connection, even if another object still refers to its socket."""
     with contextlib.suppress(OSError):
-        # The method of the base class: the method of a TLS socket would remove the TLS layer, and
-        # a later read would then fail in another way.
+        # This is the method of the base class. The method of a TLS socket would remove the TLS
+        # layer, and a later read would then fail in another way.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

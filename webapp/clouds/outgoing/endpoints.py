@@ -290,8 +290,8 @@ def _embedded(address: Address) -> Iterator[Address]:
 def _is_own(address: Address) -> bool:
     """Return whether `address` belongs to this server.
 
-    The kernel chooses the source address for a destination, and for an address of this server it
-    chooses the same address. Connecting a UDP socket sends nothing.
+    If a destination is an address of this server, the kernel chooses the same address as the source
+    address. Connecting a UDP socket sends nothing.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:

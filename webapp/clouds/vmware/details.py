@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from webapp.clouds.vmware.inventory import Template, VirtualMachine
 
 MIN_TOOLS_VERSION = (9, 10, 0)
-"""The minimum version of VMware Tools for servers."""
+"""The minimum version of VMware Tools that servers need."""
 UNMANAGED_TOOLS = 2**31 - 1
-"""The number for VMware Tools that do not report their version."""
+"""The number that a vCenter reports for VMware Tools of an unknown version."""
 _GIB = 2**30
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
