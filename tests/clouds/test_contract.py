@@ -404,7 +404,7 @@ def test_our_own_exceptions_are_not_translated(peer: Peer, monkeypatch: pytest.M
 def test_only_the_owner_of_a_hanging_endpoint_is_told_to_wait(
     peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four calls hang. Other credentials, also those for the same cloud, are not affected."""
+    """Four calls hang. Other credentials are not affected, even for the same cloud."""
     monkeypatch.setattr(budgets, "BACKGROUND_SECONDS", 0.1)
     healthy = CredentialValues(peer.credentials(cloud_url), "healthy")
     with ExitStack() as calls_in_progress:

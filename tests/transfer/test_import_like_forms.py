@@ -60,7 +60,7 @@ def form_result(
 def require_same(
     stored: object, errors: Iterable[str], result: object, problems: Iterable[str]
 ) -> None:
-    """Check the value of a form and its errors against those of an import."""
+    """Check that a form and an import return the same value and the same errors."""
     if errors and any(problems):
         (error,) = errors
         assert any(error in problem for problem in problems)

@@ -72,7 +72,7 @@ def test_only_the_endpoint_is_called(
         started_threads.clear()
         adapter.check(credentials)
         assert adapter.describe(credentials, LOCATOR).name == KNOWN.name
-        # The other threads are those of the sandbox.
+        # The other threads belong to the sandbox.
         ours = [each for each in started_threads if "process_request" not in each.name]
     assert trapped_paths == []
     assert {host for host, _ in requested_hosts} == {"127.0.0.1"}
