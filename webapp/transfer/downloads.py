@@ -1,7 +1,7 @@
 """Limit how many exports a process sends at once.
 
-An export occupies a thread until the client has received the last image. That takes long if there
-are many images, and there is no end if the client reads slowly. Other people need threads too.
+An export occupies a thread until the client has received the last image. This takes long if there
+are many images, and much longer if the client reads slowly. Other people need threads too.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from webapp.refusals import Refusal
 
 EXPORTS_PER_PERSON = 2
 EXPORTS_PER_ACCOUNT = 3
-"""The most exports of the images that one account, with its environments, sees."""
+"""The maximum number of exports at an account and its environments."""
 
 
 class TooManyExports(Refusal):
-    """Too many exports are in progress. The person has to wait."""
+    """The maximum number of exports is in progress, so the person has to wait."""
 
 
 class Downloads:
-    """The exports in progress. Safe to share between threads."""
+    """The exports in progress. Threads can share this object."""
 
     def __init__(self, threads: int) -> None:
-        """`threads` is how many threads serve requests. At most a quarter of them send exports."""
-        self._most = max(1, threads // 4)
+        """`threads` is the number of threads that serve requests.
+
+        At most a quarter of these threads send exports, but at least one.
+        """
+        self._max_exports = max(1, threads // 4)
         self._in_progress: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -42,7 +45,7 @@ class Downloads:
                 "Other people are exporting images of this account. Try again in a few minutes.",
             ),
             "all": (
-                self._most,
+                self._max_exports,
                 "The server is sending many exports. Try again in a few minutes.",
             ),
         }
