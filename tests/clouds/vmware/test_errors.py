@@ -306,7 +306,7 @@ def test_a_missing_template_may_be_hidden_from_a_user_without_a_role_on_the_root
     missing = returning("FindByUuid", None)
     error = look_up_error(adapter, by_method(hiding.behave, FindByUuid=missing))
     assert type(error) is ImageNotVisible
-    assert "It may exist where they can’t see it" in str(error)
+    assert "The template may be hidden" in str(error)
     error = look_up_error(adapter, by_method(FindByUuid=missing))
     assert isinstance(error, ImageNotFound)
 

@@ -121,7 +121,7 @@ def image_response_error(response: requests.Response, region: str, project: str)
     if status == 401:
         return CredentialsRejected(
             f"OpenStack accepted these credentials, but its image service {_in_region(region)} "
-            "rejected the token that it issued for them. Ask your cloud administrator."
+            "rejected the token from Keystone. Ask your cloud administrator."
         )
     if status == 403:
         return PermissionDenied(

@@ -310,9 +310,9 @@ def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
         raise _in_hidden_datacenter(locator)
     if machine.may_be_hidden:
         raise ImageNotVisible(
-            f"{message} or any other datacenter that these credentials can see. It may exist where "
-            "they can’t see it: the user has no role on the root folder of the vCenter. Choose a "
-            "template from the list, or give the user the Read-only role there."
+            f"{message} or any other datacenter that these credentials can see. The template may "
+            "be hidden, because the user has no role on the root folder of the vCenter. Choose a "
+            "template from the list, or give the user the Read-only role on the root folder."
         )
     if machine.datacenter is None:
         raise ImageNotFound(
