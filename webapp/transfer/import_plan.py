@@ -103,7 +103,7 @@ class PlannedLine:
     after: dict[str, Any] = field(default_factory=dict)
     """The values of the image after the import.
 
-    `before` and `after` contain only the values that the line determines: the columns of `ImageChoices`
+    `before` and `after` contain only the values that the line determines: fields of `ImageChoices`
     and, with the key `life_cycle`, the life cycle.
     """
     successor: ImageIdentity | None = None
