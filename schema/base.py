@@ -133,6 +133,15 @@ class EditedTable(Table):
         return True
 
 
+def fetch_tuples(query: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a query with very many rows, with the values that the database returns.
+
+    Peewee takes longer to convert the values than the database takes to find them.
+    """
+    rows: list[tuple[Any, ...]] = database.execute_sql(*query.sql()).fetchall()
+    return rows
+
+
 def is_sqlite() -> bool:
     """Return whether the database is SQLite. Otherwise, it is PostgreSQL."""
     return isinstance(database.obj, SqliteDatabase)

@@ -162,15 +162,14 @@ def restorable_images(scope: Scope, batch: str) -> list[tuple[int, str]]:
     return [(image_id, name) for _, image_id, name in last_first]
 
 
-def restorable_ids(scope: Scope, batch: str) -> set[int]:
-    """Return the IDs of the images of a batch that can be restored."""
-    query: Any = DeletedImage.select(DeletedImage.id).where(_restorable(scope, batch))
-    return {image_id for (image_id,) in query.tuples().iterator()}
+def restorable_ids(scope: Scope, batch: str) -> Any:
+    """Return a query for the IDs of the images of a batch that can be restored."""
+    return DeletedImage.select(DeletedImage.id).where(_restorable(scope, batch))
 
 
-def can_restore(scope: Scope, batch: str) -> bool:
-    """Return whether any image of a batch can be restored."""
-    return bool(DeletedImage.select(DeletedImage.id).where(_restorable(scope, batch)).exists())
+def can_restore(scope: Scope, batch: str, *, at_least: int = 1) -> bool:
+    """Return whether at least this many images of a batch can be restored."""
+    return len(restorable_ids(scope, batch).limit(at_least)) == at_least
 
 
 def restore_batch(

@@ -9,9 +9,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from models import Image, Job, JobRow, Scope
+from models import Image, Job, JobRow, Scope, fetch_tuples
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images import deletion
@@ -200,11 +199,10 @@ def _rows_to_restore(scope: Scope, batch: str) -> list[NewRow]:
     job = Job.get_or_none(is_deletion & (Job.arguments["batch"].as_text() == batch))
     if job is None:
         return [NewRow(*each) for each in deletion.restorable_images(scope, batch)]
-    restorable = deletion.restorable_ids(scope, batch)
-    query = JobRow.select(JobRow.image_id, JobRow.subject)
-    deleted = query.where((JobRow.job == job) & (JobRow.outcome == "done"))
-    rows: Any = deleted.order_by(JobRow.position.desc()).tuples()
-    return [NewRow(image_id, name) for image_id, name in rows if image_id in restorable]
+    is_deleted = (JobRow.job == job) & (JobRow.outcome == "done")
+    is_restorable = JobRow.image_id.in_(deletion.restorable_ids(scope, batch))
+    query = JobRow.select(JobRow.image_id, JobRow.subject).where(is_deleted & is_restorable)
+    return [NewRow(*row) for row in fetch_tuples(query.order_by(JobRow.position.desc()))]
 
 
 def can_be_undone(job: Job) -> bool:

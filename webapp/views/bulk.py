@@ -90,13 +90,11 @@ def undelete() -> Response:
     job restores the images.
     """
     form = RestoreForm()
-    deleted: set[int] = set()
-    if form.validate_on_submit():
-        deleted = deletion.restorable_ids(g.scope, form.batch.data)
-    if not deleted:
+    if not (form.validate_on_submit() and deletion.can_restore(g.scope, form.batch.data)):
         toast("This deletion can no longer be undone.", "warning")
         return redirect(url_for(".images"))
-    if len(deleted) > 1 or deletion.has_image_with_many_predecessors(g.scope, form.batch.data):
+    has_several = deletion.can_restore(g.scope, form.batch.data, at_least=2)
+    if has_several or deletion.has_image_with_many_predecessors(g.scope, form.batch.data):
         job = bulk.restore_batch(g.actor, g.scope, services().vault, form.batch.data)
         return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
     restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)
