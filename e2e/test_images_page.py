@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from e2e.conftest import PHONE, SignIn, register
 from e2e.sandbox_amis import DEBIAN, NOBLE, OWN
@@ -43,10 +43,10 @@ def test_the_list_is_searched_and_sorted(page: Page) -> None:
     expect(rows).to_have_count(2)
     box.fill("nothing at all")
     expect(page.get_by_role("heading", name="No images match your search")).to_be_visible()
-    expect(page.locator("#bulk")).to_be_hidden()
+    expect(page.get_by_label("Select all images on this page")).to_have_count(0)
     page.get_by_role("link", name="Clear search").click()
     expect(rows).to_have_count(2)
-    expect(page.locator("#bulk")).to_be_visible()
+    expect(page.get_by_label("Select all images on this page")).to_be_visible()
 
 
 def test_tokens_become_chips_that_can_be_removed(page: Page) -> None:
@@ -184,3 +184,66 @@ def test_panels_and_searches_keep_the_bookmarks_bar_and_the_url(page: Page) -> N
     page.keyboard.press("Escape")
     page.locator("#more").locator("xpath=..").locator("summary").click()
     expect(page.locator("#exports")).to_contain_text("Export 1 image: “noble”")
+
+
+def rectangle(locator: Locator) -> FloatRect:
+    found = locator.bounding_box()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("density", "height"), [("Comfortable", 48), ("Compact", 34)])
+def test_rows_are_low_and_long_texts_are_cut(page: Page, density: str, height: int) -> None:
+    """At these heights, 14 or 20 rows fit into a window of 1440 × 900 pixels."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.locator("summary", has_text="Columns").click()
+    page.get_by_label(density).check()
+    page.get_by_role("button", name="Save").click()
+    row = page.locator("#results tbody tr").first
+    name, image_id = row.locator("a.fw-bold"), row.locator(".image-id span")
+    assert rectangle(row)["height"] <= height
+    assert rectangle(row)["y"] < 240
+    row_width = rectangle(row)["width"]
+    name.evaluate("element => { element.textContent = 'golden-image-'.repeat(20) }")
+    image_id.evaluate("element => { element.textContent = 'x'.repeat(300) }")
+    assert rectangle(row)["width"] == row_width
+    assert rectangle(row)["height"] <= height + 20
+    page.locator("h1").hover()
+    name.hover()
+    assert name.get_attribute("title") == "golden-image-" * 20
+    page.locator("#q").press("j")
+    name.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    expect(name).to_be_focused()
+    assert rectangle(name)["height"] > 40
+    assert name.evaluate("element => element.scrollHeight <= element.clientHeight + 1")
+
+
+def test_a_row_has_two_tab_stops(page: Page) -> None:
+    rows = page.locator("#results tbody tr")
+    rows.first.get_by_role("checkbox").focus()
+    page.keyboard.press("Tab")
+    expect(rows.first.locator("a.fw-bold")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(rows.nth(1).get_by_role("checkbox")).to_be_focused()
+
+
+def test_a_phone_shows_three_images(page: Page) -> None:
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    row = page.locator("#results tbody tr").first
+    assert rectangle(row)["y"] + 3 * rectangle(row)["height"] <= PHONE["height"]
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator("#bulk")).to_contain_text("2 selected")
+    page.get_by_role("button", name="Clear selection").click()
+    page.locator(".row-tools summary").click()
+    page.locator(".row-tools").get_by_role("link", name="Image").click()
+    expect(page).to_have_url(f"{IMAGES}?sort=name")
+
+
+def test_the_filters_button_counts_the_filters(page: Page) -> None:
+    badge = page.locator("[data-filter-count]")
+    expect(badge).to_be_hidden()
+    page.locator("#q").fill("cloud:aws os:debian web")
+    expect(badge).to_have_text("2")
+    page.locator("#q").fill("")
+    expect(badge).to_be_hidden()

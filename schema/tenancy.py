@@ -152,12 +152,15 @@ class Person(Table):
     """The chosen columns of the Images page, separated by spaces; '' for the default columns."""
     page_size = IntegerField(default=50)
     """The number of images on one page of the list of images."""
+    density = CharField(max_length=16, default="comfortable")
+    """The height of the rows of the list of images."""
     created_at = InstantField(default=now)
 
     class Meta:
         constraints = (
             Check("theme IN ('system', 'light', 'dark')"),
             Check("page_size IN (25, 50, 100, 250)"),
+            Check("density IN ('comfortable', 'compact')"),
         )
 
 

@@ -78,6 +78,7 @@ def test_others_write_between_two_batches(
         "0021_scopes_being_deleted",
         "0022_audit_ranges",
         "0023_lost_leases",
+        "0025_density",
     ],
 )
 def test_a_migration_that_ends_early_can_be_run_again(

@@ -62,6 +62,14 @@ def test_the_database_accepts_every_offered_page_size(actor_of: ActorOf, size: i
     assert reload(person).page_size == size
 
 
+@pytest.mark.parametrize("density", preferences.DENSITIES)
+def test_the_height_of_rows_is_stored(actor_of: ActorOf, density: str) -> None:
+    person = actor_of("account-viewer").person
+    assert reload(person).density == "comfortable"
+    preferences.save_preferences(person, [], 50, density)
+    assert reload(person).density == density
+
+
 def test_the_database_refuses_other_page_sizes(actor_of: ActorOf) -> None:
     with pytest.raises(DATABASE_REFUSALS):
         preferences.save_preferences(actor_of("account-viewer").person, DEFAULT_COLUMNS, 33)

@@ -197,12 +197,14 @@ def test_the_images_page_links_to_views(client_of: ClientOf) -> None:
 )
 def test_list_settings_are_saved(client_of: ClientOf, next_path: str, redirect_path: str) -> None:
     client = client_of("account-viewer")
-    form = {"columns": ["by", "os", "nothing"], "page_size": "100", "next": next_path}
+    form = {"columns": ["by", "os", "nothing"], "page_size": "100", "density": "compact"}
+    form["next"] = next_path
     response = client.post(f"{ACME}/preferences", data=form)
     assert (response.status_code, response.location) == (303, f"{ACME}/{redirect_path}")
     with models.database.connection_context():
         person = Person.get(Person.email == "account-viewer@example.com")
-        assert preferences.load_preferences(person) == preferences.Preferences(("os", "by"), 100)
+        saved = preferences.Preferences(("os", "by"), 100, "compact")
+        assert preferences.load_preferences(person) == saved
 
 
 @pytest.mark.parametrize("size", ["33", "", "x", "-1"])

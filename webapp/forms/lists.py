@@ -37,7 +37,7 @@ class ShareViewForm(BaseForm):
 
 
 class ListSettingsForm(BaseForm):
-    """The form for the columns and the page size of the Images page.
+    """The form for the columns, the height of rows and the page size of the Images page.
 
     `next` is the path of the page to return to, relative to the scope. The use case
     ignores unknown columns, so the form does not check the columns.
@@ -48,4 +48,5 @@ class ListSettingsForm(BaseForm):
         "Images per page",
         choices={str(size): str(size) for size in preferences.PAGE_SIZES},
     )
+    density = Choice("Rows", choices=preferences.DENSITIES, default="comfortable")
     next = HiddenText()

@@ -1,4 +1,4 @@
-"""A person's preferences for the Images page: the columns, and the number of images per page.
+"""A person's preferences for the Images page: columns, height of rows, and images per page.
 
 The last change wins. The preferences have no revision, because only one person changes them and the
 form shows all of them. This module knows only the keys and labels of the columns. The templates
@@ -36,6 +36,8 @@ REQUIRED_COLUMN = "name"
 """The column that is always shown, so people cannot choose it."""
 DEFAULT_COLUMNS = ("location", "os", "agent", "status", "created")
 PAGE_SIZES = (25, 50, 100, 250)
+DENSITIES = {"comfortable": "Comfortable", "compact": "Compact"}
+"""The label of each height of rows. A compact row has a single line of text."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Preferences:
 
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     page_size: int = 50
+    density: str = "comfortable"
+    """A key of DENSITIES."""
 
     @property
     def choices(self) -> list[tuple[str, str, bool]]:
@@ -61,23 +65,29 @@ class Preferences:
     def page_sizes(self) -> tuple[int, ...]:
         return PAGE_SIZES
 
+    @property
+    def densities(self) -> dict[str, str]:
+        return DENSITIES
+
 
 def load_preferences(person: Person) -> Preferences:
     """Return the person's preferences, or the defaults. Ignore columns that no longer exist."""
     columns = person.columns.split() or DEFAULT_COLUMNS
-    return Preferences(_existing_columns(columns), person.page_size)
+    return Preferences(_existing_columns(columns), person.page_size, person.density)
 
 
-def save_preferences(person: Person, columns: Iterable[str], page_size: int) -> None:
+def save_preferences(
+    person: Person, columns: Iterable[str], page_size: int, density: str = "comfortable"
+) -> None:
     """Store the person's preferences. Ignore unknown columns.
 
-    `page_size` is one of PAGE_SIZES.
+    `page_size` is one of PAGE_SIZES, and `density` is a key of DENSITIES.
     """
     # An empty text means the default columns. REQUIRED_COLUMN is stored too, so that the text is
     # not empty if the person hides all other columns.
     person.columns = " ".join([REQUIRED_COLUMN, *_existing_columns(columns)])
-    person.page_size = page_size
-    person.save(only=[Person.columns, Person.page_size])
+    person.page_size, person.density = page_size, density
+    person.save(only=[Person.columns, Person.page_size, Person.density])
 
 
 def _existing_columns(columns: Iterable[str]) -> tuple[str, ...]:

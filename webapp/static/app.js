@@ -32,7 +32,9 @@
     } else {
       time.textContent = relativeTime(instant);
       time.dataset.absolute = instant.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-      time.tabIndex = 0;
+      // In the list of images, the time is shown while the row has the focus, so that a row has few
+      // tab stops.
+      if (!time.closest(".images")) time.tabIndex = 0;
     }
   };
 
@@ -89,9 +91,11 @@
     const button = document.createElement("button");
     button.type = "button";
     button.className = "btn btn-icon btn-sm btn-ghost-secondary copy";
-    button.dataset.copy = id.textContent;
-    button.setAttribute("aria-label", `Copy ${id.textContent}`);
+    const text = id.dataset.copyable || id.textContent;
+    button.dataset.copy = text;
+    button.setAttribute("aria-label", `Copy ${text}`);
     button.title = "Copy";
+    if (id.closest(".images")) button.tabIndex = -1; // The key C copies the ID of the focused row.
     const icon = document.getElementById("copy-symbol");
     button.append(icon.content.cloneNode(true));
     id.append(" ", button);

@@ -123,46 +123,96 @@
   // The person may still be typing when a response arrives. Change the text of the search box only
   // if the person has not changed it and has left the box.
   let shownText = searchBox.value;
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.target === results()) selectedBefore = selectedIds();
+  });
   document.addEventListener("htmx:afterSettle", ({ detail }) => {
     if (detail.target.matches("[data-count]")) { // Only the number of results has been replaced.
       showSelection();
       return;
     }
     const q = results().dataset.q;
+    if (detail.target.id === "results") announce(q === selectedSearch ? keepSelection() : "");
     if (searchBox.value === shownText && document.activeElement !== searchBox) searchBox.value = q;
     shownText = searchBox.value;
+    const filterCount = document.querySelector("[data-filter-count]");
+    filterCount.textContent = results().dataset.filters;
+    filterCount.hidden = filterCount.textContent === "0";
     // “All matching images” applies to one search only. Another search starts a new selection.
     if (bulkForm && q !== selectedSearch) bulkForm.elements.all.checked = false;
     selectedSearch = q;
     showSelection();
   });
 
+  // Say how the new list is sorted, and what happened to the selection. A search needs no
+  // announcement of its own, because the number of results is a live region.
+  const announce = (selectionText) => {
+    const sorted = document.querySelector("#results th[aria-sort]");
+    const order = sorted ? `Sorted by ${sorted.textContent.trim()}, ${sorted.getAttribute("aria-sort")}.` : "";
+    document.querySelector("[data-list-status]").textContent = `${order} ${selectionText}`.trim();
+  };
+
   // The selected images.
+  let selectedBefore = [];
+  const selectedIds = () => checkboxes().filter((checkbox) => checkbox.checked).map((checkbox) => checkbox.value);
+  // Select the images again that were selected before the list was sorted or the page was changed.
+  // Return what happened to images that are not on the page anymore.
+  const keepSelection = () => {
+    checkboxes().forEach((checkbox) => { checkbox.checked = selectedBefore.includes(checkbox.value); });
+    const lost = selectedBefore.length - selectedIds().length;
+    if (lost === 0) return "";
+    return lost === 1
+      ? "1 image is on another page now and is no longer selected."
+      : `${lost} images are on another page now and are no longer selected.`;
+  };
   const checkboxes = () => [...document.querySelectorAll("#results [name=image]")];
   const bulkForm = document.getElementById("bulk");
   let selectedSearch = results().dataset.q;
   const showSelection = () => {
     const total = checkboxes().length;
     const selected = checkboxes().filter((checkbox) => checkbox.checked).length;
-    const selectPage = document.querySelector("[data-select-page]");
-    if (selectPage) {
+    document.querySelectorAll("[data-select-page]").forEach((selectPage) => {
+      const checkbox = selectPage.querySelector("input");
       selectPage.hidden = total === 0;
-      selectPage.checked = selected > 0 && selected === total;
-      selectPage.indeterminate = selected > 0 && selected < total;
-    }
+      checkbox.checked = selected > 0 && selected === total;
+      checkbox.indeterminate = selected > 0 && selected < total;
+    });
     if (!bulkForm) return;
     const selectsAll = bulkForm.elements.all.checked;
     const selection = selectsAll ? `All ${document.querySelector("#count [data-count]").dataset.count}` : selected || "None";
+    const isSelecting = selectsAll || selected > 0;
     bulkForm.querySelector("[data-selected-count]").textContent = `${selection} selected`;
-    bulkForm.hidden = !document.querySelector("#results tbody tr");
-    // On a small screen, hide the bar while no image is selected.
-    bulkForm.classList.toggle("idle", !selected && !selectsAll);
+    // A screen reader announces the number only if the element was there before.
+    const status = document.querySelector("[data-selection-status]");
+    if (isSelecting || status.textContent) status.textContent = `${selection} selected`;
+    bulkForm.hidden = !isSelecting;
+    document.querySelector("[data-list-bar]").hidden = isSelecting;
   };
+  const clearSelection = () => {
+    checkboxes().forEach((checkbox) => { checkbox.checked = false; });
+    bulkForm.elements.all.checked = false;
+    showSelection();
+    document.querySelector("#results [name=image]")?.focus();
+  };
+  document.querySelector("[data-clear-selection]")?.addEventListener("click", clearSelection);
+  document.querySelector("[data-select-matching]")?.addEventListener("click", (event) => {
+    event.target.closest("details").open = false;
+    bulkForm.elements.all.checked = true;
+    showSelection();
+    bulkForm.elements.all.focus();
+  });
   document.addEventListener("change", (event) => {
-    if (event.target.matches("[data-select-page]")) {
+    if (event.target.matches("[data-select-page] input")) {
       checkboxes().forEach((checkbox) => { checkbox.checked = event.target.checked; });
     }
-    if (event.target.matches("[data-select-page], #results [name=image], #bulk [name=all]")) showSelection();
+    if (event.target.matches("[data-select-page] input, #results [name=image], #bulk [name=all]")) showSelection();
+  });
+
+  // Show the full text of a cut cell as a tooltip.
+  const isCut = (element) => element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
+  document.addEventListener("mouseover", ({ target }) => {
+    const cell = target.closest?.("#results tbody td");
+    if (cell && !target.title && [cell, ...cell.querySelectorAll("*")].some(isCut)) target.title = target.textContent.trim();
   });
 
   // Keyboard shortcuts. They are ignored while the person types text.
@@ -182,11 +232,15 @@
     links[next].scrollIntoView({ block: "nearest" });
   };
   const SHORTCUTS = {
-    "/": () => searchBox.select(),
+    "/": () => {
+      document.querySelector("[data-list-bar]").hidden = false;
+      searchBox.select();
+    },
     n: () => document.getElementById("new-image")?.click(),
     j: () => moveFocus(1),
     k: () => moveFocus(-1),
     x: () => focusedRow()?.querySelector("[name=image]")?.click(),
+    c: () => focusedRow()?.querySelector("[data-copy]")?.click(),
     "?": () => shortcutsDialog.showModal(),
   };
   document.addEventListener("keydown", (event) => {

@@ -57,6 +57,7 @@ def images() -> Response:
         sort=_parameters(listing).get("sort"),
         preferences=chosen,
         row_options=_row_options(chosen, selectable=may_edit),
+        filter_count=len(query.terms) - len(query.words),
         name_label=COLUMNS[REQUIRED_COLUMN],
         views=saved_views.visible_views(g.actor, g.scope),
         running_jobs=running_jobs(g.actor, g.scope),

@@ -1,4 +1,4 @@
-"""Save a person's settings for the Images page: the columns and the number of images per page."""
+"""Save a person's settings for the Images page: columns, height of rows, images per page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def save_preferences() -> Response:
     form = ListSettingsForm()
     if form.validate_on_submit():
         columns, page_size = form.columns.data or (), int(form.page_size.data)
-        preferences.save_preferences(g.actor.person, columns, page_size)
+        density = form.density.data or "comfortable"
+        preferences.save_preferences(g.actor.person, columns, page_size, density)
     else:
-        toast("The settings weren’t saved. Choose a page size from the list.", "danger")
+        toast("The settings weren’t saved. Choose the rows and the page size again.", "danger")
     return redirect(page_url(form.next.data or ""))

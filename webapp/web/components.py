@@ -25,6 +25,8 @@ from webapp.search.rows import ListedImage
 from webapp.web.static_files import versioned_path
 
 DESCRIPTION_LENGTH = 120
+SHORT_ID_LENGTH = 44
+"""The maximum length of a cloud image ID in a row. Of a longer ID, the row shows the end."""
 _STATE_COLORS: dict[str, str] = {
     ImageState.AVAILABLE: "state-green",
     ImageState.DEPRECATED: "state-yellow",
@@ -151,7 +153,7 @@ def state_badge(state: str) -> Markup:
 def image_rows(images: Iterable[ListedImage], options: RowOptions) -> Markup:
     """Return the rows of the Images page."""
     root, images_url = request.script_root, escape(options.images_url)
-    columns = [(escape(label), _CELLS[key]) for key, label in options.columns]
+    columns = [(key, escape(label), _CELLS[key]) for key, label in options.columns]
     return Markup(  # noqa: S704  every text is escaped
         "".join([_row(image, options, root, images_url, columns) for image in images])
     )
@@ -169,7 +171,7 @@ def _row(
     options: RowOptions,
     root: str,
     images_url: str,
-    columns: Sequence[tuple[str, Cell]],
+    columns: Sequence[tuple[str, str, Cell]],
 ) -> str:
     name, selection, image_id = escape(image.name), "", ""
     if options.selectable and image.scope_id == options.scope_id:
@@ -183,22 +185,38 @@ def _row(
             f'can be changed only at {escape(image.owner)}.">{_icon(root, "lock")}</span></td>'
         )
     if options.id_below_name:
-        image_id = (
-            f'<div class="mono text-secondary" data-copyable>{escape(image.cloud_image_id)}</div>'
-        )
+        image_id = _image_id(image, root)
     cells = "\n".join(
-        [f'<td data-label="{label}">{cell(image, root)}</td>' for label, cell in columns]
+        [
+            f'<td class="{key}-cell" data-label="{label}">{cell(image, root)}</td>'
+            for key, label, cell in columns
+        ]
     )
     return (
-        f"<tr>\n{selection}\n<td>{_owner(image.level, image.owner)} "
-        f'<a class="fw-bold" href="{images_url}/{image.id}">{name}</a>'
-        f"{_status_badge(root, image.status)}{image_id}</td>\n{cells}\n</tr>\n"
+        f'<tr>\n{selection}\n<td class="name-cell"><div class="name-line">'
+        f'{_owner(image.level, image.owner)} <a class="fw-bold" '
+        f'href="{images_url}/{image.id}">{name}</a>{_status_badge(root, image.status)}</div>'
+        f"{image_id}</td>\n{cells}\n</tr>\n"
+    )
+
+
+def _image_id(image: ListedImage, _root: str) -> str:
+    text, full = image.cloud_image_id, ""
+    if len(text) > SHORT_ID_LENGTH:
+        text, full = f"…{text[1 - SHORT_ID_LENGTH :]}", f'="{escape(text)}" title="{escape(text)}"'
+    return (
+        f'<div class="image-id mono text-secondary" data-copyable{full}>'
+        f"<span>{escape(text)}</span></div>"
     )
 
 
 def _location(image: ListedImage, root: str) -> str:
     location = escape(image.location or "All regions")
     return f'{_cloud_name(root, image.cloud)}<div class="text-secondary">{location}</div>'
+
+
+def _os(image: ListedImage, root: str) -> str:
+    return _os_name(root, image.os_family, image.os_version)
 
 
 def _state(image: ListedImage, root: str) -> str:
@@ -226,8 +244,8 @@ def _owner(level: str, label: str) -> Markup:
 @lru_cache(64)
 def _cloud_name(root: str, key: str) -> Markup:
     cloud = CLOUDS[key]
-    html = Markup('<span class="text-nowrap">{} {}</span>')
-    return html.format(_icon(root, cloud.icon), cloud.label)
+    html = Markup('<span class="text-nowrap">{} <span>{}</span></span>')
+    return html.format(_brand_icon(root, cloud.icon), cloud.label)
 
 
 @lru_cache(256)
@@ -235,7 +253,7 @@ def _os_name(root: str, family: str, version: str) -> Markup:
     known = operating_systems.FAMILIES.get(family)
     label = operating_systems.label(family, version)
     return Markup("<span>{} {}</span>").format(
-        _icon(root, known.icon if known else "server"), label
+        _brand_icon(root, known.icon if known else "server"), label
     )
 
 
@@ -260,6 +278,11 @@ def _badge(root: str, color: str, icon_name: str, label: str) -> Markup:
     return html.format(color, _icon(root, icon_name), label)
 
 
+def _brand_icon(root: str, name: str) -> Markup:
+    """Return the icon of a cloud or an operating system. `app.css` has the colors of the brands."""
+    return _icon(root, name, f"color-{name}")
+
+
 @lru_cache(512)
 def _icon(root: str, name: str, class_: str = "") -> Markup:
     return Markup('<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
@@ -272,11 +295,9 @@ def _asset(root: str, name: str) -> str:
 
 
 _CELLS: dict[str, Cell] = {
-    "id": lambda image, _: (
-        f'<span class="mono" data-copyable>{escape(image.cloud_image_id)}</span>'
-    ),
+    "id": _image_id,
     "location": _location,
-    "os": lambda image, root: _os_name(root, image.os_family, image.os_version),
+    "os": _os,
     "size": lambda image, _: f"{image.size_gb} GB" if image.size_gb else "—",
     "agent": lambda image, _: "Installed" if image.agent_installed else "Not installed",
     "arch": lambda image, _: escape(image.architecture or "—"),
