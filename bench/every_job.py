@@ -1,0 +1,260 @@
+"""Start one job of each kind in a database with the cast of the tests, and verify the results.
+
+Each image belongs to one job, so each image has at most one entry of each kind in the audit log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from peewee import Case, fn
+
+import models
+from models import (
+    AuditEntry,
+    CloudCredentials,
+    Image,
+    Job,
+    JobRow,
+    Lease,
+    Level,
+    Scope,
+    today,
+    transaction,
+)
+from tests.conftest import choices, receipt
+from webapp.access import Actor
+from webapp.clouds import CLOUDS
+from webapp.credentials.vault import Vault
+from webapp.images import deletion, life_cycle, registration
+from webapp.jobs import runner, scope_deletion, store
+from webapp.jobs.bulk_actions import ACTIONS, RESTORE_DELETED
+from webapp.people import accounts
+from webapp.transfer import import_formats, imports
+from webapp.transfer.import_plan import ImportOptions
+
+BATCH = "b" * 32
+ENTRIES = {"share": "edit", "unshare": "edit", "agent": "edit", "no-agent": "edit", "os": "edit"}
+"""The entry of the audit log for a bulk action, unless it has the name of the action."""
+LONG_FILE = 1_500
+"""The lines of a file that is planned in the background."""
+
+
+@dataclass
+class EveryJob:
+    """One job of each kind, by the key of its action."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    images: dict[str, list[int]] = field(default_factory=dict)
+    """The images of the job."""
+    plan: Job | None = None
+    """The import that the job `import-prepare` plans."""
+
+    def in_the_middle(self) -> set[str]:
+        """Return the kinds that have done some of their work, and have not finished."""
+        is_open: Any = fn.SUM(Case(None, [(JobRow.outcome == "", 1)], 0))
+        rows: Any = JobRow.select(JobRow.job, is_open, fn.COUNT(JobRow.id), fn.MAX(JobRow.message))
+        counts = {job: values for job, *values in rows.group_by(JobRow.job).tuples()}
+        return {key for key, job in self.jobs.items() if _is_in_the_middle(key, *counts[job.id])}
+
+    def unfinished(self) -> list[str]:
+        done = Job.select(Job.id).where(Job.state == "done")
+        finished = {job.id for job in done}
+        return [key for key, job in self.jobs.items() if job.id not in finished]
+
+    def problems(self) -> list[str]:
+        """Return what was done twice, half or not at all."""
+        return [*_repeated_entries(), *self._missing(), *self._remaining()]
+
+    def _missing(self) -> list[str]:
+        found = []
+        for key, job in self.jobs.items():
+            outcomes = store.outcome_counts(job)
+            if set(outcomes) - {"done", "created", "unchanged"} or sum(outcomes.values()) == 0:
+                found.append(f"{key}: {outcomes}")
+        for key, ids in self.images.items():
+            name = key.removeprefix("image-")
+            if name == "check":
+                continue
+            action = f"image.{ENTRIES.get(name, name)}"
+            records = [f"image:{image_id}" for image_id in ids]
+            entries = (AuditEntry.action == action) & AuditEntry.record.in_(records)
+            count = AuditEntry.select().where(entries).count()
+            if count != len(ids):
+                found.append(f"{key}: {count} entries for {len(ids)} images")
+        return found
+
+    def _remaining(self) -> list[str]:
+        hidden = Scope.select().where(Scope.deleted_at.is_null(False)).count()
+        found = [f"{hidden} hidden scopes"] if hidden else []
+        lines = JobRow.select().where(JobRow.job == self.plan).count()
+        if lines != LONG_FILE:
+            found.append(f"import-prepare: {lines} lines")
+        imported = Image.select().where(Image.name.contains(" imported ")).count()
+        if imported != (total := self.jobs["import"].total):
+            found.append(f"import: {imported} images for {total} lines")
+        return found
+
+
+def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> EveryJob:
+    """Create images and jobs. The database must contain the cast of the tests.
+
+    A job that calls the cloud at `endpoint` has `cloud_rows` rows, and the others have `size`.
+    """
+    runner.REQUEST_SECONDS = 0.0  # This process must not do the work.
+    world = _World(vault, endpoint)
+    every = EveryJob()
+    for key, action in ACTIONS.items():
+        count = cloud_rows if action.calls_cloud else size
+        images = world.make_images(
+            count, shared=key != "share", agent_installed=key not in {"agent", "os"}
+        )
+        if key == "restore":
+            with transaction():
+                for image in images:
+                    life_cycle.retire(world.actor, image, today(), "Old.", None)
+        rows = [_row(image) for image in images]
+        every.images[action.job_action.key] = [image.id for image in images]
+        every.jobs[action.job_action.key] = world.create_job(
+            action.job_action.key, rows, _arguments(key)
+        )
+    deleted = world.make_images(size)
+    with transaction():
+        for image in deleted:
+            deletion.delete(world.actor, image, "c" * 32)
+    rows = [JobRow(image_id=image.id, subject=image.name) for image in reversed(deleted)]
+    every.images[RESTORE_DELETED.key] = [image.id for image in deleted]
+    every.jobs[RESTORE_DELETED.key] = world.create_job(
+        RESTORE_DELETED.key, rows, {"batch": "c" * 32}
+    )
+    _start_imports(world, every, size, cloud_rows)
+    _start_deletions(world, every, size * 5)
+    return every
+
+
+def _start_imports(world: _World, every: EveryJob, size: int, cloud_rows: int) -> None:
+    options = ImportOptions(look_up=False)
+    every.jobs["import"] = world.import_lines(size, options, "imported")
+    runner.start_job(every.jobs["import"], world.vault)
+    look_up = ImportOptions(look_up=True, credentials={"aws": world.credentials.id})
+    every.jobs["import-read"] = world.import_lines(cloud_rows, look_up, "looked up")
+    every.plan = world.import_lines(LONG_FILE, options, "planned")
+    every.jobs["import-prepare"] = Job.get(Job.action == "import-prepare")
+
+
+def _start_deletions(world: _World, every: EveryJob, images: int) -> None:
+    scalr = Scope.get(path="")
+    doomed = Scope.create(level=Level.ACCOUNT, parent=scalr, path="doomed", name="doomed")
+    world.make_images(images, doomed, credentials=world.make_credentials(doomed, "doomed"))
+    every.jobs["scope-delete"] = scope_deletion.delete_scope(
+        world.admin, doomed, world.vault, "doomed"
+    )
+    credentials = world.make_credentials(world.scope, "old")
+    world.make_images(images, credentials=credentials)
+    every.jobs["credentials-delete"] = scope_deletion.delete_credentials(
+        world.admin, credentials, world.vault
+    )
+
+
+class _World:
+    def __init__(self, vault: Vault, endpoint: str) -> None:
+        self.vault, self._endpoint = vault, endpoint
+        self.scope = Scope.get(path="acme")
+        self.admin, self.actor = _actor("scalr-admin"), _actor("account-editor")
+        self._people = [self.actor, _actor("account-admin"), self.admin]
+        self.credentials = self.make_credentials(self.scope, "AWS")
+        self._numbers = iter(range(1, 1_000_000))
+
+    def make_credentials(self, scope: Scope, name: str) -> CloudCredentials:
+        row = CloudCredentials(scope=scope, cloud="aws", name=name)
+        fields = CLOUDS["aws"].credential_fields
+        values = {each.name: "" for each in fields} | {
+            "access_key_id": "AKIAEXAMPLE",
+            "secret_access_key": "only for the measurement",
+            "partition": "aws",
+            "endpoint_url": self._endpoint,
+        }
+        self.vault.store(row, fields, values)
+        row.save(force_insert=True)
+        return row
+
+    def make_images(
+        self,
+        count: int,
+        scope: Scope | None = None,
+        credentials: CloudCredentials | None = None,
+        **values: object,
+    ) -> list[Image]:
+        with transaction():
+            return [
+                registration.register(
+                    self.admin,
+                    scope or self.scope,
+                    receipt(credentials or self.credentials, next(self._numbers)),
+                    choices(**values),
+                )
+                for _ in range(count)
+            ]
+
+    def create_job(self, key: str, rows: Sequence[JobRow], arguments: Mapping[str, Any]) -> Job:
+        self._people.append(self._people.pop(0))
+        return store.create_job(self._people[0], self.scope, key, arguments, rows, started=True)
+
+    def import_lines(self, count: int, options: ImportOptions, name: str) -> Job:
+        lines = [
+            {
+                "cloud": "aws",
+                "location": "us-east-1",
+                "cloud_image_id": f"ami-{next(self._numbers):017x}",
+                "name": f"ubuntu-noble-24.04 {name} {number}",
+            }
+            for number in range(count)
+        ]
+        file = import_formats.parse_file(json.dumps(lines).encode())
+        return imports.start(self.actor, self.scope, self.vault, file, options)
+
+
+def _actor(name: str) -> Actor:
+    return accounts.actor_for(models.Person.get(email=f"{name}@example.com"))
+
+
+def _row(image: Image) -> JobRow:
+    return JobRow(
+        image_id=image.id,
+        subject=image.name,
+        arguments={"revision": image.revision},
+        credentials_id=image.credentials_id,
+    )
+
+
+def _arguments(key: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"batch": BATCH}
+    if key == "os":
+        arguments |= {"os_family": "debian", "os_version": "12"}
+    if key in {"deprecate", "retire"}:
+        arguments |= {"on": today().isoformat(), "reason": "Old.", "successor": None}
+    return arguments
+
+
+def _is_in_the_middle(key: str, unfinished: int, total: int, message: str) -> bool:
+    if key == "import-prepare":
+        return (
+            unfinished == total and Lease.select().where(Lease.name.startswith("import:")).exists()
+        )
+    if key in {"scope-delete", "credentials-delete"}:
+        return unfinished > 0 and bool(message)
+    return 0 < unfinished < total
+
+
+def _repeated_entries() -> list[str]:
+    count: Any = fn.COUNT(AuditEntry.id)
+    query: Any = AuditEntry.select(AuditEntry.record, AuditEntry.action, count)
+    query = (
+        query.where(AuditEntry.record.startswith("image:"))
+        .group_by(AuditEntry.record, AuditEntry.action)
+        .having(count > 1)
+    )
+    return [f"{record}: {number} × {action}" for record, action, number in query.tuples()]
