@@ -43,6 +43,7 @@ LONGEST_SECONDS = 500
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kinds", nargs="*", help="kill only in the middle of these kinds")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     arguments = parser.parse_args()
     with ExitStack() as stack:
@@ -56,7 +57,7 @@ def main() -> None:
             every = start_every_job(
                 Vault([environ["CREDENTIALS_KEYS"]]), endpoint, ROWS, CLOUD_ROWS
             )
-            problems = _kill(every, environ)
+            problems = _kill(every, environ, set(arguments.kinds or every.jobs))
     print(*problems or ["Each row was done exactly once."], sep="\n")
     sys.exit(bool(problems))
 
@@ -94,8 +95,7 @@ def prepared_database(url: str, environ: Mapping[str, str]) -> Iterator[None]:
     database.close_all(models.database.obj)
 
 
-def _kill(every: EveryJob, environ: Mapping[str, str]) -> list[str]:
-    remaining = set(every.jobs)
+def _kill(every: EveryJob, environ: Mapping[str, str], remaining: set[str]) -> list[str]:
     kills = 0
     deadline = time.monotonic() + LONGEST_SECONDS
     worker = _start(environ)
