@@ -16,8 +16,8 @@ RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 """Process one row. The third argument holds the arguments of the job.
 
-Raises RETRIED_CLOUD_ERRORS if another attempt may succeed. If the outcome has the kind '', more of
-the row remains to be done, and the function is called again.
+Raises RETRIED_CLOUD_ERRORS if another attempt may succeed. If the kind of the outcome is '', a part
+of the work remains, and the function is called again.
 """
 
 
@@ -40,8 +40,7 @@ class JobAction:
     noun: str = "image"
     """The noun for one row in the texts of the job, such as “image”."""
     failure_message: str = ""
-    """The message of a row that failed and is not tried again by the job, or '' for the usual ones.
-    """
+    """If this is not '', it replaces the message of a row that failed after its last attempt."""
     has_long_rows: bool = False
     """Whether a row may take minutes. Its message then says how much of the row is done."""
 

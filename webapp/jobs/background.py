@@ -34,9 +34,9 @@ class Background:
         return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
-        """Start nothing more, and wait at most about this long for what is in progress.
+        """Start no more work. Wait at most `seconds` for jobs, and as long for periodic work.
 
-        What is not finished then is given back, so that another process can do it.
+        Rows that still wait for their cloud are given back, so that another process can continue.
         """
         self._runner.stop(seconds)
         self._ticker.stop(seconds)

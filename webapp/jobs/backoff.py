@@ -10,27 +10,35 @@ import random
 from webapp.clouds.base import CloudError, CloudUnreachable
 
 FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
-"""Seconds before a row calls its cloud again."""
+"""The first and the maximum pause before a row calls its cloud again, in seconds.
+
+Each pause is then multiplied by a random factor.
+"""
 UNREACHABLE_ATTEMPTS, THROTTLED_ATTEMPTS = 5, 12
-"""The most attempts to call a cloud for a row, if the cloud does not answer or refuses the call.
+"""The maximum number of attempts for a row if its cloud does not answer, and if it refuses calls.
 
 The attempts take about three minutes if the cloud does not answer, and forty if it refuses calls.
 """
 BUDGET_PAUSE = 4.0
-"""Seconds before a row tries again that did not call its cloud, because other calls are in
-progress. This does not count as an attempt."""
+"""Seconds until the next attempt of a row that did not call its cloud, because too many other calls
+were in progress. This does not count as an attempt."""
 BUDGET_WAITS = 300
-"""The most times that a row waits for other calls. Together, they take about twenty minutes."""
+"""The maximum number of times that a row waits for other calls. Together, these pauses take about
+twenty minutes."""
 LONGEST_RETRY_AFTER = 3600.0
-"""The longest pause that a cloud may ask for, in seconds."""
+"""If a cloud asks for a longer pause, the pause is this many seconds."""
 FIRST_DATABASE_PAUSE, LONGEST_DATABASE_PAUSE = 0.5, 30.0
-"""Seconds before work is tried again while the database is locked or cannot be reached."""
+"""The first and the maximum pause, in seconds, while the database is locked or cannot be reached.
+
+Each pause is then multiplied by a random factor.
+"""
 DATABASE_ATTEMPTS = 120
-"""The most attempts for a row while the database fails. Together, they take about an hour."""
+"""The maximum number of attempts for a row while the database fails. Together, they take about an
+hour."""
 
 
 def budget_pause() -> float:
-    """Return the pause in seconds of a row that did not call its cloud."""
+    """Return the seconds until the next attempt of a row that did not call its cloud."""
     return _with_jitter(BUDGET_PAUSE)
 
 

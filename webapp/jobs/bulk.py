@@ -30,9 +30,9 @@ from webapp.search.query import Query
 from webapp.values.lists import Found
 
 MAX_IMAGES = 100_000
-"""The most images that one job may change."""
+"""The maximum number of images that one job may change."""
 PREVIEW_NAMES = 20
-"""The most image names that a preview lists."""
+"""The maximum number of image names that a preview lists."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,10 @@ def start_action(
 
 
 def delete_image(actor: Actor, image: Image, vault: Vault, based_on: int | None) -> Job:
-    """Start a job that deletes one image that very many images name as their successor."""
+    """Start a job that deletes an image with many predecessors, and return the job.
+
+    A predecessor is an image that names the deleted image as its successor.
+    """
     action, selection = ACTIONS["delete"], Selection([image.id])
     revisions = None if based_on is None else {image.id: based_on}
     return start_action(actor, image.scope, vault, action, selection, {}, revisions=revisions)
@@ -177,8 +180,8 @@ def delete_image(actor: Actor, image: Image, vault: Vault, based_on: int | None)
 def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job | None:
     """Start a job that restores a batch, and return the job.
 
-    A batch is the images that were deleted together. Returns None if no image of the batch can be
-    restored. Raises Forbidden.
+    A batch consists of images that were deleted together. Returns None if no image of the batch can
+    be restored. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
     rows = _rows_to_restore(scope, batch)
@@ -192,8 +195,8 @@ def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job |
 def _rows_to_restore(scope: Scope, batch: str) -> list[NewRow]:
     """Return the rows of a job that restores a batch. The image that was deleted last comes first.
 
-    If a job deleted the batch, its rows have the order and the names of the images. The copies of
-    the images have them too, but reading many copies takes long.
+    If a job deleted the batch, the rows of that job have the order and the names of the images. The
+    stored copies of the images have them too, but reading many copies takes long.
     """
     is_deletion = (Job.scope == scope) & (Job.action == ACTIONS["delete"].job_action.key)
     job = Job.get_or_none(is_deletion & (Job.arguments["batch"].as_text() == batch))

@@ -42,7 +42,8 @@ successor.
 class SelectedImage(NamedTuple):
     """The values of an image that `BulkAction.is_no_op` and a selection need.
 
-    They are as the database stores them, because a selection can contain very many images.
+    The values may have the types of the database: a date can be a text, and a boolean can be a
+    number. Converting the values of very many images would take long.
     """
 
     id: int
@@ -77,7 +78,10 @@ class BulkAction:
     """Whether lower scopes no longer see a shared image after the action."""
     calls_cloud: bool = False
     process_part: Callable[[Actor, Image, JobRow], Outcome | None] | None = None
-    """Do a part of the work, if it is too much for one transaction. Return None if it is not."""
+    """If the work is too much for one transaction, do a part of the work and return the outcome.
+
+    Otherwise, return None.
+    """
     overwrites: Collection[str] | None = None
     """The fields that the action overwrites, as the audit log names them. None means all fields.
 
@@ -114,7 +118,8 @@ class BulkAction:
         except EditConflict as conflict:
             message = f"{conflict.message_for(actor.person)} Review the image, then try again."
             if detached := row.arguments.get("detached"):
-                # The transactions that removed the image as their successor were committed before.
+                # Earlier transactions have already removed this image as the successor of the
+                # images in `detached`.
                 message += f" It is no longer the successor of {len(detached):,} images."
             return Outcome("refused", message)
         except RETRIED_CLOUD_ERRORS:
@@ -204,7 +209,7 @@ def _reason_and_successor(image: Image, arguments: Arguments) -> tuple[str, int 
     return reason, arguments["successor"] or image.successor_id
 
 
-def _make_active(
+def _reactivate(
     actor: Actor, image: Image, _arguments: Arguments, _vault: Vault
 ) -> tuple[bool, str]:
     return bool(life_cycle.make_active(actor, image)), ""
@@ -236,7 +241,11 @@ def _delete(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 
 
 def _detach_predecessors(actor: Actor, image: Image, row: JobRow) -> Outcome | None:
-    """Detach some predecessors of an image that has too many for one transaction."""
+    """Remove the image as the successor of some of its predecessors, and return the outcome.
+
+    A predecessor is an image that names the image as its successor. Return None if the image has so
+    few predecessors that one transaction can delete it.
+    """
     if not deletion.has_many_predecessors(image):
         return None
     detached = [
@@ -312,10 +321,10 @@ ACTIONS: Mapping[str, BulkAction] = {
             overwrites=LIFE_CYCLE_FIELDS,
         ),
         BulkAction(
-            key="restore",
+            key="restore",  # Stored jobs contain this key, so it cannot follow the label.
             label="Reactivate",
             title="Reactivate {images}",
-            apply=_make_active,
+            apply=_reactivate,
             is_no_op=lambda image: not (image.deprecated_on or image.retired_on),
             overwrites=LIFE_CYCLE_FIELDS,
         ),
@@ -343,7 +352,10 @@ ACTIONS: Mapping[str, BulkAction] = {
 def _restore_deleted(
     actor: Actor, scope: Scope, arguments: Arguments, row: JobRow, _vault: Vault
 ) -> Outcome:
-    """Restore the image. If it has many predecessors, reconnect them in parts."""
+    """Restore the image, and set it as the successor of its predecessors again.
+
+    If there are many predecessors, each transaction changes only a part of them.
+    """
     image_id, batch = row.image_id or 0, arguments["batch"]
     remaining: list[int] | None = row.arguments.get("reconnect")
     try:
@@ -361,13 +373,15 @@ def _restore_deleted(
         return Outcome("refused", str(error))
     if not remaining:
         return Outcome("done")
-    message = f"Restored. {len(remaining):,} links to this image as successor remain."
+    images = f"{len(remaining):,} image{'' if len(remaining) == 1 else 's'}"
+    message = f"Restored. This image still has to be set as the successor of {images} again."
     return Outcome("", message, arguments={**row.arguments, "reconnect": remaining})
 
 
 RESTORE_DELETED = JobAction(
     key="image-undelete", title="Restore {images}", process_row=_restore_deleted
 )
-"""Undoes Delete: restores the images that were deleted together. The menu does not list it."""
+"""The action that undoes Delete: it restores images that were deleted together. It is not in the
+menu."""
 
 JOB_ACTIONS = (*(action.job_action for action in ACTIONS.values()), RESTORE_DELETED)

@@ -1,8 +1,8 @@
 """Choose which jobs and rows may be processed now, and record which process works on them.
 
-Every question about time is answered by the database's clock. A job whose rows call no cloud has a
-lease, because its rows are processed in their order. For other jobs, each row that is processed has
-a lease: `JobRow.lease_token`, until `JobRow.not_before`.
+All times come from the clock of the database. A job whose rows call no cloud has one lease in the
+table `lease`, because its rows are processed in their order. For other jobs, each row in progress
+has a lease of its own: `JobRow.lease_token` identifies it, and it expires at `JobRow.not_before`.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
 
 JOBS_PER_PERSON = 3
-"""The most jobs of one person that are processed at the same time. Later jobs wait."""
+"""The maximum number of jobs of one person that are processed at the same time. Later jobs wait."""
 LEASE_SECONDS = 45.0
 """The seconds that a process may work on a row. A row calls its cloud at most a few times."""
 BATCH_SIZE = 50
-"""The most rows of a job without calls to clouds that one transaction processes."""
+"""The maximum number of rows that one transaction processes, for a job without calls to clouds."""
 LOST_LEASES = 3
 """A row is not tried again after this many processes have ended while they worked on the row."""
 ABANDONED_AFTER = timedelta(seconds=30)
-"""The age of the last heartbeat of version 0.2, after which its process has ended."""
+"""If the last heartbeat of a process of version 0.2 is older than this, the process has ended."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunningJob:
-    """The values of a running job by which the runner chooses the next job.
+    """The values of a running job that the runner needs to choose the next job.
 
     `is_ready` is whether a row may be processed now, and `has_rows` whether any row remains.
     """
@@ -70,7 +70,7 @@ def lease_name(job_id: int) -> str:
 
 
 def running_jobs() -> list[RunningJob]:
-    """Return the first running jobs of each person."""
+    """Return the running jobs of each person, without the jobs that must wait for them."""
     remaining = JobRow.select(JobRow.id).where((JobRow.job == Job.id) & (JobRow.outcome == ""))
     ready = remaining.where(JobRow.not_before <= database_clock())
     query = (
@@ -118,7 +118,8 @@ def adopt_abandoned_jobs() -> None:
 def claim_job(job_id: int) -> Lease | None:
     """Return a lease on a job whose rows call no cloud, or None if another process holds one.
 
-    If a process has lost the lease, count this in the rows that it was processing.
+    If the previous process ended or hung while it held the lease, count this in the rows that it
+    may have been processing.
     """
     name = lease_name(job_id)
     with transaction():
@@ -130,10 +131,10 @@ def claim_job(job_id: int) -> Lease | None:
 
 
 def _count_lost_lease(job_id: int) -> None:
-    """Count a lost lease in each row that may have ended its process.
+    """Count a lost lease in each row that may have caused the end of the process.
 
     These are the rows of one transaction. From now on, each of them gets a transaction of its own,
-    so that the next lost lease shows which row it is.
+    so that the next lost lease shows which row causes the end.
     """
     query = JobRow.select(JobRow.id, JobRow.lost_leases)
     rows = list(query.where(_is_next(job_id, BATCH_SIZE)).order_by(JobRow.position))
@@ -151,7 +152,8 @@ def unprocessed_rows(job_id: int, size: int) -> list[JobRow]:
 def _is_next(job_id: int, size: int) -> Any:
     """Return the query condition for the first unprocessed rows of a job.
 
-    Among `size` positions, there is at most one packed row after other rows. Packed rows are large.
+    The condition selects a range of `size` positions. Packed rows are large, but each of them
+    occupies so many positions that a small range contains at most one.
     """
     other = JobRow.alias()
     first = other.select(fn.MIN(other.position))
@@ -165,8 +167,8 @@ def claim_row(
 ) -> JobRow | None:
     """Take a lease on the first row of a running job that may be processed now, and return it.
 
-    Rows with one of `busy_credentials` are skipped. Without `with_suspects`, rows are skipped too
-    if a process has ended while it worked on them.
+    Rows with one of `busy_credentials` are skipped. If `with_suspects` is false, suspects are
+    skipped too. A suspect is a row on which a process was working when the process ended.
     """
     is_running = JobRow.job.in_(Job.select(Job.id).where(Job.id == job_id, Job.state == "running"))
     ready = is_running & (JobRow.outcome == "") & (JobRow.not_before <= database_clock())
@@ -208,7 +210,7 @@ def save(row: JobRow, outcome: Outcome) -> None:
 
 @lru_cache
 def _save_held(names: tuple[str, ...]) -> PreparedWrite:
-    """Return the UPDATE of these columns of an unprocessed row, if it still has its lease."""
+    """Return an UPDATE of these columns. It changes only an unprocessed row that has its lease."""
 
     def build_query(placeholders: Mapping[str, Any]) -> Any:
         values = {name: placeholders[name] for name in names}
@@ -257,7 +259,7 @@ def give_back_remaining() -> None:
         try:
             held = _not_given_back.popleft()
         except IndexError:
-            return  # another thread took the last one
+            return  # Another thread has taken the last one.
         try:
             if isinstance(held, Lease):
                 leases.give_back(held, backoff.database_pause(0) or 0.0)
@@ -281,7 +283,7 @@ def update_progress(job_id: int) -> None:
     done = {"done": processed.select(fn.COUNT(JobRow.position))}
     started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
     Job.update(done).where(started).execute()
-    # Another process may have counted before this one, but stored its number later.
+    # Another process may have counted the rows earlier, but stored its lower number later.
     finished = {"state": "done", "done": Job.total, "finished_at": now()}
     is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)
     Job.update(finished).where(is_finished).execute()

@@ -15,7 +15,10 @@ from webapp.monitoring.metrics import kind_of_lease
 
 @dataclass(frozen=True)
 class JobFigures:
-    """`oldest_seconds` is the age of the oldest running job, or 0 if there is none."""
+    """Numbers about running jobs and about leases.
+
+    `oldest_seconds` is the age of the oldest running job, or 0 if there is none.
+    """
 
     running_jobs: int
     queued_rows: int
@@ -25,7 +28,7 @@ class JobFigures:
 
 
 def read_figures() -> JobFigures:
-    """Return the figures. Both queries read only what is in progress."""
+    """Return the figures. The queries read only running jobs and leases that have not expired."""
     query: Any = Job.select(
         fn.COUNT(Job.id), fn.COALESCE(fn.SUM(Job.total - Job.done), 0), fn.MIN(Job.created_at)
     )

@@ -1,7 +1,8 @@
 """Leases: make sure that only one process at a time does some work, by the database's clock.
 
 A process that is killed never releases its lease. When the lease expires, another process can
-acquire it. A process that only hung still has its old token, so it cannot save anything any more.
+acquire it with a new token. If the first process only hung, its old token no longer counts, so it
+can save nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from webapp.monitoring.metrics import LEASES_LOST, LEASES_TAKEN_OVER, kind_of_le
 
 
 def acquire(name: str, seconds: float) -> Lease | None:
-    """Return a lease on some work for this long, or None if another process holds one."""
+    """Return a lease on the work `name` for this many seconds, or None if somebody holds one."""
     lease = Lease(name=name, token=secrets.token_hex(16))
     values = {"token": lease.token, "expires_at": database_clock() + seconds}
     expired = (Lease.name == name) & (Lease.expires_at <= database_clock())
@@ -26,15 +27,15 @@ def acquire(name: str, seconds: float) -> Lease | None:
 
 
 def is_lost(name: str) -> bool:
-    """Return whether a process ended, or hung, while it held the lease."""
+    """Return whether the lease has expired because its process ended or hung."""
     expired = (Lease.expires_at <= database_clock()) & (Lease.token != "")
     return bool(Lease.select(Lease.name).where((Lease.name == name) & expired).exists())
 
 
 def give_back(lease: Lease, pause: float) -> None:
-    """End a lease, unless another process holds it now. The work may begin after `pause` seconds.
+    """End a lease, unless another process holds it now. It can be acquired after `pause` seconds.
 
-    Unlike an expired lease, this lease is not lost.
+    Unlike a lease that expires by itself, this lease does not count as lost.
     """
     query = Lease.update(token="", expires_at=database_clock() + pause).where(_is_held(lease))
     query.execute()

@@ -1,7 +1,8 @@
 """Decide whether a row may call its cloud now, or whether a budget of calls is used up.
 
-A row without room would keep a thread waiting. The calls of requests count too, so the runner
-cannot know this from its own rows.
+If a row called its cloud although a budget is used up, the row would occupy a thread while it
+waits. The calls of requests use the same budgets, so it is not enough that the runner counts its
+own rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from webapp.credentials.vault import Vault
 from webapp.refusals import Refusal
 
 MAX_REMEMBERED = 1000
-"""The most credentials that an instance remembers."""
+"""The maximum number of credentials that an instance remembers."""
 
 
 class Room:

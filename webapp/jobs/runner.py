@@ -35,16 +35,18 @@ from webapp.jobs.claims import RunningJob
 from webapp.jobs.room import Room
 
 SHORT_JOB_ROWS = 100
-"""The most rows of a job that may be processed within a request."""
+"""The maximum number of rows of a job that may be processed within a request."""
 REQUEST_SECONDS = 2.0
 """A request processes a short job for up to this time. Then the job continues in the background."""
 DEFAULT_THREADS = 16
 DATABASE_TURNS = 2
-"""The most jobs without calls to clouds that a process works on at the same time."""
+"""The maximum number of jobs without calls to clouds that a process works on at the same time."""
 ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
-"""The most rows with the same credentials that wait for a cloud at once, in one process."""
+"""The maximum number of rows with the same credentials that wait for a cloud at once, in one
+process."""
 POLL_SECONDS = 1.0
-"""Seconds between two looks for jobs that other processes have started, or rows that waited."""
+"""Seconds between two searches for jobs that other processes have started, and for rows whose pause
+is over."""
 
 log = logging.getLogger(__name__)
 _job_started = threading.Event()
@@ -54,8 +56,9 @@ _job_started = threading.Event()
 def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None) -> None:
     """Start a planned job, and reload `job`. A job that was already started is not started again.
 
-    The job is not started unless it meets the query condition `only_if`. If `wait` is true, a short
-    job without calls to clouds is usually finished when this function returns.
+    The job is not started unless it meets the query condition `only_if`. If `wait` is true, this
+    function processes a short job without calls to clouds, for up to REQUEST_SECONDS. Such a job is
+    usually done when this function returns.
     """
     planned = (Job.id == job.id) & (Job.state == "planned")
     if only_if is not None:
@@ -70,9 +73,9 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None
 
 
 def process_started(job: Job, vault: Vault) -> None:
-    """Process a started job for a short time, unless it is queued. It continues in the background.
+    """Process a started job for up to REQUEST_SECONDS, unless it is queued. Then reload `job`.
 
-    Reload `job`, which is usually done if it is short.
+    A short job is then usually done. Any other job continues in the background.
     """
     if not claims.jobs_before(job):
         process_now(job, vault)
@@ -81,7 +84,7 @@ def process_started(job: Job, vault: Vault) -> None:
 
 
 def process_now(job: Job, vault: Vault) -> None:
-    """Process a running job for a short time within a request, unless another process does.
+    """Process a running job for up to REQUEST_SECONDS, unless another process is processing it.
 
     If the database fails, the job continues in the background.
     """
@@ -116,7 +119,10 @@ class Task:
 
     @property
     def credentials(self) -> int | None:
-        """The credentials that are busy. Unknown credentials count as one set per job."""
+        """The ID of the credentials that the task uses, or None for a turn of a job.
+
+        If a row has no known credentials, this is the negative ID of the job instead.
+        """
         if self.row is None:
             return None
         return self.row.credentials_id or -self.job.id
@@ -141,7 +147,10 @@ class Runner:
         threading.Thread(target=self._run, name="runner", daemon=True).start()
 
     def stop(self, seconds: float) -> None:
-        """Start nothing more. Wait for the rows in progress, but give them back after a while."""
+        """Start nothing more. Wait at most `seconds` for the tasks in progress.
+
+        Then give back the rows that still wait for their cloud.
+        """
         self._stopping.set()
         _job_started.set()
         with self._changed:
@@ -161,7 +170,10 @@ class Runner:
                     self._changed.wait(POLL_SECONDS)
 
     def dispatch(self) -> bool:
-        """Start what can be processed now, in fair turns. Return whether anything was started."""
+        """Start the tasks that can run now, so that accounts and people take turns.
+
+        Return whether a task was started.
+        """
         claims.give_back_remaining()
         candidates = self._candidates()
         started = False
@@ -198,8 +210,8 @@ class Runner:
     def _has_thread(self, job: RunningJob, tasks: list[Task]) -> bool:
         """Return whether a thread is free for the job.
 
-        One account gets at most half of the threads for clouds that the other accounts leave, so
-        another account always finds a thread.
+        An account gets at most half of the threads for clouds that other accounts do not use, but
+        at least one. So one account does not occupy all threads.
         """
         database_turns = sum(task.lease is not None for task in tasks)
         if not JOB_ACTIONS[job.action].calls_cloud:
@@ -211,7 +223,11 @@ class Runner:
         return in_use < for_clouds and of_account < max(1, left_by_others // 2)
 
     def _order(self, job: RunningJob, tasks: list[Task]) -> tuple[int, ...]:
-        """Return the sort key of a job. The account and person with the fewest turns are first."""
+        """Return the sort key of a job. The account with the fewest tasks in progress comes first.
+
+        Among accounts with equal numbers, the account whose last turn is the oldest comes first.
+        The people of an account are sorted in the same way, then the jobs by their last turn.
+        """
         account, person = f"account:{job.account}", f"person:{job.person_id}"
         return (
             sum(task.job.account == job.account for task in tasks),
@@ -231,7 +247,7 @@ class Runner:
         if -job.id in busy:
             return None
         busy |= self._room.credentials_without_room()
-        # A row that may end the process must not take the blame of other such rows.
+        # Process one suspect at a time. If the process ends, it is clear which row caused this.
         any_suspect = any(task.row is not None and task.row.lost_leases for task in tasks)
         row = claims.claim_row(
             job.id,

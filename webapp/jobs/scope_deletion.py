@@ -24,7 +24,8 @@ from webapp.people import scopes
 log = logging.getLogger(__name__)
 
 CHUNK_SIZE = 100
-"""The records that one transaction deletes. It takes a few hundredths of a second."""
+"""The number of records that one transaction deletes. The transaction takes a few hundredths of a
+second."""
 
 
 def delete_scope(
@@ -37,7 +38,7 @@ def delete_scope(
 ) -> Job:
     """Delete a scope with everything in it, and return the job. A small scope is deleted at once.
 
-    From now on, nobody can see or use the scope. Raises the same exceptions as
+    After this call, nobody can see or use the scope. Raises the same exceptions as
     `scopes.start_deletion`.
     """
     label, parent = scope.label, scope.parent
@@ -52,9 +53,10 @@ def delete_scope(
 def delete_credentials(
     actor: Actor, row: CloudCredentials, vault: Vault, based_on: int | None = None
 ) -> Job:
-    """Delete credentials, and return the job. It is usually done, unless many images used them.
+    """Delete credentials, and return the job.
 
-    From now on, nobody can see or use the credentials. Raises the same exceptions as
+    The job is usually done when this function returns, unless many images used the credentials.
+    After this call, nobody can see or use the credentials. Raises the same exceptions as
     `cloud_credentials.start_deletion`.
     """
     scope = row.scope
@@ -81,13 +83,16 @@ def _delete_chunk(
 
 
 def _clear_successors(actor: Actor | None, scope_id: int) -> bool:
-    """Clear some successors that images outside the scope lose. Return whether there were any."""
+    """Clear the successor of some images outside the scope whose successor is in the scope.
+
+    Return whether there were such images.
+    """
     deleted = Scope.get_or_none(Scope.id == scope_id)
     return deleted is not None and deletion.clear_successors_at(actor, deleted, CHUNK_SIZE) > 0
 
 
 _failed_scopes: set[int] = set()
-"""The scopes that could not be deleted since the periodic work has begun."""
+"""The IDs of the scopes whose deletion has failed since the current run of periodic work began."""
 
 
 def complete_chunk() -> bool:

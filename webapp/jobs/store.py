@@ -53,7 +53,8 @@ class Outcome:
 
     `kind` is one of OUTCOMES, or '' if more of the row remains to be done. `message` is text for
     the person, or ''. `image_id` is the ID of the image that was created or changed, or None to
-    leave the row's image ID unchanged. `arguments` replace those of the row, unless they are None.
+    leave the row's image ID unchanged. `arguments` are the new arguments of the row, or None to
+    leave the arguments unchanged.
     """
 
     kind: str
@@ -63,7 +64,7 @@ class Outcome:
 
 
 class NewRow(NamedTuple):
-    """The values of an unsaved row. Creating a `JobRow` takes much longer."""
+    """The values of an unsaved row. A `JobRow` object would take much longer to create."""
 
     image_id: int | None = None
     subject: str = ""
@@ -80,9 +81,10 @@ def create_job(
     *,
     started: bool = False,
 ) -> Job:
-    """Store a planned job with its rows and return the job. With `started`, any runner takes it.
+    """Store a planned job with its rows and return the job.
 
-    `rows` are unsaved, in the order in which they will be processed.
+    `rows` are unsaved, in the order in which they will be processed. With `started`, the state of
+    the job is “running” instead, so that any process may begin to process the job.
     """
     unsaved_rows = list(rows)
     job: Job = Job.create(
@@ -139,8 +141,8 @@ def unpack(row: JobRow) -> bool:
     first, *others = (NewRow(*values) for values in row.arguments[_PACKED])
     held = (JobRow.id == row.id) & (JobRow.lease_token == row.lease_token)
     values = {**first._asdict(), "lease_token": "", "not_before": 0.0, "attempts": 0}
-    is_packed_still = JobRow.arguments[_PACKED].is_null(False)
-    if not JobRow.update(values).where(held & is_packed_still).execute():
+    is_still_packed = JobRow.arguments[_PACKED].is_null(False)
+    if not JobRow.update(values).where(held & is_still_packed).execute():
         return False
     for insert in inserts(row.job_id, others, row.position + 1):
         insert()
@@ -217,7 +219,7 @@ def outcome_counts(job: Job) -> dict[str, int]:
     """Return the number of rows by outcome. Outcomes without rows are left out.
 
     The keys are in the order of OUTCOMES, followed by '' for unprocessed rows. A packed row counts
-    as its rows.
+    as the rows that it stands for.
     """
     query = JobRow.select(JobRow.outcome, fn.COUNT(JobRow.position)).where(JobRow.job == job)
     counts: dict[str, int] = dict(query.group_by(JobRow.outcome).tuples().execute())

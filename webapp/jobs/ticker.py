@@ -17,7 +17,7 @@ from webapp.jobs import leases
 from webapp.monitoring import metrics
 
 TICK_SECONDS = 5.0
-"""Seconds between two looks for due work."""
+"""Seconds between two searches for due work."""
 LEASE_SECONDS = 60.0
 """The seconds that a process may take for one chunk. Then another process may do the work."""
 RETRY_SECONDS = 60.0
@@ -66,7 +66,7 @@ class Ticker:
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Stop after the current chunk. Wait at most this long for it."""
+        """Stop after the current chunk. Wait at most `seconds` for the end of the chunk."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(seconds)

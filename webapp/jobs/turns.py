@@ -40,11 +40,12 @@ TURN_SECONDS = 1.0
 BATCH_SECONDS = 0.05
 """How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
 ATTEMPTS_IN_TURN = 3
-"""The most attempts for a row within one turn, if somebody else changes its record."""
+"""The maximum number of attempts for a row within one turn, if somebody else changes its record."""
 SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO, SQLITE_BATCH_PAUSE_RATIO = 0.002, 1.5, 0.5
-"""Pause after each transaction on SQLite: at least this many seconds, and this many times as long
-as the transaction. A batch of short rows needs a shorter pause than one long row. SQLite allows one
-writer at a time; others write in the pause."""
+"""The pause after each transaction on SQLite, which allows only one writer at a time. Others write
+in the pause. SHORTEST_SQLITE_PAUSE is in seconds. After a long transaction, the pause is
+SQLITE_PAUSE_RATIO times as long as the transaction. After a batch of short rows, it is
+SQLITE_BATCH_PAUSE_RATIO times as long."""
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class _Turn:
         self._locked_at = 0.0
         """When the last transaction began to lock the database of SQLite."""
         self._one_by_one = False
-        """Whether each row gets its own transaction, because a temporary failure undid others."""
+        """Whether each row gets its own transaction, because a temporary failure undid a batch."""
 
     def process(self, end: float, should_stop: StopCheck) -> None:
         rows: deque[JobRow] = deque()
@@ -114,10 +115,10 @@ class _Turn:
             store.unpack(row)
 
     def _process_batch(self, rows: deque[JobRow], end: float) -> bool:
-        """Process and remove the first rows, in one short transaction that lasts until about `end`.
+        """Process the first rows in one transaction of about BATCH_SECONDS, and remove them.
 
-        An error undoes only the work of its own row. Return False if a temporary failure undid the
-        whole transaction.
+        The transaction ends early at `end`. An error undoes only the work of its own row. Return
+        False if a temporary failure undid the whole transaction.
         """
         try:
             with transaction():
@@ -199,7 +200,7 @@ class _Turn:
 
 
 def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
-    """Process one row that calls its cloud, and store its outcome, or when it is tried again."""
+    """Process one row that calls its cloud. Store its outcome, or the time of the next attempt."""
     try:
         if store.is_packed(row):
             with transaction():
@@ -254,7 +255,7 @@ DATABASE_OUTCOME = Outcome(
 
 
 def outcome_of_error(job: Job, row: JobRow, error: Exception) -> Outcome:
-    """Return the outcome of a row that raised an error that no other attempt would avoid."""
+    """Return the outcome of a row whose error would occur again in another attempt."""
     if isinstance(error, Forbidden):
         message = "You no longer have permission to do this."
     elif isinstance(error, RecordGone):
@@ -292,15 +293,16 @@ def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) 
 def let_others_write(locked_at: float, ratio: float = SQLITE_PAUSE_RATIO) -> None:
     """Pause after a transaction on SQLite that began at `locked_at`, by `time.monotonic`.
 
-    The pause is `ratio` times as long as the transaction.
+    The pause is `ratio` times as long as the transaction. After a transaction of up to 0.02
+    seconds, the pause is SHORTEST_SQLITE_PAUSE.
     """
     if is_sqlite():
         taken = time.monotonic() - locked_at
         time.sleep(max(SHORTEST_SQLITE_PAUSE, taken * ratio if taken > 0.02 else 0))
 
 
-# The turn sends this query before every row, and Peewee took longer to build it than the database
-# took to execute it.
+# A turn sends this query before every row. Without `Prepared`, Peewee would take longer to build
+# the query than the database takes to execute it.
 _find_job_in_state = Prepared(
     lambda placeholder: Job.select(Job.id).where(Job.id == placeholder, Job.state == placeholder)
 )
