@@ -23,7 +23,7 @@ from webapp.refusals import Refusal
 from webapp.web.services import services
 
 END_SECONDS = 20.0
-"""How long a worker may finish the rows in progress after a signal."""
+"""The maximum time in seconds for which a worker finishes rows in progress after a signal."""
 
 
 def init_app(app: Flask) -> None:
@@ -121,7 +121,7 @@ def _refusals_explained() -> Iterator[None]:
 @click.password_option(envvar="ADMIN_PASSWORD", help="Prompted for if omitted.")
 @with_appcontext
 def create_admin(email: str, name: str, password: str) -> None:
-    """Create an account with the role admin at Scalr."""
+    """Create a user account with the role admin at Scalr."""
     with database.connection_for_command():
         _require_current_schema()
         try:
@@ -131,7 +131,7 @@ def create_admin(email: str, name: str, password: str) -> None:
         except Refusal as error:
             raise click.ClickException(error.message) from error
         except IntegrityError as error:
-            raise click.ClickException(f"An account for {email} already exists.") from error
+            raise click.ClickException(f"A user account for {email} already exists.") from error
     click.echo(f"Created {person.email} as an admin of Scalr.")
 
 
@@ -140,12 +140,12 @@ def create_admin(email: str, name: str, password: str) -> None:
 @click.password_option(envvar="NEW_PASSWORD", help="Prompted for if omitted.")
 @with_appcontext
 def set_password(email: str, password: str) -> None:
-    """Set a new password for an account and end its sessions."""
+    """Set a new password for a user account and end its sessions."""
     with database.connection_for_command():
         _require_current_schema()
         person = Person.get_or_none(Person.email == accounts.normalized_email(email))
         if person is None:
-            raise click.ClickException(f"No account has the e-mail address {email}.")
+            raise click.ClickException(f"No user account has the e-mail address {email}.")
         try:
             accounts.set_password(person, password)
         except Refusal as error:
@@ -197,7 +197,7 @@ def version() -> None:
 def work() -> None:
     """Work on jobs until SIGTERM or SIGINT, without a web server.
 
-    On the signal, finish the rows in progress within 20 seconds and give the others back.
+    After the signal, finish the rows in progress for up to 20 seconds, and give the others back.
     """
     with models.database.connection_context():
         _require_current_schema()

@@ -16,7 +16,7 @@ from click import ClickException
 from cryptography.fernet import Fernet
 
 PLAIN_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[\w.~-]{1,64}){1,8}", re.ASCII)
-"""A path that cannot be read as another site, as several paths, or as a path outside itself."""
+"""A path such as `/registry/images`, without empty parts and without the parts `.` and `..`."""
 HOST_NAME = re.compile(
     r"(\*\.)?(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*",
     re.ASCII | re.IGNORECASE,
@@ -63,9 +63,9 @@ class Settings:
     direct_database_url: str
     """The URL of the same database without PgBouncer, for backups, or ''."""
     redis_url: str
-    """URL of the Redis server that holds the rate limits of all processes.
+    """The URL of the Redis server that counts the failed sign-ins of all processes together.
 
-    If it is '', each process has its own rate limits.
+    If it is '', each process counts separately.
     """
     trusted_proxies: int
     """Number of reverse proxies whose X-Forwarded headers are trusted."""
@@ -245,7 +245,11 @@ def _metrics_bind(environ: Mapping[str, str]) -> tuple[str, int] | None:
 
 
 def _allowed_endpoints(environ: Mapping[str, str], *, demonstration: bool) -> tuple[str, ...]:
-    """Return the entries. The clouds of the demonstration listen on loopback addresses."""
+    """Return the entries of ALLOWED_ENDPOINTS.
+
+    In the demonstration, the default allows loopback addresses, because the sandbox clouds listen
+    on them.
+    """
     value = environ.get("ALLOWED_ENDPOINTS", "")
     entries = tuple(entry.strip() for entry in value.split(",") if entry.strip())
     for entry in entries:

@@ -54,7 +54,7 @@ def refuse_records(database: Database, *, force: bool) -> None:
         return
     for table in RECORDS:
         name = table._meta.table_name  # noqa: SLF001
-        query = f"SELECT 1 FROM {name} LIMIT 1"  # noqa: S608  a name of ours
+        query = f"SELECT 1 FROM {name} LIMIT 1"  # noqa: S608  the name comes from our tables
         if database.table_exists(name) and database.execute_sql(query).fetchone():
             raise BackupError(
                 "The database is not empty. To replace everything in it by the backup, add --force."

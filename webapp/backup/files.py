@@ -46,7 +46,11 @@ def require_kind(path: Path, wanted: str) -> None:
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise BackupError if a file exists at `path`. With `force`, only if it is no backup."""
+    """Raise BackupError if a backup must not be written to `path`.
+
+    `path` must not be a folder, and its folder must exist. An existing file is accepted only with
+    `force`, and only if it is a backup or empty.
+    """
     if path.is_dir() or not path.name:
         raise BackupError(f"{path} is a folder. Enter the name of a file.")
     if not path.parent.is_dir():

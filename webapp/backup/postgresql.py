@@ -45,7 +45,8 @@ BEGIN
 END $$;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 """
-"""Remove the old tables with their triggers. psql undoes this unless it reads COMMIT."""
+"""The SQL that removes the old tables with their triggers. PostgreSQL undoes this unless psql reads
+COMMIT."""
 
 
 def back_up(url: str, partial: Path) -> None:
@@ -65,7 +66,7 @@ def back_up(url: str, partial: Path) -> None:
 def restore(database: Database, url: str, path: Path, *, force: bool) -> RestoreOutcome:
     """Replace the tables by the backup at `path`, in one transaction. Raises BackupError."""
     require_kind(path, "postgresql")
-    # Decompressing the whole file finds damage at any place.
+    # Decompressing the whole file finds damage at any position.
     _run("pg_restore", "--file=/dev/null", str(path))
     check_version(path, _applied(path))
     refuse_records(database, force=force)
@@ -105,7 +106,7 @@ def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
     """Let psql execute the SQL of the backup between BEGIN and COMMIT.
 
     pg_restore cannot remove tables that the backup does not contain. psql reads COMMIT only after
-    pg_restore has succeeded. If anything fails or is killed before, PostgreSQL rolls back.
+    pg_restore has succeeded. If a program fails or is killed before COMMIT, PostgreSQL rolls back.
     """
     psql = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password"]
     psql += ["--output=/dev/null", f"--dbname={_connection_string(url)}"]
@@ -125,7 +126,7 @@ def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
             begin = BEGIN.format(seconds=LOCK_SECONDS, tables=",".join(sorted(tables)))
             stdin.write(begin)
             stdin.flush()
-            done = subprocess.run(  # noqa: S603  the same
+            done = subprocess.run(  # noqa: S603  programs and arguments of ours
                 pg_restore, stdout=stdin, stderr=subprocess.PIPE, text=True, check=False
             )
             failed = (done.stderr or "pg_restore failed") if done.returncode else ""

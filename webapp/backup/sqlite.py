@@ -64,7 +64,7 @@ def _refuse_records(database: SqliteDatabase, *, force: bool) -> None:
     except DatabaseError as error:
         if not force:
             raise BackupError(
-                f"The present database cannot be read: {error}. To replace it, add --force."
+                f"The existing database cannot be read: {error}. To replace it, add --force."
             ) from error
     finally:
         close_all(database)

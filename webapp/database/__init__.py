@@ -58,8 +58,9 @@ def init_app(app: Flask) -> None:
 def record_failure(error: BaseException) -> Failure | None:
     """Record that the database failed, and return the reason, or None for another error.
 
-    Log the beginning of an outage. Close this thread's connection and the idle connections, because
-    they may be lost, or may belong to a file that could only be read when they were opened.
+    Log the beginning of an outage. Unless the database is only busy, close this thread's connection
+    and the idle connections: the connections may be lost, or the file may have been read-only when
+    they were opened.
     """
     failure = failure_of(error)
     if failure is None:
@@ -74,7 +75,7 @@ def record_failure(error: BaseException) -> Failure | None:
 
 @contextmanager
 def connection_for_command() -> Iterator[None]:
-    """Open a connection for a command. Raises SettingsError with one sentence if that fails."""
+    """Open a connection for a command. Raises SettingsError if the database fails."""
     outages.log.disabled = True  # The sentence is enough.
     problem = "The database at DATABASE_URL cannot be opened"
     try:

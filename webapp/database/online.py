@@ -1,4 +1,4 @@
-"""Steps of migrations that run while people work: nobody waits for a step for long.
+"""Steps of migrations that run while people work. Nobody waits for such a step for long.
 
 A migration that uses these steps sets `atomic = False`. If it is killed, its next run begins again,
 so each step may run twice. Batches that are finished are not repeated, if `where` of `in_batches`
@@ -18,12 +18,14 @@ BATCH_SECONDS = 0.05
 """How long the transaction of one batch should take on SQLite, where all other writers wait for it.
 """
 POSTGRESQL_BATCH_SECONDS = 0.3
-"""The same on PostgreSQL, where only those wait who change a row of the batch."""
+"""The same on PostgreSQL, where a writer waits only if it changes a row of the batch."""
 FIRST_BATCH, LARGEST_BATCH = 200, 2_000
 SHORTEST_PAUSE = 0.1
-"""Seconds between two batches. A writer that waits for SQLite tries again after at most 0.1 s."""
+"""The minimum pause between two batches, in seconds. A writer that waits for SQLite tries again
+after at most 0.1 seconds."""
 LOCK_TIMEOUT = "500ms"
-"""How long a change of a table waits for others, who wait behind it meanwhile."""
+"""How long a change of a table waits for transactions that use the table. Meanwhile, new
+transactions wait for the change."""
 RETRY_SECONDS = 1.0
 ATTEMPTS = 120
 
@@ -39,8 +41,8 @@ def add_columns(db: Database, table: str, columns: Mapping[str, str]) -> None:
 def change_table(db: Database, *statements: str) -> None:
     """Execute short statements that lock a table, in one transaction.
 
-    While it waits for a long transaction, everybody else would wait for it. Therefore it gives up
-    soon and tries again later.
+    On PostgreSQL, the statements may have to wait for a long transaction, and everybody else would
+    then wait for the statements. So they give up after LOCK_TIMEOUT, and are tried again later.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -61,7 +63,7 @@ def change_table(db: Database, *statements: str) -> None:
 def create_index(db: Database, name: str, definition: str, *, unique: bool = False) -> None:
     """Create an index. `definition` is the SQL after ON.
 
-    PostgreSQL builds it beside the writers. SQLite makes writers wait meanwhile.
+    PostgreSQL builds the index while others write. On SQLite, writers wait.
     """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if isinstance(db, SqliteDatabase):
@@ -91,9 +93,9 @@ def in_batches(
 ) -> None:
     """Call `change` with the IDs of each batch of rows, in a transaction of its own.
 
-    Only rows that match the SQL condition `where` are in the batches. They are found before the
-    transaction, so nobody waits for the search. The size of a batch follows the speed of the
-    database. Others work in the pauses, which are longer than the batches on SQLite.
+    Only rows that match the SQL condition `where` are in the batches. This function searches for
+    the rows before the transaction begins, so nobody waits for the search. The faster the database,
+    the larger the batches. Others work in the pauses, which are longer than the batches on SQLite.
     """
     last, size = 0, FIRST_BATCH
     seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS
@@ -120,6 +122,6 @@ def among(ids: Sequence[int]) -> str:
 
 @contextmanager
 def write_transaction(db: Any) -> Iterator[None]:
-    """Begin a transaction as a writer, so that SQLite need not refuse its first change."""
+    """Begin a transaction as a writer. SQLite may refuse the first change of another transaction."""
     with db.atomic("IMMEDIATE") if isinstance(db, SqliteDatabase) else db.atomic():
         yield

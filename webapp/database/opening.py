@@ -15,7 +15,8 @@ from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SE
 from webapp.settings import SettingsError
 
 MAPPED_BYTES = 2**31 - 2**16
-"""The bytes of the file that SQLite maps into memory: its maximum. Mapped pages are not copied."""
+"""The number of bytes of the file that SQLite maps into memory. SQLite accepts no larger number, and
+does not copy mapped pages."""
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,
@@ -30,7 +31,7 @@ POSTGRESQL_SETTINGS = {
     # PostgreSQL must plan each query for its values. One value may match a thousand times as many
     # images as another, so one plan for all values would be wrong for most values.
     "plan_cache_mode": "force_custom_plan",
-    # If this process vanishes, the server does not continue its statements and locks for long.
+    # If this process vanishes, the server soon ends the statements and locks of this process.
     "statement_timeout": f"{BACKGROUND_SECONDS:.0f}s",
     "idle_in_transaction_session_timeout": f"{BACKGROUND_SECONDS:.0f}s",
 }

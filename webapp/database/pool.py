@@ -16,13 +16,14 @@ from webapp.monitoring.metrics import pool_use, statement_times
 class Pool(PooledDatabase):
     """A pool that opens connections outside its lock.
 
-    Peewee opens a connection while it holds the locks of the database and of the pool. While one
-    thread waits for a server that hangs, no other thread could even return its connection.
+    Peewee's own pool opens a connection while it holds the locks of the database and of the pool.
+    While one thread waited for a server that hangs, no other thread could even return its
+    connection.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Peewee stores the state of a connection per thread, so it needs no lock for it.
+        # Peewee stores the state of each connection per thread, so this lock is not needed.
         self._lock = nullcontext()
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
@@ -52,15 +53,15 @@ class Pool(PooledDatabase):
                 return connection
             if len(self._in_use) >= self._max_connections:
                 raise MaxConnectionsExceeded("All connections of the pool are in use.")
-            place = object()
-            self._in_use[id(place)] = PoolConnection(time.time(), place, time.time())
+            reservation = object()
+            self._in_use[id(reservation)] = PoolConnection(time.time(), reservation, time.time())
             pool_use.record(len(self._in_use))
         connection = None
         try:
             connection = self._open()
         finally:
             with self._pool_lock:
-                self._in_use.pop(id(place), None)
+                self._in_use.pop(id(reservation), None)
                 if connection is not None:
                     now = time.time()
                     self._in_use[id(connection)] = PoolConnection(now, connection, now)

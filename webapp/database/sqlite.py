@@ -18,12 +18,12 @@ from webapp.database.private_files import create_private_file
 from webapp.database.waiting import statement_seconds
 
 LOCK_SECONDS = 10.0
-"""The longest time that a job or command waits for a lock.
+"""The maximum time in seconds that a job or command waits for a lock.
 
 A request waits for up to `statement_seconds`.
 """
 SHORT_LOCK_SECONDS = 0.25
-"""The time that most requests wait for a lock after a request did not get the lock in time."""
+"""The seconds that most threads wait for a lock after a thread did not get the lock in time."""
 
 
 class FileConnection(sqlite3.Connection):
@@ -54,14 +54,14 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         if self.database != ":memory:":
             with suppress(OSError):  # SQLite has the better message.
                 create_private_file(Path(self.database))
-        connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  not that of the pool
+        connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  without the pool
         connection.file_id = self._file_id()
         self._has_opened = True
         outages.UNREACHABLE.record_success()
         return connection
 
     def _file_id(self) -> tuple[int, int] | None:
-        """Return what identifies the file at the path of the database, or None if it is missing."""
+        """Return the device and inode of the database file, or None if the file is missing."""
         if self.database == ":memory:":
             return (0, 0)
         try:
@@ -83,9 +83,9 @@ class SqlitePool(Pool, PooledSqliteDatabase):
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction.
 
-        If nobody got the lock in time, a program probably holds it for long. Until a transaction
-        succeeds, one request at a time waits for the lock. The others wait only briefly, so that
-        they do not occupy all threads.
+        If a thread did not get the lock in time, another program probably holds the lock for long.
+        Until a transaction succeeds, at most one thread at a time waits for the lock as usual. The
+        others wait only for SHORT_LOCK_SECONDS, so that waiting requests do not occupy all threads.
         """
         if not self._locks.may_call():
             _wait_for_locks(self.connection(), min(_lock_seconds(), SHORT_LOCK_SECONDS))

@@ -40,7 +40,7 @@ def limit_statements(seconds: float) -> None:
 
 @contextmanager
 def long_statements(seconds: float = BACKGROUND_SECONDS) -> Iterator[None]:
-    """Let each statement of the body take `seconds`, also within a request."""
+    """Let each statement of the body take at least `seconds`, also within a request."""
     before = _limit.seconds
     _limit.seconds = max(before, seconds)
     try:

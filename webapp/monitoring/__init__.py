@@ -1,4 +1,4 @@
-"""Metrics, and what log lines look like. All other packages may import this one.
+"""Metrics, and the format of log lines. All other packages may import this package.
 
 - `log_lines`: the format of log lines. gunicorn's main process loads this file by its path, so it
   must import nothing of the application.

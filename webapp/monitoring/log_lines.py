@@ -1,8 +1,8 @@
 """The format of log lines: text for people, or JSON for programs. Each record is one line.
 
-Only a traceback in text is longer, and its lines are indented. So no text of a request or a cloud
-can look like a record. This module must import nothing of the application, because gunicorn's main
-process uses it too.
+Only a traceback in the text format has several lines, which are indented. So no text of a request
+or a cloud can look like a record. This module must import nothing of the application, because
+gunicorn's main process uses it too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 MESSAGE_LENGTH = 8_000
-"""The longest message. A cloud may send megabytes in an error."""
+"""The maximum length of a message in characters. A cloud may send megabytes in an error."""
 TRACEBACK_LENGTH = 32_000
 READ_LENGTH = 40_000
-"""How much of a longer text is searched for secrets. The rest is dropped."""
+"""The maximum number of characters of a text that are searched for secrets. The rest is dropped."""
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -104,7 +104,10 @@ class LineFormatter(logging.Formatter):
 
 
 def _message_of(record: logging.LogRecord) -> str:
-    """Return the message. A handler would print a wrong call, with its arguments, to stderr."""
+    """Return the message, also if its arguments do not match its placeholders.
+
+    Otherwise, a handler would print the arguments to stderr without masking them.
+    """
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001  the arguments may be objects of any SDK

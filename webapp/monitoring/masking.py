@@ -5,7 +5,7 @@ has just entered. A spelling is the secret itself or a part of it, as JSON, in a
 Python writes it, or in base64.
 
 A hostile cloud chooses the text of its errors, and Python runs no other thread during a search. So
-a search must not take longer than a small multiple of the length of the text.
+the time of a search must grow only in proportion to the length of the text.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from xml.sax.saxutils import escape
 
 MASK = "…"
 SHORTEST = 5
-"""A shorter secret is only masked where it is a word of its own."""
+"""A shorter secret is masked only where it is a separate word."""
 SHORTEST_LINE = 16
-"""The shortest line of a secret with several lines that is masked alone."""
+"""If a secret has several lines, each line of at least this length is also masked alone."""
 PIECE = 24
-"""The length in bytes of the pieces of a long secret that are searched in base64 text."""
+"""A long secret is divided into pieces of this many bytes, which are searched in base64 text."""
 HEAD = 64
 """The length of the beginning of a long secret. It is masked even if another text follows it."""
 LONGEST_TEXT = 40_000
-"""The most characters of a text that are searched. The rest is dropped."""
+"""The maximum number of characters of a text that are searched. The rest is dropped."""
 
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"
 """A backslash, which may be in a URL."""
@@ -44,8 +44,8 @@ _BASE64 = re.compile(rf"{_RUN}{{48,}}(?:{_WRAP}{_RUN}+)*|{_RUN}{{6,}}")
 _NOT_BASE64 = re.compile(rf"{_ESCAPED_BASE64}|{_WRAP}")
 _URL_SAFE = str.maketrans("-_", "+/")
 _GENERAL = re.compile(
-    # A signed token (JWT), as Azure and Google use them. In the middle of a word, its first part
-    # has a limit, because each of many beginnings would be searched.
+    # A signed token (JWT) of Azure or Google. In the middle of a word, the length of its first part
+    # is limited. Otherwise, many beginnings in one word would make the search slow.
     r"(?:(?<![\w-])eyJ[\w-]{8,}+|eyJ[\w-]{8,1024}+)\.[\w-]{8,}+\.[\w-]*+"
     r"|(?<=bearer )[\w.~+/=-]{6,}|(?<=basic )[\w.~+/=-]{6,}"
     r"|(?<=x-amz-signature=)\w+|(?<=x-amz-security-token=)[\w%.~+/=-]+"
@@ -116,7 +116,8 @@ def _values_in_use() -> list[tuple[str, ...]]:
 def _mask_base64(text: str, needles: set[bytes]) -> str:
     """Mask each base64 text that contains one of `needles`, at any position.
 
-    Three bytes become four characters, so a text is decoded from each of four characters on.
+    Base64 encodes three bytes as four characters. The position at which the encoded text begins is
+    unknown, so each text is decoded four times, from each of its first four characters on.
     """
     runs = list(_BASE64.finditer(text))
     decoded = [_decode_each_way(run[0]) for run in runs]
@@ -140,13 +141,16 @@ def _decode_each_way(run: str) -> bytes:
 
 
 def _plain_base64(match: re.Match[str]) -> str:
-    """Return the character for an escaped one: `%2B` is `+`, and a line break is nothing."""
+    """Return the character that an escape stands for: `+` for `%2B`, or '' for a line break."""
     return {"b": "+", "f": "/", "/": "/"}.get(match[0][-1].lower(), "")
 
 
 @lru_cache(maxsize=256)
 def needles_of(secret: str) -> tuple[bytes, ...]:
-    """Return the bytes that reveal a secret, alone, as JSON or in a URL, and its pieces."""
+    """Return byte strings that reveal a secret: the secret as text, as JSON and in a URL.
+
+    Each long byte string is also divided into pieces.
+    """
     found = set()
     for part in (secret, secret.strip(), *_secrets_in_document(secret)):
         for spelling in (part, json.dumps(part)[1:-1], quote(part, safe="")):
@@ -214,7 +218,7 @@ def _spelled(text: str) -> str:
 
 
 def _common_spellings(text: str) -> set[str]:
-    """Return how libraries spell a text, also if two of them do so in turn."""
+    """Return the spellings that a library, or two libraries in turn, may give to a text."""
     found = {text}
     for _ in range(2):
         found |= {spell(each) for each in found for spell in _SPELL}

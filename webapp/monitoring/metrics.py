@@ -68,7 +68,7 @@ DATABASE_ERRORS = Counter(
 )
 CONNECTIONS = Gauge(
     f"{PREFIX}_database_connections_in_use",
-    "The most database connections that were in use at once during the last five seconds.",
+    "The maximum number of database connections in use at once during the last five seconds.",
     multiprocess_mode="livesum",
 )
 LEASES_TAKEN_OVER = Counter(
@@ -173,7 +173,7 @@ statement_times = StatementTimes()
 
 
 class PoolUse:
-    """The most connections of this process in use at once, since the last sample."""
+    """The maximum number of connections of this process in use at once since the last sample."""
 
     def __init__(self) -> None:
         self._most = 0
@@ -206,7 +206,11 @@ def _resident_bytes() -> int:
 
 
 class Sampler:
-    """The thread that samples this process, and what `sources` return, into gauges."""
+    """The thread that sets the gauges every SAMPLE_SECONDS.
+
+    `sources` maps gauges to the functions that return their values. The thread also sets the gauges
+    of the process itself.
+    """
 
     def __init__(self, sources: Mapping[Gauge, Callable[[], float]]) -> None:
         self._sources = sources

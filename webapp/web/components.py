@@ -26,7 +26,7 @@ from webapp.web.static_files import versioned_path
 
 DESCRIPTION_LENGTH = 120
 SHORT_ID_LENGTH = 44
-"""The maximum length of a cloud image ID in a row. Of a longer ID, the row shows the end."""
+"""The maximum length of a cloud image ID in a row. If an ID is longer, the row shows its end."""
 _STATE_COLORS: dict[str, str] = {
     ImageState.AVAILABLE: "state-green",
     ImageState.DEPRECATED: "state-yellow",

@@ -137,7 +137,8 @@ def _changed_meanwhile(error: Exception) -> Response:
 def _database_failure(error: Exception) -> Response:
     """Say what is wrong with the database. The answer needs neither the database nor Redis.
 
-    The page carries the form that was sent, and a fragment leaves the form on the page as it is.
+    A full page contains the unsent form, so that the person can send it again. The answer to HTMX
+    is a toast, which leaves the form on the page.
     """
     failure = record_failure(error)
     if failure is None:

@@ -28,7 +28,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
 SECRET_NAME = re.compile(r"password|secret|token|^(new|current)$", re.IGNORECASE)
 """The names of fields and URL parts that are secret, besides the secret fields of the clouds."""
 FIELDS_OF_REQUEST = "image_registry.fields"
-"""The key in the WSGI environment for what gunicorn's access log shows about a request."""
+"""The key in the WSGI environment for the values that gunicorn's access log shows."""
 GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")
 _LEVELS = frozenset(Level)
 
@@ -76,7 +76,7 @@ def log_uncaught(arguments: threading.ExceptHookArgs) -> None:
 
 
 def init_app(app: Flask, *, behind_proxy: bool) -> None:
-    """Count each request, and give it an ID. Only a trusted proxy may set the ID.
+    """Count each request, and give it an ID. If `behind_proxy` is true, the proxy may set the ID.
 
     Call this function before other modules register functions that run after each request. Flask
     runs these functions in reverse order, so `_end` then runs last.

@@ -19,7 +19,7 @@ from webapp.jobs.figures import JobFigures
 from webapp.monitoring.bounded import BoundedCall
 
 CHECK_SECONDS = 2.0
-"""The longest time that a probe waits for the database."""
+"""The maximum time in seconds that a probe waits for the database."""
 STATEMENT_SECONDS = 1.5
 DATABASE_FAILS = "the database does not answer"
 
@@ -55,7 +55,7 @@ class Readiness:
         self._is_draining = True
 
     def findings(self) -> Findings:
-        """Return findings that are at most a few seconds old. Wait at most CHECK_SECONDS."""
+        """Return findings that are at most about ten seconds old. Wait at most CHECK_SECONDS."""
         found = self._call.get()
         if self._is_draining:
             draining = ("the process is shutting down", *found.problems)
@@ -63,7 +63,10 @@ class Readiness:
         return found
 
     def problems(self) -> tuple[str, ...]:
-        """Return what prevents this process from serving requests. Log it when it changes."""
+        """Return the problems that prevent this process from serving requests.
+
+        Log when the process is no longer ready, and when it is ready again.
+        """
         problems = self.findings().problems
         if problems:
             self._outage.record_failure("; ".join(problems))

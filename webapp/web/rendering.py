@@ -83,8 +83,9 @@ def render_refusal(
 ) -> Response:
     """Return a page with a message, or only a toast if HTMX requests a fragment.
 
-    A toast does not replace the page, so everything that the person has typed stays. The toast
-    shows `toast_message` if the message needs its title to be understood.
+    A toast does not replace the page, so everything that the person has typed stays. Pass
+    `toast_message` if the message cannot be understood without the title. The toast then shows
+    `toast_message` instead of the message.
     """
     if wants_fragment():
         body = render_template("layout/_refusal.html", message=toast_message or message)

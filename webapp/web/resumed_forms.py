@@ -78,7 +78,7 @@ def current_unsent_form() -> UnsentForm | None:
 
 
 def posted_unsent_form() -> UnsentForm | None:
-    """Return the form that the page to sign in carries in its field `unsent`, or None."""
+    """Return the form in the field `unsent` of the sign-in page, or None if there is none."""
     encrypted = request.form.get("unsent", "")
     values = services().vault.unseal(encrypted) if encrypted and is_from_this_site() else None
     return UnsentForm(**values) if values and values.keys() == {"path", "page", "values"} else None
@@ -95,12 +95,12 @@ def is_from_this_site() -> bool:
 
 
 def is_resumed() -> bool:
-    """Return whether the current request sends a form again. Its view must only show the form."""
+    """Return whether the current request sends a form again. The view must then only show it."""
     return RESUMED in request.form
 
 
 def _host_of(url: str) -> str:
-    """Return the host and port of a URL, or '' if it has none."""
+    """Return the host and port of a URL, or '' if the URL has no host."""
     try:
         return urlsplit(url).netloc
     except ValueError:

@@ -39,7 +39,7 @@ def _reject_invalid_host() -> Response | None:
 def _reject_unencodable_text() -> None:
     """Answer 400 if a text contains NUL or half of a surrogate pair.
 
-    Nobody types such text, and no database can store both characters.
+    Nobody types such text, and PostgreSQL cannot store it.
     """
     pairs = (*request.args.items(multi=True), *request.form.items(multi=True))
     names = (upload.filename or "" for upload in request.files.values())

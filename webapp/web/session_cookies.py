@@ -12,9 +12,9 @@ from webapp.people.sessions import CLOCK_DIFFERENCE, COOKIE_LIFETIME
 
 
 class SessionCookies(SecureCookieSessionInterface):
-    """Flask's session cookies, also if the server that signed a cookie has a clock that is ahead.
+    """Flask's session cookies, which may also be signed by a server whose clock is ahead.
 
-    Flask refuses a cookie that was signed in the future, so the person would be signed out.
+    By itself, Flask refuses a cookie that was signed in the future, so the person is signed out.
     """
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:

@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent.parent / "static"
 COMPRESSED = "compressed"
 """The subfolder with the compressed copies."""
 SUFFIXES = {"br": "br", "gzip": "gz"}
-"""The suffix of the copies for each encoding, the best encoding first."""
+"""The file suffix of the compressed copies for each encoding, the best encoding first."""
 TYPES = frozenset({".css", ".js", ".svg"})
 """The suffixes of the files that are served."""
 PATH = "/static/"
@@ -125,7 +125,7 @@ class StaticFiles:
             response.content_encoding = encoding
         response.vary.add("Accept-Encoding")
         # During an upgrade, the page may come from a server with another version of the file. The
-        # browser must not cache this content under the URL of the other content.
+        # browser must not store this content for long under the URL of the other version.
         current = environ.get("QUERY_STRING", "") == f"v={file.digest}"
         response.headers["Cache-Control"] = YEAR if current else REVALIDATE
         response.set_etag(f"{file.digest}-{encoding}")
