@@ -122,6 +122,6 @@ def among(ids: Sequence[int]) -> str:
 
 @contextmanager
 def write_transaction(db: Any) -> Iterator[None]:
-    """Begin a transaction as a writer. SQLite may refuse the first change of another transaction."""
+    """Begin a transaction as a writer, because SQLite may refuse the first change of a reader."""
     with db.atomic("IMMEDIATE") if isinstance(db, SqliteDatabase) else db.atomic():
         yield

@@ -15,8 +15,8 @@ from webapp.database.waiting import BACKGROUND_SECONDS, CONNECT_SECONDS, POOL_SE
 from webapp.settings import SettingsError
 
 MAPPED_BYTES = 2**31 - 2**16
-"""The number of bytes of the file that SQLite maps into memory. SQLite accepts no larger number, and
-does not copy mapped pages."""
+"""The number of bytes of the file that SQLite maps into memory. SQLite accepts no larger number.
+Mapped pages are not copied."""
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     "foreign_keys": 1,
