@@ -161,8 +161,7 @@ def _sign_in(url: str, jobs: Sequence[Job]) -> list[Client]:
         clients = list(pool.map(lambda each: Client(each[0], url, each[1]), enumerate(jobs)))
         for _ in range(2):
             list(pool.map(Client.look_up, clients))
-    for client in clients:
-        client.samples.clear()
+    _take_samples(clients)
     report_progress(f"{len(clients)} people of {len({_account(job) for job in jobs})} accounts")
     return clients
 
@@ -180,14 +179,13 @@ def _measure(
     to the kernel's page cache.
     """
     run_clients(clients, WARM_UP_SECONDS)
-    for client in clients:
-        client.samples.clear()
+    warm_up = _take_samples(clients)
     used = _used_seconds(server)
     began = time.monotonic()
     run_clients(clients, seconds)
     took = (time.monotonic() - began) * (os.cpu_count() or 1)
     used = {name: after - used[name] for name, after in _used_seconds(server).items()}
-    samples = [sample for client in clients for sample in client.samples]
+    samples = _take_samples(clients)
     in_time = [sample for sample in samples if sample.ended <= began + seconds]
     return {
         "clients": len(clients),
@@ -203,8 +201,18 @@ def _measure(
                 for kind in KINDS_OF_REQUESTS
             },
         },
-        "problems": Counter(f"{each.kind}: {each.problem}" for each in samples if each.problem),
+        "problems": Counter(
+            f"{each.kind}: {each.problem}" for each in (*warm_up, *samples) if each.problem
+        ),
     }
+
+
+def _take_samples(clients: Sequence[Client]) -> list[Sample]:
+    """Return the requests of the clients since the last call."""
+    samples = [sample for client in clients for sample in client.samples]
+    for client in clients:
+        client.samples.clear()
+    return samples
 
 
 def _figures(samples: Sequence[Sample], per_second: float) -> dict[str, float]:
