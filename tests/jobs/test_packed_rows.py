@@ -154,3 +154,19 @@ def test_deleting_and_restoring_many_images_keeps_their_successors(
     assert [reload(image).successor_id for image in images] == before
     subjects = [row.subject for row in store.list_rows(restoring)[0]]
     assert subjects == [row.subject for row in reversed(store.list_rows(job)[0])]
+
+
+def test_others_can_write_while_a_large_job_is_stored(
+    editor: Actor, scope: ScopeAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not models.is_sqlite():
+        pytest.skip("Only SQLite allows one writer at a time.")
+    pauses: list[float] = []
+    monkeypatch.setattr("webapp.jobs.pauses.time.sleep", pauses.append)
+    monkeypatch.setattr(store, "PACKED_INSERT_SIZE", 1)
+    rows = [NewRow(number, f"row {number}") for number in range(8)]
+    store.create_large_job(editor, scope("acme"), "test", {}, rows)
+    assert len(pauses) == 2
+    with models.transaction():  # A pause would keep others waiting.
+        store.create_large_job(editor, scope("acme"), "test", {}, rows)
+    assert len(pauses) == 2

@@ -276,13 +276,18 @@ def _give_back_row(row: JobRow) -> None:
     JobRow.update(values).where(held & (JobRow.outcome == "")).execute()
 
 
-def update_progress(job_id: int) -> None:
-    """Store how many rows of a job are processed. If no row remains, the job is done."""
+def update_progress(job_id: int, *, count: bool = True) -> None:
+    """Store how many rows of a job are processed. If no row remains, the job is done.
+
+    Without `count`, only store whether the job is done. Counting the rows of a large job takes
+    longer than saving a row.
+    """
     rows = JobRow.select(JobRow.id).where(JobRow.job == job_id)
     remaining, processed = rows.where(JobRow.outcome == ""), rows.where(JobRow.outcome > "")
     done = {"done": processed.select(fn.COUNT(JobRow.position))}
     started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
-    Job.update(done).where(started).execute()
+    if count:
+        Job.update(done).where(started).execute()
     # Another process may have counted the rows earlier, but stored its lower number later.
     finished = {"state": "done", "done": Job.total, "finished_at": now()}
     is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)

@@ -15,10 +15,9 @@ from webapp.access import Actor
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import deletion
-from webapp.jobs import runner, store
+from webapp.jobs import pauses, runner, store
 from webapp.jobs.actions import JobAction
 from webapp.jobs.store import Outcome
-from webapp.jobs.turns import let_others_write
 from webapp.people import scopes
 
 log = logging.getLogger(__name__)
@@ -113,7 +112,7 @@ def complete_chunk() -> bool:
         except Exception:
             log.exception("cannot delete the records of the hidden scope %d", scope_id)
             _failed_scopes.add(scope_id)
-        let_others_write(started)
+        pauses.let_others_write(started)
         return True
     _failed_scopes.clear()
     return False

@@ -11,6 +11,7 @@ row's turn.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,6 +33,7 @@ from models import (
     transaction,
 )
 from webapp.access import Actor
+from webapp.jobs import pauses
 
 OUTCOMES = ("refused", "created", "updated", "done", "unchanged")
 """All outcomes of a processed row, in display order. An unprocessed row has the outcome ''."""
@@ -41,7 +43,7 @@ INSERT_SIZE = 500
 """Rows per INSERT statement."""
 PACK_SIZE = 500
 """The rows for which a packed row stands. Unpacking them takes a few hundredths of a second."""
-PACKED_INSERT_SIZE = 20
+PACKED_INSERT_SIZE = 10
 """Packed rows per transaction."""
 _PACKED = "packed"
 """The argument of a packed row that contains its rows."""
@@ -95,9 +97,7 @@ def create_job(
         total=len(unsaved_rows),
         **({"state": "running", "seen_at": NO_HEARTBEAT} if started else {}),
     )
-    for insert in inserts(job.id, unsaved_rows):
-        with transaction():
-            insert()
+    _execute([[insert] for insert in inserts(job.id, unsaved_rows)])
     return job
 
 
@@ -113,14 +113,31 @@ def create_large_job(
         return create_job(actor, scope, action, arguments, rows)
     job = create_job(actor, scope, action, arguments, ())
     packed = [_pack(rows, start) for start in range(0, len(rows), PACK_SIZE)]
-    for start in range(0, len(packed), PACKED_INSERT_SIZE):
-        part = packed[start : start + PACKED_INSERT_SIZE]
-        with transaction():
-            for insert in inserts(job.id, part, start * PACK_SIZE, step=PACK_SIZE):
-                insert()
+    parts = range(0, len(packed), PACKED_INSERT_SIZE)
+    _execute(
+        inserts(
+            job.id,
+            packed[start : start + PACKED_INSERT_SIZE],
+            start * PACK_SIZE,
+            step=PACK_SIZE,
+        )
+        for start in parts
+    )
     job.total = len(rows)
     job.save(only=[Job.total])
     return job
+
+
+def _execute(groups: Iterable[Iterable[Callable[[], object]]]) -> None:
+    """Execute each group of statements in a transaction, and let others write in between."""
+    locked_at = None
+    for statements in groups:
+        if locked_at is not None:
+            pauses.let_others_write(locked_at, pauses.SHORT_RATIO)
+        locked_at = time.monotonic()
+        with transaction():
+            for execute in statements:
+                execute()
 
 
 def _pack(rows: Sequence[NewRow], start: int) -> NewRow:

@@ -22,14 +22,13 @@ from models import (
     RecordChanged,
     RecordGone,
     database,
-    is_sqlite,
     is_transient,
     transaction,
 )
 from webapp.access import Actor, Forbidden
 from webapp.clouds.base import CallsInProgress
 from webapp.credentials.vault import Vault
-from webapp.jobs import backoff, claims, leases, store
+from webapp.jobs import backoff, claims, leases, pauses, store
 from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction, action_of
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
@@ -39,13 +38,10 @@ TURN_SECONDS = 1.0
 """The seconds for which a job without calls to clouds is processed before another job's turn."""
 BATCH_SECONDS = 0.05
 """How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
+PROGRESS_ROWS = 20
+"""After how many rows that call clouds the processed rows of their job are counted."""
 ATTEMPTS_IN_TURN = 3
 """The maximum number of attempts for a row within one turn, if somebody else changes its record."""
-SHORTEST_SQLITE_PAUSE, SQLITE_PAUSE_RATIO, SQLITE_BATCH_PAUSE_RATIO = 0.002, 1.5, 0.5
-"""The pause after each transaction on SQLite, which allows only one writer at a time. Others write
-in the pause. SHORTEST_SQLITE_PAUSE is in seconds. After a long transaction, the pause is
-SQLITE_PAUSE_RATIO times as long as the transaction. After a batch of short rows, it is
-SQLITE_BATCH_PAUSE_RATIO times as long."""
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +88,7 @@ class _Turn:
             if not rows or not _find_job_in_state(self._job.id, "running"):
                 return
             self._locked_at = time.monotonic()
-            ratio, remaining = SQLITE_PAUSE_RATIO, len(rows)
+            ratio, remaining = pauses.LONG_RATIO, len(rows)
             if store.is_packed(rows[0]):
                 self._unpack(rows[0])
                 rows.clear()
@@ -103,8 +99,8 @@ class _Turn:
                 self._one_by_one = True
                 rows.clear()  # The transaction was undone, so the objects may be wrong.
             if len(rows) < remaining - 1:
-                ratio = SQLITE_BATCH_PAUSE_RATIO
-            let_others_write(self._locked_at, ratio)
+                ratio = pauses.SHORT_RATIO
+            pauses.let_others_write(self._locked_at, ratio)
             if time.monotonic() >= end or should_stop():
                 return
 
@@ -210,7 +206,7 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
         outcome = LOST_OUTCOME if is_given_up else _outcome_of_cloud_row(job, row, vault)
         if outcome is not None:
             claims.save(row, outcome)
-            claims.update_progress(job.id)
+            claims.update_progress(job.id, count=row.position % PROGRESS_ROWS == 0)
     except LeaseLost:
         log.info("another process works on row %d of job %d now", row.position, job.id)
     except DATABASE_FAILURES as error:
@@ -288,17 +284,6 @@ def replace_connection() -> None:
 
 def _call(action: JobAction, actor: Actor, job: Job, row: JobRow, vault: Vault) -> Outcome:
     return action.process_row(actor, job.scope, job.arguments, row, vault)
-
-
-def let_others_write(locked_at: float, ratio: float = SQLITE_PAUSE_RATIO) -> None:
-    """Pause after a transaction on SQLite that began at `locked_at`, by `time.monotonic`.
-
-    The pause is `ratio` times as long as the transaction. After a transaction of up to 0.02
-    seconds, the pause is SHORTEST_SQLITE_PAUSE.
-    """
-    if is_sqlite():
-        taken = time.monotonic() - locked_at
-        time.sleep(max(SHORTEST_SQLITE_PAUSE, taken * ratio if taken > 0.02 else 0))
 
 
 # A turn sends this query before every row. Without `Prepared`, Peewee would take longer to build

@@ -22,11 +22,10 @@ from webapp.clouds import CLOUDS
 from webapp.clouds.base import CloudError
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
-from webapp.jobs import leases, runner, store
+from webapp.jobs import leases, pauses, runner, store
 from webapp.jobs.actions import JobAction
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import NewRow, Outcome
-from webapp.jobs.turns import let_others_write
 from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.transfer import import_look_ups, import_plan, import_planner
@@ -233,7 +232,7 @@ class _Preparation:
                 raise LeaseLost(self._lease.name)
             for execute in statements:
                 execute()
-        let_others_write(started)
+        pauses.let_others_write(started, pauses.SHORT_RATIO)
 
     def _finish(self, step: Mapping[str, Any]) -> bool:
         """Move the job to the step after the preparation. Return whether this succeeded.
