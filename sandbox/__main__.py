@@ -1,8 +1,8 @@
 """Serve every sandbox cloud from one process: `python -m sandbox --port P --folder F`.
 
-The clouds listen on loopback, at P and the ports after it. F contains the files that the next start
-reuses. This program writes valid credentials to F/sandbox.json, and prints a line when all clouds
-are ready.
+The clouds listen on loopback, at port P and the ports after P. F contains the files that the next
+start reuses. This program writes valid credentials to F/sandbox.json, and prints a line when all
+clouds are ready.
 """
 
 from __future__ import annotations

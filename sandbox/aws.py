@@ -1,4 +1,4 @@
-"""A loopback AWS: moto's EC2, SSM and STS, with a small catalog of images instead of moto's.
+"""A loopback AWS: moto's EC2, SSM and STS, with a small catalog instead of moto's images.
 
 Image IDs never change, so documentation and tests may use them.
 """
@@ -243,7 +243,7 @@ PARAMETERS = (
 
 
 class SandboxAmi(Ami):
-    """An image of moto's, with disks and a deprecation date, which moto does not model."""
+    """An image for moto, with disks and a deprecation date, which moto itself does not model."""
 
     def __init__(self, backend: Any, image: SandboxImage, region: str) -> None:
         self._image = image
@@ -304,7 +304,7 @@ def fill() -> None:
 
 
 def _fill_parameters(region: str) -> None:
-    """Replace moto's parameters with the parameters of PARAMETERS. The other parameters stay."""
+    """Store PARAMETERS in place of moto's parameters with the same names. All others stay."""
     stored = ssm_backends[ACCOUNT][region]._parameters  # noqa: SLF001
     for parameter in PARAMETERS:
         stored[parameter.name].clear()  # The first access makes moto load its own parameters.

@@ -12,7 +12,7 @@ from sandbox.azure_images import GalleryVersion
 
 COMMUNITY, DIRECT = "CommunityGalleries", "SharedGalleries"
 CONTOSO = "11223344-5566-4788-99aa-bbccddeeff00"
-"""The subscription of the owner."""
+"""The subscription that owns the directly shared gallery."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The app that the demonstration serves. It migrates and fills its database before it serves.
 
-A separate process for the database would have to import the app as well, and imports take most of
-the start time.
+A separate process that prepares the database would also have to import the app, and imports take
+most of the start time.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def _sandbox_port(record: Path) -> int:
 
 
 async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> None:
-    """Start everything and watch it.
+    """Start the sandbox clouds and the app, and wait.
 
     Raises Failed if a child ends, and CancelledError on a signal to stop.
     """

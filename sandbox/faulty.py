@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = "127.0.0.1"
 BYTE_INTERVAL_SECONDS = 0.5
-"""How often `trickling` sends a byte."""
+"""The seconds between two bytes of a trickling answer."""
 
 
 @dataclass(frozen=True)

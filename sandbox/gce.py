@@ -19,7 +19,7 @@ THROTTLED = f"{OWN_PROJECT}/global/images/acme-too-many-calls"
 UNAVAILABLE = f"{OWN_PROJECT}/global/images/acme-backend-error"
 FORBIDDEN = f"{gce_images.FOREIGN_PROJECT}/global/images/globex-secret"
 MAX_PAGE_SIZE = 500
-"""How many images one page of a list contains at most."""
+"""The maximum number of images on one page of a list."""
 
 
 def start(port: int = 0) -> AbstractContextManager[str]:

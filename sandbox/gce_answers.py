@@ -1,10 +1,11 @@
-"""Compute Engine's errors, in Google's format and words. Each is a body and a status."""
+"""Answers that report Compute Engine's errors, in Google's format and words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 Answer = tuple[dict[str, Any], int]
+"""The body and the status of an answer."""
 
 
 def error(

@@ -29,7 +29,7 @@ class SandboxImage:
     created: str
     family: str = ""
     licenses: tuple[str, ...] = ()
-    """Each as PROJECT/NAME."""
+    """The licenses, each in the form PROJECT/NAME."""
     architecture: str = "X86_64"
     size: int = 10
     archive: int = GIB

@@ -1,10 +1,10 @@
 """Register the sample images of the demonstration, in all scopes, clouds and states.
 
-The images are in `sample_images.csv`. Its columns are those of an import, and:
+The images are in `sample_images.csv`. The file has columns of an import file, and these columns:
 
 - `look_up`: `yes` reads the image from its sandbox cloud, as NEXT does. `no` registers it without a
-  look-up, as an import can. `check` also does this and then checks the image; the sandbox does not
-  have these images, so their state becomes `gone`.
+  look-up, as an import can. `check` registers it without a look-up, and then checks it. The sandbox
+  does not have such an image, so its state becomes `gone`.
 - `deprecated` and `retired`: the days of the life cycle, as a number of days from today.
 - `successor`: the name of another image of the file, in the same scope.
 """
@@ -34,8 +34,8 @@ Row = Mapping[str, str]
 def register_all(vault: Vault, people: Mapping[str, Person]) -> int:
     """Register all sample images and return their number.
 
-    `people` has the person who registers the images of a scope, by the path of the account. Each
-    cloud needs credentials at Scalr.
+    `people` maps the path of an account to the person who registers the images of the account and
+    its environments. The path of Scalr is ''. Each cloud needs credentials at Scalr.
     """
     with FILE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

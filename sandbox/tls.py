@@ -32,7 +32,7 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority. Clients that trust `pem` trust its certificates."""
+    """A certificate authority. Clients that trust `pem` trust all certificates that it issues."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate

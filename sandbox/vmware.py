@@ -65,7 +65,7 @@ class _Session:
 
 
 class VCenter:
-    """A vCenter. `behave` answers a request. Safe to share between threads.
+    """A vCenter. `behave` answers a request. Threads can share this object.
 
     `root_role` is the ID of the user's role on the root folder.
     """

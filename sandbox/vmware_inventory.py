@@ -17,7 +17,7 @@ class Disk:
     kind: str = "thin"
     encrypted: bool = False
     label: str = ""
-    """'' for the default label: Hard disk 1, and so on."""
+    """The label, or '' for the default label, such as “Hard disk 1”."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Objects:
     datacenters: dict[str, Any] = field(default_factory=dict)
     """The datacenters by path."""
     machines: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)
-    """The datacenter and the machine by instance UUID."""
+    """Pairs of a datacenter and a machine, by the instance UUID of the machine."""
     _folders: dict[tuple[Any, str], Any] = field(default_factory=dict)
 
     def add(self, kind: type, prefix: str, name: str, parent: Any, **properties: Any) -> Any:

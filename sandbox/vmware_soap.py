@@ -1,6 +1,6 @@
 """Read and write SOAP as a vCenter does.
 
-The serializers are pyVmomi's. They give each value the type that the API description requires.
+The serializers of pyVmomi give each value the type that the API description requires.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ PEERS = {
     "azure.test_recorded": "against Azure's recorded answers",
     "gce.test_recorded": "against Google's API description, with Prism, and real images",
 }
-"""The test modules of the clouds that the summary counts separately, and their text there.
+"""The test modules of the clouds that the summary counts separately, with their description.
 
 A peer is a server that plays the part of a cloud in the tests.
 """
@@ -112,7 +112,7 @@ def _checks() -> tuple[Check, ...]:
         # these tests would distort their timings.
         Check("peers of the clouds", ("-m", "scripts.peers"), prepare=_prepare_peers),
         Check("tests on SQLite", ("-m", "pytest", WORKERS, "tests"), prepare=_prepare_production),
-        # The tests of the clouds use no database, and those of the servers choose their own.
+        # The tests of the clouds use no database, and tests/serving chooses its own database.
         Check(
             "tests on PostgreSQL",
             (

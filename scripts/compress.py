@@ -22,7 +22,7 @@ def compress(static: Path) -> None:
 
     If the copies are up to date, do nothing.
     """
-    # Importing the application takes longer than to check the copies.
+    # Check the copies first, because importing the application takes longer than this check.
     folder = static / "compressed"
     sources = sorted(
         path for path in (*static.glob("*"), *static.glob("vendor/*")) if path.is_file()

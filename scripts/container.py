@@ -46,7 +46,8 @@ def main() -> None:
     if not _exists(BASE):
         _report("base image", _make_base)
     _report("build", _build)
-    print(f"size: {_megabytes(IMAGE):.0f} MB, of which the base image: {_megabytes(BASE):.0f} MB")
+    image, base = _megabytes(IMAGE), _megabytes(BASE)
+    print(f"size: {image:.0f} MB, including {base:.0f} MB for the base image")
     with tempfile.TemporaryDirectory() as name:
         _test(Path(name))
     print("The image works.")
@@ -148,7 +149,7 @@ def _container(data: Path, environ: dict[str, str], log: Path) -> Iterator[str]:
         *(f"--env={name}" for name in settings),
         IMAGE,
     ]
-    # podman needs a cgroup2 file system, which this gives it and nobody else.
+    # podman needs a cgroup2 file system. This command mounts one that other programs do not see.
     mounted = ["unshare", "--mount", "sh", "-c"]
     mounted += ['mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh", *command]
     with served.serve(mounted, {**os.environ, **settings}, log, f"http://{address}/sign-in") as app:

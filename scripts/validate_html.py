@@ -28,9 +28,9 @@ CHECKER = FOLDER / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
 CHECKER_PACKAGE = "vnu-jar@26.9.27"
 TESTS = ("tests/views", "tests/web")
 BATCH = 500
-"""The most files in one command."""
+"""The maximum number of files in one command."""
 SHOWN_PAGES = 3
-"""The most pages that are listed for one error."""
+"""The maximum number of pages that are listed for one error."""
 _EXPECTED = re.compile(r"Attribute “hx-[a-z-]+” not allowed on element .*")
 """The checker does not know the attributes of HTMX."""
 _CHANGING = re.compile(r"[\w.-]{30,}|\d+")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 class PageSaver:
-    """A pytest plugin that saves the pages which the application returns to the tests."""
+    """A pytest plugin that saves the pages that the application returns to the tests."""
 
     def pytest_sessionstart(self) -> None:
         flask.request_finished.connect(self.save)
@@ -67,7 +67,7 @@ class PageSaver:
 
 
 def save_page(text: str, source: str) -> None:
-    """Save a page or fragment, unless it was saved already. A comment at the end has its source."""
+    """Save a page or fragment, unless an equal text was saved. Add `source` in a comment."""
     digest = hashlib.sha256(_CHANGING.sub("", text).encode()).hexdigest()
     path = PAGES / f"{digest[:32]}.html"
     if path.exists():
@@ -78,7 +78,10 @@ def save_page(text: str, source: str) -> None:
 
 
 def _whole_page(fragment: str) -> str:
-    """Return a page that contains the fragment. HTMX takes the title out of a fragment, too."""
+    """Return a page that contains the fragment, with the fragment's title in its head.
+
+    HTMX also takes the title out of a fragment.
+    """
     title = re.search(r"<title>.*?</title>\s*", fragment)
     if title:
         fragment = fragment.replace(title[0], "", 1)

@@ -113,7 +113,7 @@ def _bulk_form() -> BulkForm:
 
 
 def _is_complete(form: BulkForm) -> bool:
-    """Return whether an action and images are chosen. If not, show a toast about it."""
+    """Return whether an action and images are chosen. If not, show a toast that asks for them."""
     if not form.validate():
         toast("Choose an action for the selected images.", "warning")
         return False

@@ -1,8 +1,8 @@
 """The page that shows both versions of a record that two people changed at the same time.
 
-The person chooses, for each field that differs, between the stored version and their own. The page
-contains both versions as encrypted text, so nothing that the person typed is lost, and secrets are
-not readable in it.
+For each field that differs, the person chooses the stored version or the entered version. The page
+contains both versions as encrypted text, so nothing that the person typed is lost, and nobody can
+read secrets in the page.
 """
 
 from __future__ import annotations

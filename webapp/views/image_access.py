@@ -23,7 +23,7 @@ def owned_image_or_403(image_id: int, form: type[FlaskForm] | None = None) -> Im
 
     Answers 404 if the scope can't see the image. Answers 403 if the scope inherits the image,
     because an inherited image can be changed only at the scope that owns it. If a form of the class
-    `form` was sent, the page shows its values, and what happened to the image.
+    `form` was sent, the error page shows the sent values, and what happened to the image.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None or image.scope_id != g.scope.id:

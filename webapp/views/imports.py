@@ -29,7 +29,7 @@ PAGE_SIZE = 100
 STEPS = frozenset({LOOK_UP, PLAN})
 """The actions of an import whose plan is not complete."""
 FORM_OVERHEAD_BYTES = 64 * 1024
-"""Largest size of the rest of the form, without the file."""
+"""The maximum size in bytes of the form without its file."""
 
 
 @pages.route("/images/import", methods=["GET", "POST"])
@@ -55,7 +55,7 @@ def import_images() -> Response:
 @pages.get("/images/import/<int:job_id>")
 @needs(Right.EDIT_IMAGES)
 def review_import(job_id: int) -> Response:
-    """Show a plan. While it is made or new images are looked up, show the progress instead.
+    """Show a plan. While the plan is made or images are looked up, show the progress instead.
 
     If the plan was already applied, redirect to the page of its job.
     """

@@ -67,9 +67,10 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
         "" if shown_outcome == PENDING else shown_outcome if shown_outcome in OUTCOMES else None
     )
     if outcome is None:
-        # By default, a running job lists only its refused rows: pending rows usually say nothing.
-        is_short = found.state == "running" and not action_of(found).has_long_rows
-        shown_outcome, outcome = "", "refused" if is_short else None
+        # By default, a running job lists only its refused rows, because most other rows have no
+        # message.
+        only_refused = found.state == "running" and not action_of(found).has_long_rows
+        shown_outcome, outcome = "", "refused" if only_refused else None
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))
     return render(
         template,

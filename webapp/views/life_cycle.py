@@ -32,7 +32,7 @@ from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 
 SHORTEST_SEARCH = 3
-"""Number of characters that a person must type before images are suggested."""
+"""The number of characters that a person must type before images are suggested."""
 MAX_SUGGESTIONS = 8
 
 

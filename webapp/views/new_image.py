@@ -42,7 +42,8 @@ from webapp.web.services import services
 
 LABEL = "New Image"
 LONGEST_URL = 3500
-"""Servers refuse longer URLs. `static/app.js` has the same limit."""
+"""The maximum length of a URL with entries, because servers refuse very long URLs. `static/app.js`
+has the same limit."""
 
 
 @pages.get("/images/new")

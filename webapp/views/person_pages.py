@@ -54,7 +54,7 @@ FORMS_WITHOUT_GET = (
 )
 """The views that only answer to POST and show their form if it is invalid."""
 RETRY_LENGTH = 1000
-"""The longest form that a toast can send again. Toasts are stored in the session cookie."""
+"""The maximum length of a form that a toast can send again. The session cookie stores toasts."""
 
 
 def mount(app: Flask) -> None:

@@ -63,7 +63,7 @@ def _read_scope_path(_endpoint: str | None, values: dict[str, Any] | None) -> No
     values = values if values is not None else {}
     parts = [values.pop(name) for name in ("account", "environment") if name in values]
     path = "/".join(parts)
-    # PostgreSQL accepts no such text, and even the error page for this path queries the scope.
+    # PostgreSQL refuses a text that cannot be encoded. Even the error page queries this scope.
     g.scope_path = path if is_encodable(path) else ""
 
 

@@ -21,7 +21,7 @@ from webapp.web.services import services
 def sign_in() -> Response:
     """Sign in, and continue with the page or the form that required it.
 
-    The form checks the CSRF token itself, so that the page can be shown again with a valid one.
+    The form itself checks the CSRF token, so that the page can be shown again with a valid token.
     """
     return_to = local_url(request.args.get("next", ""))
     unsent = posted_unsent_form()
