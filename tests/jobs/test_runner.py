@@ -38,7 +38,7 @@ from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, budgets
 from webapp.credentials.vault import Vault
 from webapp.images import editing
 from webapp.jobs import bulk_actions, claims, leases, runner, store, turns
-from webapp.jobs.claims import ABANDONED_AFTER
+from webapp.jobs.claims import ABANDONED_AFTER, QueuedJob
 from webapp.jobs.runner import ROWS_PER_CREDENTIALS, SHORT_JOB_ROWS, Runner
 from webapp.jobs.store import Outcome
 from webapp.people import scopes
@@ -207,7 +207,7 @@ def test_stopping_a_job_leaves_the_remaining_rows_unprocessed(
     runner.start_job(job, vault, wait=True)
     assert (job.state, job.done) == ("stopped", 2)
     assert outcomes(job) == ["done", "done", "", "", ""]
-    assert store.running_jobs(actor_of("account-editor"), job.scope) == []
+    assert claims.queue_of(actor_of("account-editor"), job.scope) == []
     entry = AuditEntry.get()
     assert (entry.action, entry.subject) == ("job.stop", "Test 5 images")
     assert entry.scope == job.scope
@@ -224,10 +224,10 @@ def test_only_its_creator_sees_and_stops_a_job(
     editor = actor_of("account-editor")
     assert store.find_job(editor, acme, job.id) == job
     assert store.find_job(editor, scope("acme/production"), job.id) is None
-    assert store.running_jobs(editor, acme) == [job]
+    assert claims.queue_of(editor, acme) == [QueuedJob(job, jobs_before=0)]
     for who in ("account-admin", "scalr-admin", "stranger"):
         assert store.find_job(actor_of(who), acme, job.id) is None
-        assert store.running_jobs(actor_of(who), acme) == []
+        assert claims.queue_of(actor_of(who), acme) == []
         runner.stop_job(actor_of(who), job)
         assert Job.get().state == "running"
     assert AuditEntry.select().count() == 0

@@ -1,17 +1,24 @@
-"""The page of a job: its place in the queue, and rows that wait to be tried again."""
+"""The pages of a job and of the queue: progress, and rows that wait to be tried again."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from flask.testing import FlaskClient
 
 from models import Job, JobRow
-from tests.conftest import ActorOf, ClientOf, ScopeAt
+from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
 from tests.jobs.threads import process_jobs
+from tests.views.pages import visible_text
 from webapp.clouds.base import CloudThrottled
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, runner, store
 from webapp.jobs.actions import JOB_ACTIONS, JobAction
 from webapp.jobs.store import Outcome
+from webapp.transfer import import_preparation
+from webapp.transfer.import_look_ups import LOOK_UP
+from webapp.transfer.import_preparation import PLAN
 
 
 @pytest.fixture
@@ -95,3 +102,82 @@ def test_a_row_says_when_it_is_tried_again_until_its_job_is_stopped(
     assert "Not processed" in stopped
     assert "Next attempt:" not in stopped
     assert "will try again" not in stopped
+
+
+def queue(client: FlaskClient) -> list[str]:
+    """Return the lines about the person's jobs on the Images page."""
+    page = client.get("/account/acme/images").text
+    section = page.partition('aria-label="Your jobs"')[2].partition("</section>")[0]
+    lines = re.findall(r"<li>(.*?)</li>", section, re.DOTALL)
+    return [visible_text(line).replace(" :", ":") for line in lines]
+
+
+def test_the_images_page_lists_running_and_queued_jobs_with_their_titles(
+    start: list[Job], client_of: ClientOf, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    arguments = {"name": "Account initech"}
+    rows = [JobRow(subject=name) for name in ("initech / lab", "initech")]
+    args = actor_of("account-editor"), scope("acme"), "scope-delete", arguments, rows
+    deletion = store.create_job(*args, started=True)
+    running, queued = "Test 1 image: running", "Test 1 image: queued"
+    deletes = "Delete Account initech: queued"
+    client = client_of("account-editor")
+    expected = [running, running, running, queued, queued]
+    assert queue(client) == [*expected, "1 more job hasn’t finished yet."]
+    Job.update(state="stopped").where(Job.id.in_([job.id for job in start[:4]])).execute()
+    Job.update(done=1).where(Job.id == deletion.id).execute()
+    assert queue(client) == [running, f"{deletes[:-6]}running, 1 of 2 processed"]
+    assert queue(client_of("account-admin")) == []
+
+
+def test_a_job_of_a_newer_version_has_no_page_and_harms_no_other(
+    start: list[Job], client_of: ClientOf
+) -> None:
+    Job.update(action="from-the-future").where(Job.id == start[0].id).execute()
+    client = client_of("account-editor")
+    assert len(queue(client)) == 4
+    assert client.get(f"/account/acme/jobs/{start[0].id}").status_code == 404
+
+
+@pytest.mark.parametrize("action", ["image-check", LOOK_UP, PLAN])
+def test_the_focus_stays_on_its_element_while_the_progress_is_reloaded(
+    action: str,
+    client_of: ClientOf,
+    actor_of: ActorOf,
+    scope: ScopeAt,
+    make_image: MakeImage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(import_preparation, "advance", lambda *_args, **_options: None)
+    rows = [JobRow(subject="first", image_id=make_image("acme").id), JobRow(subject="second")]
+    job = store.create_job(actor_of("account-editor"), scope("acme"), action, {}, rows)
+    Job.update(state="running").where(Job.id == job.id).execute()
+    JobRow.update(outcome="refused", message="Why").where(JobRow.position == 0).execute()
+    JobRow.update(not_before=9e9).where(JobRow.position == 1).execute()
+    page = client_of("account-editor").get(f"/account/acme/jobs/{job.id}", follow_redirects=True)
+    fragment = page.text.partition('aria-label="Progress"')[2].partition("</section>")[0]
+    elements = re.findall(r"<(?:a|button)\b[^>]*>", fragment)
+    assert elements
+    # htmx gives the focus to the new element with the same ID.
+    assert [element for element in elements if ' id="' not in element] == []
+
+
+def test_a_running_job_says_which_rows_it_lists(
+    client_of: ClientOf, actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    rows = [JobRow(subject=name, outcome="") for name in ("first", "second")]
+    job = store.create_job(actor_of("account-editor"), scope("acme"), "image-share", {}, rows)
+    Job.update(state="running").where(Job.id == job.id).execute()
+    JobRow.update(outcome="refused").where(JobRow.position == 1).execute()
+    client, url = client_of("account-editor"), f"/account/acme/jobs/{job.id}"
+
+    def listed(show: str) -> tuple[list[str], list[str]]:
+        page = client.get(f"{url}{show}").text
+        current = re.findall(r'href="[^"]*/jobs/[^"]*" aria-current="true">(\w+)', page)
+        cells = re.findall(r'<td data-label="Image">(.*?)</td>', page, re.DOTALL)
+        return current, [visible_text(cell) for cell in cells]
+
+    assert listed("") == (["Failed"], ["second"])
+    assert listed("?show=all") == (["All"], ["second", "first"])
+    Job.update(state="stopped").where(Job.id == job.id).execute()
+    assert listed("") == (["All"], ["second", "first"])

@@ -24,6 +24,7 @@ from models import (
     Job,
     JobRow,
     Lease,
+    Prepared,
     PreparedWrite,
     Scope,
     database_clock,
@@ -32,7 +33,9 @@ from models import (
     open_connection,
     transaction,
 )
+from webapp.access import Actor
 from webapp.jobs import backoff, leases
+from webapp.jobs.actions import JOB_ACTIONS
 from webapp.jobs.leases import LeaseLost
 from webapp.jobs.store import Outcome
 
@@ -40,6 +43,8 @@ JOBS_PER_PERSON = 3
 """The maximum number of jobs of one person that are processed at the same time. Later jobs wait."""
 LEASE_SECONDS = 45.0
 """The seconds that a process may work on a row. A row calls its cloud at most a few times."""
+QUEUE_SIZE = 100
+"""The most running jobs of one person that `queue_of` reads."""
 BATCH_SIZE = 50
 """The maximum number of rows that one transaction processes, for a job without calls to clouds."""
 LOST_LEASES = 3
@@ -63,6 +68,14 @@ class RunningJob:
     account: str
     is_ready: bool
     has_rows: bool
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A running job, and how many jobs of the same person must end before it is processed."""
+
+    job: Job
+    jobs_before: int
 
 
 def lease_name(job_id: int) -> str:
@@ -92,6 +105,29 @@ def running_jobs() -> list[RunningJob]:
                 RunningJob(job_id, action, person_id, account, bool(is_ready), bool(has_rows))
             )
     return found
+
+
+def queue_of(actor: Actor, scope: Scope) -> list[QueuedJob]:
+    """Return the actor's running jobs at `scope`, oldest first.
+
+    Jobs of a newer version of the application are left out.
+    """
+    jobs = enumerate(_select_queue(actor.person.id, "running", QUEUE_SIZE))
+    return [
+        QueuedJob(job, max(0, position - JOBS_PER_PERSON + 1))
+        for position, job in jobs
+        if job.scope_id == scope.id and job.action in JOB_ACTIONS
+    ]
+
+
+_select_queue = Prepared(
+    lambda placeholder: (
+        Job.select()
+        .where(Job.person == placeholder, Job.state == placeholder)
+        .order_by(Job.id)
+        .limit(placeholder)
+    )
+)
 
 
 def jobs_before(job: Job) -> int:

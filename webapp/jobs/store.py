@@ -25,7 +25,6 @@ from models import (
     Image,
     Job,
     JobRow,
-    Prepared,
     Scope,
     database,
     delete_chunk,
@@ -216,20 +215,6 @@ def find_job(actor: Actor, scope: Scope, job_id: int) -> Job | None:
     visible = (Job.id == job_id) & (Job.person == actor.person) & (Job.scope == scope)
     job: Job | None = Job.get_or_none(visible)
     return job
-
-
-def running_jobs(actor: Actor, scope: Scope) -> list[Job]:
-    """Return the actor's running jobs at `scope`, oldest first."""
-    return _select_jobs(actor.person.id, scope.id, "running")
-
-
-_select_jobs = Prepared(
-    lambda placeholder: (
-        Job.select()
-        .where(Job.person == placeholder, Job.scope == placeholder, Job.state == placeholder)
-        .order_by(Job.id)
-    )
-)
 
 
 def outcome_counts(job: Job) -> dict[str, int]:

@@ -11,7 +11,8 @@ from models import Image
 from webapp.access import Right
 from webapp.clouds import clouds_for_image_id
 from webapp.images import identity
-from webapp.jobs.store import running_jobs
+from webapp.jobs import claims
+from webapp.jobs.actions import title_of
 from webapp.people import preferences
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN, Preferences
 from webapp.search import catalogue, facets, saved_views, suggestions
@@ -60,7 +61,8 @@ def images() -> Response:
         filter_count=len(query.terms) - len(query.words),
         name_label=COLUMNS[REQUIRED_COLUMN],
         views=saved_views.visible_views(g.actor, g.scope),
-        running_jobs=running_jobs(g.actor, g.scope),
+        job_queue=claims.queue_of(g.actor, g.scope),
+        title_of=title_of,
         scope_is_empty=not page.images and not query and catalogue.is_empty(g.scope),
         matching_clouds=_matching_clouds(query, page),
         images_with_id=[(image_url(image), image) for image in _images_with_id(query, page)],

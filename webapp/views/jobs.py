@@ -8,15 +8,15 @@ from models import Job
 from webapp.access import Right
 from webapp.forms.base import ActionForm
 from webapp.jobs import bulk, claims, runner, store
-from webapp.jobs.actions import action_of, title_of
+from webapp.jobs.actions import JOB_ACTIONS, action_of, title_of
 from webapp.jobs.store import OUTCOMES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_preparation import PLAN, PREPARE
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render
 
-PENDING = "pending"
-"""The value of `show` in a URL for rows without an outcome."""
+PENDING, ALL = "pending", "all"
+"""The values of `show` in a URL for rows without an outcome, and for all rows."""
 
 
 @pages.get("/jobs/<int:job_id>")
@@ -63,14 +63,16 @@ def stop_job(job_id: int) -> Response:
 def _render_job(template: str, found: Job, *, announce: bool = False) -> Response:
     """Render the job. With `announce`, a finished job tells screen readers its result."""
     shown_outcome = request.args.get("show", "")
-    outcome = (
-        "" if shown_outcome == PENDING else shown_outcome if shown_outcome in OUTCOMES else None
-    )
-    if outcome is None:
+    if shown_outcome not in {PENDING, ALL, *OUTCOMES}:
+        shown_outcome = ""
+    counts = store.outcome_counts(found)
+    listed_outcome = shown_outcome or ALL
+    is_running = found.state == "running"
+    if not shown_outcome and is_running and not action_of(found).has_long_rows:
         # By default, a running job lists only its refused rows, because most other rows have no
         # message.
-        only_refused = found.state == "running" and not action_of(found).has_long_rows
-        shown_outcome, outcome = "", "refused" if only_refused else None
+        listed_outcome = "refused"
+    outcome = {ALL: None, PENDING: ""}.get(listed_outcome, listed_outcome)
     rows, next_cursor = store.list_rows(found, outcome, after=request.args.get("after", ""))
     return render(
         template,
@@ -79,19 +81,23 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
         action=action_of(found),
         jobs_before=claims.jobs_before(found),
         waiting=claims.count_waiting(found),
-        counts=store.outcome_counts(found),
+        counts=counts,
         rows=rows,
         next_cursor=next_cursor,
         visible_image_ids=store.visible_image_ids(g.scope, rows),
         shown_outcome=shown_outcome,
+        listed_outcome=listed_outcome,
         can_be_undone=bulk.can_be_undone(found),
         announce=announce,
     )
 
 
 def _started_job_or_404(job_id: int) -> Job:
-    """Return a job that the person started. A planned job has no page yet (404)."""
+    """Return a job that the person started.
+
+    A planned job has no page yet, and a job of a newer version has none here (404).
+    """
     found = store.find_job(g.actor, g.scope, job_id)
-    if found is None or found.state == "planned":
+    if found is None or found.state == "planned" or found.action not in JOB_ACTIONS:
         abort(404)
     return found
