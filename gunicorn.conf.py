@@ -44,15 +44,37 @@ A reverse proxy must still receive whole requests: a client may send one byte a 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """A worker that explains why it refuses a long URL, instead of showing gunicorn's page.
 
-    While it shuts down, it is not ready for more requests. A client that stops sending its request
-    or receiving the answer does not occupy a thread for long.
+    While it shuts down, it is not ready for more requests, and does not listen any more. gunicorn's
+    own worker would listen until its last request has ended. A proxy would then send requests that
+    nobody accepts, instead of using another server. A client that stops sending its request or
+    receiving the answer does not occupy a thread for long.
     """
+
+    is_listening = True
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         app = getattr(self, "wsgi", None)
         if app is not None:
             app.extensions["services"].readiness.drain()
         super().handle_exit(sig, frame)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if self.is_listening and not enabled and not self.alive:
+            self.is_listening = False
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Accept the connections that wait, then close the sockets.
+
+        After a reload, the new workers still listen: they have the same sockets.
+        """
+        for listener in self.sockets:
+            accepted = -1
+            while accepted != self.nr_conns:
+                accepted = self.nr_conns
+                self.accept(listener)
+            listener.close()
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         conn.sock.settimeout(CLIENT_SECONDS)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -41,15 +42,16 @@ class Server:
     ) -> None:
         self.url = url
         self._log = log
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command,
-                env=environ,
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._start = partial(
+            subprocess.Popen, command, env=environ, cwd=folder, start_new_session=True
+        )
+        log.write_bytes(b"")
+        self.start()
+
+    def start(self) -> None:
+        """Start the program, also again after it has ended."""
+        with self._log.open("ab") as output:
+            self._process = self._start(stdout=output, stderr=output)
 
     @property
     def pid(self) -> int:
@@ -97,6 +99,12 @@ def serve(
         yield server
     finally:
         server.end()
+
+
+def worker_pids(server: Server) -> set[str]:
+    """Return the processes that the server has started."""
+    path = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    return set(path.read_text().split())
 
 
 @contextmanager

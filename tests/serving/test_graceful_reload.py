@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
 
 from tests import served
 from tests.postgresql import free_port
-from tests.served import Server
+from tests.served import Server, worker_pids
 
 ENDED = 30
 """Seconds after which a process has ended, also on a busy machine."""
@@ -52,15 +54,10 @@ def start_slow_requests(threads: ThreadPoolExecutor, server: Server) -> list[Fut
     return requests
 
 
-def workers(server: Server) -> set[str]:
-    path = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-    return set(path.read_text().split())
-
-
 def test_a_reload_replaces_all_processes_and_loses_no_request(
     server: Server, threads: ThreadPoolExecutor
 ) -> None:
-    old = workers(server)
+    old = worker_pids(server)
     slow = start_slow_requests(threads, server)
     stop = threading.Event()
 
@@ -74,11 +71,11 @@ def test_a_reload_replaces_all_processes_and_loses_no_request(
     visitors = [threads.submit(visit) for _ in range(4)]
     os.kill(server.pid, signal.SIGHUP)
     deadline = time.monotonic() + ENDED
-    while workers(server) & old and time.monotonic() < deadline:
+    while worker_pids(server) & old and time.monotonic() < deadline:
         time.sleep(0.1)
     stop.set()
-    assert not workers(server) & old
-    assert len(workers(server)) == 2
+    assert not worker_pids(server) & old
+    assert len(worker_pids(server)) == 2
     assert {request.result() for request in slow} == {b"done"}
     assert all(visitor.result() for visitor in visitors)
 
@@ -90,3 +87,21 @@ def test_a_server_that_is_stopped_first_finishes_its_requests(
     os.kill(server.pid, signal.SIGTERM)
     assert {request.result() for request in slow} == {b"done"}
     assert server.wait(ENDED) == 0
+
+
+def test_a_server_that_is_stopped_refuses_connections_so_that_a_proxy_uses_another(
+    server: Server, threads: ThreadPoolExecutor
+) -> None:
+    parts = urlsplit(server.url)
+    address = (str(parts.hostname), int(parts.port or 0))
+    slow = start_slow_requests(threads, server)
+    os.kill(server.pid, signal.SIGTERM)
+    refused = False
+    while not refused and not any(request.done() for request in slow):
+        try:
+            with socket.create_connection(address, timeout=1):
+                time.sleep(0.05)
+        except ConnectionRefusedError:
+            refused = True
+    assert refused
+    assert {request.result() for request in slow} == {b"done"}
