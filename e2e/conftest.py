@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests import served
+from tests.production import Production, production
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 PASSWORD = "demonstration"
@@ -47,22 +51,78 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(scope="module")
-def site_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder with the data of the demonstration."""
-    return tmp_path_factory.mktemp("site")
+@dataclass
+class Site:
+    """A running demonstration."""
+
+    url: str
+    without_database: Callable[[], AbstractContextManager[None]]
+    """Makes the database unreachable for a moment."""
+
+
+@pytest.fixture(scope="session")
+def production_set(
+    sandbox: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Production | None]:
+    """Start the production set if the option `--production` is set."""
+    if not request.config.getoption("--production"):
+        yield None
+        return
+    with production(tmp_path_factory.mktemp("production"), sandbox) as started:
+        started.store_rows()
+        yield started
 
 
 @pytest.fixture(scope="module")
-def site(sandbox: Path, site_folder: Path) -> Iterator[str]:
-    """Start a freshly seeded demonstration, and yield its URL."""
-    folder = site_folder
+def running(
+    sandbox: Path,
+    production_set: Production | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """Yield a freshly seeded demonstration: one server, or the production set."""
+    if production_set is None:
+        with _one_server(tmp_path_factory.mktemp("site"), sandbox) as site:
+            yield site
+        return
+    production_set.restore_rows()
+    yield Site(production_set.url, partial(_without_postgresql, production_set))
+    assert not production_set.tracebacks()
+
+
+@contextmanager
+def _one_server(folder: Path, sandbox: Path) -> Iterator[Site]:
     environ = served.app_environ(folder)
     served.seed(environ, sandbox)
+    file = folder / "registry.db"
+    hidden = file.with_suffix(".hidden")
+
+    @contextmanager
+    def without_database() -> Iterator[None]:
+        file.rename(hidden)
+        try:
+            yield
+        finally:
+            hidden.rename(file)
+
     with served.serve_app(environ, folder / "log") as app:
-        yield app.url
+        yield Site(app.url, without_database)
     log = (folder / "log").read_text()
     assert "Traceback" not in log, log
+
+
+@contextmanager
+def _without_postgresql(started: Production) -> Iterator[None]:
+    started.database.stop()
+    try:
+        yield
+    finally:
+        started.database.start()
+
+
+@pytest.fixture
+def site(running: Site) -> str:
+    """Return the URL of the demonstration."""
+    return running.url
 
 
 @pytest.fixture(scope="session")

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-import pytest
 from playwright.sync_api import expect
 
-from e2e.conftest import OpenPage, SignIn, toasts
+from e2e.conftest import OpenPage, SignIn, Site, toasts
 from e2e.sandbox_amis import NOBLE
 
 UNREACHABLE = "The registry can’t reach its database"
 SECONDS = 15_000
 
 
-@pytest.fixture
-def database_file(site_folder: Path) -> Path:
-    return site_folder / "registry.db"
-
-
-@contextmanager
-def without_database(file: Path) -> Iterator[None]:
-    hidden = file.with_suffix(".hidden")
-    file.rename(hidden)
-    try:
-        yield
-    finally:
-        hidden.rename(file)
-
-
-def test_a_form_sent_during_an_outage_can_be_sent_again(
-    sign_in: SignIn, database_file: Path
-) -> None:
+def test_a_form_sent_during_an_outage_can_be_sent_again(sign_in: SignIn, running: Site) -> None:
     page = sign_in("scalr")
     page.goto("/scalr/accounts")
     page.get_by_label("Name").fill("Made during an outage")
-    with without_database(database_file):
+    with running.without_database():
         page.get_by_role("button", name="Create account").click()
         expect(page.get_by_role("heading", name=UNREACHABLE)).to_be_visible()
         expect(page.get_by_text("Nothing was saved.")).to_be_visible()
@@ -48,16 +26,14 @@ def test_a_form_sent_during_an_outage_can_be_sent_again(
     expect(page.get_by_role("link", name="Made during an outage").first).to_be_visible()
 
 
-def test_a_toast_during_an_outage_leaves_what_was_typed(
-    sign_in: SignIn, database_file: Path
-) -> None:
+def test_a_toast_during_an_outage_leaves_what_was_typed(sign_in: SignIn, running: Site) -> None:
     page = sign_in("account")
     page.goto("/account/acme/images/new/aws")
     page.wait_for_load_state("networkidle")
     page.get_by_label("Location").select_option(NOBLE.location)
     field = page.get_by_label("Cloud Image ID")
     field.fill(NOBLE.id)
-    with without_database(database_file):
+    with running.without_database():
         page.get_by_role("button", name="NEXT").click()
         expect(toasts(page)).to_contain_text(UNREACHABLE)
         expect(field).to_have_value(NOBLE.id)
@@ -65,14 +41,12 @@ def test_a_toast_during_an_outage_leaves_what_was_typed(
     expect(page.get_by_role("button", name="REGISTER")).to_be_visible(timeout=SECONDS)
 
 
-def test_signing_in_during_an_outage_keeps_the_address(
-    open_page: OpenPage, database_file: Path
-) -> None:
+def test_signing_in_during_an_outage_keeps_the_address(open_page: OpenPage, running: Site) -> None:
     page = open_page()
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill("account@example.com")
     page.get_by_label("Password").fill("demonstration")
-    with without_database(database_file):
+    with running.without_database():
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name=UNREACHABLE)).to_be_visible()
     page.get_by_role("button", name="Try again").click()

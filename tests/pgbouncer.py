@@ -39,22 +39,33 @@ def pgbouncer(server: str) -> Iterator[str]:
     The pool is smaller than the number of clients, so clients share sessions.
     """
     parts = conninfo_to_dict(server)
-    port = free_port()
-    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
     settings = f"""
         [databases]
         * = host={parts["host"]} port={parts["port"]}
         [pgbouncer]
         listen_addr = 127.0.0.1
-        listen_port = {port}
+        listen_port = {{port}}
         unix_socket_dir =
         auth_type = plain
-        auth_file = {folder}/users
+        auth_file = {{folder}}/users
         pool_mode = transaction
         default_pool_size = 4
         max_client_conn = 200
     """
-    (folder / "pgbouncer.ini").write_text(settings.replace("        ", ""))
+    with pgbouncer_with(settings.replace("        ", ""), server) as url:
+        yield url
+
+
+@contextmanager
+def pgbouncer_with(settings: str, server: str) -> Iterator[str]:
+    """Run PgBouncer with these settings, in which `{port}` and `{folder}` are replaced.
+
+    Yield the URL of the database of `server` through it. Raises NoPgBouncer.
+    """
+    parts = conninfo_to_dict(server)
+    port = free_port()
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
+    (folder / "pgbouncer.ini").write_text(settings.format(port=port, folder=folder))
     (folder / "users").write_text(f'"{parts["user"]}" "{parts["password"]}"\n')
     user = other_user()
     if user:

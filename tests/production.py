@@ -14,18 +14,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 
 from sandbox.tls import authority
 from tests import served
-from tests.database.servers import redis_server
-from tests.pgbouncer import pgbouncer, wait_until_it_listens
-from tests.postgresql import cluster, free_port
+from tests.database.servers import PostgresqlServer, postgresql_server, redis_server
+from tests.pgbouncer import pgbouncer_with, wait_until_it_listens
+from tests.postgresql import free_port
 from tests.served import ROOT, Server
 
 NGINX = ROOT / "deploy" / "nginx"
+PGBOUNCER = ROOT / "deploy" / "pgbouncer" / "pgbouncer.ini"
 ADDRESS = "127.0.0.1"
 HOST = "localhost"
 """nginx refuses TLS without a host name."""
@@ -41,17 +43,48 @@ class Production:
     url: str
     """The URL of nginx."""
     http_port: int
+    database: PostgresqlServer
     database_url: str
-    """The URL of PostgreSQL, not of PgBouncer."""
+    """The URL of the database without PgBouncer."""
     authority_pem: Path
     """The certificate authority that the clients must trust."""
     servers: list[Server]
     """The application servers."""
     logs: list[Path]
 
+    def store_rows(self) -> None:
+        """Copy the rows of all tables, so that `restore_rows` can restore them."""
+        with self._superuser() as connection:
+            copies = "".join(
+                f"CREATE TABLE stored.{name} AS TABLE public.{name};"
+                for name in _tables(connection)
+            )
+            connection.execute(f"CREATE SCHEMA stored; {copies}")
+
+    def restore_rows(self) -> None:
+        """Give all tables the rows that were stored, and empty the logs."""
+        for log in self.logs:
+            os.truncate(log, 0)
+        with self._superuser() as connection:
+            names = _tables(connection)
+            public = ", ".join(f"public.{name}" for name in names)
+            inserts = "".join(f"INSERT INTO public.{name} TABLE stored.{name};" for name in names)
+            # No trigger changes the stored rows.
+            without_triggers = "SET LOCAL session_replication_role = replica"
+            connection.execute(f"{without_triggers}; TRUNCATE {public}; {inserts}")
+
+    def _superuser(self) -> psycopg.Connection[Any]:
+        """Connect to the database of the application as a superuser."""
+        return psycopg.connect(self.database.url, dbname=urlsplit(self.database_url).path[1:])
+
     def tracebacks(self) -> list[str]:
         texts = (log.read_text() for log in self.logs)
         return [text for text in texts if "Traceback" in text]
+
+
+def _tables(connection: psycopg.Connection[Any]) -> list[str]:
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+    return [name for (name,) in connection.execute(query).fetchall()]
 
 
 def require_programs() -> None:
@@ -73,10 +106,11 @@ def production(folder: Path, sandbox: Path) -> Iterator[Production]:
     with ExitStack() as stack:
         redis_port = free_port()
         stack.enter_context(redis_server(redis_port))
-        url = _new_database(stack.enter_context(cluster()))
+        database = stack.enter_context(postgresql_server())
+        url = _new_database(database.url)
         environ = {
             **served.app_environ(folder),
-            "DATABASE_URL": stack.enter_context(pgbouncer(url)),
+            "DATABASE_URL": stack.enter_context(_pgbouncer(url)),
             "PGBOUNCER": "true",
             "REDIS_URL": f"redis://{ADDRESS}:{redis_port}/0",
             "TRUSTED_PROXIES": "1",
@@ -87,7 +121,8 @@ def production(folder: Path, sandbox: Path) -> Iterator[Production]:
         logs = [folder / f"{name}.log" for name in ("worker", "server-1", "server-2")]
         stack.enter_context(_worker(environ, logs[0]))
         servers = [stack.enter_context(served.serve_app(environ, log)) for log in logs[1:]]
-        site = Production("", free_port(), url, folder / "authority.pem", servers, logs)
+        pem = folder / "authority.pem"
+        site = Production("", free_port(), database, url, pem, servers, logs)
         stack.enter_context(_nginx(folder, site))
         yield site
 
@@ -97,18 +132,40 @@ def _program(name: str) -> str | None:
 
 
 def _new_database(server: str) -> str:
-    """Create a database, because the tests share the server. Return its URL."""
-    name = f"production_{free_port()}"
+    """Create the database and its owner, who has no other rights. Return the database's URL."""
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"{server.removesuffix(urlsplit(server).path)}/{name}"
+        connection.execute("CREATE ROLE registry LOGIN PASSWORD 'registry'")
+        connection.execute("CREATE DATABASE registry OWNER registry")
+    parts = urlsplit(server)
+    return f"postgresql://registry:registry@{parts.hostname}:{parts.port}/registry"
+
+
+@contextmanager
+def _pgbouncer(database_url: str) -> Iterator[str]:
+    """Run PgBouncer with the file in `deploy/pgbouncer`. Yield its URL."""
+    parts = urlsplit(database_url)
+    ours = {
+        "host=db port=5432": f"host={parts.hostname} port={parts.port}",
+        "listen_addr = 0.0.0.0": f"listen_addr = {ADDRESS}",
+        "listen_port = 6432": "listen_port = {port}",
+        "/run/secrets/pgbouncer_users": "{folder}/users",
+    }
+    with pgbouncer_with(_replace(PGBOUNCER.read_text(), ours), database_url) as url:
+        yield url
+
+
+def _replace(text: str, replacements: Mapping[str, str]) -> str:
+    for theirs, ours in replacements.items():
+        assert theirs in text, theirs
+        text = text.replace(theirs, ours)
+    return text
 
 
 @contextmanager
 def _worker(environ: Mapping[str, str], log: Path) -> Iterator[None]:
     command = [sys.executable, "-m", "flask", "--app", "webapp", "work"]
     with (
-        log.open("wb") as output,
+        log.open("ab") as output,
         subprocess.Popen(command, env=environ, cwd=ROOT, stdout=output, stderr=output) as worker,
     ):
         try:
@@ -151,9 +208,7 @@ def _configuration(folder: Path, site: Production, port: int) -> str:
     }
     text = (NGINX / "upstream-compose.conf").read_text()
     text += (NGINX / "image-registry.conf").read_text()
-    for theirs, replacement in ours.items():
-        assert theirs in text, theirs
-        text = text.replace(theirs, replacement)
+    text = _replace(text, ours)
     folders = "".join(
         f"{kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

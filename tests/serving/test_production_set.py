@@ -7,16 +7,21 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from urllib.parse import urlencode
+from uuid import uuid4
 
 import psycopg
 import pytest
 import requests
 
+from sandbox.aws import NOBLE
 from tests import served
 from tests.pgbouncer import NoPgBouncer
 from tests.postgresql import NoPostgreSQL
 from tests.production import NoProduction, Production, production
+from tests.served import Server, worker_pids
 
 IMPORT = "/account/acme/images/import"
 ACCOUNTS = "/scalr/accounts"
@@ -106,36 +111,122 @@ def test_a_long_address_gets_the_page_of_the_application(site: Production) -> No
     assert "The address is too long" in answer.text
 
 
+class Writers:
+    """Clients that create accounts all the time, until `stop`."""
+
+    def __init__(self, site: Production, number: int = 6) -> None:
+        self.acknowledged: list[str] = []
+        self.failed: list[str] = []
+        self._client, self._stop = Client(site, "scalr"), threading.Event()
+        page = self._client.page(ACCOUNTS)
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+        assert token is not None
+        self._token = token[1]
+        self._threads = [threading.Thread(target=self._write) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+
+    def _write(self) -> None:
+        while not self._stop.is_set():
+            data = {"csrf_token": self._token, "name": f"w{uuid4().hex}"}
+            url = self._client.url + ACCOUNTS
+            answer = self._client.post(url, data, allow_redirects=False, timeout=WAIT)
+            (self.acknowledged if answer.status_code == 303 else self.failed).append(data["name"])
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def stored_names(site: Production) -> set[str]:
+    with psycopg.connect(site.database_url) as database:
+        return {name for (name,) in database.execute("SELECT name FROM scope").fetchall()}
+
+
 def test_a_killed_server_loses_no_acknowledged_change(site: Production) -> None:
-    client = Client(site, "scalr")
-    acknowledged: list[str] = []
-    failed: list[str] = []
-    stop = threading.Event()
-    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.page(ACCOUNTS))
-    assert token is not None
-
-    def write(writer: int) -> None:
-        number = 0
-        while not stop.is_set():
-            name, number = f"w{writer}n{number}", number + 1
-            data = {"csrf_token": token[1], "name": name}
-            answer = client.post(site.url + ACCOUNTS, data, allow_redirects=False, timeout=WAIT)
-            (acknowledged if answer.status_code == 303 else failed).append(name)
-
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(6)]
-    for writer in writers:
-        writer.start()
+    writers = Writers(site)
     time.sleep(2)
     os.killpg(site.servers[0].pid, signal.SIGKILL)
-    before_death = len(acknowledged)
+    before_death = len(writers.acknowledged)
     time.sleep(3)
-    stop.set()
-    for writer in writers:
-        writer.join()
+    writers.stop()
+    site.servers[0].wait(WAIT)
+    site.servers[0].start()
+    site.servers[0].wait_until_it_answers()
     assert before_death > 0
-    assert len(acknowledged) > before_death
+    assert len(writers.acknowledged) > before_death
     # nginx does not repeat a POST, so each writer may lose at most the one that was in progress.
-    assert len(failed) <= len(writers)
-    with psycopg.connect(site.database_url) as database:
-        stored = {name for (name,) in database.execute("SELECT name FROM scope").fetchall()}
-    assert set(acknowledged) - stored == set()
+    assert len(writers.failed) <= 6
+    assert set(writers.acknowledged) - stored_names(site) == set()
+
+
+def look_up_path(client: Client) -> str:
+    """Return the path of the page that looks up an image of the sandbox."""
+    new = "/account/acme/images/new/aws"
+    form = client.page(new)
+    credentials = re.search(r'name="credentials".*?value="(\d+)"', form, re.DOTALL)
+    assert credentials is not None
+    region = "us-east-1"
+    query = {"credentials": credentials[1], "location": region, "image_id": NOBLE.id_in(region)}
+    return f"{new}/confirm?{urlencode(query)}"
+
+
+class Readers:
+    """Clients that read a page and look up images all the time, until `stop`."""
+
+    def __init__(self, site: Production) -> None:
+        self.answers: Counter[int] = Counter()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._read, args=(client, path))
+            for client in (Client(site, "account"), Client(site, "account"))
+            for path in ("/account/acme/images", look_up_path(client))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, client: Client, path: str) -> None:
+        while not self._stop.is_set():
+            answer = client.get(client.url + path, timeout=WAIT)
+            self.answers[answer.status_code] += 1
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def reload(server: Server) -> None:
+    """Replace the processes of the server, and wait until the old ones have ended."""
+    old = worker_pids(server)
+    os.kill(server.pid, signal.SIGHUP)
+    deadline = time.monotonic() + WAIT
+    while worker_pids(server) & old and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not worker_pids(server) & old
+
+
+def restart(server: Server) -> None:
+    """Stop the server as systemd and containers do, and start it again."""
+    os.kill(server.pid, signal.SIGTERM)
+    server.wait(WAIT)
+    server.start()
+    server.wait_until_it_answers()
+
+
+@pytest.mark.parametrize("replace", [reload, restart])
+def test_servers_that_are_replaced_in_turn_lose_no_request(
+    site: Production, replace: Callable[[Server], None]
+) -> None:
+    writers, readers = Writers(site, 3), Readers(site)
+    for server in site.servers:
+        time.sleep(1)
+        replace(server)
+    time.sleep(1)
+    writers.stop()
+    readers.stop()
+    assert writers.acknowledged
+    assert writers.failed == []
+    assert set(readers.answers) == {200}
+    assert set(writers.acknowledged) - stored_names(site) == set()
