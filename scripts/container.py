@@ -3,15 +3,18 @@
     python -m scripts.container
 
 Needs root on Debian or Ubuntu, and installs buildah, podman and mmdebstrap. mmdebstrap makes the
-base image from Debian packages. The test signs in, registers an image of the sandbox, and reads the
-health check. The image stays, with the tag `image-registry`.
+base image from Debian packages. The test signs in, registers an image of the sandbox, and checks
+the user, the file system, the health check, the commands and the end of the server. The image
+stays, with the tag `image-registry`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,20 +22,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import requests
+from urllib.parse import urlsplit
 
 from bench.measure import sign_in
 from sandbox.aws import NOBLE
 from tests import served
 from tests.postgresql import free_port
-from tests.served import ROOT
+from tests.served import ROOT, Server
 from tests.views.pages import form_action, receipt_in
 
 PACKAGES = ("buildah", "crun", "mmdebstrap", "podman")
 BASE, IMAGE = "localhost/image-registry-base", "localhost/image-registry"
 STORAGE = "--storage-driver=overlay"
 CERTIFICATES = "/etc/ssl/certs"
+NAME = f"image-registry-{os.getpid()}"
 USER = 10001
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 LIMITS = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only")
@@ -124,36 +127,144 @@ def _test(folder: Path) -> None:
         served.seed(environ, sandbox)
         for path in (data, *data.iterdir()):
             shutil.chown(path, USER, USER)
+        settings = {
+            "CREDENTIALS_KEYS": environ["CREDENTIALS_KEYS"],
+            "DEMONSTRATION": "true",
+            "SECRET_KEY": environ["SECRET_KEY"],
+        }
+        _test_commands(data, settings, folder / "commands.log")
         began = time.monotonic()
-        with _container(data, environ, folder / "log") as url:
+        with _server(data, settings, folder / "log") as (server, container):
             print(f"start to first page: {time.monotonic() - began:.1f} s", flush=True)
-            _journey(url)
-            _health_check(url)
+            _check_limits(container)
+            _journey(server.url.removesuffix("/sign-in"))
+            _check_health(container, urlsplit(server.url).netloc)
+            print(f"memory: {container.memory() / 1e6:.0f} MB", flush=True)
+            began = time.monotonic()
+            os.kill(container.pid, signal.SIGTERM)
+            assert server.wait(30) == 0, "the server did not end by itself"
+            print(f"end after SIGTERM: {time.monotonic() - began:.1f} s")
+        written = sorted(path.name for path in data.iterdir())
+        print(f"files in /data: {', '.join(written)}")
 
 
-@contextmanager
-def _container(data: Path, environ: dict[str, str], log: Path) -> Iterator[str]:
-    """Run the image as the docs say: not as root, and with a read-only file system."""
-    address = f"127.0.0.1:{free_port()}"
-    settings = {
-        "CREDENTIALS_KEYS": environ["CREDENTIALS_KEYS"],
-        "DEMONSTRATION": "true",
-        "GUNICORN_CMD_ARGS": f"--bind={address} --worker-tmp-dir=/dev/shm",
-        "SECRET_KEY": environ["SECRET_KEY"],
-    }
-    command = [
-        *("podman", STORAGE, "run", "--rm", f"--name=image-registry-{os.getpid()}"),
+def _podman_run(data: Path, settings: dict[str, str], name: str, *command: str) -> list[str]:
+    """Return the command that runs the image as the docs say: with a read-only file system."""
+    run = [
+        *("podman", STORAGE, "run", "--rm", "--no-healthcheck", f"--name={name}"),
         *("--network=host", "--cgroups=disabled", *LIMITS),
         *("--read-only-tmpfs=false", "--tmpfs=/tmp", f"--volume={data}:/data"),
         *("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"),
         *(f"--env={name}" for name in settings),
-        IMAGE,
+        *(IMAGE, *command),
     ]
     # podman needs a cgroup2 file system. This command mounts one that other programs do not see.
-    mounted = ["unshare", "--mount", "sh", "-c"]
-    mounted += ['mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh", *command]
-    with served.serve(mounted, {**os.environ, **settings}, log, f"http://{address}/sign-in") as app:
-        yield app.url.removesuffix("/sign-in")
+    mount = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mount, "sh", *run]
+
+
+def _test_commands(data: Path, settings: dict[str, str], log: Path) -> None:
+    """Run the commands that an operator needs in the image."""
+    environ = {**os.environ, **settings}
+    for command in ("version", "migrate", "backup /data/registry.backup"):
+        run = _podman_run(data, settings, f"{NAME}-command", "flask", *command.split())
+        done = subprocess.run(run, env=environ, stdout=subprocess.PIPE, text=True, check=True)
+        print(f"flask {command}: {done.stdout.splitlines()[0]}", flush=True)
+    run = _podman_run(data, settings, f"{NAME}-worker", "flask", "work")
+    with log.open("w+") as output, subprocess.Popen(run, env=environ, stderr=output) as worker:
+        container = _Container(f"{NAME}-worker")
+        time.sleep(5)
+        os.kill(container.pid, signal.SIGTERM)
+        assert worker.wait(30) == 0, log.read_text()
+    print("flask work: ended after SIGTERM")
+
+
+@contextmanager
+def _server(data: Path, settings: dict[str, str], log: Path) -> Iterator[tuple[Server, _Container]]:
+    """Run the server in a container."""
+    address = f"127.0.0.1:{free_port()}"
+    settings = {
+        **settings,
+        "GUNICORN_CMD_ARGS": f"--bind={address} --worker-tmp-dir=/dev/shm",
+    }
+    command = _podman_run(data, settings, NAME)
+    url = f"http://{address}/sign-in"
+    with served.serve(command, {**os.environ, **settings}, log, url) as server:
+        yield server, _Container(NAME)
+
+
+class _Container:
+    """A running container. `podman exec` needs cgroups, so `run` enters its namespaces instead."""
+
+    def __init__(self, name: str) -> None:
+        deadline = time.monotonic() + 30
+        self.pid = 0
+        while not self.pid and time.monotonic() < deadline:
+            if name in _podman("ps", "--format={{.Names}}").split():
+                self.pid = int(_podman("inspect", "--format={{.State.Pid}}", name))
+            time.sleep(0.1)
+
+    def run(self, command: list[str]) -> int:
+        """Run a command in the container, with its environment and user. Return the exit code."""
+        environ = dict(
+            line.split("=", 1)
+            for line in Path(f"/proc/{self.pid}/environ").read_text().split("\0")
+            if line
+        )
+        enter = [
+            "nsenter",
+            f"--target={self.pid}",
+            "--mount",
+            "--pid",
+            "--ipc",
+            "--uts",
+            "--wdns=/",
+        ]
+        enter += [f"--setuid={USER}", f"--setgid={USER}"]
+        return subprocess.run([*enter, "--", *command], env=environ, check=False).returncode
+
+    def processes(self) -> list[int]:
+        """Return the process and its children."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
+    def memory(self) -> int:
+        """Return the bytes of all processes. Shared memory counts once."""
+        texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.processes()]
+        return sum(int(text.partition("\nPss:")[2].split()[0]) * 1024 for text in texts)
+
+
+def _check_limits(container: _Container) -> None:
+    """Check the user, the capabilities, and where the container can write."""
+    status = dict(
+        line.split(":\t", 1)
+        for line in Path(f"/proc/{container.pid}/status").read_text().splitlines()
+    )
+    assert set(status["Uid"].split()) == {str(USER)}
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    for folder, code in (("/srv/image-registry", 1), ("/etc", 1), ("/data", 0), ("/tmp", 0)):  # noqa: S108
+        write = f"touch {folder}/written 2>/dev/null && rm {folder}/written"
+        assert container.run(["sh", "-c", write]) == code, folder
+    print(f"runs as user {USER} without capabilities, and writes only to /data and /tmp")
+
+
+def _check_health(container: _Container, address: str) -> None:
+    """Run the health check of the image on a server that answers, and on one that hangs."""
+    check = json.loads(_podman("inspect", "--format={{json .HealthCheck}}", IMAGE))
+    kind, *command = check["Test"]
+    assert kind == "CMD", kind
+    assert "127.0.0.1:8000/healthz" in command[-1], command
+    # The test shares the network of this machine, so its server has another port.
+    command[-1] = command[-1].replace("127.0.0.1:8000", address)
+    assert container.run(command) == 0
+    for number, healthy in ((signal.SIGSTOP, False), (signal.SIGCONT, True)):
+        for pid in container.processes():
+            os.kill(pid, number)
+        began = time.monotonic()
+        assert (container.run(command) == 0) is healthy
+        assert time.monotonic() - began < check["Timeout"] / 1e9
+    print("the health check is healthy, and unhealthy while the server hangs")
 
 
 def _journey(url: str) -> None:
@@ -174,12 +285,6 @@ def _journey(url: str) -> None:
     assert answer.ok, answer.status_code
     assert "is registered at" in answer.text, answer.text
     print("signed in, looked up an image, and registered it")
-
-
-def _health_check(url: str) -> None:
-    answer = requests.get(f"{url}/healthz", timeout=30)
-    assert answer.status_code == 200, answer.status_code
-    print(f"/healthz: {answer.text.strip()}")
 
 
 if __name__ == "__main__":
