@@ -1,10 +1,12 @@
-"""Lint the files in deploy/: Containerfiles, compose.yaml, the nginx configuration, systemd units.
+"""Lint the files in deploy/: containers, nginx, systemd units, alerts and the dashboard.
 
-On a machine without systemd-analyze, the units are not checked.
+On a machine without systemd-analyze, the units are not checked. Without promtool, the queries of
+the alerts and the dashboard are not checked.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,7 @@ HARDENED = 2.0
 
 
 def main() -> None:
-    problems = [*_run_linters(), *_verify_units()]
+    problems = [*_run_linters(), *_verify_units(), *_check_queries()]
     print("\n".join(problems) or "deploy/: no problems found")
     sys.exit(bool(problems))
 
@@ -54,6 +56,33 @@ def _verify_units() -> Iterator[str]:
             level = float(exposure.rpartition("service: ")[2].split()[0])
             if level > HARDENED:
                 yield f"{unit.name}: the exposure level is {level}, more than {HARDENED}"
+
+
+def _check_queries() -> Iterator[str]:
+    """Let promtool parse the queries of the alerts and, as rules, those of the dashboard."""
+    program = shutil.which("promtool")
+    if program is None:
+        return
+    dashboard = DEPLOY / "grafana" / "image-registry.json"
+    with tempfile.TemporaryDirectory() as folder:
+        rules = Path(folder) / f"{dashboard.stem}.yaml"
+        rules.write_text(
+            json.dumps({"groups": [{"name": "dashboard", "rules": _rules(dashboard)}]})
+        )
+        for path in (DEPLOY / "prometheus" / "alerts.yaml", rules):
+            result = _run(program, "check", "rules", str(path))
+            if result.returncode:
+                yield f"promtool:\n{result.stdout}"
+
+
+def _rules(dashboard: Path) -> list[dict[str, str]]:
+    panels = json.loads(dashboard.read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    return [
+        # Only Grafana knows its variables.
+        {"record": f"query_{number}", "expr": query.replace("$__rate_interval", "5m")}
+        for number, query in enumerate(queries)
+    ]
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

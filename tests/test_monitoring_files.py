@@ -9,7 +9,9 @@ from pathlib import Path
 import yaml
 from prometheus_client import REGISTRY
 
-from tests.test_docs import documented_in
+from models import Failure
+from tests.test_docs import documented_in, inline_code_of
+from webapp.clouds.outgoing.budgets import Budget
 from webapp.monitoring.metrics import PREFIX
 from webapp.web.exposition import READ_METRICS
 
@@ -38,6 +40,18 @@ def named_in(text: str) -> set[str]:
 def test_every_metric_is_described() -> None:
     described = {name for name in documented_in("operate") if name.startswith(PREFIX)}
     assert described == set(metrics())
+
+
+def test_the_values_of_labels_are_described_and_begin_with_zero() -> None:
+    for metric, values in (
+        ("cloud_budget_used_up", Budget),
+        ("database_errors", Failure),
+    ):
+        for value in values:
+            name = value.name.lower()
+            assert name in inline_code_of("operate"), name
+            labels = {"budget" if values is Budget else "reason": name}
+            assert REGISTRY.get_sample_value(f"{PREFIX}_{metric}_total", labels) is not None
 
 
 def test_the_dashboard_shows_every_metric_and_no_other() -> None:

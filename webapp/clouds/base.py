@@ -78,6 +78,8 @@ _USED_UP = {
     Budget.MEMORY: "The server is reading several large responses. Try again in a moment.",
 }
 """The message for each budget that can be used up."""
+for _budget in Budget:
+    metrics.BUDGETS_USED_UP.labels(_budget.name.lower())  # 0 until its first increase
 
 
 class CloudError(Exception):
@@ -656,7 +658,7 @@ class Cloud(ABC):
             raise self._used_up(error) from error
 
     def _used_up(self, error: BudgetUsedUp) -> CallsInProgress:
-        metrics.BUDGETS_USED_UP.labels(error.budget.value).inc()
+        metrics.BUDGETS_USED_UP.labels(error.budget.name.lower()).inc()
         return CallsInProgress(_USED_UP[error.budget].format(error.limit))
 
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:

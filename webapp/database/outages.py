@@ -113,6 +113,8 @@ CANNOT_WRITE: Mapping[Failure, Outage] = {
     Failure.DAMAGED: Outage("the database is damaged", "the database can be used again"),
 }
 UNREACHABLE = Outage("the database cannot be reached", "the database can be reached again")
+for _failure in Failure:
+    metrics.DATABASE_ERRORS.labels(_failure.name.lower())  # 0 until its first increase
 
 
 def database_failed(failure: Failure, error: object) -> None:
