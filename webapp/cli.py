@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ from webapp.images import due_dates
 from webapp.people import accounts
 from webapp.refusals import Refusal
 from webapp.web.services import services
+
+log = logging.getLogger(__name__)
 
 END_SECONDS = 20.0
 """The maximum time in seconds for which a worker finishes rows in progress after a signal."""
@@ -208,7 +212,8 @@ def work() -> None:
     services().warm_up.start()
     background.start()
     services().start_monitoring()
-    click.echo("Working on jobs. Press Ctrl-C to stop.", err=True)
+    version, pid = current_app.config["VERSION"], os.getpid()
+    log.info("Image Registry %s, process %s, works on background jobs", version, pid)
     ending.wait()
     background.stop(END_SECONDS)
 

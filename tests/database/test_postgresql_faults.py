@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 import models
 from models import AuditEntry, OutcomeUnknown, Person, Scope, transaction
 from tests.conftest import _fill
+from tests.database.commands import run_flask
 from tests.database.conftest import outage_messages
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import free_port
@@ -265,3 +266,15 @@ def test_the_second_host_is_used_if_the_first_does_not_answer(
     )
     with use(url):
         assert signed_in(app).get(ACCOUNTS).status_code == 200
+
+
+def test_a_database_that_cannot_store_all_characters_gets_one_sentence(
+    server: PostgresqlServer,
+) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0")
+    url = f"{server.url.rpartition('/')[0]}/ascii"
+    done = run_flask("migrate", DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "the database has the encoding SQL_ASCII, not UTF8" in done.stderr
+    assert "Traceback" not in done.stderr

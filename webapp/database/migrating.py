@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,6 @@ from playhouse.migrations import Migration, Runner
 from models import Level, Scope, transaction
 from webapp.database.private_files import create_private_file
 from webapp.database.waiting import UNLIMITED, long_statements
-
-log = logging.getLogger("webapp.database")
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 MIGRATION_LOCK = 7_305_842
@@ -42,8 +39,6 @@ def migrate(database: Database) -> list[str]:
         with transaction():
             if Scope.at("") is None:
                 Scope.create(level=Level.SCALR, path="", name="Scalr")
-    for name in applied:
-        log.info("applied migration %s", name)
     return applied
 
 

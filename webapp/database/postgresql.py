@@ -99,6 +99,10 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
                 error = psycopg.OperationalError("this server is PgBouncer, so set PGBOUNCER=true")
             self._fail(error)
             raise error from None
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            connection.close()
+            raise psycopg.OperationalError(f"the database has the encoding {encoding}, not UTF8")
         connection.on_hang = self._record_hang
         self._breaker.record_success()
         return connection
