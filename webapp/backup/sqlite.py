@@ -26,7 +26,8 @@ LOCK_SECONDS = 2.0
 def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
     """Copy the database to the file `partial`, while others may write.
 
-    The copy is one read transaction, so it neither stops writers nor sees their later changes.
+    The copy is made in one read transaction. Others can write meanwhile, but the copy does not
+    contain changes that they save after it has begun.
     """
     file = Path(database.database)
     if path.exists() and path.samefile(file):

@@ -20,8 +20,8 @@ MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 MIGRATION_LOCK = 7_305_842
 """ID of the advisory lock for migrations. The number is arbitrary."""
 TRY_LOCK = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
-"""This statement has no parameters. A statement with parameters would leave a snapshot open until
-the end of the transaction."""
+"""This statement has no parameters, because PostgreSQL keeps the snapshot of a statement with
+parameters. `_migration_lock` explains why there must be no snapshot."""
 LOCK_PAUSE = 0.2
 """The seconds after which a process that waits for the lock tries again."""
 

@@ -24,8 +24,8 @@ SHORTEST_PAUSE = 0.1
 """The minimum pause between two batches, in seconds. A writer that waits for SQLite tries again
 after at most 0.1 seconds."""
 LOCK_TIMEOUT = "500ms"
-"""How long a change of a table waits for transactions that use the table. Meanwhile, new
-transactions wait for the change."""
+"""How long a change of a table waits for transactions that use the table. Meanwhile, others that
+begin to use the table wait for the change."""
 RETRY_SECONDS = 1.0
 ATTEMPTS = 120
 

@@ -31,7 +31,7 @@ POSTGRESQL_SETTINGS = {
     # PostgreSQL must plan each query for its values. One value may match a thousand times as many
     # images as another, so one plan for all values would be wrong for most values.
     "plan_cache_mode": "force_custom_plan",
-    # If this process vanishes, the server soon ends the statements and locks of this process.
+    # If this process vanishes, the server ends its statements and locks after BACKGROUND_SECONDS.
     "statement_timeout": f"{BACKGROUND_SECONDS:.0f}s",
     "idle_in_transaction_session_timeout": f"{BACKGROUND_SECONDS:.0f}s",
 }
@@ -126,9 +126,9 @@ def _open_postgresql(url: str, *, pgbouncer: bool) -> Database:
         ) from error
     parameters = {**POSTGRESQL_PARAMETERS, **parse_postgresql(url)}
     if pgbouncer:
-        # PgBouncer accepts no options, and the next transaction may use another session, which
-        # does not know the prepared statements. Without them, PostgreSQL always plans for the
-        # values.
+        # PgBouncer accepts no options. The next transaction may use another session, which does not
+        # know the prepared statements. If a statement is not prepared, PostgreSQL always plans it
+        # for its values.
         if "options" in parameters:
             raise SettingsError("With PGBOUNCER, DATABASE_URL cannot contain options.")
         parameters["prepare_threshold"] = None

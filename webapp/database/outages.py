@@ -66,7 +66,7 @@ class Breaker:
     """Decides whether a server that failed may be called again.
 
     After a failure, no thread may call the server for `pause_seconds`. Then one thread may try. All
-    other threads are refused until the call of this thread ends, or for `trial_seconds`.
+    other threads are refused until the call of this thread ends, but at most for `trial_seconds`.
     """
 
     def __init__(self, outage: Outage | None, pause_seconds: float, trial_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The bulk actions: a table of them, and the functions that apply an action to one image.
+"""The table of bulk actions, and the functions that apply an action to one image.
 
 Every action calls the function that changes a single image, so the same rules, rights and audit
 entries apply. This module must not know how images are selected.
@@ -195,7 +195,7 @@ def _retire(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 def _day_and_message(stored: date | None, arguments: Arguments, status: str) -> tuple[date, str]:
     """Return the first day of a status, and a message if it is not the day in `arguments`.
 
-    An image that already has the status keeps it, so a later day does not apply.
+    An image that already has the status does not lose it. So a later day in `arguments` is ignored.
     """
     on = date.fromisoformat(arguments["on"])
     if stored and stored <= models.today() and stored < on:

@@ -83,7 +83,7 @@ def lease_name(job_id: int) -> str:
 
 
 def running_jobs() -> list[RunningJob]:
-    """Return the running jobs of each person, without the jobs that must wait for them."""
+    """Return the oldest running jobs of each person, at most JOBS_PER_PERSON for each."""
     remaining = JobRow.select(JobRow.id).where((JobRow.job == Job.id) & (JobRow.outcome == ""))
     ready = remaining.where(JobRow.not_before <= database_clock())
     query = (

@@ -11,18 +11,18 @@ import time
 from models import database, is_sqlite
 
 SHORTEST_PAUSE = 0.002
-"""In seconds."""
+"""The minimum pause in seconds."""
 LONG_RATIO, SHORT_RATIO = 1.5, 0.5
-"""How many times as long as the transaction the pause is.
+"""The length of the pause divided by the length of the transaction.
 
-A transaction with many short rows needs a shorter pause than one long row.
+LONG_RATIO is for a transaction with one long row, and SHORT_RATIO for one with many short rows.
 """
 
 
 def let_others_write(locked_at: float, ratio: float = LONG_RATIO) -> None:
     """Pause after a transaction on SQLite that began at `locked_at`, by `time.monotonic`.
 
-    Within a transaction, a pause would only make others wait longer.
+    Within another transaction, do not pause, because others would only wait longer.
     """
     if is_sqlite() and not database.in_transaction():
         time.sleep(max(SHORTEST_PAUSE, (time.monotonic() - locked_at) * ratio))

@@ -41,7 +41,7 @@ RETENTION = timedelta(days=7)
 INSERT_SIZE = 500
 """Rows per INSERT statement."""
 PACK_SIZE = 500
-"""The rows for which a packed row stands. Unpacking them takes a few hundredths of a second."""
+"""The number of rows that a packed row stands for. Unpacking takes a few hundredths of a second."""
 PACKED_INSERT_SIZE = 10
 """Packed rows per transaction."""
 _PACKED = "packed"

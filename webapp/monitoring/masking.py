@@ -204,8 +204,8 @@ def _spelled(text: str) -> str:
 
     The beginning of a long text is masked alone too. Otherwise, a text that repeats the beginning
     would be compared with the whole secret at each character. If the text has several backslashes,
-    the pattern contains only common spellings, because a search would try all ways to distribute
-    the backslashes of a message among them.
+    the pattern contains only common spellings. Otherwise, a search would try all ways to distribute
+    the backslashes of a message among the backslashes of the pattern.
     """
     if len(re.findall(_BACKSLASH, text)) > 1:
         longest_first = sorted(_common_spellings(text), key=len, reverse=True)

@@ -200,7 +200,7 @@ def sample_process() -> None:
 def _resident_bytes() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):  # not Linux: the largest size so far
+    except (OSError, IndexError, ValueError):  # Other systems than Linux report only the maximum.
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return pages * os.sysconf("SC_PAGE_SIZE")
 

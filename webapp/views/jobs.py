@@ -22,7 +22,7 @@ PENDING, ALL = "pending", "all"
 @pages.get("/jobs/<int:job_id>")
 @needs(Right.VIEW_IMAGES)
 def job(job_id: int) -> Response:
-    """Show a job. An import that is not planned yet has a page of its own."""
+    """Show a job. For an import that is not planned yet, redirect to the page of the import."""
     found = store.find_job(g.actor, g.scope, job_id)
     if found is not None and found.action in {LOOK_UP, PLAN}:
         return redirect(url_for(".review_import", job_id=found.id))

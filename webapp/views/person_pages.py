@@ -141,7 +141,7 @@ def _can_be_shown(unsent: UnsentForm) -> bool:
 
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
-    """Ask the person to sign in, then return them to the page, with the values of its form."""
+    """Ask the person to sign in. Afterwards, the person continues with the page or its form."""
     sign_in_url = url_for("people.sign_in", next=current_url() or None)
     if wants_fragment():
         return render_session_end(sign_in_url)
