@@ -56,7 +56,7 @@ def init_app(app: Flask) -> None:
 
 
 def record_failure(error: BaseException) -> Failure | None:
-    """Record that the database failed, and return the reason, or None for another error.
+    """Record that the database failed, and return the reason. For any other error, return None.
 
     Log the beginning of an outage. Unless the database is only busy, close this thread's connection
     and the idle connections: the connections may be lost, or the file may have been read-only when

@@ -91,7 +91,7 @@ def in_batches(
     where: str = "true",
     params: Sequence[Any] = (),
 ) -> None:
-    """Call `change` with the IDs of each batch of rows, in a transaction of its own.
+    """Call `change` with the IDs of each batch of rows. Each call has its own transaction.
 
     Only rows that match the SQL condition `where` are in the batches. This function searches for
     the rows before the transaction begins, so nobody waits for the search. The faster the database,

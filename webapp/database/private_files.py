@@ -20,7 +20,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def create_private_file(path: Path) -> None:
-    """Create the file if it is missing. SQLite gives the same mode to the files beside it.
+    """Create the file if it is missing. SQLite gives the same mode to the -wal and -shm files.
 
     Never open an existing file: closing it would end all locks that the process has on the file.
     Another program that then closes the database would delete the WAL, with the changes in it.

@@ -40,7 +40,7 @@ class JobAction:
     noun: str = "image"
     """The noun for one row in the texts of the job, such as “image”."""
     failure_message: str = ""
-    """If this is not '', it replaces the message of a row that failed after its last attempt."""
+    """If this is not '', it replaces the message of a row that failed and is not tried again."""
     has_long_rows: bool = False
     """Whether a row may take minutes. Its message then says how much of the row is done."""
 

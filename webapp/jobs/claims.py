@@ -1,8 +1,9 @@
 """Choose which jobs and rows may be processed now, and record which process works on them.
 
-All times come from the clock of the database. A job whose rows call no cloud has one lease in the
-table `lease`, because its rows are processed in their order. For other jobs, each row in progress
-has a lease of its own: `JobRow.lease_token` identifies it, and it expires at `JobRow.not_before`.
+Leases and pauses are measured by the clock of the database. A job whose rows call no cloud has one
+lease in the table `lease`, because its rows are processed in their order. For other jobs, each row
+in progress has its own lease: `JobRow.lease_token` identifies the lease, which expires at
+`JobRow.not_before`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ JOBS_PER_PERSON = 3
 LEASE_SECONDS = 45.0
 """The seconds that a process may work on a row. A row calls its cloud at most a few times."""
 QUEUE_SIZE = 100
-"""The most running jobs of one person that `queue_of` reads."""
+"""The maximum number of running jobs of one person that `queue_of` reads."""
 BATCH_SIZE = 50
 """The maximum number of rows that one transaction processes, for a job without calls to clouds."""
 LOST_LEASES = 3

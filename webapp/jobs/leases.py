@@ -1,8 +1,8 @@
-"""Leases: make sure that only one process at a time does some work, by the database's clock.
+"""Leases, which make sure that only one process at a time does some work.
 
-A process that is killed never releases its lease. When the lease expires, another process can
-acquire it with a new token. If the first process only hung, its old token no longer counts, so it
-can save nothing.
+The clock of the database decides when a lease expires. A process that is killed never releases its
+lease. When the lease expires, another process can acquire it with a new token. If the first process
+only hung, its old token no longer counts, so it can save nothing.
 """
 
 from __future__ import annotations

@@ -49,8 +49,9 @@ POLL_SECONDS = 1.0
 is over."""
 
 log = logging.getLogger(__name__)
-_job_started = threading.Event()
-"""Set when this process has started a job."""
+_wake_up = threading.Event()
+"""Set when the runner must look for work at once: after the start of a job or the end of a task,
+and when the runner must stop."""
 
 
 def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None) -> None:
@@ -68,7 +69,7 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None
         store.reload_job(job)
         if wait and is_short:
             process_started(job, vault)
-        _job_started.set()
+        _wake_up.set()
     store.reload_job(job)
 
 
@@ -79,7 +80,7 @@ def process_started(job: Job, vault: Vault) -> None:
     """
     if not claims.jobs_before(job):
         process_now(job, vault)
-    _job_started.set()
+    _wake_up.set()
     store.reload_job(job)
 
 
@@ -152,7 +153,7 @@ class Runner:
         Then give back the rows that still wait for their cloud.
         """
         self._stopping.set()
-        _job_started.set()
+        _wake_up.set()
         with self._changed:
             self._changed.wait_for(lambda: not self._tasks, seconds)
             unfinished = [task.row for task in self._tasks if task.row is not None]
@@ -294,7 +295,7 @@ class Runner:
             with self._changed:
                 self._tasks.discard(task)
                 self._changed.notify_all()
-            _job_started.set()
+            _wake_up.set()
 
     @staticmethod
     def _give_back(task: Task) -> None:
@@ -304,9 +305,9 @@ class Runner:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            _job_started.clear()
+            _wake_up.clear()
             if self._try(self._dispatch_once):
-                _job_started.wait(POLL_SECONDS)
+                _wake_up.wait(POLL_SECONDS)
             else:
                 self._stopping.wait(POLL_SECONDS)
 

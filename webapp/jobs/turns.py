@@ -37,9 +37,10 @@ from webapp.people import accounts
 TURN_SECONDS = 1.0
 """The seconds for which a job without calls to clouds is processed before another job's turn."""
 BATCH_SECONDS = 0.05
-"""How long one transaction processes rows. A commit waits for the disk, so it saves many rows."""
+"""How long one transaction processes rows. A commit waits for the disk, so one commit saves many
+rows."""
 PROGRESS_ROWS = 20
-"""After how many rows that call clouds the processed rows of their job are counted."""
+"""For a job that calls clouds, the processed rows are counted after about this many rows."""
 ATTEMPTS_IN_TURN = 3
 """The maximum number of attempts for a row within one turn, if somebody else changes its record."""
 

@@ -188,8 +188,8 @@ def current_url() -> str:
 def current_path() -> str:
     """Return the current path and query relative to the scope, in the format of bookmarks.
 
-    Page numbers are left out, so a bookmark of a list opens its first page. A view can pass another
-    `current_path` to its template.
+    The parameters for paging are left out, so a bookmark of a list opens the first page. A view can
+    pass another `current_path` to its template.
     """
     base = scope_url(g.scope, "home")
     path = f"{request.script_root}{request.path}".removeprefix(base)

@@ -78,7 +78,7 @@ def current_unsent_form() -> UnsentForm | None:
 
 
 def posted_unsent_form() -> UnsentForm | None:
-    """Return the form in the field `unsent` of the sign-in page, or None if there is none."""
+    """Return the form in the field `unsent` of the sign-in page, or None if it is not valid."""
     encrypted = request.form.get("unsent", "")
     values = services().vault.unseal(encrypted) if encrypted and is_from_this_site() else None
     return UnsentForm(**values) if values and values.keys() == {"path", "page", "values"} else None

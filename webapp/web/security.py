@@ -56,7 +56,7 @@ def _add_headers(response: Response) -> Response:
 
 
 def add_security_headers(headers: Headers) -> None:
-    """Add the headers that every answer has."""
+    """Add the headers that protect pages and static files."""
     headers["Content-Security-Policy"] = POLICY
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "same-origin"
