@@ -194,7 +194,7 @@ def _server(data: Path, settings: dict[str, str], log: Path) -> Iterator[tuple[S
 
 
 class _Container:
-    """A running container. `podman exec` needs cgroups, so `run` enters its namespaces instead."""
+    """A running container. `run` enters the container's namespaces: `podman exec` needs cgroups."""
 
     def __init__(self, name: str) -> None:
         deadline = time.monotonic() + 30

@@ -59,7 +59,10 @@ def _verify_units() -> Iterator[str]:
 
 
 def _check_queries() -> Iterator[str]:
-    """Let promtool parse the queries of the alerts and, as rules, those of the dashboard."""
+    """Let promtool parse the queries of the alerts and of the dashboard.
+
+    promtool reads only rules, so the queries of the dashboard become rules in a temporary file.
+    """
     program = shutil.which("promtool")
     if program is None:
         return

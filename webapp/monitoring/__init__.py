@@ -1,7 +1,8 @@
 """Metrics, and the format of log lines. All other packages may import this package.
 
-- `log_lines`: the format of log lines. gunicorn's main process loads this file by its path, so it
-  must import nothing of the application.
+- `bounded`: limits calls that anybody can cause, such as health checks.
+- `log_lines`: the format of log lines. gunicorn's main process loads this file by its path, so the
+  file must import nothing of the application.
 - `masking`: removes secrets from log lines.
 - `metrics`: all metrics that this process counts.
 """

@@ -22,7 +22,7 @@ class BoundedCall(Generic[T]):
     """
 
     def __init__(self, call: Callable[[], T], late: T, seconds: float) -> None:
-        """`call` must not raise exceptions, and must end by itself some time."""
+        """Store the function `call`, which must not raise exceptions and must end by itself."""
         self._call, self._late, self._seconds = call, late, seconds
         self._changed = threading.Condition()
         self._began: float | None = None

@@ -95,7 +95,8 @@ def _render_job(template: str, found: Job, *, announce: bool = False) -> Respons
 def _started_job_or_404(job_id: int) -> Job:
     """Return a job that the person started.
 
-    A planned job has no page yet, and a job of a newer version has none here (404).
+    Answers 404 for a planned job, which has no page yet. Also answers 404 for a job of a newer
+    version, because this version does not know the job's action.
     """
     found = store.find_job(g.actor, g.scope, job_id)
     if found is None or found.state == "planned" or found.action not in JOB_ACTIONS:
