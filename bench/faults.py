@@ -120,6 +120,9 @@ def _kill(arguments: argparse.Namespace, folder: Path) -> None:
                     server.start()
                 else:
                     _kill_workers(app)
+                # A connection that no killed worker had accepted is served by the next worker.
+                for writer in writers:
+                    writer.has_ended = True
                 for writer in writers:
                     writer.join()
                 acknowledged |= totals.add(writers)
@@ -159,13 +162,14 @@ def run_flask(environ: dict[str, str], *arguments: str) -> None:
 
 
 class _Writer(threading.Thread):
-    """Creates accounts until the application no longer answers."""
+    """Creates accounts until the application no longer answers, or until `has_ended` is true."""
 
     def __init__(self, address: str, session: tuple[str, str], prefix: str) -> None:
         super().__init__(daemon=True)
         self._address, (self._cookie, self._token), self._prefix = address, session, prefix
         self.acknowledged: list[str] = []
         self.refused = self.unknown = 0
+        self.has_ended = False
 
     def run(self) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=30)
@@ -188,6 +192,8 @@ class _Writer(threading.Thread):
                 self.acknowledged.append(name)
             else:
                 self.refused += 1
+            if self.has_ended:
+                return
 
 
 def sign_in(address: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.environ import ENVIRON
 from tests.served import ROOT
+from webapp.database.private_files import create_private_file
 
 
 def modes_of(folder: Path) -> dict[str, int]:
@@ -42,6 +43,17 @@ def test_new_files_are_private(tmp_path: Path, umask: int) -> None:
     modes = modes_of(folder)
     assert modes.pop("data") == 0o700
     assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_new_file_behind_a_symbolic_link_is_private(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.db", tmp_path / "target.db"
+    link.symlink_to(target)
+    before = os.umask(0)
+    try:
+        create_private_file(link)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
 
 def test_the_files_of_an_open_database_are_private(tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ def create_private_file(path: Path) -> None:
     Never open an existing file: closing it would end all locks that the process has on the file.
     Another program that then closes the database would delete the WAL, with the changes in it.
     """
+    target = path.resolve()  # With O_EXCL, a symbolic link to a missing file would count as a file.
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def tighten_database(path: Path) -> None:
