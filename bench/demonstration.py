@@ -27,7 +27,7 @@ from models import CloudCredentials, Level, Membership, Person, Role, Scope, dat
 from webapp.clouds import CLOUDS
 from webapp.credentials.vault import Vault
 from webapp.people import accounts
-endpoint, count, people, sets = sys.argv[1], *map(int, sys.argv[2:])
+prefix, endpoint, count, people, sets = *sys.argv[1:3], *map(int, sys.argv[3:])
 webapp.create_app()
 vault = Vault([os.environ["CREDENTIALS_KEYS"]])
 fields = CLOUDS["aws"].credential_fields
@@ -35,7 +35,7 @@ with database.connection_context():
     scalr = Scope.get(path="")
     tenants = []
     for number in range(count):
-        path = f"hostile{number}"
+        path = f"{prefix}{number}"
         scope = Scope.create(level=Level.ACCOUNT, parent=scalr, path=path, name=path)
         tenants.append({"path": path, "people": [], "credentials": []})
         for each in range(people):
@@ -45,7 +45,7 @@ with database.connection_context():
             tenants[-1]["people"].append(email)
         for each in range(sets):
             values = {field.name: "" for field in fields}
-            values |= {"access_key_id": f"AKIA{number}X{each}", "secret_access_key": "s"}
+            values |= {"access_key_id": f"AKIA{path}X{each}", "secret_access_key": "s"}
             values |= {"partition": "aws", "endpoint_url": endpoint}
             row = CloudCredentials(scope=scope, cloud="aws", name=f"hostile {each}")
             vault.store(row, fields, values)
@@ -104,15 +104,18 @@ def add_tenants(
     checkout: Path,
     environ: Mapping[str, str],
     endpoint: str,
+    *,
     count: int = 1,
     people: int = 1,
     credentials: int = 1,
+    prefix: str = "hostile",
 ) -> tuple[int, list[Tenant]]:
     """Create accounts with some people, and with AWS credentials that have the URL `endpoint`.
 
-    Returns the ID of the credentials of a healthy AWS, and the accounts.
+    The names of the accounts begin with `prefix`. Returns the ID of the credentials of a healthy
+    AWS, and the accounts.
     """
-    command = [served.python_of(checkout), "-c", ADD_TENANTS, endpoint]
+    command = [served.python_of(checkout), "-c", ADD_TENANTS, prefix, endpoint]
     command += map(str, (count, people, credentials))
     healthy, tenants = json.loads(
         subprocess.check_output(command, env=environ, cwd=checkout, text=True)

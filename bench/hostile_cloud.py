@@ -4,7 +4,7 @@
 
 People look up images at endpoints that never end their answers, again and again. Meanwhile, a
 person of another account opens lists, looks up images at a healthy cloud and signs in. With
-`--restart`, the server is then restarted under attack, and the person is timed again. The
+`--restart`, the server is restarted during the last attack, and the person is timed again. The
 application runs under gunicorn with two workers. The benchmark also prints the highest memory of
 each worker. The attack `none` is the reference.
 """
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import attackers
-from bench.attackers import Client
+from bench.attackers import Client, Statuses
 from bench.demonstration import (
     Tenant,
     add_arguments,
@@ -28,7 +28,7 @@ from bench.demonstration import (
     look_up_path,
     measured_checkouts,
 )
-from bench.measure import sign_in
+from bench.measure import sign_in, wait_until_idle
 from bench.second_tenant import SecondTenant
 from sandbox import faulty
 from tests import served
@@ -90,44 +90,58 @@ def main() -> None:
     parser.add_argument("--restart", action="store_true", help="restart the server under attack")
     arguments = parser.parse_args()
     for checkout in measured_checkouts(arguments):
-        for name in arguments.attack or ATTACKS:
-            _measure(checkout, name, arguments)
+        _measure(checkout, arguments)
 
 
-def _measure(checkout: Path, name: str, arguments: argparse.Namespace) -> None:
-    attack = ATTACKS[name]
-    clients = arguments.clients or attack.clients
-    with (
-        attackers.silent_endpoint(attack.behavior)
-        if isinstance(attack.behavior, str)
-        else attackers.endpoint(attack.behavior) as endpoint,
-        demonstration(checkout, arguments.database) as (folder, environ),
-    ):
-        healthy, tenants = add_tenants(
-            checkout, environ, endpoint, attack.accounts, attack.people, attack.credentials
-        )
+def _measure(checkout: Path, arguments: argparse.Namespace) -> None:
+    names = arguments.attack or list(ATTACKS)
+    with demonstration(checkout, arguments.database) as (folder, environ), ExitStack() as stack:
+        tenants: dict[str, list[Tenant]] = {}
+        for name in names:
+            attack = ATTACKS[name]
+            url = stack.enter_context(_endpoint(attack))
+            healthy, tenants[name] = add_tenants(
+                checkout,
+                environ,
+                url,
+                count=attack.accounts,
+                people=attack.people,
+                credentials=attack.credentials,
+                prefix=f"{name}-",
+            )
         port = free_port()
-
-        @contextmanager
-        def application() -> Iterator[tuple[served.Server, SecondTenant]]:
-            with served.serve_app(environ, folder / "log", WORKERS, checkout, port) as server:
-                yield server, SecondTenant(server, healthy)
-
-        with ExitStack() as under_attack:
-            with application() as (server, victim):
-                victim.warm_up()
-                look_ups = attackers.in_turn(list(_look_ups(server.url, tenants)))
-                end = under_attack.enter_context(attackers.clients(look_ups, clients))
-                time.sleep(RISE_SECONDS)
-                victim.measure(f"{name}, {clients} clients")
-                if not arguments.restart:
+        with served.serve_app(environ, folder / "log", WORKERS, checkout, port) as server:
+            victim = SecondTenant(server, healthy)
+            victim.warm_up()
+            for name in names:
+                with _attacked(server, name, tenants[name], arguments.clients) as end:
+                    victim.measure(name)
                     print(f"    answers to the attackers: {dict(end())}", flush=True)
-                    return
-            # The server has ended. The clients will connect to the next server.
-            with application() as (server, victim):
+                wait_until_idle(server.pid)
+            if arguments.restart:
+                end = stack.enter_context(_attacked(server, name, tenants[name], arguments.clients))
+        if arguments.restart:  # The server has ended. The clients will connect to the next server.
+            with served.serve_app(environ, folder / "log", WORKERS, checkout, port) as server:
                 time.sleep(RESTART_SECONDS)
-                victim.measure(f"{name}, after a restart under attack")
+                SecondTenant(server, healthy).measure(f"{name}, after a restart under attack")
                 print(f"    answers to the attackers: {dict(end())}", flush=True)
+
+
+def _endpoint(attack: Attack) -> AbstractContextManager[str]:
+    if isinstance(attack.behavior, str):
+        return attackers.silent_endpoint(attack.behavior)
+    return attackers.endpoint(attack.behavior)
+
+
+@contextmanager
+def _attacked(
+    server: served.Server, name: str, tenants: list[Tenant], clients: int | None
+) -> Iterator[Callable[[], Statuses]]:
+    """Attack while the context is active. Yields a function that ends the attack."""
+    look_ups = attackers.in_turn(list(_look_ups(server.url, tenants)))
+    with attackers.clients(look_ups, clients or ATTACKS[name].clients) as end:
+        time.sleep(RISE_SECONDS)
+        yield end
 
 
 def _look_ups(url: str, tenants: list[Tenant]) -> Iterator[Client]:
