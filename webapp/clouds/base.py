@@ -70,6 +70,8 @@ _USED_UP = {
     Budget.CREDENTIALS: "{} calls with these credentials are in progress. Try again in a moment.",
     Budget.ACCOUNT: "{} calls with credentials of this account are in progress. Try again in a "
     "moment.",
+    Budget.SHARE: "{} calls with credentials of this account are in progress. Try again in a "
+    "moment.",
     Budget.PERSON: "{} of your calls to clouds are in progress. Wait until one of them ends, then "
     "try again.",
     Budget.PROCESS: "The server is waiting for many calls to clouds. Try again in a moment.",

@@ -73,12 +73,41 @@ def test_a_budget_of_credentials_concerns_nobody_else(
 def test_an_account_with_many_credentials_does_not_use_up_the_threads(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:
-    for number in range(CALLS_PER_ACCOUNT):
-        with request_of(f"person {number}"):
-            in_progress.enter_context(budgets.reserve(f"credentials {number}", "hostile"))
+    assert use_up_threads(budgets, in_progress, "hostile") == budgets.waiting_threads // 2
+    with request_of("another"):
+        assert used_up(budgets, "one more", "hostile") is Budget.SHARE
+        assert used_up(budgets, "healthy", "another account") is None
+
+
+def test_several_accounts_do_not_use_up_the_threads(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    used = [use_up_threads(budgets, in_progress, f"hostile {number}") for number in range(3)]
+    assert used == [6, 3, 2]
+    with request_of("another"):
+        assert used_up(budgets, "healthy", "another account") is None
+
+
+def test_an_account_has_a_limit_however_many_threads_there_are(
+    budgets: Budgets, in_progress: ExitStack
+) -> None:
+    budgets.configure(64)
+    assert use_up_threads(budgets, in_progress, "hostile") == CALLS_PER_ACCOUNT
     with request_of("another"):
         assert used_up(budgets, "one more", "hostile") is Budget.ACCOUNT
-        assert used_up(budgets, "healthy", "another account") is None
+
+
+def use_up_threads(budgets: Budgets, in_progress: ExitStack, owner: str) -> int:
+    """Let many people with many credentials of an account call their clouds.
+
+    Returns the number of calls that began.
+    """
+    for number in range(budgets.waiting_threads + 1):
+        with request_of(f"person {number} of {owner}"):
+            if used_up(budgets, f"credentials {number}", owner):
+                return number
+            in_progress.enter_context(budgets.reserve(f"credentials {number}", owner))
+    return budgets.waiting_threads + 1
 
 
 def test_a_person_does_not_use_up_the_threads(budgets: Budgets, in_progress: ExitStack) -> None:

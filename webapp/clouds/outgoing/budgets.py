@@ -39,6 +39,7 @@ The job runner must not wait, so it asks `Budgets.has_room` first.
 class Budget(enum.Enum):
     CREDENTIALS = "credentials"
     ACCOUNT = "account"
+    SHARE = "account with waiting requests"
     PERSON = "person"
     PROCESS = "process"
     """The threads that serve requests. Some of them must not wait for a cloud."""
@@ -97,6 +98,7 @@ class Budgets:
             return
         threads: dict[Key, int] = {
             (Budget.PERSON, person): min(CALLS_PER_PERSON, self.waiting_threads),
+            (Budget.SHARE, owner): self._share_of_threads(owner),
             (Budget.PROCESS, ""): self.waiting_threads,
         }
         with (
@@ -139,6 +141,15 @@ class Budgets:
                     if is_large:
                         memory.release()
                     counted.close()
+
+    def _share_of_threads(self, owner: str) -> int:
+        """Return how many of the threads that may wait the requests of one account may use.
+
+        This is half of the threads that the other accounts leave, so that several accounts whose
+        clouds hang do not use all of them.
+        """
+        of_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
+        return max(1, (self.waiting_threads - of_others + 1) // 2)
 
     def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
         reserved = RESERVED if waiting_person.get() is None else 0
