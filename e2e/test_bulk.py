@@ -106,7 +106,7 @@ def test_the_page_of_a_job_shows_its_progress(page: Page) -> None:
     page.get_by_role("button", name="Check 2 images now").click()
     rows = wait_until_done(page, "2 of 2")
     expect(rows.filter(has_text="No change")).to_have_count(2)
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(page.get_by_role("link", name="Stop")).to_have_count(0)
     rows.first.get_by_role("link").click()
     expect(page.get_by_role("heading", name="Registration")).to_be_visible()
 
