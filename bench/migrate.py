@@ -1,8 +1,9 @@
-"""Measure how long writers wait while the schema is migrated.
+"""Measure how long writers and readers wait while the schema is migrated.
 
 Five writers change images, as the old version of the application does, in a copy of an installation
-with an old schema: `python -m bench.migrate URL`. Writers pause for a moment between two changes.
-The longest change before the migration shows how much of the time is due to other load.
+with an old schema: `python -m bench.migrate URL`. Two readers read the first rows of a list. They
+all pause for a moment after each transaction. The longest transactions before the migration show
+how much of the time is due to other load. With `--limit`, the migration is killed after this time.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 from cryptography.fernet import Fernet
 
+from bench.measure import percentiles
 from tests.served import ROOT, python_of
 
-WRITERS = 5
+WRITERS, READERS = 5, 2
 PAUSE_SECONDS = 0.01
-QUIET_SECONDS = 10.0
+QUIET_SECONDS = 30.0
 CHANGE = (
     "UPDATE image SET description = 'Changed', revision = revision + 1 WHERE id = {0}",
     (
@@ -38,59 +41,77 @@ CHANGE = (
 )
 
 
-class Stalls:
-    """The longest changes: when they began, and how long they took."""
+LIST = (
+    "SELECT id, name, cloud_image_id, location, registered_at FROM image "
+    "WHERE scope_id = (SELECT scope_id FROM image WHERE id = {0}) AND shared = {1} "
+    "ORDER BY registered_at DESC, id DESC LIMIT 50"
+)
+
+
+class Transactions:
+    """The transactions of some clients: when they began, and how long they took."""
 
     def __init__(self) -> None:
-        self.changes: list[tuple[float, float]] = []
+        self.times: list[tuple[float, float]] = []
         self.errors: list[str] = []
-        self.ended = threading.Event()
 
     def longest(self, since: float, until: float) -> list[tuple[float, float]]:
-        """Return the five longest changes that overlap a period, the longest first."""
-        overlapping = [
+        """Return the five longest transactions that overlap a period, the longest first."""
+        return sorted(self._between(since, until), key=lambda each: -each[1])[:5]
+
+    def figures(self, since: float, until: float) -> dict[str, float]:
+        """Return percentiles and the maximum, in milliseconds."""
+        seconds = [each[1] for each in self._between(since, until)]
+        names = ("p50", "p95", "p99", "longest")
+        values = (*percentiles(seconds), max(seconds))
+        return {name: round(1000 * value, 1) for name, value in zip(names, values, strict=True)}
+
+    def _between(self, since: float, until: float) -> list[tuple[float, float]]:
+        return [
             (begun, seconds)
-            for begun, seconds in self.changes
+            for begun, seconds in self.times
             if begun < until and begun + seconds > since
         ]
-        return sorted(overlapping, key=lambda change: -change[1])[:5]
 
 
-def _change_of(url: str) -> Callable[[int], None]:
-    """Return a function that changes an image over a connection of its own."""
+def _connect(url: str) -> Callable[[str], None]:
+    """Return a function that executes SQL over a connection of its own."""
     if urlsplit(url).scheme == "sqlite":
         file = sqlite3.connect(
             urlsplit(url).path, timeout=600, isolation_level=None, check_same_thread=False
         )
         file.execute("PRAGMA synchronous = full")
 
-        def change_file(number: int) -> None:
-            file.execute("BEGIN IMMEDIATE")
-            for sql in CHANGE:
-                file.execute(sql.format(number))
-            file.execute("COMMIT")
+        def execute_in_file(sql: str) -> None:
+            file.execute(sql).fetchall()
 
-        return change_file
+        return execute_in_file
     server = psycopg.connect(url, autocommit=True)
 
-    def change_server(number: int) -> None:
-        with server.transaction():
-            for sql in CHANGE:
-                server.execute(sql.format(number).encode())
+    def execute(sql: str) -> None:
+        cursor = server.execute(sql.encode())
+        if cursor.description:
+            cursor.fetchall()
 
-    return change_server
+    return execute
 
 
-def _write(url: str, images: int, stalls: Stalls) -> None:
-    change = _change_of(url)
+def _run(
+    url: str, statements: Sequence[str], images: int, done: Transactions, ended: threading.Event
+) -> None:
+    execute = _connect(url)
     chance = random.Random()  # noqa: S311  not a secret
-    while not stalls.ended.is_set():
+    while not ended.is_set():
+        number, shared = chance.randint(1, images), chance.choice(("true", "false"))
         begun = time.monotonic()
         try:
-            change(chance.randint(1, images))
+            for sql in statements:
+                execute(sql.format(number, shared))
         except (sqlite3.Error, psycopg.Error) as error:
-            stalls.errors.append(str(error))
-        stalls.changes.append((begun, time.monotonic() - begun))
+            done.errors.append(str(error))
+            with suppress(sqlite3.Error, psycopg.Error):
+                execute("ROLLBACK")
+        done.times.append((begun, time.monotonic() - begun))
         time.sleep(PAUSE_SECONDS)
 
 
@@ -105,49 +126,103 @@ def _count(url: str) -> int:
         return int(row[0])
 
 
-def measure(url: str, checkout: Path) -> dict[str, object]:
-    """Migrate the database with a checkout, and return how long the writers waited."""
-    images, stalls = _count(url), Stalls()
-    writers = [threading.Thread(target=_write, args=(url, images, stalls)) for _ in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    start = time.monotonic()
+@dataclass
+class Load:
+    """What the clients did, and how many images they chose from."""
+
+    images: int
+    writes: Transactions = field(default_factory=Transactions)
+    reads: Transactions = field(default_factory=Transactions)
+    start: float = 0.0
+    begun: float = 0.0
+    """When the first seconds, in which nothing else happens, ended."""
+
+    def figures(self, end: float) -> dict[str, object]:
+        """Return how long the clients waited before `begun`, and from then to `end`."""
+        return {
+            "seconds": round(end - self.begun, 1),
+            "changes": len(self.writes.times),
+            "errors": [*self.writes.errors[:3], *self.reads.errors[:3]],
+            "writers_before_ms": self.writes.figures(self.start, self.begun),
+            "writers_during_ms": self.writes.figures(self.begun, end),
+            "readers_before_ms": self.reads.figures(self.start, self.begun),
+            "readers_during_ms": self.reads.figures(self.begun, end),
+        }
+
+
+@contextmanager
+def clients(url: str) -> Iterator[Load]:
+    """Let five writers and two readers work, and yield after the first seconds."""
+    load, ended = Load(_count(url)), threading.Event()
+    begin = "BEGIN IMMEDIATE" if urlsplit(url).scheme == "sqlite" else "BEGIN"
+    threads = [
+        threading.Thread(target=_run, args=(url, statements, load.images, done, ended))
+        for number, statements, done in (
+            (WRITERS, (begin, *CHANGE, "COMMIT"), load.writes),
+            (READERS, (LIST,), load.reads),
+        )
+        for _ in range(number)
+    ]
+    load.start = time.monotonic()
+    for thread in threads:
+        thread.start()
     time.sleep(QUIET_SECONDS)
+    load.begun = time.monotonic()
+    try:
+        yield load
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def measure(url: str, checkout: Path, limit: float | None = None) -> dict[str, object]:
+    """Migrate the database with a checkout, and return how long the others waited."""
+    with clients(url) as load:
+        output = _migrate(url, checkout, limit)
+        end = time.monotonic()
+    longest = load.writes.longest(load.begun, end)
+    return {
+        "images": load.images,
+        "migration": output,
+        **load.figures(end),
+        "longest_writes": [
+            {"at": round(at - load.begun, 1), "seconds": round(seconds, 2)}
+            for at, seconds in longest
+        ],
+    }
+
+
+def _migrate(url: str, checkout: Path, limit: float | None) -> str:
     environ = {
         **os.environ,
         "DATABASE_URL": url,
         "SECRET_KEY": "measurements only: 0123456789abcdef",
         "CREDENTIALS_KEYS": Fernet.generate_key().decode(),
     }
-    begun = time.monotonic()
     command = [python_of(checkout), "-m", "flask", "--app", "webapp", "migrate"]
-    done = subprocess.run(
-        command, env=environ, cwd=checkout, capture_output=True, text=True, check=False
-    )
-    ended = time.monotonic()
-    stalls.ended.set()
-    for writer in writers:
-        writer.join()
-    return {
-        "images": images,
-        "migration": done.stdout.strip() or done.stderr[-2000:],
-        "seconds": round(ended - begun, 1),
-        "changes": len(stalls.changes),
-        "errors": stalls.errors[:3],
-        "longest_before": [round(seconds, 2) for _, seconds in stalls.longest(start, begun)],
-        "longest_during": [
-            {"at": round(at - begun, 1), "seconds": round(seconds, 2)}
-            for at, seconds in stalls.longest(begun, ended)
-        ],
-    }
+    try:
+        done = subprocess.run(
+            command,
+            env=environ,
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return "killed"
+    return done.stdout.strip() or done.stderr[-2000:]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="a database with an old schema; it will be changed")
     parser.add_argument("--checkout", type=Path, default=ROOT, help="whose migrations to apply")
+    parser.add_argument("--limit", type=float, help="kill the migration after these seconds")
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.url, arguments.checkout), indent=2))
+    print(json.dumps(measure(arguments.url, arguments.checkout, arguments.limit), indent=2))
 
 
 if __name__ == "__main__":

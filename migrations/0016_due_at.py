@@ -12,6 +12,7 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from peewee import (
+    SQL,
     CharField,
     Database,
     DateField,
@@ -81,14 +82,24 @@ def _tables(db: Database) -> tuple[Any, Any]:
 
 def fill_images(db: Database, ids: Sequence[int]) -> None:
     image_table, _ = _tables(db)
-    has_dates = image_table.deprecated_on.is_null(False) | image_table.retired_on.is_null(False)
-    may_be_due = has_dates | (image_table.state == "available")
-    for image in list(image_table.select().where(image_table.id.in_(ids), may_be_due)):
+    query = image_table.select().where(image_table.id.in_(ids), _may_be_due(db, image_table))
+    for image in list(query):
         announced = announced_in(image.cloud, image.cloud_image_id, image.details)
         due = _due(image, announced)
         if due:
             values = {"deprecation_announced_for": announced, "due_at": due}
             image_table.update(values).where(image_table.id == image.id).execute()
+
+
+def _may_be_due(db: Database, image: Any) -> Any:
+    """Return the condition for images with dates, in their life cycle or in their details."""
+    has_dates = image.deprecated_on.is_null(False) | image.retired_on.is_null(False)
+    sqlite = isinstance(db, SqliteDatabase)
+    deprecated = "json_extract(details, '$.deprecated')" if sqlite else "details ->> 'deprecated'"
+    text = image.details.cast("text")
+    in_facts = (image.cloud == "gce") & (text.contains("obsolete") | text.contains("deleted"))
+    is_announced = SQL(f"{deprecated} IS NOT NULL") | in_facts
+    return has_dates | ((image.state == "available") & is_announced)
 
 
 def _fill_deleted(db: Database) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import pytest
 from flask import Flask
+from peewee import IntegrityError
 from playhouse.migrations import Runner
 
 import models
-from models import AuditEntry, Image, Scope, transaction
+from models import AuditEntry, Image, Scope, is_sqlite, transaction
 from schema.images import UNDERIVED
-from tests.conftest import MakeImage
+from tests.conftest import MakeCredentials, MakeImage
+from tests.query_plans import plan_of
 from webapp import database
 from webapp.database import online
 from webapp.images.catching_up import catch_up_chunk
@@ -25,9 +28,13 @@ from webapp.images.catching_up import catch_up_chunk
 STEPS = ("add_columns", "in_batches", "create_index", "drop_index")
 
 
-def test_batches_cover_every_row_once(db: Flask, make_image: MakeImage) -> None:
+@pytest.mark.parametrize("searched", [2, 20_000])
+def test_batches_cover_every_row_once(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, searched: int
+) -> None:
+    monkeypatch.setattr(online, "SEARCHED", searched)
     ids = [make_image("acme", number).id for number in range(1, 12)]
-    Image.delete().where(Image.id == ids[4]).execute()
+    Image.delete().where(Image.id << ids[4:8]).execute()
     seen: list[int] = []
 
     def change(batch: Sequence[int]) -> None:
@@ -35,13 +42,22 @@ def test_batches_cover_every_row_once(db: Flask, make_image: MakeImage) -> None:
         seen.extend(batch)
 
     online.in_batches(models.database.obj, "image", change)
-    assert seen == [number for number in ids if number != ids[4]]
+    assert seen == ids[:4] + ids[8:]
     seen.clear()
     db_param = models.database.param
     online.in_batches(
         models.database.obj, "image", change, where=f"name = {db_param}", params=["nobody"]
     )
     assert seen == []
+
+
+def test_batches_end_while_others_insert_rows_that_need_no_change(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, ids, batches = make_image("acme"), count(100), list[Sequence[int]]()
+    monkeypatch.setattr(online, "_newest_id", lambda _db, _table: next(ids))
+    online.in_batches(models.database.obj, "image", batches.append)
+    assert batches == [[image.id]]
 
 
 def test_others_write_between_two_batches(
@@ -51,11 +67,14 @@ def test_others_write_between_two_batches(
         make_image("acme", number)
     monkeypatch.setattr(online, "FIRST_BATCH", 2)
     renamed: list[str] = []
+    batches: list[Sequence[int]] = []
 
     def write_instead_of_sleeping(_seconds: float) -> None:
         def rename() -> None:
             with models.database.connection_context(), transaction():
                 Scope.update(name=f"name {len(renamed)}").where(Scope.path == "acme").execute()
+                if not renamed:
+                    make_image("globex", 9)
             renamed.append("")
 
         thread = threading.Thread(target=rename)
@@ -63,8 +82,9 @@ def test_others_write_between_two_batches(
         thread.join(10)
 
     monkeypatch.setattr(time, "sleep", write_instead_of_sleeping)
-    online.in_batches(models.database.obj, "image", lambda _ids: None)
-    assert len(renamed) == 2
+    online.in_batches(models.database.obj, "image", batches.append)
+    assert len(renamed) == len(batches)
+    assert sum(map(len, batches)) == 4  # with the image that was registered meanwhile
 
 
 @pytest.mark.parametrize(
@@ -81,9 +101,13 @@ def test_others_write_between_two_batches(
         "0025_density",
     ],
 )
+@pytest.mark.parametrize("large", [online.LARGE, 1])
 def test_a_migration_that_ends_early_can_be_run_again(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, migration: str
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, migration: str, large: int
 ) -> None:
+    if large == 1:
+        _require_sqlite()
+    monkeypatch.setattr(online, "LARGE", large)
     make_image("acme", 1)
     make_image("acme", 2, location="US-East-1")
     rows = list(Image.select().order_by(Image.id).dicts())
@@ -105,6 +129,105 @@ def test_a_migration_that_ends_early_can_be_run_again(
     runner.up()
     assert list(Image.select().order_by(Image.id).dicts()) == rows
     assert _indexes() == indexes
+
+
+def _require_sqlite() -> None:
+    if not is_sqlite():
+        pytest.skip("PostgreSQL has CREATE INDEX CONCURRENTLY.")
+
+
+INDEX, INDEXED = "image_test", "image (name, credentials_id, id) WHERE status = 'active'"
+
+
+def test_others_write_while_sqlite_builds_an_index(
+    db: Flask,
+    make_image: MakeImage,
+    make_credentials: MakeCredentials,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _require_sqlite()
+    monkeypatch.setattr(online, "LARGE", 1)
+    monkeypatch.setattr(online, "FIRST_BATCH", 2)
+    images = [make_image("acme", number).id for number in range(1, 10)]
+    credentials = make_credentials("acme")
+    Image.update(credentials=credentials).where(Image.id.in_(images)).execute()
+    changes: list[Callable[[], Any]] = [
+        lambda: Image.update(name="first batch").where(Image.id == images[0]).execute(),
+        lambda: Image.update(name="later batch").where(Image.id == images[7]).execute(),
+        lambda: Image.update(status="retired").where(Image.id << images[1:9:7]).execute(),
+        lambda: make_image("acme", 10),
+        # The database sets the column of its images to NULL.
+        credentials.delete_instance,
+        lambda: Image.delete().where(Image.id << images[1:8:3]).execute(),
+    ]
+
+    def change_instead_of_sleeping(_seconds: float) -> None:
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(_execute_once, changes).result(timeout=10)
+
+    def register_after_the_last_batch(copy: Any) -> None:
+        fill(copy)
+        make_image("acme", 11)
+
+    fill = online._Copy.fill
+    monkeypatch.setattr(time, "sleep", change_instead_of_sleeping)
+    monkeypatch.setattr(online._Copy, "fill", register_after_the_last_batch)
+    online.create_index(models.database.obj, INDEX, INDEXED)
+    assert not changes
+    _check_index()
+
+
+def _execute_once(changes: list[Callable[[], Any]]) -> None:
+    with models.database.connection_context():
+        while changes:
+            changes.pop()()
+
+
+def _check_index() -> None:
+    """Check that the index contains exactly the rows of the table, and that nothing else is left.
+
+    The check of SQLite compares each index with its table.
+    """
+    assert models.database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert _indexes()[INDEX] == f"CREATE INDEX {INDEX} ON {INDEXED}"
+    query = f"SELECT name FROM sqlite_master WHERE name LIKE '{INDEX}%' AND name <> '{INDEX}'"
+    assert models.database.execute_sql(query).fetchall() == []
+    plan = plan_of("SELECT id FROM image WHERE name = 'x' AND status = 'active'", [])
+    assert INDEX in plan
+
+
+def test_sqlite_continues_an_index_after_the_migration_was_killed(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _require_sqlite()
+    monkeypatch.setattr(online, "LARGE", 3)
+    monkeypatch.setattr(online, "FIRST_BATCH", 1)
+    monkeypatch.setattr(online, "LARGEST_BATCH", 1)
+    images = [make_image("acme", number) for number in range(1, 5)]
+    with monkeypatch.context() as context, suppress(SystemExit):
+        context.setattr(time, "sleep", _be_killed)
+        online.create_index(models.database.obj, INDEX, INDEXED)
+    query = f"SELECT count(*) FROM {INDEX}_rows"
+    assert models.database.execute_sql(query).fetchone() == (1,)
+    # Then the table becomes small.
+    for image in images[:2]:
+        image.delete_instance()
+    online.create_index(models.database.obj, INDEX, INDEXED)
+    _check_index()
+
+
+def test_a_unique_index_that_sqlite_builds_refuses_equal_rows(
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _require_sqlite()
+    monkeypatch.setattr(online, "LARGE", 1)
+    first, second = make_image("acme", 1, name="same"), make_image("acme", 2, name="same")
+    with pytest.raises(IntegrityError):
+        online.create_index(models.database.obj, INDEX, "image (name)", unique=True)
+    Image.update(name="other").where(Image.id == second.id).execute()
+    online.create_index(models.database.obj, INDEX, "image (name)", unique=True)
+    with pytest.raises(IntegrityError), transaction():
+        Image.update(name="other").where(Image.id == first.id).execute()
 
 
 def _indexes() -> dict[str, str]:
@@ -154,7 +277,7 @@ def test_people_work_while_several_processes_migrate(db: Flask, make_image: Make
     def write(number: int) -> None:
         """Change an image as an older version does."""
         with models.database.connection_context():
-            while not ended.is_set():
+            while not ended.wait(0.01):
                 with transaction():
                     models.database.execute_sql(
                         f"UPDATE image SET revision = revision + 1 WHERE id = {number}"

@@ -7,6 +7,7 @@ selects only the rows that still have to change.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,13 +20,22 @@ BATCH_SECONDS = 0.05
 """
 POSTGRESQL_BATCH_SECONDS = 0.3
 """The same on PostgreSQL, where a writer waits only if it changes a row of the batch."""
-FIRST_BATCH, LARGEST_BATCH = 200, 2_000
+FIRST_BATCH, LARGEST_BATCH = 50, 5_000
+SEARCHED = 20_000
+"""How many IDs one statement searches. A long statement would let SQLite's -wal file grow."""
 SHORTEST_PAUSE = 0.1
-"""The minimum pause between two batches, in seconds. A writer that waits for SQLite tries again
-after at most 0.1 seconds."""
+"""Seconds between two batches."""
+PAUSES = 5
+"""How many times longer than a batch the pause after it is at least, on SQLite.
+
+A writer that waits for SQLite tries again every 0.1 seconds, and others may be faster each time. So
+the time that it waits depends less on the longest batch than on how often the lock is free.
+"""
 LOCK_TIMEOUT = "500ms"
 """How long a change of a table waits for transactions that use the table. Meanwhile, others that
 begin to use the table wait for the change."""
+LARGE = 20_000
+"""The number of rows from which an index of SQLite is built beside the writers."""
 RETRY_SECONDS = 1.0
 ATTEMPTS = 120
 
@@ -61,16 +71,10 @@ def change_table(db: Database, *statements: str) -> None:
 
 
 def create_index(db: Database, name: str, definition: str, *, unique: bool = False) -> None:
-    """Create an index. `definition` is the SQL after ON.
-
-    PostgreSQL builds the index while others write. On SQLite, writers wait.
-    """
+    """Create an index while others write. `definition` is the SQL after ON."""
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if isinstance(db, SqliteDatabase):
-        # Read the table first: then it is in the cache while writers wait.
-        table = definition.split(maxsplit=1)[0]
-        db.execute_sql(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
-        db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
+        _create_sqlite_index(db, kind, name, definition)
         return
     invalid = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
     if db.execute_sql(invalid, (name,)).fetchone():
@@ -99,20 +103,29 @@ def in_batches(
     """
     last, size = 0, FIRST_BATCH
     seconds = BATCH_SECONDS if isinstance(db, SqliteDatabase) else POSTGRESQL_BATCH_SECONDS
-    while True:
-        query = f"SELECT id FROM {table} WHERE id > {last} AND ({where}) ORDER BY id LIMIT {size}"  # noqa: S608  our own names
+    while last < (newest := _newest_id(db, table)):
+        end = min(last + SEARCHED, newest)
+        found = f"SELECT id FROM {table} WHERE id > {last} AND id <= {end} AND ({where})"  # noqa: S608
+        query = f"{found} ORDER BY id LIMIT {size}"
         ids = [number for (number,) in db.execute_sql(query, tuple(params)).fetchall()]
+        last = ids[-1] if len(ids) == size else end
+        if not ids and end == newest:
+            return  # Others may insert rows all the time, but these rows need no change.
         if not ids:
-            return
+            continue
         with write_transaction(db):
             begun = time.monotonic()  # The wait for other writers does not count.
             change(ids)
         spent = time.monotonic() - begun
-        last = ids[-1]
         factor = min(2.0, max(0.25, seconds / max(spent, 0.001)))
         size = int(min(LARGEST_BATCH, max(20, size * factor)))
-        pause = 2 * spent if isinstance(db, SqliteDatabase) else 0
+        pause = PAUSES * spent if isinstance(db, SqliteDatabase) else 0
         time.sleep(max(pause, SHORTEST_PAUSE))
+
+
+def _newest_id(db: Database, table: str) -> int:
+    query = f"SELECT coalesce(max(id), 0) FROM {table}"  # noqa: S608  our own names
+    return int(db.execute_sql(query).fetchone()[0])
 
 
 def among(ids: Sequence[int]) -> str:
@@ -125,3 +138,91 @@ def write_transaction(db: Any) -> Iterator[None]:
     """Begin a transaction as a writer, because SQLite may refuse the first change of a reader."""
     with db.atomic("IMMEDIATE") if isinstance(db, SqliteDatabase) else db.atomic():
         yield
+
+
+def _create_sqlite_index(db: Any, kind: str, name: str, definition: str) -> None:
+    """Create an index. `kind` is INDEX or UNIQUE INDEX, and `definition` is the SQL after ON."""
+    table, indexed = definition.split(maxsplit=1)
+    if name in {index.name for index in db.get_indexes(table)}:
+        return
+    copy = _Copy(db, table, f"{name}_rows", indexed)
+    # If a migration was killed, continue with its copy.
+    if not db.table_exists(copy.name) and not _is_large(db, table):
+        db.execute_sql(f"CREATE {kind} {name} ON {definition}")
+        return
+    copy.create(f"CREATE {kind} IF NOT EXISTS {name} ON {copy.name} {indexed}")
+    copy.fill()
+    copy.give_index_to_table(name, f"CREATE {kind} {name} ON {definition}")
+
+
+def _is_large(db: Any, table: str) -> bool:
+    query = f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {LARGE})"  # noqa: S608  our own names
+    return bool(db.execute_sql(query).fetchone()[0] >= LARGE)
+
+
+class _Copy:
+    """A copy of the columns of an SQLite table that an index needs, to build the index on.
+
+    CREATE INDEX on the table would make all writers wait until SQLite has read the table. Triggers
+    apply the changes of others to the copy while it is filled. An entry of an index consists of the
+    values and the ID of a row, so the index of the complete copy is also right for the table.
+    """
+
+    def __init__(self, db: Any, table: str, name: str, indexed: str) -> None:
+        self.name = name
+        self._db = db
+        self._table = table
+        self._triggers = [f"{name}_{event}" for event in ("insert", "update", "delete")]
+        words = set(re.findall(r"\w+", indexed)) - {"id"}
+        present = db.execute_sql(f"PRAGMA table_info ({table})").fetchall()
+        self._types = {column: kind for _, column, kind, *_ in present if column in words}
+        self._condition = indexed.partition(" WHERE ")[2] or "true"
+        columns = ", ".join(("id", *self._types))
+        self._add = (
+            f"INSERT INTO {name} ({columns}) SELECT {columns} "  # noqa: S608  our own names
+            f"FROM {table} WHERE ({self._condition})"
+        )
+
+    def create(self, create_index: str) -> None:
+        """Create the copy with its index, and triggers that apply the changes of the table."""
+        types = "".join(f", {column} {kind}" for column, kind in self._types.items())
+        remove = f"DELETE FROM {self.name} WHERE id = "  # noqa: S608  our own names
+        replace = f"{remove} NEW.id; {self._add} AND id = NEW.id"
+        events = {
+            "INSERT": replace,
+            f"UPDATE OF {', '.join(self._types)}": replace,
+            "DELETE": f"{remove} OLD.id",
+        }
+        with write_transaction(self._db):
+            self._db.execute_sql(
+                f"CREATE TABLE IF NOT EXISTS {self.name} (id INTEGER PRIMARY KEY{types})"
+            )
+            self._db.execute_sql(create_index)
+            for trigger, (event, statements) in zip(self._triggers, events.items(), strict=True):
+                self._db.execute_sql(
+                    f"CREATE TRIGGER IF NOT EXISTS {trigger} AFTER {event} ON {self._table} "
+                    f"BEGIN {statements}; END"
+                )
+
+    def fill(self) -> None:
+        """Copy the rows that are older than the triggers."""
+        is_missing = f"id NOT IN (SELECT id FROM {self.name})"  # noqa: S608  our own names
+
+        def add(ids: Sequence[int]) -> None:
+            self._db.execute_sql(f"{self._add} AND {among(ids)} AND {is_missing}")
+
+        in_batches(self._db, self._table, add, where=f"({self._condition}) AND {is_missing}")
+
+    def give_index_to_table(self, index: str, sql: str) -> None:
+        """Assign the index to the table in SQLite's schema, and drop the copy."""
+        with write_transaction(self._db):
+            for trigger in self._triggers:
+                self._db.execute_sql(f"DROP TRIGGER {trigger}")
+            self._db.execute_sql("PRAGMA writable_schema = on")
+            self._db.execute_sql(
+                "UPDATE sqlite_master SET tbl_name = ?, sql = ? WHERE type = 'index' AND name = ?",
+                (self._table, sql, index),
+            )
+            # Read the changed schema. Otherwise, DROP TABLE would drop the index too.
+            self._db.execute_sql("PRAGMA writable_schema = reset")
+            self._db.execute_sql(f"DROP TABLE {self.name}")
