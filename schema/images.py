@@ -355,3 +355,6 @@ class DeletedImage(Table):
     record = JSONField()
     deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     deleted_at = InstantField(default=now, index=True)
+
+    class Meta:
+        indexes = ((("scope", "deleted_at"), False),)

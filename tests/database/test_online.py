@@ -99,6 +99,7 @@ def test_others_write_between_two_batches(
         "0022_audit_ranges",
         "0023_lost_leases",
         "0025_density",
+        "0026_deleted_images_by_time",
     ],
 )
 @pytest.mark.parametrize("large", [online.LARGE, 1])

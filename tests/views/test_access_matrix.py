@@ -119,6 +119,8 @@ sae    GET    /images/{unrelated}/life-cycle       404  403    404    404
 sae    GET    /images/successors                   404  403    200    200
 sae    POST   /images/bulk                         404  403    303    303
 sae    POST   /images/bulk/start                 404  403    303    303
+sae    GET    /images/deleted                      404  200    200    200
+sae    POST   /images/deleted                      404  403    303    303
 sae    POST   /images/undelete                     404  403    303    303
 sae    GET    /jobs/{job}                          404  404    404    404
 sae    GET    /jobs/{job}/progress                 404  404    404    404

@@ -372,7 +372,7 @@ def test_a_deletion_is_undone_from_its_toast(client: FlaskClient, make_image: Ma
     found = re.search(r'name="batch" value="(\w{32})"', page)
     assert found is not None
     batch = {"batch": found[1]}
-    assert client.get(f"{IMAGES}/{image.id}").status_code == 404
+    assert client.get(f"{IMAGES}/{image.id}").status_code == 410
     response = client.post(f"{IMAGES}/undelete", data=batch, follow_redirects=True)
     assert response.request.path == f"{IMAGES}/{image.id}"
     assert "restored." in visible_text(response)

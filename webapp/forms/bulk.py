@@ -76,6 +76,12 @@ class RestoreForm(BaseForm):
     batch = HiddenText(32, validators=[InputRequired()])
 
 
+class RestoreImagesForm(BaseForm):
+    """The form that restores the selected images of the page of recently deleted images."""
+
+    image = RecordIds()
+
+
 class OperatingSystemForm(ImageForm):
     """An `ImageForm` that has only the fields for the operating system."""
 

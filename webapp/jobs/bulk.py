@@ -14,6 +14,7 @@ from models import Image, Job, JobRow, Scope, fetch_tuples
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
 from webapp.images import deletion
+from webapp.images.recently_deleted import Deleted
 from webapp.images.sharing import scopes_below
 from webapp.jobs import runner, store
 from webapp.jobs.bulk_actions import (
@@ -188,6 +189,18 @@ def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job |
     if not rows:
         return None
     job = store.create_large_job(actor, scope, RESTORE_DELETED.key, {"batch": batch}, rows)
+    runner.start_job(job, vault, wait=True)
+    return job
+
+
+def restore_images(actor: Actor, scope: Scope, vault: Vault, images: Iterable[Deleted]) -> Job:
+    """Start a job that restores images of one or several batches, and return the job.
+
+    Raises Forbidden.
+    """
+    actor.require(Right.EDIT_IMAGES, scope)
+    rows = [NewRow(each.image_id, each.name, {"batch": each.batch}) for each in images]
+    job = store.create_large_job(actor, scope, RESTORE_DELETED.key, {}, rows)
     runner.start_job(job, vault, wait=True)
     return job
 

@@ -356,7 +356,7 @@ def _restore_deleted(
 
     If there are many predecessors, each transaction changes only a part of them.
     """
-    image_id, batch = row.image_id or 0, arguments["batch"]
+    image_id, batch = row.image_id or 0, row.arguments.get("batch") or arguments["batch"]
     remaining: list[int] | None = row.arguments.get("reconnect")
     try:
         if remaining is None:

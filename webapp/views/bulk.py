@@ -1,4 +1,4 @@
-"""Bulk actions: preview an action, start it, and restore deleted images."""
+"""Bulk actions: preview an action, and start it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from flask import Response, g, url_for
 
 from webapp.access import Right
 from webapp.forms.base import refuse
-from webapp.forms.bulk import BulkForm, OperatingSystemForm, RestoreForm
+from webapp.forms.bulk import BulkForm, OperatingSystemForm
 from webapp.forms.life_cycle import LifeCycleForm
-from webapp.images import deletion
 from webapp.jobs import bulk, bulk_actions
 from webapp.jobs.bulk import Selection, SelectionChanged, TooManyImages
 from webapp.jobs.bulk_actions import Arguments
@@ -79,31 +78,6 @@ def start_bulk() -> Response:
         toast(error.message, "warning")
         return _redirect_to_images(form)
     return redirect(url_for(".job", job_id=job.id))
-
-
-@pages.post("/images/undelete")
-@needs(Right.EDIT_IMAGES)
-def undelete() -> Response:
-    """Restore the images that were deleted together.
-
-    A single image is restored at once, unless many images name it as their successor. Otherwise, a
-    job restores the images.
-    """
-    form = RestoreForm()
-    if not (form.validate_on_submit() and deletion.can_restore(g.scope, form.batch.data)):
-        toast("This deletion can no longer be undone.", "warning")
-        return redirect(url_for(".images"))
-    has_several = deletion.can_restore(g.scope, form.batch.data, at_least=2)
-    if has_several or deletion.has_image_with_many_predecessors(g.scope, form.batch.data):
-        job = bulk.restore_batch(g.actor, g.scope, services().vault, form.batch.data)
-        return redirect(url_for(".job", job_id=job.id) if job else url_for(".images"))
-    restored, refused = deletion.restore_batch(g.actor, g.scope, form.batch.data)
-    for name, reason in refused:
-        toast(f"“{name}” wasn’t restored. {reason}", "warning")
-    if not restored:
-        return redirect(url_for(".images"))
-    toast(f"“{restored[0].name}” restored.")
-    return redirect(url_for(".image", image_id=restored[0].id))
 
 
 def _bulk_form() -> BulkForm:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from flask import abort, g, url_for
+from flask import Response, abort, g, url_for
 from flask_wtf import FlaskForm
 
 from models import Image
+from webapp.access import Right
+from webapp.images import recently_deleted
+from webapp.images.recently_deleted import Deleted
 from webapp.search import catalogue
 from webapp.views.missing import abort_missing
+from webapp.web.rendering import render, wants_fragment
 
 
 def visible_image_or_404(image_id: int) -> Image:
-    """Return an image that the scope owns or inherits. Answers 404 if there is none."""
+    """Return an image that the scope owns or inherits. Answers 404 if there is none.
+
+    If the image was deleted a short while ago, the answer is 410, and the page offers to restore
+    the image.
+    """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:
-        abort(404)
+        deleted = recently_deleted.visible_from(g.scope, image_id)
+        if deleted is None or wants_fragment():
+            abort(404)
+        abort(_deleted_page(deleted))
     return image
 
 
@@ -29,6 +40,16 @@ def owned_image_or_403(image_id: int, form: type[FlaskForm] | None = None) -> Im
     if image is None or image.scope_id != g.scope.id:
         abort_missing(Image(id=image_id).reference, 403 if image else 404, form=form)
     return image
+
+
+def _deleted_page(deleted: Deleted) -> Response:
+    is_own = deleted.scope_id == g.scope.id
+    return render(
+        "images/deleted.html",
+        deleted=deleted,
+        may_restore=is_own and g.actor.may(Right.EDIT_IMAGES, g.scope),
+        status=410,
+    )
 
 
 def image_url(image: Image) -> str:

@@ -1,0 +1,82 @@
+"""The images that were deleted a short while ago and can still be restored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from peewee import JOIN
+
+from models import DeletedImage, Person, Scope, now
+from webapp.images.deletion import RESTORABLE_FOR
+from webapp.values.lists import Found, find
+
+
+class Deleted(NamedTuple):
+    """A deleted image, and who deleted it when. `person_name` is None if the person is gone."""
+
+    image_id: int
+    batch: str
+    scope_id: int
+    deleted_at: datetime
+    person_name: str | None
+    name: str
+    cloud: str
+    location: str
+    cloud_image_id: str
+
+    @property
+    def restorable_until(self) -> datetime:
+        return self.deleted_at + RESTORABLE_FOR
+
+
+_NAME = DeletedImage.record["columns"]["name"].as_text()
+
+
+def at_scope(scope: Scope, text: str = "") -> Found[Deleted]:
+    """Return the images of `scope` that can be restored, the last deleted first.
+
+    With `text`, return only the images whose name contains it.
+    """
+    query = _select(DeletedImage.scope == scope.id)
+    latest_first = query.order_by(DeletedImage.deleted_at.desc(), DeletedImage.id.desc())
+    return find(latest_first, text, _NAME)
+
+
+def visible_from(scope: Scope, image_id: int) -> Deleted | None:
+    """Return a deleted image that `scope` owned or inherited, or None."""
+    is_shared = DeletedImage.record["columns"]["shared"] == True  # noqa: E712
+    is_inherited = DeletedImage.scope.in_(scope.above) & is_shared
+    is_visible = (DeletedImage.scope == scope.id) | is_inherited
+    found: Deleted | None = _select((DeletedImage.id == image_id) & is_visible).first()
+    return found
+
+
+def chosen(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
+    """Return those of the images that `scope` can restore, the last deleted first.
+
+    The links between images and their successors can be restored only in this order.
+    """
+    is_chosen = (DeletedImage.scope == scope.id) & DeletedImage.id.in_(list(image_ids))
+    order = DeletedImage.record["order"].as_text().cast("BIGINT")
+    return list(_select(is_chosen).order_by(order.desc()))
+
+
+def _select(condition: Any) -> Any:
+    columns = DeletedImage.record["columns"]
+    names = ("cloud", "location", "cloud_image_id")
+    return (
+        DeletedImage.select(
+            DeletedImage.id.alias("image_id"),
+            DeletedImage.batch,
+            DeletedImage.scope.alias("scope_id"),
+            DeletedImage.deleted_at,
+            Person.name.alias("person_name"),
+            _NAME.alias("name"),
+            *(columns[name].as_text().alias(name) for name in names),
+        )
+        .join(Person, JOIN.LEFT_OUTER)
+        .where(condition & (DeletedImage.deleted_at >= now() - RESTORABLE_FOR))
+        .objects(Deleted)
+    )
