@@ -3,8 +3,8 @@
     python -m bench.rolling_upgrade OLD_CHECKOUT [--database sqlite|postgresql]
 
 A server of the old checkout and, after `migrate`, a server of this checkout use the same database.
-The steps are those of "Upgrade without an interruption" in `docs/upgrade.md`. Two people work on
-each server over HTTP: they register images of the sandbox, edit, list and delete them. At the end,
+The steps are those of "Upgrade without an interruption" in `docs/upgrade.md`. People work on
+both servers over HTTP: they register images of the sandbox, edit, list and delete them. At the end,
 the registry must contain what the last answers said, and new columns must be filled.
 """
 
@@ -35,7 +35,8 @@ from tests.served import ROOT, app_environ, python_of, sandbox, seed, serve_app
 from webapp.database import close_all, open_database
 from webapp.images.operating_systems import OTHER
 
-SCOPES = ("/account/acme", "/environment/acme/production", "/account/globex", "/scalr")
+SCOPES = tuple(f"/environment/{path}" for path in ("acme/production", "acme/staging", "globex/lab"))
+"""Scopes that do not see each other's images. People of the first two use the old server first."""
 OPERATING_SYSTEM = {
     "os_family": OTHER,
     "os_family_other": "Linux",
@@ -103,7 +104,7 @@ class Worker(threading.Thread):
             path = self._register(aws.CATALOG[number % len(aws.CATALOG)], aws.REGIONS[number % 3])
             if path:
                 self._edit(path, f"edited {number}")
-                self._get("history", f"{path}/history")
+                self._get("image", path)
             self._get("list", f"{self._scope}/images")
             if path and number % 3 == 0:
                 self._delete_image(path)
