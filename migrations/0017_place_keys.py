@@ -7,8 +7,8 @@ Before, two people who registered the same image at the same moment could both s
 right. Old versions of the application increment only `revision`. So `webapp.images.catching_up`
 finds the images that they register or change during and after the migration.
 
-The unique index is created first, when it contains no rows, so that it also refuses duplicates
-while the keys are filled.
+The unique index is created first, when it contains no rows: then SQLite makes writers wait less
+long, and the index also refuses duplicates while the keys are filled.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -13,14 +13,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from peewee import IntegrityError
 from playhouse.migrations import Runner
 
 import models
-from models import AuditEntry, Image, Scope, is_sqlite, transaction
+from models import AuditEntry, Image, Scope, transaction
 from schema.images import UNDERIVED
-from tests.conftest import MakeCredentials, MakeImage
-from tests.query_plans import plan_of
+from tests.conftest import MakeImage
 from webapp import database
 from webapp.database import online
 from webapp.images.catching_up import catch_up_chunk
@@ -98,17 +96,14 @@ def test_others_write_between_two_batches(
         "0021_scopes_being_deleted",
         "0022_audit_ranges",
         "0023_lost_leases",
+        "0024_job_row_outcomes",
         "0025_density",
         "0026_deleted_images_by_time",
     ],
 )
-@pytest.mark.parametrize("large", [online.LARGE, 1])
 def test_a_migration_that_ends_early_can_be_run_again(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, migration: str, large: int
+    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch, migration: str
 ) -> None:
-    if large == 1:
-        _require_sqlite()
-    monkeypatch.setattr(online, "LARGE", large)
     make_image("acme", 1)
     make_image("acme", 2, location="US-East-1")
     rows = list(Image.select().order_by(Image.id).dicts())
@@ -132,107 +127,8 @@ def test_a_migration_that_ends_early_can_be_run_again(
     assert _indexes() == indexes
 
 
-def _require_sqlite() -> None:
-    if not is_sqlite():
-        pytest.skip("PostgreSQL has CREATE INDEX CONCURRENTLY.")
-
-
-INDEX, INDEXED = "image_test", "image (name, credentials_id, id) WHERE status = 'active'"
-
-
-def test_others_write_while_sqlite_builds_an_index(
-    db: Flask,
-    make_image: MakeImage,
-    make_credentials: MakeCredentials,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    _require_sqlite()
-    monkeypatch.setattr(online, "LARGE", 1)
-    monkeypatch.setattr(online, "FIRST_BATCH", 2)
-    images = [make_image("acme", number).id for number in range(1, 10)]
-    credentials = make_credentials("acme")
-    Image.update(credentials=credentials).where(Image.id.in_(images)).execute()
-    changes: list[Callable[[], Any]] = [
-        lambda: Image.update(name="first batch").where(Image.id == images[0]).execute(),
-        lambda: Image.update(name="later batch").where(Image.id == images[7]).execute(),
-        lambda: Image.update(status="retired").where(Image.id << images[1:9:7]).execute(),
-        lambda: make_image("acme", 10),
-        # The database sets the column of its images to NULL.
-        credentials.delete_instance,
-        lambda: Image.delete().where(Image.id << images[1:8:3]).execute(),
-    ]
-
-    def change_instead_of_sleeping(_seconds: float) -> None:
-        with ThreadPoolExecutor(1) as threads:
-            threads.submit(_execute_once, changes).result(timeout=10)
-
-    def register_after_the_last_batch(copy: Any) -> None:
-        fill(copy)
-        make_image("acme", 11)
-
-    fill = online._Copy.fill
-    monkeypatch.setattr(time, "sleep", change_instead_of_sleeping)
-    monkeypatch.setattr(online._Copy, "fill", register_after_the_last_batch)
-    online.create_index(models.database.obj, INDEX, INDEXED)
-    assert not changes
-    _check_index()
-
-
-def _execute_once(changes: list[Callable[[], Any]]) -> None:
-    with models.database.connection_context():
-        while changes:
-            changes.pop()()
-
-
-def _check_index() -> None:
-    """Check that the index contains exactly the rows of the table, and that nothing else is left.
-
-    The check of SQLite compares each index with its table.
-    """
-    assert models.database.execute_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert _indexes()[INDEX] == f"CREATE INDEX {INDEX} ON {INDEXED}"
-    query = f"SELECT name FROM sqlite_master WHERE name LIKE '{INDEX}%' AND name <> '{INDEX}'"
-    assert models.database.execute_sql(query).fetchall() == []
-    plan = plan_of("SELECT id FROM image WHERE name = 'x' AND status = 'active'", [])
-    assert INDEX in plan
-
-
-def test_sqlite_continues_an_index_after_the_migration_was_killed(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _require_sqlite()
-    monkeypatch.setattr(online, "LARGE", 3)
-    monkeypatch.setattr(online, "FIRST_BATCH", 1)
-    monkeypatch.setattr(online, "LARGEST_BATCH", 1)
-    images = [make_image("acme", number) for number in range(1, 5)]
-    with monkeypatch.context() as context, suppress(SystemExit):
-        context.setattr(time, "sleep", _be_killed)
-        online.create_index(models.database.obj, INDEX, INDEXED)
-    query = f"SELECT count(*) FROM {INDEX}_rows"
-    assert models.database.execute_sql(query).fetchone() == (1,)
-    # Then the table becomes small.
-    for image in images[:2]:
-        image.delete_instance()
-    online.create_index(models.database.obj, INDEX, INDEXED)
-    _check_index()
-
-
-def test_a_unique_index_that_sqlite_builds_refuses_equal_rows(
-    db: Flask, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _require_sqlite()
-    monkeypatch.setattr(online, "LARGE", 1)
-    first, second = make_image("acme", 1, name="same"), make_image("acme", 2, name="same")
-    with pytest.raises(IntegrityError):
-        online.create_index(models.database.obj, INDEX, "image (name)", unique=True)
-    Image.update(name="other").where(Image.id == second.id).execute()
-    online.create_index(models.database.obj, INDEX, "image (name)", unique=True)
-    with pytest.raises(IntegrityError), transaction():
-        Image.update(name="other").where(Image.id == first.id).execute()
-
-
 def _indexes() -> dict[str, str]:
-    tables = ("image", "job", "job_row", "audit_entry")
+    tables = ("image", "deleted_image", "job", "job_row", "audit_entry")
     return {
         index.name: index.sql for table in tables for index in models.database.get_indexes(table)
     }

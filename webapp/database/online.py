@@ -1,4 +1,6 @@
-"""Steps of migrations that run while people work. Nobody waits for such a step for long.
+"""Steps of migrations that run while people work.
+
+Nobody waits for such a step for long, except for a new index of a large table on SQLite.
 
 A migration that uses these steps sets `atomic = False`. If it is killed, its next run begins again,
 so each step may run twice. Batches that are finished are not repeated, if `where` of `in_batches`
@@ -7,7 +9,6 @@ selects only the rows that still have to change.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,8 +35,6 @@ the time that it waits depends less on the longest batch than on how often the l
 LOCK_TIMEOUT = "500ms"
 """How long a change of a table waits for transactions that use the table. Meanwhile, others that
 begin to use the table wait for the change."""
-LARGE = 20_000
-"""The number of rows from which an index of SQLite is built beside the writers."""
 RETRY_SECONDS = 1.0
 ATTEMPTS = 120
 
@@ -71,10 +70,16 @@ def change_table(db: Database, *statements: str) -> None:
 
 
 def create_index(db: Database, name: str, definition: str, *, unique: bool = False) -> None:
-    """Create an index while others write. `definition` is the SQL after ON."""
+    """Create an index. `definition` is the SQL after ON.
+
+    PostgreSQL builds the index while others write. On SQLite, writers wait.
+    """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if isinstance(db, SqliteDatabase):
-        _create_sqlite_index(db, kind, name, definition)
+        # Read the table first: then it is in the cache while writers wait.
+        table = definition.split(maxsplit=1)[0]
+        db.execute_sql(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()  # noqa: S608
+        db.execute_sql(f"CREATE {kind} IF NOT EXISTS {name} ON {definition}")
         return
     invalid = "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid"
     if db.execute_sql(invalid, (name,)).fetchone():
@@ -138,91 +143,3 @@ def write_transaction(db: Any) -> Iterator[None]:
     """Begin a transaction as a writer, because SQLite may refuse the first change of a reader."""
     with db.atomic("IMMEDIATE") if isinstance(db, SqliteDatabase) else db.atomic():
         yield
-
-
-def _create_sqlite_index(db: Any, kind: str, name: str, definition: str) -> None:
-    """Create an index. `kind` is INDEX or UNIQUE INDEX, and `definition` is the SQL after ON."""
-    table, indexed = definition.split(maxsplit=1)
-    if name in {index.name for index in db.get_indexes(table)}:
-        return
-    copy = _Copy(db, table, f"{name}_rows", indexed)
-    # If a migration was killed, continue with its copy.
-    if not db.table_exists(copy.name) and not _is_large(db, table):
-        db.execute_sql(f"CREATE {kind} {name} ON {definition}")
-        return
-    copy.create(f"CREATE {kind} IF NOT EXISTS {name} ON {copy.name} {indexed}")
-    copy.fill()
-    copy.give_index_to_table(name, f"CREATE {kind} {name} ON {definition}")
-
-
-def _is_large(db: Any, table: str) -> bool:
-    query = f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {LARGE})"  # noqa: S608  our own names
-    return bool(db.execute_sql(query).fetchone()[0] >= LARGE)
-
-
-class _Copy:
-    """A copy of the columns of an SQLite table that an index needs, to build the index on.
-
-    CREATE INDEX on the table would make all writers wait until SQLite has read the table. Triggers
-    apply the changes of others to the copy while it is filled. An entry of an index consists of the
-    values and the ID of a row, so the index of the complete copy is also right for the table.
-    """
-
-    def __init__(self, db: Any, table: str, name: str, indexed: str) -> None:
-        self.name = name
-        self._db = db
-        self._table = table
-        self._triggers = [f"{name}_{event}" for event in ("insert", "update", "delete")]
-        words = set(re.findall(r"\w+", indexed)) - {"id"}
-        present = db.execute_sql(f"PRAGMA table_info ({table})").fetchall()
-        self._types = {column: kind for _, column, kind, *_ in present if column in words}
-        self._condition = indexed.partition(" WHERE ")[2] or "true"
-        columns = ", ".join(("id", *self._types))
-        self._add = (
-            f"INSERT INTO {name} ({columns}) SELECT {columns} "  # noqa: S608  our own names
-            f"FROM {table} WHERE ({self._condition})"
-        )
-
-    def create(self, create_index: str) -> None:
-        """Create the copy with its index, and triggers that apply the changes of the table."""
-        types = "".join(f", {column} {kind}" for column, kind in self._types.items())
-        remove = f"DELETE FROM {self.name} WHERE id = "  # noqa: S608  our own names
-        replace = f"{remove} NEW.id; {self._add} AND id = NEW.id"
-        events = {
-            "INSERT": replace,
-            f"UPDATE OF {', '.join(self._types)}": replace,
-            "DELETE": f"{remove} OLD.id",
-        }
-        with write_transaction(self._db):
-            self._db.execute_sql(
-                f"CREATE TABLE IF NOT EXISTS {self.name} (id INTEGER PRIMARY KEY{types})"
-            )
-            self._db.execute_sql(create_index)
-            for trigger, (event, statements) in zip(self._triggers, events.items(), strict=True):
-                self._db.execute_sql(
-                    f"CREATE TRIGGER IF NOT EXISTS {trigger} AFTER {event} ON {self._table} "
-                    f"BEGIN {statements}; END"
-                )
-
-    def fill(self) -> None:
-        """Copy the rows that are older than the triggers."""
-        is_missing = f"id NOT IN (SELECT id FROM {self.name})"  # noqa: S608  our own names
-
-        def add(ids: Sequence[int]) -> None:
-            self._db.execute_sql(f"{self._add} AND {among(ids)} AND {is_missing}")
-
-        in_batches(self._db, self._table, add, where=f"({self._condition}) AND {is_missing}")
-
-    def give_index_to_table(self, index: str, sql: str) -> None:
-        """Assign the index to the table in SQLite's schema, and drop the copy."""
-        with write_transaction(self._db):
-            for trigger in self._triggers:
-                self._db.execute_sql(f"DROP TRIGGER {trigger}")
-            self._db.execute_sql("PRAGMA writable_schema = on")
-            self._db.execute_sql(
-                "UPDATE sqlite_master SET tbl_name = ?, sql = ? WHERE type = 'index' AND name = ?",
-                (self._table, sql, index),
-            )
-            # Read the changed schema. Otherwise, DROP TABLE would drop the index too.
-            self._db.execute_sql("PRAGMA writable_schema = reset")
-            self._db.execute_sql(f"DROP TABLE {self.name}")
