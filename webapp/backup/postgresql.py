@@ -1,6 +1,6 @@
 """Back up and restore a PostgreSQL database with PostgreSQL's own programs.
 
-A restore replaces all tables in one transaction.
+A restore replaces all tables of the application in one transaction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webapp.backup.files import BackupError, require_kind
 from webapp.database import migrate, parse_postgresql
 
 OURS = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
-ONLY_THE_SCHEMA = ("--schema=public", "--no-owner", "--no-privileges")
+PUBLIC_SCHEMA_ONLY = ("--schema=public", "--no-owner", "--no-privileges")
 LOCK_SECONDS = 10
 """The seconds that a restore waits for locks of other users on the old tables."""
 BEGIN = r"""
@@ -50,12 +50,15 @@ COMMIT."""
 
 
 def back_up(url: str, partial: Path) -> None:
-    """Write a backup to the file `partial`, while others may write. Raises BackupError."""
+    """Write a backup to the file `partial`. Meanwhile, others may change the database.
+
+    Raises BackupError.
+    """
     _run(
         "pg_dump",
         "--format=custom",
         "--no-password",
-        *ONLY_THE_SCHEMA,
+        *PUBLIC_SCHEMA_ONLY,
         f"--file={partial}",
         f"--dbname={_connection_string(url)}",
         environ=_environ(url),
@@ -110,7 +113,7 @@ def _replace_tables(url: str, path: Path, tables: Iterable[str]) -> None:
     """
     psql = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password"]
     psql += ["--output=/dev/null", f"--dbname={_connection_string(url)}"]
-    pg_restore = [_program("pg_restore"), *ONLY_THE_SCHEMA, "--file=-", str(path)]
+    pg_restore = [_program("pg_restore"), *PUBLIC_SCHEMA_ONLY, "--file=-", str(path)]
     with subprocess.Popen(  # noqa: S603  programs and arguments of ours
         psql,
         env=_environ(url),

@@ -38,7 +38,7 @@ class SqlitePool(Pool, PooledSqliteDatabase):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._has_opened = False
-        self._locks = Breaker(None, PAUSE_SECONDS, LOCK_SECONDS)
+        self._lock_breaker = Breaker(None, PAUSE_SECONDS, LOCK_SECONDS)
 
     def _connect(self) -> Any:
         connection = super()._connect()
@@ -87,18 +87,18 @@ class SqlitePool(Pool, PooledSqliteDatabase):
         Until a transaction succeeds, at most one thread at a time waits for the lock as usual. The
         others wait only for SHORT_LOCK_SECONDS, so that waiting requests do not occupy all threads.
         """
-        if not self._locks.may_call():
+        if not self._lock_breaker.may_call():
             _wait_for_locks(self.connection(), min(_lock_seconds(), SHORT_LOCK_SECONDS))
         try:
             super().begin(lock_type)
         except OperationalError as error:
             if failure_of(error) is Failure.BUSY:
-                self._locks.record_failure(error)
+                self._lock_breaker.record_failure(error)
             raise
 
     def commit(self) -> None:
         super().commit()
-        self._locks.record_success()
+        self._lock_breaker.record_success()
 
     def rollback(self) -> None:
         """Roll back, unless SQLite has done so itself, for example because the disk is full."""

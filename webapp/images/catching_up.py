@@ -1,8 +1,8 @@
-"""Derive columns of images that an older version has registered or changed.
+"""Compute the derived columns of images that an older version has registered or changed.
 
 During an upgrade, servers of the old and the new version use the same database. An older version
 does not fill the columns that it does not know. It increments the `revision` of an image, but not
-the `derived_revision`. So this module derives the images whose two revisions differ.
+the `derived_revision`. So this module finds the images whose two revisions differ.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ CHUNK_SIZE = 25
 """The maximum number of images in a transaction. Other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
 DUE_DATES, PLACE_KEYS = "0016_due_at", "0017_place_keys"
-"""The migrations that read the details that older versions store, and that merge duplicates."""
+"""Migrations: DUE_DATES reads details that older versions store. PLACE_KEYS merges duplicates."""
 
 log = logging.getLogger(__name__)
 
 
 def catch_up_chunk() -> bool:
-    """Derive the columns of one chunk of images, and return whether more images may need this.
+    """Compute the derived columns of a chunk of images. Return whether more images may need this.
 
     Duplicates of an image are merged, as `docs/upgrade.md` explains. On PostgreSQL, images that
     another transaction is changing are left to a later call.
     """
     found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
+    # Look before the transaction begins, because on SQLite it would wait for other writers.
     if not found.exists():
-        return False  # On SQLite, a transaction would wait for other writers.
+        return False
     with transaction():
         if not is_sqlite():
             found = found.for_update(skip_locked=True)
@@ -48,14 +49,15 @@ def catch_up_chunk() -> bool:
             log.info("derived the columns of image %s, which an older version stored", image.id)
     if is_sqlite():
         time.sleep(SQLITE_PAUSE_SECONDS)
-    # A merge changes the image that remains, so a later call may have to derive this image.
+    # A merge changes the image that remains, so a later call may have to compute its columns.
     return bool(ids)
 
 
 def announced_deprecation(image: Image) -> datetime | None:
     """Return when an available image becomes deprecated, according to its stored details.
 
-    If an older version stored the details, they do not contain `end`. The migration DUE_DATES reads
+    If an older version stored the details, they do not contain `end`, the time at which the cloud
+    will no longer offer the image. The migration DUE_DATES reads
     such details.
     """
     if "end" in image.details:

@@ -107,8 +107,8 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     """Return a mapping from the ID of an image to the ID of its successor.
 
     The mapping contains the images `image_ids`, their successors, the successors of these
-    successors, and so on. If an image has no successor, its value is None. Up to LONGEST_CHAIN
-    images are visited for each of `image_ids`.
+    successors, and so on. If an image has no successor, its value is None. On average, up
+    to LONGEST_CHAIN images are visited for each of `image_ids`.
     """
     following: dict[int, int | None] = {}
     waiting = list(image_ids)
@@ -126,13 +126,13 @@ def successors_from(image_ids: Collection[int]) -> dict[int, int | None]:
     return following
 
 
-def retired_successor(name: str) -> InvalidSuccessor:
+def retired_successor_error(name: str) -> InvalidSuccessor:
     return InvalidSuccessor(f"The successor “{name}” is retired. Choose another image.")
 
 
 def _require_not_retired(successor: Image) -> None:
     if successor.status is LifeCycle.RETIRED:
-        raise retired_successor(successor.name)
+        raise retired_successor_error(successor.name)
 
 
 def _only_one(found: list[Image], text: str, scope: Scope) -> Image:

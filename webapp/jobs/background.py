@@ -12,17 +12,18 @@ class Background:
     """Starts and stops the threads. There is one instance per process."""
 
     def __init__(self, runner: Runner) -> None:
-        self._started = threading.Lock()
+        self._start_once = threading.Lock()
+        """`start` acquires this lock and never releases it."""
         self._runner, self._ticker = runner, Ticker()
         self._names: list[str] = []
         """The names of the threads that were started."""
 
     def start(self, *, process_jobs: bool = True) -> None:
-        """Start the threads if they are not running yet.
+        """Start the threads if they were not started yet.
 
         Call this only after the server has forked, because a fork does not copy threads.
         """
-        if self._started.acquire(blocking=False):
+        if self._start_once.acquire(blocking=False):
             self._ticker.start()
             if process_jobs:
                 self._runner.start()
@@ -34,7 +35,7 @@ class Background:
         return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
-        """Start no more work. Wait at most `seconds` for jobs, and as long for periodic work.
+        """Stop jobs, then periodic work. Wait at most `seconds` for each of them.
 
         Rows that still wait for their cloud are given back, so that another process can continue.
         """

@@ -22,14 +22,14 @@ class Room:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._budgets: dict[int, tuple[str, str]] = {}
+        self._budget_keys: dict[int, tuple[str, str]] = {}
         """The digest and the owner of credentials, by the ID of the credentials."""
 
     def credentials_without_room(self) -> set[int]:
         """Return the IDs of known credentials with which no call could begin now."""
         return {
             credentials_id
-            for credentials_id, (digest, owner) in self._budgets.items()
+            for credentials_id, (digest, owner) in self._budget_keys.items()
             if not budgets.has_room(digest, owner)
         }
 
@@ -38,7 +38,7 @@ class Room:
 
         Deleted or unreadable credentials call no cloud, so they always have room.
         """
-        self._budgets.pop(credentials_id, None)
+        self._budget_keys.pop(credentials_id, None)
         row = CloudCredentials.get_or_none(CloudCredentials.id == credentials_id)
         if row is None:
             return True
@@ -46,7 +46,7 @@ class Room:
             values = self._vault.reveal(row)
         except Refusal:
             return True
-        if len(self._budgets) >= MAX_REMEMBERED:
-            self._budgets.clear()
-        digest, owner = self._budgets[credentials_id] = credentials_digest(values), values.owner
+        if len(self._budget_keys) >= MAX_REMEMBERED:
+            self._budget_keys.clear()
+        digest, owner = self._budget_keys[credentials_id] = credentials_digest(values), values.owner
         return budgets.has_room(digest, owner)

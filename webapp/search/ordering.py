@@ -46,8 +46,8 @@ sort the slices. Within a slice, they sort images by ID.
 SortKey = tuple[Any, ...]
 """The values that an image is sorted by. The last value is the ID of the image.
 
-For `shared` and `owner`, the first value is the rank of the image's slice. The rank is the position
-of the slice in the order.
+For `shared` and `owner`, the first value is the rank of the image's slice. The rank is the number
+by which the order sorts the slice. Several slices can have the same rank.
 """
 
 
@@ -88,7 +88,7 @@ class Order:
         return sql.order_by_text(names, descending=self.descending)
 
     def slices_by_rank(self, slices: Sequence[ScopeSlice]) -> list[list[ScopeSlice]]:
-        """Return the slices in groups, in the order of their images.
+        """Return groups of slices: all images of a group come before those of the next group.
 
         The slices of one group have the same rank. If this order does not sort slices, all slices
         are in one group.
@@ -106,7 +106,8 @@ class Order:
     def after_in_slice(self, slice_: ScopeSlice, key: SortKey) -> Sql:
         """Return the condition that an image of one slice comes after `key`.
 
-        The slice's index can answer this condition, but not the condition of `after`.
+        The slice's index can answer this condition. If the order sorts slices, it cannot answer the
+        condition of `after`.
         """
         return self._key_condition(slice_, key, descending=self.descending)
 
@@ -118,7 +119,7 @@ class Order:
         return self._key_condition(slice_, key, descending=not self.descending, inclusive=True)
 
     def key_of(self, row: Sequence[Any]) -> SortKey:
-        """Return the sort key in a row of the columns that `columns` returns, as Python values."""
+        """Return the sort key of a row as Python values. The row has the columns of `columns`."""
         *values, image_id = row
         if self.fields:
             pairs = zip(self.fields, values, strict=True)
@@ -136,10 +137,10 @@ class Order:
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             *values, image_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
-            if len(values) != len(self.names) - 1 or not _is_id(image_id):
+            if len(values) != len(self.names) - 1 or not _is_storable_number(image_id):
                 return None
             if not self.fields:
-                return (values[0], image_id) if _is_id(values[0]) else None
+                return (values[0], image_id) if _is_storable_number(values[0]) else None
             pairs = zip(self.fields, values, strict=True)
             return (*(_parse_value(field, value) for field, value in pairs), image_id)
         except (ValueError, TypeError, OverflowError, RecursionError):
@@ -170,11 +171,11 @@ class Order:
         return [*values, *key[len(self.fields) :]]
 
     def _rank(self, slice_: ScopeSlice) -> int:
-        """Return the position of a slice in the order `shared` or `owner`."""
+        """Return the number by which the order `shared` or `owner` sorts a slice."""
         return slice_.distance if self.sort == "owner" else int(slice_.shared)
 
 
-def _is_id(number: object) -> bool:
+def _is_storable_number(number: object) -> bool:
     return type(number) is int and 0 <= number < 2**63
 
 
@@ -190,6 +191,6 @@ def _parse_value(field: Field, value: Any) -> Any:
     kind = {BooleanField: bool, IntegerField: int}.get(type(field), str)
     if type(value) is not kind or not is_encodable(str(value)):
         raise TypeError
-    if kind is int and not _is_id(value):
+    if kind is int and not _is_storable_number(value):
         raise ValueError
     return field.python_value(value)

@@ -22,7 +22,7 @@ from webapp.images.successors import (
     LONGEST_CHAIN,
     InvalidSuccessor,
     reference_number,
-    retired_successor,
+    retired_successor_error,
     successors_from,
 )
 from webapp.values.text import normalized
@@ -114,7 +114,7 @@ class Successors:
         # A retired successor in the file is valid: an export can contain an image whose successor
         # was retired before the export.
         if successor.retired and not self.is_in_file(successor):
-            raise retired_successor(successor.name)
+            raise retired_successor_error(successor.name)
         if node in islice(self._chain(successor.node), LONGEST_CHAIN):
             raise InvalidSuccessor(
                 "The successors of that image lead back to this one. Choose another image."

@@ -1,8 +1,8 @@
 """The steps of an import: look up new images, plan, answer questions, and apply the plan.
 
-One job represents an import from the parsed file to the result. First, the rows of the job are the
-lines of the file, and the job looks up new images. Then the rows are the lines of the plan. When
-the person applies the plan, the job carries out the plan.
+One job represents the whole import: it begins with the parsed file and ends with the result. First,
+the rows of the job are the lines of the file, and the job looks up new images. Then the rows are
+the lines of the plan. When the person applies the plan, the job carries out the plan.
 """
 
 from __future__ import annotations
@@ -92,22 +92,22 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
         return True
     if plan_id is not None and plan_id != plan_id_of(job):
         raise PlannedAgain
-    is_reviewed = import_preparation.is_unchanged(job)
+    reviewed_condition = import_preparation.is_unchanged(job)
     if plan_id_of(job):
-        is_reviewed &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
+        reviewed_condition &= Job.arguments["plan_id"].as_text() == plan_id_of(job)
     looked_up_at = job.arguments.get("looked_up_at")
     oldest = now() - timedelta(seconds=VALID_SECONDS)
     if looked_up_at and datetime.fromisoformat(looked_up_at) < oldest:
         look_up_round = job.arguments.get("look_up_round", 0) + 1
         arguments = {**job.arguments, "look_up_round": look_up_round}
         if not import_preparation.begin(
-            job, look_up=True, arguments=arguments, only_if=is_reviewed
+            job, look_up=True, arguments=arguments, only_if=reviewed_condition
         ):
             raise PlannedAgain
         store.reload_job(job)
         import_preparation.advance(job, vault)
         return False
-    runner.start_job(job, vault, wait=True, only_if=is_reviewed)
+    runner.start_job(job, vault, wait=True, only_if=reviewed_condition)
     if job.action in {LOOK_UP, PLAN} or _is_planned(job):
         raise PlannedAgain
     return True

@@ -49,9 +49,9 @@ _POLICY = (
     "An organization policy blocks these credentials: a service perimeter or an IP address "
     "restriction. Ask your cloud administrator for access."
 )
-_SCOPE = (
-    "Google rejected tokens signed with this key for Compute Engine. Check the endpoint URL of the "
-    "credentials."
+_WRONG_AUDIENCE = (
+    "Compute Engine rejected the tokens that are signed with this key. Check the endpoint URL of "
+    "the credentials."
 )
 _DENIED_REASONS = {
     "accessNotConfigured": _NOT_ENABLED,
@@ -61,8 +61,8 @@ _DENIED_REASONS = {
     "accountDisabled": _PROJECT_GONE,
     "CONSUMER_INVALID": _PROJECT_GONE,
     "CONSUMER_SUSPENDED": _PROJECT_GONE,
-    "insufficientPermissions": _SCOPE,
-    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": _SCOPE,
+    "insufficientPermissions": _WRONG_AUDIENCE,
+    "ACCESS_WRONG_AUDIENCE_INSUFFICIENT": _WRONG_AUDIENCE,
     "SECURITY_POLICY_VIOLATED": _POLICY,
     "vpcServiceControls": _POLICY,
 }
@@ -215,7 +215,7 @@ def _not_found_error(error: api.GoogleAPICallError, requested: ImageRef | None) 
     if _PROJECT_NOT_FOUND.search(str(error.message)):
         return ImageNotFound(
             f"There is no project {requested.project}, so there is no {requested}. Check the "
-            "project before “/global/”."
+            "project, which is the part of the ID in front of “/global/”."
         )
     if requested.is_family:
         return ImageNotFound(

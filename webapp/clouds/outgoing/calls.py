@@ -156,7 +156,7 @@ class Answer:
 
 _ENTITY = b"<!ENTITY"
 _NARROW = bytes(range(0xF0))
-"""All bytes that UTF-8 uses for characters other than emoji and similar characters."""
+"""All bytes except F0 to FF. In UTF-8, an emoji or similar character begins with one of those."""
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
