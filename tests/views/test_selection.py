@@ -45,7 +45,7 @@ def listed_ids(client: FlaskClient, text: str) -> set[int]:
     page, ids = client.get(IMAGES, query_string={"q": text}, follow_redirects=True).text, set()
     while True:
         ids |= {int(number) for number in re.findall(r'href="[^"]*/images/(\d+)"', page)}
-        following = re.search(r'<a class="btn"\s+href="([^"]+)"\s+rel="next"', page)
+        following = re.search(r'<a class="btn"\s+id="page-next"\s+href="([^"]+)"', page)
         if not following:
             return ids
         page = client.get(following[1].replace("&amp;", "&")).text

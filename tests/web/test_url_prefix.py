@@ -16,7 +16,7 @@ from werkzeug.test import create_environ
 import models
 import webapp
 from tests.cast import PASSWORD
-from tests.conftest import NewDatabase
+from tests.conftest import ClosingClient, NewDatabase
 from tests.environ import ENVIRON
 from webapp import database
 from webapp.views.person_pages import local_url
@@ -36,6 +36,7 @@ def open_site(new_database: NewDatabase, settings: Mapping[str, str]) -> Iterato
     with new_database() as url:
         app = webapp.create_app({**ENVIRON, "DATABASE_URL": url, **settings})
         app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+        app.test_client_class = ClosingClient
         yield app.test_client()
         database.close_all(models.database.obj)
 

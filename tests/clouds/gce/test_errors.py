@@ -76,7 +76,7 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
     (error(403, "x", SUSPENDED, info="CONSUMER_SUSPENDED"), PermissionDenied, "suspended"),
     (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "Billing is disabled"),
     (error(403, "forbidden", PERIMETER), PermissionDenied, "An organization policy"),
-    (error(403, "insufficientPermissions", "No."), PermissionDenied, "rejected tokens"),
+    (error(403, "insufficientPermissions", "No."), PermissionDenied, "rejected the tokens"),
     (error(403, "rateLimitExceeded", "No."), CloudThrottled, "throttling requests .* a minute"),
     (error(403, "userRateLimitExceeded", "No."), CloudThrottled, "throttling requests"),
     (error(403, "quotaExceeded", "No."), CloudThrottled, "throttling requests"),

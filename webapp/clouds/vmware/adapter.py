@@ -311,8 +311,8 @@ def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
     if machine.may_be_hidden:
         raise ImageNotVisible(
             f"{message} or any other datacenter that these credentials can see. The template may "
-            "be hidden, because the user has no role on the root folder of the vCenter. Choose a "
-            "template from the list, or give the user the Read-only role on the root folder."
+            "be hidden, because the user has no role on the vCenter’s root folder. Choose a "
+            "template from the list, or give the user the Read-only role on that folder."
         )
     if machine.datacenter is None:
         raise ImageNotFound(
