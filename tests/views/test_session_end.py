@@ -16,11 +16,12 @@ from werkzeug.test import TestResponse
 
 from models import DeletedImage, EndedSession, Image, Scope
 from tests.cast import PASSWORD
-from tests.conftest import ClientOf, MakeImage
+from tests.conftest import ActorOf, ClientOf, MakeImage
 from tests.views.pages import visible_text
 from webapp.clouds import CLOUDS
 from webapp.forms.credentials import credentials_form
 from webapp.forms.fields import Secret, SecretMultilineText
+from webapp.images import deletion
 from webapp.web.resumed_forms import DROPPED_NAMES
 
 ADMIN = "account-admin@example.com"
@@ -336,3 +337,18 @@ def test_answers_set_no_cookie_unless_the_session_changes(client_of: ClientOf) -
         with client.get(path) as answer:
             assert "Set-Cookie" not in answer.headers, path
     assert "Cookie" not in answer.headers.get("Vary", "")
+
+
+def test_deleted_images_are_not_restored_until_the_form_is_sent_again(
+    client_of: ClientOf, actor_of: ActorOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme")
+    deletion.delete(actor_of("account-admin"), image)
+    client = client_of("nobody")
+    url = "/account/acme/images/deleted"
+    page = client.post(url, data={"image": [image.id]}, headers=SITE)
+    shown = resume(client, sign_in(client, page))
+    assert shown.status_code == 422
+    assert "nothing was saved" in visible_text(shown)
+    assert f'value="{image.id}" checked' in shown.text
+    assert not Image.select().exists()

@@ -19,10 +19,16 @@ from webapp.web.services import services
 @needs(Right.VIEW_IMAGES)
 def deleted_images() -> Response:
     """Render the images of this scope that can be restored."""
+    return _deleted_images_page(RestoreImagesForm())
+
+
+def _deleted_images_page(form: RestoreImagesForm, status: int = 200) -> Response:
     text = search_text()
     return render(
         "images/recently_deleted.html",
         label="Recently deleted",
+        form=form,
+        status=status,
         found=recently_deleted.at_scope(g.scope, text),
         text=text,
         may_edit=g.actor.may(Right.EDIT_IMAGES, g.scope),
@@ -34,7 +40,8 @@ def deleted_images() -> Response:
 def restore_images() -> Response:
     """Restore the selected images."""
     form = RestoreImagesForm()
-    form.validate()
+    if not form.validate_on_submit():
+        return _deleted_images_page(form, 422)
     selected = form.image.data[:LIST_SIZE]
     images = recently_deleted.chosen(g.scope, selected)
     if not images:

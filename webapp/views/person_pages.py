@@ -51,6 +51,7 @@ FORMS_WITHOUT_GET = (
     "invite",
     "create_child_scope",
     "save_view",
+    "restore_images",
 )
 """The views that only answer to POST and show their form if it is invalid."""
 RETRY_LENGTH = 1000
