@@ -52,7 +52,8 @@ def _large(item: str, size: int) -> faulty.Behavior:
 @dataclass(frozen=True)
 class Attack:
     behavior: faulty.Behavior | str
-    """What the endpoint does, or the scheme of an endpoint that never reads anything."""
+    """How the endpoint answers. The text "http" or "https" stands for an endpoint that accepts
+    connections with this protocol and never reads a request."""
     clients: int
     accounts: int = 1
     people: int = 1

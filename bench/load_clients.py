@@ -47,7 +47,7 @@ class OwnImage:
 
 @dataclass(frozen=True)
 class Job:
-    """What one client works on. `scope` is the beginning of the URL of all pages of a scope.
+    """The person, scope and images of one client. `scope` is the prefix of the URLs of the scope.
 
     The images in `own` belong to this client alone.
     """

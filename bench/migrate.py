@@ -128,7 +128,7 @@ def _count(url: str) -> int:
 
 @dataclass
 class Load:
-    """What the clients did, and how many images they chose from."""
+    """The transactions of all clients. The clients read and change the first `images` images."""
 
     images: int
     writes: Transactions = field(default_factory=Transactions)

@@ -110,7 +110,7 @@ class Sample:
 
 @dataclass
 class Changes:
-    """What the people know about their changes."""
+    """The changes that were sent, by the answer that people got."""
 
     acknowledged: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
