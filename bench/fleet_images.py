@@ -18,7 +18,7 @@ from models import LifeCycle, Person, Scope, today
 from schema.images import image_key_of
 from schema.search_text import search_text
 from schema.text import place_key
-from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
 from webapp.images import image_details
 from webapp.images.operating_systems import version_key
 

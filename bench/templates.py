@@ -21,7 +21,8 @@ from pyVmomi import vim, vmodl
 
 from bench.measure import milliseconds, percentiles
 from tests.clouds.vmware import vcsim
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.connection import VCenterConnection
 from webapp.clouds.vmware.sdk import Session

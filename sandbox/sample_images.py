@@ -20,7 +20,7 @@ import models
 from models import CloudCredentials, Image, Person, Scope
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageState
+from webapp.clouds.details import ImageDetails, ImageState
 from webapp.credentials.vault import Vault
 from webapp.images import checking, life_cycle, operating_systems, registration
 from webapp.images.choices import ImageChoices

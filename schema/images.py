@@ -83,7 +83,7 @@ class Image(EditedTable):
     description = TextField(default="")
     architecture = CharField(max_length=32, default="")
     state = CharField(max_length=16)
-    """A `webapp.clouds.base.ImageState`; NEVER_READ for an image never read from its cloud."""
+    """A `webapp.clouds.details.ImageState`; NEVER_READ for an image never read from its cloud."""
     details = JSONField()
     """All details that the cloud returned at the last look-up or successful check.
 

@@ -34,7 +34,8 @@ from tests.postgresql import cluster
 from webapp import database
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Fact, ImageDetails, ImageState, Locator, Volume
+from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.locators import Locator
 from webapp.clouds.outgoing import endpoints
 from webapp.credentials.vault import Vault
 from webapp.images import registration

@@ -19,16 +19,14 @@ from tests.jobs.threads import wait_for_job
 from tests.transfer.conftest import make_plan
 from webapp.access import Actor
 from webapp.clouds import base
-from webapp.clouds.base import (
-    OWNER,
+from webapp.clouds.details import OWNER, Fact, ImageState
+from webapp.clouds.errors import (
     CallsInProgress,
     CloudError,
     CloudThrottled,
     CloudUnreachable,
-    Fact,
     ImageNotFound,
     ImageNotVisible,
-    ImageState,
     InvalidCredentials,
 )
 from webapp.credentials.vault import Vault

@@ -16,7 +16,7 @@ from tests import served
 from tests.environ import ENVIRON
 from webapp import database
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.web.services import services
 
 ROOT = Path(__file__).parent.parent

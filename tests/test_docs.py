@@ -25,7 +25,7 @@ from models import LifeCycle, Role
 from tests.environ import ENVIRON
 from webapp import cli, settings
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.transfer import export
 from webapp.web import chapters

@@ -36,7 +36,8 @@ from tests.conftest import (
     reload,
 )
 from webapp import database
-from webapp.clouds.base import Fact, ImageState, Locator
+from webapp.clouds.details import Fact, ImageState
+from webapp.clouds.locators import Locator
 from webapp.images import deletion, image_details, life_cycle, registration
 from webapp.images.identity import AlreadyRegistered
 from webapp.images.life_cycle import LifeCyclePlan

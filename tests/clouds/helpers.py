@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from webapp.clouds.base import CloudError, ImageDetails, InvalidImageId
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import CloudError, InvalidImageId
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,9 @@ from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from sandbox import faulty
-from webapp.clouds.base import Cloud, CredentialValues, Locator
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 
 SECRET = "wJalrXUtnFEMI/bPxRfiCYEXAMPLEKEY"
 

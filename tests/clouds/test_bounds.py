@@ -7,19 +7,10 @@ from dataclasses import asdict, replace
 import pytest
 
 from tests.clouds.helpers import fact
-from webapp.clouds.base import (
-    OWNER,
-    REPLACEMENT,
-    CloudThrottled,
-    CloudUnreachable,
-    Fact,
-    Identity,
-    ImageDetails,
-    ImageState,
-    ListedImage,
-    Location,
-    Volume,
-)
+from webapp.clouds.credentials import Identity
+from webapp.clouds.details import OWNER, REPLACEMENT, Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.errors import CloudThrottled, CloudUnreachable
+from webapp.clouds.locators import ListedImage, Location
 from webapp.clouds.messages import SHORTENED
 
 LONG = "x" * 5_000_000

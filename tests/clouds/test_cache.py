@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.outgoing.calls import owned_by
 
 

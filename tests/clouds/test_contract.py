@@ -22,20 +22,20 @@ from tests.clouds.helpers import cloud_error, run_python
 from tests.clouds.peer import Peer
 from tests.clouds.peers import PEERS
 from webapp.clouds import CLOUDS, base
-from webapp.clouds.base import (
+from webapp.clouds.cache import credentials_digest
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.details import ImageState
+from webapp.clouds.errors import (
     CallsInProgress,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
-    CredentialValues,
     ImageNotFound,
     ImageNotVisible,
-    ImageState,
     InvalidImageId,
-    LocationRule,
     PermissionDenied,
 )
-from webapp.clouds.cache import credentials_digest
+from webapp.clouds.locators import LocationRule
 from webapp.clouds.outgoing import budgets, endpoints
 from webapp.clouds.outgoing.calls import MAX_ANSWER_BYTES
 from webapp.clouds.outgoing.endpoints import EndpointRules
@@ -358,13 +358,16 @@ def test_a_call_that_was_ended_does_not_prevent_the_process_from_ending(peer: Pe
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS, base\n"
+        "from webapp.clouds.credentials import CredentialValues\n"
+        "from webapp.clouds.errors import CloudUnreachable\n"
+        "from webapp.clouds.locators import Locator\n"
         "from webapp.clouds.outgoing import endpoints\n"
         "endpoints.configure(['127.0.0.0/8'])\n"
         "base.CALL_SECONDS = 0.5\n"
         "key, values, locator = json.loads(sys.argv[1])\n"
         "try:\n"
-        "    CLOUDS[key].describe(base.CredentialValues(values), base.Locator(*locator))\n"
-        "except base.CloudUnreachable:\n"
+        "    CLOUDS[key].describe(CredentialValues(values), Locator(*locator))\n"
+        "except CloudUnreachable:\n"
         "    print('unreachable')\n"
     )
     with peer.serve(faulty.trickling) as url:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import IncompleteArtifact, InvalidImageId, Locator, NamedImage
+from webapp.clouds.errors import IncompleteArtifact, InvalidImageId
+from webapp.clouds.locators import Locator, NamedImage
 
 AMI = "ami-0123456789abcdef0"
 UUID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"

@@ -17,7 +17,7 @@ from typing import Any
 
 from sandbox import aws
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 
 from tests.clouds.spellings import SpelledId, spelled_ids
 from webapp.clouds import CLOUDS, recognize_image_id
-from webapp.clouds.base import InvalidImageId
+from webapp.clouds.errors import InvalidImageId
 
 AMI = "ami-0123456789abcdef0"
 UUID = "6f2b8c1e-1a3d-4e5f-8a9b-0c1d2e3f4a5b"

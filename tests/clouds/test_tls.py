@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import tls as sandbox_tls
 from webapp.clouds import tls
-from webapp.clouds.base import InvalidCredentials
+from webapp.clouds.errors import InvalidCredentials
 
 PEM = sandbox_tls.create_authority().pem
 

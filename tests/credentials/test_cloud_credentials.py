@@ -9,7 +9,7 @@ import pytest
 from models import AuditEntry, CloudCredentials, Scope
 from tests.conftest import ActorOf, ClientOf, MakeCredentials, ScopeAt
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.errors import CloudUnreachable
 from webapp.credentials import cloud_credentials
 from webapp.credentials.cloud_credentials import CredentialsError
 from webapp.credentials.vault import Vault

@@ -14,20 +14,19 @@ from models import CloudCredentials, Image, Scope
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, choices, details, entries_of, reload
 from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import (
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
-    ImageDetails,
     ImageNotFound,
     ImageNotVisible,
-    ImageState,
     InvalidImageId,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import checking, image_details, registration, sharing
 from webapp.images.checking import CheckedMeanwhile, RefersToRegistered

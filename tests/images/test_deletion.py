@@ -22,7 +22,7 @@ from tests.conftest import (
     receipt,
 )
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.images import deletion, life_cycle, registration
 from webapp.images.deletion import CannotRestore
 from webapp.revisions.conflicts import EditConflict

@@ -16,7 +16,7 @@ from tests.conftest import ActorOf, Clock, MakeImage, details, entries_of, reloa
 from tests.query_plans import plan_of
 from webapp import audit
 from webapp.access import Actor
-from webapp.clouds.base import Fact, ImageDetails, ImageState
+from webapp.clouds.details import Fact, ImageDetails, ImageState
 from webapp.images import deletion, editing, image_details, life_cycle
 from webapp.images.due_dates import apply_due_dates
 from webapp.images.life_cycle import LifeCyclePlan

@@ -9,7 +9,7 @@ from tests.clouds.spellings import SPELLINGS
 from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, choices, details
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import LocationRule, Locator
+from webapp.clouds.locators import LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import registration, successors
 from webapp.images.identity import (

@@ -11,7 +11,7 @@ from models import CloudCredentials, Image, Scope
 from tests.conftest import ActorOf, MakeCredentials, ScopeAt, choices, details, entries_of, receipt
 from webapp import audit
 from webapp.access import Forbidden
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.images import deletion, image_details, registration, sharing
 from webapp.images.choices import choices_of
 from webapp.images.identity import InvalidLocator, require_storable

@@ -12,7 +12,7 @@ import models
 from models import Image, Scope
 from tests.conftest import choices, details
 from webapp.access import Actor
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.images import identity, registration
 from webapp.images.identity import AlreadyRegistered
 

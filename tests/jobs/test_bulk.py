@@ -24,7 +24,9 @@ from tests.conftest import (
 from tests.jobs.threads import wait_for_job
 from webapp.access import Actor, Forbidden
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudUnreachable, ImageNotFound, ImageState, Locator
+from webapp.clouds.details import ImageState
+from webapp.clouds.errors import CloudUnreachable, ImageNotFound
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
 from webapp.images import deletion, life_cycle, registration
 from webapp.images.choices import choices_of

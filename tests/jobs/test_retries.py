@@ -21,7 +21,7 @@ from tests.jobs.threads import (
     wait_until,
 )
 from webapp.access import Actor
-from webapp.clouds.base import CallsInProgress, CloudError, CloudThrottled, CloudUnreachable
+from webapp.clouds.errors import CallsInProgress, CloudError, CloudThrottled, CloudUnreachable
 from webapp.credentials.vault import Vault
 from webapp.images import editing
 from webapp.jobs import backoff, runner, store

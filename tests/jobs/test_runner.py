@@ -32,8 +32,8 @@ from tests.jobs.conftest import MakeJob, Register, return_done
 from tests.jobs.threads import THREAD_TIMEOUT_SECONDS, expire_leases, wait_for_job
 from webapp.access import Actor, Right
 from webapp.clouds import base
-from webapp.clouds.base import CloudUnreachable
 from webapp.clouds.cache import credentials_digest
+from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.outgoing.budgets import CALLS_PER_CREDENTIALS, budgets
 from webapp.credentials.vault import Vault
 from webapp.images import editing

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 import pytest
 
 from tests.served import ROOT
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 from webapp.monitoring import masking
 from webapp.monitoring.log_lines import LineFormatter
 

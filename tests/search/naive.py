@@ -12,7 +12,7 @@ from models import Image, LifeCycle, Scope
 from schema.search_text import SEPARATOR
 from schema.text import place_key
 from webapp.access import Actor
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.search.keys import Key
 from webapp.search.query import Query, Term
 

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 
 from models import Image, LifeCycle, Person, Scope, now
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 
 PATHS = ("", "acme", "acme/production", "acme/staging", "globex")
 WORDS = (

@@ -12,7 +12,7 @@ from models import Image, LifeCycle, Scope, now, transaction
 from tests.conftest import ActorOf, ScopeAt
 from tests.search import naive
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.search import overview
 from webapp.search.overview import Bar, Chart, Overview
 from webapp.search.parser import parse

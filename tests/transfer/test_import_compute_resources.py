@@ -13,7 +13,7 @@ from tests.conftest import ScopeAt, choices, details
 from tests.transfer.conftest import ApplyPlan, PlanImport
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
 from webapp.images import life_cycle, registration
 from webapp.images.life_cycle import LifeCyclePlan

@@ -16,7 +16,9 @@ from tests.jobs.threads import process_jobs
 from tests.transfer.conftest import UNVERIFIED, ApplyPlan, PlanImport, ami_id, line, make_plan
 from webapp.access import Forbidden
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageNotFound, ImageState, Locator
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import ImageNotFound
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
 from webapp.images import checking
 from webapp.images.choices import choices_of

@@ -8,7 +8,7 @@ from tests.clouds.spellings import SPELLINGS
 from tests.conftest import ScopeAt, choices, details
 from tests.transfer.conftest import PlanImport
 from webapp.access import Actor
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.images import registration
 from webapp.transfer import import_plan, imports
 from webapp.transfer.import_plan import PlannedLine

@@ -19,7 +19,9 @@ from tests.conftest import ActorOf, MakeCredentials, MakeImage, ScopeAt, details
 from tests.transfer.conftest import UNVERIFIED, ami_id, make_plan
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageNotFound, Locator
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import ImageNotFound
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
 from webapp.images import deletion, editing, life_cycle
 from webapp.images.choices import choices_of

@@ -13,7 +13,7 @@ from models import AuditEntry, Image, Job, JobRow, today
 from tests.conftest import ActorOf, ScopeAt, choices, details
 from tests.transfer.conftest import UNVERIFIED, ami_id, make_plan
 from tests.transfer.test_plan_is_outcome import records
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault
 from webapp.images import life_cycle, registration
 from webapp.images.life_cycle import LifeCyclePlan

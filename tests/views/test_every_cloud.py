@@ -24,7 +24,8 @@ from tests.clouds.peers import PEERS
 from tests.conftest import ClientOf
 from tests.views.pages import form_action, receipt_in
 from webapp.clouds import base
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import LocationRule, Locator
 from webapp.images import receipts
 
 ACME = "/account/acme"
@@ -92,7 +93,7 @@ def test_from_credentials_to_a_registered_image(
     answer = press_register(client, page.text)
     assert answer.status_code == 303
     image = Image.get()
-    regional = peer.cloud.location_rule is base.LocationRule.REGIONAL
+    regional = peer.cloud.location_rule is LocationRule.REGIONAL
     assert image.location == (peer.known.location if regional else "")
     assert image.cloud_image_id == peer.known.image_id
     assert image.size_gb is None
@@ -358,7 +359,7 @@ def test_a_wrong_locator_is_reported_and_stays_in_the_form(
     }
     for failure, locator in wrong.items():
         if locator is None:
-            assert peer.cloud.location_rule is base.LocationRule.GLOBAL
+            assert peer.cloud.location_rule is LocationRule.GLOBAL
             continue
         sentence = refusal_message(press_next(client, row, locator), peer, locator)
         record_property("message", f"{peer.cloud.key} | {failure} | {sentence}")

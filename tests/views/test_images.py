@@ -8,7 +8,7 @@ from models import Image
 from tests.conftest import ClientOf, MakeImage
 from tests.views.pages import revision_in, visible_text
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageNotVisible
+from webapp.clouds.errors import ImageNotVisible
 from webapp.images.choices import SIZE_MESSAGE
 
 ACME = "/account/acme"

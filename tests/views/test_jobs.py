@@ -11,7 +11,7 @@ from models import Job, JobRow
 from tests.conftest import ActorOf, ClientOf, MakeImage, ScopeAt
 from tests.jobs.threads import process_jobs
 from tests.views.pages import visible_text
-from webapp.clouds.base import CloudThrottled
+from webapp.clouds.errors import CloudThrottled
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, runner, store
 from webapp.jobs.actions import JOB_ACTIONS, JobAction

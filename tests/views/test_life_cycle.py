@@ -15,7 +15,7 @@ from tests.conftest import ClientOf, MakeImage, details, reload
 from tests.views.pages import revision_in, visible_text
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.images import editing, image_details, life_cycle
 
 IMAGES = "/account/acme/images"

@@ -17,7 +17,10 @@ from sandbox import aws
 from tests.conftest import ClientOf, MakeCredentials, MakeImage, details
 from tests.views.pages import form_action, receipt_in, visible_text
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import MAX_LISTED, CloudUnreachable, ImageNotFound, ImageState, Location
+from webapp.clouds.details import ImageState
+from webapp.clouds.errors import CloudUnreachable, ImageNotFound
+from webapp.clouds.limits import MAX_LISTED
+from webapp.clouds.locators import Location
 from webapp.credentials.vault import Vault
 from webapp.images import receipts, registration
 from webapp.images.receipts import VALID_SECONDS

@@ -13,7 +13,7 @@ from models import CloudCredentials, Image
 from sandbox import gce, gce_images
 from tests.conftest import ClientOf, MakeImage, details
 from tests.views.pages import visible_text
-from webapp.clouds.base import Fact, ImageDetails, ImageState
+from webapp.clouds.details import Fact, ImageDetails, ImageState
 from webapp.images import due_dates, image_details
 
 ACME = "/account/acme"

@@ -10,7 +10,7 @@ from flask import Flask, render_template
 
 from webapp.audit import SECRET, field_label
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.people.preferences import COLUMNS, REQUIRED_COLUMN
 from webapp.search.rows import ListedImage
 from webapp.web.components import RowOptions, field_value, image_rows

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from tests.conftest import ClientOf
 from tests.environ import ENVIRON
 from webapp.clouds.aws.adapter import Aws
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 from webapp.people import sessions
 from webapp.settings import read_settings
 from webapp.web import logs

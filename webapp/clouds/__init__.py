@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import Cloud, ImageId, InvalidImageId
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import InvalidImageId
 from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.locators import ImageId
 from webapp.clouds.openstack.adapter import OpenStack
 from webapp.clouds.vmware.adapter import VMware
 

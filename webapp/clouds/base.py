@@ -1,39 +1,34 @@
-"""The contract for cloud adapters: the data, methods and errors that every adapter has.
+"""The base class of all cloud adapters, with the limits of every call to a cloud.
 
-Code outside this package uses a cloud only through the names in this file. An adapter knows
-one vendor's SDK. It must not know Flask, the tables, or another adapter.
+An adapter knows one vendor's SDK. It must not know Flask, the tables, or another adapter.
 
-These are the errors. The message of each error is safe to show and says what to do next.
-
-    CloudError
-    ├── InvalidCredentials    a field, or a combination of fields, is wrong; nothing was sent
-    ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
-    │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
-    ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
-    ├── ImageNotFound         the cloud says that there is no such image at that location
-    ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
-    ├── UnknownLocation       no such region, or not enabled for these credentials
-    ├── CredentialsRejected   the cloud does not accept the credentials
-    ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
-    ├── CloudThrottled        too many calls
-    ├── CallsInProgress       too many calls are in progress, so this call was refused or ended
-    └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
+The contract between the adapters and the rest of the application consists of this class and of
+the classes in four other modules of this package: `credentials`, `locators`, `details` and
+`errors`. Code outside this package uses an adapter only through these classes.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from webapp.clouds import cache, waiting
 from webapp.clouds.cache import credentials_digest
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import CallsInProgress, CloudError, CloudUnreachable, IncompleteArtifact
+from webapp.clouds.limits import MAX_LISTED
+from webapp.clouds.locators import (
+    ImageId,
+    ListedImage,
+    Location,
+    LocationRule,
+    Locator,
+    NamedImage,
+)
 from webapp.clouds.messages import bounded
 from webapp.clouds.outgoing.budgets import Budget, BudgetUsedUp, budgets
 from webapp.clouds.outgoing.calls import (
@@ -51,20 +46,8 @@ T = TypeVar("T")
 
 CALL_SECONDS = 9.0
 """How long one public call of an adapter may take in total."""
-
-
-MESSAGE_LENGTH = 1000
 LOG_LENGTH = 2000
-NAME_LENGTH = 255
-TEXT_LENGTH = 1000
-DESCRIPTION_LENGTH = 4000
-"""The maximum lengths, in characters, of the texts that the registry logs, stores and shows. A
-private cloud may send megabytes. No cloud allows descriptions of more than 4,000 characters."""
-MAX_FACTS = 200
-MAX_ITEMS = 100
-"""The maximum number of volumes, of warnings, and of `os_texts` of one image."""
-MAX_LISTED = 10_000
-"""The maximum number of locations, images or compute resources in one list."""
+"""The maximum length, in characters, of an error of a cloud in a log line."""
 
 _USED_UP = {
     Budget.CREDENTIALS: "{} calls with these credentials are in progress. Try again in a moment.",
@@ -82,382 +65,6 @@ _USED_UP = {
 """The message for each budget that can be used up."""
 for _budget in Budget:
     metrics.BUDGETS_USED_UP.labels(_budget.name.lower())  # 0 until its first increase
-
-
-class CloudError(Exception):
-    """A failure that a person can act on. Its `str()` is safe to show."""
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(bounded(message, MESSAGE_LENGTH))
-
-
-class InvalidCredentials(CloudError):
-    """The entered credentials cannot be right. `field` is the name of the field to correct."""
-
-    def __init__(self, message: str, field: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
-class InvalidImageId(CloudError):
-    """The text cannot be an image ID of this cloud.
-
-    `recognized` is true if the text clearly belongs to this cloud, for example the ID of an AWS
-    instance. If no cloud is chosen yet, only the messages of these errors are shown.
-    """
-
-    def __init__(self, message: str, *, recognized: bool = False) -> None:
-        super().__init__(message)
-        self.recognized = recognized
-
-
-class InvalidLocation(CloudError):
-    """The text cannot be a location of this cloud, for example because it is a zone of a region."""
-
-
-class IncompleteArtifact(InvalidImageId):
-    """An artifact in a Packer manifest lacks a value that is necessary to find its image.
-
-    `missing` is the name of the value: `location` or `project`.
-    """
-
-    def __init__(self, message: str, missing: str) -> None:
-        super().__init__(message)
-        self.missing = missing
-
-
-class ImageNotFound(CloudError):
-    """The cloud says that there is no such image at that location.
-
-    This error marks a registered image as gone, so an adapter raises it only for a definite answer
-    of the cloud. If the adapter searched other locations, `found_in` lists the locations that have
-    the image.
-    """
-
-    def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.found_in = found_in
-
-
-class ImageNotVisible(CloudError):
-    """These credentials cannot see or use the image, which may still exist.
-
-    Some clouds give the same answer for an image that does not exist and for an image that its
-    owner does not share. If such a cloud shows these credentials all images of their own account,
-    `account` is the ID of this account. An image that belongs to `account` then no longer exists.
-    """
-
-    def __init__(self, message: str, account: str = "") -> None:
-        super().__init__(message)
-        self.account = account
-
-
-class UnknownLocation(CloudError):
-    """The location does not exist, or is not enabled for these credentials."""
-
-
-class CredentialsRejected(CloudError):
-    """The cloud does not accept the credentials."""
-
-
-class PermissionDenied(CloudError):
-    """The credentials are valid, but lack a permission. The message names the permission."""
-
-
-class CloudThrottled(CloudError):
-    """The cloud limits the rate of calls, and the limit was reached."""
-
-
-class CallsInProgress(CloudError):
-    """The maximum number of calls is in progress, for example of the account or of the person.
-
-    The call was not made, or it ended before its answer was complete. So this error says nothing
-    about the cloud or the image.
-    """
-
-
-class CloudUnreachable(CloudError):
-    """There was no connection, no answer in time, or an answer that cannot be read."""
-
-
-class LocationRule(enum.Enum):
-    """The meaning of a location for the images of one cloud."""
-
-    REGIONAL = "regional"
-    """The location is part of the image's identity: AWS, OpenStack, VMware."""
-    LOOKUP_ONLY = "lookup-only"
-    """All regions share the image. The location is needed only to look it up: Azure."""
-    GLOBAL = "global"
-    """There are no locations: Google Compute Engine."""
-
-
-class ImageState(enum.StrEnum):
-    """Whether an image can be used, as reported by the cloud, in terms common to all clouds."""
-
-    AVAILABLE = "available"
-    DEPRECATED = "deprecated"
-    PENDING = "pending"
-    DISABLED = "disabled"
-    FAILED = "failed"
-    GONE = "gone"
-    """The cloud says that the image does not exist, or that it is being deleted."""
-    UNKNOWN = "unknown"
-    """Never read from the cloud. No adapter returns this state."""
-
-    @property
-    def label(self) -> str:
-        """The name of the state for people."""
-        return "Not checked" if self is ImageState.UNKNOWN else self.capitalize()
-
-    @property
-    def token(self) -> str:
-        """The label as one word in lower case, for searches and exports."""
-        return self.label.lower().replace(" ", "-")
-
-
-@dataclass(frozen=True)
-class Field:
-    """One input of a form: a credential field, or a part of the locator."""
-
-    name: str
-    label: str
-    hint: str = ""
-    placeholder: str = ""
-    pattern: str = ""
-    """A regular expression that the whole value must match, or '' for any value."""
-    required: bool = True
-    secret: bool = False
-    """The value is encrypted at rest and never shown again."""
-    multiline: bool = False
-    """The value has several lines and can be pasted or uploaded: a key file, certificates."""
-    options: tuple[tuple[str, str], ...] = ()
-    """(value, label) pairs. A field with options is a select. The first option is the default."""
-    default: str = ""
-    """The value in a new form."""
-    when: tuple[str, str] | None = None
-    """(name of a select, value). If the select has another value, the field is hidden and not
-    required."""
-    free_text: bool = False
-    """The field offers values as suggestions, and accepts any other text too."""
-
-
-class CredentialValues(Mapping[str, str]):
-    """The fields of one set of credentials, unencrypted.
-
-    The repr shows names only, so that a traceback or a log line cannot contain a secret.
-    """
-
-    def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
-        """`owner` is the account whose budget the calls use, or '' for credentials of Scalr."""
-        self._values = dict(values)
-        self.owner = owner
-
-    def __getitem__(self, name: str) -> str:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return f"CredentialValues({', '.join(sorted(self._values))})"
-
-
-@dataclass(frozen=True)
-class ImageId:
-    """A parsed image ID: its canonical form, and the location if the text contained one."""
-
-    value: str
-    location: str = ""
-    is_alias: bool = dataclasses.field(default=False, compare=False)
-    """Whether the ID can refer to another image later, as `latest` or an image family can."""
-
-
-@dataclass(frozen=True)
-class Locator:
-    """Identifies a cloud image within one cloud."""
-
-    location: str
-    image_id: str
-    compute_resource: str = ""
-
-
-@dataclass(frozen=True)
-class NamedImage:
-    """Identifies a cloud image by its name. `Cloud.find_image_id` finds its ID."""
-
-    location: str
-    name: str
-    compute_resource: str = ""
-
-
-@dataclass(frozen=True)
-class Location:
-    """A location that people can choose, such as an AWS region.
-
-    `key` is the cloud's name for the location, for example `us-east-1`. `label` is for people.
-    """
-
-    key: str
-    label: str
-    enabled: bool = True
-
-    def __post_init__(self) -> None:
-        _bound(self, TEXT_LENGTH, "label")
-
-
-@dataclass(frozen=True)
-class ListedImage:
-    """An image in the list that a cloud offers: its canonical ID, and its name for people."""
-
-    image_id: str
-    name: str
-
-    def __post_init__(self) -> None:
-        _bound(self, NAME_LENGTH, "name")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A detail that only this cloud reports. `label` and `value` are for people."""
-
-    key: str
-    label: str
-    value: str
-
-    def __post_init__(self) -> None:
-        _bound(self, NAME_LENGTH, "key", "label")
-        _bound(self, TEXT_LENGTH, "value")
-
-
-REPLACEMENT = "replacement"
-"""The key of the fact that contains the ID of the image to use instead."""
-OWNER = "owner"
-"""The key of the fact that begins with the ID of the account or project that owns the image."""
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A disk of the image. `size_gb` is in GB (2**30 bytes), or None if unknown."""
-
-    device: str
-    kind: str
-    size_gb: int | None
-    snapshot: str
-    encrypted: bool | None
-    root: bool = False
-
-    def __post_init__(self) -> None:
-        _bound(self, NAME_LENGTH, "device", "kind")
-        _bound(self, TEXT_LENGTH, "snapshot")
-
-
-@dataclass(frozen=True)
-class ImageDetails:
-    """The details of one image as the cloud reports them, without any suggestions."""
-
-    name: str
-    """The name of the image in the cloud, or '' if the cloud has none."""
-    description: str
-    architecture: str
-    """x86_64, arm64, i386, or the cloud's own word; '' if unknown."""
-    size_gb: int | None
-    """The size of the root disk in GB."""
-    state: ImageState
-    state_note: str
-    """One sentence that explains the state, or ''."""
-    created: datetime | None
-    deprecated: datetime | None
-    """When the image was deprecated or, if it is available, when it will be deprecated."""
-    facts: tuple[Fact, ...]
-    volumes: tuple[Volume, ...]
-    os_texts: tuple[str, ...]
-    """Texts from the cloud that may name the operating system, the most reliable first."""
-    warnings: tuple[str, ...] = ()
-    """One sentence for each problem to know about before relying on the image."""
-    image_id: str = ""
-    """The canonical ID of the image that was found, or '' if it equals the requested ID. If the
-    requested ID is an alias, such as `latest` or the name of a family, the two IDs differ."""
-    compute_resources: tuple[str, ...] = ()
-    """The compute resources that the image can be registered for, for clouds that have a
-    `compute_resource_field`."""
-    location: str = ""
-    """The current location, or '' if it is the requested location. See `describe_again`."""
-    lookup_location: str = ""
-    """The location where the image was read, or where an import expects the image. If the image can
-    be read without a location, this is ''. The location isn't part of the image's identity, but
-    makes the next look-up fast."""
-    end: datetime | None = None
-    """When the image will be obsolete or deleted, as its owner announced."""
-
-    @property
-    def deprecation_announced_for(self) -> datetime | None:
-        """The time from which a look-up of this available image will return DEPRECATED, or None."""
-        if self.state is not ImageState.AVAILABLE:
-            return None
-        return min(filter(None, (self.deprecated, self.end)), default=None)
-
-    def __post_init__(self) -> None:
-        _bound(self, NAME_LENGTH, "architecture")
-        _bound(self, TEXT_LENGTH, "name", "state_note")
-        _bound(self, DESCRIPTION_LENGTH, "description")
-        _replace(
-            self,
-            facts=_first_facts(self.facts),
-            volumes=self.volumes[:MAX_ITEMS],
-            os_texts=tuple(bounded(each, TEXT_LENGTH) for each in self.os_texts[:MAX_ITEMS]),
-            warnings=tuple(bounded(each, TEXT_LENGTH) for each in self.warnings[:MAX_ITEMS]),
-            compute_resources=self.compute_resources[:MAX_LISTED],
-        )
-
-    @property
-    def replacement(self) -> str:
-        """The ID of the image that the owner recommends instead, or ''."""
-        return next((fact.value for fact in self.facts if fact.key == REPLACEMENT), "")
-
-    @property
-    def owner(self) -> str:
-        """The ID of the account or project that owns the image, or '' if it is unknown."""
-        fact = next((fact.value for fact in self.facts if fact.key == OWNER), "")
-        return fact.partition(" ")[0]
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The owner of the credentials, according to the cloud.
-
-    `account` is a number, tenant or project; `description` is for people.
-    """
-
-    account: str
-    description: str
-
-    def __post_init__(self) -> None:
-        _bound(self, NAME_LENGTH, "account")
-        _bound(self, TEXT_LENGTH, "description")
-
-
-def _bound(value: object, length: int, /, *names: str) -> None:
-    """Shorten the texts of a new frozen value."""
-    _replace(value, **{name: bounded(getattr(value, name), length) for name in names})
-
-
-def _replace(value: object, /, **fields: object) -> None:
-    for name, field in fields.items():
-        object.__setattr__(value, name, field)
-
-
-def _first_facts(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
-    """Return at most MAX_FACTS facts, including all facts that the registry itself uses."""
-    if len(facts) <= MAX_FACTS:
-        return facts
-    used = [fact for fact in facts if fact.key in {REPLACEMENT, OWNER}]
-    others = [fact for fact in facts if fact.key not in {REPLACEMENT, OWNER}]
-    shown = (used + others)[: MAX_FACTS - 1]
-    left_out = Fact("more", "More details", f"{len(facts) - len(shown):,} more (shortened)")
-    return (*shown, left_out)
 
 
 class Cloud(ABC):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from typing import NamedTuple
 
-from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.outgoing.endpoints import NotConnected
 
 MAX_CAUSES = 20

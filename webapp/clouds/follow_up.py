@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 from webapp.clouds import base
-from webapp.clouds.base import ImageNotFound
+from webapp.clouds.errors import ImageNotFound
 from webapp.clouds.messages import join_names
 from webapp.clouds.outgoing.calls import call_each_within, call_within
 

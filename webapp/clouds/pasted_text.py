@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from webapp.clouds.base import ImageId, InvalidImageId
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
 
 MAX_LENGTH = 2000
 """The maximum length of a text to parse, in characters. No URL of a cloud's console is longer."""

@@ -9,7 +9,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from webapp.clouds.base import InvalidCredentials
+from webapp.clouds.errors import InvalidCredentials
 
 MAX_LENGTH = 64 * 1024
 """The maximum length of `pem` in characters, which is enough for about thirty certificates."""

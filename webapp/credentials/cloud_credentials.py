@@ -19,7 +19,9 @@ from models import CloudCredentials, Image, Scope, load_scopes, now, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, CredentialValues, Field, Identity, InvalidCredentials
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.errors import InvalidCredentials
 from webapp.credentials.vault import Vault
 from webapp.people import scopes
 from webapp.refusals import Refusal

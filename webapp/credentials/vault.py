@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from peewee import chunked
 
 from models import CloudCredentials, transaction
-from webapp.clouds.base import CredentialValues, Field
+from webapp.clouds.credentials import CredentialValues, Field
 from webapp.monitoring import masking
 from webapp.refusals import Refusal
 

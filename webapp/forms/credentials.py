@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired
 
 from models import CloudCredentials
 from webapp.clouds.base import Cloud
-from webapp.clouds.base import Field as CloudField
+from webapp.clouds.credentials import Field as CloudField
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import BaseForm, MarkRequired
 from webapp.forms.fields import (

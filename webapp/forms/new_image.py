@@ -8,16 +8,11 @@ from typing import Any, ClassVar
 from wtforms import Field, Form
 
 from models import CloudCredentials
-from webapp.clouds.base import (
-    MAX_LISTED,
-    Cloud,
-    ImageId,
-    InvalidImageId,
-    InvalidLocation,
-    ListedImage,
-    Location,
-)
-from webapp.clouds.base import Field as CloudField
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import Field as CloudField
+from webapp.clouds.errors import InvalidImageId, InvalidLocation
+from webapp.clouds.limits import MAX_LISTED
+from webapp.clouds.locators import ImageId, ListedImage, Location
 from webapp.forms.base import MarkRequired, NotTooLong, refuse
 from webapp.forms.fields import Choice, PastedText
 

@@ -25,16 +25,15 @@ from models import CloudCredentials, Image, transaction
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import (
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import (
     CallsInProgress,
     CloudError,
-    ImageDetails,
     ImageNotFound,
     ImageNotVisible,
-    ImageState,
-    Locator,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 from webapp.credentials.vault import Vault, VaultError
 from webapp.images import image_details
 from webapp.images.identity import (

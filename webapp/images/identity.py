@@ -36,7 +36,9 @@ from models import Image, Prepared, Scope, transaction
 from schema.images import image_key_of
 from schema.text import place_key
 from webapp.clouds import CLOUDS, clouds_for_image_id
-from webapp.clouds.base import Cloud, ImageId, InvalidLocation, LocationRule, Locator
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import InvalidLocation
+from webapp.clouds.locators import ImageId, LocationRule, Locator
 from webapp.refusals import Refusal
 from webapp.values.text import line_problem
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from models import Image
 from webapp import audit
-from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
 from webapp.values.text import displayable, displayable_lines
 
 ARCHITECTURE_LENGTH = 32

@@ -16,7 +16,8 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from models import Scope, now
 from webapp.access import Actor
-from webapp.clouds.base import ImageDetails, Locator
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.locators import Locator
 from webapp.images import image_details
 from webapp.refusals import Refusal
 

@@ -16,7 +16,8 @@ from schema.text import place_key
 from webapp import audit
 from webapp.access import Actor, Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, ImageState, LocationRule, Locator
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.locators import LocationRule, Locator
 from webapp.credentials.vault import Vault
 from webapp.images import image_details
 from webapp.images.choices import NAME_LENGTH, ImageChoices, InvalidChoices, apply_choices

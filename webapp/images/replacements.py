@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from models import Image, Scope
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageDetails, InvalidImageId, Locator
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import Locator
 from webapp.images.identity import ImageIdentity, find_registered
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from models import Job, JobRow, Scope
 from webapp.access import Actor
-from webapp.clouds.base import CallsInProgress, CloudThrottled, CloudUnreachable
+from webapp.clouds.errors import CallsInProgress, CloudThrottled, CloudUnreachable
 from webapp.credentials.vault import Vault
 from webapp.jobs.store import Outcome
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from webapp.clouds.base import CloudError, CloudUnreachable
+from webapp.clouds.errors import CloudError, CloudUnreachable
 
 FIRST_CLOUD_PAUSE, LONGEST_CLOUD_PAUSE = 5.0, 300.0
 """The first and the maximum pause before a row calls its cloud again, in seconds.

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import models
 from models import Image, JobRow, Level, Scope
 from webapp.access import Actor
-from webapp.clouds.base import CloudError, ImageState
+from webapp.clouds.details import ImageState
+from webapp.clouds.errors import CloudError
 from webapp.credentials.vault import Vault
 from webapp.images import checking, deletion, editing, life_cycle, successors
 from webapp.images.choices import choices_of

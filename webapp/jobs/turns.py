@@ -26,7 +26,7 @@ from models import (
     transaction,
 )
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CallsInProgress
+from webapp.clouds.errors import CallsInProgress
 from webapp.credentials.vault import Vault
 from webapp.jobs import backoff, claims, leases, pauses, store
 from webapp.jobs.actions import RETRIED_CLOUD_ERRORS, JobAction, action_of

@@ -17,7 +17,7 @@ from typing import Any
 
 from models import Image, Level, LifeCycle, Scope
 from webapp.access import Actor
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.search import sql
 from webapp.search.keys import Key

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models import Scope
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.search import conditions, planner, sql
 from webapp.search.keys import STORED_KEYS, Key
 from webapp.search.query import EVERYTHING, Query, Term

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from models import Level, LifeCycle
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 
 
 class Key(enum.StrEnum):

@@ -16,7 +16,7 @@ from datetime import timedelta
 from models import LifeCycle, Scope, today
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.search import conditions, planner, sql
 from webapp.search.conditions import ScopeSlice

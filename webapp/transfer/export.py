@@ -16,7 +16,8 @@ from itertools import islice
 from typing import Any
 
 from models import Image, Scope, today
-from webapp.clouds.base import ImageState, Locator
+from webapp.clouds.details import ImageState
+from webapp.clouds.locators import Locator
 from webapp.images.identity import ImageIdentity, reference_to_image
 
 COLUMNS = (

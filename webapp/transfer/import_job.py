@@ -13,7 +13,8 @@ from typing import Any
 
 from models import Image, JobRow, Scope, transaction
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CloudError, ImageDetails, ImageState
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import CloudError
 from webapp.credentials.vault import Vault
 from webapp.images import editing, life_cycle, registration
 from webapp.images.choices import ImageChoices

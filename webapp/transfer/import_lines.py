@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 
 from models import Image, LifeCycle
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, CloudError, LocationRule, Locator
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import CloudError
+from webapp.clouds.locators import LocationRule, Locator
 from webapp.images import operating_systems
 from webapp.images.choices import ImageChoices, choices_of, parse_choice, parse_size
 from webapp.images.identity import ImageIdentity, locator_of, require_storable

@@ -12,7 +12,8 @@ from typing import Any
 
 from models import CloudCredentials, Job, JobRow, Scope
 from webapp.access import Actor, Forbidden
-from webapp.clouds.base import CloudError, Locator
+from webapp.clouds.errors import CloudError
+from webapp.clouds.locators import Locator
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.images import receipts, registration

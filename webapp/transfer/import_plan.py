@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from models import CloudCredentials, Image, Level, Scope
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.images.identity import ImageIdentity, find_all_registered
 from webapp.images.life_cycle import LifeCyclePlan
 from webapp.images.receipts import Receipt

@@ -19,7 +19,7 @@ from typing import Any
 from models import Job, JobRow, Lease, Scope, now, transaction
 from webapp.access import Actor
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudError
+from webapp.clouds.errors import CloudError
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import Vault
 from webapp.jobs import leases, pauses, runner, store

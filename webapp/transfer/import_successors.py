@@ -16,7 +16,7 @@ from itertools import islice
 from peewee import fn
 
 from models import Image, LifeCycle, Scope
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.images.identity import ImageIdentity, parse_references, reference_to_image
 from webapp.images.successors import (
     LONGEST_CHAIN,

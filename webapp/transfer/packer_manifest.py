@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from webapp.clouds import CLOUDS, clouds_for_image_id
-from webapp.clouds.base import Cloud, IncompleteArtifact, InvalidImageId, Locator, NamedImage
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import IncompleteArtifact, InvalidImageId
+from webapp.clouds.locators import Locator, NamedImage
 from webapp.images.choices import is_valid_name
 from webapp.images.identity import ImageIdentity
 from webapp.transfer.export import IMPORT_COLUMNS

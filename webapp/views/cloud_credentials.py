@@ -10,7 +10,8 @@ from flask import Response, abort, g, request, url_for
 from models import CloudCredentials
 from webapp.access import Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import Cloud, CloudError
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import CloudError
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import ActionForm, ConfirmForm, refuse
 from webapp.forms.credentials import cleared_secrets, credential_values, credentials_form

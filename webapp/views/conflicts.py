@@ -15,7 +15,7 @@ from typing import Any
 from flask import Response, g, request
 
 from models import EditedTable
-from webapp.clouds.base import CloudError
+from webapp.clouds.errors import CloudError
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import Change, EditConflict, are_all_by
 from webapp.web.components import field_value

@@ -10,7 +10,8 @@ from models import Image, Level
 from webapp.access import Right
 from webapp.audit.log import image_page
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudError, Locator
+from webapp.clouds.errors import CloudError
+from webapp.clouds.locators import Locator
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
 from webapp.forms.base import ConfirmForm, refuse

@@ -17,7 +17,9 @@ from werkzeug.datastructures import MultiDict
 from models import Level
 from webapp.access import Right
 from webapp.clouds import CLOUDS, recognize_image_id
-from webapp.clouds.base import Cloud, CloudError, ImageId, InvalidImageId
+from webapp.clouds.base import Cloud
+from webapp.clouds.errors import CloudError, InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
 from webapp.forms.base import refuse

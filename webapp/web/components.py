@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from models import LifeCycle, Scope
 from webapp.audit import field_label
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.search.rows import ListedImage
 from webapp.web.static_files import versioned_path

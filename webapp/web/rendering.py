@@ -17,7 +17,7 @@ from models import Level, Scope
 from webapp import audit
 from webapp.access import Right
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import ImageState
+from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
 from webapp.people import bookmarks
 from webapp.settings import SettingsError

@@ -9,7 +9,7 @@ import pytest
 from sandbox import aws
 from tests.clouds.aws.peer import aws_credentials
 from webapp.clouds.aws.adapter import Aws
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 
 
 @pytest.fixture

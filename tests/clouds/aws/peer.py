@@ -10,7 +10,8 @@ from sandbox import aws, faulty
 from tests.clouds.aws.answers import aws_error, by_action
 from tests.clouds.peer import SECRET, Peer
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 
 
 class AwsPeer(Peer):

@@ -16,16 +16,10 @@ from tests.clouds.aws.peer import aws_credentials
 from tests.clouds.helpers import fact
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.details import image_details
-from webapp.clouds.base import (
-    CredentialValues,
-    Fact,
-    ImageNotFound,
-    ImageNotVisible,
-    ImageState,
-    Locator,
-    UnknownLocation,
-    Volume,
-)
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.details import Fact, ImageState, Volume
+from webapp.clouds.errors import ImageNotFound, ImageNotVisible, UnknownLocation
+from webapp.clouds.locators import Locator
 
 ROOT = Path(__file__).parents[3]
 HOME = "us-east-1"

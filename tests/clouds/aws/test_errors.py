@@ -17,7 +17,7 @@ from tests.clouds.peer import SECRET
 from webapp.clouds import base, follow_up
 from webapp.clouds.aws import errors, sdk
 from webapp.clouds.aws.adapter import Aws
-from webapp.clouds.base import (
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
@@ -25,10 +25,10 @@ from webapp.clouds.base import (
     ImageNotFound,
     ImageNotVisible,
     InvalidImageId,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 
 LOCATOR = Locator("eu-west-1", "ami-0123456789abcdef0")
 

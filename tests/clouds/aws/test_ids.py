@@ -12,7 +12,8 @@ from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds import clouds_for_image_id
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.ids import AMI, parse
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
 
 NEW = "ami-0123456789abcdef0"

@@ -6,7 +6,7 @@ import pytest
 
 from webapp.clouds.aws import sdk
 from webapp.clouds.aws.locations import parse
-from webapp.clouds.base import InvalidLocation
+from webapp.clouds.errors import InvalidLocation
 
 
 @pytest.mark.parametrize(

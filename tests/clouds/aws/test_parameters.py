@@ -17,18 +17,17 @@ from tests.clouds.helpers import assert_rejected_quickly, cloud_error
 from webapp.clouds import CLOUDS, clouds_for_image_id
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.parameters import PREFIX, ami_in, parse
-from webapp.clouds.base import (
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import (
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
-    CredentialValues,
-    ImageId,
     ImageNotVisible,
     InvalidImageId,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import ImageId, Locator
 from webapp.clouds.pasted_text import MAX_LENGTH
 
 HOME = "us-east-1"

@@ -13,7 +13,8 @@ from webapp.clouds.aws import sdk
 from webapp.clouds.aws.adapter import Aws
 from webapp.clouds.aws.ids import is_region, parse
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_region
-from webapp.clouds.base import ImageId, InvalidCredentials, Locator, UnknownLocation
+from webapp.clouds.errors import InvalidCredentials, UnknownLocation
+from webapp.clouds.locators import ImageId, Locator
 
 LOADER = botocore.loaders.Loader()
 BOTOCORE = {each["id"]: each for each in LOADER.load_data("partitions")["partitions"]}

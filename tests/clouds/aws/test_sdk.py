@@ -13,7 +13,8 @@ from tests.clouds.aws import answers
 from tests.clouds.aws.peer import aws_credentials
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from webapp.clouds.aws.adapter import Aws
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 
 ROOT = Path(__file__).parents[3]
 HOME = "us-east-1"
@@ -61,7 +62,8 @@ def test_the_environment_of_the_server_is_ignored(sandbox_aws: str, tmp_path: Pa
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS\n"
-        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "from webapp.clouds.credentials import CredentialValues\n"
+        "from webapp.clouds.locators import Locator\n"
         "from webapp.clouds.outgoing import endpoints\n"
         "endpoints.configure(['127.0.0.0/8'])\n"
         "values, locator = json.loads(sys.argv[1])\n"

@@ -9,7 +9,7 @@ import pytest
 from sandbox import azure
 from tests.clouds.azure.peer import AzurePeer
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 
 
 @pytest.fixture

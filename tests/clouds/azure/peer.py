@@ -10,7 +10,8 @@ from sandbox import azure, azure_images, faulty, tls
 from tests.clouds.azure.answers import aadsts, after_login, arm_error, denied
 from tests.clouds.peer import Peer
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 
 NOBLE = azure_images.NOBLE
 OWN = azure_images.ACME_IMAGE

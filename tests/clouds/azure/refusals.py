@@ -8,7 +8,9 @@ from tests.clouds.azure.answers import after_login
 from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import CloudError, CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudError
+from webapp.clouds.locators import Locator
 
 HOME = "westeurope"
 NOBLE = azure_images.NOBLE

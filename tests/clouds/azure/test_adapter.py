@@ -16,7 +16,9 @@ from tests.clouds.helpers import fact
 from webapp.clouds.azure import details as azure_details
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.azure.ids import MarketplaceImage
-from webapp.clouds.base import CredentialValues, Fact, ImageState, Locator, Volume
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.details import Fact, ImageState, Volume
+from webapp.clouds.locators import Locator
 from webapp.images import operating_systems
 
 HOME = "westeurope"

@@ -19,16 +19,16 @@ from tests.clouds.azure.answers import is_login
 from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.vendor_data import folder
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import (
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import (
     CloudError,
     CredentialsRejected,
-    CredentialValues,
     ImageNotFound,
     ImageNotVisible,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 
 OWN, GOLDEN = azure_images.ACME_IMAGE, azure_images.GOLDEN
 SHARED = azure_shared_galleries.CONTOSO_LINUX

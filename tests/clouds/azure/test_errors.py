@@ -32,18 +32,18 @@ from webapp.clouds import base
 from webapp.clouds.azure import errors as azure_errors
 from webapp.clouds.azure import sdk as azure_sdk
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import (
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
-    CredentialValues,
     ImageNotFound,
     InvalidImageId,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import CredentialValues, InvalidCredentials
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import InvalidCredentials
 
 
 def test_values_that_the_sdk_rejects_are_reported(adapter: Azure, good: CredentialValues) -> None:

@@ -15,7 +15,8 @@ from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.azure.refusals import HOME, LOCATOR, NOBLE, OWN, look_up_error_after_login
 from tests.clouds.helpers import cloud_error
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import CloudUnreachable, ImageNotFound, Locator, PermissionDenied
+from webapp.clouds.errors import CloudUnreachable, ImageNotFound, PermissionDenied
+from webapp.clouds.locators import Locator
 
 GARBAGE = ["<html>Welcome</html>", "", "{}", "[]", "null", "\x00", '"x"', '{"properties": null}']
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.clouds.helpers import assert_rejected_quickly
 from webapp.clouds.azure.ids import parse, parse_canonical, parse_location
-from webapp.clouds.base import ImageId, InvalidImageId, InvalidLocation
+from webapp.clouds.errors import InvalidImageId, InvalidLocation
+from webapp.clouds.locators import ImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
 
 SUBSCRIPTION = "01234567-89ab-cdef-0123-456789abcdef"

@@ -19,15 +19,15 @@ from tests.clouds.azure.refusals import HOME, NOBLE, OWN, look_up_error, look_up
 from tests.clouds.helpers import cloud_error
 from webapp.clouds import follow_up
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import (
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import (
     CloudError,
-    CredentialValues,
     ImageNotFound,
     ImageNotVisible,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 
 
 @pytest.mark.parametrize(

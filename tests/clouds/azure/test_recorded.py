@@ -17,16 +17,10 @@ from tests.clouds.azure.answers import after_login, arm_error
 from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.vendor_data import folder
 from webapp.clouds.azure.adapter import Azure
-from webapp.clouds.base import (
-    CloudError,
-    CredentialValues,
-    Fact,
-    ImageDetails,
-    ImageNotFound,
-    ImageState,
-    InvalidImageId,
-    Locator,
-)
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.details import Fact, ImageDetails, ImageState
+from webapp.clouds.errors import CloudError, ImageNotFound, InvalidImageId
+from webapp.clouds.locators import Locator
 from webapp.images import image_details, operating_systems
 
 NOBODY = "00000000-0000-0000-0000-000000000000"

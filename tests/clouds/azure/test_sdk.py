@@ -16,7 +16,9 @@ from tests.clouds.azure.peer import AzurePeer
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from webapp.clouds.azure import sdk as azure_sdk
 from webapp.clouds.azure.adapter import CLOUDS, Azure
-from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudUnreachable
+from webapp.clouds.locators import Locator
 
 ROOT = Path(__file__).parents[3]
 NOBLE = Locator("westeurope", azure_images.NOBLE.urn())
@@ -49,7 +51,8 @@ def test_the_environment_of_the_server_is_ignored(tmp_path: Path) -> None:
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS\n"
-        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "from webapp.clouds.credentials import CredentialValues\n"
+        "from webapp.clouds.locators import Locator\n"
         "from webapp.clouds.outgoing import endpoints\n"
         "endpoints.configure(['127.0.0.0/8'])\n"
         "values, locator = json.loads(sys.argv[1])\n"

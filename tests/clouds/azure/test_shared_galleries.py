@@ -14,15 +14,10 @@ from tests.clouds.azure.refusals import look_up_error, look_up_error_after_login
 from tests.clouds.helpers import cloud_error, fact
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.azure.details import as_gallery_version
-from webapp.clouds.base import (
-    CredentialValues,
-    ImageNotFound,
-    ImageNotVisible,
-    ImageState,
-    Locator,
-    PermissionDenied,
-    UnknownLocation,
-)
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.details import ImageState
+from webapp.clouds.errors import ImageNotFound, ImageNotVisible, PermissionDenied, UnknownLocation
+from webapp.clouds.locators import Locator
 from webapp.images import operating_systems
 
 DEFINITIONS = azure_shared_galleries.SHARED_DEFINITIONS

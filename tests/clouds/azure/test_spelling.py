@@ -8,7 +8,7 @@ from sandbox import azure, azure_images
 from tests.clouds.azure.peer import AzurePeer
 from webapp.clouds.azure.adapter import Azure
 from webapp.clouds.azure.ids import parse_canonical, with_azure_spelling
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 
 NOBLE = azure_images.NOBLE.urn()
 IDS = (NOBLE, azure_images.ACME_IMAGE.resource_id, azure_images.GOLDEN.version_id("1.0.10"))

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import gce
 from tests.clouds.gce.peer import gce_credentials
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.gce.adapter import Gce
 
 

@@ -11,7 +11,8 @@ from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
 from tests.clouds.gce.answers import refusing
 from tests.clouds.peer import Peer
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 
 NOBLE = gce_images.NOBLE
 LINK = "https://www.googleapis.com/compute/v1/projects/"

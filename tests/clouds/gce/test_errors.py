@@ -25,18 +25,18 @@ from tests.clouds.gce.answers import JSON, authorization, refusing
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import cloud_error
 from webapp.clouds import base
-from webapp.clouds.base import (
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
     ImageNotFound,
     InvalidImageId,
-    Locator,
     PermissionDenied,
 )
 from webapp.clouds.gce import sdk
 from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.locators import Locator
 
 IMAGE = "globex-images/global/images/web"
 FAMILY = "globex-images/global/images/family/web"

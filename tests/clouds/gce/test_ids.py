@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clouds.helpers import assert_rejected_quickly
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.errors import InvalidImageId
 from webapp.clouds.gce.ids import parse, parse_reference
+from webapp.clouds.locators import ImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
 
 IMAGE = "debian-cloud/global/images/debian-13-trixie-v20261112"

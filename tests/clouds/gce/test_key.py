@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import gce_keys, tls
-from webapp.clouds.base import InvalidCredentials
+from webapp.clouds.errors import InvalidCredentials
 from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.key import MAX_LENGTH, parse_key
 

@@ -21,9 +21,11 @@ from sandbox import faulty, gce, gce_images
 from tests.clouds import prism, vendor_data
 from tests.clouds.gce.answers import JSON
 from tests.clouds.gce.peer import gce_credentials
-from webapp.clouds.base import CloudError, ImageDetails, ImageNotFound, ImageState, Locator
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import CloudError, ImageNotFound
 from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.details import resource_path
+from webapp.clouds.locators import Locator
 from webapp.images import operating_systems
 
 # The operating systems of the recorded images, by the prefix of the image name.

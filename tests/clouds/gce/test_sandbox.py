@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sandbox import gce_images, gce_keys
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import run_python
-from webapp.clouds.base import CredentialsRejected, Locator
+from webapp.clouds.errors import CredentialsRejected
 from webapp.clouds.gce.adapter import Gce
 from webapp.clouds.gce.ids import parse
+from webapp.clouds.locators import Locator
 
 ROOT = Path(__file__).parents[3]
 NOW = int(time.time())

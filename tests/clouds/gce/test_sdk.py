@@ -18,9 +18,10 @@ from sandbox import faulty, gce_images, gce_keys
 from tests.clouds.gce import answers
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.gce import sdk
 from webapp.clouds.gce.adapter import Gce
+from webapp.clouds.locators import Locator
 
 ROOT = Path(__file__).parents[3]
 KNOWN = gce_images.NOBLE
@@ -118,7 +119,8 @@ def test_the_environment_of_the_server_is_ignored(cloud_url: str, tmp_path: Path
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS\n"
-        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "from webapp.clouds.credentials import CredentialValues\n"
+        "from webapp.clouds.locators import Locator\n"
         "from webapp.clouds.outgoing import endpoints\n"
         "endpoints.configure(['127.0.0.0/8'])\n"
         "values, image_id = json.loads(sys.argv[1])\n"

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox import openstack
 from tests.clouds.openstack.peer import openstack_credentials
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.openstack.adapter import OpenStack
 
 

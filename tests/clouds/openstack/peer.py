@@ -12,7 +12,9 @@ from tests.clouds.helpers import cloud_error
 from tests.clouds.openstack import answers
 from tests.clouds.peer import Peer
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudError, CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudError
+from webapp.clouds.locators import Locator
 from webapp.clouds.openstack.adapter import OpenStack
 
 UNKNOWN = "0fedcba9-8765-4321-8fed-cba987654321"

@@ -12,19 +12,16 @@ from sandbox.openstack_images import CATALOG, REGION_ONE, REGION_TWO, SandboxIma
 from tests.clouds.helpers import fact
 from tests.clouds.openstack.answers import cloud, endpoint, image, keystone_error
 from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
-from webapp.clouds.base import (
-    CredentialValues,
-    Fact,
-    Identity,
+from webapp.clouds.credentials import CredentialValues, Identity
+from webapp.clouds.details import Fact, ImageState
+from webapp.clouds.errors import (
     ImageNotFound,
     ImageNotVisible,
-    ImageState,
     InvalidCredentials,
-    Location,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Location, Locator
 from webapp.clouds.openstack import details as image_details
 from webapp.clouds.openstack import sdk
 from webapp.clouds.openstack.adapter import OpenStack

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from webapp.clouds.base import ImageState, Volume
+from webapp.clouds.details import ImageState, Volume
 from webapp.clouds.openstack.details import image_details
 
 

@@ -33,19 +33,20 @@ from tests.clouds.openstack.peer import (
     look_up_error,
     openstack_credentials,
 )
-from webapp.clouds import base, follow_up
-from webapp.clouds.base import (
+from webapp.clouds import follow_up
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
-    CredentialValues,
     ImageNotFound,
     ImageNotVisible,
-    Locator,
+    InvalidImageId,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Locator
 from webapp.clouds.openstack import errors
 from webapp.clouds.openstack.adapter import OpenStack
 
@@ -349,7 +350,7 @@ def test_unexpected_answers_of_glance_are_reported(adapter: OpenStack, body: str
 
 def test_a_malformed_id_is_refused(adapter: OpenStack) -> None:
     for text in ("../secrets", "a/../b", f"{ONLY_IN_REGION_TWO.image_id}/file"):
-        with pytest.raises(base.InvalidImageId):
+        with pytest.raises(InvalidImageId):
             adapter.parse_image_id(text)
 
 

@@ -13,7 +13,8 @@ from tests.clouds.helpers import cloud_error
 from tests.clouds.openstack.answers import cloud, endpoint, image
 from tests.clouds.openstack.peer import LOCATOR, look_up_error, openstack_credentials
 from webapp.clouds import base
-from webapp.clouds.base import CloudUnreachable, Locator
+from webapp.clouds.errors import CloudUnreachable
+from webapp.clouds.locators import Locator
 from webapp.clouds.openstack import sdk
 from webapp.clouds.openstack.adapter import OpenStack
 

@@ -27,20 +27,18 @@ from sandbox.openstack_images import (
 from tests.clouds.openstack import real_services
 from tests.clouds.openstack.peer import UNKNOWN, application_credentials, openstack_credentials
 from tests.clouds.openstack.seed import ADMIN_PASSWORD, Client
-from webapp.clouds.base import (
+from webapp.clouds.credentials import CredentialValues, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import (
     CloudError,
     CloudUnreachable,
     CredentialsRejected,
-    CredentialValues,
-    Identity,
-    ImageDetails,
     ImageNotFound,
     ImageNotVisible,
-    Location,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
+from webapp.clouds.locators import Location, Locator
 from webapp.clouds.openstack.adapter import OpenStack
 
 DIFFERENT_FACTS = {

@@ -14,7 +14,7 @@ from sandbox.openstack_images import DEBIAN_13, NOBLE, ONLY_IN_REGION_TWO, REGIO
 from tests.clouds.helpers import assert_cached_call_is_fast, run_python
 from tests.clouds.openstack.answers import cloud, image
 from tests.clouds.openstack.peer import LOCATOR, application_credentials, openstack_credentials
-from webapp.clouds.base import Locator
+from webapp.clouds.locators import Locator
 from webapp.clouds.openstack.adapter import OpenStack
 
 ROOT = Path(__file__).parents[3]
@@ -119,7 +119,8 @@ def test_the_environment_of_the_server_is_ignored(cloud_url: str, tmp_path: Path
     code = (
         "import json, sys\n"
         "from webapp.clouds import CLOUDS\n"
-        "from webapp.clouds.base import CredentialValues, Locator\n"
+        "from webapp.clouds.credentials import CredentialValues\n"
+        "from webapp.clouds.locators import Locator\n"
         "from webapp.clouds.outgoing import endpoints\n"
         "endpoints.configure(['127.0.0.0/8'])\n"
         "values, locator = json.loads(sys.argv[1])\n"

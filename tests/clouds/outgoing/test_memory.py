@@ -10,7 +10,9 @@ import pytest
 
 from sandbox import faulty
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudUnreachable
+from webapp.clouds.locators import Locator
 
 READ_IN_THREADS = """
 import re, sys, threading

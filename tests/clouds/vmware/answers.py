@@ -13,7 +13,7 @@ from sandbox import faulty, tls, vmware, vmware_soap
 from sandbox.faulty import Behavior
 from sandbox.vmware_inventory import INVENTORY
 from tests.clouds.peer import SECRET
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 
 _METHOD = re.compile(rb"<soapenv:Body>\s*<(\w+)")
 

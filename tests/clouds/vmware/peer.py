@@ -14,7 +14,8 @@ from tests.clouds.peer import SECRET, Peer
 from tests.clouds.vmware import answers
 from tests.clouds.vmware.answers import after_login, by_method, denied, fault
 from webapp.clouds import CLOUDS
-from webapp.clouds.base import CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.locators import Locator
 
 UUID = "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091"
 

@@ -29,20 +29,16 @@ from sandbox.vmware_inventory import (
 )
 from tests.clouds.helpers import fact
 from tests.clouds.vmware import answers
-from webapp.clouds.base import (
-    CredentialValues,
-    Identity,
-    ImageDetails,
+from webapp.clouds.credentials import CredentialValues, Identity
+from webapp.clouds.details import ImageDetails, ImageState
+from webapp.clouds.errors import (
     ImageNotFound,
     ImageNotVisible,
-    ImageState,
     InvalidCredentials,
     InvalidImageId,
-    ListedImage,
-    Location,
-    Locator,
     UnknownLocation,
 )
+from webapp.clouds.locators import ListedImage, Location, Locator
 from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.details import image_details, listed_images, unescape_name
 from webapp.clouds.vmware.inventory import Template, VirtualMachine

@@ -27,16 +27,16 @@ from tests.clouds.vmware.answers import (
     vcenter,
 )
 from webapp.clouds import base
-from webapp.clouds.base import (
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
     ImageNotFound,
     ImageNotVisible,
-    Locator,
     PermissionDenied,
 )
+from webapp.clouds.locators import Locator
 from webapp.clouds.vmware import connection, errors
 from webapp.clouds.vmware.adapter import VMware, _require_in_datacenter
 from webapp.clouds.vmware.inventory import VirtualMachine

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clouds.helpers import assert_rejected_quickly
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.clouds.pasted_text import MAX_LENGTH
 from webapp.clouds.vmware.ids import UUID, parse, parse_thumbprint
 

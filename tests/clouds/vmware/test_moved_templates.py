@@ -22,14 +22,9 @@ from sandbox.vmware_inventory import (
 )
 from sandbox.vmware_objects import READ_ONLY
 from tests.clouds.helpers import cloud_error, fact
-from webapp.clouds.base import (
-    CredentialValues,
-    ImageNotFound,
-    ImageNotVisible,
-    Location,
-    Locator,
-    UnknownLocation,
-)
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import ImageNotFound, ImageNotVisible, UnknownLocation
+from webapp.clouds.locators import Location, Locator
 from webapp.clouds.vmware.adapter import VMware
 
 REGISTERED = Locator("Copenhagen", UBUNTU.uuid)

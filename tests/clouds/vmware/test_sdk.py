@@ -19,7 +19,9 @@ from tests.clouds.helpers import run_python
 from tests.clouds.peer import SECRET
 from tests.clouds.vmware import answers
 from tests.clouds.vmware.answers import credentials
-from webapp.clouds.base import CloudUnreachable, CredentialValues, Locator
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudUnreachable
+from webapp.clouds.locators import Locator
 from webapp.clouds.vmware import sdk
 from webapp.clouds.vmware.adapter import VMware
 

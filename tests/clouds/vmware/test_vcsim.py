@@ -17,17 +17,15 @@ from pyVmomi import vim
 from sandbox import vmware
 from sandbox.vmware_inventory import Datacenter, Disk, Inventory, Machine, Resource
 from tests.clouds.vmware import vcsim
-from webapp.clouds.base import (
+from webapp.clouds.credentials import CredentialValues, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import (
     CredentialsRejected,
-    CredentialValues,
-    Identity,
-    ImageDetails,
     ImageNotFound,
     ImageNotVisible,
-    Location,
-    Locator,
     UnknownLocation,
 )
+from webapp.clouds.locators import Location, Locator
 from webapp.clouds.vmware import inventory, sdk
 from webapp.clouds.vmware.adapter import VMware
 from webapp.clouds.vmware.connection import make_stub

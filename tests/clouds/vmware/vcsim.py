@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from sandbox import tls
-from webapp.clouds.base import CredentialValues
+from webapp.clouds.credentials import CredentialValues
 
 PACKAGES = ("golang-go", "golang-github-vmware-govmomi-dev")
 """The names of the Debian packages."""

@@ -19,24 +19,18 @@ from urllib.parse import quote
 from webapp.clouds.aws import ids, locations, parameters
 from webapp.clouds.aws.details import image_details
 from webapp.clouds.aws.partitions import PARTITIONS, partition_of_arn, partition_of_region
-from webapp.clouds.base import (
-    Cloud,
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import (
     CloudError,
     CloudUnreachable,
     CredentialsRejected,
-    CredentialValues,
-    Field,
-    Identity,
-    ImageDetails,
-    ImageId,
     ImageNotFound,
     ImageNotVisible,
     InvalidCredentials,
     InvalidImageId,
     InvalidLocation,
-    Location,
-    LocationRule,
-    Locator,
     PermissionDenied,
     UnknownLocation,
 )
@@ -47,6 +41,7 @@ from webapp.clouds.follow_up import (
     seconds_left,
     try_call,
 )
+from webapp.clouds.locators import ImageId, Location, LocationRule, Locator
 from webapp.clouds.outgoing.calls import DeadlineExceeded, call_within
 from webapp.clouds.tls import require_certificates
 

@@ -11,7 +11,8 @@ from botocore import exceptions as boto
 from botocore import parsers
 
 from webapp.clouds.aws.sdk import OPERATIONS
-from webapp.clouds.base import (
+from webapp.clouds.connection_errors import raising_modules, translate_connection_error
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
@@ -21,7 +22,6 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.connection_errors import raising_modules, translate_connection_error
 
 LABEL = "AWS"
 IMAGE_NOT_FOUND = "InvalidAMIID.NotFound"

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.clouds.messages import join_first
 from webapp.clouds.pasted_text import strip_pasted_text
 

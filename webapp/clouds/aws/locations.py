@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 
 from webapp.clouds.aws.ids import REGION, ZONE, ZONE_ID
-from webapp.clouds.base import InvalidLocation
 from webapp.clouds.characters import SURROUNDING_CHARACTERS, fold
+from webapp.clouds.errors import InvalidLocation
 from webapp.clouds.messages import shorten
 
 _REGION = re.compile(REGION)

@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from webapp.clouds.aws.ids import AMI, REGION_OR_ZONE, contains_ami, region_in
-from webapp.clouds.base import ImageId, ImageNotVisible, InvalidImageId
+from webapp.clouds.errors import ImageNotVisible, InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.clouds.messages import shorten
 from webapp.clouds.pasted_text import strip_pasted_text
 

@@ -19,8 +19,8 @@ import botocore.session
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection
 from botocore.config import Config
 
-from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.outgoing.calls import has_ended
 from webapp.clouds.outgoing.connections import limited_pools
 from webapp.clouds.tls import ca_file

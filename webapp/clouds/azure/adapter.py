@@ -18,21 +18,11 @@ from typing import TYPE_CHECKING
 
 from webapp.clouds import tls
 from webapp.clouds.azure import ids
-from webapp.clouds.base import (
-    Cloud,
-    CloudError,
-    CredentialValues,
-    Field,
-    Identity,
-    ImageDetails,
-    ImageId,
-    InvalidCredentials,
-    InvalidImageId,
-    Location,
-    LocationRule,
-    Locator,
-    NamedImage,
-)
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import CloudError, InvalidCredentials, InvalidImageId
+from webapp.clouds.locators import ImageId, Location, LocationRule, Locator, NamedImage
 
 if TYPE_CHECKING:
     from webapp.clouds.azure.sdk import Sessions

@@ -13,7 +13,7 @@ from typing import Any
 
 from webapp.clouds.answers import parse_instant
 from webapp.clouds.azure.ids import MarketplaceImage
-from webapp.clouds.base import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
 from webapp.clouds.messages import join_first, since
 
 ARCHITECTURES = {"x64": "x86_64", "arm64": "arm64"}

@@ -11,7 +11,8 @@ from json import JSONDecodeError
 
 from azure.core import exceptions as sdk
 
-from webapp.clouds.base import (
+from webapp.clouds.connection_errors import MAX_CAUSES, translate_connection_error
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
@@ -21,7 +22,6 @@ from webapp.clouds.base import (
     PermissionDenied,
     UnknownLocation,
 )
-from webapp.clouds.connection_errors import MAX_CAUSES, translate_connection_error
 from webapp.clouds.messages import waiting_time
 
 LABEL = "Azure"

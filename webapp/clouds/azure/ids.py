@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from webapp.clouds.base import ImageId, InvalidImageId, InvalidLocation
 from webapp.clouds.characters import SURROUNDING_CHARACTERS
+from webapp.clouds.errors import InvalidImageId, InvalidLocation
+from webapp.clouds.locators import ImageId
 from webapp.clouds.messages import shorten
 from webapp.clouds.pasted_text import MAX_LENGTH, parse_whole_or_part, strip_pasted_text
 

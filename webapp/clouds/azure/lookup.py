@@ -32,11 +32,8 @@ from webapp.clouds.azure.regions import (
     search,
 )
 from webapp.clouds.azure.sdk import Session
-from webapp.clouds.base import (
-    ImageDetails,
-    ImageNotFound,
-    ImageNotVisible,
-)
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import ImageNotFound, ImageNotVisible
 from webapp.clouds.follow_up import follow_up_deadline, try_call
 from webapp.clouds.messages import shorten
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from webapp.clouds.azure import details
 from webapp.clouds.azure.errors import translate, unknown_location
 from webapp.clouds.azure.sdk import LOCATIONS_SECONDS, Session
-from webapp.clouds.base import ImageNotFound, PermissionDenied, UnknownLocation
+from webapp.clouds.errors import ImageNotFound, PermissionDenied, UnknownLocation
 from webapp.clouds.follow_up import REGIONS_AT_ONCE, seconds_left
 from webapp.clouds.messages import join_names
 from webapp.clouds.outgoing.calls import call_each_within

@@ -41,8 +41,9 @@ from webapp.clouds.azure.errors import (
     is_retryable,
 )
 from webapp.clouds.azure.ids import Sharing
-from webapp.clouds.base import CloudUnreachable, CredentialValues, InvalidCredentials
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudUnreachable, InvalidCredentials
 from webapp.clouds.outgoing.connections import NO_RETRY, configure_session
 from webapp.clouds.tls import ca_file
 

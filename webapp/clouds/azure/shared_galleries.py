@@ -25,7 +25,8 @@ from webapp.clouds.azure.regions import (
     search,
 )
 from webapp.clouds.azure.sdk import Session
-from webapp.clouds.base import CloudError, Fact, ImageDetails, ImageNotFound, ImageNotVisible
+from webapp.clouds.details import Fact, ImageDetails
+from webapp.clouds.errors import CloudError, ImageNotFound, ImageNotVisible
 from webapp.clouds.follow_up import try_call
 from webapp.clouds.messages import shorten
 

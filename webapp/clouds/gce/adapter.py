@@ -12,26 +12,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from webapp.clouds.base import (
-    Cloud,
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import (
     CloudError,
     CloudUnreachable,
-    CredentialValues,
-    Field,
-    Identity,
-    ImageDetails,
-    ImageId,
     ImageNotVisible,
     IncompleteArtifact,
     InvalidCredentials,
-    Location,
-    LocationRule,
-    Locator,
-    NamedImage,
 )
 from webapp.clouds.gce import ids, package
 from webapp.clouds.gce.details import image_details, is_requested_image
 from webapp.clouds.gce.universes import find_universe, is_private_endpoint, universe_of_project
+from webapp.clouds.locators import ImageId, Location, LocationRule, Locator, NamedImage
 from webapp.clouds.tls import require_certificates
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
-from webapp.clouds.base import REPLACEMENT, Fact, ImageDetails, ImageState
+from webapp.clouds.details import REPLACEMENT, Fact, ImageDetails, ImageState
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.messages import join_first, since
 

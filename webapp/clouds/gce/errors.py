@@ -11,7 +11,8 @@ from typing import Any
 from google.api_core import exceptions as api
 from google.protobuf import json_format
 
-from webapp.clouds.base import (
+from webapp.clouds.connection_errors import raising_modules, translate_connection_error
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
@@ -20,7 +21,6 @@ from webapp.clouds.base import (
     InvalidImageId,
     PermissionDenied,
 )
-from webapp.clouds.connection_errors import raising_modules, translate_connection_error
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.messages import waiting_time
 

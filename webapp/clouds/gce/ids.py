@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.clouds.pasted_text import MAX_LENGTH, parse_whole_or_part, strip_pasted_text
 
 EXAMPLE = "debian-cloud/global/images/debian-13-trixie-v20261112"

@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from webapp.clouds.base import InvalidCredentials
+from webapp.clouds.errors import InvalidCredentials
 from webapp.clouds.gce.ids import PROJECT
 from webapp.clouds.gce.universes import GOOGLE
 

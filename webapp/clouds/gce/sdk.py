@@ -26,8 +26,8 @@ from google.cloud.compute_v1.services.images import ImagesClient
 from google.cloud.compute_v1.services.images.transports.rest import ImagesRestTransport
 from google.cloud.compute_v1.types.compute import Image, ListImagesRequest
 
-from webapp.clouds.base import CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.credentials import CredentialValues
 from webapp.clouds.gce.ids import ImageRef
 from webapp.clouds.gce.key import FIELD, ServiceAccount, parse_key
 from webapp.clouds.gce.universes import GOOGLE

@@ -14,19 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from webapp.clouds.base import (
-    Cloud,
-    CloudError,
-    CredentialValues,
-    Field,
-    Identity,
-    ImageDetails,
-    ImageId,
-    InvalidCredentials,
-    Location,
-    LocationRule,
-    Locator,
-)
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import CloudError, InvalidCredentials
+from webapp.clouds.locators import ImageId, Location, LocationRule, Locator
 from webapp.clouds.openstack import ids
 from webapp.clouds.tls import require_certificates
 

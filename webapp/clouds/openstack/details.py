@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from webapp.clouds.answers import parse_instant
-from webapp.clouds.base import OWNER, Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.details import OWNER, Fact, ImageDetails, ImageState, Volume
 
 GB = 2**30
 MB = 2**20

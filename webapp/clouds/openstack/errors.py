@@ -16,18 +16,18 @@ import requests
 from keystoneauth1 import exceptions as ks
 from urllib3.exceptions import LocationValueError
 
-from webapp.clouds.base import (
+from webapp.clouds.connection_errors import (
+    find_connection_failure,
+    raising_modules,
+    translate_connection_error,
+)
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
     CredentialsRejected,
     ImageNotVisible,
     PermissionDenied,
-)
-from webapp.clouds.connection_errors import (
-    find_connection_failure,
-    raising_modules,
-    translate_connection_error,
 )
 from webapp.clouds.messages import join_names, waiting_time
 

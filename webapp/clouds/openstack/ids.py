@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from webapp.clouds.base import ImageId, InvalidImageId
+from webapp.clouds.errors import InvalidImageId
+from webapp.clouds.locators import ImageId
 from webapp.clouds.pasted_text import MAX_LENGTH, parse_whole_or_part, strip_pasted_text
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -8,21 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from webapp.clouds.base import (
-    CloudError,
-    ImageDetails,
-    ImageNotFound,
-    ImageNotVisible,
-    Locator,
-    UnknownLocation,
-)
 from webapp.clouds.characters import fold
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import CloudError, ImageNotFound, ImageNotVisible, UnknownLocation
 from webapp.clouds.follow_up import (
     follow_up_deadline,
     in_other_regions_error,
     search_regions,
     seconds_left,
 )
+from webapp.clouds.locators import Locator
 from webapp.clouds.openstack import details, errors
 from webapp.clouds.outgoing.calls import DeadlineExceeded, call_within
 

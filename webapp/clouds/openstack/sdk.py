@@ -24,8 +24,9 @@ from keystoneauth1.exceptions import ClientException
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
-from webapp.clouds.base import CloudUnreachable, CredentialValues
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.openstack import errors
 from webapp.clouds.outgoing.connections import configure_session
 from webapp.clouds.tls import ca_file

@@ -17,25 +17,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from webapp.clouds.base import (
-    Cloud,
+from webapp.clouds.base import Cloud
+from webapp.clouds.credentials import CredentialValues, Field, Identity
+from webapp.clouds.details import ImageDetails
+from webapp.clouds.errors import (
     CloudError,
-    CredentialValues,
-    Field,
-    Identity,
-    ImageDetails,
-    ImageId,
     ImageNotFound,
     ImageNotVisible,
     IncompleteArtifact,
     InvalidCredentials,
     InvalidImageId,
+    UnknownLocation,
+)
+from webapp.clouds.locators import (
+    ImageId,
     ListedImage,
     Location,
     LocationRule,
     Locator,
     NamedImage,
-    UnknownLocation,
 )
 from webapp.clouds.messages import join_names
 from webapp.clouds.tls import require_certificates

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from pyVmomi.SoapAdapter import SoapStubAdapter
 
-from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.outgoing.calls import Answer, current_call
 from webapp.clouds.outgoing.connections import LimitedConnection, LimitedResponse
 from webapp.clouds.outgoing.endpoints import connect

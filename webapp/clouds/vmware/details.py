@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from webapp.clouds.base import Fact, ImageDetails, ImageState, ListedImage, Volume
+from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
+from webapp.clouds.locators import ListedImage
 
 if TYPE_CHECKING:
     from webapp.clouds.vmware.inventory import Template, VirtualMachine

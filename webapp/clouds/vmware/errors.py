@@ -13,7 +13,8 @@ from xml.parsers.expat import ExpatError
 from pyVmomi import SoapAdapter, vim, vmodl
 from pyVmomi.VmomiSupport import ManagedObject
 
-from webapp.clouds.base import (
+from webapp.clouds.connection_errors import translate_connection_error
+from webapp.clouds.errors import (
     CloudError,
     CloudThrottled,
     CloudUnreachable,
@@ -21,7 +22,6 @@ from webapp.clouds.base import (
     ImageNotFound,
     PermissionDenied,
 )
-from webapp.clouds.connection_errors import translate_connection_error
 from webapp.clouds.vmware.connection import NOT_VSPHERE, UnexpectedHttpStatus
 
 LABEL, URL_LABEL = "VMware vSphere", "vCenter URL"

@@ -18,7 +18,7 @@ from typing import Any
 
 from pyVmomi import vim, vmodl
 
-from webapp.clouds.base import CloudUnreachable
+from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.vmware.connection import NOT_VSPHERE
 from webapp.clouds.vmware.details import unescape_name
 from webapp.clouds.vmware.ids import location_key

@@ -16,8 +16,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from pyVmomi import vim
 from pyVmomi.VmomiSupport import ManagedObject
 
-from webapp.clouds.base import CloudUnreachable, CredentialValues
 from webapp.clouds.cache import Cache, credentials_digest
+from webapp.clouds.credentials import CredentialValues
+from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.vmware.connection import NOT_VSPHERE, make_stub
 
 P = ParamSpec("P")

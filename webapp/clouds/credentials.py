@@ -1,0 +1,74 @@
+"""The form fields that an adapter declares, and the values and the owner of credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from webapp.clouds.limits import NAME_LENGTH, TEXT_LENGTH, bound_texts
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a form: a credential field, or a part of the locator."""
+
+    name: str
+    label: str
+    hint: str = ""
+    placeholder: str = ""
+    pattern: str = ""
+    """A regular expression that the whole value must match, or '' for any value."""
+    required: bool = True
+    secret: bool = False
+    """The value is encrypted at rest and never shown again."""
+    multiline: bool = False
+    """The value has several lines and can be pasted or uploaded: a key file, certificates."""
+    options: tuple[tuple[str, str], ...] = ()
+    """(value, label) pairs. A field with options is a select. The first option is the default."""
+    default: str = ""
+    """The value in a new form."""
+    when: tuple[str, str] | None = None
+    """(name of a select, value). If the select has another value, the field is hidden and not
+    required."""
+    free_text: bool = False
+    """The field offers values as suggestions, and accepts any other text too."""
+
+
+class CredentialValues(Mapping[str, str]):
+    """The fields of one set of credentials, unencrypted.
+
+    The repr shows names only, so that a traceback or a log line cannot contain a secret.
+    """
+
+    def __init__(self, values: Mapping[str, str], owner: str = "") -> None:
+        """`owner` is the account whose budget the calls use, or '' for credentials of Scalr."""
+        self._values = dict(values)
+        self.owner = owner
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"CredentialValues({', '.join(sorted(self._values))})"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The owner of the credentials, according to the cloud.
+
+    `account` is the cloud's ID of the owner: the number of an account, a tenant or a project.
+    `description` names the owner for people.
+    """
+
+    account: str
+    description: str
+
+    def __post_init__(self) -> None:
+        bound_texts(self, NAME_LENGTH, "account")
+        bound_texts(self, TEXT_LENGTH, "description")

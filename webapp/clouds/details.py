@@ -1,0 +1,159 @@
+"""The details of an image that an adapter reads from its cloud: state, facts and volumes."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from webapp.clouds.limits import (
+    DESCRIPTION_LENGTH,
+    MAX_FACTS,
+    MAX_ITEMS,
+    MAX_LISTED,
+    NAME_LENGTH,
+    TEXT_LENGTH,
+    bound_texts,
+    replace_fields,
+)
+from webapp.clouds.messages import bounded
+
+
+class ImageState(enum.StrEnum):
+    """Whether an image can be used, as reported by the cloud, in terms common to all clouds."""
+
+    AVAILABLE = "available"
+    DEPRECATED = "deprecated"
+    PENDING = "pending"
+    DISABLED = "disabled"
+    FAILED = "failed"
+    GONE = "gone"
+    """The cloud says that the image does not exist, or that it is being deleted."""
+    UNKNOWN = "unknown"
+    """Never read from the cloud. No adapter returns this state."""
+
+    @property
+    def label(self) -> str:
+        """The name of the state for people."""
+        return "Not checked" if self is ImageState.UNKNOWN else self.capitalize()
+
+    @property
+    def token(self) -> str:
+        """The label as one word in lower case, for searches and exports."""
+        return self.label.lower().replace(" ", "-")
+
+
+REPLACEMENT = "replacement"
+"""The key of the fact that contains the ID of the image to use instead."""
+OWNER = "owner"
+"""The key of the fact that begins with the ID of the account or project that owns the image."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A detail that only this cloud reports. `label` and `value` are for people."""
+
+    key: str
+    label: str
+    value: str
+
+    def __post_init__(self) -> None:
+        bound_texts(self, NAME_LENGTH, "key", "label")
+        bound_texts(self, TEXT_LENGTH, "value")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A disk of the image. `size_gb` is in GB (2**30 bytes), or None if unknown."""
+
+    device: str
+    kind: str
+    size_gb: int | None
+    snapshot: str
+    encrypted: bool | None
+    root: bool = False
+
+    def __post_init__(self) -> None:
+        bound_texts(self, NAME_LENGTH, "device", "kind")
+        bound_texts(self, TEXT_LENGTH, "snapshot")
+
+
+@dataclass(frozen=True)
+class ImageDetails:
+    """The details of one image as the cloud reports them, without any suggestions."""
+
+    name: str
+    """The name of the image in the cloud, or '' if the cloud has none."""
+    description: str
+    architecture: str
+    """x86_64, arm64, i386, or the cloud's own word; '' if unknown."""
+    size_gb: int | None
+    """The size of the root disk in GB."""
+    state: ImageState
+    state_note: str
+    """One sentence that explains the state, or ''."""
+    created: datetime | None
+    deprecated: datetime | None
+    """When the image was deprecated or, if it is available, when it will be deprecated."""
+    facts: tuple[Fact, ...]
+    volumes: tuple[Volume, ...]
+    os_texts: tuple[str, ...]
+    """Texts from the cloud that may name the operating system, the most reliable first."""
+    warnings: tuple[str, ...] = ()
+    """One sentence for each problem to know about before relying on the image."""
+    image_id: str = ""
+    """The canonical ID of the image that was found, or '' if it equals the requested ID. If the
+    requested ID is an alias, such as `latest` or the name of a family, the two IDs differ."""
+    compute_resources: tuple[str, ...] = ()
+    """The compute resources that the image can be registered for, for clouds that have a
+    `compute_resource_field`."""
+    location: str = ""
+    """The current location, or '' if it is the requested location. See `describe_again`."""
+    lookup_location: str = ""
+    """The location where the image was read, or where an import expects the image. If the image can
+    be read without a location, this is ''. The location isn't part of the image's identity, but
+    makes the next look-up fast."""
+    end: datetime | None = None
+    """When the image will be obsolete or deleted, as its owner announced."""
+
+    @property
+    def deprecation_announced_for(self) -> datetime | None:
+        """The time from which a look-up of this available image will return DEPRECATED, or None."""
+        if self.state is not ImageState.AVAILABLE:
+            return None
+        return min(filter(None, (self.deprecated, self.end)), default=None)
+
+    def __post_init__(self) -> None:
+        bound_texts(self, NAME_LENGTH, "architecture")
+        bound_texts(self, TEXT_LENGTH, "name", "state_note")
+        bound_texts(self, DESCRIPTION_LENGTH, "description")
+        replace_fields(
+            self,
+            facts=_first_facts(self.facts),
+            volumes=self.volumes[:MAX_ITEMS],
+            os_texts=tuple(bounded(each, TEXT_LENGTH) for each in self.os_texts[:MAX_ITEMS]),
+            warnings=tuple(bounded(each, TEXT_LENGTH) for each in self.warnings[:MAX_ITEMS]),
+            compute_resources=self.compute_resources[:MAX_LISTED],
+        )
+
+    @property
+    def replacement(self) -> str:
+        """The ID of the image that the owner recommends instead, or ''."""
+        return next((fact.value for fact in self.facts if fact.key == REPLACEMENT), "")
+
+    @property
+    def owner(self) -> str:
+        """The ID of the account or project that owns the image, or '' if it is unknown."""
+        fact = next((fact.value for fact in self.facts if fact.key == OWNER), "")
+        return fact.partition(" ")[0]
+
+
+def _first_facts(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Return at most MAX_FACTS facts, including all facts that the registry itself uses."""
+    if len(facts) <= MAX_FACTS:
+        return facts
+    used = [fact for fact in facts if fact.key in {REPLACEMENT, OWNER}]
+    others = [fact for fact in facts if fact.key not in {REPLACEMENT, OWNER}]
+    shown = (used + others)[: MAX_FACTS - 1]
+    left_out = Fact("more", "More details", f"{len(facts) - len(shown):,} more (shortened)")
+    return (*shown, left_out)

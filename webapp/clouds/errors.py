@@ -1,0 +1,121 @@
+"""The errors that adapters raise.
+
+The message of each error is safe to show and says what to do next.
+
+    CloudError
+    ├── InvalidCredentials    a field, or a combination of fields, is wrong; nothing was sent
+    ├── InvalidImageId        the text is not an image ID of this cloud; nothing was sent
+    │   └── IncompleteArtifact    a Packer manifest lacks a value that identifies the image
+    ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
+    ├── ImageNotFound         the cloud says that there is no such image at that location
+    ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
+    ├── UnknownLocation       no such region, or not enabled for these credentials
+    ├── CredentialsRejected   the cloud does not accept the credentials
+    ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
+    ├── CloudThrottled        too many calls
+    ├── CallsInProgress       too many calls are in progress, so this call was refused or ended
+    └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
+"""
+
+from __future__ import annotations
+
+from webapp.clouds.messages import bounded
+
+MESSAGE_LENGTH = 1000
+"""The maximum length of a message, in characters. A message may quote texts from the cloud."""
+
+
+class CloudError(Exception):
+    """A failure that a person can act on. Its `str()` is safe to show."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(bounded(message, MESSAGE_LENGTH))
+
+
+class InvalidCredentials(CloudError):
+    """The entered credentials cannot be right. `field` is the name of the field to correct."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidImageId(CloudError):
+    """The text cannot be an image ID of this cloud.
+
+    `recognized` is true if the text clearly belongs to this cloud, for example the ID of an AWS
+    instance. If no cloud is chosen yet, only the messages of these errors are shown.
+    """
+
+    def __init__(self, message: str, *, recognized: bool = False) -> None:
+        super().__init__(message)
+        self.recognized = recognized
+
+
+class InvalidLocation(CloudError):
+    """The text cannot be a location of this cloud, for example because it is a zone of a region."""
+
+
+class IncompleteArtifact(InvalidImageId):
+    """An artifact in a Packer manifest lacks a value that is necessary to find its image.
+
+    `missing` is the name of the value: `location` or `project`.
+    """
+
+    def __init__(self, message: str, missing: str) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class ImageNotFound(CloudError):
+    """The cloud says that there is no such image at that location.
+
+    This error marks a registered image as gone, so an adapter raises it only for a definite answer
+    of the cloud. If the adapter searched other locations, `found_in` lists the locations that have
+    the image.
+    """
+
+    def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.found_in = found_in
+
+
+class ImageNotVisible(CloudError):
+    """These credentials cannot see or use the image, which may still exist.
+
+    Some clouds give the same answer for an image that does not exist and for an image that its
+    owner does not share. If such a cloud shows these credentials all images of their own account,
+    `account` is the ID of this account. An image that belongs to `account` then no longer exists.
+    """
+
+    def __init__(self, message: str, account: str = "") -> None:
+        super().__init__(message)
+        self.account = account
+
+
+class UnknownLocation(CloudError):
+    """The location does not exist, or is not enabled for these credentials."""
+
+
+class CredentialsRejected(CloudError):
+    """The cloud does not accept the credentials."""
+
+
+class PermissionDenied(CloudError):
+    """The credentials are valid, but lack a permission. The message names the permission."""
+
+
+class CloudThrottled(CloudError):
+    """The cloud limits the rate of calls, and the limit was reached."""
+
+
+class CallsInProgress(CloudError):
+    """The maximum number of calls is in progress, for example of the account or of the person.
+
+    The call was not made, or it ended before its answer was complete. So this error says nothing
+    about the cloud or the image.
+    """
+
+
+class CloudUnreachable(CloudError):
+    """There was no connection, no answer in time, or an answer that cannot be read."""

@@ -1,0 +1,74 @@
+"""The values that identify a cloud image: its location, its ID, or its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from dataclasses import dataclass
+
+from webapp.clouds.limits import NAME_LENGTH, TEXT_LENGTH, bound_texts
+
+
+class LocationRule(enum.Enum):
+    """The meaning of a location for the images of one cloud."""
+
+    REGIONAL = "regional"
+    """The location is part of the image's identity: AWS, OpenStack, VMware."""
+    LOOKUP_ONLY = "lookup-only"
+    """All regions share the image. The location is needed only to look it up: Azure."""
+    GLOBAL = "global"
+    """There are no locations: Google Compute Engine."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A location that people can choose, such as an AWS region.
+
+    `key` is the cloud's name for the location, for example `us-east-1`. `label` is for people.
+    """
+
+    key: str
+    label: str
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        bound_texts(self, TEXT_LENGTH, "label")
+
+
+@dataclass(frozen=True)
+class ImageId:
+    """A parsed image ID: its canonical form, and the location if the text contained one."""
+
+    value: str
+    location: str = ""
+    is_alias: bool = dataclasses.field(default=False, compare=False)
+    """Whether the ID can refer to another image later, as `latest` or an image family can."""
+
+
+@dataclass(frozen=True)
+class Locator:
+    """Identifies a cloud image within one cloud."""
+
+    location: str
+    image_id: str
+    compute_resource: str = ""
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """Identifies a cloud image by its name. `Cloud.find_image_id` finds its ID."""
+
+    location: str
+    name: str
+    compute_resource: str = ""
+
+
+@dataclass(frozen=True)
+class ListedImage:
+    """An image in the list that a cloud offers: its canonical ID, and its name for people."""
+
+    image_id: str
+    name: str
+
+    def __post_init__(self) -> None:
+        bound_texts(self, NAME_LENGTH, "name")
