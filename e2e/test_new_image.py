@@ -148,3 +148,32 @@ def test_without_credentials_a_link_adds_them(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Delete").click()
     page.goto("/scalr/images/new/aws")
     expect(page.get_by_role("link", name="Add AWS credentials")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 700), (390, 844)])
+def test_register_is_always_in_view(sign_in: SignIn, size: tuple[int, int]) -> None:
+    page = sign_in("account")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"/account/acme/images/new/aws/confirm?location={OWN[1]}&image_id={OWN[0]}")
+    register_button = page.get_by_role("button", name="REGISTER")
+    expect(register_button).to_be_in_viewport(ratio=1)
+    page.get_by_label("Size").scroll_into_view_if_needed()
+    expect(register_button).to_be_in_viewport(ratio=1)
+    page.get_by_label("Shared").focus()
+    bar = page.locator(".action-bar").bounding_box()
+    field = page.get_by_label("Shared").bounding_box()
+    assert bar is not None
+    assert field is not None
+    assert field["y"] + field["height"] <= bar["y"]
+    facts = page.locator(".cloud-facts").bounding_box()
+    selected = page.get_by_role("region", name="Select image").bounding_box()
+    assert facts is not None
+    assert selected is not None
+    assert facts["x"] == selected["x"]
+    assert facts["y"] >= selected["y"] + selected["height"] - 1
+    form = page.locator(".confirmation").bounding_box()
+    assert form is not None
+    if size[0] < 1024:
+        assert facts["y"] >= form["y"] + form["height"] - 1
+    else:
+        assert form["x"] > facts["x"]

@@ -27,6 +27,9 @@ sae    GET    /images/new                          404  403    200    200
 sae    GET    /images/new/aws                      404  403    200    200
 sae    GET    /images/new/nothing                  404  403    404    404
 sae    GET    /images/new/aws/confirm              404  403    422    422
+sae    GET    /images/{image}/similar              404  403    303    303
+ae     GET    /images/{inherited}/similar          404  403    303    303
+sae    GET    /images/{unrelated}/similar          404  403    404    404
 sae    POST   /images                              404  403    400    400
 sae    GET    /images/filters                      404  200    200    200
 sae    GET    /images/count                        404  200    200    200

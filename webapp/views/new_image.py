@@ -14,7 +14,7 @@ from typing import Any
 from flask import Response, abort, g, request, url_for
 from werkzeug.datastructures import MultiDict
 
-from models import Level
+from models import Image, Level
 from webapp.access import Right
 from webapp.clouds import CLOUDS, recognize_image_id
 from webapp.clouds.base import Cloud
@@ -23,6 +23,7 @@ from webapp.clouds.locators import ImageId
 from webapp.credentials import cloud_credentials
 from webapp.credentials.vault import VaultError
 from webapp.forms.base import refuse
+from webapp.forms.fields import record_id
 from webapp.forms.images import ImageForm
 from webapp.forms.new_image import PasteForm, SelectImageForm
 from webapp.images import operating_systems, registration
@@ -36,7 +37,8 @@ from webapp.images.registration import (
 from webapp.images.replacements import find_replacement
 from webapp.people import members
 from webapp.refusals import Refusal
-from webapp.views.image_access import image_url
+from webapp.search import catalogue
+from webapp.views.image_access import image_url, visible_image_or_404
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, render, toast
 from webapp.web.resumed_forms import MESSAGE, RESUMED, is_resumed
@@ -101,10 +103,32 @@ def confirm_image(cloud_key: str) -> Response:
     return _select_page(cloud, form, status=422)
 
 
+@pages.get("/images/<int:image_id>/similar")
+@needs(Right.EDIT_IMAGES)
+def new_similar_image(image_id: int) -> Response:
+    """Redirect to the form for another image of the same cloud, credentials and location.
+
+    The parameter `like` is the ID of the image. The confirmation page takes its settings from it.
+    """
+    image = visible_image_or_404(image_id)
+    usable = {row.id for row in cloud_credentials.usable_at(g.scope, image.cloud)}
+    url = url_for(
+        ".select_image",
+        cloud_key=image.cloud,
+        credentials=image.credentials_id if image.credentials_id in usable else None,
+        location=image.location or None,
+        like=image.id,
+    )
+    return redirect(url)
+
+
 @pages.post("/images")
 @needs(Right.EDIT_IMAGES)
 def register_image() -> Response:
     """REGISTER: save the image. BACK: return to the first step with everything that was entered.
+
+    With `another`, open the first step after the image was saved, with the same cloud, credentials
+    and location.
 
     After the person has signed in again, redirect to the confirmation page. A browser can't go back
     to the answer to a POST.
@@ -148,9 +172,19 @@ def _register(form: ImageForm) -> Response:
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
-            toast(f"“{image.name}” is registered at {g.scope.label}.")
-            return redirect(image_url(image))
+            return _registered(image)
     return _confirm_page(receipt, form, status=422)
+
+
+def _registered(image: Image) -> Response:
+    """Open the page of the new image or, with `another`, the form for the next image."""
+    if "another" not in request.form:
+        toast(f"“{image.name}” is registered at {g.scope.label}.")
+        return redirect(image_url(image))
+    toast("“{image}” is registered.", image=(image.name, image_url(image)))
+    location = request.args.get("location") or image.location
+    values: dict[str, Any] = {"credentials": image.credentials_id, "location": location or None}
+    return redirect(url_for(".select_image", cloud_key=image.cloud, **values))
 
 
 def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
@@ -391,7 +425,7 @@ def _selected_values(receipt: Receipt) -> dict[str, Any]:
     values = {"location": locator.location or None, "image_id": receipt.alias or locator.image_id}
     if request.args.get("image_id"):
         values = {name: request.args.get(name) or None for name in values}
-    return {"credentials": receipt.credentials_id, **values}
+    return {"credentials": receipt.credentials_id, **values, "like": request.args.get("like")}
 
 
 def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
@@ -402,7 +436,7 @@ def _url_with_entries(form: ImageForm, endpoint: str, **parameters: Any) -> str:
     cloud = CLOUDS.get(request.args.get("cloud", ""))
     if cloud is None:
         return url_for(".new_image")
-    names = ("credentials", "location", "image_id")
+    names = ("credentials", "location", "image_id", "like")
     values: dict[str, Any] = {name: request.args.get(name) for name in names}
     values["entered"] = form.pack_entries(values["image_id"] or "")
     url = url_for(endpoint, cloud_key=cloud.key, **values, **parameters)
@@ -416,12 +450,26 @@ def _entered_form(select: SelectImageForm) -> ImageForm | None:
 
 
 def _suggested_form(receipt: Receipt) -> ImageForm:
-    """Return the confirmation form, filled in with what the cloud's details suggest."""
+    """Return the confirmation form, filled in with what the cloud's details suggest.
+
+    If the person registers an image that is similar to another, the form has the settings of the
+    other image. The operating system that the details suggest takes precedence.
+    """
     form = ImageForm(formdata=None)
     suggestion = operating_systems.suggest(receipt.details.os_texts)
     form.name.data = registration.suggested_name(receipt)
     form.size_gb.data = receipt.details.size_gb
     form.agent_installed.data = form.shared.data = True
+    if similar := _similar_image():
+        form.agent_installed.data = similar.agent_installed
+        form.shared.data = similar.shared
+        form.fill_os(similar.os_family, similar.os_version)
     if suggestion:
         form.fill_os(suggestion.family, suggestion.version)
     return form
+
+
+def _similar_image() -> Image | None:
+    """Return the visible image that the parameter `like` names, or None."""
+    image_id = record_id(request.args.get("like"))
+    return catalogue.find_visible_image(g.scope, image_id) if image_id else None
