@@ -58,9 +58,9 @@ _USED_UP = {
     Budget.PERSON: "{} of your calls to clouds are in progress. Wait until one of them ends, then "
     "try again.",
     Budget.PROCESS: "The server is waiting for many calls to clouds. Try again in a moment.",
-    Budget.LARGE: "Another call with credentials of this account is reading a large response. Try "
-    "again in a moment.",
-    Budget.MEMORY: "The server is reading several large responses. Try again in a moment.",
+    Budget.LARGE: "Another call with credentials of this account is reading a large response, or "
+    "has just read one. Try again in a moment.",
+    Budget.MEMORY: "The server is busy with large responses. Try again in a moment.",
 }
 """The message for each budget that can be used up."""
 for _budget in Budget:

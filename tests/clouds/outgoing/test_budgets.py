@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -20,7 +21,12 @@ from webapp.clouds.outgoing.budgets import (
     BudgetUsedUp,
     waiting_person,
 )
-from webapp.clouds.outgoing.calls import LARGE_ANSWER_BYTES, Answer, call_within
+from webapp.clouds.outgoing.calls import (
+    LARGE_ANSWER_BYTES,
+    Answer,
+    call_each_within,
+    call_within,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -214,3 +220,29 @@ def test_a_long_list_of_usual_pages_counts_as_a_large_answer(
         call_within(60, lambda: Answer().count(b"x" * 500_000))
     with pytest.raises(BudgetUsedUp):
         read_large_answer(budgets, "hostile", 0.3)
+
+
+def test_large_answers_use_a_small_share_of_the_processor(budgets: Budgets) -> None:
+    with budgets.reserve("a", "hostile"):
+        call_within(60, lambda: Answer().count(b"x" * (LARGE_ANSWER_BYTES + 1)))
+        use_processor(0.1)
+    with pytest.raises(BudgetUsedUp) as caught:
+        read_large_answer(budgets, "hostile", 0.3)
+    assert caught.value.budget is Budget.LARGE
+    with pytest.raises(BudgetUsedUp) as caught:
+        read_large_answer(budgets, "healthy", 0.3)
+    assert caught.value.budget is Budget.MEMORY
+    assert used_up(budgets, "a", "hostile") is None
+    read_large_answer(budgets, "healthy", 60)
+
+
+def test_the_processor_time_of_parallel_calls_counts(budgets: Budgets) -> None:
+    with budgets.reserve("a", "account") as call:
+        call_within(60, lambda: call_each_within(60, lambda _: use_processor(0.05), range(2), 2))
+    assert call.seconds_of_threads >= 0.1
+
+
+def use_processor(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass

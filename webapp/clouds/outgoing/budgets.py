@@ -27,6 +27,12 @@ leave to requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
 """The maximum number of calls that read a large answer at once. Each may need 40 MB of memory."""
+LARGE_SHARE_OF_ACCOUNT = 0.05
+LARGE_SHARE_OF_PROCESS = 0.1
+"""The maximum share of one processor for calls that read large answers. A parser delays all other
+threads of the process, so after such a call, the next one has to wait."""
+MAX_PAUSE_SECONDS = 30.0
+"""The maximum time that the next call with a large answer has to wait for this share."""
 PERSON_SECONDS = 1.0
 """The seconds that a request of a person waits for the end of another call of the same owner."""
 BACKGROUND_SECONDS = 10.0
@@ -67,6 +73,8 @@ class Budgets:
 
     def __init__(self) -> None:
         self._calls: Counter[Key] = Counter()
+        self._pauses: dict[Key, float] = {}
+        """Until when a budget of large answers is used up, in seconds of `time.monotonic()`."""
         self._changed = threading.Condition()
         self.waiting_threads = 12
         """The maximum number of threads that serve requests and wait for clouds at once."""
@@ -111,10 +119,10 @@ class Budgets:
     @contextmanager
     def _large_answers(self, owner: str) -> Iterator[Call]:
         """Yield the call. If it reads a large answer, count it in the budgets of large answers."""
-        large: dict[Key, int] = {
-            (Budget.LARGE, owner): LARGE_PER_ACCOUNT,
-            (Budget.MEMORY, ""): LARGE_PER_PROCESS,
-        }
+        of_account: Key = (Budget.LARGE, owner)
+        of_process: Key = (Budget.MEMORY, "")
+        large = {of_account: LARGE_PER_ACCOUNT, of_process: LARGE_PER_PROCESS}
+        began = time.thread_time()
         lock = threading.Lock()
         counted = ExitStack()
         is_large = has_ended = False
@@ -140,7 +148,18 @@ class Budgets:
                     has_ended = True
                     if is_large:
                         memory.release()
+                        seconds = time.thread_time() - began + outermost.seconds_of_threads
+                        self._pause(of_account, seconds / LARGE_SHARE_OF_ACCOUNT)
+                        self._pause(of_process, seconds / LARGE_SHARE_OF_PROCESS)
                     counted.close()
+
+    def _pause(self, key: Key, seconds: float) -> None:
+        """Let the budget be used up for `seconds` after the pause that it already has, if any."""
+        with self._changed:
+            now = time.monotonic()
+            end = max(now, self._pauses.get(key, now)) + seconds
+            self._pauses = {other: at for other, at in self._pauses.items() if at > now}
+            self._pauses[key] = min(end, now + MAX_PAUSE_SECONDS)
 
     def _share_of_threads(self, owner: str) -> int:
         """Return how many of the threads that may wait the requests of one account may use.
@@ -165,9 +184,11 @@ class Budgets:
         end = time.monotonic() + wait_seconds
         with self._changed:
             while used_up := self._used_up(limits):
-                left = end - time.monotonic()
-                if left <= 0 or not self._changed.wait(left):
+                now = time.monotonic()
+                if now >= end:
                     raise used_up
+                pauses = [at for key in limits if (at := self._pauses.get(key, now)) > now]
+                self._changed.wait(min([end, *pauses]) - now)
             self._calls.update(limits.keys())
         try:
             yield
@@ -178,8 +199,9 @@ class Budgets:
                 self._changed.notify_all()
 
     def _used_up(self, limits: Mapping[Key, int]) -> BudgetUsedUp | None:
+        now = time.monotonic()
         for key, limit in limits.items():
-            if self._calls[key] >= limit:
+            if self._calls[key] >= limit or self._pauses.get(key, now) > now:
                 return BudgetUsedUp(key[0], limit)
         return None
 

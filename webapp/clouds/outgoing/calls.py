@@ -85,6 +85,8 @@ class Call:
         self._become_large = become_large
         self._bytes = self._elements = 0
         self.has_large_answer = False
+        self.seconds_of_threads = 0.0
+        """The processor time of the threads of `call_each_within`, in the outermost call."""
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:
@@ -111,6 +113,13 @@ class Call:
             or self._elements > LARGE_CALL_ELEMENTS
         ):
             self._become_large()
+
+    def add_thread(self, seconds: float) -> None:
+        """Add the processor time of a thread that has worked for this call."""
+        if self._outer:
+            self._outer.add_thread(seconds)
+        else:
+            self.seconds_of_threads += seconds
 
     def fail(self, failure: LimitExceeded) -> LimitExceeded:
         """Store and return `failure`. Every later step of the call raises the stored failure."""
@@ -207,11 +216,12 @@ def call_each_within(
             try:
                 item = waiting.popleft()
             except IndexError:
-                return  # another thread took the last item
+                break  # another thread took the last item
             try:
                 answers[item] = call_within(end - time.monotonic(), call, item)
             except Exception:  # noqa: BLE001, S112  the item is left out
                 continue
+        current_call().add_thread(time.thread_time())
 
     threads = [
         threading.Thread(target=copy_context().run, args=(work,), name="cloud", daemon=True)
