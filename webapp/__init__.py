@@ -5,6 +5,7 @@ from __future__ import annotations
 __version__ = "0.2.0"
 
 import os
+import sys
 from collections.abc import Mapping
 
 from flask import Flask
@@ -42,6 +43,13 @@ from webapp.web.session_cookies import SessionCookies
 from webapp.web.static_files import StaticFiles, read_static_files
 from webapp.web.url_prefix import UrlPrefix
 
+SWITCH_SECONDS = 0.001
+"""The time that a thread may compute while other threads wait for the interpreter.
+
+A short request waits for the interpreter after each query. With Python's default of 0.005 seconds,
+a list would take much longer while another thread parses the answer of a cloud.
+"""
+
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     """Return the app, configured by `environ` or, if it is None, by the environment variables.
@@ -52,6 +60,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     endpoints.configure(settings.allowed_endpoints)
     budgets.configure(settings.threads)
     memory.configure()
+    sys.setswitchinterval(SWITCH_SECONDS)
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
