@@ -30,7 +30,7 @@ from schema.failures import Failure, OutcomeUnknown, RecordGone, failure_of, is_
 from schema.images import DeletedImage, FacetGroup, Image
 from schema.jobs import NO_HEARTBEAT, Job, JobRow
 from schema.leases import Lease
-from schema.personal import BookmarkBar, SavedView
+from schema.personal import BookmarkBar, Notice, SavedView
 from schema.tenancy import (
     EndedSession,
     Invitation,
@@ -62,6 +62,7 @@ __all__ = [
     "Level",
     "LifeCycle",
     "Membership",
+    "Notice",
     "OutcomeUnknown",
     "Person",
     "Prepared",
@@ -103,5 +104,6 @@ TABLES = (
     JobRow,
     Lease,
     BookmarkBar,
+    Notice,
     AuditEntry,
 )

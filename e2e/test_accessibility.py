@@ -75,6 +75,7 @@ def test_every_page_is_accessible(sign_in: SignIn, who: str) -> None:
         f"{scope}/overview",
         f"{scope}/views",
         "/password",
+        "/activity",
         "/scopes",
         "/help",
         *(f"/help/{name}" for name in (chapters.NAMES if who == "account" else ())),

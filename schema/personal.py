@@ -1,4 +1,4 @@
-"""Tables of saved views and bookmarks, which belong to a person at a scope."""
+"""Tables of what belongs to a person: saved views and bookmarks at a scope, and shown messages."""
 
 from __future__ import annotations
 
@@ -37,3 +37,23 @@ class BookmarkBar(Table):
 
     class Meta:
         indexes = ((("person", "scope"), True),)
+
+
+class Notice(Table):
+    """A message that a page showed to a person for a few seconds. The person can read it again."""
+
+    id = AutoField()
+    person = ForeignKeyField(Person, index=False, on_delete="CASCADE")
+    scope_id: int | None
+    scope = ForeignKeyField(Scope, null=True, on_delete="CASCADE")
+    """The scope of the page, or None for a page that belongs to no scope."""
+    at = InstantField(default=now, index=True)
+    kind = CharField(max_length=8)
+    """success, warning or danger."""
+    text = CharField(max_length=1000)
+    """The message. If there are links, `{name}` stands for the link with this name."""
+    links = JSONField()
+    """{"name": [text of the link, URL], …}"""
+
+    class Meta:
+        indexes = ((("person", "id"), False),)

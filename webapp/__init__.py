@@ -26,7 +26,7 @@ from webapp.jobs.background import Background
 from webapp.jobs.runner import Runner
 from webapp.jobs.ticker import PeriodicWork
 from webapp.monitoring.metrics import CLOUD_WAITING_THREADS, Sampler
-from webapp.people import sessions
+from webapp.people import notices, sessions
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
@@ -110,6 +110,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
             PeriodicWork("purge jobs", 3600, store.purge_chunk),
             PeriodicWork("purge deleted images", 3600, deletion.purge_chunk),
             PeriodicWork("purge ended sessions", 3600, sessions.purge_chunk),
+            PeriodicWork("purge notices", 3600, notices.purge_chunk),
         )
     )
     logs.init_app(app, behind_proxy=settings.trusted_proxies > 0)

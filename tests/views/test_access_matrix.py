@@ -140,6 +140,7 @@ PERSONAL = {
     ("POST", "/password"): (303, 422),
     ("POST", "/theme"): (303, 303),
     ("GET", "/scopes"): (303, 200),
+    ("GET", "/activity"): (303, 200),
     ("GET", "/help"): (303, 200),
     ("GET", "/help/searching"): (303, 200),
     ("GET", "/invitation/never-made"): (404, 404),

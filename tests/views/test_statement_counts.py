@@ -38,7 +38,7 @@ from tests.views.test_access_matrix import URLS, create_records, table_rows
 __all__ = ["create_records"]
 
 MANY = 300
-PERSONAL_PAGES = ("/", "/scopes", "/scopes?q=n", "/password", "/help")
+PERSONAL_PAGES = ("/", "/activity", "/scopes", "/scopes?q=n", "/password", "/help")
 SEARCHES = ("/members?q=n", "/credentials?q=n", "/views?q=n", "/audit?before=100000", "/images?q=n")
 ALLOWANCE = 2
 """Statements that a longer list may need in total, whatever its length: it counts its rows."""

@@ -41,6 +41,8 @@ class JobAction:
     """The noun for one row in the texts of the job, such as “image”."""
     failure_message: str = ""
     """If this is not '', it replaces the message of a row that failed and is not tried again."""
+    is_listed: bool = True
+    """Whether the list of a person's jobs has these jobs. It leaves out jobs that help others."""
     has_long_rows: bool = False
     """Whether a row may take minutes. Its message then says how much of the row is done."""
 

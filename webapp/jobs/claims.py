@@ -108,8 +108,8 @@ def running_jobs() -> list[RunningJob]:
     return found
 
 
-def queue_of(actor: Actor, scope: Scope) -> list[QueuedJob]:
-    """Return the actor's running jobs at `scope`, oldest first.
+def queue_of(actor: Actor, scope: Scope | None = None) -> list[QueuedJob]:
+    """Return the actor's running jobs, oldest first. With `scope`, only its jobs are returned.
 
     Jobs of a newer version of the application are left out.
     """
@@ -117,7 +117,7 @@ def queue_of(actor: Actor, scope: Scope) -> list[QueuedJob]:
     return [
         QueuedJob(job, max(0, position - JOBS_PER_PERSON + 1))
         for position, job in jobs
-        if job.scope_id == scope.id and job.action in JOB_ACTIONS
+        if (scope is None or job.scope_id == scope.id) and job.action in JOB_ACTIONS
     ]
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from peewee import Case, IntegrityError, Value, fn
 
@@ -43,11 +44,17 @@ def visible_to(actor: Actor, text: str = "", limit: int = 200) -> Found[Scope]:
 
     With `text`, return only scopes whose name or path contains it.
     """
-    query = Scope.select_with_parents().where(Scope.deleted_at.is_null())
-    if not _holds_role_at_scalr(actor):
-        with_role = list(actor.roles)
-        query = query.where(Scope.id.in_(with_role) | Scope.parent.in_(with_role))
-    return find(query.order_by(Scope.path), text, Scope.name, Scope.path, size=limit)
+    query = Scope.select_with_parents().where(is_visible_to(actor)).order_by(Scope.path)
+    return find(query, text, Scope.name, Scope.path, size=limit)
+
+
+def is_visible_to(actor: Actor) -> Any:
+    """Return the query condition that the actor holds a direct or inherited role at a scope."""
+    exists = Scope.deleted_at.is_null()
+    if _holds_role_at_scalr(actor):
+        return exists
+    with_role = list(actor.roles)
+    return exists & (Scope.id.in_(with_role) | Scope.parent.in_(with_role))
 
 
 def _holds_role_at_scalr(actor: Actor) -> bool:

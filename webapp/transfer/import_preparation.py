@@ -107,7 +107,12 @@ def _prepare_in_background(
 # The action does not always call a cloud, but it must not run in a transaction.
 JOB_ACTIONS = (
     JobAction(
-        PREPARE, "Plan an import", _prepare_in_background, calls_cloud=True, can_be_stopped=False
+        PREPARE,
+        "Plan an import",
+        _prepare_in_background,
+        calls_cloud=True,
+        can_be_stopped=False,
+        is_listed=False,
     ),
 )
 

@@ -6,6 +6,7 @@ from flask import Flask
 
 from webapp.views import (
     account,
+    activity,
     audit,
     bookmarks,
     bulk,
@@ -33,6 +34,7 @@ from webapp.views.arguments import IdConverter
 
 __all__ = [
     "account",
+    "activity",
     "audit",
     "bookmarks",
     "bulk",

@@ -36,7 +36,7 @@ def _accept_signed_in(token: str, invitation: Invitation) -> Response:
             scope = members.accept_invitation(person, token)
         except InvalidInvitation:
             return _already_used(invitation, person)
-        toast(f"You’re now a member of {scope.label}.")
+        toast(f"You’re now a member of {scope.label}.", about=scope)
         return redirect(scope_url(scope))
     return render("people/invitation.html", invitation=invitation, form=form, person=person)
 
@@ -53,7 +53,7 @@ def _accept_with_new_account(token: str, invitation: Invitation) -> Response:
             refuse(form, error.message, error.field)
         else:
             start_session(person)
-            toast(f"Welcome! You’re now a member of {scope.label}.")
+            toast(f"Welcome! You’re now a member of {scope.label}.", about=scope)
             return redirect(scope_url(scope))
     status = 422 if form.is_submitted() else 200
     return render("people/invitation.html", invitation=invitation, form=form, status=status)
@@ -63,7 +63,7 @@ def _already_used(invitation: Invitation, person: Person | None) -> Response:
     """Answer the second request to accept an invitation, for example after a double click."""
     scope = invitation.scope
     if person is not None and members.is_member(person, scope):
-        toast(f"You’re already a member of {scope.label}.")
+        toast(f"You’re already a member of {scope.label}.", about=scope)
         return redirect(scope_url(scope))
     if person is None and accounts.exists(invitation.email):
         toast("This invitation has already been accepted. Sign in with your password.", "warning")

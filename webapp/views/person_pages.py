@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from models import Person, today
 from webapp.clouds.outgoing.budgets import waiting_person
 from webapp.forms.people import SignInForm
-from webapp.people import sessions
+from webapp.people import accounts, sessions
 from webapp.people.sessions import Session
 from webapp.web.rendering import (
     current_url,
@@ -91,6 +91,7 @@ def start_session(person: Person) -> None:
     g.pop("csrf_token", None)
     login_user(SignedIn(person), remember=False)
     session.permanent = True
+    g.actor = accounts.actor_for(person)
 
 
 def local_url(target: str) -> str:

@@ -5,6 +5,7 @@ No other module knows the headers that HTMX sends and expects.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,7 +20,7 @@ from webapp.access import Right
 from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
 from webapp.images import operating_systems
-from webapp.people import bookmarks
+from webapp.people import bookmarks, notices
 from webapp.settings import SettingsError
 from webapp.web import components, static_files
 from webapp.web.services import services
@@ -144,18 +145,30 @@ def toast(
     kind: str = "success",
     *,
     action: tuple[str, str, dict[str, str]] | None = None,
+    about: Scope | None = None,
     **links: tuple[str, str],
 ) -> None:
-    """Show a message on the next page.
+    """Show a message on the next page. Afterwards, the person can read it on the page Activity.
 
     `links` are pairs of a text and a URL. `{name}` in the message is replaced by the link `name`.
     `action` describes a button: its text, the URL that it posts to, and the values that it posts.
+    `about` is the scope that the message names, if the page belongs to no scope.
+    """
+    text = message_with_links(message, links)
+    flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]
+    if actor := g.get("actor"):
+        notices.save(actor, about or g.get("scope"), kind, message, links)
+
+
+def message_with_links(message: str, links: Mapping[str, Sequence[str]]) -> str:
+    """Return a message as HTML, with each `{name}` replaced by the link `name`.
+
+    A link is a pair of a text and a URL. Without links, the message is returned unchanged.
     """
     anchors = {
         name: Markup('<a href="{}">{}</a>').format(url, text) for name, (text, url) in links.items()
     }
-    text = escape(message).format(**anchors) if links else message
-    flash({"text": text, "action": action} if action else text, kind)  # type: ignore[arg-type]
+    return escape(message).format(**anchors) if links else message
 
 
 def scope_url(scope: Scope, endpoint: str = "images", **values: Any) -> str:
@@ -216,6 +229,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         scope_url=scope_url,
         current_url=current_url,
+        message_with_links=message_with_links,
         AUDIT_ACTIONS=audit.ACTIONS,
         CLOUDS=CLOUDS,
         Right=Right,

@@ -1,0 +1,86 @@
+"""List the jobs of a person, at all scopes that the person can see."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from models import Job, Scope, database, load_scopes, now
+from webapp.access import Actor
+from webapp.jobs import claims
+from webapp.jobs.actions import JOB_ACTIONS, JobAction
+from webapp.jobs.store import RETENTION
+from webapp.people import scopes
+
+MOST_COUNTED = 1_000
+"""The maximum number of failed rows that are counted for one job."""
+
+
+@dataclass(frozen=True)
+class ListedJob:
+    """A job, and what the list shows about it.
+
+    `action` is None if the job is not carried out yet, because a person reviews it first.
+    `jobs_before` is how many jobs of the person must end before the job is processed. `failed` is
+    the number of rows that failed, up to MOST_COUNTED + 1.
+    """
+
+    job: Job
+    action: JobAction | None
+    jobs_before: int
+    failed: int
+
+    @property
+    def is_running(self) -> bool:
+        return self.job.state == "running"
+
+
+def find_jobs(
+    actor: Actor, reviewed_actions: Collection[str], *, before: int = 0, size: int = 20
+) -> tuple[list[ListedJob], int]:
+    """Return one page of the actor's jobs, the newest first, and the cursor of the next page.
+
+    `before` is a cursor that an earlier call returned, or 0 for the first page. The cursor is 0 on
+    the last page. Jobs that were not started are returned only if their action is one of
+    `reviewed_actions`. Jobs at scopes that the actor can no longer see are left out.
+    """
+    listed_actions = {key for key, action in JOB_ACTIONS.items() if action.is_listed}
+    is_started = (Job.state != "planned") & Job.action.in_(sorted(listed_actions))
+    is_listed = is_started | Job.action.in_(sorted(reviewed_actions))
+    is_recent = Job.created_at >= now() - RETENTION
+    query = Job.select().join(Scope).where((Job.person == actor.person) & is_listed & is_recent)
+    query = query.where(scopes.is_visible_to(actor))
+    if before:
+        query = query.where(Job.id < before)
+    rows = list(query.order_by(Job.id.desc()).limit(size + 1))
+    page = rows[:size]
+    load_scopes(page)
+    positions = {queued.job.id: queued.jobs_before for queued in claims.queue_of(actor)}
+    failed = _count_failed_rows([job.id for job in page if job.state != "planned"])
+    listed = [
+        ListedJob(
+            job, JOB_ACTIONS.get(job.action), _jobs_before(job, positions), failed.get(job.id, 0)
+        )
+        for job in page
+    ]
+    return listed, page[-1].id if len(rows) > size else 0
+
+
+def _jobs_before(job: Job, positions: dict[int, int]) -> int:
+    """Return how many jobs must end first. `positions` has the first jobs of the queue."""
+    if job.state != "running":
+        return 0
+    return positions.get(job.id, claims.QUEUE_SIZE)
+
+
+def _count_failed_rows(job_ids: Sequence[int]) -> dict[int, int]:
+    """Return the number of failed rows by job, up to MOST_COUNTED + 1 for each job."""
+    if not job_ids:
+        return {}
+    counts = (
+        f"SELECT {job_id:d}, COUNT(*) FROM (SELECT 1 FROM job_row WHERE job_id = {job_id:d} "  # noqa: S608
+        f"AND outcome = 'refused' LIMIT {MOST_COUNTED + 1}) AS refused"
+        for job_id in job_ids
+    )
+    rows: list[tuple[int, int]] = database.execute_sql(" UNION ALL ".join(counts)).fetchall()
+    return dict(rows)
