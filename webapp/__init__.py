@@ -131,7 +131,7 @@ def _services(settings: Settings) -> Services:
     readiness = Readiness(vault, background)
     probes = Probes(readiness, __version__, settings.metrics_token)
     bind = settings.metrics_bind
-    sampler = Sampler({CLOUD_WAITING_THREADS: budgets.waiting_people})
+    sampler = Sampler({CLOUD_WAITING_THREADS: budgets.count_waiting_threads})
     return Services(
         settings=settings,
         vault=vault,

@@ -28,11 +28,12 @@ def clouds_for_image_id(text: str) -> list[tuple[Cloud, ImageId]]:
 def recognize_image_id(
     text: str,
 ) -> tuple[list[tuple[Cloud, ImageId]], list[tuple[Cloud, InvalidImageId]]]:
-    """Return the clouds that can parse `text` as an image ID, and the clouds with a precise error.
+    """Return the clouds that can parse `text` as an image ID, and the clouds that explain an error.
 
     The first list contains each cloud that can parse `text`, with the parsed ID. The second list
-    contains each cloud to which `text` clearly belongs although it is not an image ID, with the
-    error that explains the problem. For example, `text` is the ID of an instance.
+    contains each cloud to which `text` clearly belongs although `text` is not an image ID, for
+    example because it is the ID of an instance. Each of these clouds comes with the error that
+    explains the problem.
     """
     found, problems = [], []
     for cloud in CLOUDS.values():

@@ -45,7 +45,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CALL_SECONDS = 9.0
-"""How long one public call of an adapter may take in total."""
+"""The time limit of one call of a public method such as `describe`, with all its requests.
+
+Waiting for a budget and loading the SDK happen before this time begins.
+"""
 LOG_LENGTH = 2000
 """The maximum length, in characters, of an error of a cloud in a log line."""
 
@@ -64,14 +67,16 @@ _USED_UP = {
 }
 """The message for each budget that can be used up."""
 for _budget in Budget:
-    metrics.BUDGETS_USED_UP.labels(_budget.name.lower())  # 0 until its first increase
+    # This creates the counter of the budget, so that the metrics contain it before it increases.
+    metrics.BUDGETS_USED_UP.labels(_budget.name.lower())
 
 
 class Cloud(ABC):
-    """One cloud platform.
+    """The adapter for one cloud.
 
-    Subclasses declare the data below and implement the `_…` methods. Callers use the public
-    methods, which limit the time and translate the SDK's errors.
+    Subclasses declare the data below and implement the `_…` methods. Code outside this package
+    calls only the public methods. A public method that calls the cloud has a time limit, and raises
+    a CloudError instead of the SDK's exceptions.
     """
 
     key: ClassVar[str]
@@ -83,15 +88,15 @@ class Cloud(ABC):
     location_field: ClassVar[Field | None]
     image_id_field: ClassVar[Field]
     lists_images: ClassVar[bool] = False
-    """Whether people choose the image from the list that `images` returns, or type its ID."""
+    """Whether people can choose the image from the list that `images` returns."""
     compute_resource_field: ClassVar[Field | None] = None
-    """The field for the compute resource in the confirmation form, or None.
+    """The field for the compute resource in the confirmation form.
 
-    If a cloud has no compute resources, this is None. Otherwise, an image can be registered once
-    for each of its compute resources.
+    If a cloud has no compute resources, this is None. Otherwise, a cloud image can be registered
+    once for each of its compute resources.
     """
     where_to_find: ClassVar[str]
-    """Where to find the image ID in the vendor's console or tools."""
+    """A text for people that explains where they find the image ID in the vendor's tools."""
     packer_builders: ClassVar[tuple[str, ...]] = ()
     """The types of the HashiCorp Packer builders that create images of this cloud."""
 
@@ -105,7 +110,7 @@ class Cloud(ABC):
     def parse_location(self, text: str) -> str:
         """Return the canonical key of the location that a person or a file names.
 
-        If `text` is empty, return ''.
+        If `text` is empty, or if the cloud's images have no location, return ''.
 
         Raises InvalidLocation with a message that explains the problem.
         """
@@ -114,7 +119,7 @@ class Cloud(ABC):
         return text.strip(SURROUNDING_CHARACTERS)
 
     def default_locations(self, credentials: Mapping[str, str]) -> tuple[Location, ...]:  # noqa: ARG002
-        """Return the locations known without a call to the cloud.
+        """Return the locations that the adapter knows without a call to the cloud.
 
         `credentials` may lack the secret fields.
         """
@@ -129,23 +134,24 @@ class Cloud(ABC):
         return ""
 
     def suggest_name(self, image_id: str) -> str:  # noqa: ARG002
-        """Return a name to offer for an image that has none in the cloud, or ''."""
+        """Return a name to suggest for an image that has no name in the cloud, or ''."""
         return ""
 
     def validate(self, values: Mapping[str, str]) -> None:  # noqa: B027  most clouds have no such rules
-        """Check the rules that field patterns cannot express, before anything is sent or stored.
+        """Raise InvalidCredentials if `values` break a rule that the field patterns cannot express.
 
-        `values` contains every credential field. Raises InvalidCredentials.
+        `values` contains every credential field. The caller has not yet sent or stored them.
         """
 
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
-        """Return the images that a Packer manifest lists for one of `packer_builders`.
+        """Return the images that one build in a Packer manifest created.
 
-        Builders leave values out, such as the location. So `custom` contains the custom_data of the
-        manifest and the values that the person entered. Raises IncompleteArtifact if such a value
-        is missing, and InvalidImageId.
+        `artifact_id` is the ID that Packer wrote into the manifest. Some builders leave out a value
+        such as the location. `custom` contains the values from the custom_data of the build, and
+        the values that the person entered. Raises IncompleteArtifact if a necessary value is in
+        neither, and InvalidImageId if the ID is invalid.
         """
         found = self.parse_image_id(custom.get("cloud_image_id") or artifact_id)
         location = found.location or custom.get("location", "")
@@ -156,9 +162,9 @@ class Cloud(ABC):
         return [Locator(location, found.value, custom.get("compute_resource", ""))]
 
     def default_project(self, credentials: CredentialValues) -> str:  # noqa: ARG002
-        """Return the project of the credentials, for clouds whose image IDs contain a project.
+        """Return the project of the credentials, or '' if image IDs of this cloud have no project.
 
-        Returns '' if there is none.
+        Raises CloudError.
         """
         return ""
 
@@ -171,7 +177,7 @@ class Cloud(ABC):
         return self._call(self._locations, credentials)[:MAX_LISTED]
 
     def images(self, credentials: CredentialValues, location: str) -> tuple[ListedImage, ...]:
-        """Return the images at `location`, sorted by name, for clouds with `lists_images`.
+        """Return the images at `location`, sorted by name. Only clouds with `lists_images` do this.
 
         Raises CloudError.
         """
@@ -190,16 +196,17 @@ class Cloud(ABC):
         return self.describe(credentials, locator)
 
     def find_image_id(self, credentials: CredentialValues, location: str, name: str) -> str:
-        """Return the ID of the image with this name, for a NamedImage from `packer_images`.
+        """Return the ID of the image with this name. This finds a NamedImage of `packer_images`.
 
-        Raises InvalidImageId if several images have the name, and CloudError.
+        Raises CloudError, for example InvalidImageId if several images have the name.
         """
         return self._call(self._find_image_id, credentials, location, name)
 
     def warm_up(self) -> None:  # noqa: B027  not every adapter has something to load
-        """Load the SDK, which may take seconds. Does nothing if it is already loaded.
+        """Load the SDK if it is not loaded yet, which may take seconds.
 
-        Called in the background, so that the first request does not have to wait.
+        `webapp/warm_up.py` calls this method in the background, so that the first call to the cloud
+        does not have to wait.
         """
 
     @abstractmethod
@@ -228,7 +235,7 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`. Count the call, and mask its secrets in log lines."""
+        """Return the result of `call`. Count the call, and mask the credentials in log lines."""
         name = call.__name__.removeprefix("_")
         with masking.masked(self.secrets_of(credentials)), metrics.cloud_call(self.key, name):
             return self._limited_call(call, credentials, *args, **kwargs)
@@ -244,7 +251,10 @@ class Cloud(ABC):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of `call`, with the limits of `outgoing`. Translate exceptions."""
+        """Return the result of `call`, which gets the limits of the package `outgoing`.
+
+        Raises a CloudError instead of an exception of the SDK.
+        """
         self.warm_up()  # This has no time limit, because a slow disk is not the cloud's fault.
         digest = credentials_digest(credentials)
         try:
@@ -271,7 +281,10 @@ class Cloud(ABC):
         return CallsInProgress(_USED_UP[error.budget].format(error.limit))
 
     def _known_error(self, error: Exception, credentials: CredentialValues) -> CloudError | None:
-        """Log an exception and return the CloudError for it, or None if it is unexpected."""
+        """Return the CloudError for an exception, or None if the exception is unexpected.
+
+        Log the exception, unless it is unexpected, or a budget or the deadline caused it.
+        """
         if isinstance(error, BudgetUsedUp):
             return self._used_up(error)
         if isinstance(error, DeadlineExceeded):
@@ -295,7 +308,7 @@ class Cloud(ABC):
         return translated
 
     def _log_error(self, error: BaseException, credentials: CredentialValues) -> None:
-        """Log the error without secrets. Some clouds repeat the request in an error."""
+        """Log the error without secrets. Some clouds repeat the request in their error messages."""
         with masking.masked(self.secrets_of(credentials)):
             text = bounded(masking.mask(str(error)), LOG_LENGTH)
         log.info("%s: a call failed: %s: %s", self.key, type(error).__name__, text)

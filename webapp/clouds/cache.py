@@ -1,6 +1,6 @@
-"""A cache for the values that an adapter reuses in later calls: clients, tokens, sessions.
+"""A cache for the values that an adapter reuses in later calls, such as clients and sessions.
 
-The cache is in memory only, and its keys reveal no secret.
+The cache is in memory only. Its keys contain a digest of the credentials instead of a secret.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ class _Entry(NamedTuple):
 class Cache:
     """A cache of the most recently used values. Each value has its own expiry time.
 
-    `forget` finds values by the first part of their key, which is the digest of the credentials.
-    The cache has at most `max_per_account` values of one account, so that no account can evict the
-    values of all others. Threads can share a cache.
+    The first part of each key must be the result of `credentials_digest`, because `forget` uses it
+    to find the values of some credentials. The cache has at most `max_entries` values, and at most
+    `max_per_account` of them belong to the same account, so that no account can evict the values of
+    all others. Threads can share a cache.
     """
 
     def __init__(self, max_entries: int = 256, max_per_account: int = 16) -> None:
@@ -55,7 +56,10 @@ class Cache:
             return entry.value
 
     def set(self, key: tuple[str, ...], value: Any, expires: float) -> None:
-        """Store `value` until `expires`, in seconds since the epoch."""
+        """Store `value` until `expires`, in seconds since the epoch.
+
+        The value belongs to the account that owns the call in progress.
+        """
         with self._lock:
             account = current_call().owner
             self._entries[key] = _Entry(expires, value, account)

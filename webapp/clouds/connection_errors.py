@@ -1,8 +1,8 @@
 """Translation of failed connections into CloudUnreachable, for every SDK.
 
-The SDKs send their requests with `requests` and `urllib3`, or directly over a socket. Each library
-wraps the exceptions of the library below it, so the cause is often nested. This module imports no
-SDK: it recognizes most exceptions by the names of their classes.
+The SDKs send their requests with `requests`, `urllib3` or `http.client`. Each library wraps the
+exceptions of the library below it, so the original exception is often several levels deep. This
+module imports no SDK: it recognizes most exceptions by the names of their classes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from webapp.clouds.errors import CloudUnreachable
 from webapp.clouds.outgoing.endpoints import NotConnected
 
 MAX_CAUSES = 20
+"""The maximum number of nested exceptions to look at."""
 _INTERRUPTED = {"ProtocolError", "ChunkedEncodingError", "IncompleteRead", "ContentDecodingError"}
 _CA_IN_CREDENTIALS = "whether the credentials include its certificate authority"
 

@@ -28,10 +28,10 @@ class Field:
     default: str = ""
     """The value in a new form."""
     when: tuple[str, str] | None = None
-    """(name of a select, value). If the select has another value, the field is hidden and not
-    required."""
+    """(name of another field, value). If the other field, a select, has another value, this field
+    is hidden and not required."""
     free_text: bool = False
-    """The field offers values as suggestions, and accepts any other text too."""
+    """The form suggests values for this field, but people can enter any other text."""
 
 
 class CredentialValues(Mapping[str, str]):
@@ -60,10 +60,10 @@ class CredentialValues(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Identity:
-    """The owner of the credentials, according to the cloud.
+    """The owner of the credentials, as the cloud reports it.
 
-    `account` is the cloud's ID of the owner: the number of an account, a tenant or a project.
-    `description` names the owner for people.
+    `account` is the ID or name of an account, project, subscription or vCenter. `description` names
+    the owner for people.
     """
 
     account: str

@@ -30,7 +30,7 @@ class ImageState(enum.StrEnum):
     GONE = "gone"
     """The cloud says that the image does not exist, or that it is being deleted."""
     UNKNOWN = "unknown"
-    """Never read from the cloud. No adapter returns this state."""
+    """The image was never read from the cloud. No adapter returns this state."""
 
     @property
     def label(self) -> str:
@@ -39,7 +39,7 @@ class ImageState(enum.StrEnum):
 
     @property
     def token(self) -> str:
-        """The label as one word in lower case, for searches and exports."""
+        """The label in lower case and without spaces, for searches and exports."""
         return self.label.lower().replace(" ", "-")
 
 
@@ -51,7 +51,7 @@ OWNER = "owner"
 
 @dataclass(frozen=True)
 class Fact:
-    """A detail that only this cloud reports. `label` and `value` are for people."""
+    """A detail for which `ImageDetails` has no field. `label` and `value` are for people."""
 
     key: str
     label: str
@@ -100,25 +100,36 @@ class ImageDetails:
     os_texts: tuple[str, ...]
     """Texts from the cloud that may name the operating system, the most reliable first."""
     warnings: tuple[str, ...] = ()
-    """One sentence for each problem to know about before relying on the image."""
+    """One or two sentences for each problem that people should know before they use the image."""
     image_id: str = ""
-    """The canonical ID of the image that was found, or '' if it equals the requested ID. If the
-    requested ID is an alias, such as `latest` or the name of a family, the two IDs differ."""
+    """The canonical ID of the image that was found, or '' if it equals the requested ID.
+
+    The two IDs differ if the requested ID is an alias, such as `latest` or the name of a family, or
+    if the cloud spells the ID differently.
+    """
     compute_resources: tuple[str, ...] = ()
     """The compute resources that the image can be registered for, for clouds that have a
     `compute_resource_field`."""
     location: str = ""
-    """The current location, or '' if it is the requested location. See `describe_again`."""
+    """The location of the image as the cloud spells it, or '' if it equals the requested location.
+
+    If the image has moved, this is its new location. See `describe_again`.
+    """
     lookup_location: str = ""
-    """The location where the image was read, or where an import expects the image. If the image can
-    be read without a location, this is ''. The location isn't part of the image's identity, but
-    makes the next look-up fast."""
+    """The location where the adapter found the image, or the location that an import names.
+
+    The location is not part of the image's identity: only images of clouds with the location rule
+    LOOKUP_ONLY can have a `lookup_location`. The next check of the image tries this location first.
+    """
     end: datetime | None = None
-    """When the image will be obsolete or deleted, as its owner announced."""
+    """When the image will become obsolete or will be deleted, as its owner announced."""
 
     @property
     def deprecation_announced_for(self) -> datetime | None:
-        """The time from which a look-up of this available image will return DEPRECATED, or None."""
+        """The time from which a look-up will return the state DEPRECATED, if it was announced.
+
+        This is None if nothing was announced, or if the image is not available now.
+        """
         if self.state is not ImageState.AVAILABLE:
             return None
         return min(filter(None, (self.deprecated, self.end)), default=None)

@@ -9,11 +9,11 @@ The message of each error is safe to show and says what to do next.
     ├── InvalidLocation       the text is not a location of this cloud; nothing was sent
     ├── ImageNotFound         the cloud says that there is no such image at that location
     ├── ImageNotVisible       these credentials cannot see or use the image, which may exist
-    ├── UnknownLocation       no such region, or not enabled for these credentials
+    ├── UnknownLocation       the location does not exist, or is not enabled for these credentials
     ├── CredentialsRejected   the cloud does not accept the credentials
     ├── PermissionDenied      the cloud accepts the credentials, but refuses the call
-    ├── CloudThrottled        too many calls
-    ├── CallsInProgress       too many calls are in progress, so this call was refused or ended
+    ├── CloudThrottled        the cloud refuses the call, because it received too many calls
+    ├── CallsInProgress       this server refused or ended the call: too many are in progress
     └── CloudUnreachable      no connection, no answer in time, or an unreadable answer
 """
 
@@ -44,7 +44,8 @@ class InvalidImageId(CloudError):
     """The text cannot be an image ID of this cloud.
 
     `recognized` is true if the text clearly belongs to this cloud, for example the ID of an AWS
-    instance. If no cloud is chosen yet, only the messages of these errors are shown.
+    instance. If the person has not chosen a cloud, all clouds try to parse the text, and only the
+    errors with `recognized` are shown.
     """
 
     def __init__(self, message: str, *, recognized: bool = False) -> None:
@@ -57,7 +58,7 @@ class InvalidLocation(CloudError):
 
 
 class IncompleteArtifact(InvalidImageId):
-    """An artifact in a Packer manifest lacks a value that is necessary to find its image.
+    """A build in a Packer manifest lacks a value that is necessary to identify its image.
 
     `missing` is the name of the value: `location` or `project`.
     """
@@ -70,9 +71,9 @@ class IncompleteArtifact(InvalidImageId):
 class ImageNotFound(CloudError):
     """The cloud says that there is no such image at that location.
 
-    This error marks a registered image as gone, so an adapter raises it only for a definite answer
-    of the cloud. If the adapter searched other locations, `found_in` lists the locations that have
-    the image.
+    If a check of a registered image raises this error, the image gets the state GONE, unless its ID
+    is an alias. So an adapter raises this error only for a definite answer of the cloud. If the
+    adapter searched other locations, `found_in` lists the locations that have the image.
     """
 
     def __init__(self, message: str, found_in: tuple[str, ...] = ()) -> None:
@@ -84,8 +85,9 @@ class ImageNotVisible(CloudError):
     """These credentials cannot see or use the image, which may still exist.
 
     Some clouds give the same answer for an image that does not exist and for an image that its
-    owner does not share. If such a cloud shows these credentials all images of their own account,
-    `account` is the ID of this account. An image that belongs to `account` then no longer exists.
+    owner does not share. But they show all images of an account to the credentials of this account.
+    For such a cloud, `account` is the ID of the account of these credentials, or '' if it could not
+    be read. If the image belongs to `account`, this error means that the image no longer exists.
     """
 
     def __init__(self, message: str, account: str = "") -> None:
@@ -102,7 +104,10 @@ class CredentialsRejected(CloudError):
 
 
 class PermissionDenied(CloudError):
-    """The credentials are valid, but lack a permission. The message names the permission."""
+    """The credentials are valid, but lack a permission.
+
+    The message names the permission if the cloud reports it.
+    """
 
 
 class CloudThrottled(CloudError):
@@ -110,10 +115,11 @@ class CloudThrottled(CloudError):
 
 
 class CallsInProgress(CloudError):
-    """The maximum number of calls is in progress, for example of the account or of the person.
+    """This server refused or ended the call, because too many other calls are in progress.
 
-    The call was not made, or it ended before its answer was complete. So this error says nothing
-    about the cloud or the image.
+    The number of calls is limited, for example for each account and for each person. The call was
+    not made, or it ended before its answer was complete. So this error says nothing about the cloud
+    or the image.
     """
 
 

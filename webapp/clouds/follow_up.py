@@ -1,7 +1,8 @@
 """Follow-up calls: requests that an adapter sends to understand the first answer of a cloud.
 
-For example, an adapter asks what an error means, or which other regions have an image. A follow-up
-call is optional: it must not take long, and its failure must not hide the first answer.
+For example, an adapter asks the cloud whether the keys or the region caused an error, or which
+other regions have an image. A follow-up call is optional: it must not take long, and its failure
+must not hide the first answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ T = TypeVar("T")
 FOLLOW_UP_SECONDS = 3.0
 """The time limit of one follow-up call, or of one search of the other regions."""
 REGIONS_AT_ONCE = 8
+"""The maximum number of regions that a search asks at the same time."""
 RESERVED_SECONDS = 1.0
 """Follow-up calls must end this many seconds before the time limit of the whole adapter call."""
 
@@ -34,7 +36,7 @@ def follow_up_deadline() -> float:
 
 
 def seconds_left(deadline: float) -> float:
-    """Return how many seconds the next follow-up call may take."""
+    """Return how many seconds the next follow-up call may take. 0 or less means no time is left."""
     return min(FOLLOW_UP_SECONDS, deadline - time.monotonic())
 
 
@@ -52,7 +54,7 @@ def search_regions(
     """Return the results of `find` by region, in the order of `regions`.
 
     `find` returns a false value, such as None, if a region does not have the image. The result
-    contains neither such a region nor a region for which `find` fails or takes too long.
+    leaves out such a region, and also a region for which `find` fails or takes too long.
     """
     regions = list(regions)
     found = call_each_within(seconds_left(deadline), find, regions, REGIONS_AT_ONCE)
@@ -62,7 +64,7 @@ def search_regions(
 def in_other_regions_error(not_here: str, regions: Sequence[str]) -> ImageNotFound:
     """Return the error for an image that is only in `regions`.
 
-    `not_here` is the first half of the message: "There is no image X in Y".
+    `not_here` is the first half of the message, for example "There is no image X in Y".
     """
     choose = "Choose that location." if len(regions) == 1 else "Choose one of those locations."
     return ImageNotFound(

@@ -1,7 +1,7 @@
 """The limits for the texts and lists that an adapter returns.
 
-A private cloud may send megabytes. So the values in `credentials`, `locators` and `details` shorten
-their texts and lists when they are created.
+A private cloud may send megabytes. So Identity, Location, ListedImage, Fact, Volume and
+ImageDetails shorten their texts and lists when they are created.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from webapp.clouds.messages import bounded
 NAME_LENGTH = 255
 TEXT_LENGTH = 1000
 DESCRIPTION_LENGTH = 4000
-"""The maximum lengths of texts, in characters. No cloud allows descriptions of more than 4,000
-characters."""
+"""The maximum lengths of texts, in characters."""
 MAX_FACTS = 200
+"""The maximum number of facts about one image."""
 MAX_ITEMS = 100
 """The maximum number of volumes, of warnings, and of `os_texts` of one image."""
 MAX_LISTED = 10_000
@@ -21,11 +21,11 @@ MAX_LISTED = 10_000
 
 
 def bound_texts(value: object, length: int, /, *names: str) -> None:
-    """Shorten the attributes `names` of a new frozen value to `length` characters each."""
+    """Shorten each attribute in `names` of a new frozen object to `length` characters."""
     replace_fields(value, **{name: bounded(getattr(value, name), length) for name in names})
 
 
 def replace_fields(value: object, /, **fields: object) -> None:
-    """Set attributes of a new frozen value."""
+    """Set attributes of a new frozen object, which does not allow normal assignments."""
     for name, field in fields.items():
         object.__setattr__(value, name, field)

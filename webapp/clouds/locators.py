@@ -15,9 +15,9 @@ class LocationRule(enum.Enum):
     REGIONAL = "regional"
     """The location is part of the image's identity: AWS, OpenStack, VMware."""
     LOOKUP_ONLY = "lookup-only"
-    """All regions share the image. The location is needed only to look it up: Azure."""
+    """The image has the same ID in all regions. The location only helps to look it up: Azure."""
     GLOBAL = "global"
-    """There are no locations: Google Compute Engine."""
+    """The cloud's images have no location: Google Compute Engine."""
 
 
 @dataclass(frozen=True)

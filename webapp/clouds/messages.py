@@ -6,31 +6,32 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 MAX_WAIT_SECONDS = 3600
-"""No message shows a longer waiting time."""
+"""The maximum waiting time that `waiting_time` returns."""
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Return "a", "a and b", or "a, b and c"."""
+    """Return the names as a list in words: "a", "a and b", or "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def join_first(names: Sequence[str], count: int) -> str:
-    """Return the first `count` names as a list in words, such as "a, b and 3 more"."""
+    """Return the first `count` names, and how many more there are: "a, b and 3 more" or "a, b"."""
     more = len(names) - count
     shown = ", ".join(names[:count])
     return f"{shown} and {more} more" if more > 0 else shown
 
 
 def shorten(text: str, length: int) -> str:
-    """Return `text`, cut to `length` characters and an ellipsis if it is longer."""
+    """Return `text`. If it is longer than `length`, return `length` characters and an ellipsis."""
     return text if len(text) <= length else f"{text[:length]}…"
 
 
 SHORTENED = "… (shortened)"
+"""The end of a text that `bounded` has cut."""
 
 
 def bounded(text: str, length: int) -> str:
-    """Return `text`. If it is longer than `length`, cut it and append a note.
+    """Return `text`. If it is longer than `length` characters, cut it and append SHORTENED.
 
     The result never has more than `length` characters, so a second call with the same `length`
     changes nothing.
@@ -50,7 +51,7 @@ def since(instant: datetime | None) -> str:
 
 
 def waiting_time(retry_after: str) -> str:
-    """Return the time in a Retry-After header: "20 seconds" for "20".
+    """Return the waiting time in a Retry-After header in words: "20 seconds" for "20".
 
     If the header is not a number of seconds up to MAX_WAIT_SECONDS, return "a minute".
     """

@@ -17,16 +17,20 @@ _SEPARATORS = re.compile(
     r"[\t\r\n\"'`“”‘’<>,;|]+|(?<=[:=]) +| {2,}| (?=\()|(?<![^\s\"'`])[\w.-]{1,40}="
     r"|(?<!\S)--[\w-]{1,40}[ =]"
 )
-"""Separators between an ID and other words. These are quotes, commas, several blanks, a blank after
-a colon or before a parenthesis, and a name such as `image=` or `--image`. Any other single blank is
-not a separator, because it may be a mistake within an ID."""
+"""Separators between an ID and other words.
+
+These are tabs, line breaks, quotes, and the characters `<>,;|`. Several spaces are a separator, and
+so is a single space after a colon or an equals sign, or before a parenthesis. A name such as
+`image=` or `--image` is also a separator. Any other single space is not a separator, because it may
+be a mistake within an ID.
+"""
 
 
 def strip_pasted_text(text: str, too_long: str, extra_characters: str = "") -> str:
-    """Return `text` without the characters at both ends that are not part of an ID.
+    """Return `text` without SURROUNDING_CHARACTERS and `extra_characters` at both ends.
 
-    Word processors replace hyphens with other dashes. No ID contains such a dash, so this function
-    replaces each of them with a hyphen.
+    Also replace every dash with a hyphen, because word processors replace hyphens with other
+    dashes, and no ID contains such a dash.
 
     Raises InvalidImageId with the message `too_long` if `text` is longer than MAX_LENGTH, so that
     no parser has to read a text of unlimited length.
@@ -40,8 +44,10 @@ def parse_whole_or_part(text: str, parse: Callable[[str], ImageId]) -> ImageId:
     """Return the only image ID in `text`, which may contain other words.
 
     For example, tools print an ID in a line of JSON, or after a name. `parse` parses an ID without
-    other words. If no part of the text is an ID, raises the InvalidImageId that `parse` raises for
-    the whole text. Also raises InvalidImageId if the text contains several IDs.
+    other words. It first gets the whole text, then the parts between separators.
+
+    If no part of the text is an ID, raises the InvalidImageId that `parse` raises for the whole
+    text. Also raises InvalidImageId if several parts are different IDs.
     """
     try:
         return parse(text)

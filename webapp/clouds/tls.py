@@ -12,11 +12,15 @@ from pathlib import Path
 from webapp.clouds.errors import InvalidCredentials
 
 MAX_LENGTH = 64 * 1024
-"""The maximum length of `pem` in characters, which is enough for about thirty certificates."""
+"""The maximum length of entered certificates, in characters. About thirty certificates fit."""
 
 
 def require_certificates(pem: str, field: str) -> None:
-    """Raise InvalidCredentials unless `pem` is empty or consists of one or more certificates."""
+    """Raise InvalidCredentials unless `pem` is empty or contains certificates in PEM format.
+
+    Also raises InvalidCredentials if `pem` contains a private key. `field` is the name of the
+    credential field that contains `pem`.
+    """
     if not pem:
         return
     if "PRIVATE KEY" in pem:
@@ -27,7 +31,8 @@ def require_certificates(pem: str, field: str) -> None:
             field,
         )
     try:
-        if "\0" in pem:  # OpenSSL ignores all text after a NUL, and databases reject a NUL.
+        # OpenSSL ignores all text after a NUL character, and databases reject this character.
+        if "\0" in pem:
             raise ValueError("NUL")  # noqa: TRY301
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError, TypeError) as error:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-"""Return the context manager in which a thread waits for a cloud.
+"""Return the context manager in which a thread waits for a cloud. The default does nothing.
 
-Adapters must not know the database. So `create_app` replaces this default with a context manager
+Adapters must not know the database. So `create_app` replaces the default with a context manager
 that returns the thread's database connection to the pool.
 """

@@ -8,7 +8,7 @@ from datetime import date
 from webapp.refusals import Refusal
 
 EARLIEST, LATEST = date(2000, 1, 1), date(2100, 12, 31)
-"""The first and the last plausible day. A year such as 0027 is a typing error."""
+"""The first and the last plausible day. Other years, such as 0027, are typing errors."""
 _DAY = re.compile(r"([0-9]{1,6})-([0-9]{1,2})-([0-9]{1,2})")
 
 

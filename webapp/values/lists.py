@@ -12,9 +12,9 @@ from webapp.values.text import normalized
 LIST_SIZE = 100
 """The maximum number of rows on the page of a list."""
 MAX_SEARCH_LENGTH = 256
-"""The maximum length of a text to search for.
+"""The maximum length of a text to search for, in characters.
 
-No row contains a longer text, and SQLite refuses very long patterns.
+No field that these lists search is longer, and SQLite refuses very long patterns.
 """
 
 T = TypeVar("T")
@@ -32,9 +32,9 @@ class Found(Generic[T]):
 
 
 def find(query: Any, text: str = "", *fields: Any, size: int = LIST_SIZE) -> Found[Any]:
-    """Return the first `size` rows of `query`.
+    """Return the first `size` rows of `query`, and the total number of its rows.
 
-    With `text`, return only rows in which one of `fields` contains `text`.
+    If `text` is not empty, find only rows in which one of `fields` contains `text`.
     """
     text = normalized(text)
     if len(text) > MAX_SEARCH_LENGTH:

@@ -1,9 +1,9 @@
 """The rules for text: which characters it may contain, and how it is stored and compared.
 
 Text is stored in the Unicode normalization form NFC, so that equal texts have equal code points.
-Every kind of blank, for example a no-break space, becomes a space. Joiners between letters or emoji
-stay. Control characters are refused. Characters that change the order of other characters are
-refused too.
+Every kind of blank, for example a no-break space, becomes a space. Invisible characters without a
+meaning, such as the soft hyphen, are removed, but joiners between letters or emoji stay. Control
+characters are refused. Characters that change the order of other characters are refused too.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class InvalidText(Refusal):
 class LineRule:
     """The rule for one kind of text in one line, such as the name of an image.
 
-    `noun` names the text in messages. `longest` is the number of characters that its column can
-    hold. `field` is the name of the input in forms. `refusal` is the exception that `parse` raises.
+    `noun` names the text in messages. `shortest` and `longest` are the minimum and the maximum
+    number of characters. `field` is the name of the input in forms. `refusal` is the exception that
+    `parse` raises.
     """
 
     noun: str
@@ -85,7 +86,7 @@ def line_problem(text: str, noun: str) -> str:
 
 def character_problem(text: str, noun: str) -> str:
     """Return why a text is refused because of its characters, or ''. Line breaks are allowed."""
-    if text.isprintable():  # Every refused character is not printable.
+    if text.isprintable():  # No printable character is refused.
         return ""
     if found := _REORDERING.search(text):
         return (
@@ -98,9 +99,9 @@ def character_problem(text: str, noun: str) -> str:
 
 
 def normalized(text: str) -> str:
-    """Return the text in NFC, with single spaces, and without characters that have no width.
+    """Return the text in NFC, without meaningless invisible characters, and with single spaces.
 
-    Characters that are refused stay in the text.
+    Spaces at both ends are removed. Characters that are refused stay in the text.
     """
     is_plain = text.isascii() and text.isprintable() and "  " not in text
     if is_plain and text[:1] != " " and text[-1:] != " ":  # Most texts of a file are like this.
@@ -126,9 +127,9 @@ def displayable_lines(text: str) -> str:
 def replace_control_characters(text: str) -> str:
     """Return the text with U+FFFD for each character that `character_problem` refuses.
 
-    Only a control character that separates words, such as a tab, becomes a space. The other
-    characters are not just removed, because a search for the remaining text could find more than
-    the person meant.
+    But a control character that separates words, such as a tab, becomes a space. The function does
+    not just remove the refused characters, because a search for the remaining text could find more
+    than the person meant.
     """
     text = re.sub(r"[\t\x0b\x0c\x1c-\x1f\x85]", " ", text)
     for refused in (_REORDERING, _CONTROL, _SURROGATE):

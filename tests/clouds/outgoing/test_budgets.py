@@ -79,7 +79,7 @@ def test_a_budget_of_credentials_concerns_nobody_else(
 def test_an_account_with_many_credentials_does_not_use_up_the_threads(
     budgets: Budgets, in_progress: ExitStack
 ) -> None:
-    assert use_up_threads(budgets, in_progress, "hostile") == budgets.waiting_threads // 2
+    assert use_up_threads(budgets, in_progress, "hostile") == budgets.max_waiting_threads // 2
     with request_of("another"):
         assert used_up(budgets, "one more", "hostile") is Budget.SHARE
         assert used_up(budgets, "healthy", "another account") is None
@@ -108,12 +108,12 @@ def use_up_threads(budgets: Budgets, in_progress: ExitStack, owner: str) -> int:
 
     Returns the number of calls that began.
     """
-    for number in range(budgets.waiting_threads + 1):
+    for number in range(budgets.max_waiting_threads + 1):
         with request_of(f"person {number} of {owner}"):
             if used_up(budgets, f"credentials {number}", owner):
                 return number
             in_progress.enter_context(budgets.reserve(f"credentials {number}", owner))
-    return budgets.waiting_threads + 1
+    return budgets.max_waiting_threads + 1
 
 
 def test_a_person_does_not_use_up_the_threads(budgets: Budgets, in_progress: ExitStack) -> None:

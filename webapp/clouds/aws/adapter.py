@@ -127,9 +127,9 @@ class Aws(Cloud):
     packer_builders = ("amazon-ebs", "amazon-ebssurrogate", "amazon-instance", "amazon-chroot")
 
     def parse_image_id(self, text: str) -> ImageId:
-        """Return the ID of an AMI, or the reference to a parameter.
+        """Return the ID of an AMI, or the reference to a parameter. Raises InvalidImageId.
 
-        Also raises InvalidImageId if the text names a zone instead of a region.
+        The text may also name a region. If it names a zone instead, it is invalid.
         """
         found = parameters.parse(text) or ids.parse(text)
         try:
@@ -201,7 +201,7 @@ class Aws(Cloud):
         return clients
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        self._clients.forget(credentials)  # The check must not use cached answers.
+        self._clients.forget(credentials)  # The check must not use cached keys of a role.
         caller = self._caller(credentials)
         return Identity(caller["Account"], caller["Arn"])
 
@@ -214,8 +214,8 @@ class Aws(Cloud):
     def _locations(self, credentials: CredentialValues) -> tuple[Location, ...]:
         """Return all regions of the partition, as AWS reports them.
 
-        If the credentials lack the permission ec2:DescribeRegions, return the regions that botocore
-        lists.
+        If the credentials lack the permission ec2:DescribeRegions, return the regions of the
+        partition that botocore lists.
         """
         known = self.default_locations(credentials)
         labels = {location.key: location.label for location in known}
@@ -231,9 +231,9 @@ class Aws(Cloud):
         )
 
     def _describe(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
-        """Return the image's details. Follow-up calls end before the time limit.
+        """Return the details of an AMI.
 
-        If the image ID is a reference to a parameter, read the parameter first.
+        If the image ID is a reference to a parameter, first read the AMI ID from the parameter.
         """
         deadline = follow_up_deadline()
         self._require_same_partition(credentials, locator.location)
@@ -304,7 +304,7 @@ class Aws(Cloud):
     def _require_same_partition(self, credentials: CredentialValues, region: str) -> None:
         """Raise UnknownLocation if the region is not in the partition of the credentials.
 
-        AWS accepts credentials only in their partition.
+        AWS accepts credentials only in their partition. A private endpoint can have any region.
         """
         from webapp.clouds.aws import errors, sdk  # noqa: PLC0415
 
@@ -368,8 +368,9 @@ class Aws(Cloud):
             return self._explain_ambiguous(credentials, region, deadline)
         if region in sdk.regions()[sdk.partition_of(credentials)]:
             return None
-        no_endpoint = errors.is_no_connection(error) and not credentials.get("endpoint_url")
-        return errors.no_such_region() if no_endpoint or errors.is_not_aws(error) else None
+        # botocore derives the host name from the region. AWS has no server for an unknown region.
+        no_server = errors.is_connection_failure(error) and not credentials.get("endpoint_url")
+        return errors.no_such_region() if no_server or errors.is_not_aws(error) else None
 
     def _not_found(
         self, credentials: CredentialValues, locator: Locator, deadline: float
@@ -433,7 +434,7 @@ class Aws(Cloud):
         return None if enabled.get(region) else errors.region_not_enabled(region)
 
     def _enabled_by_region(self, credentials: CredentialValues) -> dict[str, bool]:
-        """Return whether each region of the partition is enabled for the account."""
+        """Return for each region of the partition whether it is enabled for the account."""
         ec2 = self._clients.get(credentials, "ec2", self._sign_in_region(credentials))
         answer = ec2.describe_regions(AllRegions=True)
         _require_fields(answer, "Regions")

@@ -168,13 +168,13 @@ def error_code(error: BaseException) -> str:
     return ""
 
 
-def is_no_connection(error: Exception) -> bool:
-    """Return whether the host name does not resolve or the port is closed."""
+def is_connection_failure(error: Exception) -> bool:
+    """Return whether no connection was established, for example to an unknown host name."""
     return isinstance(error, boto.EndpointConnectionError)
 
 
 def is_not_aws(error: Exception) -> bool:
-    """Return whether there was a response, but not from AWS."""
+    """Return whether another server than AWS sent the response."""
     return str(translate(error)) == NOT_AWS
 
 

@@ -145,9 +145,10 @@ def _canonical(text: str) -> str:
 
 
 def _name_in_console(text: str) -> str:
-    """Return the name of a parameter from its part of a console URL.
+    """Return the name of a parameter. `text` is the part of a console URL that has the name.
 
-    If the name begins with a slash, the URL omits this slash. Such a name contains another slash.
+    If the name of a parameter contains a slash, the name also begins with a slash. The URL may omit
+    the slash at the beginning.
     """
     name = unquote(unquote(text))
     return f"/{name.removeprefix('/')}" if "/" in name else name

@@ -21,7 +21,7 @@ from botocore.config import Config
 
 from webapp.clouds.cache import NEVER_EXPIRES, Cache, credentials_digest
 from webapp.clouds.credentials import CredentialValues
-from webapp.clouds.outgoing.calls import has_ended
+from webapp.clouds.outgoing.calls import has_reached_limit
 from webapp.clouds.outgoing.connections import limited_pools
 from webapp.clouds.tls import ca_file
 
@@ -44,7 +44,7 @@ def partition_of(credentials: Mapping[str, str]) -> str:
 
 
 def sign_in_region(credentials: Mapping[str, str]) -> str:
-    """Return the region in which STS and DescribeRegions are called.
+    """Return the region in which the adapter calls STS and DescribeRegions.
 
     This is the sign-in region in the credentials, or else the main region of their partition.
     """
@@ -93,7 +93,7 @@ class Clients:
         self._accounts = Cache()
 
     def warm_up(self) -> None:
-        """Load the service descriptions, because loading them takes most of the time of `get`."""
+        """Load botocore's service descriptions, which takes most of the time of the first `get`."""
         for service in OPERATIONS:
             self._create({}, service, sign_in_region({}), _Keys("-", "-", None))
 
@@ -112,7 +112,11 @@ class Clients:
         return client
 
     def account(self, credentials: CredentialValues) -> str:
-        """Return the account number of `credentials`. The number never changes, so cache it."""
+        """Return the account number of `credentials`, or '' if AWS does not report it.
+
+        If the credentials name a role, return the account of the role. The number never changes, so
+        it is cached.
+        """
         role = credentials.get("role_arn")
         if role:
             return role.split(":")[4]
@@ -125,7 +129,7 @@ class Clients:
         return account or ""
 
     def forget(self, credentials: CredentialValues) -> None:
-        """Delete the cached keys and clients. The role or its trust policy may have changed."""
+        """Delete the cached keys and clients, so that the next call assumes the role again."""
         digest = credentials_digest(credentials)
         self._keys.forget(digest)
         self._clients.forget(digest)
@@ -180,19 +184,19 @@ class Clients:
         # botocore has no public way to replace the connections. All of its connection managers,
         # including the managers for proxies, share this dictionary.
         client._endpoint.http_session._pool_classes_by_scheme.update(_POOLS)  # noqa: SLF001
-        client.meta.events.register_first("needs-retry", _do_not_retry_after_the_end)
+        client.meta.events.register_first("needs-retry", _do_not_retry_after_limit)
         return client
 
 
 _POOLS = limited_pools(AWSHTTPConnection, AWSHTTPSConnection)
 
 
-def _do_not_retry_after_the_end(**_: object) -> bool | None:
-    """Return False, which prevents a retry, if the call has reached a limit.
+def _do_not_retry_after_limit(**_: object) -> bool | None:
+    """Return False if the call in progress has reached a limit, so that botocore does not retry.
 
     Otherwise, return None, which leaves the decision to botocore.
     """
-    return False if has_ended() else None
+    return False if has_reached_limit() else None
 
 
 class _Session(botocore.session.Session):
@@ -207,7 +211,7 @@ class _Session(botocore.session.Session):
 
 
 class _Loader(botocore.loaders.Loader):
-    """A loader that leaves out the operations that the adapter does not call.
+    """A loader of service descriptions without the operations that the adapter does not call.
 
     Creating an EC2 client takes 40 ms and 1 MB with all 700 operations, but 5 ms and 0.1 MB with
     three operations. A search of the other regions creates a client for each region.

@@ -2,8 +2,9 @@
 
 There are three kinds of images:
 
-- A Marketplace image is identified by its URN, and is common to all regions.
-- An image in a subscription is identified by its resource ID.
+- A Marketplace image is identified by its URN, which is the same in all regions.
+- A managed image, or a version in a compute gallery, is identified by its resource ID, which begins
+  with the subscription.
 - A version in a community gallery or a directly shared gallery has an ID without a subscription.
 
 This module does not import the SDK, because importing the SDK takes more than a second. Functions
@@ -147,7 +148,10 @@ class Azure(Cloud):
         return ids.parse_canonical(image_id).suggested_name
 
     def console_url(self, settings: Mapping[str, str], locator: Locator) -> str:
-        """Return the portal URL of an image, or '' for a Marketplace image, which has no page."""
+        """Return the portal URL of an image that has a resource ID, or '' for any other image.
+
+        Also returns '' for a custom endpoint, because its portal is unknown.
+        """
         portal = PORTALS.get(settings.get("cloud", "public"))
         if not portal or not locator.image_id.startswith("/subscriptions/"):
             return ""

@@ -38,8 +38,8 @@ def from_marketplace(
 ) -> ImageDetails:
     """Return the details of a Marketplace image.
 
-    `requested_id` is the ID that was looked up, and `image` is its parsed form. If `requested_id`
-    ends with `latest`, `image` has the number of the version instead.
+    `requested_id` is the ID that was looked up, and `image` is the image that was found. If
+    `requested_id` ends with `latest`, `image` has the number of the version instead.
     """
     properties = mapping_at(answer, "properties")
     status = mapping_at(properties, "imageDeprecationStatus")

@@ -37,7 +37,7 @@ IMAGE_NOT_FOUND = {
     "ParentResourceNotFound",
 }
 EXPIRED_LOGIN = {"ExpiredAuthenticationToken", "InvalidAuthenticationToken", "AuthenticationFailed"}
-"""Codes with which Azure can reject a token that it accepted before."""
+"""Codes that Azure returns if it rejects a token that it accepted before."""
 
 _EDIT = "Edit the credentials"
 _PROBLEM = "has a temporary problem"
@@ -218,7 +218,7 @@ def translate(error: Exception) -> CloudError | None:
 
 
 def code_of(error: BaseException) -> str:
-    """Return Azure's error code, or ''."""
+    """Return the error code in Azure's answer, or ''."""
     if isinstance(error, sdk.HttpResponseError) and error.error:
         return str(error.error.code or "")
     return ""
@@ -230,7 +230,7 @@ def is_image_not_found(error: BaseException) -> bool:
 
 
 def is_expired_login(error: BaseException) -> bool:
-    """Return whether Azure rejected the token in a way that a new login can solve."""
+    """Return whether Azure rejected the token, but may accept a token from a new login."""
     return _status(error) == 401 and code_of(error) in EXPIRED_LOGIN
 
 

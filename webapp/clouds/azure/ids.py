@@ -172,9 +172,10 @@ def parse(text: str) -> ImageId:
 
 
 def parse_location(text: str) -> str:
-    """Return the name of the region that `text` names: `eastus`, `East US` or `(US) East US`.
+    """Return the key of the region that `text` names: `eastus` for `East US` or `(US) East US`.
 
-    Raises InvalidLocation for an availability zone, and for text that cannot be a region.
+    If `text` is empty, return ''. Raises InvalidLocation for an availability zone, and for text
+    that cannot be a region.
     """
     name = text.strip(SURROUNDING_CHARACTERS).lower()
     region = re.sub(r"\s", "", _GEOGRAPHY.sub("", name, count=1))
@@ -191,7 +192,7 @@ def parse_location(text: str) -> str:
 
 
 def parse_canonical(value: str) -> AnyImage:
-    """Return the parts of a canonical ID. Raises InvalidImageId for any other text."""
+    """Return the image that a canonical ID identifies. Raises InvalidImageId for an invalid ID."""
     segments = _resource_segments(value)
     if segments is None:
         return _parse_urn(value)
@@ -205,7 +206,7 @@ def parse_canonical(value: str) -> AnyImage:
 
 
 def with_azure_spelling(image: Image, azure_id: str) -> Image:
-    """Return `image` with the upper and lower case of `azure_id`, the ID in Azure's answer.
+    """Return `image` in the spelling of `azure_id`, the ID in Azure's answer.
 
     Azure ignores the case of an ID, but the registry must have only one canonical ID for each
     image. Returns `image` unchanged if `azure_id` names a different image.
@@ -258,7 +259,7 @@ def _parse_part(text: str) -> ImageId:
 
 @contextmanager
 def _recognized() -> Iterator[None]:
-    """Mark the errors of the `with` body as errors about a text that belongs to Azure."""
+    """Set `recognized` in each InvalidImageId that the `with` block raises."""
     try:
         yield
     except InvalidImageId as error:

@@ -38,7 +38,7 @@ from webapp.clouds.follow_up import follow_up_deadline, try_call
 from webapp.clouds.messages import shorten
 
 MarketplaceAnswer = tuple[MarketplaceImage, Mapping[str, Any]]
-"""An image with a concrete version, and Azure's answer about it."""
+"""An image that has a version number instead of `latest`, and Azure's answer about the image."""
 
 
 def describe(session: Session, image: AnyImage, location: str) -> ImageDetails:
@@ -112,7 +112,7 @@ def _regions_with_image(
 ) -> tuple[dict[str, MarketplaceAnswer], bool]:
     """Return the regions other than `first_region` that have the image, with Azure's answers.
 
-    Also return whether Azure listed all regions and each of them answered before `deadline`.
+    Also return whether Azure listed its regions and each of them answered in time.
     """
     names = try_call(deadline, region_names, session) or {}
     others = [each for each in names if each != first_region]
@@ -145,7 +145,10 @@ def _marketplace_image_not_found(
 
 
 def _wrong_part(session: Session, image: MarketplaceImage, region: str) -> str:
-    """Return a clause that names the first unknown part of the URN, and the values that exist."""
+    """Return the part of a sentence that names the first part of the URN that Azure doesn't have.
+
+    If there are other values for this part, the sentence names them too.
+    """
     offers = _list_names(lambda: session.marketplace_offers(region, image.publisher))
     if not offers:
         return "the publisher doesn’t exist"

@@ -1,4 +1,4 @@
-"""Find the regions of a subscription that have an image, and name regions in messages.
+"""Find the regions of a subscription that have an image, and list names in messages.
 
 This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
@@ -21,10 +21,10 @@ from webapp.clouds.outgoing.calls import call_each_within
 T = TypeVar("T")
 
 LISTED_NAMES_LENGTH = 90
-"""The maximum length of a list of names in a sentence, in characters. A list of one name may be
+"""The maximum length of the names that `list_in_words` shows, in characters. A single name may be
 longer."""
 SENTENCE_LENGTH = 300
-"""The length in characters from which `first_short_enough` returns the shorter sentence."""
+"""`first_short_enough` returns a sentence only if it has fewer characters."""
 
 
 def region_names(session: Session) -> dict[str, str]:
@@ -60,9 +60,10 @@ def require_first_region(session: Session) -> str:
 def search(
     find: Callable[[str], T | None], regions: Sequence[str], deadline: float
 ) -> tuple[dict[str, T], bool]:
-    """Return the results of `find` by region, and whether all regions answered before `deadline`.
+    """Return the results of `find` by region, and whether all regions answered in time.
 
-    `find` returns None if a region does not have the image.
+    `find` returns None if a region does not have the image. If `find` raises an exception, the
+    region did not answer. The search takes at most FOLLOW_UP_SECONDS, and ends at `deadline`.
     """
     find_or_none = partial(find_where_offered, find)
     answers = call_each_within(seconds_left(deadline), find_or_none, regions, REGIONS_AT_ONCE)
@@ -117,6 +118,7 @@ def list_in_words(names: tuple[str, ...]) -> str:
 
 
 def first_short_enough(sentence: str, shorter: str) -> str:
+    """Return `sentence`, or `shorter` if `sentence` is too long for a message."""
     return sentence if len(sentence) < SENTENCE_LENGTH else shorter
 
 

@@ -1,8 +1,8 @@
-"""Logins and Resource Manager clients of the Azure SDK, cached per set of credentials.
+"""Logins and Resource Manager clients of the Azure SDK, cached for each set of credentials.
 
-This module imports the SDK, so it is itself imported only on first use. It reads only the proxy
-settings from the server's environment: no default credentials, no configured cloud, and no netrc
-file. So only the stored credentials are sent.
+This module imports the SDK, so it is itself imported only on first use. From the server's
+environment, it uses only the proxy settings, but no default credentials, no configured cloud and no
+netrc file. So only the stored credentials are sent.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ T = TypeVar("T")
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 4.0
 MAX_PAGES = 50
-"""The maximum number of pages of a list. A longer list is refused, because the newest item may be
-on a later page."""
+"""The maximum number of pages of a list. A longer list causes an error, because the newest version
+may be on a later page."""
 LOCATIONS_SECONDS = 3600.0
-"""How long to cache the locations of a subscription."""
+"""The period for which the locations of a subscription are cached."""
 IMAGES_API = "2024-07-01"
 GALLERIES_API = "2023-07-03"
 SUBSCRIPTIONS_API = "2022-12-01"
 """The API versions are fixed, because the SDK's defaults are newer than the documented versions."""
 
-# At lower levels the SDK logs headers, token claims, and a warning for each failed login.
+# Below the level CRITICAL, the SDK logs headers, token claims, and a warning for each failed login.
 for _name in ("azure", "msal"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
@@ -366,7 +366,7 @@ class Session:
                 UserAgentPolicy("image-registry", user_agent_use_env=False),
                 ProxyPolicy(_proxies(url)),
                 ContentDecodePolicy(),
-                RetryPolicy.no_retries(),  # Removes the retry options that the login passes along.
+                RetryPolicy.no_retries(),  # This removes the retry options of the login library.
                 *extra_policies,
                 CustomHookPolicy(),
             ],
@@ -429,7 +429,7 @@ class _SecretCredential(ClientSecretCredential):
 
 
 def require_member(answer: Any, name: str) -> Mapping[str, Any]:
-    """Return `answer`. Raises CloudUnreachable if it lacks the member `name`.
+    """Return `answer`. Raises CloudUnreachable if it is not an object with the member `name`.
 
     Every valid answer of Azure has this member.
     """
@@ -439,7 +439,7 @@ def require_member(answer: Any, name: str) -> Mapping[str, Any]:
 
 
 def _raw(response: Any, *_: object) -> Any:
-    """Return the decoded answer. The SDK's own models fail on unexpected members."""
+    """Return the decoded answer, because the SDK's own models fail on unexpected members."""
     return ContentDecodePolicy.deserialize_from_http_generics(response.http_response)
 
 

@@ -1,8 +1,8 @@
 """Look up one version in a community gallery or a directly shared gallery.
 
-The owner is in another tenant or subscription. So Azure accepts only requests for one region, and
-describes only the versions that the owner replicates to this region. A version is the same in all
-regions.
+The gallery belongs to another tenant or subscription. So Azure accepts only requests for one
+region, and describes only the versions that the owner replicates to this region. A version has the
+same content in all regions.
 
 This module imports the SDK through `sdk`, so it is itself imported only on first use.
 """
@@ -78,10 +78,10 @@ def _read(session: Session, image: SharedVersion, region: str) -> _Found | None:
 
 
 def _search(session: Session, image: SharedVersion, region: str, deadline: float) -> _Found:
-    """Search all regions, and return the newest version that was found.
+    """Search all regions, and return the newest version that was found. Raises CloudError.
 
-    If `region` is not '', it is a region that does not have the version. Then the search only finds
-    the regions to name in the error. Raises CloudError.
+    If `region` is not '', that region does not have the version. In this case, always raise an
+    error, which names the regions that have the version.
     """
     find = partial(_read, session, image)
     first = region or require_first_region(session)
@@ -110,11 +110,11 @@ def _not_found(
     *,
     complete: bool,
 ) -> CloudError:
-    """Return the error for a version that was found in none of `regions`.
+    """Return the error for a version that was not found in any of `regions`.
 
-    `where` is the part of the message that names the regions. The error is ImageNotFound only if
-    all regions answered and the gallery itself is visible. If the gallery is not visible, its owner
-    may have stopped sharing it.
+    `where` is the part of the message that names the regions. `complete` says whether all regions
+    answered. The error is ImageNotFound only if all regions answered and the gallery itself is
+    visible. If the gallery is not visible, its owner may have stopped sharing it.
     """
     if not complete:
         return ImageNotVisible(
@@ -163,9 +163,9 @@ def _facts(
     definition: Mapping[str, Any],
     version: Mapping[str, Any],
 ) -> Iterator[Fact]:
-    """Return the facts that the owner states about the gallery and the image.
+    """Return the facts that the owner of the gallery has entered for the gallery and the image.
 
-    If the owner states a text for both, the text for the image counts.
+    If the owner has entered a text for both, return the text for the image.
     """
     # Older API versions return the metadata of a gallery outside its properties.
     properties = {**gallery, **details.mapping_at(gallery, "properties")}
@@ -190,7 +190,8 @@ def _first(name: str, *answers: Mapping[str, Any]) -> str:
 def _disclaimer(version: Mapping[str, Any], *answers: Mapping[str, Any]) -> str:
     """Return the disclaimer, or ''.
 
-    Microsoft's documentation shows it as a text, and also as an object that contains a text.
+    Microsoft's documentation shows a disclaimer as a text, and also as an object that contains a
+    text.
     """
     found = (details.mapping_at(version, "properties"), *answers)
     inner = (details.mapping_at(each, "disclaimer") for each in found)

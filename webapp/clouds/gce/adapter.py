@@ -89,7 +89,7 @@ class Gce(Cloud):
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
-        """Return the image. Raises IncompleteArtifact if the project is unknown.
+        """Return the image of a build. Raises IncompleteArtifact if the project is unknown.
 
         Packer writes only the name of the image. The project must be in `custom`, unless
         `artifact_id` or `custom` contains the complete image ID.
@@ -154,7 +154,7 @@ class Gce(Cloud):
         return Clients()
 
     def _check(self, credentials: CredentialValues) -> Identity:
-        """List the images of the key's project, to find out whether Google accepts the key.
+        """Request one image of the key's project, to find out whether Google accepts the key.
 
         If only the permission to list images is missing, the check succeeds, because the images to
         register may be in other projects.
@@ -203,9 +203,10 @@ class Gce(Cloud):
 
 
 def _require_same_universe(requested: ids.ImageRef, domain: str) -> None:
-    """Raise ImageNotVisible if the image is not in the universe of the credentials.
+    """Raise ImageNotVisible if the image is in another universe than the credentials.
 
-    `domain` is the API domain of that universe.
+    `domain` is the API domain of the universe of the credentials. If one of the two universes is
+    unknown, do nothing.
     """
     if requested.project.isdigit():
         return  # The number of a project does not show the universe of the project.

@@ -43,7 +43,7 @@ DEPRECATIONS = {
 The order is the order of the stages. The date of a stage is in a field with the same name in lower
 case. For example, the date of `DEPRECATED` is in the field `deprecated`.
 """
-_WORDS = {"DEPRECATED": "deprecated", "OBSOLETE": "obsolete", "DELETED": "deleted"}
+_STAGE_NAMES = {"DEPRECATED": "deprecated", "OBSOLETE": "obsolete", "DELETED": "deleted"}
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARCHITECTURE_UNSPECIFIED": ""}
 _TEXT_FIELDS = (
     "architecture",
@@ -138,8 +138,8 @@ def _state(
         state, day = ImageState.DEPRECATED, _day(deprecation[passed.lower()])
         deprecated = f"This image has been deprecated {_since(deprecation)}. " if stage else ""
         note = (
-            f"{deprecated}Its owner announced that it is {_WORDS[passed]} from {day} on. It still "
-            "works, but a newer image is recommended."
+            f"{deprecated}Its owner announced that it is {_STAGE_NAMES[passed]} from {day} on. It "
+            "still works, but a newer image is recommended."
         )
     elif not stage and _ends_without_deprecation(deprecation):
         return state, "The owner has announced the end of this image."
@@ -194,7 +194,7 @@ def _deprecation_date(deprecation: Mapping[str, Any]) -> datetime | None:
 
 
 def _end_date(deprecation: Mapping[str, Any]) -> datetime | None:
-    """Return when the image becomes obsolete or deleted, as its owner announced."""
+    """Return the announced time at which the image becomes obsolete or deleted, or None."""
     ends = (
         parse_instant(deprecation.get(stage.lower()))
         for stage in _later_stages(deprecation)

@@ -100,7 +100,7 @@ def translate(error: Exception, requested: ImageRef | None = None) -> CloudError
 
 
 def lacks_permission(error: Exception) -> bool:
-    """Return whether Google accepts the credentials and only a permission is missing."""
+    """Return whether Google accepts the credentials, and refuses only for lack of a permission."""
     return isinstance(error, api.Forbidden) and _PERMISSION.search(str(error.message)) is not None
 
 

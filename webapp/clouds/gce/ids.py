@@ -1,7 +1,7 @@
 """Parsing of pasted Compute Engine image IDs.
 
 `parse` accepts PROJECT/global/images/NAME, a selfLink, a full resource name, a link to the Google
-Cloud console, and an image family.
+Cloud console, an image family, and a gcloud command with options such as `--image-project`.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def parse(text: str) -> ImageId:
 
 
 def _path_in_options(text: str) -> str:
-    """Return the image ID that the options of gcloud in `text` name together.
+    """Return the image ID that the gcloud options in `text` describe together.
 
-    For example, `--image=web --image-project=acme` names `acme/global/images/web`. If the options
-    do not name one image, return `text`.
+    For example, return `acme/global/images/web` for `--image=web --image-project=acme`. If `text`
+    does not have the options that describe one image, return `text`.
     """
     options = {name.lower(): value for name, value in _OPTION.findall(text[: MAX_LENGTH + 1])}
     project = options.get("image-project", "")

@@ -7,7 +7,7 @@ The environment of this server is ignored: no default credentials, proxy, `.netr
 certificate is used.
 
 This module calls only the Compute Engine endpoint. So it does not use google-auth's class for
-service account keys, which calls two other servers: an IAM service, from a thread, and the URL in
+service account keys: that class also calls an IAM service, in a background thread, and the URL in
 the key.
 """
 
@@ -37,7 +37,7 @@ from webapp.clouds.tls import ca_file
 CONNECT_SECONDS = 2
 READ_SECONDS = 4
 TOKEN_SECONDS = 3600
-"""The period for which a token is valid: the maximum that Google allows."""
+"""The period for which a token is valid, which is the maximum that Google allows."""
 
 # At debug level, the SDK logs complete requests and responses.
 logging.getLogger("google").setLevel(logging.INFO)
@@ -92,13 +92,13 @@ class Clients:
         self._clients.forget(credentials_digest(credentials))
 
 
-def normalize_endpoint(entered: str, universe: str = GOOGLE.domain) -> str:
-    """Return the endpoint URL that a person entered, without its path. The SDK adds the path.
+def normalize_endpoint(entered: str, domain: str = GOOGLE.domain) -> str:
+    """Return the endpoint URL that a person entered, without `/compute/v1`, which the SDK adds.
 
-    If `entered` is empty, return the endpoint of `universe`.
+    If `entered` is empty, return the endpoint of the universe with the API domain `domain`.
     """
     if not entered:
-        return f"https://compute.{universe}"
+        return f"https://compute.{domain}"
     return entered.rstrip("/").removesuffix("/compute/v1")
 
 
@@ -150,6 +150,6 @@ class _Transport(ImagesRestTransport):
         super().__init__(host=endpoint, credentials=credentials)
 
     def _prep_wrapped_messages(self, client_info: ClientInfo) -> None:
-        """Replace the session, so that the base class passes it to the wrapped methods."""
+        """Replace the session before the base class passes it to the methods that send requests."""
         self._session = self._session_with_timeouts
         super()._prep_wrapped_messages(client_info)  # type: ignore[no-untyped-call]

@@ -107,8 +107,8 @@ def _architecture(image: Mapping[str, Any]) -> str:
 def _size_gb(image: Mapping[str, Any], volumes: Iterable[Volume]) -> int | None:
     """Return the minimum size of a root disk in GB, or None if the size is unknown.
 
-    The minimum is the largest of three sizes: the size that the owner requires, the size of the
-    disk inside the image file, and the size of the root volume if the image has no file.
+    This is the largest of three sizes: the minimum that the owner requires, the size of the disk
+    inside the image file, and the size of the root volume if the image has no file.
     """
     root = next((volume.size_gb for volume in volumes if volume.root), None)
     virtual = -(-_number(image.get("virtual_size")) // GB)
@@ -138,8 +138,8 @@ def _volumes(image: Mapping[str, Any]) -> Iterator[Volume]:
 def _disks(mapping: object) -> list[dict[str, Any]]:
     """Return the disks in `mapping`, the JSON text of the property `block_device_mapping`.
 
-    If the text names several root disks, return only the first of them. A person may have written
-    the text, so if it is not a JSON list, return [].
+    If the text names several root disks, leave out all of them except the first. A person may have
+    written the text, so if it is not a JSON list, return [].
     """
     try:
         items = json.loads(mapping) if isinstance(mapping, str) else mapping

@@ -139,7 +139,7 @@ def image_response_error(response: requests.Response, region: str, project: str)
 
 
 def unconfirmed_error(region: str) -> ImageNotVisible:
-    """Return the error for a missing image if Glance can't list its images."""
+    """Return the error for an image that may exist: Glance can't find it, but can't list images."""
     return ImageNotVisible(
         f"The image service {_in_region(region)} found no image with this ID, but it couldn’t list "
         "its images, so the image may exist. Wait a minute and try again."
@@ -162,7 +162,10 @@ def invalid_image_url_error(region: str) -> CloudUnreachable:
 
 
 def join_region_names(regions: list[str]) -> str:
-    """Return the names as text, such as "RegionOne, RegionTwo and 3 more"."""
+    """Return the names as text, such as "RegionOne, RegionTwo and 3 more".
+
+    Names that are not safe to show are only counted.
+    """
     shown = [region for region in regions if _displayable(region, "")][:NAMES_SHOWN]
     more = len(regions) - len(shown)
     if not shown:
@@ -249,8 +252,8 @@ def _redirect_error(url: str, status: int, advice: str) -> CloudUnreachable:
 def _requests_error(error: Exception) -> BaseException:
     """Return the error of the requests library that caused a keystoneauth error.
 
-    The keystoneauth error is not precise enough: it describes every timeout as a missing
-    connection.
+    keystoneauth's own error is not precise enough: it describes every timeout as a missing
+    connection. If no other error caused it, return keystoneauth's error.
     """
     return error.__context__ or error
 

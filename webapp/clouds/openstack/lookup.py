@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def describe(client: Client, locator: Locator) -> ImageDetails:
     """Return the details of the image. Raises CloudError.
 
-    Reading the image takes one request. If the image is not found, follow-up requests find out why.
+    After the login, reading the image takes one request. If the image is not found, follow-up
+    requests find out why.
     """
     deadline = follow_up_deadline()
     login = client.login()
@@ -46,9 +47,9 @@ def describe(client: Client, locator: Locator) -> ImageDetails:
 
 
 def _region(login: Login, name: str) -> str:
-    """Return the name of a region as the catalog spells it.
+    """Return the name of a region that has an image service, as the catalog spells the name.
 
-    Raises UnknownLocation if the region has no image service.
+    Raises UnknownLocation unless exactly one such region matches `name`.
     """
     if name in login.image_urls:
         return name
@@ -117,7 +118,7 @@ def _not_found_error(
     Glance gives the same answer for a deleted image and for an image that is private to another
     project.
     """
-    message = f"There is no image {locator.image_id} in {locator.location}"
+    not_here = f"There is no image {locator.image_id} in {locator.location}"
 
     def has_image(region: str) -> bool:
         return _read_image(client, login, region, locator.image_id) is not None
@@ -125,9 +126,9 @@ def _not_found_error(
     others = [region for region in login.image_urls if region != locator.location]
     regions = search_regions(has_image, others, deadline)
     if regions:
-        return in_other_regions_error(message, list(regions))
+        return in_other_regions_error(not_here, list(regions))
     return ImageNotVisible(
-        f"{message}, or it is private to another project. Check the ID, the location and the "
+        f"{not_here}, or it is private to another project. Check the ID, the location and the "
         "project of the credentials.",
         login.project_id,
     )

@@ -3,8 +3,8 @@
 This module imports keystoneauth, so it is imported only on first use.
 
 The rest of the SDK is not used, for two reasons: it requests the versions of each server before the
-first call to the server, and it accepts any answer as an image. It is also not needed, because the
-URL of an image has been the same in every Glance of the last ten years.
+first call to the server, and it accepts any answer as an image. It is also not needed, because
+every Glance of the last ten years has used the same path for an image.
 
 The environment of this server is ignored: no `clouds.yaml` file, `OS_…` variable, proxy or `.netrc`
 file is used.
@@ -70,7 +70,7 @@ class Client:
         )
 
     def login(self) -> Login:
-        """Return the current login. Logs in again if the token has expired. Raises CloudError."""
+        """Return the current login. Log in if there is no valid token. Raises CloudError."""
         return _parse_login(self._access())
 
     def get(self, region: str, url: str) -> requests.Response:
@@ -144,7 +144,7 @@ def image_list_url(endpoint: str) -> str:
 
 
 def _auth_plugin(credentials: CredentialValues) -> v3.Auth:
-    """Return the plugin that logs in.
+    """Return the keystoneauth plugin that logs in.
 
     If the auth URL contains no version, the plugin adds the version.
     """

@@ -1,11 +1,12 @@
-"""The only way to the network for all adapters. It limits time, sizes, addresses and calls at once.
+"""The network access of all adapters, with limits for time, sizes, addresses and parallel calls.
 
-- `calls`: the limits of one call: its deadline, and how many bytes a cloud may send.
-- `endpoints`: to which addresses this server may connect, and the connection itself.
-- `connections`: the connections for pyVmomi, botocore and `requests`. Every read and every write
+- `calls` has the limits of one call: its deadline, and how many bytes a cloud may send.
+- `endpoints` decides to which addresses this server may connect, and connects.
+- `connections` has the connections for pyVmomi, botocore and `requests`. Every read and every write
   ends at the deadline.
-- `budgets`: how many calls run at once.
+- `budgets` limits how many calls are in progress at once.
+- `memory` returns the memory of large answers to the operating system.
 
-The SDKs run in the thread of the caller. No thread waits for a cloud after the deadline, because
-each wait on a socket has a timeout that ends at the deadline.
+The SDKs run in the thread of the caller. This thread does not wait for a cloud after the deadline,
+because each wait on a socket has a timeout that ends at the deadline.
 """

@@ -1,7 +1,9 @@
-"""Limit how many calls to clouds run at once, by credentials, by account, by person, and in total.
+"""Limit how many calls to clouds are in progress, by credentials, account, person, and in total.
 
-If an endpoint never answers, only calls of the same account and person have to wait. Each process
-has its own budgets.
+If an endpoint never answers, its calls use up only the budgets of their account and person, so the
+calls of other accounts and people can continue. Each process has its own budgets.
+
+The owner of a call is the account that owns the credentials, or '' for the credentials of Scalr.
 """
 
 from __future__ import annotations
@@ -20,37 +22,47 @@ from webapp.clouds.outgoing.calls import Call, LimitExceeded, current_call, owne
 CALLS_PER_CREDENTIALS = 4
 CALLS_PER_ACCOUNT = 8
 CALLS_PER_PERSON = 3
-"""The maximum number of threads in which requests of one person wait for clouds."""
+"""The maximum number of calls in progress with the same credentials, with the credentials of one
+account, and in requests of one person."""
 RESERVED = 1
-"""The number of calls in each budget of credentials or of an account that background jobs must
-leave to requests of people."""
+"""How many calls of CALLS_PER_CREDENTIALS and of CALLS_PER_ACCOUNT background jobs must leave to
+requests of people."""
 LARGE_PER_ACCOUNT = 1
 LARGE_PER_PROCESS = 2
 """The maximum number of calls that read a large answer at once. Each may need 40 MB of memory."""
 LARGE_SHARE_OF_ACCOUNT = 0.05
 LARGE_SHARE_OF_PROCESS = 0.1
-"""The maximum share of one processor for calls that read large answers. A parser delays all other
-threads of the process, so after such a call, the next one has to wait."""
+"""The maximum share of one processor's time for all calls with large answers, of one account and of
+the process. A parser delays all other threads of the process. So after a call with a large answer,
+the next such call has to wait until the share is low enough."""
 MAX_PAUSE_SECONDS = 30.0
-"""The maximum time that the next call with a large answer has to wait for this share."""
+"""The maximum time that the next call with a large answer has to wait for this reason."""
 PERSON_SECONDS = 1.0
-"""The seconds that a request of a person waits for the end of another call of the same owner."""
+"""The maximum time that a request of a person waits until another call of the same owner ends."""
 BACKGROUND_SECONDS = 10.0
-"""The seconds that a call of a background job waits for another call of the same owner.
+"""The maximum time that a background job's call waits until another call of the same owner ends.
 
 The job runner must not wait, so it asks `Budgets.has_room` first.
 """
 
 
 class Budget(enum.Enum):
+    """A kind of limit on the calls in progress. The value is for exceptions and log lines."""
+
     CREDENTIALS = "credentials"
+    """The calls with the same credentials."""
     ACCOUNT = "account"
+    """The calls with the credentials of one account."""
     SHARE = "account with waiting requests"
+    """The threads that serve requests and wait for the clouds of one account."""
     PERSON = "person"
+    """The calls in requests of one person."""
     PROCESS = "process"
     """The threads that serve requests. Some of them must not wait for a cloud."""
     LARGE = "account with a large answer"
+    """The calls with the credentials of one account that read a large answer."""
     MEMORY = "process with a large answer"
+    """The calls of this process that read a large answer."""
 
 
 class BudgetUsedUp(LimitExceeded):
@@ -69,34 +81,35 @@ Key = tuple[Budget, Hashable]
 
 
 class Budgets:
-    """The calls in progress. Threads can share this object."""
+    """A counter of the calls in progress for each budget. Threads can share this object."""
 
     def __init__(self) -> None:
         self._calls: Counter[Key] = Counter()
         self._pauses: dict[Key, float] = {}
-        """Until when a budget of large answers is used up, in seconds of `time.monotonic()`."""
+        """When the pause of a budget of large answers ends, as a time of `time.monotonic()`."""
         self._changed = threading.Condition()
-        self.waiting_threads = 12
+        self.max_waiting_threads = 12
         """The maximum number of threads that serve requests and wait for clouds at once."""
 
     def configure(self, threads: int) -> None:
-        """Set how many threads serve requests. About a quarter of them never waits for a cloud."""
-        self.waiting_threads = max(1, threads - max(1, threads // 4))
+        """Set how many threads serve requests. About a quarter of them may not wait for clouds."""
+        self.max_waiting_threads = max(1, threads - max(1, threads // 4))
 
-    def waiting_people(self) -> int:
+    def count_waiting_threads(self) -> int:
         """Return how many of the threads that serve requests wait for clouds now."""
         return self._calls[Budget.PROCESS, ""]
 
     def has_room(self, credentials_digest: str, owner: str) -> bool:
-        """Return whether a call in the background could begin now. Does not wait."""
+        """Return whether a background job could begin a call now, without waiting."""
         with self._changed:
             return self._used_up(self._owner_limits(credentials_digest, owner)) is None
 
     @contextmanager
     def reserve(self, credentials_digest: str, owner: str) -> Iterator[Call]:
-        """Count one call while the context is active, and yield it. Raises BudgetUsedUp.
+        """Count a new call in all of its budgets while the context is active, and yield the call.
 
-        Wait up to PERSON_SECONDS or BACKGROUND_SECONDS for the end of another call.
+        If a budget of the owner is used up, first wait for up to PERSON_SECONDS or
+        BACKGROUND_SECONDS until another call ends. Raises BudgetUsedUp.
         """
         person = waiting_person.get()
         limits = self._owner_limits(credentials_digest, owner)
@@ -105,9 +118,9 @@ class Budgets:
                 yield call
             return
         threads: dict[Key, int] = {
-            (Budget.PERSON, person): min(CALLS_PER_PERSON, self.waiting_threads),
+            (Budget.PERSON, person): min(CALLS_PER_PERSON, self.max_waiting_threads),
             (Budget.SHARE, owner): self._share_of_threads(owner),
-            (Budget.PROCESS, ""): self.waiting_threads,
+            (Budget.PROCESS, ""): self.max_waiting_threads,
         }
         with (
             self._counted(threads, 0),
@@ -118,7 +131,7 @@ class Budgets:
 
     @contextmanager
     def _large_answers(self, owner: str) -> Iterator[Call]:
-        """Yield the call. If it reads a large answer, count it in the budgets of large answers."""
+        """Yield a new call. When it reads a large answer, count it in LARGE and MEMORY as well."""
         of_account: Key = (Budget.LARGE, owner)
         of_process: Key = (Budget.MEMORY, "")
         large = {of_account: LARGE_PER_ACCOUNT, of_process: LARGE_PER_PROCESS}
@@ -129,7 +142,7 @@ class Budgets:
 
         def become_large() -> None:
             nonlocal is_large
-            with lock:  # A call may read several answers at once.
+            with lock:  # A call may read several answers at once, in several threads.
                 if not is_large and not has_ended:
                     # Raise BudgetUsedUp before the deadline, because the message of the deadline
                     # would blame the cloud.
@@ -154,7 +167,10 @@ class Budgets:
                     counted.close()
 
     def _pause(self, key: Key, seconds: float) -> None:
-        """Let the budget be used up for `seconds` after the pause that it already has, if any."""
+        """Add `seconds` to the pause in which the budget allows no new call.
+
+        The pause never ends later than MAX_PAUSE_SECONDS from now.
+        """
         with self._changed:
             now = time.monotonic()
             end = max(now, self._pauses.get(key, now)) + seconds
@@ -162,25 +178,29 @@ class Budgets:
             self._pauses[key] = min(end, now + MAX_PAUSE_SECONDS)
 
     def _share_of_threads(self, owner: str) -> int:
-        """Return how many of the threads that may wait the requests of one account may use.
+        """Return the maximum number of threads in which requests may wait for the owner's clouds.
 
-        This is half of the threads that the other accounts leave, so that several accounts whose
-        clouds hang do not use all of them.
+        This is half of the threads that do not wait for the clouds of other owners. So even if the
+        clouds of several owners hang, some threads remain for the others.
         """
-        of_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
-        return max(1, (self.waiting_threads - of_others + 1) // 2)
+        used_by_others = self._calls[Budget.PROCESS, ""] - self._calls[Budget.SHARE, owner]
+        return max(1, (self.max_waiting_threads - used_by_others + 1) // 2)
 
     def _owner_limits(self, credentials_digest: str, owner: str) -> dict[Key, int]:
         reserved = RESERVED if waiting_person.get() is None else 0
-        # One account must not use all the threads that may wait.
-        of_account = min(CALLS_PER_ACCOUNT, max(2, self.waiting_threads * 2 // 3))
+        # One account must not use all the threads that may wait for clouds.
+        account_limit = min(CALLS_PER_ACCOUNT, max(2, self.max_waiting_threads * 2 // 3))
         return {
             (Budget.CREDENTIALS, (owner, credentials_digest)): CALLS_PER_CREDENTIALS - reserved,
-            (Budget.ACCOUNT, owner): of_account - reserved,
+            (Budget.ACCOUNT, owner): account_limit - reserved,
         }
 
     @contextmanager
     def _counted(self, limits: Mapping[Key, int], wait_seconds: float) -> Iterator[None]:
+        """Count one more call in each budget of `limits` while the context is active.
+
+        If a budget is used up, wait up to `wait_seconds`. Raises BudgetUsedUp.
+        """
         end = time.monotonic() + wait_seconds
         with self._changed:
             while used_up := self._used_up(limits):
@@ -195,10 +215,11 @@ class Budgets:
         finally:
             with self._changed:
                 self._calls.subtract(limits.keys())
-                self._calls += Counter()  # forgets owners without calls
+                self._calls += Counter()  # This removes the keys whose count is 0.
                 self._changed.notify_all()
 
     def _used_up(self, limits: Mapping[Key, int]) -> BudgetUsedUp | None:
+        """Return the error for the first budget that is used up or paused, or else None."""
         now = time.monotonic()
         for key, limit in limits.items():
             if self._calls[key] >= limit or self._pauses.get(key, now) > now:

@@ -4,8 +4,9 @@ An SDK's read timeout restarts with every byte, so an answer that arrives byte b
 end. A call therefore has a deadline for everything that it does. The connections in `connections`
 ask the current call how long they may wait, and tell it how much they have read.
 
-A parser needs up to ten times the memory of a text, and much more for tiny elements. So the
-elements are limited too, and only a few calls may read large answers at once (`budgets`).
+A parser needs up to ten times the memory of the text that it parses, and much more if the text has
+many tiny elements. So the number of elements is limited too, and only a few calls may read large
+answers at once (see `budgets`).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """The maximum size of an answer in bytes, also after decompression. Clouds split longer lists into
 pages."""
 MAX_WIDE_ANSWER_BYTES = 2 * 1024 * 1024
-"""The maximum size in bytes of an answer that contains a character such as an emoji. A single emoji
-makes Python store the whole text with four bytes per character."""
+"""The maximum size in bytes of an answer that contains an emoji or a similar character. A single
+emoji makes Python store the whole text with four bytes per character."""
 MAX_ANSWER_ELEMENTS = 200_000
 """The maximum number of elements in an answer: tags and attributes in XML, or values in JSON."""
 MAX_CALL_BYTES = 2 * MAX_ANSWER_BYTES
@@ -37,10 +38,11 @@ MAX_CALL_ELEMENTS = 500_000
 list could have endless pages."""
 LARGE_ANSWER_BYTES = 512 * 1024
 LARGE_ANSWER_ELEMENTS = 20_000
-"""An answer with more bytes or elements is large. All usual answers are smaller."""
+"""An answer with more bytes or more elements than this is called large. Usual answers are not."""
 LARGE_CALL_BYTES = 4 * 1024 * 1024
 LARGE_CALL_ELEMENTS = 120_000
-"""A call with more bytes or elements in all its answers also counts as large."""
+"""A call that has read more bytes or more elements than this in all its answers is also treated as
+if it had read a large answer."""
 DEFAULT_SECONDS = 9.0
 """The time limit of a connection outside of `call_within`, for example in a test of an SDK."""
 
@@ -72,9 +74,10 @@ class Call:
     ) -> None:
         """`owner` is the account that owns the credentials of the call, or '' for Scalr.
 
-        If there is an `outer` call, its owner is the owner of this call. `become_large` is called
-        when the call has read a large answer, or much data in several answers. It may wait, and it
-        may raise an exception to end the call.
+        If there is an `outer` call, its owner is the owner of this call. Only a call without an
+        outer call uses `become_large`. This function is called when the call has read a large
+        answer, or much data in several answers, and again for each later part of an answer. The
+        function may wait, and it may raise an exception to end the call.
         """
         self.ends = time.monotonic() + seconds
         """The deadline. Compare it with `time.monotonic()`."""
@@ -90,7 +93,10 @@ class Call:
         self.failure: LimitExceeded | None = None
 
     def seconds_left(self) -> float:
-        """Return how long the call may still take. Raises LimitExceeded if it has ended."""
+        """Return how many seconds the call may still take.
+
+        Raises LimitExceeded if the deadline has passed, or if the call has reached another limit.
+        """
         left = self.ends - time.monotonic()
         if left <= 0 and self.failure is None:
             self.failure = DeadlineExceeded()
@@ -99,7 +105,10 @@ class Call:
         return left
 
     def count(self, size: int, elements: int = 0, *, is_large_answer: bool = False) -> None:
-        """Count a part of an answer. Raises AnswerTooLarge if the call has read too much."""
+        """Count a part of an answer: `size` is in bytes, and `elements` are as in Answer.count.
+
+        Raises AnswerTooLarge if the call has read too much in all its answers.
+        """
         self._bytes += size
         self._elements += elements
         self.has_large_answer |= is_large_answer
@@ -122,7 +131,7 @@ class Call:
             self.seconds_of_threads += seconds
 
     def fail(self, failure: LimitExceeded) -> LimitExceeded:
-        """Store and return `failure`. Every later step of the call raises the stored failure."""
+        """Store and return `failure`. After that, `seconds_left` always raises this exception."""
         self.failure = failure
         return failure
 
@@ -138,10 +147,11 @@ class Answer:
         self._end = b""
 
     def count(self, piece: bytes) -> None:
-        """Count the next piece. Raises AnswerTooLarge if the answer is too large to parse.
+        """Count the bytes and elements in the next piece of the answer.
 
-        Also raises AnswerTooLarge if an XML answer defines entities, because one entity can stand
-        for many elements. No cloud defines entities.
+        Raises AnswerTooLarge if the answer is too large to parse. Also raises AnswerTooLarge if an
+        XML answer defines entities, because one entity can stand for many elements. No cloud
+        defines entities.
         """
         text = piece.replace(b"\0", b"")  # Texts in UTF-16 and UTF-32 contain NUL bytes.
         if self._is_xml is None and (start := text.lstrip(b" \t\r\n\xef\xbb\xbf\xff\xfe")):
@@ -165,24 +175,25 @@ class Answer:
 
 _ENTITY = b"<!ENTITY"
 _NARROW = bytes(range(0xF0))
-"""All bytes except F0 to FF. In UTF-8, an emoji or similar character begins with one of those."""
+"""All bytes except F0 to FF. In UTF-8, an emoji or a similar character begins with a byte that is
+F0 or greater."""
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def current_call() -> Call:
-    """Return the call in progress, or a new call with the default limits."""
+    """Return the call in progress in this thread, or a new call of DEFAULT_SECONDS."""
     return _current.get() or Call(DEFAULT_SECONDS)
 
 
-def has_ended() -> bool:
-    """Return whether the call in progress has reached one of its limits."""
+def has_reached_limit() -> bool:
+    """Return whether the call in progress in this thread has reached one of its limits."""
     call = _current.get()
     return call is not None and call.failure is not None
 
 
 def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return the result of `call`. The connections of `call` end after `seconds`.
+    """Return the result of `call`. Its connections fail after `seconds`, so that `call` ends.
 
     Raises LimitExceeded, or the exception of `call`.
     """
@@ -202,10 +213,10 @@ def call_within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P
 def call_each_within(
     seconds: float, call: Callable[[K], T], items: Iterable[K], at_once: int
 ) -> dict[K, T]:
-    """Return the results of `call` by item, with up to `at_once` calls in parallel.
+    """Call `call` with each item, in up to `at_once` threads. Return the results by item.
 
-    If the call for an item fails or is too slow, the item is left out. So use this function only
-    for optional results.
+    The result leaves out an item if its call fails or does not end within `seconds` from now. So
+    use this function only for optional results.
     """
     end = time.monotonic() + seconds
     waiting = deque(items)
@@ -216,7 +227,7 @@ def call_each_within(
             try:
                 item = waiting.popleft()
             except IndexError:
-                break  # another thread took the last item
+                break  # Another thread has taken the last item.
             try:
                 answers[item] = call_within(end - time.monotonic(), call, item)
             except Exception:  # noqa: BLE001, S112  the item is left out
@@ -236,7 +247,10 @@ def call_each_within(
 
 @contextmanager
 def owned_by(owner: str, become_large: Callable[[], None] = lambda: None) -> Iterator[Call]:
-    """Make `owner` the owner of all calls in this context. `Call` explains `become_large`."""
+    """Yield a call without a deadline that is the outer call of all calls in this context.
+
+    `owner` owns all these calls. `Call` explains `become_large`.
+    """
     outermost = Call(math.inf, owner=owner, become_large=become_large)
     token = _current.set(outermost)
     try:

@@ -1,8 +1,8 @@
 """The connections for all SDKs: each read and each write ends at the deadline of the call.
 
 botocore and `requests` use connections of urllib3, and pyVmomi uses connections of http.client. The
-classes of urllib3 are subclasses of http.client's class. So a mixin for this class limits all
-connections.
+connections of urllib3 are subclasses of http.client.HTTPConnection. So one mixin for HTTPConnection
+limits all connections.
 
 This module imports `requests`, so it is imported only on first use of an SDK.
 """
@@ -28,11 +28,14 @@ from webapp.clouds.outgoing.calls import Answer, AnswerTooLarge, current_call
 from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_proxy
 
 MAX_HEAD_BYTES = 1024 * 1024
-"""The maximum number of bytes in an answer that are not content: headers, and sizes of chunks."""
+"""The number of bytes by which an answer may exceed MAX_ANSWER_BYTES.
+
+They are for bytes that are not content: the headers, and the sizes of chunks.
+"""
 
 
 class _LimitedReader(io.RawIOBase):
-    """A reader of an answer. It fails at the deadline of the call, and at the maximum size."""
+    """A reader of an answer that fails at the deadline of the call, or at the maximum size."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
         self._raw, self._connection = raw, connection
@@ -104,14 +107,18 @@ class _LimitedUrllib3Connection(LimitedConnection):
     """A mixin for connections of urllib3."""
 
     def _new_conn(self) -> socket.socket:
-        """Return a connected socket. Raises the same exceptions as urllib3's method."""
+        """Return a connected socket.
+
+        Raises NameResolutionError or NewConnectionError, as urllib3's method does. Also raises
+        LimitExceeded.
+        """
         own: Any = self
         is_proxy = bool(own.proxy or own._tunnel_host)  # noqa: SLF001  an attribute of http.client
         if own._tunnel_host:  # noqa: SLF001
             require_allowed_behind_proxy(own._tunnel_host)  # noqa: SLF001
         try:
             return connect(
-                (own._dns_host, self.port),  # noqa: SLF001  as in urllib3's method
+                (own._dns_host, self.port),  # noqa: SLF001  urllib3's method uses it too
                 self.timeout,
                 self.source_address,  # type: ignore[attr-defined]
                 own.socket_options,
@@ -191,15 +198,15 @@ ONE_RETRY = Retry(
     raise_on_status=False,
     respect_retry_after_header=False,
 )
-"""The retry helps if the server has closed a pooled connection, or has failed briefly. Requests
-with any HTTP method are retried, because the adapters only read images and log in."""
+"""The second attempt helps if the server has closed a pooled connection, or has failed briefly.
+Requests with any HTTP method are retried, because the adapters only read images and log in."""
 NO_RETRY = Retry(total=False, redirect=False, raise_on_status=False)
 
 
 def configure_session(session: requests.Session, retry: Retry = ONE_RETRY) -> None:
-    """Limit the connections of a session, and ignore the environment of this server.
+    """Make a session use limited connections, and ignore the environment of this server.
 
-    No redirect is followed, because a redirect could send the credentials to any server.
+    The session follows no redirects, because a redirect could send the credentials to any server.
     """
     session.trust_env = False
     session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]

@@ -53,33 +53,39 @@ FORBIDDEN: tuple[Network, ...] = tuple(
     )
 )
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-_COMPATIBLE = IPv6Network("::/96")
+_IPV4_COMPATIBLE = IPv6Network("::/96")
+"""IPv6 addresses that end with the IPv4 address to which a router may translate them."""
 MAX_ADDRESSES = 8
-"""The maximum number of addresses to try for one name."""
+"""The maximum number of addresses to try for one host name."""
 RESOLVERS_PER_OWNER = 8
-"""The maximum number of names that one owner may resolve at once. Nothing can interrupt
-getaddrinfo, so if a name server never answers, a thread is busy until the system's resolver gives
-up."""
+"""The maximum number of host names that are resolved at once for one owner, as in `budgets`.
+
+Each host name needs a thread. Nothing can interrupt getaddrinfo, so if a name server never answers,
+the thread is busy until the system's resolver gives up.
+"""
 
 
 class NotConnected(ConnectionError):
-    """There is no connection. The message says why. It is only for the log.
+    """No connection could be established. The message says why, and is only for the log.
 
-    People must not learn from the error whether the port is closed, a firewall ignores the
-    connection, or the rules forbid the address: they could otherwise explore a network that only
-    this server can reach.
+    People must not learn whether the port is closed, a firewall ignores the connection, or the
+    rules forbid the address. Otherwise, they could explore a network that only this server can
+    reach.
     """
 
 
 @dataclass(frozen=True)
 class EndpointRules:
-    """The endpoints that the operator allows.
+    """The endpoints that the operator allows: host names in `names`, and `networks`.
 
     A host name may begin with `*.`. A name without `*.` allows every address to which it resolves.
     A name with `*.` does not allow the addresses in FORBIDDEN, because somebody else may be able to
-    create a matching name. A network allows addresses in FORBIDDEN only if the network is a part of
-    a forbidden network, so that 0.0.0.0/0 does not allow the loopback addresses by accident. An
-    address of this server must be listed as a single address.
+    create a matching name.
+
+    A network allows addresses in FORBIDDEN only if the network is a part of a forbidden network, so
+    that 0.0.0.0/0 does not allow the loopback addresses by accident. A network allows an address of
+    this server itself only if the network is this single address, or if the address is a loopback
+    address.
     """
 
     names: tuple[str, ...] = ()
@@ -103,7 +109,7 @@ class EndpointRules:
         return cls(tuple(names), tuple(networks), DEFAULT in listed or not listed)
 
     def allows(self, host: str, address: Address) -> bool:
-        """Return whether this server may connect to `address`, to which `host` resolves."""
+        """Return whether this server may connect to `address`. `host` resolves to `address`."""
         name = host.lower().rstrip(".")
         if name in self.names:
             return True
@@ -115,7 +121,10 @@ class EndpointRules:
         return all(self._is_harmless(each) for each in (address, *_embedded(address)))
 
     def _is_harmless(self, address: Address) -> bool:
-        """Return whether `address` is not forbidden, or whether a listed network allows it."""
+        """Return whether `address` is neither in FORBIDDEN nor an address of this server.
+
+        Also return True if a listed network allows `address`, as the docstring of the class says.
+        """
         for forbidden in FORBIDDEN:
             if _is_in(address, forbidden) and not any(
                 _is_in(address, each) and _is_part(each, forbidden) for each in self.networks
@@ -145,11 +154,12 @@ def connect(
     *,
     is_proxy: bool = False,
 ) -> socket.socket:
-    """Return a socket that is connected to `address`.
+    """Return a socket that is connected to `address`, a host name or IP address and a port.
 
-    http.client expects a function with this signature. The rules don't apply to a proxy, because
-    the operator configured it. Raises NotConnected, LimitExceeded, and socket.gaierror if the name
-    can't be resolved.
+    http.client calls this function instead of socket.create_connection. The rules don't apply to a
+    proxy, because the operator configured it.
+
+    Raises NotConnected and LimitExceeded. Raises socket.gaierror if the name can't be resolved.
     """
     host, port = address[0].strip("[]"), address[1]
     problem: Exception = NotConnected("the name has no address")
@@ -195,13 +205,14 @@ def _allows(host: str, target: Any) -> bool:
 
 
 def resolve(host: str, port: int) -> list[Any]:
-    """Return the addresses of `host` as socket.getaddrinfo does, before the end of the call.
+    """Return the addresses of `host` in the format of socket.getaddrinfo.
 
     A name server may never answer, and nothing can interrupt getaddrinfo. So getaddrinfo runs in a
-    thread of its own for each name. Raises socket.gaierror and LimitExceeded.
+    separate thread for each name, and this function waits only until the deadline of the call.
+    Raises socket.gaierror and LimitExceeded.
     """
     left = current_call().seconds_left()
-    if _is_address(host):  # needs no name server
+    if _is_address(host):  # An IP address needs no name server.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     try:
         outcome = _resolvers.start(current_call().owner, host, port)
@@ -241,7 +252,7 @@ class _Resolvers:
         _, host, port = key
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001  the caller gets every exception
+        except Exception as error:  # noqa: BLE001  `resolve` raises the exception in its thread
             failure: Exception | None = error
         else:
             failure = None
@@ -282,13 +293,13 @@ def _embedded(address: Address) -> Iterator[Address]:
     if address.teredo:
         yield from address.teredo
     if any(address in network for network in _NAT64) or (
-        address in _COMPATIBLE and int(address) > 1
+        address in _IPV4_COMPATIBLE and int(address) > 1
     ):
         yield IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _is_own(address: Address) -> bool:
-    """Return whether `address` belongs to this server.
+    """Return whether `address` belongs to this server, or is the broadcast address of a network.
 
     If a destination is an address of this server, the kernel chooses the same address as the source
     address. Connecting a UDP socket sends nothing.
@@ -299,4 +310,5 @@ def _is_own(address: Address) -> bool:
             probe.connect((str(address), 9))
             return ip_address(probe.getsockname()[0].partition("%")[0]) == address
     except OSError as error:
-        return error.errno == errno.EACCES  # the broadcast address of a network
+        # The kernel raises EACCES only for a broadcast address.
+        return error.errno == errno.EACCES

@@ -1,7 +1,8 @@
 """Return the memory of large answers to the operating system.
 
 By default, the GNU C library keeps tens of megabytes of unused memory for each thread that has
-freed large blocks. Other C libraries don't have these functions.
+freed large blocks. Other C libraries don't have the functions `mallopt` and `malloc_trim`. With
+such a library, `configure` does nothing, and `release` only runs the garbage collector.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 BLOCK_BYTES = 256 * 1024
-"""Larger blocks are returned as soon as they are unused."""
+"""A block that is at least this large is returned as soon as it is unused."""
 KEPT_BYTES = 1024 * 1024
-"""How much unused memory of small blocks each thread may keep."""
+"""The maximum size of the unused memory of smaller blocks that each thread keeps."""
 
 
 def configure() -> None:
@@ -27,10 +28,10 @@ def configure() -> None:
 
 
 def release() -> None:
-    """Delete unused objects, and return unused memory.
+    """Delete unused objects, and return unused memory to the operating system.
 
-    The exceptions of an SDK often refer to themselves, and to a large answer, so only the garbage
-    collector deletes them.
+    An exception of an SDK often refers to itself and to a large answer. Only the garbage collector
+    deletes such an exception.
     """
     gc.collect()
     with suppress(AttributeError, OSError):

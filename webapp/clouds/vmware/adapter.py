@@ -130,7 +130,7 @@ class VMware(Cloud):
     def packer_images(
         self, artifact_id: str, custom: Mapping[str, str]
     ) -> Sequence[Locator | NamedImage]:
-        """Return the template. Raises IncompleteArtifact if the datacenter is unknown.
+        """Return the template of a build. Raises IncompleteArtifact if the datacenter is unknown.
 
         Packer writes only the name of the virtual machine. If `custom` contains no instance UUID,
         return a NamedImage, so that the template is found by its name.
@@ -241,6 +241,7 @@ class VMware(Cloud):
         return self._call(self._describe_anywhere, credentials, locator)
 
     def _describe_anywhere(self, credentials: CredentialValues, locator: Locator) -> ImageDetails:
+        """Return the details of a template, searching all datacenters if necessary."""
         from webapp.clouds.vmware import inventory  # noqa: PLC0415
 
         try:
@@ -281,8 +282,8 @@ def _unknown_location(location: str) -> UnknownLocation:
 def _only_location(found: AbstractSet[str | None], locator: Locator) -> str:
     """Return the only location in `found`, for a template that is not at its registered location.
 
-    Raises ImageNotVisible if there are several locations, or if these credentials can't see the
-    location.
+    `found` contains None for a datacenter that these credentials can't see. Raises ImageNotVisible
+    if `found` contains several locations, or only None.
     """
     known = sorted(filter(None, found))
     if len(known) > 1:
@@ -305,22 +306,22 @@ def _in_hidden_datacenter(locator: Locator) -> ImageNotVisible:
 
 def _require_in_datacenter(machine: VirtualMachine, locator: Locator) -> None:
     """Raise ImageNotFound or ImageNotVisible unless the machine is in the locator's datacenter."""
-    message = f"There is no template {locator.image_id} in {locator.location}"
+    not_here = f"There is no template {locator.image_id} in {locator.location}"
     if machine.properties and machine.datacenter is None:
         raise _in_hidden_datacenter(locator)
     if machine.may_be_hidden:
         raise ImageNotVisible(
-            f"{message} or any other datacenter that these credentials can see. The template may "
+            f"{not_here} or any other datacenter that these credentials can see. The template may "
             "be hidden, because the user has no role on the vCenter’s root folder. Choose a "
             "template from the list, or give the user the Read-only role on that folder."
         )
     if machine.datacenter is None:
         raise ImageNotFound(
-            f"{message} or any other datacenter of the vCenter. Choose a template from the list."
+            f"{not_here} or any other datacenter of the vCenter. Choose a template from the list."
         )
     if not machine.in_datacenter:
         raise ImageNotFound(
-            f"{message}, but it exists in {machine.datacenter}. Choose that location.",
+            f"{not_here}, but it exists in {machine.datacenter}. Choose that location.",
             (machine.datacenter,),
         )
 

@@ -1,11 +1,11 @@
 """Connections to a vCenter for pyVmomi's SOAP client.
 
-Each connection has time limits. Whenever a connection is established, it verifies the server's
-certificate as the credentials require.
+Each connection has time limits. Each time that it connects, it verifies the server's certificate as
+the credentials require.
 
-pyVmomi's own connections are not used, because they verify too little. At 127.0.0.1, they verify
-nothing unless they receive an SSL context. They check a thumbprint only the first time that they
-connect, and only if the certificate cannot be verified in another way.
+pyVmomi's own connections are not used, because they verify too little. If the server is at
+127.0.0.1, they verify nothing unless they receive an SSL context. They check a thumbprint only the
+first time that they connect, and only if the certificate cannot be verified in another way.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -31,14 +31,15 @@ from webapp.clouds.vmware import ids
 CONNECT_SECONDS = 2.5
 READ_SECONDS = 5.0
 OLDEST_VERSION = "vim.version.version10"
-"""The API of vSphere 6.0, which every later vCenter also supports."""
+"""The API version of vSphere 6.0, which every later vCenter also supports."""
 PATH = "/sdk"
+"""The path of the SOAP API in the URL of a vCenter."""
 NOT_VSPHERE = (
     "The server at the vCenter URL didn’t respond like a vCenter. Check the URL in the "
     "credentials, and whether a proxy answers instead of the vCenter."
 )
 _BROWSER_PATHS = {"ui", "vsphere-client", "mob"}
-"""The first segment of the path in a URL that a person copied from the browser."""
+"""First segments of paths that are pages for browsers. People may copy the URL of such a page."""
 _HASH_NAMES = {40: "sha1", 64: "sha256"}
 """The hash algorithm by the number of digits in a thumbprint."""
 
@@ -104,6 +105,8 @@ class _Stub(SoapStubAdapter):
 
 
 class _Response(LimitedResponse):
+    """An answer whose content is counted. It fails if the answer ends early."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answer = Answer()
@@ -161,10 +164,10 @@ class VCenterConnection(LimitedConnection, HTTPSConnection):
             )
 
     def getresponse(self) -> HTTPResponse:
-        """Return the answer. Raises an exception if a vCenter can't have sent the answer.
+        """Return the answer. Raises an exception if the answer can't be from a vCenter.
 
         A vCenter always answers with XML and the status 200 or 500. pyVmomi would accept any XML,
-        and some other text.
+        and some texts that are not XML.
         """
         response = super().getresponse()
         is_xml = "xml" in response.headers.get("Content-Type", "xml").lower()

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from webapp.clouds.vmware.inventory import Template, VirtualMachine
 
 MIN_TOOLS_VERSION = (9, 10, 0)
-"""The minimum version of VMware Tools that servers need."""
+"""The minimum version of VMware Tools that servers need, as `parse_tools_version` returns it."""
 UNMANAGED_TOOLS = 2**31 - 1
-"""The number that a vCenter reports for VMware Tools of an unknown version."""
+"""The number that a vCenter reports instead of the version if it does not know the version."""
 _GIB = 2**30
 _ESCAPES = {"%2f": "/", "%5c": "\\", "%25": "%"}
 _ESCAPED = re.compile("|".join(_ESCAPES), re.IGNORECASE)
@@ -44,8 +44,8 @@ def unescape_name(name: str) -> str:
 def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
     """Return the templates, sorted by name.
 
-    If several templates have the same name, their folder is added to the name. If the folder is
-    also the same, or unknown, the UUID is added instead.
+    If several templates have the same name, the folder of each template is added to its name. If
+    the folder is also the same, or unknown, the UUID is added instead.
     """
     names = Counter(template.name for template in templates)
     names_in_folders = Counter((template.folder, template.name) for template in templates)
@@ -65,7 +65,7 @@ def listed_images(templates: Sequence[Template]) -> tuple[ListedImage, ...]:
 def image_details(machine: VirtualMachine, compute_resource: str = "") -> ImageDetails:
     """Return the details of a template.
 
-    `compute_resource` is the compute resource that the template is registered for, or ''.
+    `compute_resource` is the compute resource for which the template is registered, or ''.
     """
     properties = machine.properties
     volumes = tuple(_volumes(properties.get("config.hardware.device") or ()))

@@ -93,7 +93,8 @@ _FAULTS: tuple[tuple[type[Exception], type[CloudError], str], ...] = (
         ),
     ),
 )
-"""Each fault, its CloudError and the message. A subclass comes before its base class."""
+"""Each fault of a vCenter, with its CloudError and the message. A subclass comes before its base
+class, because the first match counts."""
 _STATUSES: dict[int, tuple[type[CloudError], str]] = {
     401: (
         CredentialsRejected,

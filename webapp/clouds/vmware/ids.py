@@ -1,6 +1,7 @@
-"""Parsing of pasted instance UUIDs and of certificate thumbprints.
+"""Parsing of pasted instance UUIDs, paths of datacenters, and certificate thumbprints.
 
-An instance UUID identifies a template. All spellings that VMware's tools use are accepted.
+An instance UUID identifies a template. `parse` accepts all spellings of a UUID that VMware's tools
+use.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _NOT_HEX = re.compile(r"[^0-9a-f-]")
 
 
 def parse(text: str) -> ImageId:
-    """Return the canonical form of the instance UUID in `text`.
+    """Return the canonical form of the instance UUID that `text` consists of.
+
+    A label such as `vc.uuid =` may precede the UUID.
 
     Raises InvalidImageId with the reason. The time is linear in the length of `text`, which is
     limited.
@@ -94,7 +97,7 @@ def parse_thumbprint(text: str) -> str:
 
 
 def _explain_other_text(value: str) -> str:
-    """Return the reason why another kind of text, such as a URL, cannot be used.
+    """Return the reason why another kind of text, such as a URL, does not identify a template.
 
     Returns '' if the kind of text is unknown.
     """

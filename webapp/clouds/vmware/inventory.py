@@ -1,9 +1,9 @@
 """Read a vCenter's inventory in as few calls as possible. Each call reads many objects.
 
-A path consists of the names from the root folder down, as the vSphere Client shows them, separated
-by slashes. vCenter itself writes a slash within a name as %2f. The location of a datacenter is its
-path. If a name contains a slash, two datacenters can have the same path. Then the location is the
-path as vCenter writes it.
+The path of an object consists of the names of the folders above it and its own name, separated by
+slashes. The names are spelled as the vSphere Client shows them. The location of a datacenter is its
+path. vCenter itself writes a slash within a name as %2f. If a name contains a slash, two
+datacenters can have the same path. Then the location is the path as vCenter writes it.
 
 This module imports pyVmomi, so it is imported only on first use.
 """
@@ -46,7 +46,7 @@ Properties = dict[str, Any]
 ObjectProperties = dict[Any, Properties]
 """The properties of each object, by the object."""
 Denials = dict[Any, Exception]
-"""For each object with a property that the user may not read, the fault by the object."""
+"""The fault of each object that has a property that the user may not read, by the object."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class VirtualMachine:
     """The path below the datacenter's folder of virtual machines, or '' for this folder itself."""
     host: str = ""
     compute_resource: str = ""
+    """The cluster or host that the machine belongs to, or '' if the datacenter does not have it."""
     compute_resources: tuple[str, ...] = ()
+    """All clusters and hosts of the requested datacenter."""
     properties: Properties = field(default_factory=dict)
     may_be_hidden: bool = False
     """Whether a machine that was not found may exist where the user cannot see it."""
@@ -192,10 +194,10 @@ def locations_of(session: Session, uuid: str) -> set[str | None]:
 
 
 def sees_everything(session: Session) -> bool:
-    """Return whether the user has a role that can read the whole inventory.
+    """Return whether the user has a role that can read the root folder.
 
-    A vCenter gives the same answer for an object that does not exist and for a hidden object. A
-    user without a role on the root folder sees only some of the objects.
+    A user without such a role sees only some of the objects. A vCenter gives the same answer for an
+    object that does not exist and for a hidden object.
     """
     root = session.content.rootFolder
     properties = [_properties(vim.Folder, ["effectiveRole"])]
@@ -207,9 +209,9 @@ def sees_everything(session: Session) -> bool:
 def _read_machine(
     session: Session, datacenter: Any, reference: Any, location: str = ""
 ) -> VirtualMachine:
-    """Read the machine, the folders above it, and the compute resources of the datacenter.
+    """Read a machine, the folders above it, and the compute resources of the datacenter.
 
-    `location` is the location of `datacenter`.
+    `reference` refers to the machine. `datacenter` is the requested datacenter, at `location`.
     """
     creation_date = ["config.createDate"] if session.reports_creation_date else []
     found, denials = _read(
@@ -256,7 +258,7 @@ def _read_machine(
 
 
 def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[Any, str]:
-    """Return the compute resources of the datacenter, with their paths below its host folder."""
+    """Return the path of each compute resource of the datacenter, below its folder of hosts."""
     host_folder = found.get(datacenter, {}).get("hostFolder")
     return {
         entity: _path(found, entity, host_folder)
@@ -266,10 +268,10 @@ def _compute_resource_paths(found: ObjectProperties, datacenter: Any) -> dict[An
 
 
 def _listed_location(session: Session, datacenter: Any, path: str) -> str:
-    """Return the location of `datacenter` as `datacenters` lists it, or else `path`.
+    """Return the location of `datacenter` as the function `datacenters` returns it, or else `path`.
 
     `path` can be another spelling of the location, for example with a slash at the beginning. A
-    vCenter also finds the datacenter at such a path.
+    vCenter finds the datacenter at such a path too.
     """
     locations = {entity: key for key, entity in _datacenters_by_location(session).items()}
     return locations.get(datacenter, path)
@@ -295,7 +297,7 @@ def _find_datacenter(session: Session, location: str) -> Any:
 
 
 def _host_name(session: Session, host: Any) -> str:
-    """Return the name of a host, or '' if the user may not see it or it no longer exists."""
+    """Return the name of a host, or '' if the host is unknown, hidden from the user, or deleted."""
     if host is None:
         return ""
     properties = [_properties(vim.HostSystem, ["name"])]
@@ -310,7 +312,7 @@ def _with_shared_names(found: ObjectProperties) -> list[Any]:
 
 
 def _folder_names(session: Session, machines: Sequence[Any]) -> dict[Any, str]:
-    """Return the name of each machine's folder, or '' if the user may not see the folder."""
+    """Return the name of the folder of each machine, or '' if the user may not see the folder."""
     if not machines:
         return {}
     select = [_traversal(vim.ManagedEntity, "parent", [])]

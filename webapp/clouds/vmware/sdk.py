@@ -28,10 +28,11 @@ SESSION_SECONDS = 20 * 60
 """The period for which a session is reused. A vCenter ends a session that is idle for half an hour.
 """
 API_VERSIONS = (((7, 0), "vim.version.v7_0"), ((6, 7), "vim.version.version12"))
-"""The API version to use instead of `connection.OLDEST_VERSION`, by the minimum version of vCenter.
+"""The API versions that are newer than `connection.OLDEST_VERSION`, newest first. Each follows the
+minimum version of vCenter that supports it.
 
-The newest API version that the vCenter supports is used. Version 6.7 added the creation date of a
-template, and version 7.0 added the report of an expired password.
+A session uses the first API version that the vCenter supports. Version 6.7 added the creation date
+of a template, and version 7.0 added the report of an expired password.
 """
 
 
@@ -41,7 +42,7 @@ class Session:
     def __init__(self, credentials: CredentialValues) -> None:
         """Log in. Raises pyVmomi's exceptions and CloudError.
 
-        The password is sent only to a server that says that it is a vCenter.
+        The password is sent only to a server that describes itself as a vCenter.
         """
         stub = make_stub(credentials)
         self.content = _read_content(vim.ServiceInstance("ServiceInstance", stub))
@@ -69,7 +70,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def warm_up(self) -> None:
-        """Make pyVmomi create the types that it would otherwise create on first use."""
+        """Make pyVmomi create types that it would otherwise create during the first call."""
         for kind in (vim.ServiceInstanceContent, vim.UserSession, vim.vm.device.VirtualDisk):
             kind._GetPropertyList()  # type: ignore[no-untyped-call]  # noqa: SLF001
 
@@ -94,7 +95,7 @@ class Sessions:
         return function(self._get(credentials), *args, **kwargs)
 
     def log_in_again(self, credentials: CredentialValues) -> Session:
-        """Log in, and end the cached session if there is one.
+        """Log in, even if there is a cached session, which is then ended. Return the new session.
 
         A cached session does not prove that the credentials are still valid.
         """
