@@ -7,9 +7,10 @@ CLOUDS = {
     "azure": "https",
     "vmware": "https",
 }
-"""The protocol of each cloud, in the order of their ports.
+"""The protocol of each cloud by the cloud's key, in the order of their ports.
 
-The module `sandbox.<key>` serves one cloud and has two functions. `start(port)` serves from threads
-of this process and yields the URL. `credentials(url)` returns a value for every credential field.
-For a cloud with https, both functions also have a parameter for the certificate authority.
+The module `sandbox.<key>` serves one cloud and has two functions. `start(port)` returns a context
+manager that serves the cloud from threads of this process and yields the URL. `credentials(url)`
+returns the value of every credential field for the sandbox at this URL. For a cloud with https,
+both functions also have a parameter for the certificate authority.
 """

@@ -1,8 +1,8 @@
 """Serve every sandbox cloud from one process: `python -m sandbox --port P --folder F`.
 
-The clouds listen on loopback, at port P and the ports after P. F contains the files that the next
-start reuses. This program writes valid credentials to F/sandbox.json, and prints a line when all
-clouds are ready.
+The clouds listen on loopback, at port P and the ports after P. The program writes valid credentials
+for all clouds to F/sandbox.json, and stores its certificate authority in F for the next start. It
+prints a line when all clouds are ready.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))  # Nothing to save.
+        signal.signal(number, lambda *_: os._exit(0))  # There is nothing to save.
     authority = tls.load_or_create(arguments.folder)
     with ExitStack() as stack:
         rows = []
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _write(path: Path, content: object) -> None:
-    """Write JSON atomically. Only the owner can read it, because it contains keys."""
+    """Write `content` as JSON, atomically. Only the owner can read the file: it contains keys."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

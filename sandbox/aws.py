@@ -34,7 +34,7 @@ REGIONS = ("us-east-1", "eu-west-1", "us-west-2")
 
 @dataclass(frozen=True)
 class Disk:
-    """An EBS volume. `size` is in GiB, and `kind` is the volume type."""
+    """A disk of an image. `size` is in GiB, and `kind` is the EBS volume type."""
 
     device: str
     size: int
@@ -44,9 +44,9 @@ class Disk:
 
 @dataclass(frozen=True)
 class SandboxImage:
-    """An image of the catalog.
+    """An image of the catalog. It has a different ID in each region.
 
-    The last digit of its ID is the index of the region in REGIONS, for example 1 in eu-west-1.
+    The last digit of an ID is the index of its region in REGIONS, for example 1 for eu-west-1.
     """
 
     number: int
@@ -206,9 +206,10 @@ CATALOG = (
 
 @dataclass(frozen=True)
 class SandboxParameter:
-    """A parameter of SSM whose versions contain the IDs of `images`, the oldest version first.
+    """A parameter of SSM. It has one version for each image in `images`, in the same order.
 
-    `{}` in `template` stands for the ID in the region. `labels` belong to the first version.
+    The value of a version is `template`, with the ID of the image in place of `{}`. `labels` belong
+    to the first version.
     """
 
     name: str
@@ -243,7 +244,7 @@ PARAMETERS = (
 
 
 class SandboxAmi(Ami):
-    """An image for moto, with disks and a deprecation date, which moto itself does not model."""
+    """An image for moto, with disks and a deprecation date, which moto's own images do not have."""
 
     def __init__(self, backend: Any, image: SandboxImage, region: str) -> None:
         self._image = image
@@ -292,7 +293,7 @@ class SandboxAmi(Ami):
 
 
 def fill() -> None:
-    """Replace all of moto's images with the images of the catalog."""
+    """Replace all of moto's images with the images of the catalog, and store PARAMETERS."""
     for region in REGIONS:
         backend = ec2_backends[ACCOUNT][region]
         backend.amis = {
@@ -304,10 +305,11 @@ def fill() -> None:
 
 
 def _fill_parameters(region: str) -> None:
-    """Store PARAMETERS in place of moto's parameters with the same names. All others stay."""
+    """Store PARAMETERS, and replace moto's parameters that have the same names."""
     stored = ssm_backends[ACCOUNT][region]._parameters  # noqa: SLF001
     for parameter in PARAMETERS:
-        stored[parameter.name].clear()  # The first access makes moto load its own parameters.
+        # On the first access, moto loads its own parameters, which must not remain under this name.
+        stored[parameter.name].clear()
         stored[parameter.name] += [
             Parameter(  # type: ignore[abstract]
                 account_id=ACCOUNT,

@@ -290,7 +290,7 @@ WINDOWS_2025 = MarketplaceSku(
 ORACLE_9 = MarketplaceSku(
     "Oracle", "Oracle-Linux", "ol9-lvm-gen2", ("9.6.9", "9.7.2", "9.7.10"), size=64
 )
-"""If the versions are sorted as text, the newest version, 9.7.10, is not the last."""
+"""A SKU whose newest version, 9.7.10, is not the last if the versions are sorted as text."""
 ROCKY_9 = MarketplaceSku(
     "resf", "rockylinux-x86_64", "9-base", ("9.6.20260918",), size=10, plan=True
 )

@@ -159,7 +159,7 @@ def _find_skus(
 ) -> list[MarketplaceSku]:
     """Return the SKUs with these names. Raises Refused if there is none.
 
-    Upper and lower case are equal. The name '' matches any name.
+    Case does not matter. The name '' matches any name.
     """
     found = [
         candidate
@@ -206,7 +206,7 @@ def _version(
     [found] = _find_skus(location, publisher, offer, sku)
     if version not in found.versions:
         raise Refused(error_answer(404, "NotFound", "Artifact: VMImage was not found."))
-    # Azure returns its own spelling of each name, but the requested spelling of the location.
+    # Azure spells each name as it was created, but the location as it was requested.
     path = f"{found.publisher}/ArtifactTypes/VMImage/Offers/{found.offer}/Skus/{found.sku}/Versions"
     return json_answer(
         {
@@ -219,7 +219,10 @@ def _version(
 
 
 def _artifacts(location: str, path: str, names: Mapping[str, Any]) -> Answer:
-    """Return the list of the resources `names` at `path`, which begins below the publishers."""
+    """Return the list of the resources with these names.
+
+    `path` is the part of their IDs after `Publishers/` and before the name.
+    """
     return json_answer(
         [
             {
@@ -326,7 +329,7 @@ def _find_shared(
 ) -> list[SharedDefinition]:
     """Return the definitions that are available in the region. Raises Refused if there is none.
 
-    Upper and lower case are equal. The name '' matches all definitions of the gallery.
+    Case does not matter. The name '' matches all definitions of the gallery.
     """
     _require_version(query, "galleries", location)
     found = [

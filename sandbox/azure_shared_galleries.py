@@ -1,4 +1,4 @@
-"""Data of the Azure sandbox: a community gallery and a directly shared gallery of other owners.
+"""Data of the Azure sandbox: a community gallery and a directly shared gallery of another owner.
 
 IDs never change, so documentation and tests may use them.
 """

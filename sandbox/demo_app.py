@@ -1,4 +1,4 @@
-"""The app that the demonstration serves. It migrates and fills its database before it serves.
+"""The app that the demonstration serves. It migrates and fills its database when it is created.
 
 A separate process that prepares the database would also have to import the app, and imports take
 most of the start time.
@@ -19,7 +19,7 @@ from webapp.web.services import services
 
 
 def create_app(sandbox: str) -> Flask:
-    """Return the app. `sandbox` is the path of the sandbox.json with the clouds' credentials."""
+    """Return the app. `sandbox` is the path of sandbox.json, which `sandbox.__main__` writes."""
     app = webapp.create_app()
     with app.app_context(), models.database.connection_context():
         database.migrate(models.database.obj)

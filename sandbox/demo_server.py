@@ -1,8 +1,8 @@
 """Run the demonstration on loopback: the sandbox clouds and the app.
 
-Each child process has its own process group, so that stopping a child also stops the processes that
-the child started. When a child ends, or this process receives a signal to stop, all children are
-stopped. This module uses only the standard library.
+Both run in child processes. Each child has its own process group, so that stopping a child also
+stops the processes that the child started. When a child ends, or this process receives a signal to
+stop, all children are stopped. This module uses only the standard library.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from sandbox import CLOUDS  # noqa: E402  from the folder above
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 5
+"""The time that children have to end after a signal, before they are killed."""
 SANDBOX = "sandbox.json"
+"""The file in which the sandbox stores its port and the credentials of its clouds."""
 GREETING = """
   Image Registry demonstration:  http://{address}
 
@@ -65,8 +67,8 @@ def main() -> None:
     try:
         data_dir = Path(os.environ.get("DATA_DIR") or ROOT / "data").absolute()
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Bind the port before anything starts. This reports a used port at once, and clients that
-        # connect early wait for the app instead of being refused.
+        # Bind the port before the children start. This reports a used port at once, and clients
+        # that connect early wait for the app instead of being refused.
         listener = _listen("PORT", _port("PORT", 8000))
         sandbox_port = _sandbox_port(data_dir / "sandbox_port")
         with contextlib.suppress(asyncio.CancelledError):
@@ -117,7 +119,7 @@ def _sandbox_port(record: Path) -> int:
 
 
 async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> None:
-    """Start the sandbox clouds and the app, and wait.
+    """Start the sandbox clouds and the app, and wait until a child ends or a signal arrives.
 
     Raises Failed if a child ends, and CancelledError on a signal to stop.
     """
@@ -127,9 +129,9 @@ async def _serve(data_dir: Path, listener: socket.socket, sandbox_port: int) -> 
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     address = f"{LOOPBACK}:{listener.getsockname()[1]}"
     async with _Children(_environ(data_dir)) as children:
-        # Start both at the same time, because each takes seconds. The first start must wait for the
-        # sandbox, because the app stores the credentials that the sandbox writes, and registers the
-        # sample images.
+        # Start the sandbox and the app at the same time, because each takes seconds. Only the first
+        # time, the app must wait for the sandbox, because the app stores the credentials that the
+        # sandbox writes, and reads the sample images from the sandbox.
         sandbox = _start_sandbox(children, data_dir, sandbox_port)
         if not _has_credentials(data_dir / SANDBOX, sandbox_port):
             print("Starting the sandbox clouds and registering the sample images…", flush=True)
@@ -175,7 +177,7 @@ def _secret_file(path: Path, make_secret: Callable[[], str]) -> Path:
 
 
 def _has_credentials(sandbox: Path, port: int) -> bool:
-    """Return whether an earlier start at this port wrote the credentials to `sandbox`."""
+    """Return whether the file `sandbox` has the credentials of an earlier start at this port."""
     return sandbox.exists() and json.loads(sandbox.read_text())["port"] == port
 
 
@@ -216,7 +218,7 @@ async def _start_app(children: _Children, listener: socket.socket, sandbox: Path
 
 
 class _Children:
-    """Python modules that run as processes. Leaving the context stops them all."""
+    """Python modules that run as child processes. Leaving the context stops all of them."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self._environ = environ
@@ -234,6 +236,7 @@ class _Children:
         stderr: int | IO[bytes] | None = None,
         pass_fds: Sequence[int] = (),
     ) -> Process:
+        """Start a module in a process group of its own. `name` is for messages."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -251,7 +254,7 @@ class _Children:
         return process
 
     async def first_exit(self) -> str:
-        """Wait until a child ends. Return its name and how it ended."""
+        """Wait until a child ends. Return which children have ended, and how."""
         waits = {asyncio.create_task(process.wait()) for process in self._processes}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         return ", ".join(
@@ -261,7 +264,7 @@ class _Children:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        """Terminate each child. After GRACE_SECONDS, or on a second signal, kill its group."""
+        """Terminate each child. After GRACE_SECONDS, or on another signal, kill its group."""
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()

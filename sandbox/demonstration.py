@@ -39,8 +39,8 @@ def seed(vault: Vault, sandbox: Mapping[str, Any], *, with_images: bool = True) 
 
     People, scopes and sample images are created only if there is no person yet. `sandbox` is the
     content of sandbox.json. If the Scalr scope has no credentials for a cloud yet, the credentials
-    from `sandbox` are stored there. The images are read from the sandbox clouds, so these must be
-    running. Everything is one transaction, so the next start repeats a first start that failed.
+    from `sandbox` are stored there. The images are read from the sandbox clouds, which must be
+    running. Everything is one transaction, so if a start fails, the next start begins again.
     """
     with transaction():
         people = {} if Person.select().exists() else _create_people()
@@ -58,7 +58,7 @@ def sample_accounts() -> list[tuple[str, str]]:
 
 
 def _create_people() -> dict[str, Person]:
-    """Create the scopes, people and roles. Return the first person of each scope by its path."""
+    """Create the scopes, people and roles. Return the first person of each scope, by its path."""
     scopes = _create_scopes()
     people: dict[str, Person] = {}
     for email, name, path, role in PEOPLE:
@@ -92,7 +92,7 @@ def _store_credentials(vault: Vault, cloud: Cloud, values: Mapping[str, str]) ->
 
 
 def main() -> None:
-    """Migrate the database and fill it, without images. Existing data stays as it is."""
+    """Migrate the database and fill it, without images. Existing rows do not change."""
     sandbox = json.loads(Path(sys.argv[1]).read_text())
     app = webapp.create_app()
     with app.app_context(), models.database.connection_context():

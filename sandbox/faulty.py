@@ -1,7 +1,7 @@
-"""A loopback server that fails in the same ways as a cloud, or the network in front of it.
+"""A loopback server that fails in the same ways as a cloud, or as the network in front of a cloud.
 
-The parameter of `serve` is a behavior: a function that handles each request. The behaviors below
-can be combined. This module knows only HTTP, so the tests of all clouds can use it.
+The parameter of `serve` is a behavior: a function that handles each request. Some behaviors below
+call another behavior. This module knows only HTTP, so the tests of all clouds can use it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = "127.0.0.1"
 BYTE_INTERVAL_SECONDS = 0.5
-"""The seconds between two bytes of a trickling answer."""
+"""The time between two bytes of an answer that is sent byte by byte."""
 
 
 @dataclass(frozen=True)
 class Request:
     """One request, with the objects that a behavior needs in order to fail.
 
-    `connection` is the socket. `ended` is set when the server stops. A behavior that waits must
-    then stop waiting.
+    `connection` is the socket. `ended` is set when the server stops, so that behaviors that wait
+    for it end.
     """
 
     method: str
@@ -40,7 +40,7 @@ class Request:
 
     @property
     def form(self) -> dict[str, str]:
-        """The last value of each field of a posted form."""
+        """The last value of each field in a form that the client has posted."""
         return {name: values[-1] for name, values in parse_qs(self.body.decode()).items()}
 
 
@@ -53,7 +53,8 @@ class Answer:
 
 
 Behavior = Callable[[Request], Answer | None]
-"""A function that handles a request. It returns None to send no answer."""
+"""A function that returns the answer to a request. If it returns None, the server sends no further
+bytes and closes the connection."""
 
 
 @contextmanager
@@ -81,7 +82,8 @@ def serve(
     finally:
         server.shutdown()
         server.server_close()
-        # Set this last. Otherwise a waiting client would send another request to a running server.
+        # Set this after the server has stopped. Otherwise, a client that loses its connection
+        # would send the request to the server again.
         ended.set()
         thread.join()
 
@@ -125,14 +127,14 @@ def slow(seconds: float, then: Behavior) -> Behavior:
 
 
 def trickling(request: Request) -> None:
-    """Begin an answer, and send the rest byte by byte. This never triggers a read timeout."""
+    """Begin an answer, and send its content byte by byte, which never causes a read timeout."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
 
 
 def trickling_until_closed(request: Request) -> None:
-    """Trickle an answer that ends only when the connection is closed."""
+    """Send content byte by byte, in an answer that ends only when the connection is closed."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
     while not request.ended.wait(BYTE_INTERVAL_SECONDS):
         request.connection.sendall(b" ")
@@ -146,13 +148,13 @@ def trickling_headers(request: Request) -> None:
 
 
 def never_beginning(request: Request) -> None:
-    """Announce an answer again and again, with the status 100."""
+    """Send status 100, which announces an answer, again and again, but never the answer."""
     while not request.ended.wait(BYTE_INTERVAL_SECONDS / 100):
         request.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def endless(request: Request) -> None:
-    """Send an answer without an end, as fast as the client reads."""
+    """Send an answer that never ends, as fast as the client reads it."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n<a>")
     while not request.ended.is_set():
         request.connection.sendall(b"<a>" * 20_000)
@@ -166,7 +168,7 @@ def endless_chunk_size(request: Request) -> None:
 
 
 def gzip_bomb(megabytes: int) -> Behavior:
-    """Return a behavior whose short answer becomes `megabytes` long when it is decompressed."""
+    """Return a behavior whose compressed answer has `megabytes` MB when it is decompressed."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     piece = b" " * 1024 * 1024
     body = b"".join(compressor.compress(piece) for _ in range(megabytes)) + compressor.flush()
@@ -179,7 +181,7 @@ def redirecting(url: str) -> Behavior:
 
 
 def resetting(request: Request) -> None:
-    """Reset the connection in the middle of an answer."""
+    """Begin an answer, and reset the connection before the answer is complete."""
     request.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<?xml")
     linger = struct.pack("ii", 1, 0)
     request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -190,12 +192,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore errors: the faults make clients close their connections."""
+        """Ignore errors, because clients close their connections during these behaviors."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # Otherwise the head and the body arrive 40 ms apart.
+    disable_nagle_algorithm = True  # Otherwise, the body arrives 40 ms after the headers.
     behavior: Behavior
     ended: threading.Event
 

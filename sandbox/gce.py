@@ -1,6 +1,6 @@
 """A loopback Compute Engine with Google's API and error messages.
 
-It serves the images of `gce_images` to clients with a key of `gce_keys`.
+It serves the images in `gce_images` to clients whose key has the format of `gce_keys`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Answer = tuple[dict[str, Any], int]
 def error(
     status: int, reason: str, message: str, *, domain: str = "global", info: str = ""
 ) -> Answer:
-    """Return an error. `info` is the reason in Google's newer format, or '' for no such reason."""
+    """Return an error. `info` is the reason in Google's newer format, or '' to leave it out."""
     body: dict[str, Any] = {
         "code": status,
         "message": message,

@@ -1,4 +1,4 @@
-"""The images of the sandbox's Compute Engine, in Google's public projects and a private project.
+"""The images of the sandbox's Compute Engine, in public projects and in private projects.
 
 Names never change, so documentation and tests may use them.
 """
@@ -37,16 +37,16 @@ class SandboxImage:
     features: tuple[str, ...] = ("UEFI_COMPATIBLE", "VIRTIO_SCSI_MULTIQUEUE", "GVNIC")
     status: str = "READY"
     state: str = ""
-    """The state of the deprecation, for example OBSOLETE, or ''."""
+    """The state of the deprecation, for example OBSOLETE, or '' for an active image."""
     replacement: str = ""
     """The name of the image in the same project that replaces this image, or ''."""
     dates: tuple[tuple[str, str], ...] = ()
-    """Pairs of "deprecated", "obsolete" or "deleted", and the instant."""
+    """When the image reaches each stage, for example ("obsolete", "2026-01-01T00:00:00Z")."""
     more_fields: dict[str, Any] = field(default_factory=dict, hash=False)
-    """Fields of the answer to add or to replace."""
+    """Fields to add to the answer, or to replace in the answer."""
 
     api: str = LINK
-    """The beginning of the image's links."""
+    """The beginning of all links in the answer."""
 
     @property
     def image_id(self) -> str:

@@ -1,8 +1,8 @@
-"""Keys of the sandbox's service account, and verification of the tokens that the keys sign.
+"""Keys of the sandbox's service accounts, and verification of the tokens that the keys sign.
 
-The `private_key_id` of a key is its public key. The sandbox therefore stores no secret, and accepts
-any key, for example a key that an earlier process created. Like Google, the sandbox verifies the
-signature of a token, and that the token is for Compute Engine.
+The `private_key_id` in a key file is the public key, and tokens contain it. So the sandbox needs no
+stored keys, and accepts any key, for example a key that an earlier process created. Like Google,
+the sandbox verifies the signature of a token, and that the token is for Compute Engine.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ ACCOUNTS = {
 EXPONENT = 65537
 BITS = 2048
 SKEW_SECONDS = 300
+"""The maximum difference between the clocks of a client and of the sandbox."""
 
 
 class BadToken(Exception):
@@ -45,7 +46,10 @@ class BadToken(Exception):
 
 @cache
 def key_file() -> str:
-    """Return a JSON key file. Each process creates only one key, because creating a key is slow."""
+    """Return the content of a JSON key file.
+
+    Each process creates only one key, because creating a key is slow.
+    """
     key = rsa.generate_private_key(EXPONENT, BITS)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     modulus = key.public_key().public_numbers().n.to_bytes(BITS // 8, "big")
@@ -64,7 +68,7 @@ def key_file() -> str:
 
 
 def sovereign_key_file() -> str:
-    """Return the key of a service account in the sovereign cloud in Germany."""
+    """Return the content of a key file for a service account in the sovereign cloud in Germany."""
     document = {
         **json.loads(key_file()),
         "project_id": SOVEREIGN_PROJECT,

@@ -20,7 +20,7 @@ from sandbox.wsgi import serve_app
 
 PROJECT = OWN_PROJECT
 USER, AUDITOR = "acme-images", "acme-auditor"
-"""A user who may read images, and a user who may log in and do nothing else."""
+"""A user who may read images, and a user who may only log in."""
 PASSWORD = "Sandbox-Horizon-7"  # noqa: S105  The password is public, and works on loopback only.
 APPLICATION_ID = "a9911ca7105a4d4b8b0c000000000001"
 APPLICATION_SECRET = f"app-{PASSWORD}"
@@ -37,7 +37,7 @@ def start(port: int = 0) -> AbstractContextManager[str]:
 
 
 def credentials(url: str) -> dict[str, str]:
-    """Return the credentials of a user of `PROJECT`, for the sandbox at this URL."""
+    """Return the credentials of USER in the project PROJECT, for the sandbox at this URL."""
     return {
         "auth_url": f"{url}/v3",
         "auth_type": "password",
@@ -53,7 +53,7 @@ def credentials(url: str) -> dict[str, str]:
 
 
 class _Refused(Exception):
-    """Keystone rejects a login with this answer."""
+    """Keystone rejects a login. `answer` is the answer that Keystone sends."""
 
     def __init__(self, status: int, title: str, message: str) -> None:
         super().__init__(message)

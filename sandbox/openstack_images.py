@@ -34,11 +34,13 @@ class SandboxImage:
     visibility: str = "public"
     disk_format: str = "qcow2"
     size: int = 600 * MB
-    """The size of the image file in bytes. The sandbox has no such file."""
+    """The size of the image file in bytes. The sandbox does not have the file itself."""
     disk: int = 0
     """The size of the disk inside the image file, in bytes."""
     min_disk: int = 0
+    """In GiB."""
     min_ram: int = 0
+    """In MiB."""
     hidden: bool = False
     protected: bool = False
     tags: tuple[str, ...] = ()
@@ -95,7 +97,7 @@ class SandboxImage:
 
 
 def id_for(name: str) -> str:
-    """Return the ID of a project, user or other object. It depends only on the name."""
+    """Return the ID of a project, a user or another object. The ID depends only on the name."""
     return uuid5(_NAMESPACE, name).hex
 
 
@@ -252,8 +254,8 @@ SERVER_SNAPSHOT = SandboxImage(
         root_device_name="/dev/vda",
     ),
 )
-"""An image that OpenStack creates from a server with volumes as disks. It consists of snapshots of
-the volumes and has no data."""
+"""An image that OpenStack creates from a server whose disks are volumes. The image consists of
+snapshots of the volumes, and has no data of its own."""
 GLOBEX_IMAGE = SandboxImage(
     0x61,
     "globex-secret",

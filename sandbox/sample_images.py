@@ -2,9 +2,10 @@
 
 The images are in `sample_images.csv`. The file has columns of an import file, and these columns:
 
+- `scope`: the path of the scope that registers the image, or '' for Scalr.
 - `look_up`: `yes` reads the image from its sandbox cloud, as NEXT does. `no` registers it without a
   look-up, as an import can. `check` registers it without a look-up, and then checks it. The sandbox
-  does not have such an image, so its state becomes `gone`.
+  does not have these images, so their state becomes `gone`.
 - `deprecated` and `retired`: the days of the life cycle, as a number of days from today.
 - `successor`: the name of another image of the file, in the same scope.
 """
@@ -35,7 +36,7 @@ def register_all(vault: Vault, people: Mapping[str, Person]) -> int:
     """Register all sample images and return their number.
 
     `people` maps the path of an account to the person who registers the images of the account and
-    its environments. The path of Scalr is ''. Each cloud needs credentials at Scalr.
+    its environments. The path of Scalr is ''. Scalr must have credentials for every cloud.
     """
     with FILE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,7 +1,7 @@
 """TLS certificates for loopback servers.
 
-Clients can trust the authority of this process. Server certificates can be valid, expired, or
-issued by an unknown authority.
+Each process has a certificate authority, which clients can trust. A server certificate can be
+valid, expired, or issued by an authority that the clients do not know.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from cryptography.x509.oid import NameOID
 
 DAY = timedelta(days=1)
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-"""VMware's SDK verifies no certificate at the first address by default, so tests use the second."""
+"""The addresses in every server certificate.
+
+By default, VMware's SDK does not verify the certificate of a server at 127.0.0.1, so tests use
+127.0.0.2 too.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Authority:
     def context(
         self, *, addresses: tuple[str, ...] = ADDRESSES, valid_for: timedelta = 800 * DAY
     ) -> ssl.SSLContext:
-        """Return a server's context. If `valid_for` is negative, its certificate has expired."""
+        """Return a server's TLS context. The certificate has expired if `valid_for` is negative."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "both.pem"
@@ -82,9 +86,9 @@ def authority() -> Authority:
 
 
 def load_or_create(folder: Path) -> Authority:
-    """Return the authority in `folder`, and create it if necessary.
+    """Return the authority that is stored in `folder`. If there is none, create and store one.
 
-    Credentials that were stored before a restart then still trust the sandbox.
+    So after a restart of the sandbox, its certificates match the CA in stored credentials.
     """
     path = folder / "sandbox_authority.pem"
     if not path.exists():
@@ -101,11 +105,12 @@ def load_or_create(folder: Path) -> Authority:
 
 
 def trusted() -> ssl.SSLContext:
-    """Return the context of a server that clients of `authority()` trust."""
+    """Return the context of a server that clients trust if they trust `authority()`."""
     return authority().context()
 
 
 def expired() -> ssl.SSLContext:
+    """Return the context of a server whose certificate has expired."""
     return authority().context(valid_for=-DAY)
 
 

@@ -59,13 +59,13 @@ def credentials(url: str, authority: tls.Authority | None = None) -> dict[str, s
 @dataclass
 class _Session:
     views: dict[Any, tuple[Any, type]] = field(default_factory=dict)
-    """The container and the type of the objects of each view."""
+    """The container of each view, and the type of the objects in the view."""
     pages: dict[str, list[Any]] = field(default_factory=dict)
-    """The objects that have not been read yet, by token."""
+    """The objects that the client has not read yet, by the token of the next page."""
 
 
 class VCenter:
-    """A vCenter. `behave` answers a request. Threads can share this object.
+    """A vCenter. Its method `behave` answers a request. Threads can share this object.
 
     `root_role` is the ID of the user's role on the root folder.
     """
@@ -182,7 +182,7 @@ class VCenter:
         return Collector.RetrieveResult(token=token, objects=found[:OBJECTS_PER_PAGE])
 
     def _FindByInventoryPath(self, _session: Any, call: Call) -> Any:  # noqa: N802
-        """Find a datacenter. The adapter requests no other kind of object by its path."""
+        """Return a datacenter, or None. The adapter finds only datacenters by their path."""
         return self._objects.datacenters.get(call.arguments["inventoryPath"].strip("/"))
 
     def _FindByUuid(self, _session: Any, call: Call) -> Any:  # noqa: N802

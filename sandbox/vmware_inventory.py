@@ -1,4 +1,4 @@
-"""Inventories of loopback vCenters as data, and the inventory of the sandbox.
+"""Classes for the inventory of a loopback vCenter, and the inventory of the sandbox.
 
 Instance UUIDs never change, so documentation and tests may use them.
 """
@@ -11,7 +11,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of a virtual machine. `kind` is thin, thick or zeroed."""
+    """A disk of a virtual machine. `kind` is "thin", "thick", or "zeroed" for thick and zeroed."""
 
     gb: float
     kind: str = "thin"
@@ -171,7 +171,7 @@ SLASH_IN_NAME = Machine(
     tools=2**31 - 1,
     created="2026-06-30T14:05:00Z",
 )
-"""A template with a slash in its name, and tools that do not report their version."""
+"""A template with a slash in its name, and with VMware Tools of an unknown version."""
 LAB = Machine(
     _uuid(0x0042),
     "photon-5-lab",

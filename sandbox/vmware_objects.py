@@ -21,10 +21,10 @@ READ_ONLY = -2
 
 @dataclass
 class Objects:
-    """All managed objects."""
+    """All managed objects of a vCenter."""
 
     properties: dict[Any, dict[str, Any]] = field(default_factory=dict)
-    """The properties of each object by path, without unset properties."""
+    """The properties of each object, by their path. Properties without a value are left out."""
     datacenters: dict[str, Any] = field(default_factory=dict)
     """The datacenters by path."""
     machines: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)
@@ -66,7 +66,10 @@ class Objects:
 
 
 def build(inventory: Inventory, root_role: int) -> tuple[Objects, Any]:
-    """Return the objects, and the root folder."""
+    """Return the managed objects for an inventory, and the root folder.
+
+    `root_role` is the ID of the user's role on the root folder.
+    """
     objects = Objects()
     root = objects.add(
         vim.Folder,
@@ -207,9 +210,10 @@ def _is_property(kind: Any, path: str) -> bool:
 
 
 def contents_with_faults(objects: list[Any], make_fault: Any) -> list[Any]:
-    """Return the same objects with a fault for each property.
+    """Return the objects of an answer with a fault in place of each property.
 
-    A vCenter answers like this if the session has ended.
+    A vCenter answers like this if the session has ended. `make_fault` returns the fault for an
+    object.
     """
     return [
         Collector.ObjectContent(
@@ -224,7 +228,7 @@ def contents_with_faults(objects: list[Any], make_fault: Any) -> list[Any]:
 
 
 class _Selection:
-    """The objects that a filter selects, in the order in which the traversal visits them."""
+    """The objects that a filter selects, in the order in which its traversals visit them."""
 
     def __init__(
         self, objects: Objects, views: dict[Any, tuple[Any, type]], skip_missing: bool

@@ -40,7 +40,7 @@ class Call:
 
 
 def read(body: bytes) -> Call:
-    """Parse a request. Raises ET.ParseError, KeyError or LookupError if it is not a call."""
+    """Return the call in a request. Raises ET.ParseError or LookupError if there is none."""
     soap_body = ET.fromstring(body).find(_BODY)  # noqa: S314  only tests and the demonstration send it
     if soap_body is None or not len(soap_body):
         raise LookupError("no call")
@@ -74,7 +74,7 @@ def _local_name(tag: str) -> str:
 
 
 def result(method: str, value: Any, **headers: str) -> Answer:
-    """Return the answer to a call: `value`, or an empty answer if it is None."""
+    """Return the answer to a call, which contains `value`, or nothing if `value` is None."""
     kind = GuessWsdlMethod(method).info.result
     info = Object(name="returnval", type=kind, version=VERSION, flags=F_OPTIONAL)
     inner = "" if value is None else SerializeToStr(value, info, VERSION, _namespaces())
