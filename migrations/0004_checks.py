@@ -64,7 +64,7 @@ def _change_state(db: Database, state: str) -> None:
 
 
 def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
-    """Yield the rows of a table. Details of a whole fleet would need much memory."""
+    """Yield the rows of a table. All rows together would need much memory."""
     last_id = 0
     while True:
         query = table.select().where(table.id > last_id, *conditions)

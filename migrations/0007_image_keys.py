@@ -2,9 +2,9 @@
 
 Before, an image could be registered twice in one scope: Azure ignores the case of its IDs, and a
 file could name the region `US-EAST-1` or a zone such as `us-east-1a`. The record that was read from
-its cloud survives. If several records were read, or none, the oldest of them survives. It gets the
-values that only the other record has, and its log lists the values that were dropped.
-`docs/upgrade.md` explains the rules.
+its cloud survives. If several records were read, the oldest of these survives. If no record was
+read, the oldest record survives. The surviving record gets the values that only another record has,
+and its log lists the values that were dropped. `docs/upgrade.md` explains the rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Discard imports that were planned or running, because the rows of a plan have a new form.
+"""Delete planned imports, and stop running imports, because the rows of a plan have a new form.
 
-Nothing of a planned import has been imported yet. Reports of finished imports stay.
+Nothing of a planned import has been imported yet. The jobs of finished imports stay.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def _changes(image: Any) -> dict[str, str]:
     for column in LINES:
         text = getattr(image, column)
         line = " ".join(part for part in _comparable(text).strip().split(" ") if part)
-        # A name has at least two characters, and a family and a version at least one.
+        # A name must have at least two characters, so a shorter result is not stored.
         if line != text and len(line) >= 2:
             changes[column] = line
     text = image.search_text.partition(SEPARATOR)[0]

@@ -81,6 +81,7 @@ def _tables(db: Database) -> tuple[Any, Any]:
 
 
 def fill_images(db: Database, ids: Sequence[int]) -> None:
+    """Fill the new columns of these images. `0017_place_keys` calls this function."""
     image_table, _ = _tables(db)
     query = image_table.select().where(image_table.id.in_(ids), _may_be_due(db, image_table))
     for image in list(query):
@@ -124,7 +125,7 @@ def _save_record(deleted: Any) -> None:
 
 
 def _in_chunks(table: Any, *conditions: Any) -> Iterator[Any]:
-    """Yield the rows of a table. Details of a whole fleet would need much memory."""
+    """Yield the rows of a table. All rows together would need much memory."""
     last_id = 0
     while True:
         query = table.select().where(table.id > last_id, *conditions)

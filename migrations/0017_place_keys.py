@@ -7,8 +7,8 @@ Before, two people who registered the same image at the same moment could both s
 right. Old versions of the application increment only `revision`. So `webapp.images.catching_up`
 finds the images that they register or change during and after the migration.
 
-The unique index is created first, when it contains no rows: then SQLite makes writers wait less
-long, and the index also refuses duplicates while the keys are filled.
+The unique index is created first, while it contains no rows. So SQLite makes writers wait for a
+shorter time, and the index also refuses duplicates while the keys are filled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ OLD_INDEX = "image_scope_id_cloud_location_image_key_compute_resource"
 OLD_UNIQUE = "scope_id, cloud, location, image_key, compute_resource"
 NEW_INDEX = "image_identity"
 NEW_UNIQUE = "scope_id, cloud, location_key, image_key, compute_resource_key"
-MOST_PARAMETERS = 1_000
+MAX_PARAMETERS = 1_000
+"""The maximum number of IDs in one query."""
 PLACES = ("location", "compute_resource")
 COLUMNS = {
     "location_key": "VARCHAR(255)",
@@ -119,9 +120,9 @@ class _Merging:
         image = self._tables[0]
         groups = defaultdict(list)
         suspects = self._suspects(ids)
-        for number in range(0, len(suspects), MOST_PARAMETERS):
-            some = suspects[number : number + MOST_PARAMETERS]
-            for each in list(image.select().where(image.id.in_(some))):
+        for number in range(0, len(suspects), MAX_PARAMETERS):
+            chunk = suspects[number : number + MAX_PARAMETERS]
+            for each in list(image.select().where(image.id.in_(chunk))):
                 places = _place_key(each.location), _place_key(each.compute_resource)
                 groups[(each.scope_id, each.cloud, each.image_key, *places)].append(each.id)
         for same in groups.values():
@@ -129,9 +130,11 @@ class _Merging:
                 self._merge(same)
 
     def _suspects(self, ids: Sequence[int]) -> list[int]:
-        """Return these and other images that have the same ID in the same scope, in any place.
+        """Return the images that may be duplicates: these images, and the images equal to them.
 
-        The plus sign makes the database use the index of cloud image IDs.
+        Two images are returned if they have the same scope, cloud and cloud image ID, whatever
+        their locations and compute resources are. The plus sign makes the database use the index
+        of cloud image IDs.
         """
         query = (
             "SELECT one.id, other.id FROM image AS one JOIN image AS other "  # noqa: S608

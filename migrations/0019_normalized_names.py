@@ -1,7 +1,8 @@
 """Store the names of scopes, credentials, views and people in Unicode form NFC, with single spaces.
 
-Names are compared in this form. If two names in one place become equal, the newer record gets a
-number, for example “Prod (2)”. The log of the migration names it, and so does the audit log.
+Names are compared in this form. If two names that must differ become equal, one of the records gets
+a number, for example “Prod (2)”. A name that already had this form does not change. The log of the
+migration names each record that gets a number. So does the audit log, except for private views.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ WITHOUT_WIDTH = re.compile("[\xad\u180e\u200b\u2060-\u2064\ufeff]")
 
 def up(_migrator: Any, db: Database) -> None:
     scope, credentials, view, person, image, entry = _tables(db)
-    for table, place in (
+    for table, unique_within in (
         (scope, ("parent_id",)),
         (credentials, ("scope_id",)),
         (view, ("scope_id", "person_id")),
     ):
-        # A name that is stored in this form already stays, even if its record is newer.
+        # The oldest record is renamed first, so that it gets no number if possible.
         for row in sorted(_changed(table), key=lambda row: row.id):
             with online.write_transaction(db):
-                _rename(table, place, row, entry, scope)
+                _rename(table, unique_within, row, entry, scope)
     for row in _changed(person):
         person.update(name=_line(row.name)[:128]).where(person.id == row.id).execute()
     for column in (image.registered_by_name, image.credentials_name):
@@ -79,21 +80,25 @@ def _line(text: str) -> str:
     return " ".join(part for part in BLANKS.sub(" ", text).strip(" \r\n").split(" ") if part)
 
 
-def _rename(table: Any, place: tuple[str, ...], row: Any, entry: Any, scope: Any) -> None:
-    longest = table.name.max_length
-    wanted = name = _line(row.name)[:longest]
-    same_place = [getattr(table, column) == getattr(row, column) for column in place]
+def _rename(table: Any, unique_within: tuple[str, ...], row: Any, entry: Any, scope: Any) -> None:
+    """Store the normalized name of a record, with a number if another record has this name.
+
+    Two records with the same values in the columns `unique_within` must have different names.
+    """
+    max_length = table.name.max_length
+    normalized = name = _line(row.name)[:max_length]
+    same_values = [getattr(table, column) == getattr(row, column) for column in unique_within]
     for number in count(2):
-        if not table.select().where(table.name == name, *same_place).exists():
+        if not table.select().where(table.name == name, *same_values).exists():
             break
         ending = f" ({number})"
-        name = wanted[: longest - len(ending)] + ending
+        name = normalized[: max_length - len(ending)] + ending
     values = {"name": name, "revision": row.revision + 1}
     table.update(values).where(table.id == row.id).execute()
-    if name == wanted:
+    if name == normalized:
         return
     kind = table._meta.table_name  # noqa: SLF001
-    log.warning("%s %s was renamed to “%s”, because “%s” exists", kind, row.id, name, wanted)
+    log.warning("%s %s was renamed to “%s”, because “%s” exists", kind, row.id, name, normalized)
     if kind == "saved_view" and not row.shared:
         return  # Nobody else sees the view, so the audit log has no entries about it.
     owner = row.id if kind == "scope" else row.scope_id

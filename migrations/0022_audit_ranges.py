@@ -25,7 +25,10 @@ OLD_INDEXES = {
     "audit_entry_record_at": "record, at",
 }
 ACCOUNT = "(SELECT CASE level WHEN 'account' THEN id ELSE parent_id END FROM scope"
-"""The account of a scope, without the condition. Scalr has no parent and so no account."""
+"""The beginning of a subquery for the ID of a scope's account. The condition for the scope follows.
+
+The result for Scalr is NULL, because Scalr has no parent.
+"""
 TRIGGER = "audit_entry_account"
 
 

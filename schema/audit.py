@@ -22,10 +22,10 @@ class AuditEntry(Table):
     scope_id: int | None
     person_id: int | None
     account_id = IntegerField(null=True)
-    """The ID of the account that is the scope or contains it. A trigger sets this value.
+    """The ID of the account to which the scope belongs, or of the scope itself if it is an account.
 
-    This is not a foreign key, because the entries stay in the log of the account after its
-    environments are deleted. IDs of scopes are never reused.
+    NULL for Scalr. A trigger sets this value. This is not a foreign key, because the entries stay
+    in the log of the account after its environments are deleted. IDs of scopes are never reused.
     """
     scope_label = CharField(max_length=160)
     """The label of the scope at that time. It stays here after the scope is deleted."""

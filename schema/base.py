@@ -55,7 +55,10 @@ class Table(Model):
         legacy_table_names = False
 
     def save(self, force_insert: bool = False, only: Any = None) -> Any:
-        """Insert the record, or update it, as Peewee does. An INSERT is a prepared statement."""
+        """Insert the record, or update it, as Peewee does.
+
+        For most INSERT statements, Peewee generates the SQL only once for each set of columns.
+        """
         record: Any = self  # The type stubs of Peewee lack what this method needs.
         meta, values = record._meta, record.__data__.copy()  # noqa: SLF001
         record._populate_unsaved_relations(values)  # noqa: SLF001
@@ -134,7 +137,9 @@ class EditedTable(Table):
 
 
 def fetch_tuples(query: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of a query with very many rows, with the values that the database returns.
+    """Return the rows of a query, with the values as the database returns them.
+
+    Use this function for very many rows.
 
     Peewee takes longer to convert the values than the database takes to find them.
     """

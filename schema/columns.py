@@ -62,7 +62,7 @@ class Level(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """The role of a person at a scope and all scopes below it, from weakest to strongest."""
+    """The roles of people at a scope and all scopes below it, from the weakest to the strongest."""
 
     VIEWER = "viewer"
     EDITOR = "editor"

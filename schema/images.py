@@ -87,6 +87,7 @@ class Image(EditedTable):
     details = JSONField()
     """All details that the cloud returned at the last look-up or successful check.
 
+    If the image was never read from its cloud, the details come from the line of the import.
     `webapp.images.image_details.to_json` defines the format.
     """
 
@@ -344,7 +345,7 @@ FacetGroup.add_index(
 
 
 class DeletedImage(Table):
-    """An image that was deleted a short while ago and can be restored."""
+    """A deleted image, which can be restored for 24 hours. See `webapp.images.deletion`."""
 
     id = IntegerField(primary_key=True)
     """The ID that the image had."""
@@ -353,6 +354,7 @@ class DeletedImage(Table):
     batch = CharField(max_length=32, index=True)
     """A random ID that nobody can guess. All images that were deleted together have the same ID."""
     record = JSONField()
+    """Everything that is necessary to restore the image, such as the values of its columns."""
     deleted_by = ForeignKeyField(Person, null=True, on_delete="SET NULL")
     deleted_at = InstantField(default=now, index=True)
 

@@ -40,7 +40,9 @@ class Job(Table):
     state = CharField(max_length=8, default="planned")
     """planned, running, done or stopped."""
     total = IntegerField()
+    """The number of rows."""
     done = IntegerField(default=0)
+    """The number of rows that have an outcome."""
     created_at = InstantField(default=now)
     seen_at = InstantField(default=now)
     """NO_HEARTBEAT in a started job.
@@ -92,7 +94,7 @@ class JobRow(Table):
     '' if no process works on the row.
     """
     lost_leases = IntegerField(default=0)
-    """How often a lease expired while a process worked on the row, for example because it ended.
+    """How often the lease of a process expired while it worked on the row, for example by a crash.
 
     If several rows were in one transaction, the numbers of all these rows increase. If a part of
     the row succeeds, its number becomes 0 again.

@@ -19,7 +19,7 @@ TRIGRAM = 3
 
 
 def is_wide(character: str) -> bool:
-    """Return whether a character can be a word: it is Chinese, Japanese, Korean, or an emoji."""
+    """Return whether a character can be a word, such as a Chinese character or an emoji."""
     return not character.isascii() and unicodedata.east_asian_width(character) in "WFH"
 
 

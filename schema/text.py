@@ -14,7 +14,7 @@ _WITHOUT_WIDTH = re.compile("[\xad\u180e\u200b\u2060-\u2064\ufeff]")
 
 
 def comparable(text: str) -> str:
-    """Return the text in NFC, with a space for each blank, and without characters without width."""
+    """Return the text in NFC, with a space for each blank, and without zero-width characters."""
     if text.isascii():  # Most texts are ASCII, and an import calls this for very many texts.
         return text.replace("\t", " ")
     # A character without width can separate a letter from its accent.
@@ -23,6 +23,7 @@ def comparable(text: str) -> str:
 
 
 LONGEST_PLACE_KEY = 255
+"""The maximum length of a key that `place_key` returns, in characters."""
 
 
 @lru_cache(maxsize=4096)

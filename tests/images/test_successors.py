@@ -53,7 +53,7 @@ def test_successors_cannot_form_a_circle(make_image: MakeImage, editor: Actor) -
     images = [make_image("acme", number) for number in range(1, 5)]
     for image, following in pairwise(images):
         life_cycle.deprecate(editor, image, TODAY, "", following.id)
-    with pytest.raises(InvalidSuccessor, match="lead back to this one"):
+    with pytest.raises(InvalidSuccessor, match="lead back to this image"):
         life_cycle.deprecate(editor, images[-1], TODAY, "", images[0].id)
     # An image outside the chain may point to any image in it.
     life_cycle.deprecate(editor, images[0], TODAY, "", images[3].id)

@@ -99,7 +99,7 @@ def require_valid_successor(
         image.id in successors_from([successor_id])
     ):
         raise InvalidSuccessor(
-            "The successors of that image lead back to this one. Choose another image."
+            "The successors of that image lead back to this image. Choose another image."
         )
 
 

@@ -75,7 +75,7 @@ class Page:
 def parse_search(scope: Scope, text: str) -> Query:
     """Parse the text that a person typed at `scope`, and return the query.
 
-    An excluded location, OS, architecture or registrar becomes a problem of the query if the
+    An excluded value of `location`, `os`, `arch` or `by` becomes a problem of the query if the
     registry does not list the value and no visible image has it. The value is probably mistyped.
     For example, with "-os:ubunut", an action would also select the Ubuntu images.
     """
@@ -186,8 +186,9 @@ def iterate_values(
 ) -> Iterator[tuple[Any, ...]]:
     """Return an iterator over the values of `columns` of all images that match.
 
-    This function works like `iterate_images`, but is several times faster. The values have the
-    types of the database: a boolean can be a number, and a date can be a text.
+    This function is several times faster than `iterate_images`. The values have the types of the
+    database: a boolean can be a number, and a date can be a text. The images have the same order as
+    in `iterate_images`. NotUnderstood is raised when the first value is requested.
     """
     query.require_understood()
     condition = conditions.image_condition(query, actor)

@@ -15,7 +15,7 @@ from webapp.clouds.details import ImageState
 from webapp.search import conditions, planner, sql
 from webapp.search.keys import STORED_KEYS, Key
 from webapp.search.query import EVERYTHING, Query, Term
-from webapp.search.stored_values import place_of
+from webapp.search.stored_values import location_key
 
 MENUS = {
     Key.CLOUD: "Cloud",
@@ -26,6 +26,7 @@ MENUS = {
     Key.OWNER: "Owner",
     Key.ARCH: "Architecture",
 }
+"""The label of the menu for each key, in the order of the menus."""
 MAX_MENU_VALUES = 12
 """The maximum number of values in a menu, apart from chosen values.
 
@@ -40,6 +41,7 @@ _COLUMNS = {
     Key.OWNER: ["scope_id"],
     Key.ARCH: ["architecture"],
 }
+"""The columns of `FacetGroup` that contain the values of each key."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,13 @@ def _merge_spellings(
     """
     if key is not Key.LOCATION:
         return counts, {value: (value,) for value in counts}
-    names = {place_of(term.value): term.value for term in query.terms_for(key)}
-    by_place: dict[str, list[str]] = {}
+    names = {location_key(term.value): term.value for term in query.terms_for(key)}
+    by_location: dict[str, list[str]] = {}
     for value in counts:
-        by_place.setdefault(place_of(value), []).append(value)
+        by_location.setdefault(location_key(value), []).append(value)
     spellings = {
-        names.get(place, min(values)): tuple(sorted(values)) for place, values in by_place.items()
+        names.get(location, min(values)): tuple(sorted(values))
+        for location, values in by_location.items()
     }
     merged = {value: sum(counts[each] for each in spellings[value]) for value in spellings}
     return _most_frequent_first(merged), spellings
@@ -166,15 +169,21 @@ def _count_values(scope: Scope, query: Query, keys: Sequence[Key]) -> dict[Key, 
         counted: Counter[tuple[Any, ...]] = Counter()
         for group in groups:
             counted[group[first:end]] += group[-1]
-        counts[key] = _ranked(scope, key, counted)
+        counts[key] = _count_search_values(scope, key, counted)
         first = end
     return counts
 
 
-def _ranked(scope: Scope, key: Key, counted: Mapping[tuple[Any, ...], int]) -> dict[str, int]:
-    """Return the number of images by search value, the most frequent first."""
+def _count_search_values(
+    scope: Scope, key: Key, stored_counts: Mapping[tuple[Any, ...], int]
+) -> dict[str, int]:
+    """Return how many images have each value in the form that a search uses.
+
+    `stored_counts` is the number of images for each combination of values in the columns of `key`.
+    The most frequent value comes first.
+    """
     images: Counter[str] = Counter()
-    for columns, number in counted.items():
+    for columns, number in stored_counts.items():
         for value in {_search_value(scope, key, column) for column in columns}:
             images[value] += number
     return _most_frequent_first(images)

@@ -38,6 +38,7 @@ ATTENTION = {
     "Retired": f"status:{LifeCycle.RETIRED}",
     "Failed or gone": f"status:{ImageState.FAILED} status:{ImageState.GONE}",
 }
+"""The label and the search of each bar under “Needs attention”."""
 STATUSES = {
     **{status.capitalize(): f"status:{status}" for status in LifeCycle},
     "Pending in the cloud": f"status:{ImageState.PENDING}",
@@ -46,6 +47,7 @@ STATUSES = {
     "Gone from the cloud": f"status:{ImageState.GONE}",
     "Not checked in the cloud": f"status:{ImageState.UNKNOWN.token}",
 }
+"""The label and the search of each bar under “By status”."""
 AGES = {
     "In the last 30 days": (0, 30),
     "30 to 90 days ago": (30, 90),
@@ -201,7 +203,7 @@ def _families(sums: Iterable[_Sum]) -> list[Bar]:
 def _search_for(*terms: Term) -> str:
     """Return the text of the search with these terms, or '' if the text is too long.
 
-    Each term must have a value that images have.
+    Each term must have a value that images have. A search could read any other value differently.
     """
     text = " ".join(map(str, terms))
     return text if len(text) <= MAX_TEXT_LENGTH else ""

@@ -32,7 +32,7 @@ SAMPLE = 1_000
 COUNT_LIMIT = 10_000
 """The maximum number of matches to count, if facet groups cannot answer the search."""
 RARE = 5
-"""On PostgreSQL, if the sample has fewer than RARE matches, the index of trigrams finds all."""
+"""If the sample has fewer matches, the index of trigrams finds all matches. PostgreSQL only."""
 
 
 class PageResult(NamedTuple):
@@ -96,8 +96,8 @@ class Search:
         anything else                                scan in order                      not counted
         ===========================================  =================================  ===========
 
-        In the last case, the count is exact if this is the first page and it is not full. If the
-        matches are not counted, `count` counts them.
+        In the last case, the count is exact if the page is the first page and is not full. If the
+        matches are not counted, the method `count` counts them.
         """
         candidates = count_grouped_images(self.slices, self.query)
         if not candidates:

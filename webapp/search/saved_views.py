@@ -46,7 +46,7 @@ class NameTaken(SavedViewError):
 
 
 def visible_views(actor: Actor, scope: Scope) -> tuple[list[SavedView], list[SavedView]]:
-    """Return the person's own views and the first views of others, each list sorted by name."""
+    """Return the person's own views, and the first views that others share. Both are by name."""
     me = actor.person.id
     views = _select_visible(scope.id, me, me)
     own_views = [view for view in views if view.person_id == me]

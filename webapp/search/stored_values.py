@@ -37,21 +37,24 @@ def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, 
     text.
     """
     columns = COLUMNS[key]
-    is_place = key is Key.LOCATION
-    found = sql.ALWAYS if is_place else sql.one_of(columns[0], texts)
+    is_location = key is Key.LOCATION
+    has_value = sql.ALWAYS if is_location else sql.one_of(columns[0], texts)
     slices = conditions.scope_slices(scope, EVERYTHING)
-    sources = (sql.rows_of("facet_group", sql.all_of([each.condition, found])) for each in slices)
+    sources = (
+        sql.rows_of("facet_group", sql.all_of([each.condition, has_value])) for each in slices
+    )
     statements = (sql.select(columns, source, group_by=columns) for source in sources)
     values = set(sql.fetch(sql.union(statements)))
-    if not is_place:
+    if not is_location:
         return values
-    places = set(map(place_of, texts))
-    return {value for value in values if place_of(value[0]) in places}
+    keys = set(map(location_key, texts))
+    return {value for value in values if location_key(value[0]) in keys}
 
 
-def place_of(location: str) -> str:
+def location_key(location: str) -> str:
     """Return a text that is equal for all spellings of a location.
 
-    A location that consists only of separators has no place key, so it is returned unchanged.
+    If a location consists only of slashes, spaces and invisible characters, its `place_key` is ''.
+    Such a location is returned unchanged.
     """
     return place_key(location) or location

@@ -126,6 +126,11 @@ def _parse_id(value: str) -> str:
 
 
 def split_os(value: str) -> tuple[str, str]:
+    """Return the family and the version in a value of `os`. The version can be ''.
+
+    If the first word is not the key of a family in the operating system data, the whole value is
+    the family.
+    """
     family, _, version = value.partition(" ")
     return (family, version) if family in operating_systems.FAMILIES else (value, "")
 

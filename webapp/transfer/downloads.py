@@ -14,7 +14,7 @@ from webapp.refusals import Refusal
 
 EXPORTS_PER_PERSON = 2
 EXPORTS_PER_ACCOUNT = 3
-"""The maximum number of exports at an account and its environments."""
+"""The maximum number of exports at an account and its environments. It also applies to Scalr."""
 
 
 class TooManyExports(Refusal):
@@ -33,14 +33,18 @@ class Downloads:
         self._in_progress: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def begin(self, person: int, account: str) -> Callable[[], None]:
-        """Count one more export, and return the function that ends it. Raises TooManyExports."""
+    def begin(self, person_id: int, account_path: str) -> Callable[[], None]:
+        """Count one more export, and return the function to call when the export has ended.
+
+        `account_path` is the path of the account, or '' for an export at Scalr. Raises
+        TooManyExports.
+        """
         limits = {
-            f"person {person}": (
+            f"person {person_id}": (
                 EXPORTS_PER_PERSON,
                 "Your other exports are still in progress. Wait until one of them ends.",
             ),
-            f"account {account}": (
+            f"account {account_path}": (
                 EXPORTS_PER_ACCOUNT,
                 "Other people are exporting images of this account. Try again in a few minutes.",
             ),

@@ -169,7 +169,7 @@ def _csv_line(number: int, names: list[str], cells: list[str]) -> FileLine:
     if any(cell.strip() for cell in cells[len(names) :]):
         message = (
             f"This line has {len(cells)} cells, but the file has {len(names)} columns. Put "
-            "quotes around cells that contain the delimiter."
+            "quotes around cells that contain the separator."
         )
         return FileLine(position, errors=(message,))
     texts = {name: unescape_formula(cell) for name, cell in zip(names, cells, strict=False)}

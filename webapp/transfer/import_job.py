@@ -195,9 +195,9 @@ def _require_successor_imported(line: PlannedLine, row: JobRow) -> None:
         return
     first_position = row.position - row.arguments.get("index", row.position)
     position = first_position + line.successor_position
-    same_job = (JobRow.job == row.job_id) & (JobRow.position == position)
-    other = JobRow.select(JobRow.outcome).where(same_job).first()
-    if other is not None and other.outcome == "refused":
+    is_successor_row = (JobRow.job == row.job_id) & (JobRow.position == position)
+    successor_row = JobRow.select(JobRow.outcome).where(is_successor_row).first()
+    if successor_row is not None and successor_row.outcome == "refused":
         raise _successor_not_imported(line)
 
 

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class InvalidLine(Refusal):
-    """A line of a file does not describe an image."""
+    """A value in a line, or a value that the person entered for several lines, is not valid."""
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,9 @@ def look_up_key(
 def update_stored_result(job: Job, row: JobRow) -> None:
     """Update the result of a look-up in the arguments of a row, without saving the row.
 
-    Remove the result if it is from an earlier round of look-ups. If the job gave up looking up the
-    row, the error message of the row becomes the result.
+    Remove the result if it is from an earlier round of look-ups. A new round begins if the person
+    confirms an import whose look-ups are too old. If the job gave up looking up the row, the error
+    message of the row becomes the result.
     """
     look_up_round = job.arguments.get("look_up_round", 0)
     stored = row.arguments.get("look_up_result")

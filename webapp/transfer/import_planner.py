@@ -48,8 +48,9 @@ def make_plan(
 ) -> list[PlannedLine]:
     """Return the plan of a file, in the order in which the lines must be applied.
 
-    `parsed_lines` are the values of `lines` with these `answers`. This function adds errors to
-    them. `look_ups` maps the index of a line to the result of its look-up.
+    `parsed_lines` are the values of `lines` with these `answers`. This function adds the errors
+    that it finds to `parsed_lines`. `look_ups` maps the index of a line to the result of its
+    look-up.
     """
     return _Planner(scope, options, answers, lines, parsed_lines, look_ups).plan()
 
@@ -233,6 +234,7 @@ class _Planner:
             planned.credentials_id = credentials.id
 
     def _check_receipt(self, line: _Line, receipt: Receipt, compute_resource: str) -> None:
+        """Store the ID and the location that the cloud returned, and check the compute resource."""
         locator = replace(receipt.locator, compute_resource=compute_resource)
         line.planned.cloud_image_id = locator.image_id
         line.planned.location = locator.location
@@ -341,7 +343,7 @@ class _Planner:
         return lines
 
     def _check_successor(self, line: _Line, refused: Collection[Node | None]) -> None:
-        """Check the successor of a line, and store it in the model unless the line has errors."""
+        """Check the successor of a line. If the line has no errors, store it in `_successors`."""
         if line.life_cycle is None or line.node is None:
             return
         successor = line.successor

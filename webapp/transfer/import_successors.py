@@ -117,7 +117,7 @@ class Successors:
             raise retired_successor_error(successor.name)
         if node in islice(self._chain(successor.node), LONGEST_CHAIN):
             raise InvalidSuccessor(
-                "The successors of that image lead back to this one. Choose another image."
+                "The successors of that image lead back to this image. Choose another image."
             )
 
     def is_in_file(self, successor: KnownImage) -> bool:

@@ -83,8 +83,8 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     """Carry out the plan. If its look-ups are too old, repeat the look-ups instead.
 
     `plan_id` is the ID of the plan that the person reviewed, or None for the current plan. Return
-    whether the plan is carried out. If the look-ups are repeated, the person must review the new
-    plan. Raises PlannedAgain.
+    False if the look-ups are repeated, so the person must review the new plan. Return True if the
+    plan is carried out, or has been carried out before. Raises PlannedAgain.
     """
     if job.action in {LOOK_UP, PLAN}:
         raise PlannedAgain

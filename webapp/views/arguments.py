@@ -1,4 +1,4 @@
-"""Read numbers from the URL of the current request."""
+"""Read numbers and texts from the URL of the current request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from models import LARGEST_ID
 from webapp.values.text import replace_control_characters
 
 MAX_DIGITS = 7
+"""The maximum number of digits of a number in a query string. A longer number is invalid."""
 
 
 class IdConverter(IntegerConverter):
@@ -21,14 +22,20 @@ class IdConverter(IntegerConverter):
 
 
 def number_argument(name: str, default: int) -> int:
-    """Return the whole number in the query string, or `default` if it is missing or invalid."""
+    """Return the number in the parameter `name` of the URL, or `default` if there is none.
+
+    The parameter must consist of one to MAX_DIGITS digits.
+    """
     text = request.args.get(name, "")
     is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
     return int(text) if is_number else default
 
 
 def id_argument(name: str) -> int:
-    """Return the ID in the query string, or 0 if it is missing or invalid."""
+    """Return the ID in the parameter `name` of the URL, or 0 if it is missing or not a number.
+
+    A number that has no more digits than LARGEST_ID, but is larger, becomes LARGEST_ID.
+    """
     text = request.args.get(name, "")
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(LARGEST_ID))
     return min(int(text), LARGEST_ID) if is_number else 0

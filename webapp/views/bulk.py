@@ -47,7 +47,11 @@ def preview_bulk() -> Response:
 @pages.post("/images/bulk/start")
 @needs(Right.EDIT_IMAGES)
 def start_bulk() -> Response:
-    """Start the action, unless the selection now has other images than the preview showed."""
+    """Start the action.
+
+    If the search now finds other images than the preview showed, or if a selected image was deleted
+    or promoted, show the preview again.
+    """
     form = _bulk_form()
     if not _is_complete(form):
         return _redirect_to_images(form)

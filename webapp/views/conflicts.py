@@ -1,8 +1,9 @@
-"""The page that shows both versions of a record that two people changed at the same time.
+"""The page that shows both versions of a record that was changed while a person edited it.
 
-For each field that differs, the person chooses the stored version or the entered version. The page
-contains both versions as encrypted text, so nothing that the person typed is lost, and nobody can
-read secrets in the page.
+Another person may have changed the record, or the same person in another tab. For each field that
+differs, the person chooses the stored version or the entered version. The page contains both
+versions as encrypted text, so nothing that the person typed is lost, and nobody can read secrets in
+the page.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ Values = Mapping[str, Any]
 class Row:
     """Fields that belong together, such as the family and the version of an operating system.
 
-    `show` returns the text for the values of the fields. If it is None, the row has one field.
+    `show` returns the text for the values of the fields. If `show` is None, the row has one field,
+    whose value is the text.
     """
 
     label: str
@@ -87,9 +89,10 @@ class ConflictPage:
         return self._render(_Versions.from_conflict(conflict), {}, 409)
 
     def save_answer(self, save: Callable[[dict[str, Any], int], object]) -> Response | None:
-        """Save the versions that the person chose. If that fails, return the page with an error.
+        """Save the versions that the person chose. If this fails, return the page with an error.
 
-        `save` gets the values and the revision that the page showed.
+        `save` gets the values and the revision that the page showed. If saving succeeds, return
+        None. Raises Refusal if the versions in the request belong to another person or form.
         """
         versions = self._read_versions()
         chosen = self._chosen(versions)

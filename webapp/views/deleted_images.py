@@ -67,10 +67,10 @@ def undelete() -> Response:
 
 
 def _restore_batch(batch: str) -> Response:
-    """Restore a batch of which at least one image can be restored.
+    """Restore the images of a batch, which are the images that one action deleted.
 
-    A single image is restored at once, unless many images name it as their successor. Otherwise, a
-    job restores the images.
+    At least one image of the batch must be restorable. A single image is restored at once, unless
+    many images name it as their successor. Otherwise, a job restores the images.
     """
     has_several = deletion.can_restore(g.scope, batch, at_least=2)
     if has_several or deletion.has_image_with_many_predecessors(g.scope, batch):

@@ -46,7 +46,8 @@ def _stream(chunks: Chunks, extension: str, content_type: str) -> Response:
 def _with_connection(texts: Iterator[str]) -> Iterator[str]:
     """Yield the chunks of text with an open database connection.
 
-    Flask reads the chunks after the request has ended and its connection is closed.
+    Flask reads the chunks after the request has ended. At that time, the request's own connection
+    is already closed.
     """
     with open_connection():
         yield from texts

@@ -17,8 +17,8 @@ from webapp.web.rendering import render, wants_fragment
 def visible_image_or_404(image_id: int) -> Image:
     """Return an image that the scope owns or inherits. Answers 404 if there is none.
 
-    If the image was deleted a short while ago, the answer is 410, and the page offers to restore
-    the image.
+    If the image was deleted in the last 24 hours, the answer is 410, and the page offers to restore
+    the image. A request for a fragment gets 404 instead.
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None:
@@ -53,5 +53,5 @@ def _deleted_page(deleted: Deleted) -> Response:
 
 
 def image_url(image: Image) -> str:
-    """Return the URL of the image's page at the scope of this page."""
+    """Return the URL of the image's page at the current scope."""
     return url_for(".image", image_id=image.id)

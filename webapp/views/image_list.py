@@ -41,7 +41,7 @@ def images() -> Response:
     page, query = catalogue.find_page(g.actor, g.scope, listing), listing.query
     url = _canonical_url(listing, page)
     if not request.args.get("q", "-") or request.args.get("sort") in {"", DEFAULT_SORT}:
-        # A search form without JavaScript sends all of its fields.
+        # Without JavaScript, the search form also sends fields that are empty or have the default.
         return redirect(url)
     may_edit = g.actor.may(Right.EDIT_IMAGES, g.scope)
     return render(

@@ -39,7 +39,7 @@ from webapp.web.rendering import redirect, render, scope_url, toast
 from webapp.web.services import services
 
 HISTORY_SIZE = 20
-"""How many audit entries the page of an image shows. The history page shows all entries."""
+"""The number of audit entries on the page of an image. The history page shows all entries."""
 
 
 @pages.get("/")

@@ -26,8 +26,8 @@ from webapp.web.rendering import redirect, redirect_whole_page, render, toast
 from webapp.web.services import services
 
 PAGE_SIZE = 100
-STEPS = frozenset({LOOK_UP, PLAN})
-"""The actions of an import whose plan is not complete."""
+UNPLANNED_ACTIONS = frozenset({LOOK_UP, PLAN})
+"""The actions of the job of an import whose plan is not complete."""
 FORM_OVERHEAD_BYTES = 64 * 1024
 """The maximum size in bytes of the form without its file."""
 
@@ -61,9 +61,9 @@ def review_import(job_id: int) -> Response:
     """
     job = _import_job_or_404(job_id)
     shown_step = request.args.get("progress")
-    if job.action in STEPS:
+    if job.action in UNPLANNED_ACTIONS:
         import_preparation.advance(job, services().vault, retry=shown_step is None)
-        if job.action in STEPS and shown_step in {None, job.action}:
+        if job.action in UNPLANNED_ACTIONS and shown_step in {None, job.action}:
             return _render_progress(job)
     if shown_step is not None:
         return redirect_whole_page(url_for(".review_import", job_id=job.id))
@@ -87,7 +87,7 @@ def apply_import(job_id: int) -> Response:
     if not is_applied:
         toast(
             "The look-ups were too old, so the images were looked up again. Review the import "
-            "before you apply it.",
+            "before you confirm it.",
             "warning",
         )
         return redirect(url_for(".review_import", job_id=job.id))
@@ -99,7 +99,7 @@ def apply_import(job_id: int) -> Response:
 def answer_import(job_id: int) -> Response:
     """Complete the lines of a plan with values that the file leaves out, and plan again."""
     job = _import_job_or_404(job_id)
-    if job.action in STEPS or job.state != "planned":
+    if job.action in UNPLANNED_ACTIONS or job.state != "planned":
         return redirect(url_for(".review_import", job_id=job.id))
     form = make_answers_form(job)
     if not form.validate_on_submit():
@@ -150,7 +150,7 @@ def _render_progress(job: Job) -> Response:
 
 @pages.url_value_preprocessor
 def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Raise the size limit of the import form for people who have signed in.
+    """Increase the size limit of the import form for people who have signed in.
 
     The limit must be set before anything reads the form. The person is not loaded at that time, so
     this function only checks that the session has a user ID.

@@ -71,7 +71,10 @@ def _status_text(values: Values) -> str:
 
 
 def _successor_name(values: Values) -> str:
-    """Return the number and name of the successor if it is visible here, else its number."""
+    """Return the number and name of the successor, or only its number if it is not visible here.
+
+    If there is no successor, return ''.
+    """
     if not values["successor"]:
         return ""
     number = str(values["successor"])

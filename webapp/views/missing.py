@@ -26,7 +26,9 @@ from webapp.web.resumed_forms import DROPPED_NAMES
 from webapp.web.services import services
 
 _NOT_TYPED = DROPPED_NAMES | {"revision", "versions", "every", "contents", "receipt"}
+"""The names of the fields that a person does not fill in, or whose values are secret."""
 _CHECKBOXES = frozenset({"agent_installed", "replace", "shared", "skip_check"})
+"""The names of checkboxes. A request contains a checkbox only if it is ticked."""
 
 
 def abort_missing(
@@ -40,8 +42,9 @@ def abort_missing(
 
     A request that only reads, or that replaces only a part of the page, gets the plain error.
     `reference` is the `EditedTable.reference` of the record. `form` is the class of the form that
-    was sent. If it is None, the page shows the names of the fields instead of their labels. `entry`
-    is the audit entry that says what happened. Pass it only if `reference` does not lead to it.
+    was sent. If `form` is None, the page derives the labels of the fields from their names. `entry`
+    is the audit entry that says what happened. Pass `entry` only if it can't be found by
+    `reference`.
     """
     if request.method != "POST" or wants_fragment():
         abort(status)
@@ -83,7 +86,7 @@ _LISTS = {
     "membership": "member_list",
     "saved_view": "view_list",
 }
-"""The endpoints of the pages that list the records, by their table."""
+"""The endpoint of the page that lists the records of each table."""
 
 
 def _list_url(reference: str) -> str:

@@ -46,8 +46,10 @@ from webapp.web.services import services
 
 LABEL = "New Image"
 LONGEST_URL = 3500
-"""The maximum length of a URL with entries, because servers refuse very long URLs. `static/app.js`
-has the same limit."""
+"""The maximum length of a URL that contains what a person entered, in characters.
+
+Servers refuse very long URLs. `static/app.js` has the same limit.
+"""
 
 
 @pages.get("/images/new")
@@ -70,8 +72,8 @@ def new_image() -> Response:
 def select_image(cloud_key: str) -> Response:
     """Show the form of one cloud.
 
-    The first request does not contact the cloud, so the form appears at once. The page then
-    requests itself a second time with `live`. The second request reads from the cloud which
+    The first request does not contact the cloud, so the form appears at once. The page then sends a
+    second request, with the parameter `live`. The second request reads from the cloud which
     locations the credentials can use, and which images there are.
     """
     return _select_page(_cloud_or_404(cloud_key))
@@ -127,11 +129,11 @@ def new_similar_image(image_id: int) -> Response:
 def register_image() -> Response:
     """REGISTER: save the image. BACK: return to the first step with everything that was entered.
 
-    With `another`, open the first step after the image was saved, with the same cloud, credentials
-    and location.
+    With the parameter `another`, open the first step again after the image was saved, with the same
+    cloud, credentials and location.
 
-    After the person has signed in again, redirect to the confirmation page. A browser can't go back
-    to the answer to a POST.
+    If the session had ended and the person has signed in again, nothing is saved: redirect to the
+    confirmation page, because a browser can't go back to the answer to a POST.
     """
     form = ImageForm()
     if "back" in request.form and (url := _url_with_entries(form, ".select_image")):
@@ -168,7 +170,7 @@ def _register(form: ImageForm) -> Response:
         except CredentialsChanged as error:
             return _look_up_again(receipt, form, error.message)
         except CredentialsNotUsable:
-            pass  # The page reports the credentials.
+            pass  # The page shows an error at the field for the credentials.
         except Refusal as error:
             refuse(form, error.message, error.field)
         else:
@@ -200,7 +202,8 @@ def _look_up_again(before: Receipt, form: ImageForm, reason: str) -> Response:
     except AlreadyRegistered as error:
         return _open_registered(error)
     except (Refusal, CloudError, VaultError) as error:
-        if not isinstance(error, CredentialsNotUsable):  # The page reports deleted credentials.
+        # For credentials that can't be used, the page shows an error at the field for credentials.
+        if not isinstance(error, CredentialsNotUsable):
             refuse(form, f"{reason} The image couldn’t be looked up again. {error}")
         return _confirm_page(before, form, status=422)
     form.receipt.data = None  # The page issues a new receipt.

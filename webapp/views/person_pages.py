@@ -1,6 +1,6 @@
 """The blueprint for pages that belong to a person instead of a scope, and the sign-in session.
 
-Before each view, `g.actor` is set to the signed-in person with their roles.
+If a person has signed in, `g.actor` is set to this person with their roles before each view.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ FORMS_WITHOUT_GET = (
 )
 """The views that only answer to POST and show their form if it is invalid."""
 RETRY_LENGTH = 1000
-"""The maximum length of a form that a toast can send again. The session cookie stores toasts."""
+"""The maximum length of a form that a toast can send again, in characters.
+
+The session cookie stores toasts, and a cookie must be short.
+"""
 
 
 def mount(app: Flask) -> None:
@@ -143,7 +146,7 @@ def _can_be_shown(unsent: UnsentForm) -> bool:
 
 @login_manager.unauthorized_handler
 def _require_sign_in() -> Response:
-    """Ask the person to sign in. Afterwards, the person continues with the page or its form."""
+    """Ask the person to sign in. Afterwards, they continue with the page, or the form they sent."""
     sign_in_url = url_for("people.sign_in", next=current_url() or None)
     if wants_fragment():
         return render_session_end(sign_in_url)

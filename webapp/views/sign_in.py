@@ -19,7 +19,7 @@ from webapp.web.services import services
 @pages.route("/sign-in", methods=["GET", "POST"])
 @csrf.exempt
 def sign_in() -> Response:
-    """Sign in, and continue with the page or the form that required it.
+    """Sign in, and continue with the page or the form for which signing in was necessary.
 
     The form itself checks the CSRF token, so that the page can be shown again with a valid token.
     """

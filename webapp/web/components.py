@@ -25,8 +25,12 @@ from webapp.search.rows import ListedImage
 from webapp.web.static_files import versioned_path
 
 DESCRIPTION_LENGTH = 120
+"""The approximate maximum length of a description in a row, in characters."""
 SHORT_ID_LENGTH = 44
-"""The maximum length of a cloud image ID in a row. If an ID is longer, the row shows its end."""
+"""The maximum length of a cloud image ID in a row, in characters.
+
+If an ID is longer, the row shows the end of the ID.
+"""
 _STATE_COLORS: dict[str, str] = {
     ImageState.AVAILABLE: "state-green",
     ImageState.DEPRECATED: "state-yellow",
@@ -95,7 +99,7 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
     """
     if instant is None:
         return Markup("—")
-    # HTML allows at most three decimal places for seconds. Clouds report up to nine.
+    # HTML allows at most three decimal places for seconds, but an instant can have six.
     text = instant.astimezone(UTC).isoformat(timespec="seconds")
     attribute = " data-relative" if relative else ""
     return Markup(  # noqa: S704  only digits
@@ -104,9 +108,10 @@ def when(instant: datetime | None, *, relative: bool = False) -> Markup:
 
 
 def field_value(name: str, value: object) -> object:
-    """Return the value of the changed field `name` for display.
+    """Return the value of a changed field for display. `name` is the field's name or label.
 
-    Booleans become 'Yes' and 'No'. Instants, sizes and states look as in the image's details.
+    Booleans become 'Yes' and 'No'. If `name` is the label of an instant, a size or a state in the
+    details of an image, the value looks as in these details.
     """
     if isinstance(value, bool):
         return "Yes" if value else "No"

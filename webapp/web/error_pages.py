@@ -85,6 +85,7 @@ MAYBE_SAVED = (
     "was saved before you try again. "
 )
 RETRY_SECONDS = 5
+"""The value of the header Retry-After while the database does not work."""
 SIGN_IN_FOR_LARGE_FORM = (
     "Nothing was imported or saved. Sign in, and then choose the file or paste the text again."
 )
@@ -196,5 +197,5 @@ def _error_page(status: int, title: str = "", advice: str = "") -> Response:
     try:
         return render_refusal(title, advice, status, toast_message=toast, request_id=reference)
     except DATABASE_FAILURES as error:
-        # The bookmarks bar could not be read.
+        # The page contains the bookmarks bar, which could not be read from the database.
         return _database_failure(error)

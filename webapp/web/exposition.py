@@ -34,21 +34,24 @@ READ_METRICS = {
 
 
 def open_registry(readiness: Readiness, version: str) -> CollectorRegistry:
-    """Return a registry of the metrics of all workers and of the database.
+    """Return a registry of the metrics that all workers counted, and of DatabaseCollector.
 
-    Without METRICS_FOLDER, there is only this process.
+    If METRICS_FOLDER is not set, the registry has the counts of this process only.
     """
     registry = CollectorRegistry()
     if os.environ.get(METRICS_FOLDER):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
-        registry.register(_Registered())
+        registry.register(_ProcessCollector())
     registry.register(DatabaseCollector(readiness, version))
     return registry
 
 
-class _Registered:
-    """Collects the application's metrics, and ignores all others registered in this process."""
+class _ProcessCollector:
+    """Collects the metrics that the application has counted in this process.
+
+    Libraries also register metrics in the process. They are left out.
+    """
 
     def collect(self) -> Iterator[Metric]:
         return (each for each in REGISTRY.collect() if each.name.startswith(PREFIX))

@@ -24,9 +24,12 @@ from webapp.monitoring.log_lines import LineFormatter
 from webapp.settings import Settings
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}", re.ASCII)
-"""A request ID that a trusted proxy may set."""
+"""Matches a request ID that a trusted proxy may set."""
 SECRET_NAME = re.compile(r"password|secret|token|^(new|current)$", re.IGNORECASE)
-"""The names of fields and URL parts that are secret, besides the secret fields of the clouds."""
+"""Matches the names of fields and URL parts whose values are secret.
+
+The secret fields of cloud credentials are secret too, whatever their names are.
+"""
 FIELDS_OF_REQUEST = "image_registry.fields"
 """The key in the WSGI environment for the values that gunicorn's access log shows."""
 GUNICORN_LOGGERS = ("gunicorn.error", "gunicorn.access")

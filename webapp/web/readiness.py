@@ -21,6 +21,7 @@ from webapp.monitoring.bounded import BoundedCall
 CHECK_SECONDS = 2.0
 """The maximum time in seconds that a probe waits for the database."""
 STATEMENT_SECONDS = 1.5
+"""The maximum time in seconds for one statement of the check."""
 DATABASE_FAILS = "the database does not answer"
 
 log = logging.getLogger(__name__)

@@ -36,6 +36,7 @@ SECRETS = frozenset(
         ),
     }
 )
+"""The names of the fields that contain passwords and secrets."""
 DROPPED_NAMES = SECRETS | {"csrf_token", RESUMED}
 """The names of the fields whose values are not sent to the browser again."""
 
@@ -58,15 +59,15 @@ class UnsentForm:
         """Return the form as encrypted text for a hidden field.
 
         Only this application can create such a text. So another site cannot make this application
-        show a form with values of its own.
+        show a form with values that the other site has chosen.
         """
         return services().vault.seal({"path": self.path, "page": self.page, "values": self.values})
 
 
 def current_unsent_form() -> UnsentForm | None:
-    """Return the form in the current request, or None if the request came from another site.
+    """Return the form in the current request, without secrets and files.
 
-    Secrets and files are left out.
+    Return None if the request is not a POST, or if it came from another site.
     """
     if request.method != "POST" or not is_from_this_site():
         return None

@@ -37,7 +37,7 @@ def _reject_invalid_host() -> Response | None:
 
 
 def _reject_unencodable_text() -> None:
-    """Answer 400 if a text contains NUL or half of a surrogate pair.
+    """Answer 400 if a text in the request contains NUL or half of a surrogate pair.
 
     Nobody types such text, and PostgreSQL cannot store it.
     """

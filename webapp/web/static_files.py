@@ -32,13 +32,17 @@ TYPES = frozenset({".css", ".js", ".svg"})
 """The suffixes of the files that are served."""
 PATH = "/static/"
 YEAR = "public, max-age=31536000, immutable"
+"""The header Cache-Control of a file that may be cached for a year."""
 REVALIDATE = "public, no-cache"
+"""The header Cache-Control of a file that the browser must request again before each use."""
 
 log = logging.getLogger("webapp")
 
 
 @dataclass(frozen=True)
 class StaticFile:
+    """A file with its compressed copies. `digest` is the digest of the uncompressed content."""
+
     digest: str
     content_type: str
     bodies: Mapping[str, bytes]
@@ -135,8 +139,8 @@ class StaticFiles:
 def best_encoding(header: str, encodings: Iterable[str]) -> str:
     """Return the encoding that the client prefers.
 
-    If the client prefers several encodings equally, return the first of them in `encodings`. An
-    encoding that the header does not name is not used, even if the header contains `*`.
+    If the client prefers several encodings equally, return the first of them in `encodings`. A
+    compressed encoding that the header does not name is not used, even if the header contains `*`.
     """
     accepted = {name.lower(): quality for name, quality in parse_accept_header(header, Accept)}
     named = [name for name in encodings if accepted.get(name, 0) > 0 and name != "identity"]
