@@ -1,4 +1,4 @@
-"""Fixtures for journeys through a real browser.
+"""Fixtures for the end-to-end tests in a real browser.
 
 The app runs under gunicorn, with the clouds of the sandbox and a fresh database for each file.
 Screenshots of failures go to `e2e/artifacts/`.
@@ -57,7 +57,7 @@ class Site:
 
     url: str
     without_database: Callable[[], AbstractContextManager[None]]
-    """Makes the database unreachable for a moment."""
+    """Returns a context manager. Inside its `with` statement, the database can't be reached."""
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def production_set(
 
 
 @pytest.fixture(scope="module")
-def running(
+def running_site(
     sandbox: Path,
     production_set: Production | None,
     tmp_path_factory: pytest.TempPathFactory,
@@ -120,14 +120,14 @@ def _without_postgresql(started: Production) -> Iterator[None]:
 
 
 @pytest.fixture
-def site(running: Site) -> str:
+def site(running_site: Site) -> str:
     """Return the URL of the demonstration."""
-    return running.url
+    return running_site.url
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Start Playwright's own browser if it is installed, else the Chromium of the system."""
+    """Yield Playwright's own browser if it is installed, else the Chromium of the system."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium
         installed = Path(chromium.executable_path).exists()
@@ -244,7 +244,7 @@ def register(page: Page, scope: str, image_id: str, location: str, **changes: st
     expect(page.get_by_role("heading", name="Registration")).to_be_visible()
 
 
-def press_until(page: Page, selector: str, limit: int = 80) -> None:
+def tab_to(page: Page, selector: str, limit: int = 80) -> None:
     """Press Tab until the element has the focus, as a person without a mouse would."""
     for _ in range(limit):
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):

@@ -1,4 +1,4 @@
-"""Images of the sandbox that the journeys register: ID and location."""
+"""The IDs and locations of the sandbox's AMIs that the end-to-end tests register."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""axe-core finds no violation on any page, in light and dark, on a desktop and a phone."""
+"""axe-core finds no violation on the pages, in light and dark, on a desktop and a phone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.clouds import CLOUDS
 from webapp.web import chapters
 
 AMBIGUOUS_ID = "01234567-89ab-cdef-0123-456789abcdef"
-"""A valid image ID for two clouds."""
+"""An image ID that is valid for more than one cloud."""
 SCOPES = {
     "scalr": ("/scalr", "accounts", "acme"),
     "account": ("/account/acme", "environments", "staging"),
@@ -23,7 +23,10 @@ SCOPES = {
 
 
 def violations(page: Page) -> set[str]:
-    """Return what axe reports on a light desktop, then in dark, then on a phone."""
+    """Return the violations that axe reports at the sizes of a desktop and a phone.
+
+    The page has the light theme. With the dark theme, only the contrast of colors is checked.
+    """
     found = _run_axe(page)
     page.emulate_media(color_scheme="dark")
     found |= _run_axe(page, {"runOnly": ["color-contrast"]})

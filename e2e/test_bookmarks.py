@@ -65,7 +65,8 @@ def test_pressing_enter_again_moves_a_bookmark_further(sign_in: SignIn) -> None:
     expect(items.nth(1)).to_have_text(first)
     page.keyboard.press("Enter")
     expect(items.nth(2)).to_have_text(first)
-    # Two more presses while the answers are on their way reach the end, and lose no focus.
+    # Two more presses, while the answers are on their way, move the bookmark to the end. The button
+    # keeps the focus.
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     expect(items.nth(3)).to_have_text(first)
@@ -74,8 +75,8 @@ def test_pressing_enter_again_moves_a_bookmark_further(sign_in: SignIn) -> None:
     expect(page.get_by_role("button", name=f"Move down: {first}", exact=True)).to_be_focused()
     page.reload()
     expect(items.nth(3)).to_have_text(first)
-    names = page.locator("[id]").evaluate_all("elements => elements.map((e) => e.id)")
-    assert len(names) == len(set(names))
+    ids = page.locator("[id]").evaluate_all("elements => elements.map((e) => e.id)")
+    assert len(ids) == len(set(ids))
 
 
 def test_the_label_of_a_copy_button_returns(sign_in: SignIn) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from e2e.conftest import PHONE, SignIn, press_until, register, toasts
+from e2e.conftest import PHONE, SignIn, register, tab_to, toasts
 from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS, Ami
 
 
 def open_edit_forms(sign_in: SignIn, ami: Ami, name: str, **options: object) -> tuple[Page, Page]:
-    """Register an image. Return the edit forms of a second and a first person."""
+    """Register an image, and open its edit form twice.
+
+    Return the form of the person who saves second, and the form of the person who saves first.
+    """
     first, second = sign_in("scalr"), sign_in("account", **options)
     register(second, "/account/acme", ami.id, ami.location, name=name)
     second.get_by_role("link", name="Edit", exact=True).click()
@@ -40,10 +43,10 @@ def test_both_versions_are_combined_with_the_keyboard(sign_in: SignIn) -> None:
     )
     expect(second.get_by_role("radio", name="Name: their version")).to_be_checked()
     expect(second.get_by_role("radio", name="Size: your version")).to_be_checked()
-    press_until(second, "[name=version-name]")
+    tab_to(second, "[name=version-name]")
     second.keyboard.press("ArrowRight")
     expect(second.get_by_role("radio", name="Name: your version")).to_be_checked()
-    press_until(second, "button.btn-primary")
+    tab_to(second, "button.btn-primary")
     second.keyboard.press("Enter")
     expect(toasts(second)).to_contain_text("Changes saved.")
     expect(second.get_by_role("heading", name="combined one")).to_be_visible()

@@ -24,7 +24,7 @@ def look_up(page: Page, ami: Ami) -> None:
 
 
 def type_over(page: Page, label: str, text: str) -> None:
-    """Type as a person does. `fill` sets the value and so avoids what the browser refuses."""
+    """Replace the text of a field by typing. `fill` could enter a text that nobody can type."""
     page.get_by_label(label, exact=True).select_text()
     page.keyboard.type(text)
 
@@ -97,7 +97,7 @@ def test_the_confirmation_keeps_entries_on_reload_back_and_forward(sign_in: Sign
     page.get_by_role("button", name="BACK").click()
     page.get_by_role("button", name="NEXT").click()
     expect_entries()
-    # Another image starts afresh.
+    # The confirmation of another image has none of these entries.
     page.get_by_role("button", name="BACK").click()
     page.get_by_label("Cloud Image ID").fill(AMAZON_LINUX.id)
     page.get_by_label("Location").select_option(AMAZON_LINUX.location)

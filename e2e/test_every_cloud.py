@@ -32,7 +32,7 @@ class Entry:
         return "Cloud Location" if self.cloud in {"OpenStack", "Azure"} else "Location"
 
 
-EVERY = (
+ENTRIES = (
     Entry("AWS", "us-west-2", aws.NOBLE.id_in("us-west-2"), (aws.NOBLE.name, "/dev/sda1 (root)")),
     Entry(
         "Google Compute Engine",
@@ -83,7 +83,7 @@ def fill_in_select_image(page: Page, entry: Entry) -> None:
     page.get_by_label("Cloud Image ID").fill(entry.image_id)
 
 
-@pytest.mark.parametrize("entry", EVERY, ids=lambda entry: entry.cloud)
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.cloud)
 def test_registering_an_image_at_an_account(sign_in: SignIn, entry: Entry) -> None:
     page = sign_in("account")
     page.locator("summary[aria-label='Main menu']").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from e2e.conftest import PHONE, SignIn, press_until, register, toasts
+from e2e.conftest import PHONE, SignIn, register, tab_to, toasts
 from e2e.sandbox_amis import DEBIAN, NOBLE, OWN, WINDOWS, Ami
 
 PAGES = (
@@ -20,7 +20,7 @@ PAGES = (
 )
 
 
-def test_the_journey_works_without_javascript(sign_in: SignIn) -> None:
+def test_an_image_is_registered_and_found_without_javascript(sign_in: SignIn) -> None:
     page = sign_in("account", java_script_enabled=False)
     page.locator("summary[aria-label='Main menu']").click()
     page.get_by_role("link", name="Add new image").click()
@@ -58,25 +58,25 @@ def test_an_image_is_registered_by_keyboard(sign_in: SignIn) -> None:
     page = sign_in("account")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
-    press_until(page, "summary[aria-label='Main menu']")
+    tab_to(page, "summary[aria-label='Main menu']")
     page.keyboard.press("Enter")
     page.keyboard.type("images")
-    press_until(page, "a.add")
+    tab_to(page, "a.add")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="New Image")).to_be_visible()
-    press_until(page, "#location")
+    tab_to(page, "#location")
     page.keyboard.type(DEBIAN.location)
-    press_until(page, "#image_id")
+    tab_to(page, "#image_id")
     page.keyboard.type(DEBIAN.id)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Image details")).to_be_focused()
-    press_until(page, "#agent_installed")
+    tab_to(page, "#agent_installed")
     page.keyboard.press("Space")
-    press_until(page, ".image-details button.btn-primary")
+    tab_to(page, ".image-details button.btn-primary")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Not installed")).to_be_visible()
-    press_until(page, "button.copy")
-    press_until(page, "form[hx-post$='check'] button")
+    tab_to(page, "button.copy")
+    tab_to(page, "form[hx-post$='check'] button")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="Nothing has changed")).to_be_focused()
 

@@ -8,45 +8,52 @@ from e2e.conftest import OpenPage, SignIn, Site, toasts
 from e2e.sandbox_amis import NOBLE
 
 UNREACHABLE = "The registry can’t reach its database"
-SECONDS = 15_000
+RECOVERY_MS = 15_000
+"""The maximum time until the application works again after an outage, in milliseconds."""
 
 
-def test_a_form_sent_during_an_outage_can_be_sent_again(sign_in: SignIn, running: Site) -> None:
+def test_a_form_sent_during_an_outage_can_be_sent_again(
+    sign_in: SignIn, running_site: Site
+) -> None:
     page = sign_in("scalr")
     page.goto("/scalr/accounts")
     page.get_by_label("Name").fill("Made during an outage")
-    with running.without_database():
+    with running_site.without_database():
         page.get_by_role("button", name="Create account").click()
         expect(page.get_by_role("heading", name=UNREACHABLE)).to_be_visible()
         expect(page.get_by_text("Nothing was saved.")).to_be_visible()
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_role("heading", name=UNREACHABLE)).to_be_visible()
     page.get_by_role("button", name="Try again").click()
-    expect(page).to_have_url("/scalr/accounts", timeout=SECONDS)
+    expect(page).to_have_url("/scalr/accounts", timeout=RECOVERY_MS)
     expect(page.get_by_role("link", name="Made during an outage").first).to_be_visible()
 
 
-def test_a_toast_during_an_outage_leaves_what_was_typed(sign_in: SignIn, running: Site) -> None:
+def test_a_toast_during_an_outage_leaves_what_was_typed(
+    sign_in: SignIn, running_site: Site
+) -> None:
     page = sign_in("account")
     page.goto("/account/acme/images/new/aws")
     page.wait_for_load_state("networkidle")
     page.get_by_label("Location").select_option(NOBLE.location)
     field = page.get_by_label("Cloud Image ID")
     field.fill(NOBLE.id)
-    with running.without_database():
+    with running_site.without_database():
         page.get_by_role("button", name="NEXT").click()
         expect(toasts(page)).to_contain_text(UNREACHABLE)
         expect(field).to_have_value(NOBLE.id)
     page.get_by_role("button", name="NEXT").click()
-    expect(page.get_by_role("button", name="REGISTER")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="REGISTER")).to_be_visible(timeout=RECOVERY_MS)
 
 
-def test_signing_in_during_an_outage_keeps_the_address(open_page: OpenPage, running: Site) -> None:
+def test_signing_in_during_an_outage_keeps_the_e_mail_address(
+    open_page: OpenPage, running_site: Site
+) -> None:
     page = open_page()
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill("account@example.com")
     page.get_by_label("Password").fill("demonstration")
-    with running.without_database():
+    with running_site.without_database():
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name=UNREACHABLE)).to_be_visible()
     page.get_by_role("button", name="Try again").click()

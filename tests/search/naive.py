@@ -49,9 +49,9 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
     yes = value == "yes"
     rules: dict[Key, Any] = {
         Key.WORD: lambda: any(
-            wanted.strip(SEPARATOR) in text.lower()
+            searched.strip(SEPARATOR) in text.lower()
             for text in (image.name, image.cloud_image_id, image.description)
-            for wanted in term.texts
+            for searched in term.texts
         ),
         Key.CLOUD: lambda: image.cloud == value,
         Key.LOCATION: lambda: place_key(image.location) == place_key(value),

@@ -37,7 +37,7 @@ Names = Callable[..., list[str]]
 
 @pytest.fixture
 def four_images(make_image: MakeImage) -> None:
-    """Create an image at each scope, and an image of Scalr that is not shared."""
+    """Create two images of Scalr, of which one is shared, and images of acme and production."""
     make_image("", 1, name="of Scalr")
     make_image("", 2, name="not shared by Scalr", shared=False)
     make_image("acme", 3, name="of acme", os_family="debian", os_version="12")

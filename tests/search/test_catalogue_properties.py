@@ -45,7 +45,7 @@ def fill_database(db: Flask) -> Callable[[int], None]:
 
 @pytest.fixture(params=[5_000, 5, 0], ids=["few", "some", "many"])
 def planner_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Lower the planner's limits, as if the database had few, some or very many images."""
+    """Set the planner's limits as if the database had few, some or very many images."""
     monkeypatch.setattr(planner, "FEW", request.param)
     monkeypatch.setattr(planner, "SAMPLE", max(request.param // 2, 2))
     monkeypatch.setattr(planner, "RARE", 2)

@@ -32,7 +32,7 @@ def test_a_plus_says_that_there_are_more() -> None:
 
 @pytest.fixture
 def actor(actor_of: ActorOf, monkeypatch: pytest.MonkeyPatch) -> Actor:
-    """Return a person who sees very many images: the limits of the planner are low."""
+    """Return a person. Lower the planner's limits, so that a few images count as very many."""
     monkeypatch.setattr(planner, "FEW", 3)
     monkeypatch.setattr(planner, "SAMPLE", 2)
     monkeypatch.setattr(planner, "RARE", 1)

@@ -17,7 +17,7 @@ from webapp.search.facets import Choice
 from webapp.search.keys import Key
 from webapp.search.query import EVERYTHING, NotUnderstood, Query
 
-# Values that are names, labels and versions of families in the operating system data, or nearly.
+# Names, labels and versions of families in the operating system data, and values similar to these.
 FAMILIES = (
     "ubuntu", "Ubuntu", "Ubuntu Core", "ubuntu core", "ubuntu 24.04", "Ubuntu 24.04", "oracle",
     "Oracle Linux", "Oracle Solaris", "Oracle", "Rocky", "rocky linux", "Windows", "noble", "My",
@@ -76,7 +76,7 @@ def fill_database(images: list[dict[str, object]]) -> None:
             )
 
 
-def found(actor: Actor, scope: Scope, query: Query) -> int:
+def count_found(actor: Actor, scope: Scope, query: Query) -> int:
     """Return the number of images that the link of a query lists."""
     assert len(query.text) <= 500
     parsed = catalogue.parse_search(scope, query.text)
@@ -117,7 +117,7 @@ def test_every_filter_finds_as_many_images_as_it_counts(
             alone = [other for other in choice.query.terms if other.key is not term.key]
             excluded = [other for other in choice.query.terms_for(term.key) if other.excluded]
             alternatives = Query((*alone, *excluded), (), "").with_term(term)
-            assert found(actor, scope, alternatives) == choice.images, (menu.label, term)
+            assert count_found(actor, scope, alternatives) == choice.images, (menu.label, term)
             if term.key in {Key.OS, Key.LOCATION, Key.ARCH}:
                 assert term.value in {
                     str(each[name])
@@ -128,7 +128,7 @@ def test_every_filter_finds_as_many_images_as_it_counts(
         for bar in chart.bars:
             if bar.search:
                 linked = catalogue.parse_search(scope, bar.search)
-                assert found(actor, scope, linked) == bar.images, (chart.title, bar.label)
+                assert count_found(actor, scope, linked) == bar.images, (chart.title, bar.label)
 
 
 def os_choices(scope: Scope, search: str = "") -> dict[str, Choice]:
@@ -148,11 +148,11 @@ def test_a_family_that_a_person_typed_is_found_and_shown_as_typed(
     make_image("acme", 3, os_family="oracle", os_version="Solaris")
     acme, actor = scope("acme"), actor_of("scalr-admin")
     choice = os_choices(acme)[family]
-    assert choice.images == found(actor, acme, choice.query) == 1
+    assert choice.images == count_found(actor, acme, choice.query) == 1
     for text, label in ((family, family), (f"{family} 11.4", f"{family} 11.4")):
         (term,) = catalogue.parse_search(acme, f'os:"{text}"').terms
         assert term.label == f"OS: {label}"
-        assert found(actor, acme, Query((term,), (), str(term))) == 1
+        assert count_found(actor, acme, Query((term,), (), str(term))) == 1
     chosen = os_choices(acme, choice.query.text)[family]
     assert chosen.chosen
     assert chosen.query.text == ""
@@ -173,7 +173,7 @@ def test_a_search_for_a_very_long_operating_system_finds_nothing(
     for words in (" ".join("abcd" for _ in range(98)), "ubuntu " + "x " * 240):
         query = catalogue.parse_search(scope("acme"), f'os:"{words}"')
         assert not query.problems
-        assert found(actor_of("scalr-admin"), scope("acme"), query) == 0
+        assert count_found(actor_of("scalr-admin"), scope("acme"), query) == 0
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_a_location_is_found_in_every_spelling_and_counted_once(
     acme, actor = scope("acme"), actor_of("scalr-admin")
     for text in ("location:regionone", "location:RegionOne", "location:REGIONONE"):
         query = catalogue.parse_search(acme, text)
-        assert found(actor, acme, query) == 3
+        assert count_found(actor, acme, query) == 3
         assert [term.label for term in query.terms] == ["Location: RegionOne"]
-        assert found(actor, acme, catalogue.parse_search(acme, f"-{text}")) == 1
+        assert count_found(actor, acme, catalogue.parse_search(acme, f"-{text}")) == 1
         for search in (text, f"{text} agent:no", f"-{text}"):
             query = catalogue.parse_search(acme, search)
             menus = {menu.label: menu for menu in facets.filter_menus(acme, query)}

@@ -121,7 +121,7 @@ def page_backwards(actor: Actor, scope: Scope, query: Query, sort: str) -> Itera
 
 
 def _keys(listed: ListedImage, sort: str) -> tuple[object, ...]:
-    """Return the values that an image is sorted by. The list does not contain all of them."""
+    """Return the values that an image is sorted by. `ListedImage` does not have all of them."""
     image = Image.get_by_id(listed.id)
     return tuple(getattr(image, name) for name in SORTS[sort])
 

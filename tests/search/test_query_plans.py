@@ -33,7 +33,7 @@ SEARCHES = (
 
 @pytest.fixture(params=["sort all matches", "scan in order"])
 def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Make the planner use each strategy, independent of the number of images."""
+    """Make the planner use each strategy, whatever the number of images is."""
     if request.param == "scan in order":
         for name in ("FEW", "SAMPLE"):
             monkeypatch.setattr(planner, name, 20)

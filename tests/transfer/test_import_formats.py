@@ -134,7 +134,7 @@ def test_json_numbers_stay_as_they_are_written(number: str, text: str) -> None:
     assert line.values["os_version"] == text
 
 
-def test_all_faults_of_an_item_are_reported() -> None:
+def test_all_errors_of_an_item_are_reported() -> None:
     item = {"Name": "a", "name": "b", "location": [1], "os_family": {}, "shared": "a\x00"}
     (line,) = parse(json.dumps([item])).lines
     assert len(line.errors) == 4

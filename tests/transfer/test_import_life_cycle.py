@@ -209,7 +209,10 @@ def test_a_line_whose_successor_is_refused_is_refused(
     successor: str,
     words: str,
 ) -> None:
-    """5 is unknown, 6 belongs to another scope, 7 is retired, 2 is invalid, 3 names 1."""
+    """The AMI 5 is not registered, 6 belongs to another scope, and 7 is retired.
+
+    The line of 2 is invalid. The line of 3 names 1 as its successor.
+    """
     make_image("globex", 6)
     life_cycle.retire(actor_of("scalr-admin"), make_image("acme", 7), LONG_AGO)
     lines = [
@@ -400,7 +403,7 @@ def test_a_successor_with_a_common_name_is_refused_without_reading_all_images_wi
 def test_the_successors_of_a_file_are_read_with_few_queries(
     make_image: MakeImage, plan: PlanImport, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The chains of successors in the registry and the stored successors cost no query each."""
+    """No query is sent for each stored successor, or for each image of a chain of successors."""
     images = [make_image("acme", number) for number in range(1, 61)]
     for image, following in pairwise(images):
         values = {"successor": following.id, "deprecated_on": LONG_AGO, "status": "deprecated"}

@@ -90,16 +90,16 @@ def test_the_first_check_reads_an_image_at_the_location_in_the_file(
     vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The location is no part of the identity of an Azure image."""
+    """The location is not part of the identity of an Azure image."""
     version = "/CommunityGalleries/contoso-1/Images/linux/Versions/1.0.9"
     values = {"cloud": "azure", "cloud_image_id": version, "location": "East US"}
     apply_plan(plan({**values, "name": "ubuntu-noble-24.04"}))
     (image,) = images_at()
     assert (image.location, image.details["lookup_location"]) == ("", "eastus")
-    asked: list[str] = []
+    read_locations: list[str] = []
 
     def describe(_credentials: object, locator: Locator) -> ImageDetails:
-        asked.append(locator.location)
+        read_locations.append(locator.location)
         return details(lookup_location=locator.location)
 
     monkeypatch.setattr(CLOUDS["azure"], "describe", describe)
@@ -108,7 +108,7 @@ def test_the_first_check_reads_an_image_at_the_location_in_the_file(
     credentials.cloud = "azure"
     credentials.save()
     checking.check_again(actor_of("account-editor"), image, vault, credentials.id)
-    assert asked == ["eastus"]
+    assert read_locations == ["eastus"]
 
 
 def test_importing_a_file_again_changes_nothing(plan: PlanImport, apply_plan: ApplyPlan) -> None:
@@ -200,7 +200,7 @@ def test_an_invalid_line_is_refused_and_does_not_affect_the_others(
     assert [image.cloud_image_id for image in images_at()] == [ami_id(2)]
 
 
-def test_all_faults_of_a_line_are_reported_at_once(plan: PlanImport) -> None:
+def test_all_errors_of_a_line_are_reported_at_once(plan: PlanImport) -> None:
     wrong = only_line(
         plan(
             line(

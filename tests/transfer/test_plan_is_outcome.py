@@ -257,7 +257,7 @@ def planned_lines(job: Job) -> list[PlannedLine]:
     return [import_job.planned_line(row) for row in rows]
 
 
-def applied(before: Record | None, line: PlannedLine) -> Record:
+def record_after(before: Record | None, line: PlannedLine) -> Record:
     """Return the record of an image after the changes that the plan shows."""
     words = {"yes": True, "no": False}
     changes = {
@@ -280,7 +280,7 @@ def require_outcome_as_planned(actor: Actor, scope: Scope, job: Job, vault: Vaul
     for line in planned_lines(job):
         assert line.errors if line.effect is Effect.ERROR else not line.errors
         if line.effect in {Effect.CREATE, Effect.UPDATE}:
-            expected[key_of(line)] = applied(before.get(key_of(line)), line)
+            expected[key_of(line)] = record_after(before.get(key_of(line)), line)
     lines = planned_lines(job)
     imports.apply(job, vault)
     rows = list(JobRow.select().where(JobRow.job == job).order_by(JobRow.position))
@@ -307,7 +307,7 @@ def test_an_import_does_what_its_plan_says(
     file = import_formats.parse_file(encode(lines))
     job = make_plan(actor, acme, vault, file, UNVERIFIED)
     require_outcome_as_planned(actor, acme, job, vault)
-    # The state that a line states is the state of its image.
+    # The status in a line is the status of its image.
     for line in planned_lines(job):
         status = file.lines[line.number].values.get("status", "").lower()
         if line.effect is not Effect.ERROR and status:
@@ -353,7 +353,7 @@ def test_a_looked_up_import_does_what_its_plan_says(
         for line in lines_planned:
             if line.effect in {Effect.CREATE, Effect.UPDATE}:
                 key = key_of(line)
-                planned = applied(before.get(key), line)
+                planned = record_after(before.get(key), line)
                 cloud_columns = {"description", "architecture"} if key not in before else set()
                 assert {
                     name: value for name, value in after[key].items() if name not in cloud_columns
@@ -391,9 +391,9 @@ def test_an_import_refuses_a_line_whose_image_changed_since_the_plan(
             key = key_of(line)
             others = {each: record for each, record in after.items() if each != key}
             assert others == {each: record for each, record in before.items() if each != key}
-            assert after[key] == applied(before.get(key), line)
+            assert after[key] == record_after(before.get(key), line)
         if outcome.kind == "unchanged":
-            planned = applied(after[key_of(line)], line)
+            planned = record_after(after[key_of(line)], line)
             assert after[key_of(line)] == planned
     outcomes = [
         row.outcome for row in JobRow.select().where(JobRow.job == job).order_by(JobRow.position)
@@ -404,7 +404,7 @@ def test_an_import_refuses_a_line_whose_image_changed_since_the_plan(
 
 
 def change_image(world: World, number: int, step: int) -> None:
-    """Register AMI `number` or, if it is registered, edit, retire or delete it."""
+    """Register AMI `number`, or edit, retire or delete its image if it is already registered."""
     image = Image.get_or_none(Image.cloud_image_id == ami_id(number))
     if image is None:
         world.make_image(PATHS.get(number, "acme"), number, name=f"name {number}")

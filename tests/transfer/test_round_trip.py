@@ -45,7 +45,12 @@ any_images = st.lists(
     min_size=1,
     max_size=6,
 )
-"""Name, operating system, size, agent and shared, description, life cycle, has a successor."""
+"""The values of some images.
+
+A tuple contains the name, the operating system, the size, whether the agent is installed, the
+description, the life cycle, and whether the image has a successor. If the agent is not installed,
+the image is shared.
+"""
 
 
 @pytest.mark.parametrize("chunks", [export.csv_chunks, export.json_chunks])
@@ -63,7 +68,8 @@ def test_an_export_gives_the_same_images_in_another_registry(
         table.delete().execute()
     actor, acme, globex = actor_of("scalr-admin"), scope("acme"), scope("globex")
     earlier = None
-    for number, (name, system, size, flag, description, plan, has_successor) in enumerate(images):
+    for number, values in enumerate(images):
+        name, system, size, has_agent, description, plan, has_successor = values
         image = registration.register_unverified(
             actor,
             acme,
@@ -74,8 +80,8 @@ def test_an_export_gives_the_same_images_in_another_registry(
                 os_family=system[0],
                 os_version=system[1],
                 size_gb=size,
-                agent_installed=flag,
-                shared=not flag,
+                agent_installed=has_agent,
+                shared=not has_agent,
             ),
             details=details(description=description, architecture="arm64"),
         )

@@ -119,7 +119,7 @@ def form_classes() -> list[type[Form]]:
 
 
 def field_names() -> list[str]:
-    """Return the names of all fields: of forms, of credentials, and those that a view reads."""
+    """Return the names of all fields of forms and credentials, and of fields that a view reads."""
     names = {"csrf_token", "resumed", "unsent", "versions"}
     for form in form_classes():
         names |= {
@@ -168,7 +168,7 @@ class Crawl:
                     self._forms.append(form)
 
     def requests(self, number: int) -> Iterator[Request]:
-        """Yield `number` requests: first one for each route, then random ones."""
+        """Yield `number` requests: in turn for the next route, and for a random form of a page."""
         targets = list(self._targets)
         self._random.shuffle(targets)
         for index in range(number):

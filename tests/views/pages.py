@@ -1,4 +1,4 @@
-"""Reading the pages that views return."""
+"""Read values from the pages that views return, and check their HTML."""
 
 from __future__ import annotations
 

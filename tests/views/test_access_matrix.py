@@ -181,7 +181,10 @@ def create_records(
     actor_of: ActorOf,
     scope: ScopeAt,
 ) -> Callable[[str], dict[str, object]]:
-    """Return a function that creates one record of each kind, by the names in the table."""
+    """Return a function that creates one record of each kind.
+
+    The function returns a value for each name in the paths of the table, such as `image`.
+    """
 
     def create_records(level: str) -> dict[str, object]:
         path = HOMES[level]

@@ -1,4 +1,4 @@
-"""Two people change one record: the second is shown both versions, and chooses."""
+"""Two people change one record: the second person sees both versions, and chooses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TYPED: dict[str, str] = {
     "agent_installed": "y",
     "shared": "y",
 }
-"""The form of `make_image`'s image, with another size."""
+"""The values of the edit form for an image of `make_image`, with another size."""
 
 
 @pytest.fixture
@@ -72,7 +72,10 @@ def change_meanwhile(actor_of: ActorOf, image: Image, **changes: object) -> None
 def conflict(
     client: FlaskClient, make_image: MakeImage, actor_of: ActorOf
 ) -> tuple[Image, str, TestResponse]:
-    """The editor types a size while the admin renames the image and stops sharing it."""
+    """Return an image, the URL of its edit form, and the conflict page.
+
+    The editor typed a size, while the admin renamed the image and stopped sharing it.
+    """
     image = make_image("acme")
     url = f"{IMAGES}/{image.id}/edit"
     revision = revision_in(client.get(url))

@@ -80,7 +80,7 @@ def test_all_pages_agree_before_and_after_a_date_is_applied(
 
 
 def ticker_changed(image: Image) -> bool:
-    """Do the periodic work once, and return whether it changed the image."""
+    """Apply due dates once, as periodic work does. Return whether this changed the image."""
     revision = reload(image).revision
     work = ticker.PERIODIC_WORK["apply due dates"]
     with open_connection():

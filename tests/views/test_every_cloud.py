@@ -1,6 +1,7 @@
-"""Every cloud in the whole application, over a socket to its sandbox.
+"""Use every cloud in the whole application, over a socket to the peer of the cloud.
 
-Covers credentials, NEXT, REGISTER and Check now, and the message for each way they can fail.
+A peer is a server that an adapter is tested against. The tests cover credentials, NEXT, REGISTER and
+Check now, and the message for each way in which a cloud can fail.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ LABELS = {
     "openstack": ("Cloud Credentials", "Cloud Location", "Cloud Image ID"),
     "vmware": ("Cloud Credentials", "Location", "Cloud Image"),
 }
-"""The labels of SELECT IMAGE in the specification. IMAGE DETAILS has the same for all clouds."""
+"""The labels of SELECT IMAGE in the specification, by the key of the cloud."""
 
 
 def test_both_steps_have_the_labels_of_the_specification(
@@ -261,7 +262,7 @@ EMPTY_FORM = {
     "azure": [""],
     "vmware": ["Choose the location of the image.", "Choose an image from the list."],
 }
-"""The beginning or a word of each error of an empty form, in the order of the fields."""
+"""A part of each error message of an empty form, in the order of the fields."""
 
 
 def test_an_empty_form_reports_every_error_in_the_order_of_the_fields(

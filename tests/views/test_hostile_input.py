@@ -30,7 +30,6 @@ __all__ = ["create_records"]
 log = logging.getLogger(__name__)
 REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "150"))
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
-ARGUMENTS = {"image": "image_id", "credentials": "credentials_id"}
 
 
 @pytest.fixture(autouse=True)

@@ -57,7 +57,7 @@ def test_a_single_page_has_no_paging_links(client_of: ClientOf) -> None:
 def test_a_page_sends_few_statements(
     client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """A word in the search adds one statement with SQLite, which asks its index first."""
+    """With SQLite, a word in the search adds one statement, which counts entries of the index."""
     client = client_of("account-editor")
     client.get(f"/account/acme/{path}")
     statements: list[str] = []
@@ -181,7 +181,7 @@ def bookmark_links(page: str) -> list[tuple[str, bool]]:
         ("q=first&after=&utm=1", "?q=first"),
     ],
 )
-def test_a_state_of_the_page_has_one_url_and_one_tab(
+def test_a_state_of_the_page_has_one_url_and_one_bookmark(
     client_of: ClientOf, headers: dict[str, str], query_string: str, canonical: str
 ) -> None:
     client = client_of("account-viewer")
@@ -196,7 +196,9 @@ def test_a_state_of_the_page_has_one_url_and_one_tab(
         assert unquote(html.unescape(saved[1])) == f"images{canonical}"
 
 
-def test_the_pages_of_a_search_have_one_tab(client_of: ClientOf, make_image: MakeImage) -> None:
+def test_the_pages_of_a_search_have_one_bookmark(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
     for number in range(26):
         make_image("acme", number + 1)
     client = client_of("account-viewer")
@@ -211,7 +213,7 @@ def test_the_pages_of_a_search_have_one_tab(client_of: ClientOf, make_image: Mak
 
 
 @pytest.mark.usefixtures("three_images")
-def test_a_part_that_is_not_understood_is_in_the_name_of_the_tab(client_of: ClientOf) -> None:
+def test_a_part_that_is_not_understood_is_in_the_label_of_the_page(client_of: ClientOf) -> None:
     page = client_of("account-viewer").get(f"{IMAGES}?q=clod:aws+cloud:aws").text
     assert bookmark_links(page) == [("Images", False), ("Images, AWS, clod:aws", True)]
 
@@ -233,7 +235,7 @@ def test_filters_say_that_a_part_of_the_search_is_ignored(client_of: ClientOf) -
 
 
 @pytest.mark.usefixtures("three_images")
-def test_the_pages_of_the_audit_log_have_one_tab(client_of: ClientOf) -> None:
+def test_the_pages_of_the_audit_log_have_one_bookmark(client_of: ClientOf) -> None:
     client = client_of("account-admin")
     page = client.get("/account/acme/audit?before=3").text
     assert bookmark_links(page)[-1] == ("Audit log", True)

@@ -1,6 +1,7 @@
-"""Importing manifests of Packer, with a look-up in the sandbox of each cloud.
+"""Import manifests of Packer, mostly with look-ups at the peer of each cloud.
 
-The manifests have only what the builders write. The import asks for the rest.
+A peer is a server that an adapter is tested against. The manifests contain only the values that the
+builders write. The import asks for all other values.
 """
 
 from __future__ import annotations

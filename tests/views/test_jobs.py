@@ -22,10 +22,10 @@ from webapp.transfer.import_preparation import PLAN
 
 
 @pytest.fixture
-def start(
+def five_jobs(
     monkeypatch: pytest.MonkeyPatch, actor_of: ActorOf, scope: ScopeAt, vault: Vault
 ) -> list[Job]:
-    """Start five jobs of one person at a cloud that is busy."""
+    """Start five jobs of one person whose cloud is busy, and return the jobs."""
 
     def process_row(*_arguments: object) -> Outcome:
         raise CloudThrottled("The cloud is busy.")
@@ -43,32 +43,32 @@ def start(
 
 
 def test_a_queued_job_shows_how_many_jobs_must_finish_first(
-    start: list[Job], client_of: ClientOf
+    five_jobs: list[Job], client_of: ClientOf
 ) -> None:
     client = client_of("account-editor")
-    assert "Running." in client.get(f"/account/acme/jobs/{start[2].id}").text
-    fourth = client.get(f"/account/acme/jobs/{start[3].id}").text
+    assert "Running." in client.get(f"/account/acme/jobs/{five_jobs[2].id}").text
+    fourth = client.get(f"/account/acme/jobs/{five_jobs[3].id}").text
     assert "Queued." in fourth
     assert "One of your other jobs must finish first." in fourth
-    assert "2 of your other jobs" in client.get(f"/account/acme/jobs/{start[4].id}").text
+    assert "2 of your other jobs" in client.get(f"/account/acme/jobs/{five_jobs[4].id}").text
 
 
-def test_a_queued_job_can_be_stopped(start: list[Job], client_of: ClientOf) -> None:
+def test_a_queued_job_can_be_stopped(five_jobs: list[Job], client_of: ClientOf) -> None:
     client = client_of("account-editor")
-    url = f"/account/acme/jobs/{start[4].id}"
+    url = f"/account/acme/jobs/{five_jobs[4].id}"
     assert "Stopped." in client.post(f"{url}/stop", follow_redirects=True).text
 
 
 def test_stopping_a_job_asks_for_confirmation_and_is_in_the_audit_log(
-    start: list[Job], client_of: ClientOf
+    five_jobs: list[Job], client_of: ClientOf
 ) -> None:
     client = client_of("account-editor")
-    url = f"/account/acme/jobs/{start[0].id}"
+    url = f"/account/acme/jobs/{five_jobs[0].id}"
     assert f'href="{url}/stop"' in client.get(url).text
     question = client.get(f"{url}/stop").text
     assert "Stop “Test 1 image”" in question
     assert "0 of 1 images have been processed." in question
-    assert Job.get_by_id(start[0].id).state == "running"
+    assert Job.get_by_id(five_jobs[0].id).state == "running"
     stopped = client.post(f"{url}/stop", follow_redirects=True).text
     assert "Stopped." in stopped
     assert "The remaining images weren’t changed." in stopped
@@ -78,10 +78,12 @@ def test_stopping_a_job_asks_for_confirmation_and_is_in_the_audit_log(
     assert "Test 1 image" in log
 
 
-def test_a_row_that_waits_for_a_busy_cloud_says_so(start: list[Job], client_of: ClientOf) -> None:
+def test_a_row_that_waits_for_a_busy_cloud_says_so(
+    five_jobs: list[Job], client_of: ClientOf
+) -> None:
     process_jobs()
     client = client_of("account-editor")
-    url = f"/account/acme/jobs/{start[0].id}"
+    url = f"/account/acme/jobs/{five_jobs[0].id}"
     assert "1 image waits to be tried again." in client.get(url).text
     assert (
         "The cloud is busy. The registry will try again." in client.get(f"{url}?show=pending").text
@@ -89,11 +91,11 @@ def test_a_row_that_waits_for_a_busy_cloud_says_so(start: list[Job], client_of: 
 
 
 def test_a_row_says_when_it_is_tried_again_until_its_job_is_stopped(
-    start: list[Job], client_of: ClientOf
+    five_jobs: list[Job], client_of: ClientOf
 ) -> None:
     process_jobs()
     client = client_of("account-editor")
-    url = f"/account/acme/jobs/{start[0].id}"
+    url = f"/account/acme/jobs/{five_jobs[0].id}"
     pending = client.get(f"{url}?show=pending").text
     assert "Next attempt:" in pending
     assert "will try again" in pending
@@ -113,7 +115,7 @@ def queue(client: FlaskClient) -> list[str]:
 
 
 def test_the_images_page_lists_running_and_queued_jobs_with_their_titles(
-    start: list[Job], client_of: ClientOf, actor_of: ActorOf, scope: ScopeAt
+    five_jobs: list[Job], client_of: ClientOf, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     arguments = {"name": "Account initech"}
     rows = [JobRow(subject=name) for name in ("initech / lab", "initech")]
@@ -124,19 +126,19 @@ def test_the_images_page_lists_running_and_queued_jobs_with_their_titles(
     client = client_of("account-editor")
     expected = [running, running, running, queued, queued]
     assert queue(client) == [*expected, "1 more job hasn’t finished yet."]
-    Job.update(state="stopped").where(Job.id.in_([job.id for job in start[:4]])).execute()
+    Job.update(state="stopped").where(Job.id.in_([job.id for job in five_jobs[:4]])).execute()
     Job.update(done=1).where(Job.id == deletion.id).execute()
     assert queue(client) == [running, f"{deletes[:-6]}running, 1 of 2 processed"]
     assert queue(client_of("account-admin")) == []
 
 
-def test_a_job_of_a_newer_version_has_no_page_and_harms_no_other(
-    start: list[Job], client_of: ClientOf
+def test_a_job_of_a_newer_version_has_no_page_and_does_not_affect_others(
+    five_jobs: list[Job], client_of: ClientOf
 ) -> None:
-    Job.update(action="from-the-future").where(Job.id == start[0].id).execute()
+    Job.update(action="from-the-future").where(Job.id == five_jobs[0].id).execute()
     client = client_of("account-editor")
     assert len(queue(client)) == 4
-    assert client.get(f"/account/acme/jobs/{start[0].id}").status_code == 404
+    assert client.get(f"/account/acme/jobs/{five_jobs[0].id}").status_code == 404
 
 
 @pytest.mark.parametrize("action", ["image-check", LOOK_UP, PLAN])

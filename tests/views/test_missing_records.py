@@ -25,7 +25,7 @@ TYPED = {
     "agent_installed": "y",
     "revision": "1",
 }
-"""The form of an image. The size is not valid, but it was typed."""
+"""The values of the form that edits an image. The size is invalid, but the page must show it."""
 STATUS = {"status": "retired", "on": "2026-12-31", "reason": "typed reason", "revision": "1"}
 
 
@@ -67,7 +67,7 @@ def test_a_form_of_an_image_that_was_deleted_meanwhile(
 def test_a_form_of_an_image_that_was_promoted_meanwhile(
     client_of: ClientOf, make_image: MakeImage, actor_of: ActorOf
 ) -> None:
-    """The page links to the image, as far as the person may see it."""
+    """The page links to the image if the person may see it."""
     image = make_image("acme", name="noble")
     sharing.promote(actor_of("scalr-admin"), image)
     url, client = f"{ACME}/images/{image.id}/edit", client_of("account-editor")
@@ -78,7 +78,7 @@ def test_a_form_of_an_image_that_was_promoted_meanwhile(
     assert "Name typed name" in text
     assert f'href="{ACME}/images/{image.id}"' in answer.text
     assert f'href="/scalr/images/{image.id}"' in client_of("scalr-editor").post(url).text
-    # Later changes at the other scope are none of the business of this scope.
+    # The page does not reveal later changes at the other scope.
     editing.edit_fields(
         actor_of("scalr-admin"), reload(image), {"shared": False, "name": "secret name"}
     )

@@ -1,4 +1,4 @@
-"""New Image over a real socket to the sandbox AWS: NEXT, its failures, and REGISTER."""
+"""New Image over a real socket to the AWS sandbox: NEXT, its failures, and REGISTER."""
 
 from __future__ import annotations
 
@@ -189,11 +189,11 @@ def test_failures_keep_the_input(
         assert re.search(rf'<option selected value="{location}">', page)
 
 
-@pytest.mark.parametrize("gone", ["999999", "abc", "-1", "9" * 40])
-def test_credentials_that_are_gone_are_never_replaced_by_others(
-    client_of: ClientOf, credentials: CloudCredentials, gone: str
+@pytest.mark.parametrize("deleted_id", ["999999", "abc", "-1", "9" * 40])
+def test_deleted_credentials_are_never_replaced_by_others(
+    client_of: ClientOf, credentials: CloudCredentials, deleted_id: str
 ) -> None:
-    query = {"credentials": gone, "location": "us-east-1", "image_id": NOBLE}
+    query = {"credentials": deleted_id, "location": "us-east-1", "image_id": NOBLE}
     answer = client_of("account-editor").get(NEXT, query_string=query)
     assert answer.status_code == 422
     assert "The credentials that you chose have been deleted" in html.unescape(answer.text)

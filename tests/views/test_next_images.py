@@ -1,4 +1,4 @@
-"""Registering another image after the first one, and an image that is similar to another."""
+"""Register a second image after the first image, and an image that is similar to another."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_similar_image_has_the_credentials_the_location_and_the_settings_of_th
     assert f"like={image.id}" in form_action(page)
 
 
-def test_a_similar_image_that_nobody_may_see_changes_nothing(
+def test_an_image_that_the_scope_cannot_see_is_no_model_for_another(
     client_of: ClientOf, credentials: CloudCredentials, make_image: MakeImage
 ) -> None:
     foreign = make_image("globex")

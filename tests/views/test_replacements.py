@@ -1,4 +1,4 @@
-"""Pages state the deprecation of an image, and link the image to use instead."""
+"""Pages say that an image is deprecated, and link to the image to use instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""For any search text, exports and bulk actions touch exactly the images that the list shows."""
+"""For any search text, exports and bulk actions select the images that the list shows, or none.
+
+They select none if a part of the text cannot be parsed. A bulk action skips inherited images.
+"""
 
 from __future__ import annotations
 

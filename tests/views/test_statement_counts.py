@@ -41,7 +41,10 @@ MANY = 300
 PERSONAL_PAGES = ("/", "/activity", "/scopes", "/scopes?q=n", "/password", "/help")
 SEARCHES = ("/members?q=n", "/credentials?q=n", "/views?q=n", "/audit?before=100000", "/images?q=n")
 ALLOWANCE = 2
-"""Statements that a longer list may need in total, whatever its length: it counts its rows."""
+"""The number of additional statements that a page may send if its lists are long.
+
+For example, such a statement counts the rows of a list.
+"""
 
 
 @contextmanager

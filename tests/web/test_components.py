@@ -41,8 +41,8 @@ IMAGE = ListedImage(
     registered_by_name=f"person {HOSTILE}",
     description=f"description {HOSTILE}",
 )
-TEXTS = 11
-"""Columns of `IMAGE` that hold a hostile text, without `level` and `cloud`."""
+TEXT_COUNT = 11
+"""The number of values of `IMAGE` that contain HOSTILE."""
 
 
 def options(scope_id: int, *, id_below_name: bool = False) -> RowOptions:
@@ -57,7 +57,7 @@ def test_every_text_of_a_row_is_escaped(app: Flask) -> None:
             assert HOSTILE not in html
             assert "<b>" not in html
             shown = set(re.findall(rf"(\w+) {re.escape(ESCAPED)}", html, re.IGNORECASE))
-            assert len({text.lower() for text in shown}) == TEXTS
+            assert len({text.lower() for text in shown}) == TEXT_COUNT
 
 
 def test_a_row_has_a_cell_for_every_column(app: Flask) -> None:

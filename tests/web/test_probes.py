@@ -1,4 +1,4 @@
-"""Health checks and metrics: what they answer, to whom, and without what they work."""
+"""Health checks and metrics: who gets which answer, also while the database fails."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ def test_keys_that_decrypt_no_stored_credentials_are_not_ready(
     with models.database.connection_context():
         vault.store(row, (), {})
         row.save()
-    assert problems(client) == []  # One lost row does not stop all servers.
+    # Credentials whose key is lost do not make all servers count as not ready.
+    assert problems(client) == []
 
 
 def test_a_thread_that_has_ended_is_not_ready(site: Flask, client: FlaskClient) -> None:
@@ -195,7 +196,7 @@ def test_ten_thousand_urls_and_methods_create_few_series(client: FlaskClient) ->
 
 
 def test_levels_share_a_route(site: Flask) -> None:
-    """Each route has a name that no path or name of a tenant is part of."""
+    """Every level has the same views, so the label `route` can leave out the level."""
     names = {rule.endpoint for rule in site.url_map.iter_rules()}
     assert {"scalr.images", "account.images", "environment.images"} <= names
 

@@ -15,7 +15,7 @@ MINUTES, DAYS = timedelta(minutes=1), timedelta(days=1)
 
 
 def sign_with_clock(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> None:
-    """Let cookies be signed by a clock that is this far ahead. Only the real clock reads them."""
+    """Sign cookies with a clock that is this far ahead. They are read with the real clock."""
     moment = int(time.time() + ahead.total_seconds())
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: moment)
 

@@ -108,9 +108,10 @@ def confirm_image(cloud_key: str) -> Response:
 @pages.get("/images/<int:image_id>/similar")
 @needs(Right.EDIT_IMAGES)
 def new_similar_image(image_id: int) -> Response:
-    """Redirect to the form for another image of the same cloud, credentials and location.
+    """Redirect to the form of the cloud, with the credentials and the location of this image.
 
-    The parameter `like` is the ID of the image. The confirmation page takes its settings from it.
+    The parameter `like` of the form's URL is the ID of this image, so that the confirmation page
+    suggests the settings of this image. Credentials that the scope can't use are left out.
     """
     image = visible_image_or_404(image_id)
     usable = {row.id for row in cloud_credentials.usable_at(g.scope, image.cloud)}
@@ -179,7 +180,7 @@ def _register(form: ImageForm) -> Response:
 
 
 def _registered(image: Image) -> Response:
-    """Open the page of the new image or, with `another`, the form for the next image."""
+    """Redirect to the page of the new image or, with `another`, to the form for the next image."""
     if "another" not in request.form:
         toast(f"“{image.name}” is registered at {g.scope.label}.")
         return redirect(image_url(image))
@@ -420,9 +421,10 @@ def _confirm_page(receipt: Receipt, form: ImageForm, status: int = 200, **contex
 
 
 def _selected_values(receipt: Receipt) -> dict[str, Any]:
-    """Return the values that the person entered in the first step. They are in the URL.
+    """Return the parameters that the URL has for the first step.
 
-    The cloud may have returned another image ID or location.
+    These are the values that the person entered, because the cloud may have returned another image
+    ID or location. If the person registers a similar image, `like` is the ID of the other image.
     """
     locator = receipt.locator
     values = {"location": locator.location or None, "image_id": receipt.alias or locator.image_id}
