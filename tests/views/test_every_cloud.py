@@ -1,7 +1,7 @@
 """Use every cloud in the whole application, over a socket to the peer of the cloud.
 
-A peer is a server that an adapter is tested against. The tests cover credentials, NEXT, REGISTER and
-Check now, and the message for each way in which a cloud can fail.
+A peer is a server that an adapter is tested against. The tests cover credentials, NEXT, REGISTER
+and Check now, and the message for each way in which a cloud can fail.
 """
 
 from __future__ import annotations
