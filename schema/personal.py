@@ -1,4 +1,4 @@
-"""Tables of what belongs to a person: saved views and bookmarks at a scope, and shown messages."""
+"""Tables that belong to a person: saved views, bookmarks, and the messages that pages showed."""
 
 from __future__ import annotations
 

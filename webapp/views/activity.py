@@ -11,12 +11,12 @@ from webapp.jobs.activity import ListedJob
 from webapp.people import notices
 from webapp.transfer import imports
 from webapp.views.arguments import id_argument
-from webapp.views.imports import STEPS
+from webapp.views.imports import UNPLANNED_ACTIONS
 from webapp.views.person_pages import pages
 from webapp.web.rendering import render, scope_url
 
 MAX_IDS = 20
-"""The maximum number of jobs whose end one request announces."""
+"""The maximum number of jobs whose end the answer to one request announces."""
 
 
 @pages.get("/activity")
@@ -27,7 +27,7 @@ def activity() -> Response:
     )
     messages, older_messages = notices.find_page(g.actor, before=id_argument("before"))
     running = {str(listed.job.id) for listed in jobs if listed.is_running}
-    awaited = request.args.get("running", "").split(".", MAX_IDS)
+    previously_running = set(request.args.get("running", "").split(".", MAX_IDS))
     return render(
         "people/activity.html",
         fragment="people/_jobs.html",
@@ -39,7 +39,7 @@ def activity() -> Response:
         job_title=_job_title,
         job_state=_job_state,
         job_url=_job_url,
-        ended=[each for each in jobs if str(each.job.id) in set(awaited) - running],
+        ended=[each for each in jobs if str(each.job.id) in previously_running - running],
         running=".".join(sorted(running)),
     )
 
@@ -52,7 +52,7 @@ def _job_state(listed: ListedJob) -> tuple[str, str, str]:
     """Return the text, the class and the icon of a job's state."""
     job = listed.job
     if job.action in imports.ACTION_KEYS and not listed.is_running:
-        if job.action in STEPS:
+        if job.action in UNPLANNED_ACTIONS:
             return "Preparing", "state-azure", "clock"
         if job.state == "planned":
             return "Waiting for your review", "state-yellow", "eye"
@@ -71,7 +71,7 @@ def _job_url(listed: ListedJob) -> str:
     """Return the URL of the page of a job, or of the review of an import."""
     job = listed.job
     is_reviewed = job.action in imports.ACTION_KEYS and (
-        job.state == "planned" or job.action in STEPS
+        job.state == "planned" or job.action in UNPLANNED_ACTIONS
     )
     endpoint = "review_import" if is_reviewed else "job"
     return scope_url(job.scope, endpoint, job_id=job.id)
