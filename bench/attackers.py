@@ -1,7 +1,7 @@
 """Processes that attack an application: the endpoint of a cloud, and clients that never stop.
 
-They run apart from the benchmark, with a lower priority. Otherwise the benchmark would measure how
-much processor time the attackers leave to it.
+They run in processes of their own, with a lower priority. Otherwise, the benchmark would measure
+how much processor time the attackers leave to the application.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _fork = multiprocessing.get_context("fork")  # A behavior may be a closure.
 
 Statuses = Counter[str]
 Client = Callable[[threading.Event, Statuses], None]
-"""Attacks until the event is set, and counts the answers."""
+"""A function that attacks until the event is set, and counts the answers."""
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def endpoint(behavior: faulty.Behavior, **options: Any) -> Iterator[str]:
     """Serve a behavior in another process, and yield its URL."""
 
     def serve(connection: Any) -> None:
-        _be_a_child()
+        _prepare_child()
         with faulty.serve(behavior, **options) as url:
             connection.send(url)
-            connection.poll(None)  # Until the benchmark closes its end.
+            connection.poll(None)  # Waits until the benchmark closes its end of the pipe.
         os._exit(0)  # Threads may still be sending an endless answer.
 
     with _child(serve) as connection:
@@ -60,7 +60,7 @@ def clients(attack: Client, count: int) -> Iterator[Callable[[], Statuses]]:
     """
 
     def run(connection: Any) -> None:
-        _be_a_child()
+        _prepare_child()
         ended, statuses = threading.Event(), Statuses()
         threads = [
             threading.Thread(target=attack, args=(ended, statuses), daemon=True)
@@ -71,7 +71,7 @@ def clients(attack: Client, count: int) -> Iterator[Callable[[], Statuses]]:
         connection.poll(None)
         ended.set()
         for thread in threads:
-            thread.join(0.01)  # Some still wait for an answer.
+            thread.join(0.01)  # Some threads still wait for an answer.
         connection.send(statuses)
         os._exit(0)
 
@@ -102,7 +102,7 @@ def repeated(url: str, session: requests.Session, pause: float = PAUSE_SECONDS) 
 
 
 def in_turn(attacks: list[Client]) -> Client:
-    """Return a client that does in each thread another one of `attacks`."""
+    """Return a client that uses the next of `attacks` in each thread."""
     numbers = iter(range(1_000_000))
 
     def attack(ended: threading.Event, statuses: Statuses) -> None:
@@ -125,6 +125,7 @@ def _child(target: Callable[[Any], None]) -> Iterator[Any]:
         process.join()
 
 
-def _be_a_child() -> None:
+def _prepare_child() -> None:
+    """Ignore Ctrl+C, which the benchmark handles, and lower the priority of this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(10)

@@ -2,9 +2,10 @@
 
     python -m bench.backup [--images 100000] [--database sqlite|postgresql]
 
-A writer increments the revision of an image and adds an audit entry in one transaction. So in a
-consistent backup, each image has as many entries of the writers as increments, and everything that
-the writers do not change is equal. A second backup, without writers, is equal as a whole.
+A writer increments the revision of an image and adds an audit entry in one transaction. So a backup
+is consistent if the revision of each image was incremented once for each entry of the writers, and
+if all values that the writers do not change are equal in the restored database. Then a second
+backup is made without writers. All of its rows must be equal.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ BROKEN = """
     WHERE image.revision <> 1 + coalesce(written.entries, 0)
     OR image.revision <> coalesce(written.newest, 1)
 """
-"""Count the images of a fleet whose revisions and entries contradict each other."""
+"""The SQL that counts the images of a fleet whose revisions and entries contradict each other."""
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
     python -m bench.clocks --database postgresql
 
-One server has the right clock, and the clock of the other one is first 5 minutes ahead and then 5
-minutes behind. Both do the same jobs, one of each kind, and an image whose life cycle changes now.
-Meanwhile, a person signs in at one server and continues at the other one: lists, the confirmation
-of New Image, an invitation, and signing out.
+One server has the right clock. The clock of the other server is first 5 minutes ahead, and in a
+second measurement 5 minutes behind. Both servers work on the same jobs, one of each kind, and apply
+a due date of the same image. Meanwhile, a person signs in at one server and continues at the other:
+lists, the confirmation of New Image, an invitation, and signing out.
 
 A library that the benchmark compiles with `cc` changes the clock of a process. SQLite takes the
 time from the process, so its two clocks differ too. That is worse than what can happen: all
@@ -43,7 +43,9 @@ from webapp.credentials.vault import Vault
 
 APART_SECONDS = 300
 ROWS, CLOUD_ROWS = 100, 20
+"""The number of rows of a job, and of a job that calls the cloud."""
 LONGEST_SECONDS = 400
+"""The time after which jobs that are not done count as a problem."""
 LIBRARY = r"""
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -73,11 +75,11 @@ time_t time(time_t *stored) {
 
 
 class CountingCloud:
-    """A cloud that knows how often each image was described, and how many calls ran at once."""
+    """A cloud that counts how often each image is described, and how many calls run at once."""
 
     def __init__(self) -> None:
         self.described: Counter[str] = Counter()
-        self.most = 0
+        self.maximum = 0
         self._running = 0
         self._lock = threading.Lock()
         self._answer = cloud()
@@ -86,7 +88,7 @@ class CountingCloud:
         with self._lock:
             self.described[request.form.get("ImageId.1", "")] += 1
             self._running += 1
-            self.most = max(self.most, self._running)
+            self.maximum = max(self.maximum, self._running)
         try:
             return self._answer(request)
         finally:
@@ -133,13 +135,13 @@ def _measure(database: str, ahead: int) -> list[str]:
         entries = AuditEntry.select().where(AuditEntry.action == "image.due").count()
         if entries != 1:
             problems.append(f"a due date was applied {entries} times")
-        print(f"  {counting.most} calls to the cloud at once (one server: at most 3)")
+        print(f"  {counting.maximum} calls to the cloud at once (one server: at most 3)")
         return problems
 
 
 @contextmanager
 def _servers(folder: Path, environ: Mapping[str, str], ahead: int) -> Iterator[list[str]]:
-    """Run two servers. Yield the URLs of the one with the right clock and of the other one."""
+    """Run two servers. Yield their URLs: first of the server with the right clock."""
     source, library = folder / "clock.c", folder / "clock.so"
     source.write_text(LIBRARY)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)  # noqa: S607
@@ -169,14 +171,14 @@ def _is_due(image_id: int) -> bool:
 
 
 def _stolen() -> list[str]:
-    """Return what shows that a server took over the work of the other one, which was alive."""
+    """Return a text if a server took over the work of the other server, which was alive."""
     lost = int(JobRow.select(fn.SUM(JobRow.lost_leases)).scalar() or 0)
     again = JobRow.select().where(JobRow.attempts > 1).count()
     return [f"{lost} stolen leases, {again} rows with several attempts"] if lost or again else []
 
 
 def _described_twice(counting: CountingCloud) -> list[str]:
-    """Return the images that jobs described more than once."""
+    """Return a text if jobs described images more than once."""
     twice = {key: count for key, count in counting.described.items() if count > 1 and key}
     twice.pop(PERSONS_IMAGE, None)
     return [f"{len(twice)} images were described more than once"] if twice else []
@@ -186,7 +188,7 @@ PERSONS_IMAGE = "ami-0123456789abcdef0"
 
 
 def _try_people(servers: list[str]) -> list[str]:
-    """Sign in at each server and continue at the other one. Return what did not work."""
+    """Sign in at each server and continue at the other. Return a text for each failure."""
     problems = []
     for number, (first, second) in enumerate((servers, servers[::-1])):
         works = _try_person(first, second, number)
@@ -199,7 +201,7 @@ def _try_people(servers: list[str]) -> list[str]:
 
 
 def _try_person(first: str, second: str, number: int) -> dict[str, bool]:
-    """Sign in at the first server, continue at the second one, and return what works."""
+    """Sign in at the first server and continue at the second. Return whether each step works."""
     session = _sign_in(first, "account-admin@example.com")
     page = session.get(f"{second}/account/acme/images", allow_redirects=False, timeout=30)
     return {
@@ -219,7 +221,7 @@ def _sign_in(server: str, email: str) -> requests.Session:
 
 
 def _register(session: requests.Session, first: str, second: str, number: int) -> bool:
-    """Look up an image at one server, and register it at the other one."""
+    """Look up an image at the first server, and register it at the second. Return the success."""
     credentials = CloudCredentials.get(name="AWS").id
     query = {"credentials": str(credentials), "location": "us-east-1", "image_id": PERSONS_IMAGE}
     path = "/account/acme/images/new/aws/confirm"
@@ -241,7 +243,7 @@ def _register(session: requests.Session, first: str, second: str, number: int) -
 
 
 def _invite(session: requests.Session, first: str, second: str, number: int) -> bool:
-    """Invite somebody at one server. The invited person opens the link at the other one."""
+    """Invite somebody at the first server. Return whether the link works at the second."""
     members = "/account/acme/members"
     page = session.get(f"{first}{members}", timeout=30).text
     form = {"csrf_token": _token(page), "email": f"new{number}@example.com", "role": "viewer"}
@@ -253,7 +255,7 @@ def _invite(session: requests.Session, first: str, second: str, number: int) -> 
 
 
 def _sign_out(session: requests.Session, first: str, second: str) -> bool:
-    """Sign out at one server. The old cookie must not be valid at the other one."""
+    """Sign out at the first server. Return whether the second refuses the old cookie."""
     cookie = session.cookies.get("session")
     token = _token(session.get(f"{first}/account/acme/images/new", timeout=30).text)
     session.post(

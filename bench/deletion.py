@@ -8,7 +8,6 @@ settings and one of them opens lists. The application runs under gunicorn with t
 
 from __future__ import annotations
 
-import argparse
 import re
 import threading
 import time
@@ -22,10 +21,9 @@ import requests
 from bench.demonstration import (
     VICTIM,
     VICTIM_PATH,
-    add_arguments,
     add_tenants,
     demonstration,
-    measured_checkouts,
+    measure_checkouts,
 )
 from bench.descriptions import add_images
 from bench.measure import percentiles, sign_in
@@ -39,12 +37,7 @@ _ATTRIBUTE = re.compile(r'\b(name|value)="([^"]*)"')
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    parser.add_argument("--images", type=int, default=100_000)
-    arguments = parser.parse_args()
-    for checkout in measured_checkouts(arguments):
-        _measure(checkout, arguments.database, arguments.images)
+    measure_checkouts(__doc__, "--images", 100_000, _measure)
 
 
 def _measure(checkout: Path, database: str, images: int) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,26 @@ with database.connection_context():
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that select the checkouts and the database."""
     parser.add_argument("--against", type=Path, help="also measure another checkout")
-    parser.add_argument("--only-against", action="store_true", help="measure only the other one")
+    parser.add_argument(
+        "--only-against", action="store_true", help="measure only the other checkout"
+    )
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+
+
+def measure_checkouts(
+    description: str | None, option: str, default: int, measure: Callable[[Path, str, int], None]
+) -> None:
+    """Parse the command line of a benchmark, and call `measure` for each checkout to measure.
+
+    `option` is the name of the only other option, such as "--images", and `default` is its value if
+    it is omitted. `measure` gets the checkout, the kind of the database, and the value of `option`.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    add_arguments(parser)
+    parser.add_argument(option, dest="number", type=int, default=default)
+    arguments = parser.parse_args()
+    for checkout in measured_checkouts(arguments):
+        measure(checkout, arguments.database, arguments.number)
 
 
 def measured_checkouts(arguments: argparse.Namespace) -> Iterator[Path]:

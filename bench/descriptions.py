@@ -9,7 +9,6 @@ prints the time and the size of each page, without compression.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import re
 import subprocess
@@ -24,10 +23,9 @@ from bench import attackers
 from bench.demonstration import (
     REGION,
     Tenant,
-    add_arguments,
     add_tenants,
     demonstration,
-    measured_checkouts,
+    measure_checkouts,
 )
 from bench.measure import sign_in
 from bench.second_tenant import SecondTenant
@@ -96,12 +94,7 @@ def describing(size: int) -> faulty.Behavior:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    parser.add_argument("--checks", type=int, default=7)
-    arguments = parser.parse_args()
-    for checkout in measured_checkouts(arguments):
-        _measure(checkout, arguments.database, arguments.checks)
+    measure_checkouts(__doc__, "--checks", 7, _measure)
 
 
 def _measure(checkout: Path, database: str, checks: int) -> None:

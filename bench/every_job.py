@@ -1,4 +1,6 @@
-"""Start one job of each kind in a database with the cast of the tests, and verify the results.
+"""Start one job of each kind, and verify the results.
+
+The database contains the people and the scopes of the tests (`tests/cast.py`).
 
 Each image belongs to one job, so each image has at most one entry of each kind in the audit log.
 """
@@ -38,9 +40,9 @@ from webapp.transfer.import_plan import ImportOptions
 
 BATCH = "b" * 32
 ENTRIES = {"share": "edit", "unshare": "edit", "agent": "edit", "no-agent": "edit", "os": "edit"}
-"""The entry of the audit log for a bulk action, unless it has the name of the action."""
+"""The second part of the audit action, such as `image.edit`, if it differs from the bulk action."""
 LONG_FILE = 1_500
-"""The lines of a file that is planned in the background."""
+"""The number of lines of a file that is planned in the background."""
 
 
 @dataclass
@@ -49,24 +51,25 @@ class EveryJob:
 
     jobs: dict[str, Job] = field(default_factory=dict)
     images: dict[str, list[int]] = field(default_factory=dict)
-    """The images of the job."""
+    """The IDs of the images of each job, by the key of its action."""
     plan: Job | None = None
     """The import that the job `import-prepare` plans."""
 
     def in_the_middle(self) -> set[str]:
-        """Return the kinds that have done some of their work, and have not finished."""
+        """Return the kinds of the jobs that have done a part of their work."""
         is_open: Any = fn.SUM(Case(None, [(JobRow.outcome == "", 1)], 0))
         rows: Any = JobRow.select(JobRow.job, is_open, fn.COUNT(JobRow.id), fn.MAX(JobRow.message))
         counts = {job: values for job, *values in rows.group_by(JobRow.job).tuples()}
         return {key for key, job in self.jobs.items() if _is_in_the_middle(key, *counts[job.id])}
 
     def unfinished(self) -> list[str]:
+        """Return the kinds of the jobs that are not done."""
         done = Job.select(Job.id).where(Job.state == "done")
         finished = {job.id for job in done}
         return [key for key, job in self.jobs.items() if job.id not in finished]
 
     def problems(self) -> list[str]:
-        """Return what was done twice, half or not at all."""
+        """Return a text for each result that is repeated, incomplete or missing."""
         return [*_repeated_entries(), *self._missing(), *self._remaining()]
 
     def _missing(self) -> list[str]:
@@ -100,11 +103,11 @@ class EveryJob:
 
 
 def start_every_job(vault: Vault, endpoint: str, size: int, cloud_rows: int) -> EveryJob:
-    """Create images and jobs. The database must contain the cast of the tests.
+    """Create images and jobs, and start the jobs.
 
-    A job that calls the cloud at `endpoint` has `cloud_rows` rows, and the others have `size`.
+    A job that calls the cloud at `endpoint` has `cloud_rows` rows. The other jobs have `size` rows.
     """
-    runner.REQUEST_SECONDS = 0.0  # This process must not do the work.
+    runner.REQUEST_SECONDS = 0.0  # This process must not process the jobs.
     world = _World(vault, endpoint)
     every = EveryJob()
     for key, action in ACTIONS.items():
@@ -160,6 +163,8 @@ def _start_deletions(world: _World, every: EveryJob, images: int) -> None:
 
 
 class _World:
+    """Creates credentials, images and jobs, each job for another person in turn."""
+
     def __init__(self, vault: Vault, endpoint: str) -> None:
         self.vault, self._endpoint = vault, endpoint
         self.scope = Scope.get(path="acme")

@@ -35,7 +35,7 @@ import psycopg
 
 import models
 from bench.fleet_database import DURABLE
-from tests.conftest import _fill, choices, receipt
+from tests.conftest import choices, fill_database, receipt
 from tests.database.servers import PostgresqlServer, postgresql_server
 from tests.postgresql import free_port
 from tests.served import ROOT, Server, app_environ, serve
@@ -46,7 +46,7 @@ from webapp.people import accounts
 
 PASSWORD = "a long password"  # noqa: S105  only for the measurement
 EMAIL = "writer@example.com"
-FOUND = """
+ACCOUNTS_AND_ENTRIES = """
     SELECT scope.name, entry.subject
     FROM (SELECT name FROM scope WHERE level = 'account') AS scope
     FULL JOIN (SELECT subject FROM audit_entry WHERE action = 'account.create') AS entry
@@ -56,6 +56,8 @@ FOUND = """
 
 @dataclass
 class Totals:
+    """The number of requests by answer, and the names of accounts that were not saved correctly."""
+
     acknowledged: int = 0
     refused: int = 0
     unknown: int = 0
@@ -134,7 +136,7 @@ def _kill(arguments: argparse.Namespace, folder: Path) -> None:
 
 @contextmanager
 def _app(environ: dict[str, str], log: Path) -> Iterator[Server]:
-    """Run the application. Its first process only starts workers, and starts new ones at once."""
+    """Run the application. Its main process only starts workers, and replaces ended workers."""
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "webapp:create_app()", "--preload"]
     with serve([*command, "--bind", address], environ, log, f"http://{address}") as app:
@@ -206,6 +208,7 @@ def sign_in(address: str) -> tuple[str, str]:
 
 
 def csrf_token(page: str) -> str:
+    """Return the CSRF token of a page."""
     found = re.search(r'X-CSRFToken": "([^"]+)"', page.replace("&#34;", '"'))
     assert found is not None, page
     return found[1]
@@ -214,6 +217,7 @@ def csrf_token(page: str) -> str:
 def request(
     address: str, method: str, path: str, cookie: str, body: str | None = None
 ) -> tuple[str, str]:
+    """Send a request. Return the session cookie after it, and the page."""
     connection = http.client.HTTPConnection(address, timeout=30)
     headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
     connection.request(method, path, body, headers)
@@ -230,16 +234,17 @@ def stored_rows(url: str) -> list[tuple[str | None, str | None]]:
         connection = sqlite3.connect(urlsplit(url).path.removeprefix("/"))
         try:
             assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
-            return connection.execute(FOUND).fetchall()
+            return connection.execute(ACCOUNTS_AND_ENTRIES).fetchall()
         finally:
             connection.close()
     with psycopg.connect(url) as server:
-        return server.execute(FOUND).fetchall()
+        return server.execute(ACCOUNTS_AND_ENTRIES).fetchall()
 
 
 def compare(
     rows: list[tuple[str | None, str | None]], acknowledged: set[str], totals: Totals
 ) -> None:
+    """Add the lost accounts, and the accounts or entries without the other, to `totals`."""
     totals.half_done |= {str(row) for row in rows if None in row}
     totals.lost |= acknowledged - {name for name, _ in rows if name is not None}
 
@@ -249,7 +254,7 @@ def _measure_durability(rows: int, folder: Path) -> None:
     for mode in ("normal", "full", "normal", "full"):
         opening.SQLITE_PRAGMAS["synchronous"] = mode
         url = f"sqlite:///{folder}/{mode}-{time.monotonic_ns()}.db"
-        _fill(url)
+        fill_database(url)
         opened = database.open_database(url)
         models.database.initialize(opened)
         with opened.connection_context():
@@ -261,6 +266,7 @@ def _measure_durability(rows: int, folder: Path) -> None:
 
 
 def _figures(rows: int) -> dict[str, float]:
+    """Return the number of changes per second for each kind of change."""
     actor = accounts.actor_for(models.Person.get(email="scalr-admin@example.com"))
     scope = models.Scope.get(path="acme")
     credentials = models.CloudCredentials(

@@ -1,4 +1,4 @@
-"""Provide a database with a fleet: a new one, or the one that an earlier run has kept."""
+"""Provide a database with a fleet: a new fleet, or a fleet that an earlier run has kept."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def open_fleet(
 ) -> Iterator[str]:
     """Yield the URL of a database of a `kind` in KINDS that contains a fleet.
 
-    An SQLite database is a file in `folder`, and a PostgreSQL database is on the server that
-    TEST_DATABASE_URL names. Otherwise, a new server runs with SERVER_SETTINGS and `settings`. With
-    `keep`, the database is not deleted, and it is used if it exists.
+    An SQLite database is a file in `folder`. A PostgreSQL database is on the server that
+    TEST_DATABASE_URL names, or on a new server with SERVER_SETTINGS and `settings`. If `keep` is
+    true, an existing database is used, and the database is not deleted.
     """
     if kind == "sqlite":
         yield _sqlite_fleet(folder, images, keep=keep)

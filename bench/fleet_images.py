@@ -23,6 +23,7 @@ from webapp.images import image_details
 from webapp.images.operating_systems import version_key
 
 YEARS = 5
+"""The age of the oldest image."""
 COMMON_WORD, RARE_WORD, MISSING_WORD = "web", "zebra", "xylophone"
 RARE_IMAGES = 40
 """The number of images whose name contains `RARE_WORD`.
@@ -79,7 +80,10 @@ class Owner:
 
     @property
     def recipes(self) -> int:
-        """The number of recipes of the owner. An owner of all images would have 1,500 recipes."""
+        """The number of recipes of the owner (see `Recipe`).
+
+        An owner of all images would have 1,500 recipes.
+        """
         return max(4, int(1_500 * self.weight**0.5))
 
 
@@ -154,7 +158,7 @@ REGIONS = (
     "ca-central-1",
     "eu-west-2",
 )
-KINDS = WeightedValues(
+CLOUD_IMAGES = WeightedValues(
     [
         CloudImages(
             "aws",
@@ -212,7 +216,7 @@ class Recipe:
 
 
 def _recipe(chance: random.Random) -> Recipe:
-    kind: CloudImages = KINDS.draw(chance)
+    kind: CloudImages = CLOUD_IMAGES.draw(chance)
     family, version = kind.systems.draw(chance)
     arm = family not in X86_ONLY and chance.random() < 0.24
     return Recipe(
@@ -366,8 +370,8 @@ _COMMON_DETAILS = image_details.to_json(
         size_gb=None,
         state=ImageState.AVAILABLE,
         state_note="",
-        created=None,
-        deprecated=None,
+        created_at=None,
+        deprecated_at=None,
         facts=(),
         volumes=(Volume("/dev/sda1", "ssd", 8, "", encrypted=False, root=True),),
         os_texts=(),

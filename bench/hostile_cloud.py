@@ -38,7 +38,7 @@ WORKERS = 2
 RISE_SECONDS = 3.0
 """How long an attack lasts before the first measurement."""
 RESTART_SECONDS = 20.0
-"""How long a new server loads the SDKs."""
+"""How long the benchmark waits after a restart, so that the server has loaded the SDKs."""
 _RESPONSE = '<?xml version="1.0"?><DescribeImagesResponse><imagesSet>%s</imagesSet>'
 _RESPONSE += "</DescribeImagesResponse>"
 _hanging = faulty.slow(600, faulty.answering(500))
@@ -51,15 +51,18 @@ def _large(item: str, size: int) -> faulty.Behavior:
 
 @dataclass(frozen=True)
 class Attack:
+    """How the endpoint of an attack answers, and who attacks."""
+
     behavior: faulty.Behavior | str
     """How the endpoint answers. The text "http" or "https" stands for an endpoint that accepts
     connections with this protocol and never reads a request."""
     clients: int
+    """The number of clients that look up images at the same time."""
     accounts: int = 1
     people: int = 1
-    """The people of each account."""
+    """The number of people of each account."""
     credentials: int = 1
-    """The credentials of each account."""
+    """The number of sets of credentials of each account."""
 
 
 ATTACKS = {

@@ -33,6 +33,7 @@ from tests import served
 
 WORKERS = 2
 RISE_SECONDS = 3.0
+"""How long an attack lasts before the first measurement."""
 LARGE_PATH = f"/environment/{fleet.PATH_SEEING_MUCH}"
 SLOW_SECONDS = 1.0
 """How long a slow client waits between two bytes."""
@@ -40,7 +41,10 @@ WORDS = ("image", "ubuntu", "debian", "server", "golden", "web", "2024", "prod",
 
 
 def _sign_in(url: str, email: str, password: str) -> Client:
-    """Return a client that signs in again and again. Without an `email`, each time as another."""
+    """Return a client that signs in again and again.
+
+    If `email` is empty, the client enters another e-mail address each time.
+    """
 
     def attack(ended: threading.Event, statuses: Statuses) -> None:
         while not ended.is_set():
@@ -55,7 +59,7 @@ def _sign_in(url: str, email: str, password: str) -> Client:
 
 
 def _slow(url: str, head: str) -> Client:
-    """Return a client that sends `head`, and then one byte a second without an end."""
+    """Return a client that sends `head`, and then one byte a second without end."""
     address = urlsplit(url)
 
     def attack(ended: threading.Event, statuses: Statuses) -> None:
@@ -73,7 +77,7 @@ def _slow(url: str, head: str) -> Client:
 
 
 def _slow_reader(url: str, cookie: str, path: str) -> Client:
-    """Return a client that requests a path, and reads a few bytes a second of the answer."""
+    """Return a client that requests a path, and reads at most 64 bytes of the answer a second."""
     address = urlsplit(url)
     request = f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nCookie: {cookie}\r\n\r\n"
 
@@ -95,7 +99,7 @@ def _slow_reader(url: str, cookie: str, path: str) -> Client:
     return attack
 
 
-def _posts(url: str, session: requests.Session, fields: dict[str, str]) -> Client:
+def _imports(url: str, session: requests.Session, fields: dict[str, str]) -> Client:
     """Return a client that imports the same file again and again."""
     target = f"{url}{LARGE_PATH}/images/import"
 
@@ -112,7 +116,7 @@ def _posts(url: str, session: requests.Session, fields: dict[str, str]) -> Clien
     return attack
 
 
-def _each(url: str, session: requests.Session, paths: list[str]) -> Client:
+def _random_pages(url: str, session: requests.Session, paths: list[str]) -> Client:
     """Return a client that requests paths without pauses, in a random order."""
 
     def attack(ended: threading.Event, statuses: Statuses) -> None:
@@ -153,13 +157,15 @@ def _token(page: str) -> str:
 
 
 def _attack(name: str, url: str) -> Client:
+    """Return the client of an attack."""
     session = sign_in(url, fleet.EMAIL_SEEING_MUCH)
     cookie = "; ".join(f"{each.name}={each.value}" for each in session.cookies)
     host = f"Host: {urlsplit(url).netloc}\r\nCookie: {cookie}\r\n"
     lines = "cloud,location,cloud_image_id,name\n"
     lines += "".join(f"aws,us-east-1,ami-{n:017x},n\n" for n in range(200_000))
+    large, nested = "{" * 9_000_000, "[" * 9_000_000
     attacks: dict[str, Callable[[], Client]] = {
-        "none": lambda: _each(url, session, []),
+        "none": lambda: _random_pages(url, session, []),
         "sign-in-refused": lambda: _sign_in(url, "", "wrong password"),
         "sign-in": lambda: _sign_in(url, fleet.EMAIL_SEEING_MUCH, "demonstration"),
         "slow-head": lambda: _slow(url, "GET /sign-in HTTP/1.1\r\nHost: a\r\nX-Slow: "),
@@ -169,12 +175,12 @@ def _attack(name: str, url: str) -> Client:
             "Content-Type: application/x-www-form-urlencoded\r\n\r\ntext=",
         ),
         "slow-reader": lambda: _slow_reader(url, cookie, f"{LARGE_PATH}/images/export.csv"),
-        "exports": lambda: _each(url, session, ["images/export.csv", "images/export.json"]),
-        "large-imports": lambda: _posts(url, session, {"text": lines, "how": "file"}),
-        "large-refused": lambda: _posts(url, session, {"text": "{" * 9_000_000, "how": "file"}),
-        "nested": lambda: _posts(url, session, {"text": "[" * 9_000_000, "how": "file"}),
-        "lists": lambda: _each(url, session, ["images", "overview", "images/filters"]),
-        "searches": lambda: _each(url, session, _searches()),
+        "exports": lambda: _random_pages(url, session, ["images/export.csv", "images/export.json"]),
+        "large-imports": lambda: _imports(url, session, {"text": lines, "how": "unverified"}),
+        "large-refused": lambda: _imports(url, session, {"text": large, "how": "unverified"}),
+        "nested": lambda: _imports(url, session, {"text": nested, "how": "unverified"}),
+        "lists": lambda: _random_pages(url, session, ["images", "overview", "images/filters"]),
+        "searches": lambda: _random_pages(url, session, _searches()),
     }
     return attacks[name]()
 

@@ -9,7 +9,6 @@ before and after the server is restarted. The application runs under gunicorn wi
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import time
@@ -22,10 +21,9 @@ from bench import attackers
 from bench.demonstration import (
     REGION,
     Tenant,
-    add_arguments,
     add_tenants,
     demonstration,
-    measured_checkouts,
+    measure_checkouts,
 )
 from bench.measure import sign_in
 from bench.second_tenant import SecondTenant
@@ -38,12 +36,7 @@ RESTART_SECONDS = 35
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    parser.add_argument("--jobs", type=int, default=56)
-    arguments = parser.parse_args()
-    for checkout in measured_checkouts(arguments):
-        _measure(checkout, arguments.database, arguments.jobs)
+    measure_checkouts(__doc__, "--jobs", 56, _measure)
 
 
 def _measure(checkout: Path, database: str, jobs: int) -> None:

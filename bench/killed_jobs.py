@@ -2,10 +2,10 @@
 
     python -m bench.killed_jobs --database postgresql
 
-There is a job of each kind. One worker (`flask work`) at a time does the jobs. As soon as a kind
-that was not hit yet is in its middle, the worker is killed with SIGKILL and another one starts. The
-benchmark lets the leases expire at once, except after the last kill: then it measures how long the
-next worker waits for the leases.
+There is a job of each kind. One worker (`flask work`) at a time works on the jobs. When the worker
+has done a part of a kind of job that was not interrupted yet, the benchmark kills the worker with
+SIGKILL and starts another. The benchmark lets the leases expire at once, except after the last
+kill: then it measures how long the next worker waits for the leases.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.load import DESCRIBED, DESCRIBED_ID
 from models import JobRow
 from sandbox import faulty
 from tests.clouds.aws import answers
-from tests.conftest import _fill
+from tests.conftest import fill_database
 from tests.database.servers import postgresql_server
 from tests.jobs.threads import expire_leases
 from tests.served import ROOT, app_environ
@@ -37,8 +37,11 @@ from webapp import create_app, database
 from webapp.credentials.vault import Vault
 
 CLOUD_SECONDS = 0.3
+"""How long the cloud takes for an answer."""
 ROWS, CLOUD_ROWS = 150, 15
+"""The number of rows of a job, and of a job that calls the cloud."""
 LONGEST_SECONDS = 500
+"""The time after which jobs that are not done count as a problem."""
 
 
 def main() -> None:
@@ -87,8 +90,8 @@ def cloud() -> faulty.Behavior:
 
 @contextmanager
 def prepared_database(url: str, environ: Mapping[str, str]) -> Iterator[None]:
-    """Create a database with the cast of the tests, and connect this process to it."""
-    _fill(url)
+    """Create a database with the people and scopes of the tests, and connect to it."""
+    fill_database(url)
     create_app(environ)
     with models.database.connection_context():
         yield
@@ -124,7 +127,7 @@ def _kill(every: EveryJob, environ: Mapping[str, str], remaining: set[str]) -> l
 
 
 def _measure_takeover() -> None:
-    """Print when the next worker continued the work of the killed one."""
+    """Print after how many seconds the next worker continued the work of the killed worker."""
     began, before = time.monotonic(), _taken_over()
     while _taken_over() == before and time.monotonic() < began + 120:
         time.sleep(0.1)

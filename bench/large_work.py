@@ -34,8 +34,10 @@ from bench.fleet_database import DURABLE, open_fleet
 from bench.measure import percentiles, resident_mb, sign_in
 from tests import served
 
-SHARE_OF_LARGE_ACCOUNT = 0.45
-"""How many of all images `fleet.LARGE_ACCOUNT` owns."""
+WEIGHT_OF_LARGE_ACCOUNT = 0.45
+"""The weight of `fleet.LARGE_ACCOUNT` among the owners of images."""
+SUM_OF_WEIGHTS = 0.97
+"""The approximate sum of the weights of all owners in `bench.fleet`."""
 IMAGES = f"/account/{fleet.LARGE_ACCOUNT}/images"
 OTHER_IMAGES = f"/account/{fleet.SMALL_ACCOUNT}/images"
 HIDDEN_FIELD = re.compile(r'<input[^>]*type="hidden"[^>]*>')
@@ -54,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--only", default="", help="measure only the steps with this text")
     arguments = parser.parse_args()
-    images = int(arguments.images / SHARE_OF_LARGE_ACCOUNT * 0.97)
+    images = int(arguments.images / WEIGHT_OF_LARGE_ACCOUNT * SUM_OF_WEIGHTS)
     settings = {**DURABLE, "autovacuum": "on"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -66,6 +68,8 @@ def main() -> None:
 
 
 class _Bench:
+    """Measures the steps one after the other."""
+
     def __init__(self, server: served.Server, url: str, seconds: float, lines: int) -> None:
         self._server, self._seconds, self._lines = server, seconds, lines
         self._database_url = url
@@ -87,7 +91,10 @@ class _Bench:
                 print(f"    {others.report()}", flush=True)
 
     def _bulk_action(self, action: str) -> str:
-        """Return the times, and leave the URL of the job in `_job`."""
+        """Apply a bulk action to all images of the account, and return the times.
+
+        The URL of the job is stored in `_job`.
+        """
         chosen = {"action": action, "all": "y", "q": ""}
         page, preview_seconds = self._post(f"{IMAGES}/bulk", chosen, IMAGES)
         if "bulk/start" not in page.text:

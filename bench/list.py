@@ -5,8 +5,8 @@
 
 There are two or three contenders: this application, the lower bound (`bench.lower_bound`) and, with
 `--against`, the application of another checkout, which must have the same schema. With `--setting`
-and `--against .`, the other one is this application without the settings. Each contender runs under
-gunicorn with two workers. All contenders read the same database (`bench.fleet`).
+and `--against .`, the third contender is this application without the settings. Each contender runs
+under gunicorn with two workers. All contenders read the same database (`bench.fleet`).
 
 First, the benchmark checks that all contenders list the same images in the same order. Then, one
 client requests each page from the contenders in turn, so that other load on the machine affects all
@@ -289,9 +289,8 @@ def _measure_case(
 
 
 def _measure_block(client: Client, url: str) -> list[float]:
-    client.get(
-        url
-    )  # Not measured, because the other contenders have just filled the processor's caches.
+    # This request is not measured: other contenders have just filled the processor's caches.
+    client.get(url)
     return milliseconds(lambda: client.get(url), BLOCK)
 
 

@@ -29,7 +29,7 @@ COUNT_LIMIT = 10_000
 AGES = (0, 30, 90, 365, 730, 3_650)
 AGE_COUNT_LIMIT = 10_000
 """The images of one age are counted up to this number on the Overview page."""
-MENUS = (
+FILTER_COLUMNS = (
     "cloud",
     "os_family",
     "location",
@@ -39,7 +39,7 @@ MENUS = (
     "architecture",
     "verified",
 )
-CHARTS = ("cloud", "os_family", "scope_id", "status", "state", "agent_installed", "verified")
+CHART_COLUMNS = ("cloud", "os_family", "scope_id", "status", "state", "agent_installed", "verified")
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,11 @@ def fleet_cases() -> list[Case]:
         ("number of hits", f"images/count?q={COMMON_WORD}"): LowerBound(
             _count_matches(slices, COMMON_WORD), sums=True
         ),
-        ("filter menus", "images/filters?q="): LowerBound(_group_values(slices, MENUS), sums=True),
+        ("filter menus", "images/filters?q="): LowerBound(
+            _group_values(slices, FILTER_COLUMNS), sums=True
+        ),
         ("overview", "overview"): LowerBound(
-            _group_values(slices, CHARTS), _ages(slices), sums=True
+            _group_values(slices, CHART_COLUMNS), _ages(slices), sums=True
         ),
     }
     cases = [
@@ -208,7 +210,7 @@ def _range_page(slices: Slices, where: str, unindexed: str = "") -> LowerBound:
 
     Matches are counted by the index of the column. The rows are found by checking the newest
     images. `unindexed` is the same condition in a form for which the database cannot use the index
-    of the column. Otherwise, it could find all matches by that index and sort them.
+    of the column. Otherwise, the database could find all matches by that index and sort them.
     """
     return LowerBound(
         rows(slices, where=unindexed or where), count_up_to(COUNT_LIMIT + 1, slices, where)

@@ -41,8 +41,8 @@ import models
 from bench.fleet import report_progress
 from bench.fleet_database import DURABLE, KINDS, open_fleet
 from bench.load_clients import KINDS as KINDS_OF_REQUESTS
-from bench.load_clients import Client, Job, Sample, run_clients
-from bench.load_fleet import create_jobs, lost_changes
+from bench.load_clients import Assignment, Client, Sample, run_clients
+from bench.load_fleet import create_assignments, lost_changes
 from bench.measure import children_of, parse_setting, percentiles, processor_seconds, resident_mb
 from sandbox import faulty
 from tests import served
@@ -70,7 +70,7 @@ DESCRIBED = {
         {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}}
     ],
 }
-"""The image that the cloud describes, under each ID."""
+"""The image that the cloud describes, whatever ID is requested."""
 
 
 def main() -> None:
@@ -89,10 +89,12 @@ def main() -> None:
             **dict(arguments.setting),
         }
         with _database(url):
-            jobs = create_jobs(max(arguments.clients), endpoint, environ["CREDENTIALS_KEYS"])
+            assignments = create_assignments(
+                max(arguments.clients), endpoint, environ["CREDENTIALS_KEYS"]
+            )
         log = folder / "log"
         with served.serve_app(environ, log, WORKERS) as server:
-            clients = _sign_in(server.url, jobs)
+            clients = _sign_in(server.url, assignments)
             rows = []
             if not arguments.json:
                 print(f"{'':14}{'requests':>11}{'p50':>9}{'p95':>9}{'p99':>9}{'wrong':>7}")
@@ -155,19 +157,21 @@ def _database(url: str) -> Iterator[None]:
         close_all(database)
 
 
-def _sign_in(url: str, jobs: Sequence[Job]) -> list[Client]:
+def _sign_in(url: str, assignments: Sequence[Assignment]) -> list[Client]:
     """Sign in all people, and let each look up an image, so that both workers have loaded AWS."""
     with ThreadPoolExecutor(4) as pool:
-        clients = list(pool.map(lambda each: Client(each[0], url, each[1]), enumerate(jobs)))
+        clients = list(pool.map(lambda each: Client(each[0], url, each[1]), enumerate(assignments)))
         for _ in range(2):
             list(pool.map(Client.look_up, clients))
     _take_samples(clients)
-    report_progress(f"{len(clients)} people of {len({_account(job) for job in jobs})} accounts")
+    report_progress(
+        f"{len(clients)} people of {len({_account(each) for each in assignments})} accounts"
+    )
     return clients
 
 
-def _account(job: Job) -> str:
-    return job.scope.split("/")[2]
+def _account(assignment: Assignment) -> str:
+    return assignment.scope.split("/")[2]
 
 
 def _measure(

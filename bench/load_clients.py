@@ -28,7 +28,7 @@ WEIGHTS = (80, 5, 5, 5)
 """How often a client chooses each kind of request. Another 5 image pages follow the writes: like a
 browser, the client then opens the page that the answer redirects to."""
 FOLLOWED = 0.4
-"""How often a client follows Next, if the list has a next page."""
+"""The probability that a client follows Next, if the list has a next page."""
 TIMEOUT_SECONDS = 60
 REGION = REGIONS[0]
 _TOKEN = re.compile(r'X-CSRFToken": "([^"]+)"')
@@ -46,7 +46,7 @@ class OwnImage:
 
 
 @dataclass(frozen=True)
-class Job:
+class Assignment:
     """The person, scope and images of one client. `scope` is the prefix of the URLs of the scope.
 
     The images in `own` belong to this client alone.
@@ -100,7 +100,7 @@ class Client:
 
     number: int
     url: str
-    job: Job
+    assignment: Assignment
     saved: list[Saved] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
 
@@ -109,10 +109,12 @@ class Client:
         self._address = urlsplit(self.url).netloc
         self._next = ""
         self._looked_up: _LookedUp | None = None
-        self._own = list(self.job.own)
+        self._own = list(self.assignment.own)
         self._writes = 0
-        session = sign_in(self.url, self.job.email)
-        token = _TOKEN.search(session.get(f"{self.url}{self.job.scope}/images", timeout=30).text)
+        session = sign_in(self.url, self.assignment.email)
+        token = _TOKEN.search(
+            session.get(f"{self.url}{self.assignment.scope}/images", timeout=30).text
+        )
         assert token is not None
         self._token = token[1]
         self._cookies = {each.name: each.value or "" for each in session.cookies}
@@ -128,16 +130,20 @@ class Client:
     def look_up(self) -> None:
         """Press NEXT in New Image, with an image ID that nobody has looked up before."""
         image_id = f"ami-{self._chance.getrandbits(68):017x}"
-        chosen = {"credentials": self.job.credentials, "location": REGION, "image_id": image_id}
-        path = f"{self.job.scope}/images/new/aws/confirm?{urlencode(chosen)}"
+        chosen = {
+            "credentials": self.assignment.credentials,
+            "location": REGION,
+            "image_id": image_id,
+        }
+        path = f"{self.assignment.scope}/images/new/aws/confirm?{urlencode(chosen)}"
         answer = self._request(LOOK_UP, "GET", path)
         if not answer.problem and (receipt := _RECEIPT.search(answer.page)):
-            url = f"{self.job.scope}/images?{urlencode({'cloud': 'aws', **chosen})}"
+            url = f"{self.assignment.scope}/images?{urlencode({'cloud': 'aws', **chosen})}"
             self._looked_up = _LookedUp(url, html.unescape(receipt[1]))
 
     def _list(self) -> None:
         follows = self._next and self._chance.random() < FOLLOWED
-        path = self._next if follows else f"{self.job.scope}/images{self._query()}"
+        path = self._next if follows else f"{self.assignment.scope}/images{self._query()}"
         self._next = next_url(self._request(LIST, "GET", path).page)
 
     def _query(self) -> str:
@@ -167,8 +173,8 @@ class Client:
         return "?" + urlencode(query) if query else ""
 
     def _image(self) -> None:
-        image = self._chance.choice(self.job.visible)
-        self._request(IMAGE, "GET", f"{self.job.scope}/images/{image}")
+        image = self._chance.choice(self.assignment.visible)
+        self._request(IMAGE, "GET", f"{self.assignment.scope}/images/{image}")
 
     def _write(self) -> None:
         """Register the image that was looked up last, or else edit an image or its status."""
@@ -198,7 +204,7 @@ class Client:
         self._send_form("register", looked_up.url, fields, name)
 
     def _change(self, image: OwnImage, action: str, fields: dict[str, str], text: str) -> None:
-        path = f"{self.job.scope}/images/{image.id}/{action}"
+        path = f"{self.assignment.scope}/images/{image.id}/{action}"
         if self._send_form(action, path, {**fields, "revision": str(image.revision)}, text):
             image.revision += 1
             self._own.append(image)

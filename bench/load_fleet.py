@@ -14,7 +14,7 @@ from typing import Any
 from peewee import fn
 
 from bench.fleet import SCALR_ADMIN
-from bench.load_clients import Job, OwnImage, Saved
+from bench.load_clients import Assignment, OwnImage, Saved
 from models import (
     AuditEntry,
     CloudCredentials,
@@ -31,15 +31,15 @@ from webapp.clouds import CLOUDS
 from webapp.credentials.vault import Vault
 from webapp.images import operating_systems
 
-FEWEST_IMAGES = 40
-"""The fewest images of a scope in which people work."""
+MIN_IMAGES = 40
+"""The minimum number of images of a scope in which people work."""
 VISIBLE_IMAGES = 200
-"""How many images of a scope, and how many shared images of Scalr, the clients open."""
+"""The maximum number of images of a scope, and of shared images of Scalr, that clients open."""
 OWN_IMAGES = 20
-"""The most images that one client changes."""
+"""The maximum number of images that one client changes."""
 
 
-def create_jobs(count: int, endpoint: str, key: str) -> list[Job]:
+def create_assignments(count: int, endpoint: str, key: str) -> list[Assignment]:
     """Add `count` people who edit images, and return their jobs.
 
     The people are distributed over the accounts, and within an account over its scopes. Each
@@ -48,9 +48,9 @@ def create_jobs(count: int, endpoint: str, key: str) -> list[Job]:
     scopes = _scopes()[:count]
     chosen = [scopes[number % len(scopes)] for number in range(count)]
     people_by_scope = Counter(scope.id for scope in chosen)
-    images = {scope.id: _image_jobs(scope, people_by_scope[scope.id]) for scope in scopes}
+    images = {scope.id: _choose_images(scope, people_by_scope[scope.id]) for scope in scopes}
     password_hash = Person.get(Person.email == SCALR_ADMIN).password_hash
-    jobs = []
+    assignments = []
     with transaction():
         credentials = _create_credentials(scopes, endpoint, Vault([key]))
         for number, scope in enumerate(chosen):
@@ -62,8 +62,8 @@ def create_jobs(count: int, endpoint: str, key: str) -> list[Job]:
             )
             Membership.create(person=person, scope=scope, role=Role.EDITOR)
             visible, own = images[scope.id]
-            jobs.append(
-                Job(
+            assignments.append(
+                Assignment(
                     email=person.email,
                     scope=f"/{scope.level}/{scope.path}",
                     credentials=credentials[scope.account_path],
@@ -71,12 +71,12 @@ def create_jobs(count: int, endpoint: str, key: str) -> list[Job]:
                     own=own.pop(),
                 )
             )
-    return jobs
+    return assignments
 
 
 def _scopes() -> list[Scope]:
     """Return the scopes with enough images: first one of each account, then a second, and so on."""
-    has_enough = fn.COUNT(Image.id) >= FEWEST_IMAGES
+    has_enough = fn.COUNT(Image.id) >= MIN_IMAGES
     ids = Image.select(Image.scope).group_by(Image.scope).having(has_enough)
     by_account: dict[str, list[Scope]] = defaultdict(list)
     rows = Scope.select_with_parents().where(Scope.id.in_(ids), Scope.level != Level.SCALR)
@@ -100,8 +100,8 @@ def _create_credentials(scopes: Sequence[Scope], endpoint: str, vault: Vault) ->
     return ids
 
 
-def _image_jobs(scope: Scope, people: int) -> tuple[list[int], list[list[OwnImage]]]:
-    """Return the images of a scope that its people open, and for each person those to change."""
+def _choose_images(scope: Scope, people: int) -> tuple[list[int], list[list[OwnImage]]]:
+    """Return the IDs of images that all people open, and the images that each person changes."""
     newest = Image.select().where(Image.scope == scope).order_by(Image.id.desc())
     images = list(newest.limit(VISIBLE_IMAGES + 4 * OWN_IMAGES * people))
     of_scalr = Image.select(Image.id).where(Image.scope == Scope.get(path=""), Image.shared)

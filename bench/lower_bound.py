@@ -45,10 +45,10 @@ Slices = Sequence[tuple[int, bool]]
 class LowerBound:
     """The statements for one page.
 
-    `page` selects the rows. `count` selects the numbers that the page shows above the rows. Without
-    `count`, the page shows the number of rows. With `sums`, the last column of `page` is a number.
-    For each other column, the page shows the sum of the numbers by value. Adding the numbers in
-    Python is less work than in SQL.
+    `page` selects the rows. `count` selects the numbers that the page shows above the rows. If
+    `count` is '', the page shows the number of rows. If `sums` is true, the last column of `page`
+    is a number, and the page shows the sum of these numbers for each value of each other column.
+    Adding the numbers in Python is less work than in SQL.
     """
 
     page: str

@@ -1,4 +1,4 @@
-"""Functions that all benchmarks use: they measure times and memory, and sign in."""
+"""Functions that several benchmarks use: they measure times and memory, and sign in."""
 
 from __future__ import annotations
 

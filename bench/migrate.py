@@ -1,9 +1,12 @@
 """Measure how long writers and readers wait while the schema is migrated.
 
-Five writers change images, as the old version of the application does, in a copy of an installation
-with an old schema: `python -m bench.migrate URL`. Two readers read the first rows of a list. They
-all pause for a moment after each transaction. The longest transactions before the migration show
-how much of the time is due to other load. With `--limit`, the migration is killed after this time.
+    python -m bench.migrate URL [--checkout FOLDER] [--limit SECONDS]
+
+The database is a copy of an installation with an old schema. Five writers change images in it, as
+the old version of the application does. Two readers read the first rows of a list. All of them
+pause for a moment after each transaction. They work for some time before the migration begins. The
+longest transactions of this time show how long clients wait without a migration. With `--limit`,
+the migration is killed after this time.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from tests.served import ROOT, python_of
 WRITERS, READERS = 5, 2
 PAUSE_SECONDS = 0.01
 QUIET_SECONDS = 30.0
+"""How long the clients work before the migration or the backup begins."""
 CHANGE = (
     "UPDATE image SET description = 'Changed', revision = revision + 1 WHERE id = {0}",
     (
@@ -39,8 +43,7 @@ CHANGE = (
         "'image:{0}', revision, '{{}}' FROM image WHERE id = {0}"
     ),
 )
-
-
+"""The statements of a transaction that changes image {0}."""
 LIST = (
     "SELECT id, name, cloud_image_id, location, registered_at FROM image "
     "WHERE scope_id = (SELECT scope_id FROM image WHERE id = {0}) AND shared = {1} "
@@ -75,7 +78,7 @@ class Transactions:
 
 
 def _connect(url: str) -> Callable[[str], None]:
-    """Return a function that executes SQL over a connection of its own."""
+    """Return a function that executes SQL over a new connection."""
     if urlsplit(url).scheme == "sqlite":
         file = sqlite3.connect(
             urlsplit(url).path, timeout=600, isolation_level=None, check_same_thread=False
@@ -99,6 +102,7 @@ def _connect(url: str) -> Callable[[str], None]:
 def _run(
     url: str, statements: Sequence[str], images: int, done: Transactions, ended: threading.Event
 ) -> None:
+    """Execute the statements again and again, for random images, until `ended` is set."""
     execute = _connect(url)
     chance = random.Random()  # noqa: S311  not a secret
     while not ended.is_set():
@@ -134,25 +138,29 @@ class Load:
     writes: Transactions = field(default_factory=Transactions)
     reads: Transactions = field(default_factory=Transactions)
     start: float = 0.0
-    begun: float = 0.0
-    """When the first seconds, in which nothing else happens, ended."""
+    """When the clients began."""
+    quiet_until: float = 0.0
+    """When QUIET_SECONDS were over, so that the migration or the backup began."""
 
     def figures(self, end: float) -> dict[str, object]:
-        """Return how long the clients waited before `begun`, and from then to `end`."""
+        """Return how long the clients waited before `quiet_until`, and from then to `end`."""
         return {
-            "seconds": round(end - self.begun, 1),
+            "seconds": round(end - self.quiet_until, 1),
             "changes": len(self.writes.times),
             "errors": [*self.writes.errors[:3], *self.reads.errors[:3]],
-            "writers_before_ms": self.writes.figures(self.start, self.begun),
-            "writers_during_ms": self.writes.figures(self.begun, end),
-            "readers_before_ms": self.reads.figures(self.start, self.begun),
-            "readers_during_ms": self.reads.figures(self.begun, end),
+            "writers_before_ms": self.writes.figures(self.start, self.quiet_until),
+            "writers_during_ms": self.writes.figures(self.quiet_until, end),
+            "readers_before_ms": self.reads.figures(self.start, self.quiet_until),
+            "readers_during_ms": self.reads.figures(self.quiet_until, end),
         }
 
 
 @contextmanager
 def clients(url: str) -> Iterator[Load]:
-    """Let five writers and two readers work, and yield after the first seconds."""
+    """Let five writers and two readers work while the context is active.
+
+    Enter the context after QUIET_SECONDS.
+    """
     load, ended = Load(_count(url)), threading.Event()
     begin = "BEGIN IMMEDIATE" if urlsplit(url).scheme == "sqlite" else "BEGIN"
     threads = [
@@ -167,7 +175,7 @@ def clients(url: str) -> Iterator[Load]:
     for thread in threads:
         thread.start()
     time.sleep(QUIET_SECONDS)
-    load.begun = time.monotonic()
+    load.quiet_until = time.monotonic()
     try:
         yield load
     finally:
@@ -181,13 +189,13 @@ def measure(url: str, checkout: Path, limit: float | None = None) -> dict[str, o
     with clients(url) as load:
         output = _migrate(url, checkout, limit)
         end = time.monotonic()
-    longest = load.writes.longest(load.begun, end)
+    longest = load.writes.longest(load.quiet_until, end)
     return {
         "images": load.images,
         "migration": output,
         **load.figures(end),
         "longest_writes": [
-            {"at": round(at - load.begun, 1), "seconds": round(seconds, 2)}
+            {"at": round(at - load.quiet_until, 1), "seconds": round(seconds, 2)}
             for at, seconds in longest
         ],
     }

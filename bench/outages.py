@@ -55,6 +55,7 @@ from tests.served import ROOT, app_environ, serve_app
 MEGABYTES = 600
 """The size of the file system with the data."""
 BEFORE_SECONDS, AFTER_SECONDS = 3.0, 15.0
+"""How long the people work before and after a fault."""
 PAUSE_SECONDS = 0.2
 """The pause of each person between two requests."""
 SUCCESS = {"list": 200, "create": 303, "rename": 303, "sign in": 303}
@@ -199,6 +200,7 @@ def _execute(*command: str, statuses: tuple[int, ...] = (0,)) -> None:
 
 @contextmanager
 def disk_full(site: Site) -> Iterator[None]:
+    """Fill the file system with a file, and delete the file at the end."""
     ballast = site.disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (1024 * 1024, 4096, 512):
@@ -446,7 +448,11 @@ def _print_kind(name: str, samples: list[Sample], began: float, over: float) -> 
 
 
 def _verify(site: Site, changes: Changes) -> tuple[Totals, int]:
-    """Compare the database with what the people know."""
+    """Compare the database with the answers that the people got.
+
+    Return the totals, and the number of changes that were saved although the answer said that
+    nothing was saved.
+    """
     totals = Totals(len(changes.acknowledged), len(changes.refused))
     stored = stored_rows(site.database_url)
     rows = [row for row in stored if not any(str(name).startswith("renamed") for name in row)]

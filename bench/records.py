@@ -28,8 +28,8 @@ from webapp.people import accounts
 
 PASSWORD = "correct horse battery"  # noqa: S105  of the only person
 CHUNK = 500
-SHARE_OF_LARGE_ACCOUNT = 100
-"""One of so many entries belongs to the account with many environments."""
+ENTRIES_PER_ENVIRONMENT_ENTRY = 100
+"""One in this many entries belongs to an environment of the large account."""
 
 
 def main() -> None:
@@ -110,9 +110,9 @@ def _entries(count: int, other: int, below: list[int]) -> Iterator[dict[str, Any
         "changes": {"name": ["ubuntu", "ubuntu-noble"]},
     }  # fmt: skip
     for number in range(count):
-        is_below = number % SHARE_OF_LARGE_ACCOUNT == 0
-        place = number // SHARE_OF_LARGE_ACCOUNT % len(below)
-        yield {**values, "scope": below[place] if is_below else other}
+        is_below = number % ENTRIES_PER_ENVIRONMENT_ENTRY == 0
+        index = number // ENTRIES_PER_ENVIRONMENT_ENTRY % len(below)
+        yield {**values, "scope": below[index] if is_below else other}
 
 
 def _insert(table: Any, rows: Iterator[dict[str, Any]]) -> None:

@@ -3,9 +3,10 @@
     python -m bench.rolling_upgrade OLD_CHECKOUT [--database sqlite|postgresql]
 
 A server of the old checkout and, after `migrate`, a server of this checkout use the same database.
-The steps are those of "Upgrade without an interruption" in `docs/upgrade.md`. People work on
-both servers over HTTP: they register images of the sandbox, edit, list and delete them. At the end,
-the registry must contain what the last answers said, and new columns must be filled.
+The steps are those of "Upgrade without an interruption" in `docs/upgrade.md`. People work on both
+servers over HTTP: they register images of the sandbox, edit, list and delete them. At the end, the
+benchmark compares the database with the answers that the people got, and counts the rows whose new
+columns are not filled.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ OPERATING_SYSTEM = {
 }
 EMAIL = "scalr@example.com"
 PHASE_SECONDS = 8.0
+"""How long each phase of the upgrade lasts."""
 CATCH_UP_SECONDS = 25.0
+"""How long the new version runs alone, so that it can fill the new columns."""
 PAUSE_SECONDS = 0.05
 
 

@@ -19,7 +19,11 @@ PAUSE_SECONDS = 0.02
 
 
 class SecondTenant:
-    """Measures an application under gunicorn. `credentials` are those of a healthy AWS, if any."""
+    """Measures an application under gunicorn.
+
+    `credentials` is the ID of the credentials of a healthy AWS. If it is None, no look-ups are
+    measured.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,10 @@ def _require_details(answer: requests.Response) -> requests.Response:
 
 
 def print_times(name: str, call: Callable[[], object], rounds: int) -> None:
-    """Call something for at most SECONDS. Print p50, p95, the longest time, and each status."""
+    """Repeat `call` up to `rounds` times, for at most SECONDS.
+
+    Print p50, p95, the longest time, and each status.
+    """
     times: list[float] = []
     statuses: Counter[str] = Counter()
     end = time.monotonic() + SECONDS

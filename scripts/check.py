@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests import pgbouncer, production  # noqa: E402
 from tests.clouds.vmware import vcsim  # noqa: E402  from the folder above
-from tests.postgresql import NoPostgreSQL, programs  # noqa: E402
+from tests.postgresql import NoPostgreSQL, program_folder  # noqa: E402
 
 WORKERS = "--numprocesses=2"
 LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
@@ -224,13 +224,13 @@ def _prepare_postgresql() -> str:
     if os.environ.get("TEST_DATABASE_URL"):
         return ""
     try:
-        programs()
+        program_folder()
     except NoPostgreSQL:
         _install_with_apt("postgresql")
     else:
         return ""
     try:
-        programs()
+        program_folder()
     except NoPostgreSQL as error:
         return str(error)
     return ""

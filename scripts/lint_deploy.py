@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
-HARDENED = 2.0
+MAX_EXPOSURE = 2.0
 """The highest accepted exposure level of a unit, from 0 (safe) to 10."""
 
 
@@ -54,8 +54,8 @@ def _verify_units() -> Iterator[str]:
                 yield f"{unit.name}: {text}"
             exposure = _run(program, "security", "--offline=yes", "--no-pager", str(copy)).stdout
             level = float(exposure.rpartition("service: ")[2].split()[0])
-            if level > HARDENED:
-                yield f"{unit.name}: the exposure level is {level}, more than {HARDENED}"
+            if level > MAX_EXPOSURE:
+                yield f"{unit.name}: the exposure level is {level}, more than {MAX_EXPOSURE}"
 
 
 def _check_queries() -> Iterator[str]:

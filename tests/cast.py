@@ -26,7 +26,7 @@ def fill() -> None:
         scopes[path] = Scope.create(level=level, parent=scopes[parent], path=path, name=name)
     first = accounts.create("seed@example.com", "Seed", PASSWORD)
     for name, (home, role) in CAST.items():
-        # All share one hash, because hashing a password is slow on purpose.
+        # All people share one hash, because hashing a password is slow on purpose.
         person = Person.create(
             email=f"{name}@example.com",
             name=name,

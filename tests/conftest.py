@@ -71,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def new_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[NewDatabase]:
-    """Yield a function that opens a database with the cast and nothing else."""
+    """Yield a function that provides a database which contains only the cast."""
     if request.config.getoption("database") == "sqlite":
         yield _sqlite(tmp_path_factory.mktemp("sqlite"))
         return
@@ -86,7 +86,7 @@ def new_database(
 def _sqlite(folder: Path) -> NewDatabase:
     """Copy one filled database file for each test."""
     golden = folder / "golden.db"
-    _fill(f"sqlite:///{golden}")
+    fill_database(f"sqlite:///{golden}")
 
     @contextmanager
     def new() -> Iterator[str]:
@@ -115,7 +115,7 @@ def _postgresql(server: str, pooled: str = "") -> NewDatabase:
     url_of_app = url_at(pooled or server)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {database_name}")
-    _fill(url_of_app, pgbouncer=bool(pooled))
+    fill_database(url_of_app, pgbouncer=bool(pooled))
     tables = [table._meta.table_name for table in models.TABLES]
     copy = "".join(f"CREATE TABLE golden.{name} AS TABLE public.{name};" for name in tables)
     clear = "".join(f"DELETE FROM public.{name};" for name in reversed(tables))
@@ -132,7 +132,8 @@ def _postgresql(server: str, pooled: str = "") -> NewDatabase:
     return new
 
 
-def _fill(url: str, *, pgbouncer: bool = False) -> None:
+def fill_database(url: str, *, pgbouncer: bool = False) -> None:
+    """Migrate the empty database at `url`, and add the cast."""
     golden = database.open_database(url, pgbouncer=pgbouncer)
     models.database.initialize(golden)
     with golden.connection_context():
@@ -317,8 +318,8 @@ def details(**changes: object) -> ImageDetails:
         "size_gb": 8,
         "state": ImageState.AVAILABLE,
         "state_note": "",
-        "created": datetime(2026, 1, 2, tzinfo=UTC),
-        "deprecated": None,
+        "created_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "deprecated_at": None,
         "facts": (Fact("owner", "Owner account", "099720109477"),),
         "volumes": (Volume("/dev/sda1", "gp3", 8, "snap-1", encrypted=False, root=True),),
         "os_texts": ("ubuntu-noble-24.04",),

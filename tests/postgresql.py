@@ -44,13 +44,13 @@ def cluster(
 ) -> Iterator[str]:
     """Yield the URL of a superuser's database.
 
-    This is TEST_DATABASE_URL if it is set, unless the test needs a cluster of its `own`. Otherwise
-    start a cluster with SETTINGS and `settings`, and stop it afterwards. Raises NoPostgreSQL.
+    If TEST_DATABASE_URL is set and `own` is false, yield TEST_DATABASE_URL. Otherwise, start a
+    cluster with SETTINGS and `settings`, and stop it afterwards. Raises NoPostgreSQL.
     """
     if not own and (url := os.environ.get("TEST_DATABASE_URL")):
         yield url
         return
-    programs()
+    program_folder()
     # A session of its own, because Ctrl-C is for the tests, which need the server to clean up.
     with subprocess.Popen(
         [sys.executable, __file__, *(f"{name} = {value}" for name, value in settings.items())],
@@ -66,7 +66,7 @@ def cluster(
         yield url
 
 
-def programs() -> Path:
+def program_folder() -> Path:
     """Return the folder of initdb and pg_ctl of the newest version. Raises NoPostgreSQL."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if found:
@@ -137,7 +137,7 @@ def run_program(folder: Path, user: str | None, program: str, *arguments: str) -
     log = folder / f"{program}.log"
     with log.open("a") as output:
         done = subprocess.run(
-            [programs() / program, *arguments, f"--pgdata={folder / 'data'}"],
+            [program_folder() / program, *arguments, f"--pgdata={folder / 'data'}"],
             cwd=folder,
             user=user,
             group=pwd.getpwnam(user).pw_gid if user else None,

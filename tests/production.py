@@ -40,6 +40,8 @@ class NoProduction(RuntimeError):
 
 @dataclass
 class Production:
+    """A running production set."""
+
     url: str
     """The URL of nginx."""
     http_port: int

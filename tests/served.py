@@ -75,6 +75,7 @@ class Server:
         return self._process.wait(seconds)
 
     def end(self) -> None:
+        """End the program and its child processes, and wait for the end of the program."""
         if self._process.poll() is None:
             os.killpg(self.pid, signal.SIGTERM)
             try:
@@ -145,7 +146,7 @@ def seed(environ: Mapping[str, str], sandbox: Path, checkout: Path = ROOT) -> No
 
 
 def python_of(checkout: Path) -> str:
-    """Return the Python of a checkout's virtual environment, or this one."""
+    """Return the Python of a checkout's virtual environment, or the Python of this process."""
     python = checkout / ".venv" / "bin" / "python"
     return str(python) if python.exists() else sys.executable
 

@@ -41,7 +41,7 @@ ERRORS = CloudError.__subclasses__()
 MESSAGE = "The cloud’s own words."
 NEXT, IMPORT, CHECK, BULK_CHECK = "NEXT", "import look-up", "Check now", "bulk check"
 CHECK_JOB = ACTIONS["check"].job_action.key
-READ, UNREAD = ImageState.AVAILABLE, ImageState.UNKNOWN
+READ, NEVER_READ = ImageState.AVAILABLE, ImageState.UNKNOWN
 
 
 def stored_state(error: type[CloudError], before: ImageState) -> ImageState:
@@ -56,7 +56,7 @@ def _lines() -> Iterator[Any]:
                 name = f"{peer.cloud.key}: {error.__name__}: {way}: nothing is stored"
                 yield pytest.param(peer, error, way, None, id=name)
             for way in (CHECK, BULK_CHECK):
-                for before in (READ, UNREAD):
+                for before in (READ, NEVER_READ):
                     after = stored_state(error, before)
                     change = f"{before.token} → {after.token}"
                     name = f"{peer.cloud.key}: {error.__name__}: {way}: {change}"
@@ -172,7 +172,7 @@ def test_only_a_definite_answer_changes_a_state(
     assert len(calls) == (attempts[error] if is_retried else 1)
     after, found = reload(image), stored_state(error, before)
     assert (after.state, after.details["state"]) == (found, found)
-    assert after.verified == (found is not UNREAD)
+    assert after.verified == (found is not NEVER_READ)
     is_definite = error is ImageNotFound
     has_failed = not is_definite and error is not CallsInProgress  # Nothing was sent.
     assert after.check_error == (MESSAGE if has_failed else "")

@@ -85,7 +85,7 @@ def test_images_that_were_never_read_get_the_state_unknown(
 ) -> None:
     make_image("acme", 1)
     editor, acme = actor_of("account-editor"), scope("acme")
-    unread, deleted = (
+    never_read, deleted = (
         registration.register_unverified(
             editor, acme, "aws", Locator("us-east-1", f"ami-0000000{number}"), choices(),
             details=details(),
@@ -101,9 +101,9 @@ def test_images_that_were_never_read_get_the_state_unknown(
     assert DeletedImage.get().record["columns"]["state"] == "available"
     assert runner.up()[0] == CHECKS
     states = {image.id: image.state for image in Image.select()}
-    assert states.pop(unread.id) == ImageState.UNKNOWN
+    assert states.pop(never_read.id) == ImageState.UNKNOWN
     assert list(states.values()) == [ImageState.AVAILABLE]
-    assert Image.get_by_id(unread.id).details["state"] == "unknown"
+    assert Image.get_by_id(never_read.id).details["state"] == "unknown"
     groups = {(group.state, group.verified): group.images for group in FacetGroup.select()}
     assert groups == {("available", True): 1, ("unknown", False): 1}
     deletion.restore_batch(editor, acme, batch)
@@ -202,16 +202,18 @@ def test_records_of_the_same_cloud_image_are_merged(
 ) -> None:
     admin, acme = actor_of("scalr-admin"), scope("acme")
     read = make_image("acme", 1, name="noble", shared=False)
-    unread, zone, newer = (make_image("acme", number, name=f"n{number}") for number in (2, 3, 4))
+    never_read, zone, newer = (
+        make_image("acme", number, name=f"n{number}") for number in (2, 3, 4)
+    )
     elsewhere = make_image("globex", 5, name="theirs")
     predecessor = make_image("acme", 6)
-    life_cycle.deprecate(admin, unread, models.today(), "Too old.", newer.id)
-    life_cycle.deprecate(admin, predecessor, models.today(), "", unread.id)
+    life_cycle.deprecate(admin, never_read, models.today(), "Too old.", newer.id)
+    life_cycle.deprecate(admin, predecessor, models.today(), "", never_read.id)
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down(KEYS)
     ami = read.cloud_image_id
     for image, location, image_id, state in (
-        (unread, "US-EAST-1", ami, "unknown"),
+        (never_read, "US-EAST-1", ami, "unknown"),
         (zone, "us-east-1a", ami, "available"),
         (elsewhere, "us-east-1b", ami, "available"),
     ):
@@ -417,14 +419,14 @@ def test_due_dates_are_found_in_the_details_and_the_life_cycle(
     future, past = date(2027, 4, 1), date(2026, 1, 1)
     none, both = LifeCyclePlan(), LifeCyclePlan(past, future)
     end = Fact("obsolete", "Obsolescence", "Announced for 2027-03-01")
-    deprecated = {"state": ImageState.DEPRECATED, "deprecated": instant}
-    store("aws", "ami-0000000b", instant, none, deprecated=instant)
+    deprecated = {"state": ImageState.DEPRECATED, "deprecated_at": instant}
+    store("aws", "ami-0000000b", instant, none, deprecated_at=instant)
     store("aws", "ami-0000000c", None, none, **deprecated)
-    store("aws", "ami-0000000d", instant, both, deprecated=instant)
+    store("aws", "ami-0000000d", instant, both, deprecated_at=instant)
     store("aws", "ami-0000000e", None, LifeCyclePlan(past))
-    store("gce", "a/global/images/b", obsolete, none, end=obsolete, facts=(end,))
-    store("azure", "P:O:S:1", instant, none, deprecated=instant, state_note=scheduled)
-    deleted = store("aws", "ami-0000000f", instant, none, deprecated=instant)
+    store("gce", "a/global/images/b", obsolete, none, ends_at=obsolete, facts=(end,))
+    store("azure", "P:O:S:1", instant, none, deprecated_at=instant, state_note=scheduled)
+    deleted = store("aws", "ami-0000000f", instant, none, deprecated_at=instant)
     batch = deletion.delete(editor, deleted)
     runner = Runner(models.database.obj, str(database.MIGRATIONS))
     runner.down(DUE_AT)

@@ -18,9 +18,12 @@ class Right(enum.StrEnum):
 
     VIEW_IMAGES = "images:view"
     EDIT_IMAGES = "images:edit"
-    """Register, import, edit, check, share, promote, delete and restore images; share views."""
+    """Register, import, edit, check, share, promote, delete and restore images.
+
+    Also share saved views.
+    """
     LIST_CREDENTIALS = "credentials:list"
-    """See the names of credentials, and register images with them."""
+    """See the names of credentials and the images that use them."""
     MANAGE_CREDENTIALS = "credentials:manage"
     MANAGE_MEMBERS = "members:manage"
     MANAGE_SCOPES = "scopes:manage"

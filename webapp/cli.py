@@ -27,7 +27,7 @@ from webapp.web.services import services
 log = logging.getLogger(__name__)
 
 END_SECONDS = 20.0
-"""The maximum time in seconds for which a worker finishes rows in progress after a signal."""
+"""How many seconds a worker may continue to work on rows after a signal."""
 
 
 def init_app(app: Flask) -> None:
@@ -73,7 +73,7 @@ def backup(file: Path, force: bool) -> None:
 @click.option("--force", is_flag=True, help="Replace a database that is not empty.")
 @with_appcontext
 def restore(file: Path, force: bool) -> None:
-    """Replace the database by the backup in FILE. Stop the application first."""
+    """Replace the database with the backup in FILE. Stop the application first."""
     url = _direct_database_url()
     with _refusals_explained():
         if isinstance(models.database.obj, SqliteDatabase):

@@ -23,6 +23,7 @@ HOST_NAME = re.compile(
 )
 """A host name, which may begin with `*.`."""
 PRINTABLE = re.compile(r"[!-~]+")
+"""A text of ASCII characters without spaces and control characters."""
 SECRETS = (
     "SECRET_KEY",
     "CREDENTIALS_KEYS",
@@ -31,8 +32,7 @@ SECRETS = (
     "REDIS_URL",
     "METRICS_TOKEN",
 )
-"""The settings that a file can contain."""
-KNOWN_SECRETS = {"secret", "changeme", "change-me", "dev", "development", "test", "password"}
+"""The settings whose value can be in a file. For example, SECRET_KEY_FILE is a path of a file."""
 
 
 DEFAULT_THREADS = 16
@@ -54,7 +54,7 @@ class Settings:
     credentials_keys: tuple[str, ...]
     """Fernet keys for cloud credentials. The first key encrypts. Every key can decrypt."""
     data_dir: Path
-    """The folder of the default database. It may be missing."""
+    """The folder of the default database. The folder may not exist yet."""
     secret_files: tuple[Path, ...]
     """The files that settings were read from."""
     database_url: str
@@ -77,7 +77,10 @@ class Settings:
     demonstration: bool
     log_level: str
     allowed_endpoints: tuple[str, ...]
-    """The hosts and networks to connect to. See `webapp.clouds.outgoing.endpoints`."""
+    """The hosts and networks that adapters may connect to, or () for the default.
+
+    See `webapp.clouds.outgoing.endpoints`.
+    """
     threads: int
     """Number of threads that serve requests in each process."""
     job_threads: int
@@ -148,7 +151,7 @@ def _secret_key(environ: Mapping[str, str]) -> str:
     advice = "Generate one with: python -c 'import secrets; print(secrets.token_hex(32))'"
     if not value:
         raise SettingsError(f"SECRET_KEY is missing. {advice}")
-    if len(value) < 32 or value.lower() in KNOWN_SECRETS or len(set(value)) < 8:
+    if len(value) < 32 or len(set(value)) < 8:
         raise SettingsError(f"SECRET_KEY is too easy to guess. {advice}")
     return value
 

@@ -69,7 +69,7 @@ class WarmUp:
 def _clouds_in_use() -> set[str]:
     """Return the keys of the clouds with stored credentials.
 
-    If the query fails, return an empty set. The start of an outage is logged only once.
+    If the query fails, return an empty set. `record_failure` logs the beginning of an outage.
     """
     try:
         with models.database.connection_context():

@@ -22,8 +22,8 @@ HOSTILE = ImageDetails(
     size_gb=8,
     state=ImageState.AVAILABLE,
     state_note=LONG,
-    created=None,
-    deprecated=None,
+    created_at=None,
+    deprecated_at=None,
     facts=(
         *(Fact(f"key_{number}", f"Label {number}", LONG) for number in range(5000)),
         Fact(OWNER, "Owner", "123456789012"),

@@ -136,7 +136,7 @@ def test_a_known_image_is_described(peer: Peer, cloud_url: str) -> None:
     assert details.state in ImageState
     assert details.os_texts
     assert all(details.os_texts)
-    for instant in filter(None, (details.created, details.deprecated)):
+    for instant in filter(None, (details.created_at, details.deprecated_at)):
         assert isinstance(instant, datetime)
         assert instant.tzinfo is not None
     keys = [fact.key for fact in details.facts]

@@ -19,7 +19,7 @@ from tests.postgresql import cluster, other_user, run_program
 
 
 class PostgresqlServer:
-    """A PostgreSQL server of its own."""
+    """A PostgreSQL server that a test can hang, stop and start again."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 import models
 from models import AuditEntry, OutcomeUnknown, Person, Scope, transaction
-from tests.conftest import _fill
+from tests.conftest import fill_database
 from tests.database.commands import run_flask
 from tests.database.conftest import outage_messages
 from tests.database.servers import PostgresqlServer, postgresql_server
@@ -35,10 +35,10 @@ LIMIT_SECONDS = 9.0
 @pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest) -> Iterator[PostgresqlServer]:
     if request.config.getoption("database") != "postgresql":
-        pytest.skip("These faults are those of a server.")
-    # Unlike the other tests, these must not lose what the server has acknowledged.
+        pytest.skip("Only a server can have these faults.")
+    # Unlike other tests, these tests must not lose changes that the server has acknowledged.
     with postgresql_server({"max_connections": "20", "synchronous_commit": "on"}) as running:
-        _fill(running.url)
+        fill_database(running.url)
         yield running
 
 
@@ -98,7 +98,7 @@ def wait_until_it_works(client: FlaskClient) -> None:
         time.sleep(0.2)
 
 
-def names(pool: postgresql.PostgresqlPool) -> tuple[int, int]:
+def count_accounts_and_entries(pool: postgresql.PostgresqlPool) -> tuple[int, int]:
     """Return how many new accounts there are, and how many entries of the audit log."""
     with pool.connection_context():
         scopes = Scope.select().where(Scope.path.startswith("new")).count()
@@ -131,15 +131,15 @@ def test_a_server_that_was_killed_is_used_again_after_its_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     assert create(client, "new1").status_code == 303
-    before = names(pool)
+    before = count_accounts_and_entries(pool)
     server.stop()
     for _ in range(3):
         assert create(client, "new2").status_code == 503
     server.start()
     wait_until_it_works(client)
-    assert names(pool) == before
+    assert count_accounts_and_entries(pool) == before
     assert create(client, "new2").status_code == 303
-    assert names(pool) == (before[0] + 1, before[1] + 1)
+    assert count_accounts_and_entries(pool) == (before[0] + 1, before[1] + 1)
     assert outage_messages(caplog) == [
         "the database cannot be reached",
         "the database can be reached again",
@@ -204,7 +204,7 @@ def test_a_locked_table_answers_503_and_nothing_is_half_done(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(database, "REQUEST_SECONDS", 0.5)
-    before = names(pool)
+    before = count_accounts_and_entries(pool)
     with psycopg.connect(server.url) as other:
         other.execute("LOCK TABLE audit_entry IN EXCLUSIVE MODE")
         for _ in range(2):
@@ -212,7 +212,7 @@ def test_a_locked_table_answers_503_and_nothing_is_half_done(
             assert response.status_code == 503
             assert BUSY in response.text
         assert client.get(ACCOUNTS).status_code == 200
-    assert names(pool) == before
+    assert count_accounts_and_entries(pool) == before
     assert create(client).status_code == 303
     assert outage_messages(caplog) == ["the database is busy"]
 
@@ -238,7 +238,7 @@ def test_a_read_only_server_answers_503(
 def test_a_file_system_that_is_read_only_is_a_failure_that_may_pass(
     pool: postgresql.PostgresqlPool,
 ) -> None:
-    """PostgreSQL then says that it has not the privilege to write the file."""
+    """PostgreSQL reports it as a lack of the privilege to write the file."""
     message = "could not open file: Read-only file system"
     statement = f"DO $$ BEGIN RAISE insufficient_privilege USING MESSAGE = '{message}'; END $$"
     with pool.connection_context(), pytest.raises(models.DATABASE_FAILURES) as raised:

@@ -29,7 +29,7 @@ NOT_SAVED = "Nothing was saved."
 @pytest.fixture(autouse=True)
 def only_sqlite(app: Flask) -> None:
     if not is_sqlite():
-        pytest.skip("These faults are those of a file.")
+        pytest.skip("Only a file can have these faults.")
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_a_file_that_was_replaced_is_opened_again(client: FlaskClient, file: Pat
 def test_another_program_that_opens_and_closes_the_file_loses_no_change(
     client: FlaskClient, file: Path
 ) -> None:
-    """A process that closes a file gives up its locks. The other program would delete the WAL."""
+    """If the app closed the file, it would lose its locks, and the program would delete the WAL."""
     assert create(client, "before").status_code == 303
     with models.database.connection_context():
         thread = threading.Thread(target=open_one_more)

@@ -30,6 +30,7 @@ JANUARY, MAY = datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 5, 31, tzinfo=UT
 
 
 def change_as_older_version(image: Image, **values: Any) -> None:
+    """Change columns without the derived columns, and increment only the `revision`."""
     Image.update({**values, Image.revision: Image.revision + 1}).where(
         Image.id == image.id
     ).execute()
@@ -69,7 +70,7 @@ def test_an_announcement_that_an_older_version_reads_gets_a_due_date(
     make_image: MakeImage, stores_end: bool
 ) -> None:
     image = make_image("acme")
-    answer = image_details.to_json(details(deprecated=MAY))
+    answer = image_details.to_json(details(deprecated_at=MAY))
     if not stores_end:
         del answer["end"]
     change_as_older_version(image, details=answer)
@@ -82,7 +83,7 @@ def test_a_restored_image_that_an_older_version_deleted_gets_a_due_date(
     make_image: MakeImage, editor: Actor, scope: ScopeAt
 ) -> None:
     image = make_image("acme")
-    image_details.apply_details(image, details(deprecated=MAY))
+    image_details.apply_details(image, details(deprecated_at=MAY))
     image.save()
     batch = deletion.delete(editor, image)
     deleted = DeletedImage.get()

@@ -58,12 +58,12 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, answer: ImageDetails | Exceptio
 
 
 @pytest.fixture
-def unread(make_credentials: MakeCredentials, editor: Actor, acme: Scope) -> Image:
+def never_read(make_credentials: MakeCredentials, editor: Actor, acme: Scope) -> Image:
     """Return an image of acme that was never read from its cloud."""
-    return register_unread(editor, acme, make_credentials())
+    return register_never_read(editor, acme, make_credentials())
 
 
-def register_unread(
+def register_never_read(
     editor: Actor, acme: Scope, credentials: CloudCredentials, image_id: str = "ami-0000000a"
 ) -> Image:
     return registration.register_unverified(
@@ -71,7 +71,7 @@ def register_unread(
         acme,
         "aws",
         Locator("us-east-1", image_id),
-        choices(name="unread"),
+        choices(name="never read"),
         details=details(facts=(), volumes=()),
         credentials_id=credentials.id,
     )
@@ -101,20 +101,20 @@ def test_a_check_corrects_an_image_that_was_marked_as_gone_by_mistake(
     assert (stored.state, stored.details["state_note"]) == (ImageState.AVAILABLE, "")
 
 
-def test_an_image_that_was_never_read_has_a_state_of_its_own(unread: Image) -> None:
-    stored = Image.get_by_id(unread.id)
+def test_an_image_that_was_never_read_has_a_state_of_its_own(never_read: Image) -> None:
+    stored = Image.get_by_id(never_read.id)
     assert (stored.state, stored.verified) == (ImageState.UNKNOWN, False)
     assert image_details.from_json(stored.details).state is ImageState.UNKNOWN
 
 
 def test_the_first_check_of_a_missing_image_finds_it_gone_and_not_changed(
-    unread: Image, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    never_read: Image, editor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer_with(monkeypatch, ImageNotFound("There is no such AMI."))
-    assert checking.check_again(editor, unread, vault) == {"State": ("unknown", "gone")}
-    entry = entries_of(unread)[0]
+    assert checking.check_again(editor, never_read, vault) == {"State": ("unknown", "gone")}
+    entry = entries_of(never_read)[0]
     assert entry.changes == {"State": ["unknown", "gone"]}
-    stored = Image.get_by_id(unread.id)
+    stored = Image.get_by_id(never_read.id)
     assert (stored.state, stored.verified) == (ImageState.GONE, True)
 
 
@@ -190,7 +190,7 @@ def test_a_check_resolves_an_alias_to_the_image_that_it_refers_to(
     vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    image = register_unread(editor, acme, make_credentials(), "latest")
+    image = register_never_read(editor, acme, make_credentials(), "latest")
     answer_with(monkeypatch, details(image_id="ami-00000001"))
     changes = checking.check_again(editor, image, vault)
     assert changes["Cloud image ID"] == ("latest", "ami-00000001")
@@ -250,7 +250,7 @@ def test_an_alias_of_a_registered_image_stays_and_names_that_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inherited = make_image("", 1)
-    image = register_unread(editor, acme, make_credentials(name="Other"), "latest")
+    image = register_never_read(editor, acme, make_credentials(name="Other"), "latest")
     answer_with(monkeypatch, details(image_id=inherited.cloud_image_id))
     with pytest.raises(RefersToRegistered, match="registered at Scalr as “noble”") as caught:
         checking.check_again(editor, image, vault)
@@ -314,7 +314,7 @@ def test_of_two_checks_at_once_the_second_does_not_replace_the_id_again(
     vault: Vault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    image = register_unread(editor, acme, make_credentials(), "latest")
+    image = register_never_read(editor, acme, make_credentials(), "latest")
 
     def describe(*_: object) -> ImageDetails:
         other = Image.update(cloud_image_id="ami-00000001").where(Image.id == image.id)

@@ -33,10 +33,11 @@ def noon(clock: Clock) -> None:
 
 def announce(image: Image, instant: datetime | None, **changes: object) -> Image:
     """Store details in which the owner announces the deprecation of an available image."""
-    return store(image, details(deprecated=instant, **changes))
+    return store(image, details(deprecated_at=instant, **changes))
 
 
 def store(image: Image, answer: ImageDetails) -> Image:
+    """Store the details of an image as a look-up does."""
     image_details.apply_details(image, answer)
     image.save()
     return image
@@ -50,23 +51,23 @@ def counts() -> dict[tuple[LifeCycle, str], int]:
 def test_the_status_changes_at_midnight_in_utc(
     make_image: MakeImage, editor: Actor, clock: Clock
 ) -> None:
-    both, retired, never = (make_image("acme", number) for number in (1, 2, 3))
+    both, retiring, never = (make_image("acme", number) for number in (1, 2, 3))
     plan = LifeCyclePlan(TODAY + DAY, TODAY + 40 * DAY, "Planned.")
     life_cycle.change(editor, both, plan)
-    life_cycle.retire(editor, retired, TODAY + DAY)
-    active, deprecated, gone = LifeCycle.ACTIVE, LifeCycle.DEPRECATED, LifeCycle.RETIRED
+    life_cycle.retire(editor, retiring, TODAY + DAY)
+    active, deprecated, retired = LifeCycle.ACTIVE, LifeCycle.DEPRECATED, LifeCycle.RETIRED
     for instant, changed, expected in (
         (MIDNIGHT + DAY - SECOND, 0, [active, active, active]),
-        (MIDNIGHT + DAY, 2, [deprecated, gone, active]),
-        (MIDNIGHT + 40 * DAY - SECOND, 0, [deprecated, gone, active]),
-        (MIDNIGHT + 40 * DAY, 1, [gone, gone, active]),
-        (MIDNIGHT + 400 * DAY, 0, [gone, gone, active]),
+        (MIDNIGHT + DAY, 2, [deprecated, retired, active]),
+        (MIDNIGHT + 40 * DAY - SECOND, 0, [deprecated, retired, active]),
+        (MIDNIGHT + 40 * DAY, 1, [retired, retired, active]),
+        (MIDNIGHT + 400 * DAY, 0, [retired, retired, active]),
     ):
         clock.go_to(instant)
         assert apply_due_dates() == changed
         assert apply_due_dates() == 0
-        assert [reload(each).status for each in (both, retired, never)] == expected
-    assert counts() == {(active, "available"): 1, (gone, "available"): 2}
+        assert [reload(each).status for each in (both, retiring, never)] == expected
+    assert counts() == {(active, "available"): 1, (retired, "available"): 2}
     assert life_cycle.plan_of(reload(both)) == plan
 
 
@@ -95,7 +96,7 @@ def test_the_state_changes_at_the_announced_instant(make_image: MakeImage, clock
 
 def test_an_announced_end_deprecates_an_image(make_image: MakeImage, clock: Clock) -> None:
     fact = Fact("replacement", "Replacement", "p/global/images/new")
-    image = announce(make_image("acme"), None, end=MIDNIGHT + DAY, facts=(fact,))
+    image = announce(make_image("acme"), None, ends_at=MIDNIGHT + DAY, facts=(fact,))
     Image.update_all(checked_at=MIDNIGHT).execute()
     clock.go_to(MIDNIGHT + DAY)
     assert apply_due_dates() == 1
@@ -110,7 +111,7 @@ def test_an_announced_end_deprecates_an_image(make_image: MakeImage, clock: Cloc
 def test_a_date_of_an_image_that_is_not_available_is_never_due(
     make_image: MakeImage, state: ImageState
 ) -> None:
-    image = announce(make_image(), MIDNIGHT - DAY, end=MIDNIGHT - DAY, state=state)
+    image = announce(make_image(), MIDNIGHT - DAY, ends_at=MIDNIGHT - DAY, state=state)
     assert apply_due_dates() == 0
     assert reload(image).state == state
 
@@ -241,7 +242,7 @@ def test_after_due_dates_are_applied_every_image_has_the_values_of_its_dates(
             MIDNIGHT + chance.randrange(1, 60 * 86_400) * SECOND if chance.random() < 0.6 else None
             for _ in range(2)
         )
-        announce(image, announced, end=end, state=state)
+        announce(image, announced, ends_at=end, state=state)
     for hours in range(0, 60 * 24, 31):
         clock.go_to(MIDNIGHT + timedelta(hours=hours))
         while apply_due_dates(limit=4):

@@ -314,7 +314,7 @@ def test_a_later_text_with_a_more_exact_version_takes_precedence(
     found = suggest(texts)
     assert found is not None
     assert (found.family, found.version) == expected
-    assert found.text in texts
+    assert found.source_text in texts
 
 
 def test_a_number_cut_by_the_length_limit_is_not_read() -> None:
@@ -335,7 +335,7 @@ PIECES = st.sampled_from(WORDS + NOISE)
 def test_a_suggestion_comes_from_one_of_the_texts(texts: list[str]) -> None:
     found = suggest(texts)
     if found:
-        assert found.text in texts
+        assert found.source_text in texts
         assert found.version in {"", *(each.key for each in FAMILIES[found.family].versions)}
 
 

@@ -19,7 +19,7 @@ def test_an_unchanged_receipt_can_be_opened(
     make_credentials: MakeCredentials, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     receipts = Receipts("k" * 32)
-    original = receipt(make_credentials(), deprecated=datetime.now(UTC))
+    original = receipt(make_credentials(), deprecated_at=datetime.now(UTC))
     actor, acme = actor_of("account-editor"), scope("acme")
     assert receipts.open(actor, acme, receipts.issue(actor, acme, original)) == original
 

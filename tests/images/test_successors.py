@@ -77,7 +77,7 @@ def test_a_chain_of_successors_is_read_at_once(
     assert successors.successors_from([]) == {}
 
 
-def test_a_successor_without_end_is_followed_only_so_far(
+def test_a_long_chain_of_successors_is_followed_up_to_a_limit(
     make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = [make_image("acme", number) for number in range(1, 6)]

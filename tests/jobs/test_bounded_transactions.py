@@ -19,8 +19,8 @@ from webapp.jobs import bulk, bulk_actions, runner, scope_deletion
 from webapp.people import scopes
 
 ROWS = 5_000
-MOST_CHANGES = 1_500
-"""The most rows that one transaction may change, with those that triggers change.
+MAX_CHANGES = 1_500
+"""The maximum number of rows that one transaction may change, including rows that triggers change.
 
 A changed image changes several rows: its words, its facets, and the audit log.
 """
@@ -71,6 +71,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def finish(job: Job, vault: Vault) -> None:
+    """Process a job until it is done."""
     for _ in range(1000):
         if Job.get_by_id(job.id).state != "running":
             return
@@ -95,7 +96,7 @@ def test_deleting_credentials_that_many_images_use(
         assert CloudCredentials.select().where(CloudCredentials.name == "ours").exists()
         assert not CloudCredentials.select().where(CloudCredentials.scope == job.scope).exists()
         finish(job, vault)
-    assert max(changes) < MOST_CHANGES
+    assert max(changes) < MAX_CHANGES
     assert Image.select().where(Image.credentials.is_null()).count() == ROWS
     assert Image.select().where(Image.revision == 2).count() == ROWS
     assert not CloudCredentials.select().where(CloudCredentials.name == "ours").exists()
@@ -117,7 +118,7 @@ def test_deleting_and_restoring_the_successor_of_many_images(
     with counted(monkeypatch) as changes:
         job = bulk.delete_image(editor, successor, vault, successor.revision)
         finish(job, vault)
-    assert max(changes) < MOST_CHANGES
+    assert max(changes) < MAX_CHANGES
     assert has_successor.count() == 0
     assert Image.get_or_none(Image.id == successor.id) is None
     assert AuditEntry.select().where(AuditEntry.action == "image.successor").count() == ROWS
@@ -125,7 +126,7 @@ def test_deleting_and_restoring_the_successor_of_many_images(
         restoring = bulk.restore_batch(editor, job.scope, vault, job.arguments["batch"])
         assert restoring is not None
         finish(restoring, vault)
-    assert max(changes) < MOST_CHANGES
+    assert max(changes) < MAX_CHANGES
     assert has_successor.count() == ROWS
 
 
@@ -166,7 +167,7 @@ def test_encrypting_many_credentials_with_a_new_key(
             CloudCredentials.insert_many(rows[start : start + 500]).execute()
     with counted(monkeypatch) as changes:
         assert vault.rotate() == ROWS + 1
-    assert max(changes) < MOST_CHANGES
+    assert max(changes) < MAX_CHANGES
 
 
 def test_deleting_an_account_deletes_its_hidden_credentials_too(

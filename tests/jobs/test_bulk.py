@@ -388,7 +388,7 @@ def test_an_image_that_was_promoted_or_deleted_is_refused(
     job = store.create_job(editor, acme, ACTIONS["no-agent"].job_action.key, {}, rows)
     Image.update(scope=scope("")).where(Image.id == promoted.id).execute()
     deletion.delete(editor, deleted)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     refusal = ("refused", "Account acme no longer owns this image.")
     assert outcomes_by_subject(job) == {
         "stays": ("done", ""),

@@ -22,6 +22,8 @@ class Killed(BaseException):
 
 
 def deadly_at(*positions: int) -> Callable[..., Outcome]:
+    """Return a `process_row` that ends the process at the rows with these positions."""
+
     def process_row(*arguments: Any) -> Outcome:
         if arguments[3].position in positions:
             raise Killed
@@ -49,7 +51,7 @@ def test_a_row_that_ends_its_process_again_and_again_is_given_up_and_the_others_
     job = make_job(20)
     runner.start_job(job, vault)
     crashes = crash_until_done(lambda: runner.process_now(job, vault))
-    assert crashes == claims.LOST_LEASES
+    assert crashes == claims.MAX_LOST_LEASES
     store.reload_job(job)
     assert (job.state, store.outcome_counts(job)) == ("done", {"refused": 1, "done": 19})
     (row,), _ = store.list_rows(job, "refused")
@@ -77,7 +79,7 @@ def test_a_row_at_a_cloud_that_ends_its_process_again_and_again_is_given_up(
         while row := claims.claim_row(job.id, []):
             turns.process_cloud_row(job, row, vault)
 
-    assert crash_until_done(work) == claims.LOST_LEASES
+    assert crash_until_done(work) == claims.MAX_LOST_LEASES
     assert store.outcome_counts(job) == {"refused": 1, "done": 2}
 
 
@@ -85,7 +87,7 @@ def test_a_row_at_a_cloud_that_ends_its_process_again_and_again_is_given_up(
 def test_rows_that_may_have_ended_a_process_are_processed_one_at_a_time(
     register: Register, make_job: MakeJob, vault: Vault, values: dict[str, object]
 ) -> None:
-    """Otherwise the rows beside a deadly row would be given up too."""
+    """Otherwise, rows that are processed beside a deadly row would be given up too."""
     suspects: set[int] = set()
     at_once: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Failures that pass: a locked database, a lost connection, a busy cloud."""
+"""Temporary failures: a locked database, a lost connection, a busy cloud."""
 
 from __future__ import annotations
 
@@ -103,19 +103,19 @@ def test_a_row_whose_connection_is_lost_is_tried_again(
         pytest.skip("SQLite has no connection that a server could close.")
     images = [make_image("acme", number) for number in (1, 2, 3)]
     calls: list[int] = []
-    address = models.database.execute_sql("SELECT current_database()").fetchone()[0]
+    name = models.database.execute_sql("SELECT current_database()").fetchone()[0]
 
     def process_row(*arguments: Any) -> Outcome:
         calls.append(arguments[3].position)
         if len(calls) == 2:
             (pid,) = models.database.execute_sql("SELECT pg_backend_pid()").fetchone()
-            with psycopg.connect(**models.database.obj.connect_params, dbname=address) as other:
+            with psycopg.connect(**models.database.obj.connect_params, dbname=name) as other:
                 other.execute("SELECT pg_terminate_backend(%s)", (pid,))
         return rename(*arguments)
 
     register(process_row, **options)
     job = make_job(3)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     job = wait_for_job(job)
     assert (job.state, store.outcome_counts(job)) == ("done", {"done": 3})
     # The transaction that is lost has processed the first two rows, unless each row has its own.
@@ -139,7 +139,7 @@ def test_a_row_whose_record_somebody_else_changes_is_tried_again(
 
     register(process_row, **options)
     job = make_job(2)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     assert store.outcome_counts(wait_for_job(job)) == {"done": 2}
     assert len(calls) == 3
 
@@ -184,7 +184,7 @@ def test_a_row_whose_cloud_is_busy_is_tried_again_a_limited_number_of_times(
 
     register(process_row, calls_cloud=True)
     job = make_job(1)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     job = wait_for_job(job)
     assert store.outcome_counts(job) == {"done" if heals else "refused": 1}
     assert len(calls) == attempts

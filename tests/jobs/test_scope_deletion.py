@@ -1,4 +1,4 @@
-"""Deleting an account or environment: at once invisible, in chunks, also after a restart."""
+"""Deleting an account or environment: it is invisible at once, and deleted in chunks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from webapp.people import scopes
 
 
 @pytest.fixture
-def begun(
+def begun_deletion(
     actor_of: ActorOf,
     scope: ScopeAt,
     vault: Vault,
@@ -60,7 +60,7 @@ def begun(
 
 
 def test_a_scope_that_is_being_deleted_is_invisible(
-    begun: Job, client_of: ClientOf, actor_of: ActorOf
+    begun_deletion: Job, client_of: ClientOf, actor_of: ActorOf
 ) -> None:
     for who in ("scalr-admin", "account-admin", "account-editor"):
         client = client_of(who)
@@ -76,7 +76,7 @@ def test_a_scope_that_is_being_deleted_is_invisible(
 
 
 def test_the_name_of_a_scope_that_is_being_deleted_is_free(
-    begun: Job, actor_of: ActorOf, scope: ScopeAt
+    begun_deletion: Job, actor_of: ActorOf, scope: ScopeAt
 ) -> None:
     new = scopes.create(actor_of("scalr-admin"), scope(""), "acme")
     process_jobs()
@@ -85,10 +85,10 @@ def test_the_name_of_a_scope_that_is_being_deleted_is_free(
     assert Scope.at("acme") == new
 
 
-def test_another_process_completes_the_deletion(begun: Job) -> None:
+def test_another_process_completes_the_deletion(begun_deletion: Job) -> None:
     expire_leases()
     process_jobs()
-    job = Job.get_by_id(begun.id)
+    job = Job.get_by_id(begun_deletion.id)
     assert (job.state, job.done) == ("done", job.total)
     assert Image.select().count() == 0
     assert CloudCredentials.select().join(Scope).where(Scope.path != "").count() == 0
@@ -98,18 +98,20 @@ def test_another_process_completes_the_deletion(begun: Job) -> None:
     assert deletions.count() == 1
 
 
-def test_the_page_shows_the_progress_and_offers_no_stop(begun: Job, client_of: ClientOf) -> None:
-    page = client_of("scalr-admin").get(f"/scalr/jobs/{begun.id}").text
+def test_the_page_shows_the_progress_and_offers_no_stop(
+    begun_deletion: Job, client_of: ClientOf
+) -> None:
+    page = client_of("scalr-admin").get(f"/scalr/jobs/{begun_deletion.id}").text
     assert "Delete Account acme" in page
-    row = JobRow.select().where(JobRow.job == begun).order_by(JobRow.position).get()
+    row = JobRow.select().where(JobRow.job == begun_deletion).order_by(JobRow.position).get()
     assert re.fullmatch(r"[1-9]\d* records? deleted or changed\.", row.message)
     assert row.message in page
     assert "stop-job" not in page
-    client_of("scalr-admin").post(f"/scalr/jobs/{begun.id}/stop")
-    assert Job.get_by_id(begun.id).state == "running"
+    client_of("scalr-admin").post(f"/scalr/jobs/{begun_deletion.id}/stop")
+    assert Job.get_by_id(begun_deletion.id).state == "running"
 
 
-def test_nobody_keeps_a_role_at_a_scope_that_is_being_deleted(begun: Job) -> None:
+def test_nobody_keeps_a_role_at_a_scope_that_is_being_deleted(begun_deletion: Job) -> None:
     hidden = Scope.select(Scope.id).where(Scope.deleted_at.is_null(False))
     assert not Membership.select().where(Membership.scope.in_(hidden)).exists()
 
@@ -145,18 +147,18 @@ def fail(*_arguments: object) -> int:
 
 @pytest.mark.parametrize("cause", ["an error", "killed processes"])
 def test_a_deletion_that_fails_is_reported_and_completed_later(
-    begun: Job, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, cause: str
+    begun_deletion: Job, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
     """Otherwise, records that nobody can see would stay for ever."""
     with monkeypatch.context() as failing:
         if cause == "an error":
             failing.setattr(scopes, "delete_chunk", fail)
         else:
-            JobRow.update(lost_leases=claims.LOST_LEASES).where(JobRow.outcome == "").execute()
+            JobRow.update(lost_leases=claims.MAX_LOST_LEASES).where(JobRow.outcome == "").execute()
         expire_leases()
         process_jobs()
-    assert store.outcome_counts(Job.get_by_id(begun.id))["refused"] > 0
-    page = client_of("scalr-admin").get(f"/scalr/jobs/{begun.id}").text
+    assert store.outcome_counts(Job.get_by_id(begun_deletion.id))["refused"] > 0
+    page = client_of("scalr-admin").get(f"/scalr/jobs/{begun_deletion.id}").text
     assert "The deletion didn’t finish." in page
     assert "Try again." not in page
     models.database.connect(reuse_if_open=True)
@@ -165,16 +167,16 @@ def test_a_deletion_that_fails_is_reported_and_completed_later(
     assert hidden_scopes() == Image.select().count() == 0
 
 
-def test_a_deletion_that_a_job_still_does_is_left_to_the_job(begun: Job) -> None:
+def test_a_deletion_that_a_job_still_does_is_left_to_the_job(begun_deletion: Job) -> None:
     before = Image.select().count()
     complete_deletions()
     assert Image.select().count() == before
 
 
 def test_a_scope_that_cannot_be_deleted_does_not_keep_others_hidden(
-    begun: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    begun_deletion: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Job.update(state="stopped").where(Job.id == begun.id).execute()
+    Job.update(state="stopped").where(Job.id == begun_deletion.id).execute()
     bad, *_ = (row.id for row in Scope.select().where(Scope.deleted_at.is_null(False)))
     delete_chunk = scopes.delete_chunk
 

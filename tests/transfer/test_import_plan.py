@@ -428,7 +428,7 @@ def test_the_credentials_column_of_a_registered_image_is_ignored(
 
 def test_an_import_runs_as_a_job(plan: PlanImport, vault: Vault) -> None:
     job = plan(line(1), line(2, name=""), line(3))
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     job = Job.get_by_id(job.id)
     assert JobRow.get(JobRow.outcome == "refused").subject == f"{ami_id(2)} (item 2)"
     assert (job.state, store.outcome_counts(job)) == ("done", {"created": 2, "refused": 1})

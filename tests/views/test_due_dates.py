@@ -26,12 +26,12 @@ ChangePlan = Callable[[LifeCyclePlan], object]
 
 
 def announce_deprecation(image: Image, _plan: ChangePlan) -> None:
-    image_details.apply_details(image, details(deprecated=DUE))
+    image_details.apply_details(image, details(deprecated_at=DUE))
     image.save()
 
 
 def announce_end(image: Image, _plan: ChangePlan) -> None:
-    image_details.apply_details(image, details(end=DUE))
+    image_details.apply_details(image, details(ends_at=DUE))
     image.save()
 
 

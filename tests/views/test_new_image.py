@@ -309,7 +309,7 @@ def test_the_differences_to_the_expired_look_up_are_shown(
 ) -> None:
     client = client_of("account-editor")
     page = client.get(next_url(credentials, NOBLE)).text
-    changed = details(state=ImageState.DISABLED, created=datetime(2026, 5, 6, 7, 8, tzinfo=UTC))
+    changed = details(state=ImageState.DISABLED, created_at=datetime(2026, 5, 6, 7, 8, tzinfo=UTC))
     monkeypatch.setattr(CLOUDS["aws"], "describe", lambda *_: changed)
     let_receipts_expire(monkeypatch)
     response = register_without_agent(client, page)

@@ -102,14 +102,14 @@ def test_other_replacements_are_no_links(
 @pytest.mark.parametrize(
     ("changes", "row"),
     [
-        ({"state": ImageState.DEPRECATED, "deprecated": None}, None),
-        ({"state": ImageState.DEPRECATED, "deprecated": datetime(2026, 1, 1, tzinfo=UTC)}, None),
-        ({"state": ImageState.DISABLED, "deprecated": None}, None),
-        ({"state": ImageState.GONE, "deprecated": None}, None),
+        ({"state": ImageState.DEPRECATED, "deprecated_at": None}, None),
+        ({"state": ImageState.DEPRECATED, "deprecated_at": datetime(2026, 1, 1, tzinfo=UTC)}, None),
+        ({"state": ImageState.DISABLED, "deprecated_at": None}, None),
+        ({"state": ImageState.GONE, "deprecated_at": None}, None),
         ({"state": ImageState.AVAILABLE, "state_note": ""}, "None announced"),
         ({"state": ImageState.AVAILABLE, "state_note": "Planned on an unknown date."}, None),
         (
-            {"state": ImageState.AVAILABLE, "deprecated": datetime(2099, 1, 1, tzinfo=UTC)},
+            {"state": ImageState.AVAILABLE, "deprecated_at": datetime(2099, 1, 1, tzinfo=UTC)},
             "Announced for",
         ),
     ],
@@ -125,7 +125,7 @@ def test_nothing_contradicts_the_state(
 def test_an_announced_deprecation_that_is_due_reads_as_a_deprecation(
     client_of: ClientOf, make_image: MakeImage
 ) -> None:
-    answer = details(state=ImageState.AVAILABLE, deprecated=datetime(2026, 1, 20, tzinfo=UTC))
+    answer = details(state=ImageState.AVAILABLE, deprecated_at=datetime(2026, 1, 20, tzinfo=UTC))
     image = store(make_image("acme"), OLD, answer)
     Image.update_all(checked_at=datetime(2026, 1, 5, tzinfo=UTC)).execute()
     assert due_dates.apply_due_dates() == 1

@@ -24,7 +24,8 @@ VALUE_LENGTH = 1000
 VALUE_LENGTH_IF_MANY = 100
 """The maximum length of one value in an entry that has more than MANY_CHANGES changes."""
 MANY_CHANGES = 20
-"""Also the maximum number of items of a value that is a list."""
+"""An entry with more changes has shorter values. Also the maximum number of items of a value that
+is a list."""
 
 _ABBREVIATIONS = {"arn": "ARN", "ca": "CA", "gb": "(GB)", "id": "ID", "os": "OS", "url": "URL"}
 ACTIONS = {

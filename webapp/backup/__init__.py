@@ -32,7 +32,7 @@ def back_up(database: Database, url: str, path: Path, *, force: bool = False) ->
 
 
 def restore(database: Database, url: str, path: Path, *, force: bool = False) -> RestoreOutcome:
-    """Replace the contents of the database by the backup at `path`.
+    """Replace the contents of the database with the backup at `path`.
 
     `url` is the URL of the database itself, not of a PgBouncer. Until the backup is completely
     restored, the database stays as it was. Raises BackupError.

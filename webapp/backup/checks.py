@@ -31,6 +31,7 @@ class RestoreOutcome:
 
     @classmethod
     def of_database(cls, migrations: list[str]) -> RestoreOutcome:
+        """Return the outcome with the numbers of records that the database has now."""
         counts = (table.select().count() for table in (Image, Person, Scope, CloudCredentials))
         return cls(migrations, *counts)
 
@@ -48,8 +49,8 @@ def check_version(path: Path, applied: Iterable[str]) -> None:
         )
 
 
-def refuse_records(database: Database, *, force: bool) -> None:
-    """Raise BackupError if somebody has used the database. With `force`, accept that."""
+def require_unused(database: Database, *, force: bool) -> None:
+    """Raise BackupError if somebody has used the database, unless `force` is true."""
     if force:
         return
     for table in RECORDS:
@@ -57,5 +58,6 @@ def refuse_records(database: Database, *, force: bool) -> None:
         query = f"SELECT 1 FROM {name} LIMIT 1"  # noqa: S608  the name comes from our tables
         if database.table_exists(name) and database.execute_sql(query).fetchone():
             raise BackupError(
-                "The database is not empty. To replace everything in it by the backup, add --force."
+                "The database is not empty. To replace everything in it with the backup, add "
+                "--force."
             )

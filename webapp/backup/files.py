@@ -48,8 +48,8 @@ def require_kind(path: Path, wanted: str) -> None:
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise BackupError if a backup must not be written to `path`.
 
-    `path` must not be a folder, and its folder must exist. An existing file is accepted only with
-    `force`, and only if it is a backup or empty.
+    `path` must not be a folder, and its folder must exist. If a file exists at `path`, `force` must
+    be true, and the file must be a backup or empty.
     """
     if path.is_dir() or not path.name:
         raise BackupError(f"{path} is a folder. Enter the name of a file.")
@@ -67,8 +67,8 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 def partial_file(path: Path) -> Iterator[Path]:
     """Yield the path of an empty file, which replaces the file at `path` after the `with` body.
 
-    Only the owner can read the file. A file that a killed process left behind is used again.
-    Raises BackupError.
+    If the body raises an exception, the file at `path` stays as it was. Only the owner can read the
+    new file. A partial file that a killed process left behind is used again. Raises BackupError.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -16,11 +16,11 @@ from typing import IO, Any
 from peewee import Database
 
 from models import TABLES
-from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, refuse_records
+from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, require_unused
 from webapp.backup.files import BackupError, require_kind
 from webapp.database import migrate, parse_postgresql
 
-OURS = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
+OUR_TABLES = {table._meta.table_name for table in TABLES} | {HISTORY}  # noqa: SLF001
 PUBLIC_SCHEMA_ONLY = ("--schema=public", "--no-owner", "--no-privileges")
 LOCK_SECONDS = 10
 """The seconds that a restore waits for locks of other users on the old tables."""
@@ -67,15 +67,18 @@ def back_up(url: str, partial: Path) -> None:
 
 
 def restore(database: Database, url: str, path: Path, *, force: bool) -> RestoreOutcome:
-    """Replace the tables by the backup at `path`, in one transaction. Raises BackupError."""
+    """Replace the tables with the backup at `path`, in one transaction. Then migrate them.
+
+    Raises BackupError.
+    """
     require_kind(path, "postgresql")
     # Decompressing the whole file finds damage at any position.
     _run("pg_restore", "--file=/dev/null", str(path))
     check_version(path, _applied(path))
-    refuse_records(database, force=force)
+    require_unused(database, force=force)
     _refuse_other_sessions(database)
     contents = _run("pg_restore", "--list", str(path))
-    tables = set(re.findall(r" TABLE public (\w+) ", contents)) | OURS
+    tables = set(re.findall(r" TABLE public (\w+) ", contents)) | OUR_TABLES
     _replace_tables(url, path, tables)
     outcome = RestoreOutcome.of_database(migrate(database))
     # Without statistics, the first queries would be slow.
@@ -93,6 +96,7 @@ def _applied(path: Path) -> list[str]:
 
 
 def _refuse_other_sessions(database: Database) -> None:
+    """Raise BackupError if the application has other connections to the database."""
     query = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND application_name = 'image-registry' AND pid <> pg_backend_pid()"

@@ -15,7 +15,7 @@ from peewee import DatabaseError, SqliteDatabase
 import models
 from models import Failure
 from schema.failures import SQLITE_FAILURES
-from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, refuse_records
+from webapp.backup.checks import HISTORY, RestoreOutcome, check_version, require_unused
 from webapp.backup.files import BackupError, partial_file, require_kind
 from webapp.database import close_all, migrate, open_database
 
@@ -24,10 +24,10 @@ LOCK_SECONDS = 2.0
 
 
 def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
-    """Copy the database to the file `partial`, while others may write.
+    """Copy the database to the file `partial`.
 
     The copy is made in one read transaction. Others can write meanwhile, but the copy does not
-    contain changes that they save after it has begun.
+    contain the changes that they save after its transaction has begun. Raises BackupError.
     """
     file = Path(database.database)
     if path.exists() and path.samefile(file):
@@ -40,7 +40,7 @@ def back_up(database: SqliteDatabase, path: Path, partial: Path) -> None:
 
 
 def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutcome:
-    """Replace the file of the database by the backup at `path`. Raises BackupError."""
+    """Replace the file of the database with the backup at `path`. Raises BackupError."""
     file = Path(database.database)
     require_kind(path, "sqlite")
     if file.exists() and path.samefile(file):
@@ -51,17 +51,17 @@ def restore(database: SqliteDatabase, path: Path, *, force: bool) -> RestoreOutc
         partial_file(file) as partial,
         _convert_errors(str(path), file.parent),
     ):
-        _refuse_records(database, force=force)
+        _require_unused(database, force=force)
         _copy(path, partial)
         outcome = _migrate(database, partial)
         old.enter_context(_lock_old_file(file, force=force))
     return outcome
 
 
-def _refuse_records(database: SqliteDatabase, *, force: bool) -> None:
+def _require_unused(database: SqliteDatabase, *, force: bool) -> None:
     try:
         with database.connection_context():
-            refuse_records(database, force=force)
+            require_unused(database, force=force)
     except DatabaseError as error:
         if not force:
             raise BackupError(

@@ -92,8 +92,8 @@ class ImageDetails:
     state: ImageState
     state_note: str
     """One sentence that explains the state, or ''."""
-    created: datetime | None
-    deprecated: datetime | None
+    created_at: datetime | None
+    deprecated_at: datetime | None
     """When the image was deprecated or, if it is available, when it will be deprecated."""
     facts: tuple[Fact, ...]
     volumes: tuple[Volume, ...]
@@ -121,7 +121,7 @@ class ImageDetails:
     The location is not part of the image's identity: only images of clouds with the location rule
     LOOKUP_ONLY can have a `lookup_location`. The next check of the image tries this location first.
     """
-    end: datetime | None = None
+    ends_at: datetime | None = None
     """When the image will become obsolete or will be deleted, as its owner announced."""
 
     @property
@@ -132,7 +132,7 @@ class ImageDetails:
         """
         if self.state is not ImageState.AVAILABLE:
             return None
-        return min(filter(None, (self.deprecated, self.end)), default=None)
+        return min(filter(None, (self.deprecated_at, self.ends_at)), default=None)
 
     def __post_init__(self) -> None:
         bound_texts(self, NAME_LENGTH, "architecture")

@@ -54,7 +54,11 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", CredentialsError)
 
 
 def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
-    """Return the credentials that `scope` owns, then its inherited credentials, nearest first."""
+    """Return the credentials that `scope` can use, or only those for `cloud` if it is not empty.
+
+    The credentials that `scope` owns come first, then the inherited credentials, ordered from the
+    nearest scope to the highest.
+    """
     query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
     if cloud:
         query = query.where(CloudCredentials.cloud == cloud)
@@ -65,7 +69,7 @@ def usable_at(scope: Scope, cloud: str = "") -> list[CloudCredentials]:
 def find_usable_at(scope: Scope, text: str = "") -> Found[CloudCredentials]:
     """Return the first credentials that `scope` can use, in the order of `usable_at`.
 
-    With `text`, return only credentials whose name or cloud account contains it.
+    If `text` is not empty, return only credentials whose name or cloud account contains `text`.
     """
     distance = Case(CloudCredentials.scope, [(each.id, n) for n, each in enumerate(scope.lineage)])
     query = CloudCredentials.select().where(CloudCredentials.usable_at(scope))
@@ -86,7 +90,7 @@ def find_owned(actor: Actor, scope: Scope, credentials_id: int) -> CloudCredenti
 
 
 def images_using(credentials: CloudCredentials, size: int = 20) -> Found[Image]:
-    """Return the first images that were registered with these credentials."""
+    """Return the first images that refer to these credentials."""
     query = Image.select(Image.id, Image.name, Image.scope)
     found = find(query.where(Image.credentials == credentials).order_by(Image.id), size=size)
     load_scopes(found.rows)

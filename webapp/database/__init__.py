@@ -76,7 +76,7 @@ def record_failure(error: BaseException) -> Failure | None:
 @contextmanager
 def connection_for_command() -> Iterator[None]:
     """Open a connection for a command. Raises SettingsError if the database fails."""
-    outages.log.disabled = True  # The sentence is enough.
+    outages.log.disabled = True  # The message of SettingsError is enough.
     problem = "The database at DATABASE_URL cannot be opened"
     try:
         models.database.connect(reuse_if_open=True)

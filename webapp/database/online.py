@@ -17,26 +17,27 @@ from typing import Any
 from peewee import Database, OperationalError, SqliteDatabase
 
 BATCH_SECONDS = 0.05
-"""How long the transaction of one batch should take on SQLite, where all other writers wait for it.
-"""
+"""How long the transaction of one batch should take on SQLite, where all other writers wait."""
 POSTGRESQL_BATCH_SECONDS = 0.3
 """The same on PostgreSQL, where a writer waits only if it changes a row of the batch."""
 FIRST_BATCH, LARGEST_BATCH = 50, 5_000
+"""The number of rows in the first batch, and the maximum number of rows in a batch."""
 SEARCHED = 20_000
 """How many IDs one statement searches. A long statement would let SQLite's -wal file grow."""
 SHORTEST_PAUSE = 0.1
 """Seconds between two batches."""
-PAUSES = 5
-"""How many times longer than a batch the pause after it is at least, on SQLite.
+PAUSE_FACTOR = 5
+"""On SQLite, the pause after a batch is at least this many times as long as the batch.
 
-A writer that waits for SQLite tries again every 0.1 seconds, and others may be faster each time. So
-the time that it waits depends less on the longest batch than on how often the lock is free.
+A writer that waits for SQLite tries again every 0.1 seconds, and other writers may be faster each
+time. So its waiting time depends less on the longest batch than on how often the lock is free.
 """
 LOCK_TIMEOUT = "500ms"
 """How long a change of a table waits for transactions that use the table. Meanwhile, others that
 begin to use the table wait for the change."""
 RETRY_SECONDS = 1.0
 ATTEMPTS = 120
+"""`change_table` tries at most this many times to lock a table, with RETRY_SECONDS in between."""
 
 
 def add_columns(db: Database, table: str, columns: Mapping[str, str]) -> None:
@@ -115,7 +116,7 @@ def in_batches(
         ids = [number for (number,) in db.execute_sql(query, tuple(params)).fetchall()]
         last = ids[-1] if len(ids) == size else end
         if not ids and end == newest:
-            return  # Others may insert rows all the time, but these rows need no change.
+            return  # Others may insert rows all the time, but new rows need no change.
         if not ids:
             continue
         with write_transaction(db):
@@ -124,7 +125,7 @@ def in_batches(
         spent = time.monotonic() - begun
         factor = min(2.0, max(0.25, seconds / max(spent, 0.001)))
         size = int(min(LARGEST_BATCH, max(20, size * factor)))
-        pause = PAUSES * spent if isinstance(db, SqliteDatabase) else 0
+        pause = PAUSE_FACTOR * spent if isinstance(db, SqliteDatabase) else 0
         time.sleep(max(pause, SHORTEST_PAUSE))
 
 

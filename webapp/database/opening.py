@@ -55,6 +55,7 @@ NUMBERS = (
 )
 """The parameters of a connection that must be numbers."""
 SESSION_KINDS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
+"""The values that libpq accepts for `target_session_attrs`."""
 EXAMPLE = "postgresql://user:password@host:5432/name"
 ADVICE = (
     f"The URL must look like {EXAMPLE}. In the user and the password, write special characters as "
@@ -65,8 +66,8 @@ ADVICE = (
 def open_database(url: str, *, pgbouncer: bool = False) -> Database:
     """Return the database at `url`, with a pool of connections.
 
-    The URL is `sqlite:///file` or `postgresql://user:password@host/name`. With `pgbouncer`, the
-    server is PgBouncer, whose clients share sessions. Raises SettingsError if the URL is wrong.
+    The URL is `sqlite:///file` or `postgresql://user:password@host/name`. If `pgbouncer` is true,
+    the server is PgBouncer, whose clients share sessions. Raises SettingsError if the URL is wrong.
     """
     scheme = url.partition(":")[0]
     if scheme == "sqlite":

@@ -27,7 +27,7 @@ class Outage:
     ) -> None:
         """Store the two messages for the log, and the level of the first.
 
-        The outage ends with the first success that is `quiet_seconds` later than the last failure.
+        The outage ends with the first success at least `quiet_seconds` after the last failure.
         """
         self._began, self._ended, self._level = began, ended, level
         self._quiet_seconds = quiet_seconds
@@ -112,6 +112,7 @@ CANNOT_WRITE: Mapping[Failure, Outage] = {
     Failure.READ_ONLY: Outage("the database is read-only", "the database can be written again"),
     Failure.DAMAGED: Outage("the database is damaged", "the database can be used again"),
 }
+"""The outages in which the server can be reached, but changes cannot be saved."""
 UNREACHABLE = Outage("the database cannot be reached", "the database can be reached again")
 for _failure in Failure:
     metrics.DATABASE_ERRORS.labels(_failure.name.lower())  # 0 until its first increase

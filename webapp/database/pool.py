@@ -17,8 +17,7 @@ class Pool(PooledDatabase):
     """A pool that opens connections outside its lock.
 
     Peewee's own pool opens a connection while it holds the locks of the database and of the pool.
-    While one thread waited for a server that hangs, no other thread could even return its
-    connection.
+    While one thread waits for a server that hangs, no other thread can even return its connection.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -141,7 +141,7 @@ class PostgresqlPool(Pool, PooledPostgresqlDatabase):
         self.close_idle()
 
     def _is_closed(self, connection: Any) -> bool:
-        """Return whether the connection is lost, without a query.
+        """Return whether the connection is lost, without a query. Close a lost connection.
 
         Peewee's own pool sends a query before each use of a connection, which adds a round trip to
         every page. This pool only asks the operating system whether the connection has data to

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 SQLITE_ENDINGS = ("", "-wal", "-shm", "-journal", ".migrating")
 """The endings of the files that belong to an SQLite database."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""The bits of a mode that give access to the group and to other users."""
 
 
 def create_private_file(path: Path) -> None:

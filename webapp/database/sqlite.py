@@ -47,12 +47,12 @@ class SqlitePool(Pool, PooledSqliteDatabase):
 
     def _open(self) -> Any:
         if self._has_opened and self._file_id() is None:
-            # SQLite would create an empty file.
+            # Without this error, SQLite would create an empty file.
             error = sqlite3.OperationalError("the database file is missing")
             error.sqlite_errorname = "SQLITE_CANTOPEN"
             raise error
         if self.database != ":memory:":
-            with suppress(OSError):  # SQLite has the better message.
+            with suppress(OSError):  # SQLite then fails with a better message.
                 create_private_file(Path(self.database))
         connection = cast(Any, SqliteDatabase)._connect(self)  # noqa: SLF001  without the pool
         connection.file_id = self._file_id()
@@ -73,7 +73,7 @@ class SqlitePool(Pool, PooledSqliteDatabase):
     def _is_closed(self, connection: Any) -> bool:
         """Return whether the file was deleted or replaced since the connection has opened it.
 
-        Changes that such a connection saves would be lost.
+        If so, close the connection, because changes that it saves would be lost.
         """
         if connection.file_id == self._file_id():
             return False

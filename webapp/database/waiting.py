@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CONNECT_SECONDS = 2
-"""The time to open a connection to a server. libpq accepts nothing shorter."""
+"""The time to open a connection to a server. libpq accepts no shorter time."""
 POOL_SECONDS = 2.0
-"""The time to wait for another thread to return a connection."""
+"""The time to wait for another thread to return a connection to the pool."""
 REQUEST_SECONDS = 3.5
+"""The time for a statement within a request."""
 CANCEL_SECONDS = 0.5
 """The time that a server has to answer after a statement was cancelled."""
 BACKGROUND_SECONDS = 600.0
+"""The time for a statement of a job or a command."""
 UNLIMITED = 10 * 365 * 86_400.0
+"""So long that it is no limit: ten years."""
 
 
 class _Limit(threading.local):

@@ -18,6 +18,7 @@ from webapp.jobs import bulk_actions
 from webapp.jobs.bulk_actions import Arguments, BulkAction
 
 MAX_REVISIONS_BYTES = 2 * 1024 * 1024
+"""The maximum size of the decompressed text of a RevisionsField."""
 
 
 class RevisionsField(HiddenField):
@@ -56,8 +57,11 @@ class BulkForm(FlaskForm):
 
     action = Choice(validators=[InputRequired("Choose an action.")])
     image = RecordIds()
+    """The IDs of the selected images."""
     all = BooleanField()
+    """Whether the action is applied to all images that match the search."""
     q = HiddenText()
+    """The text of the search."""
     expected = HiddenText()
     """The fingerprint of the images that the preview showed."""
     revisions = RevisionsField()

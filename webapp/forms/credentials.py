@@ -27,6 +27,7 @@ from webapp.forms.fields import (
 )
 
 LINE_LENGTH = 4096
+"""The maximum length of a value without line ends, in characters."""
 MULTILINE_LENGTH = 64 * 1024
 """The maximum length of a key file or a list of certificates, in characters."""
 

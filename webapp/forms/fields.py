@@ -30,6 +30,7 @@ from webapp.values.text import LineRule, character_problem
 from webapp.values.urls import parse_server_url
 
 LONGEST_HIDDEN_TEXT = 2000
+"""The default maximum length of a hidden text, in characters."""
 
 
 class _BlankIsEmpty:
@@ -85,7 +86,7 @@ class PastedText(_Text, StringField):
 class MultilineText(_Text, TextAreaField):
     """Text of several lines and a limited length, such as a list of certificates.
 
-    With `exact`, blanks at the start and the end stay, because a CSV file can begin with a tab.
+    If `exact` is true, blanks at the start and the end stay: a CSV file can begin with a tab.
     """
 
     def __init__(

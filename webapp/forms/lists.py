@@ -39,8 +39,8 @@ class ShareViewForm(BaseForm):
 class ListSettingsForm(BaseForm):
     """The form for the columns, the height of rows and the page size of the Images page.
 
-    `next` is the path of the page to return to, relative to the scope. The use case
-    ignores unknown columns, so the form does not check the columns.
+    `next` is the path of the page to return to, relative to the scope. The use case ignores unknown
+    columns, so the form does not check the columns.
     """
 
     columns = MultipleChoice("Columns", choices=list(preferences.COLUMNS), validate_choice=False)

@@ -25,7 +25,7 @@ TOO_LONG = (
     f"This text is too long for an image ID. Copy only the ID, with at most {LONGEST_TEXT:,} "
     "characters."
 )
-CREDENTIALS_GONE = (
+CREDENTIALS_REFUSED = (
     "The credentials that you chose have been deleted, or aren’t available at this scope. Choose "
     "other credentials."
 )
@@ -34,8 +34,8 @@ CREDENTIALS_GONE = (
 class SelectImageForm(Form):
     """The fields that identify a cloud image.
 
-    NEXT sends the form with GET, so that the next page has a URL. `for_cloud` returns a form with
-    the fields of one cloud, in the order of the page.
+    The button NEXT sends the form with GET, so that the next page has a URL. `for_cloud` returns a
+    form with the fields of one cloud, in the order of the page.
     """
 
     cloud: ClassVar[Cloud]
@@ -71,7 +71,7 @@ class SelectImageForm(Form):
         elif form.credentials.data not in names:
             form.credentials.data = ""
             form.credentials.choices = {"": "Choose…", **names}
-            refuse(form, CREDENTIALS_GONE, "credentials")
+            refuse(form, CREDENTIALS_REFUSED, "credentials")
         return form
 
     @property
@@ -80,10 +80,10 @@ class SelectImageForm(Form):
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Validate all fields, so that one response reports every error."""
-        are_credentials_gone = bool(self.credentials.errors)
+        are_credentials_refused = bool(self.credentials.errors)
         super().validate(extra_validators)
-        if are_credentials_gone:
-            refuse(self, CREDENTIALS_GONE, "credentials")
+        if are_credentials_refused:
+            refuse(self, CREDENTIALS_REFUSED, "credentials")
         parsed = self._parse_image_id()
         field = self.cloud.location_field
         has_location = self.value_of("location") or (parsed and parsed.location)

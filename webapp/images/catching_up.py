@@ -20,8 +20,11 @@ from webapp.images import image_details
 CHUNK_SIZE = 25
 """The maximum number of images in a transaction. Other writers wait until the transaction ends."""
 SQLITE_PAUSE_SECONDS = 0.01
-DUE_DATES, PLACE_KEYS = "0016_due_at", "0017_place_keys"
-"""Migrations: DUE_DATES reads details that older versions store. PLACE_KEYS merges duplicates."""
+"""The pause after each chunk on SQLite, in which other writers can write."""
+DUE_DATES = "0016_due_at"
+"""The migration that can read details in the form in which older versions store them."""
+PLACE_KEYS = "0017_place_keys"
+"""The migration that can merge duplicates: several records of the same image."""
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +32,11 @@ log = logging.getLogger(__name__)
 def catch_up_chunk() -> bool:
     """Compute the derived columns of a chunk of images. Return whether more images may need this.
 
-    Duplicates of an image are merged, as `docs/upgrade.md` explains. On PostgreSQL, images that
-    another transaction is changing are left to a later call.
+    Before that, merge the duplicates of these images, as `docs/upgrade.md` explains. On PostgreSQL,
+    skip the images that another transaction is changing, because a later call finds them again.
     """
     found = Image.select(Image.id).where(UNDERIVED).limit(CHUNK_SIZE)
-    # Look before the transaction begins, because on SQLite it would wait for other writers.
+    # Query before the transaction begins: on SQLite, a transaction waits for other writers.
     if not found.exists():
         return False
     with transaction():
@@ -49,16 +52,15 @@ def catch_up_chunk() -> bool:
             log.info("derived the columns of image %s, which an older version stored", image.id)
     if is_sqlite():
         time.sleep(SQLITE_PAUSE_SECONDS)
-    # A merge changes the image that remains, so a later call may have to compute its columns.
+    # A merge changes the record that remains, so a later call may have to compute its columns.
     return bool(ids)
 
 
 def announced_deprecation(image: Image) -> datetime | None:
-    """Return when an available image becomes deprecated, according to its stored details.
+    """Return the announced time at which an available image becomes deprecated, or None.
 
-    If an older version stored the details, they do not contain `end`, the time at which the cloud
-    will no longer offer the image. The migration DUE_DATES reads
-    such details.
+    The time comes from the stored details of the image. Details that an older version stored have
+    no key `end`, so the migration DUE_DATES reads them.
     """
     if "end" in image.details:
         return image_details.from_json(image.details).deprecation_announced_for

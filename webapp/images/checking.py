@@ -3,13 +3,14 @@
 Only this module decides what an answer of a cloud, or a missing answer, may change:
 
 - Details of the image replace the stored details.
-- `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone`,
-  with the reason, and nothing else. If the stored ID is an alias, such as `latest` or a family,
-  `ImageNotFound` counts as a failure instead.
+- `ImageNotFound` means that the image definitely does not exist. It changes the state to `gone`
+  and stores the reason. All other details stay as they are. If the stored ID is an alias, such as
+  `latest` or a family, `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
   error. An adapter sets `account` only if the cloud shows the account all of its own images.
-- Every other error leaves the image as it is. The time and the reason of the failure are stored
-  until a check succeeds.
+- `CallsInProgress` changes nothing, because the cloud was not asked.
+- Every other error of a cloud leaves the details as they are. The time and the reason of the
+  failure are stored until a check succeeds.
 - The answer of a check that started earlier never replaces the answer of a check that started
   later. The stored time of an answer is the time at which the check started.
 """
@@ -88,7 +89,8 @@ class _Start:
     failed_at: datetime | None
 
     @classmethod
-    def of(cls, image: Image) -> _Start:
+    def now(cls, image: Image) -> _Start:
+        """Return the start of a check of `image` that begins now."""
         return cls(models.now(), image.checked_at, image.check_failed_at)
 
     def is_overtaken(self, image: Image) -> bool:
@@ -104,25 +106,27 @@ class _Start:
 def check_again(
     actor: Actor, image: Image, vault: Vault, credentials_id: int | None = None
 ) -> audit.Changes:
-    """Read the image from its cloud again, save it, and return what changed.
+    """Read the image from its cloud again, save the answer, and return what changed.
 
     If `credentials_id` is not None, these credentials become the credentials of the image. If the
     stored ID is an alias, such as `latest` or a family, the ID of the image that was found replaces
     the alias. If the image has moved, its location is updated. If the image does not exist in the
-    cloud, it stays registered and its state becomes `gone`. Raises Forbidden, CredentialsNotUsable,
-    RecordDeleted, RefersToRegistered, CheckedMeanwhile, VaultError and CloudError.
+    cloud, it stays registered and its state becomes `gone`.
+
+    Raises Forbidden, CredentialsNotUsable, RecordDeleted, CheckedMeanwhile, VaultError, CloudError,
+    InvalidLocator and AlreadyRegistered, usually its subclass RefersToRegistered.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     credentials = usable_credentials(
         image.scope, image.cloud, credentials_id or image.credentials_id
     )
-    start = _Start.of(image)
+    start = _Start.now(image)
     try:
         return _check(
             actor, image, vault, credentials, start, are_credentials_chosen=bool(credentials_id)
         )
     except CallsInProgress:
-        raise  # The cloud was not called, so this is not the result of a check.
+        raise  # The cloud did not answer this call, so this is not the result of a check.
     except (CloudError, VaultError, AlreadyRegistered) as error:
         _record_failure(image, str(error), start)
         raise
@@ -225,9 +229,9 @@ def _details_of_missing(before: ImageDetails, missing: _Missing) -> ImageDetails
 
 
 def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContextManager[None]:
-    """Return a transaction in which the image can be saved with the locator `found`.
+    """Return a context manager: a transaction in which the image is saved with the locator `found`.
 
-    Raises RefersToRegistered if the scope sees another record with that locator.
+    Raises RefersToRegistered if the scope sees another record with the locator `found`.
     """
     if found == looked_up:
         return transaction()
@@ -242,7 +246,7 @@ def _saving(image: Image, looked_up: Locator, found: Locator) -> AbstractContext
 
 
 def _record_failure(image: Image, reason: str, start: _Start) -> None:
-    """Store why a check failed, unless another check is newer. Then reload the image."""
+    """Store the reason why a check failed, unless a newer check was saved. Reload the image."""
     is_newest = Image.check_failed_at.is_null() | (Image.check_failed_at <= start.at)
     is_newest &= (Image.checked_at == start.checked_at) | (Image.checked_at < start.at)
     failure = Image.update_all(check_failed_at=start.at, check_error=reason)

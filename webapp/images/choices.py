@@ -15,8 +15,11 @@ from webapp.refusals import Refusal
 from webapp.values.text import LineRule
 
 NAME_LENGTH = (2, 255)
+"""The minimum and the maximum length of a name, in characters."""
 OS_LENGTH = 64
+"""The maximum length of a family or version of an operating system, in characters."""
 LARGEST_SIZE = 2**31 - 1
+"""The largest size in GB that the column `size_gb` can store."""
 SIZE_MESSAGE = "Enter the size as a whole number of GB, at least 1."
 
 

@@ -1,8 +1,12 @@
 """Delete images, and restore them within 24 hours.
 
-Deleting an image stores a copy of all columns except the derived columns. Restoring the image
-inserts these columns again. So a new column of `Image` needs no change here. Images that were
-deleted together form a batch. Nobody can guess the ID of a batch.
+Deleting an image stores a copy of all columns, except columns that the application or a trigger
+computes from others. Restoring the image inserts the stored columns again. So a new column of
+`Image` needs no change here. Images that were deleted together form a batch. Nobody can guess the
+ID of a batch.
+
+A predecessor of an image is an image whose successor is this image. To detach a predecessor means
+to clear its successor, and to reconnect it means to set its successor again.
 """
 
 from __future__ import annotations
@@ -43,10 +47,11 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import lock, require_unchanged
 
 RESTORABLE_FOR = timedelta(hours=24)
+"""How long after its deletion an image can be restored."""
 MAX_PREDECESSORS = 50
-"""The maximum number of predecessors that one transaction detaches or reconnects."""
+"""If an image has more predecessors, a job detaches or reconnects them in several transactions."""
 OMITTED_COLUMNS = {*DERIVED_COLUMNS, "group_id"}
-"""Columns that are computed from other columns. The stored copy leaves them out."""
+"""The columns that the stored copy leaves out, because they are computed from other columns."""
 
 
 class CannotRestore(Refusal):
@@ -63,9 +68,10 @@ def delete(
     """Delete an image from the registry and return the ID of its batch.
 
     The ID of the batch is needed to restore the image. The cloud image is not changed. If `batch`
-    is empty, the image starts a new batch. `based_on` is the revision that the person saw.
-    If it is None, the revision of `image` is used. `detached` are the IDs of the predecessors that
-    `detach_predecessors` has already detached. Raises Forbidden, RecordDeleted and EditConflict.
+    is empty, the image starts a new batch. `based_on` is the revision that the person saw. If it is
+    None, the revision of `image` is used. `detached` contains the IDs of the predecessors that
+    `detach_predecessors` has already detached. All other predecessors are detached in the same
+    transaction. Raises Forbidden, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -103,10 +109,9 @@ _select_predecessors = Prepared(
 
 
 def detach_predecessors(actor: Actor, image: Image) -> list[int]:
-    """Clear the successor of the first predecessors of an image that will be deleted.
+    """Detach the first MAX_PREDECESSORS predecessors of an image that will be deleted.
 
-    Return the IDs of these predecessors, for the parameter `detached` of `delete`. Raises
-    Forbidden.
+    Return their IDs, for the parameter `detached` of `delete`. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     ids = [each.id for each in _select_predecessors(image.id, MAX_PREDECESSORS)]
@@ -116,7 +121,10 @@ def detach_predecessors(actor: Actor, image: Image) -> list[int]:
 
 
 def has_image_with_many_predecessors(scope: Scope, batch: str) -> bool:
-    """Return whether an image of a batch has too many predecessors for one transaction."""
+    """Return whether an image of a batch has too many predecessors for one transaction.
+
+    Only images that can be restored count.
+    """
     rows = DeletedImage.select().where(_restorable(scope, batch))
     return any(len(row.record["succeeds"]) > MAX_PREDECESSORS for row in rows)
 
@@ -141,11 +149,15 @@ def reconnect_predecessors(
 
 
 def new_batch() -> str:
+    """Return the ID of a new batch, which nobody can guess."""
     return secrets.token_hex(16)
 
 
 def purge_chunk() -> bool:
-    """Remove some images that can no longer be restored. Return whether more may remain."""
+    """Delete the copies of some images that can no longer be restored.
+
+    Return whether more such copies may remain.
+    """
     return delete_chunk(DeletedImage, DeletedImage.deleted_at < now() - RESTORABLE_FOR)
 
 
@@ -196,9 +208,9 @@ def restore_image(
 ) -> Image:
     """Restore one image with its ID and history.
 
-    With `reconnect`, the image becomes the successor of its former predecessors again, with the
-    exceptions that `_reconnect_predecessors` describes. If the credentials or the successor of the
-    restored image no longer exist, the image is restored without them. Raises Forbidden and
+    If `reconnect` is true, the image becomes the successor of its former predecessors again, with
+    the exceptions that `_reconnect_predecessors` describes. If the credentials or the successor of
+    the restored image no longer exist, the image is restored without them. Raises Forbidden and
     CannotRestore.
     """
     actor.require(Right.EDIT_IMAGES, scope)
@@ -301,8 +313,9 @@ def _set_successor(
 ) -> None:
     """Change the successor of the images that meet `condition`, with an audit entry for each.
 
-    Without these entries, a person who is changing the life cycle of such an image would overwrite
-    the new successor without seeing it.
+    `before` and `after` are the IDs of the old and the new successor, or None. Without the audit
+    entries, a person who is changing the life cycle of such an image would overwrite the new
+    successor without seeing it.
     """
     query = (
         Image.select(Image.id, Image.scope, Image.name, Image.revision, Scope)
@@ -319,9 +332,9 @@ def _set_successor(
 
 
 def _store_copy(actor: Actor, image: Image, batch: str, predecessors: Sequence[int]) -> None:
-    """Store a copy of `image` before its deletion. All its columns must be loaded.
+    """Store a copy of `image` before its deletion. All columns of `image` must be loaded.
 
-    `predecessors` are the IDs of all images whose successor is or was `image`.
+    `predecessors` contains the IDs of the predecessors, including those that were detached before.
     """
     columns = {
         name: _to_json(value)
@@ -359,7 +372,10 @@ def _image_from(columns: Mapping[str, Any]) -> Image:
 
 
 def _lost_references(columns: Mapping[str, Any], image: Image) -> audit.Changes:
-    """Return the changes to audit if an image is restored without its successor or credentials."""
+    """Return the references that a restored image lost, as changes for the audit log.
+
+    An image loses the reference to its successor or its credentials if they were deleted meanwhile.
+    """
     successor, had_credentials = columns["successor"], columns["credentials"] is not None
     changes: dict[str, tuple[object, object]] = {}
     if successor is not None and image.successor_id is None:

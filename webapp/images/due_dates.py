@@ -29,7 +29,7 @@ _CHANGED_COLUMNS = (
 
 
 def apply_due_dates(limit: int = CHUNK_SIZE) -> int:
-    """Apply the dates that are due to at most `limit` images, and return the number of images.
+    """Apply the due dates of at most `limit` images, and return the number of these images.
 
     Each date is applied once. Several servers may call this function at the same time: on
     PostgreSQL, a call skips the images that another transaction is changing.
@@ -37,7 +37,7 @@ def apply_due_dates(limit: int = CHUNK_SIZE) -> int:
     moment = models.now()
     is_due = Image.due_at <= moment
     if not Image.select(Image.id).where(is_due).exists():
-        return 0  # On SQLite, a transaction would wait for other writers.
+        return 0  # Without a transaction: on SQLite, it would wait for other writers.
     with transaction():
         query = Image.select(Image, Scope).join(Scope).where(is_due)
         if not is_sqlite():

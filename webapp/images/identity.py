@@ -1,11 +1,13 @@
 """The rule that an image may be registered only once, and what makes two images the same.
 
-A cloud image has one canonical ID and one canonical location. `parse_locator` returns them for any
-spelling that people and tools use. If no look-up has confirmed a location, for example a region of
-OpenStack, the location is stored as the person wrote it. Locations and compute resources are
-compared in the form of `place_key`, which ignores case:
+A cloud image has one canonical ID and one canonical location. `parse_locator` converts every
+spelling that people and tools use to the canonical form, as far as this is possible without a call
+to the cloud. For example, only a look-up finds out how OpenStack spells the name of a region.
+Without a look-up, such a name is stored as the person wrote it. So locations and compute resources
+are compared in the form of `place_key`, which ignores case:
 
-- vCenter finds datacenters and clusters in any case, and an instance UUID identifies the template.
+- vCenter ignores case in the names of datacenters and clusters. An instance UUID identifies the
+  template.
 - The regions of OpenStack are in Keystone. If the database of Keystone is MySQL, Keystone ignores
   case. If it is PostgreSQL, two regions can have names that differ only in case. But an image ID is
   a random UUID. Two such regions have an image with the same ID only if they share one image
@@ -80,7 +82,8 @@ def find_registered(scope: Scope, identity: ImageIdentity) -> Image | None:
 
     If the scope owns such an image and inherits another, return the image that it owns.
     """
-    if not _select_same_id(identity.cloud, identity.image_key):  # This is the usual case.
+    # Usually no image has this ID. This prepared query finds that out faster than the next query.
+    if not _select_same_id(identity.cloud, identity.image_key):
         return None
     return find_all_registered(scope, [identity]).get(identity)
 
@@ -150,7 +153,7 @@ class ImageReference:
     def matches(self, identity: ImageIdentity) -> bool:
         """Return whether this reference refers to the image with this identity.
 
-        An empty location or compute resource matches every image.
+        An empty location or compute resource of the reference matches every value of the identity.
         """
         return (
             (identity.cloud, identity.image_key) == (self.cloud.key, self.image_key)
@@ -162,8 +165,8 @@ class ImageReference:
 def parse_references(text: str) -> list[ImageReference]:
     """Return a reference for each cloud in which `text` is an image ID in any spelling.
 
-    The forms that `reference_to_image` returns, `LOCATION:ID` and `LOCATION:ID:COMPUTE_RESOURCE`,
-    are accepted too.
+    If `text` is not an image ID of any cloud, it may also have one of the forms that
+    `reference_to_image` returns: `LOCATION:ID` and `LOCATION:ID:COMPUTE_RESOURCE`.
     """
     references = [
         _reference(cloud, parsed.value, parsed.location, None)
@@ -198,8 +201,7 @@ def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: Ima
 
     `identity` and `locator` belong to the other image. If the other image has no location, or if
     both images have the same cloud, location and compute resource, the text is the image ID of the
-    other image. Otherwise, it is `LOCATION:ID` or
-    `LOCATION:ID:COMPUTE_RESOURCE`.
+    other image. Otherwise, it is `LOCATION:ID` or `LOCATION:ID:COMPUTE_RESOURCE`.
     """
     place = (identity.cloud, identity.location, identity.compute_resource)
     if not locator.location or place == (
@@ -213,10 +215,10 @@ def reference_to_image(identity: ImageIdentity, locator: Locator, seen_from: Ima
 
 
 def image_id_condition(text: str) -> Any:
-    """Return the query condition for images that `text` refers to by their ID in any spelling.
+    """Return the query condition for the images to which `text` refers by their image ID.
 
-    See `parse_references`. The condition uses the index on `cloud` and `image_key`. Return None if
-    `text` is not an image ID of any cloud.
+    `parse_references` explains the forms of `text`. The condition uses the index on `cloud` and
+    `image_key`. Return None if `text` does not contain an image ID of any cloud.
     """
     conditions = []
     for reference in parse_references(text):
@@ -235,10 +237,10 @@ def parse_locator(
 ) -> Locator:
     """Return the locator in its canonical form.
 
-    `image_id` may contain the location, for example in an ARN. Raises InvalidImageId. Raises
-    InvalidLocator if a value can't be stored, or if the location is missing or invalid. Also raises
-    InvalidLocator if `image_id` contains another location than `location`, because either of the
-    two could be wrong.
+    `image_id` may contain the location, for example in an ARN. Raises InvalidImageId if `image_id`
+    can't be parsed. Raises InvalidLocator if a value can't be stored, or if the location is missing
+    or invalid. Also raises InvalidLocator if `image_id` contains another location than `location`,
+    because either of the two could be wrong.
     """
     return locator_of(cloud, cloud.parse_image_id(image_id), location, compute_resource)
 
@@ -328,5 +330,5 @@ class ImageIdentity:
 
     @classmethod
     def from_image(cls, image: Image) -> ImageIdentity:
-        key = image_key_of(image.cloud_image_id)  # The column is empty until the image is saved.
+        key = image_key_of(image.cloud_image_id)  # `image_key` is empty until the image is saved.
         return cls(image.cloud, image.location, key, image.compute_resource)

@@ -12,27 +12,26 @@ from webapp.clouds.details import Fact, ImageDetails, ImageState, Volume
 from webapp.values.text import displayable, displayable_lines
 
 ARCHITECTURE_LENGTH = 32
+"""The maximum length of the column `architecture`, in characters."""
+_INSTANT_KEYS = {"created_at": "created", "deprecated_at": "deprecated", "ends_at": "end"}
+"""The key in JSON for each field that is an instant. Details from older versions lack `end`."""
 
 
 def to_json(details: ImageDetails) -> dict[str, Any]:
     """Return `details` as plain JSON values. Instants become ISO 8601 texts in UTC."""
-    return {
-        **asdict(details),
-        "created": _to_iso(details.created),
-        "deprecated": _to_iso(details.deprecated),
-        "end": _to_iso(details.end),
-    }
+    values = asdict(details)
+    instants = {key: _to_iso(values.pop(field)) for field, key in _INSTANT_KEYS.items()}
+    return {**values, **instants}
 
 
 def from_json(data: dict[str, Any]) -> ImageDetails:
     """Return the details that `to_json` converted to `data`."""
+    values = {name: value for name, value in data.items() if name not in _INSTANT_KEYS.values()}
     return ImageDetails(
         **{
-            **data,
+            **values,
+            **{field: _from_iso(data.get(key)) for field, key in _INSTANT_KEYS.items()},
             "state": ImageState(data["state"]),
-            "created": _from_iso(data["created"]),
-            "deprecated": _from_iso(data["deprecated"]),
-            "end": _from_iso(data.get("end")),
             "facts": tuple(Fact(**fact) for fact in data["facts"]),
             "volumes": tuple(Volume(**volume) for volume in data["volumes"]),
             "os_texts": tuple(data["os_texts"]),
@@ -58,7 +57,7 @@ def apply_details(image: Image, details: ImageDetails) -> None:
 def apply_due_deprecation(image: Image, moment: datetime) -> audit.Changes:
     """Set the state to DEPRECATED if the deprecation was announced for `moment` or earlier.
 
-    Return the change of the state for the audit log.
+    Return the change of the state for the audit log, or {} if nothing is due.
     """
     due = image.deprecation_announced_for
     if due is None or due > moment:
@@ -74,7 +73,7 @@ def _due_note(details: ImageDetails, due: datetime, checked_at: datetime) -> str
     checked = f"according to the last check on {checked_at.astimezone(UTC):%Y-%m-%d}"
     note = (
         f"Deprecated since {day} {checked}."
-        if due == details.deprecated
+        if due == details.deprecated_at
         else f"The owner announced the end of this image for {day}, {checked}."
     )
     replacement = f" Use {details.replacement} instead." if details.replacement else ""
@@ -101,8 +100,8 @@ def _comparable(details: ImageDetails) -> dict[str, Any]:
         "Architecture": details.architecture,
         "Size": details.size_gb,
         "State": details.state.value,
-        "Created": _to_iso(details.created),
-        "Deprecated": _to_iso(details.deprecated),
+        "Created": _to_iso(details.created_at),
+        "Deprecated": _to_iso(details.deprecated_at),
         "Warnings": " ".join(details.warnings),
         **{fact.label: fact.value for fact in details.facts},
         **{f"Volume {volume.device}": _volume_text(volume) for volume in details.volumes},

@@ -78,9 +78,11 @@ def _status_on(day: date, deprecated_on: date | None, retired_on: date | None) -
 
 
 STAYS_ACTIVE = LifeCyclePlan()
+"""The plan of an image that is active and stays active: it has no dates."""
 
 
 def plan_of(image: Image) -> LifeCyclePlan:
+    """Return the stored plan of `image`."""
     return LifeCyclePlan(
         image.deprecated_on, image.retired_on, image.status_reason, image.successor_id
     )
@@ -144,7 +146,7 @@ def change(
 
     `based_on` is the revision that the person saw. If it is None, the revision of `image` is used.
     Unless `successor_may_be_retired` is true, a retired image can't become the successor. Raises
-    Forbidden, InvalidSuccessor, RecordDeleted and EditConflict.
+    Forbidden, InvalidDay, InvalidSuccessor, RecordDeleted and EditConflict.
     """
     actor.require(Right.EDIT_IMAGES, image.scope)
     based_on = image.revision if based_on is None else based_on
@@ -178,7 +180,8 @@ def record_new_successor(
 ) -> None:
     """Write an audit entry for an image whose successor was deleted or restored.
 
-    Only the name, scope and revision of `image` must be loaded.
+    `before` and `after` are the IDs of the old and the new successor, or None. Only the name, scope
+    and revision of `image` must be loaded.
     """
     old, new = (f"#{each}" if each else None for each in (before, after))
     audit.record(

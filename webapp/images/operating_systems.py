@@ -21,6 +21,7 @@ TEXT_LENGTH = 300
 """The number of characters to search in a text. Names are at the beginning of a text."""
 
 VERSION_KEY_LENGTH = 64
+"""The maximum length of the result of `version_key`, in characters."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,15 @@ class Family:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A suggested operating system, and the text that names it.
+    """A suggested operating system, and the text of the cloud that names it.
 
-    `version` is '' if the text names only the family. It may be a version that is not in the list.
+    `version` is '' if `source_text` names only the family. It may be a version that is not in the
+    list.
     """
 
     family: str
     version: str
-    text: str
+    source_text: str
 
 
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -101,10 +103,10 @@ for _family in FAMILIES.values():
 
 
 def version_key(version: str) -> str:
-    """Return a text of at most 64 characters that sorts versions by their numbers.
+    """Return a text by which versions are sorted in the order of their numbers.
 
-    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. The number of digits is written
-    before each number: 9.10 becomes '19.210'. If it is ten or more, it is written as a letter.
+    For example, 9.10 comes after 9.9, and 2012 R2 after 2012. Before each number, the text contains
+    the count of its digits, so 9.10 becomes '19.210'. A count of ten or more is a letter.
     """
     parts = re.findall(r"[0-9]+|[a-z]+", version.lower())
     return ".".join(_sortable(part) for part in parts)[:VERSION_KEY_LENGTH]
@@ -187,6 +189,7 @@ def _is_within(exact: str, rough: str) -> bool:
 
 
 def _suggest_from(text: str) -> Suggestion | None:
+    """Return the operating system that one text names, or None."""
     words = _beginning(text).lower()
     mentions = [
         (match.lastgroup or "", *_read_mention(words, match)) for match in _MENTION.finditer(words)

@@ -14,7 +14,10 @@ from webapp.values.lists import Found, find
 
 
 class Deleted(NamedTuple):
-    """A deleted image, and who deleted it when. `person_name` is None if the person is gone."""
+    """A deleted image, the time of its deletion, and the person who deleted it.
+
+    `person_name` is None if the person's account no longer exists.
+    """
 
     image_id: int
     batch: str
@@ -35,9 +38,9 @@ _NAME = DeletedImage.record["columns"]["name"].as_text()
 
 
 def at_scope(scope: Scope, text: str = "") -> Found[Deleted]:
-    """Return the images of `scope` that can be restored, the last deleted first.
+    """Return the images of `scope` that can be restored, the image that was deleted last first.
 
-    With `text`, return only the images whose name contains it.
+    If `text` is not empty, return only the images whose name contains `text`.
     """
     query = _select(DeletedImage.scope == scope.id)
     latest_first = query.order_by(DeletedImage.deleted_at.desc(), DeletedImage.id.desc())
@@ -45,7 +48,7 @@ def at_scope(scope: Scope, text: str = "") -> Found[Deleted]:
 
 
 def visible_from(scope: Scope, image_id: int) -> Deleted | None:
-    """Return a deleted image that `scope` owned or inherited, or None."""
+    """Return the restorable image with this ID if `scope` owned or inherited it, or None."""
     is_shared = DeletedImage.record["columns"]["shared"] == True  # noqa: E712
     is_inherited = DeletedImage.scope.in_(scope.above) & is_shared
     is_visible = (DeletedImage.scope == scope.id) | is_inherited
@@ -53,10 +56,11 @@ def visible_from(scope: Scope, image_id: int) -> Deleted | None:
     return found
 
 
-def chosen(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
-    """Return those of the images that `scope` can restore, the last deleted first.
+def at_scope_by_ids(scope: Scope, image_ids: Collection[int]) -> list[Deleted]:
+    """Return the images with these IDs that were deleted at `scope` and can be restored.
 
-    The links between images and their successors can be restored only in this order.
+    The image that was deleted last comes first. The links between images and their successors can
+    be restored only in this order.
     """
     is_chosen = (DeletedImage.scope == scope.id) & DeletedImage.id.in_(list(image_ids))
     order = DeletedImage.record["order"].as_text().cast("BIGINT")

@@ -1,8 +1,8 @@
 """Look up a cloud image (NEXT) and register it (REGISTER).
 
-`look_up` reads an image from its cloud and returns a receipt, which contains the details of the
-image. `register` saves the image from the receipt. The rule that an image may be registered only
-once is in `webapp.images.identity`.
+`look_up` reads an image from its cloud and returns a receipt: the record of the look-up, with the
+details of the image. `register` saves the image from the receipt. The rule that an image may be
+registered only once is in `webapp.images.identity`.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from webapp.images.identity import ImageIdentity, find_registered
 
 @dataclass(frozen=True)
 class Replacement:
-    """A recommended cloud image. `image` is its record in the registry.
+    """A cloud image that the owner of another cloud image recommends instead.
 
-    `image` is None if the scope can see no such record.
+    `image` is the record of the recommended image, or None if the scope can see no such record.
     """
 
     cloud: str

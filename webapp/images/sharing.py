@@ -19,7 +19,7 @@ class CannotPromote(Refusal):
 def set_shared(
     actor: Actor, image: Image, *, shared: bool, based_on: int | None = None
 ) -> audit.Changes:
-    """Turn Shared on or off and return what changed.
+    """Save the value of “Shared” and return what changed.
 
     Raises the same exceptions as `editing.edit_fields`.
     """
@@ -27,12 +27,15 @@ def set_shared(
 
 
 def scopes_losing_access(image: Image) -> Found[Scope]:
-    """Return the first scopes that can no longer see the image if Shared is turned off."""
+    """Return the scopes that can no longer see the image if “Shared” is turned off.
+
+    The result contains the first scopes and the number of all scopes.
+    """
     return scopes_below(image.scope) if image.shared else Found([], 0)
 
 
 def scopes_below(scope: Scope) -> Found[Scope]:
-    """Return the first scopes below `scope`, ordered by path."""
+    """Return the first 50 scopes below `scope`, ordered by path, and the number of all."""
     ids = scope.subtree().select(Scope.id).where(Scope.id != scope.id)
     query = Scope.select_with_parents().where(Scope.id.in_(ids))
     return find(query.order_by(Scope.path), size=50)

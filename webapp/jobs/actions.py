@@ -13,6 +13,7 @@ from webapp.credentials.vault import Vault
 from webapp.jobs.store import Outcome
 
 RETRIED_CLOUD_ERRORS = (CallsInProgress, CloudThrottled, CloudUnreachable)
+"""The errors of a cloud after which a row is tried again."""
 ProcessRow = Callable[[Actor, Scope, Mapping[str, Any], JobRow, Vault], Outcome]
 """Process one row. The third argument holds the arguments of the job.
 
@@ -47,7 +48,7 @@ class JobAction:
     """Whether a row may take minutes. Its message then says how much of the row is done."""
 
     def title_for(self, count: int, name: str = "") -> str:
-        """Return the title for `count` images: 'Delete 12 images'."""
+        """Return the title for `count` images, such as 'Delete 12 images'."""
         images = f"{count:,} image{'' if count == 1 else 's'}"
         return self.title.format(images=images, name=name)
 
@@ -62,6 +63,7 @@ def register(actions: Iterable[JobAction]) -> None:
 
 
 def action_of(job: Job) -> JobAction:
+    """Return the action of a job. Raises KeyError for a job of a newer version."""
     return JOB_ACTIONS[job.action]
 
 

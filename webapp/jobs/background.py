@@ -35,7 +35,7 @@ class Background:
         return [name for name in self._names if name not in alive]
 
     def stop(self, seconds: float) -> None:
-        """Stop jobs, then periodic work. Wait at most `seconds` for each of them.
+        """Stop working on jobs, then on periodic work. Wait at most `seconds` for each of the two.
 
         Rows that still wait for their cloud are given back, so that another process can continue.
         """

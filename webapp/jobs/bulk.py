@@ -164,7 +164,7 @@ def start_action(
     # actions ignore the batch ID.
     arguments = {**arguments, "batch": deletion.new_batch()}
     job = store.create_large_job(actor, scope, action.job_action.key, arguments, rows)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     return job
 
 
@@ -189,7 +189,7 @@ def restore_batch(actor: Actor, scope: Scope, vault: Vault, batch: str) -> Job |
     if not rows:
         return None
     job = store.create_large_job(actor, scope, RESTORE_DELETED.key, {"batch": batch}, rows)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     return job
 
 
@@ -201,15 +201,15 @@ def restore_images(actor: Actor, scope: Scope, vault: Vault, images: Iterable[De
     actor.require(Right.EDIT_IMAGES, scope)
     rows = [NewRow(each.image_id, each.name, {"batch": each.batch}) for each in images]
     job = store.create_large_job(actor, scope, RESTORE_DELETED.key, {}, rows)
-    runner.start_job(job, vault, wait=True)
+    runner.start_job(job, vault, process_if_short=True)
     return job
 
 
 def _rows_to_restore(scope: Scope, batch: str) -> list[NewRow]:
     """Return the rows of a job that restores a batch. The image that was deleted last comes first.
 
-    If a job deleted the batch, the rows of that job have the order and the names of the images. The
-    stored copies of the images have them too, but reading many copies takes long.
+    If a job deleted the batch, the order and the names of the images are read from the rows of that
+    job. The stored copies of the images also contain them, but reading many copies takes long.
     """
     is_deletion = (Job.scope == scope) & (Job.action == ACTIONS["delete"].job_action.key)
     job = Job.get_or_none(is_deletion & (Job.arguments["batch"].as_text() == batch))

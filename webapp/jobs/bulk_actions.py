@@ -79,9 +79,10 @@ class BulkAction:
     """Whether lower scopes no longer see a shared image after the action."""
     calls_cloud: bool = False
     process_part: Callable[[Actor, Image, JobRow], Outcome | None] | None = None
-    """If the work is too much for one transaction, do a part of the work and return the outcome.
+    """A function for work that can be too much for one transaction.
 
-    Otherwise, return None.
+    If it is too much, the function does a part of the work and returns the outcome. Otherwise, the
+    function returns None. If this field is None, no image needs more than one transaction.
     """
     overwrites: Collection[str] | None = None
     """The fields that the action overwrites, as the audit log names them. None means all fields.
@@ -99,7 +100,7 @@ class BulkAction:
         )
 
     def title_for(self, count: int) -> str:
-        """Return the title for `count` images: 'Delete 12 images'."""
+        """Return the title for `count` images, such as 'Delete 12 images'."""
         return self.job_action.title_for(count)
 
     def _process_row(
@@ -244,8 +245,8 @@ def _delete(actor: Actor, image: Image, arguments: Arguments, _vault: Vault) -> 
 def _detach_predecessors(actor: Actor, image: Image, row: JobRow) -> Outcome | None:
     """Remove the image as the successor of some of its predecessors, and return the outcome.
 
-    A predecessor is an image that names the image as its successor. Return None if the image has so
-    few predecessors that one transaction can delete it.
+    A predecessor is an image whose successor is `image`. If one transaction can delete the image
+    and detach all of its predecessors, do nothing and return None.
     """
     if not deletion.has_many_predecessors(image):
         return None

@@ -43,12 +43,13 @@ from webapp.jobs.store import Outcome
 JOBS_PER_PERSON = 3
 """The maximum number of jobs of one person that are processed at the same time. Later jobs wait."""
 LEASE_SECONDS = 45.0
-"""The seconds that a process may work on a row. A row calls its cloud at most a few times."""
+"""How long a lease on a job or a row is valid, in seconds. A turn of a job takes a few seconds, and
+a row calls its cloud at most a few times."""
 QUEUE_SIZE = 100
 """The maximum number of running jobs of one person that `queue_of` reads."""
 BATCH_SIZE = 50
 """The maximum number of rows that one transaction processes, for a job without calls to clouds."""
-LOST_LEASES = 3
+MAX_LOST_LEASES = 3
 """A row is not tried again after this many processes have ended while they worked on the row."""
 ABANDONED_AFTER = timedelta(seconds=30)
 """If the last heartbeat of a process of version 0.2 is older than this, the process has ended."""
@@ -80,6 +81,7 @@ class QueuedJob:
 
 
 def lease_name(job_id: int) -> str:
+    """Return the name of the lease on a job whose rows call no cloud."""
     return f"job:{job_id}"
 
 
@@ -109,9 +111,11 @@ def running_jobs() -> list[RunningJob]:
 
 
 def queue_of(actor: Actor, scope: Scope | None = None) -> list[QueuedJob]:
-    """Return the actor's running jobs, oldest first. With `scope`, only its jobs are returned.
+    """Return the actor's running jobs, ordered from the oldest to the newest.
 
-    Jobs of a newer version of the application are left out.
+    If `scope` is not None, return only the jobs at this scope. Only the oldest
+    QUEUE_SIZE jobs of the actor at all scopes are read. Jobs of a newer version of the application
+    are left out.
     """
     jobs = enumerate(_select_queue(actor.person.id, "running", QUEUE_SIZE))
     return [
@@ -140,13 +144,13 @@ def jobs_before(job: Job) -> int:
 
 
 def count_waiting(job: Job) -> int:
-    """Return how many rows of a running job wait to be tried again."""
+    """Return how many rows of a running job wait for another attempt."""
     unprocessed = (JobRow.job == job) & (JobRow.outcome == "") & (JobRow.lease_token == "")
     return int(JobRow.select().where(unprocessed & (JobRow.not_before > 0)).count())
 
 
 def adopt_abandoned_jobs() -> None:
-    """Take over the jobs of ended processes of version 0.2."""
+    """Let the processes of this version continue the jobs of ended processes of version 0.2."""
     is_old = (Job.seen_at < now() - ABANDONED_AFTER) & (Job.state == "running")
     if Job.select(Job.id).where(is_old).exists():
         Job.update(seen_at=NO_HEARTBEAT).where(is_old).execute()
@@ -239,7 +243,7 @@ def save(row: JobRow, outcome: Outcome) -> None:
     if outcome.arguments is not None:
         values["arguments"] = row.arguments = outcome.arguments
     if outcome.kind == "" and row.lost_leases:
-        values["lost_leases"] = row.lost_leases = 0  # A part of the row is done.
+        values["lost_leases"] = row.lost_leases = 0  # The row makes progress, so it is not suspect.
     held = {"id": row.id, "lease_token": row.lease_token}
     if not _save_held(tuple(values))({**values, **held}):
         raise LeaseLost(f"row:{row.id}")
@@ -258,10 +262,11 @@ def _save_held(names: tuple[str, ...]) -> PreparedWrite:
     return PreparedWrite(JobRow, {*names, "id", "lease_token"}, build_query)
 
 
-def put_back(row: JobRow, pause: float, message: str = "", *, called: bool = True) -> None:
-    """Give a row back. It may be processed again after `pause` seconds. Raises LeaseLost.
+def retry_later(row: JobRow, pause: float, message: str = "", *, called: bool = True) -> None:
+    """Store that a row may be tried again after `pause` seconds, and give its lease back.
 
-    `called` is whether the row called its cloud, so that the attempt counts.
+    If `called` is false, the row did not call its cloud. Then the attempt does not count, but is
+    counted in `waits`. Raises LeaseLost.
     """
     values = {
         "lease_token": "",
@@ -291,12 +296,12 @@ def give_back(held: Lease | JobRow) -> None:
 
 
 def give_back_remaining() -> None:
-    """Give back what could not be given back before. Raises DATABASE_FAILURES."""
+    """Give back the jobs and rows that could not be given back before. Raises DATABASE_FAILURES."""
     while _not_given_back:
         try:
             held = _not_given_back.popleft()
         except IndexError:
-            return  # Another thread has taken the last one.
+            return  # Another thread has taken the last entry.
         try:
             if isinstance(held, Lease):
                 leases.give_back(held, backoff.database_pause(0) or 0.0)
@@ -316,7 +321,7 @@ def _give_back_row(row: JobRow) -> None:
 def update_progress(job_id: int, *, count: bool = True) -> None:
     """Store how many rows of a job are processed. If no row remains, the job is done.
 
-    Without `count`, only store whether the job is done. Counting the rows of a large job takes
+    If `count` is false, only store whether the job is done. Counting the rows of a large job takes
     longer than saving a row.
     """
     rows = JobRow.select(JobRow.id).where(JobRow.job == job_id)
@@ -325,7 +330,7 @@ def update_progress(job_id: int, *, count: bool = True) -> None:
     started = (Job.id == job_id) & Job.state.in_(["running", "stopped"])
     if count:
         Job.update(done).where(started).execute()
-    # Another process may have counted the rows earlier, but stored its lower number later.
+    # Set the number again: another process may have counted earlier and stored its number later.
     finished = {"state": "done", "done": Job.total, "finished_at": now()}
     is_finished = (Job.id == job_id) & (Job.state == "running") & ~fn.EXISTS(remaining)
     Job.update(finished).where(is_finished).execute()

@@ -15,7 +15,7 @@ from webapp.monitoring.metrics import LEASES_LOST, LEASES_TAKEN_OVER, kind_of_le
 
 
 def acquire(name: str, seconds: float) -> Lease | None:
-    """Return a lease on the work `name` for this many seconds, or None if somebody holds one."""
+    """Return a lease on the work `name` for this many seconds, or None if a process holds one."""
     lease = Lease(name=name, token=secrets.token_hex(16))
     values = {"token": lease.token, "expires_at": database_clock() + seconds}
     expired = (Lease.name == name) & (Lease.expires_at <= database_clock())

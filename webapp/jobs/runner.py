@@ -1,4 +1,4 @@
-"""Start and stop jobs, and process them with a fixed number of threads per process.
+"""Start and stop jobs, and process them with a limited number of threads per process.
 
 A job has rows, and does the same work for each row. Jobs continue after their requests have ended,
 and survive restarts: everything that a process must know is in the database, and any process may
@@ -39,6 +39,7 @@ SHORT_JOB_ROWS = 100
 REQUEST_SECONDS = 2.0
 """A request processes a short job for up to this time. Then the job continues in the background."""
 DEFAULT_THREADS = 16
+"""The maximum number of tasks in progress, in one process."""
 DATABASE_TURNS = 2
 """The maximum number of jobs without calls to clouds that a process works on at the same time."""
 ROWS_PER_CREDENTIALS = CALLS_PER_CREDENTIALS - RESERVED
@@ -54,12 +55,16 @@ _wake_up = threading.Event()
 and when the runner must stop."""
 
 
-def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None) -> None:
+def start_job(
+    job: Job, vault: Vault, *, process_if_short: bool = False, only_if: Any = None
+) -> None:
     """Start a planned job, and reload `job`. A job that was already started is not started again.
 
-    The job is not started unless it meets the query condition `only_if`. If `wait` is true, this
-    function processes a short job without calls to clouds, for up to REQUEST_SECONDS. Such a job is
-    usually done when this function returns.
+    The job is not started unless it meets the query condition `only_if`.
+
+    If `process_if_short` is true, this function also processes the job for up to REQUEST_SECONDS,
+    unless the job is long, calls clouds or is queued. A short job is usually done when this
+    function returns.
     """
     planned = (Job.id == job.id) & (Job.state == "planned")
     if only_if is not None:
@@ -67,7 +72,7 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None
     if Job.update(state="running", seen_at=NO_HEARTBEAT).where(planned).execute():
         is_short = job.total <= SHORT_JOB_ROWS and not action_of(job).calls_cloud
         store.reload_job(job)
-        if wait and is_short:
+        if process_if_short and is_short:
             process_started(job, vault)
         _wake_up.set()
     store.reload_job(job)
@@ -76,7 +81,8 @@ def start_job(job: Job, vault: Vault, *, wait: bool = False, only_if: Any = None
 def process_started(job: Job, vault: Vault) -> None:
     """Process a started job for up to REQUEST_SECONDS, unless it is queued. Then reload `job`.
 
-    A short job is then usually done. Any other job continues in the background.
+    A job is queued while earlier jobs of the same person must end first. A short job is usually
+    done when this function returns. Any other job continues in the background.
     """
     if not claims.jobs_before(job):
         process_now(job, vault)
@@ -119,10 +125,11 @@ class Task:
     row: JobRow | None = None
 
     @property
-    def credentials(self) -> int | None:
-        """The ID of the credentials that the task uses, or None for a turn of a job.
+    def credentials_key(self) -> int | None:
+        """The value by which the tasks with the same credentials are counted.
 
-        If a row has no known credentials, this is the negative ID of the job instead.
+        This is the ID of the credentials. If a row has no known credentials, it is the negative ID
+        of the job. For a turn of a job, it is None.
         """
         if self.row is None:
             return None
@@ -140,15 +147,16 @@ class Runner:
         self._changed = threading.Condition(self._lock)
         self._stopping = threading.Event()
         self._served: dict[object, int] = {}
-        """When each account and each person last got a turn, as the number of that turn."""
+        """When each account, person and job last got a task, as the number of that task."""
         self._turn = 0
         self._database_fails = False
 
     def start(self) -> None:
+        """Start the thread that starts tasks."""
         threading.Thread(target=self._run, name="runner", daemon=True).start()
 
     def stop(self, seconds: float) -> None:
-        """Start nothing more. Wait at most `seconds` for the tasks in progress.
+        """Start no more tasks, and wait at most `seconds` for the tasks in progress.
 
         Then give back the rows that still wait for their cloud.
         """
@@ -184,7 +192,7 @@ class Runner:
             allowed = [job for job in candidates if self._has_thread(job, tasks)]
             if not allowed:
                 break
-            job = min(allowed, key=lambda job: self._order(job, tasks))
+            job = min(allowed, key=lambda job: self._sort_key(job, tasks))
             task = self._claim(job, tasks)
             if task is None or task.lease is not None:
                 candidates.remove(job)
@@ -194,6 +202,7 @@ class Runner:
         return started
 
     def _candidates(self) -> list[RunningJob]:
+        """Return the jobs that have a row to process now and that no other process works on."""
         claims.adopt_abandoned_jobs()
         jobs = claims.running_jobs()
         for job in jobs:
@@ -223,7 +232,7 @@ class Runner:
         left_by_others = for_clouds - (in_use - of_account)
         return in_use < for_clouds and of_account < max(1, left_by_others // 2)
 
-    def _order(self, job: RunningJob, tasks: list[Task]) -> tuple[int, ...]:
+    def _sort_key(self, job: RunningJob, tasks: list[Task]) -> tuple[int, ...]:
         """Return the sort key of a job. The account with the fewest tasks in progress comes first.
 
         Among accounts with equal numbers, the account whose last turn is the oldest comes first.
@@ -240,15 +249,17 @@ class Runner:
         )
 
     def _claim(self, job: RunningJob, tasks: list[Task]) -> Task | None:
+        """Return a task for the job, or None if the job can have no other task now."""
         if not JOB_ACTIONS[job.action].calls_cloud:
             lease = claims.claim_job(job.id)
             return Task(job, lease=lease) if lease else None
-        in_use = Counter(task.credentials for task in tasks)
+        in_use = Counter(task.credentials_key for task in tasks)
         busy = {each for each, count in in_use.items() if count >= ROWS_PER_CREDENTIALS}
         if -job.id in busy:
             return None
         busy |= self._room.credentials_without_room()
-        # Process one suspect at a time. If the process ends, it is clear which row caused this.
+        # A suspect is a row on which another process worked when that process ended. Process only
+        # one suspect at a time: if this process ends too, it is clear which row caused this.
         any_suspect = any(task.row is not None and task.row.lost_leases for task in tasks)
         row = claims.claim_row(
             job.id,
@@ -258,7 +269,7 @@ class Runner:
         if row is None:
             return None
         if row.credentials_id is not None and not self._room.has_room(row.credentials_id):
-            claims.give_back(row)  # From now on, `_room` knows these credentials.
+            claims.give_back(row)  # The next `credentials_without_room` returns these credentials.
             return None
         return Task(job, row=row)
 

@@ -35,10 +35,10 @@ def delete_scope(
     based_on: int | None = None,
     expected: str | None = None,
 ) -> Job:
-    """Delete a scope with everything in it, and return the job. A small scope is deleted at once.
+    """Delete a scope with everything in it, and return the job.
 
-    After this call, nobody can see or use the scope. Raises the same exceptions as
-    `scopes.start_deletion`.
+    The job of a small scope is usually done when this function returns. After this call, nobody can
+    see or use the scope. `scopes.start_deletion` explains the other arguments and the exceptions.
     """
     label, parent = scope.label, scope.parent
     with transaction():
@@ -123,7 +123,8 @@ def _abandoned_scopes() -> list[int]:
     hidden = [row.id for row in Scope.select(Scope.id).where(Scope.deleted_at.is_null(False))]
     if not hidden:
         return []
-    # These rows are read after the scopes, because a scope is hidden together with its row.
+    # Read the rows after the scopes. The transaction that hides a scope also stores its row, so the
+    # row of each scope in `hidden` exists now, unless its job has ended.
     is_deletion = Job.action.in_([action.key for action in JOB_ACTIONS])
     rows = (
         JobRow.select(JobRow.arguments)

@@ -65,7 +65,10 @@ class Outcome:
 
 
 class NewRow(NamedTuple):
-    """The values of an unsaved row. A `JobRow` object would take much longer to create."""
+    """The values of an unsaved row. A `JobRow` object would take much longer to create.
+
+    `subject` is the text that names the row for people, such as the name of an image.
+    """
 
     image_id: int | None = None
     subject: str = ""
@@ -84,8 +87,8 @@ def create_job(
 ) -> Job:
     """Store a planned job with its rows and return the job.
 
-    `rows` are unsaved, in the order in which they will be processed. With `started`, the state of
-    the job is “running” instead, so that any process may begin to process the job.
+    `rows` are unsaved, in the order in which they will be processed. If `started` is true, the job
+    is not planned but already running, so that any process may begin to process it.
     """
     unsaved_rows = list(rows)
     job: Job = Job.create(
@@ -146,6 +149,7 @@ def _pack(rows: Sequence[NewRow], start: int) -> NewRow:
 
 
 def is_packed(row: JobRow) -> bool:
+    """Return whether the row stands for several rows that are not unpacked yet."""
     return _PACKED in row.arguments
 
 
@@ -282,7 +286,10 @@ def reload_job(job: Job) -> None:
 
 
 def purge_chunk() -> bool:
-    """Delete some jobs older than RETENTION, or some of their rows. Return whether more remain."""
+    """Delete some jobs older than RETENTION, or some of their rows.
+
+    Return whether more may remain.
+    """
     is_old = Job.created_at < now() - RETENTION
     rows = JobRow.job.in_(Job.select(Job.id).where(is_old))
     return delete_chunk(JobRow, rows) or delete_chunk(Job, is_old, 10)

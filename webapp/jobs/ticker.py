@@ -21,7 +21,7 @@ TICK_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 """The seconds that a process may take for one chunk. Then another process may do the work."""
 RETRY_SECONDS = 60.0
-"""Seconds before failed work is tried again."""
+"""The maximum number of seconds before failed work is tried again."""
 LEASE_PREFIX = "periodic:"
 
 log = logging.getLogger(__name__)

@@ -37,8 +37,8 @@ from webapp.people import accounts
 TURN_SECONDS = 1.0
 """The seconds for which a job without calls to clouds is processed before another job's turn."""
 BATCH_SECONDS = 0.05
-"""How long one transaction processes rows. A commit waits for the disk, so one commit saves many
-rows."""
+"""After this many seconds, a transaction processes no further row. A commit waits for the disk, so
+one commit saves many rows."""
 PROGRESS_ROWS = 20
 """For a job that calls clouds, the processed rows are counted after about this many rows."""
 ATTEMPTS_IN_TURN = 3
@@ -83,6 +83,7 @@ class _Turn:
         """Whether each row gets its own transaction, because a temporary failure undid a batch."""
 
     def process(self, end: float, should_stop: StopCheck) -> None:
+        """Process rows until `end`, a time of `time.monotonic`, or until no row remains."""
         rows: deque[JobRow] = deque()
         while True:
             rows = rows or deque(claims.unprocessed_rows(self._job.id, claims.BATCH_SIZE))
@@ -143,7 +144,7 @@ class _Turn:
         return True
 
     def _outcome(self, row: JobRow) -> Outcome:
-        """Process a row, or a part of it, in the transaction of its batch."""
+        """Process a row, or a part of it, in the transaction of its batch. Return the outcome."""
         try:
             with transaction():  # This is a savepoint.
                 return _call(self._action, self._actor, self._job, row, self._vault)
@@ -154,7 +155,7 @@ class _Turn:
 
     def _process_row(self, row: JobRow) -> bool:
         """Process a row, or a part of it, in a transaction. Return whether more of it remains."""
-        if row.lost_leases >= claims.LOST_LEASES:
+        if row.lost_leases >= claims.MAX_LOST_LEASES:
             self._save(row, _failed(self._action, LOST_OUTCOME))
             return False
         for attempt in range(1, ATTEMPTS_IN_TURN + 1):
@@ -203,7 +204,7 @@ def process_cloud_row(job: Job, row: JobRow, vault: Vault) -> None:
             with transaction():
                 store.unpack(row)
             return
-        is_given_up = row.lost_leases >= claims.LOST_LEASES
+        is_given_up = row.lost_leases >= claims.MAX_LOST_LEASES
         outcome = LOST_OUTCOME if is_given_up else _outcome_of_cloud_row(job, row, vault)
         if outcome is not None:
             claims.save(row, outcome)
@@ -223,12 +224,12 @@ def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None
     except CallsInProgress as error:
         if row.waits >= backoff.BUDGET_WAITS:
             return Outcome("refused", str(error))
-        claims.put_back(row, backoff.budget_pause(), str(error), called=False)
+        claims.retry_later(row, backoff.budget_pause(), str(error), called=False)
     except RETRIED_CLOUD_ERRORS as error:
         pause = backoff.cloud_pause(row.attempts, error)
         if pause is None:
             return Outcome("refused", f"{error} The registry tried {row.attempts} times.")
-        claims.put_back(row, pause, f"{error} The registry will try again.")
+        claims.retry_later(row, pause, f"{error} The registry will try again.")
     except Exception as error:  # noqa: BLE001  every row gets an outcome
         if not is_temporary(error):
             return outcome_of_error(job, row, error)
@@ -237,14 +238,14 @@ def _outcome_of_cloud_row(job: Job, row: JobRow, vault: Vault) -> Outcome | None
         pause = backoff.database_pause(row.attempts)
         if pause is None:
             return DATABASE_OUTCOME
-        claims.put_back(row, 0.0 if isinstance(error, RecordChanged) else pause)
+        claims.retry_later(row, 0.0 if isinstance(error, RecordChanged) else pause)
     return None
 
 
 LOST_OUTCOME = Outcome(
     "refused",
-    f"The server ended unexpectedly {claims.LOST_LEASES} times while it processed this row, so the "
-    "registry will not try again.",
+    f"The server ended unexpectedly {claims.MAX_LOST_LEASES} times while it processed this row, so "
+    "the registry will not try again.",
 )
 DATABASE_OUTCOME = Outcome(
     "refused", "The database was too busy to save this change for a long time. Try again."
@@ -269,13 +270,14 @@ def _failed(action: JobAction, outcome: Outcome) -> Outcome:
 
 
 def is_temporary(error: Exception) -> bool:
+    """Return whether another attempt may succeed, because the database or a record was in use."""
     return isinstance(error, RecordChanged) or is_transient(error)
 
 
 def replace_connection() -> None:
-    """Replace this thread's connection, which may be broken, by another one.
+    """Replace this thread's connection, which may be broken, with a new connection.
 
-    If the database cannot be reached, the next statement fails.
+    Do nothing within a transaction. If the database cannot be reached, the next statement fails.
     """
     if not database.is_closed() and not database.in_transaction():
         database.close()

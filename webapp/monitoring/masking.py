@@ -1,8 +1,8 @@
 """Remove secrets from log lines, in every spelling in which a library may repeat them.
 
-The secrets are the settings, the credentials that are decrypted at the moment, and what a person
-has just entered. A spelling is the secret itself or a part of it, as JSON, in a URL, in XML, as
-Python writes it, or in base64.
+The secrets are the values of secret settings, the credentials that are decrypted at the moment, and
+the secrets in the current request. A spelling is the secret itself or a part of it, as JSON, in a
+URL, in XML, as Python writes it, or in base64.
 
 A hostile cloud chooses the text of its errors, and Python runs no other thread during a search. So
 the time of a search must grow only in proportion to the length of the text.

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 PREFIX = "image_registry"
 SAMPLE_SECONDS = 5.0
+"""How often the gauges of a process are set."""
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 CLOUD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 6, 8, 10)

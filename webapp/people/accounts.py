@@ -22,8 +22,8 @@ PASSWORD_LENGTH = (10, 256)
 NAME = LineRule("name", 128, field="name")
 _hasher = PasswordHasher()
 _hashing = threading.Lock()
-"""One password is hashed at a time. Each hash needs 64 MB of memory and uses four processors, so
-several hashes at once would only need more memory."""
+"""One password is hashed at a time. A hash needs 64 MB of memory and uses up to four processors, so
+hashing several passwords at once would need more memory and not save much time."""
 _DUMMY_HASH = _hasher.hash(secrets.token_hex())
 
 
@@ -49,7 +49,7 @@ def create(email: str, name: str, password: str) -> Person:
 
 
 def normalized_email(text: str) -> str:
-    """Return an e-mail address as the database stores it: stripped, and in lower case."""
+    """Return an e-mail address as it is stored: in lower case, without surrounding blanks."""
     return text.strip().lower()
 
 

@@ -55,9 +55,10 @@ class InvalidInvitation(Refusal):
 
 
 def members_at(scope: Scope, text: str = "") -> Found[Membership]:
-    """Return the first memberships at `scope` and above it, nearest scope first, then by name.
+    """Return the first memberships at `scope` and above it.
 
-    With `text`, return only people whose name or e-mail address contains it.
+    They are ordered from the nearest scope to the highest, then by name. If `text` is not empty,
+    return only memberships of people whose name or e-mail address contains `text`.
     """
     found = find(_members_at(scope), text, Person.name, Person.email)
     load_scopes(found.rows)
@@ -75,15 +76,16 @@ def _members_at(scope: Scope) -> Any:
 
 
 def admins_at(scope: Scope, size: int = 5) -> list[Person]:
-    """Return the first admins at `scope` and above it, nearest scope first."""
+    """Return the first admins at `scope` and above it, ordered from the nearest scope."""
     rows = _members_at(scope).where(Membership.role == Role.ADMIN).limit(size)
     return [row.person for row in rows]
 
 
 def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:
-    """Return the first invitations to `scope` that can still be accepted, by e-mail address.
+    """Return the first invitations to `scope` that can still be accepted.
 
-    With `text`, return only invitations whose e-mail address contains it.
+    They are ordered by e-mail address. If `text` is not empty, return only invitations whose e-mail
+    address contains `text`.
     """
     usable = (Invitation.scope == scope) & (Invitation.expires_at > now())
     query = Invitation.select().where(usable).order_by(Invitation.email)
@@ -203,7 +205,7 @@ def change_role(
 ) -> Membership:
     """Change the role of a member of `scope` and return the membership.
 
-    `based_on` is the revision that the person saw. If it is None, nothing is compared. Raises
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -226,7 +228,7 @@ def remove(
 ) -> Membership:
     """Delete a membership at `scope` and return it.
 
-    `based_on` is the revision that the person saw. If it is None, nothing is compared. Raises
+    `based_on` is the revision that the person saw. If it is None, no conflict is detected. Raises
     Forbidden, MemberError and EditConflict.
     """
     actor.require(Right.MANAGE_MEMBERS, scope)
@@ -258,9 +260,9 @@ def is_member(person: Person, scope: Scope) -> bool:
 def _lock_membership(scope: Scope, membership_id: int) -> Membership:
     """Return a membership at `scope`, and lock it until the current transaction ends.
 
-    The scope is locked first. So if two admins remove each other at the same moment, the second
-    request waits for the first, and only one admin is removed. On SQLite, the transaction has
-    already locked the database. Raises MemberError.
+    The scope is locked first. So if the last two admins of Scalr remove each other at the same
+    moment, the second request waits for the first, and then finds that only one admin is left. On
+    SQLite, the transaction has already locked the database. Raises MemberError.
     """
     if not is_sqlite():
         Scope.select(Scope.id).where(Scope.id == scope.id).for_update().get()

@@ -40,9 +40,10 @@ NAME = LineRule("name", NAME_LENGTH, 1, "name", ScopeError)
 
 
 def visible_to(actor: Actor, text: str = "", limit: int = 200) -> Found[Scope]:
-    """Return the first scopes at which the actor holds a direct or inherited role, by path.
+    """Return the first scopes at which the actor holds a direct or inherited role.
 
-    With `text`, return only scopes whose name or path contains it.
+    They are ordered by path. If `text` is not empty, return only scopes whose name or path contains
+    `text`.
     """
     query = Scope.select_with_parents().where(is_visible_to(actor)).order_by(Scope.path)
     return find(query, text, Scope.name, Scope.path, size=limit)
@@ -74,9 +75,9 @@ def home_scope(actor: Actor) -> Scope | None:
 
 
 def child_scopes(scope: Scope, text: str = "") -> Found[Scope]:
-    """Return the first scopes directly below `scope`, by name.
+    """Return the first scopes directly below `scope`, ordered by name.
 
-    With `text`, return only scopes whose name or path contains it.
+    If `text` is not empty, return only scopes whose name or path contains `text`.
     """
     below = (Scope.parent == scope) & Scope.deleted_at.is_null()
     query = Scope.select_with_parents().where(below).order_by(Scope.name)
@@ -179,10 +180,13 @@ def start_deletion(
 ) -> list[tuple[str, Scope]]:
     """Hide a scope and the scopes below it from everybody. `delete_chunk` can then delete them.
 
-    Return a (label, scope) pair for each scope, in the order of deletion. `based_on` is the
-    revision that the person saw. If it is None, the revision of `scope` is used. `expected` is the
-    text of the `Contents` that the person saw. Raises Forbidden, RecordDeleted, EditConflict and
-    ContentsChanged. Raises ScopeError if `scope` is Scalr, or if `typed_name` is not its name.
+    Also stop the jobs of these scopes, and delete their memberships and invitations. Return a
+    (label, scope) pair for each scope, in the order of deletion.
+
+    `based_on` is the revision that the person saw. If it is None, the revision of `scope` is used.
+    `expected` is the text of the `Contents` that the person saw. Raises Forbidden, RecordDeleted,
+    EditConflict and ContentsChanged. Raises ScopeError if `scope` is Scalr, or if `typed_name` is
+    not the name of `scope`.
     """
     if scope.parent is None:
         raise ScopeError("The Scalr scope can’t be deleted.")
@@ -205,7 +209,7 @@ def start_deletion(
         )
         below = list(Scope.select().where(Scope.parent == scope).order_by(Scope.path))
         for each in below:
-            each.parent = scope  # Its label contains the label of the parent.
+            each.parent = scope  # `each.label` contains the label of the parent.
         deleted = [
             ("Records that are already being deleted" if each.deleted_at else each.label, each)
             for each in (*below, scope)

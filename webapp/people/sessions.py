@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT_MINUTES = 15
+"""The period in which failed sign-ins are counted."""
 COOKIE_LIFETIME = timedelta(days=31)
 """How long a browser keeps the session cookie after the last response that set it."""
 CLOCK_DIFFERENCE = timedelta(days=1)

@@ -38,8 +38,8 @@ class EditConflict(Refusal):
 
     `revision` is the stored revision. `changes` are the changes of people since the revision that
     the person saw. `theirs` are the stored values, and `yours` the new values, of the fields that
-    the refused change would have set. Both are empty if it would have set no field, for example if
-    it was a deletion.
+    the refused change would have set. Both are empty if the refused change sets no field, as a
+    deletion does.
     """
 
     def __init__(
@@ -129,8 +129,9 @@ def require_unchanged(
 ) -> None:
     """Raise EditConflict if people have changed the record since the revision `based_on`.
 
-    With `fields`, only changes of these fields count. Without `fields`, SUCCESSOR_ACTION does not
-    count, so that a bulk action can delete an image after it has deleted the image's successor.
+    If `fields` is not None, only changes of these fields count. If `fields` is None, all changes
+    count except SUCCESSOR_ACTION, so that a bulk action can delete an image after it has deleted
+    the successor of the image.
     """
     if record.revision == based_on:
         return

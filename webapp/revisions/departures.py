@@ -13,7 +13,7 @@ _DELETIONS = frozenset(
     | {"account.delete", "environment.delete"}
 )
 _MOVES = frozenset({"image.promote"})
-MOST_DELETED_SCOPES = 100
+MAX_DELETED_SCOPES = 100
 """The maximum number of deleted scopes to compare with a path, newest first."""
 
 
@@ -36,13 +36,13 @@ def departure_from(scope: Scope, reference: str) -> AuditEntry | None:
 
 
 def deletion_of_child(parent: Scope, path: str) -> AuditEntry | None:
-    """Return the audit entry for the deletion of the scope at `path`, or None.
+    """Return the audit entry for the deletion of the scope at `path` directly below `parent`.
 
-    The scope was directly below `parent`.
+    Return None if no such scope is among the last MAX_DELETED_SCOPES deleted scopes.
     """
     deletions = (AuditEntry.scope == parent) & (AuditEntry.action == f"{parent.level.below}.delete")
     newest = AuditEntry.select().where(deletions).order_by(AuditEntry.id.desc())
-    for entry in newest.limit(MOST_DELETED_SCOPES):
+    for entry in newest.limit(MAX_DELETED_SCOPES):
         if entry.changes.get("path", [None])[0] == path:
             found: AuditEntry = entry
             return found

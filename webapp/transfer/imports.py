@@ -107,7 +107,7 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
         store.reload_job(job)
         import_preparation.advance(job, vault)
         return False
-    runner.start_job(job, vault, wait=True, only_if=reviewed_condition)
+    runner.start_job(job, vault, process_if_short=True, only_if=reviewed_condition)
     if job.action in {LOOK_UP, PLAN} or _is_planned(job):
         raise PlannedAgain
     return True

@@ -43,7 +43,7 @@ def restore_images() -> Response:
     if not form.validate_on_submit():
         return _deleted_images_page(form, 422)
     selected = form.image.data[:LIST_SIZE]
-    images = recently_deleted.chosen(g.scope, selected)
+    images = recently_deleted.at_scope_by_ids(g.scope, selected)
     if not images:
         reason = "These images can no longer be restored." if selected else "Select at least one."
         toast(reason, "warning")

@@ -39,7 +39,7 @@ def test_every_image_of_the_sandbox(adapter: Aws, good: CredentialValues, region
         assert details.description == known.description
         assert details.architecture == known.architecture
         assert details.size_gb == known.size
-        assert details.created == datetime.fromisoformat(known.created)
+        assert details.created_at == datetime.fromisoformat(known.created)
         assert fact(details, "platform") == known.platform
         assert (fact(details, "owner") or "").startswith(known.owner)
         assert fact(details, "visibility") == ("Public" if known.public else "Private")
@@ -80,7 +80,7 @@ def test_deprecated_and_disabled_images_have_a_state_note(
 ) -> None:
     old = adapter.describe(good, locator_of(aws.OLD))
     assert old.state is ImageState.DEPRECATED
-    assert old.deprecated == datetime(2021, 1, 22, 11, 40, tzinfo=UTC)
+    assert old.deprecated_at == datetime(2021, 1, 22, 11, 40, tzinfo=UTC)
     assert old.state_note.startswith("This image has been deprecated since 2021-01-22. It still")
     disabled = adapter.describe(good, locator_of(aws.DISABLED))
     assert disabled.state is ImageState.DISABLED
@@ -212,7 +212,7 @@ def test_a_future_deprecation_does_not_change_the_state() -> None:
     later = datetime.now(UTC) + timedelta(days=1)
     details = image_details({"State": "available", "DeprecationTime": later.isoformat()})
     assert details.state is ImageState.AVAILABLE
-    assert details.deprecated == later
+    assert details.deprecated_at == later
 
 
 def test_volumes_of_every_kind() -> None:
@@ -249,7 +249,7 @@ def test_rare_facts_are_read() -> None:
         Fact("source", "Created from", "i-1"),
         Fact("tpm", "Trusted platform module", "v2.0"),
     }
-    assert details.created is None
+    assert details.created_at is None
 
 
 def test_many_shares_are_counted() -> None:
@@ -304,7 +304,7 @@ def test_recorded_answers_are_described(adapter: Aws) -> None:
             old = image.get("DeprecationTime", "9999") < datetime.now(UTC).isoformat()
             assert details.state is (ImageState.DEPRECATED if old else ImageState.AVAILABLE)
             assert (f"since {image.get('DeprecationTime', '')[:10]}." in details.state_note) == old
-            assert details.created == datetime.fromisoformat(image["CreationDate"])
+            assert details.created_at == datetime.fromisoformat(image["CreationDate"])
             assert len(details.volumes) == len(image.get("BlockDeviceMappings", []))
             roots = [volume.size_gb for volume in details.volumes if volume.root]
             assert [details.size_gb] == (roots or [None])

@@ -40,7 +40,7 @@ def test_every_marketplace_image_is_described(
             assert details.size_gb == known.size
             assert [each.size_gb for each in details.volumes] == [known.size, *known.disks]
             assert [each.root for each in details.volumes] == [True] + [False] * len(known.disks)
-            assert details.created is None
+            assert details.created_at is None
             assert fact(details, "os_type") == known.system
             assert fact(details, "generation") == known.generation
             assert fact(details, "version") == version
@@ -122,11 +122,11 @@ def test_past_and_planned_deprecation_have_a_state_note(
         "This image has been deprecated since an unknown date. Azure suggests the offer "
         "ubuntu-24_04-lts instead."
     )
-    assert old.deprecated is None
+    assert old.deprecated_at is None
     soon = adapter.describe(good, Locator("", azure_images.FOCAL.urn()))
     assert soon.state is ImageState.AVAILABLE
     assert "plans to deprecate this image" in soon.state_note
-    assert soon.deprecated == datetime(2027, 5, 31, tzinfo=UTC)
+    assert soon.deprecated_at == datetime(2027, 5, 31, tzinfo=UTC)
     assert fact(soon, "alternative") == "the offer ubuntu-24_04-lts"
 
 
@@ -223,8 +223,8 @@ def test_every_gallery_version_is_described(adapter: Azure, good: CredentialValu
             assert details.architecture == "x86_64"
             assert details.size_gb == known.size
             assert [each.size_gb for each in details.volumes[1:]] == list(known.disks)
-            assert details.created is not None
-            assert details.created.isoformat()[:10] == version.published[:10]
+            assert details.created_at is not None
+            assert details.created_at.isoformat()[:10] == version.published[:10]
             assert fact(details, "latest") == ("No" if version.excluded_from_latest else "Yes")
             assert fact(details, "regions") == ", ".join(
                 azure_images.REGIONS[region][0] for region in version.regions
@@ -243,7 +243,7 @@ def test_latest_is_the_highest_gallery_version(adapter: Azure, good: CredentialV
 def test_end_of_life_and_replication(adapter: Azure, good: CredentialValues) -> None:
     old = adapter.describe(good, Locator("", GOLDEN.version_id("1.0.2")))
     assert old.state is ImageState.DEPRECATED
-    assert old.deprecated == datetime(2026, 3, 1, tzinfo=UTC)
+    assert old.deprecated_at == datetime(2026, 3, 1, tzinfo=UTC)
     assert "past the end-of-life date that its owner set, 2026-03-01." in old.state_note
     fresh = adapter.describe(good, Locator("", GOLDEN.version_id("1.2.0")))
     assert fresh.state is ImageState.PENDING
@@ -321,7 +321,7 @@ def test_a_future_end_of_life_does_not_change_the_state() -> None:
     definition = {"properties": {"endOfLifeDate": "2020-01-01T00:00:00"}}
     details = azure_details.from_gallery_version(definition, {}, "")
     assert details.state is ImageState.DEPRECATED
-    assert details.deprecated == datetime(2020, 1, 1, tzinfo=UTC)
+    assert details.deprecated_at == datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def test_rare_facts_are_read() -> None:

@@ -195,8 +195,10 @@ def _check_version(describe: Describe, path: str, body: Mapping[str, Any], numbe
     except ImageNotFound as error:
         assert number in str(error)  # noqa: PT017  the definition was not recorded
         return NOT_RECORDED
-    assert details.created is not None
-    assert details.created.isoformat()[:19] == properties["publishingProfile"]["publishedDate"][:19]
+    assert details.created_at is not None
+    assert (
+        details.created_at.isoformat()[:19] == properties["publishingProfile"]["publishedDate"][:19]
+    )
     assert details.size_gb == properties["storageProfile"]["osDiskImage"]["sizeInGB"]
     return FACTS
 
@@ -220,8 +222,8 @@ def _check_shared_version(
         assert "no such image" in str(error)  # noqa: PT017  the definition was not recorded
         return NOT_RECORDED
     properties = body["properties"]
-    assert details.created is not None
-    assert details.created.isoformat()[:19] == properties["publishedDate"][:19]
+    assert details.created_at is not None
+    assert details.created_at.isoformat()[:19] == properties["publishedDate"][:19]
     disk = properties["storageProfile"]["osDiskImage"]
     assert details.size_gb == disk["diskSizeGB"]
     facts = {each.key: each.value for each in details.facts}

@@ -40,8 +40,8 @@ def test_every_shared_version_is_described(
         assert details.lookup_location in version.regions
         assert details.architecture == {"x64": "x86_64", "Arm64": "arm64"}[known.architecture]
         assert [each.size_gb for each in details.volumes] == [known.size, *known.disks]
-        assert details.created is not None
-        assert details.created.isoformat()[:19] == version.published[:19]
+        assert details.created_at is not None
+        assert details.created_at.isoformat()[:19] == version.published[:19]
         assert fact(details, "definition") == known.name
         assert fact(details, "gallery") == known.gallery
         assert fact(details, "version") == version.number
@@ -72,7 +72,7 @@ def test_a_version_past_its_end_of_life_is_deprecated(
 ) -> None:
     details = adapter.describe(good, Locator("", CONTOSO_LINUX.version_id("1.0.2")))
     assert details.state is ImageState.DEPRECATED
-    assert details.deprecated == datetime(2026, 3, 1, tzinfo=UTC)
+    assert details.deprecated_at == datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_every_image_of_the_sandbox(
     assert details.description == known.description
     assert details.architecture == {"X86_64": "x86_64", "ARM64": "arm64"}[known.architecture]
     assert details.size_gb == known.size
-    assert details.created == datetime.fromisoformat(known.created)
+    assert details.created_at == datetime.fromisoformat(known.created)
     assert details.image_id == ""
     assert fact(details, "project") == known.project
     assert fact(details, "number") == known.number
@@ -86,7 +86,7 @@ def test_all_details_of_a_private_image(adapter: Gce, good: CredentialValues) ->
 def test_states_of_the_sandbox(adapter: Gce, good: CredentialValues) -> None:
     old = describe(adapter, good, gce_images.DEPRECATED.image_id)
     assert old.state is ImageState.DEPRECATED
-    assert old.deprecated == datetime(2026, 4, 14, 7, tzinfo=UTC)
+    assert old.deprecated_at == datetime(2026, 4, 14, 7, tzinfo=UTC)
     assert old.state_note == (
         "This image has been deprecated since 2026-04-14. It still works, but a newer image is "
         f"recommended. Use {gce_images.DEBIAN_12.image_id} instead."
@@ -297,9 +297,9 @@ def test_a_future_deprecation_does_not_change_the_state() -> None:
         {"name": "web", "status": "READY", "deprecated": deprecation}, REQUESTED
     )
     assert details.state is ImageState.AVAILABLE
-    assert details.deprecated == datetime(2027, 1, 1, tzinfo=UTC)
+    assert details.deprecated_at == datetime(2027, 1, 1, tzinfo=UTC)
     assert fact(details, "obsolete") == "Announced for 2028-01-01"
-    assert details.deprecation_announced_for == details.deprecated
+    assert details.deprecation_announced_for == details.deprecated_at
     del deprecation["deprecated"]
     ends = image_details({"name": "web", "status": "READY", "deprecated": deprecation}, REQUESTED)
     assert ends.deprecation_announced_for == datetime(2028, 1, 1, tzinfo=UTC)
@@ -333,9 +333,9 @@ def test_no_combination_of_a_state_and_dates_contradicts_itself(
         assert details.state is ImageState.AVAILABLE
         # The page says “None announced” only without a date and without a note.
         plans = [name for name in later if stages[name] == FUTURE]
-        assert bool(details.deprecated or details.state_note) == bool(plans)
-        assert details.deprecated is None or not details.state_note
-    if details.deprecated and details.deprecated > datetime.now(UTC):
+        assert bool(details.deprecated_at or details.state_note) == bool(plans)
+        assert details.deprecated_at is None or not details.state_note
+    if details.deprecated_at and details.deprecated_at > datetime.now(UTC):
         assert details.state is ImageState.AVAILABLE
     is_announced = details.state is ImageState.AVAILABLE and FUTURE in stages.values()
     assert details.deprecation_announced_for == (parse_instant(FUTURE) if is_announced else None)
@@ -382,8 +382,8 @@ def test_an_image_with_few_details() -> None:
     details = image_details({"name": "web", "creation_timestamp": "yesterday"}, REQUESTED)
     assert details.size_gb is None
     assert details.architecture == ""
-    assert details.created is None
-    assert details.deprecated is None
+    assert details.created_at is None
+    assert details.deprecated_at is None
     assert details.warnings == ()
     assert details.facts == (Fact("project", "Project", "acme-images"),)
     assert details.os_texts == ("web",)

@@ -74,6 +74,7 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
         "deleted or suspended",
     ),
     (error(403, "x", SUSPENDED, info="CONSUMER_SUSPENDED"), PermissionDenied, "suspended"),
+    (error(403, "accountDisabled", "No."), PermissionDenied, "has disabled the account"),
     (error(403, "x", "No.", info="BILLING_DISABLED"), PermissionDenied, "Billing is disabled"),
     (error(403, "forbidden", PERIMETER), PermissionDenied, "An organization policy"),
     (error(403, "insufficientPermissions", "No."), PermissionDenied, "rejected the tokens"),

@@ -93,7 +93,7 @@ def test_real_images_become_facts(pairs: list[tuple[dict[str, Any], ImageDetails
         assert details.name == image["name"]
         assert details.description == image.get("description", "")
         assert details.size_gb == (int(image.get("diskSizeGb", 0)) or None)
-        assert details.created == datetime.fromisoformat(image["creationTimestamp"])
+        assert details.created_at == datetime.fromisoformat(image["creationTimestamp"])
         assert details.image_id == ""
         assert facts["number"] == str(int(image["id"]))
         assert facts["project"] == resource_path(image["selfLink"]).partition("/")[0]

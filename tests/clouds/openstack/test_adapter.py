@@ -41,7 +41,7 @@ def test_every_image_of_the_sandbox(
     details = adapter.describe(good, at(known))
     properties = dict(known.properties)
     assert details.name == known.name
-    assert details.created == datetime.fromisoformat(known.created)
+    assert details.created_at == datetime.fromisoformat(known.created)
     assert fact(details, "owner") == openstack_images.id_for(known.project)
     assert fact(details, "visibility") == known.visibility.capitalize()
     assert fact(details, "disk_format") == known.disk_format

@@ -109,9 +109,9 @@ def test_values_of_unexpected_types_are_left_out() -> None:
         }
     )
     assert details.name == "ab"
-    assert details.created is None
+    assert details.created_at is None
     assert details.facts == ()
     assert details.warnings == ()
-    assert image_details({"created_at": "2026-11-24T00:00:00"}).created == datetime(
+    assert image_details({"created_at": "2026-11-24T00:00:00"}).created_at == datetime(
         2026, 11, 24, tzinfo=UTC
     )

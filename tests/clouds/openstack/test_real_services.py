@@ -81,7 +81,7 @@ def application_credentials_of(real: Mapping[str, Any], **changes: str) -> Crede
 
 def comparable(details: ImageDetails) -> ImageDetails:
     facts = tuple(each for each in details.facts if each.key not in DIFFERENT_FACTS)
-    return replace(details, facts=facts, created=None)
+    return replace(details, facts=facts, created_at=None)
 
 
 def at(known: SandboxImage) -> Locator:
@@ -96,8 +96,8 @@ def test_the_sandbox_describes_images_as_the_real_services_do(
     sandbox_details = adapter.describe(openstack_credentials(cloud_url), at(known))
     assert comparable(real_details) == comparable(sandbox_details)
     assert [fact.key for fact in real_details.facts] == [fact.key for fact in sandbox_details.facts]
-    assert real_details.created is not None
-    assert sandbox_details.created is not None
+    assert real_details.created_at is not None
+    assert sandbox_details.created_at is not None
 
 
 def test_check_and_locations(adapter: OpenStack, real: Mapping[str, Any], cloud_url: str) -> None:

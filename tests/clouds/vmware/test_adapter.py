@@ -73,7 +73,7 @@ def test_every_template_of_the_sandbox(
     assert details.state is ImageState.AVAILABLE
     assert details.size_gb == -(-machine.disks[0].gb // 1)
     created = datetime.fromisoformat(machine.created) if machine.created else None
-    assert details.created == created
+    assert details.created_at == created
     assert fact(details, "guest") == machine.guest_name
     assert fact(details, "host") == machine.host
     assert fact(details, "hardware") == machine.version
@@ -319,7 +319,7 @@ def test_a_template_with_few_properties_is_described() -> None:
     details = details_of(name="x")
     assert details.facts == ()
     assert details.volumes == ()
-    assert (details.size_gb, details.created, details.architecture) == (None, None, "")
+    assert (details.size_gb, details.created_at, details.architecture) == (None, None, "")
     assert details.os_texts == ("x",)
     assert "doesn’t report whether VMware Tools is installed" in details.warnings[0]
 
@@ -386,7 +386,7 @@ def test_disks_of_every_kind_are_read() -> None:
     ],
 )
 def test_invalid_dates_are_left_out(value: Any, created: datetime | None) -> None:
-    assert details_of(config__createDate=value).created == created
+    assert details_of(config__createDate=value).created_at == created
 
 
 @pytest.mark.parametrize(

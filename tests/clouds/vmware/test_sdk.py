@@ -210,7 +210,7 @@ def test_each_version_of_vcenter_is_supported(
     with answers.serve(behave) as url:
         details = adapter.describe(credentials(url), LOCATOR)
     assert soap_actions[-1] == f'"{spoken}"'
-    assert (details.created is not None) == created
+    assert (details.created_at is not None) == created
 
 
 @pytest.mark.parametrize("host", ADDRESSES)

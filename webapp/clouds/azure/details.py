@@ -62,8 +62,8 @@ def from_marketplace(
         size_gb=volumes[0].size_gb,
         state=state,
         state_note=note,
-        created=None,
-        deprecated=deprecated,
+        created_at=None,
+        deprecated_at=deprecated,
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
@@ -108,8 +108,8 @@ def from_managed_image(answer: Mapping[str, Any]) -> ImageDetails:
         size_gb=volumes[0].size_gb,
         state=state,
         state_note=note,
-        created=None,
-        deprecated=None,
+        created_at=None,
+        deprecated_at=None,
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),
@@ -167,8 +167,8 @@ def from_gallery_version(
         size_gb=volumes[0].size_gb,
         state=state,
         state_note=note,
-        created=parse_instant(publishing.get("publishedDate")),
-        deprecated=end,
+        created_at=parse_instant(publishing.get("publishedDate")),
+        deprecated_at=end,
         facts=tuple(
             _facts(
                 ("os_type", "OS type", system),

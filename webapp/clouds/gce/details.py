@@ -79,14 +79,14 @@ def image_details(image: Mapping[str, Any], requested: ImageRef) -> ImageDetails
         size_gb=int(image["disk_size_gb"] or 0) or None,
         state=state,
         state_note=note,
-        created=parse_instant(image["creation_timestamp"]),
-        deprecated=_deprecation_date(deprecation),
+        created_at=parse_instant(image["creation_timestamp"]),
+        deprecated_at=_deprecation_date(deprecation),
         facts=tuple(_facts(image, deprecation, reference, replacement)),
         volumes=(),
         os_texts=tuple(_os_texts(image)),
         warnings=tuple(_warnings(image)),
         image_id="" if reference == requested else str(reference),
-        end=_end_date(deprecation),
+        ends_at=_end_date(deprecation),
     )
 
 

@@ -29,7 +29,7 @@ NOT_GOOGLE = (
     "The server didn’t respond like Compute Engine. Check the endpoint URL of the credentials, and "
     "whether a proxy or a sign-in page is in front of it."
 )
-_ACCOUNT_GONE = (
+_SERVICE_ACCOUNT_UNUSABLE = (
     "The service account of these credentials is disabled or deleted. Enable it in Google Cloud "
     "under IAM & Admin, or choose other credentials."
 )
@@ -37,7 +37,11 @@ _BILLING = (
     "Billing is disabled for the project of these credentials. Ask your cloud administrator to "
     "check the billing account in Google Cloud."
 )
-_PROJECT_GONE = (
+_ACCOUNT_DISABLED = (
+    "Google has disabled the account of these credentials or of their project. Ask your cloud "
+    "administrator, or choose other credentials."
+)
+_PROJECT_UNUSABLE = (
     "The project of these credentials is deleted or suspended. Ask your cloud administrator, or "
     "choose other credentials."
 )
@@ -58,9 +62,9 @@ _DENIED_REASONS = {
     "SERVICE_DISABLED": _NOT_ENABLED,
     "billingNotEnabled": _BILLING,
     "BILLING_DISABLED": _BILLING,
-    "accountDisabled": _PROJECT_GONE,
-    "CONSUMER_INVALID": _PROJECT_GONE,
-    "CONSUMER_SUSPENDED": _PROJECT_GONE,
+    "accountDisabled": _ACCOUNT_DISABLED,
+    "CONSUMER_INVALID": _PROJECT_UNUSABLE,
+    "CONSUMER_SUSPENDED": _PROJECT_UNUSABLE,
     "insufficientPermissions": _WRONG_AUDIENCE,
     "ACCESS_WRONG_AUDIENCE_INSUFFICIENT": _WRONG_AUDIENCE,
     "SECURITY_POLICY_VIOLATED": _POLICY,
@@ -175,7 +179,7 @@ def _other_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> C
 def _unauthorized_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:  # noqa: ARG001
     reasons = _reasons(error)
     if "ACCOUNT_STATE_INVALID" in reasons:
-        return CredentialsRejected(_ACCOUNT_GONE)
+        return CredentialsRejected(_SERVICE_ACCOUNT_UNUSABLE)
     if "ACCESS_TOKEN_EXPIRED" in reasons:
         return CredentialsRejected(
             "Google rejected the request because the clock of this server is wrong. Ask the "
@@ -190,7 +194,7 @@ def _unauthorized_error(error: api.GoogleAPICallError, requested: ImageRef | Non
 def _forbidden_error(error: api.GoogleAPICallError, requested: ImageRef | None) -> CloudError:
     message = str(error.message)
     if _PROJECT_NOT_FOUND.search(message):
-        return PermissionDenied(_PROJECT_GONE)
+        return PermissionDenied(_PROJECT_UNUSABLE)
     for reason in sorted(_reasons(error) & _DENIED_REASONS.keys()):
         return PermissionDenied(_DENIED_REASONS[reason])
     if "organization's policy" in message:
