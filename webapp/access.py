@@ -23,7 +23,7 @@ class Right(enum.StrEnum):
     Also share saved views.
     """
     LIST_CREDENTIALS = "credentials:list"
-    """See the names of credentials and the images that use them."""
+    """See the list of credentials, without their secrets."""
     MANAGE_CREDENTIALS = "credentials:manage"
     MANAGE_MEMBERS = "members:manage"
     MANAGE_SCOPES = "scopes:manage"

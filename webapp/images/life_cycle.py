@@ -211,6 +211,7 @@ def _apply_plan(image: Image, plan: LifeCyclePlan) -> None:
 
 
 def _audit_action(plan: LifeCyclePlan) -> str:
+    """Return the audit action of a plan. The key of a reactivation is `image.restore`."""
     if plan.retired_on:
         return "image.retire"
     return "image.deprecate" if plan.deprecated_on else "image.restore"
