@@ -25,6 +25,8 @@ sae    GET    /                                    404  303    303    303
 sae    GET    /images                              404  200    200    200
 sae    GET    /images/new                          404  403    200    200
 sae    GET    /images/new/aws                      404  403    200    200
+sae    GET    /images/new/ids                      404  403    200    200
+sae    POST   /images/new/ids                      404  403    422    422
 sae    GET    /images/new/nothing                  404  403    404    404
 sae    GET    /images/new/aws/confirm              404  403    422    422
 sae    GET    /images/{image}/similar              404  403    303    303

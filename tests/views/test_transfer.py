@@ -306,7 +306,7 @@ def test_the_sentences_above_a_plan_name_what_the_file_contains(client_of: Clien
     other = {**build, "builder_type": "docker"}
     plan = client.get(create_plan(client, json.dumps({"builds": [build, other]}))).text
     assert "2 builds have errors. 1 of them lacks a value that you can enter below." in plan
-    assert "For images whose project ID is not in the file." in plan
+    assert "For images that lack a project ID." in plan
     amis = {
         **build,
         "builder_type": "amazon-ebs",

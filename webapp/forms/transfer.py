@@ -6,16 +6,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_wtf.file import FileField
-from wtforms import Field
+from wtforms import BooleanField, Field
 from wtforms.validators import ValidationError
 
 from models import CloudCredentials, Image, Job
 from webapp.clouds import CLOUDS
-from webapp.forms.base import ActionForm, BaseForm
-from webapp.forms.fields import HiddenText, MultilineText, RadioChoice, RecordChoice, TextLine
+from webapp.clouds.locators import LocationRule
+from webapp.forms.base import ActionForm, BaseForm, MarkRequired
+from webapp.forms.fields import (
+    Choice,
+    HiddenText,
+    MultilineText,
+    RadioChoice,
+    RecordChoice,
+    TextLine,
+)
 from webapp.images import operating_systems
 from webapp.images.choices import OS_LENGTH
 from webapp.refusals import Refusal
+from webapp.transfer.chosen_images import switches
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_lines import parse_operating_system
 from webapp.transfer.import_plan import OPERATING_SYSTEM, ImportOptions
@@ -28,7 +37,15 @@ VALUE_NOUNS = {"location": "location", "project": "project ID"}
 
 def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
     """Return a form with one field for each cloud that has usable credentials."""
-    fields: dict[str, Any] = {}
+    form: ImportForm = type("ImportForm", (ImportForm,), _credentials_choices(usable))()
+    if form.how.data is None:
+        form.how.data = LOOK_UP if usable else UNVERIFIED
+    return form
+
+
+def _credentials_choices(usable: Sequence[CloudCredentials]) -> dict[str, Any]:
+    """Return one field for each cloud that has usable credentials, by name."""
+    fields = {}
     for cloud in CLOUDS.values():
         names = {str(row.id): row.name for row in usable if row.cloud == cloud.key}
         if names:
@@ -37,17 +54,33 @@ def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
                 choices={**names, "": "None"},
                 default=next(iter(names)),
             )
-    form: ImportForm = type("ImportForm", (ImportForm,), fields)()
-    if form.how.data is None:
-        form.how.data = LOOK_UP if usable else UNVERIFIED
-    return form
+    return fields
 
 
 def _credentials_field(cloud: str) -> str:
     return f"credentials_{cloud}"
 
 
-class ImportForm(BaseForm):
+class CredentialsForm(BaseForm):
+    """A form with a field for the credentials of each cloud."""
+
+    @property
+    def credentials_fields(self) -> list[str]:
+        """The names of the fields for credentials."""
+        names = [_credentials_field(cloud) for cloud in CLOUDS]
+        return [name for name in names if name in self]
+
+    def chosen_credentials(self) -> dict[str, int]:
+        """Return the IDs of the chosen credentials by cloud."""
+        chosen = {
+            cloud: self[_credentials_field(cloud)].data
+            for cloud in CLOUDS
+            if _credentials_field(cloud) in self
+        }
+        return {cloud: number for cloud, number in chosen.items() if number}
+
+
+class ImportForm(CredentialsForm):
     """The form of an import. `make_import_form` adds the fields for credentials."""
 
     file = FileField(
@@ -62,12 +95,6 @@ class ImportForm(BaseForm):
         },
     )
 
-    @property
-    def credentials_fields(self) -> list[str]:
-        """The names of the fields for credentials."""
-        names = [_credentials_field(cloud) for cloud in CLOUDS]
-        return [name for name in names if name in self]
-
     def content(self) -> bytes:
         """Return the content of the file or, without a file, the pasted text."""
         if self.file.data:
@@ -76,15 +103,71 @@ class ImportForm(BaseForm):
         return (self.text.data or "").encode()
 
     def options(self) -> ImportOptions:
-        chosen = {
-            cloud: self[_credentials_field(cloud)].data
-            for cloud in CLOUDS
-            if _credentials_field(cloud) in self
-        }
         return ImportOptions(
-            look_up=self.how.data == LOOK_UP,
-            credentials={cloud: number for cloud, number in chosen.items() if number},
+            look_up=self.how.data == LOOK_UP, credentials=self.chosen_credentials()
         )
+
+
+LOCATION_LENGTH = Image.location.max_length
+LONGEST_IDS = 400_000
+"""The maximum length of a list of image IDs, in characters."""
+DETECT = ""
+"""The choice that detects the cloud of each pasted ID."""
+
+
+def make_ids_form(
+    usable: Sequence[CloudCredentials], cloud_key: str, credentials_id: int, location: str
+) -> IdsForm:
+    """Return the form for pasted IDs, with fields for each cloud that has usable credentials.
+
+    A cloud whose images belong to a location also has a field for the location. At first, the form
+    has the chosen values: `cloud_key`, and the credentials and the location for this cloud.
+    """
+    fields = _credentials_choices(usable)
+    suggestions: dict[str, Mapping[str, str]] = {}
+    for cloud in CLOUDS.values():
+        if _credentials_field(cloud.key) not in fields or cloud.location_field is None:
+            continue
+        if cloud.location_rule is LocationRule.REGIONAL:
+            name = f"location_{cloud.key}"
+            label = f"{cloud.label}: {cloud.location_field.label}"
+            fields[name] = TextLine(label, LineRule("location", LOCATION_LENGTH))
+            settings = next(row.settings for row in usable if row.cloud == cloud.key)
+            known = cloud.default_locations(settings)
+            suggestions[name] = {location.key: location.label for location in known}
+    chosen = {"cloud": cloud_key, f"location_{cloud_key}": location}
+    if any(row.id == credentials_id and row.cloud == cloud_key for row in usable):
+        chosen[_credentials_field(cloud_key)] = str(credentials_id)
+    form: IdsForm = type("IdsForm", (IdsForm,), fields)(data=chosen)
+    form.suggestions = suggestions
+    return form
+
+
+class IdsForm(CredentialsForm):
+    """The form for pasted image IDs. `make_ids_form` adds the fields for each cloud."""
+
+    ids = MultilineText("Image IDs", LONGEST_IDS, [MarkRequired()])
+    cloud = Choice(
+        "Cloud",
+        choices={
+            DETECT: "Detect it from each ID",
+            **{key: each.label for key, each in CLOUDS.items()},
+        },
+    )
+    agent_installed: Field = BooleanField("Scalr Agent Installed", default=True)
+    shared: Field = BooleanField("Shared", default=True)
+    suggestions: Mapping[str, Mapping[str, str]] = {}
+    """Suggested locations by the name of the field."""
+
+    def settings(self) -> dict[str, str]:
+        """Return the values of all new images."""
+        shared = bool(self.shared and self.shared.data)
+        return switches(agent_installed=self.agent_installed.data, shared=shared)
+
+    def locations(self) -> dict[str, dict[str, str]]:
+        """Return the entered locations as answers to the questions of the import."""
+        entered = {name.removeprefix("location_"): self[name].data for name in self.suggestions}
+        return {cloud: {"location": text} for cloud, text in entered.items() if text}
 
 
 def make_answers_form(job: Job) -> AnswersForm:
@@ -113,7 +196,7 @@ def make_answers_form(job: Job) -> AnswersForm:
         fields[field] = TextLine(
             f"{CLOUDS[cloud].label}: {_value_label(cloud, name)}",
             LineRule(VALUE_NOUNS[name], Image.location.max_length),
-            description=f"For images whose {VALUE_NOUNS[name]} is not in the file.",
+            description=f"For images that lack a {VALUE_NOUNS[name]}.",
             default=job.arguments["answers"].get(cloud, {}).get(name, ""),
         )
         suggestions[field] = dict.fromkeys(job.arguments["locations"].get(cloud, []), "")

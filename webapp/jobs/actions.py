@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models import Job, JobRow, Scope
@@ -68,5 +68,6 @@ def action_of(job: Job) -> JobAction:
 
 
 def title_of(job: Job) -> str:
-    """Return the heading of a job's page."""
-    return action_of(job).title_for(job.total, job.arguments.get("name", ""))
+    """Return the heading of a job's page. A job can have its own title in its arguments."""
+    action = replace(action_of(job), title=job.arguments.get("title") or action_of(job).title)
+    return action.title_for(job.total, job.arguments.get("name", ""))

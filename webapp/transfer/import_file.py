@@ -12,7 +12,9 @@ from webapp.values.text import character_problem, is_encodable
 MAX_TEXT = 32_767
 """The maximum length of a value, in characters. A cell of a spreadsheet has the same limit."""
 
-NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build"}
+IDS, SELECTION = "IDs", "selection"
+"""The formats of images that a person pastes or selects, instead of importing a file."""
+NOUNS = {"CSV": "line", "JSON": "item", "Packer manifest": "build", IDS: "line", SELECTION: "image"}
 """The word for one image of a file, by the format of the file."""
 
 _NOUNS_OF_TEXTS = {"os_family": "family", "os_version": "version", "status_reason": "reason"}
@@ -36,7 +38,8 @@ class FileLine:
     errors: tuple[str, ...] = ()
     """Messages about values that cannot be read."""
     artifact: str = ""
-    """The artifact ID of a Packer build, if `missing` is not ''."""
+    """The artifact ID of a Packer build, if `missing` is not ''. Also a text that a person pasted,
+    if it is not the ID of an image."""
     missing: str = ""
     """The name of the value without which a Packer build does not identify its image, or ''."""
     image_name: str = ""

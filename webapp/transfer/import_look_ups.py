@@ -132,6 +132,24 @@ def look_up_key(
     ]
 
 
+def stored_receipt(scope: Scope, line: FileLine, receipt: Receipt) -> dict[str, Any]:
+    """Return the arguments of a row that store a look-up that was made before the import.
+
+    If the credentials have been changed or deleted since the look-up, return nothing, so that the
+    import looks the image up again.
+    """
+    values = import_plan.parse_at(scope, line, Answers()).values
+    credentials = next(
+        (row for row in cloud_credentials.usable_at(scope) if row.id == receipt.credentials_id),
+        None,
+    )
+    is_current = credentials and credentials.revision == receipt.credentials_revision
+    if not (values and values.locator and credentials and is_current):
+        return {}
+    key = look_up_key(values, values.locator, credentials)
+    return {"look_up_result": {"key": key, "round": 0, "receipt": receipts.to_json(receipt)}}
+
+
 def update_stored_result(job: Job, row: JobRow) -> None:
     """Update the result of a look-up in the arguments of a row, without saving the row.
 
@@ -166,7 +184,9 @@ def line_from(arguments: Mapping[str, Any]) -> FileLine:
 
 
 def options_from(arguments: Mapping[str, Any]) -> ImportOptions:
-    return ImportOptions(arguments["look_up"], arguments["credentials"])
+    return ImportOptions(
+        arguments["look_up"], arguments["credentials"], arguments.get("only_new", False)
+    )
 
 
 def answers_from(arguments: Mapping[str, Any]) -> Answers:

@@ -48,11 +48,12 @@ class ImportOptions:
 
     If `look_up` is true, each new image is read from its cloud. `credentials` maps the key of a
     cloud to the ID of the credentials that the person chose. If a line names other credentials, the
-    named credentials are used.
+    named credentials are used. If `only_new` is true, registered images don't change.
     """
 
     look_up: bool
     credentials: Mapping[str, int] = field(default_factory=dict)
+    only_new: bool = False
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ class _Planner:
                 continue
             if image.scope_id != self._scope.id:
                 line.errors.append(AlreadyRegistered(image).message)
-                line.is_inherited = True
+                line.is_inherited, line.planned.image_id = True, image.id
                 continue
             image.scope = self._scope
             line.image, line.planned.image_id, line.planned.subject = image, image.id, image.name
@@ -182,6 +182,8 @@ class _Planner:
                 )
 
     def _plan_choices(self, line: _Line, values: ImportLine) -> None:
+        if line.image and self._options.only_new:
+            return
         if line.image:
             choices, errors = import_lines.choices_for_update(values, line.image)
             line.errors.extend(errors)
@@ -246,7 +248,7 @@ class _Planner:
 
     def _plan_life_cycle(self, line: _Line, values: ImportLine) -> None:
         before = life_cycle.plan_of(line.image) if line.image else STAYS_ACTIVE
-        if values.life_cycle is None:
+        if values.life_cycle is None or (line.image and self._options.only_new):
             return
         line.life_cycle = line.parsed.collect(import_life_cycle.resolve, values.life_cycle, before)
 

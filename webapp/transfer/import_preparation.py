@@ -149,7 +149,9 @@ class _Preparation:
                 for parsed in self._parsed
                 if parsed.values and parsed.missing
             }
-            job.arguments = {**job.arguments, **_suggested_answers(job, missing, self._vault)}
+            suggested = _suggested_answers(job, missing, self._vault)
+            suggested["answers"] |= job.arguments["answers"]
+            job.arguments = {**job.arguments, **suggested}
             if job.arguments["answers"]:
                 self._parsed = self._parse()
         self._write()

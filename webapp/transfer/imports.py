@@ -16,12 +16,12 @@ from peewee import Case
 from models import Job, JobRow, Scope, now
 from webapp.access import Actor, Right
 from webapp.credentials.vault import Vault
-from webapp.images.receipts import VALID_SECONDS
+from webapp.images.receipts import VALID_SECONDS, Receipt
 from webapp.jobs import runner, store
 from webapp.jobs.store import NewRow
 from webapp.refusals import Refusal
-from webapp.transfer import import_job, import_preparation
-from webapp.transfer.import_file import ParsedFile
+from webapp.transfer import import_job, import_look_ups, import_preparation
+from webapp.transfer.import_file import IDS, SELECTION, ParsedFile
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect, ImportOptions, PlannedLine
 from webapp.transfer.import_preparation import APPLY, PLAN
@@ -30,24 +30,43 @@ ACTION_KEYS = frozenset({LOOK_UP, PLAN, APPLY})
 
 
 def start(
-    actor: Actor, scope: Scope, vault: Vault, file: ParsedFile, options: ImportOptions
+    actor: Actor,
+    scope: Scope,
+    vault: Vault,
+    file: ParsedFile,
+    options: ImportOptions,
+    *,
+    answers: Mapping[str, Mapping[str, str]] | None = None,
+    look_ups: Mapping[int, Receipt] | None = None,
 ) -> Job:
     """Store the lines of a file as a job, and look up new images or plan the import.
 
-    Raises Forbidden.
+    `answers` are values that the lines may lack, as in `answer`. `look_ups` maps the indexes of
+    lines whose images have been looked up to the receipts. Raises Forbidden.
     """
     actor.require(Right.EDIT_IMAGES, scope)
+    look_ups = look_ups or {}
     arguments = {
         **asdict(options),
-        "answers": {},
+        "answers": answers or {},
         "operating_system": None,
         "may_look_up": True,
         "noun": file.noun,
         "unknown_columns": list(file.unknown_columns),
         "ignored_columns": list(file.ignored_columns),
         "notes": list(file.notes),
+        "format": file.format,
     }
-    rows = [NewRow(subject=line.position, arguments={"line": vars(line)}) for line in file.lines]
+    if file.format in {IDS, SELECTION}:
+        arguments["title"] = "Register {images}"
+    if look_ups:
+        looked_up_at = min(receipt.read_at for receipt in look_ups.values())
+        arguments["looked_up_at"] = looked_up_at.isoformat()
+    rows = []
+    for number, line in enumerate(file.lines):
+        receipt = look_ups.get(number)
+        stored = import_look_ups.stored_receipt(scope, line, receipt) if receipt else {}
+        rows.append(NewRow(subject=line.position, arguments={"line": vars(line), **stored}))
     job = store.create_job(actor, scope, PLAN, {**arguments, "counts": {}}, rows)
     import_preparation.advance(job, vault)
     return job
@@ -111,6 +130,17 @@ def apply(job: Job, vault: Vault, plan_id: str | None = None) -> bool:
     if job.action in {LOOK_UP, PLAN} or _is_planned(job):
         raise PlannedAgain
     return True
+
+
+def apply_if_all_new(job: Job, vault: Vault) -> bool:
+    """Carry out the plan if it only registers images, as the person confirmed. Return whether.
+
+    Otherwise, for example if a line has an error, the person must review the plan.
+    """
+    counts = job.arguments["counts"]
+    if not _is_planned(job) or counts.get(Effect.CREATE) != job.total:
+        return False
+    return apply(job, vault)
 
 
 def plan_id_of(job: Job) -> str:

@@ -28,6 +28,7 @@ from webapp.views import (
     saved_views,
     scope_pages,
     scopes,
+    several_images,
     sign_in,
 )
 from webapp.views.arguments import IdConverter
@@ -55,6 +56,7 @@ __all__ = [
     "preferences",
     "saved_views",
     "scopes",
+    "several_images",
     "sign_in",
 ]
 

@@ -13,12 +13,12 @@ from webapp.forms.base import refuse
 from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
 from webapp.jobs import claims, store
 from webapp.transfer import import_formats, import_preparation, imports
-from webapp.transfer.import_file import UnreadableFile
+from webapp.transfer.import_file import IDS, SELECTION, UnreadableFile
 from webapp.transfer.import_formats import MAX_BYTES
 from webapp.transfer.import_look_ups import LOOK_UP
 from webapp.transfer.import_plan import Effect
 from webapp.transfer.import_preparation import PLAN
-from webapp.transfer.import_review import review_of
+from webapp.transfer.import_review import review_of, words_of
 from webapp.transfer.imports import PlannedAgain
 from webapp.views.arguments import page_number
 from webapp.views.scope_pages import needs, pages
@@ -118,6 +118,7 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         job=job,
         form=ApplyForm(formdata=None, data={"plan": imports.plan_id_of(job)}),
         review=review_of(job),
+        start_url=_start_url(job),
         answers=answers,
         effects=list(Effect),
         effect=effect,
@@ -126,6 +127,12 @@ def _render_plan(job: Job, answers: AnswersForm, status: int = 200) -> Response:
         has_next_page=has_next_page,
         status=status,
     )
+
+
+def _start_url(job: Job) -> str:
+    """Return the URL of the page where the import was started."""
+    endpoints = {IDS: ".paste_ids", SELECTION: ".new_image"}
+    return url_for(endpoints.get(job.arguments.get("format", ""), ".import_images"))
 
 
 def _render_progress(job: Job) -> Response:
@@ -142,6 +149,8 @@ def _render_progress(job: Job) -> Response:
         "transfer/look_ups.html",
         fragment="transfer/_look_ups.html",
         job=job,
+        words=words_of(job),
+        start_url=_start_url(job),
         processed=job.total - counts.get("", 0),
         jobs_before=claims.jobs_before(job),
         waiting=claims.count_waiting(job),
