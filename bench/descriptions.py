@@ -42,16 +42,18 @@ from webapp.images import image_details
 path, first_id, count, credentials, region = sys.argv[1:]
 webapp.create_app()
 stored = image_details.to_json(details())
-with database.connection_context(), transaction():
+with database.connection_context():
     scope = Scope.get(path=path)
-    for number in range(int(count)):
-        image = Image.create(
-            scope=scope, cloud="aws", location=region, name=f"image {number}",
-            cloud_image_id=f"ami-{int(first_id[4:], 16) + number:017x}", os_family="ubuntu",
-            os_version="24.04", agent_installed=False, shared=False, state="available",
-            details=stored, credentials=int(credentials) or None, credentials_name="",
-            registered_by_name="",
-        )
+    for first in range(0, int(count), 500):  # One long transaction would be slow on PostgreSQL.
+        with transaction():
+            for number in range(first, min(first + 500, int(count))):
+                image = Image.create(
+                    scope=scope, cloud="aws", location=region, name=f"image {number}",
+                    cloud_image_id=f"ami-{int(first_id[4:], 16) + number:017x}",
+                    os_family="ubuntu", os_version="24.04", agent_installed=False, shared=False,
+                    state="available", details=stored, credentials=int(credentials) or None,
+                    credentials_name="", registered_by_name="",
+                )
     print(image.id)
 """
 
