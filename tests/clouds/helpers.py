@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def cloud_error(call: Callable[[], object]) -> CloudError:
-    """Return the error that `call` raises, after checking its message.
+    """Return the error that `call` raises, after checking its class and its message.
 
-    The message must have one to three sentences. The error must belong to a subclass of CloudError.
+    The class must be a subclass of CloudError. The message must have one to three sentences and
+    fewer than 300 characters, and must not contain a URL.
     """
     with pytest.raises(CloudError) as caught:
         call()
@@ -42,7 +43,7 @@ def fact(details: ImageDetails, key: str) -> str | None:
 def run_python(
     code: str, argument: str = "", stdin: str = "", environ: Mapping[str, str] | None = None
 ) -> str:
-    """Return the output of code that runs in a new process. The test fails if the code fails."""
+    """Run `code` in a new process, and return its output. The test fails if the code fails."""
     done = subprocess.run(
         [sys.executable, "-c", code, argument],
         input=stdin,
@@ -58,7 +59,7 @@ def run_python(
 
 
 def assert_cached_call_is_fast(call: Callable[[], object]) -> None:
-    """Assert that half of 20 calls take less than 50 ms, after one call that fills the caches."""
+    """Assert that most of 20 calls take less than 50 ms, after one call that fills the caches."""
     call()
     durations = []
     for _ in range(20):
@@ -69,9 +70,10 @@ def assert_cached_call_is_fast(call: Callable[[], object]) -> None:
 
 
 def assert_rejected_quickly(parse: Callable[[str], object], piece: str, max_length: int) -> None:
-    """Assert that `parse` needs less than half a second to reject a text that repeats a piece.
+    """Assert that `parse` needs less than half a second to reject a text that repeats `piece`.
 
-    A regular expression that backtracks would take hours. Only the time of this thread counts, so
+    One text is much longer than `max_length`, and one text is just short enough. A regular
+    expression that backtracks would take hours. Only the processor time of this thread counts, so
     that other processes on the machine do not matter.
     """
     for text in (piece * 1_000_000, piece * (max_length // len(piece))):

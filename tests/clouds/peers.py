@@ -1,4 +1,4 @@
-"""The peers for the contract tests, one per cloud."""
+"""The peers for the contract tests, one for each cloud."""
 
 from __future__ import annotations
 

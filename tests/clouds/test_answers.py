@@ -1,4 +1,4 @@
-"""Values that several clouds return in the same format."""
+"""Parsing of values that several clouds return in the same format."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ class FilteredSocket(socket.socket):
 
 
 class Connections:
-    """A behavior that remembers the connections of the requests to another behavior."""
+    """A behavior that acts like another behavior, and remembers the connection of each request."""
 
     def __init__(self, behavior: faulty.Behavior) -> None:
         self._behavior = behavior
@@ -323,7 +323,7 @@ class Connections:
         return self._behavior(request)
 
     def all_closed(self) -> bool:
-        """Return whether the client closes all its connections soon."""
+        """Return whether the client closes all its connections within ten seconds."""
         end = time.monotonic() + 10
         while time.monotonic() < end:
             if all(map(_is_closed_by_client, self._sockets)):
@@ -346,7 +346,7 @@ def _is_closed_by_client(connection: socket.socket) -> bool:
 
 
 def test_a_call_to_a_silent_cloud_ends_within_ten_seconds(peer: Peer) -> None:
-    """Test the real time limits once. The call ends because of the SDK's timeout or ours."""
+    """Test the real time limits once. Either the SDK's timeout or CALL_SECONDS ends the call."""
     with peer.serve(faulty.slow(30, faulty.answering(200))) as url:
         began = time.monotonic()
         error = cloud_error(lambda: peer.cloud.describe(peer.credentials(url), peer.known))
@@ -407,7 +407,7 @@ def test_our_own_exceptions_are_not_translated(peer: Peer, monkeypatch: pytest.M
 def test_only_the_owner_of_a_hanging_endpoint_is_told_to_wait(
     peer: Peer, cloud_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four calls hang. Other credentials are not affected, even for the same cloud."""
+    """As many calls hang as their credentials allow. Other credentials are not affected."""
     monkeypatch.setattr(budgets, "BACKGROUND_SECONDS", 0.1)
     healthy = CredentialValues(peer.credentials(cloud_url), "healthy")
     with ExitStack() as calls_in_progress:
@@ -422,7 +422,7 @@ def test_only_the_owner_of_a_hanging_endpoint_is_told_to_wait(
 
 
 def calls(peer: Peer, url: str) -> list[Callable[[], object]]:
-    """Return one call for each method of the adapter that calls the cloud."""
+    """Return a call of each method that checks, describes or lists, if the cloud has the method."""
     cloud, credentials = peer.cloud, peer.credentials(url)
     adapter_calls: list[Callable[[], object]] = [
         lambda: cloud.check(credentials),

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-BESIDE = Path(__file__).parents[3] / "shared" / "cloud-data"
+DEFAULT_FOLDER = Path(__file__).parents[3] / "shared" / "cloud-data"
 
 
 def folder(name: str) -> Path:
-    """Return the folder of one vendor: aws, azure, gcp.
+    """Return the folder with the data of one vendor. `name` is aws, azure or gcp.
 
-    Skip the test if the folder is missing. In CI, fail the test instead.
+    If the folder is missing, skip the test. In CI, fail the test instead.
     """
-    found = Path(os.environ.get("CLOUD_DATA") or BESIDE) / name
+    found = Path(os.environ.get("CLOUD_DATA") or DEFAULT_FOLDER) / name
     if not found.is_dir():
         reason = f"no data from the vendor {name}: set CLOUD_DATA to the folder with vendor data"
         if os.environ.get("CI") == "true":

@@ -15,13 +15,16 @@ STS_ACTIONS = {"AssumeRole", "GetCallerIdentity"}
 
 
 def action_of(request: Request) -> str:
-    """Return the operation: a form field, or a header of SSM such as `AmazonSSM.GetParameter`."""
+    """Return the operation that a request calls, for example `DescribeImages`.
+
+    EC2 and STS expect it in a form field, and SSM in a header such as `AmazonSSM.GetParameter`.
+    """
     target = request.headers.get("X-Amz-Target", "")
     return target.rpartition(".")[2] or request.form["Action"]
 
 
 def aws_error(code: str, message: str = "No.", status: int = 400) -> Behavior:
-    """Return the behavior of a service that reports an error, in the format of EC2, SSM or STS."""
+    """Return a behavior that answers with an error, in the format of the called service."""
     error = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
 
     def behave(request: Request) -> Answer:
@@ -60,6 +63,7 @@ def by_region(*, otherwise: Behavior, **behaviors: Behavior) -> Behavior:
 
 
 def caller(account: str = "123456789012") -> Behavior:
+    """Return a behavior that answers GetCallerIdentity with a user of this account."""
     body = (
         f"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{account}</Account>"
         f"<Arn>arn:aws:iam::{account}:user/somebody</Arn><UserId>AIDA</UserId>"
@@ -69,7 +73,10 @@ def caller(account: str = "123456789012") -> Behavior:
 
 
 def regions(**status: str) -> Behavior:
-    """Return an answer with the opt-in status of each region, written like `eu_west_1`."""
+    """Return a behavior that answers with the opt-in status of each region.
+
+    A region is written with _ instead of -, for example `eu_west_1`, and so is its status.
+    """
     items = "".join(
         f"<item><regionName>{name.replace('_', '-')}</regionName>"
         f"<optInStatus>{opt_in.replace('_', '-')}</optInStatus></item>"
@@ -80,7 +87,7 @@ def regions(**status: str) -> Behavior:
 
 
 def images(*described: Mapping[str, Any]) -> Behavior:
-    """Return an answer of DescribeImages. `described` has the format that botocore returns."""
+    """Return a behavior that answers DescribeImages with these images, in botocore's format."""
     body = _xml(_output_shape(), {"Images": list(described)})
     return lambda _: Answer(
         200, f"<DescribeImagesResponse>{body}</DescribeImagesResponse>".encode()
@@ -114,5 +121,6 @@ def _xml(shape: Any, value: Any) -> str:
 
 
 def parameter(value: str, kind: str = "String") -> Behavior:
+    """Return a behavior that answers GetParameter with a parameter of this value and type."""
     body = json.dumps({"Parameter": {"Name": "/golden", "Type": kind, "Value": value}})
     return lambda _: Answer(200, body.encode(), "application/x-amz-json-1.1")

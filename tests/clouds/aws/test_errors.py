@@ -262,7 +262,7 @@ def test_an_unresolvable_host_name_is_reported(
 def test_a_region_that_does_not_exist_is_unknown(
     adapter: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name is well-formed. Only the missing endpoint shows that there is no such region."""
+    """The name is well-formed. Only the unknown host name shows that there is no such region."""
     monkeypatch.setattr(socket, "getaddrinfo", unresolvable)
     locator = Locator("eu-nowhere-1", LOCATOR.image_id)
     error = cloud_error(lambda: adapter.describe(aws_credentials(""), locator))
@@ -297,7 +297,7 @@ def test_unexpected_answers_are_reported(adapter: Aws, body: str, status: int) -
 
 
 def test_a_silent_server_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The timeout of botocore ends the call before our time limit does."""
+    """The timeout of botocore ends the call before the time limit CALL_SECONDS does."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
     error = look_up_error(adapter, slow(30, answering(200)))
     assert isinstance(error, CloudUnreachable)
@@ -305,7 +305,7 @@ def test_a_silent_server_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_trickling_answer_is_reported(adapter: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout of botocore ends the call, so our time limit ends it."""
+    """No timeout of botocore ends the call, so the time limit CALL_SECONDS ends it."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     error = look_up_error(adapter, faulty.trickling)
     assert isinstance(error, CloudUnreachable)

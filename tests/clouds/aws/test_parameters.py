@@ -1,4 +1,4 @@
-"""Images that are named by a parameter of SSM, against moto's SSM and EC2."""
+"""Parameters of SSM that contain an AMI ID, looked up in moto's SSM and EC2."""
 
 from __future__ import annotations
 

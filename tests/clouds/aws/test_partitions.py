@@ -61,7 +61,7 @@ def test_calls_stay_in_the_partition(partition: str) -> None:
 
 
 def test_consoles_are_in_the_domain_of_the_sign_in_service() -> None:
-    """The host of the console differs from the host of the sign-in page only in its first name."""
+    """The hosts of the console and of the sign-in page differ only in their first labels."""
     rules = json.dumps(LOADER.load_service_model("signin", "endpoint-rule-set-1"))
     for partition in PARTITIONS.values():
         assert f".signin.{partition.console.removeprefix('console.')}" in rules

@@ -21,7 +21,7 @@ OWN = Locator("", azure_images.ACME_IMAGE.resource_id)
 def look_up_error(
     adapter: Azure, behavior: Behavior, locator: Locator = LOCATOR, **changes: str
 ) -> CloudError:
-    """Return the error of a look-up at a server with this behavior."""
+    """Return the error of a look-up that calls a server with this behavior."""
     with faulty.serve(behavior, tls=tls.trusted()) as url:
         credentials = CredentialValues({**AzurePeer().credentials(url), **changes})
         return cloud_error(lambda: adapter.describe(credentials, locator))

@@ -283,8 +283,8 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     (r"/rhel/(\d+)", "rhel"),
     (r"windows.*?/(20\d\d)(?:-(r2))?", "windows-server"),
 )
-"""(pattern, family) pairs. A URN that matches the pattern names the family, and the version in the
-groups of the pattern."""
+"""Pairs of a pattern and an operating system family. If a URN matches the pattern, its image has
+this family, and the groups of the pattern contain the version."""
 
 
 def test_the_suggested_operating_system(replay: Replay, credentials: CredentialValues) -> None:

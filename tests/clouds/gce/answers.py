@@ -1,4 +1,4 @@
-"""Answers of Compute Engine for `sandbox.faulty`, created for single tests."""
+"""Behaviors of Compute Engine for `sandbox.faulty`, for single tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ JSON = "application/json"
 
 
 def image(**fields: Any) -> Behavior:
-    """Return a behavior that answers with an image. `fields` have the names of the JSON fields."""
+    """Return a behavior that answers every request with an image that has these JSON fields."""
     return faulty.answering(200, json.dumps({"kind": "compute#image", **fields}), JSON)
 
 
-def refusing(answer: gce_answers.Answer, **headers: str) -> Behavior:
-    """Return a behavior that gives this answer to each request."""
+def answering_with(answer: gce_answers.Answer, **headers: str) -> Behavior:
+    """Return a behavior that gives `answer` to each request."""
     body, status = answer
     sent = faulty.Answer(status, json.dumps(body).encode(), JSON, headers)
     return lambda _: sent

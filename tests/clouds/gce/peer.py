@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from sandbox import faulty, gce, gce_answers, gce_images, gce_keys
-from tests.clouds.gce.answers import refusing
+from tests.clouds.gce.answers import answering_with
 from tests.clouds.peer import Peer
 from webapp.clouds import CLOUDS
 from webapp.clouds.credentials import CredentialValues
@@ -38,13 +38,13 @@ class GcePeer(Peer):
         return gce_credentials(url)
 
     def rejecting(self) -> faulty.Behavior:
-        return refusing(gce_answers.unauthenticated())
+        return answering_with(gce_answers.unauthenticated())
 
     def denying(self) -> faulty.Behavior:
-        return refusing(gce_answers.forbidden(NOBLE.image_id))
+        return answering_with(gce_answers.forbidden(NOBLE.image_id))
 
     def throttling(self) -> faulty.Behavior:
-        return refusing(gce_answers.throttled())
+        return answering_with(gce_answers.throttled())
 
 
 def gce_credentials(url: str, **changes: str) -> CredentialValues:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox import faulty, gce_answers, gce_images, gce_keys
-from tests.clouds.gce.answers import image, refusing
+from tests.clouds.gce.answers import answering_with, image
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import fact
 from webapp.clouds.answers import parse_instant
@@ -141,7 +141,7 @@ def test_check_returns_project_and_account(adapter: Gce, good: CredentialValues)
 def test_the_check_does_not_require_images_in_the_project(adapter: Gce) -> None:
     """The images to register may be in another project."""
     answer = gce_answers.forbidden("acme-images", "compute.images.list")
-    with faulty.serve(refusing(answer)) as url:
+    with faulty.serve(answering_with(answer)) as url:
         assert adapter.check(gce_credentials(url)).account == "acme-images"
     empty = b'{"kind": "compute#imageList", "id": "projects/acme-images/global/images"}'
     with faulty.serve(lambda _: faulty.Answer(200, empty, "application/json")) as url:
@@ -287,7 +287,7 @@ def test_each_state_is_translated(image: dict[str, Any], state: ImageState, word
 
 
 def test_a_future_deprecation_does_not_change_the_state() -> None:
-    """The dates are informative, according to Google: only the state counts."""
+    """According to Google, only the state counts, and the dates are just for information."""
     deprecation = {
         "state": "ACTIVE",
         "deprecated": "2027-01-01T00:00:00Z",
@@ -331,7 +331,7 @@ def test_no_combination_of_a_state_and_dates_contradicts_itself(
         assert f"{stage.lower()} since" in details.state_note
     else:
         assert details.state is ImageState.AVAILABLE
-        # The page says “None announced” only without a date and without a note.
+        # The page says “None announced” only if there is neither a date nor a note.
         plans = [name for name in later if stages[name] == FUTURE]
         assert bool(details.deprecated_at or details.state_note) == bool(plans)
         assert details.deprecated_at is None or not details.state_note
@@ -358,7 +358,7 @@ def test_no_combination_of_a_state_and_dates_contradicts_itself(
 def test_the_statement_about_a_deprecated_image_has_the_date_of_its_state(
     state: str, date: str | None, words: str
 ) -> None:
-    """Real images also have dates in the future, although they are deprecated already."""
+    """Real images that are already deprecated may have dates in the future."""
     other = dict.fromkeys(("deprecated", "obsolete", "deleted"), "2020-01-01T00:00:00Z")
     deprecation = {**other, "state": state, state.lower(): date, "replacement": f"{LINK}p/x"}
     details = image_details(

@@ -21,7 +21,7 @@ from sandbox.gce_answers import (
     unauthenticated,
     unavailable,
 )
-from tests.clouds.gce.answers import JSON, authorization, refusing
+from tests.clouds.gce.answers import JSON, answering_with, authorization
 from tests.clouds.gce.peer import gce_credentials
 from tests.clouds.helpers import cloud_error
 from webapp.clouds import base
@@ -101,13 +101,13 @@ REFUSALS: list[tuple[Answer, type[CloudError], str]] = [
 def test_each_answer_has_its_own_message(
     adapter: Gce, answer: Answer, kind: type[CloudError], words: str
 ) -> None:
-    refusal = look_up_error(adapter, refusing(answer))
+    refusal = look_up_error(adapter, answering_with(answer))
     assert type(refusal) is kind
     assert re.search(words, str(refusal)), refusal
 
 
 def test_a_missing_family_is_not_found(adapter: Gce) -> None:
-    refusal = look_up_error(adapter, refusing(not_found(FAMILY)), FAMILY)
+    refusal = look_up_error(adapter, answering_with(not_found(FAMILY)), FAMILY)
     assert type(refusal) is ImageNotFound
     assert f"no image family {FAMILY}, or all of its images are deprecated" in str(refusal)
 
@@ -126,7 +126,7 @@ def test_a_missing_family_is_not_found(adapter: Gce) -> None:
 def test_check_has_its_own_messages(
     adapter: Gce, answer: Answer, kind: type[CloudError], words: str
 ) -> None:
-    refusal = check_error(adapter, refusing(answer))
+    refusal = check_error(adapter, answering_with(answer))
     assert type(refusal) is kind
     assert re.search(words, str(refusal)), refusal
 
@@ -168,7 +168,7 @@ def test_unknown_keys_are_rejected(adapter: Gce, cloud_url: str) -> None:
 )
 def test_the_message_says_how_long_to_wait(adapter: Gce, after: str, words: str) -> None:
     headers = {"Retry-After": after}
-    refusal = look_up_error(adapter, refusing(throttled(), **headers))
+    refusal = look_up_error(adapter, answering_with(throttled(), **headers))
     assert isinstance(refusal, CloudThrottled)
     assert words in str(refusal)
 
@@ -249,7 +249,7 @@ def test_an_interrupted_connection_is_reported(adapter: Gce) -> None:
 
 
 def test_a_silent_server_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's own timeout ends the call first."""
+    """The SDK's own timeout ends the call before the time limit CALL_SECONDS does."""
     monkeypatch.setattr(sdk, "READ_SECONDS", 0.3)
     refusal = look_up_error(adapter, slow(30, answering(200)))
     assert isinstance(refusal, CloudUnreachable)
@@ -257,7 +257,7 @@ def test_a_silent_server_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_trickling_answer_is_reported(adapter: Gce, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No timeout of the SDK ends the call. Only the adapter's own time limit does."""
+    """No timeout of the SDK ends the call, so the time limit CALL_SECONDS ends it."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     refusal = look_up_error(adapter, faulty.trickling)
     assert isinstance(refusal, CloudUnreachable)
@@ -300,7 +300,7 @@ def test_a_private_authority_is_trusted_if_it_is_configured(adapter: Gce, cloud_
 def test_a_brief_failure_is_retried_once(adapter: Gce, cloud_url: str) -> None:
     """The call is also retried after a rejected token, which may have expired on the way."""
     forward = forwarding(cloud_url)
-    faults = (answering(503), answering(502), refusing(unauthenticated()), _hanging_up)
+    faults = (answering(503), answering(502), answering_with(unauthenticated()), _hanging_up)
     for fault in faults:
         faults_left = [fault]
 
@@ -315,7 +315,12 @@ def test_a_brief_failure_is_retried_once(adapter: Gce, cloud_url: str) -> None:
 
 
 def test_nothing_is_retried_more_than_once(adapter: Gce) -> None:
-    for fault in (answering(503), refusing(unauthenticated()), _hanging_up, refusing(throttled())):
+    for fault in (
+        answering(503),
+        answering_with(unauthenticated()),
+        _hanging_up,
+        answering_with(throttled()),
+    ):
         requests = []
 
         def behave(request: faulty.Request) -> faulty.Answer | None:
@@ -358,7 +363,7 @@ def test_secrets_that_google_repeats_are_not_logged(
     def repeat(request: faulty.Request) -> faulty.Answer | None:
         token = authorization(request)
         assert token.startswith("Bearer eyJ")
-        return refusing(error(403, "forbidden", f"What is this? {key} {token}"))(request)
+        return answering_with(error(403, "forbidden", f"What is this? {key} {token}"))(request)
 
     with caplog.at_level(logging.DEBUG):
         refusal = look_up_error(adapter, repeat)

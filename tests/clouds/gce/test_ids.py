@@ -24,7 +24,7 @@ names = st.from_regex(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True).filt
 numbers = st.integers(1, 10**20 - 1).map(str)
 projects = (
     st.from_regex(r"[a-z][-a-z0-9]{4,28}[a-z0-9]", fullmatch=True).filter(
-        # This name would be read as the beginning of a path.
+        # If the project had this name, the ID would look like a path that begins with "projects/".
         lambda project: project != "projects"
     )
     | st.integers(1, 10**12).map(str)

@@ -177,9 +177,9 @@ def description(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _shape(example: Any) -> dict[str, Any]:
-    """Return a schema for values like `example`.
+    """Return a JSON schema for values that have the same fields as `example`.
 
-    It also allows `details`, which only newer errors have.
+    The schema also allows `details`, which only newer errors have.
     """
     if isinstance(example, dict):
         shapes = {key: _shape(each) for key, each in example.items()}

@@ -95,7 +95,8 @@ def shared() -> Iterator[dict[str, Any]]:
     starting.mkdir(exist_ok=True)
     with USERS.open("a") as users:
         with locked(starting):
-            fcntl.flock(users, fcntl.LOCK_SH)  # Waits for a keeper that is about to end.
+            # If a keeper is about to end, this waits until the keeper has ended.
+            fcntl.flock(users, fcntl.LOCK_SH)
             if not _is_running():
                 _start_keeper()
             state = json.loads(STATE.read_text())
@@ -108,7 +109,7 @@ def _is_running() -> bool:
 
 
 def _lock_exclusively(file: IO[str]) -> bool:
-    """Lock the file. Returns False if another process has a lock on it."""
+    """Try to lock the file. Return whether this succeeded: no other process has a lock on it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -125,7 +126,8 @@ def _start_keeper() -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C must end the tests first, which use the cloud.
+            # Ctrl-C must not end the keeper before the tests, which use the cloud.
+            start_new_session=True,
         )
     end = time.monotonic() + START_SECONDS
     while not STATE.exists():
@@ -134,7 +136,9 @@ def _start_keeper() -> None:
             keeper.wait()
             raise served.DoesNotAnswer(f"OpenStack did not start:\n{LOG.read_text()}")
         time.sleep(0.1)
-    keeper.returncode = 0  # The keeper may outlive this process, which does not wait for it.
+    # The keeper may continue after the end of this process. So that Popen does not warn about this,
+    # it must have a return code.
+    keeper.returncode = 0
 
 
 def _run_keeper() -> None:
@@ -182,7 +186,7 @@ def _start_cloud(servers: ExitStack) -> dict[str, Any]:
 
 @contextmanager
 def _serve(service: str, port: int, folder: Path) -> Iterator[served.Server]:
-    """Yield the server at once, so that all servers can start at the same time."""
+    """Start a server and yield it before it is ready, so that all servers start at once."""
     program = Path(__file__).with_name("serve.py")
     command = [str(BIN / "python"), str(program), service, str(port)]
     log = folder / "log"

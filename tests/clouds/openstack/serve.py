@@ -21,8 +21,9 @@ def _end_with_input() -> NoReturn:
 
 if __name__ == "__main__":
     service, port = sys.argv[1:]
-    sys.argv[1:] = []  # Keystone parses the command line as well.
+    sys.argv[1:] = []  # Otherwise, Keystone would parse these arguments.
     threading.Thread(target=_end_with_input, daemon=True).start()
-    waitress = importlib.import_module("waitress")  # Not installed for the registry.
+    # mypy would report an import statement, because the registry's environment lacks this package.
+    waitress = importlib.import_module("waitress")
     application = importlib.import_module(f"{service}.wsgi.api").application
     waitress.serve(application, host="127.0.0.1", port=int(port), threads=8)

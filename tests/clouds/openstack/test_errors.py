@@ -124,7 +124,7 @@ KEYSTONE_ERRORS: Mapping[str, tuple[Behavior, type[CloudError], str]] = {
 
 
 def image_list_only(request: faulty.Request) -> Answer | None:
-    """Answer as a Glance does that has no images."""
+    """Answer like a Glance that has no images."""
     behavior = answering(200, '{"images": []}', JSON)
     return (behavior if "limit" in request.path else glance_error(404))(request)
 

@@ -122,7 +122,7 @@ def test_a_connection_timeout_is_reported(
 def test_a_trickling_answer_is_reported(
     adapter: OpenStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No timeout of the SDK ends the call. Only the adapter's own time limit does."""
+    """No timeout of the SDK ends the call, so the time limit CALL_SECONDS ends it."""
     monkeypatch.setattr(base, "CALL_SECONDS", 1.0)
     for behavior in (faulty.trickling, cloud(faulty.trickling)):
         error = look_up_error(adapter, behavior)

@@ -1,4 +1,4 @@
-"""How many calls run at once, and who has to wait."""
+"""How many calls to clouds may be in progress, and which calls have to wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses this server may connect to, and the names that resolve to them."""
+"""The addresses and host names to which this server may connect."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_name_server_that_never_answers_does_not_outlast_the_deadline(
     for number in range(endpoints.RESOLVERS_PER_OWNER):
         with pytest.raises(DeadlineExceeded):
             call_within(0.05, connect, (f"slow-{number}.test", 443), 2)
-    with pytest.raises(DeadlineExceeded):  # shares the thread of the first call
+    with pytest.raises(DeadlineExceeded):  # This call shares the thread of the first call.
         call_within(0.05, connect, ("slow-0.test", 443), 2)
     with pytest.raises(socket.gaierror):
         call_within(5, connect, ("one-more.test", 443), 2)

@@ -131,7 +131,7 @@ def test_a_virtual_machine_with_the_same_uuid_does_not_count(adapter: VMware, se
 
 @pytest.mark.parametrize("location", ["Copenhagen", "Renamed"])
 def test_a_deleted_template_is_not_found(adapter: VMware, serve: Serve, location: str) -> None:
-    """The vCenter says so only to a user who sees all of it."""
+    """Only for a user who sees the whole vCenter, it is certain that the template was deleted."""
     absent = Locator(location, "501e5a2b-8c9d-0e1f-2a3b-4c5d6e7f8091")
     credentials = serve(COPENHAGEN, AARHUS)
     error = cloud_error(lambda: adapter.describe_again(credentials, absent))

@@ -344,7 +344,7 @@ def test_the_sandbox_refuses_as_the_simulator_does(
 
 
 def test_two_thousand_virtual_machines(adapter: VMware, tmp_path: Path) -> None:
-    """Forty of them are templates. Each call to the vCenter takes 5 ms longer."""
+    """Forty of the machines are templates. The simulator delays each answer by 5 ms."""
     vcsim.require()
     many = {"datacenters": 1, "clusters": 4, "hosts": 0, "machines": 500, "every": 50, "delay": 5}
     with vcsim.start(tmp_path, flags=many) as url:

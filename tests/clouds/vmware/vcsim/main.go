@@ -1,5 +1,6 @@
-// A vCenter for tests: VMware's own simulator, filled with an inventory of two datacenters, the
-// second in a folder. It serves until its standard input is closed, and then removes its files.
+// A vCenter for tests: VMware's own simulator, filled with an inventory. By default, this has two
+// datacenters, the second of which is in a folder. The program serves until its standard input is
+// closed, and then removes its files.
 package main
 
 import (
@@ -59,7 +60,8 @@ func main() {
 	pair, err := tls.LoadX509KeyPair(*certificate, *certificate)
 	must(err)
 	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-	// The password is in the environment, because every user of the machine can see arguments.
+	// The password is in the environment, because every user of the machine can see the arguments
+	// of a process.
 	login := url.UserPassword(*user, os.Getenv("VCSIM_PASSWORD"))
 	model.Service.Listen = &url.URL{Host: *listen, User: login}
 	server := model.Service.NewServer()
@@ -68,7 +70,8 @@ func main() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// Converts machines to templates and applies the settings. The names end in VM0, VM1, and so on.
+// Converts every n-th machine to a template, and applies the settings, which are by the name of the
+// machine. The names end in VM0, VM1, and so on.
 func change(every int, settings map[string]setting) {
 	for _, each := range simulator.Map.All("VirtualMachine") {
 		machine := each.(*simulator.VirtualMachine)
