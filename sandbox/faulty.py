@@ -27,8 +27,8 @@ BYTE_INTERVAL_SECONDS = 0.5
 class Request:
     """One request, with the objects that a behavior needs in order to fail.
 
-    `connection` is the socket. `ended` is set when the server stops, so that behaviors that wait
-    for it end.
+    `connection` is the socket. The server sets the event `ended` when it stops. A behavior that
+    waits must wait for this event, so that the behavior ends with the server.
     """
 
     method: str

@@ -20,7 +20,7 @@ from webapp.clouds.messages import bounded
 
 
 class ImageState(enum.StrEnum):
-    """Whether an image can be used, as reported by the cloud, in terms common to all clouds."""
+    """Whether an image can be used. Adapters translate the states of their clouds into these."""
 
     AVAILABLE = "available"
     DEPRECATED = "deprecated"
@@ -88,10 +88,10 @@ class ImageDetails:
     architecture: str
     """x86_64, arm64, i386, or the cloud's own word; '' if unknown."""
     size_gb: int | None
-    """The size of the root disk in GB."""
+    """The size of the root disk in GB (2**30 bytes), or None if unknown."""
     state: ImageState
     state_note: str
-    """One sentence that explains the state, or ''."""
+    """One or more sentences that explain the state, or ''."""
     created_at: datetime | None
     deprecated_at: datetime | None
     """When the image was deprecated or, if it is available, when it will be deprecated."""

@@ -1,6 +1,6 @@
 """The errors that adapters raise.
 
-The message of each error is safe to show and says what to do next.
+The message of each error is safe to show to people.
 
     CloudError
     ├── InvalidCredentials    a field, or a combination of fields, is wrong; nothing was sent
@@ -26,7 +26,7 @@ MESSAGE_LENGTH = 1000
 
 
 class CloudError(Exception):
-    """A failure that a person can act on. Its `str()` is safe to show."""
+    """A failure that a person can act on. Its `str()` is safe to show to people."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(bounded(message, MESSAGE_LENGTH))

@@ -65,7 +65,7 @@ class NamedImage:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image in the list that a cloud offers: its canonical ID, and its name for people."""
+    """An image in the list from which people choose: its canonical ID, and its name for people."""
 
     image_id: str
     name: str

@@ -40,7 +40,7 @@ class MarketplaceImage:
 
     @property
     def suggested_name(self) -> str:
-        """A name to offer, because Azure has none."""
+        """A name to suggest, because Azure has none."""
         return f"{self.publisher}-{self.offer}-{self.sku}-{self.version}"
 
 
@@ -80,7 +80,7 @@ class GalleryVersion:
 
     @property
     def suggested_name(self) -> str:
-        """A name to offer, because Azure has none."""
+        """A name to suggest, because Azure has none."""
         return f"{self.definition}-{self.version}"
 
 
@@ -117,7 +117,7 @@ class SharedVersion:
 
     @property
     def suggested_name(self) -> str:
-        """A name to offer, because Azure has none."""
+        """A name to suggest, because Azure has none."""
         return f"{self.definition}-{self.version}"
 
 

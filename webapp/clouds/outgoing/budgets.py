@@ -66,7 +66,7 @@ class Budget(enum.Enum):
 
 
 class BudgetUsedUp(LimitExceeded):
-    """The maximum number of calls, `limit`, is in progress."""
+    """A budget allows no new call now: `limit` calls are in progress, or the budget has a pause."""
 
     def __init__(self, budget: Budget, limit: int) -> None:
         super().__init__(f"{limit} calls of one {budget.value} are in progress")

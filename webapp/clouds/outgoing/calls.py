@@ -105,9 +105,9 @@ class Call:
         return left
 
     def count(self, size: int, elements: int = 0, *, is_large_answer: bool = False) -> None:
-        """Count a part of an answer: `size` is in bytes, and `elements` are as in Answer.count.
+        """Count a part of an answer, which has `size` bytes and `elements` elements.
 
-        Raises AnswerTooLarge if the call has read too much in all its answers.
+        Raises AnswerTooLarge if the call has read too much in all its answers together.
         """
         self._bytes += size
         self._elements += elements

@@ -30,7 +30,7 @@ from webapp.clouds.outgoing.endpoints import connect, require_allowed_behind_pro
 MAX_HEAD_BYTES = 1024 * 1024
 """The number of bytes by which an answer may exceed MAX_ANSWER_BYTES.
 
-They are for bytes that are not content: the headers, and the sizes of chunks.
+These additional bytes are not content but the headers, and the sizes of chunks.
 """
 
 

@@ -29,7 +29,8 @@ from webapp.clouds.outgoing.calls import current_call
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 DEFAULT = "default"
-"""The entry of ALLOWED_ENDPOINTS that allows every address that is not in FORBIDDEN."""
+"""The entry of ALLOWED_ENDPOINTS that allows every address that is neither in FORBIDDEN nor an
+address of this server."""
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 FORBIDDEN: tuple[Network, ...] = tuple(
     map(

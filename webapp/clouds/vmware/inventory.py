@@ -63,7 +63,10 @@ class VirtualMachine:
     """A virtual machine or a template. It has no properties if it was not found."""
 
     datacenter: str | None = None
-    """The location of the datacenter, or None if the user may not see it."""
+    """The location of the datacenter.
+
+    This is None if the user may not see the datacenter, or if the machine was not found.
+    """
     in_datacenter: bool = False
     """Whether `datacenter` is the requested datacenter, perhaps in another spelling."""
     folder: str = ""
