@@ -1,4 +1,4 @@
-"""Answers of Azure, for test servers that fail the way Azure does."""
+"""Behaviors of Azure for `sandbox.faulty`, for single tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def is_login(request: Request) -> bool:
 
 
 def after_login(manager: Behavior, login: Behavior | None = None) -> Behavior:
-    """Return the behavior of one server for both the login and the Resource Manager.
+    """Return the behavior of a server that is both the login server and the Resource Manager.
 
-    `login` answers logins; by default they succeed. `manager` answers all other requests.
+    `login` answers the requests of logins, which succeed by default. `manager` answers all other
+    requests.
     """
     login = login or azure.Azure()
 
@@ -33,9 +34,9 @@ def after_login(manager: Behavior, login: Behavior | None = None) -> Behavior:
 
 
 def by_path(otherwise: Behavior, **parts: Behavior) -> Behavior:
-    """Return a behavior that uses `parts` by path, and `otherwise` for all other paths.
+    """Return a behavior that uses the first of `parts` whose name is in the path of the request.
 
-    Each keyword in `parts` is a part of a path, with "__" instead of "/".
+    A name in `parts` has "__" instead of "/". `otherwise` answers all other requests.
     """
 
     def behave(request: Request) -> Answer | None:
@@ -48,17 +49,20 @@ def by_path(otherwise: Behavior, **parts: Behavior) -> Behavior:
 
 
 def answering(body: Any, status: int = 200) -> Behavior:
+    """Return a behavior that answers every request with `body` as JSON."""
     return lambda _: json_answer(body, status)
 
 
 def arm_error(
     code: str, message: str = "No.", status: int = 400, headers: Mapping[str, str] | None = None
 ) -> Behavior:
+    """Return a behavior that answers every request with an error of the Resource Manager."""
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     return lambda _: Answer(status, body, "application/json", headers or {})
 
 
 def denied(action: str = MISSING_ACTION) -> Behavior:
+    """Return a behavior that denies every request, because the permission `action` is missing."""
     message = (
         f"The client 'a' with object id 'b' does not have authorization to perform action "
         f"'{action}' over scope '/subscriptions/s' or the scope is invalid."

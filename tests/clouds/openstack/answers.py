@@ -30,7 +30,8 @@ def cloud(glance: Behavior, endpoints: Sequence[Mapping[str, Any]] = (), **token
     """Return a behavior that accepts each login like Keystone, and otherwise behaves like `glance`.
 
     The image service is in `REGION` unless `endpoints` names other regions. If the URL of an
-    endpoint is only a path, the endpoint is on the same server.
+    endpoint is only a path, the endpoint is on the same server. `token` has fields to replace in
+    Keystone's answer to a login.
     """
     catalog = endpoints or [endpoint("/image")]
 
@@ -70,7 +71,10 @@ def token_answer(endpoints: Sequence[Mapping[str, Any]], **changes: Any) -> Answ
 
 
 def image(**fields: Any) -> Behavior:
-    """Return a behavior that answers with an image that has the requested ID."""
+    """Return a behavior that answers every request with an image that has the requested ID.
+
+    `fields` are added to the image, or replace its fields.
+    """
 
     def behave(request: Request) -> Answer:
         image_id = request.path.rpartition("/")[2]

@@ -48,7 +48,7 @@ DIFFERENT_FACTS = {
 }
 """The facts that differ between the sandbox and the real cloud.
 
-`created` also differs, because the images of the real cloud were created just now.
+`created_at` also differs, because the images of the real cloud were created just now.
 """
 VISIBLE = [each for each in CATALOG if each is not openstack_images.GLOBEX_IMAGE]
 HERE = Locator(REGION_ONE, NOBLE.image_id)
@@ -80,6 +80,7 @@ def application_credentials_of(real: Mapping[str, Any], **changes: str) -> Crede
 
 
 def comparable(details: ImageDetails) -> ImageDetails:
+    """Return the details without DIFFERENT_FACTS and without the creation date."""
     facts = tuple(each for each in details.facts if each.key not in DIFFERENT_FACTS)
     return replace(details, facts=facts, created_at=None)
 

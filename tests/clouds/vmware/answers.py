@@ -36,9 +36,9 @@ def serve(behavior: Behavior) -> Iterator[str]:
 
 
 def by_method(otherwise: Behavior | None = None, **behaviors: Behavior) -> Behavior:
-    """Return a behavior that answers each named method of the API with the behavior of that name.
+    """Return a behavior that uses `behaviors` by the name of the called method.
 
-    `otherwise` answers all other methods. By default, the sandbox does.
+    `otherwise` answers calls of all other methods. By default, the sandbox's vCenter does.
     """
     default = otherwise or vcenter().behave
 
@@ -57,12 +57,13 @@ def fault(error: Any, message: str = "") -> Behavior:
 
 
 def returning(method: str, value: Any) -> Behavior:
-    """Return a behavior that answers every call as `method` does when it returns `value`."""
+    """Return a behavior that answers every call as if `method` returned `value`."""
     answer = vmware_soap.result(method, value)
     return lambda _: answer
 
 
 def denied(privilege: str = "System.View") -> Any:
+    """Return the fault of a user who lacks this privilege on a datacenter."""
     return vim.fault.NoPermission(object=vim.Datacenter("datacenter-2"), privilegeId=privilege)
 
 

@@ -189,10 +189,10 @@ def test_a_single_host_is_not_sent_the_password(adapter: VMware) -> None:
     assert not any(SECRET.encode() in each for each in bodies)
 
 
-def missing(error: Any, *names: str) -> Behavior:
-    """Return a behavior that answers with a virtual machine.
+def unreadable_machine(error: Any, *names: str) -> Behavior:
+    """Return the behavior of a vCenter that can read only a part of a virtual machine.
 
-    The machine has the properties `names`, and `error` instead of the property `config.template`.
+    The answer has the properties `names`, and `error` instead of the property `config.template`.
     """
     machine = vim.VirtualMachine("vm-1")
     content = Collector.ObjectContent(
@@ -215,7 +215,7 @@ def test_unreadable_templates_are_reported(adapter: VMware, names: tuple[str, ..
 
     The adapter must not report that there are no templates.
     """
-    with serve(missing(denied("System.Read"), *names)) as url:
+    with serve(unreadable_machine(denied("System.Read"), *names)) as url:
         good = credentials(url)
         for call in (
             lambda: adapter.images(good, LOCATOR.location),
@@ -229,7 +229,7 @@ def test_unreadable_templates_are_reported(adapter: VMware, names: tuple[str, ..
 
 def test_a_template_on_a_disconnected_host_is_reported(adapter: VMware) -> None:
     """The template then has a name, but no configuration."""
-    error = look_up_error(adapter, missing(vmodl.fault.SystemError(reason="x"), "name"))
+    error = look_up_error(adapter, unreadable_machine(vmodl.fault.SystemError(reason="x"), "name"))
     assert "can’t read the configuration of “x”" in str(error)
 
 
@@ -260,7 +260,7 @@ def test_a_session_that_ends_immediately_is_not_replaced_again(adapter: VMware) 
         logins.append(request)
         return sandbox.behave(request)
 
-    for ended in (fault(session_ended), missing(session_ended)):
+    for ended in (fault(session_ended), unreadable_machine(session_ended)):
         logins.clear()
         error = look_up_error(
             adapter, by_method(ended, RetrieveServiceContent=sandbox.behave, Login=log_in)
