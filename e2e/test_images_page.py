@@ -100,11 +100,68 @@ def test_filter_menus_count_and_write_tokens(page: Page) -> None:
     menu.get_by_role("link", name=re.compile("Debian")).click()
     expect(page).to_have_url(f"{IMAGES}?q=os:debian")
     expect(page.locator("#results tbody tr")).to_have_count(1)
-    page.locator("#filters > summary").click()
     chosen = page.get_by_role("region", name="OS").get_by_role("link", name=re.compile("selected"))
     expect(chosen).to_contain_text("Debian")
     chosen.click()
     expect(page.locator("#results tbody tr")).to_have_count(2)
+
+
+def test_several_filters_are_chosen_before_the_panel_closes(page: Page) -> None:
+    page.locator("#filters > summary").click()
+    systems, clouds = (
+        page.get_by_role("region", name="OS"),
+        page.get_by_role("region", name="Cloud"),
+    )
+    debian = systems.get_by_role("link", name=re.compile("Debian"))
+    # The second choice is made before the answer to the first.
+    debian.evaluate(
+        """(debian) => {
+            debian.focus();
+            debian.click();
+            document.querySelector("#filter-panel section:first-child a").click();
+        }"""
+    )
+    expect(page).to_have_url(f"{IMAGES}?q=os:debian+cloud:aws")
+    expect(systems.get_by_role("link", name=re.compile("selected"))).to_contain_text("Debian")
+    expect(clouds.get_by_role("link", name=re.compile("selected"))).to_contain_text("AWS")
+    expect(page.locator("#filters")).to_have_attribute("open", "")
+    expect(page.locator("[data-filter-count]")).to_have_text("2")
+    expect(debian).to_be_focused()
+    debian.press("Enter")
+    expect(page).to_have_url(f"{IMAGES}?q=cloud:aws")
+    expect(debian).to_be_focused()
+    page.get_by_role("heading", name="Images").click()
+    expect(page.locator("#filters")).not_to_have_attribute("open", "")
+
+
+def test_panels_close_when_the_focus_leaves_them(page: Page) -> None:
+    for name in ("Filters", "Views", "Columns", "More"):
+        panel = page.locator("details[data-panel]").filter(
+            has=page.locator("summary", has_text=name)
+        )
+        panel.locator("summary").press("Enter")
+        expect(panel).to_have_attribute("open", "")
+        for _ in range(60):
+            if panel.evaluate("panel => !panel.contains(document.activeElement)"):
+                break
+            page.keyboard.press("Tab")
+        expect(panel).not_to_have_attribute("open", "")
+
+
+def test_enter_opens_the_only_match_of_the_menu_filter(page: Page) -> None:
+    page.locator("summary[aria-label='Main menu']").click()
+    box = page.get_by_placeholder("Filter menu")
+    expect(box).to_be_focused()
+    box.fill("e")
+    box.press("Enter")
+    expect(box).to_be_focused()
+    box.fill("audit")
+    box.press("Enter")
+    expect(page.get_by_role("heading", name="Audit log")).to_be_visible()
+    page.locator("summary[aria-label='Main menu']").click()
+    box.fill("new cloud cred")
+    box.press("Enter")
+    expect(page).to_have_url("/account/acme/credentials/new")
 
 
 def test_keyboard_shortcuts(page: Page) -> None:

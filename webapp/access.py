@@ -40,8 +40,13 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 }
 
 
+def weakest_role_with(right: Right) -> Role:
+    """Return the role that suffices for `right`."""
+    return min((role for role in Role if right in RIGHTS[role]), key=lambda role: role.rank)
+
+
 class Forbidden(Exception):
-    """The person can see the scope but lacks the right."""
+    """The person lacks the right at the scope."""
 
     def __init__(self, right: Right, scope: Scope) -> None:
         super().__init__(f"{right} at {scope.label}")

@@ -17,8 +17,21 @@ from webapp.people.members import InvalidInvitation, MemberError
 def test_inherited_members_are_listed_last(scope: ScopeAt) -> None:
     rows = members.members_at(scope("acme/production")).rows
     assert [row.scope.path for row in rows] == ["acme/production"] * 3 + ["acme"] * 3 + [""] * 3
-    admins = members.admins_at(scope("acme"))
-    assert [person.name for person in admins] == ["account-admin", "scalr-admin"]
+
+
+def test_a_person_may_know_the_admins_of_scopes_at_which_they_have_a_role(
+    actor_of: ActorOf, scope: ScopeAt
+) -> None:
+    def admins(who: str, path: str) -> list[str]:
+        return [each.name for each in members.admins_known_to(actor_of(who), scope(path))]
+
+    nearest_first = ["environment-admin", "account-admin", "scalr-admin"]
+    assert admins("scalr-viewer", "acme/production") == nearest_first
+    assert admins("account-viewer", "acme/production") == nearest_first[:2]
+    assert admins("environment-viewer", "acme/production") == nearest_first[:1]
+    assert admins("environment-viewer", "acme") == []
+    assert admins("outsider", "acme") == []
+    assert admins("account-admin", "acme") == []
 
 
 def test_an_invitation_can_be_accepted_once_with_a_new_account(

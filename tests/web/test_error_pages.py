@@ -207,3 +207,54 @@ def test_a_database_that_fails_for_the_error_page_too(
     assert TEXTS[500][0] in answer.text
     assert TEXTS[500][1] in answer.text
     assert "unknown failure" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "role", "known", "unknown"),
+    [
+        ("account-viewer", "members", "Admin", ["account-admin"], ["scalr-admin"]),
+        ("account-editor", "audit", "Admin", ["account-admin"], ["scalr-admin"]),
+        ("scalr-viewer", "images/new", "Editor", ["account-admin", "scalr-admin"], []),
+    ],
+)
+def test_a_refusal_names_the_role_and_the_admins_whom_the_person_may_know(
+    client_of: ClientOf, who: str, path: str, role: str, known: list[str], unknown: list[str]
+) -> None:
+    client = client_of(who)
+    for headers in ({}, {"HX-Request": "true"}):
+        answer = client.get(f"/account/acme/{path}", headers=headers)
+        assert answer.status_code == 403
+        text = visible_text(answer)
+        assert f"You need the role {role} at Account acme. Ask one of these admins:" in text
+        for name in known:
+            assert name in text
+            assert f"{name}@example.com" in text
+        assert not [name for name in unknown if name in text]
+        assert "environment-admin" not in text
+
+
+def test_a_refusal_without_a_known_admin_says_where_to_ask(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("acme", shared=True)
+    client = client_of("environment-viewer")
+    answer = client.get(f"/environment/acme/production/images/{image.id}/promote")
+    assert answer.status_code == 403
+    text = visible_text(answer)
+    assert "environment-admin" in text
+    admin = client_of("environment-admin")
+    answer = admin.get(f"/environment/acme/production/images/{image.id}/edit")
+    assert answer.status_code == 403
+    text = visible_text(answer)
+    assert "You need the role Editor at Account acme." in text
+    assert "Ask an admin of Account acme or of a scope above it." in text
+    assert "account-admin" not in text
+
+
+def test_a_refusal_says_where_an_inherited_image_can_be_changed(
+    client_of: ClientOf, make_image: MakeImage
+) -> None:
+    image = make_image("", shared=True)
+    answer = client_of("scalr-admin").get(f"/account/acme/images/{image.id}/edit")
+    assert answer.status_code == 403
+    assert "belongs to Scalr and can be changed only there" in visible_text(answer)

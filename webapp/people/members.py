@@ -75,10 +75,16 @@ def _members_at(scope: Scope) -> Any:
     )
 
 
-def admins_at(scope: Scope, size: int = 5) -> list[Person]:
-    """Return the first admins at `scope` and above it, ordered from the nearest scope."""
-    rows = _members_at(scope).where(Membership.role == Role.ADMIN).limit(size)
-    return [row.person for row in rows]
+def admins_known_to(actor: Actor, scope: Scope, size: int = 5) -> list[Person]:
+    """Return the first people whom the actor can ask for help at `scope`, nearest scope first.
+
+    These are the admins at `scope` and above it. Admins of a scope at which the actor has no role
+    are left out, because only people with a role at a scope may know its members.
+    """
+    known = [each.id for each in scope.lineage if actor.role_at(each) is not None]
+    others = Membership.person != actor.person
+    is_known = Membership.scope.in_(known) & (Membership.role == Role.ADMIN) & others
+    return [row.person for row in _members_at(scope).where(is_known).limit(size)]
 
 
 def open_invitations(scope: Scope, text: str = "") -> Found[Invitation]:

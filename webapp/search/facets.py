@@ -53,6 +53,7 @@ class Choice:
     choice. The click adds the value or, if it is already chosen, removes it.
     """
 
+    value: str
     label: str
     images: int
     chosen: bool
@@ -146,7 +147,7 @@ def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Men
         stored = spellings.get(value, (value,)) if key in STORED_KEYS else ()
         term = Term(key, value, stored=stored)
         is_chosen, toggled = value in chosen, query.with_term_toggled(term)
-        choices.append(Choice(term.value_label, counts.get(value, 0), is_chosen, toggled))
+        choices.append(Choice(value, term.value_label, counts.get(value, 0), is_chosen, toggled))
     return Menu(MENUS[key], choices)
 
 

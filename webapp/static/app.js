@@ -45,7 +45,30 @@
     }
     const close = toast.querySelector("[data-dismiss]");
     close.hidden = false;
-    close.addEventListener("click", () => toast.remove());
+    close.addEventListener("click", () => {
+      toast.remove();
+      document.getElementById("main").focus({ preventScroll: true });
+    });
+    if (toast.matches(".toast-success")) removeLater(toast);
+  };
+  // A message about a success goes away by itself. It stays while a person points at it, has the
+  // focus in it, or looks at another tab. Errors and warnings stay until a person closes them.
+  const TOAST_SECONDS = 8;
+  const TOAST_SECONDS_WITH_ACTION = 20;
+  const removeLater = (toast) => {
+    const seconds = toast.querySelector("a, form") ? TOAST_SECONDS_WITH_ACTION : TOAST_SECONDS;
+    let timer;
+    const update = () => {
+      clearTimeout(timer);
+      if (document.hidden || toast.matches(":hover, :focus-within")) return;
+      timer = setTimeout(() => toast.remove(), seconds * 1000);
+    };
+    for (const type of ["pointerenter", "pointerleave", "focusin", "focusout"]) {
+      // The state of the toast changes after the event.
+      toast.addEventListener(type, () => setTimeout(update));
+    }
+    document.addEventListener("visibilitychange", update);
+    update();
   };
   const showError = (text) => {
     const toast = document.createElement("div");
@@ -135,11 +158,19 @@
   const enableMenuFilter = (input) => {
     input.parentElement.hidden = false;
     const panel = input.closest(".menu");
+    const items = [...panel.querySelectorAll("li")];
+    const isMatch = (element) => element.textContent.toLowerCase().includes(input.value.trim().toLowerCase());
     input.addEventListener("input", () => {
-      const text = input.value.trim().toLowerCase();
-      const items = [...panel.querySelectorAll("li")];
-      items.forEach((item) => { item.hidden = !item.textContent.toLowerCase().includes(text); });
+      items.forEach((item) => { item.hidden = !isMatch(item); });
       panel.querySelector(".menu-none").hidden = items.some((item) => !item.hidden);
+    });
+    // Enter opens the only match. An item can have two links; the first link that matches is opened.
+    input.addEventListener("keydown", (event) => {
+      const matches = items.filter(isMatch);
+      if (event.key !== "Enter" || event.isComposing || matches.length !== 1) return;
+      event.preventDefault();
+      const links = [...matches[0].querySelectorAll("a")];
+      (links.find(isMatch) ?? links[0]).click();
     });
   };
 
@@ -321,6 +352,12 @@
     document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
       panel.open = false;
       panel.querySelector("summary").focus();
+    });
+  });
+  // When the focus moves to an element outside an open panel, close the panel.
+  document.addEventListener("focusin", (event) => {
+    document.querySelectorAll("details[data-panel][open]").forEach((panel) => {
+      if (!panel.contains(event.target)) panel.open = false;
     });
   });
   document.addEventListener("toggle", (event) => {
@@ -538,6 +575,10 @@
     const region = document.getElementById("toasts");
     const toasts = [...region.children];
     toasts.forEach((toast) => toast.remove());
+    // Toasts have their own place above the content. They float only if this place is scrolled away.
+    new IntersectionObserver(([place]) => {
+      region.classList.toggle("floating", !place.isIntersecting);
+    }).observe(region.parentElement);
     enhance(document);
     document.querySelector("form[data-resume]")?.submit();
     setTimeout(() => toasts.forEach((toast) => { region.append(toast); enhance(toast); }), 150);

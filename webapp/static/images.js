@@ -97,12 +97,43 @@
   // When the panel opens, load the filter menus for the current search. The menus replace the link
   // in the panel, so store the URL of the link on the panel first.
   const filters = document.getElementById("filters");
-  filters.addEventListener("toggle", () => {
-    if (!filters.open) return;
+  const loadMenus = () => {
     const url = new URL(filters.dataset.filters ?? filters.querySelector("a").href);
     filters.dataset.filters = url.href;
-    url.search = new URLSearchParams({ q: results().dataset.q });
-    htmx.ajax("GET", url.pathname + url.search, { target: "#filter-panel", swap: "innerHTML" });
+    const { searchParams } = new URL(location.href);
+    url.search = new URLSearchParams({ q: results().dataset.q, sort: searchParams.get("sort") ?? "" });
+    const options = { target: "#filter-panel", swap: "innerHTML" };
+    // If the request fails, app.js shows why.
+    htmx.ajax("GET", url.pathname + url.search, options).catch(() => {});
+  };
+  filters.addEventListener("toggle", () => { if (filters.open) loadMenus(); });
+
+  // A person can choose several filters while the panel is open. The link of each choice contains
+  // the whole search, so a choice has to wait until the menus show the choice before it.
+  let isFiltering = false;
+  let nextChoices = [];
+  filters.addEventListener("click", (event) => {
+    const choice = event.target.closest("[data-choice]");
+    if (!choice) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey) {
+      event.stopPropagation(); // The browser opens the link in a new tab or window.
+    } else if (isFiltering) {
+      event.preventDefault();
+      event.stopPropagation();
+      nextChoices.push(choice.id);
+    } else {
+      isFiltering = true;
+    }
+  }, true);
+  const applyNextChoice = () => {
+    isFiltering = false;
+    document.getElementById(nextChoices.shift())?.click();
+  };
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    const isChoice = detail.elt.matches("[data-choice]") || detail.target.id === "filter-panel";
+    if (!isChoice || detail.successful) return;
+    isFiltering = false;
+    nextChoices = [];
   });
 
   // A search that a person types adds only one entry to the history: the first pause in typing adds
@@ -123,6 +154,9 @@
   // The person may still be typing when a response arrives. Change the text of the search box only
   // if the person has not changed it and has left the box.
   let shownText = searchBox.value;
+  // HTMX sends the event for each element that it has swapped.
+  const settledRequests = new WeakSet();
+  const isFirstEvent = ({ xhr }) => !settledRequests.has(xhr) && Boolean(settledRequests.add(xhr));
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (detail.target === results()) selectedBefore = selectedIds();
   });
@@ -132,6 +166,11 @@
       return;
     }
     const q = results().dataset.q;
+    if (isFirstEvent(detail)) {
+      if (detail.target.id === "filter-panel") applyNextChoice();
+      if (detail.target.id === "results" && filters.open) loadMenus();
+      if (detail.target.id === "results" && !filters.open) isFiltering = false;
+    }
     if (detail.target.id === "results") announce(q === selectedSearch ? keepSelection() : "");
     if (searchBox.value === shownText && document.activeElement !== searchBox) searchBox.value = q;
     shownText = searchBox.value;

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Response, abort, g, url_for
+from flask import Response, abort, g, request, url_for
 from flask_wtf import FlaskForm
 
 from models import Image
-from webapp.access import Right
+from webapp.access import Forbidden, Right
 from webapp.images import recently_deleted
 from webapp.images.recently_deleted import Deleted
 from webapp.search import catalogue
@@ -38,6 +38,8 @@ def owned_image_or_403(image_id: int, form: type[FlaskForm] | None = None) -> Im
     """
     image = catalogue.find_visible_image(g.scope, image_id)
     if image is None or image.scope_id != g.scope.id:
+        if image is not None and (request.method != "POST" or wants_fragment()):
+            raise Forbidden(Right.EDIT_IMAGES, image.scope)
         abort_missing(Image(id=image_id).reference, 403 if image else 404, form=form)
     return image
 

@@ -378,7 +378,7 @@ def _select_page(
         form=form,
         registered=registered.image if registered else None,
         manages_credentials=manages,
-        admins=[] if manages else members.admins_at(g.scope),
+        admins=[] if manages else members.admins_known_to(g.actor, g.scope),
         status=409 if registered else status,
     )
 

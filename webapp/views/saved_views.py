@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, abort, g, url_for
 
 from models import SavedView
-from webapp.access import Right
+from webapp.access import Forbidden, Right
 from webapp.forms.base import ConfirmForm, refuse
 from webapp.forms.lists import RenameViewForm, SaveViewForm, ShareViewForm
 from webapp.revisions.conflicts import EditConflict
@@ -15,7 +15,8 @@ from webapp.views.arguments import search_text
 from webapp.views.conflicts import ConflictPage, Row
 from webapp.views.missing import abort_missing
 from webapp.views.scope_pages import needs, page_url, pages
-from webapp.web.rendering import redirect, render, toast
+from webapp.web.error_pages import TEXTS
+from webapp.web.rendering import redirect, render, render_refusal, toast
 
 
 @pages.get("/views")
@@ -107,7 +108,7 @@ def share_view(view_id: int) -> Response:
 def delete_view(view_id: int) -> Response:
     view = _visible_view_or_404(view_id)
     if not saved_views.may_delete(g.actor, view):
-        abort(403)
+        raise Forbidden(Right.MANAGE_MEMBERS, view.scope)
     form = ConfirmForm.for_revision(view.revision)
     conflict = None
     if form.validate_on_submit():
@@ -158,5 +159,9 @@ def _own_view_or_error(view_id: int) -> SavedView:
     """
     view = _visible_view_or_404(view_id)
     if view.person != g.actor.person:
-        abort(403)
+        abort(
+            render_refusal(
+                TEXTS[403][0], f"Only {view.person.name} can change this view. Ask them to.", 403
+            )
+        )
     return view

@@ -6,16 +6,26 @@ Each page says what happened and what to do next.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from flask import Flask, Response, g, request
 from peewee import DatabaseError, IntegrityError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from models import DATABASE_FAILURES, Failure, OutcomeUnknown, RecordChanged, RecordGone
-from webapp.access import Forbidden
+from models import (
+    DATABASE_FAILURES,
+    Failure,
+    Level,
+    OutcomeUnknown,
+    Person,
+    RecordChanged,
+    RecordGone,
+)
+from webapp.access import Forbidden, weakest_role_with
 from webapp.credentials.vault import VaultError
 from webapp.database import record_failure
 from webapp.images.identity import AlreadyRegistered
+from webapp.people import members
 from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
 from webapp.search.query import NotUnderstood
@@ -121,8 +131,22 @@ def _not_understood(error: NotUnderstood) -> Response:
 
 
 def _forbidden(error: Forbidden) -> Response:
+    """Say which role is needed at which scope, and list the admins whom the person may know."""
     log.info("refused: %s", error)
-    return _error_page(403)
+    actor, scope = g.actor, error.scope
+    if actor.may(error.right, scope):
+        # The person used the page of a scope that inherits the record.
+        advice = f"This belongs to {scope.label} and can be changed only there. Go back and open it"
+        return _error_page(403, advice=f"{advice} at {scope.label}.")
+    try:
+        admins = members.admins_known_to(actor, scope)
+    except DATABASE_FAILURES as failure:
+        return _database_failure(failure)
+    role = weakest_role_with(error.right)
+    above = "" if scope.level is Level.SCALR else " or of a scope above it"
+    whom = "one of these admins:" if admins else f"an admin of {scope.label}{above}."
+    advice = f"You need the role {role.capitalize()} at {scope.label}. Ask {whom}"
+    return _error_page(403, advice=advice, people=admins)
 
 
 def _vault_error(error: VaultError) -> Response:
@@ -187,15 +211,21 @@ def _internal_error(_error: InternalServerError) -> Response:
     return _error_page(500)
 
 
-def _error_page(status: int, title: str = "", advice: str = "") -> Response:
+def _error_page(
+    status: int, title: str = "", advice: str = "", people: Sequence[Person] = ()
+) -> Response:
     default_title, default_advice = TEXTS.get(
         status, ("The request failed", "Go back and try again.")
     )
     title, advice = title or default_title, advice or default_advice
     reference = request_id() if status >= 500 else ""
-    toast = f"{title}. {advice}" + (f" Request ID: {reference}." if reference else "")
+    contacts = ", ".join(f"{person.name} ({person.email})" for person in people)
+    toast = f"{title}. {advice} {contacts}".rstrip()
+    toast += f" Request ID: {reference}." if reference else ""
     try:
-        return render_refusal(title, advice, status, toast_message=toast, request_id=reference)
+        return render_refusal(
+            title, advice, status, toast_message=toast, request_id=reference, people=people
+        )
     except DATABASE_FAILURES as error:
         # The page contains the bookmarks bar, which could not be read from the database.
         return _database_failure(error)

@@ -14,7 +14,7 @@ from flask import redirect as flask_redirect
 from flask_htmx import HTMX
 from markupsafe import Markup, escape
 
-from models import Level, Scope
+from models import Level, Person, Scope
 from webapp import audit
 from webapp.access import Right
 from webapp.clouds import CLOUDS
@@ -80,13 +80,19 @@ def redirect_whole_page(url: str) -> Response:
 
 
 def render_refusal(
-    title: str, message: str, status: int, *, toast_message: str = "", request_id: str = ""
+    title: str,
+    message: str,
+    status: int,
+    *,
+    toast_message: str = "",
+    request_id: str = "",
+    people: Sequence[Person] = (),
 ) -> Response:
     """Return a page with a message, or only a toast if HTMX requests a fragment.
 
     A toast does not replace the page, so everything that the person has typed stays. Pass
     `toast_message` if the message cannot be understood without the title. The toast then shows
-    `toast_message` instead of the message.
+    `toast_message` instead of the message. The page lists `people` below the message.
     """
     if wants_fragment():
         body = render_template("layout/_refusal.html", message=toast_message or message)
@@ -95,7 +101,12 @@ def render_refusal(
         response.headers["HX-Push-Url"] = "false"
     else:
         response = render(
-            "layout/error.html", title=title, advice=message, request_id=request_id, status=status
+            "layout/error.html",
+            title=title,
+            advice=message,
+            request_id=request_id,
+            people=people,
+            status=status,
         )
     response.vary.add("HX-Request")
     return response
