@@ -12,10 +12,13 @@ from models import Image, LifeCycle, Scope
 from schema.search_text import SEPARATOR
 from schema.text import place_key
 from webapp.access import Actor
+from webapp.clouds import CLOUDS
 from webapp.clouds.details import ImageState
+from webapp.images import operating_systems
 from webapp.search.keys import Key
 from webapp.search.query import Query, Term
 
+ALIASES = {"x86_64": ["amd64", "x64"], "arm64": ["aarch64"]}
 CONJUNCTIVE_KEYS = {Key.WORD, Key.ID, Key.SIZE, Key.CREATED}
 
 
@@ -45,6 +48,8 @@ def _matches(image: Image, query: Query, actor: Actor, scope: Scope) -> bool:
 
 
 def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
+    if term.completions:
+        return _begins(image, term)
     value = term.value
     yes = value == "yes"
     rules: dict[Key, Any] = {
@@ -80,6 +85,19 @@ def _term_matches(image: Image, term: Term, actor: Actor, scope: Scope) -> bool:
         Key.ID: lambda: any(text in image.cloud_image_id.lower() for text in term.texts),
     }
     return bool(rules[term.key]())
+
+
+def _begins(image: Image, term: Term) -> bool:
+    """Return whether a name of the image's value begins with an unfinished value."""
+    family, version = image.os_family, image.os_version
+    names = {
+        Key.CLOUD: [image.cloud, CLOUDS[image.cloud].label],
+        Key.LOCATION: [image.location, place_key(image.location)],
+        Key.OS: [f"{family} {version}", operating_systems.label(family, version)],
+        Key.ARCH: [image.architecture, *ALIASES.get(image.architecture, ())],
+        Key.STATUS: [image.status, ImageState(image.state).token],
+    }
+    return any(name.lower().startswith(term.value.lower()) for name in names[term.key])
 
 
 def _compare(value: Any, operator: str, limit: Any) -> bool:

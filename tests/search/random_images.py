@@ -32,6 +32,7 @@ TERMS = (
     "status:deprecated", "-status:active", "status:gone", "verified:no", "size:>30", "size:<=8",
     "status:not-checked", "-status:not-checked", "status:available",
     "-size:>30", "size:8", "created:<2026-01-01", "created:>=2025-06-01", "-created:>2026-03-01",
+    "cloud:a", "-cloud:a", "status:a", "-status:de",
     "by:me", "-by:me", 'by:"scalr-admin"', "id:00f", "-id:00a", "-golden",
     "映像", "本", "-番", "本a", "像 本", "の映", "서버", "ﾊ", "番用の映",
 )  # fmt: skip

@@ -52,7 +52,21 @@ rows = st.lists(
     max_size=8,
 )
 filters = st.lists(
-    st.sampled_from(["agent:no", "-status:gone", "owner:here", "status:active", "-agent:no"])
+    st.sampled_from(
+        [
+            "agent:no",
+            "-status:gone",
+            "owner:here",
+            "status:active",
+            "-agent:no",
+            "-os:u",
+            "os:u",
+            '-os:"ubuntu 2"',
+            "location:us",
+            "arch:a",
+            "status:a",
+        ]
+    )
     | st.builds('-os:"{}"'.format, st.sampled_from(["ubuntu", "ubuntu 24.04", "My Linux 9"]))
     | st.builds('-location:"{}"'.format, st.sampled_from(["us-east-1", "US-EAST-1"])),
     max_size=3,

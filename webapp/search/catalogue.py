@@ -16,7 +16,7 @@ from peewee import Field
 
 from models import Image, Scope
 from webapp.access import Actor
-from webapp.search import conditions, planner, sql, stored_values
+from webapp.search import completions, conditions, planner, sql, stored_values
 from webapp.search.conditions import ScopeSlice
 from webapp.search.counts import Count
 from webapp.search.keys import Key
@@ -79,11 +79,28 @@ def parse_search(scope: Scope, text: str) -> Query:
     registry does not list the value and no visible image has it. The value is probably mistyped.
     For example, with "-os:ubunut", an action would also select the Ubuntu images.
     """
-    query = parse(text, partial(stored_values.find_values, scope))
+    query = _with_completions(scope, parse(text, partial(stored_values.find_values, scope)))
     for term in query.terms:
         if term.excluded and term.key in _CHECKED_KEYS and not _is_known(scope, term):
             message = f"“{term}” excludes nothing, because no image here has this value."
             query = query.with_problem(term, message)
+    return query
+
+
+def _with_completions(scope: Scope, query: Query) -> Query:
+    """Find the values that the unfinished values of a query can become.
+
+    If an unfinished value can become too many values, its term becomes a problem of the query.
+    """
+    for term in filter(completions.is_unfinished, query.terms):
+        found = completions.completions(term, stored_values.all_values(scope, term.key))
+        if len(found) > completions.MAX_COMPLETIONS:
+            message = (
+                f"“{term}” can mean more than {completions.MAX_COMPLETIONS} values. Type more."
+            )
+            query = query.with_problem(term, message)
+        elif found:
+            query = query.with_term_replaced(term, replace(term, completions=found))
     return query
 
 
@@ -93,7 +110,7 @@ _CHECKED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH, Key.BY)
 
 def _is_known(scope: Scope, term: Term) -> bool:
     """Return whether the value of an excluded term is listed, or whether a visible image has it."""
-    if term.is_listed:
+    if term.is_listed or term.completions:
         return True
     required = Query((replace(term, excluded=False),), (), "")
     slices = conditions.scope_slices(scope, EVERYTHING)

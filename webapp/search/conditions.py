@@ -195,18 +195,23 @@ def _combine(query: Query, keys: Iterable[Key], condition: Callable[[Term], Sql]
 def _facet_condition(term: Term, column: ColumnExpression) -> Sql:
     value = term.value
     if term.key is Key.OS:
-        return _stored_os_condition(term, column) if term.stored else _os_condition(value, column)
+        if stored := term.completions or ((term.stored,) if term.stored else ()):
+            return sql.any_of(_stored_os_condition(each, column) for each in stored)
+        return _os_condition(value, column)
     if term.key is Key.STATUS:
-        return _status_condition(value, column)
+        statuses = [status for (status,) in term.completions] or [value]
+        return sql.any_of(_status_condition(status, column) for status in statuses)
     name = column(COLUMNS[term.key])
+    if term.completions:
+        return sql.one_of(name, [each for (each,) in term.completions])
     if term.key is Key.LOCATION:
         return sql.one_of(name, term.stored or (value,))
     return sql.equals(name, value == "yes" if term.key in {Key.AGENT, Key.VERIFIED} else value)
 
 
-def _stored_os_condition(term: Term, column: ColumnExpression) -> Sql:
-    """Return the condition for the family, or the family and version, in `term.stored`."""
-    pairs = zip((column("os_family"), column("os_version")), term.stored, strict=False)
+def _stored_os_condition(stored: Sequence[str], column: ColumnExpression) -> Sql:
+    """Return the condition for a stored family, or for a stored family and version."""
+    pairs = zip((column("os_family"), column("os_version")), stored, strict=False)
     return sql.all_of(sql.equals(name, value) for name, value in pairs)
 
 

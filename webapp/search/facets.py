@@ -101,12 +101,22 @@ def _count_alternatives(scope: Scope, query: Query, key: Key) -> dict[str, int]:
         return _count_values(scope, Query((*others, *excluded), (), ""), [key])[key]
 
     counts = count(*excluded)
-    for term in excluded:
-        remaining = count(*(other for other in excluded if other is not term))
-        for value in term.stored if key is Key.LOCATION else (term.value,):
-            if images := remaining.get(value):
-                counts[value] = images
+    values = {value for term in excluded for value in _menu_values(term)}
+    values_by_terms: dict[tuple[Term, ...], list[str]] = {}
+    for value in values:
+        remaining = tuple(term for term in excluded if value not in _menu_values(term))
+        values_by_terms.setdefault(remaining, []).append(value)
+    for remaining, excluded_values in values_by_terms.items():
+        available = count(*remaining)
+        counts |= {value: available[value] for value in excluded_values if available.get(value)}
     return _most_frequent_first(counts)
+
+
+def _menu_values(term: Term) -> Sequence[str]:
+    """Return the values of a menu that a term finds or excludes."""
+    if term.completions:
+        return [value[0] for value in term.completions if len(value) == 1]
+    return term.stored if term.key is Key.LOCATION else [term.value]
 
 
 def _merge_spellings(
@@ -133,7 +143,9 @@ def _merge_spellings(
 
 def _build_menu(query: Query, key: Key, stored_counts: Mapping[str, int]) -> Menu:
     counts, spellings = _merge_spellings(query, key, stored_counts)
-    chosen = {term.value for term in query.terms_for(key) if not term.excluded}
+    chosen = {
+        term.value for term in query.terms_for(key) if not (term.excluded or term.completions)
+    }
     shown = [value for value in counts if value][:MAX_MENU_VALUES]
     # A chosen value is always shown. A family and a version, such as "ubuntu 24.04", is not a value
     # of this menu.

@@ -8,7 +8,8 @@ quotes belong to one term. If a search has several terms with the same key, an i
 least one of these terms. For example, `cloud:aws cloud:gce os:ubuntu` finds the Ubuntu images of
 AWS and of Google Cloud. But an image must match every word, and every term with the key `id`,
 `size` or `created`. A term with a leading minus excludes images: `-cloud:aws` finds the images of
-all other clouds.
+all other clouds. An unfinished value, such as `os:u`, stands for all values that begin with it. See
+`webapp.search.completions`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from schema.search_text import SEPARATOR, is_wide
 from schema.text import comparable
 from webapp.clouds import CLOUDS
 from webapp.images import operating_systems
+from webapp.search.completions import fixed_completions
 from webapp.search.image_ids import is_image_id, only_image_id
 from webapp.search.keys import ARCHITECTURES, KEYS, Key
 from webapp.search.query import Problem, Query, Term, shorten
@@ -114,7 +116,16 @@ def _parse_piece(piece: str, stored_values: StoredValues) -> Term | Problem:
     try:
         return Term(key, canonical_value(key, value), excluded, operator)
     except InvalidValue as error:
-        return Problem(piece, error.message)
+        return _parse_unfinished(key, value, excluded=excluded) or Problem(piece, error.message)
+
+
+def _parse_unfinished(key: Key, value: str, *, excluded: bool) -> Term | None:
+    """Return the term for an unfinished value of a key whose values are known, or None."""
+    completions = fixed_completions(key, value)
+    if len(completions) == 1:
+        return Term(key, completions[0], excluded)
+    unfinished = tuple((each,) for each in completions)
+    return Term(key, value.lower(), excluded, completions=unfinished) if completions else None
 
 
 def _find_stored(

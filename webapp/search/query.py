@@ -29,7 +29,8 @@ class Term:
     keys. `stored` is the value in the database that `value` means. It is () if no image has the
     value, or if the value can have only one meaning. For `os`, `stored` is a family, or a family
     and a version. For `location`, it has all spellings of the location, and `value` is the first
-    spelling. For the other keys of `STORED_KEYS`, it is one text.
+    spelling. For the other keys of `STORED_KEYS`, it is one text. `completions` are the values that
+    an unfinished `value` can become, each in the form of `stored`. See `webapp.search.completions`.
     """
 
     key: Key
@@ -37,6 +38,7 @@ class Term:
     excluded: bool = False
     operator: str = ""
     stored: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    completions: tuple[tuple[str, ...], ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return the term as a person types it."""
@@ -68,6 +70,10 @@ class Term:
         known = operating_systems.FAMILIES.get(family) if self.key is Key.OS else None
         return known is not None and version in {"", *(each.key for each in known.versions)}
 
+    def is_finished_by(self, term: Term) -> bool:
+        """Return whether the value of `term` is one of the values that this value can become."""
+        return (term.value,) in self.completions
+
     @property
     def label(self) -> str:
         """The term as a phrase for people, such as “Cloud: AWS” or “Not shared”."""
@@ -88,6 +94,8 @@ class Term:
     @property
     def value_label(self) -> str:
         """The name of the value in the interface, such as “This scope” for `owner:here`."""
+        if self.completions:
+            return f"{self.value}…"
         return labels.value_label(self.key, self.value, self.stored)
 
 
@@ -132,14 +140,20 @@ class Query:
     def with_term(self, added: Term) -> Query:
         """Return the query with `added` at the end.
 
-        The opposite term is removed. For example, `-cloud:aws` is the opposite of `cloud:aws`.
+        The opposite term is removed. For example, `-cloud:aws` is the opposite of `cloud:aws`. A
+        term with an unfinished value that `added` finishes is removed too.
         """
-        opposite = replace(added, excluded=not added.excluded)
-        others = (term for term in self.terms if term not in {added, opposite})
+        removed = {added, replace(added, excluded=not added.excluded)}
+        removed |= {term for term in self.terms_for(added.key) if term.is_finished_by(added)}
+        others = (term for term in self.terms if term not in removed)
         return self._with_terms([*others, added])
 
     def with_term_toggled(self, term: Term) -> Query:
         return self.without_term(term) if term in self.terms else self.with_term(term)
+
+    def with_term_replaced(self, old: Term, new: Term) -> Query:
+        """Return a query with the same text, in which `new` stands for `old`."""
+        return replace(self, terms=tuple(new if term == old else term for term in self.terms))
 
     def with_problem(self, term: Term, message: str) -> Query:
         """Return a query with the same text, in which `term` has become a problem."""

@@ -13,6 +13,7 @@ from schema.text import place_key
 from webapp.search import conditions, sql
 from webapp.search.keys import Key
 from webapp.search.query import EVERYTHING
+from webapp.search.sql import Sql
 
 COLUMNS = {
     Key.CLOUD: ["cloud"],
@@ -36,19 +37,25 @@ def find_values(scope: Scope, key: Key, texts: Sequence[str]) -> set[tuple[str, 
     version, so `texts` are families. A location is also returned if it is another spelling of a
     text.
     """
+    if key is not Key.LOCATION:
+        return _read_values(scope, key, sql.one_of(COLUMNS[key][0], texts))
+    keys = set(map(location_key, texts))
+    return {value for value in all_values(scope, key) if location_key(value[0]) in keys}
+
+
+def all_values(scope: Scope, key: Key) -> set[tuple[str, ...]]:
+    """Return all values of `key` that visible images have. See `find_values` for their form."""
+    return _read_values(scope, key, sql.ALWAYS)
+
+
+def _read_values(scope: Scope, key: Key, has_value: Sql) -> set[tuple[str, ...]]:
     columns = COLUMNS[key]
-    is_location = key is Key.LOCATION
-    has_value = sql.ALWAYS if is_location else sql.one_of(columns[0], texts)
     slices = conditions.scope_slices(scope, EVERYTHING)
     sources = (
         sql.rows_of("facet_group", sql.all_of([each.condition, has_value])) for each in slices
     )
     statements = (sql.select(columns, source, group_by=columns) for source in sources)
-    values = set(sql.fetch(sql.union(statements)))
-    if not is_location:
-        return values
-    keys = set(map(location_key, texts))
-    return {value for value in values if location_key(value[0]) in keys}
+    return set(sql.fetch(sql.union(statements)))
 
 
 def location_key(location: str) -> str:

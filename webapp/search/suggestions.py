@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 from models import Scope
 from webapp.search import facets
+from webapp.search.completions import begins_with
 from webapp.search.keys import FIXED_VALUES, KEYS, Key
 from webapp.search.query import Term
 from webapp.search.syntax import find_pieces
@@ -85,12 +87,20 @@ def _completions(scope: Scope, typed: str) -> Iterator[tuple[str, str]]:
 
 
 def _terms(scope: Scope, key: Key, part: str) -> Iterator[tuple[str, str]]:
-    """Yield the terms of `key` whose value or label contains `part`, each with its hint."""
+    """Yield the terms of `key` whose value or label contains `part`, each with its hint.
+
+    First come the terms whose value or label begins with `part`: the term with the unfinished value
+    `part` finds the images of these terms.
+    """
+    terms = []
     for value in _possible_values(scope, key):
         term = Term(key, value, stored=(value,) if key in VISIBLE_VALUE_KEYS else ())
         label = "registered by you" if key is Key.BY else term.value_label
         if part in value.lower() or part in label.lower():
-            yield str(term), label if label.lower() != value.lower() else ""
+            hint = label if label.lower() != value.lower() else ""
+            terms.append((not begins_with(part, [value, label]), str(term), hint))
+    for _, text, hint in sorted(terms, key=itemgetter(0)):
+        yield text, hint
 
 
 def _possible_values(scope: Scope, key: Key) -> list[str]:

@@ -1,0 +1,72 @@
+"""Find the values that an unfinished value can become, such as "ubuntu" for `os:u`.
+
+A value is unfinished if it is neither a listed value nor the value of a visible image. A term with
+an unfinished value finds the images whose value, or the name of whose value, begins with it. So the
+results do not disappear while a person types a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from schema.text import comparable, place_key
+from webapp.clouds import CLOUDS
+from webapp.images import operating_systems
+from webapp.search.keys import ARCHITECTURES, FIXED_VALUES, Key
+from webapp.search.query import Term
+
+COMPLETED_KEYS = (Key.LOCATION, Key.OS, Key.ARCH)
+"""The keys whose values are the values of images, so that only the database knows them."""
+MAX_COMPLETIONS = 200
+"""The maximum number of values that one unfinished value can become."""
+
+
+def is_unfinished(term: Term) -> bool:
+    """Return whether the value of a term is neither listed nor the value of a visible image."""
+    return term.key in COMPLETED_KEYS and not (term.stored or term.is_listed)
+
+
+def completions(term: Term, values: Collection[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Return the values that the unfinished value of `term` can become, sorted.
+
+    `values` are the values of visible images: families with versions for `os`, and tuples of one
+    text for the other keys. If the unfinished value is the beginning of a family, the result is the
+    family without a version.
+    """
+    if term.key is not Key.OS:
+        return tuple(sorted(value for value in values if _begins(term.key, value[0], term.value)))
+    families = {value[:1] for value in values if _begins_os(value[:1], term.value)}
+    versions = {
+        value for value in values if value[:1] not in families and _begins_os(value, term.value)
+    }
+    return tuple(sorted(families | versions))
+
+
+def fixed_completions(key: Key, text: str) -> list[str]:
+    """Return the values that `text` can become. `key` is `cloud` or a key with fixed values."""
+    if key is Key.CLOUD:
+        spellings = {name: each.key for each in CLOUDS.values() for name in (each.key, each.label)}
+    else:
+        spellings = FIXED_VALUES.get(key, {})
+    return list(
+        dict.fromkeys(value for name, value in spellings.items() if begins_with(text, [name]))
+    )
+
+
+def begins_with(text: str, names: Iterable[str]) -> bool:
+    """Return whether one of the names of a value begins with `text`. Ignore case."""
+    start = comparable(text).lower()
+    return any(comparable(name).lower().startswith(start) for name in names)
+
+
+def _begins(key: Key, value: str, text: str) -> bool:
+    if key is Key.LOCATION:
+        return begins_with(text, [value]) or bool(
+            place_key(text) and place_key(value).startswith(place_key(text))
+        )
+    aliases = [alias for alias, canonical in ARCHITECTURES.items() if canonical == value]
+    return begins_with(text, [value, *aliases])
+
+
+def _begins_os(value: tuple[str, ...], text: str) -> bool:
+    return begins_with(text, [" ".join(value), operating_systems.label(*value)])
