@@ -33,7 +33,7 @@ from webapp.transfer import import_job
 from webapp.transfer.downloads import Downloads
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
-from webapp.web import error_pages, logs, rendering, security
+from webapp.web import error_pages, logs, navigation, rendering, security
 from webapp.web.metrics_port import MetricsServer
 from webapp.web.probes import Probes
 from webapp.web.readiness import Readiness
@@ -118,6 +118,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     security.init_app(app)
     Compress(app)
     rendering.init_app(app)
+    navigation.init_app(app)
     error_pages.init_app(app)
     cli.init_app(app)
     init_services(app)

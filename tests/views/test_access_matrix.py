@@ -143,6 +143,7 @@ PERSONAL = {
     ("POST", "/theme"): (303, 303),
     ("GET", "/scopes"): (303, 200),
     ("GET", "/activity"): (303, 200),
+    ("GET", "/palette"): (303, 200),
     ("GET", "/help"): (303, 200),
     ("GET", "/help/searching"): (303, 200),
     ("GET", "/invitation/never-made"): (404, 404),

@@ -1,0 +1,83 @@
+"""The palette: one search over the pages, scopes and images that a person can open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Response, g, request
+from flask_login import login_required
+
+from models import Scope
+from webapp.people import scopes
+from webapp.search import catalogue
+from webapp.search.catalogue import Listing
+from webapp.search.rows import ListedImage
+from webapp.values.text import is_encodable
+from webapp.views.arguments import search_text
+from webapp.views.person_pages import pages
+from webapp.web.navigation import Link, find_pages
+from webapp.web.rendering import render
+
+MAX_PAGES = 8
+MAX_SCOPES = 5
+MAX_IMAGES = 5
+MAX_TEXT_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The results of a search. `scope` is the scope whose pages and images are searched."""
+
+    text: str
+    scope: Scope | None
+    pages: list[Link]
+    scopes: list[Scope]
+    images: list[ListedImage]
+    has_more_images: bool
+
+    @property
+    def size(self) -> int:
+        """The number of results, with the link to all images."""
+        return len(self.pages) + len(self.scopes) + len(self.images) + self.has_more_images
+
+
+@pages.get("/palette")
+@login_required
+def palette() -> Response:
+    text, scope = search_text()[:MAX_TEXT_LENGTH], _requested_scope()
+    images, has_more = _find_images(scope, text) if scope else ([], False)
+    found = Palette(
+        text=text,
+        scope=scope,
+        pages=find_pages(g.actor, scope, text, MAX_PAGES),
+        scopes=scopes.visible_to(g.actor, text, MAX_SCOPES).rows,
+        images=images,
+        has_more_images=has_more,
+    )
+    return render(
+        "palette/palette.html", fragment="palette/_results.html", background=True, found=found
+    )
+
+
+def _requested_scope() -> Scope | None:
+    """Return the scope in the query string if the person may see it, else their home scope.
+
+    Return None for a person without a role.
+    """
+    path = request.args.get("scope", "")
+    scope = Scope.at(path) if is_encodable(path) else None
+    if scope is None or g.actor.role_at(scope) is None:
+        return scopes.home_scope(g.actor)
+    return scope
+
+
+def _find_images(scope: Scope, text: str) -> tuple[list[ListedImage], bool]:
+    """Return the newest images that match the search `text`, and whether there are more.
+
+    A search that finds all images, or of which a part cannot be used, finds no images here.
+    """
+    query = catalogue.parse_search(scope, text)
+    if query.problems or not query:
+        return [], False
+    page = catalogue.find_page(g.actor, scope, Listing(query, size=MAX_IMAGES))
+    return page.images, bool(page.next)

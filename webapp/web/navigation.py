@@ -1,0 +1,96 @@
+"""The pages that a person can open: the main menu of a scope, and the pages of the palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, url_for
+
+from models import Level, Scope
+from webapp.access import Actor, Right
+from webapp.web import chapters
+from webapp.web.rendering import scope_url
+
+KINDS = {Level.SCALR: ("accounts", "building"), Level.ACCOUNT: ("environments", "box")}
+"""The word for the scopes directly below a scope, and their icon, by the level of the scope."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link to a page. `add` is the link of its button “Add new”, or None."""
+
+    label: str
+    url: str
+    icon: str
+    add: Link | None = None
+
+
+def init_app(app: Flask) -> None:
+    """Make the menu available in all templates."""
+    app.jinja_env.globals["main_menu"] = menu
+
+
+def menu(actor: Actor, scope: Scope) -> list[Link]:
+    """Return the main menu of a scope: the pages for which the actor has the right."""
+
+    def may(right: Right) -> bool:
+        return actor.may(right, scope)
+
+    def add(label: str, endpoint: str, right: Right) -> Link | None:
+        return Link(label, scope_url(scope, endpoint), "plus") if may(right) else None
+
+    new_image = add("New Image", "new_image", Right.EDIT_IMAGES)
+    links = [
+        Link("Images", scope_url(scope), "photo", new_image),
+        Link("Overview", scope_url(scope, "overview"), "chart-bar"),
+    ]
+    if may(Right.LIST_CREDENTIALS):
+        new = add("New Cloud Credentials", "new_credentials", Right.MANAGE_CREDENTIALS)
+        links.append(Link("Cloud Credentials", scope_url(scope, "credentials"), "key", new))
+    if may(Right.MANAGE_MEMBERS):
+        links.append(Link("Members", scope_url(scope, "member_list"), "users"))
+    if may(Right.MANAGE_SCOPES) and scope.level in KINDS:
+        kind, icon = KINDS[scope.level]
+        url = scope_url(scope, "child_scopes", kind=kind)
+        links.append(Link(kind.capitalize(), url, icon))
+    if may(Right.VIEW_AUDIT):
+        links.append(Link("Audit log", scope_url(scope, "audit_log"), "history"))
+    return links
+
+
+def find_pages(actor: Actor, scope: Scope | None, text: str, limit: int) -> list[Link]:
+    """Return the first pages whose name contains every word of `text`.
+
+    Pages whose name begins with `text` come first. `scope` is None for a person without a role.
+    """
+    words = text.lower().split()
+    links = [*(_scope_pages(actor, scope) if scope else ()), *_personal_pages()]
+    found = [link for link in links if all(word in link.label.lower() for word in words)]
+    found.sort(key=lambda link: not link.label.lower().startswith(text.lower()))
+    return found[:limit]
+
+
+def _scope_pages(actor: Actor, scope: Scope) -> list[Link]:
+    links = menu(actor, scope)
+    links += [link.add for link in links if link.add]
+    if actor.may(Right.EDIT_IMAGES, scope):
+        links.append(Link("Import images", scope_url(scope, "import_images"), "upload"))
+    return [
+        *links,
+        Link("Views", scope_url(scope, "view_list"), "star"),
+        Link("Recently deleted", scope_url(scope, "deleted_images"), "trash"),
+        Link("Bookmarks", scope_url(scope, "bookmark_settings"), "bookmark"),
+    ]
+
+
+def _personal_pages() -> list[Link]:
+    return [
+        Link("Scopes", url_for("people.scope_list"), "list-details"),
+        Link("Activity", url_for("people.activity"), "clock"),
+        Link("Change password", url_for("people.password"), "lock"),
+        Link("Help", url_for("help.index"), "help"),
+        *(
+            Link(f"Help: {chapter.title}", url_for("help.chapter", name=chapter.name), "help")
+            for chapter in chapters.all_chapters()
+        ),
+    ]
