@@ -40,7 +40,10 @@ from webapp.transfer.import_plan import ImportOptions
 
 BATCH = "b" * 32
 ENTRIES = {"share": "edit", "unshare": "edit", "agent": "edit", "no-agent": "edit", "os": "edit"}
-"""The second part of the audit action, such as `image.edit`, if it differs from the bulk action."""
+"""The second part of the audit action of a bulk action, such as `image.edit`, by the bulk action.
+
+For the other bulk actions, the second part is the name of the bulk action.
+"""
 LONG_FILE = 1_500
 """The number of lines of a file that is planned in the background."""
 

@@ -30,6 +30,7 @@ from bench.fleet_database import KINDS, open_fleet
 from bench.measure import sign_in
 from bench.second_tenant import SecondTenant
 from tests import served
+from webapp.transfer.import_formats import MAX_LINES
 
 WORKERS = 2
 RISE_SECONDS = 3.0
@@ -162,7 +163,7 @@ def _attack(name: str, url: str) -> Client:
     cookie = "; ".join(f"{each.name}={each.value}" for each in session.cookies)
     host = f"Host: {urlsplit(url).netloc}\r\nCookie: {cookie}\r\n"
     lines = "cloud,location,cloud_image_id,name\n"
-    lines += "".join(f"aws,us-east-1,ami-{n:017x},n\n" for n in range(200_000))
+    lines += "".join(f"aws,us-east-1,ami-{n:017x},n\n" for n in range(MAX_LINES))
     large, nested = "{" * 9_000_000, "[" * 9_000_000
     attacks: dict[str, Callable[[], Client]] = {
         "none": lambda: _random_pages(url, session, []),

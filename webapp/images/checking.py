@@ -8,7 +8,7 @@ Only this module decides what an answer of a cloud, or a missing answer, may cha
   `latest` or a family, `ImageNotFound` counts as a failure instead.
 - `ImageNotVisible` also changes the state to `gone` if the image belongs to the `account` of the
   error. An adapter sets `account` only if the cloud shows the account all of its own images.
-- `CallsInProgress` changes nothing, because the cloud was not asked.
+- `CallsInProgress` changes nothing, because it says nothing about the cloud or the image.
 - Every other error of a cloud leaves the details as they are. The time and the reason of the
   failure are stored until a check succeeds.
 - The answer of a check that started earlier never replaces the answer of a check that started
@@ -126,7 +126,7 @@ def check_again(
             actor, image, vault, credentials, start, are_credentials_chosen=bool(credentials_id)
         )
     except CallsInProgress:
-        raise  # The cloud did not answer this call, so this is not the result of a check.
+        raise  # The cloud did not decide this, so it is not the result of a check.
     except (CloudError, VaultError, AlreadyRegistered) as error:
         _record_failure(image, str(error), start)
         raise

@@ -38,7 +38,7 @@ _NAME = DeletedImage.record["columns"]["name"].as_text()
 
 
 def at_scope(scope: Scope, text: str = "") -> Found[Deleted]:
-    """Return the images of `scope` that can be restored, the image that was deleted last first.
+    """Return the images of `scope` that can be restored, newest deletion first.
 
     If `text` is not empty, return only the images whose name contains `text`.
     """

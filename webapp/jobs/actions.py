@@ -43,7 +43,10 @@ class JobAction:
     failure_message: str = ""
     """If this is not '', it replaces the message of a row that failed and is not tried again."""
     is_listed: bool = True
-    """Whether the list of a person's jobs has these jobs. It leaves out jobs that help others."""
+    """Whether these jobs are in the list of a person's jobs.
+
+    A job that only does a part of the work of another job is not listed.
+    """
     has_long_rows: bool = False
     """Whether a row may take minutes. Its message then says how much of the row is done."""
 

@@ -12,17 +12,17 @@ from webapp.jobs.actions import JOB_ACTIONS, JobAction
 from webapp.jobs.store import RETENTION
 from webapp.people import scopes
 
-MOST_COUNTED = 1_000
-"""The maximum number of failed rows that are counted for one job."""
+MAX_COUNTED = 1_000
+"""If more rows of a job have failed, their number is not exact but MAX_COUNTED + 1."""
 
 
 @dataclass(frozen=True)
 class ListedJob:
     """A job, and what the list shows about it.
 
-    `action` is None if the job is not carried out yet, because a person reviews it first.
-    `jobs_before` is how many jobs of the person must end before the job is processed. `failed` is
-    the number of rows that failed, up to MOST_COUNTED + 1.
+    `action` is None for a job that does not start until a person has reviewed it. `jobs_before` is
+    how many jobs of the person must end before the job is processed. `failed` is the number of rows
+    that failed, up to MAX_COUNTED + 1.
     """
 
     job: Job
@@ -67,19 +67,22 @@ def find_jobs(
 
 
 def _jobs_before(job: Job, positions: dict[int, int]) -> int:
-    """Return how many jobs must end first. `positions` has the first jobs of the queue."""
+    """Return how many jobs must end before this job is processed.
+
+    `positions` has this number for the first QUEUE_SIZE running jobs, by the ID of the job.
+    """
     if job.state != "running":
         return 0
     return positions.get(job.id, claims.QUEUE_SIZE)
 
 
 def _count_failed_rows(job_ids: Sequence[int]) -> dict[int, int]:
-    """Return the number of failed rows by job, up to MOST_COUNTED + 1 for each job."""
+    """Return the number of failed rows by job, up to MAX_COUNTED + 1 for each job."""
     if not job_ids:
         return {}
     counts = (
         f"SELECT {job_id:d}, COUNT(*) FROM (SELECT 1 FROM job_row WHERE job_id = {job_id:d} "  # noqa: S608
-        f"AND outcome = 'refused' LIMIT {MOST_COUNTED + 1}) AS refused"
+        f"AND outcome = 'refused' LIMIT {MAX_COUNTED + 1}) AS refused"
         for job_id in job_ids
     )
     rows: list[tuple[int, int]] = database.execute_sql(" UNION ALL ".join(counts)).fetchall()

@@ -113,9 +113,8 @@ def running_jobs() -> list[RunningJob]:
 def queue_of(actor: Actor, scope: Scope | None = None) -> list[QueuedJob]:
     """Return the actor's running jobs, ordered from the oldest to the newest.
 
-    If `scope` is not None, return only the jobs at this scope. Only the oldest
-    QUEUE_SIZE jobs of the actor at all scopes are read. Jobs of a newer version of the application
-    are left out.
+    If `scope` is not None, return only the jobs at this scope. Only the oldest QUEUE_SIZE jobs of
+    the actor at all scopes are read. Jobs of a newer version of the application are left out.
     """
     jobs = enumerate(_select_queue(actor.person.id, "running", QUEUE_SIZE))
     return [

@@ -26,8 +26,8 @@ def save(
 ) -> None:
     """Store a message that a page at `scope` shows to the actor.
 
-    The message is about a change that was already saved or refused. So if the database fails now,
-    the message is not stored, and the page still shows the message.
+    `Notice` explains the arguments. The message is about a change that was already saved or
+    refused. So if the database fails now, the message is not stored, and the page still shows it.
     """
     text = displayable(text)
     shortened = text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
