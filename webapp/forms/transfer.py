@@ -1,4 +1,4 @@
-"""The forms of an import: the file, and the values that the file leaves out."""
+"""The forms of an import: the file or the pasted image IDs, and the values that they leave out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make_import_form(usable: Sequence[CloudCredentials]) -> ImportForm:
 
 
 def _credentials_choices(usable: Sequence[CloudCredentials]) -> dict[str, Any]:
-    """Return one field for each cloud that has usable credentials, by name."""
+    """Return a field for each cloud that has usable credentials, by the name of the field."""
     fields = {}
     for cloud in CLOUDS.values():
         names = {str(row.id): row.name for row in usable if row.cloud == cloud.key}
@@ -120,8 +120,8 @@ def make_ids_form(
 ) -> IdsForm:
     """Return the form for pasted IDs, with fields for each cloud that has usable credentials.
 
-    A cloud whose images belong to a location also has a field for the location. At first, the form
-    has the chosen values: `cloud_key`, and the credentials and the location for this cloud.
+    A cloud whose images belong to a location also has a field for the location. A new form is
+    filled in with `cloud_key`, and with the credentials and the location for this cloud.
     """
     fields = _credentials_choices(usable)
     suggestions: dict[str, Mapping[str, str]] = {}
@@ -160,7 +160,7 @@ class IdsForm(CredentialsForm):
     """Suggested locations by the name of the field."""
 
     def settings(self) -> dict[str, str]:
-        """Return the values of all new images."""
+        """Return the values that all new images get."""
         shared = bool(self.shared and self.shared.data)
         return switches(agent_installed=self.agent_installed.data, shared=shared)
 
