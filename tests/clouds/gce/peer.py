@@ -48,4 +48,5 @@ class GcePeer(Peer):
 
 
 def gce_credentials(url: str, **changes: str) -> CredentialValues:
+    """Return valid credentials, except for `changes`."""
     return CredentialValues({**gce.credentials(url), **changes})

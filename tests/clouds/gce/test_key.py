@@ -28,7 +28,7 @@ LINE = json.loads(gce_keys.key_file())["private_key"].splitlines()[3]
 
 
 def key(**changes: Any) -> str:
-    """Return a key file with changed fields."""
+    """Return the text of a key file in which `changes` replace some fields."""
     return json.dumps({**json.loads(gce_keys.key_file()), **changes})
 
 
@@ -54,6 +54,7 @@ def encrypted_key() -> str:
 
 
 def key_error(text: str, **others: str) -> InvalidCredentials:
+    """Return the error for a key file with this text, after checking its message."""
     values = {"service_account_key": text, "endpoint_url": "", "ca": "", **others}
     with pytest.raises(InvalidCredentials) as caught:
         Gce().validate(values)

@@ -35,11 +35,13 @@ VALID_CLAIMS: dict[str, Any] = {
 
 
 def sandbox_key() -> dict[str, str]:
+    """Return the fields of the sandbox's key file."""
     key: dict[str, str] = json.loads(gce_keys.key_file())
     return key
 
 
 def token(claims: object, kid: str | None = None, private: rsa.RSAPrivateKey | None = None) -> str:
+    """Return a signed token. By default, the sandbox's key signs it and is named in its header."""
     sandbox_private = load_pem_private_key(sandbox_key()["private_key"].encode(), password=None)
     assert isinstance(sandbox_private, rsa.RSAPrivateKey)
     head = {"alg": "RS256", "kid": sandbox_key()["private_key_id"] if kid is None else kid}

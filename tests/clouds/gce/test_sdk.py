@@ -29,12 +29,14 @@ LOCATOR = Locator("", KNOWN.image_id)
 
 
 def claims(authorization: str) -> dict[str, Any]:
+    """Return the claims of the token in a header Authorization."""
     part = authorization.split(".")[1]
     decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return decoded
 
 
 def key(**changes: str) -> str:
+    """Return the text of a key file in which `changes` replace some fields."""
     return json.dumps({**json.loads(gce_keys.key_file()), **changes})
 
 

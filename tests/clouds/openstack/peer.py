@@ -55,10 +55,12 @@ class OpenStackPeer(Peer):
 
 
 def openstack_credentials(url: str, **changes: str) -> CredentialValues:
+    """Return valid credentials with a password, except for `changes`."""
     return CredentialValues({**openstack.credentials(url), **changes})
 
 
 def application_credentials(url: str, **changes: str) -> CredentialValues:
+    """Return valid credentials with an application credential, except for `changes`."""
     return openstack_credentials(
         url,
         **{

@@ -55,7 +55,7 @@ NO_APPLICATION = "Could not find Application Credential: 0123."
 
 
 def errors_of_all_calls(adapter: OpenStack, credentials: CredentialValues) -> list[CloudError]:
-    """Return the error that each call of the adapter raises."""
+    """Return the errors that `check`, `locations` and `describe` raise."""
     return [
         cloud_error(lambda: adapter.check(credentials)),
         cloud_error(lambda: adapter.locations(credentials)),

@@ -33,7 +33,7 @@ Serve = Callable[..., CredentialValues]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Return a function that serves these datacenters, and returns credentials for them."""
+    """Yield a function that serves a vCenter with some datacenters, and returns its credentials."""
     with ExitStack() as servers:
 
         def start(*datacenters: Datacenter, root_role: int = READ_ONLY) -> CredentialValues:
@@ -47,7 +47,7 @@ def serve() -> Iterator[Serve]:
 
 
 def datacenter(path: str, *machines: Machine) -> Datacenter:
-    """Return a datacenter with one host."""
+    """Return a datacenter with these machines. All their hosts are in one cluster."""
     hosts = tuple(sorted({machine.host for machine in machines})) or ("host",)
     return Datacenter(path, (Resource("Cluster %2f 1", hosts),), machines)
 

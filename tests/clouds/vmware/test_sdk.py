@@ -184,7 +184,7 @@ def test_concurrent_calls_use_one_session(
 
 
 @pytest.mark.parametrize(
-    ("version", "spoken", "created"),
+    ("version", "used_version", "has_creation_date"),
     [
         ("6.0", "urn:vim25/6.0", False),
         ("6.5", "urn:vim25/6.0", False),
@@ -197,7 +197,11 @@ def test_concurrent_calls_use_one_session(
     ],
 )
 def test_each_version_of_vcenter_is_supported(
-    adapter: VMware, vcenter: vmware.VCenter, version: str, spoken: str, created: bool
+    adapter: VMware,
+    vcenter: vmware.VCenter,
+    version: str,
+    used_version: str,
+    has_creation_date: bool,
 ) -> None:
     """The adapter does not request properties that an older vCenter does not have."""
     vcenter._content.about.apiVersion = version
@@ -209,8 +213,8 @@ def test_each_version_of_vcenter_is_supported(
 
     with answers.serve(behave) as url:
         details = adapter.describe(credentials(url), LOCATOR)
-    assert soap_actions[-1] == f'"{spoken}"'
-    assert (details.created_at is not None) == created
+    assert soap_actions[-1] == f'"{used_version}"'
+    assert (details.created_at is not None) == has_creation_date
 
 
 @pytest.mark.parametrize("host", ADDRESSES)
