@@ -31,6 +31,7 @@ from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings, read_settings
 from webapp.transfer import import_job
 from webapp.transfer.downloads import Downloads
+from webapp.transfer.uploads import Uploads
 from webapp.views import mount_views
 from webapp.warm_up import WarmUp
 from webapp.web import error_pages, logs, navigation, rendering, security
@@ -139,6 +140,7 @@ def _services(settings: Settings) -> Services:
         receipts=Receipts(settings.secret_key),
         failed_sign_ins=FailedSignIns(settings.redis_url),
         downloads=Downloads(settings.threads),
+        uploads=Uploads(),
         warm_up=WarmUp(),
         background=background,
         readiness=readiness,

@@ -355,3 +355,21 @@ def test_only_the_import_form_accepts_large_uploads(client_of: ClientOf) -> None
     assert send_form(client, text=2 * too_much).status_code == 413
     assert client.post(f"{ACME}/bookmarks", data={"label": text}).status_code == 413
     assert send_form(client_of("nobody"), text=text).status_code == 413
+
+
+def test_a_person_has_one_large_upload_in_progress(client_of: ClientOf) -> None:
+    client = client_of("account-editor")
+    text = f"{HEADER},ignored\n" + f"{ROW},{'x' * 2_000}\n" * 1_000
+    with client.session_transaction() as session:
+        person_id = session["_user_id"]
+    uploads = client.application.extensions["services"].uploads
+    uploads.begin(person_id, lambda: None)
+    refused = send_form(client, text=text)
+    assert refused.status_code == 429
+    assert "Your other upload is still in progress." in visible_text(refused.text)
+    assert send_form(client, text=TEXT).status_code == 303
+    uploads.end(person_id)
+    for _ in range(2):
+        assert send_form(client, text=text).status_code == 303
+    assert send_form(client, text="x" * import_formats.MAX_BYTES).status_code == 422
+    assert send_form(client, text=text).status_code == 303

@@ -8,6 +8,7 @@ from flask import Response, abort, g, request, session, url_for
 
 from models import Job
 from webapp.access import Right
+from webapp.clouds.outgoing import memory
 from webapp.credentials import cloud_credentials
 from webapp.forms.base import refuse
 from webapp.forms.transfer import AnswersForm, ApplyForm, make_answers_form, make_import_form
@@ -20,6 +21,7 @@ from webapp.transfer.import_plan import Effect
 from webapp.transfer.import_preparation import PLAN
 from webapp.transfer.import_review import review_of, words_of
 from webapp.transfer.imports import PlannedAgain
+from webapp.transfer.uploads import LARGE_BYTES
 from webapp.views.arguments import page_number
 from webapp.views.scope_pages import needs, pages
 from webapp.web.rendering import redirect, redirect_whole_page, render, toast
@@ -162,11 +164,23 @@ def _allow_large_upload(endpoint: str | None, _values: dict[str, Any] | None) ->
     """Increase the size limit of the import form for people who have signed in.
 
     The limit must be set before anything reads the form. The person is not loaded at that time, so
-    this function only checks that the session has a user ID.
+    this function only checks that the session has a user ID. Raises TooManyUploads.
     """
     if endpoint and endpoint.endswith(".import_images") and "_user_id" in session:
         request.max_content_length = MAX_BYTES + FORM_OVERHEAD_BYTES
         request.max_form_memory_size = MAX_BYTES + FORM_OVERHEAD_BYTES
+        size = request.content_length
+        if request.method == "POST" and (size is None or size > LARGE_BYTES):
+            services().uploads.begin(session["_user_id"], request.get_data)
+            g.uploading_person = session["_user_id"]
+
+
+@pages.teardown_request
+def _end_upload(_error: BaseException | None) -> None:
+    person_id = g.pop("uploading_person", None)
+    if person_id is not None:
+        memory.release()
+        services().uploads.end(person_id)
 
 
 def _import_job_or_404(job_id: int) -> Job:

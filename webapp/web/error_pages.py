@@ -30,6 +30,7 @@ from webapp.refusals import Refusal
 from webapp.revisions.conflicts import EditConflict, RecordDeleted
 from webapp.search.query import NotUnderstood
 from webapp.transfer.downloads import TooManyExports
+from webapp.transfer.uploads import TooManyUploads
 from webapp.web.logs import request_id
 from webapp.web.rendering import render, render_outage, render_refusal
 from webapp.web.resumed_forms import UnsentForm, current_unsent_form
@@ -118,7 +119,7 @@ def _refusal(error: Refusal) -> Response:
     """Show a refusal that a view did not catch."""
     is_conflict = isinstance(error, AlreadyRegistered | EditConflict)
     status = 404 if isinstance(error, RecordDeleted) else 409 if is_conflict else 422
-    if isinstance(error, TooManyExports):
+    if isinstance(error, TooManyExports | TooManyUploads):
         status = 429
     message = error.message
     if isinstance(error, EditConflict):

@@ -13,6 +13,7 @@ from webapp.monitoring.metrics import Sampler
 from webapp.people.sessions import FailedSignIns
 from webapp.settings import Settings
 from webapp.transfer.downloads import Downloads
+from webapp.transfer.uploads import Uploads
 from webapp.warm_up import WarmUp
 from webapp.web.metrics_port import MetricsServer
 from webapp.web.probes import Probes
@@ -28,6 +29,7 @@ class Services:
     receipts: Receipts
     failed_sign_ins: FailedSignIns
     downloads: Downloads
+    uploads: Uploads
     warm_up: WarmUp
     background: Background
     readiness: Readiness

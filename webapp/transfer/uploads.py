@@ -1,0 +1,65 @@
+"""Let each process read only one large upload at a time.
+
+To parse a file of 10 MB and to show it again with its errors, a process needs about 150 MB.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from webapp.refusals import Refusal
+
+LARGE_BYTES = 1024 * 1024
+"""The size of a request in bytes above which it counts as a large upload."""
+WAIT_SECONDS = 5.0
+"""How long a large upload waits for the end of another one."""
+
+
+class TooManyUploads(Refusal):
+    """Another large upload is in progress, so the person has to wait."""
+
+
+class Uploads:
+    """The large uploads in progress. Threads can share this object."""
+
+    def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
+        self._people: set[str] = set()
+        """The IDs of the people whose upload is in progress or waits."""
+        self._lock = threading.Lock()
+        self._is_reading = threading.Lock()
+
+    def begin(self, person_id: str, receive: Callable[[], object]) -> None:
+        """Call `receive`, and then wait until no other large upload is in progress.
+
+        `receive` receives the request, so a slow client delays nobody else. Raises TooManyUploads,
+        or the exception of `receive`. Otherwise, call `end` when the answer is complete.
+        """
+        with self._lock:
+            if person_id in self._people:
+                raise TooManyUploads(
+                    "Your other upload is still in progress. Wait until it ends, then try again."
+                )
+            self._people.add(person_id)
+        try:
+            receive()
+            self._wait()
+        except BaseException:
+            self._forget(person_id)
+            raise
+
+    def _wait(self) -> None:
+        if not self._is_reading.acquire(timeout=self._wait_seconds):
+            raise TooManyUploads(
+                "The server is reading another large file. Try again in a few minutes."
+            )
+
+    def end(self, person_id: str) -> None:
+        """Let the next large upload begin."""
+        self._is_reading.release()
+        self._forget(person_id)
+
+    def _forget(self, person_id: str) -> None:
+        with self._lock:
+            self._people.discard(person_id)
