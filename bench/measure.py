@@ -66,7 +66,11 @@ def forget_peaks(pid: int) -> None:
 
 
 def peaks_mb(pid: int) -> list[float]:
-    """Return the highest resident memory that each child of a process has had, in MB (2**20)."""
+    """Return the highest resident memory that each child of a process has had, in MB (2**20).
+
+    With SQLite, each connection maps the database file, and every mapping counts. The operating
+    system can take this memory back at any time.
+    """
     statuses = [Path(f"/proc/{child}/status").read_text() for child in children_of(pid)]
     return [int(re.findall(r"VmHWM:\s+(\d+)", each)[0]) / 1024 for each in statuses]
 
